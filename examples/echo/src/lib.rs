@@ -1,0 +1,14 @@
+//! Sends every message back to its sender.
+#![no_std]
+
+use stateroom_sdk_core::*;
+
+#[stateroom_wasm]
+#[derive(Default)]
+struct Echo;
+
+impl StateroomService for Echo {
+    fn message(&mut self, client: ClientId, message: MessagePayload<'_>, ctx: &impl StateroomContext) {
+        ctx.send_message(client, message);
+    }
+}

@@ -1,0 +1,57 @@
+//! The names, numbers and encodings that a guest and its host agree on, in one place for both.
+//!
+//! This is the interface of the published Stateroom hosts (protocol 0, version 1), called "jam" after its exports. All pointers and
+//! lengths are `u32` into the guest's exported memory; text is UTF-8; client ids count from 1.
+
+/// The exported linear memory.
+pub const MEMORY: &str = "memory";
+
+/// `jam_malloc(size) -> ptr`: asks the guest where to put `size` bytes.
+pub const MALLOC: &str = "jam_malloc";
+/// `jam_free(ptr, size)`: gives bytes from [`MALLOC`] back.
+pub const FREE: &str = "jam_free";
+/// `initialize(ptr, len)`: the room's id, once, before every other event.
+pub const INITIALIZE: &str = "initialize";
+/// `connect(client)`: a client has come.
+pub const CONNECT: &str = "connect";
+/// `disconnect(client)`: a client has gone.
+pub const DISCONNECT: &str = "disconnect";
+/// `timer()`: the timer is due.
+pub const TIMER: &str = "timer";
+/// `message(client, ptr, len)`: a text message.
+pub const MESSAGE: &str = "message";
+/// `binary(client, ptr, len)`: a binary message.
+pub const BINARY: &str = "binary";
+
+/// The module that the compulsory-free imports of every generation live in.
+pub const ENV: &str = "env";
+/// `env.send_message(recipient, ptr, len)`: sends text.
+pub const SEND_MESSAGE: &str = "send_message";
+/// `env.send_binary(recipient, ptr, len)`: sends bytes.
+pub const SEND_BINARY: &str = "send_binary";
+/// `env.set_timer(ms)`: asks for [`TIMER`] in `ms` milliseconds; replaces an earlier request; 0 cancels.
+pub const SET_TIMER: &str = "set_timer";
+
+/// The module of this project's optional imports. A guest that uses none of them runs on any host.
+pub const EXTENSIONS: &str = "stateroom";
+/// `stateroom.log(level, ptr, len)`: writes a line of text to the host's log; see [`LogLevel`](crate::LogLevel).
+pub const LOG: &str = "log";
+/// `stateroom.now_ms() -> i64`: milliseconds since the Unix epoch, the same during one event.
+pub const NOW_MS: &str = "now_ms";
+/// `stateroom.random(ptr, len)`: fills bytes from the room's generator.
+pub const RANDOM: &str = "random";
+
+/// The exported global that holds the *address* of [`VERSION`] as a little-endian `i32`.
+pub const VERSION_GLOBAL: &str = "JAMSOCKET_API_VERSION";
+/// The exported global that holds the *address* of [`PROTOCOL`] as a little-endian `i32`.
+pub const PROTOCOL_GLOBAL: &str = "JAMSOCKET_API_PROTOCOL";
+/// The version of the interface described here.
+pub const VERSION: i32 = 1;
+/// The protocol of the interface described here.
+pub const PROTOCOL: i32 = 0;
+
+/// What a guest's [`MALLOC`] answers when it has no room: a pointer that no memory contains.
+///
+/// The host then refuses that one message (WebSocket close code 1009) and the room lives on. 0 cannot serve: published guests answer 0
+/// for every size and mean it.
+pub const NO_ROOM: u32 = u32::MAX;

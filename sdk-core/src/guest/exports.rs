@@ -1,0 +1,88 @@
+use core::{cell::UnsafeCell, slice, str};
+
+use crate::{ClientId, MessagePayload};
+
+use super::{Guest, imports::Host};
+
+/// The one room of this instance: empty until `initialize`.
+#[derive(Debug)]
+pub struct Room<S>(UnsafeCell<Option<S>>);
+
+// SAFETY: a guest has one thread.
+unsafe impl<S> Sync for Room<S> {}
+
+impl<S> Room<S> {
+    /// A room before `initialize`.
+    #[must_use]
+    #[allow(clippy::new_without_default, reason = "made in a static only")]
+    pub const fn new() -> Self {
+        Self(UnsafeCell::new(None))
+    }
+
+    /// Calls `event` with the service. Events before `initialize` do nothing.
+    fn with(&'static self, event: impl FnOnce(&mut S)) {
+        // SAFETY: the host calls one export at a time and never from within an import, so this is the only reference.
+        if let Some(service) = unsafe { &mut *self.0.get() } {
+            event(service);
+        }
+    }
+}
+
+/// # Safety
+/// `at` and `len` describe readable bytes that are UTF-8 and stay as they are for `'a`.
+unsafe fn text<'a>(at: *const u8, len: usize) -> &'a str {
+    // SAFETY: the caller's promise. Checking UTF-8 again here would cost every small guest a kilobyte for nothing: a host that breaks
+    // its word can corrupt nothing that it does not own.
+    unsafe { str::from_utf8_unchecked(slice::from_raw_parts(at, len)) }
+}
+
+/// # Safety
+/// `at` and `len` describe text from the host.
+pub unsafe fn initialize<S: Guest<F>, F>(room: &'static Room<S>, at: *const u8, len: usize) {
+    // SAFETY: the caller's promise.
+    let room_id = unsafe { text(at, len) };
+    let service = S::create(room_id, &Host);
+    // SAFETY: as in `Room::with`; the service's constructor has returned and cannot hold a reference into the cell.
+    unsafe { *room.0.get() = Some(service) };
+}
+
+/// A client has come.
+pub fn connect<S: Guest<F>, F>(room: &'static Room<S>, client: u32) {
+    room.with(|service| service.connect(ClientId(client), &Host));
+}
+
+/// A client has gone.
+pub fn disconnect<S: Guest<F>, F>(room: &'static Room<S>, client: u32) {
+    room.with(|service| service.disconnect(ClientId(client), &Host));
+}
+
+/// The timer is due.
+pub fn timer<S: Guest<F>, F>(room: &'static Room<S>) {
+    room.with(|service| service.timer(&Host));
+}
+
+/// # Safety
+/// `at` and `len` describe text from the host.
+pub unsafe fn message<S: Guest<F>, F>(
+    room: &'static Room<S>,
+    client: u32,
+    at: *const u8,
+    len: usize,
+) {
+    // SAFETY: the caller's promise.
+    let text = unsafe { text(at, len) };
+    room.with(|service| service.message(ClientId(client), MessagePayload::Text(text), &Host));
+}
+
+/// # Safety
+/// `at` and `len` describe bytes from the host.
+pub unsafe fn binary<S: Guest<F>, F>(
+    room: &'static Room<S>,
+    client: u32,
+    at: *const u8,
+    len: usize,
+) {
+    // SAFETY: the caller's promise.
+    let bytes = unsafe { slice::from_raw_parts(at, len) };
+    room.with(|service| service.message(ClientId(client), MessagePayload::Bytes(bytes), &Host));
+}

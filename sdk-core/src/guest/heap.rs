@@ -1,0 +1,62 @@
+//! The global allocator of guests with `alloc` but without `std`, whose own allocator believes in pages of 64 KiB.
+
+use core::{alloc::Layout, ptr::NonNull};
+
+use talc::{
+    cell::TalcSyncCell,
+    base::{Talc, binning::Binning},
+    min_first_heap_size,
+    source::Source,
+    wasm::WasmBinning,
+};
+
+use super::linear_memory;
+
+#[global_allocator]
+static HEAP: TalcSyncCell<LinearMemory, WasmBinning> =
+    TalcSyncCell::new_wasm(LinearMemory { end: None });
+
+/// How much more than needed the heap grows by, so that a room that fills up slowly does not ask for every few bytes.
+const SLACK: usize = 512;
+
+/// A chunk's tag and its rounding, generously.
+const CHUNK_OVERHEAD: usize = 32;
+
+/// Gives the allocator the memory from the linker's heap base on, as one heap that grows at its end.
+#[derive(Debug)]
+struct LinearMemory {
+    end: Option<NonNull<u8>>,
+}
+
+// SAFETY: touches the allocator through the given reference only, and does not allocate.
+unsafe impl Source for LinearMemory {
+    fn acquire<B: Binning>(talc: &mut Talc<Self, B>, layout: Layout) -> Result<(), ()> {
+        let wanted = layout
+            .size()
+            .checked_add(layout.align() + CHUNK_OVERHEAD + SLACK)
+            .ok_or(())?;
+        let heap_end = match talc.source.end {
+            Some(end) => end,
+            None => {
+                let base = linear_memory::heap_base();
+                let first = min_first_heap_size::<B>() + SLACK;
+                if linear_memory::end() - base < first {
+                    linear_memory::grow(first).ok_or(())?;
+                }
+                // SAFETY: nothing else in the guest uses memory past the heap base.
+                let end = unsafe { talc.claim(base as *mut u8, linear_memory::end() - base) };
+                talc.source.end = end;
+                return end.map(|_| ()).ok_or(());
+            }
+        };
+        let grown = linear_memory::grow(wanted).ok_or(())?;
+        let end = linear_memory::end() as *mut u8;
+        // SAFETY: as above. Where somebody else has grown the memory in between, what is theirs stays theirs.
+        talc.source.end = if grown - heap_end.as_ptr() as usize <= CHUNK_OVERHEAD {
+            Some(unsafe { talc.extend(heap_end, end) })
+        } else {
+            unsafe { talc.claim(grown as *mut u8, end as usize - grown) }
+        };
+        Ok(())
+    }
+}

@@ -1,0 +1,58 @@
+use crate::{LogLevel, MessagePayload, MessageRecipient, StateroomContext, ToPayload};
+
+mod env {
+    #[link(wasm_import_module = "env")]
+    unsafe extern "C" {
+        pub(super) fn send_message(recipient: i32, at: *const u8, len: usize);
+        pub(super) fn send_binary(recipient: i32, at: *const u8, len: usize);
+        pub(super) fn set_timer(ms_delay: u32);
+    }
+}
+
+mod extensions {
+    #[link(wasm_import_module = "stateroom")]
+    unsafe extern "C" {
+        pub(super) fn log(level: u32, at: *const u8, len: usize);
+        pub(super) fn now_ms() -> i64;
+        pub(super) fn random(at: *mut u8, len: usize);
+    }
+}
+
+/// The host, as the guest sees it. What a guest does not call is not imported.
+#[derive(Debug)]
+pub(super) struct Host;
+
+impl StateroomContext for Host {
+    fn send_message(&self, recipient: impl Into<MessageRecipient>, message: impl ToPayload) {
+        let recipient = recipient.into().encode_i32();
+        message.with_payload(|payload| {
+            let data = payload.data();
+            let send = match payload {
+                MessagePayload::Text(_) => env::send_message,
+                MessagePayload::Bytes(_) => env::send_binary,
+            };
+            // SAFETY: the host reads `data` before it returns, and nothing else.
+            unsafe { send(recipient, data.as_ptr(), data.len()) }
+        });
+    }
+
+    fn set_timer(&self, ms_delay: u32) {
+        // SAFETY: takes a number only.
+        unsafe { env::set_timer(ms_delay) }
+    }
+
+    fn log(&self, level: LogLevel, message: &str) {
+        // SAFETY: the host reads `message` before it returns, and nothing else.
+        unsafe { extensions::log(level as u32, message.as_ptr(), message.len()) }
+    }
+
+    fn now_ms(&self) -> u64 {
+        // SAFETY: takes nothing.
+        unsafe { extensions::now_ms() }.cast_unsigned()
+    }
+
+    fn random(&self, bytes: &mut [u8]) {
+        // SAFETY: the host writes `bytes` before it returns, and nothing else.
+        unsafe { extensions::random(bytes.as_mut_ptr(), bytes.len()) }
+    }
+}

@@ -1,0 +1,32 @@
+//! Room for what the host hands over, from the guest's allocator.
+
+use alloc::alloc::{alloc, dealloc};
+use core::{alloc::Layout, ptr};
+
+use crate::abi::NO_ROOM;
+
+/// Room for `size` bytes, or [`NO_ROOM`].
+#[must_use]
+pub fn malloc(size: usize) -> *mut u8 {
+    let no_room = ptr::without_provenance_mut(NO_ROOM as usize);
+    match Layout::array::<u8>(size) {
+        Ok(layout) if size > 0 => {
+            // SAFETY: the layout's size is not 0.
+            let at = unsafe { alloc(layout) };
+            if at.is_null() { no_room } else { at }
+        }
+        Ok(_) => ptr::dangling_mut(),
+        Err(_) => no_room,
+    }
+}
+
+/// # Safety
+/// `at` came from [`malloc`] with the same `size`, and is not used again.
+pub unsafe fn free(at: *mut u8, size: usize) {
+    if let Ok(layout) = Layout::array::<u8>(size)
+        && size > 0
+    {
+        // SAFETY: the caller's promise.
+        unsafe { dealloc(at, layout) }
+    }
+}

@@ -1,0 +1,98 @@
+//! The guest's side of the ABI: what `#[stateroom_wasm]` expands to. Not for direct use.
+//!
+//! This is the only part of the crate with unsafe code. It relies on two things that the ABI promises: the host calls one export at a
+//! time (WebAssembly has no threads here, and the host never calls back from an import), and the pointers that it passes are those that
+//! `jam_malloc` gave it, filled.
+
+mod form;
+
+#[cfg(target_family = "wasm")]
+#[allow(unsafe_code, reason = "pointers from the host; see the module's documentation")]
+mod exports;
+#[cfg(all(target_family = "wasm", feature = "alloc", not(feature = "std")))]
+#[allow(unsafe_code, reason = "an allocator hands out raw memory")]
+mod heap;
+#[cfg(target_family = "wasm")]
+#[allow(unsafe_code, reason = "imports are unsafe to call")]
+mod imports;
+#[cfg(all(target_family = "wasm", not(feature = "std")))]
+#[allow(unsafe_code, reason = "the linker's symbols are foreign items")]
+mod linear_memory;
+#[cfg(all(target_family = "wasm", not(feature = "alloc")))]
+#[path = "incoming_scratch.rs"]
+#[allow(unsafe_code, reason = "hands out raw memory")]
+mod incoming;
+#[cfg(all(target_family = "wasm", feature = "alloc"))]
+#[path = "incoming_heap.rs"]
+#[allow(unsafe_code, reason = "hands out raw memory")]
+mod incoming;
+
+pub use form::{ByDefault, ByNew, Guest, check};
+
+#[cfg(target_family = "wasm")]
+pub use self::{
+    exports::{Room, binary, connect, disconnect, initialize, message, timer},
+    incoming::{free, malloc},
+};
+
+#[cfg(all(target_family = "wasm", not(feature = "std")))]
+#[panic_handler]
+fn panic(_: &core::panic::PanicInfo<'_>) -> ! {
+    core::arch::wasm32::unreachable()
+}
+
+/// Exports a service type as a guest.
+#[doc(hidden)]
+#[macro_export]
+macro_rules! __export {
+    ($service:ty) => {
+        #[cfg(target_family = "wasm")]
+        const _: () = {
+            static ROOM: $crate::guest::Room<$service> = $crate::guest::Room::new();
+
+            #[unsafe(no_mangle)]
+            pub static JAMSOCKET_API_VERSION: i32 = $crate::abi::VERSION;
+            #[unsafe(no_mangle)]
+            pub static JAMSOCKET_API_PROTOCOL: i32 = $crate::abi::PROTOCOL;
+
+            #[unsafe(no_mangle)]
+            extern "C" fn jam_malloc(size: usize) -> *mut u8 {
+                $crate::guest::malloc(size)
+            }
+            #[unsafe(no_mangle)]
+            unsafe extern "C" fn jam_free(at: *mut u8, size: usize) {
+                // SAFETY: the host gives back what `jam_malloc` gave it.
+                unsafe { $crate::guest::free(at, size) }
+            }
+            #[unsafe(no_mangle)]
+            unsafe extern "C" fn initialize(at: *const u8, len: usize) {
+                // SAFETY: the host put `len` bytes of text at `at`.
+                unsafe { $crate::guest::initialize(&ROOM, at, len) }
+            }
+            #[unsafe(no_mangle)]
+            extern "C" fn connect(client: u32) {
+                $crate::guest::connect(&ROOM, client)
+            }
+            #[unsafe(no_mangle)]
+            extern "C" fn disconnect(client: u32) {
+                $crate::guest::disconnect(&ROOM, client)
+            }
+            #[unsafe(no_mangle)]
+            extern "C" fn timer() {
+                $crate::guest::timer(&ROOM)
+            }
+            #[unsafe(no_mangle)]
+            unsafe extern "C" fn message(client: u32, at: *const u8, len: usize) {
+                // SAFETY: the host put `len` bytes of text at `at`.
+                unsafe { $crate::guest::message(&ROOM, client, at, len) }
+            }
+            #[unsafe(no_mangle)]
+            unsafe extern "C" fn binary(client: u32, at: *const u8, len: usize) {
+                // SAFETY: the host put `len` bytes at `at`.
+                unsafe { $crate::guest::binary(&ROOM, client, at, len) }
+            }
+        };
+        #[cfg(not(target_family = "wasm"))]
+        const _: () = $crate::guest::check::<$service, _>();
+    };
+}

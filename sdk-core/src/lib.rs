@@ -1,0 +1,69 @@
+//! Write rooms for Stateroom servers in Rust, and compile them to WebAssembly modules of a few hundred bytes.
+//!
+//! A room is a value of a type that implements [`StateroomService`] (or the older [`SimpleStateroomService`]);
+//! `#[stateroom_wasm]` makes it the room of a WebAssembly module:
+//!
+//! ```
+//! use stateroom_sdk_core::*;
+//!
+//! #[stateroom_wasm]
+//! #[derive(Default)]
+//! struct Echo;
+//!
+//! impl StateroomService for Echo {
+//!     fn message(&mut self, client: ClientId, message: MessagePayload, ctx: &impl StateroomContext) {
+//!         ctx.send_message(client, message);
+//!     }
+//! }
+//! ```
+//!
+//! `stateroom dev` builds and serves it.
+//!
+//! # Three sizes of guest
+//!
+//! | features | a guest has | and is |
+//! | --- | --- | --- |
+//! | `default-features = false` | `core`, [`heapless`] | smallest; needs `#![no_std]` |
+//! | `default-features = false`, `alloc` | `String`, `Vec`, `format!` from `alloc`, in an allocator made for small memories | small; needs `#![no_std]` |
+//! | `std` (default) | the standard library | a little larger, in pages of 64 KiB |
+//!
+//! Without `std` this crate brings the guest's panic handler: a panic is a trap, which ends the room and nothing else.
+//!
+//! # Off WebAssembly
+//!
+//! On other targets the attribute only checks its item, so that a guest's tests run with plain `cargo test`, and the traits serve
+//! native services and hosts.
+#![no_std]
+
+#[cfg(feature = "alloc")]
+extern crate alloc;
+#[cfg(any(test, feature = "std"))]
+extern crate std;
+
+pub mod abi;
+mod client_id;
+mod context;
+#[doc(hidden)]
+pub mod guest;
+mod payload;
+mod recipient;
+mod service;
+mod simple;
+
+pub use client_id::ClientId;
+pub use context::{LogLevel, StateroomContext};
+pub use embedded_io;
+pub use heapless;
+pub use payload::{FORMAT_CAPACITY, MessagePayload, ToPayload};
+pub use recipient::MessageRecipient;
+pub use service::{DefaultStateroomFactory, Progress, StateroomService, StateroomServiceFactory};
+pub use simple::{Simple, SimpleStateroomFactory, SimpleStateroomService};
+pub use stateroom_sdk_macro::stateroom_wasm;
+
+/// What services of the 0.2 line import.
+pub mod prelude {
+    pub use crate::{
+        ClientId, MessagePayload, MessageRecipient, SimpleStateroomService, StateroomContext,
+        StateroomService, stateroom_wasm,
+    };
+}

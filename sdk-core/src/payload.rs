@@ -1,0 +1,170 @@
+use core::fmt;
+
+/// A message as it lies in memory: borrowed text or bytes.
+///
+/// It converts from `&str` and `&[u8]`, and [`StateroomContext::send_message`](crate::StateroomContext::send_message) takes it and
+/// everything else that is a [`ToPayload`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum MessagePayload<'a> {
+    /// A WebSocket text message; always UTF-8.
+    Text(&'a str),
+    /// A WebSocket binary message.
+    Bytes(&'a [u8]),
+}
+
+impl<'a> MessagePayload<'a> {
+    /// The text, if this is a text message.
+    #[must_use]
+    pub const fn text(&self) -> Option<&'a str> {
+        match self {
+            Self::Text(text) => Some(text),
+            Self::Bytes(_) => None,
+        }
+    }
+
+    /// The bytes, if this is a binary message. The bytes of a text message are `text().map(str::as_bytes)`.
+    #[must_use]
+    pub const fn bytes(&self) -> Option<&'a [u8]> {
+        match self {
+            Self::Bytes(bytes) => Some(bytes),
+            Self::Text(_) => None,
+        }
+    }
+
+    /// The data, whichever kind it is. As `&[u8]` is an `embedded_io::Read`, this is also how to read a message piece by piece.
+    #[must_use]
+    pub const fn data(&self) -> &'a [u8] {
+        match self {
+            Self::Text(text) => text.as_bytes(),
+            Self::Bytes(bytes) => bytes,
+        }
+    }
+}
+
+impl<'a> From<&'a str> for MessagePayload<'a> {
+    fn from(text: &'a str) -> Self {
+        Self::Text(text)
+    }
+}
+
+impl<'a> From<&'a [u8]> for MessagePayload<'a> {
+    fn from(bytes: &'a [u8]) -> Self {
+        Self::Bytes(bytes)
+    }
+}
+
+/// Whatever can be sent as a message, lent to the sender for as long as the sending takes, so that nothing is copied without need.
+///
+/// Text: `str`, `String`, [`heapless::String`], `format_args!(…)`. Bytes: `[u8]`, arrays, `Vec<u8>`, [`heapless::Vec`]. Also
+/// [`MessagePayload`], and references to all of these.
+///
+/// Without the `alloc` feature `format_args!` is put together in a buffer of [`FORMAT_CAPACITY`] bytes on the stack.
+pub trait ToPayload {
+    /// Calls `send` with the payload.
+    fn with_payload<R>(&self, send: impl FnOnce(MessagePayload<'_>) -> R) -> R;
+}
+
+impl<T: ToPayload + ?Sized> ToPayload for &T {
+    fn with_payload<R>(&self, send: impl FnOnce(MessagePayload<'_>) -> R) -> R {
+        (**self).with_payload(send)
+    }
+}
+
+impl ToPayload for MessagePayload<'_> {
+    fn with_payload<R>(&self, send: impl FnOnce(MessagePayload<'_>) -> R) -> R {
+        send(*self)
+    }
+}
+
+macro_rules! lend {
+    ($(($($generics:tt)*) $type:ty => $kind:ident;)*) => {$(
+        impl<$($generics)*> ToPayload for $type {
+            fn with_payload<R>(&self, send: impl FnOnce(MessagePayload<'_>) -> R) -> R {
+                send(MessagePayload::$kind(self))
+            }
+        }
+    )*};
+}
+
+lend! {
+    () str => Text;
+    () [u8] => Bytes;
+    (const N: usize) [u8; N] => Bytes;
+    (const N: usize) heapless::String<N> => Text;
+    (const N: usize) heapless::Vec<u8, N> => Bytes;
+}
+
+#[cfg(feature = "alloc")]
+lend! {
+    () alloc::string::String => Text;
+    () alloc::vec::Vec<u8> => Bytes;
+}
+
+/// How many bytes a `format_args!` message may have in a guest without an allocator.
+///
+/// A longer one panics, which ends the room. To decide for yourself what happens to a text that does not fit, `write!` into a
+/// [`heapless::String`] and send that.
+pub const FORMAT_CAPACITY: usize = 256;
+
+impl ToPayload for fmt::Arguments<'_> {
+    fn with_payload<R>(&self, send: impl FnOnce(MessagePayload<'_>) -> R) -> R {
+        if let Some(text) = self.as_str() {
+            return send(MessagePayload::Text(text));
+        }
+        #[cfg(feature = "alloc")]
+        {
+            alloc::fmt::format(*self).with_payload(send)
+        }
+        #[cfg(not(feature = "alloc"))]
+        {
+            let mut text = heapless::String::<FORMAT_CAPACITY>::new();
+            match fmt::write(&mut text, *self) {
+                Ok(()) => text.with_payload(send),
+                Err(fmt::Error) => panic!("a formatted message is longer than FORMAT_CAPACITY"),
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::string::String;
+
+    use super::*;
+
+    fn sent(message: impl ToPayload) -> (bool, std::vec::Vec<u8>) {
+        message.with_payload(|payload| (payload.text().is_some(), payload.data().to_vec()))
+    }
+
+    #[test]
+    fn text_stays_text_and_bytes_stay_bytes() {
+        let mut text = heapless::String::<8>::new();
+        text.push_str("hé").unwrap();
+        let bytes = heapless::Vec::<u8, 8>::from_slice(&[0, 255]).unwrap();
+        assert_eq!(sent("hé"), (true, "hé".into()));
+        assert_eq!(sent(&text), (true, "hé".into()));
+        assert_eq!(sent(text), (true, "hé".into()));
+        assert_eq!(sent(format_args!("h{}", 'é')), (true, "hé".into()));
+        assert_eq!(sent(format_args!("plain")), (true, "plain".into()));
+        assert_eq!(sent(bytes), (false, [0, 255].into()));
+        assert_eq!(sent([0, 255]), (false, [0, 255].into()));
+        assert_eq!(sent(&[0u8, 255][..]), (false, [0, 255].into()));
+        assert_eq!(sent(MessagePayload::Text("")), (true, [].into()));
+    }
+
+    #[cfg(feature = "alloc")]
+    #[test]
+    fn owned_text_and_bytes_are_messages() {
+        assert_eq!(sent(String::from("a")), (true, "a".into()));
+        assert_eq!(sent(&String::from("a")), (true, "a".into()));
+        assert_eq!(sent(std::vec![1, 2]), (false, [1, 2].into()));
+    }
+
+    #[cfg(not(feature = "alloc"))]
+    #[test]
+    #[should_panic(expected = "FORMAT_CAPACITY")]
+    fn a_formatted_message_that_does_not_fit_says_so() {
+        let long: String = core::iter::repeat_n('x', FORMAT_CAPACITY + 1).collect();
+        sent(format_args!("{long}"));
+    }
+}

@@ -1,0 +1,126 @@
+use core::{convert::Infallible, fmt, marker::PhantomData};
+
+use crate::{ClientId, MessagePayload, StateroomContext};
+
+/// The logic of a room: what happens when clients come, talk and go.
+///
+/// Every room has a service of its own, and its events come one at a time, in order. All methods have a default that does nothing.
+///
+/// ```
+/// use stateroom_sdk_core::*;
+///
+/// #[stateroom_wasm]
+/// #[derive(Default)]
+/// struct SharedCounter(i32);
+///
+/// impl StateroomService for SharedCounter {
+///     fn message(&mut self, _: ClientId, message: MessagePayload, ctx: &impl StateroomContext) {
+///         match message.text() {
+///             Some("increment") => self.0 += 1,
+///             Some("decrement") => self.0 -= 1,
+///             _ => return,
+///         }
+///         ctx.send_message(MessageRecipient::Broadcast, format_args!("new value: {}", self.0));
+///     }
+/// }
+/// ```
+#[allow(unused_variables, reason = "the parameters' names are documentation")]
+pub trait StateroomService {
+    /// The room has been made; nobody is in it yet.
+    fn init(&mut self, context: &impl StateroomContext) {}
+
+    /// A client has come. Comes before the client's first message.
+    fn connect(&mut self, client_id: ClientId, context: &impl StateroomContext) {}
+
+    /// A client has gone and can no longer be reached. Comes exactly once, after the client's last message, however it left.
+    fn disconnect(&mut self, client_id: ClientId, context: &impl StateroomContext) {}
+
+    /// A client sent a message.
+    fn message(
+        &mut self,
+        client_id: ClientId,
+        message: MessagePayload<'_>,
+        context: &impl StateroomContext,
+    ) {
+    }
+
+    /// The time asked for with [`set_timer`](StateroomContext::set_timer) is up.
+    fn timer(&mut self, context: &impl StateroomContext) {}
+
+    /// For hosts, not for authors: carries an event on that gave up its turn, and says how it stands.
+    ///
+    /// A host calls it after every event until the answer is no longer [`Progress::Unfinished`]. A service written in Rust ends its
+    /// events by returning, so the default is right for it; an interpreted guest runs in slices, and may fail.
+    fn advance(&mut self, context: &impl StateroomContext) -> Progress<'_> {
+        Progress::Done
+    }
+}
+
+/// How the last event of a service stands; see [`StateroomService::advance`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[must_use]
+pub enum Progress<'a> {
+    /// The event is over and has taken effect.
+    Done,
+    /// The event has used up its slice; [`advance`](StateroomService::advance) goes on with it.
+    Unfinished,
+    /// The service had no room for the message. It did not happen; the service lives on.
+    Refused(&'a str),
+    /// The service is broken and must not be called again. The event had no effects.
+    Failed(&'a str),
+}
+
+/// Makes the service of each new room.
+pub trait StateroomServiceFactory: Send + Sync + 'static {
+    /// The services that this factory makes.
+    type Service: StateroomService + 'static;
+
+    /// Why a service could not be made. It is shown to the operator, not to clients.
+    type Error: fmt::Display;
+
+    /// Makes the service of the room `room_id`. The host then calls its [`init`](StateroomService::init).
+    ///
+    /// # Errors
+    /// The room does not come to life; the clients that wanted it are turned away.
+    fn build(
+        &self,
+        room_id: &str,
+        context: &impl StateroomContext,
+    ) -> Result<Self::Service, Self::Error>;
+}
+
+/// Makes services by [`Default`].
+///
+/// ```
+/// use stateroom_sdk_core::{DefaultStateroomFactory, StateroomService};
+///
+/// #[derive(Default)]
+/// struct Quiet;
+/// impl StateroomService for Quiet {}
+///
+/// let factory = DefaultStateroomFactory::<Quiet>::default();
+/// ```
+pub struct DefaultStateroomFactory<S>(PhantomData<fn() -> S>);
+
+impl<S> Default for DefaultStateroomFactory<S> {
+    fn default() -> Self {
+        Self(PhantomData)
+    }
+}
+
+impl<S> fmt::Debug for DefaultStateroomFactory<S> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("DefaultStateroomFactory")
+    }
+}
+
+impl<S: StateroomService + Default + 'static> StateroomServiceFactory
+    for DefaultStateroomFactory<S>
+{
+    type Service = S;
+    type Error = Infallible;
+
+    fn build(&self, _: &str, _: &impl StateroomContext) -> Result<S, Infallible> {
+        Ok(S::default())
+    }
+}

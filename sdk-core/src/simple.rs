@@ -1,0 +1,86 @@
+use core::{convert::Infallible, fmt, marker::PhantomData};
+
+use crate::{
+    ClientId, MessagePayload, StateroomContext, StateroomService, StateroomServiceFactory,
+};
+
+/// The older form of [`StateroomService`]: made by [`new`](Self::new) instead of `Default`, with the room's id, and with a method of its
+/// own for each kind of message.
+#[allow(unused_variables, reason = "the parameters' names are documentation")]
+pub trait SimpleStateroomService: Sized {
+    /// Makes the service of the room `room_id`; nobody is in it yet.
+    fn new(room_id: &str, context: &impl StateroomContext) -> Self;
+
+    /// A client has come.
+    fn connect(&mut self, client: ClientId, context: &impl StateroomContext) {}
+
+    /// A client has gone.
+    fn disconnect(&mut self, client: ClientId, context: &impl StateroomContext) {}
+
+    /// A client sent a text message.
+    fn message(&mut self, client: ClientId, message: &str, context: &impl StateroomContext) {}
+
+    /// A client sent a binary message.
+    fn binary(&mut self, client: ClientId, message: &[u8], context: &impl StateroomContext) {}
+
+    /// The timer is due.
+    fn timer(&mut self, context: &impl StateroomContext) {}
+}
+
+/// Runs a [`SimpleStateroomService`] where a [`StateroomService`] is wanted.
+#[derive(Debug)]
+pub struct Simple<S>(pub S);
+
+impl<S: SimpleStateroomService> StateroomService for Simple<S> {
+    fn connect(&mut self, client_id: ClientId, context: &impl StateroomContext) {
+        self.0.connect(client_id, context);
+    }
+
+    fn disconnect(&mut self, client_id: ClientId, context: &impl StateroomContext) {
+        self.0.disconnect(client_id, context);
+    }
+
+    fn message(
+        &mut self,
+        client_id: ClientId,
+        message: MessagePayload<'_>,
+        context: &impl StateroomContext,
+    ) {
+        match message {
+            MessagePayload::Text(text) => self.0.message(client_id, text, context),
+            MessagePayload::Bytes(bytes) => self.0.binary(client_id, bytes, context),
+        }
+    }
+
+    fn timer(&mut self, context: &impl StateroomContext) {
+        self.0.timer(context);
+    }
+}
+
+/// Makes [`SimpleStateroomService`]s for a server.
+pub struct SimpleStateroomFactory<S>(PhantomData<fn() -> S>);
+
+impl<S> Default for SimpleStateroomFactory<S> {
+    fn default() -> Self {
+        Self(PhantomData)
+    }
+}
+
+impl<S> fmt::Debug for SimpleStateroomFactory<S> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("SimpleStateroomFactory")
+    }
+}
+
+impl<S: SimpleStateroomService + 'static> StateroomServiceFactory for SimpleStateroomFactory<S> {
+    type Service = Simple<S>;
+    type Error = Infallible;
+
+    fn build(
+        &self,
+        room_id: &str,
+        context: &impl StateroomContext,
+    ) -> Result<Simple<S>, Infallible> {
+        Ok(Simple(S::new(room_id, context)))
+    }
+}

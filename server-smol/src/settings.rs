@@ -1,0 +1,165 @@
+use std::{
+    net::{IpAddr, Ipv4Addr},
+    path::PathBuf,
+    str::FromStr,
+    time::Duration,
+};
+
+/// How a [`Server`](crate::Server) behaves. Each setting has a `with_…` method there.
+#[derive(Debug, Clone)]
+#[non_exhaustive]
+pub struct Settings {
+    /// The address to listen on. Default: `0.0.0.0`, every interface.
+    pub ip: IpAddr,
+
+    /// The port to listen on; 0 lets the system choose. Default: 8080.
+    pub port: u16,
+
+    /// How often a client is sent a WebSocket ping. Zero sends none. Default: 30 s, short enough for the idle limits of common proxies.
+    pub heartbeat_interval: Duration,
+
+    /// How long a client may be silent, pongs included, before its connection is dropped. Zero waits forever. Default: 120 s.
+    ///
+    /// Clients that vanish without a word are found only by this.
+    pub heartbeat_timeout: Duration,
+
+    /// A directory that is served at `/`. Default: none.
+    pub static_files: Option<PathBuf>,
+
+    /// Who may create rooms, and how they are named. Default: [`RoomIds::Implicit`].
+    pub room_ids: RoomIds,
+
+    /// What happens to a room that nobody is in. Default: [`ShutdownPolicy::Never`].
+    pub shutdown: ShutdownPolicy,
+
+    /// The largest message that a client may send, in bytes. Default: 1 MiB. A larger one closes its connection with 1009.
+    ///
+    /// It bounds what one client can make the server hold.
+    pub message_size: usize,
+
+    /// How many bytes may wait for a client that does not read them. Default: 4 MiB. A client beyond it is closed with 1013.
+    ///
+    /// It bounds what a slow client can make the server hold; nobody else notices.
+    pub outbox_size: usize,
+
+    /// How many threads run rooms. A room and its connections stay on one of them. Default: 1.
+    ///
+    /// More than one pays off where the one is busy and there are cores left.
+    pub threads: usize,
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Self {
+            ip: IpAddr::V4(Ipv4Addr::UNSPECIFIED),
+            port: 8080,
+            heartbeat_interval: Duration::from_secs(30),
+            heartbeat_timeout: Duration::from_secs(120),
+            static_files: None,
+            room_ids: RoomIds::default(),
+            shutdown: ShutdownPolicy::default(),
+            message_size: 1 << 20,
+            outbox_size: 4 << 20,
+            threads: 1,
+        }
+    }
+}
+
+/// Who may create rooms, and how they are named.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[non_exhaustive]
+pub enum RoomIds {
+    /// Any id is valid, and connecting to a room that does not exist creates it. `implicit`.
+    #[default]
+    Implicit,
+    /// A room is created by `POST /ws/{room}`; connecting to one that does not exist fails with 404. `explicit`.
+    Explicit,
+    /// A room is created, and named, by `POST /new_room` alone. `generated` (or `generated:short`, `generated:uuid`).
+    Generated(GeneratedIds),
+}
+
+/// What the ids made by `POST /new_room` look like. Both come from the system's random source.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[non_exhaustive]
+pub enum GeneratedIds {
+    /// Eight lower-case letters and digits without look-alikes: short enough to read out, long enough not to be guessed.
+    #[default]
+    Short,
+    /// A random UUID (RFC 9562, version 4).
+    Uuid,
+}
+
+impl RoomIds {
+    pub(crate) fn generated(self) -> GeneratedIds {
+        match self {
+            Self::Generated(ids) => ids,
+            Self::Implicit | Self::Explicit => GeneratedIds::default(),
+        }
+    }
+}
+
+impl FromStr for RoomIds {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        match text {
+            "implicit" => Ok(Self::Implicit),
+            "explicit" => Ok(Self::Explicit),
+            "generated" | "generated:short" => Ok(Self::Generated(GeneratedIds::Short)),
+            "generated:uuid" => Ok(Self::Generated(GeneratedIds::Uuid)),
+            _ => Err(
+                "is none of `implicit`, `explicit`, `generated`, `generated:uuid`".to_owned(),
+            ),
+        }
+    }
+}
+
+/// What happens to a room that nobody is in any more. A room that nobody has been in yet is not touched.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[non_exhaustive]
+pub enum ShutdownPolicy {
+    /// It stays, with its state and its timer, until the server ends. `never`.
+    #[default]
+    Never,
+    /// It ends with its last client. `immediate`.
+    Immediate,
+    /// It ends when nobody has come back for this long. `after:<seconds>`.
+    After(Duration),
+}
+
+impl FromStr for ShutdownPolicy {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        match text {
+            "never" => Ok(Self::Never),
+            "immediate" => Ok(Self::Immediate),
+            _ => text
+                .strip_prefix("after:")
+                .and_then(|seconds| seconds.parse().ok())
+                .map(|seconds| Self::After(Duration::from_secs(seconds)))
+                .ok_or_else(|| {
+                    "is none of `never`, `immediate`, `after:<seconds>` (such as `after:60`)".to_owned()
+                }),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn settings_are_written_as_the_command_line_writes_them() {
+        assert_eq!("implicit".parse(), Ok(RoomIds::Implicit));
+        assert_eq!("explicit".parse(), Ok(RoomIds::Explicit));
+        assert_eq!("generated".parse(), Ok(RoomIds::Generated(GeneratedIds::Short)));
+        assert_eq!("generated:uuid".parse(), Ok(RoomIds::Generated(GeneratedIds::Uuid)));
+        assert!("".parse::<RoomIds>().is_err());
+        assert_eq!("never".parse(), Ok(ShutdownPolicy::Never));
+        assert_eq!("immediate".parse(), Ok(ShutdownPolicy::Immediate));
+        assert_eq!("after:5".parse(), Ok(ShutdownPolicy::After(Duration::from_secs(5))));
+        assert!("after:-1".parse::<ShutdownPolicy>().unwrap_err().contains("after:60"));
+        assert!("after".parse::<ShutdownPolicy>().is_err());
+    }
+}
