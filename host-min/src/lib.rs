@@ -1,0 +1,85 @@
+//! Runs Stateroom guests in a sandbox, without IO: events go in, effects come out.
+//!
+//! A [`Program`] is a loaded module; a [`Room`] is one instance of it with state of its own. The crate opens no socket, reads no clock,
+//! starts no thread and prints nothing. Time and randomness are arguments, so the same events give the same state and the same effects.
+//!
+//! # The loop
+//!
+//! The methods of [`Room`] are of three kinds: [`handle`](Room::handle) takes an event, [`resume`](Room::resume) goes on with one that gave
+//! up its turn, and [`effects`](Room::effects) reads what the last event asks of the world.
+//!
+//! ```
+//! use stateroom_host_min::{Effect, Event, Limits, Program, Room, Step, Trap};
+//! use stateroom_sdk_core::{ClientId, MessagePayload, MessageRecipient};
+//!
+//! /// Runs one event to its end, slice by slice, and does what it asks.
+//! fn run(room: &mut Room, event: Event<'_>, now_ms: u64) -> Result<Vec<String>, Trap> {
+//!     let mut step = room.handle(event, now_ms)?;
+//!     while step == Step::Suspended {
+//!         // A server lets other rooms run here.
+//!         step = room.resume()?;
+//!     }
+//!     Ok(room
+//!         .effects()
+//!         .filter_map(|effect| match effect {
+//!             // A server writes to sockets and sets clocks here.
+//!             Effect::Send { recipient: MessageRecipient::Broadcast, payload } => payload.text(),
+//!             _ => None,
+//!         })
+//!         .map(str::to_owned)
+//!         .collect())
+//! }
+//!
+//! # let module = wat::parse_str(r#"(module
+//! #   (import "env" "send_message" (func $send (param i32 i32 i32)))
+//! #   (memory (export "memory") 1)
+//! #   (func (export "jam_malloc") (param i32) (result i32) i32.const 64)
+//! #   (func (export "jam_free") (param i32 i32))
+//! #   (func (export "initialize") (param i32 i32))
+//! #   (func (export "connect") (param i32)) (func (export "disconnect") (param i32)) (func (export "timer"))
+//! #   (func (export "message") (param $client i32) (param $at i32) (param $len i32)
+//! #     (call $send (i32.const 0) (local.get $at) (local.get $len)))
+//! #   (func (export "binary") (param i32 i32 i32)))"#)?;
+//! let program = Program::load(&module, Limits::default())?;
+//! let seed = [7; 32]; // from the system's random source
+//! let mut room = program.room("lobby", seed)?;
+//!
+//! run(&mut room, Event::Init, 0)?;
+//! run(&mut room, Event::Connect(ClientId(1)), 10)?;
+//! let hello = Event::Message(ClientId(1), MessagePayload::Text("hello"));
+//! assert_eq!(run(&mut room, hello, 20)?, ["hello"]);
+//! # Ok::<(), Box<dyn core::error::Error>>(())
+//! ```
+//!
+//! A [`Room`] is also a [`StateroomService`](stateroom_sdk_core::StateroomService) and a [`Program`] a
+//! [`StateroomServiceFactory`](stateroom_sdk_core::StateroomServiceFactory), so that a server takes guests and native services alike.
+//!
+//! # What a guest can do
+//!
+//! Nothing but compute within its [`Limits`], and ask for effects. Whatever a module or a guest does, this crate does not panic: a module
+//! is refused with a [`LoadError`], an event ends with a [`Trap`].
+#![no_std]
+#![forbid(unsafe_code)]
+
+extern crate alloc;
+
+mod effects;
+mod engine;
+mod event;
+mod imports;
+mod inspect;
+mod limits;
+mod load_error;
+mod program;
+mod room;
+mod service;
+mod state;
+mod trap;
+
+pub use effects::{Effect, Effects};
+pub use event::{Event, Step};
+pub use limits::Limits;
+pub use load_error::{LoadError, Problem};
+pub use program::Program;
+pub use room::Room;
+pub use trap::{Trap, TrapReason};

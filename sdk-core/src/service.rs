@@ -57,7 +57,7 @@ pub trait StateroomService {
 }
 
 /// How the last event of a service stands; see [`StateroomService::advance`].
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Clone, Copy)]
 #[must_use]
 pub enum Progress<'a> {
     /// The event is over and has taken effect.
@@ -65,9 +65,20 @@ pub enum Progress<'a> {
     /// The event has used up its slice; [`advance`](StateroomService::advance) goes on with it.
     Unfinished,
     /// The service had no room for the message. It did not happen; the service lives on.
-    Refused(&'a str),
-    /// The service is broken and must not be called again. The event had no effects.
-    Failed(&'a str),
+    Refused,
+    /// The service is broken, for this reason, and must not be called again. The event had no effects.
+    Failed(&'a dyn fmt::Display),
+}
+
+impl fmt::Debug for Progress<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Done => f.write_str("Done"),
+            Self::Unfinished => f.write_str("Unfinished"),
+            Self::Refused => f.write_str("Refused"),
+            Self::Failed(reason) => write!(f, "Failed({reason})"),
+        }
+    }
 }
 
 /// Makes the service of each new room.

@@ -4,8 +4,12 @@
 extern crate alloc;
 
 use alloc::{collections::BTreeMap, format, string::String};
+use core::mem;
 
 use stateroom_sdk_core::*;
+
+/// In bytes. What clients make the room remember needs a bound.
+const MAX_NICKNAME: usize = 32;
 
 #[stateroom_wasm]
 #[derive(Default)]
@@ -16,29 +20,53 @@ struct Chat {
 impl StateroomService for Chat {
     fn connect(&mut self, client: ClientId, ctx: &impl StateroomContext) {
         let nickname = format!("client{client}");
-        ctx.send_message(client, format!("Welcome, {nickname}! Send /nick <name> to change your name."));
-        ctx.send_message(MessageRecipient::EveryoneExcept(client), format!("{nickname} has joined"));
+        ctx.send_message(
+            client,
+            format!("Welcome, {nickname}! Send /nick <name> to change your name."),
+        );
+        ctx.send_message(
+            MessageRecipient::EveryoneExcept(client),
+            format!("{nickname} has joined"),
+        );
         self.nicknames.insert(client, nickname);
     }
 
-    fn message(&mut self, client: ClientId, message: MessagePayload<'_>, ctx: &impl StateroomContext) {
-        let (Some(text), Some(nickname)) = (message.text(), self.nicknames.get_mut(&client)) else {
-            return;
-        };
-        let line = match text.strip_prefix("/nick ").map(str::trim) {
-            Some("") => return ctx.send_message(client, "A name has at least one character."),
-            Some(name) => {
-                let old = core::mem::replace(nickname, name.into());
-                format!("{old} is now known as {name}")
+    fn message(
+        &mut self,
+        client: ClientId,
+        message: MessagePayload<'_>,
+        ctx: &impl StateroomContext,
+    ) {
+        let Some(text) = message.text() else { return };
+        match text.split_once(' ').unwrap_or((text, "")) {
+            ("/nick", name) => self.rename(client, name.trim(), ctx),
+            _ => {
+                if let Some(nickname) = self.nicknames.get(&client) {
+                    ctx.send_message(MessageRecipient::Broadcast, format!("{nickname}: {text}"));
+                }
             }
-            None => format!("{nickname}: {text}"),
-        };
-        ctx.send_message(MessageRecipient::Broadcast, line);
+        }
     }
 
     fn disconnect(&mut self, client: ClientId, ctx: &impl StateroomContext) {
         if let Some(nickname) = self.nicknames.remove(&client) {
             ctx.send_message(MessageRecipient::Broadcast, format!("{nickname} has left"));
+        }
+    }
+}
+
+impl Chat {
+    fn rename(&mut self, client: ClientId, name: &str, ctx: &impl StateroomContext) {
+        if name.is_empty() || name.len() > MAX_NICKNAME {
+            ctx.send_message(client, format!("A name has 1 to {MAX_NICKNAME} bytes."));
+        } else if self.nicknames.values().any(|nickname| nickname == name) {
+            ctx.send_message(client, format!("{name} is taken."));
+        } else if let Some(nickname) = self.nicknames.get_mut(&client) {
+            let old = mem::replace(nickname, name.into());
+            ctx.send_message(
+                MessageRecipient::Broadcast,
+                format!("{old} is now known as {name}"),
+            );
         }
     }
 }

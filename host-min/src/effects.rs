@@ -1,0 +1,177 @@
+use alloc::{string::String, vec::Vec};
+
+use stateroom_sdk_core::{LogLevel, MessagePayload, MessageRecipient};
+
+use crate::{Limits, TrapReason};
+
+/// Something that an event asks of the world.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Effect<'a> {
+    /// Send a message to clients of the room.
+    Send {
+        /// Who gets it.
+        recipient: MessageRecipient,
+        /// What they get.
+        payload: MessagePayload<'a>,
+    },
+    /// Hand in [`Event::Timer`](crate::Event::Timer) in so many milliseconds, instead of any earlier request.
+    SetTimer {
+        /// The delay; never 0.
+        ms: u32,
+    },
+    /// Forget the timer.
+    CancelTimer,
+    /// Write a line to the log. The only effect that outlives a trap.
+    Log {
+        /// How important it is.
+        level: LogLevel,
+        /// The line, without a line break at its end.
+        text: &'a str,
+    },
+}
+
+/// The effects of an event in order, gathered in two arenas that live as long as the room: nothing is allocated per message once they have
+/// grown to the usual size.
+#[derive(Debug, Default)]
+pub(crate) struct Arena {
+    entries: Vec<Entry>,
+    text: String,
+    bytes: Vec<u8>,
+}
+
+/// How much an arena keeps between events, in bytes: idle rooms should be small.
+const KEPT: usize = 1024;
+
+#[derive(Debug, Clone, Copy)]
+enum Entry {
+    Text(MessageRecipient, Span),
+    Bytes(MessageRecipient, Span),
+    Timer(u32),
+    Log(LogLevel, Span),
+}
+
+#[derive(Debug, Clone, Copy)]
+struct Span {
+    begin: usize,
+    end: usize,
+}
+
+impl Arena {
+    pub(crate) fn clear(&mut self) {
+        self.entries.clear();
+        self.text.clear();
+        self.bytes.clear();
+        self.entries.shrink_to(KEPT / size_of::<Entry>());
+        self.text.shrink_to(KEPT);
+        self.bytes.shrink_to(KEPT);
+    }
+
+    /// Takes back everything but log lines, as the event has failed.
+    pub(crate) fn undo(&mut self) {
+        self.entries.retain(|entry| matches!(entry, Entry::Log(..)));
+    }
+
+    pub(crate) fn send_text(
+        &mut self,
+        recipient: MessageRecipient,
+        text: &str,
+        limits: &Limits,
+    ) -> Result<(), TrapReason> {
+        self.admit(text.len(), limits)?;
+        let span = self.push_text(text);
+        self.entries.push(Entry::Text(recipient, span));
+        Ok(())
+    }
+
+    pub(crate) fn send_bytes(
+        &mut self,
+        recipient: MessageRecipient,
+        bytes: &[u8],
+        limits: &Limits,
+    ) -> Result<(), TrapReason> {
+        self.admit(bytes.len(), limits)?;
+        let begin = self.bytes.len();
+        self.bytes.extend_from_slice(bytes);
+        let span = Span { begin, end: self.bytes.len() };
+        self.entries.push(Entry::Bytes(recipient, span));
+        Ok(())
+    }
+
+    pub(crate) fn set_timer(&mut self, ms: u32, limits: &Limits) -> Result<(), TrapReason> {
+        self.admit(0, limits)?;
+        self.entries.push(Entry::Timer(ms));
+        Ok(())
+    }
+
+    pub(crate) fn log(
+        &mut self,
+        level: LogLevel,
+        text: &str,
+        limits: &Limits,
+    ) -> Result<(), TrapReason> {
+        self.admit(text.len(), limits)?;
+        let span = self.push_text(text);
+        self.entries.push(Entry::Log(level, span));
+        Ok(())
+    }
+
+    fn push_text(&mut self, text: &str) -> Span {
+        let begin = self.text.len();
+        self.text.push_str(text);
+        Span { begin, end: self.text.len() }
+    }
+
+    fn admit(&self, len: usize, limits: &Limits) -> Result<(), TrapReason> {
+        if len > limits.message_size {
+            return Err(TrapReason::MessageTooLarge { size: len, limit: limits.message_size });
+        }
+        if self.entries.len() >= limits.effects {
+            return Err(TrapReason::TooManyEffects { limit: limits.effects });
+        }
+        if self.text.len() + self.bytes.len() + len > limits.effect_bytes {
+            return Err(TrapReason::TooManyEffectBytes { limit: limits.effect_bytes });
+        }
+        Ok(())
+    }
+
+    pub(crate) fn iter(&self) -> Effects<'_> {
+        Effects { arena: self, next: 0 }
+    }
+}
+
+/// The effects of an event, in the order in which the guest asked for them.
+#[derive(Debug, Clone)]
+pub struct Effects<'a> {
+    arena: &'a Arena,
+    next: usize,
+}
+
+impl Effects<'_> {
+    pub(crate) fn none(mut self) -> Self {
+        self.next = self.arena.entries.len();
+        self
+    }
+}
+
+impl<'a> Iterator for Effects<'a> {
+    type Item = Effect<'a>;
+
+    fn next(&mut self) -> Option<Effect<'a>> {
+        let entry = *self.arena.entries.get(self.next)?;
+        self.next += 1;
+        let text = |span: Span| &self.arena.text[span.begin..span.end];
+        Some(match entry {
+            Entry::Text(recipient, span) => {
+                Effect::Send { recipient, payload: MessagePayload::Text(text(span)) }
+            }
+            Entry::Bytes(recipient, span) => Effect::Send {
+                recipient,
+                payload: MessagePayload::Bytes(&self.arena.bytes[span.begin..span.end]),
+            },
+            Entry::Timer(0) => Effect::CancelTimer,
+            Entry::Timer(ms) => Effect::SetTimer { ms },
+            Entry::Log(level, span) => Effect::Log { level, text: text(span) },
+        })
+    }
+}

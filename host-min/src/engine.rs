@@ -1,0 +1,18 @@
+use wasmi::{CompilationMode, Config, Engine};
+
+use crate::Limits;
+
+/// The interpreter, set up so that a run depends on nothing but the module and its events.
+pub(crate) fn engine(limits: &Limits) -> Engine {
+    let mut config = Config::default();
+    config
+        .consume_fuel(true)
+        // Lazy translation would charge its fuel to whichever room calls a function first.
+        .compilation_mode(CompilationMode::Eager)
+        // Small guests have pages of one byte; see `sdk-core`.
+        .wasm_custom_page_sizes(true)
+        .wasm_multi_memory(false)
+        .ignore_custom_sections(true)
+        .set_max_recursion_depth(limits.call_depth);
+    Engine::new(&config)
+}

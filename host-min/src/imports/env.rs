@@ -1,0 +1,79 @@
+//! The imports of the documented interface, and the one that AssemblyScript adds by itself.
+
+use alloc::{format, string::String};
+
+use stateroom_sdk_core::{
+    MessageRecipient,
+    abi::{ENV, SEND_BINARY, SEND_MESSAGE, SET_TIMER},
+};
+use wasmi::{Caller, Error, Linker};
+
+use crate::{
+    TrapReason,
+    state::{GuestMemory, State},
+};
+
+pub(super) fn define(linker: &mut Linker<State>) -> Result<(), Error> {
+    linker.func_wrap(ENV, SEND_MESSAGE, send_message)?;
+    linker.func_wrap(ENV, SEND_BINARY, send_binary)?;
+    linker.func_wrap(ENV, SET_TIMER, set_timer)?;
+    linker.func_wrap(ENV, "abort", abort)?;
+    Ok(())
+}
+
+fn send_message(
+    mut caller: Caller<'_, State>,
+    recipient: i32,
+    at: u32,
+    len: u32,
+) -> Result<(), Error> {
+    let (memory, State { effects, limits, .. }) = GuestMemory::of(&mut caller)?;
+    let text = memory.text(at, len)?;
+    effects.send_text(MessageRecipient::decode_i32(recipient), text, limits)?;
+    Ok(())
+}
+
+fn send_binary(
+    mut caller: Caller<'_, State>,
+    recipient: i32,
+    at: u32,
+    len: u32,
+) -> Result<(), Error> {
+    let (memory, State { effects, limits, .. }) = GuestMemory::of(&mut caller)?;
+    let bytes = memory.bytes(at, len)?;
+    effects.send_bytes(MessageRecipient::decode_i32(recipient), bytes, limits)?;
+    Ok(())
+}
+
+fn set_timer(mut caller: Caller<'_, State>, ms_delay: u32) -> Result<(), Error> {
+    let State { effects, limits, .. } = caller.data_mut();
+    effects.set_timer(ms_delay, limits)?;
+    Ok(())
+}
+
+/// AssemblyScript's way to give up: pointers to two of its strings, a line and a column.
+fn abort(
+    mut caller: Caller<'_, State>,
+    message: u32,
+    file: u32,
+    line: u32,
+    column: u32,
+) -> Result<(), Error> {
+    let (memory, _) = GuestMemory::of(&mut caller)?;
+    let message = assembly_script_string(&memory, message);
+    let file = assembly_script_string(&memory, file);
+    let message = format!("{message} ({file}:{line}:{column})");
+    Err(TrapReason::Aborted { message }.into())
+}
+
+/// AssemblyScript keeps strings as UTF-16, with their size in bytes in the four bytes before them. What cannot be read is left out: the
+/// guest is about to end anyway.
+fn assembly_script_string(memory: &GuestMemory<'_>, at: u32) -> String {
+    const LONGEST: u32 = 1024;
+    let size = at.checked_sub(4).and_then(|at| memory.read_u32(at).ok());
+    let bytes = size.and_then(|size| memory.bytes(at, size.min(LONGEST)).ok());
+    let units = bytes.into_iter().flat_map(|bytes| bytes.chunks_exact(2));
+    char::decode_utf16(units.map(|unit| u16::from_le_bytes([unit[0], unit[1]])))
+        .map(|unit| unit.unwrap_or(char::REPLACEMENT_CHARACTER))
+        .collect()
+}

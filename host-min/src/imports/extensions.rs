@@ -1,0 +1,32 @@
+//! This project's additions to the documented interface.
+
+use stateroom_sdk_core::{
+    LogLevel,
+    abi::{EXTENSIONS, LOG, NOW_MS, RANDOM},
+};
+use wasmi::{Caller, Error, Linker};
+
+use crate::state::{GuestMemory, State};
+
+pub(super) fn define(linker: &mut Linker<State>) -> Result<(), Error> {
+    linker.func_wrap(EXTENSIONS, LOG, log)?;
+    linker.func_wrap(EXTENSIONS, NOW_MS, now_ms)?;
+    linker.func_wrap(EXTENSIONS, RANDOM, random)?;
+    Ok(())
+}
+
+fn log(mut caller: Caller<'_, State>, level: u32, at: u32, len: u32) -> Result<(), Error> {
+    let (memory, State { effects, limits, .. }) = GuestMemory::of(&mut caller)?;
+    effects.log(LogLevel::from_u32(level), memory.text(at, len)?, limits)?;
+    Ok(())
+}
+
+fn now_ms(caller: Caller<'_, State>) -> i64 {
+    caller.data().now_ms.cast_signed()
+}
+
+fn random(mut caller: Caller<'_, State>, at: u32, len: u32) -> Result<(), Error> {
+    let (mut memory, state) = GuestMemory::of(&mut caller)?;
+    state.random.fill(memory.bytes_mut(at, len)?);
+    Ok(())
+}

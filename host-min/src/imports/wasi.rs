@@ -1,0 +1,166 @@
+//! The part of WASI preview 1 that a room needs, for guests built with a standard library on top of it. Nothing here reaches outside: the
+//! clock is the event's, the random numbers are the room's, and what is written to standard output and error becomes log lines.
+//!
+//! Everything else links and answers with an error number, as a system without files and sockets would.
+
+use alloc::{string::String, vec::Vec};
+
+use stateroom_sdk_core::LogLevel;
+use wasmi::{
+    Caller, Error, FuncType, Linker, Val,
+    ValType::{self, I32, I64},
+};
+
+use crate::{
+    TrapReason,
+    state::{GuestMemory, State},
+};
+
+const MODULE: &str = "wasi_snapshot_preview1";
+
+// Error numbers of WASI preview 1 (`errno`).
+const SUCCESS: i32 = 0;
+const BADF: i32 = 8;
+const INVAL: i32 = 28;
+const NOSYS: i32 = 52;
+
+pub(super) fn define(linker: &mut Linker<State>) -> Result<(), Error> {
+    linker.func_wrap(MODULE, "clock_time_get", clock_time_get)?;
+    linker.func_wrap(MODULE, "clock_res_get", clock_res_get)?;
+    linker.func_wrap(MODULE, "random_get", random_get)?;
+    linker.func_wrap(MODULE, "fd_write", fd_write)?;
+    linker.func_wrap(MODULE, "environ_sizes_get", nothing_sizes)?;
+    linker.func_wrap(MODULE, "environ_get", nothing)?;
+    linker.func_wrap(MODULE, "args_sizes_get", nothing_sizes)?;
+    linker.func_wrap(MODULE, "args_get", nothing)?;
+    linker.func_wrap(MODULE, "sched_yield", || SUCCESS)?;
+    linker.func_wrap(MODULE, "proc_exit", proc_exit)?;
+    for (name, parameters, errno) in UNSUPPORTED {
+        let ty = FuncType::new(parameters.iter().copied(), [I32]);
+        linker.func_new(MODULE, name, ty, move |_, _, results| {
+            results[0] = Val::I32(errno);
+            Ok(())
+        })?;
+    }
+    Ok(())
+}
+
+fn clock_time_get(
+    mut caller: Caller<'_, State>,
+    _clock: u32,
+    _precision: u64,
+    at: u32,
+) -> Result<i32, Error> {
+    let nanoseconds = caller.data().now_ms.wrapping_mul(1_000_000);
+    let (mut memory, _) = GuestMemory::of(&mut caller)?;
+    memory.write(at, nanoseconds.to_le_bytes())?;
+    Ok(SUCCESS)
+}
+
+fn clock_res_get(mut caller: Caller<'_, State>, _clock: u32, at: u32) -> Result<i32, Error> {
+    let (mut memory, _) = GuestMemory::of(&mut caller)?;
+    memory.write(at, 1_000_000_u64.to_le_bytes())?;
+    Ok(SUCCESS)
+}
+
+fn random_get(mut caller: Caller<'_, State>, at: u32, len: u32) -> Result<i32, Error> {
+    let (mut memory, state) = GuestMemory::of(&mut caller)?;
+    state.random.fill(memory.bytes_mut(at, len)?);
+    Ok(SUCCESS)
+}
+
+/// Writes the pieces that `count` pairs of address and length at `pieces` describe: each line becomes a log line.
+fn fd_write(
+    mut caller: Caller<'_, State>,
+    fd: u32,
+    pieces: u32,
+    count: u32,
+    written_at: u32,
+) -> Result<i32, Error> {
+    let level = match fd {
+        1 => LogLevel::Info,
+        2 => LogLevel::Warn,
+        _ => return Ok(BADF),
+    };
+    let (mut memory, State { effects, limits, .. }) = GuestMemory::of(&mut caller)?;
+    let pairs = match count.checked_mul(8) {
+        Some(len) => memory.bytes(pieces, len)?,
+        None => return Ok(INVAL),
+    };
+    let mut written = Vec::new();
+    for pair in pairs.chunks_exact(8) {
+        let word = |from: usize| {
+            u32::from_le_bytes([pair[from], pair[from + 1], pair[from + 2], pair[from + 3]])
+        };
+        let piece = memory.bytes(word(0), word(4))?;
+        let (size, limit) = (written.len() + piece.len(), limits.message_size);
+        if size > limit {
+            return Err(TrapReason::MessageTooLarge { size, limit }.into());
+        }
+        written.extend_from_slice(piece);
+    }
+    // At most `message_size`, which is far below 4 GiB or else cannot be reached.
+    let len = u32::try_from(written.len()).unwrap_or(u32::MAX);
+    memory.write(written_at, len.to_le_bytes())?;
+    let text = String::from_utf8_lossy(&written);
+    for line in text.lines() {
+        effects.log(level, line, limits)?;
+    }
+    Ok(SUCCESS)
+}
+
+/// There are no arguments and no environment: both the count and the size are 0.
+fn nothing_sizes(mut caller: Caller<'_, State>, count_at: u32, size_at: u32) -> Result<i32, Error> {
+    let (mut memory, _) = GuestMemory::of(&mut caller)?;
+    memory.write(count_at, 0_u32.to_le_bytes())?;
+    memory.write(size_at, 0_u32.to_le_bytes())?;
+    Ok(SUCCESS)
+}
+
+fn nothing(_pointers: u32, _bytes: u32) -> i32 {
+    SUCCESS
+}
+
+fn proc_exit(code: i32) -> Result<(), Error> {
+    Err(TrapReason::Exited { code }.into())
+}
+
+/// The rest of preview 1: name, parameters, and the error number that it answers with.
+const UNSUPPORTED: [(&str, &[ValType], i32); 36] = [
+    ("fd_advise", &[I32, I64, I64, I32], BADF),
+    ("fd_allocate", &[I32, I64, I64], BADF),
+    ("fd_close", &[I32], BADF),
+    ("fd_datasync", &[I32], BADF),
+    ("fd_fdstat_get", &[I32, I32], BADF),
+    ("fd_fdstat_set_flags", &[I32, I32], BADF),
+    ("fd_fdstat_set_rights", &[I32, I64, I64], BADF),
+    ("fd_filestat_get", &[I32, I32], BADF),
+    ("fd_filestat_set_size", &[I32, I64], BADF),
+    ("fd_filestat_set_times", &[I32, I64, I64, I32], BADF),
+    ("fd_pread", &[I32, I32, I32, I64, I32], BADF),
+    ("fd_prestat_dir_name", &[I32, I32, I32], BADF),
+    ("fd_prestat_get", &[I32, I32], BADF),
+    ("fd_pwrite", &[I32, I32, I32, I64, I32], BADF),
+    ("fd_read", &[I32, I32, I32, I32], BADF),
+    ("fd_readdir", &[I32, I32, I32, I64, I32], BADF),
+    ("fd_renumber", &[I32, I32], BADF),
+    ("fd_seek", &[I32, I64, I32, I32], BADF),
+    ("fd_sync", &[I32], BADF),
+    ("fd_tell", &[I32, I32], BADF),
+    ("path_create_directory", &[I32, I32, I32], BADF),
+    ("path_filestat_get", &[I32, I32, I32, I32, I32], BADF),
+    ("path_filestat_set_times", &[I32, I32, I32, I32, I64, I64, I32], BADF),
+    ("path_link", &[I32, I32, I32, I32, I32, I32, I32], BADF),
+    ("path_open", &[I32, I32, I32, I32, I32, I64, I64, I32, I32], BADF),
+    ("path_readlink", &[I32, I32, I32, I32, I32, I32], BADF),
+    ("path_remove_directory", &[I32, I32, I32], BADF),
+    ("path_rename", &[I32, I32, I32, I32, I32, I32], BADF),
+    ("path_symlink", &[I32, I32, I32, I32, I32], BADF),
+    ("path_unlink_file", &[I32, I32, I32], BADF),
+    ("poll_oneoff", &[I32, I32, I32, I32], NOSYS),
+    ("proc_raise", &[I32], NOSYS),
+    ("sock_accept", &[I32, I32, I32], BADF),
+    ("sock_recv", &[I32, I32, I32, I32, I32, I32], BADF),
+    ("sock_send", &[I32, I32, I32, I32, I32], BADF),
+    ("sock_shutdown", &[I32, I32], BADF),
+];

@@ -1,0 +1,64 @@
+/// What a module and its rooms may use. Each limit protects the host and the other rooms from one that goes wrong or means harm.
+///
+/// ```
+/// use stateroom_host_min::Limits;
+///
+/// let mut limits = Limits::default();
+/// limits.memory = 1 << 20;
+/// ```
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Limits {
+    /// The largest module, in bytes. Default: 16 MiB. Guests are a few KB; some carry 2 MB of debug sections.
+    ///
+    /// It bounds the time and memory that loading takes.
+    pub module_size: usize,
+
+    /// The largest linear memory of a room, in bytes. Default: 32 MiB. Growing beyond it fails in the guest as running out of memory does.
+    pub memory: usize,
+
+    /// The largest number of elements in a table. Default: 10,000; a table holds a guest's function pointers.
+    pub table_elements: usize,
+
+    /// How deep calls may nest. Default: 1,000. Deeper recursion traps.
+    pub call_depth: usize,
+
+    /// The largest message to a guest or from it, in bytes. Default: 1 MiB.
+    pub message_size: usize,
+
+    /// How many effects one event may have. Default: 10,000.
+    pub effects: usize,
+
+    /// How many bytes the messages and log lines of one event may have together. Default: 8 MiB.
+    ///
+    /// It bounds what a room can make the host hold before anything is sent.
+    pub effect_bytes: usize,
+
+    /// How much a guest may compute when its module is instantiated, in units of fuel; one unit is about one instruction. Default: 50
+    /// million.
+    pub startup_fuel: u64,
+
+    /// How much a guest may compute in one event, in units of fuel. Default: 2,000 million, some ten seconds. More is a trap.
+    pub fuel: u64,
+
+    /// How much a guest computes at a stretch before others have their turn, in units of fuel. Default: 100,000, less than half a
+    /// millisecond.
+    pub slice: u64,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            module_size: 16 << 20,
+            memory: 32 << 20,
+            table_elements: 10_000,
+            call_depth: 1_000,
+            message_size: 1 << 20,
+            effects: 10_000,
+            effect_bytes: 8 << 20,
+            startup_fuel: 50_000_000,
+            fuel: 2_000_000_000,
+            slice: 100_000,
+        }
+    }
+}

@@ -1,0 +1,163 @@
+use alloc::{string::String, vec::Vec};
+use core::{error::Error, fmt};
+
+use crate::Trap;
+
+/// Why a module cannot be loaded. The message is complete: it lists everything that is wrong.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum LoadError {
+    /// The bytes are something else than a WebAssembly module.
+    NotWasm,
+    /// The bytes are a WebAssembly component, not a core module.
+    Component,
+    /// The module is larger than it may be.
+    TooLarge {
+        /// Its size in bytes.
+        size: usize,
+        /// The limit in bytes.
+        limit: usize,
+    },
+    /// The module is malformed, or uses a feature that the engine does not have.
+    Invalid(String),
+    /// The module is valid, but not a guest.
+    NotAGuest(Vec<Problem>),
+    /// The module is larger than the limits allow, before it has done anything; or cannot be linked.
+    CannotStart(String),
+    /// The module fails while it is started.
+    Trapped(Trap),
+}
+
+impl fmt::Display for LoadError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::NotWasm => f.write_str("this is not a WebAssembly module: it does not begin with `\\0asm`"),
+            Self::Component => f.write_str(
+                "this is a WebAssembly component; a guest is a core module (build it for `wasm32-unknown-unknown` or `wasm32-wasip1`)",
+            ),
+            Self::TooLarge { size, limit } => {
+                write!(f, "this module has {size} bytes; {limit} is the limit")
+            }
+            Self::Invalid(reason) => write!(f, "this module is invalid: {reason}"),
+            Self::NotAGuest(problems) => match &problems[..] {
+                [problem] => write!(f, "this module is not a Stateroom guest: {problem}"),
+                problems => {
+                    f.write_str("this module is not a Stateroom guest:")?;
+                    problems.iter().try_for_each(|problem| write!(f, "\n  - {problem}"))
+                }
+            },
+            Self::CannotStart(reason) => write!(f, "this module cannot be started: {reason}"),
+            Self::Trapped(trap) => write!(f, "this module cannot be started: {trap}"),
+        }
+    }
+}
+
+impl Error for LoadError {
+    fn source(&self) -> Option<&(dyn Error + 'static)> {
+        match self {
+            Self::Trapped(trap) => Some(trap),
+            _ => None,
+        }
+    }
+}
+
+/// One thing that keeps a module from being a guest.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Problem {
+    /// It lacks something that the host needs.
+    MissingExport {
+        /// The export's name.
+        name: &'static str,
+        /// The type that it has to have.
+        expected: String,
+    },
+    /// It has an export of the right name and a wrong type.
+    WrongExport {
+        /// The export's name.
+        name: &'static str,
+        /// The type that it has to have.
+        expected: String,
+        /// The type that it has.
+        found: String,
+    },
+    /// It imports something that the host does not have.
+    UnknownImport {
+        /// The import's module and name, with a dot between.
+        name: String,
+        /// Its type.
+        found: String,
+    },
+    /// It imports something that the host has with another type.
+    WrongImport {
+        /// The import's module and name, with a dot between.
+        name: String,
+        /// The type that the host has.
+        expected: String,
+        /// The type that it wants.
+        found: String,
+    },
+    /// It was made with `wasm-bindgen` for a JavaScript host.
+    WasmBindgen {
+        /// The first such import's name.
+        import: String,
+    },
+    /// It was made for an interface of another generation, which this host does not run.
+    OtherGeneration {
+        /// The export that tells.
+        export: &'static str,
+    },
+    /// It is a program with a `main`, not a room.
+    Command,
+    /// It was made for another version of the interface.
+    Version {
+        /// The version that it names; nothing where its global does not point into its memory.
+        version: Option<i32>,
+        /// The protocol that it names; nothing where its global does not point into its memory.
+        protocol: Option<i32>,
+    },
+}
+
+impl fmt::Display for Problem {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::MissingExport { name, expected } => {
+                write!(f, "it does not export `{name}`, which has to be {expected}")
+            }
+            Self::WrongExport { name, expected, found } => {
+                write!(f, "its export `{name}` has to be {expected}, not {found}")
+            }
+            Self::UnknownImport { name, found } => {
+                write!(f, "it imports `{name}` ({found}), which this host does not have")
+            }
+            Self::WrongImport { name, expected, found } => {
+                write!(f, "it imports `{name}` as {found}; this host has it as {expected}")
+            }
+            Self::WasmBindgen { import } => write!(
+                f,
+                "it imports `{import}`: something in it uses wasm-bindgen, which needs a JavaScript host (look for it with `cargo tree -i wasm-bindgen`)"
+            ),
+            Self::OtherGeneration { export } => write!(
+                f,
+                "it exports `{export}`: it was built with stateroom-wasm 0.4, whose interface this host does not run; rebuild it with stateroom-sdk-core"
+            ),
+            Self::Command => f.write_str(
+                "it exports `_start`: it is a program with a `main`; a guest is a library",
+            ),
+            Self::Version { version, protocol } => {
+                let shown = |number: &Option<i32>| match number {
+                    Some(number) => alloc::format!("{number}"),
+                    None => "a global that points outside its memory".into(),
+                };
+                write!(
+                    f,
+                    "it was made for version {} of protocol {}; this host has version {} of protocol {}",
+                    shown(version),
+                    shown(protocol),
+                    stateroom_sdk_core::abi::VERSION,
+                    stateroom_sdk_core::abi::PROTOCOL,
+                )
+            }
+        }
+    }
+}

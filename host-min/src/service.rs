@@ -1,0 +1,77 @@
+//! A room as a service among others, so that servers take guests and native services alike.
+
+use stateroom_sdk_core::{
+    ClientId, MessagePayload, Progress, StateroomContext, StateroomService, StateroomServiceFactory,
+};
+
+use crate::{Effect, Event, Program, Room, Step, Trap};
+
+impl StateroomServiceFactory for Program {
+    type Service = Room;
+    type Error = Trap;
+
+    fn build(&self, room_id: &str, context: &impl StateroomContext) -> Result<Room, Trap> {
+        let mut seed = [0; 32];
+        context.random(&mut seed);
+        self.room(room_id, seed)
+    }
+}
+
+/// The time comes from the context, the effects go to it once the event is over.
+impl StateroomService for Room {
+    fn init(&mut self, context: &impl StateroomContext) {
+        begin(self, Event::Init, context);
+    }
+
+    fn connect(&mut self, client_id: ClientId, context: &impl StateroomContext) {
+        begin(self, Event::Connect(client_id), context);
+    }
+
+    fn disconnect(&mut self, client_id: ClientId, context: &impl StateroomContext) {
+        begin(self, Event::Disconnect(client_id), context);
+    }
+
+    fn message(
+        &mut self,
+        client_id: ClientId,
+        message: MessagePayload<'_>,
+        context: &impl StateroomContext,
+    ) {
+        begin(self, Event::Message(client_id, message), context);
+    }
+
+    fn timer(&mut self, context: &impl StateroomContext) {
+        begin(self, Event::Timer, context);
+    }
+
+    fn advance(&mut self, context: &impl StateroomContext) -> Progress<'_> {
+        if matches!(self.last(), Ok(Step::Suspended)) {
+            // What came of it is asked for below.
+            let _ = self.resume();
+            apply(self, context);
+        }
+        match self.last() {
+            Ok(Step::Done) => Progress::Done,
+            Ok(Step::Suspended) => Progress::Unfinished,
+            Ok(Step::Refused) => Progress::Refused,
+            Err(trap) => Progress::Failed(trap),
+        }
+    }
+}
+
+fn begin(room: &mut Room, event: Event<'_>, context: &impl StateroomContext) {
+    // What came of it is asked for with `advance`.
+    let _ = room.handle(event, context.now_ms());
+    apply(room, context);
+}
+
+fn apply(room: &Room, context: &impl StateroomContext) {
+    for effect in room.effects() {
+        match effect {
+            Effect::Send { recipient, payload } => context.send_message(recipient, payload),
+            Effect::SetTimer { ms } => context.set_timer(ms),
+            Effect::CancelTimer => context.set_timer(0),
+            Effect::Log { level, text } => context.log(level, text),
+        }
+    }
+}

@@ -1,0 +1,117 @@
+use alloc::boxed::Box;
+use core::str;
+
+use chacha20::{
+    ChaCha12Rng,
+    rand_core::{Rng as _, SeedableRng as _},
+};
+use wasmi::{Caller, Extern, Memory, StoreLimits, StoreLimitsBuilder};
+
+use crate::{Limits, TrapReason, effects::Arena};
+
+/// What the host keeps beside a guest's instance.
+#[derive(Debug)]
+pub(crate) struct State {
+    /// Known once the module has been instantiated.
+    pub(crate) memory: Option<Memory>,
+    pub(crate) limits: Limits,
+    pub(crate) growth: StoreLimits,
+    pub(crate) effects: Arena,
+    /// The time of the event that runs.
+    pub(crate) now_ms: u64,
+    pub(crate) random: Generator,
+}
+
+impl State {
+    pub(crate) fn new(limits: Limits, seed: [u8; 32]) -> Self {
+        Self {
+            memory: None,
+            limits,
+            growth: StoreLimitsBuilder::new()
+                .memory_size(limits.memory)
+                .table_elements(limits.table_elements)
+                .instances(1)
+                .memories(1)
+                .tables(16)
+                .build(),
+            effects: Arena::default(),
+            now_ms: 0,
+            random: Generator::Seed(seed),
+        }
+    }
+}
+
+/// The room's random numbers: a stream cipher's key stream, so that they are fit for secrets and follow from the seed alone.
+#[derive(Debug)]
+pub(crate) enum Generator {
+    /// Not used yet, as in most rooms.
+    Seed([u8; 32]),
+    Running(Box<ChaCha12Rng>),
+}
+
+impl Generator {
+    pub(crate) fn fill(&mut self, bytes: &mut [u8]) {
+        if let Self::Seed(seed) = self {
+            *self = Self::Running(Box::new(ChaCha12Rng::from_seed(*seed)));
+        }
+        if let Self::Running(random) = self {
+            random.fill_bytes(bytes);
+        }
+    }
+}
+
+/// The guest's memory as an import sees it. Every address and length that a guest passes is checked here.
+pub(crate) struct GuestMemory<'a>(&'a mut [u8]);
+
+impl<'a> GuestMemory<'a> {
+    pub(crate) fn of(
+        caller: &'a mut Caller<'_, State>,
+    ) -> Result<(Self, &'a mut State), TrapReason> {
+        let memory = match caller.data().memory {
+            Some(memory) => memory,
+            // An import called while the module is instantiated: its `start` function runs.
+            None => caller
+                .get_export(stateroom_sdk_core::abi::MEMORY)
+                .and_then(Extern::into_memory)
+                .ok_or_else(|| TrapReason::Wasm("it has no memory".into()))?,
+        };
+        let (bytes, state) = memory.data_and_store_mut(caller);
+        Ok((Self(bytes), state))
+    }
+
+    pub(crate) fn bytes(&self, at: u32, len: u32) -> Result<&[u8], TrapReason> {
+        span(at, len)
+            .and_then(|span| self.0.get(span))
+            .ok_or(TrapReason::OutOfBounds { at, len, memory: self.0.len() })
+    }
+
+    pub(crate) fn bytes_mut(&mut self, at: u32, len: u32) -> Result<&mut [u8], TrapReason> {
+        let error = TrapReason::OutOfBounds { at, len, memory: self.0.len() };
+        span(at, len).and_then(|span| self.0.get_mut(span)).ok_or(error)
+    }
+
+    pub(crate) fn text(&self, at: u32, len: u32) -> Result<&str, TrapReason> {
+        str::from_utf8(self.bytes(at, len)?).map_err(|_| TrapReason::NotUtf8)
+    }
+
+    pub(crate) fn read_u32(&self, at: u32) -> Result<u32, TrapReason> {
+        let bytes = self.bytes(at, 4)?;
+        Ok(u32::from_le_bytes([bytes[0], bytes[1], bytes[2], bytes[3]]))
+    }
+
+    pub(crate) fn write<const N: usize>(
+        &mut self,
+        at: u32,
+        bytes: [u8; N],
+    ) -> Result<(), TrapReason> {
+        // Numbers, of at most eight bytes.
+        self.bytes_mut(at, N as u32)?.copy_from_slice(&bytes);
+        Ok(())
+    }
+}
+
+/// The addresses of `len` bytes from `at` on, where they can be addresses.
+pub(crate) fn span(at: u32, len: u32) -> Option<core::ops::Range<usize>> {
+    let begin = at as usize;
+    Some(begin..begin.checked_add(len as usize)?)
+}

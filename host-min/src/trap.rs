@@ -1,0 +1,131 @@
+use alloc::string::String;
+use core::{error::Error, fmt};
+
+use wasmi::TrapCode;
+
+use crate::imports::Fault;
+
+/// An event that ended badly. Its room is broken and handles no further events; the event has had no effects.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Trap {
+    during: &'static str,
+    reason: TrapReason,
+}
+
+impl Trap {
+    pub(crate) fn new(during: &'static str, reason: TrapReason) -> Self {
+        Self { during, reason }
+    }
+
+    /// The guest's export that was running.
+    #[must_use]
+    pub fn during(&self) -> &'static str {
+        self.during
+    }
+
+    /// What went wrong.
+    #[must_use]
+    pub fn reason(&self) -> &TrapReason {
+        &self.reason
+    }
+}
+
+impl fmt::Display for Trap {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "the guest failed in `{}`: {}", self.during, self.reason)
+    }
+}
+
+impl Error for Trap {}
+
+/// What went wrong in a guest.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum TrapReason {
+    /// The engine stopped it: `unreachable`, an access outside its memory, a division by zero and the like.
+    Wasm(String),
+    /// It computed for longer than an event may.
+    OutOfFuel {
+        /// The limit that it reached, in units of fuel.
+        limit: u64,
+    },
+    /// It passed an import a piece of memory that it does not have.
+    OutOfBounds {
+        /// Where the piece begins.
+        at: u32,
+        /// How long it is, in bytes.
+        len: u32,
+        /// How large the guest's memory is, in bytes.
+        memory: usize,
+    },
+    /// It passed bytes as text that are not UTF-8.
+    NotUtf8,
+    /// It sent a message, or a log line, that is too large.
+    MessageTooLarge {
+        /// Its size in bytes.
+        size: usize,
+        /// The limit, in bytes.
+        limit: usize,
+    },
+    /// It asked for more effects than one event may have.
+    TooManyEffects {
+        /// The limit.
+        limit: usize,
+    },
+    /// Its messages and log lines of one event are larger together than they may be.
+    TooManyEffectBytes {
+        /// The limit, in bytes.
+        limit: usize,
+    },
+    /// It had no room for the room's id.
+    NoRoomForId,
+    /// It called `proc_exit`.
+    Exited {
+        /// The code that it passed.
+        code: i32,
+    },
+    /// It called AssemblyScript's `abort`.
+    Aborted {
+        /// The message that it passed, with file, line and column.
+        message: String,
+    },
+}
+
+impl fmt::Display for TrapReason {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Wasm(reason) => f.write_str(reason),
+            Self::OutOfFuel { limit } => {
+                write!(f, "it used up the {limit} units of fuel that it may use")
+            }
+            Self::OutOfBounds { at, len, memory } => write!(
+                f,
+                "it passed {len} bytes at address {at}, but its memory has {memory} bytes"
+            ),
+            Self::NotUtf8 => f.write_str("it passed bytes as text that are not UTF-8"),
+            Self::MessageTooLarge { size, limit } => {
+                write!(f, "it sent {size} bytes in one message; {limit} is the limit")
+            }
+            Self::TooManyEffects { limit } => {
+                write!(f, "it asked for more than {limit} effects in one event")
+            }
+            Self::TooManyEffectBytes { limit } => {
+                write!(f, "it sent more than {limit} bytes in one event")
+            }
+            Self::NoRoomForId => f.write_str("it has no room for the room's id"),
+            Self::Exited { code } => write!(f, "it exited with code {code}"),
+            Self::Aborted { message } => write!(f, "it aborted: {message}"),
+        }
+    }
+}
+
+/// Reads why the engine stopped; nothing where it did not run at all.
+pub(crate) fn reason(error: &wasmi::Error, fuel: u64) -> Option<TrapReason> {
+    if let Some(Fault(reason)) = error.downcast_ref() {
+        return Some(reason.clone());
+    }
+    match error.as_trap_code()? {
+        TrapCode::OutOfFuel => Some(TrapReason::OutOfFuel { limit: fuel }),
+        code => Some(TrapReason::Wasm(alloc::format!("{code}"))),
+    }
+}
