@@ -5,11 +5,11 @@ use core::fmt::Write as _;
 
 use stateroom_sdk_core::abi;
 use wasmi::{
-    ExternType, FuncType, Instance, Linker, Module, Store,
+    ExternType, FuncType, Instance, Module, Store,
     ValType::{self, I32},
 };
 
-use crate::{Problem, state::State};
+use crate::{Problem, imports::Imports, state::State};
 
 /// The functions that a guest exports, with their parameters and results.
 const EXPORTS: [(&str, &[ValType], &[ValType]); 8] = [
@@ -24,15 +24,13 @@ const EXPORTS: [(&str, &[ValType], &[ValType]); 8] = [
 ];
 
 /// What can be told from the module alone.
-pub(crate) fn problems(
-    module: &Module,
-    linker: &Linker<State>,
-    store: &Store<State>,
-) -> Vec<Problem> {
-    let mut problems = imports(module, linker, store);
+pub(crate) fn problems(module: &Module, known: &Imports) -> Vec<Problem> {
+    let mut problems = imports(module, known);
     let exported = |name| module.get_export(name);
     if exported("stateroom_recv").is_some() {
-        problems.push(Problem::OtherGeneration { export: "stateroom_recv" });
+        problems.push(Problem::OtherGeneration {
+            export: "stateroom_recv",
+        });
         return problems;
     }
     if exported("_start").is_some() && EXPORTS.iter().all(|(name, ..)| exported(name).is_none()) {
@@ -60,7 +58,7 @@ pub(crate) fn problems(
     problems
 }
 
-fn imports(module: &Module, linker: &Linker<State>, store: &Store<State>) -> Vec<Problem> {
+fn imports(module: &Module, known: &Imports) -> Vec<Problem> {
     let mut problems = Vec::new();
     for import in module.imports() {
         let name = format!("{}.{}", import.module(), import.name());
@@ -72,15 +70,17 @@ fn imports(module: &Module, linker: &Linker<State>, store: &Store<State>) -> Vec
             continue;
         }
         let found = describe(import.ty());
-        match linker.get(store, import.module(), import.name()).map(|known| known.ty(store)) {
+        match known.ty(import.module(), import.name()).map(function) {
             None => problems.push(Problem::UnknownImport { name, found }),
-            // The host has functions only, and a function's description is its type.
-            Some(known) => {
-                let expected = describe(&known);
-                if found != expected {
-                    problems.push(Problem::WrongImport { name, expected, found });
-                }
+            // A description is the whole of a function's type.
+            Some(expected) if expected != found => {
+                problems.push(Problem::WrongImport {
+                    name,
+                    expected,
+                    found,
+                });
             }
+            Some(_) => {}
         }
     }
     problems
@@ -89,7 +89,11 @@ fn imports(module: &Module, linker: &Linker<State>, store: &Store<State>) -> Vec
 fn wrong_export(name: &'static str, expected: String, found: Option<ExternType>) -> Problem {
     match found {
         None => Problem::MissingExport { name, expected },
-        Some(found) => Problem::WrongExport { name, expected, found: describe(&found) },
+        Some(found) => Problem::WrongExport {
+            name,
+            expected,
+            found: describe(&found),
+        },
     }
 }
 
@@ -131,15 +135,14 @@ pub(crate) fn version(store: &Store<State>, instance: &Instance) -> Result<bool,
         let global = instance.get_global(store, name)?;
         let at = global.get(store).i32()?.cast_unsigned() as usize;
         let memory = store.data().memory?.data(store);
-        let bytes = memory.get(at..at.checked_add(4)?).and_then(|bytes| bytes.try_into().ok());
+        let bytes = memory
+            .get(at..at.checked_add(4)?)
+            .and_then(|bytes| bytes.try_into().ok());
         Some(bytes.map(i32::from_le_bytes))
     };
     match (number(abi::VERSION_GLOBAL), number(abi::PROTOCOL_GLOBAL)) {
         (None, None) => Ok(false),
-        (
-            None | Some(Some(abi::VERSION)),
-            None | Some(Some(abi::PROTOCOL)),
-        ) => Ok(true),
+        (None | Some(Some(abi::VERSION)), None | Some(Some(abi::PROTOCOL))) => Ok(true),
         (version, protocol) => Err(Problem::Version {
             version: version.unwrap_or(Some(abi::VERSION)),
             protocol: protocol.unwrap_or(Some(abi::PROTOCOL)),

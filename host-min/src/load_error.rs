@@ -124,14 +124,28 @@ impl fmt::Display for Problem {
             Self::MissingExport { name, expected } => {
                 write!(f, "it does not export `{name}`, which has to be {expected}")
             }
-            Self::WrongExport { name, expected, found } => {
+            Self::WrongExport {
+                name,
+                expected,
+                found,
+            } => {
                 write!(f, "its export `{name}` has to be {expected}, not {found}")
             }
             Self::UnknownImport { name, found } => {
-                write!(f, "it imports `{name}` ({found}), which this host does not have")
+                write!(
+                    f,
+                    "it imports `{name}` ({found}), which this host does not have"
+                )
             }
-            Self::WrongImport { name, expected, found } => {
-                write!(f, "it imports `{name}` as {found}; this host has it as {expected}")
+            Self::WrongImport {
+                name,
+                expected,
+                found,
+            } => {
+                write!(
+                    f,
+                    "it imports `{name}` as {found}; this host has it as {expected}"
+                )
             }
             Self::WasmBindgen { import } => write!(
                 f,

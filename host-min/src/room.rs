@@ -78,7 +78,9 @@ impl Room {
     ) -> Result<Self, Trap> {
         if let Ok(reactor) = instance.get_typed_func::<(), ()>(&store, "_initialize") {
             let fuel = store.data().limits.startup_fuel;
-            reactor.call(&mut store, ()).map_err(|error| trap("_initialize", &error, fuel))?;
+            reactor
+                .call(&mut store, ())
+                .map_err(|error| trap("_initialize", &error, fuel))?;
         }
         let exports = Exports {
             malloc: export(&store, instance, abi::MALLOC)?,
@@ -90,7 +92,14 @@ impl Room {
             message: export(&store, instance, abi::MESSAGE)?,
             binary: export(&store, instance, abi::BINARY)?,
         };
-        Ok(Self { id: id.into(), store, exports, versioned, fuel: 0, status: Status::Ready(Step::Done) })
+        Ok(Self {
+            id: id.into(),
+            store,
+            exports,
+            versioned,
+            fuel: 0,
+            status: Status::Ready(Step::Done),
+        })
     }
 
     /// The id that the room was made with.
@@ -172,9 +181,12 @@ impl Room {
             Event::Connect(client) => {
                 self.call(abi::CONNECT, |exports| &exports.connect, client.0, None)
             }
-            Event::Disconnect(client) => {
-                self.call(abi::DISCONNECT, |exports| &exports.disconnect, client.0, None)
-            }
+            Event::Disconnect(client) => self.call(
+                abi::DISCONNECT,
+                |exports| &exports.disconnect,
+                client.0,
+                None,
+            ),
             Event::Timer => self.call(abi::TIMER, |exports| &exports.timer, (), None),
             Event::Message(client, MessagePayload::Text(text)) => {
                 self.hand_over(Handover::Text(client), text.as_bytes())
@@ -192,9 +204,7 @@ impl Room {
                 let result = call.resume(&mut self.store);
                 match self.outcome(abi::MALLOC, result)? {
                     Call::Returned(at) => self.deliver(handover, &data, at),
-                    Call::OutOfFuel(call) => {
-                        self.suspend(Suspended::Malloc(call, handover, data))
-                    }
+                    Call::OutOfFuel(call) => self.suspend(Suspended::Malloc(call, handover, data)),
                 }
             }
             Suspended::Export(name, call, given) => {
@@ -221,9 +231,7 @@ impl Room {
         let result = self.exports.malloc.call_resumable(&mut self.store, len);
         match self.outcome(abi::MALLOC, result)? {
             Call::Returned(at) => self.deliver(handover, data, at),
-            Call::OutOfFuel(call) => {
-                self.suspend(Suspended::Malloc(call, handover, data.to_vec()))
-            }
+            Call::OutOfFuel(call) => self.suspend(Suspended::Malloc(call, handover, data.to_vec())),
         }
     }
 
@@ -240,15 +248,24 @@ impl Room {
         place.copy_from_slice(data);
         let given = Some(Given { at, len });
         match handover {
-            Handover::RoomId => {
-                self.call(abi::INITIALIZE, |exports| &exports.initialize, (at, len), given)
-            }
-            Handover::Text(client) => {
-                self.call(abi::MESSAGE, |exports| &exports.message, (client.0, at, len), given)
-            }
-            Handover::Bytes(client) => {
-                self.call(abi::BINARY, |exports| &exports.binary, (client.0, at, len), given)
-            }
+            Handover::RoomId => self.call(
+                abi::INITIALIZE,
+                |exports| &exports.initialize,
+                (at, len),
+                given,
+            ),
+            Handover::Text(client) => self.call(
+                abi::MESSAGE,
+                |exports| &exports.message,
+                (client.0, at, len),
+                given,
+            ),
+            Handover::Bytes(client) => self.call(
+                abi::BINARY,
+                |exports| &exports.binary,
+                (client.0, at, len),
+                given,
+            ),
         }
     }
 
@@ -381,6 +398,9 @@ impl fmt::Debug for Room {
             Status::Suspended(_) => "suspended",
             Status::Broken(_) => "broken",
         };
-        f.debug_struct("Room").field("id", &self.id).field("status", &status).finish_non_exhaustive()
+        f.debug_struct("Room")
+            .field("id", &self.id)
+            .field("status", &status)
+            .finish_non_exhaustive()
     }
 }

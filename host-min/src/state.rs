@@ -82,12 +82,22 @@ impl<'a> GuestMemory<'a> {
     pub(crate) fn bytes(&self, at: u32, len: u32) -> Result<&[u8], TrapReason> {
         span(at, len)
             .and_then(|span| self.0.get(span))
-            .ok_or(TrapReason::OutOfBounds { at, len, memory: self.0.len() })
+            .ok_or(TrapReason::OutOfBounds {
+                at,
+                len,
+                memory: self.0.len(),
+            })
     }
 
     pub(crate) fn bytes_mut(&mut self, at: u32, len: u32) -> Result<&mut [u8], TrapReason> {
-        let error = TrapReason::OutOfBounds { at, len, memory: self.0.len() };
-        span(at, len).and_then(|span| self.0.get_mut(span)).ok_or(error)
+        let error = TrapReason::OutOfBounds {
+            at,
+            len,
+            memory: self.0.len(),
+        };
+        span(at, len)
+            .and_then(|span| self.0.get_mut(span))
+            .ok_or(error)
     }
 
     pub(crate) fn text(&self, at: u32, len: u32) -> Result<&str, TrapReason> {

@@ -104,7 +104,10 @@ impl fmt::Display for TrapReason {
             ),
             Self::NotUtf8 => f.write_str("it passed bytes as text that are not UTF-8"),
             Self::MessageTooLarge { size, limit } => {
-                write!(f, "it sent {size} bytes in one message; {limit} is the limit")
+                write!(
+                    f,
+                    "it sent {size} bytes in one message; {limit} is the limit"
+                )
             }
             Self::TooManyEffects { limit } => {
                 write!(f, "it asked for more than {limit} effects in one event")

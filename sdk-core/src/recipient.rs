@@ -62,7 +62,10 @@ mod tests {
             MessageRecipient::EveryoneExcept(ClientId(1)),
             MessageRecipient::EveryoneExcept(ClientId::MAX),
         ] {
-            assert_eq!(MessageRecipient::decode_i32(recipient.encode_i32()), recipient);
+            assert_eq!(
+                MessageRecipient::decode_i32(recipient.encode_i32()),
+                recipient
+            );
         }
     }
 

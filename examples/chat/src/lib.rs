@@ -4,7 +4,6 @@
 extern crate alloc;
 
 use alloc::{collections::BTreeMap, format, string::String};
-use core::mem;
 
 use stateroom_sdk_core::*;
 
@@ -62,7 +61,7 @@ impl Chat {
         } else if self.nicknames.values().any(|nickname| nickname == name) {
             ctx.send_message(client, format!("{name} is taken."));
         } else if let Some(nickname) = self.nicknames.get_mut(&client) {
-            let old = mem::replace(nickname, name.into());
+            let old = core::mem::replace(nickname, name.into());
             ctx.send_message(
                 MessageRecipient::Broadcast,
                 format!("{old} is now known as {name}"),

@@ -1,11 +1,7 @@
 //! Everyone sees where everyone else's mouse is.
 #![no_std]
 
-use stateroom_sdk_core::{
-    embedded_io::Write,
-    heapless::{LinearMap, Vec},
-    *,
-};
+use stateroom_sdk_core::{embedded_io::Write, *};
 
 /// How many cursors a room shows. Clients beyond that watch, until a place becomes free.
 const CAPACITY: usize = 32;
@@ -19,12 +15,12 @@ const GONE: u8 = 1;
 const FULL: u8 = 2;
 
 /// Any message of this room: at most the positions of all cursors.
-type Message = Vec<u8, { 1 + CAPACITY * (size_of::<u32>() + size_of::<Position>()) }>;
+type Message = heapless::Vec<u8, { 1 + CAPACITY * (size_of::<u32>() + size_of::<Position>()) }>;
 
 #[stateroom_wasm]
 #[derive(Default)]
 struct Cursors {
-    positions: LinearMap<ClientId, Position, CAPACITY>,
+    positions: heapless::LinearMap<ClientId, Position, CAPACITY>,
 }
 
 impl StateroomService for Cursors {
@@ -42,10 +38,8 @@ impl StateroomService for Cursors {
             return;
         };
         if self.positions.insert(client, position).is_ok() {
-            ctx.send_message(
-                MessageRecipient::EveryoneExcept(client),
-                at([(&client, &position)]),
-            );
+            let others = MessageRecipient::EveryoneExcept(client);
+            ctx.send_message(others, at([(&client, &position)]));
         } else {
             ctx.send_message(client, [FULL]);
         }

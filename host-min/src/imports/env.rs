@@ -6,18 +6,19 @@ use stateroom_sdk_core::{
     MessageRecipient,
     abi::{ENV, SEND_BINARY, SEND_MESSAGE, SET_TIMER},
 };
-use wasmi::{Caller, Error, Linker};
+use wasmi::{Caller, Error};
 
+use super::Imports;
 use crate::{
     TrapReason,
     state::{GuestMemory, State},
 };
 
-pub(super) fn define(linker: &mut Linker<State>) -> Result<(), Error> {
-    linker.func_wrap(ENV, SEND_MESSAGE, send_message)?;
-    linker.func_wrap(ENV, SEND_BINARY, send_binary)?;
-    linker.func_wrap(ENV, SET_TIMER, set_timer)?;
-    linker.func_wrap(ENV, "abort", abort)?;
+pub(super) fn define(imports: &mut Imports) -> Result<(), Error> {
+    imports.add(ENV, SEND_MESSAGE, send_message)?;
+    imports.add(ENV, SEND_BINARY, send_binary)?;
+    imports.add(ENV, SET_TIMER, set_timer)?;
+    imports.add(ENV, "abort", abort)?;
     Ok(())
 }
 
@@ -27,7 +28,12 @@ fn send_message(
     at: u32,
     len: u32,
 ) -> Result<(), Error> {
-    let (memory, State { effects, limits, .. }) = GuestMemory::of(&mut caller)?;
+    let (
+        memory,
+        State {
+            effects, limits, ..
+        },
+    ) = GuestMemory::of(&mut caller)?;
     let text = memory.text(at, len)?;
     effects.send_text(MessageRecipient::decode_i32(recipient), text, limits)?;
     Ok(())
@@ -39,14 +45,21 @@ fn send_binary(
     at: u32,
     len: u32,
 ) -> Result<(), Error> {
-    let (memory, State { effects, limits, .. }) = GuestMemory::of(&mut caller)?;
+    let (
+        memory,
+        State {
+            effects, limits, ..
+        },
+    ) = GuestMemory::of(&mut caller)?;
     let bytes = memory.bytes(at, len)?;
     effects.send_bytes(MessageRecipient::decode_i32(recipient), bytes, limits)?;
     Ok(())
 }
 
 fn set_timer(mut caller: Caller<'_, State>, ms_delay: u32) -> Result<(), Error> {
-    let State { effects, limits, .. } = caller.data_mut();
+    let State {
+        effects, limits, ..
+    } = caller.data_mut();
     effects.set_timer(ms_delay, limits)?;
     Ok(())
 }

@@ -4,19 +4,25 @@ use stateroom_sdk_core::{
     LogLevel,
     abi::{EXTENSIONS, LOG, NOW_MS, RANDOM},
 };
-use wasmi::{Caller, Error, Linker};
+use wasmi::{Caller, Error};
 
+use super::Imports;
 use crate::state::{GuestMemory, State};
 
-pub(super) fn define(linker: &mut Linker<State>) -> Result<(), Error> {
-    linker.func_wrap(EXTENSIONS, LOG, log)?;
-    linker.func_wrap(EXTENSIONS, NOW_MS, now_ms)?;
-    linker.func_wrap(EXTENSIONS, RANDOM, random)?;
+pub(super) fn define(imports: &mut Imports) -> Result<(), Error> {
+    imports.add(EXTENSIONS, LOG, log)?;
+    imports.add(EXTENSIONS, NOW_MS, now_ms)?;
+    imports.add(EXTENSIONS, RANDOM, random)?;
     Ok(())
 }
 
 fn log(mut caller: Caller<'_, State>, level: u32, at: u32, len: u32) -> Result<(), Error> {
-    let (memory, State { effects, limits, .. }) = GuestMemory::of(&mut caller)?;
+    let (
+        memory,
+        State {
+            effects, limits, ..
+        },
+    ) = GuestMemory::of(&mut caller)?;
     effects.log(LogLevel::from_u32(level), memory.text(at, len)?, limits)?;
     Ok(())
 }

@@ -4,19 +4,54 @@ mod env;
 mod extensions;
 mod wasi;
 
+use alloc::vec::Vec;
 use core::fmt;
 
-use wasmi::{Engine, Error, Linker, errors::HostError};
+use wasmi::{Engine, Error, Func, FuncType, IntoFunc, Linker, Store, errors::HostError};
 
 use crate::{TrapReason, state::State};
 
 /// Every import that the host has.
-pub(crate) fn linker(engine: &Engine) -> Result<Linker<State>, Error> {
-    let mut linker = Linker::new(engine);
-    env::define(&mut linker)?;
-    extensions::define(&mut linker)?;
-    wasi::define(&mut linker)?;
-    Ok(linker)
+pub(crate) struct Imports {
+    pub(crate) linker: Linker<State>,
+    /// Their modules, names and types: the engine's linker keeps those to itself.
+    types: Vec<(&'static str, &'static str, FuncType)>,
+    /// Only to ask the engine for a function's type.
+    store: Store<State>,
+}
+
+impl Imports {
+    pub(crate) fn new(engine: &Engine, state: State) -> Result<Self, Error> {
+        let mut imports = Self {
+            linker: Linker::new(engine),
+            types: Vec::new(),
+            store: Store::new(engine, state),
+        };
+        env::define(&mut imports)?;
+        extensions::define(&mut imports)?;
+        wasi::define(&mut imports)?;
+        Ok(imports)
+    }
+
+    pub(crate) fn ty(&self, module: &str, name: &str) -> Option<&FuncType> {
+        let known = self
+            .types
+            .iter()
+            .find(|known| (known.0, known.1) == (module, name));
+        known.map(|(_, _, ty)| ty)
+    }
+
+    fn add<P, R>(
+        &mut self,
+        module: &'static str,
+        name: &'static str,
+        function: impl IntoFunc<State, P, R> + Copy,
+    ) -> Result<(), Error> {
+        let ty = Func::wrap(&mut self.store, function).ty(&self.store);
+        self.types.push((module, name, ty));
+        self.linker.func_wrap(module, name, function)?;
+        Ok(())
+    }
 }
 
 /// Carries a [`TrapReason`] through the engine.

@@ -7,10 +7,11 @@ use alloc::{string::String, vec::Vec};
 
 use stateroom_sdk_core::LogLevel;
 use wasmi::{
-    Caller, Error, FuncType, Linker, Val,
+    Caller, Error, FuncType, Val,
     ValType::{self, I32, I64},
 };
 
+use super::Imports;
 use crate::{
     TrapReason,
     state::{GuestMemory, State},
@@ -24,23 +25,26 @@ const BADF: i32 = 8;
 const INVAL: i32 = 28;
 const NOSYS: i32 = 52;
 
-pub(super) fn define(linker: &mut Linker<State>) -> Result<(), Error> {
-    linker.func_wrap(MODULE, "clock_time_get", clock_time_get)?;
-    linker.func_wrap(MODULE, "clock_res_get", clock_res_get)?;
-    linker.func_wrap(MODULE, "random_get", random_get)?;
-    linker.func_wrap(MODULE, "fd_write", fd_write)?;
-    linker.func_wrap(MODULE, "environ_sizes_get", nothing_sizes)?;
-    linker.func_wrap(MODULE, "environ_get", nothing)?;
-    linker.func_wrap(MODULE, "args_sizes_get", nothing_sizes)?;
-    linker.func_wrap(MODULE, "args_get", nothing)?;
-    linker.func_wrap(MODULE, "sched_yield", || SUCCESS)?;
-    linker.func_wrap(MODULE, "proc_exit", proc_exit)?;
+pub(super) fn define(imports: &mut Imports) -> Result<(), Error> {
+    imports.add(MODULE, "clock_time_get", clock_time_get)?;
+    imports.add(MODULE, "clock_res_get", clock_res_get)?;
+    imports.add(MODULE, "random_get", random_get)?;
+    imports.add(MODULE, "fd_write", fd_write)?;
+    imports.add(MODULE, "environ_sizes_get", nothing_sizes)?;
+    imports.add(MODULE, "environ_get", nothing)?;
+    imports.add(MODULE, "args_sizes_get", nothing_sizes)?;
+    imports.add(MODULE, "args_get", nothing)?;
+    imports.add(MODULE, "sched_yield", || SUCCESS)?;
+    imports.add(MODULE, "proc_exit", proc_exit)?;
     for (name, parameters, errno) in UNSUPPORTED {
         let ty = FuncType::new(parameters.iter().copied(), [I32]);
-        linker.func_new(MODULE, name, ty, move |_, _, results| {
-            results[0] = Val::I32(errno);
-            Ok(())
-        })?;
+        imports.types.push((MODULE, name, ty.clone()));
+        imports
+            .linker
+            .func_new(MODULE, name, ty, move |_, _, results| {
+                results[0] = Val::I32(errno);
+                Ok(())
+            })?;
     }
     Ok(())
 }
@@ -82,7 +86,12 @@ fn fd_write(
         2 => LogLevel::Warn,
         _ => return Ok(BADF),
     };
-    let (mut memory, State { effects, limits, .. }) = GuestMemory::of(&mut caller)?;
+    let (
+        mut memory,
+        State {
+            effects, limits, ..
+        },
+    ) = GuestMemory::of(&mut caller)?;
     let pairs = match count.checked_mul(8) {
         Some(len) => memory.bytes(pieces, len)?,
         None => return Ok(INVAL),
@@ -149,9 +158,17 @@ const UNSUPPORTED: [(&str, &[ValType], i32); 36] = [
     ("fd_tell", &[I32, I32], BADF),
     ("path_create_directory", &[I32, I32, I32], BADF),
     ("path_filestat_get", &[I32, I32, I32, I32, I32], BADF),
-    ("path_filestat_set_times", &[I32, I32, I32, I32, I64, I64, I32], BADF),
+    (
+        "path_filestat_set_times",
+        &[I32, I32, I32, I32, I64, I64, I32],
+        BADF,
+    ),
     ("path_link", &[I32, I32, I32, I32, I32, I32, I32], BADF),
-    ("path_open", &[I32, I32, I32, I32, I32, I64, I64, I32, I32], BADF),
+    (
+        "path_open",
+        &[I32, I32, I32, I32, I32, I64, I64, I32, I32],
+        BADF,
+    ),
     ("path_readlink", &[I32, I32, I32, I32, I32, I32], BADF),
     ("path_remove_directory", &[I32, I32, I32], BADF),
     ("path_rename", &[I32, I32, I32, I32, I32, I32], BADF),

@@ -1,6 +1,4 @@
-use crate::{
-    ClientId, MessagePayload, SimpleStateroomService, StateroomContext, StateroomService,
-};
+use crate::{ClientId, MessagePayload, SimpleStateroomService, StateroomContext, StateroomService};
 
 /// The form of a guest that implements [`StateroomService`] and [`Default`].
 #[derive(Debug)]

@@ -3,8 +3,8 @@
 use core::{alloc::Layout, ptr::NonNull};
 
 use talc::{
-    cell::TalcSyncCell,
     base::{Talc, binning::Binning},
+    cell::TalcSyncCell,
     min_first_heap_size,
     source::Source,
     wasm::WasmBinning,

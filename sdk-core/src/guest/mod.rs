@@ -7,7 +7,10 @@
 mod form;
 
 #[cfg(target_family = "wasm")]
-#[allow(unsafe_code, reason = "pointers from the host; see the module's documentation")]
+#[allow(
+    unsafe_code,
+    reason = "pointers from the host; see the module's documentation"
+)]
 mod exports;
 #[cfg(all(target_family = "wasm", feature = "alloc", not(feature = "std")))]
 #[allow(unsafe_code, reason = "an allocator hands out raw memory")]
@@ -15,9 +18,6 @@ mod heap;
 #[cfg(target_family = "wasm")]
 #[allow(unsafe_code, reason = "imports are unsafe to call")]
 mod imports;
-#[cfg(all(target_family = "wasm", not(feature = "std")))]
-#[allow(unsafe_code, reason = "the linker's symbols are foreign items")]
-mod linear_memory;
 #[cfg(all(target_family = "wasm", not(feature = "alloc")))]
 #[path = "incoming_scratch.rs"]
 #[allow(unsafe_code, reason = "hands out raw memory")]
@@ -26,6 +26,9 @@ mod incoming;
 #[path = "incoming_heap.rs"]
 #[allow(unsafe_code, reason = "hands out raw memory")]
 mod incoming;
+#[cfg(all(target_family = "wasm", not(feature = "std")))]
+#[allow(unsafe_code, reason = "the linker's symbols are foreign items")]
+mod linear_memory;
 
 pub use form::{ByDefault, ByNew, Guest, check};
 
