@@ -93,10 +93,7 @@ impl Arena {
         self.admit(bytes.len(), limits)?;
         let begin = self.bytes.len();
         self.bytes.extend_from_slice(bytes);
-        let span = Span {
-            begin,
-            end: self.bytes.len(),
-        };
+        let span = Span { begin, end: self.bytes.len() };
         self.entries.push(Entry::Bytes(recipient, span));
         Ok(())
     }
@@ -107,12 +104,7 @@ impl Arena {
         Ok(())
     }
 
-    pub(crate) fn log(
-        &mut self,
-        level: LogLevel,
-        text: &str,
-        limits: &Limits,
-    ) -> Result<(), TrapReason> {
+    pub(crate) fn log(&mut self, level: LogLevel, text: &str, limits: &Limits) -> Result<(), TrapReason> {
         self.admit(text.len(), limits)?;
         let span = self.push_text(text);
         self.entries.push(Entry::Log(level, span));
@@ -122,37 +114,24 @@ impl Arena {
     fn push_text(&mut self, text: &str) -> Span {
         let begin = self.text.len();
         self.text.push_str(text);
-        Span {
-            begin,
-            end: self.text.len(),
-        }
+        Span { begin, end: self.text.len() }
     }
 
     fn admit(&self, len: usize, limits: &Limits) -> Result<(), TrapReason> {
         if len > limits.message_size {
-            return Err(TrapReason::MessageTooLarge {
-                size: len,
-                limit: limits.message_size,
-            });
+            return Err(TrapReason::MessageTooLarge { size: len, limit: limits.message_size });
         }
         if self.entries.len() >= limits.effects {
-            return Err(TrapReason::TooManyEffects {
-                limit: limits.effects,
-            });
+            return Err(TrapReason::TooManyEffects { limit: limits.effects });
         }
         if self.text.len() + self.bytes.len() + len > limits.effect_bytes {
-            return Err(TrapReason::TooManyEffectBytes {
-                limit: limits.effect_bytes,
-            });
+            return Err(TrapReason::TooManyEffectBytes { limit: limits.effect_bytes });
         }
         Ok(())
     }
 
     pub(crate) fn iter(&self) -> Effects<'_> {
-        Effects {
-            arena: self,
-            next: 0,
-        }
+        Effects { arena: self, next: 0 }
     }
 }
 
@@ -178,20 +157,16 @@ impl<'a> Iterator for Effects<'a> {
         self.next += 1;
         let text = |span: Span| &self.arena.text[span.begin..span.end];
         Some(match entry {
-            Entry::Text(recipient, span) => Effect::Send {
-                recipient,
-                payload: MessagePayload::Text(text(span)),
-            },
+            Entry::Text(recipient, span) => {
+                Effect::Send { recipient, payload: MessagePayload::Text(text(span)) }
+            }
             Entry::Bytes(recipient, span) => Effect::Send {
                 recipient,
                 payload: MessagePayload::Bytes(&self.arena.bytes[span.begin..span.end]),
             },
             Entry::Timer(0) => Effect::CancelTimer,
             Entry::Timer(ms) => Effect::SetTimer { ms },
-            Entry::Log(level, span) => Effect::Log {
-                level,
-                text: text(span),
-            },
+            Entry::Log(level, span) => Effect::Log { level, text: text(span) },
         })
     }
 }

@@ -28,9 +28,7 @@ pub(crate) fn problems(module: &Module, known: &Imports) -> Vec<Problem> {
     let mut problems = imports(module, known);
     let exported = |name| module.get_export(name);
     if exported("stateroom_recv").is_some() {
-        problems.push(Problem::OtherGeneration {
-            export: "stateroom_recv",
-        });
+        problems.push(Problem::OtherGeneration { export: "stateroom_recv" });
         return problems;
     }
     if exported("_start").is_some() && EXPORTS.iter().all(|(name, ..)| exported(name).is_none()) {
@@ -74,11 +72,7 @@ fn imports(module: &Module, known: &Imports) -> Vec<Problem> {
             None => problems.push(Problem::UnknownImport { name, found }),
             // A description is the whole of a function's type.
             Some(expected) if expected != found => {
-                problems.push(Problem::WrongImport {
-                    name,
-                    expected,
-                    found,
-                });
+                problems.push(Problem::WrongImport { name, expected, found });
             }
             Some(_) => {}
         }
@@ -89,11 +83,7 @@ fn imports(module: &Module, known: &Imports) -> Vec<Problem> {
 fn wrong_export(name: &'static str, expected: String, found: Option<ExternType>) -> Problem {
     match found {
         None => Problem::MissingExport { name, expected },
-        Some(found) => Problem::WrongExport {
-            name,
-            expected,
-            found: describe(&found),
-        },
+        Some(found) => Problem::WrongExport { name, expected, found: describe(&found) },
     }
 }
 
@@ -135,9 +125,7 @@ pub(crate) fn version(store: &Store<State>, instance: &Instance) -> Result<bool,
         let global = instance.get_global(store, name)?;
         let at = global.get(store).i32()?.cast_unsigned() as usize;
         let memory = store.data().memory?.data(store);
-        let bytes = memory
-            .get(at..at.checked_add(4)?)
-            .and_then(|bytes| bytes.try_into().ok());
+        let bytes = memory.get(at..at.checked_add(4)?).and_then(|bytes| bytes.try_into().ok());
         Some(bytes.map(i32::from_le_bytes))
     };
     match (number(abi::VERSION_GLOBAL), number(abi::PROTOCOL_GLOBAL)) {

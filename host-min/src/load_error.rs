@@ -124,28 +124,14 @@ impl fmt::Display for Problem {
             Self::MissingExport { name, expected } => {
                 write!(f, "it does not export `{name}`, which has to be {expected}")
             }
-            Self::WrongExport {
-                name,
-                expected,
-                found,
-            } => {
+            Self::WrongExport { name, expected, found } => {
                 write!(f, "its export `{name}` has to be {expected}, not {found}")
             }
             Self::UnknownImport { name, found } => {
-                write!(
-                    f,
-                    "it imports `{name}` ({found}), which this host does not have"
-                )
+                write!(f, "it imports `{name}` ({found}), which this host does not have")
             }
-            Self::WrongImport {
-                name,
-                expected,
-                found,
-            } => {
-                write!(
-                    f,
-                    "it imports `{name}` as {found}; this host has it as {expected}"
-                )
+            Self::WrongImport { name, expected, found } => {
+                write!(f, "it imports `{name}` as {found}; this host has it as {expected}")
             }
             Self::WasmBindgen { import } => write!(
                 f,
@@ -155,9 +141,9 @@ impl fmt::Display for Problem {
                 f,
                 "it exports `{export}`: it was built with stateroom-wasm 0.4, whose interface this host does not run; rebuild it with stateroom-sdk-core"
             ),
-            Self::Command => f.write_str(
-                "it exports `_start`: it is a program with a `main`; a guest is a library",
-            ),
+            Self::Command => {
+                f.write_str("it exports `_start`: it is a program with a `main`; a guest is a library")
+            }
             Self::Version { version, protocol } => {
                 let shown = |number: &Option<i32>| match number {
                     Some(number) => alloc::format!("{number}"),

@@ -5,8 +5,8 @@ use stateroom_sdk_core::abi;
 use wasmi::{Engine, Instance, Linker, Module, Store};
 
 use crate::{
-    Limits, LoadError, Room, Trap, TrapReason, engine::engine, imports::Imports, inspect,
-    state::State, trap::reason,
+    Limits, LoadError, Room, Trap, TrapReason, engine::engine, imports::Imports, inspect, state::State,
+    trap::reason,
 };
 
 /// A loaded module: what all rooms of a service have in common. Cheap to clone, and shared by threads.
@@ -31,10 +31,7 @@ impl Program {
     /// See [`LoadError`]; its message lists everything that is wrong with the module.
     pub fn load(module: &[u8], limits: Limits) -> Result<Self, LoadError> {
         if module.len() > limits.module_size {
-            return Err(LoadError::TooLarge {
-                size: module.len(),
-                limit: limits.module_size,
-            });
+            return Err(LoadError::TooLarge { size: module.len(), limit: limits.module_size });
         }
         match module {
             [0, b'a', b's', b'm', _, _, 0, 0, ..] => {}
@@ -50,19 +47,13 @@ impl Program {
             return Err(LoadError::NotAGuest(problems));
         }
 
-        let mut loaded = Loaded {
-            engine,
-            module,
-            linker: imports.linker,
-            limits,
-            versioned: false,
-        };
+        let mut loaded = Loaded { engine, module, linker: imports.linker, limits, versioned: false };
         let (store, instance) = loaded.instantiate([0; 32]).map_err(|error| match error {
             Unstarted::Trapped(reason) => LoadError::Trapped(Trap::new("start", reason)),
             Unstarted::Refused(error) => LoadError::CannotStart(format!("{error}")),
         })?;
-        loaded.versioned = inspect::version(&store, &instance)
-            .map_err(|problem| LoadError::NotAGuest(vec![problem]))?;
+        loaded.versioned =
+            inspect::version(&store, &instance).map_err(|problem| LoadError::NotAGuest(vec![problem]))?;
         Ok(Self(Arc::new(loaded)))
     }
 
@@ -90,9 +81,7 @@ impl Program {
 
 impl fmt::Debug for Program {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Program")
-            .field("limits", &self.0.limits)
-            .finish_non_exhaustive()
+        f.debug_struct("Program").field("limits", &self.0.limits).finish_non_exhaustive()
     }
 }
 
@@ -106,16 +95,13 @@ impl Loaded {
     fn instantiate(&self, seed: [u8; 32]) -> Result<(Store<State>, Instance), Unstarted> {
         let mut store = Store::new(&self.engine, State::new(self.limits, seed));
         store.limiter(|state| &mut state.growth);
-        store
-            .set_fuel(self.limits.startup_fuel)
-            .map_err(Unstarted::Refused)?;
-        let instance = self
-            .linker
-            .instantiate_and_start(&mut store, &self.module)
-            .map_err(|error| match reason(&error, self.limits.startup_fuel) {
+        store.set_fuel(self.limits.startup_fuel).map_err(Unstarted::Refused)?;
+        let instance = self.linker.instantiate_and_start(&mut store, &self.module).map_err(|error| {
+            match reason(&error, self.limits.startup_fuel) {
                 Some(reason) => Unstarted::Trapped(reason),
                 None => Unstarted::Refused(error),
-            })?;
+            }
+        })?;
         store.data_mut().memory = instance.get_memory(&store, abi::MEMORY);
         Ok((store, instance))
     }

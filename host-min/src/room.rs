@@ -3,8 +3,8 @@ use core::{fmt, mem};
 
 use stateroom_sdk_core::{ClientId, MessagePayload, abi};
 use wasmi::{
-    Error, Instance, Store, TrapCode, TypedFunc, TypedResumableCall, TypedResumableCallOutOfFuel,
-    WasmParams, WasmResults,
+    Error, Instance, Store, TrapCode, TypedFunc, TypedResumableCall, TypedResumableCallOutOfFuel, WasmParams,
+    WasmResults,
 };
 
 use crate::{
@@ -78,9 +78,7 @@ impl Room {
     ) -> Result<Self, Trap> {
         if let Ok(reactor) = instance.get_typed_func::<(), ()>(&store, "_initialize") {
             let fuel = store.data().limits.startup_fuel;
-            reactor
-                .call(&mut store, ())
-                .map_err(|error| trap("_initialize", &error, fuel))?;
+            reactor.call(&mut store, ()).map_err(|error| trap("_initialize", &error, fuel))?;
         }
         let exports = Exports {
             malloc: export(&store, instance, abi::MALLOC)?,
@@ -92,14 +90,7 @@ impl Room {
             message: export(&store, instance, abi::MESSAGE)?,
             binary: export(&store, instance, abi::BINARY)?,
         };
-        Ok(Self {
-            id: id.into(),
-            store,
-            exports,
-            versioned,
-            fuel: 0,
-            status: Status::Ready(Step::Done),
-        })
+        Ok(Self { id: id.into(), store, exports, versioned, fuel: 0, status: Status::Ready(Step::Done) })
     }
 
     /// The id that the room was made with.
@@ -178,15 +169,10 @@ impl Room {
                 self.id = id;
                 result
             }
-            Event::Connect(client) => {
-                self.call(abi::CONNECT, |exports| &exports.connect, client.0, None)
+            Event::Connect(client) => self.call(abi::CONNECT, |exports| &exports.connect, client.0, None),
+            Event::Disconnect(client) => {
+                self.call(abi::DISCONNECT, |exports| &exports.disconnect, client.0, None)
             }
-            Event::Disconnect(client) => self.call(
-                abi::DISCONNECT,
-                |exports| &exports.disconnect,
-                client.0,
-                None,
-            ),
             Event::Timer => self.call(abi::TIMER, |exports| &exports.timer, (), None),
             Event::Message(client, MessagePayload::Text(text)) => {
                 self.hand_over(Handover::Text(client), text.as_bytes())
@@ -248,24 +234,13 @@ impl Room {
         place.copy_from_slice(data);
         let given = Some(Given { at, len });
         match handover {
-            Handover::RoomId => self.call(
-                abi::INITIALIZE,
-                |exports| &exports.initialize,
-                (at, len),
-                given,
-            ),
-            Handover::Text(client) => self.call(
-                abi::MESSAGE,
-                |exports| &exports.message,
-                (client.0, at, len),
-                given,
-            ),
-            Handover::Bytes(client) => self.call(
-                abi::BINARY,
-                |exports| &exports.binary,
-                (client.0, at, len),
-                given,
-            ),
+            Handover::RoomId => self.call(abi::INITIALIZE, |exports| &exports.initialize, (at, len), given),
+            Handover::Text(client) => {
+                self.call(abi::MESSAGE, |exports| &exports.message, (client.0, at, len), given)
+            }
+            Handover::Bytes(client) => {
+                self.call(abi::BINARY, |exports| &exports.binary, (client.0, at, len), given)
+            }
         }
     }
 
@@ -398,9 +373,6 @@ impl fmt::Debug for Room {
             Status::Suspended(_) => "suspended",
             Status::Broken(_) => "broken",
         };
-        f.debug_struct("Room")
-            .field("id", &self.id)
-            .field("status", &status)
-            .finish_non_exhaustive()
+        f.debug_struct("Room").field("id", &self.id).field("status", &status).finish_non_exhaustive()
     }
 }

@@ -31,12 +31,7 @@ impl StateroomService for Room {
         begin(self, Event::Disconnect(client_id), context);
     }
 
-    fn message(
-        &mut self,
-        client_id: ClientId,
-        message: MessagePayload<'_>,
-        context: &impl StateroomContext,
-    ) {
+    fn message(&mut self, client_id: ClientId, message: MessagePayload<'_>, context: &impl StateroomContext) {
         begin(self, Event::Message(client_id, message), context);
     }
 

@@ -64,9 +64,7 @@ impl Generator {
 pub(crate) struct GuestMemory<'a>(&'a mut [u8]);
 
 impl<'a> GuestMemory<'a> {
-    pub(crate) fn of(
-        caller: &'a mut Caller<'_, State>,
-    ) -> Result<(Self, &'a mut State), TrapReason> {
+    pub(crate) fn of(caller: &'a mut Caller<'_, State>) -> Result<(Self, &'a mut State), TrapReason> {
         let memory = match caller.data().memory {
             Some(memory) => memory,
             // An import called while the module is instantiated: its `start` function runs.
@@ -80,24 +78,16 @@ impl<'a> GuestMemory<'a> {
     }
 
     pub(crate) fn bytes(&self, at: u32, len: u32) -> Result<&[u8], TrapReason> {
-        span(at, len)
-            .and_then(|span| self.0.get(span))
-            .ok_or(TrapReason::OutOfBounds {
-                at,
-                len,
-                memory: self.0.len(),
-            })
-    }
-
-    pub(crate) fn bytes_mut(&mut self, at: u32, len: u32) -> Result<&mut [u8], TrapReason> {
-        let error = TrapReason::OutOfBounds {
+        span(at, len).and_then(|span| self.0.get(span)).ok_or(TrapReason::OutOfBounds {
             at,
             len,
             memory: self.0.len(),
-        };
-        span(at, len)
-            .and_then(|span| self.0.get_mut(span))
-            .ok_or(error)
+        })
+    }
+
+    pub(crate) fn bytes_mut(&mut self, at: u32, len: u32) -> Result<&mut [u8], TrapReason> {
+        let error = TrapReason::OutOfBounds { at, len, memory: self.0.len() };
+        span(at, len).and_then(|span| self.0.get_mut(span)).ok_or(error)
     }
 
     pub(crate) fn text(&self, at: u32, len: u32) -> Result<&str, TrapReason> {
@@ -109,11 +99,7 @@ impl<'a> GuestMemory<'a> {
         Ok(u32::from_le_bytes([bytes[0], bytes[1], bytes[2], bytes[3]]))
     }
 
-    pub(crate) fn write<const N: usize>(
-        &mut self,
-        at: u32,
-        bytes: [u8; N],
-    ) -> Result<(), TrapReason> {
+    pub(crate) fn write<const N: usize>(&mut self, at: u32, bytes: [u8; N]) -> Result<(), TrapReason> {
         // Numbers, of at most eight bytes.
         self.bytes_mut(at, N as u32)?.copy_from_slice(&bytes);
         Ok(())

@@ -98,16 +98,12 @@ impl fmt::Display for TrapReason {
             Self::OutOfFuel { limit } => {
                 write!(f, "it used up the {limit} units of fuel that it may use")
             }
-            Self::OutOfBounds { at, len, memory } => write!(
-                f,
-                "it passed {len} bytes at address {at}, but its memory has {memory} bytes"
-            ),
+            Self::OutOfBounds { at, len, memory } => {
+                write!(f, "it passed {len} bytes at address {at}, but its memory has {memory} bytes")
+            }
             Self::NotUtf8 => f.write_str("it passed bytes as text that are not UTF-8"),
             Self::MessageTooLarge { size, limit } => {
-                write!(
-                    f,
-                    "it sent {size} bytes in one message; {limit} is the limit"
-                )
+                write!(f, "it sent {size} bytes in one message; {limit} is the limit")
             }
             Self::TooManyEffects { limit } => {
                 write!(f, "it asked for more than {limit} effects in one event")

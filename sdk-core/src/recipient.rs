@@ -62,10 +62,7 @@ mod tests {
             MessageRecipient::EveryoneExcept(ClientId(1)),
             MessageRecipient::EveryoneExcept(ClientId::MAX),
         ] {
-            assert_eq!(
-                MessageRecipient::decode_i32(recipient.encode_i32()),
-                recipient
-            );
+            assert_eq!(MessageRecipient::decode_i32(recipient.encode_i32()), recipient);
         }
     }
 

@@ -36,12 +36,7 @@ pub trait StateroomService {
     fn disconnect(&mut self, client_id: ClientId, context: &impl StateroomContext) {}
 
     /// A client sent a message.
-    fn message(
-        &mut self,
-        client_id: ClientId,
-        message: MessagePayload<'_>,
-        context: &impl StateroomContext,
-    ) {
+    fn message(&mut self, client_id: ClientId, message: MessagePayload<'_>, context: &impl StateroomContext) {
     }
 
     /// The time asked for with [`set_timer`](StateroomContext::set_timer) is up.
@@ -93,11 +88,7 @@ pub trait StateroomServiceFactory: Send + Sync + 'static {
     ///
     /// # Errors
     /// The room does not come to life; the clients that wanted it are turned away.
-    fn build(
-        &self,
-        room_id: &str,
-        context: &impl StateroomContext,
-    ) -> Result<Self::Service, Self::Error>;
+    fn build(&self, room_id: &str, context: &impl StateroomContext) -> Result<Self::Service, Self::Error>;
 }
 
 /// Makes services by [`Default`].
@@ -125,9 +116,7 @@ impl<S> fmt::Debug for DefaultStateroomFactory<S> {
     }
 }
 
-impl<S: StateroomService + Default + 'static> StateroomServiceFactory
-    for DefaultStateroomFactory<S>
-{
+impl<S: StateroomService + Default + 'static> StateroomServiceFactory for DefaultStateroomFactory<S> {
     type Service = S;
     type Error = Infallible;
 

@@ -1,8 +1,6 @@
 use core::{convert::Infallible, fmt, marker::PhantomData};
 
-use crate::{
-    ClientId, MessagePayload, StateroomContext, StateroomService, StateroomServiceFactory,
-};
+use crate::{ClientId, MessagePayload, StateroomContext, StateroomService, StateroomServiceFactory};
 
 /// The older form of [`StateroomService`]: made by [`new`](Self::new) instead of `Default`, with the room's id, and with a method of its
 /// own for each kind of message.
@@ -40,12 +38,7 @@ impl<S: SimpleStateroomService> StateroomService for Simple<S> {
         self.0.disconnect(client_id, context);
     }
 
-    fn message(
-        &mut self,
-        client_id: ClientId,
-        message: MessagePayload<'_>,
-        context: &impl StateroomContext,
-    ) {
+    fn message(&mut self, client_id: ClientId, message: MessagePayload<'_>, context: &impl StateroomContext) {
         match message {
             MessagePayload::Text(text) => self.0.message(client_id, text, context),
             MessagePayload::Bytes(bytes) => self.0.binary(client_id, bytes, context),
@@ -76,11 +69,7 @@ impl<S: SimpleStateroomService + 'static> StateroomServiceFactory for SimpleStat
     type Service = Simple<S>;
     type Error = Infallible;
 
-    fn build(
-        &self,
-        room_id: &str,
-        context: &impl StateroomContext,
-    ) -> Result<Simple<S>, Infallible> {
+    fn build(&self, room_id: &str, context: &impl StateroomContext) -> Result<Simple<S>, Infallible> {
         Ok(Simple(S::new(room_id, context)))
     }
 }

@@ -4,10 +4,7 @@ use syn::{Error, Generics, Ident, Item, spanned::Spanned};
 /// Finds the type that becomes the room, or says at the guilty token why there is none.
 pub(crate) fn room_type(arguments: &TokenStream, item: &TokenStream) -> syn::Result<Ident> {
     if !arguments.is_empty() {
-        return Err(Error::new_spanned(
-            arguments,
-            "#[stateroom_wasm] takes no arguments",
-        ));
+        return Err(Error::new_spanned(arguments, "#[stateroom_wasm] takes no arguments"));
     }
     let item: Item = syn::parse2(item.clone())?;
     let (ident, generics) = match item {
@@ -63,32 +60,17 @@ mod tests {
     fn structs_enums_and_aliases_are_rooms() {
         assert_eq!(room(quote! { struct A; }), Ok("A".into()));
         assert_eq!(room(quote! { pub struct B(u32, i8); }), Ok("B".into()));
-        assert_eq!(
-            room(quote! { #[derive(Default)] struct C { d: u8 } }),
-            Ok("C".into())
-        );
+        assert_eq!(room(quote! { #[derive(Default)] struct C { d: u8 } }), Ok("C".into()));
         assert_eq!(room(quote! { enum D { A, B(u32) } }), Ok("D".into()));
         assert_eq!(room(quote! { type E = F<u32>; }), Ok("E".into()));
     }
 
     #[test]
     fn other_items_are_refused_with_what_would_do() {
-        for item in [
-            quote! { impl A {} },
-            quote! { fn a() {} },
-            quote! { trait A {} },
-        ] {
-            assert!(
-                room(item)
-                    .unwrap_err()
-                    .contains("struct, enum or type alias")
-            );
+        for item in [quote! { impl A {} }, quote! { fn a() {} }, quote! { trait A {} }] {
+            assert!(room(item).unwrap_err().contains("struct, enum or type alias"));
         }
-        assert!(
-            room(quote! { struct A<T>(T); })
-                .unwrap_err()
-                .contains("type alias")
-        );
+        assert!(room(quote! { struct A<T>(T); }).unwrap_err().contains("type alias"));
         assert!(
             room_type(&quote! { fast }, &quote! { struct A; })
                 .unwrap_err()

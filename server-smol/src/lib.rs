@@ -1,1 +1,60 @@
+//! Serves Stateroom rooms over WebSocket: a small server on [`smol`] for WebAssembly guests and native services.
+//!
+//! A [`Server`] takes a [`StateroomServiceFactory`](stateroom_sdk_core::StateroomServiceFactory): a loaded guest
+//! (`stateroom_host_min::Program`) or one of your own types.
+//!
+//! ```no_run
+//! use stateroom_sdk_core::*;
+//! use stateroom_server_smol::Server;
+//!
+//! #[derive(Default)]
+//! struct Echo;
+//!
+//! impl StateroomService for Echo {
+//!     fn message(&mut self, client: ClientId, message: MessagePayload, ctx: &impl StateroomContext) {
+//!         ctx.send_message(client, message);
+//!     }
+//! }
+//!
+//! Server::new().with_port(8080).serve(DefaultStateroomFactory::<Echo>::default())?;
+//! # Ok::<(), stateroom_server_smol::ServeError>(())
+//! ```
+//!
+//! # What it serves
+//!
+//! | request | does |
+//! | --- | --- |
+//! | `GET /ws/{room}` | opens a WebSocket to a room; `GET /ws` to the room `default` |
+//! | `POST /ws/{room}` | creates a room: 201, or 409 where it exists |
+//! | `POST /new_room` | creates a room and answers with its generated id |
+//! | `GET /status` | answers `ok`; `GET /status?verbose` answers with counts as JSON, and with the rooms where it comes from this machine |
+//! | `GET /…` | static files, where a directory is set |
+//!
+//! A room's id is any text of 1 to 512 bytes, percent-encoded in the path.
+//!
+//! # How connections end
+//!
+//! | close code | means |
+//! | --- | --- |
+//! | 1001 | the server goes away, or the client was silent for too long |
+//! | 1002, 1007 | the client broke the WebSocket protocol, or sent text that is not UTF-8 |
+//! | 1008 | the room does not exist (any more) |
+//! | 1009 | a message was larger than the server or the room takes |
+//! | 1011 | the room failed; the next connection gets a fresh one |
+//! | 1013 | the client did not read what it was sent; or the room has run out of client ids |
+#![forbid(unsafe_code)]
 
+mod accept;
+mod connection;
+mod error;
+mod http;
+mod outbox;
+mod room;
+mod room_id;
+mod server;
+mod settings;
+mod worker;
+
+pub use error::ServeError;
+pub use server::Server;
+pub use settings::{GeneratedIds, RoomIds, Settings, ShutdownPolicy};

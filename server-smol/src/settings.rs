@@ -82,7 +82,7 @@ pub enum RoomIds {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 #[non_exhaustive]
 pub enum GeneratedIds {
-    /// Eight lower-case letters and digits without look-alikes: short enough to read out, long enough not to be guessed.
+    /// Ten lower-case letters and digits without look-alikes (50 random bits): short enough to read out, long enough not to be guessed.
     #[default]
     Short,
     /// A random UUID (RFC 9562, version 4).
@@ -90,6 +90,11 @@ pub enum GeneratedIds {
 }
 
 impl RoomIds {
+    /// Whether connecting creates a room.
+    pub(crate) fn implicit(self) -> bool {
+        self == Self::Implicit
+    }
+
     pub(crate) fn generated(self) -> GeneratedIds {
         match self {
             Self::Generated(ids) => ids,
@@ -107,9 +112,7 @@ impl FromStr for RoomIds {
             "explicit" => Ok(Self::Explicit),
             "generated" | "generated:short" => Ok(Self::Generated(GeneratedIds::Short)),
             "generated:uuid" => Ok(Self::Generated(GeneratedIds::Uuid)),
-            _ => Err(
-                "is none of `implicit`, `explicit`, `generated`, `generated:uuid`".to_owned(),
-            ),
+            _ => Err("is none of `implicit`, `explicit`, `generated`, `generated:uuid`".to_owned()),
         }
     }
 }

@@ -28,12 +28,7 @@ impl StateroomService for Cursors {
         ctx.send_message(client, at(&self.positions));
     }
 
-    fn message(
-        &mut self,
-        client: ClientId,
-        message: MessagePayload<'_>,
-        ctx: &impl StateroomContext,
-    ) {
+    fn message(&mut self, client: ClientId, message: MessagePayload<'_>, ctx: &impl StateroomContext) {
         let Some(Ok(position)) = message.bytes().map(Position::try_from) else {
             return;
         };
@@ -84,15 +79,9 @@ mod tests {
 
     #[test]
     fn ids_and_positions_are_laid_out_as_documented() {
-        let (near, far) = (
-            (ClientId(1), [1, 2, 3, 4]),
-            (ClientId(0x0102), [5, 6, 7, 8]),
-        );
+        let (near, far) = ((ClientId(1), [1, 2, 3, 4]), (ClientId(0x0102), [5, 6, 7, 8]));
         let message = at([(&near.0, &near.1), (&far.0, &far.1)]);
-        assert_eq!(
-            message,
-            [AT, 1, 0, 0, 0, 1, 2, 3, 4, 2, 1, 0, 0, 5, 6, 7, 8]
-        );
+        assert_eq!(message, [AT, 1, 0, 0, 0, 1, 2, 3, 4, 2, 1, 0, 0, 5, 6, 7, 8]);
         assert_eq!(at([]), [AT]);
         assert_eq!(gone(ClientId(0x0102)), [GONE, 2, 1, 0, 0]);
     }

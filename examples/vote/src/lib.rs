@@ -18,12 +18,7 @@ impl StateroomService for Vote {
         ctx.send_message(client, tally(self.choices.values()));
     }
 
-    fn message(
-        &mut self,
-        client: ClientId,
-        message: MessagePayload<'_>,
-        ctx: &impl StateroomContext,
-    ) {
+    fn message(&mut self, client: ClientId, message: MessagePayload<'_>, ctx: &impl StateroomContext) {
         let Some(choice) = message.text().map(str::trim) else {
             return;
         };
@@ -48,10 +43,7 @@ fn tally<'a>(choices: impl Iterator<Item = &'a String>) -> String {
     }
     let mut votes: Vec<_> = votes.into_iter().collect();
     votes.sort_unstable_by_key(|&(choice, count)| (Reverse(count), choice));
-    let lines: Vec<_> = votes
-        .iter()
-        .map(|(choice, count)| format!("{count} {choice}"))
-        .collect();
+    let lines: Vec<_> = votes.iter().map(|(choice, count)| format!("{count} {choice}")).collect();
     lines.join("\n")
 }
 
@@ -66,10 +58,7 @@ mod tests {
 
     #[test]
     fn the_favourite_stands_first_and_ties_stand_in_alphabetical_order() {
-        assert_eq!(
-            tally_of(&["tea", "milk", "coffee", "tea"]),
-            "2 tea\n1 coffee\n1 milk"
-        );
+        assert_eq!(tally_of(&["tea", "milk", "coffee", "tea"]), "2 tea\n1 coffee\n1 milk");
     }
 
     #[test]

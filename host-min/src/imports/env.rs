@@ -22,44 +22,22 @@ pub(super) fn define(imports: &mut Imports) -> Result<(), Error> {
     Ok(())
 }
 
-fn send_message(
-    mut caller: Caller<'_, State>,
-    recipient: i32,
-    at: u32,
-    len: u32,
-) -> Result<(), Error> {
-    let (
-        memory,
-        State {
-            effects, limits, ..
-        },
-    ) = GuestMemory::of(&mut caller)?;
+fn send_message(mut caller: Caller<'_, State>, recipient: i32, at: u32, len: u32) -> Result<(), Error> {
+    let (memory, State { effects, limits, .. }) = GuestMemory::of(&mut caller)?;
     let text = memory.text(at, len)?;
     effects.send_text(MessageRecipient::decode_i32(recipient), text, limits)?;
     Ok(())
 }
 
-fn send_binary(
-    mut caller: Caller<'_, State>,
-    recipient: i32,
-    at: u32,
-    len: u32,
-) -> Result<(), Error> {
-    let (
-        memory,
-        State {
-            effects, limits, ..
-        },
-    ) = GuestMemory::of(&mut caller)?;
+fn send_binary(mut caller: Caller<'_, State>, recipient: i32, at: u32, len: u32) -> Result<(), Error> {
+    let (memory, State { effects, limits, .. }) = GuestMemory::of(&mut caller)?;
     let bytes = memory.bytes(at, len)?;
     effects.send_bytes(MessageRecipient::decode_i32(recipient), bytes, limits)?;
     Ok(())
 }
 
 fn set_timer(mut caller: Caller<'_, State>, ms_delay: u32) -> Result<(), Error> {
-    let State {
-        effects, limits, ..
-    } = caller.data_mut();
+    let State { effects, limits, .. } = caller.data_mut();
     effects.set_timer(ms_delay, limits)?;
     Ok(())
 }

@@ -17,12 +17,7 @@ pub(super) fn define(imports: &mut Imports) -> Result<(), Error> {
 }
 
 fn log(mut caller: Caller<'_, State>, level: u32, at: u32, len: u32) -> Result<(), Error> {
-    let (
-        memory,
-        State {
-            effects, limits, ..
-        },
-    ) = GuestMemory::of(&mut caller)?;
+    let (memory, State { effects, limits, .. }) = GuestMemory::of(&mut caller)?;
     effects.log(LogLevel::from_u32(level), memory.text(at, len)?, limits)?;
     Ok(())
 }

@@ -22,11 +22,8 @@ pub(crate) struct Imports {
 
 impl Imports {
     pub(crate) fn new(engine: &Engine, state: State) -> Result<Self, Error> {
-        let mut imports = Self {
-            linker: Linker::new(engine),
-            types: Vec::new(),
-            store: Store::new(engine, state),
-        };
+        let mut imports =
+            Self { linker: Linker::new(engine), types: Vec::new(), store: Store::new(engine, state) };
         env::define(&mut imports)?;
         extensions::define(&mut imports)?;
         wasi::define(&mut imports)?;
@@ -34,10 +31,7 @@ impl Imports {
     }
 
     pub(crate) fn ty(&self, module: &str, name: &str) -> Option<&FuncType> {
-        let known = self
-            .types
-            .iter()
-            .find(|known| (known.0, known.1) == (module, name));
+        let known = self.types.iter().find(|known| (known.0, known.1) == (module, name));
         known.map(|(_, _, ty)| ty)
     }
 

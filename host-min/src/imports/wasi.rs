@@ -39,12 +39,10 @@ pub(super) fn define(imports: &mut Imports) -> Result<(), Error> {
     for (name, parameters, errno) in UNSUPPORTED {
         let ty = FuncType::new(parameters.iter().copied(), [I32]);
         imports.types.push((MODULE, name, ty.clone()));
-        imports
-            .linker
-            .func_new(MODULE, name, ty, move |_, _, results| {
-                results[0] = Val::I32(errno);
-                Ok(())
-            })?;
+        imports.linker.func_new(MODULE, name, ty, move |_, _, results| {
+            results[0] = Val::I32(errno);
+            Ok(())
+        })?;
     }
     Ok(())
 }
@@ -86,21 +84,15 @@ fn fd_write(
         2 => LogLevel::Warn,
         _ => return Ok(BADF),
     };
-    let (
-        mut memory,
-        State {
-            effects, limits, ..
-        },
-    ) = GuestMemory::of(&mut caller)?;
+    let (mut memory, State { effects, limits, .. }) = GuestMemory::of(&mut caller)?;
     let pairs = match count.checked_mul(8) {
         Some(len) => memory.bytes(pieces, len)?,
         None => return Ok(INVAL),
     };
     let mut written = Vec::new();
     for pair in pairs.chunks_exact(8) {
-        let word = |from: usize| {
-            u32::from_le_bytes([pair[from], pair[from + 1], pair[from + 2], pair[from + 3]])
-        };
+        let word =
+            |from: usize| u32::from_le_bytes([pair[from], pair[from + 1], pair[from + 2], pair[from + 3]]);
         let piece = memory.bytes(word(0), word(4))?;
         let (size, limit) = (written.len() + piece.len(), limits.message_size);
         if size > limit {
@@ -158,17 +150,9 @@ const UNSUPPORTED: [(&str, &[ValType], i32); 36] = [
     ("fd_tell", &[I32, I32], BADF),
     ("path_create_directory", &[I32, I32, I32], BADF),
     ("path_filestat_get", &[I32, I32, I32, I32, I32], BADF),
-    (
-        "path_filestat_set_times",
-        &[I32, I32, I32, I32, I64, I64, I32],
-        BADF,
-    ),
+    ("path_filestat_set_times", &[I32, I32, I32, I32, I64, I64, I32], BADF),
     ("path_link", &[I32, I32, I32, I32, I32, I32, I32], BADF),
-    (
-        "path_open",
-        &[I32, I32, I32, I32, I32, I64, I64, I32, I32],
-        BADF,
-    ),
+    ("path_open", &[I32, I32, I32, I32, I32, I64, I64, I32, I32], BADF),
     ("path_readlink", &[I32, I32, I32, I32, I32, I32], BADF),
     ("path_remove_directory", &[I32, I32, I32], BADF),
     ("path_rename", &[I32, I32, I32, I32, I32, I32], BADF),

@@ -63,12 +63,7 @@ pub fn timer<S: Guest<F>, F>(room: &'static Room<S>) {
 
 /// # Safety
 /// `at` and `len` describe text from the host.
-pub unsafe fn message<S: Guest<F>, F>(
-    room: &'static Room<S>,
-    client: u32,
-    at: *const u8,
-    len: usize,
-) {
+pub unsafe fn message<S: Guest<F>, F>(room: &'static Room<S>, client: u32, at: *const u8, len: usize) {
     // SAFETY: the caller's promise.
     let text = unsafe { text(at, len) };
     room.with(|service| service.message(ClientId(client), MessagePayload::Text(text), &Host));
@@ -76,12 +71,7 @@ pub unsafe fn message<S: Guest<F>, F>(
 
 /// # Safety
 /// `at` and `len` describe bytes from the host.
-pub unsafe fn binary<S: Guest<F>, F>(
-    room: &'static Room<S>,
-    client: u32,
-    at: *const u8,
-    len: usize,
-) {
+pub unsafe fn binary<S: Guest<F>, F>(room: &'static Room<S>, client: u32, at: *const u8, len: usize) {
     // SAFETY: the caller's promise.
     let bytes = unsafe { slice::from_raw_parts(at, len) };
     room.with(|service| service.message(ClientId(client), MessagePayload::Bytes(bytes), &Host));

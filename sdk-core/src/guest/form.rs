@@ -22,12 +22,7 @@ pub trait Guest<Form>: Sized {
     /// A client has gone.
     fn disconnect(&mut self, client: ClientId, context: &impl StateroomContext);
     /// A client sent a message.
-    fn message(
-        &mut self,
-        client: ClientId,
-        message: MessagePayload<'_>,
-        context: &impl StateroomContext,
-    );
+    fn message(&mut self, client: ClientId, message: MessagePayload<'_>, context: &impl StateroomContext);
     /// The timer is due.
     fn timer(&mut self, context: &impl StateroomContext);
 }
@@ -47,12 +42,7 @@ impl<S: StateroomService + Default> Guest<ByDefault> for S {
         StateroomService::disconnect(self, client, context);
     }
 
-    fn message(
-        &mut self,
-        client: ClientId,
-        message: MessagePayload<'_>,
-        context: &impl StateroomContext,
-    ) {
+    fn message(&mut self, client: ClientId, message: MessagePayload<'_>, context: &impl StateroomContext) {
         StateroomService::message(self, client, message, context);
     }
 
@@ -74,12 +64,7 @@ impl<S: SimpleStateroomService> Guest<ByNew> for S {
         SimpleStateroomService::disconnect(self, client, context);
     }
 
-    fn message(
-        &mut self,
-        client: ClientId,
-        message: MessagePayload<'_>,
-        context: &impl StateroomContext,
-    ) {
+    fn message(&mut self, client: ClientId, message: MessagePayload<'_>, context: &impl StateroomContext) {
         match message {
             MessagePayload::Text(text) => {
                 SimpleStateroomService::message(self, client, text, context);

@@ -13,8 +13,7 @@ use talc::{
 use super::linear_memory;
 
 #[global_allocator]
-static HEAP: TalcSyncCell<LinearMemory, WasmBinning> =
-    TalcSyncCell::new_wasm(LinearMemory { end: None });
+static HEAP: TalcSyncCell<LinearMemory, WasmBinning> = TalcSyncCell::new_wasm(LinearMemory { end: None });
 
 /// How much more than needed the heap grows by, so that a room that fills up slowly does not ask for every few bytes.
 const SLACK: usize = 512;
@@ -31,10 +30,7 @@ struct LinearMemory {
 // SAFETY: touches the allocator through the given reference only, and does not allocate.
 unsafe impl Source for LinearMemory {
     fn acquire<B: Binning>(talc: &mut Talc<Self, B>, layout: Layout) -> Result<(), ()> {
-        let wanted = layout
-            .size()
-            .checked_add(layout.align() + CHUNK_OVERHEAD + SLACK)
-            .ok_or(())?;
+        let wanted = layout.size().checked_add(layout.align() + CHUNK_OVERHEAD + SLACK).ok_or(())?;
         let heap_end = match talc.source.end {
             Some(end) => end,
             None => {

@@ -35,11 +35,7 @@ pub fn malloc(size: usize) -> *mut u8 {
         }
         end = linear_memory::end();
         SCRATCH.0.set((begin, end));
-        return if end - begin < size {
-            malloc(size)
-        } else {
-            begin as *mut u8
-        };
+        return if end - begin < size { malloc(size) } else { begin as *mut u8 };
     }
     SCRATCH.0.set((begin, end));
     begin as *mut u8

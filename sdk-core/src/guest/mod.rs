@@ -7,10 +7,7 @@
 mod form;
 
 #[cfg(target_family = "wasm")]
-#[allow(
-    unsafe_code,
-    reason = "pointers from the host; see the module's documentation"
-)]
+#[allow(unsafe_code, reason = "pointers from the host; see the module's documentation")]
 mod exports;
 #[cfg(all(target_family = "wasm", feature = "alloc", not(feature = "std")))]
 #[allow(unsafe_code, reason = "an allocator hands out raw memory")]

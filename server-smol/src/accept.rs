@@ -1,0 +1,38 @@
+use std::{io, net::TcpListener, time::Duration};
+
+use async_io::{Async, Timer};
+
+use crate::http::Http;
+
+/// How long to wait before trying again when the system has no file descriptor for a connection. Trying at once would fail at once, and
+/// keep everything else from running.
+const BACK_OFF: Duration = Duration::from_millis(100);
+
+/// Accepts connections until it is dropped.
+pub(crate) async fn accept(listener: Async<TcpListener>, http: &Http) {
+    let mut failing = false;
+    loop {
+        match listener.accept().await {
+            Ok((stream, peer)) => {
+                failing = false;
+                // Messages are small and must not wait for one another's acknowledgement.
+                if let Err(error) = stream.get_ref().set_nodelay(true) {
+                    log::debug!("{peer} has gone before it was served: {error}");
+                    continue;
+                }
+                http.serve(stream, peer);
+            }
+            // The client gave up while it waited.
+            Err(error) if error.kind() == io::ErrorKind::ConnectionAborted => {}
+            Err(error) => {
+                if !failing {
+                    log::warn!(
+                        "no new connections for now: {error}; raise the limit of open files, with `ulimit -n`"
+                    );
+                }
+                failing = true;
+                Timer::after(BACK_OFF).await;
+            }
+        }
+    }
+}

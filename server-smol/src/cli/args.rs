@@ -1,0 +1,239 @@
+use std::{net::IpAddr, path::PathBuf, time::Duration};
+
+use clap::{ArgAction, Parser, Subcommand, value_parser};
+use log::LevelFilter;
+use stateroom_server_smol::{RoomIds, Server, ShutdownPolicy};
+
+#[cfg(feature = "dev")]
+const EXAMPLES: &str = "\
+Examples:
+  stateroom dev                       build the package in this directory and serve it
+  stateroom build examples/chat       write examples/chat/dist, ready to be copied to a server
+  stateroom serve dist --port 80      serve what `build` has written
+  stateroom serve echo.wat            serve a module in the text format
+
+`stateroom <COMMAND> --help` explains each option.";
+#[cfg(not(feature = "dev"))]
+const EXAMPLES: &str = "\
+Examples:
+  stateroom serve dist --port 80      serve what `stateroom build` has written
+  stateroom serve echo.wasm           serve a module
+
+`stateroom serve --help` explains each option.";
+
+/// Stateful WebSocket rooms whose logic is a small WebAssembly module.
+#[derive(Debug, Parser)]
+#[command(name = "stateroom", version, after_help = EXAMPLES)]
+pub(crate) struct Args {
+    #[command(subcommand)]
+    pub(crate) command: Command,
+
+    /// Say less: warnings and errors alone; twice for errors alone
+    #[arg(short, long, action = ArgAction::Count, global = true, conflicts_with = "verbose", display_order = 100)]
+    quiet: u8,
+
+    /// Say more; twice for everything
+    #[arg(short, long, action = ArgAction::Count, global = true, display_order = 100)]
+    verbose: u8,
+}
+
+impl Args {
+    pub(crate) fn log_level(&self) -> LevelFilter {
+        match (self.quiet, self.verbose) {
+            (0, 0) => LevelFilter::Info,
+            (0, 1) => LevelFilter::Debug,
+            (0, _) => LevelFilter::Trace,
+            (1, _) => LevelFilter::Warn,
+            _ => LevelFilter::Error,
+        }
+    }
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    /// Build a package as a guest and serve it, with its static files
+    #[cfg(feature = "dev")]
+    #[command(after_help = PROJECT_HELP)]
+    Dev(DevArgs),
+
+    /// Build a package as a guest, into its `dist` directory
+    #[cfg(feature = "dev")]
+    #[command(after_help = PROJECT_HELP)]
+    Build(BuildArgs),
+
+    /// Serve a module
+    Serve(ServeArgs),
+}
+
+#[cfg(feature = "dev")]
+const PROJECT_HELP: &str = "\
+A `stateroom.toml` beside `Cargo.toml` is optional. What it may say:
+  static_files = \"web\"                a directory to serve at `/`
+  [service]
+  package = \"chat\"                    which package of the workspace; default: the one at PATH
+  target = \"wasm32-wasip1\"            default: wasm32-unknown-unknown
+  stack_size = 4096                   bytes of stack; default: 2048 without an allocator,
+                                      8192 with one, 65536 with the standard library";
+
+#[cfg(feature = "dev")]
+#[derive(Debug, clap::Args)]
+pub(crate) struct DevArgs {
+    #[command(flatten)]
+    pub(crate) project: ProjectArgs,
+
+    #[command(flatten)]
+    pub(crate) server: ServerArgs,
+}
+
+#[cfg(feature = "dev")]
+#[derive(Debug, clap::Args)]
+pub(crate) struct BuildArgs {
+    #[command(flatten)]
+    pub(crate) project: ProjectArgs,
+}
+
+#[cfg(feature = "dev")]
+#[derive(Debug, clap::Args)]
+pub(crate) struct ProjectArgs {
+    /// The directory of the guest's `Cargo.toml`
+    #[arg(default_value = ".")]
+    pub(crate) path: PathBuf,
+
+    /// Build for any WebAssembly engine, with memory pages of 64 KiB
+    ///
+    /// Guests without the standard library are otherwise built with pages of one byte,
+    /// so that a room takes no more memory than it uses. This server runs them; engines
+    /// without the custom-page-sizes proposal do not.
+    #[arg(long, verbatim_doc_comment)]
+    pub(crate) portable: bool,
+}
+
+#[derive(Debug, clap::Args)]
+pub(crate) struct ServeArgs {
+    /// A module (`.wasm`, or `.wat` for the text format), or a `dist` directory
+    pub(crate) module: PathBuf,
+
+    #[command(flatten)]
+    pub(crate) server: ServerArgs,
+}
+
+#[derive(Debug, clap::Args)]
+pub(crate) struct ServerArgs {
+    /// The port to listen on; 0 lets the system choose
+    #[arg(short, long, default_value_t = 8080)]
+    port: u16,
+
+    /// The address to listen on
+    ///
+    /// 0.0.0.0 is every interface of this machine; 127.0.0.1 lets nobody else in, as
+    /// behind a proxy; :: adds IPv6.
+    #[arg(long, default_value = "0.0.0.0", verbatim_doc_comment)]
+    ip: IpAddr,
+
+    /// How often to ping each client; 0 sends no pings
+    ///
+    /// Pings keep proxies from closing quiet connections, many of which do so after a
+    /// minute.
+    #[arg(short = 'i', long, value_name = "SECONDS", default_value = "30", verbatim_doc_comment)]
+    #[arg(value_parser = seconds, allow_negative_numbers = true)]
+    heartbeat_interval: Duration,
+
+    /// How long a client may be silent before it is disconnected; 0 waits forever
+    ///
+    /// A client answers pings, so a silent one has vanished without a word, and this is
+    /// how its room learns of it. It should be longer than the interval, or clients that
+    /// only listen are disconnected too.
+    #[arg(short = 't', long, value_name = "SECONDS", default_value = "120", verbatim_doc_comment)]
+    #[arg(value_parser = seconds, allow_negative_numbers = true)]
+    heartbeat_timeout: Duration,
+
+    /// Who may create rooms: implicit, explicit, generated or generated:uuid
+    ///
+    /// implicit    whoever connects to a room that does not exist creates it
+    /// explicit    `POST /ws/{room}` creates it; connecting creates nothing
+    /// generated   `POST /new_room` creates a room and names it, with eight characters
+    ///             (or a UUID), so that nobody comes in by guessing
+    #[arg(long, value_name = "WHO", default_value = "implicit", verbatim_doc_comment)]
+    room_ids: RoomIds,
+
+    /// What happens to empty rooms: never, immediate or after:<seconds>
+    ///
+    /// never       they stay, with their state, until the server ends
+    /// immediate   they end with their last client
+    /// after:60    they end when nobody has come back for a minute
+    ///
+    /// Only rooms that end give their memory back.
+    #[arg(long, value_name = "WHEN", default_value = "never", verbatim_doc_comment)]
+    shutdown: ShutdownPolicy,
+
+    /// How many threads run rooms
+    ///
+    /// A room and its clients stay on one thread. More than one pays off where the one is
+    /// busy and there are cores left.
+    #[arg(long, default_value_t = 1, value_parser = value_parser!(u16).range(1..=256))]
+    #[arg(verbatim_doc_comment)]
+    threads: u16,
+}
+
+impl ServerArgs {
+    /// Where a browser on this machine finds the server, without the scheme. Unknown if the system chooses the port.
+    #[cfg(feature = "dev")]
+    pub(crate) fn host(&self) -> Option<String> {
+        match (self.port, self.ip) {
+            (0, _) => None,
+            (port, ip) if ip.is_unspecified() => Some(format!("localhost:{port}")),
+            (port, ip) => Some(std::net::SocketAddr::new(ip, port).to_string()),
+        }
+    }
+
+    /// The server that these options ask for, without static files.
+    pub(crate) fn server(&self) -> Server {
+        let (interval, timeout) = (self.heartbeat_interval, self.heartbeat_timeout);
+        if !timeout.is_zero() && (interval.is_zero() || timeout <= interval) {
+            log::warn!(
+                "clients that only listen are disconnected after {} s, as no ping reaches them before (heartbeat interval: {} s)",
+                timeout.as_secs(),
+                interval.as_secs(),
+            );
+        }
+        Server::new()
+            .with_port(self.port)
+            .with_ip(self.ip)
+            .with_heartbeat_interval(self.heartbeat_interval)
+            .with_heartbeat_timeout(self.heartbeat_timeout)
+            .with_room_ids(self.room_ids)
+            .with_shutdown(self.shutdown)
+            .with_threads(self.threads.into())
+    }
+}
+
+/// A year: far beyond any use, and far below what overflows a point in time.
+const MOST_SECONDS: u64 = 365 * 24 * 60 * 60;
+
+fn seconds(text: &str) -> Result<Duration, String> {
+    match text.parse() {
+        Ok(seconds @ 0..=MOST_SECONDS) => Ok(Duration::from_secs(seconds)),
+        _ => Err(format!("is not a whole number of seconds from 0 to {MOST_SECONDS}")),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory;
+
+    use super::*;
+
+    #[test]
+    fn definition_is_sound() {
+        Args::command().debug_assert();
+    }
+
+    #[test]
+    fn seconds_are_bounded() {
+        assert_eq!(seconds("0"), Ok(Duration::ZERO));
+        assert_eq!(seconds("30"), Ok(Duration::from_secs(30)));
+        for bad in ["", "-1", "1.5", "soon", "31536001", "99999999999999999999"] {
+            assert!(seconds(bad).is_err(), "{bad}");
+        }
+    }
+}

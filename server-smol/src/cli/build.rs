@@ -1,0 +1,30 @@
+use std::fs;
+
+use anyhow::{Context, Result};
+
+use super::{args::BuildArgs, dist::Dist, module, optimizer, project::Project};
+
+/// `stateroom build`
+pub(crate) fn run(args: BuildArgs) -> Result<()> {
+    let project = Project::open(args.project)?;
+    // Whether the result may be written is asked before the long work.
+    let dist = Dist::of(&project.directory)?;
+    let built = project.build()?;
+    let bytes = fs::read(&built).with_context(|| format!("cannot read `{}`", built.display()))?;
+    // A guest that no server would take is better told of here than there.
+    module::program(&built, &bytes)?;
+    let bytes = optimizer::optimize(bytes, dist.begin()?);
+
+    let path = dist.module();
+    dist.finish(&bytes, project.config.static_files.as_deref())?;
+    log::info!("built {}: {}", path.display(), size(bytes.len()));
+    Ok(())
+}
+
+fn size(bytes: usize) -> String {
+    if bytes < 10_000 {
+        format!("{bytes} bytes")
+    } else {
+        format!("{bytes} bytes ({} KiB)", bytes.div_ceil(1024))
+    }
+}

@@ -1,0 +1,267 @@
+use std::{
+    fs, io,
+    ops::Range,
+    path::{Path, PathBuf},
+};
+
+use anyhow::{Context, Result, anyhow};
+use toml::{
+    Spanned,
+    de::{DeTable, DeValue},
+};
+
+/// The file's name, beside `Cargo.toml`.
+pub(crate) const FILE: &str = "stateroom.toml";
+
+/// What `stateroom.toml` says. Without one the defaults hold.
+#[derive(Debug, Default, PartialEq)]
+pub(crate) struct Config {
+    /// A directory that exists.
+    pub(crate) static_files: Option<PathBuf>,
+    /// The name of the guest's package, where the directory's own is not meant.
+    pub(crate) package: Option<String>,
+    pub(crate) target: Target,
+    /// In bytes, a multiple of 16.
+    pub(crate) stack_size: Option<u32>,
+}
+
+/// What a guest can be compiled for.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(crate) enum Target {
+    #[default]
+    Unknown,
+    Wasip1,
+}
+
+impl Target {
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Self::Unknown => "wasm32-unknown-unknown",
+            Self::Wasip1 => "wasm32-wasip1",
+        }
+    }
+}
+
+impl Config {
+    /// Reads `stateroom.toml` in `directory`, if there is one.
+    pub(crate) fn read(directory: &Path) -> Result<Self> {
+        let path = directory.join(FILE);
+        match fs::read_to_string(&path) {
+            Ok(text) => Self::parse(directory, &path, &text),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(Self::default()),
+            Err(error) => Err(error).with_context(|| format!("cannot read `{}`", path.display())),
+        }
+    }
+
+    fn parse(directory: &Path, path: &Path, text: &str) -> Result<Self> {
+        // TOML's own errors show line and column.
+        let table =
+            DeTable::parse(text).map_err(|error| anyhow!("cannot read `{}`: {error}", path.display()))?;
+        let mut reader = Reader { directory, text, problems: Vec::new() };
+        let config = reader.config(table.get_ref());
+        reader.problems.sort();
+        if reader.problems.is_empty() {
+            return Ok(config);
+        }
+        let problems: Vec<_> = reader
+            .problems
+            .iter()
+            .map(|(line, problem)| format!("{}:{line}: {problem}", path.display()))
+            .collect();
+        Err(anyhow!(problems.join("\n       ")))
+    }
+}
+
+/// Gathers everything that is wrong with a file, so that it is mended in one go.
+struct Reader<'a> {
+    directory: &'a Path,
+    text: &'a str,
+    problems: Vec<(usize, String)>,
+}
+
+impl Reader<'_> {
+    fn config(&mut self, table: &DeTable<'_>) -> Config {
+        let mut config = Config::default();
+        for (key, value) in table {
+            match key.get_ref().as_ref() {
+                "static_files" => config.static_files = self.static_files(value),
+                "service" => match value.get_ref() {
+                    DeValue::Table(service) => self.service(service, &mut config),
+                    _ => self.problem(value.span(), "`service` is a table: write `[service]` on a line of its own"),
+                },
+                "service_id" => self.problem(
+                    key.span(),
+                    "`service_id` is not supported, as nothing is deployed to a hosted service: remove it",
+                ),
+                "client" => self.problem(
+                    key.span(),
+                    "`[client]` is not supported: build the browser's part with a tool of its own into the directory that `static_files` names, and remove the section",
+                ),
+                unknown => self.problem(
+                    key.span(),
+                    format!("unknown key `{unknown}`: known are `static_files` and the table `[service]`"),
+                ),
+            }
+        }
+        config
+    }
+
+    fn service(&mut self, table: &DeTable<'_>, config: &mut Config) {
+        for (key, value) in table {
+            match key.get_ref().as_ref() {
+                "package" => {
+                    config.package = self.string(value, "`package` is the name of a package, in quotes");
+                }
+                "target" => config.target = self.target(value).unwrap_or_default(),
+                "stack_size" => config.stack_size = self.stack_size(value),
+                unknown => self.problem(
+                    key.span(),
+                    format!(
+                        "unknown key `{unknown}` in `[service]`: known are `package`, `target` and `stack_size`"
+                    ),
+                ),
+            }
+        }
+    }
+
+    fn static_files(&mut self, value: &Spanned<DeValue<'_>>) -> Option<PathBuf> {
+        let name = self.string(value, "`static_files` is the name of a directory, in quotes")?;
+        let files = self.directory.join(&name);
+        let problem = if !files.exists() {
+            format!("`static_files` names `{}`, which does not exist", files.display())
+        } else if !files.is_dir() {
+            format!("`static_files` names `{}`, which is not a directory", files.display())
+        } else if contains(&files, self.directory) {
+            // It would publish the sources, and a copy of it into `dist` would hold itself.
+            format!(
+                "`static_files` names `{}`, which holds the package: give the files a directory of their own",
+                files.display()
+            )
+        } else {
+            return Some(files);
+        };
+        self.problem(value.span(), problem);
+        None
+    }
+
+    fn target(&mut self, value: &Spanned<DeValue<'_>>) -> Option<Target> {
+        let expected = "`target` is \"wasm32-unknown-unknown\" or \"wasm32-wasip1\"";
+        let name = self.string(value, expected)?;
+        let target = [Target::Unknown, Target::Wasip1].into_iter().find(|target| target.name() == name);
+        if target.is_none() {
+            self.problem(value.span(), format!("{expected}, not \"{name}\""));
+        }
+        target
+    }
+
+    fn stack_size(&mut self, value: &Spanned<DeValue<'_>>) -> Option<u32> {
+        let size = value
+            .get_ref()
+            .as_integer()
+            .and_then(|number| u32::from_str_radix(number.as_str(), number.radix()).ok())
+            // The linker's own rule.
+            .filter(|size| *size > 0 && size.is_multiple_of(16));
+        if size.is_none() {
+            self.problem(
+                value.span(),
+                "`stack_size` is a number of bytes and a multiple of 16, such as 4096",
+            );
+        }
+        size
+    }
+
+    fn string(&mut self, value: &Spanned<DeValue<'_>>, expected: &str) -> Option<String> {
+        let string = value.get_ref().as_str().map(str::to_owned);
+        if string.is_none() {
+            self.problem(value.span(), expected);
+        }
+        string
+    }
+
+    fn problem(&mut self, at: Range<usize>, problem: impl Into<String>) {
+        let line = 1 + self.text[..at.start].matches('\n').count();
+        self.problems.push((line, problem.into()));
+    }
+}
+
+fn contains(outer: &Path, inner: &Path) -> bool {
+    match (outer.canonicalize(), inner.canonicalize()) {
+        (Ok(outer), Ok(inner)) => inner.starts_with(outer),
+        _ => false,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn parse(text: &str) -> Result<Config, String> {
+        // The directory of a package is at hand wherever tests run.
+        let directory = Path::new(env!("CARGO_MANIFEST_DIR"));
+        Config::parse(directory, Path::new("p/stateroom.toml"), text).map_err(|error| format!("{error:#}"))
+    }
+
+    #[test]
+    fn every_key_is_read() {
+        let config = parse(
+            "static_files = 'src'\n[service]\npackage = 'a'\ntarget = 'wasm32-wasip1'\nstack_size = 0x1_000",
+        );
+        let directory = Path::new(env!("CARGO_MANIFEST_DIR"));
+        assert_eq!(
+            config,
+            Ok(Config {
+                static_files: Some(directory.join("src")),
+                package: Some("a".into()),
+                target: Target::Wasip1,
+                stack_size: Some(4096),
+            })
+        );
+        assert_eq!(parse(""), Ok(Config::default()));
+        assert_eq!(parse("[service]"), Ok(Config::default()));
+    }
+
+    #[test]
+    fn all_mistakes_are_told_at_once_with_their_lines() {
+        let message =
+            parse("service_id = 'x'\nstatic = 1\n\n[service]\nstack_size = 100\ntarget = 'wasm32'\n[client]")
+                .unwrap_err();
+        let lines: Vec<_> = message.lines().map(str::trim).collect();
+        assert_eq!(lines.len(), 5, "{message}");
+        assert!(lines[0].starts_with("p/stateroom.toml:1: `service_id` is not supported"));
+        assert!(lines[1].starts_with("p/stateroom.toml:2: unknown key `static`: known are `static_files`"));
+        assert!(lines[2].starts_with("p/stateroom.toml:5: `stack_size` is a number"));
+        assert!(lines[3].contains("toml:6:") && lines[3].contains("wasm32-wasip1\", not \"wasm32\""));
+        assert!(lines[4].starts_with("p/stateroom.toml:7: `[client]` is not supported"));
+    }
+
+    #[test]
+    fn values_of_the_wrong_kind_are_told() {
+        for text in [
+            "service = 1",
+            "static_files = 1",
+            "service = { package = 1 }",
+            "service = { target = false }",
+            "service = { stack_size = '4096' }",
+            "service = { stack_size = -16 }",
+            "service = { stack_size = 0 }",
+            "service = { stack_size = 99999999999999 }",
+        ] {
+            let message = parse(text).unwrap_err();
+            assert!(message.contains("p/stateroom.toml:1: `"), "{message}");
+        }
+        let message = parse("[service\n").unwrap_err();
+        assert!(message.contains("p/stateroom.toml") && message.contains("line 1"), "{message}");
+    }
+
+    #[test]
+    fn static_files_are_a_directory_beside_the_sources() {
+        let missing = parse("static_files = 'nowhere'").unwrap_err();
+        assert!(missing.contains("nowhere`, which does not exist"), "{missing}");
+        let file = parse("static_files = 'Cargo.toml'").unwrap_err();
+        assert!(file.contains("not a directory"), "{file}");
+        for own in [".", "", "..", "src/.."] {
+            let message = parse(&format!("static_files = '{own}'")).unwrap_err();
+            assert!(message.contains("holds the package"), "{message}");
+        }
+    }
+}

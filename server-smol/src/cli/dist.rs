@@ -1,0 +1,134 @@
+use std::{
+    fs,
+    path::{Path, PathBuf},
+    process,
+};
+
+use anyhow::{Context, Result, bail};
+
+const MODULE: &str = "server.wasm";
+const STATIC: &str = "static";
+
+/// The directory that `stateroom build` writes: `server.wasm` and perhaps `static`.
+///
+/// It is put together in a hidden directory beside it and then takes the old one's place, so it is never half written. What is left of a
+/// failed build is removed.
+#[derive(Debug)]
+pub(crate) struct Dist {
+    path: PathBuf,
+    draft: PathBuf,
+    /// For files that are not to stay.
+    scratch: PathBuf,
+    /// The `dist` of the last build, on its way out.
+    old: PathBuf,
+}
+
+impl Dist {
+    /// The `dist` of the package in `directory`, if it may be written. Nothing is, yet.
+    pub(crate) fn of(directory: &Path) -> Result<Self> {
+        let draft = directory.join(format!(".dist-new-{}", process::id()));
+        let dist = Self {
+            path: directory.join("dist"),
+            scratch: draft.join("scratch"),
+            draft,
+            old: directory.join(format!(".dist-old-{}", process::id())),
+        };
+        dist.check_is_ours()?;
+        Ok(dist)
+    }
+
+    /// Where the module is going to be.
+    pub(crate) fn module(&self) -> PathBuf {
+        self.path.join(MODULE)
+    }
+
+    /// Begins to write, and returns a directory of this build alone for passing work.
+    pub(crate) fn begin(&self) -> Result<&Path> {
+        // A build that was killed may have had the same process id, as is usual in containers.
+        let _ = fs::remove_dir_all(&self.draft);
+        fs::create_dir_all(&self.scratch)
+            .with_context(|| format!("cannot create `{}`", self.scratch.display()))?;
+        Ok(&self.scratch)
+    }
+
+    /// Writes everything and takes the place of the `dist` before.
+    pub(crate) fn finish(self, module: &[u8], static_files: Option<&Path>) -> Result<()> {
+        let _ = fs::remove_dir_all(&self.scratch);
+        let path = self.draft.join(MODULE);
+        fs::write(&path, module).with_context(|| format!("cannot write `{}`", path.display()))?;
+        if let Some(files) = static_files {
+            copy(files, &self.draft.join(STATIC), &mut Vec::new())?;
+        }
+
+        // Minutes may have passed since the first look.
+        self.check_is_ours()?;
+        let replaces = self.path.exists();
+        let shown = self.path.display();
+        if replaces {
+            fs::rename(&self.path, &self.old).with_context(|| format!("cannot replace `{shown}`"))?;
+        }
+        if let Err(error) = fs::rename(&self.draft, &self.path) {
+            if replaces {
+                let _ = fs::rename(&self.old, &self.path);
+            }
+            return Err(error).with_context(|| format!("cannot write `{shown}`"));
+        }
+        let _ = fs::remove_dir_all(&self.old);
+        Ok(())
+    }
+
+    /// Nothing is deleted that a build has not made.
+    fn check_is_ours(&self) -> Result<()> {
+        let shown = self.path.display();
+        let Ok(found) = fs::symlink_metadata(&self.path) else {
+            return Ok(());
+        };
+        if !found.is_dir() {
+            bail!("`{shown}` is not a directory, and a build does not replace it: move it elsewhere");
+        }
+        let entries = fs::read_dir(&self.path).with_context(|| format!("cannot read `{shown}`"))?;
+        for entry in entries {
+            let entry = entry.with_context(|| format!("cannot read `{shown}`"))?;
+            let name = entry.file_name();
+            if name != MODULE && name != STATIC {
+                bail!(
+                    "`{shown}` holds `{}`, which no build has put there, so it is not replaced: move it elsewhere",
+                    name.display(),
+                );
+            }
+        }
+        Ok(())
+    }
+}
+
+impl Drop for Dist {
+    fn drop(&mut self) {
+        let _ = fs::remove_dir_all(&self.draft);
+    }
+}
+
+/// Copies a directory with everything in it. Links are followed, so that the copy stands alone.
+fn copy(from: &Path, to: &Path, parents: &mut Vec<PathBuf>) -> Result<()> {
+    let unreadable = || format!("cannot read `{}`", from.display());
+    let place = from.canonicalize().with_context(unreadable)?;
+    if parents.contains(&place) {
+        bail!("`{}` is a link to a directory that it is in itself", from.display());
+    }
+    parents.push(place);
+    fs::create_dir(to).with_context(|| format!("cannot create `{}`", to.display()))?;
+    for entry in fs::read_dir(from).with_context(unreadable)? {
+        let name = entry.with_context(unreadable)?.file_name();
+        let (from, to) = (from.join(&name), to.join(&name));
+        let kind =
+            fs::metadata(&from).with_context(|| format!("cannot read `{}`", from.display()))?.file_type();
+        if kind.is_dir() {
+            copy(&from, &to, parents)?;
+        } else if kind.is_file() {
+            fs::copy(&from, &to).with_context(|| format!("cannot copy `{}`", from.display()))?;
+        } else {
+            bail!("`{}` is neither a file nor a directory", from.display());
+        }
+    }
+    parents.pop();
+    Ok(())
+}

@@ -1,0 +1,126 @@
+use std::{
+    fs,
+    io::{BufRead, BufReader},
+    path::{Path, PathBuf},
+    process::Stdio,
+};
+
+use anyhow::{Context, Result, bail};
+use log::Level;
+use serde::Deserialize;
+
+use super::{
+    config::Config,
+    link::{self, Memory},
+    package::{self, Package},
+    toolchain,
+};
+
+/// The build profile of guests, given here so that an author's `Cargo.toml` needs none. It has a name of its own, so it leaves the
+/// author's release builds alone.
+const PROFILE: [&str; 6] = [
+    r#"profile.guest.inherits="release""#,
+    // Rooms are many and small: size is memory in every one of them, and the way over the network.
+    r#"profile.guest.opt-level="z""#,
+    r#"profile.guest.lto="fat""#,
+    "profile.guest.codegen-units=1",
+    // A panic ends the room either way; unwinding would be dead weight.
+    r#"profile.guest.panic="abort""#,
+    "profile.guest.strip=true",
+];
+
+/// Compiles `package` to a module and returns its path.
+pub(crate) fn run(directory: &Path, config: &Config, package: &Package, portable: bool) -> Result<PathBuf> {
+    toolchain::prepare(directory, config.target)?;
+    let memory = Memory::of(directory, package, config.target)?;
+
+    let mut cargo = package::cargo(directory);
+    // Guests need no `crate-type` in their manifests: a `cdylib` there would get in the way of their tests on this machine.
+    cargo
+        .args(["rustc", "--package", &package.id, "--lib", "--crate-type=cdylib"])
+        .args(["--target", config.target.name(), "--profile=guest"])
+        .args(PROFILE.iter().flat_map(|setting| ["--config", setting]))
+        .arg("--message-format=json-render-diagnostics");
+    if !log::log_enabled!(Level::Info) {
+        cargo.arg("--quiet");
+    }
+    cargo.arg("--");
+    for argument in link::arguments(memory, config, portable) {
+        cargo.arg("-C").arg(format!("link-arg={argument}"));
+    }
+    log::debug!("{cargo:?}");
+
+    let mut child =
+        cargo.stdout(Stdio::piped()).spawn().map_err(|error| package::not_started(&error, "cargo"))?;
+    let messages = child.stdout.take().expect("stdout was asked for a line above");
+    let mut module = None;
+    for message in BufReader::new(messages).split(b'\n') {
+        let message = message.context("cannot read what cargo prints")?;
+        module = artifact(&message, &package.id).or(module);
+    }
+    let status = child.wait().context("cannot wait for cargo")?;
+
+    if !status.success() {
+        bail!("the package `{}` does not build; cargo says why above{}", package.name, hint(memory, package));
+    }
+    match module {
+        Some(module) => Ok(module),
+        None => bail!("cargo has built `{}` without making a WebAssembly module of it", package.name),
+    }
+}
+
+/// One of the messages that cargo prints for programs.
+#[derive(Debug, Deserialize)]
+struct Message {
+    reason: String,
+    #[serde(default)]
+    package_id: String,
+    #[serde(default)]
+    filenames: Vec<PathBuf>,
+}
+
+/// The module, if `message` tells of one that was made from the package.
+fn artifact(message: &[u8], package_id: &str) -> Option<PathBuf> {
+    let message: Message = serde_json::from_slice(message).ok()?;
+    if message.reason != "compiler-artifact" || message.package_id != package_id {
+        return None;
+    }
+    message.filenames.into_iter().find(|path| path.extension().is_some_and(|extension| extension == "wasm"))
+}
+
+/// A forgotten `#![no_std]` is easy to make and hard to tell from what the compiler says of it.
+fn hint(memory: Memory, package: &Package) -> String {
+    let says_no_std = fs::read_to_string(&package.source).is_ok_and(|source| source.contains("no_std"));
+    if memory == Memory::Std || says_no_std {
+        return String::new();
+    }
+    format!(
+        "\nhint: without the feature `std` of stateroom-sdk-core a guest has no standard library: begin `{}` with `#![no_std]`, or enable the feature",
+        package.source.display(),
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_module_is_the_one_of_the_package() {
+        let found = |message: &str| artifact(message.as_bytes(), "path+file:///g#0.1.0");
+        assert_eq!(
+            found(
+                r#"{"reason":"compiler-artifact","package_id":"path+file:///g#0.1.0","filenames":["/t/g.d","/t/g.wasm"],"fresh":true}"#
+            ),
+            Some(PathBuf::from("/t/g.wasm"))
+        );
+        for other in [
+            r#"{"reason":"compiler-artifact","package_id":"other","filenames":["/t/o.wasm"]}"#,
+            r#"{"reason":"compiler-artifact","package_id":"path+file:///g#0.1.0","filenames":["/t/build-script"]}"#,
+            r#"{"reason":"build-finished","success":true}"#,
+            "warning: not JSON",
+            "",
+        ] {
+            assert_eq!(found(other), None, "{other}");
+        }
+    }
+}

@@ -1,0 +1,127 @@
+use std::{path::Path, process::Stdio};
+
+use anyhow::Result;
+use log::Level;
+
+use super::{
+    config::{Config, Target},
+    package::{self, Package},
+};
+
+const SDK: &str = "stateroom-sdk-core";
+
+/// How a guest comes by memory, which decides how its memory may be laid out.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Memory {
+    /// No allocator at all: our SDK without features.
+    Static,
+    /// Our SDK's allocator, which asks the linker for the page size: feature `alloc`.
+    Heap,
+    /// The standard library's allocator, or one that we do not know.
+    Std,
+}
+
+impl Memory {
+    /// Finds out from the features that cargo will build our SDK with.
+    pub(crate) fn of(directory: &Path, package: &Package, target: Target) -> Result<Self> {
+        // `cargo metadata` would unite the features of the whole workspace; the tree is of this package alone, as the build is.
+        // Procedural macros run on this machine, and their features say nothing about the guest.
+        let mut tree = package::cargo(directory);
+        tree.args(["tree", "--package", &package.id, "--target", target.name()])
+            .args(["--edges=normal,no-proc-macro", "--prefix=none", "--format={p}\t{f}"])
+            // It may have to fetch dependencies, and that should be seen.
+            .stderr(Stdio::inherit());
+        if !log::log_enabled!(Level::Info) {
+            tree.arg("--quiet");
+        }
+        let tree = package::output(tree, "cargo")?;
+        Ok(Self::from_tree(&String::from_utf8_lossy(&tree)))
+    }
+
+    /// Each line is `name version (where)`, a tab, and the features with commas between them.
+    fn from_tree(tree: &str) -> Self {
+        tree.lines()
+            .filter_map(|line| line.split_once('\t'))
+            .filter(|(package, _)| package.split(' ').next() == Some(SDK))
+            .map(|(_, features)| {
+                // A package that was listed before is marked with ` (*)`.
+                let features = features.trim_end_matches(" (*)");
+                let has = |name| features.split(',').any(|feature| feature == name);
+                match (has("std"), has("alloc")) {
+                    (true, _) => Self::Std,
+                    (false, true) => Self::Heap,
+                    (false, false) => Self::Static,
+                }
+            })
+            // Several versions of it: the most demanding one decides.
+            .max()
+            .unwrap_or(Self::Std)
+    }
+}
+
+/// What to tell the linker about the guest's memory.
+///
+/// A memory grows by pages, of 64 KiB if nothing is said, and Rust gives guests a stack of 1 MiB: a room would take over a megabyte
+/// to hold a number. With pages of one byte and a small stack it takes some two kilobytes, a hundredfold less than anything that could
+/// be gained from the code.
+///
+/// The standard library's allocator takes the 64 KiB for granted, on every target: it asks for one page and uses 64 KiB. In pages of
+/// one byte it would write past the end of the memory. So only guests whose allocator we know, or that have none, get them. A WASI guest
+/// always has the standard library's C part, with an allocator of the same kind.
+///
+/// The stack comes first in memory (Rust's default), so one that overflows ends in a trap and not in other data.
+pub(crate) fn arguments(memory: Memory, config: &Config, portable: bool) -> Vec<String> {
+    let memory = match config.target {
+        Target::Unknown => memory,
+        Target::Wasip1 => Memory::Std,
+    };
+    let stack_size = config.stack_size.unwrap_or(match memory {
+        Memory::Static => 2048,
+        Memory::Heap => 8192,
+        Memory::Std => 65536,
+    });
+    let mut arguments = vec![format!("-zstack-size={stack_size}")];
+    if memory != Memory::Std && !portable {
+        arguments.push("--page-size=1".to_owned());
+    }
+    arguments
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn memory_follows_the_features_of_the_sdk() {
+        let guest = "echo v0.1.0 (/e)\t\n";
+        let of = |lines: &str| Memory::from_tree(&format!("{guest}{lines}"));
+        assert_eq!(
+            of("stateroom-sdk-core v0.1.0 (/s)\t\nheapless v0.9.3\tembedded-io-v0.7\n"),
+            Memory::Static
+        );
+        assert_eq!(of("stateroom-sdk-core v0.1.0\talloc\n"), Memory::Heap);
+        assert_eq!(of("stateroom-sdk-core v0.1.0\talloc,default,std\n"), Memory::Std);
+        assert_eq!(of("a v1.0.0\tstd\nstateroom-sdk-core v0.1.0\talloc (*)\n"), Memory::Heap);
+        assert_eq!(of("stateroom-sdk-core v0.1.0\t\nstateroom-sdk-core v0.2.0\tstd (*)\n"), Memory::Std);
+    }
+
+    #[test]
+    fn guests_of_other_sdks_are_left_with_usual_pages() {
+        assert_eq!(Memory::from_tree("echo v0.1.0\t\nstateroom-wasm v0.2.9\t\n"), Memory::Std);
+        assert_eq!(Memory::from_tree("stateroom-sdk-core-fork v0.1.0\t\n"), Memory::Std);
+        assert_eq!(Memory::from_tree(""), Memory::Std);
+    }
+
+    #[test]
+    fn pages_of_one_byte_are_for_known_allocators() {
+        let usual = Config::default();
+        let wasi = Config { target: Target::Wasip1, ..Config::default() };
+        let deep = Config { stack_size: Some(4096), ..Config::default() };
+        assert_eq!(arguments(Memory::Static, &usual, false), ["-zstack-size=2048", "--page-size=1"]);
+        assert_eq!(arguments(Memory::Heap, &usual, false), ["-zstack-size=8192", "--page-size=1"]);
+        assert_eq!(arguments(Memory::Heap, &deep, false), ["-zstack-size=4096", "--page-size=1"]);
+        assert_eq!(arguments(Memory::Heap, &usual, true), ["-zstack-size=8192"]);
+        assert_eq!(arguments(Memory::Std, &usual, false), ["-zstack-size=65536"]);
+        assert_eq!(arguments(Memory::Static, &wasi, false), ["-zstack-size=65536"]);
+    }
+}

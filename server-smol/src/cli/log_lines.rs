@@ -1,0 +1,46 @@
+use std::{fmt::Write as _, io::Write as _};
+
+use log::LevelFilter;
+
+/// Sends the log to stderr as lines of `LEVEL message`. `RUST_LOG` overrides `level`.
+///
+/// There are no timestamps: whatever runs a server around the clock (systemd, a container) adds its own.
+pub(crate) fn init(level: LevelFilter) {
+    env_logger::Builder::new()
+        // Dependencies are heard when something is wrong.
+        .filter_level(level.min(LevelFilter::Warn))
+        .filter_module("stateroom", level)
+        .parse_default_env()
+        .format(|out, record| {
+            let message = printable(&record.args().to_string());
+            writeln!(out, "{:<5} {message}", record.level())
+        })
+        .init();
+}
+
+/// Messages may hold words of guests and clients. Those must not pass for lines of the log, nor command the terminal.
+fn printable(message: &str) -> String {
+    let mut line = String::with_capacity(message.len());
+    for character in message.trim_end().chars() {
+        match character {
+            '\n' => line.push_str("\n      "),
+            '\t' => line.push('\t'),
+            _ if character.is_control() => {
+                let _ = write!(line, "{}", character.escape_default());
+            }
+            _ => line.push(character),
+        }
+    }
+    line
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_message_cannot_forge_lines_or_command_the_terminal() {
+        assert_eq!(printable("a\nERROR b\n"), "a\n      ERROR b");
+        assert_eq!(printable("\u{1b}[2J\r\u{9b}é\t"), "\\u{1b}[2J\\r\\u{9b}é");
+    }
+}

@@ -1,0 +1,61 @@
+//! The command line: what each command does, in words for people.
+//!
+//! Errors end here: one message on stderr and exit status 1. Options that make no sense end in clap, with status 2.
+
+mod args;
+mod log_lines;
+mod module;
+mod serve;
+
+#[cfg(feature = "dev")]
+mod build;
+#[cfg(feature = "dev")]
+mod config;
+#[cfg(feature = "dev")]
+mod dev;
+#[cfg(feature = "dev")]
+mod dist;
+#[cfg(feature = "dev")]
+mod guest_build;
+#[cfg(feature = "dev")]
+mod link;
+#[cfg(feature = "dev")]
+mod optimizer;
+#[cfg(feature = "dev")]
+mod package;
+#[cfg(feature = "dev")]
+mod project;
+#[cfg(feature = "dev")]
+mod toolchain;
+
+use std::{
+    io::{self, Write},
+    process::ExitCode,
+};
+
+use clap::Parser;
+
+use self::args::{Args, Command};
+
+/// Runs the command that the process was started with.
+pub(crate) fn main() -> ExitCode {
+    let args = Args::parse();
+    log_lines::init(args.log_level());
+    let outcome = match args.command {
+        #[cfg(feature = "dev")]
+        Command::Dev(args) => dev::run(args),
+        #[cfg(feature = "dev")]
+        Command::Build(args) => build::run(args),
+        Command::Serve(args) => serve::run(args),
+    };
+    match outcome {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            // The alternate form is the chain of reasons without a backtrace. Nobody may be reading stderr any more: that is no
+            // reason to panic.
+            let message = format!("{error:#}");
+            let _ = writeln!(io::stderr(), "error: {}", message.trim_end());
+            ExitCode::FAILURE
+        }
+    }
+}

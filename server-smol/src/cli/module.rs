@@ -1,0 +1,39 @@
+use std::{fs, path::Path};
+
+use anyhow::{Context, Result, anyhow, bail};
+use stateroom_host_min::{Limits, Program};
+
+/// Reads the module file at `path`, in either format.
+pub(crate) fn read(path: &Path) -> Result<Program> {
+    let extension = path.extension().and_then(|extension| extension.to_str()).map(str::to_ascii_lowercase);
+    let is_text = match extension.as_deref() {
+        Some("wasm") => false,
+        Some("wat") => true,
+        _ => bail!("`{}` is no module: its name ends neither in `.wasm` nor in `.wat`", path.display()),
+    };
+    let bytes = fs::read(path).with_context(|| format!("cannot read `{}`", path.display()))?;
+    if is_text { program(path, &assemble(path, &bytes)?) } else { program(path, &bytes) }
+}
+
+/// Makes a program of a module's bytes; `path` is where they come from.
+pub(crate) fn program(path: &Path, bytes: &[u8]) -> Result<Program> {
+    Program::load(bytes, Limits::default())
+        .map_err(|error| anyhow!("cannot run `{}`: {error}", path.display()))
+}
+
+/// Turns the text format into the binary one.
+fn assemble(path: &Path, bytes: &[u8]) -> Result<Vec<u8>> {
+    let text = str::from_utf8(bytes).map_err(|error| {
+        let good = &bytes[..error.valid_up_to()];
+        let line = good.split(|&byte| byte == b'\n').count();
+        let column = good.iter().rev().take_while(|&&byte| byte != b'\n').count() + 1;
+        anyhow!(
+            "`{}` is no text at line {line}, column {column}: the bytes there are not UTF-8 (a binary module's name ends in `.wasm`)",
+            path.display()
+        )
+    })?;
+    // The error shows file, line and column, and the line itself.
+    wat::Parser::new()
+        .parse_str(Some(path), text)
+        .map_err(|error| anyhow!("cannot read `{}` as WebAssembly text: {error}", path.display()))
+}

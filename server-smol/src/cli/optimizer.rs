@@ -1,0 +1,61 @@
+use std::{
+    fs,
+    path::Path,
+    process::{Command, Stdio},
+};
+
+use anyhow::{Result, anyhow, bail};
+
+use super::module;
+
+/// What Rust's compiler uses of WebAssembly beyond its first version. The module no longer says so itself, being stripped.
+const FEATURES: [&str; 7] = [
+    "--enable-bulk-memory",
+    "--enable-multivalue",
+    "--enable-mutable-globals",
+    "--enable-nontrapping-float-to-int",
+    "--enable-reference-types",
+    "--enable-sign-ext",
+    "--enable-custom-page-sizes",
+];
+
+/// Makes the module smaller with Binaryen's `wasm-opt`, if that is installed. Whatever goes wrong, there is a good module already.
+///
+/// `scratch` is a directory to work in.
+pub(crate) fn optimize(module: Vec<u8>, scratch: &Path) -> Vec<u8> {
+    match try_optimize(&module, scratch) {
+        Ok(Some(smaller)) if smaller.len() < module.len() => smaller,
+        Ok(_) => module,
+        Err(error) => {
+            log::warn!("the module stays as the compiler made it: {error:#}");
+            module
+        }
+    }
+}
+
+/// Returns `None` where there is no `wasm-opt`.
+fn try_optimize(bytes: &[u8], scratch: &Path) -> Result<Option<Vec<u8>>> {
+    let input = scratch.join("in.wasm");
+    let output = scratch.join("out.wasm");
+    fs::write(&input, bytes)?;
+    let Ok(run) = Command::new("wasm-opt")
+        .arg("-Oz")
+        .args(FEATURES)
+        .arg(&input)
+        .arg("-o")
+        .arg(&output)
+        .stdin(Stdio::null())
+        .output()
+    else {
+        log::debug!("`wasm-opt` is not installed");
+        return Ok(None);
+    };
+    if !run.status.success() {
+        let words = String::from_utf8_lossy(&run.stderr);
+        bail!("wasm-opt failed ({}): {}", run.status, words.trim());
+    }
+    let optimized = fs::read(&output).map_err(|error| anyhow!("wasm-opt wrote nothing: {error}"))?;
+    module::program(Path::new("wasm-opt's output"), &optimized)?;
+    log::debug!("wasm-opt: {} bytes became {}", bytes.len(), optimized.len());
+    Ok(Some(optimized))
+}

@@ -1,0 +1,128 @@
+use std::{
+    env,
+    ffi::OsString,
+    io,
+    path::{Path, PathBuf},
+    process::{Command, Output, Stdio},
+};
+
+use anyhow::{Context, Result, anyhow, bail};
+use serde::Deserialize;
+
+use super::config;
+
+/// A package that has a library to build a guest from.
+#[derive(Debug)]
+pub(crate) struct Package {
+    /// What cargo knows it by; unlike the name it is never ambiguous.
+    pub(crate) id: String,
+    pub(crate) name: String,
+    /// The library's root source file.
+    pub(crate) source: PathBuf,
+}
+
+/// The part of `cargo metadata` that is of interest.
+#[derive(Debug, Deserialize)]
+struct Metadata {
+    packages: Vec<Member>,
+}
+
+#[derive(Debug, Deserialize)]
+struct Member {
+    id: String,
+    name: String,
+    manifest_path: PathBuf,
+    targets: Vec<BuildTarget>,
+}
+
+#[derive(Debug, Deserialize)]
+struct BuildTarget {
+    kind: Vec<String>,
+    src_path: PathBuf,
+}
+
+impl Package {
+    /// Finds the package `name` in the workspace of `directory`, or without a name the package of that directory.
+    pub(crate) fn find(directory: &Path, name: Option<&str>) -> Result<Self> {
+        let mut metadata = cargo(directory);
+        metadata.args(["metadata", "--no-deps", "--format-version=1"]);
+        let metadata: Metadata = serde_json::from_slice(&output(metadata, "cargo")?)
+            .context("cannot understand what `cargo metadata` prints")?;
+
+        let manifest = directory.join("Cargo.toml").canonicalize()?;
+        let is_meant = |member: &&Member| match name {
+            Some(name) => member.name == name,
+            None => member.manifest_path.canonicalize().is_ok_and(|path| path == manifest),
+        };
+        let Some(member) = metadata.packages.iter().find(is_meant) else {
+            let names = list(metadata.packages.iter().map(|member| member.name.as_str()));
+            match name {
+                Some(name) => bail!(
+                    "`{}` names the package `{name}`, which is not in this workspace: it has {names}",
+                    directory.join(config::FILE).display(),
+                ),
+                None => bail!(
+                    "`{}` is a workspace without a package of its own: give the directory of one of its packages, or name it under `[service]` in `{}`, as in `package = \"chat\"`; there are {names}",
+                    directory.display(),
+                    config::FILE,
+                ),
+            }
+        };
+
+        let library = member
+            .targets
+            .iter()
+            // `lib`, `rlib`, `cdylib` and so on.
+            .find(|target| target.kind.iter().any(|kind| kind.ends_with("lib")));
+        let Some(library) = library else {
+            bail!(
+                "the package `{}` has no library, and a guest is one: move its code to `{}`",
+                member.name,
+                member.manifest_path.with_file_name("src").join("lib.rs").display(),
+            );
+        };
+        Ok(Self { id: member.id.clone(), name: member.name.clone(), source: library.src_path.clone() })
+    }
+}
+
+/// `cargo`, or the very one that runs us, in `directory`, so that the toolchain chosen there is the one that runs.
+pub(crate) fn cargo(directory: &Path) -> Command {
+    program("CARGO", "cargo", directory)
+}
+
+/// The program that the environment names, or else `default`, in `directory`.
+pub(crate) fn program(variable: &str, default: &str, directory: &Path) -> Command {
+    let name = env::var_os(variable).filter(|name| !name.is_empty());
+    let mut command = Command::new(name.unwrap_or_else(|| OsString::from(default)));
+    command.current_dir(directory).stdin(Stdio::null());
+    command
+}
+
+/// Runs `command` and returns what it prints. What it complains about is the error, unless it goes to stderr already; mere warnings
+/// come again with the build.
+pub(crate) fn output(mut command: Command, name: &str) -> Result<Vec<u8>> {
+    let Output { status, stdout, stderr } = command.output().map_err(|error| not_started(&error, name))?;
+    if !status.success() {
+        let words = String::from_utf8_lossy(&stderr);
+        match words.trim() {
+            "" => bail!("{name} failed, see above"),
+            words => bail!("{name} failed: {}", words.trim_start_matches("error: ")),
+        }
+    }
+    Ok(stdout)
+}
+
+/// The message for one of Rust's programs that does not start.
+pub(crate) fn not_started(error: &io::Error, name: &str) -> anyhow::Error {
+    match error.kind() {
+        io::ErrorKind::NotFound => anyhow!(
+            "cannot find `{name}`, which builds guests: install Rust from https://rustup.rs, or put it on the PATH"
+        ),
+        _ => anyhow!("cannot run `{name}`: {error}"),
+    }
+}
+
+fn list<'a>(names: impl Iterator<Item = &'a str>) -> String {
+    let names: Vec<_> = names.map(|name| format!("`{name}`")).collect();
+    if names.is_empty() { "none".to_owned() } else { names.join(", ") }
+}

@@ -1,0 +1,329 @@
+//! A client's connection, from the upgrade to the end.
+
+use std::{
+    cell::{Cell, RefCell},
+    future::poll_fn,
+    io,
+    net::{Shutdown, TcpStream},
+    pin::{Pin, pin},
+    rc::Rc,
+    task::Poll,
+    time::{Duration, Instant},
+};
+
+use async_io::{Async, Timer};
+use async_tungstenite::{
+    WebSocketStream,
+    tungstenite::{
+        Bytes, Error, Message,
+        error::ProtocolError,
+        protocol::{CloseFrame, Role, WebSocketConfig, frame::coding::CloseCode},
+    },
+};
+use futures_sink::Sink as _;
+use smol::{
+    future::{Future, or, pending, yield_now, zip},
+    io::AsyncRead as _,
+    stream::Stream as _,
+};
+use stateroom_sdk_core::{ClientId, MessagePayload, StateroomServiceFactory};
+
+use crate::{
+    outbox::Outbox,
+    room::{Event, Outcome, Room},
+    settings::Settings,
+};
+
+/// Enough for many small frames, little enough for many connections: the library's default is 128 KiB each.
+const READ_BUFFER: usize = 4 << 10;
+/// So much is gathered before it is written; a flush writes less.
+const WRITE_BUFFER: usize = 16 << 10;
+/// After so many messages in a row a connection lets others run, however many more have come in.
+const BUDGET: u32 = 64;
+/// How long a client has to take its last messages and to answer the close frame.
+const FAREWELL: Duration = Duration::from_secs(1);
+
+/// A TCP connection after its upgrade.
+pub(crate) struct Socket {
+    pub(crate) stream: Async<TcpStream>,
+    /// What has been read already, beyond the HTTP request.
+    pub(crate) read_ahead: Vec<u8>,
+}
+
+/// Why a connection gets no room.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Rejection {
+    NoSuchRoom,
+    RoomFailed,
+    NoMoreIds,
+}
+
+impl From<Rejection> for CloseFrame {
+    fn from(rejection: Rejection) -> Self {
+        match rejection {
+            Rejection::NoSuchRoom => close(CloseCode::Policy, "the room does not exist"),
+            Rejection::RoomFailed => close(CloseCode::Error, "the room failed"),
+            Rejection::NoMoreIds => close(CloseCode::Again, "the room has run out of client ids"),
+        }
+    }
+}
+
+fn close(code: CloseCode, reason: &'static str) -> CloseFrame {
+    CloseFrame { code, reason: reason.into() }
+}
+
+/// Serves a connection until it ends.
+pub(crate) async fn serve<F: StateroomServiceFactory>(
+    socket: Socket,
+    room: Result<Rc<Room<F>>, Rejection>,
+    settings: &Settings,
+) {
+    // Taken before anything waits, so that the room does not end for want of clients.
+    let place = room.and_then(|room| match room.enter() {
+        Some(client) => Ok((room, client)),
+        None => Err(Rejection::NoMoreIds),
+    });
+    let config = WebSocketConfig::default()
+        .read_buffer_size(READ_BUFFER)
+        .write_buffer_size(WRITE_BUFFER)
+        .max_message_size(Some(settings.message_size))
+        .max_frame_size(Some(settings.message_size));
+    let Socket { stream, read_ahead } = socket;
+    let ws = WebSocketStream::from_partially_read(stream, read_ahead, Role::Server, Some(config)).await;
+    let link = Link {
+        ws: RefCell::new(ws),
+        outbox: Rc::new(Outbox::new(settings.outbox_size)),
+        heard: Cell::new(false),
+        throttled: Cell::new(false),
+        in_event: Cell::new(false),
+        ended: Cell::new(false),
+    };
+    match place {
+        Err(rejection) => link.part(Some(rejection.into())).await,
+        Ok((room, client)) => {
+            link.attend(&room, client, settings).await;
+            room.leave();
+        }
+    }
+}
+
+/// How a conversation ended.
+enum End {
+    /// The client has gone, or has said that it goes.
+    Gone,
+    /// The server ends it.
+    Close(CloseFrame),
+}
+
+struct Link {
+    ws: RefCell<WebSocketStream<Async<TcpStream>>>,
+    outbox: Rc<Outbox>,
+    /// Whether anything has come from the client since the heartbeat last looked.
+    heard: Cell<bool>,
+    /// Whether reading waits for the outbox to empty.
+    throttled: Cell<bool>,
+    /// Whether one of the client's messages is being handled.
+    in_event: Cell<bool>,
+    /// Whether the conversation is over, so that no further message is to be handled.
+    ended: Cell<bool>,
+}
+
+impl Link {
+    /// A client's stay in a room: `connect`, its messages, and `disconnect` exactly once, however it ended.
+    async fn attend<F: StateroomServiceFactory>(
+        &self,
+        room: &Rc<Room<F>>,
+        client: ClientId,
+        settings: &Settings,
+    ) {
+        if room.event(Event::Connect(client, Rc::clone(&self.outbox))).await == Outcome::Ended {
+            return self.part(Some(Rejection::RoomFailed.into())).await;
+        }
+        let mut reading = pin!(self.read(room, client, settings));
+        let end = {
+            let mut keeping_time = pin!(self.keep_time(settings));
+            let mut writing = pin!(self.write());
+            poll_fn(|cx| {
+                // All in one task: what the client's messages cause is written before the task sleeps. Hence the order, and hence the
+                // outbox need not wake the task while it is here.
+                self.outbox.attend(true);
+                let end = loop {
+                    let parts: [Pin<&mut dyn Future<Output = End>>; 3] =
+                        [reading.as_mut(), keeping_time.as_mut(), writing.as_mut()];
+                    let end = parts.into_iter().find_map(|part| match part.poll(cx) {
+                        Poll::Ready(end) => Some(end),
+                        Poll::Pending => None,
+                    });
+                    if end.is_some() || !self.throttled.get() || self.is_throttled(settings) {
+                        break end;
+                    }
+                };
+                self.outbox.attend(false);
+                end.map_or(Poll::Pending, Poll::Ready)
+            })
+            .await
+        };
+        self.ended.set(true);
+        let farewell = match end {
+            End::Gone => None,
+            End::Close(frame) => Some(frame),
+        };
+        // The room need not wait for the client's last words, nor the client for the room. An event that has begun comes to its end.
+        zip(self.part(farewell), async {
+            if self.in_event.get() {
+                reading.await;
+            }
+            room.event(Event::Disconnect(client)).await;
+        })
+        .await;
+    }
+
+    async fn read<F: StateroomServiceFactory>(
+        &self,
+        room: &Rc<Room<F>>,
+        client: ClientId,
+        settings: &Settings,
+    ) -> End {
+        let mut budget = BUDGET;
+        loop {
+            // A client that does not read its answers is not heard until it does.
+            poll_fn(|_| {
+                self.throttled.set(self.is_throttled(settings));
+                if self.throttled.get() { Poll::Pending } else { Poll::Ready(()) }
+            })
+            .await;
+            let message = match self.next_message().await {
+                None => return End::Gone,
+                Some(Err(error)) => return ending(&error),
+                Some(Ok(message)) => message,
+            };
+            self.heard.set(true);
+            let payload = match &message {
+                Message::Text(text) => MessagePayload::Text(text),
+                Message::Binary(bytes) => MessagePayload::Bytes(bytes),
+                // The library answers these while it reads on.
+                Message::Ping(_) | Message::Pong(_) | Message::Close(_) | Message::Frame(_) => continue,
+            };
+            self.in_event.set(true);
+            let outcome = room.event(Event::Message(client, payload)).await;
+            self.in_event.set(false);
+            if self.ended.get() {
+                return End::Gone;
+            }
+            match outcome {
+                Outcome::Done => {}
+                Outcome::Refused => {
+                    return End::Close(close(CloseCode::Size, "the room has no space for this message"));
+                }
+                // The room has told the outbox how the connection ends.
+                Outcome::Ended => return pending().await,
+            }
+            budget -= 1;
+            if budget == 0 {
+                budget = BUDGET;
+                yield_now().await;
+            }
+        }
+    }
+
+    fn is_throttled(&self, settings: &Settings) -> bool {
+        self.outbox.size() > settings.outbox_size / 2
+    }
+
+    async fn write(&self) -> End {
+        loop {
+            poll_fn(|cx| self.outbox.poll_work(cx)).await;
+            if self.write_queue().await.is_err() {
+                return End::Gone;
+            }
+            if let Some(frame) = self.outbox.ending() {
+                return End::Close(frame);
+            }
+        }
+    }
+
+    /// Pings, and ends the conversation with a client that has been silent for too long.
+    async fn keep_time(&self, settings: &Settings) -> End {
+        let Settings { heartbeat_interval: interval, heartbeat_timeout: timeout, .. } = *settings;
+        let mut last_heard = Instant::now();
+        let mut next_ping = later(last_heard, interval);
+        loop {
+            let deadline = later(last_heard, timeout);
+            let Some(next) = next_ping.into_iter().chain(deadline).min() else {
+                return pending().await;
+            };
+            let now = Timer::at(next).await;
+            if self.heard.take() {
+                last_heard = now;
+            } else if deadline.is_some_and(|deadline| deadline <= now) {
+                return End::Close(close(CloseCode::Away, "nothing was heard from the client for too long"));
+            }
+            if next_ping.is_some_and(|ping| ping <= now) {
+                self.outbox.push(Message::Ping(Bytes::new()));
+                next_ping = later(now, interval);
+            }
+        }
+    }
+
+    /// Ends the connection: writes what waits and the close frame, and waits for the client's, but not for long.
+    async fn part(&self, farewell: Option<CloseFrame>) {
+        let goodbye = async {
+            if let Some(frame) = farewell {
+                self.write_queue().await.ok()?;
+                self.send(Message::Close(Some(frame))).await.ok()?;
+                self.flush().await.ok()?;
+                while let Some(Ok(_)) = self.next_message().await {}
+            }
+            // Closing a socket with unread bytes resets the connection, and then the client may never see the close frame.
+            self.ws.borrow().get_ref().get_ref().shutdown(Shutdown::Write).ok()?;
+            let mut unread = [0; 1024];
+            while self.read_raw(&mut unread).await.ok()? > 0 {}
+            Some(())
+        };
+        let patience = async {
+            Timer::after(FAREWELL).await;
+            None
+        };
+        or(goodbye, patience).await;
+    }
+
+    async fn write_queue(&self) -> Result<(), Error> {
+        while let Some(message) = self.outbox.pop() {
+            self.send(message).await?;
+        }
+        self.flush().await
+    }
+
+    async fn next_message(&self) -> Option<Result<Message, Error>> {
+        poll_fn(|cx| Pin::new(&mut *self.ws.borrow_mut()).poll_next(cx)).await
+    }
+
+    async fn read_raw(&self, bytes: &mut [u8]) -> io::Result<usize> {
+        poll_fn(|cx| Pin::new(self.ws.borrow_mut().get_mut()).poll_read(cx, bytes)).await
+    }
+
+    async fn send(&self, message: Message) -> Result<(), Error> {
+        poll_fn(|cx| Pin::new(&mut *self.ws.borrow_mut()).poll_ready(cx)).await?;
+        Pin::new(&mut *self.ws.borrow_mut()).start_send(message)
+    }
+
+    async fn flush(&self) -> Result<(), Error> {
+        poll_fn(|cx| Pin::new(&mut *self.ws.borrow_mut()).poll_flush(cx)).await
+    }
+}
+
+/// How the conversation ends for an error.
+fn ending(error: &Error) -> End {
+    match error {
+        Error::Capacity(_) => End::Close(close(CloseCode::Size, "the message is too large")),
+        Error::Utf8(_) => End::Close(close(CloseCode::Invalid, "the text is not UTF-8")),
+        Error::Protocol(ProtocolError::ResetWithoutClosingHandshake) => End::Gone,
+        Error::Protocol(_) => End::Close(close(CloseCode::Protocol, "the client broke the protocol")),
+        _ => End::Gone,
+    }
+}
+
+/// The instant `delay` after `from`; nothing for no delay, which means never.
+fn later(from: Instant, delay: Duration) -> Option<Instant> {
+    from.checked_add(delay).filter(|_| !delay.is_zero())
+}

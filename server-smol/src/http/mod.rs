@@ -1,0 +1,140 @@
+//! The HTTP side: what is not a WebSocket, and how a connection becomes one.
+
+mod body;
+mod rooms;
+mod static_files;
+mod status;
+mod upgrade;
+
+use std::{
+    future::Future,
+    hash::{BuildHasher as _, BuildHasherDefault, DefaultHasher},
+    io,
+    net::{SocketAddr, TcpStream},
+    rc::{Rc, Weak},
+    sync::Arc,
+    time::{Duration, Instant},
+};
+
+use async_executor::LocalExecutor;
+use async_io::Async;
+use hyper::{
+    Method, Request, Response, StatusCode,
+    body::Incoming,
+    header::{ALLOW, HeaderValue},
+    server::conn::http1,
+    service::service_fn,
+};
+use smol::channel::{Receiver, Sender, bounded};
+use smol_hyper::rt::{FuturesIo, SmolTimer};
+
+use crate::{room_id::RoomId, settings::Settings, worker::Command};
+
+use body::{Body, text};
+
+/// How long a client may take to send a request's head, and how long an idle connection is kept.
+const HEAD_TIMEOUT: Duration = Duration::from_secs(30);
+/// The largest head of a request, in bytes.
+const HEAD_SIZE: usize = 16 << 10;
+
+/// Serves HTTP connections, and hands those that become WebSockets to the workers.
+///
+/// Its tasks end with it: they hold what tells the workers to go on.
+pub(crate) struct Http {
+    executor: Rc<LocalExecutor<'static>>,
+    site: Rc<Site>,
+}
+
+/// What requests are answered from.
+struct Site {
+    executor: Weak<LocalExecutor<'static>>,
+    settings: Arc<Settings>,
+    workers: Vec<Sender<Command>>,
+    started: Instant,
+}
+
+impl Http {
+    pub(crate) fn new(settings: Arc<Settings>, workers: Vec<Sender<Command>>) -> Self {
+        let executor = Rc::new(LocalExecutor::new());
+        let site = Site { executor: Rc::downgrade(&executor), settings, workers, started: Instant::now() };
+        Self { executor, site: Rc::new(site) }
+    }
+
+    /// Runs `task` and the connections that it brings in.
+    pub(crate) async fn run<T>(&self, task: impl Future<Output = T>) -> T {
+        self.executor.run(task).await
+    }
+
+    /// Serves a connection, beside everything else.
+    pub(crate) fn serve(&self, stream: Async<TcpStream>, peer: SocketAddr) {
+        let site = Rc::clone(&self.site);
+        let task = async move {
+            let answer = service_fn(|request| {
+                let site = Rc::clone(&site);
+                async move { Ok::<_, io::Error>(site.answer(request, peer).await) }
+            });
+            let served = http1::Builder::new()
+                .timer(SmolTimer::new())
+                .header_read_timeout(HEAD_TIMEOUT)
+                .max_buf_size(HEAD_SIZE)
+                .serve_connection(FuturesIo::new(stream), answer)
+                .with_upgrades()
+                .await;
+            if let Err(error) = served {
+                log::debug!("{peer}: {error}");
+            }
+        };
+        self.executor.spawn(task).detach();
+    }
+}
+
+impl Site {
+    async fn answer(self: &Rc<Self>, request: Request<Incoming>, peer: SocketAddr) -> Response<Body> {
+        let path = request.uri().path();
+        let room = match path {
+            "/status" => return self.status(&request, peer).await,
+            "/new_room" => return self.new_room(request.method()).await,
+            "/ws" => Ok(RoomId::default_room()),
+            _ => match path.strip_prefix("/ws/") {
+                Some(encoded) => RoomId::from_path(encoded),
+                None => return self.static_file(&request).await,
+            },
+        };
+        match (room, request.method()) {
+            (Err(reason), _) => text(StatusCode::BAD_REQUEST, reason),
+            (Ok(room), &Method::GET) => self.upgrade(request, room).await,
+            (Ok(room), &Method::POST) => self.create_room(room).await,
+            (Ok(_), _) => not_allowed("GET, POST"),
+        }
+    }
+
+    fn spawn(&self, task: impl Future<Output = ()> + 'static) {
+        if let Some(executor) = self.executor.upgrade() {
+            executor.spawn(task).detach();
+        }
+    }
+
+    /// The worker whose thread a room lives on.
+    fn worker(&self, room: &RoomId) -> &Sender<Command> {
+        let hash = BuildHasherDefault::<DefaultHasher>::default().hash_one(room);
+        // The remainder is less than the number of workers, of which there is at least one.
+        &self.workers[(hash % self.workers.len() as u64) as usize]
+    }
+
+    /// Asks a worker; nothing where the server is ending.
+    async fn ask<T>(worker: &Sender<Command>, command: impl FnOnce(Sender<T>) -> Command) -> Option<T> {
+        let (sender, answer): (_, Receiver<T>) = bounded(1);
+        worker.send(command(sender)).await.ok()?;
+        answer.recv().await.ok()
+    }
+}
+
+fn not_allowed(allowed: &'static str) -> Response<Body> {
+    let mut response = text(StatusCode::METHOD_NOT_ALLOWED, &format!("this takes {allowed}"));
+    response.headers_mut().insert(ALLOW, HeaderValue::from_static(allowed));
+    response
+}
+
+fn ending() -> Response<Body> {
+    text(StatusCode::SERVICE_UNAVAILABLE, "the server is ending")
+}

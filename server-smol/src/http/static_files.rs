@@ -1,0 +1,177 @@
+use std::{
+    io,
+    path::{Component, Path, PathBuf},
+    time::SystemTime,
+};
+
+use http_body_util::{Either, StreamBody};
+use hyper::{
+    Method, Request, Response, StatusCode,
+    body::{Bytes, Frame, Incoming},
+    header::{
+        CACHE_CONTROL, CONTENT_LENGTH, CONTENT_TYPE, HeaderValue, IF_MODIFIED_SINCE, LAST_MODIFIED, LOCATION,
+    },
+};
+use percent_encoding::percent_decode_str;
+use smol::{
+    fs::{File, metadata},
+    io::AsyncReadExt as _,
+    stream,
+};
+
+use super::{
+    Site,
+    body::{Body, Pieces, full, text},
+    not_allowed,
+};
+
+/// How much of a file is read at a time, in bytes.
+const PIECE: usize = 64 << 10;
+
+impl Site {
+    /// `GET /…`: a file of the static directory.
+    pub(super) async fn static_file(&self, request: &Request<Incoming>) -> Response<Body> {
+        if !matches!(*request.method(), Method::GET | Method::HEAD) {
+            return not_allowed("GET");
+        }
+        let not_found = || text(StatusCode::NOT_FOUND, "there is nothing here");
+        let url_path = request.uri().path();
+        let Some(path) = self.settings.static_files.as_deref().and_then(|root| below(root, url_path)) else {
+            return not_found();
+        };
+        match serve(path, request).await {
+            Ok(response) => response,
+            Err(error) => match error.kind() {
+                io::ErrorKind::NotFound | io::ErrorKind::NotADirectory | io::ErrorKind::InvalidInput => {
+                    not_found()
+                }
+                _ => {
+                    log::warn!("{url_path} cannot be served: {error}");
+                    text(
+                        StatusCode::INTERNAL_SERVER_ERROR,
+                        "the file cannot be read; the server's log says why",
+                    )
+                }
+            },
+        }
+    }
+}
+
+/// The file that a URL's path names below `root`; nothing for a path that leads anywhere else.
+fn below(root: &Path, url_path: &str) -> Option<PathBuf> {
+    let decoded = percent_decode_str(url_path).decode_utf8().ok()?;
+    let mut path = root.to_owned();
+    for part in decoded.split('/').filter(|part| !part.is_empty()) {
+        let mut components = Path::new(part).components();
+        match (components.next(), components.next()) {
+            // Neither `..` nor a drive, nor hidden files such as `.git` and `.env`.
+            (Some(Component::Normal(name)), None) if name == part && !part.starts_with('.') => {
+                path.push(name)
+            }
+            _ => return None,
+        }
+    }
+    Some(path)
+}
+
+async fn serve(mut path: PathBuf, request: &Request<Incoming>) -> io::Result<Response<Body>> {
+    let mut found = metadata(&path).await?;
+    if found.is_dir() {
+        let url_path = request.uri().path();
+        if !url_path.ends_with('/') {
+            // So that relative links in the page lead where they should. A path that begins with `//` would lead to another host.
+            return Ok(redirect(&format!("/{}/", url_path.trim_matches('/'))));
+        }
+        path.push("index.html");
+        found = metadata(&path).await?;
+    }
+    // HTTP dates have whole seconds.
+    let modified = found.modified().ok().map(whole_seconds);
+    if let (Some(modified), Some(since)) = (modified, since(request))
+        && modified <= since
+    {
+        let mut response = Response::new(full(Bytes::new()));
+        *response.status_mut() = StatusCode::NOT_MODIFIED;
+        return Ok(response);
+    }
+    let content = if *request.method() == Method::HEAD {
+        full(Bytes::new())
+    } else {
+        let file = File::open(&path).await?;
+        let pieces: Pieces = Box::pin(pieces(file, found.len()));
+        Either::Right(StreamBody::new(pieces))
+    };
+    let mut response = Response::new(content);
+    let headers = response.headers_mut();
+    headers.insert(CONTENT_LENGTH, found.len().into());
+    // Always ask whether it is still the same: a page and its service change together.
+    headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-cache"));
+    if let Some(modified) = modified
+        && let Ok(date) = HeaderValue::try_from(httpdate::fmt_http_date(modified))
+    {
+        headers.insert(LAST_MODIFIED, date);
+    }
+    let kind = mime_guess::from_path(&path).first_raw().unwrap_or("application/octet-stream");
+    let kind = match kind {
+        "text/html" => "text/html; charset=utf-8",
+        "text/plain" => "text/plain; charset=utf-8",
+        kind => kind,
+    };
+    headers.insert(CONTENT_TYPE, HeaderValue::from_static(kind));
+    Ok(response)
+}
+
+/// The first `len` bytes of a file; its length has been promised already, and it may have grown since.
+fn pieces(file: File, len: u64) -> impl stream::Stream<Item = io::Result<Frame<Bytes>>> {
+    stream::try_unfold((file.take(len), len), |(mut file, left)| async move {
+        if left == 0 {
+            return Ok(None);
+        }
+        let mut piece = vec![0; PIECE.min(usize::try_from(left).unwrap_or(PIECE))];
+        let read = file.read(&mut piece).await?;
+        if read == 0 {
+            return Err(io::Error::new(io::ErrorKind::UnexpectedEof, "the file has become shorter"));
+        }
+        piece.truncate(read);
+        Ok(Some((Frame::data(piece.into()), (file, left - read as u64))))
+    })
+}
+
+fn redirect(to: &str) -> Response<Body> {
+    let mut response = text(StatusCode::MOVED_PERMANENTLY, to);
+    if let Ok(to) = HeaderValue::try_from(to) {
+        response.headers_mut().insert(LOCATION, to);
+    }
+    response
+}
+
+fn since(request: &Request<Incoming>) -> Option<SystemTime> {
+    let value = request.headers().get(IF_MODIFIED_SINCE)?.to_str().ok()?;
+    httpdate::parse_http_date(value).ok()
+}
+
+fn whole_seconds(time: SystemTime) -> SystemTime {
+    match time.duration_since(SystemTime::UNIX_EPOCH) {
+        Ok(since) => SystemTime::UNIX_EPOCH + std::time::Duration::from_secs(since.as_secs()),
+        Err(_) => SystemTime::UNIX_EPOCH,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_path_never_leads_out_of_the_directory() {
+        let root = Path::new("/srv");
+        assert_eq!(below(root, "/"), Some("/srv".into()));
+        assert_eq!(below(root, "/a/b.js"), Some("/srv/a/b.js".into()));
+        assert_eq!(below(root, "/a%20b"), Some("/srv/a b".into()));
+        assert_eq!(below(root, "//a"), Some("/srv/a".into()));
+        for path in
+            ["/..", "/a/../..", "/%2e%2e/x", "/..%2fx", "/a/%2E%2E%2F%2E%2E%2Fetc", "/.git", "/a/.env"]
+        {
+            assert_eq!(below(root, path), None, "{path}");
+        }
+    }
+}

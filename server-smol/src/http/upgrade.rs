@@ -1,0 +1,63 @@
+use std::{net::TcpStream, rc::Rc};
+
+use async_io::Async;
+use async_tungstenite::tungstenite::{error::Error, handshake::server::create_response_with_body};
+use hyper::{
+    Request, Response, StatusCode,
+    body::{Bytes, Incoming},
+    header::{CONNECTION, HeaderValue, UPGRADE},
+};
+use smol_hyper::rt::FuturesIo;
+
+use crate::{connection::Socket, room_id::RoomId, worker::Command};
+
+use super::{
+    Site,
+    body::{Body, full, text},
+    ending,
+};
+
+impl Site {
+    /// `GET /ws/{room}`: becomes a WebSocket (RFC 6455, section 4.2).
+    pub(super) async fn upgrade(
+        self: &Rc<Self>,
+        mut request: Request<Incoming>,
+        room: RoomId,
+    ) -> Response<Body> {
+        let response = match create_response_with_body(&request, || full(Bytes::new())) {
+            Ok(response) => response,
+            Err(error) => return not_a_handshake(&error),
+        };
+        let worker = self.worker(&room).clone();
+        if !self.settings.room_ids.implicit() {
+            match Self::ask(&worker, |answer| Command::Exists(room.clone(), answer)).await {
+                Some(true) => {}
+                Some(false) => return text(StatusCode::NOT_FOUND, "the room does not exist"),
+                None => return ending(),
+            }
+        }
+        let upgrade = hyper::upgrade::on(&mut request);
+        let take_over = async move {
+            let parts = match upgrade.await.map(|upgraded| upgraded.downcast()) {
+                Ok(Ok(parts)) => parts,
+                Ok(Err(_)) => return log::error!("an upgraded connection is not the one that came in"),
+                Err(error) => return log::debug!("a client left during its handshake: {error}"),
+            };
+            let io: FuturesIo<Async<TcpStream>> = parts.io;
+            let socket = Socket { stream: io.into_inner(), read_ahead: parts.read_buf.to_vec() };
+            // Where the worker is ending, so is the connection.
+            let _ = worker.send(Command::Connect(room, socket)).await;
+        };
+        self.spawn(take_over);
+        response
+    }
+}
+
+fn not_a_handshake(error: &Error) -> Response<Body> {
+    let line = format!("this address is for WebSockets: {error}");
+    let mut response = text(StatusCode::UPGRADE_REQUIRED, &line);
+    let headers = response.headers_mut();
+    headers.insert(UPGRADE, HeaderValue::from_static("websocket"));
+    headers.insert(CONNECTION, HeaderValue::from_static("upgrade"));
+    response
+}

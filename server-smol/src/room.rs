@@ -1,0 +1,359 @@
+use std::{
+    any::Any,
+    cell::{Cell, RefCell},
+    fmt,
+    panic::{AssertUnwindSafe, catch_unwind},
+    rc::{Rc, Weak},
+    time::{Duration, SystemTime, UNIX_EPOCH},
+};
+
+use async_io::Timer;
+use async_tungstenite::tungstenite::{Message, protocol::frame::coding::CloseCode};
+use smol::{
+    Task,
+    future::yield_now,
+    lock::{Mutex, MutexGuard},
+};
+use stateroom_sdk_core::{
+    ClientId, LogLevel, MessagePayload, MessageRecipient, Progress, StateroomContext, StateroomService,
+    StateroomServiceFactory, ToPayload,
+};
+
+use crate::{outbox::Outbox, room_id::RoomId, settings::ShutdownPolicy, worker::Worker};
+
+/// A service and the clients that are connected to it. It lives on one thread, together with their connections.
+pub(crate) struct Room<F: StateroomServiceFactory> {
+    /// Held while an event runs: events come one at a time, in the order in which they asked.
+    service: Mutex<Service<F::Service>>,
+    members: Members,
+    next_client: Cell<u32>,
+    /// How many connections the room has, those counted in whose `connect` is still to come.
+    occupants: Cell<usize>,
+    /// The tasks that wait to fire the timer, and to end the room when it stays empty.
+    timer: RefCell<Option<Task<()>>>,
+    vacancy: RefCell<Option<Task<()>>>,
+    ended: Cell<bool>,
+    worker: Weak<Worker<F>>,
+}
+
+struct Service<S> {
+    service: S,
+    /// Whether `init` has run.
+    initialized: bool,
+}
+
+/// Something that happens to a room.
+#[derive(Debug)]
+pub(crate) enum Event<'a> {
+    Connect(ClientId, Rc<Outbox>),
+    Disconnect(ClientId),
+    Message(ClientId, MessagePayload<'a>),
+    Timer,
+}
+
+/// How an event went.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Outcome {
+    Done,
+    /// The service had no room for the message.
+    Refused,
+    /// The room is no more.
+    Ended,
+}
+
+impl<F: StateroomServiceFactory> Room<F> {
+    /// Makes a room. Its service's `init` runs before its first event, or with [`ready`](Self::ready).
+    pub(crate) fn new(id: RoomId, worker: &Rc<Worker<F>>) -> Result<Rc<Self>, F::Error> {
+        let members = Members::new(id);
+        let service = worker.factory().build(members.id.as_str(), &members)?;
+        Ok(Rc::new(Self {
+            service: Mutex::new(Service { service, initialized: false }),
+            members,
+            next_client: Cell::new(1),
+            occupants: Cell::new(0),
+            timer: RefCell::default(),
+            vacancy: RefCell::default(),
+            ended: Cell::new(false),
+            worker: Rc::downgrade(worker),
+        }))
+    }
+
+    pub(crate) fn id(&self) -> &RoomId {
+        &self.members.id
+    }
+
+    /// The clients that are connected now.
+    pub(crate) fn clients(&self) -> Vec<ClientId> {
+        self.members.list.borrow().iter().map(|(client, _)| *client).collect()
+    }
+
+    /// Waits until `init` has run. Answers [`Outcome::Ended`] where it failed.
+    pub(crate) async fn ready(self: &Rc<Self>) -> Outcome {
+        match self.turn().await {
+            Some(_) => Outcome::Done,
+            None => Outcome::Ended,
+        }
+    }
+
+    /// Makes a place for a connection, which has to be given back with [`leave`](Self::leave). Nothing where the room has had as many
+    /// clients as can have an id.
+    pub(crate) fn enter(&self) -> Option<ClientId> {
+        let client = ClientId(self.next_client.get());
+        if client > ClientId::MAX {
+            return None;
+        }
+        self.next_client.set(client.0 + 1);
+        self.occupants.set(self.occupants.get() + 1);
+        self.vacancy.take();
+        Some(client)
+    }
+
+    /// Gives a place back.
+    pub(crate) fn leave(self: &Rc<Self>) {
+        self.occupants.set(self.occupants.get() - 1);
+        let (0, false, Some(worker)) = (self.occupants.get(), self.ended.get(), self.worker.upgrade()) else {
+            return;
+        };
+        match worker.settings().shutdown {
+            ShutdownPolicy::Never => {}
+            ShutdownPolicy::Immediate => self.finish("its last client has left"),
+            ShutdownPolicy::After(delay) => {
+                let room = Rc::downgrade(self);
+                let task = worker.spawn(async move {
+                    Timer::after(delay).await;
+                    if let Some(room) = room.upgrade() {
+                        if let Some(this) = room.vacancy.take() {
+                            this.detach();
+                        }
+                        room.finish("nobody has come back");
+                    }
+                });
+                self.vacancy.replace(Some(task));
+            }
+        }
+    }
+
+    /// Runs an event from its beginning to its end, and lets others run in between when it takes long.
+    pub(crate) async fn event(self: &Rc<Self>, event: Event<'_>) -> Outcome {
+        let Some(mut turn) = self.turn().await else {
+            return Outcome::Ended;
+        };
+        match event {
+            Event::Connect(client, outbox) => {
+                self.members.add(client, outbox);
+                self.run(&mut turn, |service, context| service.connect(client, context)).await
+            }
+            Event::Disconnect(client) => {
+                self.members.remove(client);
+                self.run(&mut turn, |service, context| service.disconnect(client, context)).await
+            }
+            Event::Message(client, payload) => {
+                let message = |service: &mut F::Service, context: &Members| {
+                    service.message(client, payload, context);
+                };
+                self.run(&mut turn, message).await
+            }
+            Event::Timer => self.run(&mut turn, |service, context| service.timer(context)).await,
+        }
+    }
+
+    /// Waits for the room's turn to begin an event. Nothing where the room has ended.
+    async fn turn(self: &Rc<Self>) -> Option<MutexGuard<'_, Service<F::Service>>> {
+        let mut turn = self.service.lock().await;
+        if self.ended.get() {
+            return None;
+        }
+        if !turn.initialized {
+            turn.initialized = true;
+            let outcome = self.run(&mut turn, |service, context| service.init(context)).await;
+            if outcome == Outcome::Ended {
+                return None;
+            }
+        }
+        Some(turn)
+    }
+
+    async fn run(
+        self: &Rc<Self>,
+        turn: &mut Service<F::Service>,
+        begin: impl FnOnce(&mut F::Service, &Members),
+    ) -> Outcome {
+        let service = &mut turn.service;
+        let mut begin = Some(begin);
+        loop {
+            // A service that panics takes its own room down and nothing else.
+            let step = catch_unwind(AssertUnwindSafe(|| {
+                if let Some(begin) = begin.take() {
+                    begin(service, &self.members);
+                }
+                match service.advance(&self.members) {
+                    Progress::Done => Step::Ended(Outcome::Done),
+                    Progress::Unfinished => Step::Unfinished,
+                    Progress::Refused => Step::Ended(Outcome::Refused),
+                    Progress::Failed(reason) => Step::Failed(reason.to_string()),
+                }
+            }));
+            match step.unwrap_or_else(|panic| Step::Failed(panic_message(&*panic))) {
+                Step::Unfinished => yield_now().await,
+                Step::Ended(outcome) => {
+                    self.set_timer();
+                    return outcome;
+                }
+                Step::Failed(reason) => {
+                    self.fail(&reason);
+                    return Outcome::Ended;
+                }
+            }
+        }
+    }
+
+    /// Sets the timer that the event has asked for, if it has.
+    fn set_timer(self: &Rc<Self>) {
+        let (Some(ms), Some(worker)) = (self.members.timer.take(), self.worker.upgrade()) else {
+            return;
+        };
+        if ms == 0 {
+            self.timer.take();
+            return;
+        }
+        let room = Rc::downgrade(self);
+        let task = worker.spawn(async move {
+            Timer::after(Duration::from_millis(ms.into())).await;
+            if let Some(room) = room.upgrade() {
+                // From here on the timer is an event, which a new timer must not cancel.
+                if let Some(this) = room.timer.take() {
+                    this.detach();
+                }
+                room.event(Event::Timer).await;
+            }
+        });
+        self.timer.replace(Some(task));
+    }
+
+    /// Ends a room whose service is broken: its clients are closed, and the next connection gets a fresh room.
+    fn fail(self: &Rc<Self>, reason: &str) {
+        log::error!("room {} failed: {reason}", self.id());
+        self.close(CloseCode::Error, "the room failed");
+    }
+
+    fn finish(self: &Rc<Self>, reason: &str) {
+        log::debug!("room {} ends: {reason}", self.id());
+        self.close(CloseCode::Away, "the room has ended");
+    }
+
+    fn close(self: &Rc<Self>, code: CloseCode, reason: &'static str) {
+        self.ended.set(true);
+        self.timer.take();
+        for (_, outbox) in self.members.list.take() {
+            outbox.end(code, reason);
+        }
+        if let Some(worker) = self.worker.upgrade() {
+            worker.forget(self);
+        }
+    }
+
+    /// Closes the connections of all clients, as the server goes away.
+    pub(crate) fn go_away(&self) {
+        for (_, outbox) in &*self.members.list.borrow() {
+            outbox.end(CloseCode::Away, "the server goes away");
+        }
+    }
+}
+
+/// Where an event stands after a slice of it.
+enum Step {
+    Unfinished,
+    Ended(Outcome),
+    Failed(String),
+}
+
+fn panic_message(panic: &(dyn Any + Send)) -> String {
+    let text =
+        panic.downcast_ref::<&str>().copied().or_else(|| panic.downcast_ref::<String>().map(String::as_str));
+    format!("the service panicked: {}", text.unwrap_or("(no message)"))
+}
+
+impl<F: StateroomServiceFactory> fmt::Debug for Room<F> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Room").field("id", self.id()).finish_non_exhaustive()
+    }
+}
+
+/// The clients of a room, and through them the world as the room's service sees it.
+#[derive(Debug)]
+struct Members {
+    id: RoomId,
+    /// In the order of their ids, which is the order in which they came.
+    list: RefCell<Vec<(ClientId, Rc<Outbox>)>>,
+    /// The timer that the event that runs has asked for.
+    timer: Cell<Option<u32>>,
+}
+
+impl Members {
+    fn new(id: RoomId) -> Self {
+        Self { id, list: RefCell::default(), timer: Cell::new(None) }
+    }
+
+    fn add(&self, client: ClientId, outbox: Rc<Outbox>) {
+        let mut list = self.list.borrow_mut();
+        let index = list.partition_point(|(other, _)| *other < client);
+        list.insert(index, (client, outbox));
+    }
+
+    fn remove(&self, client: ClientId) {
+        let mut list = self.list.borrow_mut();
+        if let Ok(index) = list.binary_search_by_key(&client, |(other, _)| *other) {
+            list.remove(index);
+        }
+    }
+}
+
+impl StateroomContext for Members {
+    fn send_message(&self, recipient: impl Into<MessageRecipient>, message: impl ToPayload) {
+        let recipient = recipient.into();
+        let list = self.list.borrow();
+        let among = match recipient {
+            MessageRecipient::Client(client) => {
+                let index = list.partition_point(|(other, _)| *other < client);
+                &list[index..list.len().min(index + 1)]
+            }
+            MessageRecipient::Broadcast | MessageRecipient::EveryoneExcept(_) => &list[..],
+        };
+        let mut recipients = among.iter().filter(|(client, _)| recipient.includes(*client)).peekable();
+        if recipients.peek().is_none() {
+            return;
+        }
+        // One copy, which all outboxes share.
+        let message = message.with_payload(|payload| match payload {
+            MessagePayload::Text(text) => Message::text(text),
+            MessagePayload::Bytes(bytes) => Message::binary(bytes.to_vec()),
+        });
+        recipients.for_each(|(_, outbox)| outbox.push(message.clone()));
+    }
+
+    fn set_timer(&self, ms_delay: u32) {
+        self.timer.set(Some(ms_delay));
+    }
+
+    fn log(&self, level: LogLevel, message: &str) {
+        let level = match level {
+            LogLevel::Error => log::Level::Error,
+            LogLevel::Warn => log::Level::Warn,
+            LogLevel::Info => log::Level::Info,
+            LogLevel::Debug => log::Level::Debug,
+            LogLevel::Trace => log::Level::Trace,
+        };
+        log::log!(target: "stateroom::guest", level, "room {}: {message:?}", self.id);
+    }
+
+    fn now_ms(&self) -> u64 {
+        // A clock before 1970 is a clock that has not been set.
+        let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+        u64::try_from(now.as_millis()).unwrap_or(u64::MAX)
+    }
+
+    fn random(&self, bytes: &mut [u8]) {
+        // Fails only where the system has no random source at all, as on no system that runs this.
+        getrandom::fill(bytes).expect("the system has a random source");
+    }
+}

@@ -1,0 +1,182 @@
+use std::{
+    future::Future,
+    net::{IpAddr, SocketAddr, TcpListener},
+    path::PathBuf,
+    sync::Arc,
+    thread,
+    time::Duration,
+};
+
+use async_io::{Async, block_on};
+use async_signal::{Signal, Signals};
+use smol::{
+    channel,
+    future::{or, zip},
+    stream::StreamExt as _,
+};
+use stateroom_sdk_core::StateroomServiceFactory;
+
+use crate::{
+    accept::accept,
+    error::ServeError,
+    http::Http,
+    settings::{RoomIds, Settings, ShutdownPolicy},
+    worker::Worker,
+};
+
+/// A server of rooms, before it runs: see [`Settings`] for what can be set.
+///
+/// ```
+/// use stateroom_server_smol::{Server, ShutdownPolicy};
+///
+/// let server = Server::new().with_port(0).with_shutdown(ShutdownPolicy::Immediate);
+/// ```
+#[derive(Debug, Clone, Default)]
+#[must_use]
+pub struct Server {
+    settings: Settings,
+}
+
+impl Server {
+    /// A server with default [`Settings`].
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Sets the address to listen on.
+    pub fn with_ip(mut self, ip: impl Into<IpAddr>) -> Self {
+        self.settings.ip = ip.into();
+        self
+    }
+
+    /// Sets the port to listen on; 0 lets the system choose.
+    pub fn with_port(mut self, port: u16) -> Self {
+        self.settings.port = port;
+        self
+    }
+
+    /// Sets how often clients are pinged; zero sends no pings.
+    pub fn with_heartbeat_interval(mut self, interval: Duration) -> Self {
+        self.settings.heartbeat_interval = interval;
+        self
+    }
+
+    /// Sets how long a client may be silent before its connection is dropped; zero waits forever.
+    pub fn with_heartbeat_timeout(mut self, timeout: Duration) -> Self {
+        self.settings.heartbeat_timeout = timeout;
+        self
+    }
+
+    /// Sets the directory that is served at `/`.
+    pub fn with_static_files(mut self, directory: Option<PathBuf>) -> Self {
+        self.settings.static_files = directory;
+        self
+    }
+
+    /// Sets who may create rooms, and how they are named.
+    pub fn with_room_ids(mut self, room_ids: RoomIds) -> Self {
+        self.settings.room_ids = room_ids;
+        self
+    }
+
+    /// Sets what happens to a room that nobody is in.
+    pub fn with_shutdown(mut self, shutdown: ShutdownPolicy) -> Self {
+        self.settings.shutdown = shutdown;
+        self
+    }
+
+    /// Sets the largest message that a client may send, in bytes.
+    pub fn with_message_size(mut self, bytes: usize) -> Self {
+        self.settings.message_size = bytes;
+        self
+    }
+
+    /// Sets how many bytes may wait for a client that does not read them.
+    pub fn with_outbox_size(mut self, bytes: usize) -> Self {
+        self.settings.outbox_size = bytes;
+        self
+    }
+
+    /// Sets how many threads run rooms; at least one does.
+    pub fn with_threads(mut self, threads: usize) -> Self {
+        self.settings.threads = threads.max(1);
+        self
+    }
+
+    /// The settings.
+    #[must_use]
+    pub fn settings(&self) -> &Settings {
+        &self.settings
+    }
+
+    /// Listens on the address of the settings.
+    ///
+    /// # Errors
+    /// [`ServeError::Bind`], with what to do about it.
+    pub fn bind(&self) -> Result<Async<TcpListener>, ServeError> {
+        let address = SocketAddr::new(self.settings.ip, self.settings.port);
+        Async::<TcpListener>::bind(address).map_err(|source| ServeError::Bind { address, source })
+    }
+
+    /// Serves rooms until the process is told to end with SIGTERM or SIGINT. Clients then get a close frame, and this returns.
+    ///
+    /// # Errors
+    /// The address cannot be listened on, or the system does not let the server handle signals or start threads.
+    pub fn serve<F: StateroomServiceFactory>(self, factory: F) -> Result<(), ServeError> {
+        let listener = self.bind()?;
+        if let Ok(address) = listener.get_ref().local_addr() {
+            log::info!("serving on {address}");
+        }
+        let mut signals = Signals::new([Signal::Term, Signal::Int]).map_err(ServeError::System)?;
+        let shutdown = async move {
+            signals.next().await;
+            log::info!("saying goodbye");
+        };
+        block_on(self.run(factory, listener, shutdown))
+    }
+
+    /// Serves rooms on `listener` until `shutdown` is ready. Clients then get a close frame, and this returns within two seconds.
+    ///
+    /// The rooms of the first thread run in this future, which for that reason is not `Send`: give it to [`smol::block_on`] on a thread
+    /// of its own, or to a local executor. `ip` and `port` of the settings are not used.
+    ///
+    /// # Errors
+    /// The system does not let the server start threads.
+    pub async fn run<F: StateroomServiceFactory>(
+        self,
+        factory: F,
+        listener: Async<TcpListener>,
+        shutdown: impl Future<Output = ()>,
+    ) -> Result<(), ServeError> {
+        let settings = Arc::new(self.settings);
+        let factory = Arc::new(factory);
+
+        let (mut senders, mut threads) = (Vec::new(), Vec::new());
+        let (sender, first_commands) = channel::unbounded();
+        senders.push(sender);
+        for number in 1..settings.threads {
+            let (sender, commands) = channel::unbounded();
+            senders.push(sender);
+            let (factory, settings) = (Arc::clone(&factory), Arc::clone(&settings));
+            let thread = thread::Builder::new()
+                .name(format!("rooms-{number}"))
+                .spawn(move || block_on(Worker::new(factory, settings).run(commands)))
+                .map_err(ServeError::System)?;
+            threads.push(thread);
+        }
+
+        let worker = Worker::new(factory, Arc::clone(&settings));
+        let serving = async {
+            let http = Http::new(settings, senders);
+            let accepting = accept(listener, &http);
+            or(http.run(accepting), shutdown).await;
+            // With `http` go the senders of commands, which tells the workers to end.
+        };
+        zip(worker.run(first_commands), serving).await;
+        for thread in threads {
+            // A panic in a worker is a fault of this crate, and has been printed.
+            let _ = thread.join();
+        }
+        Ok(())
+    }
+}

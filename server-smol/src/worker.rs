@@ -1,0 +1,198 @@
+use std::{
+    cell::RefCell,
+    collections::HashMap,
+    fmt,
+    future::Future,
+    panic::{AssertUnwindSafe, catch_unwind},
+    rc::Rc,
+    sync::Arc,
+    time::Duration,
+};
+
+use async_executor::LocalExecutor;
+use async_io::Timer;
+use smol::{
+    Task,
+    channel::{Receiver, Sender},
+    future::or,
+};
+use stateroom_sdk_core::StateroomServiceFactory;
+
+use crate::{
+    connection::{self, Socket},
+    room::{Outcome, Room},
+    room_id::RoomId,
+    settings::Settings,
+};
+
+/// How long connections have for their last words when the server ends.
+const FAREWELL: Duration = Duration::from_millis(1_500);
+
+/// One thread's rooms. A room, its connections and its timers stay on the thread that their worker runs on.
+pub(crate) struct Worker<F: StateroomServiceFactory> {
+    factory: Arc<F>,
+    settings: Arc<Settings>,
+    executor: LocalExecutor<'static>,
+    rooms: RefCell<HashMap<RoomId, Rc<Room<F>>>>,
+    /// Counts the connections: each holds a clone.
+    connections: Rc<()>,
+}
+
+/// What the rest of the server asks of a worker.
+pub(crate) enum Command {
+    /// Create a room that does not exist.
+    Create(RoomId, Sender<Result<(), CreateError>>),
+    /// Say whether a room exists.
+    Exists(RoomId, Sender<bool>),
+    /// Take over a connection that has asked for a room.
+    Connect(RoomId, Socket),
+    /// Say which rooms there are.
+    Status(Sender<Vec<RoomStatus>>),
+}
+
+/// Why a room was not created.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum CreateError {
+    Exists,
+    Failed,
+}
+
+/// A room, as the status page shows it.
+#[derive(Debug)]
+pub(crate) struct RoomStatus {
+    pub(crate) id: RoomId,
+    pub(crate) clients: Vec<u32>,
+}
+
+impl<F: StateroomServiceFactory> Worker<F> {
+    pub(crate) fn new(factory: Arc<F>, settings: Arc<Settings>) -> Rc<Self> {
+        Rc::new(Self {
+            factory,
+            settings,
+            executor: LocalExecutor::new(),
+            rooms: RefCell::default(),
+            connections: Rc::new(()),
+        })
+    }
+
+    pub(crate) fn factory(&self) -> &F {
+        &self.factory
+    }
+
+    pub(crate) fn settings(&self) -> &Settings {
+        &self.settings
+    }
+
+    pub(crate) fn spawn(&self, task: impl Future<Output = ()> + 'static) -> Task<()> {
+        self.executor.spawn(task)
+    }
+
+    /// Serves commands until nobody can send any, and then says goodbye to all clients.
+    pub(crate) async fn run(self: &Rc<Self>, commands: Receiver<Command>) {
+        self.executor
+            .run(async {
+                while let Ok(command) = commands.recv().await {
+                    self.execute(command);
+                }
+                self.rooms.borrow().values().for_each(|room| room.go_away());
+                or(self.last_connection(), async {
+                    Timer::after(FAREWELL).await;
+                })
+                .await;
+            })
+            .await;
+    }
+
+    fn execute(self: &Rc<Self>, command: Command) {
+        // Where an answer is wanted no more, it is dropped.
+        match command {
+            Command::Create(id, answer) => {
+                let worker = Rc::clone(self);
+                let task = async move {
+                    let _ = answer.try_send(worker.create(id).await);
+                };
+                self.spawn(task).detach();
+            }
+            Command::Exists(id, answer) => {
+                let _ = answer.try_send(self.rooms.borrow().contains_key(&id));
+            }
+            Command::Connect(id, socket) => {
+                let room = if self.settings.room_ids.implicit() {
+                    self.find_or_open(id)
+                } else {
+                    self.find(&id).ok_or(connection::Rejection::NoSuchRoom)
+                };
+                let settings = Arc::clone(&self.settings);
+                let connection = Rc::clone(&self.connections);
+                let task = async move {
+                    connection::serve(socket, room, &settings).await;
+                    drop(connection);
+                };
+                self.spawn(task).detach();
+            }
+            Command::Status(answer) => {
+                let rooms = self.rooms.borrow();
+                let status = |room: &Rc<Room<F>>| RoomStatus {
+                    id: room.id().clone(),
+                    clients: room.clients().into_iter().map(u32::from).collect(),
+                };
+                let _ = answer.try_send(rooms.values().map(status).collect());
+            }
+        }
+    }
+
+    async fn create(self: &Rc<Self>, id: RoomId) -> Result<(), CreateError> {
+        if self.find(&id).is_some() {
+            return Err(CreateError::Exists);
+        }
+        let room = self.find_or_open(id).map_err(|_| CreateError::Failed)?;
+        match room.ready().await {
+            Outcome::Ended => Err(CreateError::Failed),
+            Outcome::Done | Outcome::Refused => Ok(()),
+        }
+    }
+
+    fn find(&self, id: &RoomId) -> Option<Rc<Room<F>>> {
+        self.rooms.borrow().get(id).map(Rc::clone)
+    }
+
+    fn find_or_open(self: &Rc<Self>, id: RoomId) -> Result<Rc<Room<F>>, connection::Rejection> {
+        if let Some(room) = self.find(&id) {
+            return Ok(room);
+        }
+        let room = match catch_unwind(AssertUnwindSafe(|| Room::new(id.clone(), self))) {
+            Ok(Ok(room)) => room,
+            Ok(Err(error)) => {
+                log::error!("room {id} cannot be made: {error}");
+                return Err(connection::Rejection::RoomFailed);
+            }
+            Err(_) => {
+                log::error!("room {id} cannot be made: the service panicked");
+                return Err(connection::Rejection::RoomFailed);
+            }
+        };
+        self.rooms.borrow_mut().insert(id, Rc::clone(&room));
+        Ok(room)
+    }
+
+    /// Takes a room that has ended out of the list, so that the next connection opens a fresh one.
+    pub(crate) fn forget(&self, room: &Rc<Room<F>>) {
+        let mut rooms = self.rooms.borrow_mut();
+        if rooms.get(room.id()).is_some_and(|current| Rc::ptr_eq(current, room)) {
+            rooms.remove(room.id());
+        }
+    }
+
+    async fn last_connection(&self) {
+        // A few looks in a second and a half, when everything ends: not worth a waker.
+        while Rc::strong_count(&self.connections) > 1 {
+            Timer::after(Duration::from_millis(5)).await;
+        }
+    }
+}
+
+impl<F: StateroomServiceFactory> fmt::Debug for Worker<F> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Worker").field("rooms", &self.rooms.borrow().len()).finish_non_exhaustive()
+    }
+}
