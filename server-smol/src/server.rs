@@ -123,11 +123,22 @@ impl Server {
     /// # Errors
     /// The address cannot be listened on, or the system does not let the server handle signals or start threads.
     pub fn serve<F: StateroomServiceFactory>(self, factory: F) -> Result<(), ServeError> {
+        // Before anyone can know that the server runs, and tell it to end.
+        let mut signals = Signals::new([Signal::Term, Signal::Int]).map_err(ServeError::System)?;
         let listener = self.bind()?;
         if let Ok(address) = listener.get_ref().local_addr() {
+            let host = if address.ip().is_unspecified() {
+                format!("localhost:{}", address.port())
+            } else {
+                address.to_string()
+            };
+            let page = match self.settings.static_files {
+                Some(_) => format!(", the page is at http://{host}/"),
+                None => String::new(),
+            };
             log::info!("serving on {address}");
+            log::info!("rooms are at ws://{host}/ws and ws://{host}/ws/<room>{page}");
         }
-        let mut signals = Signals::new([Signal::Term, Signal::Int]).map_err(ServeError::System)?;
         let shutdown = async move {
             signals.next().await;
             log::info!("saying goodbye");

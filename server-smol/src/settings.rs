@@ -140,9 +140,12 @@ impl FromStr for ShutdownPolicy {
             _ => text
                 .strip_prefix("after:")
                 .and_then(|seconds| seconds.parse().ok())
+                // A year is far beyond any use, and far below what overflows a point in time.
+                .filter(|seconds| *seconds <= 365 * 24 * 60 * 60)
                 .map(|seconds| Self::After(Duration::from_secs(seconds)))
                 .ok_or_else(|| {
-                    "is none of `never`, `immediate`, `after:<seconds>` (such as `after:60`)".to_owned()
+                    "is none of `never`, `immediate`, `after:<seconds>` (such as `after:60`, a year at most)"
+                        .to_owned()
                 }),
         }
     }
@@ -163,6 +166,7 @@ mod tests {
         assert_eq!("immediate".parse(), Ok(ShutdownPolicy::Immediate));
         assert_eq!("after:5".parse(), Ok(ShutdownPolicy::After(Duration::from_secs(5))));
         assert!("after:-1".parse::<ShutdownPolicy>().unwrap_err().contains("after:60"));
+        assert!("after:99999999999".parse::<ShutdownPolicy>().is_err());
         assert!("after".parse::<ShutdownPolicy>().is_err());
     }
 }

@@ -151,7 +151,7 @@ pub(crate) struct ServerArgs {
     ///
     /// implicit    whoever connects to a room that does not exist creates it
     /// explicit    `POST /ws/{room}` creates it; connecting creates nothing
-    /// generated   `POST /new_room` creates a room and names it, with eight characters
+    /// generated   `POST /new_room` creates a room and names it, with ten characters
     ///             (or a UUID), so that nobody comes in by guessing
     #[arg(long, value_name = "WHO", default_value = "implicit", verbatim_doc_comment)]
     room_ids: RoomIds,
@@ -176,16 +176,6 @@ pub(crate) struct ServerArgs {
 }
 
 impl ServerArgs {
-    /// Where a browser on this machine finds the server, without the scheme. Unknown if the system chooses the port.
-    #[cfg(feature = "dev")]
-    pub(crate) fn host(&self) -> Option<String> {
-        match (self.port, self.ip) {
-            (0, _) => None,
-            (port, ip) if ip.is_unspecified() => Some(format!("localhost:{port}")),
-            (port, ip) => Some(std::net::SocketAddr::new(ip, port).to_string()),
-        }
-    }
-
     /// The server that these options ask for, without static files.
     pub(crate) fn server(&self) -> Server {
         let (interval, timeout) = (self.heartbeat_interval, self.heartbeat_timeout);
