@@ -31,26 +31,25 @@ struct LinearMemory {
 unsafe impl Source for LinearMemory {
     fn acquire<B: Binning>(talc: &mut Talc<Self, B>, layout: Layout) -> Result<(), ()> {
         let wanted = layout.size().checked_add(layout.align() + CHUNK_OVERHEAD + SLACK).ok_or(())?;
-        let heap_end = match talc.source.end {
-            Some(end) => end,
-            None => {
-                let base = linear_memory::heap_base();
-                let first = min_first_heap_size::<B>() + SLACK;
-                if linear_memory::end() - base < first {
-                    linear_memory::grow(first).ok_or(())?;
-                }
-                // SAFETY: nothing else in the guest uses memory past the heap base.
-                let end = unsafe { talc.claim(base as *mut u8, linear_memory::end() - base) };
-                talc.source.end = end;
-                return end.map(|_| ()).ok_or(());
+        let Some(heap_end) = talc.source.end else {
+            let base = linear_memory::heap_base();
+            let first = min_first_heap_size::<B>() + SLACK;
+            if linear_memory::end() - base < first {
+                linear_memory::grow(first).ok_or(())?;
             }
+            // SAFETY: nothing else in the guest uses memory past the heap base.
+            let end = unsafe { talc.claim(base as *mut u8, linear_memory::end() - base) };
+            talc.source.end = end;
+            return end.map(|_| ()).ok_or(());
         };
         let grown = linear_memory::grow(wanted).ok_or(())?;
         let end = linear_memory::end() as *mut u8;
-        // SAFETY: as above. Where somebody else has grown the memory in between, what is theirs stays theirs.
+        // Where somebody else has grown the memory in between, what is theirs stays theirs.
         talc.source.end = if grown - heap_end.as_ptr() as usize <= CHUNK_OVERHEAD {
+            // SAFETY: the memory between the heap's end, which talc rounds down, and the new end is new.
             Some(unsafe { talc.extend(heap_end, end) })
         } else {
+            // SAFETY: the memory from `grown` on is new.
             unsafe { talc.claim(grown as *mut u8, end as usize - grown) }
         };
         Ok(())

@@ -1,0 +1,92 @@
+use std::cell::{Cell, RefCell};
+
+use stateroom_host_min::Limits;
+use stateroom_sdk_core::{
+    ClientId, LogLevel, MessagePayload, MessageRecipient, Progress, StateroomContext, StateroomService,
+    StateroomServiceFactory, ToPayload,
+};
+
+use crate::{
+    effects::ECHO,
+    guest::{program, program_with},
+};
+
+/// A world that remembers what a service did to it.
+#[derive(Default)]
+struct World {
+    did: RefCell<Vec<String>>,
+    seeds: Cell<u8>,
+}
+
+impl StateroomContext for World {
+    fn send_message(&self, recipient: impl Into<MessageRecipient>, message: impl ToPayload) {
+        let recipient = recipient.into();
+        message.with_payload(|payload| self.did.borrow_mut().push(format!("{recipient:?} {payload:?}")));
+    }
+
+    fn set_timer(&self, ms_delay: u32) {
+        self.did.borrow_mut().push(format!("timer {ms_delay}"));
+    }
+
+    fn log(&self, level: LogLevel, message: &str) {
+        self.did.borrow_mut().push(format!("{level:?} {message}"));
+    }
+
+    fn now_ms(&self) -> u64 {
+        77
+    }
+
+    fn random(&self, bytes: &mut [u8]) {
+        bytes.fill(self.seeds.get());
+    }
+}
+
+#[test]
+fn a_room_is_a_service_like_any_other() {
+    let world = World::default();
+    let mut room = program(&format!(
+        r#"{ECHO} (memory (export "memory") 1) (data (i32.const 0) "late")
+        (func (export "timer") (call $set_timer (i32.wrap_i64 (call $now_ms))) (call $set_timer (i32.const 0))
+            (call $log (i32.const 4) (i32.const 0) (i32.const 4)))
+        (func (export "disconnect") (param i32) unreachable)"#
+    ))
+    .build("lobby", &world)
+    .unwrap();
+
+    room.init(&world);
+    assert!(matches!(room.advance(&world), Progress::Done));
+    room.message(ClientId(1), MessagePayload::Bytes(b"hi"), &world);
+    assert!(matches!(room.advance(&world), Progress::Done));
+    room.timer(&world);
+    assert!(matches!(room.advance(&world), Progress::Done));
+    assert_eq!(world.did.take(), ["Broadcast Bytes([104, 105])", "timer 77", "timer 0", "Debug late"]);
+
+    room.disconnect(ClientId(1), &world);
+    let Progress::Failed(reason) = room.advance(&world) else { panic!("it failed") };
+    assert!(reason.to_string().contains("unreachable"));
+    assert!(world.did.take().is_empty());
+}
+
+#[test]
+fn a_long_event_takes_effect_when_it_is_over_and_once() {
+    let mut limits = Limits::default();
+    limits.slice = 1_000;
+    let world = World::default();
+    let mut room = program_with(
+        r#"(func (export "timer") (local $n i32)
+            (loop (local.set $n (i32.add (local.get $n) (i32.const 1))) (br_if 0 (i32.lt_u (local.get $n) (i32.const 5000))))
+            (call $set_timer (local.get $n)))"#,
+        limits,
+    )
+    .build("a", &world)
+    .unwrap();
+    room.timer(&world);
+    let mut turns = 0;
+    while let Progress::Unfinished = room.advance(&world) {
+        turns += 1;
+        assert!(world.did.borrow().is_empty());
+    }
+    assert!(turns > 3, "{turns}");
+    assert!(matches!(room.advance(&world), Progress::Done));
+    assert_eq!(world.did.take(), ["timer 5000"]);
+}

@@ -1,0 +1,90 @@
+use stateroom_host_min::{Event, Limits, Room, Step, TrapReason};
+use stateroom_sdk_core::ClientId;
+
+use crate::guest::{program_with, said, text};
+
+/// Says "ab", with a long computation before each letter; `jam_malloc` and `jam_free` take their time, too.
+const SLOW: &str = r#"
+    (memory (export "memory") 1) (data (i32.const 0) "ab")
+    (global $worked (mut i32) (i32.const 0))
+    (func $work (param $n i32)
+        (loop
+            (global.set $worked (i32.add (global.get $worked) (i32.const 1)))
+            (local.set $n (i32.sub (local.get $n) (i32.const 1)))
+            (br_if 0 (local.get $n))))
+    (func (export "jam_malloc") (param i32) (result i32) (call $work (i32.const 1000)) i32.const 64)
+    (func (export "jam_free") (param i32 i32) (call $work (i32.const 1000)))
+    (func (export "message") (param i32 i32 i32)
+        (call $work (i32.const 10000)) (call $send (i32.const 0) (i32.const 0) (i32.const 1))
+        (call $work (i32.const 10000)) (call $send (i32.const 0) (i32.const 1) (i32.const 1)))
+    (func (export "timer") (loop (br 0)))"#;
+
+fn room(slice: u64, fuel: u64) -> Room {
+    let mut limits = Limits::default();
+    (limits.slice, limits.fuel) = (slice, fuel);
+    let mut room = program_with(SLOW, limits).room("a", [0; 32]).unwrap();
+    count(&mut room, Event::Init);
+    room
+}
+
+/// Runs an event to its end and counts its slices.
+fn count(room: &mut Room, event: Event<'_>) -> usize {
+    let mut slices = 1;
+    let mut step = room.handle(event, 0).unwrap();
+    while step == Step::Suspended {
+        assert_eq!(room.effects().count(), 0, "an event happens whole or not at all");
+        step = room.resume().unwrap();
+        slices += 1;
+    }
+    assert_eq!(step, Step::Done);
+    slices
+}
+
+#[test]
+fn an_event_is_the_same_in_slices_of_any_size() {
+    let mut counts = Vec::new();
+    for slice in [1, 10, 777, 5_000, 50_000, 10_000_000] {
+        let mut room = room(slice, 1_000_000_000);
+        counts.push(count(&mut room, text("go")));
+        assert_eq!(said(&room), ["a", "b"], "slices of {slice}");
+    }
+    assert!(counts.is_sorted_by(|a, b| a > b), "{counts:?}");
+    assert_eq!(counts.last(), Some(&1));
+}
+
+#[test]
+fn a_suspended_room_takes_no_other_event() {
+    let mut room = room(1_000, 1_000_000_000);
+    assert_eq!(room.handle(text("go"), 0), Ok(Step::Suspended));
+    assert_eq!(room.handle(Event::Connect(ClientId(1)), 0), Ok(Step::Suspended));
+    let mut step = Step::Suspended;
+    while step == Step::Suspended {
+        step = room.resume().unwrap();
+    }
+    assert_eq!(said(&room), ["a", "b"]);
+    assert_eq!(room.resume(), Ok(Step::Done), "there is nothing left to go on with");
+}
+
+#[test]
+fn the_budget_of_an_event_does_not_depend_on_the_slices() {
+    for slice in [100, 10_000, 1_000_000] {
+        let mut room = room(slice, 100_000);
+        let mut step = room.handle(Event::Timer, 0);
+        while step == Ok(Step::Suspended) {
+            step = room.resume();
+        }
+        assert_eq!(*step.unwrap_err().reason(), TrapReason::OutOfFuel { limit: 100_000 });
+    }
+}
+
+#[test]
+fn an_operation_that_costs_more_than_a_slice_gets_what_it_needs() {
+    let fields = r#"(memory (export "memory") 1)
+        (func (export "timer") (memory.fill (i32.const 0) (i32.const 120) (i32.const 65536))
+            (call $send (i32.const 0) (i32.const 65535) (i32.const 1)))"#;
+    let mut limits = Limits::default();
+    limits.slice = 1;
+    let mut room = program_with(fields, limits).room("a", [0; 32]).unwrap();
+    count(&mut room, Event::Timer);
+    assert_eq!(said(&room), ["x"]);
+}
