@@ -34,15 +34,15 @@ pub struct Limits {
     /// It bounds what a room can make the host hold before anything is sent.
     pub effect_bytes: usize,
 
-    /// How much a guest may compute when its module is instantiated, in units of fuel; one unit is about one instruction. Default: 50
-    /// million.
+    /// How much a guest may compute when its module is instantiated, in units of fuel. Default: 50 million, some 15 ms.
+    ///
+    /// One unit is about one instruction; an optimised build runs some 3,000 million a second.
     pub startup_fuel: u64,
 
-    /// How much a guest may compute in one event, in units of fuel. Default: 2,000 million, some ten seconds. More is a trap.
+    /// How much a guest may compute in one event, in units of fuel. Default: 20,000 million, some six seconds. More is a trap.
     pub fuel: u64,
 
-    /// How much a guest computes at a stretch before others have their turn, in units of fuel. Default: 100,000, less than half a
-    /// millisecond.
+    /// How much a guest computes at a stretch before others have their turn, in units of fuel. Default: 1 million, some 0.3 ms.
     pub slice: u64,
 }
 
@@ -57,8 +57,8 @@ impl Default for Limits {
             effects: 10_000,
             effect_bytes: 8 << 20,
             startup_fuel: 50_000_000,
-            fuel: 2_000_000_000,
-            slice: 100_000,
+            fuel: 20_000_000_000,
+            slice: 1_000_000,
         }
     }
 }

@@ -11,7 +11,6 @@ use async_io::Timer;
 use async_tungstenite::tungstenite::{Message, protocol::frame::coding::CloseCode};
 use smol::{
     Task,
-    future::yield_now,
     lock::{Mutex, MutexGuard},
 };
 use stateroom_sdk_core::{
@@ -194,7 +193,10 @@ impl<F: StateroomServiceFactory> Room<F> {
                 }
             }));
             match step.unwrap_or_else(|panic| Step::Failed(panic_message(&*panic))) {
-                Step::Unfinished => yield_now().await,
+                Step::Unfinished => match self.worker.upgrade() {
+                    Some(worker) => worker.turn().await,
+                    None => return Outcome::Ended,
+                },
                 Step::Ended(outcome) => {
                     self.set_timer();
                     return outcome;

@@ -23,6 +23,7 @@ use crate::{
     room::{Outcome, Room},
     room_id::RoomId,
     settings::Settings,
+    turns::Turns,
 };
 
 /// How long connections have for their last words when the server ends.
@@ -34,6 +35,7 @@ pub(crate) struct Worker<F: StateroomServiceFactory> {
     settings: Arc<Settings>,
     executor: LocalExecutor<'static>,
     rooms: RefCell<HashMap<RoomId, Rc<Room<F>>>>,
+    turns: Turns,
     /// Counts the connections: each holds a clone.
     connections: Rc<()>,
 }
@@ -71,6 +73,7 @@ impl<F: StateroomServiceFactory> Worker<F> {
             settings,
             executor: LocalExecutor::new(),
             rooms: RefCell::default(),
+            turns: Turns::new(),
             connections: Rc::new(()),
         })
     }
@@ -89,18 +92,22 @@ impl<F: StateroomServiceFactory> Worker<F> {
 
     /// Serves commands until nobody can send any, and then says goodbye to all clients.
     pub(crate) async fn run(self: &Rc<Self>, commands: Receiver<Command>) {
-        self.executor
-            .run(async {
-                while let Ok(command) = commands.recv().await {
-                    self.execute(command);
-                }
-                self.rooms.borrow().values().for_each(|room| room.go_away());
-                or(self.last_connection(), async {
-                    Timer::after(FAREWELL).await;
-                })
-                .await;
-            })
-            .await;
+        let serving = self.executor.run(async {
+            while let Ok(command) = commands.recv().await {
+                self.execute(command);
+            }
+            self.rooms.borrow().values().for_each(|room| room.go_away());
+            let patience = async {
+                Timer::after(FAREWELL).await;
+            };
+            or(self.last_connection(), patience).await;
+        });
+        or(serving, self.turns.grant()).await;
+    }
+
+    /// Waits until a long event may go on.
+    pub(crate) async fn turn(&self) {
+        self.turns.wait().await;
     }
 
     fn execute(self: &Rc<Self>, command: Command) {
