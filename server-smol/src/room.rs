@@ -86,12 +86,9 @@ impl<F: StateroomServiceFactory> Room<F> {
         self.members.list.borrow().iter().map(|(client, _)| *client).collect()
     }
 
-    /// Waits until `init` has run. Answers [`Outcome::Ended`] where it failed.
-    pub(crate) async fn ready(self: &Rc<Self>) -> Outcome {
-        match self.turn().await {
-            Some(_) => Outcome::Done,
-            None => Outcome::Ended,
-        }
+    /// Waits until `init` has run. Nothing where it failed.
+    pub(crate) async fn ready(self: &Rc<Self>) -> Option<()> {
+        self.turn().await.map(drop)
     }
 
     /// Makes a place for a connection, which has to be given back with [`leave`](Self::leave). Nothing where the room has had as many
@@ -193,8 +190,8 @@ impl<F: StateroomServiceFactory> Room<F> {
                 }
             }));
             match step.unwrap_or_else(|panic| Step::Failed(panic_message(&*panic))) {
-                Step::Unfinished => match self.worker.upgrade() {
-                    Some(worker) => worker.turn().await,
+                Step::Unfinished => match self.worker.upgrade().map(|worker| worker.turns()) {
+                    Some(turns) => turns.wait().await,
                     None => return Outcome::Ended,
                 },
                 Step::Ended(outcome) => {

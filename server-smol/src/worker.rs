@@ -20,7 +20,7 @@ use stateroom_sdk_core::StateroomServiceFactory;
 
 use crate::{
     connection::{self, Socket},
-    room::{Outcome, Room},
+    room::Room,
     room_id::RoomId,
     settings::Settings,
     turns::Turns,
@@ -35,7 +35,7 @@ pub(crate) struct Worker<F: StateroomServiceFactory> {
     settings: Arc<Settings>,
     executor: LocalExecutor<'static>,
     rooms: RefCell<HashMap<RoomId, Rc<Room<F>>>>,
-    turns: Turns,
+    turns: Rc<Turns>,
     /// Counts the connections: each holds a clone.
     connections: Rc<()>,
 }
@@ -73,7 +73,7 @@ impl<F: StateroomServiceFactory> Worker<F> {
             settings,
             executor: LocalExecutor::new(),
             rooms: RefCell::default(),
-            turns: Turns::new(),
+            turns: Rc::new(Turns::new()),
             connections: Rc::new(()),
         })
     }
@@ -105,18 +105,22 @@ impl<F: StateroomServiceFactory> Worker<F> {
         or(serving, self.turns.grant()).await;
     }
 
-    /// Waits until a long event may go on.
-    pub(crate) async fn turn(&self) {
-        self.turns.wait().await;
+    /// What a long event waits for. Tasks must not hold the worker itself while they wait: it holds them.
+    pub(crate) fn turns(&self) -> Rc<Turns> {
+        Rc::clone(&self.turns)
     }
 
     fn execute(self: &Rc<Self>, command: Command) {
         // Where an answer is wanted no more, it is dropped.
         match command {
             Command::Create(id, answer) => {
-                let worker = Rc::clone(self);
+                let created = self.create(id);
                 let task = async move {
-                    let _ = answer.try_send(worker.create(id).await);
+                    let ready = match created {
+                        Ok(room) => room.ready().await.ok_or(CreateError::Failed),
+                        Err(error) => Err(error),
+                    };
+                    let _ = answer.try_send(ready);
                 };
                 self.spawn(task).detach();
             }
@@ -148,14 +152,10 @@ impl<F: StateroomServiceFactory> Worker<F> {
         }
     }
 
-    async fn create(self: &Rc<Self>, id: RoomId) -> Result<(), CreateError> {
-        if self.find(&id).is_some() {
-            return Err(CreateError::Exists);
-        }
-        let room = self.find_or_open(id).map_err(|_| CreateError::Failed)?;
-        match room.ready().await {
-            Outcome::Ended => Err(CreateError::Failed),
-            Outcome::Done | Outcome::Refused => Ok(()),
+    fn create(self: &Rc<Self>, id: RoomId) -> Result<Rc<Room<F>>, CreateError> {
+        match self.find(&id) {
+            Some(_) => Err(CreateError::Exists),
+            None => self.find_or_open(id).map_err(|_| CreateError::Failed),
         }
     }
 
