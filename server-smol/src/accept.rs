@@ -1,15 +1,15 @@
-use std::{io, net::TcpListener, time::Duration};
+use std::{io, net::TcpListener, rc::Rc, time::Duration};
 
 use async_io::{Async, Timer};
 
-use crate::http::Http;
+use crate::http::Site;
 
 /// How long to wait before trying again when the system has no file descriptor for a connection. Trying at once would fail at once, and
 /// keep everything else from running.
 const BACK_OFF: Duration = Duration::from_millis(100);
 
 /// Accepts connections until it is dropped.
-pub(crate) async fn accept(listener: Async<TcpListener>, http: &Http) {
+pub(crate) async fn accept(listener: Async<TcpListener>, site: Rc<Site>) {
     let mut failing = false;
     loop {
         match listener.accept().await {
@@ -20,7 +20,7 @@ pub(crate) async fn accept(listener: Async<TcpListener>, http: &Http) {
                     log::debug!("{peer} has gone before it was served: {error}");
                     continue;
                 }
-                http.serve(stream, peer);
+                site.serve(stream, peer);
             }
             // The client gave up while it waited.
             Err(error) if error.kind() == io::ErrorKind::ConnectionAborted => {}

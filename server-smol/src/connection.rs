@@ -253,7 +253,8 @@ impl Link {
                 return pending().await;
             };
             let now = Timer::at(next).await;
-            if self.heard.take() {
+            // While the room is busy with its message, the client is not heard, and not at fault.
+            if self.heard.take() || self.in_event.get() {
                 last_heard = now;
             } else if deadline.is_some_and(|deadline| deadline <= now) {
                 return End::Close(close(CloseCode::Away, "nothing was heard from the client for too long"));

@@ -7,6 +7,7 @@ use std::{
     time::Duration,
 };
 
+use async_executor::LocalExecutor;
 use async_io::{Async, block_on};
 use async_signal::{Signal, Signals};
 use smol::{
@@ -17,7 +18,6 @@ use smol::{
 use stateroom_sdk_core::StateroomServiceFactory;
 
 use crate::{
-    accept::accept,
     error::ServeError,
     http::Http,
     settings::{RoomIds, Settings, ShutdownPolicy},
@@ -178,9 +178,11 @@ impl Server {
 
         let worker = Worker::new(factory, Arc::clone(&settings));
         let serving = async {
-            let http = Http::new(settings, senders);
-            let accepting = accept(listener, &http);
-            or(http.run(accepting), shutdown).await;
+            let http = Http::new(listener, settings, senders);
+            // As a task it is polled when it is woken, and not whenever anything is: it may cost a system call each time.
+            let watch = LocalExecutor::new();
+            let shutdown = watch.spawn(shutdown);
+            or(http.run(), watch.run(shutdown)).await;
             // With `http` go the senders of commands, which tells the workers to end.
         };
         zip(worker.run(first_commands), serving).await;

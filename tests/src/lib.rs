@@ -1,1 +1,46 @@
+//! What the end-to-end tests run on: servers in this process and of their own, clients that can misbehave, guests built from source.
+//!
+//! The tests are in `tests/e2e`. Everything here that waits does so for [`PATIENCE`] at most, and then says what it waited for.
+#![forbid(unsafe_code)]
 
+mod child;
+mod client;
+mod directory;
+mod frame;
+mod guest;
+mod http;
+mod module;
+mod records;
+mod server;
+pub mod services;
+
+use std::{
+    thread,
+    time::{Duration, Instant},
+};
+
+pub use child::{Child, Output, binary};
+pub use client::{Client, Message};
+pub use directory::Directory;
+pub use frame::Frame;
+pub use guest::{Guest, example, guest};
+pub use http::Answer;
+pub use module::Module;
+pub use records::records;
+pub use server::{TestServer, server};
+
+/// How long a test waits for anything that should happen soon.
+pub const PATIENCE: Duration = Duration::from_secs(10);
+
+/// Waits until `condition` holds, where there is nothing to read from that would tell.
+///
+/// # Panics
+/// It does not hold for [`PATIENCE`].
+#[track_caller]
+pub fn eventually(what: &str, mut condition: impl FnMut() -> bool) {
+    let begin = Instant::now();
+    while !condition() {
+        assert!(begin.elapsed() < PATIENCE, "{what}: not within {PATIENCE:?}");
+        thread::sleep(Duration::from_millis(2));
+    }
+}

@@ -10,7 +10,7 @@ use std::{
     future::Future,
     hash::{BuildHasher as _, BuildHasherDefault, DefaultHasher},
     io,
-    net::{SocketAddr, TcpStream},
+    net::{SocketAddr, TcpListener, TcpStream},
     rc::{Rc, Weak},
     sync::Arc,
     time::{Duration, Instant},
@@ -25,10 +25,13 @@ use hyper::{
     server::conn::http1,
     service::service_fn,
 };
-use smol::channel::{Receiver, Sender, bounded};
+use smol::{
+    channel::{Receiver, Sender, bounded},
+    future::pending,
+};
 use smol_hyper::rt::{FuturesIo, SmolTimer};
 
-use crate::{room_id::RoomId, settings::Settings, worker::Command};
+use crate::{accept::accept, room_id::RoomId, settings::Settings, worker::Command};
 
 use body::{Body, text};
 
@@ -37,16 +40,15 @@ const HEAD_TIMEOUT: Duration = Duration::from_secs(30);
 /// The largest head of a request, in bytes.
 const HEAD_SIZE: usize = 16 << 10;
 
-/// Serves HTTP connections, and hands those that become WebSockets to the workers.
+/// Accepts connections, serves HTTP on them, and hands those that become WebSockets to the workers.
 ///
 /// Its tasks end with it: they hold what tells the workers to go on.
 pub(crate) struct Http {
     executor: Rc<LocalExecutor<'static>>,
-    site: Rc<Site>,
 }
 
 /// What requests are answered from.
-struct Site {
+pub(crate) struct Site {
     executor: Weak<LocalExecutor<'static>>,
     settings: Arc<Settings>,
     workers: Vec<Sender<Command>>,
@@ -54,21 +56,28 @@ struct Site {
 }
 
 impl Http {
-    pub(crate) fn new(settings: Arc<Settings>, workers: Vec<Sender<Command>>) -> Self {
+    pub(crate) fn new(
+        listener: Async<TcpListener>,
+        settings: Arc<Settings>,
+        workers: Vec<Sender<Command>>,
+    ) -> Self {
         let executor = Rc::new(LocalExecutor::new());
         let site = Site { executor: Rc::downgrade(&executor), settings, workers, started: Instant::now() };
-        Self { executor, site: Rc::new(site) }
+        executor.spawn(accept(listener, Rc::new(site))).detach();
+        Self { executor }
     }
 
-    /// Runs `task` and the connections that it brings in.
-    pub(crate) async fn run<T>(&self, task: impl Future<Output = T>) -> T {
-        self.executor.run(task).await
+    /// Serves until it is dropped.
+    pub(crate) async fn run(&self) {
+        self.executor.run(pending()).await
     }
+}
 
+impl Site {
     /// Serves a connection, beside everything else.
-    pub(crate) fn serve(&self, stream: Async<TcpStream>, peer: SocketAddr) {
-        let site = Rc::clone(&self.site);
-        let task = async move {
+    pub(crate) fn serve(self: &Rc<Self>, stream: Async<TcpStream>, peer: SocketAddr) {
+        let site = Rc::clone(self);
+        self.spawn(async move {
             let answer = service_fn(|request| {
                 let site = Rc::clone(&site);
                 async move { Ok::<_, io::Error>(site.answer(request, peer).await) }
@@ -83,12 +92,9 @@ impl Http {
             if let Err(error) = served {
                 log::debug!("{peer}: {error}");
             }
-        };
-        self.executor.spawn(task).detach();
+        });
     }
-}
 
-impl Site {
     async fn answer(self: &Rc<Self>, request: Request<Incoming>, peer: SocketAddr) -> Response<Body> {
         let path = request.uri().path();
         let room = match path {

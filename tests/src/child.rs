@@ -1,0 +1,147 @@
+use std::{
+    env,
+    ffi::OsStr,
+    io::{BufRead as _, BufReader, Read, Write as _},
+    path::{Path, PathBuf},
+    process::{self, Command, Stdio},
+    sync::{OnceLock, mpsc},
+    thread,
+    time::{Duration, Instant},
+};
+
+use crate::{PATIENCE, eventually};
+
+/// The directory that cargo builds into, as it did with the program that runs.
+pub(crate) fn target_directory() -> PathBuf {
+    let program = env::current_exe().expect("a program has a path");
+    // target/debug/deps/program
+    program.ancestors().nth(3).expect("cargo's layout").to_owned()
+}
+
+/// The root of the workspace.
+pub(crate) fn workspace() -> &'static Path {
+    Path::new(env!("CARGO_MANIFEST_DIR")).parent().expect("this package is in a workspace")
+}
+
+/// One of the workspace's programs, built first.
+#[must_use]
+pub fn binary(name: &str) -> PathBuf {
+    static BUILT: OnceLock<()> = OnceLock::new();
+    let target = target_directory();
+    BUILT.get_or_init(|| {
+        let mut cargo = Command::new(env!("CARGO"));
+        cargo.args(["build", "--quiet", "--bins"]);
+        cargo.args(["-p", "stateroom-server-smol", "-p", "native-echo", "-p", "embed"]);
+        if !cfg!(debug_assertions) {
+            cargo.arg("--release");
+        }
+        let status = cargo.current_dir(workspace()).env("CARGO_TARGET_DIR", &target).status();
+        assert!(status.expect("cargo runs").success(), "the programs do not build");
+    });
+    let profile = if cfg!(debug_assertions) { "debug" } else { "release" };
+    target.join(profile).join(name).with_extension(env::consts::EXE_EXTENSION)
+}
+
+/// A program that runs, and is ended with the test at the latest.
+#[derive(Debug)]
+pub struct Child {
+    process: process::Child,
+    stdout: Lines,
+    stderr: Lines,
+}
+
+/// Where a program writes lines to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Output {
+    /// Standard output.
+    Stdout,
+    /// Standard error.
+    Stderr,
+}
+
+#[derive(Debug)]
+struct Lines(mpsc::Receiver<String>);
+
+impl Lines {
+    /// Reads on for as long as the program runs, so that it never waits for the test.
+    fn of(output: impl Read + Send + 'static) -> Self {
+        let (sender, lines) = mpsc::channel();
+        thread::spawn(move || {
+            for line in BufReader::new(output).lines().map_while(Result::ok) {
+                let _ = sender.send(line);
+            }
+        });
+        Self(lines)
+    }
+}
+
+impl Child {
+    /// Starts one of the workspace's programs.
+    #[track_caller]
+    pub fn start(name: &str, arguments: &[impl AsRef<OsStr>]) -> Self {
+        let mut command = Command::new(binary(name));
+        command.args(arguments).env_remove("RUST_LOG");
+        command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+        let mut process = command.spawn().expect("it has been built");
+        let stdout = Lines::of(process.stdout.take().expect("it was asked for"));
+        let stderr = Lines::of(process.stderr.take().expect("it was asked for"));
+        Self { process, stdout, stderr }
+    }
+
+    /// Waits for a line with `part` in it, and returns what comes behind that.
+    #[track_caller]
+    pub fn line(&self, output: Output, part: &str) -> String {
+        let lines = match output {
+            Output::Stdout => &self.stdout,
+            Output::Stderr => &self.stderr,
+        };
+        let mut seen = Vec::new();
+        while let Ok(line) = lines.0.recv_timeout(PATIENCE) {
+            if let Some((_, rest)) = line.split_once(part) {
+                return rest.to_owned();
+            }
+            seen.push(line);
+        }
+        panic!("no line with {part:?} on {output:?}, but {seen:#?}");
+    }
+
+    /// Writes a line to its standard input.
+    #[track_caller]
+    pub fn say(&mut self, line: &str) {
+        let stdin = self.process.stdin.as_mut().expect("it has not been closed");
+        writeln!(stdin, "{line}").expect("it reads");
+    }
+
+    /// Closes its standard input.
+    pub fn end_input(&mut self) {
+        self.process.stdin.take();
+    }
+
+    /// Sends it a signal, such as `TERM`.
+    #[cfg(unix)]
+    #[track_caller]
+    pub fn signal(&self, name: &str) {
+        let mut kill = Command::new("kill");
+        kill.arg(format!("-{name}")).arg(self.process.id().to_string());
+        assert!(kill.status().expect("a program of every system").success());
+    }
+
+    /// Waits for it to end; returns its exit code, and how long it took.
+    #[track_caller]
+    pub fn exit(&mut self) -> (Option<i32>, Duration) {
+        let begin = Instant::now();
+        let mut status = None;
+        eventually("the program ends", || {
+            status = self.process.try_wait().expect("it is ours");
+            status.is_some()
+        });
+        (status.and_then(|status| status.code()), begin.elapsed())
+    }
+}
+
+impl Drop for Child {
+    fn drop(&mut self) {
+        let _ = self.process.kill();
+        let _ = self.process.wait();
+    }
+}

@@ -1,0 +1,224 @@
+use std::{
+    io::{self, BufReader, Write as _},
+    net::{Shutdown, SocketAddr, TcpStream},
+    thread::{self, JoinHandle},
+    time::Duration,
+};
+
+use rustix::net::{
+    AddressFamily, SocketType, connect, socket,
+    sockopt::{set_socket_linger, set_socket_recv_buffer_size},
+};
+
+use crate::{Answer, Frame, PATIENCE};
+
+/// A WebSocket client.
+///
+/// It answers pings while it waits for messages, and does nothing else by itself. Dropping it closes the socket without a word.
+#[derive(Debug)]
+pub struct Client {
+    stream: BufReader<TcpStream>,
+}
+
+/// What a client can get.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Message {
+    /// A text message.
+    Text(String),
+    /// A binary message.
+    Binary(Vec<u8>),
+    /// A close frame, with its code. 1005 stands for none, as RFC 6455 has it.
+    Close(u16),
+    /// The end of the connection.
+    End,
+}
+
+impl Client {
+    /// Opens a WebSocket at `path`.
+    ///
+    /// # Errors
+    /// What the server answered, if that was no upgrade.
+    #[track_caller]
+    pub fn connect(address: SocketAddr, path: &str) -> Result<Self, Box<Answer>> {
+        Self::over(TcpStream::connect(address).expect("the server takes connections"), path)
+    }
+
+    /// Opens a WebSocket over a connection of which the system holds as little as it can while nobody reads.
+    #[track_caller]
+    pub(crate) fn connect_narrow(address: SocketAddr, path: &str) -> Self {
+        let socket = socket(AddressFamily::INET, SocketType::STREAM, None).expect("a socket");
+        // The system's least is a few KB. It has to be set before connecting.
+        set_socket_recv_buffer_size(&socket, 1).expect("an option of every socket");
+        connect(&socket, &address).expect("the server takes connections");
+        Self::over(TcpStream::from(socket), path).expect("an upgrade")
+    }
+
+    #[track_caller]
+    fn over(stream: TcpStream, path: &str) -> Result<Self, Box<Answer>> {
+        stream.set_nodelay(true).expect("an option of every socket");
+        stream.set_read_timeout(Some(PATIENCE)).expect("not zero");
+        stream.set_write_timeout(Some(PATIENCE)).expect("not zero");
+        let mut stream = BufReader::new(stream);
+        // Key and answer are those of RFC 6455, section 1.3.
+        let request = format!(
+            "GET {path} HTTP/1.1\r\nHost: localhost\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\
+             Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n"
+        );
+        stream.get_mut().write_all(request.as_bytes()).expect("a request can be sent");
+        let answer = Answer::read(&mut stream, "GET");
+        if answer.status != 101 {
+            return Err(Box::new(answer));
+        }
+        assert_eq!(answer.header("sec-websocket-accept"), Some("s3pPLMBiTxaQ9kYGzzhZRbK+xOo="));
+        Ok(Self { stream })
+    }
+
+    /// Sends bytes as they are.
+    #[track_caller]
+    pub fn raw(&mut self, bytes: &[u8]) {
+        self.stream.get_mut().write_all(bytes).expect("the server reads");
+    }
+
+    /// Sends a frame.
+    #[track_caller]
+    pub fn frame(&mut self, frame: &Frame) {
+        self.raw(&frame.masked());
+    }
+
+    /// Sends a text message.
+    #[track_caller]
+    pub fn text(&mut self, text: &str) {
+        self.frame(&Frame::text(text));
+    }
+
+    /// Sends a binary message.
+    #[track_caller]
+    pub fn binary(&mut self, bytes: &[u8]) {
+        self.frame(&Frame::new(Frame::BINARY, bytes));
+    }
+
+    /// Sends from a thread of its own, so that the client can read meanwhile. What cannot be sent is not an error.
+    pub fn send_aside(&self, frames: impl Iterator<Item = Frame> + Send + 'static) -> JoinHandle<()> {
+        let mut stream = self.stream.get_ref().try_clone().expect("a socket can be shared");
+        thread::spawn(move || {
+            for frame in frames {
+                if stream.write_all(&frame.masked()).is_err() {
+                    break;
+                }
+            }
+        })
+    }
+
+    /// Waits for a frame of any kind; nothing where the connection ends.
+    #[track_caller]
+    pub fn next_frame(&mut self) -> Option<Frame> {
+        match Frame::read(&mut self.stream) {
+            Ok(frame) => frame,
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                panic!("nothing has come from the server for {PATIENCE:?}")
+            }
+            // However it ends, it ends.
+            Err(_) => None,
+        }
+    }
+
+    /// Waits for something to happen, and answers pings until then.
+    #[track_caller]
+    pub fn next(&mut self) -> Message {
+        loop {
+            let Some(Frame { fin, opcode, payload }) = self.next_frame() else {
+                return Message::End;
+            };
+            assert!(fin, "this server does not split its messages");
+            return match opcode {
+                Frame::TEXT => Message::Text(String::from_utf8(payload).expect("text is UTF-8")),
+                Frame::BINARY => Message::Binary(payload),
+                Frame::CLOSE => Message::Close(match payload[..] {
+                    [high, low, ..] => u16::from_be_bytes([high, low]),
+                    _ => 1005,
+                }),
+                Frame::PING => {
+                    // The server may have gone; then the next frame tells.
+                    let _ = self.stream.get_mut().write_all(&Frame::new(Frame::PONG, payload).masked());
+                    continue;
+                }
+                Frame::PONG => continue,
+                other => panic!("the server sent a frame of unknown kind {other}"),
+            };
+        }
+    }
+
+    /// Waits for a text message.
+    #[track_caller]
+    pub fn next_text(&mut self) -> String {
+        match self.next() {
+            Message::Text(text) => text,
+            other => panic!("this should have been a text message: {other:?}"),
+        }
+    }
+
+    /// Waits for a binary message.
+    #[track_caller]
+    pub fn next_binary(&mut self) -> Vec<u8> {
+        match self.next() {
+            Message::Binary(bytes) => bytes,
+            other => panic!("this should have been a binary message: {other:?}"),
+        }
+    }
+
+    /// Waits for these text messages, one after the other.
+    #[track_caller]
+    pub fn expect(&mut self, texts: &[&str]) {
+        for text in texts {
+            assert_eq!(self.next_text(), *text);
+        }
+    }
+
+    /// Sends a text message and waits for one.
+    #[track_caller]
+    pub fn ask(&mut self, text: &str) -> String {
+        self.text(text);
+        self.next_text()
+    }
+
+    /// Waits for the close frame, which has to be the next message, answers it and waits for the end. Returns the code.
+    #[track_caller]
+    pub fn closed(&mut self) -> u16 {
+        match self.next() {
+            Message::Close(code) => {
+                let _ = self.stream.get_mut().write_all(&Frame::close(code).masked());
+                assert_eq!(self.next(), Message::End, "nothing follows a close frame");
+                code
+            }
+            other => panic!("this should have been a close frame: {other:?}"),
+        }
+    }
+
+    /// Whether nothing has come that has not been read yet.
+    #[track_caller]
+    pub fn is_quiet(&mut self) -> bool {
+        let stream = self.stream.get_ref();
+        stream.set_nonblocking(true).expect("an option of every socket");
+        let quiet = self.stream.buffer().is_empty()
+            && stream.peek(&mut [0]).is_err_and(|error| error.kind() == io::ErrorKind::WouldBlock);
+        stream.set_nonblocking(false).expect("an option of every socket");
+        quiet
+    }
+
+    /// Says that it goes, waits for the server to say the same, and goes.
+    #[track_caller]
+    pub fn leave(mut self) {
+        self.frame(&Frame::close(1000));
+        while !matches!(self.next(), Message::Close(1000)) {}
+    }
+
+    /// Ends the connection without a word, as a process that ends does.
+    pub fn hang_up(self) {
+        let _ = self.stream.get_ref().shutdown(Shutdown::Both);
+    }
+
+    /// Ends the connection with a reset, as a machine that has lost its memory does.
+    pub fn reset(self) {
+        set_socket_linger(self.stream.get_ref(), Some(Duration::ZERO)).expect("an option of every socket");
+    }
+}

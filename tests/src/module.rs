@@ -1,0 +1,141 @@
+use stateroom_host_min::{Limits, Program};
+
+/// A guest in WebAssembly's text format, for what no SDK would let through.
+///
+/// As it stands it sends text back to its sender, and counts: `?` is answered with the last digit of how many texts there were before. A
+/// test replaces what it is about. In all instructions `$send_message`, `$send_binary` and `$set_timer` can be called; bytes 0 to 15 of
+/// the memory are `hello` and zeros, and bytes from 64 to 1023 are the test's own.
+#[derive(Debug)]
+pub struct Module {
+    memory: &'static str,
+    data: &'static str,
+    malloc: &'static str,
+    free: &'static str,
+    initialize: &'static str,
+    connect: &'static str,
+    disconnect: &'static str,
+    timer: &'static str,
+    told: &'static str,
+    limits: Limits,
+}
+
+impl Default for Module {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl Module {
+    /// The guest as it stands.
+    #[must_use]
+    pub fn new() -> Self {
+        Self {
+            memory: "2",
+            data: "",
+            malloc: "(i32.const 4096)",
+            free: "",
+            initialize: "",
+            connect: "",
+            disconnect: "",
+            timer: "",
+            told: "",
+            limits: Limits::default(),
+        }
+    }
+
+    /// The pages of its memory: how many at first, and perhaps how many at most.
+    #[must_use]
+    pub fn memory(self, memory: &'static str) -> Self {
+        Self { memory, ..self }
+    }
+
+    /// What lies in its memory from address 64 on, as a string of the text format has it.
+    #[must_use]
+    pub fn data(self, data: &'static str) -> Self {
+        Self { data, ..self }
+    }
+
+    /// What `jam_malloc` does with `$size`; it leaves an address.
+    #[must_use]
+    pub fn malloc(self, malloc: &'static str) -> Self {
+        Self { malloc, ..self }
+    }
+
+    /// What `jam_free` does.
+    #[must_use]
+    pub fn free(self, free: &'static str) -> Self {
+        Self { free, ..self }
+    }
+
+    /// What `initialize` does with the room's id, `$len` bytes at `$at`.
+    #[must_use]
+    pub fn initialize(self, initialize: &'static str) -> Self {
+        Self { initialize, ..self }
+    }
+
+    /// What `connect` does with `$client`.
+    #[must_use]
+    pub fn connect(self, connect: &'static str) -> Self {
+        Self { connect, ..self }
+    }
+
+    /// What `disconnect` does with `$client`.
+    #[must_use]
+    pub fn disconnect(self, disconnect: &'static str) -> Self {
+        Self { disconnect, ..self }
+    }
+
+    /// What `timer` does.
+    #[must_use]
+    pub fn timer(self, timer: &'static str) -> Self {
+        Self { timer, ..self }
+    }
+
+    /// What a text that begins with `!` makes it do before it sends it back: `$client` has sent `$len` bytes at `$at`.
+    #[must_use]
+    pub fn told(self, told: &'static str) -> Self {
+        Self { told, ..self }
+    }
+
+    /// Changes what it may use.
+    #[must_use]
+    pub fn limits(mut self, change: impl FnOnce(&mut Limits)) -> Self {
+        change(&mut self.limits);
+        self
+    }
+
+    /// Translates and loads it.
+    #[track_caller]
+    #[must_use]
+    pub fn program(self) -> Program {
+        let Self { memory, data, malloc, free, initialize, connect, disconnect, timer, told, limits } = self;
+        let text = format!(
+            r#"(module
+                (import "env" "send_message" (func $send_message (param i32 i32 i32)))
+                (import "env" "send_binary" (func $send_binary (param i32 i32 i32)))
+                (import "env" "set_timer" (func $set_timer (param i32)))
+                (memory (export "memory") {memory})
+                (data (i32.const 0) "hello")
+                (data (i32.const 16) "0")
+                (data (i32.const 64) "{data}")
+                (func (export "jam_malloc") (param $size i32) (result i32) {malloc})
+                (func (export "jam_free") (param $at i32) (param $size i32) {free})
+                (func (export "initialize") (param $at i32) (param $len i32) (local $i i32) {initialize})
+                (func (export "connect") (param $client i32) {connect})
+                (func (export "disconnect") (param $client i32) {disconnect})
+                (func (export "timer") {timer})
+                (func (export "binary") (param $client i32) (param $at i32) (param $len i32)
+                    (call $send_binary (local.get $client) (local.get $at) (local.get $len)))
+                (func (export "message") (param $client i32) (param $at i32) (param $len i32) (local $i i32)
+                    (if (i32.eq (i32.load8_u (local.get $at)) (i32.const 33)) (then {told}))
+                    (if (i32.eq (i32.load8_u (local.get $at)) (i32.const 63)) (then
+                        (call $send_message (local.get $client) (i32.const 16) (i32.const 1))
+                        return))
+                    (i32.store8 (i32.const 16) (i32.add (i32.const 48) (i32.rem_u
+                        (i32.sub (i32.load8_u (i32.const 16)) (i32.const 47)) (i32.const 10))))
+                    (call $send_message (local.get $client) (local.get $at) (local.get $len))))"#
+        );
+        let module = wat::parse_str(&text).unwrap_or_else(|error| panic!("{error}\n{text}"));
+        Program::load(&module, limits).unwrap_or_else(|error| panic!("{error}\n{text}"))
+    }
+}

@@ -1,0 +1,44 @@
+//! What is logged while the tests run, by all servers of this process.
+
+use std::sync::{Mutex, MutexGuard, Once, PoisonError};
+
+use log::{LevelFilter, Log, Metadata, Record};
+
+struct Recorder(Mutex<Vec<String>>);
+
+static RECORDER: Recorder = Recorder(Mutex::new(Vec::new()));
+
+impl Recorder {
+    fn lines(&self) -> MutexGuard<'_, Vec<String>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Log for Recorder {
+    fn enabled(&self, metadata: &Metadata<'_>) -> bool {
+        metadata.target().starts_with("stateroom")
+    }
+
+    fn log(&self, record: &Record<'_>) {
+        if self.enabled(record.metadata()) {
+            self.lines().push(format!("{} {}", record.level(), record.args()));
+        }
+    }
+
+    fn flush(&self) {}
+}
+
+pub(crate) fn install() {
+    static ONCE: Once = Once::new();
+    ONCE.call_once(|| {
+        log::set_logger(&RECORDER).expect("nobody else sets one");
+        log::set_max_level(LevelFilter::Debug);
+    });
+}
+
+/// The lines that name a room, each with its level. As all tests share one log, a room that is asked for here needs a name of its own.
+#[must_use]
+pub fn records(room: &str) -> Vec<String> {
+    let name = format!("room {room:?}");
+    RECORDER.lines().iter().filter(|line| line.contains(&name)).cloned().collect()
+}

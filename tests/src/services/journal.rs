@@ -1,0 +1,28 @@
+extern crate alloc;
+
+use alloc::format;
+
+use stateroom_sdk_core::*;
+
+/// Tells everyone in the room of every event.
+#[stateroom_wasm]
+#[derive(Debug, Default)]
+pub struct Journal;
+
+impl StateroomService for Journal {
+    fn connect(&mut self, client: ClientId, ctx: &impl StateroomContext) {
+        ctx.send_message(MessageRecipient::Broadcast, format!("connect {client}"));
+    }
+
+    fn disconnect(&mut self, client: ClientId, ctx: &impl StateroomContext) {
+        ctx.send_message(MessageRecipient::Broadcast, format!("disconnect {client}"));
+    }
+
+    fn message(&mut self, client: ClientId, message: MessagePayload<'_>, ctx: &impl StateroomContext) {
+        let line = match message {
+            MessagePayload::Text(text) => format!("message {client} {text}"),
+            MessagePayload::Bytes(bytes) => format!("message {client} {bytes:?}"),
+        };
+        ctx.send_message(MessageRecipient::Broadcast, line);
+    }
+}

@@ -1,0 +1,55 @@
+//! Services that tests talk to, each both native and, with its source, a guest.
+
+mod journal;
+mod script;
+mod simple;
+
+use stateroom_host_min::Program;
+use stateroom_sdk_core::{DefaultStateroomFactory, SimpleStateroomFactory};
+
+use crate::Guest;
+
+/// The service that does what it is told, native.
+#[must_use]
+pub fn script() -> DefaultStateroomFactory<script::Script> {
+    DefaultStateroomFactory::default()
+}
+
+/// The service that does what it is told, as a guest.
+#[track_caller]
+#[must_use]
+pub fn script_guest() -> Program {
+    small("script", include_str!("script.rs"))
+}
+
+/// The service that tells everyone of every event, native.
+#[must_use]
+pub fn journal() -> DefaultStateroomFactory<journal::Journal> {
+    DefaultStateroomFactory::default()
+}
+
+/// The service that tells everyone of every event, as a guest.
+#[track_caller]
+#[must_use]
+pub fn journal_guest() -> Program {
+    small("journal", include_str!("journal.rs"))
+}
+
+/// A service of the older form, native.
+#[must_use]
+pub fn simple() -> SimpleStateroomFactory<simple::Simple> {
+    SimpleStateroomFactory::default()
+}
+
+/// A service of the older form, as a guest.
+#[track_caller]
+#[must_use]
+pub fn simple_guest() -> Program {
+    small("simple", include_str!("simple.rs"))
+}
+
+/// A guest with an allocator but without the standard library.
+#[track_caller]
+fn small(name: &str, source: &str) -> Program {
+    Guest::new(name, r#"["alloc"]"#, &format!("#![no_std]\n{source}")).program()
+}
