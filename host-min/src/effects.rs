@@ -31,8 +31,8 @@ pub enum Effect<'a> {
     },
 }
 
-/// The effects of an event in order, gathered in two arenas that live as long as the room: nothing is allocated per message once they have
-/// grown to the usual size.
+/// The effects of an event in order, gathered in two arenas that live as long as the room: nothing is
+/// allocated per message once they have grown to the usual size.
 #[derive(Debug, Default)]
 pub(crate) struct Arena {
     entries: Vec<Entry>,

@@ -21,7 +21,8 @@ pub enum Event<'a> {
 pub enum Step {
     /// It is over: see [`Room::effects`](crate::Room::effects).
     Done,
-    /// It has used up its slice: go on with [`Room::resume`](crate::Room::resume), and hand in no other event until it is over.
+    /// It has used up its slice: go on with [`Room::resume`](crate::Room::resume), and hand in no other event
+    /// until it is over.
     Suspended,
     /// The guest had no room for the message. It did not happen; the room lives on.
     Refused,

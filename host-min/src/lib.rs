@@ -1,12 +1,14 @@
 //! Runs Stateroom guests in a sandbox, without IO: events go in, effects come out.
 //!
-//! A [`Program`] is a loaded module; a [`Room`] is one instance of it with state of its own. The crate opens no socket, reads no clock,
-//! starts no thread and prints nothing. Time and randomness are arguments, so the same events give the same state and the same effects.
+//! A [`Program`] is a loaded module; a [`Room`] is one instance of it with state of its own. The crate opens
+//! no socket, reads no clock, starts no thread and prints nothing. Time and randomness are arguments, so the
+//! same events give the same state and the same effects.
 //!
 //! # The loop
 //!
-//! The methods of [`Room`] are of three kinds: [`handle`](Room::handle) takes an event, [`resume`](Room::resume) goes on with one that gave
-//! up its turn, and [`effects`](Room::effects) reads what the last event asks of the world.
+//! The methods of [`Room`] are of three kinds: [`handle`](Room::handle) takes an event,
+//! [`resume`](Room::resume) goes on with one that gave up its turn, and [`effects`](Room::effects) reads what
+//! the last event asks of the world.
 //!
 //! ```
 //! use stateroom_host_min::{Effect, Event, Limits, Program, Room, Step, Trap};
@@ -52,12 +54,13 @@
 //! ```
 //!
 //! A [`Room`] is also a [`StateroomService`](stateroom_sdk_core::StateroomService) and a [`Program`] a
-//! [`StateroomServiceFactory`](stateroom_sdk_core::StateroomServiceFactory), so that a server takes guests and native services alike.
+//! [`StateroomServiceFactory`](stateroom_sdk_core::StateroomServiceFactory), so that a server takes guests
+//! and native services alike.
 //!
 //! # What a guest can do
 //!
-//! Nothing but compute within its [`Limits`], and ask for effects. Whatever a module or a guest does, this crate does not panic: a module
-//! is refused with a [`LoadError`], an event ends with a [`Trap`].
+//! Nothing but compute within its [`Limits`], and ask for effects. Whatever a module or a guest does, this
+//! crate does not panic: a module is refused with a [`LoadError`], an event ends with a [`Trap`].
 #![no_std]
 #![forbid(unsafe_code)]
 

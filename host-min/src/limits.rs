@@ -1,4 +1,5 @@
-/// What a module and its rooms may use. Each limit protects the host and the other rooms from one that goes wrong or means harm.
+/// What a module and its rooms may use. Each limit protects the host and the other rooms from one that goes
+/// wrong or means harm.
 ///
 /// ```
 /// use stateroom_host_min::Limits;
@@ -9,15 +10,18 @@
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Limits {
-    /// The largest module, in bytes. Default: 16 MiB. Guests are a few KB; some carry 2 MB of debug sections.
+    /// The largest module, in bytes. Default: 16 MiB. Guests are a few KB; some carry 2 MB of debug
+    /// sections.
     ///
     /// It bounds the time and memory that loading takes.
     pub module_size: usize,
 
-    /// The largest linear memory of a room, in bytes. Default: 32 MiB. Growing beyond it fails in the guest as running out of memory does.
+    /// The largest linear memory of a room, in bytes. Default: 32 MiB. Growing beyond it fails in the guest
+    /// as running out of memory does.
     pub memory: usize,
 
-    /// The largest number of elements in a table. Default: 10,000; a table holds a guest's function pointers.
+    /// The largest number of elements in a table. Default: 10,000; a table holds a guest's function
+    /// pointers.
     pub table_elements: usize,
 
     /// How deep calls may nest. Default: 1,000. Deeper recursion traps.
@@ -34,15 +38,18 @@ pub struct Limits {
     /// It bounds what a room can make the host hold before anything is sent.
     pub effect_bytes: usize,
 
-    /// How much a guest may compute when its module is instantiated, in units of fuel. Default: 50 million, some 15 ms.
+    /// How much a guest may compute when its module is instantiated, in units of fuel. Default: 50 million,
+    /// some 15 ms.
     ///
     /// One unit is about one instruction; an optimised build runs some 3,000 million a second.
     pub startup_fuel: u64,
 
-    /// How much a guest may compute in one event, in units of fuel. Default: 20,000 million, some six seconds. More is a trap.
+    /// How much a guest may compute in one event, in units of fuel. Default: 20,000 million, some six
+    /// seconds. More is a trap.
     pub fuel: u64,
 
-    /// How much a guest computes at a stretch before others have their turn, in units of fuel. Default: 1 million, some 0.3 ms.
+    /// How much a guest computes at a stretch before others have their turn, in units of fuel. Default: 1
+    /// million, some 0.3 ms.
     pub slice: u64,
 }
 

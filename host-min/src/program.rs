@@ -57,7 +57,8 @@ impl Program {
         Ok(Self(Arc::new(loaded)))
     }
 
-    /// Makes a room, which then wants [`Event::Init`](crate::Event::Init). Its random numbers follow from `seed`.
+    /// Makes a room, which then wants [`Event::Init`](crate::Event::Init). Its random numbers follow from
+    /// `seed`.
     ///
     /// # Errors
     /// The module's `start` function, or its `_initialize`, failed.

@@ -13,7 +13,8 @@ use crate::{
     trap::reason,
 };
 
-/// One instance of a [`Program`](crate::Program), with state of its own. See the [crate's documentation](crate) for how to drive it.
+/// One instance of a [`Program`](crate::Program), with state of its own. See the [crate's
+/// documentation](crate) for how to drive it.
 pub struct Room {
     pub(crate) id: Box<str>,
     store: Store<State>,
@@ -44,7 +45,8 @@ struct Exports {
     binary: TypedFunc<(u32, u32, u32), ()>,
 }
 
-/// Where an event stopped that has used up its slice. A hand-over is three calls: `jam_malloc`, the export, `jam_free`.
+/// Where an event stopped that has used up its slice. A hand-over is three calls: `jam_malloc`, the export,
+/// `jam_free`.
 enum Suspended {
     Malloc(TypedResumableCallOutOfFuel<u32>, Handover, Vec<u8>),
     Export(&'static str, TypedResumableCallOutOfFuel<()>, Option<Given>),
@@ -66,7 +68,8 @@ struct Given {
     len: u32,
 }
 
-/// The most that a published guest whose `jam_malloc` answers 0 can take: what it overwrites there is the far end of its stack.
+/// The most that a published guest whose `jam_malloc` answers 0 can take: what it overwrites there is the far
+/// end of its stack.
 const AT_ZERO: usize = 64 << 10;
 
 impl Room {
@@ -99,8 +102,8 @@ impl Room {
         &self.id
     }
 
-    /// Begins an event, at most one slice of it. `now_ms` is the time in milliseconds since the Unix epoch; the guest sees it stand still
-    /// until the event is over.
+    /// Begins an event, at most one slice of it. `now_ms` is the time in milliseconds since the Unix epoch;
+    /// the guest sees it stand still until the event is over.
     ///
     /// While another event is suspended, this does nothing but answer [`Step::Suspended`].
     ///
@@ -121,7 +124,8 @@ impl Room {
         self.settle(result)
     }
 
-    /// Goes on with a suspended event, at most one slice of it. Without one, this does nothing but repeat the last answer.
+    /// Goes on with a suspended event, at most one slice of it. Without one, this does nothing but repeat the
+    /// last answer.
     ///
     /// # Errors
     /// As for [`handle`](Self::handle).
@@ -150,8 +154,8 @@ impl Room {
         }
     }
 
-    /// What the last event asks of the world. Empty while an event is suspended, and when it was refused; after a trap only log lines are
-    /// left.
+    /// What the last event asks of the world. Empty while an event is suspended, and when it was refused;
+    /// after a trap only log lines are left.
     #[must_use]
     pub fn effects(&self) -> Effects<'_> {
         let effects = self.store.data().effects.iter();
@@ -309,7 +313,8 @@ impl Room {
         trap(name, error, self.store.data().limits.fuel)
     }
 
-    /// Makes the next slice ready, which has to have `required` units at least, or ends the event that has no fuel left for it.
+    /// Makes the next slice ready, which has to have `required` units at least, or ends the event that has no
+    /// fuel left for it.
     fn charge(&mut self, name: &'static str, required: u64) -> Result<(), Trap> {
         let left_over = self.store.get_fuel().unwrap_or(0);
         self.fuel = self.fuel.saturating_add(left_over);

@@ -41,7 +41,8 @@ impl State {
     }
 }
 
-/// The room's random numbers: a stream cipher's key stream, so that they are fit for secrets and follow from the seed alone.
+/// The room's random numbers: a stream cipher's key stream, so that they are fit for secrets and follow from
+/// the seed alone.
 #[derive(Debug)]
 pub(crate) enum Generator {
     /// Not used yet, as in most rooms.

@@ -1,7 +1,8 @@
 //! The names, numbers and encodings that a guest and its host agree on, in one place for both.
 //!
-//! This is the interface of the published Stateroom hosts (protocol 0, version 1), called "jam" after its exports. All pointers and
-//! lengths are `u32` into the guest's exported memory; text is UTF-8; client ids count from 1.
+//! This is the interface of the published Stateroom hosts (protocol 0, version 1), called "jam" after its
+//! exports. All pointers and lengths are `u32` into the guest's exported memory; text is UTF-8; client ids
+//! count from 1.
 
 /// The exported linear memory.
 pub const MEMORY: &str = "memory";
@@ -34,7 +35,8 @@ pub const SET_TIMER: &str = "set_timer";
 
 /// The module of this project's optional imports. A guest that uses none of them runs on any host.
 pub const EXTENSIONS: &str = "stateroom";
-/// `stateroom.log(level, ptr, len)`: writes a line of text to the host's log; see [`LogLevel`](crate::LogLevel).
+/// `stateroom.log(level, ptr, len)`: writes a line of text to the host's log; see
+/// [`LogLevel`](crate::LogLevel).
 pub const LOG: &str = "log";
 /// `stateroom.now_ms() -> i64`: milliseconds since the Unix epoch, the same during one event.
 pub const NOW_MS: &str = "now_ms";
@@ -52,6 +54,6 @@ pub const PROTOCOL: i32 = 0;
 
 /// What a guest's [`MALLOC`] answers when it has no room: a pointer that no memory contains.
 ///
-/// The host then refuses that one message (WebSocket close code 1009) and the room lives on. 0 cannot serve: published guests answer 0
-/// for every size and mean it.
+/// The host then refuses that one message (WebSocket close code 1009) and the room lives on. 0 cannot serve:
+/// published guests answer 0 for every size and mean it.
 pub const NO_ROOM: u32 = u32::MAX;

@@ -17,7 +17,8 @@ pub enum LogLevel {
 }
 
 impl LogLevel {
-    /// The level of a number from the ABI; numbers above the last mean [`Trace`](Self::Trace), 0 means [`Error`](Self::Error).
+    /// The level of a number from the ABI; numbers above the last mean [`Trace`](Self::Trace), 0 means
+    /// [`Error`](Self::Error).
     #[must_use]
     pub const fn from_u32(level: u32) -> Self {
         match level {
@@ -32,7 +33,8 @@ impl LogLevel {
 
 /// What a service can do to the world: send messages to the clients of its room, and ask to be called later.
 ///
-/// Hosts and guests both implement it. What a service does during one event takes effect in order, after the event.
+/// Hosts and guests both implement it. What a service does during one event takes effect in order, after the
+/// event.
 pub trait StateroomContext {
     /// Sends a message to one client, to everyone in the room, or to everyone but one.
     ///
@@ -52,12 +54,14 @@ pub trait StateroomContext {
 
     /// Writes a line to the host's log. Contexts without a log drop it.
     ///
-    /// In a guest this is an import that other Stateroom hosts do not have: a guest that calls it runs on hosts of this project only.
+    /// In a guest this is an import that other Stateroom hosts do not have: a guest that calls it runs on
+    /// hosts of this project only.
     fn log(&self, level: LogLevel, message: &str) {
         let _ = (level, message);
     }
 
-    /// The time in milliseconds since the Unix epoch. It stands still during one event. Contexts without a clock answer 0.
+    /// The time in milliseconds since the Unix epoch. It stands still during one event. Contexts without a
+    /// clock answer 0.
     ///
     /// In a guest this is an import, as [`log`](Self::log) is.
     fn now_ms(&self) -> u64 {

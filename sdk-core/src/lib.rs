@@ -1,7 +1,7 @@
 //! Write rooms for Stateroom servers in Rust, and compile them to WebAssembly modules of a few hundred bytes.
 //!
-//! A room is a value of a type that implements [`StateroomService`] (or the older [`SimpleStateroomService`]);
-//! `#[stateroom_wasm]` makes it the room of a WebAssembly module:
+//! A room is a value of a type that implements [`StateroomService`] (or the older
+//! [`SimpleStateroomService`]); `#[stateroom_wasm]` makes it the room of a WebAssembly module:
 //!
 //! ```
 //! use stateroom_sdk_core::*;
@@ -27,12 +27,13 @@
 //! | `default-features = false`, `alloc` | `String`, `Vec`, `format!` from `alloc`, in an allocator made for small memories | small; needs `#![no_std]` |
 //! | `std` (default) | the standard library | a little larger, in pages of 64 KiB |
 //!
-//! Without `std` this crate brings the guest's panic handler: a panic is a trap, which ends the room and nothing else.
+//! Without `std` this crate brings the guest's panic handler: a panic is a trap, which ends the room and
+//! nothing else.
 //!
 //! # Off WebAssembly
 //!
-//! On other targets the attribute only checks its item, so that a guest's tests run with plain `cargo test`, and the traits serve
-//! native services and hosts.
+//! On other targets the attribute only checks its item, so that a guest's tests run with plain `cargo test`,
+//! and the traits serve native services and hosts.
 #![no_std]
 
 #[cfg(feature = "alloc")]

@@ -2,8 +2,9 @@ use core::fmt;
 
 /// A message as it lies in memory: borrowed text or bytes.
 ///
-/// It converts from `&str` and `&[u8]`, and [`StateroomContext::send_message`](crate::StateroomContext::send_message) takes it and
-/// everything else that is a [`ToPayload`].
+/// It converts from `&str` and `&[u8]`, and
+/// [`StateroomContext::send_message`](crate::StateroomContext::send_message) takes it and everything else
+/// that is a [`ToPayload`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum MessagePayload<'a> {
     /// A WebSocket text message; always UTF-8.
@@ -31,7 +32,8 @@ impl<'a> MessagePayload<'a> {
         }
     }
 
-    /// The data, whichever kind it is. As `&[u8]` is an `embedded_io::Read`, this is also how to read a message piece by piece.
+    /// The data, whichever kind it is. As `&[u8]` is an `embedded_io::Read`, this is also how to read a
+    /// message piece by piece.
     #[must_use]
     pub const fn data(&self) -> &'a [u8] {
         match self {
@@ -53,12 +55,14 @@ impl<'a> From<&'a [u8]> for MessagePayload<'a> {
     }
 }
 
-/// Whatever can be sent as a message, lent to the sender for as long as the sending takes, so that nothing is copied without need.
+/// Whatever can be sent as a message, lent to the sender for as long as the sending takes, so that nothing is
+/// copied without need.
 ///
-/// Text: `str`, `String`, [`heapless::String`], `format_args!(…)`. Bytes: `[u8]`, arrays, `Vec<u8>`, [`heapless::Vec`]. Also
-/// [`MessagePayload`], and references to all of these.
+/// Text: `str`, `String`, [`heapless::String`], `format_args!(…)`. Bytes: `[u8]`, arrays, `Vec<u8>`,
+/// [`heapless::Vec`]. Also [`MessagePayload`], and references to all of these.
 ///
-/// Without the `alloc` feature `format_args!` is put together in a buffer of [`FORMAT_CAPACITY`] bytes on the stack.
+/// Without the `alloc` feature `format_args!` is put together in a buffer of [`FORMAT_CAPACITY`] bytes on the
+/// stack.
 pub trait ToPayload {
     /// Calls `send` with the payload.
     fn with_payload<R>(&self, send: impl FnOnce(MessagePayload<'_>) -> R) -> R;
@@ -102,8 +106,8 @@ lend! {
 
 /// How many bytes a `format_args!` message may have in a guest without an allocator.
 ///
-/// A longer one panics, which ends the room. To decide for yourself what happens to a text that does not fit, `write!` into a
-/// [`heapless::String`] and send that.
+/// A longer one panics, which ends the room. To decide for yourself what happens to a text that does not fit,
+/// `write!` into a [`heapless::String`] and send that.
 pub const FORMAT_CAPACITY: usize = 256;
 
 impl ToPayload for fmt::Arguments<'_> {

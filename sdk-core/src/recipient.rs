@@ -1,6 +1,7 @@
 use crate::ClientId;
 
-/// Who gets a message. Only clients of the sender's own room can be reached; a client that has left gets nothing.
+/// Who gets a message. Only clients of the sender's own room can be reached; a client that has left gets
+/// nothing.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum MessageRecipient {
     /// Every client of the room.
@@ -12,7 +13,8 @@ pub enum MessageRecipient {
 }
 
 impl MessageRecipient {
-    /// The recipient as the ABI writes it: 0 for everyone, `n` for client `n`, `-n` for everyone except client `n`.
+    /// The recipient as the ABI writes it: 0 for everyone, `n` for client `n`, `-n` for everyone except
+    /// client `n`.
     #[must_use]
     pub const fn encode_i32(self) -> i32 {
         match self {

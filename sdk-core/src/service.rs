@@ -4,7 +4,8 @@ use crate::{ClientId, MessagePayload, StateroomContext};
 
 /// The logic of a room: what happens when clients come, talk and go.
 ///
-/// Every room has a service of its own, and its events come one at a time, in order. All methods have a default that does nothing.
+/// Every room has a service of its own, and its events come one at a time, in order. All methods have a
+/// default that does nothing.
 ///
 /// ```
 /// use stateroom_sdk_core::*;
@@ -32,7 +33,8 @@ pub trait StateroomService {
     /// A client has come. Comes before the client's first message.
     fn connect(&mut self, client_id: ClientId, context: &impl StateroomContext) {}
 
-    /// A client has gone and can no longer be reached. Comes exactly once, after the client's last message, however it left.
+    /// A client has gone and can no longer be reached. Comes exactly once, after the client's last message,
+    /// however it left.
     fn disconnect(&mut self, client_id: ClientId, context: &impl StateroomContext) {}
 
     /// A client sent a message.
@@ -44,8 +46,9 @@ pub trait StateroomService {
 
     /// For hosts, not for authors: carries an event on that gave up its turn, and says how it stands.
     ///
-    /// A host calls it after every event until the answer is no longer [`Progress::Unfinished`]. A service written in Rust ends its
-    /// events by returning, so the default is right for it; an interpreted guest runs in slices, and may fail.
+    /// A host calls it after every event until the answer is no longer [`Progress::Unfinished`]. A service
+    /// written in Rust ends its events by returning, so the default is right for it; an interpreted guest
+    /// runs in slices, and may fail.
     fn advance(&mut self, context: &impl StateroomContext) -> Progress<'_> {
         Progress::Done
     }

@@ -2,8 +2,8 @@ use core::{convert::Infallible, fmt, marker::PhantomData};
 
 use crate::{ClientId, MessagePayload, StateroomContext, StateroomService, StateroomServiceFactory};
 
-/// The older form of [`StateroomService`]: made by [`new`](Self::new) instead of `Default`, with the room's id, and with a method of its
-/// own for each kind of message.
+/// The older form of [`StateroomService`]: made by [`new`](Self::new) instead of `Default`, with the room's
+/// id, and with a method of its own for each kind of message.
 #[allow(unused_variables, reason = "the parameters' names are documentation")]
 pub trait SimpleStateroomService: Sized {
     /// Makes the service of the room `room_id`; nobody is in it yet.

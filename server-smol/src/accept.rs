@@ -4,8 +4,8 @@ use async_io::{Async, Timer};
 
 use crate::http::Site;
 
-/// How long to wait before trying again when the system has no file descriptor for a connection. Trying at once would fail at once, and
-/// keep everything else from running.
+/// How long to wait before trying again when the system has no file descriptor for a connection. Trying at
+/// once would fail at once, and keep everything else from running.
 const BACK_OFF: Duration = Duration::from_millis(100);
 
 /// Accepts connections until it is dropped.

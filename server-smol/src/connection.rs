@@ -144,8 +144,8 @@ impl Link {
             let mut keeping_time = pin!(self.keep_time(settings));
             let mut writing = pin!(self.write());
             poll_fn(|cx| {
-                // All in one task: what the client's messages cause is written before the task sleeps. Hence the order, and hence the
-                // outbox need not wake the task while it is here.
+                // All in one task: what the client's messages cause is written before the task sleeps. Hence
+                // the order, and hence the outbox need not wake the task while it is here.
                 self.outbox.attend(true);
                 let end = loop {
                     let parts: [Pin<&mut dyn Future<Output = End>>; 3] =
@@ -168,7 +168,8 @@ impl Link {
             End::Gone => None,
             End::Close(frame) => Some(frame),
         };
-        // The room need not wait for the client's last words, nor the client for the room. An event that has begun comes to its end.
+        // The room need not wait for the client's last words, nor the client for the room. An event that has
+        // begun comes to its end.
         zip(self.part(farewell), async {
             if self.in_event.get() {
                 reading.await;
@@ -266,7 +267,8 @@ impl Link {
         }
     }
 
-    /// Ends the connection: writes what waits and the close frame, and waits for the client's, but not for long.
+    /// Ends the connection: writes what waits and the close frame, and waits for the client's, but not for
+    /// long.
     async fn part(&self, farewell: Option<CloseFrame>) {
         let goodbye = async {
             if let Some(frame) = farewell {
@@ -275,7 +277,8 @@ impl Link {
                 self.flush().await.ok()?;
                 while let Some(Ok(_)) = self.next_message().await {}
             }
-            // Closing a socket with unread bytes resets the connection, and then the client may never see the close frame.
+            // Closing a socket with unread bytes resets the connection, and then the client may never see the
+            // close frame.
             self.ws.borrow().get_ref().get_ref().shutdown(Shutdown::Write).ok()?;
             let mut unread = [0; 1024];
             while self.read_raw(&mut unread).await.ok()? > 0 {}

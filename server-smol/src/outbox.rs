@@ -11,7 +11,8 @@ use async_tungstenite::tungstenite::{
 
 /// What waits to be written to one client, and how its connection is to end.
 ///
-/// The room puts messages in, the connection's task takes them out. Both run on one thread, so nothing here is locked.
+/// The room puts messages in, the connection's task takes them out. Both run on one thread, so nothing here
+/// is locked.
 #[derive(Debug)]
 pub(crate) struct Outbox {
     queue: RefCell<VecDeque<Message>>,
@@ -22,7 +23,8 @@ pub(crate) struct Outbox {
     /// Set once: the connection ends with this frame.
     ending: RefCell<Option<CloseFrame>>,
     waker: RefCell<Option<Waker>>,
-    /// Whether the connection's task is running and looks into the outbox before it sleeps, so that it need not be woken.
+    /// Whether the connection's task is running and looks into the outbox before it sleeps, so that it need
+    /// not be woken.
     attended: Cell<bool>,
 }
 

@@ -20,7 +20,8 @@ use stateroom_sdk_core::{
 
 use crate::{outbox::Outbox, room_id::RoomId, settings::ShutdownPolicy, worker::Worker};
 
-/// A service and the clients that are connected to it. It lives on one thread, together with their connections.
+/// A service and the clients that are connected to it. It lives on one thread, together with their
+/// connections.
 pub(crate) struct Room<F: StateroomServiceFactory> {
     /// Held while an event runs: events come one at a time, in the order in which they asked.
     service: Mutex<Service<F::Service>>,
@@ -91,8 +92,8 @@ impl<F: StateroomServiceFactory> Room<F> {
         self.turn().await.map(drop)
     }
 
-    /// Makes a place for a connection, which has to be given back with [`leave`](Self::leave). Nothing where the room has had as many
-    /// clients as can have an id.
+    /// Makes a place for a connection, which has to be given back with [`leave`](Self::leave). Nothing where
+    /// the room has had as many clients as can have an id.
     pub(crate) fn enter(&self) -> Option<ClientId> {
         let client = ClientId(self.next_client.get());
         if client > ClientId::MAX {
@@ -229,7 +230,8 @@ impl<F: StateroomServiceFactory> Room<F> {
         self.timer.replace(Some(task));
     }
 
-    /// Ends a room whose service is broken: its clients are closed, and the next connection gets a fresh room.
+    /// Ends a room whose service is broken: its clients are closed, and the next connection gets a fresh
+    /// room.
     fn fail(self: &Rc<Self>, reason: &str) {
         log::error!("room {} failed: {reason}", self.id());
         self.close(CloseCode::Error, "the room failed");

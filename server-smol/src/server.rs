@@ -118,10 +118,12 @@ impl Server {
         Async::<TcpListener>::bind(address).map_err(|source| ServeError::Bind { address, source })
     }
 
-    /// Serves rooms until the process is told to end with SIGTERM or SIGINT. Clients then get a close frame, and this returns.
+    /// Serves rooms until the process is told to end with SIGTERM or SIGINT. Clients then get a close frame,
+    /// and this returns.
     ///
     /// # Errors
-    /// The address cannot be listened on, or the system does not let the server handle signals or start threads.
+    /// The address cannot be listened on, or the system does not let the server handle signals or start
+    /// threads.
     pub fn serve<F: StateroomServiceFactory>(self, factory: F) -> Result<(), ServeError> {
         // Before anyone can know that the server runs, and tell it to end.
         let mut signals = Signals::new([Signal::Term, Signal::Int]).map_err(ServeError::System)?;
@@ -146,10 +148,12 @@ impl Server {
         block_on(self.run(factory, listener, shutdown))
     }
 
-    /// Serves rooms on `listener` until `shutdown` is ready. Clients then get a close frame, and this returns within two seconds.
+    /// Serves rooms on `listener` until `shutdown` is ready. Clients then get a close frame, and this returns
+    /// within two seconds.
     ///
-    /// The rooms of the first thread run in this future, which for that reason is not `Send`: give it to [`smol::block_on`] on a thread
-    /// of its own, or to a local executor. `ip` and `port` of the settings are not used.
+    /// The rooms of the first thread run in this future, which for that reason is not `Send`: give it to
+    /// [`smol::block_on`] on a thread of its own, or to a local executor. `ip` and `port` of the settings
+    /// are not used.
     ///
     /// # Errors
     /// The system does not let the server start threads.
@@ -179,7 +183,8 @@ impl Server {
         let worker = Worker::new(factory, Arc::clone(&settings));
         let serving = async {
             let http = Http::new(listener, settings, senders);
-            // As a task it is polled when it is woken, and not whenever anything is: it may cost a system call each time.
+            // As a task it is polled when it is woken, and not whenever anything is: it may cost a system
+            // call each time.
             let watch = LocalExecutor::new();
             let shutdown = watch.spawn(shutdown);
             or(http.run(), watch.run(shutdown)).await;

@@ -15,10 +15,12 @@ pub struct Settings {
     /// The port to listen on; 0 lets the system choose. Default: 8080.
     pub port: u16,
 
-    /// How often a client is sent a WebSocket ping. Zero sends none. Default: 30 s, short enough for the idle limits of common proxies.
+    /// How often a client is sent a WebSocket ping. Zero sends none. Default: 30 s, short enough for the
+    /// idle limits of common proxies.
     pub heartbeat_interval: Duration,
 
-    /// How long a client may be silent, pongs included, before its connection is dropped. Zero waits forever. Default: 120 s.
+    /// How long a client may be silent, pongs included, before its connection is dropped. Zero waits
+    /// forever. Default: 120 s.
     ///
     /// Clients that vanish without a word are found only by this.
     pub heartbeat_timeout: Duration,
@@ -32,12 +34,14 @@ pub struct Settings {
     /// What happens to a room that nobody is in. Default: [`ShutdownPolicy::Never`].
     pub shutdown: ShutdownPolicy,
 
-    /// The largest message that a client may send, in bytes. Default: 1 MiB. A larger one closes its connection with 1009.
+    /// The largest message that a client may send, in bytes. Default: 1 MiB. A larger one closes its
+    /// connection with 1009.
     ///
     /// It bounds what one client can make the server hold.
     pub message_size: usize,
 
-    /// How many bytes may wait for a client that does not read them. Default: 4 MiB. A client beyond it is closed with 1013.
+    /// How many bytes may wait for a client that does not read them. Default: 4 MiB. A client beyond it is
+    /// closed with 1013.
     ///
     /// It bounds what a slow client can make the server hold; nobody else notices.
     pub outbox_size: usize,
@@ -72,9 +76,11 @@ pub enum RoomIds {
     /// Any id is valid, and connecting to a room that does not exist creates it. `implicit`.
     #[default]
     Implicit,
-    /// A room is created by `POST /ws/{room}`; connecting to one that does not exist fails with 404. `explicit`.
+    /// A room is created by `POST /ws/{room}`; connecting to one that does not exist fails with 404.
+    /// `explicit`.
     Explicit,
-    /// A room is created, and named, by `POST /new_room` alone. `generated` (or `generated:short`, `generated:uuid`).
+    /// A room is created, and named, by `POST /new_room` alone. `generated` (or `generated:short`,
+    /// `generated:uuid`).
     Generated(GeneratedIds),
 }
 
@@ -82,7 +88,8 @@ pub enum RoomIds {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 #[non_exhaustive]
 pub enum GeneratedIds {
-    /// Ten lower-case letters and digits without look-alikes (50 random bits): short enough to read out, long enough not to be guessed.
+    /// Ten lower-case letters and digits without look-alikes (50 random bits): short enough to read out, long
+    /// enough not to be guessed.
     #[default]
     Short,
     /// A random UUID (RFC 9562, version 4).

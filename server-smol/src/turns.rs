@@ -3,10 +3,11 @@ use smol::{
     future::yield_now,
 };
 
-/// Lets long events go on one slice at a time, each in its turn, with a look at the sockets between any two slices.
+/// Lets long events go on one slice at a time, each in its turn, with a look at the sockets between any two
+/// slices.
 ///
-/// A task that merely yields comes back before the executor looks at the sockets again, and a hundred of them delay everything by a
-/// hundred slices.
+/// A task that merely yields comes back before the executor looks at the sockets again, and a hundred of them
+/// delay everything by a hundred slices.
 #[derive(Debug)]
 pub(crate) struct Turns {
     queue: Sender<Sender<()>>,
@@ -28,7 +29,8 @@ impl Turns {
         }
     }
 
-    /// Grants turns. This has to run beside the executor, not in it: then each yield is a look at the sockets.
+    /// Grants turns. This has to run beside the executor, not in it: then each yield is a look at the
+    /// sockets.
     pub(crate) async fn grant(&self) {
         while let Ok(turn) = self.waiting.recv().await {
             yield_now().await;

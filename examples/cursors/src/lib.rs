@@ -6,7 +6,8 @@ use stateroom_sdk_core::{embedded_io::Write, *};
 /// How many cursors a room shows. Clients beyond that watch, until a place becomes free.
 const CAPACITY: usize = 32;
 
-/// `x` and `y`, each a little-endian `u16`. The room keeps them as they come: what they mean is between the clients.
+/// `x` and `y`, each a little-endian `u16`. The room keeps them as they come: what they mean is between the
+/// clients.
 type Position = [u8; 4];
 
 // The first byte of a message says what follows.

@@ -1,4 +1,5 @@
-//! A guest inside a smol program, without any server: host-min alone. Lines from standard input are one client's messages.
+//! A guest inside a smol program, without any server: host-min alone. Lines from standard input are one
+//! client's messages.
 
 use std::{
     env,

@@ -57,8 +57,8 @@ fn abort(
     Err(TrapReason::Aborted { message }.into())
 }
 
-/// AssemblyScript keeps strings as UTF-16, with their size in bytes in the four bytes before them. What cannot be read is left out: the
-/// guest is about to end anyway.
+/// AssemblyScript keeps strings as UTF-16, with their size in bytes in the four bytes before them. What
+/// cannot be read is left out: the guest is about to end anyway.
 fn assembly_script_string(memory: &GuestMemory<'_>, at: u32) -> String {
     const LONGEST: u32 = 1024;
     let size = at.checked_sub(4).and_then(|at| memory.read_u32(at).ok());

@@ -1,5 +1,6 @@
-//! The part of WASI preview 1 that a room needs, for guests built with a standard library on top of it. Nothing here reaches outside: the
-//! clock is the event's, the random numbers are the room's, and what is written to standard output and error becomes log lines.
+//! The part of WASI preview 1 that a room needs, for guests built with a standard library on top of it.
+//! Nothing here reaches outside: the clock is the event's, the random numbers are the room's, and what is
+//! written to standard output and error becomes log lines.
 //!
 //! Everything else links and answers with an error number, as a system without files and sockets would.
 
@@ -71,7 +72,8 @@ fn random_get(mut caller: Caller<'_, State>, at: u32, len: u32) -> Result<i32, E
     Ok(SUCCESS)
 }
 
-/// Writes the pieces that `count` pairs of address and length at `pieces` describe: each line becomes a log line.
+/// Writes the pieces that `count` pairs of address and length at `pieces` describe: each line becomes a log
+/// line.
 fn fd_write(
     mut caller: Caller<'_, State>,
     fd: u32,

@@ -21,7 +21,8 @@ impl<S> Room<S> {
 
     /// Calls `event` with the service. Events before `initialize` do nothing.
     fn with(&'static self, event: impl FnOnce(&mut S)) {
-        // SAFETY: the host calls one export at a time and never from within an import, so this is the only reference.
+        // SAFETY: the host calls one export at a time and never from within an import, so this is the only
+        // reference.
         if let Some(service) = unsafe { &mut *self.0.get() } {
             event(service);
         }
@@ -31,8 +32,8 @@ impl<S> Room<S> {
 /// # Safety
 /// `at` and `len` describe readable bytes that are UTF-8 and stay as they are for `'a`.
 unsafe fn text<'a>(at: *const u8, len: usize) -> &'a str {
-    // SAFETY: the caller's promise. Checking UTF-8 again here would cost every small guest a kilobyte for nothing: a host that breaks
-    // its word can corrupt nothing that it does not own.
+    // SAFETY: the caller's promise. Checking UTF-8 again here would cost every small guest a kilobyte for
+    // nothing: a host that breaks its word can corrupt nothing that it does not own.
     unsafe { str::from_utf8_unchecked(slice::from_raw_parts(at, len)) }
 }
 
@@ -42,7 +43,8 @@ pub unsafe fn initialize<S: Guest<F>, F>(room: &'static Room<S>, at: *const u8, 
     // SAFETY: the caller's promise.
     let room_id = unsafe { text(at, len) };
     let service = S::create(room_id, &Host);
-    // SAFETY: as in `Room::with`; the service's constructor has returned and cannot hold a reference into the cell.
+    // SAFETY: as in `Room::with`; the service's constructor has returned and cannot hold a reference into the
+    // cell.
     unsafe { *room.0.get() = Some(service) };
 }
 

@@ -8,7 +8,8 @@ pub struct ByDefault;
 #[derive(Debug)]
 pub struct ByNew;
 
-/// A service in either form. `Form` only keeps the two implementations apart; the compiler finds it by itself.
+/// A service in either form. `Form` only keeps the two implementations apart; the compiler finds it by
+/// itself.
 #[diagnostic::on_unimplemented(
     message = "`{Self}` cannot be a room",
     label = "must implement `StateroomService` and `Default`, or `SimpleStateroomService`",

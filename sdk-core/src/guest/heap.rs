@@ -1,4 +1,5 @@
-//! The global allocator of guests with `alloc` but without `std`, whose own allocator believes in pages of 64 KiB.
+//! The global allocator of guests with `alloc` but without `std`, whose own allocator believes in pages of 64
+//! KiB.
 
 use core::{alloc::Layout, ptr::NonNull};
 
@@ -15,7 +16,8 @@ use super::linear_memory;
 #[global_allocator]
 static HEAP: TalcSyncCell<LinearMemory, WasmBinning> = TalcSyncCell::new_wasm(LinearMemory { end: None });
 
-/// How much more than needed the heap grows by, so that a room that fills up slowly does not ask for every few bytes.
+/// How much more than needed the heap grows by, so that a room that fills up slowly does not ask for every
+/// few bytes.
 const SLACK: usize = 512;
 
 /// A chunk's tag and its rounding, generously.

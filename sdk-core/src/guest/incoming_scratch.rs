@@ -1,7 +1,8 @@
-//! Room for what the host hands over, in guests without an allocator: the memory behind everything that the linker laid out.
+//! Room for what the host hands over, in guests without an allocator: the memory behind everything that the
+//! linker laid out.
 //!
-//! The host hands over one thing at a time and takes it back before the next, so one place serves for all. It grows when a message needs
-//! more, and is never smaller again.
+//! The host hands over one thing at a time and takes it back before the next, so one place serves for all. It
+//! grows when a message needs more, and is never smaller again.
 
 use core::{cell::Cell, ptr};
 
@@ -30,7 +31,8 @@ pub fn malloc(size: usize) -> *mut u8 {
             return ptr::without_provenance_mut(NO_ROOM as usize);
         };
         if grown != end {
-            // Somebody else has grown the memory in between: what is theirs stays theirs. The addition alone may be too small.
+            // Somebody else has grown the memory in between: what is theirs stays theirs. The addition alone
+            // may be too small.
             begin = grown;
         }
         end = linear_memory::end();

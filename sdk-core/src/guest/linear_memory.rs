@@ -1,5 +1,5 @@
-//! The end of the linear memory, in bytes: `stateroom build` gives small guests pages of one byte, other builds pages of 64 KiB, so
-//! nothing here may assume a page size.
+//! The end of the linear memory, in bytes: `stateroom build` gives small guests pages of one byte, other
+//! builds pages of 64 KiB, so nothing here may assume a page size.
 
 use core::arch::wasm32::{memory_grow, memory_size};
 
@@ -23,7 +23,8 @@ pub(super) fn end() -> usize {
     memory_size::<0>() * page_size()
 }
 
-/// Adds at least `bytes` at the end and returns where the addition begins, or nothing where the host grants no more.
+/// Adds at least `bytes` at the end and returns where the addition begins, or nothing where the host grants
+/// no more.
 pub(super) fn grow(bytes: usize) -> Option<usize> {
     match memory_grow::<0>(bytes.div_ceil(page_size())) {
         usize::MAX => None,

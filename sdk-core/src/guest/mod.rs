@@ -1,8 +1,8 @@
 //! The guest's side of the ABI: what `#[stateroom_wasm]` expands to. Not for direct use.
 //!
-//! This is the only part of the crate with unsafe code. It relies on two things that the ABI promises: the host calls one export at a
-//! time (WebAssembly has no threads here, and the host never calls back from an import), and the pointers that it passes are those that
-//! `jam_malloc` gave it, filled.
+//! This is the only part of the crate with unsafe code. It relies on two things that the ABI promises: the
+//! host calls one export at a time (WebAssembly has no threads here, and the host never calls back from an
+//! import), and the pointers that it passes are those that `jam_malloc` gave it, filled.
 
 mod form;
 

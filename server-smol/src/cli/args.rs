@@ -72,7 +72,7 @@ A `stateroom.toml` beside `Cargo.toml` is optional. What it may say:
   [service]
   package = \"chat\"                    which package of the workspace; default: the one at PATH
   target = \"wasm32-wasip1\"            default: wasm32-unknown-unknown
-  stack_size = 4096                   bytes of stack; default: 2048 without an allocator,
+  stack_size = 4096                   bytes of stack; default: 3072 without an allocator,
                                       8192 with one, 65536 with the standard library";
 
 #[cfg(feature = "dev")]

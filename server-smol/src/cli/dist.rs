@@ -11,8 +11,8 @@ const STATIC: &str = "static";
 
 /// The directory that `stateroom build` writes: `server.wasm` and perhaps `static`.
 ///
-/// It is put together in a hidden directory beside it and then takes the old one's place, so it is never half written. What is left of a
-/// failed build is removed.
+/// It is put together in a hidden directory beside it and then takes the old one's place, so it is never half
+/// written. What is left of a failed build is removed.
 #[derive(Debug)]
 pub(crate) struct Dist {
     path: PathBuf,

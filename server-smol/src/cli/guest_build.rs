@@ -16,8 +16,8 @@ use super::{
     toolchain,
 };
 
-/// The build profile of guests, given here so that an author's `Cargo.toml` needs none. It has a name of its own, so it leaves the
-/// author's release builds alone.
+/// The build profile of guests, given here so that an author's `Cargo.toml` needs none. It has a name of its
+/// own, so it leaves the author's release builds alone.
 const PROFILE: [&str; 6] = [
     r#"profile.guest.inherits="release""#,
     // Rooms are many and small: size is memory in every one of them, and the way over the network.
@@ -35,7 +35,8 @@ pub(crate) fn run(directory: &Path, config: &Config, package: &Package, portable
     let memory = Memory::of(directory, package, config.target)?;
 
     let mut cargo = package::cargo(directory);
-    // Guests need no `crate-type` in their manifests: a `cdylib` there would get in the way of their tests on this machine.
+    // Guests need no `crate-type` in their manifests: a `cdylib` there would get in the way of their tests on
+    // this machine.
     cargo
         .args(["rustc", "--package", &package.id, "--lib", "--crate-type=cdylib"])
         .args(["--target", config.target.name(), "--profile=guest"])

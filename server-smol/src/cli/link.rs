@@ -24,8 +24,9 @@ pub(crate) enum Memory {
 impl Memory {
     /// Finds out from the features that cargo will build our SDK with.
     pub(crate) fn of(directory: &Path, package: &Package, target: Target) -> Result<Self> {
-        // `cargo metadata` would unite the features of the whole workspace; the tree is of this package alone, as the build is.
-        // Procedural macros run on this machine, and their features say nothing about the guest.
+        // `cargo metadata` would unite the features of the whole workspace; the tree is of this package
+        // alone, as the build is. Procedural macros run on this machine, and their features say
+        // nothing about the guest.
         let mut tree = package::cargo(directory);
         tree.args(["tree", "--package", &package.id, "--target", target.name()])
             .args(["--edges=normal,no-proc-macro", "--prefix=none", "--format={p}\t{f}"])
@@ -61,22 +62,24 @@ impl Memory {
 
 /// What to tell the linker about the guest's memory.
 ///
-/// A memory grows by pages, of 64 KiB if nothing is said, and Rust gives guests a stack of 1 MiB: a room would take over a megabyte
-/// to hold a number. With pages of one byte and a small stack it takes some two kilobytes, a hundredfold less than anything that could
-/// be gained from the code.
+/// A memory grows by pages, of 64 KiB if nothing is said, and Rust gives guests a stack of 1 MiB: a room
+/// would take over a megabyte to hold a number. With pages of one byte and a small stack it takes some two
+/// kilobytes, a hundredfold less than anything that could be gained from the code.
 ///
-/// The standard library's allocator takes the 64 KiB for granted, on every target: it asks for one page and uses 64 KiB. In pages of
-/// one byte it would write past the end of the memory. So only guests whose allocator we know, or that have none, get them. A WASI guest
-/// always has the standard library's C part, with an allocator of the same kind.
+/// The standard library's allocator takes the 64 KiB for granted, on every target: it asks for one page and
+/// uses 64 KiB. In pages of one byte it would write past the end of the memory. So only guests whose
+/// allocator we know, or that have none, get them. A WASI guest always has the standard library's C part,
+/// with an allocator of the same kind.
 ///
-/// The stack comes first in memory (Rust's default), so one that overflows ends in a trap and not in other data.
+/// The stack comes first in memory (Rust's default), so one that overflows ends in a trap and not in other
+/// data.
 pub(crate) fn arguments(memory: Memory, config: &Config, portable: bool) -> Vec<String> {
     let memory = match config.target {
         Target::Unknown => memory,
         Target::Wasip1 => Memory::Std,
     };
     let stack_size = config.stack_size.unwrap_or(match memory {
-        Memory::Static => 2048,
+        Memory::Static => 3072,
         Memory::Heap => 8192,
         Memory::Std => 65536,
     });
@@ -117,7 +120,7 @@ mod tests {
         let usual = Config::default();
         let wasi = Config { target: Target::Wasip1, ..Config::default() };
         let deep = Config { stack_size: Some(4096), ..Config::default() };
-        assert_eq!(arguments(Memory::Static, &usual, false), ["-zstack-size=2048", "--page-size=1"]);
+        assert_eq!(arguments(Memory::Static, &usual, false), ["-zstack-size=3072", "--page-size=1"]);
         assert_eq!(arguments(Memory::Heap, &usual, false), ["-zstack-size=8192", "--page-size=1"]);
         assert_eq!(arguments(Memory::Heap, &deep, false), ["-zstack-size=4096", "--page-size=1"]);
         assert_eq!(arguments(Memory::Heap, &usual, true), ["-zstack-size=8192"]);

@@ -18,7 +18,8 @@ pub(crate) fn init(level: LevelFilter) {
         .init();
 }
 
-/// Messages may hold words of guests and clients. Those must not pass for lines of the log, nor command the terminal.
+/// Messages may hold words of guests and clients. Those must not pass for lines of the log, nor command the
+/// terminal.
 fn printable(message: &str) -> String {
     let mut line = String::with_capacity(message.len());
     for character in message.trim_end().chars() {

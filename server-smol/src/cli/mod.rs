@@ -1,6 +1,7 @@
 //! The command line: what each command does, in words for people.
 //!
-//! Errors end here: one message on stderr and exit status 1. Options that make no sense end in clap, with status 2.
+//! Errors end here: one message on stderr and exit status 1. Options that make no sense end in clap, with
+//! status 2.
 
 mod args;
 mod log_lines;
@@ -51,8 +52,8 @@ pub(crate) fn main() -> ExitCode {
     match outcome {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            // The alternate form is the chain of reasons without a backtrace. Nobody may be reading stderr any more: that is no
-            // reason to panic.
+            // The alternate form is the chain of reasons without a backtrace. Nobody may be reading stderr
+            // any more: that is no reason to panic.
             let message = format!("{error:#}");
             let _ = writeln!(io::stderr(), "error: {}", message.trim_end());
             ExitCode::FAILURE

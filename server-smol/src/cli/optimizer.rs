@@ -8,7 +8,8 @@ use anyhow::{Result, anyhow, bail};
 
 use super::module;
 
-/// What Rust's compiler uses of WebAssembly beyond its first version. The module no longer says so itself, being stripped.
+/// What Rust's compiler uses of WebAssembly beyond its first version. The module no longer says so itself,
+/// being stripped.
 const FEATURES: [&str; 7] = [
     "--enable-bulk-memory",
     "--enable-multivalue",
@@ -19,7 +20,8 @@ const FEATURES: [&str; 7] = [
     "--enable-custom-page-sizes",
 ];
 
-/// Makes the module smaller with Binaryen's `wasm-opt`, if that is installed. Whatever goes wrong, there is a good module already.
+/// Makes the module smaller with Binaryen's `wasm-opt`, if that is installed. Whatever goes wrong, there is a
+/// good module already.
 ///
 /// `scratch` is a directory to work in.
 pub(crate) fn optimize(module: Vec<u8>, scratch: &Path) -> Vec<u8> {

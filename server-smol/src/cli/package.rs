@@ -42,7 +42,8 @@ struct BuildTarget {
 }
 
 impl Package {
-    /// Finds the package `name` in the workspace of `directory`, or without a name the package of that directory.
+    /// Finds the package `name` in the workspace of `directory`, or without a name the package of that
+    /// directory.
     pub(crate) fn find(directory: &Path, name: Option<&str>) -> Result<Self> {
         let mut metadata = cargo(directory);
         metadata.args(["metadata", "--no-deps", "--format-version=1"]);
@@ -85,7 +86,8 @@ impl Package {
     }
 }
 
-/// `cargo`, or the very one that runs us, in `directory`, so that the toolchain chosen there is the one that runs.
+/// `cargo`, or the very one that runs us, in `directory`, so that the toolchain chosen there is the one that
+/// runs.
 pub(crate) fn cargo(directory: &Path) -> Command {
     program("CARGO", "cargo", directory)
 }
@@ -98,8 +100,8 @@ pub(crate) fn program(variable: &str, default: &str, directory: &Path) -> Comman
     command
 }
 
-/// Runs `command` and returns what it prints. What it complains about is the error, unless it goes to stderr already; mere warnings
-/// come again with the build.
+/// Runs `command` and returns what it prints. What it complains about is the error, unless it goes to stderr
+/// already; mere warnings come again with the build.
 pub(crate) fn output(mut command: Command, name: &str) -> Result<Vec<u8>> {
     let Output { status, stdout, stderr } = command.output().map_err(|error| not_started(&error, name))?;
     if !status.success() {

@@ -79,7 +79,8 @@ async fn serve(mut path: PathBuf, request: &Request<Incoming>) -> io::Result<Res
     if found.is_dir() {
         let url_path = request.uri().path();
         if !url_path.ends_with('/') {
-            // So that relative links in the page lead where they should. A path that begins with `//` would lead to another host.
+            // So that relative links in the page lead where they should. A path that begins with `//` would
+            // lead to another host.
             return Ok(redirect(&format!("/{}/", url_path.trim_matches('/'))));
         }
         path.push("index.html");
