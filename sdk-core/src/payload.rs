@@ -159,8 +159,9 @@ mod tests {
     #[cfg(feature = "alloc")]
     #[test]
     fn owned_text_and_bytes_are_messages() {
-        assert_eq!(sent(String::from("a")), (true, "a".into()));
-        assert_eq!(sent(&String::from("a")), (true, "a".into()));
+        let text = String::from("a");
+        assert_eq!(sent(&text), (true, "a".into()));
+        assert_eq!(sent(text), (true, "a".into()));
         assert_eq!(sent(std::vec![1, 2]), (false, [1, 2].into()));
     }
 

@@ -45,7 +45,6 @@
 //! | 1013 | the client did not read what it was sent; or the room has run out of client ids |
 #![forbid(unsafe_code)]
 
-mod accept;
 mod connection;
 mod error;
 mod http;

@@ -466,12 +466,12 @@ fn memory_fits_what_the_guest_needs() {
         Serving::start(stateroom(&here, &["serve", "dist", "--port", "0"]));
         memory(&module)
     };
-    let small = 2048..4096;
+    let small = 3072..4096;
     let (size, page) = build("", ECHO, "", &[]);
     assert!(page == 1 && small.contains(&size), "{size} bytes in pages of {page}");
     assert_eq!(build("", ECHO, "", &["--portable"]), (65536, 65536));
     let (deep, page) = build("", ECHO, "service.stack_size = 16384", &[]);
-    assert!(page == 1 && deep == size + 16384 - 2048, "{deep} bytes in pages of {page}");
+    assert!(page == 1 && deep == size + 16384 - 3072, "{deep} bytes in pages of {page}");
 
     let (size, page) = build("'alloc'", HEAP, "", &[]);
     assert!(page == 1 && (8192..12288).contains(&size), "{size} bytes in pages of {page}");

@@ -63,7 +63,7 @@ impl Memory {
 /// What to tell the linker about the guest's memory.
 ///
 /// A memory grows by pages, of 64 KiB if nothing is said, and Rust gives guests a stack of 1 MiB: a room
-/// would take over a megabyte to hold a number. With pages of one byte and a small stack it takes some two
+/// would take over a megabyte to hold a number. With pages of one byte and a small stack it takes some three
 /// kilobytes, a hundredfold less than anything that could be gained from the code.
 ///
 /// The standard library's allocator takes the 64 KiB for granted, on every target: it asks for one page and

@@ -1,5 +1,6 @@
 //! The HTTP side: what is not a WebSocket, and how a connection becomes one.
 
+mod accept;
 mod body;
 mod rooms;
 mod static_files;
@@ -31,8 +32,9 @@ use smol::{
 };
 use smol_hyper::rt::{FuturesIo, SmolTimer};
 
-use crate::{accept::accept, room_id::RoomId, settings::Settings, worker::Command};
+use crate::{room_id::RoomId, settings::Settings, worker::Command};
 
+use accept::accept;
 use body::{Body, text};
 
 /// How long a client may take to send a request's head, and how long an idle connection is kept.
@@ -48,7 +50,7 @@ pub(crate) struct Http {
 }
 
 /// What requests are answered from.
-pub(crate) struct Site {
+struct Site {
     executor: Weak<LocalExecutor<'static>>,
     settings: Arc<Settings>,
     workers: Vec<Sender<Command>>,
@@ -75,7 +77,7 @@ impl Http {
 
 impl Site {
     /// Serves a connection, beside everything else.
-    pub(crate) fn serve(self: &Rc<Self>, stream: Async<TcpStream>, peer: SocketAddr) {
+    fn serve(self: &Rc<Self>, stream: Async<TcpStream>, peer: SocketAddr) {
         let site = Rc::clone(self);
         self.spawn(async move {
             let answer = service_fn(|request| {

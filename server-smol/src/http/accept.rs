@@ -2,14 +2,14 @@ use std::{io, net::TcpListener, rc::Rc, time::Duration};
 
 use async_io::{Async, Timer};
 
-use crate::http::Site;
+use super::Site;
 
 /// How long to wait before trying again when the system has no file descriptor for a connection. Trying at
 /// once would fail at once, and keep everything else from running.
 const BACK_OFF: Duration = Duration::from_millis(100);
 
 /// Accepts connections until it is dropped.
-pub(crate) async fn accept(listener: Async<TcpListener>, site: Rc<Site>) {
+pub(super) async fn accept(listener: Async<TcpListener>, site: Rc<Site>) {
     let mut failing = false;
     loop {
         match listener.accept().await {
