@@ -37,7 +37,7 @@
 //!
 //! | close code | means |
 //! | --- | --- |
-//! | 1001 | the server goes away, or the client was silent for too long |
+//! | 1001 | the server goes away, the room has ended, or the client was silent for too long |
 //! | 1002, 1007 | the client broke the WebSocket protocol, or sent text that is not UTF-8 |
 //! | 1008 | the room does not exist (any more) |
 //! | 1009 | a message was larger than the server or the room takes |

@@ -128,19 +128,6 @@ impl Server {
         // Before anyone can know that the server runs, and tell it to end.
         let mut signals = Signals::new([Signal::Term, Signal::Int]).map_err(ServeError::System)?;
         let listener = self.bind()?;
-        if let Ok(address) = listener.get_ref().local_addr() {
-            let host = if address.ip().is_unspecified() {
-                format!("localhost:{}", address.port())
-            } else {
-                address.to_string()
-            };
-            let page = match self.settings.static_files {
-                Some(_) => format!(", the page is at http://{host}/"),
-                None => String::new(),
-            };
-            log::info!("serving on {address}");
-            log::info!("rooms are at ws://{host}/ws and ws://{host}/ws/<room>{page}");
-        }
         let shutdown = async move {
             signals.next().await;
             log::info!("saying goodbye");
@@ -163,6 +150,7 @@ impl Server {
         listener: Async<TcpListener>,
         shutdown: impl Future<Output = ()>,
     ) -> Result<(), ServeError> {
+        announce(&self.settings, &listener);
         let settings = Arc::new(self.settings);
         let factory = Arc::new(factory);
 
@@ -197,4 +185,21 @@ impl Server {
         }
         Ok(())
     }
+}
+
+/// Says in the log where the server is.
+fn announce(settings: &Settings, listener: &Async<TcpListener>) {
+    let Ok(address) = listener.get_ref().local_addr() else {
+        return;
+    };
+    let host = match address.ip().is_unspecified() {
+        true => format!("localhost:{}", address.port()),
+        false => address.to_string(),
+    };
+    let page = match settings.static_files {
+        Some(_) => format!(", the page is at http://{host}/"),
+        None => String::new(),
+    };
+    log::info!("serving on {address}");
+    log::info!("rooms are at ws://{host}/ws and ws://{host}/ws/<room>{page}");
 }

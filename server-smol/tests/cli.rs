@@ -74,6 +74,7 @@ fn refuses(directory: &Directory, arguments: &[&str], parts: &[&str]) {
 struct Serving {
     child: Child,
     address: SocketAddr,
+    log: mpsc::Receiver<String>,
 }
 
 impl Serving {
@@ -81,24 +82,36 @@ impl Serving {
     fn start(mut command: Command) -> Self {
         let mut child = command.stderr(Stdio::piped()).spawn().unwrap();
         let stderr = BufReader::new(child.stderr.take().unwrap());
-        let unknown = SocketAddr::from(([127, 0, 0, 1], 0));
-        let mut server = Self { child, address: unknown };
-        let (lines, received) = mpsc::channel();
+        let (lines, log) = mpsc::channel();
         // Reads on for as long as the server runs, so that it never waits for us.
         thread::spawn(move || {
             stderr.lines().map_while(Result::ok).for_each(|line| drop(lines.send(line)));
         });
+        let mut server = Self { child, address: SocketAddr::from(([127, 0, 0, 1], 0)), log };
+        server.await_address();
+        server
+    }
+
+    /// Waits until the log says where the server is.
+    #[track_caller]
+    fn await_address(&mut self) {
+        let line = self.await_line("serving on ");
+        let address: SocketAddr = line.split_once("serving on ").unwrap().1.parse().unwrap();
+        self.address.set_port(address.port());
+    }
+
+    /// Waits for a line of the log with `part` in it.
+    #[track_caller]
+    fn await_line(&mut self, part: &str) -> String {
         let mut seen = String::new();
-        while let Ok(line) = received.recv_timeout(Duration::from_secs(120)) {
-            if let Some((_, rest)) = line.split_once("serving on ") {
-                let address: SocketAddr = rest.parse().unwrap();
-                server.address.set_port(address.port());
-                return server;
+        while let Ok(line) = self.log.recv_timeout(Duration::from_secs(120)) {
+            if line.contains(part) {
+                return line;
             }
             seen += &line;
             seen.push('\n');
         }
-        panic!("it does not serve: {seen}");
+        panic!("it does not say `{part}`: {seen}");
     }
 
     fn get(&self, path: &str) -> String {
@@ -540,6 +553,26 @@ fn library_that_is_no_guest_is_told_at_build_time() {
 
 // ---------------------------------------------------------------------------------------------------------------------------------
 // dev
+
+#[test]
+fn dev_builds_and_serves_again_when_a_file_changes() {
+    let here =
+        Directory::new().with_guest("", ECHO).with("old/index.html", "old").with("new/index.html", "new");
+    let here = here.with("stateroom.toml", "static_files = 'old'");
+    let mut server = Serving::start(stateroom(&here, &["dev", "--port", "0"]));
+    assert!(server.get("/").ends_with("old"));
+
+    // What does not build is told of, and what was there before is still served.
+    fs::write(here.path("src/lib.rs"), "!").unwrap();
+    server.await_line("the version before is still served");
+    assert!(server.get("/").ends_with("old"));
+
+    fs::write(here.path("stateroom.toml"), "static_files = 'new'").unwrap();
+    server.await_line("the version before is still served");
+    fs::write(here.path("src/lib.rs"), ECHO).unwrap();
+    server.await_address();
+    assert!(server.get("/").ends_with("new"));
+}
 
 #[test]
 fn dev_serves_static_files_from_their_source() {

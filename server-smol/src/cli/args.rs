@@ -51,7 +51,7 @@ impl Args {
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
-    /// Build a package as a guest and serve it, with its static files
+    /// Build a package as a guest and serve it, again whenever a source file changes
     #[cfg(feature = "dev")]
     #[command(after_help = PROJECT_HELP)]
     Dev(DevArgs),
@@ -93,7 +93,7 @@ pub(crate) struct BuildArgs {
 }
 
 #[cfg(feature = "dev")]
-#[derive(Debug, clap::Args)]
+#[derive(Debug, Clone, clap::Args)]
 pub(crate) struct ProjectArgs {
     /// The directory of the guest's `Cargo.toml`
     #[arg(default_value = ".")]

@@ -1,11 +1,73 @@
-use anyhow::Result;
+use std::path::PathBuf;
 
-use super::{args::DevArgs, module, project::Project, serve::serve};
+use anyhow::{Context, Result};
+use async_io::block_on;
+use async_signal::{Signal, Signals};
+use smol::{future::or, stream::StreamExt as _, unblock};
+use stateroom_host_min::Program;
 
-/// `stateroom dev`
+use super::{
+    args::{DevArgs, ProjectArgs},
+    module,
+    project::Project,
+    serve::explain,
+    sources::Sources,
+};
+
+/// `stateroom dev`: builds and serves, and does so again whenever a source file has changed.
 pub(crate) fn run(args: DevArgs) -> Result<()> {
-    let project = Project::open(args.project)?;
-    let program = module::read(&project.build()?)?;
-    let server = args.server.server().with_static_files(project.config.static_files);
-    serve(server, program)
+    let DevArgs { project, server } = args;
+    let mut signals = Signals::new([Signal::Term, Signal::Int]).context("cannot handle signals")?;
+    let server = server.server();
+    let mut built = Built::of(&project)?;
+    block_on(async {
+        loop {
+            let Built { program, static_files, sources } = built;
+            let server = server.clone().with_static_files(static_files);
+            let listener = server.bind().map_err(explain)?;
+            let mut next = None;
+            let shutdown = or(
+                async {
+                    signals.next().await;
+                },
+                async { next = Some(rebuild(&project, sources).await) },
+            );
+            server.run(program, listener, shutdown).await.map_err(explain)?;
+            match next {
+                Some(again) => built = again,
+                None => return Ok(()),
+            }
+        }
+    })
+}
+
+/// A guest, ready to be served.
+struct Built {
+    program: Program,
+    static_files: Option<PathBuf>,
+    sources: Sources,
+}
+
+impl Built {
+    fn of(args: &ProjectArgs) -> Result<Self> {
+        let project = Project::open(args.clone())?;
+        let module = project.build()?;
+        let program = module::read(&module)?;
+        let sources = Sources::of(&project.directory, &module);
+        Ok(Self { program, static_files: project.config.static_files, sources })
+    }
+}
+
+/// Waits for changes until one of them builds. What was built before is served in the meantime.
+async fn rebuild(args: &ProjectArgs, mut sources: Sources) -> Built {
+    loop {
+        sources.change().await;
+        log::info!("a file has changed, building again");
+        sources.look();
+        let args = args.clone();
+        match unblock(move || Built::of(&args)).await {
+            Ok(built) => return built,
+            Err(error) => log::error!("{error:#}; the version before is still served"),
+        }
+    }
 }

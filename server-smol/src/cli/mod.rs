@@ -27,6 +27,8 @@ mod package;
 #[cfg(feature = "dev")]
 mod project;
 #[cfg(feature = "dev")]
+mod sources;
+#[cfg(feature = "dev")]
 mod toolchain;
 
 use std::{

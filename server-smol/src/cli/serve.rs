@@ -3,9 +3,8 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use anyhow::{Result, anyhow, bail};
-use stateroom_host_min::Program;
-use stateroom_server_smol::{ServeError, Server};
+use anyhow::{Error, Result, anyhow, bail};
+use stateroom_server_smol::ServeError;
 
 use super::{args::ServeArgs, module};
 
@@ -13,16 +12,15 @@ use super::{args::ServeArgs, module};
 pub(crate) fn run(args: ServeArgs) -> Result<()> {
     let (path, static_files) = locate(&args.module)?;
     let program = module::read(&path)?;
-    serve(args.server.server().with_static_files(static_files), program)
+    args.server.server().with_static_files(static_files).serve(program).map_err(explain)
 }
 
-/// Serves until a signal ends it.
-pub(crate) fn serve(server: Server, program: Program) -> Result<()> {
-    // The server's messages say everything; their sources would say it again.
-    server.serve(program).map_err(|error| match error {
+/// Says what can be done about it. The server's messages say everything else; their sources would say it again.
+pub(crate) fn explain(error: ServeError) -> Error {
+    match error {
         ServeError::Bind { .. } => anyhow!("{error} (see `--port` and `--ip`)"),
         error => anyhow!("{error}"),
-    })
+    }
 }
 
 /// Finds the module and the static files that `path` means.

@@ -34,7 +34,8 @@ impl Site {
         if !matches!(*request.method(), Method::GET | Method::HEAD) {
             return not_allowed("GET");
         }
-        let not_found = || text(StatusCode::NOT_FOUND, "there is nothing here");
+        let not_found =
+            || text(StatusCode::NOT_FOUND, "there is nothing here; rooms are WebSockets at /ws/{room}");
         let url_path = request.uri().path();
         let Some(path) = self.settings.static_files.as_deref().and_then(|root| below(root, url_path)) else {
             return not_found();
