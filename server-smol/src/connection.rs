@@ -72,17 +72,12 @@ fn close(code: CloseCode, reason: &'static str) -> CloseFrame {
     CloseFrame { code, reason: reason.into() }
 }
 
-/// Serves a connection until it ends.
+/// Serves a connection until it ends. `place` is its room, which it has [entered](Room::enter), and its client.
 pub(crate) async fn serve<F: StateroomServiceFactory>(
     socket: Socket,
-    room: Result<Rc<Room<F>>, Rejection>,
+    place: Result<(Rc<Room<F>>, ClientId), Rejection>,
     settings: &Settings,
 ) {
-    // Taken before anything waits, so that the room does not end for want of clients.
-    let place = room.and_then(|room| match room.enter() {
-        Some(client) => Ok((room, client)),
-        None => Err(Rejection::NoMoreIds),
-    });
     let config = WebSocketConfig::default()
         .read_buffer_size(READ_BUFFER)
         .write_buffer_size(WRITE_BUFFER)
@@ -234,7 +229,12 @@ impl Link {
     async fn write(&self) -> End {
         loop {
             poll_fn(|cx| self.outbox.poll_work(cx)).await;
-            if self.write_queue().await.is_err() {
+            // A client that takes nothing in does not put off its own end.
+            let ending = async {
+                poll_fn(|cx| self.outbox.poll_ending(cx)).await;
+                Ok(())
+            };
+            if or(self.write_queue(), ending).await.is_err() {
                 return End::Gone;
             }
             if let Some(frame) = self.outbox.ending() {
@@ -273,7 +273,8 @@ impl Link {
         let goodbye = async {
             if let Some(frame) = farewell {
                 self.write_queue().await.ok()?;
-                self.send(Message::Close(Some(frame))).await.ok()?;
+                self.ready().await.ok()?;
+                self.start(Message::Close(Some(frame))).ok()?;
                 self.flush().await.ok()?;
                 while let Some(Ok(_)) = self.next_message().await {}
             }
@@ -291,9 +292,13 @@ impl Link {
         or(goodbye, patience).await;
     }
 
+    /// Writes everything that waits. Where this is dropped before it is done, nothing is lost.
     async fn write_queue(&self) -> Result<(), Error> {
-        while let Some(message) = self.outbox.pop() {
-            self.send(message).await?;
+        while !self.outbox.is_empty() {
+            self.ready().await?;
+            if let Some(message) = self.outbox.pop() {
+                self.start(message)?;
+            }
         }
         self.flush().await
     }
@@ -306,8 +311,11 @@ impl Link {
         poll_fn(|cx| Pin::new(self.ws.borrow_mut().get_mut()).poll_read(cx, bytes)).await
     }
 
-    async fn send(&self, message: Message) -> Result<(), Error> {
-        poll_fn(|cx| Pin::new(&mut *self.ws.borrow_mut()).poll_ready(cx)).await?;
+    async fn ready(&self) -> Result<(), Error> {
+        poll_fn(|cx| Pin::new(&mut *self.ws.borrow_mut()).poll_ready(cx)).await
+    }
+
+    fn start(&self, message: Message) -> Result<(), Error> {
         Pin::new(&mut *self.ws.borrow_mut()).start_send(message)
     }
 

@@ -96,7 +96,12 @@ impl Outbox {
 
     /// Ready when there is something to write or the connection is to end.
     pub(crate) fn poll_work(&self, cx: &Context<'_>) -> Poll<()> {
-        if !self.is_empty() || self.ending.borrow().is_some() {
+        if self.is_empty() { self.poll_ending(cx) } else { Poll::Ready(()) }
+    }
+
+    /// Ready when the connection is to end.
+    pub(crate) fn poll_ending(&self, cx: &Context<'_>) -> Poll<()> {
+        if self.ending.borrow().is_some() {
             return Poll::Ready(());
         }
         let mut waker = self.waker.borrow_mut();

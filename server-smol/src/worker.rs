@@ -133,10 +133,15 @@ impl<F: StateroomServiceFactory> Worker<F> {
                 } else {
                     self.find(&id).ok_or(connection::Rejection::NoSuchRoom)
                 };
+                // Before anything waits, so that the room does not end for want of clients.
+                let place = room.and_then(|room| match room.enter() {
+                    Some(client) => Ok((room, client)),
+                    None => Err(connection::Rejection::NoMoreIds),
+                });
                 let settings = Arc::clone(&self.settings);
                 let connection = Rc::clone(&self.connections);
                 let task = async move {
-                    connection::serve(socket, room, &settings).await;
+                    connection::serve(socket, place, &settings).await;
                     drop(connection);
                 };
                 self.spawn(task).detach();

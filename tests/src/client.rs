@@ -5,10 +5,7 @@ use std::{
     time::Duration,
 };
 
-use rustix::net::{
-    AddressFamily, SocketType, connect, socket,
-    sockopt::{set_socket_linger, set_socket_recv_buffer_size},
-};
+use rustix::net::sockopt::set_socket_linger;
 
 use crate::{Answer, Frame, PATIENCE};
 
@@ -40,21 +37,7 @@ impl Client {
     /// What the server answered, if that was no upgrade.
     #[track_caller]
     pub fn connect(address: SocketAddr, path: &str) -> Result<Self, Box<Answer>> {
-        Self::over(TcpStream::connect(address).expect("the server takes connections"), path)
-    }
-
-    /// Opens a WebSocket over a connection of which the system holds as little as it can while nobody reads.
-    #[track_caller]
-    pub(crate) fn connect_narrow(address: SocketAddr, path: &str) -> Self {
-        let socket = socket(AddressFamily::INET, SocketType::STREAM, None).expect("a socket");
-        // The system's least is a few KB. It has to be set before connecting.
-        set_socket_recv_buffer_size(&socket, 1).expect("an option of every socket");
-        connect(&socket, &address).expect("the server takes connections");
-        Self::over(TcpStream::from(socket), path).expect("an upgrade")
-    }
-
-    #[track_caller]
-    fn over(stream: TcpStream, path: &str) -> Result<Self, Box<Answer>> {
+        let stream = TcpStream::connect(address).expect("the server takes connections");
         stream.set_nodelay(true).expect("an option of every socket");
         stream.set_read_timeout(Some(PATIENCE)).expect("not zero");
         stream.set_write_timeout(Some(PATIENCE)).expect("not zero");
@@ -124,7 +107,7 @@ impl Client {
 
     /// Waits for something to happen, and answers pings until then.
     #[track_caller]
-    pub fn next(&mut self) -> Message {
+    pub fn message(&mut self) -> Message {
         loop {
             let Some(Frame { fin, opcode, payload }) = self.next_frame() else {
                 return Message::End;
@@ -151,7 +134,7 @@ impl Client {
     /// Waits for a text message.
     #[track_caller]
     pub fn next_text(&mut self) -> String {
-        match self.next() {
+        match self.message() {
             Message::Text(text) => text,
             other => panic!("this should have been a text message: {other:?}"),
         }
@@ -160,7 +143,7 @@ impl Client {
     /// Waits for a binary message.
     #[track_caller]
     pub fn next_binary(&mut self) -> Vec<u8> {
-        match self.next() {
+        match self.message() {
             Message::Binary(bytes) => bytes,
             other => panic!("this should have been a binary message: {other:?}"),
         }
@@ -181,17 +164,25 @@ impl Client {
         self.next_text()
     }
 
-    /// Waits for the close frame, which has to be the next message, answers it and waits for the end. Returns the code.
+    /// Waits for the close frame, which has to be the next message, answers it, and ends the connection with
+    /// the server. Returns the code.
     #[track_caller]
     pub fn closed(&mut self) -> u16 {
-        match self.next() {
+        match self.message() {
             Message::Close(code) => {
                 let _ = self.stream.get_mut().write_all(&Frame::close(code).masked());
-                assert_eq!(self.next(), Message::End, "nothing follows a close frame");
+                assert_eq!(self.message(), Message::End, "nothing follows a close frame");
+                // The server waits for this, so that its close frame is not lost to a reset.
+                let _ = self.stream.get_ref().shutdown(Shutdown::Both);
                 code
             }
             other => panic!("this should have been a close frame: {other:?}"),
         }
+    }
+
+    /// Sends a frame, and says whether the connection still stands. It may take another attempt to find out that it does not.
+    pub fn takes(&mut self, frame: &Frame) -> bool {
+        self.stream.get_mut().write_all(&frame.masked()).is_ok()
     }
 
     /// Whether nothing has come that has not been read yet.
@@ -209,7 +200,7 @@ impl Client {
     #[track_caller]
     pub fn leave(mut self) {
         self.frame(&Frame::close(1000));
-        while !matches!(self.next(), Message::Close(1000)) {}
+        while !matches!(self.message(), Message::Close(1000)) {}
     }
 
     /// Ends the connection without a word, as a process that ends does.

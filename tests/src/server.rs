@@ -48,7 +48,10 @@ impl TestServer {
         let (stop, stopped): (_, Receiver<()>) = smol::channel::bounded(1);
         let (end, ended) = mpsc::channel();
         let thread = thread::spawn(move || {
-            let shutdown = async move { drop(stopped.recv().await) };
+            let shutdown = async move {
+                // Either it ends or nobody can end it any more.
+                let _ = stopped.recv().await;
+            };
             let _ = end.send(smol::block_on(server.run(factory, listener, shutdown)));
         });
         Self { address, running: Some(Running { stop, ended, thread }) }
@@ -64,12 +67,6 @@ impl TestServer {
     #[track_caller]
     pub fn client(&self, room: &str) -> Client {
         self.connect(&format!("/ws/{room}")).unwrap_or_else(|answer| panic!("no upgrade: {answer:?}"))
-    }
-
-    /// A client in a room, of whose messages the system holds as little as it can while nobody reads them.
-    #[track_caller]
-    pub fn narrow_client(&self, room: &str) -> Client {
-        Client::connect_narrow(self.address, &format!("/ws/{room}"))
     }
 
     /// Opens a WebSocket at any path.

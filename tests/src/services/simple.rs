@@ -1,3 +1,8 @@
+#![allow(
+    clippy::needless_borrows_for_generic_args,
+    reason = "services of the older line are written this way"
+)]
+
 extern crate alloc;
 
 use alloc::{format, string::String};

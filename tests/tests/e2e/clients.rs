@@ -1,0 +1,193 @@
+//! Clients come and go.
+
+use std::time::Duration;
+
+use stateroom_tests::{
+    Client, Frame, TestServer, server,
+    services::{journal, journal_guest, script, script_guest},
+};
+
+#[test]
+fn ids_count_from_1_in_each_room_and_are_not_reused() {
+    for server in [TestServer::new(journal()), TestServer::new(journal_guest())] {
+        let mut observer = server.client("one");
+        observer.expect(&["connect 1"]);
+        for id in 2..=5 {
+            let mut client = server.client("one");
+            let connect = format!("connect {id}");
+            client.expect(&[&connect]);
+            client.leave();
+            observer.expect(&[&connect, &format!("disconnect {id}")]);
+        }
+        observer.leave();
+        server.await_clients(0);
+        // The room is empty, but it lives.
+        server.client("one").expect(&["connect 6"]);
+        server.client("two").expect(&["connect 1"]);
+    }
+}
+
+#[test]
+fn clients_that_come_at_once_get_ids_of_their_own() {
+    let server = TestServer::new(journal());
+    let mut observer = server.client("crowd");
+    observer.expect(&["connect 1"]);
+    let address = server.address();
+    let threads: Vec<_> = (0..50)
+        .map(|_| std::thread::spawn(move || Client::connect(address, "/ws/crowd").expect("an upgrade")))
+        .collect();
+    let clients: Vec<_> = threads.into_iter().map(|thread| thread.join().expect("a client")).collect();
+    let mut ids: Vec<u32> = (0..50)
+        .map(|_| {
+            let line = observer.next_text();
+            line.strip_prefix("connect ").and_then(|id| id.parse().ok()).expect("a newcomer")
+        })
+        .collect();
+    ids.sort_unstable();
+    assert_eq!(ids, (2..=51).collect::<Vec<_>>());
+    drop(clients);
+}
+
+/// A client comes, says two things and ends as `end` has it: exactly these events must come of it. What `end`
+/// returns lives until then.
+#[track_caller]
+fn leaving_is_told_once<T>(end: impl Fn(Client) -> T) {
+    // Only a client that is silent loses by the timeout; the observer answers pings while it waits.
+    let settings = || {
+        server()
+            .with_heartbeat_interval(Duration::from_millis(50))
+            .with_heartbeat_timeout(Duration::from_millis(800))
+    };
+    for server in [TestServer::with(settings(), journal()), TestServer::with(settings(), journal_guest())] {
+        let mut observer = server.client("room");
+        observer.expect(&["connect 1"]);
+        for id in [2, 3] {
+            let mut client = server.client("room");
+            client.text("a");
+            client.text("b");
+            observer.expect(&[
+                &format!("connect {id}"),
+                &format!("message {id} a"),
+                &format!("message {id} b"),
+            ]);
+            let _end = end(client);
+            observer.expect(&[&format!("disconnect {id}")]);
+        }
+        observer.text("the end");
+        observer.expect(&["message 1 the end"]);
+        assert_eq!(server.rooms(), [("room".to_owned(), vec![1])]);
+    }
+}
+
+#[test]
+fn disconnect_comes_once_after_a_close_frame() {
+    leaving_is_told_once(|client| client.leave());
+}
+
+#[test]
+fn disconnect_comes_once_after_a_close_frame_whose_answer_nobody_awaits() {
+    leaving_is_told_once(|mut client| {
+        client.frame(&Frame::new(Frame::CLOSE, []));
+        client.hang_up();
+    });
+}
+
+#[test]
+fn disconnect_comes_once_after_a_reset() {
+    leaving_is_told_once(|client| client.reset());
+}
+
+#[test]
+fn disconnect_comes_once_after_an_end_without_a_word() {
+    leaving_is_told_once(|client| client.hang_up());
+}
+
+#[test]
+fn disconnect_comes_once_after_an_end_within_a_frame() {
+    leaving_is_told_once(|mut client| {
+        let frame = Frame::text("never to be finished").masked();
+        client.raw(&frame[..frame.len() / 2]);
+        client.hang_up();
+    });
+}
+
+#[test]
+fn disconnect_comes_once_after_silence() {
+    // It lives on, but answers no ping.
+    leaving_is_told_once(|client| client);
+}
+
+#[test]
+fn disconnect_comes_once_after_a_breach_of_the_protocol() {
+    leaving_is_told_once(|mut client| {
+        client.raw(&Frame::text("unmasked").unmasked());
+        while client.next_frame().is_some() {}
+    });
+}
+
+#[test]
+fn what_was_said_before_a_close_frame_is_heard_before_disconnect() {
+    for server in [TestServer::new(journal()), TestServer::new(journal_guest())] {
+        let mut observer = server.client("room");
+        let mut client = server.client("room");
+        observer.expect(&["connect 1", "connect 2"]);
+        let mut bytes = Vec::new();
+        for number in 0..500 {
+            bytes.extend(Frame::text(&number.to_string()).masked());
+        }
+        bytes.extend(Frame::close(1000).masked());
+        client.raw(&bytes);
+        for number in 0..500 {
+            observer.expect(&[&format!("message 2 {number}")]);
+        }
+        observer.expect(&["disconnect 2"]);
+    }
+}
+
+#[test]
+fn what_is_said_after_a_close_frame_is_not_heard() {
+    let server = TestServer::new(journal());
+    let mut observer = server.client("room");
+    let mut client = server.client("room");
+    observer.expect(&["connect 1", "connect 2"]);
+    let words = [Frame::text("before"), Frame::close(1000), Frame::text("after")];
+    client.raw(&words.iter().flat_map(Frame::masked).collect::<Vec<_>>());
+    observer.expect(&["message 2 before", "disconnect 2"]);
+    observer.text("the end");
+    observer.expect(&["message 1 the end"]);
+}
+
+#[test]
+fn words_that_come_with_the_handshake_are_heard_after_connect() {
+    use std::{
+        io::{Read as _, Write as _},
+        net::TcpStream,
+    };
+    let server = TestServer::new(journal());
+    let mut observer = server.client("room");
+    observer.expect(&["connect 1"]);
+    let mut hasty = TcpStream::connect(server.address()).expect("a connection");
+    let mut bytes =
+        b"GET /ws/room HTTP/1.1\r\nHost: localhost\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\
+        Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n"
+            .to_vec();
+    bytes.extend(Frame::text("one").masked());
+    bytes.extend(Frame::text("two").masked());
+    hasty.write_all(&bytes).expect("a request");
+    observer.expect(&["connect 2", "message 2 one", "message 2 two"]);
+    assert!(hasty.read(&mut [0; 1024]).expect("an answer") > 0);
+}
+
+#[test]
+fn a_client_that_has_left_is_sent_nothing() {
+    for server in [TestServer::new(script()), TestServer::new(script_guest())] {
+        let mut observer = server.client("room");
+        server.client("room").leave();
+        server.await_clients(1);
+        for command in ["to 2 hello", "to 99 hello", "except 2 still here", "broadcast and well"] {
+            observer.text(command);
+        }
+        observer.expect(&["still here", "and well"]);
+        assert_eq!(observer.ask("nothing else"), "nothing else");
+    }
+}

@@ -1,0 +1,489 @@
+//! A room that fails takes its own clients down and nothing else.
+
+use std::{
+    convert::Infallible,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    thread::{self, JoinHandle},
+};
+
+use stateroom_sdk_core::{
+    ClientId, DefaultStateroomFactory, MessagePayload, MessageRecipient, StateroomContext, StateroomService,
+    StateroomServiceFactory,
+};
+use stateroom_tests::{Client, Module, TestServer, records, services::script};
+
+/// A client of another room, which asks and is answered all the while.
+struct Bystander {
+    stop: Arc<AtomicBool>,
+    thread: JoinHandle<()>,
+}
+
+impl Bystander {
+    fn watch(server: &TestServer) -> Self {
+        let mut client = server.client("bystander");
+        assert_eq!(client.ask("before"), "before");
+        let stop = Arc::new(AtomicBool::new(false));
+        let stopped = Arc::clone(&stop);
+        let thread = thread::spawn(move || {
+            for count in 0_u64.. {
+                // One question more than it takes to be told.
+                let last = stopped.load(Ordering::Acquire);
+                let text = count.to_string();
+                assert_eq!(client.ask(&text), text);
+                if last {
+                    break;
+                }
+            }
+        });
+        Self { stop, thread }
+    }
+
+    #[track_caller]
+    fn noticed_nothing(self) {
+        self.stop.store(true, Ordering::Release);
+        self.thread.join().expect("every question is answered");
+    }
+}
+
+/// The log has one line about the end of a room, with `why` in it.
+#[track_caller]
+fn log_says(room: &str, why: &str) {
+    let lines = records(room);
+    let failures: Vec<_> = lines.iter().filter(|line| line.starts_with("ERROR")).collect();
+    assert_eq!(failures.len(), 1, "{lines:#?}");
+    assert!(failures[0].contains(why), "{}", failures[0]);
+}
+
+/// A text that begins with `!` makes the module fail: `room`, which no other test has, must end and begin afresh.
+#[track_caller]
+fn a_message_ends_the_room(room: &str, why: &str, module: Module) {
+    let server = TestServer::new(module.program());
+    let bystander = Bystander::watch(&server);
+    let (mut one, mut two) = (server.client(room), server.client(room));
+    assert_eq!(one.ask("some"), "some");
+    assert_eq!(two.ask("state"), "state");
+    assert_eq!(two.ask("?"), "2");
+    one.text("!");
+    // Nothing of what the event did before it failed.
+    assert_eq!(one.closed(), 1011);
+    assert_eq!(two.closed(), 1011);
+    log_says(room, why);
+    let mut three = server.client(room);
+    assert_eq!(three.ask("?"), "0");
+    assert!(server.rooms().contains(&(room.to_owned(), vec![1])));
+    bystander.noticed_nothing();
+}
+
+/// Sends something to everyone and sets a timer, of which nothing must come.
+macro_rules! effects {
+    () => {
+        "(call $send_message (i32.const 0) (i32.const 0) (i32.const 5))
+         (call $send_binary (local.get $client) (i32.const 0) (i32.const 5))
+         (call $set_timer (i32.const 1))"
+    };
+}
+
+#[test]
+fn a_trap_ends_the_room() {
+    let module = Module::new().told(concat!(effects!(), "unreachable"));
+    a_message_ends_the_room("unreachable", "unreachable", module.timer("unreachable"));
+}
+
+#[test]
+fn an_endless_loop_ends_the_room() {
+    let module = Module::new().told(concat!(effects!(), "(loop $again (br $again))"));
+    a_message_ends_the_room("endless", "fuel", module.limits(|limits| limits.fuel = 20_000_000));
+}
+
+#[test]
+fn an_endless_recursion_ends_the_room() {
+    // `memory.fill` and calls both have limits; this is a call that never returns.
+    let module = Module::new().told(concat!(effects!(), "(call $recurse)"));
+    a_message_ends_the_room("recursion", "call stack", module.limits(|limits| limits.call_depth = 200));
+}
+
+#[test]
+fn an_access_outside_the_memory_ends_the_room() {
+    let module = Module::new().told(concat!(effects!(), "(i32.store (i32.const -4) (i32.const 0))"));
+    a_message_ends_the_room("outside", "out of bounds", module);
+}
+
+#[test]
+fn a_division_by_zero_ends_the_room() {
+    let module = Module::new().told(concat!(effects!(), "(drop (i32.div_u (i32.const 1) (i32.const 0)))"));
+    a_message_ends_the_room("division", "zero", module);
+}
+
+#[test]
+fn sending_text_from_outside_the_memory_ends_the_room() {
+    let module = Module::new()
+        .told(concat!(effects!(), "(call $send_message (i32.const 0) (i32.const -1) (i32.const 10))"));
+    a_message_ends_the_room("foreign-text", "at address 4294967295", module);
+}
+
+#[test]
+fn sending_bytes_across_the_end_of_the_memory_ends_the_room() {
+    let module = Module::new()
+        .told(concat!(effects!(), "(call $send_binary (i32.const 1) (i32.const 131070) (i32.const 3))"));
+    a_message_ends_the_room("foreign-bytes", "3 bytes at address 131070", module);
+}
+
+#[test]
+fn a_length_beyond_all_memory_ends_the_room() {
+    let module = Module::new()
+        .told(concat!(effects!(), "(call $send_binary (i32.const 1) (i32.const 1) (i32.const -1))"));
+    a_message_ends_the_room("foreign-length", "4294967295 bytes at address 1", module);
+}
+
+#[test]
+fn text_that_is_not_utf8_ends_the_room() {
+    let module = Module::new()
+        .data(r"\ff\fe")
+        .told(concat!(effects!(), "(call $send_message (i32.const 0) (i32.const 64) (i32.const 2))"));
+    a_message_ends_the_room("not-text", "UTF-8", module);
+}
+
+#[test]
+fn too_large_a_message_ends_the_room() {
+    let module = Module::new()
+        .told(concat!(effects!(), "(call $send_binary (i32.const 0) (i32.const 0) (i32.const 1001))"));
+    a_message_ends_the_room("too-large", "1001 bytes", module.limits(|limits| limits.message_size = 1_000));
+}
+
+#[test]
+fn too_many_messages_end_the_room() {
+    let module = Module::new()
+        .told("(loop $again (call $send_message (i32.const 0) (i32.const 0) (i32.const 5)) (br $again))");
+    a_message_ends_the_room("too-many", "100 effects", module.limits(|limits| limits.effects = 100));
+}
+
+#[test]
+fn too_many_bytes_end_the_room() {
+    let module = Module::new()
+        .told("(loop $again (call $send_binary (i32.const 0) (i32.const 0) (i32.const 1000)) (br $again))");
+    a_message_ends_the_room("too-much", "10000 bytes", module.limits(|limits| limits.effect_bytes = 10_000));
+}
+
+#[test]
+fn a_trap_in_jam_malloc_ends_the_room() {
+    let module = Module::new().malloc(
+        "(if (i32.eq (local.get $size) (i32.const 1)) (then
+            (if (i32.load8_u (i32.const 64)) (then unreachable))))
+         (i32.const 4096)",
+    );
+    // The next message of one byte after a `!` is one too many.
+    let server = TestServer::new(module.told("(i32.store8 (i32.const 64) (i32.const 1))").program());
+    let bystander = Bystander::watch(&server);
+    let mut client = server.client("malloc");
+    assert_eq!(client.ask("!!"), "!!");
+    client.text("x");
+    assert_eq!(client.closed(), 1011);
+    log_says("malloc", "`jam_malloc`");
+    assert_eq!(server.client("malloc").ask("x"), "x");
+    bystander.noticed_nothing();
+}
+
+#[test]
+fn a_trap_in_jam_free_ends_the_room_and_undoes_the_event() {
+    let module = Module::new()
+        .told("(i32.store8 (i32.const 64) (i32.const 1))")
+        .free("(if (i32.load8_u (i32.const 64)) (then unreachable))");
+    a_message_ends_the_room("free", "`jam_free`", module);
+}
+
+#[test]
+fn memory_beyond_the_limit_is_denied_and_the_room_lives_on() {
+    // Says `n` where it gets no more, and `y` where it does.
+    let module = Module::new().told(
+        "(i32.store8 (i32.const 64) (select (i32.const 110) (i32.const 121)
+            (i32.eq (memory.grow (i32.sub (i32.load8_u offset=1 (local.get $at)) (i32.const 48))) (i32.const -1))))
+         (call $send_message (local.get $client) (i32.const 64) (i32.const 1))",
+    );
+    let server = TestServer::new(module.limits(|limits| limits.memory = 4 << 16).program());
+    let mut client = server.client("growth");
+    for (ask, answer) in [("!3", "n"), ("!1", "y"), ("!2", "n"), ("!1", "y"), ("!1", "n"), ("!9", "n")] {
+        client.text(ask);
+        client.expect(&[answer, ask]);
+    }
+    assert_eq!(records("growth"), [""; 0]);
+}
+
+#[test]
+fn memory_that_was_denied_cannot_be_used() {
+    let module = Module::new().told(
+        "(drop (memory.grow (i32.const 1000)))
+         (call $send_message (i32.const 0) (i32.const 0) (i32.const 5))
+         (i32.store (i32.const 1000000) (i32.const 1))",
+    );
+    a_message_ends_the_room("denied", "out of bounds", module.limits(|limits| limits.memory = 1 << 18));
+}
+
+#[test]
+fn a_message_that_the_guest_has_no_room_for_is_refused_alone() {
+    let module = Module::new().malloc(
+        "(if (result i32) (i32.gt_u (local.get $size) (i32.const 10)) (then (i32.const -1)) (else (i32.const 4096)))",
+    );
+    let server = TestServer::new(module.program());
+    let (mut one, mut two) = (server.client("cramped"), server.client("cramped"));
+    assert_eq!(one.ask("some"), "some");
+    assert_eq!(two.ask("state"), "state");
+    one.text("too much for this guest");
+    assert_eq!(one.closed(), 1009);
+    assert_eq!(two.ask("?"), "2");
+    let mut three = server.client("cramped");
+    assert_eq!(three.ask("?"), "2");
+    three.binary(&[0; 11]);
+    assert_eq!(three.closed(), 1009);
+    assert_eq!(two.ask("?"), "2");
+    assert_eq!(records("cramped"), [""; 0]);
+}
+
+#[test]
+fn a_place_outside_the_memory_for_a_message_is_no_place() {
+    // The last byte of the message would be one too far.
+    let module = Module::new().malloc(
+        "(if (result i32) (i32.gt_u (local.get $size) (i32.const 10))
+            (then (i32.sub (i32.const 131073) (local.get $size))) (else (i32.const 4096)))",
+    );
+    let server = TestServer::new(module.program());
+    let (mut one, mut two) = (server.client("edge"), server.client("edge"));
+    one.text("eleven byte");
+    assert_eq!(one.closed(), 1009);
+    assert_eq!(two.ask("?"), "0");
+}
+
+#[test]
+fn a_trap_in_initialize_leaves_no_room() {
+    // Rooms whose id begins with `!` fail.
+    let module = Module::new()
+        .initialize("(if (i32.eq (i32.load8_u (local.get $at)) (i32.const 33)) (then unreachable))");
+    let server = TestServer::new(module.program());
+    let bystander = Bystander::watch(&server);
+    for count in 1..=3 {
+        assert_eq!(server.client("!stillborn").closed(), 1011);
+        let lines = records("!stillborn");
+        assert_eq!(lines.len(), count, "{lines:#?}");
+        assert!(lines[count - 1].contains("`initialize`: "), "{lines:#?}");
+    }
+    assert_eq!(server.post("/ws/!stillborn").status, 500);
+    assert_eq!(server.status()["room_count"], 1);
+    bystander.noticed_nothing();
+}
+
+#[test]
+fn a_guest_without_room_for_the_id_leaves_no_room() {
+    let module = Module::new().malloc(
+        "(if (result i32) (i32.gt_u (local.get $size) (i32.const 50)) (then (i32.const -1)) (else (i32.const 4096)))",
+    );
+    let server = TestServer::new(module.program());
+    let room = format!("nameless{}", "x".repeat(50));
+    assert_eq!(server.client(&room).closed(), 1011);
+    log_says(&room, "no room for the room's id");
+    assert_eq!(server.client("short").ask("hello"), "hello");
+}
+
+#[test]
+fn a_trap_in_connect_ends_the_room() {
+    let module = Module::new().connect(
+        "(if (i32.eq (local.get $client) (i32.const 2)) (then
+            (call $send_message (i32.const 0) (i32.const 0) (i32.const 5))
+            unreachable))",
+    );
+    let server = TestServer::new(module.program());
+    let bystander = Bystander::watch(&server);
+    let mut one = server.client("unwelcoming");
+    assert_eq!(one.ask("some"), "some");
+    let mut two = server.client("unwelcoming");
+    assert_eq!(two.closed(), 1011);
+    assert_eq!(one.closed(), 1011);
+    log_says("unwelcoming", "`connect`");
+    assert_eq!(server.client("unwelcoming").ask("?"), "0");
+    bystander.noticed_nothing();
+}
+
+#[test]
+fn a_trap_in_disconnect_ends_the_room() {
+    let module = Module::new().disconnect(
+        "(if (i32.eq (local.get $client) (i32.const 2)) (then
+            (call $send_message (i32.const 0) (i32.const 0) (i32.const 5))
+            unreachable))",
+    );
+    let server = TestServer::new(module.program());
+    let bystander = Bystander::watch(&server);
+    let (mut one, two) = (server.client("clingy"), server.client("clingy"));
+    assert_eq!(one.ask("some"), "some");
+    two.leave();
+    assert_eq!(one.closed(), 1011);
+    log_says("clingy", "`disconnect`");
+    assert_eq!(server.client("clingy").ask("?"), "0");
+    bystander.noticed_nothing();
+}
+
+#[test]
+fn a_trap_in_timer_ends_the_room() {
+    let module = Module::new().told("(call $set_timer (i32.const 5))").timer(
+        "(call $send_message (i32.const 0) (i32.const 0) (i32.const 5))
+         (call $set_timer (i32.const 1))
+         unreachable",
+    );
+    let server = TestServer::new(module.program());
+    let bystander = Bystander::watch(&server);
+    let mut client = server.client("ticking");
+    assert_eq!(client.ask("!"), "!");
+    assert_eq!(client.closed(), 1011);
+    log_says("ticking", "`timer`");
+    assert_eq!(server.client("ticking").ask("?"), "0");
+    bystander.noticed_nothing();
+}
+
+#[test]
+fn a_room_that_fails_with_nobody_there_begins_afresh() {
+    let module = Module::new().told("(call $set_timer (i32.const 5))").timer("unreachable");
+    let server = TestServer::new(module.program());
+    let mut client = server.client("lonely");
+    assert_eq!(client.ask("!"), "!");
+    client.hang_up();
+    server.await_rooms(0);
+    log_says("lonely", "`timer`");
+    assert_eq!(server.client("lonely").ask("?"), "0");
+}
+
+#[test]
+fn messages_that_wait_for_a_room_that_fails_end_with_it() {
+    let module = Module::new().told("(loop $again (br $again))").limits(|limits| limits.fuel = 20_000_000);
+    let server = TestServer::new(module.program());
+    let mut clients: Vec<Client> = (0..10).map(|_| server.client("doomed")).collect();
+    for client in &mut clients {
+        client.text("!");
+        client.text("never to be heard");
+    }
+    for mut client in clients {
+        assert_eq!(client.closed(), 1011);
+    }
+    log_says("doomed", "fuel");
+    assert_eq!(server.client("doomed").ask("?"), "0");
+}
+
+#[test]
+fn a_native_service_that_panics_ends_its_room() {
+    let server = TestServer::new(script());
+    let bystander = Bystander::watch(&server);
+    let (mut one, mut two) = (server.client("panicking"), server.client("panicking"));
+    assert_eq!(one.ask("count"), "1");
+    assert_eq!(two.ask("count"), "2");
+    one.text("panic over nothing");
+    // A native service's messages go where they go at once: what it said before it panicked was said.
+    one.expect(&["about to panic"]);
+    assert_eq!(one.closed(), 1011);
+    two.expect(&["about to panic"]);
+    assert_eq!(two.closed(), 1011);
+    log_says("panicking", "over nothing");
+    assert_eq!(server.client("panicking").ask("count"), "1");
+    bystander.noticed_nothing();
+}
+
+#[derive(Default)]
+struct Touchy;
+
+impl StateroomService for Touchy {
+    fn connect(&mut self, client: ClientId, _: &impl StateroomContext) {
+        assert_ne!(client, ClientId(2), "the second is one too many");
+    }
+
+    fn disconnect(&mut self, client: ClientId, _: &impl StateroomContext) {
+        assert_ne!(client, ClientId(1), "do not go");
+    }
+
+    fn message(&mut self, _: ClientId, message: MessagePayload<'_>, ctx: &impl StateroomContext) {
+        if message.text() == Some("timer") {
+            ctx.set_timer(1);
+        }
+        ctx.send_message(MessageRecipient::Broadcast, message);
+    }
+
+    fn timer(&mut self, _: &impl StateroomContext) {
+        panic!("is it that late?");
+    }
+}
+
+#[test]
+fn a_native_service_may_panic_at_any_event() {
+    let server = TestServer::new(DefaultStateroomFactory::<Touchy>::default());
+    let bystander = Bystander::watch(&server);
+    let mut one = server.client("touchy-connect");
+    assert_eq!(one.ask("some"), "some");
+    assert_eq!(server.client("touchy-connect").closed(), 1011);
+    assert_eq!(one.closed(), 1011);
+    log_says("touchy-connect", "one too many");
+
+    let mut one = server.client("touchy-timer");
+    assert_eq!(one.ask("timer"), "timer");
+    assert_eq!(one.closed(), 1011);
+    log_says("touchy-timer", "is it that late?");
+
+    server.client("touchy-disconnect").leave();
+    server.await_rooms(1);
+    log_says("touchy-disconnect", "do not go");
+    assert_eq!(server.client("touchy-disconnect").ask("some"), "some");
+    bystander.noticed_nothing();
+}
+
+struct Choosy;
+
+impl StateroomServiceFactory for Choosy {
+    type Service = Touchy;
+    type Error = &'static str;
+
+    fn build(&self, room_id: &str, _: &impl StateroomContext) -> Result<Touchy, &'static str> {
+        match room_id {
+            "choosy-error" => Err("not this one"),
+            "choosy-panic" => panic!("not this one either"),
+            _ => Ok(Touchy),
+        }
+    }
+}
+
+#[test]
+fn a_service_that_cannot_be_made_leaves_no_room() {
+    let server = TestServer::new(Choosy);
+    let bystander = Bystander::watch(&server);
+    for (room, why) in [("choosy-error", "not this one"), ("choosy-panic", "panicked")] {
+        assert_eq!(server.client(room).closed(), 1011);
+        log_says(room, why);
+        assert_eq!(server.post(&format!("/ws/{}", room)).status, 500);
+    }
+    assert_eq!(server.status()["room_count"], 1);
+    bystander.noticed_nothing();
+}
+
+struct Impatient;
+
+/// Panics when the room is made, in `init` rather than in the factory.
+impl StateroomService for Impatient {
+    fn init(&mut self, _: &impl StateroomContext) {
+        panic!("what takes them so long?");
+    }
+}
+
+struct Impatience;
+
+impl StateroomServiceFactory for Impatience {
+    type Service = Impatient;
+    type Error = Infallible;
+
+    fn build(&self, _: &str, _: &impl StateroomContext) -> Result<Impatient, Infallible> {
+        Ok(Impatient)
+    }
+}
+
+#[test]
+fn a_native_service_that_panics_in_init_leaves_no_room() {
+    let server = TestServer::new(Impatience);
+    assert_eq!(server.client("impatient").closed(), 1011);
+    log_says("impatient", "so long");
+    assert_eq!(server.post("/ws/impatient").status, 500);
+    assert_eq!(server.status()["room_count"], 0);
+}

@@ -1,0 +1,192 @@
+//! What is not a WebSocket.
+
+use std::{
+    io::{Read as _, Write as _},
+    net::TcpStream,
+};
+
+use stateroom_tests::{Directory, PATIENCE, TestServer, server, services::script};
+
+#[test]
+fn status_is_ok() {
+    let server = TestServer::new(script());
+    let answer = server.get("/status");
+    assert_eq!((answer.status, answer.text()), (200, "ok"));
+    assert_eq!(server.request("HEAD", "/status", &[]).status, 200);
+}
+
+#[test]
+fn verbose_status_counts_rooms_and_clients() {
+    let server = TestServer::new(script());
+    let answer = server.get("/status?verbose");
+    assert_eq!(answer.header("content-type"), Some("application/json"));
+    let status = server.status();
+    assert_eq!(status["status"], "ok");
+    assert_eq!(status["room_count"], 0);
+    assert_eq!(status["client_count"], 0);
+    assert!(status["uptime_seconds"].is_u64());
+    assert!(status["version"].is_string());
+
+    let mut clients = [server.client("b"), server.client("a"), server.client("b")];
+    // Whoever has an answer is in.
+    for client in &mut clients {
+        assert_eq!(client.ask("hello"), "hello");
+    }
+    let status = server.status();
+    assert_eq!(status["room_count"], 2);
+    assert_eq!(status["client_count"], 3);
+    assert_eq!(server.rooms(), [("a".to_owned(), vec![1]), ("b".to_owned(), vec![1, 2])]);
+    drop(clients);
+    server.await_clients(0);
+    assert_eq!(server.status()["room_count"], 2);
+}
+
+#[test]
+fn a_plain_request_for_a_room_is_told_to_upgrade() {
+    let server = TestServer::new(script());
+    for path in ["/ws", "/ws/hall"] {
+        let answer = server.get(path);
+        assert_eq!(answer.status, 426, "{path}");
+        assert_eq!(answer.header("upgrade"), Some("websocket"));
+    }
+    let old =
+        ["Connection: Upgrade", "Upgrade: websocket", "Sec-WebSocket-Version: 8", "Sec-WebSocket-Key: a"];
+    assert_eq!(server.request("GET", "/ws", &old).status, 426);
+    assert_eq!(server.status()["room_count"], 0);
+}
+
+#[test]
+fn wrong_methods_are_told_the_right_ones() {
+    let server = TestServer::new(script());
+    for (method, path, allowed) in [
+        ("DELETE", "/ws/hall", "GET, POST"),
+        ("PUT", "/ws", "GET, POST"),
+        ("HEAD", "/ws", "GET, POST"),
+        ("GET", "/new_room", "POST"),
+        ("POST", "/status", "GET"),
+        ("DELETE", "/", "GET"),
+        ("POST", "/index.html", "GET"),
+    ] {
+        let answer = server.request(method, path, &[]);
+        assert_eq!(answer.status, 405, "{method} {path}");
+        assert_eq!(answer.header("allow"), Some(allowed), "{method} {path}");
+    }
+}
+
+#[test]
+fn nothing_is_where_nothing_was_put() {
+    let server = TestServer::new(script());
+    for path in ["/", "/index.html", "/wss", "/ws2/hall", "/status/", "/favicon.ico"] {
+        assert_eq!(server.get(path).status, 404, "{path}");
+    }
+}
+
+#[test]
+fn nonsense_does_not_harm() {
+    let server = TestServer::new(script());
+    let long = format!("GET /{} HTTP/1.1\r\nHost: a\r\n\r\n", "x".repeat(100_000));
+    for nonsense in ["\0\0\0\0\r\n\r\n", "GET\r\n\r\n", "GET / HTTP/9.9\r\n\r\n", "hello\n\n", &long] {
+        let mut stream = TcpStream::connect(server.address()).expect("a connection");
+        stream.set_read_timeout(Some(PATIENCE)).expect("not zero");
+        // The server may have had enough before the end of it.
+        let _ = stream.write_all(nonsense.as_bytes());
+        let mut answer = Vec::new();
+        let _ = stream.read_to_end(&mut answer);
+        assert!(answer.is_empty() || answer.starts_with(b"HTTP/1.1 4"), "{:?}", nonsense.get(..20));
+    }
+    assert_eq!(server.get("/status").text(), "ok");
+}
+
+fn site() -> (Directory, TestServer) {
+    let directory = Directory::new()
+        .with("secret.txt", "nobody's business")
+        .with("site/index.html", "<p>home")
+        .with("site/app.js", "1;")
+        .with("site/style.css", "p {}")
+        .with("site/a b.txt", "spaces")
+        .with("site/data", [0, 1, 2, 255])
+        .with("site/.env", "PASSWORD=1")
+        .with("site/deep/index.html", "<p>deep")
+        .with("site/deep/empty.txt", "")
+        .with("site/large.bin", vec![7; 300_000]);
+    let server = TestServer::with(server().with_static_files(Some(directory.path().join("site"))), script());
+    (directory, server)
+}
+
+#[test]
+fn static_files_come_with_their_types() {
+    let (_directory, server) = site();
+    for (path, kind, content) in [
+        ("/", "text/html; charset=utf-8", "<p>home"),
+        ("/index.html", "text/html; charset=utf-8", "<p>home"),
+        ("/index.html?v=2", "text/html; charset=utf-8", "<p>home"),
+        ("/style.css", "text/css", "p {}"),
+        ("/a%20b.txt", "text/plain; charset=utf-8", "spaces"),
+        ("/deep/", "text/html; charset=utf-8", "<p>deep"),
+        ("/deep/empty.txt", "text/plain; charset=utf-8", ""),
+    ] {
+        let answer = server.get(path);
+        assert_eq!((answer.status, answer.text()), (200, content), "{path}");
+        assert_eq!(answer.header("content-type"), Some(kind), "{path}");
+    }
+    assert!(server.get("/app.js").header("content-type").expect("a type").contains("javascript"));
+    let data = server.get("/data");
+    assert_eq!(data.header("content-type"), Some("application/octet-stream"));
+    assert_eq!(data.body, [0, 1, 2, 255]);
+    assert_eq!(server.get("/large.bin").body, vec![7; 300_000]);
+    // Rooms and status are where they are without files, too.
+    assert_eq!(server.get("/status").text(), "ok");
+    assert_eq!(server.client("hall").ask("count"), "1");
+}
+
+#[test]
+fn a_directory_without_a_slash_leads_to_the_one_with() {
+    let (_directory, server) = site();
+    let answer = server.get("/deep");
+    assert_eq!((answer.status, answer.header("location")), (301, Some("/deep/")));
+    let answer = server.get("//deep");
+    assert_eq!((answer.status, answer.header("location")), (301, Some("/deep/")));
+}
+
+#[test]
+fn a_head_request_has_everything_but_the_content() {
+    let (_directory, server) = site();
+    let answer = server.request("HEAD", "/large.bin", &[]);
+    assert_eq!(answer.status, 200);
+    assert_eq!(answer.header("content-length"), Some("300000"));
+    assert!(answer.body.is_empty());
+}
+
+#[test]
+fn an_unchanged_file_is_not_sent_again() {
+    let (_directory, server) = site();
+    let first = server.get("/index.html");
+    let date = first.header("last-modified").expect("a date").to_owned();
+    let again = server.request("GET", "/index.html", &[&format!("If-Modified-Since: {date}")]);
+    assert_eq!(again.status, 304);
+    let since = "If-Modified-Since: Sat, 01 Jan 2000 00:00:00 GMT";
+    assert_eq!(server.request("GET", "/index.html", &[since]).status, 200);
+    assert_eq!(server.request("GET", "/index.html", &["If-Modified-Since: yesterday"]).status, 200);
+}
+
+#[test]
+fn no_path_leads_out_of_the_static_files() {
+    let (_directory, server) = site();
+    for path in [
+        "/../secret.txt",
+        "/%2e%2e/secret.txt",
+        "/..%2fsecret.txt",
+        "/deep/../../secret.txt",
+        "/deep/%2E%2E/%2E%2E/secret.txt",
+        "//../secret.txt",
+        "/.env",
+        "/deep/../.env",
+        "/%00",
+        "/index.html%00",
+        "/%ff",
+    ] {
+        let answer = server.get(path);
+        assert_eq!(answer.status, 404, "{path}");
+        assert!(!answer.text().contains("business"));
+    }
+}

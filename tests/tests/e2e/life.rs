@@ -1,0 +1,125 @@
+//! How long rooms live.
+
+use std::{thread, time::Duration};
+
+use stateroom_server_smol::{RoomIds, ShutdownPolicy};
+use stateroom_tests::{
+    Client, TestServer, records, server,
+    services::{script, script_guest},
+};
+
+#[test]
+fn a_room_that_never_ends_keeps_its_state() {
+    for server in [TestServer::new(script()), TestServer::new(script_guest())] {
+        let mut client = server.client("hall");
+        assert_eq!(client.ask("count"), "1");
+        client.leave();
+        server.await_clients(0);
+        assert_eq!(server.rooms(), [("hall".to_owned(), vec![])]);
+        assert_eq!(server.client("hall").ask("count"), "2");
+    }
+}
+
+#[test]
+fn a_room_that_ends_at_once_ends_with_its_last_client() {
+    for server in [
+        TestServer::with(server().with_shutdown(ShutdownPolicy::Immediate), script()),
+        TestServer::with(server().with_shutdown(ShutdownPolicy::Immediate), script_guest()),
+    ] {
+        let (mut one, mut two) = (server.client("hall"), server.client("hall"));
+        assert_eq!(one.ask("count"), "1");
+        one.leave();
+        server.await_clients(1);
+        assert_eq!(two.ask("count"), "2");
+        two.leave();
+        server.await_rooms(0);
+        // A fresh room, with fresh ids.
+        let mut three = server.client("hall");
+        assert_eq!(three.ask("count"), "1");
+        assert_eq!(server.rooms(), [("hall".to_owned(), vec![1])]);
+    }
+}
+
+#[test]
+fn a_room_that_nobody_has_been_in_waits_for_its_first_client() {
+    let settings = server().with_room_ids(RoomIds::Explicit).with_shutdown(ShutdownPolicy::Immediate);
+    let server = TestServer::with(settings, script());
+    assert_eq!(server.post("/ws/hall").status, 201);
+    assert_eq!(server.rooms(), [("hall".to_owned(), vec![])]);
+    server.client("hall").leave();
+    server.await_rooms(0);
+    assert_eq!(server.connect("/ws/hall").expect_err("no room").status, 404);
+    assert_eq!(server.post("/ws/hall").status, 201);
+}
+
+#[test]
+fn a_room_that_ends_after_a_while_keeps_its_state_for_that_while() {
+    let settings = server().with_shutdown(ShutdownPolicy::After(Duration::from_secs(3600)));
+    let server = TestServer::with(settings, script());
+    let mut client = server.client("hall");
+    assert_eq!(client.ask("count"), "1");
+    client.leave();
+    server.await_clients(0);
+    assert_eq!(server.client("hall").ask("count"), "2");
+}
+
+#[test]
+fn a_room_that_ends_after_a_while_ends_when_nobody_comes_back() {
+    let settings = server().with_shutdown(ShutdownPolicy::After(Duration::from_millis(30)));
+    let server = TestServer::with(settings, script());
+    let mut client = server.client("hall");
+    assert_eq!(client.ask("count"), "1");
+    client.leave();
+    server.await_rooms(0);
+    assert_eq!(server.client("hall").ask("count"), "1");
+}
+
+#[test]
+fn a_room_that_somebody_comes_back_to_in_time_goes_on() {
+    let settings = server().with_shutdown(ShutdownPolicy::After(Duration::from_millis(700)));
+    let server = TestServer::with(settings, script());
+    let mut client = server.client("comeback");
+    assert_eq!(client.ask("count"), "1");
+    client.leave();
+    server.await_clients(0);
+    let mut client = server.client("comeback");
+    assert_eq!(client.ask("count"), "2");
+    // Longer than the while, which must not go on counting.
+    client.text("timer 900");
+    client.expect(&["timer 1"]);
+    assert_eq!(client.ask("count"), "3");
+}
+
+#[test]
+fn the_end_of_a_room_takes_its_timer_along() {
+    let server = TestServer::with(server().with_shutdown(ShutdownPolicy::Immediate), script());
+    let mut client = server.client("untimely");
+    client.text("timer 50");
+    client.leave();
+    server.await_rooms(0);
+    let mut client = server.client("untimely");
+    client.text("timer 100");
+    client.expect(&["timer 1"]);
+    assert_eq!(records("untimely").iter().filter(|line| line.contains("the timer was due")).count(), 1);
+}
+
+#[test]
+fn whoever_comes_as_the_last_one_leaves_finds_a_room_that_lives() {
+    let server = TestServer::with(server().with_shutdown(ShutdownPolicy::Immediate), script());
+    let address = server.address();
+    let guests: Vec<_> = (0..4)
+        .map(|_| {
+            thread::spawn(move || {
+                for _ in 0..150 {
+                    let mut client = Client::connect(address, "/ws/revolving").expect("an upgrade");
+                    assert_eq!(client.ask("hello"), "hello");
+                    client.hang_up();
+                }
+            })
+        })
+        .collect();
+    for guest in guests {
+        guest.join().expect("everyone is let in");
+    }
+    server.await_rooms(0);
+}

@@ -1,0 +1,18 @@
+//! Real guests and native services in a real server behind real sockets. Each test is a fact that its name states.
+#![forbid(unsafe_code)]
+
+mod clients;
+mod connecting;
+mod examples;
+mod failures;
+mod heartbeat;
+mod http;
+mod life;
+mod messages;
+mod protocol;
+mod sdk;
+mod shutdown;
+mod slow_clients;
+mod threads;
+mod timers;
+mod turns;

@@ -1,0 +1,170 @@
+//! The end of a server.
+
+use std::{net::TcpStream, time::Duration};
+
+use stateroom_tests::{
+    Child, Client, Directory, Frame, Message, Module, Output, TestServer, server,
+    services::{journal, script, script_guest},
+};
+
+/// What the end may take.
+const LIMIT: Duration = Duration::from_secs(2);
+
+#[test]
+fn clients_are_told_that_the_server_goes_away() {
+    for server in [TestServer::new(script()), TestServer::with(server().with_threads(2), script_guest())] {
+        let mut clients: Vec<_> = ["a", "b", "c", "d", "a"].map(|room| server.client(room)).into();
+        for client in &mut clients {
+            assert_eq!(client.ask("hello"), "hello");
+        }
+        server.tell_to_stop();
+        for client in &mut clients {
+            assert_eq!(client.closed(), 1001);
+        }
+        let address = server.address();
+        let took = server.stop();
+        // Nobody was waited for, as all said goodbye.
+        assert!(took < Duration::from_millis(800), "{took:?}");
+        assert!(TcpStream::connect(address).is_err(), "nobody listens any more");
+    }
+}
+
+#[test]
+fn replies_that_wait_are_sent_before_the_end() {
+    let server = TestServer::new(journal());
+    let mut client = server.client("room");
+    client.expect(&["connect 1"]);
+    let frames: Vec<_> = (0..1_000).flat_map(|number| Frame::text(&number.to_string()).masked()).collect();
+    client.raw(&frames);
+    client.expect(&["message 1 0"]);
+    server.tell_to_stop();
+    // However many of them were heard: they come in order, and the close frame comes last.
+    let mut next = 1;
+    loop {
+        match client.message() {
+            Message::Text(text) => assert_eq!(text, format!("message 1 {next}")),
+            Message::Close(code) => break assert_eq!(code, 1001),
+            other => panic!("{other:?}"),
+        }
+        next += 1;
+    }
+}
+
+#[test]
+fn a_server_without_clients_ends_at_once() {
+    let server = TestServer::new(script());
+    server.client("room").leave();
+    server.await_clients(0);
+    let took = server.stop();
+    assert!(took < Duration::from_millis(500), "{took:?}");
+}
+
+#[test]
+fn a_client_that_never_answers_does_not_keep_the_server() {
+    let server = TestServer::new(script());
+    let mut silent = server.client("room");
+    assert_eq!(silent.ask("hello"), "hello");
+    let took = server.stop();
+    assert!(took < LIMIT, "{took:?}");
+    assert_eq!(silent.closed(), 1001);
+}
+
+#[test]
+fn a_client_that_does_not_read_does_not_keep_the_server() {
+    let server = TestServer::with(server().with_outbox_size(16 << 20), script());
+    let mut slow = server.client("room");
+    assert_eq!(slow.ask("hello"), "hello");
+    let mut speaker = server.client("room");
+    for _ in 0..700 {
+        speaker.text(&format!("to 1 {}", "x".repeat(10_000)));
+    }
+    assert_eq!(speaker.ask("hello"), "hello");
+    assert_eq!(
+        server.status()["client_count"],
+        2,
+        "this test needs a client for which some wait, but not too many"
+    );
+    let took = server.stop();
+    assert!(took < LIMIT, "{took:?}");
+    assert_eq!(speaker.closed(), 1001);
+}
+
+#[test]
+fn a_connection_without_a_request_does_not_keep_the_server() {
+    let server = TestServer::new(script());
+    let _idle = TcpStream::connect(server.address()).expect("a connection");
+    assert_eq!(server.get("/status").text(), "ok");
+    let took = server.stop();
+    assert!(took < LIMIT, "{took:?}");
+}
+
+#[test]
+fn a_room_in_the_middle_of_a_long_event_does_not_keep_the_server() {
+    let server = TestServer::new(Module::new().told("(loop $again (br $again))").program());
+    let (mut busy, mut waiting) = (server.client("busy"), server.client("busy"));
+    assert_eq!(busy.ask("hello"), "hello");
+    assert_eq!(waiting.ask("hello"), "hello");
+    busy.text("!");
+    busy.text("when is it my turn?");
+    let mut other = server.client("other");
+    assert_eq!(other.ask("hello"), "hello");
+    let took = server.stop();
+    assert!(took < LIMIT, "{took:?}");
+    for client in [&mut busy, &mut waiting, &mut other] {
+        assert_eq!(client.closed(), 1001);
+    }
+}
+
+/// Starts the command with a module, and returns a client of it as well.
+#[cfg(unix)]
+fn command(arguments: &[&str]) -> (Child, Client, Directory) {
+    let directory = Directory::new().with("echo.wat", ECHO);
+    let module = directory.path().join("echo.wat").display().to_string();
+    let fixed = ["serve", &module, "--ip", "127.0.0.1", "--port", "0"];
+    let child = Child::start("stateroom", &[&fixed, arguments].concat());
+    let address = child.line(Output::Stderr, "serving on ").parse().expect("an address");
+    let mut client = Client::connect(address, "/ws/room").expect("an upgrade");
+    assert_eq!(client.ask("hello"), "hello");
+    (child, client, directory)
+}
+
+#[cfg(unix)]
+#[test]
+fn signals_end_the_command_well() {
+    for signal in ["TERM", "INT"] {
+        let (mut child, mut client, _directory) = command(&["--threads", "2"]);
+        child.signal(signal);
+        assert_eq!(client.closed(), 1001);
+        let (code, took) = child.exit();
+        assert_eq!(code, Some(0), "{signal}");
+        assert!(took < LIMIT, "{took:?}");
+    }
+}
+
+#[cfg(unix)]
+#[test]
+fn signals_end_the_command_while_a_room_computes_and_a_client_is_silent() {
+    let (mut child, mut client, _directory) = command(&[]);
+    client.text("!");
+    child.signal("TERM");
+    let (code, took) = child.exit();
+    assert_eq!(code, Some(0));
+    assert!(took < LIMIT, "{took:?}");
+    assert_eq!(client.closed(), 1001);
+}
+
+/// Sends text back, and computes forever at a `!`.
+#[cfg(unix)]
+const ECHO: &str = r#"(module
+    (import "env" "send_message" (func $send_message (param i32 i32 i32)))
+    (memory (export "memory") 1)
+    (func (export "jam_malloc") (param i32) (result i32) (i32.const 1024))
+    (func (export "jam_free") (param i32 i32))
+    (func (export "initialize") (param i32 i32))
+    (func (export "connect") (param i32))
+    (func (export "disconnect") (param i32))
+    (func (export "timer"))
+    (func (export "binary") (param i32 i32 i32))
+    (func (export "message") (param $client i32) (param $at i32) (param $len i32)
+        (if (i32.eq (i32.load8_u (local.get $at)) (i32.const 33)) (then (loop $again (br $again))))
+        (call $send_message (local.get $client) (local.get $at) (local.get $len))))"#;

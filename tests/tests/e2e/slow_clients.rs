@@ -1,0 +1,228 @@
+//! A client that does not keep up harms itself alone.
+
+use std::{
+    iter, thread,
+    time::{Duration, Instant},
+};
+
+use stateroom_server_smol::ShutdownPolicy;
+use stateroom_tests::{
+    Client, Frame, Message, Module, PATIENCE, TestServer, guest, server,
+    services::{journal, script, script_guest},
+};
+
+/// So many messages of 10,000 bytes fill the system's buffers and the server's, too.
+const MANY: usize = 5_000;
+
+#[test]
+fn a_client_that_does_not_read_is_closed_and_others_keep_receiving() {
+    for server in [
+        TestServer::with(server().with_outbox_size(64 << 10), script()),
+        TestServer::with(server().with_outbox_size(64 << 10), script_guest()),
+    ] {
+        let mut slow = server.client("room");
+        assert_eq!(slow.ask("hello"), "hello");
+        let (mut speaker, mut listener) = (server.client("room"), server.client("room"));
+        assert_eq!(listener.ask("hello"), "hello");
+        let filler = "x".repeat(10_000);
+        // One after the other, so that only the one who does not read falls behind.
+        let mut said = 0;
+        while said < MANY && (said % 20 != 0 || server.status()["client_count"] == 3) {
+            said += 1;
+            let text = format!("{said} {filler}");
+            speaker.text(&format!("broadcast {text}"));
+            assert_eq!(speaker.next_text(), text);
+            assert_eq!(listener.next_text(), text);
+        }
+        // It is gone as soon as it could have said goodbye, and not only when its silence is noticed.
+        server.await_clients(2);
+        assert_eq!(speaker.ask("count"), "1");
+        assert_eq!(listener.ask("count"), "2");
+        // What it gets to see is a beginning of what was said, in order.
+        for number in 1.. {
+            match slow.message() {
+                Message::Text(text) => assert_eq!(text, format!("{number} {filler}")),
+                Message::Close(1013) | Message::End => break,
+                other => panic!("{other:?}"),
+            }
+            assert!(number <= said);
+        }
+    }
+}
+
+#[test]
+fn disconnect_is_told_of_a_client_that_does_not_read() {
+    let server = TestServer::with(server().with_outbox_size(64 << 10), journal());
+    let mut slow = server.client("room");
+    slow.expect(&["connect 1"]);
+    let mut speaker = server.client("room");
+    speaker.expect(&["connect 2"]);
+    let filler = "x".repeat(10_000);
+    for _ in 0..MANY {
+        speaker.text(&filler);
+        let line = speaker.next_text();
+        if line == "disconnect 1" {
+            return;
+        }
+        assert!(line.starts_with("message 2 "), "{line}");
+    }
+    speaker.expect(&["disconnect 1"]);
+}
+
+#[test]
+fn a_client_that_reads_late_gets_the_reason() {
+    let server = TestServer::with(server().with_outbox_size(64 << 10), script());
+    let mut slow = server.client("room");
+    let mut speaker = server.client("room");
+    assert_eq!(speaker.ask("hello"), "hello");
+    assert_eq!(slow.ask("hello"), "hello");
+    // More at once than its outbox holds: it has no chance.
+    speaker.text(&format!("to 1 {}", "x".repeat(60_000)));
+    let burst: Vec<_> =
+        iter::repeat_n(Frame::text(&format!("to 1 {}", "x".repeat(60_000))).masked(), 200).collect();
+    speaker.raw(&burst.concat());
+    assert_eq!(speaker.ask("hello"), "hello");
+    let end = loop {
+        match slow.message() {
+            Message::Text(_) => {}
+            other => break other,
+        }
+    };
+    // Whether it reads in time for the close frame is its own affair; mostly it does.
+    assert!(matches!(end, Message::Close(1013) | Message::End), "{end:?}");
+    server.await_clients(1);
+}
+
+#[test]
+fn one_message_may_be_larger_than_an_outbox() {
+    let server = TestServer::with(server().with_outbox_size(1_000), guest("echo"));
+    let mut client = server.client("room");
+    let long = "x".repeat(1 << 20);
+    assert!(client.ask(&long) == long);
+    assert!(client.ask(&long) == long);
+}
+
+#[test]
+fn a_client_that_does_not_read_its_answers_is_not_heard_and_others_are() {
+    for server in [
+        TestServer::with(server().with_outbox_size(256 << 10), script()),
+        TestServer::with(server().with_outbox_size(256 << 10), guest("echo")),
+    ] {
+        let mut deaf = server.client("room");
+        let mut other = server.client("room");
+        let filler = "x".repeat(10_000);
+        let frames = (0..2_000).map({
+            let filler = filler.clone();
+            move |number| Frame::text(&format!("{number} {filler}"))
+        });
+        let sending = deaf.send_aside(frames);
+        for number in 0..500 {
+            let text = number.to_string();
+            assert_eq!(other.ask(&text), text);
+        }
+        // It was made to wait, but it has lost nothing.
+        for number in 0..2_000 {
+            assert_eq!(deaf.next_text(), format!("{number} {filler}"));
+        }
+        sending.join().expect("it only sends");
+        assert_eq!(other.ask("well"), "well");
+    }
+}
+
+#[test]
+fn three_hundred_clients_leave_together() {
+    for shutdown in [ShutdownPolicy::Never, ShutdownPolicy::Immediate] {
+        for server in [
+            TestServer::with(server().with_shutdown(shutdown), script()),
+            TestServer::with(server().with_shutdown(shutdown), script_guest()),
+        ] {
+            let mut witness = server.client("room");
+            assert_eq!(witness.ask("count"), "1");
+            let mut crowd: Vec<_> = (0..300).map(|_| server.client("room")).collect();
+            assert_eq!(crowd[299].ask("count"), "2");
+            for client in &mut crowd {
+                client.text("broadcast farewell");
+            }
+            crowd.into_iter().for_each(Client::reset);
+            server.await_clients(1);
+            // Of the farewells those came that were said in time; the room still answers.
+            witness.text("to 1 still here");
+            while witness.next_text() != "still here" {}
+            assert_eq!(server.rooms(), [("room".to_owned(), vec![1])]);
+        }
+    }
+}
+
+#[test]
+fn resets_with_replies_in_flight_leave_the_room_alive() {
+    for server in [TestServer::new(script()), TestServer::new(script_guest())] {
+        let mut witness = server.client("room");
+        for round in 1..=5 {
+            let mut client = server.client("room");
+            let filler = "x".repeat(2_000);
+            let frames: Vec<_> = iter::repeat_n(Frame::text(&filler).masked(), 1_000).collect();
+            client.raw(&frames.concat());
+            // The first reply is there, and others are on their way.
+            assert_eq!(client.next_text(), filler);
+            client.reset();
+            assert_eq!(witness.ask("count"), round.to_string());
+        }
+        server.await_clients(1);
+        assert_eq!(server.client("room").ask("count"), "6");
+    }
+}
+
+#[test]
+fn a_room_that_fails_does_not_wait_for_a_client_that_does_not_read() {
+    let server = TestServer::with(server().with_outbox_size(16 << 20), script());
+    let mut slow = server.client("room");
+    assert_eq!(slow.ask("hello"), "hello");
+    let mut speaker = server.client("room");
+    for _ in 0..700 {
+        speaker.text(&format!("to 1 {}", "x".repeat(10_000)));
+    }
+    assert_eq!(speaker.ask("hello"), "hello");
+    assert_eq!(
+        server.status()["client_count"],
+        2,
+        "this test needs a client for which some wait, but not too many"
+    );
+    speaker.text("panic now");
+    speaker.expect(&["about to panic"]);
+    assert_eq!(speaker.closed(), 1011);
+    // The server lets go of the other one, too, although it takes nothing in.
+    let begin = Instant::now();
+    while slow.takes(&Frame::new(Frame::PONG, [])) {
+        assert!(begin.elapsed() < PATIENCE, "the server still holds it");
+        thread::sleep(Duration::from_millis(10));
+    }
+}
+
+#[test]
+fn a_broadcast_in_one_event_reaches_everyone_who_reads() {
+    // 200 messages of 1,000 bytes to each of 20 clients, all at once.
+    let module = Module::new().memory("3").told(
+        "(loop $again
+            (call $send_binary (i32.const 0) (i32.const 1024) (i32.const 1000))
+            (br_if $again (i32.lt_u (local.tee $i (i32.add (local.get $i) (i32.const 1))) (i32.const 200))))",
+    );
+    let server = TestServer::new(module.program());
+    let mut clients: Vec<_> = (0..20).map(|_| server.client("room")).collect();
+    for client in &mut clients {
+        assert_eq!(client.ask("here"), "here");
+    }
+    clients[0].text("!");
+    let readers: Vec<_> = clients
+        .into_iter()
+        .map(|mut client| {
+            thread::spawn(move || {
+                for _ in 0..200 {
+                    assert_eq!(client.next_binary().len(), 1_000);
+                }
+                client
+            })
+        })
+        .collect();
+    let mut clients: Vec<_> = readers.into_iter().map(|thread| thread.join().expect("all of it")).collect();
+    clients[0].expect(&["!"]);
+}

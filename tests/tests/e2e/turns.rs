@@ -1,0 +1,94 @@
+//! A room that computes for long does not keep others waiting.
+
+use stateroom_sdk_core::ClientId;
+use stateroom_tests::{Module, TestServer};
+
+/// Computes for a good while, half a second or so, when it is told to.
+fn thinker() -> Module {
+    Module::new().told(
+        "(loop $again
+            (br_if $again (i32.lt_u (local.tee $i (i32.add (local.get $i) (i32.const 1))) (i32.const 6000000))))",
+    )
+}
+
+#[test]
+fn another_room_answers_while_one_computes() {
+    let server = TestServer::new(thinker().program());
+    let (mut thinking, mut quick) = (server.client("thinking"), server.client("quick"));
+    assert_eq!(quick.ask("hello"), "hello");
+    assert_eq!(thinking.ask("hello"), "hello");
+    thinking.text("!");
+    for number in 0..30 {
+        let text = number.to_string();
+        assert_eq!(quick.ask(&text), text);
+    }
+    assert!(
+        thinking.is_quiet(),
+        "this test needs an event that takes longer than 30 answers of another room"
+    );
+    // Newcomers, and requests, are served all the while.
+    assert_eq!(server.client("new").ask("hello"), "hello");
+    assert_eq!(server.get("/status").text(), "ok");
+    assert!(thinking.is_quiet());
+    thinking.expect(&["!"]);
+    assert_eq!(thinking.ask("done?"), "done?");
+}
+
+#[test]
+fn messages_to_a_busy_room_wait_for_their_turn() {
+    let server = TestServer::new(thinker().program());
+    let (mut one, mut two) = (server.client("busy"), server.client("busy"));
+    assert_eq!(one.ask("a"), "a");
+    assert_eq!(two.ask("b"), "b");
+    one.text("!");
+    for text in ["!?", "c", "?"] {
+        one.text(text);
+    }
+    // Only what the room has to be asked for waits.
+    one.frame(&stateroom_tests::Frame::new(stateroom_tests::Frame::PING, "there?"));
+    two.text("d");
+    one.expect(&["!", "!?", "c"]);
+    let state = one.next_text();
+    two.expect(&["d"]);
+    // Of the two thoughts, the one letter, and perhaps the other client's letter in between.
+    assert!(["5", "6"].contains(&&*state), "{state}");
+}
+
+#[test]
+fn whoever_comes_or_goes_while_a_room_computes_is_told_in_order() {
+    let module = thinker()
+        .connect("(i32.store8 (i32.const 16) (i32.add (i32.load8_u (i32.const 16)) (i32.const 1)))")
+        .disconnect("(call $send_message (i32.const 0) (i32.const 0) (i32.const 5))");
+    let server = TestServer::new(module.program());
+    let mut one = server.client("station");
+    assert_eq!(one.ask("?"), "1");
+    one.text("!");
+    let mut two = server.client("station");
+    two.text("?");
+    let three = server.client("station");
+    three.leave();
+    one.expect(&["!"]);
+    // Two has come after the thought: three events were counted before, or four with three's connect.
+    let state = two.next_text();
+    assert!(["3", "4"].contains(&&*state), "{state}");
+    one.expect(&["hello"]);
+    two.expect(&["hello"]);
+    assert_eq!(server.rooms(), [("station".to_owned(), vec![1, u64::from(ClientId(2).0)])]);
+}
+
+#[test]
+fn a_room_that_computes_for_too_long_hands_over_to_a_fresh_one() {
+    let module = Module::new().told("(loop $again (br $again))").limits(|limits| limits.fuel = 30_000_000);
+    let server = TestServer::new(module.program());
+    let (mut stuck, mut quick) = (server.client("stuck"), server.client("quick"));
+    assert_eq!(stuck.ask("hello"), "hello");
+    stuck.text("!");
+    let mut answers = 0;
+    while stuck.is_quiet() {
+        assert_eq!(quick.ask("hello"), "hello");
+        answers += 1;
+    }
+    assert!(answers > 10, "{answers}");
+    assert_eq!(stuck.closed(), 1011);
+    assert_eq!(server.client("stuck").ask("?"), "0");
+}
