@@ -72,7 +72,8 @@ fn close(code: CloseCode, reason: &'static str) -> CloseFrame {
     CloseFrame { code, reason: reason.into() }
 }
 
-/// Serves a connection until it ends. `place` is its room, which it has [entered](Room::enter), and its client.
+/// Serves a connection until it ends. `place` is its room, which it has [entered](Room::enter), and its
+/// client.
 pub(crate) async fn serve<F: StateroomServiceFactory>(
     socket: Socket,
     place: Result<(Rc<Room<F>>, ClientId), Rejection>,

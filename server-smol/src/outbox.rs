@@ -16,7 +16,7 @@ use async_tungstenite::tungstenite::{
 #[derive(Debug)]
 pub(crate) struct Outbox {
     queue: RefCell<VecDeque<Message>>,
-    /// The bytes of the messages in the queue.
+    /// The weights of the messages in the queue.
     size: Cell<usize>,
     /// The most bytes that may wait.
     limit: usize,
@@ -30,6 +30,14 @@ pub(crate) struct Outbox {
 
 /// A queue keeps room for this many messages while it is empty.
 const KEPT: usize = 8;
+
+/// What a message takes beside its content, in bytes and roughly. Without it empty messages would wait for a
+/// client without end.
+const OVERHEAD: usize = 64;
+
+fn weight(message: &Message) -> usize {
+    message.len() + OVERHEAD
+}
 
 impl Outbox {
     pub(crate) fn new(limit: usize) -> Self {
@@ -48,7 +56,7 @@ impl Outbox {
         if self.ending.borrow().is_some() {
             return;
         }
-        let size = self.size.get() + message.len();
+        let size = self.size.get() + weight(&message);
         if size > self.limit && self.size.get() > 0 {
             self.queue.borrow_mut().clear();
             self.size.set(0);
@@ -74,7 +82,7 @@ impl Outbox {
         let mut queue = self.queue.borrow_mut();
         let message = queue.pop_front();
         match &message {
-            Some(message) => self.size.set(self.size.get() - message.len()),
+            Some(message) => self.size.set(self.size.get() - weight(message)),
             None => queue.shrink_to(KEPT),
         }
         message
@@ -84,7 +92,7 @@ impl Outbox {
         self.queue.borrow().is_empty()
     }
 
-    /// How many bytes wait.
+    /// How many bytes wait, with what they are kept in.
     pub(crate) fn size(&self) -> usize {
         self.size.get()
     }
@@ -132,7 +140,7 @@ mod tests {
 
     #[test]
     fn messages_come_out_in_order() {
-        let outbox = Outbox::new(100);
+        let outbox = Outbox::new(1_000);
         outbox.push(Message::text("a"));
         outbox.push(Message::text("b"));
         assert_eq!(outbox.pop(), Some(Message::text("a")));
@@ -142,13 +150,36 @@ mod tests {
 
     #[test]
     fn a_client_that_does_not_read_is_let_go() {
-        let outbox = Outbox::new(10);
+        let outbox = Outbox::new(2 * (OVERHEAD + 5));
         outbox.push(Message::text("12345"));
         outbox.push(Message::text("12345"));
         assert_eq!(outbox.ending(), None);
         outbox.push(Message::text("6"));
         assert_eq!(outbox.ending().map(|frame| frame.code), Some(CloseCode::Again));
         assert!(outbox.is_empty());
+    }
+
+    #[test]
+    fn a_client_that_does_not_read_empty_messages_is_let_go() {
+        let outbox = Outbox::new(1_000);
+        for _ in 0..1_000 {
+            outbox.push(Message::text(""));
+        }
+        assert_eq!(outbox.ending().map(|frame| frame.code), Some(CloseCode::Again));
+    }
+
+    #[test]
+    fn what_has_been_taken_out_waits_no_more() {
+        let outbox = Outbox::new(1_000);
+        for _ in 0..1_000 {
+            outbox.push(Message::text("12345"));
+            outbox.push(Message::text(""));
+            assert_eq!(outbox.size(), 2 * OVERHEAD + 5);
+            outbox.pop();
+            outbox.pop();
+        }
+        assert_eq!(outbox.size(), 0);
+        assert_eq!(outbox.ending(), None);
     }
 
     #[test]

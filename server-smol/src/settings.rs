@@ -40,8 +40,8 @@ pub struct Settings {
     /// It bounds what one client can make the server hold.
     pub message_size: usize,
 
-    /// How many bytes may wait for a client that does not read them. Default: 4 MiB. A client beyond it is
-    /// closed with 1013.
+    /// How many bytes may wait for a client that does not read them, with 64 for each message on top.
+    /// Default: 4 MiB. A client beyond it is closed with 1013.
     ///
     /// It bounds what a slow client can make the server hold; nobody else notices.
     pub outbox_size: usize,

@@ -79,8 +79,20 @@ impl Child {
     /// Starts one of the workspace's programs.
     #[track_caller]
     pub fn start(name: &str, arguments: &[impl AsRef<OsStr>]) -> Self {
-        let mut command = Command::new(binary(name));
-        command.args(arguments).env_remove("RUST_LOG");
+        Self::of(Command::new(binary(name)).args(arguments))
+    }
+
+    /// Starts one of the workspace's programs, which may have so many files and sockets open at a time.
+    #[cfg(unix)]
+    #[track_caller]
+    pub fn start_confined(files: u32, name: &str, arguments: &[impl AsRef<OsStr>]) -> Self {
+        let script = format!("ulimit -n {files} && exec \"$0\" \"$@\"");
+        Self::of(Command::new("sh").arg("-c").arg(script).arg(binary(name)).args(arguments))
+    }
+
+    #[track_caller]
+    fn of(command: &mut Command) -> Self {
+        command.env_remove("RUST_LOG");
         command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
         let mut process = command.spawn().expect("it has been built");
         let stdout = Lines::of(process.stdout.take().expect("it was asked for"));
@@ -91,6 +103,15 @@ impl Child {
     /// Waits for a line with `part` in it, and returns what comes behind that.
     #[track_caller]
     pub fn line(&self, output: Output, part: &str) -> String {
+        self.find_line(output, part)
+            .unwrap_or_else(|seen| panic!("no line with {part:?} on {output:?}, but {seen:#?}"))
+    }
+
+    /// Waits for a line with `part` in it, and returns what comes behind that.
+    ///
+    /// # Errors
+    /// There is none: these are the lines that there are.
+    pub fn find_line(&self, output: Output, part: &str) -> Result<String, Vec<String>> {
         let lines = match output {
             Output::Stdout => &self.stdout,
             Output::Stderr => &self.stderr,
@@ -98,11 +119,11 @@ impl Child {
         let mut seen = Vec::new();
         while let Ok(line) = lines.0.recv_timeout(PATIENCE) {
             if let Some((_, rest)) = line.split_once(part) {
-                return rest.to_owned();
+                return Ok(rest.to_owned());
             }
             seen.push(line);
         }
-        panic!("no line with {part:?} on {output:?}, but {seen:#?}");
+        Err(seen)
     }
 
     /// Writes a line to its standard input.

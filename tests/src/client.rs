@@ -11,7 +11,8 @@ use crate::{Answer, Frame, PATIENCE};
 
 /// A WebSocket client.
 ///
-/// It answers pings while it waits for messages, and does nothing else by itself. Dropping it closes the socket without a word.
+/// It answers pings while it waits for messages, and does nothing else by itself. Dropping it closes the
+/// socket without a word.
 #[derive(Debug)]
 pub struct Client {
     stream: BufReader<TcpStream>,
@@ -80,7 +81,8 @@ impl Client {
         self.frame(&Frame::new(Frame::BINARY, bytes));
     }
 
-    /// Sends from a thread of its own, so that the client can read meanwhile. What cannot be sent is not an error.
+    /// Sends from a thread of its own, so that the client can read meanwhile. What cannot be sent is not an
+    /// error.
     pub fn send_aside(&self, frames: impl Iterator<Item = Frame> + Send + 'static) -> JoinHandle<()> {
         let mut stream = self.stream.get_ref().try_clone().expect("a socket can be shared");
         thread::spawn(move || {
@@ -180,7 +182,8 @@ impl Client {
         }
     }
 
-    /// Sends a frame, and says whether the connection still stands. It may take another attempt to find out that it does not.
+    /// Sends a frame, and says whether the connection still stands. It may take another attempt to find out
+    /// that it does not.
     pub fn takes(&mut self, frame: &Frame) -> bool {
         self.stream.get_mut().write_all(&frame.masked()).is_ok()
     }

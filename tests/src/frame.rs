@@ -1,6 +1,7 @@
 use std::io::{self, Read};
 
-/// A WebSocket frame (RFC 6455, section 5), written and read here without a library, so that a test can send any and see all.
+/// A WebSocket frame (RFC 6455, section 5), written and read here without a library, so that a test can send
+/// any and see all.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Frame {
     /// Whether it is the last of its message.

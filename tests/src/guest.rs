@@ -1,7 +1,7 @@
 //! Guests built from source by `stateroom build`, the way their authors build them.
 //!
-//! They are built in a workspace of their own below cargo's target directory, so that no build leaves anything behind in the sources. It
-//! stays between runs, which spares building what has not changed.
+//! They are built in a workspace of their own below cargo's target directory, so that no build leaves
+//! anything behind in the sources. It stays between runs, which spares building what has not changed.
 
 use std::{
     collections::HashMap,
@@ -107,17 +107,13 @@ fn build(name: &str, prepare: impl FnOnce(&Path)) -> PathBuf {
     if let Some(dist) = built.get(name) {
         return dist.clone();
     }
+    // Another run of the tests may want the same.
     let root = target_directory().join("tmp").join("e2e");
     fs::create_dir_all(&root).expect("cargo's directory can be written");
-    // Another run of the tests may want the same.
-    let lock = File::create(root.join("lock")).expect("cargo's directory can be written");
+    let lock = File::create(root.with_extension("lock")).expect("cargo's directory can be written");
     lock.lock().expect("files can be locked");
-
-    write(&root.join("Cargo.toml"), manifest().as_bytes());
-    // The versions of the workspace; cargo changes the copy where it must.
-    let versions = workspace().join("Cargo.lock");
-    if versions.exists() && !root.join("Cargo.lock").exists() {
-        write(&root.join("Cargo.lock"), &fs::read(versions).expect("it is there"));
+    if built.is_empty() {
+        begin(&root);
     }
     let directory = root.join("guests").join(name);
     prepare(&directory);
@@ -132,6 +128,24 @@ fn build(name: &str, prepare: impl FnOnce(&Path)) -> PathBuf {
     let dist = directory.join("dist");
     built.insert(name.to_owned(), dist.clone());
     dist
+}
+
+/// Makes the guests' workspace at `root`. What an earlier run has left stays if it was made for the same
+/// packages in the same place.
+fn begin(root: &Path) {
+    let manifest = manifest();
+    let versions = fs::read_to_string(workspace().join("Cargo.lock")).unwrap_or_default();
+    let basis = format!("{manifest}\n{versions}");
+    if fs::read_to_string(root.join("basis")).is_ok_and(|old| old == basis) {
+        return;
+    }
+    fs::remove_dir_all(root).expect("cargo's directory can be written");
+    write(&root.join("Cargo.toml"), manifest.as_bytes());
+    if !versions.is_empty() {
+        // Cargo adds the guests to it.
+        write(&root.join("Cargo.lock"), versions.as_bytes());
+    }
+    write(&root.join("basis"), basis.as_bytes());
 }
 
 /// The workspace's own manifest, with the guests as its members.

@@ -1,6 +1,8 @@
-//! What the end-to-end tests run on: servers in this process and of their own, clients that can misbehave, guests built from source.
+//! What the end-to-end tests run on: servers in this process and of their own, clients that can misbehave,
+//! guests built from source.
 //!
-//! The tests are in `tests/e2e`. Everything here that waits does so for [`PATIENCE`] at most, and then says what it waited for.
+//! The tests are in `tests/e2e`. Everything here that waits does so for [`PATIENCE`] at most, and then says
+//! what it waited for.
 #![forbid(unsafe_code)]
 
 mod child;

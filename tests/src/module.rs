@@ -2,9 +2,10 @@ use stateroom_host_min::{Limits, Program};
 
 /// A guest in WebAssembly's text format, for what no SDK would let through.
 ///
-/// As it stands it sends text back to its sender, and counts: `?` is answered with the last digit of how many texts there were before. A
-/// test replaces what it is about. In all instructions `$send_message`, `$send_binary`, `$set_timer` and `$recurse`, which never returns, can be called; bytes 0 to 15 of
-/// the memory are `hello` and zeros, and bytes from 64 to 1023 are the test's own.
+/// As it stands it sends text back to its sender, and counts: `?` is answered with the last digit of how many
+/// texts there were before. A test replaces what it is about. In all instructions `$send_message`,
+/// `$send_binary`, `$set_timer` and `$recurse`, which never returns, can be called; bytes 0 to 15 of the
+/// memory are `hello` and zeros, and bytes from 64 to 1023 are the test's own.
 #[derive(Debug)]
 pub struct Module {
     memory: &'static str,
@@ -91,7 +92,8 @@ impl Module {
         Self { timer, ..self }
     }
 
-    /// What a text that begins with `!` makes it do before it sends it back: `$client` has sent `$len` bytes at `$at`.
+    /// What a text that begins with `!` makes it do before it sends it back: `$client` has sent `$len` bytes
+    /// at `$at`.
     #[must_use]
     pub fn told(self, told: &'static str) -> Self {
         Self { told, ..self }

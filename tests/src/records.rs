@@ -36,7 +36,8 @@ pub(crate) fn install() {
     });
 }
 
-/// The lines that name a room, each with its level. As all tests share one log, a room that is asked for here needs a name of its own.
+/// The lines that name a room, each with its level. As all tests share one log, a room that is asked for here
+/// needs a name of its own.
 #[must_use]
 pub fn records(room: &str) -> Vec<String> {
     let name = format!("room {room:?}");

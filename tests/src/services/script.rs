@@ -4,8 +4,9 @@ use alloc::format;
 
 use stateroom_sdk_core::*;
 
-/// Does what its clients tell it in text: `broadcast TEXT`, `to N TEXT`, `except N TEXT`, `timer MS`, `log TEXT`, `panic TEXT`; `count`
-/// counts, and `fired` asks how often the timer was due. Everything else goes back to its sender.
+/// Does what its clients tell it in text: `broadcast TEXT`, `to N TEXT`, `except N TEXT`, `timer MS`, `log
+/// TEXT`, `panic TEXT`; `count` counts, and `fired` asks how often the timer was due. Everything else goes
+/// back to its sender.
 #[stateroom_wasm]
 #[derive(Debug, Default)]
 pub struct Script {

@@ -154,7 +154,8 @@ fn rooms_share_nothing() {
     assert_eq!(one.ask("count"), "1");
     assert_eq!(one.ask("count"), "2");
     assert_eq!(two.ask("count"), "1");
-    // A broadcast stays in its room, and so does a message to a client, whose id is one in the other room, too.
+    // A broadcast stays in its room, and so does a message to a client, whose id is one in the other room,
+    // too.
     one.text("broadcast to all of one");
     one.text("to 1 to the first of one");
     one.expect(&["to all of one", "to the first of one"]);

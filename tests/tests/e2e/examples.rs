@@ -1,6 +1,6 @@
 //! The examples do what their documentation says.
 
-use stateroom_tests::{Child, Client, Output, TestServer, example, guest, server};
+use stateroom_tests::{Child, Client, Output, TestServer, eventually, example, guest, server};
 
 #[test]
 fn echo() {
@@ -151,8 +151,14 @@ fn seed_echo() {
 
 #[test]
 fn native_echo() {
-    let child = Child::start("native-echo", &[""; 0]);
-    let url = child.line(Output::Stdout, "echo on ws://");
+    // Its port is a fixed one, which somebody else may have for a while.
+    let mut started = None;
+    eventually("its port is free", || {
+        let child = Child::start("native-echo", &[""; 0]);
+        started = child.find_line(Output::Stdout, "echo on ws://").ok().map(|url| (child, url));
+        started.is_some()
+    });
+    let (_child, url) = started.expect("this was waited for");
     let port = url.trim_end_matches("/ws").rsplit(':').next().and_then(|port| port.parse().ok());
     let address = ([127, 0, 0, 1], port.expect("a port")).into();
     let mut client = Client::connect(address, "/ws").expect("an upgrade");

@@ -57,7 +57,8 @@ fn log_says(room: &str, why: &str) {
     assert!(failures[0].contains(why), "{}", failures[0]);
 }
 
-/// A text that begins with `!` makes the module fail: `room`, which no other test has, must end and begin afresh.
+/// A text that begins with `!` makes the module fail: `room`, which no other test has, must end and begin
+/// afresh.
 #[track_caller]
 fn a_message_ends_the_room(room: &str, why: &str, module: Module) {
     let server = TestServer::new(module.program());

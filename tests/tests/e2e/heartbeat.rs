@@ -24,7 +24,8 @@ fn clients_are_pinged_at_the_interval() {
     let begin = Instant::now();
     for count in 1..=5 {
         let content = ping(&mut client);
-        // The first ping may be a little early as seen from here, as the interval begins before the client knows that it is in.
+        // The first ping may be a little early as seen from here, as the interval begins before the client
+        // knows that it is in.
         assert!(begin.elapsed() >= interval * count - Duration::from_millis(30), "ping {count}");
         client.frame(&Frame::new(Frame::PONG, content));
     }

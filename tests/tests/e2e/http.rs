@@ -5,7 +5,9 @@ use std::{
     net::TcpStream,
 };
 
-use stateroom_tests::{Directory, PATIENCE, TestServer, server, services::script};
+use stateroom_tests::{
+    Child, Client, Directory, Output, PATIENCE, TestServer, example, server, services::script,
+};
 
 #[test]
 fn status_is_ok() {
@@ -189,4 +191,22 @@ fn no_path_leads_out_of_the_static_files() {
         assert_eq!(answer.status, 404, "{path}");
         assert!(!answer.text().contains("business"));
     }
+}
+
+#[cfg(unix)]
+#[test]
+fn a_server_that_runs_out_of_files_serves_on_when_there_are_some() {
+    let dist = example("echo").display().to_string();
+    let arguments = ["serve", &dist, "--ip", "127.0.0.1", "--port", "0"];
+    let child = Child::start_confined(32, "stateroom", &arguments);
+    let address = child.line(Output::Stderr, "serving on ").parse().expect("an address");
+    let mut early = Client::connect(address, "/ws/room").expect("an upgrade");
+    assert_eq!(early.ask("hello"), "hello");
+    let crowd: Vec<_> = (0..50).map(|_| TcpStream::connect(address).expect("the system takes it")).collect();
+    child.line(Output::Stderr, "no new connections for now");
+    // Whoever is in is served all the while.
+    assert_eq!(early.ask("still here"), "still here");
+    drop(crowd);
+    let mut late = Client::connect(address, "/ws/room").expect("an upgrade");
+    assert_eq!(late.ask("hello"), "hello");
 }

@@ -1,4 +1,5 @@
-//! Real guests and native services in a real server behind real sockets. Each test is a fact that its name states.
+//! Real guests and native services in a real server behind real sockets. Each test is a fact that its name
+//! states.
 #![forbid(unsafe_code)]
 
 mod clients;

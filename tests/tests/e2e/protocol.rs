@@ -1,7 +1,12 @@
 //! WebSocket, to the letter (RFC 6455).
 
+use std::{
+    io::{BufRead as _, BufReader, Write as _},
+    net::TcpStream,
+};
+
 use stateroom_tests::{
-    Client, Frame, TestServer,
+    Client, Frame, PATIENCE, TestServer,
     services::{journal, script},
 };
 
@@ -128,4 +133,74 @@ fn a_frame_that_claims_to_be_enormous_is_refused_before_it_comes() {
     head.extend((1_u64 << 62).to_be_bytes());
     head.extend([1, 2, 3, 4]);
     closes(1009, &head);
+}
+
+#[test]
+fn a_close_frame_with_nonsense_is_refused() {
+    closes(1002, &Frame::new(Frame::CLOSE, [3]).masked());
+    for code in [0, 999, 1004, 1005, 1006, 1015, 5000] {
+        closes(1002, &Frame::close(code).masked());
+    }
+}
+
+/// Sends the head of a request and returns the lines of the answer's head.
+#[track_caller]
+fn handshake(server: &TestServer, lines: &[&str]) -> Vec<String> {
+    let mut stream = TcpStream::connect(server.address()).expect("the server takes connections");
+    stream.set_read_timeout(Some(PATIENCE)).expect("not zero");
+    stream.write_all(format!("{}\r\n\r\n", lines.join("\r\n")).as_bytes()).expect("a request can be sent");
+    let lines = BufReader::new(stream).lines().map(|line| line.expect("a line"));
+    lines.take_while(|line| !line.is_empty()).collect()
+}
+
+#[test]
+fn browsers_are_understood() {
+    let server = TestServer::new(script());
+    let firefox = [
+        "GET /ws/lobby HTTP/1.1",
+        "Host: localhost:8080",
+        "User-Agent: Mozilla/5.0 (X11; Linux x86_64; rv:140.0) Gecko/20100101 Firefox/140.0",
+        "Accept: */*",
+        "Sec-WebSocket-Version: 13",
+        "Origin: null",
+        "Sec-WebSocket-Extensions: permessage-deflate",
+        "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==",
+        "Connection: keep-alive, Upgrade",
+        "Sec-Fetch-Mode: websocket",
+        "Upgrade: websocket",
+    ];
+    let answer = handshake(&server, &firefox);
+    assert!(answer[0].starts_with("HTTP/1.1 101 "), "{answer:?}");
+    let headers: Vec<_> = answer[1..].iter().map(|line| line.to_ascii_lowercase()).collect();
+    assert!(headers.contains(&"upgrade: websocket".to_owned()), "{answer:?}");
+    assert!(headers.contains(&"connection: upgrade".to_owned()), "{answer:?}");
+    // What was offered and is not understood must not be agreed to.
+    assert!(!headers.iter().any(|line| line.starts_with("sec-websocket-extensions")), "{answer:?}");
+
+    let shouting: Vec<_> =
+        firefox[1..].iter().map(|line| line.replace("Sec-WebSocket", "SEC-WEBSOCKET")).collect();
+    let shouting: Vec<_> = shouting.iter().map(|line| line.replace(": websocket", ": WebSocket")).collect();
+    let lines: Vec<_> = std::iter::once(firefox[0]).chain(shouting.iter().map(String::as_str)).collect();
+    let answer = handshake(&server, &lines);
+    assert!(answer[0].starts_with("HTTP/1.1 101 "), "{answer:?}");
+}
+
+#[test]
+fn a_handshake_that_lacks_something_is_no_handshake() {
+    let server = TestServer::new(script());
+    let whole = [
+        "GET /ws/lobby HTTP/1.1",
+        "Host: localhost",
+        "Connection: Upgrade",
+        "Upgrade: websocket",
+        "Sec-WebSocket-Version: 13",
+        "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==",
+    ];
+    assert!(handshake(&server, &whole)[0].starts_with("HTTP/1.1 101 "));
+    for missing in 2..whole.len() {
+        let mut lines = whole.to_vec();
+        lines.remove(missing);
+        let answer = handshake(&server, &lines);
+        assert!(answer[0].starts_with("HTTP/1.1 426 "), "without {}: {answer:?}", whole[missing]);
+    }
 }
