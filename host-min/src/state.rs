@@ -19,7 +19,7 @@ pub(crate) struct State {
     pub(crate) effects: Arena,
     /// The time of the event that runs.
     pub(crate) now_ms: u64,
-    pub(crate) random: Generator,
+    random: Generator,
 }
 
 impl State {
@@ -44,14 +44,14 @@ impl State {
 /// The room's random numbers: a stream cipher's key stream, so that they are fit for secrets and follow from
 /// the seed alone.
 #[derive(Debug)]
-pub(crate) enum Generator {
+enum Generator {
     /// Not used yet, as in most rooms.
     Seed([u8; 32]),
     Running(Box<ChaCha12Rng>),
 }
 
 impl Generator {
-    pub(crate) fn fill(&mut self, bytes: &mut [u8]) {
+    fn fill(&mut self, bytes: &mut [u8]) {
         if let Self::Seed(seed) = self {
             *self = Self::Running(Box::new(ChaCha12Rng::from_seed(*seed)));
         }
@@ -61,11 +61,44 @@ impl Generator {
     }
 }
 
+/// Fills a piece of the guest's memory with the room's random numbers; at most as much as a message may have, as
+/// one call is not interrupted.
+pub(crate) fn fill_random(
+    memory: &mut GuestMemory<'_>,
+    state: &mut State,
+    at: u32,
+    len: u32,
+) -> Result<(), TrapReason> {
+    let (size, limit) = (len as usize, state.limits.message_size);
+    if size > limit {
+        return Err(TrapReason::MessageTooLarge { size, limit });
+    }
+    state.random.fill(memory.bytes_mut(at, len)?);
+    Ok(())
+}
+
 /// The guest's memory as an import sees it. Every address and length that a guest passes is checked here.
 pub(crate) struct GuestMemory<'a>(&'a mut [u8]);
 
+/// What each call of an import costs the guest, in fuel: about as long as it takes.
+const CALL: u64 = 200;
+
+/// Makes the guest pay for work on so many bytes. Otherwise it could have the host work for as long as it likes,
+/// in a loop that costs next to nothing.
+pub(crate) fn charge(caller: &mut Caller<'_, State>, bytes: u32) {
+    // With less fuel than that the call is made all the same, and the guest's slice ends with it.
+    let left = caller.get_fuel().unwrap_or(0).saturating_sub(CALL + u64::from(bytes));
+    // Fails only where fuel is not metered, which `engine` turns on.
+    let _ = caller.set_fuel(left);
+}
+
 impl<'a> GuestMemory<'a> {
-    pub(crate) fn of(caller: &'a mut Caller<'_, State>) -> Result<(Self, &'a mut State), TrapReason> {
+    /// The memory of the guest that called, for work on so many bytes of it.
+    pub(crate) fn of(
+        caller: &'a mut Caller<'_, State>,
+        bytes: u32,
+    ) -> Result<(Self, &'a mut State), TrapReason> {
+        charge(caller, bytes);
         let memory = match caller.data().memory {
             Some(memory) => memory,
             // An import called while the module is instantiated: its `start` function runs.

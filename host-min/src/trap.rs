@@ -60,7 +60,7 @@ pub enum TrapReason {
     },
     /// It passed bytes as text that are not UTF-8.
     NotUtf8,
-    /// It sent a message, or a log line, that is too large.
+    /// It sent a message or a log line, or asked for random bytes, beyond what one call may have.
     MessageTooLarge {
         /// Its size in bytes.
         size: usize,
@@ -103,7 +103,7 @@ impl fmt::Display for TrapReason {
             }
             Self::NotUtf8 => f.write_str("it passed bytes as text that are not UTF-8"),
             Self::MessageTooLarge { size, limit } => {
-                write!(f, "it sent {size} bytes in one message; {limit} is the limit")
+                write!(f, "it passed {size} bytes in one call; {limit} is the limit")
             }
             Self::TooManyEffects { limit } => {
                 write!(f, "it asked for more than {limit} effects in one event")
@@ -125,6 +125,12 @@ pub(crate) fn reason(error: &wasmi::Error, fuel: u64) -> Option<TrapReason> {
     }
     match error.as_trap_code()? {
         TrapCode::OutOfFuel => Some(TrapReason::OutOfFuel { limit: fuel }),
-        code => Some(TrapReason::Wasm(alloc::format!("{code}"))),
+        code => Some(TrapReason::Wasm(match code {
+            TrapCode::UnreachableCodeReached => "it executed `unreachable`, which a panic ends in".into(),
+            TrapCode::MemoryOutOfBounds => {
+                "it reached outside its memory, which is also how a stack ends that is too small".into()
+            }
+            code => alloc::format!("{code}"),
+        })),
     }
 }

@@ -11,7 +11,7 @@ use wasmi::{Caller, Error};
 use super::Imports;
 use crate::{
     TrapReason,
-    state::{GuestMemory, State},
+    state::{GuestMemory, State, charge},
 };
 
 pub(super) fn define(imports: &mut Imports) -> Result<(), Error> {
@@ -23,20 +23,21 @@ pub(super) fn define(imports: &mut Imports) -> Result<(), Error> {
 }
 
 fn send_message(mut caller: Caller<'_, State>, recipient: i32, at: u32, len: u32) -> Result<(), Error> {
-    let (memory, State { effects, limits, .. }) = GuestMemory::of(&mut caller)?;
+    let (memory, State { effects, limits, .. }) = GuestMemory::of(&mut caller, len)?;
     let text = memory.text(at, len)?;
     effects.send_text(MessageRecipient::decode_i32(recipient), text, limits)?;
     Ok(())
 }
 
 fn send_binary(mut caller: Caller<'_, State>, recipient: i32, at: u32, len: u32) -> Result<(), Error> {
-    let (memory, State { effects, limits, .. }) = GuestMemory::of(&mut caller)?;
+    let (memory, State { effects, limits, .. }) = GuestMemory::of(&mut caller, len)?;
     let bytes = memory.bytes(at, len)?;
     effects.send_bytes(MessageRecipient::decode_i32(recipient), bytes, limits)?;
     Ok(())
 }
 
 fn set_timer(mut caller: Caller<'_, State>, ms_delay: u32) -> Result<(), Error> {
+    charge(&mut caller, 0);
     let State { effects, limits, .. } = caller.data_mut();
     effects.set_timer(ms_delay, limits)?;
     Ok(())
@@ -50,7 +51,7 @@ fn abort(
     line: u32,
     column: u32,
 ) -> Result<(), Error> {
-    let (memory, _) = GuestMemory::of(&mut caller)?;
+    let (memory, _) = GuestMemory::of(&mut caller, 0)?;
     let message = assembly_script_string(&memory, message);
     let file = assembly_script_string(&memory, file);
     let message = format!("{message} ({file}:{line}:{column})");

@@ -7,7 +7,7 @@ use stateroom_sdk_core::{
 use wasmi::{Caller, Error};
 
 use super::Imports;
-use crate::state::{GuestMemory, State};
+use crate::state::{GuestMemory, State, charge, fill_random};
 
 pub(super) fn define(imports: &mut Imports) -> Result<(), Error> {
     imports.add(EXTENSIONS, LOG, log)?;
@@ -17,17 +17,18 @@ pub(super) fn define(imports: &mut Imports) -> Result<(), Error> {
 }
 
 fn log(mut caller: Caller<'_, State>, level: u32, at: u32, len: u32) -> Result<(), Error> {
-    let (memory, State { effects, limits, .. }) = GuestMemory::of(&mut caller)?;
+    let (memory, State { effects, limits, .. }) = GuestMemory::of(&mut caller, len)?;
     effects.log(LogLevel::from_u32(level), memory.text(at, len)?, limits)?;
     Ok(())
 }
 
-fn now_ms(caller: Caller<'_, State>) -> i64 {
+fn now_ms(mut caller: Caller<'_, State>) -> i64 {
+    charge(&mut caller, 0);
     caller.data().now_ms.cast_signed()
 }
 
 fn random(mut caller: Caller<'_, State>, at: u32, len: u32) -> Result<(), Error> {
-    let (mut memory, state) = GuestMemory::of(&mut caller)?;
-    state.random.fill(memory.bytes_mut(at, len)?);
+    let (mut memory, state) = GuestMemory::of(&mut caller, len)?;
+    fill_random(&mut memory, state, at, len)?;
     Ok(())
 }

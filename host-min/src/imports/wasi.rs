@@ -15,7 +15,7 @@ use wasmi::{
 use super::Imports;
 use crate::{
     TrapReason,
-    state::{GuestMemory, State},
+    state::{GuestMemory, State, charge, fill_random},
 };
 
 const MODULE: &str = "wasi_snapshot_preview1";
@@ -26,6 +26,9 @@ const BADF: i32 = 8;
 const INVAL: i32 = 28;
 const NOSYS: i32 = 52;
 
+/// How many pieces one `fd_write` may have: what systems grant (POSIX, `IOV_MAX`).
+const MOST_PIECES: u32 = 1024;
+
 pub(super) fn define(imports: &mut Imports) -> Result<(), Error> {
     imports.add(MODULE, "clock_time_get", clock_time_get)?;
     imports.add(MODULE, "clock_res_get", clock_res_get)?;
@@ -35,12 +38,13 @@ pub(super) fn define(imports: &mut Imports) -> Result<(), Error> {
     imports.add(MODULE, "environ_get", nothing)?;
     imports.add(MODULE, "args_sizes_get", nothing_sizes)?;
     imports.add(MODULE, "args_get", nothing)?;
-    imports.add(MODULE, "sched_yield", || SUCCESS)?;
+    imports.add(MODULE, "sched_yield", sched_yield)?;
     imports.add(MODULE, "proc_exit", proc_exit)?;
     for (name, parameters, errno) in UNSUPPORTED {
         let ty = FuncType::new(parameters.iter().copied(), [I32]);
         imports.types.push((MODULE, name, ty.clone()));
-        imports.linker.func_new(MODULE, name, ty, move |_, _, results| {
+        imports.linker.func_new(MODULE, name, ty, move |mut caller, _, results| {
+            charge(&mut caller, 0);
             results[0] = Val::I32(errno);
             Ok(())
         })?;
@@ -55,20 +59,20 @@ fn clock_time_get(
     at: u32,
 ) -> Result<i32, Error> {
     let nanoseconds = caller.data().now_ms.wrapping_mul(1_000_000);
-    let (mut memory, _) = GuestMemory::of(&mut caller)?;
+    let (mut memory, _) = GuestMemory::of(&mut caller, 8)?;
     memory.write(at, nanoseconds.to_le_bytes())?;
     Ok(SUCCESS)
 }
 
 fn clock_res_get(mut caller: Caller<'_, State>, _clock: u32, at: u32) -> Result<i32, Error> {
-    let (mut memory, _) = GuestMemory::of(&mut caller)?;
+    let (mut memory, _) = GuestMemory::of(&mut caller, 8)?;
     memory.write(at, 1_000_000_u64.to_le_bytes())?;
     Ok(SUCCESS)
 }
 
 fn random_get(mut caller: Caller<'_, State>, at: u32, len: u32) -> Result<i32, Error> {
-    let (mut memory, state) = GuestMemory::of(&mut caller)?;
-    state.random.fill(memory.bytes_mut(at, len)?);
+    let (mut memory, state) = GuestMemory::of(&mut caller, len)?;
+    fill_random(&mut memory, state, at, len)?;
     Ok(SUCCESS)
 }
 
@@ -86,17 +90,18 @@ fn fd_write(
         2 => LogLevel::Warn,
         _ => return Ok(BADF),
     };
-    let (mut memory, State { effects, limits, .. }) = GuestMemory::of(&mut caller)?;
-    let pairs = match count.checked_mul(8) {
-        Some(len) => memory.bytes(pieces, len)?,
-        None => return Ok(INVAL),
-    };
+    if count > MOST_PIECES {
+        return Ok(INVAL);
+    }
+    let limit = caller.data().limits.message_size;
+    let (memory, _) = GuestMemory::of(&mut caller, count * 8)?;
+    let pairs = memory.bytes(pieces, count * 8)?;
     let mut written = Vec::new();
     for pair in pairs.chunks_exact(8) {
         let word =
             |from: usize| u32::from_le_bytes([pair[from], pair[from + 1], pair[from + 2], pair[from + 3]]);
         let piece = memory.bytes(word(0), word(4))?;
-        let (size, limit) = (written.len() + piece.len(), limits.message_size);
+        let size = written.len() + piece.len();
         if size > limit {
             return Err(TrapReason::MessageTooLarge { size, limit }.into());
         }
@@ -104,6 +109,7 @@ fn fd_write(
     }
     // At most `message_size`, which is far below 4 GiB or else cannot be reached.
     let len = u32::try_from(written.len()).unwrap_or(u32::MAX);
+    let (mut memory, State { effects, limits, .. }) = GuestMemory::of(&mut caller, len)?;
     memory.write(written_at, len.to_le_bytes())?;
     let text = String::from_utf8_lossy(&written);
     for line in text.lines() {
@@ -114,13 +120,19 @@ fn fd_write(
 
 /// There are no arguments and no environment: both the count and the size are 0.
 fn nothing_sizes(mut caller: Caller<'_, State>, count_at: u32, size_at: u32) -> Result<i32, Error> {
-    let (mut memory, _) = GuestMemory::of(&mut caller)?;
+    let (mut memory, _) = GuestMemory::of(&mut caller, 8)?;
     memory.write(count_at, 0_u32.to_le_bytes())?;
     memory.write(size_at, 0_u32.to_le_bytes())?;
     Ok(SUCCESS)
 }
 
-fn nothing(_pointers: u32, _bytes: u32) -> i32 {
+fn nothing(mut caller: Caller<'_, State>, _pointers: u32, _bytes: u32) -> i32 {
+    charge(&mut caller, 0);
+    SUCCESS
+}
+
+fn sched_yield(mut caller: Caller<'_, State>) -> i32 {
+    charge(&mut caller, 0);
     SUCCESS
 }
 

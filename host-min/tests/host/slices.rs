@@ -88,3 +88,38 @@ fn an_operation_that_costs_more_than_a_slice_gets_what_it_needs() {
     count(&mut room, Event::Timer);
     assert_eq!(said(&room), ["x"]);
 }
+
+#[test]
+fn what_imports_do_is_paid_for() {
+    let wasi = r#"
+        (import "wasi_snapshot_preview1" "fd_write" (func $fd_write (param i32 i32 i32 i32) (result i32)))
+        (import "wasi_snapshot_preview1" "fd_close" (func $fd_close (param i32) (result i32)))
+        (import "wasi_snapshot_preview1" "sched_yield" (func $sched_yield (result i32)))
+        (import "wasi_snapshot_preview1" "args_get" (func $args_get (param i32 i32) (result i32)))"#;
+    for (call, least) in [
+        ("(call $random (i32.const 0) (i32.const 65536))", 1000),
+        ("(drop (call $fd_write (i32.const 1) (i32.const 0) (i32.const 1024) (i32.const 65532)))", 500),
+        ("(call $set_timer (i32.const 1))", 20),
+        ("(drop (call $now_ms))", 20),
+        ("(drop (call $fd_close (i32.const 1)))", 20),
+        ("(drop (call $sched_yield))", 20),
+        ("(drop (call $args_get (i32.const 0) (i32.const 0)))", 20),
+    ] {
+        let fields = format!(
+            r#"{wasi} (memory (export "memory") 1)
+            (func (export "timer") (local $n i32)
+                (loop {call} (local.set $n (i32.add (local.get $n) (i32.const 1)))
+                    (br_if 0 (i32.lt_u (local.get $n) (i32.const 1000)))))"#
+        );
+        let mut limits = Limits::default();
+        limits.slice = 10_000;
+        let mut room = program_with(&fields, limits).room("a", [0; 32]).unwrap();
+        let (mut slices, mut step) = (1, room.handle(Event::Timer, 0));
+        while step == Ok(Step::Suspended) {
+            step = room.resume();
+            slices += 1;
+        }
+        assert_eq!(step, Ok(Step::Done), "{call}");
+        assert!(slices >= least, "{slices} slices for a thousand times {call}");
+    }
+}
