@@ -33,7 +33,8 @@ pub struct Limits {
     /// How many effects one event may have. Default: 10,000.
     pub effects: usize,
 
-    /// How many bytes the messages and log lines of one event may have together. Default: 8 MiB.
+    /// How many bytes the messages and log lines of one event may have together. Default: 4 MiB,
+    /// half of what the server lets wait for a client.
     ///
     /// It bounds what a room can make the host hold before anything is sent.
     pub effect_bytes: usize,
@@ -62,7 +63,7 @@ impl Default for Limits {
             call_depth: 1_000,
             message_size: 1 << 20,
             effects: 10_000,
-            effect_bytes: 8 << 20,
+            effect_bytes: 4 << 20,
             startup_fuel: 50_000_000,
             fuel: 20_000_000_000,
             slice: 1_000_000,

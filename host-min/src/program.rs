@@ -50,7 +50,10 @@ impl Program {
         let mut loaded = Loaded { engine, module, linker: imports.linker, limits, versioned: false };
         let (store, instance) = loaded.instantiate([0; 32]).map_err(|error| match error {
             Unstarted::Trapped(reason) => LoadError::Trapped(Trap::new("start", reason)),
-            Unstarted::Refused(error) => LoadError::CannotStart(format!("{error}")),
+            Unstarted::Refused(error) => LoadError::CannotStart(format!(
+                "{error}; the limits are {} bytes of memory, the stack included, and {} elements in a table",
+                limits.memory, limits.table_elements
+            )),
         })?;
         loaded.versioned =
             inspect::version(&store, &instance).map_err(|problem| LoadError::NotAGuest(vec![problem]))?;

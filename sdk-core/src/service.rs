@@ -64,7 +64,8 @@ pub enum Progress<'a> {
     Unfinished,
     /// The service had no room for the message. It did not happen; the service lives on.
     Refused,
-    /// The service is broken, for this reason, and must not be called again. The event had no effects.
+    /// The service is broken, for this reason, and must not be called again. If it is a guest, the event had no
+    /// effects; what a native service sent before it panicked has been sent.
     Failed(&'a dyn fmt::Display),
 }
 

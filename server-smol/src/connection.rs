@@ -135,6 +135,7 @@ impl Link {
         if room.event(Event::Connect(client, Rc::clone(&self.outbox))).await == Outcome::Ended {
             return self.part(Some(Rejection::RoomFailed.into())).await;
         }
+        log::debug!("room {}: client {client} has come", room.id());
         let mut reading = pin!(self.read(room, client, settings));
         let end = {
             let mut keeping_time = pin!(self.keep_time(settings));
@@ -161,8 +162,14 @@ impl Link {
         };
         self.ended.set(true);
         let farewell = match end {
-            End::Gone => None,
-            End::Close(frame) => Some(frame),
+            End::Gone => {
+                log::debug!("room {}: client {client} has gone", room.id());
+                None
+            }
+            End::Close(frame) => {
+                log::debug!("room {}: client {client} is let go: {frame}", room.id());
+                Some(frame)
+            }
         };
         // The room need not wait for the client's last words, nor the client for the room. An event that has
         // begun comes to its end.

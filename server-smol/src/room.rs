@@ -20,6 +20,9 @@ use stateroom_sdk_core::{
 
 use crate::{outbox::Outbox, room_id::RoomId, settings::ShutdownPolicy, worker::Worker};
 
+/// How long a room that was created with `POST` waits for its first client.
+const FIRST_CLIENT: Duration = Duration::from_secs(60);
+
 /// A service and the clients that are connected to it. It lives on one thread, together with their
 /// connections.
 pub(crate) struct Room<F: StateroomServiceFactory> {
@@ -114,20 +117,38 @@ impl<F: StateroomServiceFactory> Room<F> {
         match worker.settings().shutdown {
             ShutdownPolicy::Never => {}
             ShutdownPolicy::Immediate => self.finish("its last client has left"),
-            ShutdownPolicy::After(delay) => {
-                let room = Rc::downgrade(self);
-                let task = worker.spawn(async move {
-                    Timer::after(delay).await;
-                    if let Some(room) = room.upgrade() {
-                        if let Some(this) = room.vacancy.take() {
-                            this.detach();
-                        }
-                        room.finish("nobody has come back");
-                    }
-                });
-                self.vacancy.replace(Some(task));
-            }
+            ShutdownPolicy::After(delay) => self.await_clients(delay),
         }
+    }
+
+    /// Gives a room that nobody has entered yet some time before it ends.
+    pub(crate) fn await_first_client(self: &Rc<Self>) {
+        let Some(worker) = self.worker.upgrade() else {
+            return;
+        };
+        match worker.settings().shutdown {
+            ShutdownPolicy::Never => {}
+            ShutdownPolicy::Immediate => self.await_clients(FIRST_CLIENT),
+            ShutdownPolicy::After(delay) => self.await_clients(delay.max(FIRST_CLIENT)),
+        }
+    }
+
+    /// Ends the room if it is still empty after `delay`.
+    fn await_clients(self: &Rc<Self>, delay: Duration) {
+        let (Some(worker), 0) = (self.worker.upgrade(), self.occupants.get()) else {
+            return;
+        };
+        let room = Rc::downgrade(self);
+        let task = worker.spawn(async move {
+            Timer::after(delay).await;
+            if let Some(room) = room.upgrade() {
+                if let Some(this) = room.vacancy.take() {
+                    this.detach();
+                }
+                room.finish("nobody has come");
+            }
+        });
+        self.vacancy.replace(Some(task));
     }
 
     /// Runs an event from its beginning to its end, and lets others run in between when it takes long.

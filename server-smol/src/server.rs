@@ -201,5 +201,17 @@ fn announce(settings: &Settings, listener: &Async<TcpListener>) {
         None => String::new(),
     };
     log::info!("serving on {address}");
-    log::info!("rooms are at ws://{host}/ws and ws://{host}/ws/<room>{page}");
+    match settings.room_ids {
+        RoomIds::Implicit => log::info!("rooms are at ws://{host}/ws and ws://{host}/ws/<room>{page}"),
+        RoomIds::Explicit => {
+            log::info!(
+                "POST http://{host}/ws/<room> makes a room, which is then at ws://{host}/ws/<room>{page}"
+            );
+        }
+        RoomIds::Generated(_) => {
+            log::info!(
+                "POST http://{host}/new_room makes a room, which is then at ws://{host}/ws/<its id>{page}"
+            );
+        }
+    }
 }

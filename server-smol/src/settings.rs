@@ -41,7 +41,7 @@ pub struct Settings {
     pub message_size: usize,
 
     /// How many bytes may wait for a client that does not read them, with 64 for each message on top.
-    /// Default: 4 MiB. A client beyond it is closed with 1013.
+    /// Default: 8 MiB. A client beyond it is closed with 1013.
     ///
     /// It bounds what a slow client can make the server hold; nobody else notices.
     pub outbox_size: usize,
@@ -63,7 +63,7 @@ impl Default for Settings {
             room_ids: RoomIds::default(),
             shutdown: ShutdownPolicy::default(),
             message_size: 1 << 20,
-            outbox_size: 4 << 20,
+            outbox_size: 8 << 20,
             threads: 1,
         }
     }
@@ -124,7 +124,10 @@ impl FromStr for RoomIds {
     }
 }
 
-/// What happens to a room that nobody is in any more. A room that nobody has been in yet is not touched.
+/// What happens to a room that nobody is in.
+///
+/// A room that was created with `POST` and that nobody has entered yet has a minute, or the time of
+/// [`After`](Self::After) if that is longer, before the policy applies.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 #[non_exhaustive]
 pub enum ShutdownPolicy {

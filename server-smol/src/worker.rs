@@ -115,6 +115,9 @@ impl<F: StateroomServiceFactory> Worker<F> {
         match command {
             Command::Create(id, answer) => {
                 let created = self.create(id);
+                if let Ok(room) = &created {
+                    room.await_first_client();
+                }
                 let task = async move {
                     let ready = match created {
                         Ok(room) => room.ready().await.ok_or(CreateError::Failed),

@@ -43,7 +43,7 @@ stateroom() {
 cargo() {
   case "$*" in
     "run --release -- "*) shift 3; stateroom "$@" ;;
-    "install --path "*) grep -qx 'name = "stateroom"' "$3/Cargo.toml" ;;
+    "install --locked --path "*) grep -qx 'name = "stateroom"' "$4/Cargo.toml" ;;
     "build --release "*) shift 2; "$CARGO" check "$@" ;;
     "test --workspace") ;; # That is how this test is run.
     run) $exec "$CARGO" run --config 'profile.dev.debug="line-tables-only"' ;;
@@ -101,7 +101,19 @@ fn links_lead_somewhere() {
         for (index, line) in text.lines().enumerate() {
             for link in line.split("](").skip(1) {
                 let link = link.split(')').next().unwrap_or_default();
-                let known = link.starts_with("https://") || root().join(link).exists();
+                let own_heading = |anchor: &str| {
+                    // As GitHub makes them: lower case, without punctuation, with hyphens for blanks.
+                    let kept = |c: &char| c.is_alphanumeric() || matches!(c, ' ' | '-' | '_');
+                    let anchors = text.lines().filter_map(|line| line.strip_prefix('#')).map(|heading| {
+                        let heading = heading.trim_start_matches('#').trim().to_lowercase();
+                        heading.chars().filter(kept).collect::<String>().replace(' ', "-")
+                    });
+                    anchors.into_iter().any(|heading| heading == anchor)
+                };
+                let known = match link.strip_prefix('#') {
+                    Some(anchor) => own_heading(anchor),
+                    None => link.starts_with("https://") || root().join(link).exists(),
+                };
                 assert!(known, "{name}:{}: there is no `{link}`", index + 1);
             }
         }

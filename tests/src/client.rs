@@ -2,7 +2,7 @@ use std::{
     io::{self, BufReader, Write as _},
     net::{Shutdown, SocketAddr, TcpStream},
     thread::{self, JoinHandle},
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use rustix::net::sockopt::set_socket_linger;
@@ -110,7 +110,12 @@ impl Client {
     /// Waits for something to happen, and answers pings until then.
     #[track_caller]
     pub fn message(&mut self) -> Message {
+        let begin = Instant::now();
         loop {
+            assert!(
+                begin.elapsed() < PATIENCE,
+                "nothing but pings has come from the server for {PATIENCE:?}"
+            );
             let Some(Frame { fin, opcode, payload }) = self.next_frame() else {
                 return Message::End;
             };

@@ -4,7 +4,7 @@
 use std::{
     env,
     error::Error,
-    fs,
+    fs, process,
     time::{Duration, SystemTime, UNIX_EPOCH},
 };
 
@@ -20,7 +20,12 @@ use stateroom_sdk_core::{ClientId, MessagePayload};
 const ME: ClientId = ClientId(1);
 
 fn main() -> Result<(), Box<dyn Error>> {
-    let path = env::args().nth(1).ok_or("usage: embed FILE.wasm")?;
+    let Some(path) = env::args().nth(1) else {
+        eprintln!(
+            "usage: embed FILE.wasm, such as examples/chat/dist/server.wasm after `stateroom build examples/chat`"
+        );
+        process::exit(2);
+    };
     let module = fs::read(&path).map_err(|error| format!("{path}: {error}"))?;
     let program = Program::load(&module, Limits::default())?;
     let mut seed = [0; 32];

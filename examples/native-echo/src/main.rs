@@ -1,6 +1,6 @@
 //! A native service in a smol program of its own: no WebAssembly, the server as a library.
 
-use std::{error::Error, time::Duration};
+use std::{env, error::Error, time::Duration};
 
 use smol::Timer;
 use stateroom_sdk_core::*;
@@ -17,8 +17,9 @@ impl StateroomService for Echo {
 
 fn main() -> Result<(), Box<dyn Error>> {
     smol::block_on(async {
+        let port = env::args().nth(1).map_or(Ok(8081), |port| port.parse())?;
         let server = Server::new()
-            .with_port(8081)
+            .with_port(port)
             .with_heartbeat_interval(Duration::from_secs(10))
             .with_shutdown(ShutdownPolicy::Immediate);
         // The program binds, so it knows the address; and it decides when to stop: here, after an hour.

@@ -12,7 +12,7 @@ pub(crate) fn run(args: BuildArgs) -> Result<()> {
     let built = project.build()?;
     let bytes = fs::read(&built).with_context(|| format!("cannot read `{}`", built.display()))?;
     // A guest that no server would take is better told of here than there.
-    module::program(&built, &bytes)?;
+    module::guest(&built)?;
     let bytes = optimizer::optimize(bytes, dist.begin()?);
 
     let path = dist.module();

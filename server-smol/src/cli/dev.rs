@@ -52,7 +52,7 @@ impl Built {
     fn of(args: &ProjectArgs) -> Result<Self> {
         let project = Project::open(args.clone())?;
         let module = project.build()?;
-        let program = module::read(&module)?;
+        let program = module::guest(&module)?;
         let sources = Sources::of(&project.directory, &module);
         Ok(Self { program, static_files: project.config.static_files, sources })
     }
@@ -64,10 +64,15 @@ async fn rebuild(args: &ProjectArgs, mut sources: Sources) -> Built {
         sources.change().await;
         log::info!("a file has changed, building again");
         sources.look();
-        let args = args.clone();
-        match unblock(move || Built::of(&args)).await {
+        let again = args.clone();
+        match unblock(move || Built::of(&again)).await {
             Ok(built) => return built,
-            Err(error) => log::error!("{error:#}; the version before is still served"),
+            Err(error) => {
+                log::error!("{error:#}");
+                log::info!("the version before is still served");
+                // Perhaps what is missing is going to be made here.
+                sources.watch(&args.path);
+            }
         }
     }
 }

@@ -10,7 +10,7 @@ use log::Level;
 use serde::Deserialize;
 
 use super::{
-    config::Config,
+    config::{Config, FILE, Target},
     link::{self, Memory},
     package::{self, Package},
     toolchain,
@@ -33,6 +33,14 @@ const PROFILE: [&str; 6] = [
 pub(crate) fn run(directory: &Path, config: &Config, package: &Package, portable: bool) -> Result<PathBuf> {
     toolchain::prepare(directory, config.target)?;
     let memory = Memory::of(directory, package, config.target)?;
+    if config.target == Target::Wasip1 && memory != Memory::Std {
+        // Without it nothing brings `memcmp` and its like: on this target they are the C library's.
+        bail!(
+            "the target {} needs the feature `std` of stateroom-sdk-core, which `{}` does not have: enable it (it is a default), or leave `target` out of `{FILE}`",
+            config.target.name(),
+            package.name,
+        );
+    }
 
     let mut cargo = package::cargo(directory);
     // Guests need no `crate-type` in their manifests: a `cdylib` there would get in the way of their tests on
@@ -61,6 +69,9 @@ pub(crate) fn run(directory: &Path, config: &Config, package: &Package, portable
     }
     let status = child.wait().context("cannot wait for cargo")?;
 
+    if status.code().is_none() {
+        bail!("the build of `{}` was interrupted", package.name);
+    }
     if !status.success() {
         bail!("the package `{}` does not build; cargo says why above{}", package.name, hint(memory, package));
     }

@@ -2,6 +2,8 @@ use std::{fs, path::Path};
 
 use anyhow::{Context, Result, anyhow, bail};
 use stateroom_host_min::{Limits, Program};
+#[cfg(feature = "dev")]
+use stateroom_host_min::{LoadError, Problem};
 
 /// Reads the module file at `path`, in either format.
 pub(crate) fn read(path: &Path) -> Result<Program> {
@@ -13,6 +15,21 @@ pub(crate) fn read(path: &Path) -> Result<Program> {
     };
     let bytes = fs::read(path).with_context(|| format!("cannot read `{}`", path.display()))?;
     if is_text { program(path, &assemble(path, &bytes)?) } else { program(path, &bytes) }
+}
+
+/// Reads a module that has just been built from a package here.
+#[cfg(feature = "dev")]
+pub(crate) fn guest(path: &Path) -> Result<Program> {
+    let bytes = fs::read(path).with_context(|| format!("cannot read `{}`", path.display()))?;
+    Program::load(&bytes, Limits::default()).map_err(|error| {
+        let lacks_all = matches!(&error, LoadError::NotAGuest(problems) if problems.len() >= 8
+            && problems.iter().all(|problem| matches!(problem, Problem::MissingExport { .. })));
+        let hint = match lacks_all {
+            true => "\nhint: put `#[stateroom_wasm]` on the type that is the room",
+            false => "",
+        };
+        anyhow!("cannot run `{}`: {error}{hint}", path.display())
+    })
 }
 
 /// Makes a program of a module's bytes; `path` is where they come from.

@@ -30,6 +30,13 @@ impl Sources {
         }
     }
 
+    /// Looks at one more file, or at which files a directory has.
+    pub(crate) fn watch(&mut self, path: &Path) {
+        if !self.0.iter().any(|(known, _)| known == path) {
+            self.0.push((path.to_owned(), modified(path)));
+        }
+    }
+
     /// Waits until a file has changed, has come or has gone.
     pub(crate) async fn change(&self) {
         while self.0.iter().all(|(path, when)| modified(path) == *when) {

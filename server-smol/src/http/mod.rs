@@ -109,7 +109,10 @@ impl Site {
             },
         };
         match (room, request.method()) {
-            (Err(reason), _) => text(StatusCode::BAD_REQUEST, reason),
+            (Err(reason), _) => {
+                log::debug!("{peer} asks for {path}: {reason}");
+                text(StatusCode::BAD_REQUEST, reason)
+            }
             (Ok(room), &Method::GET) => self.upgrade(request, room).await,
             (Ok(room), &Method::POST) => self.create_room(room).await,
             (Ok(_), _) => not_allowed("GET, POST"),

@@ -5,7 +5,7 @@ use async_tungstenite::tungstenite::{error::Error, handshake::server::create_res
 use hyper::{
     Request, Response, StatusCode,
     body::{Bytes, Incoming},
-    header::{CONNECTION, HeaderValue, UPGRADE},
+    header::{CONNECTION, HeaderValue, SEC_WEBSOCKET_VERSION, UPGRADE},
 };
 use smol_hyper::rt::FuturesIo;
 
@@ -32,7 +32,10 @@ impl Site {
         if !self.settings.room_ids.implicit() {
             match Self::ask(&worker, |answer| Command::Exists(room.clone(), answer)).await {
                 Some(true) => {}
-                Some(false) => return text(StatusCode::NOT_FOUND, "the room does not exist"),
+                Some(false) => {
+                    log::debug!("a client asks for room {room}, which does not exist");
+                    return text(StatusCode::NOT_FOUND, "the room does not exist");
+                }
                 None => return ending(),
             }
         }
@@ -54,10 +57,12 @@ impl Site {
 }
 
 fn not_a_handshake(error: &Error) -> Response<Body> {
-    let line = format!("this address is for WebSockets: {error}");
-    let mut response = text(StatusCode::UPGRADE_REQUIRED, &line);
+    log::debug!("no handshake: {error}");
+    let mut response = text(StatusCode::UPGRADE_REQUIRED, "this address is for WebSockets");
     let headers = response.headers_mut();
     headers.insert(UPGRADE, HeaderValue::from_static("websocket"));
     headers.insert(CONNECTION, HeaderValue::from_static("upgrade"));
+    // RFC 6455, section 4.4.
+    headers.insert(SEC_WEBSOCKET_VERSION, HeaderValue::from_static("13"));
     response
 }

@@ -109,7 +109,7 @@ fn an_endless_recursion_ends_the_room() {
 #[test]
 fn an_access_outside_the_memory_ends_the_room() {
     let module = Module::new().told(concat!(effects!(), "(i32.store (i32.const -4) (i32.const 0))"));
-    a_message_ends_the_room("outside", "out of bounds", module);
+    a_message_ends_the_room("outside", "memory", module);
 }
 
 #[test]
@@ -219,7 +219,7 @@ fn memory_that_was_denied_cannot_be_used() {
          (call $send_message (i32.const 0) (i32.const 0) (i32.const 5))
          (i32.store (i32.const 1000000) (i32.const 1))",
     );
-    a_message_ends_the_room("denied", "out of bounds", module.limits(|limits| limits.memory = 1 << 18));
+    a_message_ends_the_room("denied", "memory", module.limits(|limits| limits.memory = 1 << 18));
 }
 
 #[test]

@@ -3,7 +3,7 @@
 use std::time::{Duration, Instant};
 
 use stateroom_tests::{
-    Client, Frame, TestServer, server,
+    Client, Frame, Module, TestServer, server,
     services::{journal, script},
 };
 
@@ -90,4 +90,22 @@ fn without_a_timeout_nobody_is_dropped() {
         ping(&mut client);
     }
     assert_eq!(client.ask("hello"), "hello");
+}
+
+#[test]
+fn a_client_whose_room_computes_is_not_taken_for_silent() {
+    // Half a second, in which the server has no eye for the client's pongs.
+    let module = Module::new().told(
+        "(loop $again
+            (br_if $again (i32.lt_u (local.tee $i (i32.add (local.get $i) (i32.const 1))) (i32.const 6000000))))",
+    );
+    let (interval, timeout) = (Duration::from_millis(50), Duration::from_millis(250));
+    let settings = server().with_heartbeat_interval(interval).with_heartbeat_timeout(timeout);
+    let server = TestServer::with(settings, module.program());
+    let mut client = server.client("room");
+    let begin = Instant::now();
+    client.text("!");
+    client.text("more");
+    client.expect(&["!", "more"]);
+    assert!(begin.elapsed() > timeout, "this test needs an event that takes longer than silence may");
 }
