@@ -545,9 +545,19 @@ fn forgotten_no_std_is_explained() {
 }
 
 #[test]
+fn wasi_without_the_standard_library_is_refused() {
+    let toml = "service.target = 'wasm32-wasip1'";
+    let here = Directory::new().with_guest("'alloc'", HEAP).with("stateroom.toml", toml);
+    fails(stateroom(&here, &["build"]), &["wasm32-wasip1 needs the feature `std`", "stateroom.toml"]);
+}
+
+#[test]
 fn library_that_is_no_guest_is_told_at_build_time() {
     let here = Directory::new().with_guest("", "#![no_std]\nuse stateroom_sdk_core as _;");
-    fails(stateroom(&here, &["build"]), &["cannot run `", ".wasm`: this module is not a Stateroom guest"]);
+    fails(
+        stateroom(&here, &["build"]),
+        &["cannot run `", ".wasm`: this module is not a Stateroom guest", "hint: put `#[stateroom_wasm]`"],
+    );
     assert_eq!(here.entries(), ["Cargo.lock", "Cargo.toml", "src"]);
 }
 
@@ -570,6 +580,13 @@ fn dev_builds_and_serves_again_when_a_file_changes() {
     fs::write(here.path("stateroom.toml"), "static_files = 'new'").unwrap();
     server.await_line("the version before is still served");
     fs::write(here.path("src/lib.rs"), ECHO).unwrap();
+    server.await_address();
+    assert!(server.get("/").ends_with("new"));
+
+    // What is missing is waited for.
+    fs::write(here.path("stateroom.toml"), "static_files = 'newer'").unwrap();
+    server.await_line("the version before is still served");
+    fs::rename(here.path("new"), here.path("newer")).unwrap();
     server.await_address();
     assert!(server.get("/").ends_with("new"));
 }
