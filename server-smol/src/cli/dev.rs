@@ -64,14 +64,14 @@ async fn rebuild(args: &ProjectArgs, mut sources: Sources) -> Built {
         sources.change().await;
         log::info!("a file has changed, building again");
         sources.look();
+        // If it does not build, what is missing may be made here: a directory of static files, say.
+        sources.watch(&args.path);
         let again = args.clone();
         match unblock(move || Built::of(&again)).await {
             Ok(built) => return built,
             Err(error) => {
                 log::error!("{error:#}");
                 log::info!("the version before is still served");
-                // Perhaps what is missing is going to be made here.
-                sources.watch(&args.path);
             }
         }
     }
