@@ -43,9 +43,10 @@ impl Site {
         match serve(path, request).await {
             Ok(response) => response,
             Err(error) => match error.kind() {
-                io::ErrorKind::NotFound | io::ErrorKind::NotADirectory | io::ErrorKind::InvalidInput => {
-                    not_found()
-                }
+                io::ErrorKind::NotFound
+                | io::ErrorKind::NotADirectory
+                | io::ErrorKind::InvalidInput
+                | io::ErrorKind::InvalidFilename => not_found(),
                 _ => {
                     log::warn!("{url_path} cannot be served: {error}");
                     text(

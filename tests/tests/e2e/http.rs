@@ -210,3 +210,11 @@ fn a_server_that_runs_out_of_files_serves_on_when_there_are_some() {
     let mut late = Client::connect(address, "/ws/room").expect("an upgrade");
     assert_eq!(late.ask("hello"), "hello");
 }
+
+#[test]
+fn a_name_that_no_file_can_have_is_not_found() {
+    let (_directory, server) = site();
+    for path in [format!("/{}", "a".repeat(300)), format!("/{}", "a/".repeat(3000)), "/a%00b".into()] {
+        assert_eq!(server.get(&path).status, 404, "{path}");
+    }
+}
