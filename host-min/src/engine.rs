@@ -1,4 +1,4 @@
-use wasmi::{CompilationMode, Config, Engine};
+use wasmi::{CompilationMode, Config, EnforcedLimits, Engine};
 
 use crate::Limits;
 
@@ -13,6 +13,8 @@ pub(crate) fn engine(limits: &Limits) -> Engine {
         .wasm_custom_page_sizes(true)
         .wasm_multi_memory(false)
         .ignore_custom_sections(true)
+        // What a module may have of things that take memory in each room and are not in its linear memory.
+        .enforced_limits(EnforcedLimits::strict())
         .set_max_recursion_depth(limits.call_depth);
     Engine::new(&config)
 }

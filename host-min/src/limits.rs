@@ -40,17 +40,18 @@ pub struct Limits {
     pub effect_bytes: usize,
 
     /// How much a guest may compute when its module is instantiated, in units of fuel. Default: 50 million,
-    /// some 15 ms.
+    /// some 50 ms.
     ///
-    /// One unit is about one instruction; an optimised build runs some 3,000 million a second.
+    /// One unit is about one instruction; an optimised build runs some 1,000 million a second, and fewer
+    /// where they move much memory.
     pub startup_fuel: u64,
 
-    /// How much a guest may compute in one event, in units of fuel. Default: 20,000 million, some six
+    /// How much a guest may compute in one event, in units of fuel. Default: 6,000 million, some six
     /// seconds. More is a trap.
     pub fuel: u64,
 
-    /// How much a guest computes at a stretch before others have their turn, in units of fuel. Default: 1
-    /// million, some 0.3 ms.
+    /// How much a guest computes at a stretch before others have their turn, in units of fuel. Default:
+    /// 400,000, some 0.4 ms.
     pub slice: u64,
 }
 
@@ -65,8 +66,8 @@ impl Default for Limits {
             effects: 10_000,
             effect_bytes: 4 << 20,
             startup_fuel: 50_000_000,
-            fuel: 20_000_000_000,
-            slice: 1_000_000,
+            fuel: 6_000_000_000,
+            slice: 400_000,
         }
     }
 }

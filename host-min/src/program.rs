@@ -25,7 +25,7 @@ struct Loaded {
 impl Program {
     /// Checks and translates a module in the WebAssembly binary format.
     ///
-    /// The module's `start` function runs once, so that what fails in every room fails here.
+    /// The module's `start` function and its `_initialize` run once, so that what fails in every room fails here.
     ///
     /// # Errors
     /// See [`LoadError`]; its message lists everything that is wrong with the module.
@@ -57,6 +57,8 @@ impl Program {
         })?;
         loaded.versioned =
             inspect::version(&store, &instance).map_err(|problem| LoadError::NotAGuest(vec![problem]))?;
+        // Its `_initialize` fails here, too, if it fails.
+        Room::new("", store, &instance, loaded.versioned).map_err(LoadError::Trapped)?;
         Ok(Self(Arc::new(loaded)))
     }
 

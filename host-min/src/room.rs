@@ -118,6 +118,7 @@ impl Room {
         let state = self.store.data_mut();
         state.effects.clear();
         state.now_ms = now_ms;
+        state.debt = 0;
         self.fuel = state.limits.fuel;
         self.refuel(0);
         let result = self.begin(event);
@@ -154,8 +155,8 @@ impl Room {
         }
     }
 
-    /// What the last event asks of the world. Empty while an event is suspended, and when it was refused;
-    /// after a trap only log lines are left.
+    /// What the last event asks of the world. Empty while an event is suspended; of an event that was
+    /// refused or trapped only log lines are left.
     #[must_use]
     pub fn effects(&self) -> Effects<'_> {
         let effects = self.store.data().effects.iter();
@@ -317,7 +318,8 @@ impl Room {
     /// fuel left for it.
     fn charge(&mut self, name: &'static str, required: u64) -> Result<(), Trap> {
         let left_over = self.store.get_fuel().unwrap_or(0);
-        self.fuel = self.fuel.saturating_add(left_over);
+        let debt = mem::take(&mut self.store.data_mut().debt);
+        self.fuel = self.fuel.saturating_add(left_over).saturating_sub(debt);
         if self.fuel < required.max(1) {
             return Err(self.trap(name, &TrapCode::OutOfFuel.into()));
         }

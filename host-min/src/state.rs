@@ -17,6 +17,8 @@ pub(crate) struct State {
     pub(crate) limits: Limits,
     pub(crate) growth: StoreLimits,
     pub(crate) effects: Arena,
+    /// What the guest owes for imports, in fuel, beyond what its slice had.
+    pub(crate) debt: u64,
     /// The time of the event that runs.
     pub(crate) now_ms: u64,
     random: Generator,
@@ -35,6 +37,7 @@ impl State {
                 .tables(16)
                 .build(),
             effects: Arena::default(),
+            debt: 0,
             now_ms: 0,
             random: Generator::Seed(seed),
         }
@@ -86,8 +89,11 @@ const CALL: u64 = 200;
 /// Makes the guest pay for work on so many bytes. Otherwise it could have the host work for as long as it likes,
 /// in a loop that costs next to nothing.
 pub(crate) fn charge(caller: &mut Caller<'_, State>, bytes: u32) {
-    // With less fuel than that the call is made all the same, and the guest's slice ends with it.
-    let left = caller.get_fuel().unwrap_or(0).saturating_sub(CALL + u64::from(bytes));
+    // With less fuel than that the call is made all the same, the guest's slice ends with it, and the rest is
+    // taken from the next.
+    let (fuel, cost) = (caller.get_fuel().unwrap_or(0), CALL + u64::from(bytes));
+    let left = fuel.saturating_sub(cost);
+    caller.data_mut().debt += cost - (fuel - left);
     // Fails only where fuel is not metered, which `engine` turns on.
     let _ = caller.set_fuel(left);
 }

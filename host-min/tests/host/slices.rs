@@ -67,13 +67,36 @@ fn a_suspended_room_takes_no_other_event() {
 
 #[test]
 fn the_budget_of_an_event_does_not_depend_on_the_slices() {
-    for slice in [100, 10_000, 1_000_000] {
+    for slice in [1, 100, 10_000, 1_000_000] {
         let mut room = room(slice, 100_000);
         let mut step = room.handle(Event::Timer, 0);
         while step == Ok(Step::Suspended) {
             step = room.resume();
         }
         assert_eq!(*step.unwrap_err().reason(), TrapReason::OutOfFuel { limit: 100_000 });
+    }
+}
+
+#[test]
+fn imports_cost_the_same_in_slices_of_any_size() {
+    let fields = r#"(memory (export "memory") 1)
+        (func (export "timer") (local $n i32)
+            (loop (call $random (i32.const 0) (i32.const 5000))
+                (local.set $n (i32.add (local.get $n) (i32.const 1)))
+                (br_if 0 (i32.lt_u (local.get $n) (i32.const 10)))))"#;
+    for slice in [1, 1_000, 1_000_000] {
+        let run = |fuel| {
+            let mut limits = Limits::default();
+            (limits.slice, limits.fuel) = (slice, fuel);
+            let mut room = program_with(fields, limits).room("a", [0; 32]).unwrap();
+            let mut step = room.handle(Event::Timer, 0);
+            while step == Ok(Step::Suspended) {
+                step = room.resume();
+            }
+            step
+        };
+        assert_eq!(run(60_000), Ok(Step::Done), "slices of {slice}");
+        assert!(run(46_000).is_err(), "slices of {slice}");
     }
 }
 

@@ -1,7 +1,7 @@
-use stateroom_host_min::{Effect, Event, Limits, Step, Trap, TrapReason};
+use stateroom_host_min::{Effect, Event, Limits, LoadError, Step, Trap, TrapReason};
 use stateroom_sdk_core::ClientId;
 
-use crate::guest::{finish, program, room, room_with, said, text};
+use crate::guest::{finish, load, program, room, room_with, said, text};
 
 const CONNECT: Event<'_> = Event::Connect(ClientId(1));
 
@@ -130,10 +130,11 @@ fn a_reactor_is_initialized_first_and_may_fail() {
     let mut ready = program(fields).room("a", [0; 32]).unwrap();
     assert_eq!(finish(&mut ready, Event::Init), Ok(Step::Done));
 
-    let failing = program(r#"(func (export "_initialize") unreachable)"#);
-    assert_eq!(failing.room("a", [0; 32]).unwrap_err().during(), "_initialize");
-    let spinning = program(r#"(func (export "_initialize") (loop (br 0)))"#);
-    assert_eq!(spinning.room("a", [0; 32]).unwrap_err().during(), "_initialize");
+    for body in ["unreachable", "(loop (br 0))"] {
+        let error = load(&format!(r#"(func (export "_initialize") {body})"#)).unwrap_err();
+        let LoadError::Trapped(trap) = error else { panic!("{error}") };
+        assert_eq!(trap.during(), "_initialize");
+    }
 }
 
 #[test]
@@ -153,4 +154,30 @@ fn assembly_script_aborts_with_its_message() {
         TrapReason::Aborted { message: " (:3:9)".into() },
         "strings that are not there"
     );
+}
+
+#[test]
+fn no_operator_uses_up_the_native_stack() {
+    // So often in one slice that a few bytes of stack each would be too many for a thread.
+    let mut limits = Limits::default();
+    (limits.slice, limits.fuel) = (1_000_000_000, 1_000_000_000);
+    for operation in [
+        "(drop (memory.grow (local.get $zero)))",
+        "(drop (memory.size))",
+        "(drop (table.grow (ref.null func) (local.get $zero)))",
+        "(memory.fill (local.get $zero) (local.get $zero) (local.get $zero))",
+        "(memory.copy (local.get $zero) (local.get $zero) (local.get $zero))",
+        "(drop (call_indirect (result i32) (local.get $zero)))",
+        "(drop (call $now_ms))",
+        "(global.set $g (i32.add (global.get $g) (i32.load (local.get $zero))))",
+    ] {
+        let fields = format!(
+            r#"(memory (export "memory") 1) (table $t 1 funcref) (elem (i32.const 0) $one) (global $g (mut i32) (i32.const 0))
+            (func $one (result i32) (i32.const 1))
+            (func (export "timer") (local $zero i32) (local $n i32)
+                (loop {operation} (local.set $n (i32.add (local.get $n) (i32.const 1)))
+                    (br_if 0 (i32.lt_u (local.get $n) (i32.const 300000)))))"#
+        );
+        assert_eq!(finish(&mut room_with(&fields, limits), Event::Timer), Ok(Step::Done), "{operation}");
+    }
 }
