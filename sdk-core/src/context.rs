@@ -60,8 +60,8 @@ pub trait StateroomContext {
         let _ = (level, message);
     }
 
-    /// The time in milliseconds since the Unix epoch. It stands still during one event. Contexts without a
-    /// clock answer 0.
+    /// The time in milliseconds since the Unix epoch. For a guest it stands still during
+    /// one event. Contexts without a clock answer 0.
     ///
     /// In a guest this is an import, as [`log`](Self::log) is.
     fn now_ms(&self) -> u64 {

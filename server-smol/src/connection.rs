@@ -4,14 +4,13 @@ use std::{
     cell::{Cell, RefCell},
     future::poll_fn,
     io,
-    net::{Shutdown, TcpStream},
     pin::{Pin, pin},
     rc::Rc,
     task::Poll,
     time::{Duration, Instant},
 };
 
-use async_io::{Async, Timer};
+use async_io::Timer;
 use async_tungstenite::{
     WebSocketStream,
     tungstenite::{
@@ -32,6 +31,7 @@ use crate::{
     outbox::Outbox,
     room::{Event, Outcome, Room},
     settings::Settings,
+    socket::Socket,
 };
 
 /// Enough for many small frames, little enough for many connections: the library's default is 128 KiB each.
@@ -42,13 +42,6 @@ const WRITE_BUFFER: usize = 16 << 10;
 const BUDGET: u32 = 64;
 /// How long a client has to take its last messages and to answer the close frame.
 const FAREWELL: Duration = Duration::from_secs(1);
-
-/// A TCP connection after its upgrade.
-pub(crate) struct Socket {
-    pub(crate) stream: Async<TcpStream>,
-    /// What has been read already, beyond the HTTP request.
-    pub(crate) read_ahead: Vec<u8>,
-}
 
 /// Why a connection gets no room.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -72,20 +65,22 @@ fn close(code: CloseCode, reason: &'static str) -> CloseFrame {
     CloseFrame { code, reason: reason.into() }
 }
 
-/// Serves a connection until it ends. `place` is its room, which it has [entered](Room::enter), and its
+/// Serves a connection until it ends. `read_ahead` is what has been read of it beyond the HTTP request; `place` is its room, which it has [entered](Room::enter), and its
 /// client.
 pub(crate) async fn serve<F: StateroomServiceFactory>(
     socket: Socket,
+    read_ahead: Vec<u8>,
     place: Result<(Rc<Room<F>>, ClientId), Rejection>,
     settings: &Settings,
 ) {
     let config = WebSocketConfig::default()
         .read_buffer_size(READ_BUFFER)
         .write_buffer_size(WRITE_BUFFER)
+        // Answers to pings go past the outbox. A message never meets this limit where the client reads.
+        .max_write_buffer_size(settings.outbox_size + WRITE_BUFFER + READ_BUFFER)
         .max_message_size(Some(settings.message_size))
         .max_frame_size(Some(settings.message_size));
-    let Socket { stream, read_ahead } = socket;
-    let ws = WebSocketStream::from_partially_read(stream, read_ahead, Role::Server, Some(config)).await;
+    let ws = WebSocketStream::from_partially_read(socket, read_ahead, Role::Server, Some(config)).await;
     let link = Link {
         ws: RefCell::new(ws),
         outbox: Rc::new(Outbox::new(settings.outbox_size)),
@@ -112,7 +107,7 @@ enum End {
 }
 
 struct Link {
-    ws: RefCell<WebSocketStream<Async<TcpStream>>>,
+    ws: RefCell<WebSocketStream<Socket>>,
     outbox: Rc<Outbox>,
     /// Whether anything has come from the client since the heartbeat last looked.
     heard: Cell<bool>,
@@ -202,6 +197,11 @@ impl Link {
                 Some(Ok(message)) => message,
             };
             self.heard.set(true);
+            budget -= 1;
+            if budget == 0 {
+                budget = BUDGET;
+                yield_now().await;
+            }
             let payload = match &message {
                 Message::Text(text) => MessagePayload::Text(text),
                 Message::Binary(bytes) => MessagePayload::Bytes(bytes),
@@ -221,11 +221,6 @@ impl Link {
                 }
                 // The room has told the outbox how the connection ends.
                 Outcome::Ended => return pending().await,
-            }
-            budget -= 1;
-            if budget == 0 {
-                budget = BUDGET;
-                yield_now().await;
             }
         }
     }
@@ -288,7 +283,7 @@ impl Link {
             }
             // Closing a socket with unread bytes resets the connection, and then the client may never see the
             // close frame.
-            self.ws.borrow().get_ref().get_ref().shutdown(Shutdown::Write).ok()?;
+            self.ws.borrow().get_ref().end_writing().ok()?;
             let mut unread = [0; 1024];
             while self.read_raw(&mut unread).await.ok()? > 0 {}
             Some(())
@@ -297,7 +292,8 @@ impl Link {
             Timer::after(FAREWELL).await;
             None
         };
-        or(goodbye, patience).await;
+        // In this order: a client that talks on does not put its end off.
+        or(patience, goodbye).await;
     }
 
     /// Writes everything that waits. Where this is dropped before it is done, nothing is lost.

@@ -53,6 +53,7 @@ mod room;
 mod room_id;
 mod server;
 mod settings;
+mod socket;
 mod turns;
 mod worker;
 

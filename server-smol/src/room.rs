@@ -26,7 +26,7 @@ const FIRST_CLIENT: Duration = Duration::from_secs(60);
 /// A service and the clients that are connected to it. It lives on one thread, together with their
 /// connections.
 pub(crate) struct Room<F: StateroomServiceFactory> {
-    /// Held while an event runs: events come one at a time, in the order in which they asked.
+    /// Held while an event runs: events come one at a time, those of one client in order.
     service: Mutex<Service<F::Service>>,
     members: Members,
     next_client: Cell<u32>,
@@ -34,6 +34,8 @@ pub(crate) struct Room<F: StateroomServiceFactory> {
     occupants: Cell<usize>,
     /// The tasks that wait to fire the timer, and to end the room when it stays empty.
     timer: RefCell<Option<Task<()>>>,
+    /// Counts the requests for a timer, so that one that is due while a later one is made does not fire.
+    timer_request: Cell<u64>,
     vacancy: RefCell<Option<Task<()>>>,
     ended: Cell<bool>,
     worker: Weak<Worker<F>>,
@@ -51,7 +53,8 @@ pub(crate) enum Event<'a> {
     Connect(ClientId, Rc<Outbox>),
     Disconnect(ClientId),
     Message(ClientId, MessagePayload<'a>),
-    Timer,
+    /// The timer is due that was asked for with this request.
+    Timer(u64),
 }
 
 /// How an event went.
@@ -75,6 +78,7 @@ impl<F: StateroomServiceFactory> Room<F> {
             next_client: Cell::new(1),
             occupants: Cell::new(0),
             timer: RefCell::default(),
+            timer_request: Cell::new(0),
             vacancy: RefCell::default(),
             ended: Cell::new(false),
             worker: Rc::downgrade(worker),
@@ -171,7 +175,8 @@ impl<F: StateroomServiceFactory> Room<F> {
                 };
                 self.run(&mut turn, message).await
             }
-            Event::Timer => self.run(&mut turn, |service, context| service.timer(context)).await,
+            Event::Timer(request) if request != self.timer_request.get() => Outcome::Done,
+            Event::Timer(_) => self.run(&mut turn, |service, context| service.timer(context)).await,
         }
     }
 
@@ -233,6 +238,8 @@ impl<F: StateroomServiceFactory> Room<F> {
         let (Some(ms), Some(worker)) = (self.members.timer.take(), self.worker.upgrade()) else {
             return;
         };
+        let request = self.timer_request.get() + 1;
+        self.timer_request.set(request);
         if ms == 0 {
             self.timer.take();
             return;
@@ -245,7 +252,7 @@ impl<F: StateroomServiceFactory> Room<F> {
                 if let Some(this) = room.timer.take() {
                     this.detach();
                 }
-                room.event(Event::Timer).await;
+                room.event(Event::Timer(request)).await;
             }
         });
         self.timer.replace(Some(task));

@@ -41,7 +41,8 @@ pub struct Settings {
     pub message_size: usize,
 
     /// How many bytes may wait for a client that does not read them, with 64 for each message on top.
-    /// Default: 8 MiB. A client beyond it is closed with 1013.
+    /// Default: 8 MiB. A client beyond it is closed with 1013, so this is also the largest message that a room can
+    /// send.
     ///
     /// It bounds what a slow client can make the server hold; nobody else notices.
     pub outbox_size: usize,

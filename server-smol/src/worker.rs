@@ -18,13 +18,7 @@ use smol::{
 };
 use stateroom_sdk_core::StateroomServiceFactory;
 
-use crate::{
-    connection::{self, Socket},
-    room::Room,
-    room_id::RoomId,
-    settings::Settings,
-    turns::Turns,
-};
+use crate::{connection, room::Room, room_id::RoomId, settings::Settings, socket::Socket, turns::Turns};
 
 /// How long connections have for their last words when the server ends.
 const FAREWELL: Duration = Duration::from_millis(1_500);
@@ -47,7 +41,9 @@ pub(crate) enum Command {
     /// Say whether a room exists.
     Exists(RoomId, Sender<bool>),
     /// Take over a connection that has asked for a room.
-    Connect(RoomId, Socket),
+    ///
+    /// With what has been read of it beyond the HTTP request.
+    Connect(RoomId, Socket, Vec<u8>),
     /// Say which rooms there are.
     Status(Sender<Vec<RoomStatus>>),
 }
@@ -130,7 +126,7 @@ impl<F: StateroomServiceFactory> Worker<F> {
             Command::Exists(id, answer) => {
                 let _ = answer.try_send(self.rooms.borrow().contains_key(&id));
             }
-            Command::Connect(id, socket) => {
+            Command::Connect(id, socket, read_ahead) => {
                 let room = if self.settings.room_ids.implicit() {
                     self.find_or_open(id)
                 } else {
@@ -144,7 +140,7 @@ impl<F: StateroomServiceFactory> Worker<F> {
                 let settings = Arc::clone(&self.settings);
                 let connection = Rc::clone(&self.connections);
                 let task = async move {
-                    connection::serve(socket, place, &settings).await;
+                    connection::serve(socket, read_ahead, place, &settings).await;
                     drop(connection);
                 };
                 self.spawn(task).detach();

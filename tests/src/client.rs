@@ -63,6 +63,11 @@ impl Client {
         self.stream.get_mut().write_all(bytes).expect("the server reads");
     }
 
+    /// Sends bytes as they are, and says whether the server took them.
+    pub fn try_raw(&mut self, bytes: &[u8]) -> bool {
+        self.stream.get_mut().write_all(bytes).is_ok()
+    }
+
     /// Sends a frame.
     #[track_caller]
     pub fn frame(&mut self, frame: &Frame) {

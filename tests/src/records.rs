@@ -32,7 +32,8 @@ pub(crate) fn install() {
     static ONCE: Once = Once::new();
     ONCE.call_once(|| {
         log::set_logger(&RECORDER).expect("nobody else sets one");
-        log::set_max_level(LevelFilter::Debug);
+        // Debug lines tell of everybody who comes and goes.
+        log::set_max_level(LevelFilter::Info);
     });
 }
 

@@ -20,7 +20,10 @@ impl<S> Room<S> {
     }
 
     /// Calls `event` with the service. Events before `initialize` do nothing.
-    fn with(&'static self, event: impl FnOnce(&mut S)) {
+    ///
+    /// # Safety
+    /// No other export of the guest is running.
+    unsafe fn with(&'static self, event: impl FnOnce(&mut S)) {
         // SAFETY: the host calls one export at a time and never from within an import, so this is the only
         // reference.
         if let Some(service) = unsafe { &mut *self.0.get() } {
@@ -38,7 +41,7 @@ unsafe fn text<'a>(at: *const u8, len: usize) -> &'a str {
 }
 
 /// # Safety
-/// `at` and `len` describe text from the host.
+/// `at` and `len` describe text from the host, which calls one export at a time.
 pub unsafe fn initialize<S: Guest<F>, F>(room: &'static Room<S>, at: *const u8, len: usize) {
     // SAFETY: the caller's promise.
     let room_id = unsafe { text(at, len) };
@@ -49,32 +52,46 @@ pub unsafe fn initialize<S: Guest<F>, F>(room: &'static Room<S>, at: *const u8, 
 }
 
 /// A client has come.
-pub fn connect<S: Guest<F>, F>(room: &'static Room<S>, client: u32) {
-    room.with(|service| service.connect(ClientId(client), &Host));
+///
+/// # Safety
+/// Called by the host alone, and not while another export runs.
+pub unsafe fn connect<S: Guest<F>, F>(room: &'static Room<S>, client: u32) {
+    // SAFETY: the caller's promise.
+    unsafe { room.with(|service| service.connect(ClientId(client), &Host)) };
 }
 
 /// A client has gone.
-pub fn disconnect<S: Guest<F>, F>(room: &'static Room<S>, client: u32) {
-    room.with(|service| service.disconnect(ClientId(client), &Host));
+///
+/// # Safety
+/// Called by the host alone, and not while another export runs.
+pub unsafe fn disconnect<S: Guest<F>, F>(room: &'static Room<S>, client: u32) {
+    // SAFETY: the caller's promise.
+    unsafe { room.with(|service| service.disconnect(ClientId(client), &Host)) };
 }
 
 /// The timer is due.
-pub fn timer<S: Guest<F>, F>(room: &'static Room<S>) {
-    room.with(|service| service.timer(&Host));
+///
+/// # Safety
+/// Called by the host alone, and not while another export runs.
+pub unsafe fn timer<S: Guest<F>, F>(room: &'static Room<S>) {
+    // SAFETY: the caller's promise.
+    unsafe { room.with(|service| service.timer(&Host)) };
 }
 
 /// # Safety
-/// `at` and `len` describe text from the host.
+/// `at` and `len` describe text from the host, which calls one export at a time.
 pub unsafe fn message<S: Guest<F>, F>(room: &'static Room<S>, client: u32, at: *const u8, len: usize) {
     // SAFETY: the caller's promise.
     let text = unsafe { text(at, len) };
-    room.with(|service| service.message(ClientId(client), MessagePayload::Text(text), &Host));
+    // SAFETY: the caller's promise.
+    unsafe { room.with(|service| service.message(ClientId(client), MessagePayload::Text(text), &Host)) };
 }
 
 /// # Safety
-/// `at` and `len` describe bytes from the host.
+/// `at` and `len` describe bytes from the host, which calls one export at a time.
 pub unsafe fn binary<S: Guest<F>, F>(room: &'static Room<S>, client: u32, at: *const u8, len: usize) {
     // SAFETY: the caller's promise.
     let bytes = unsafe { slice::from_raw_parts(at, len) };
-    room.with(|service| service.message(ClientId(client), MessagePayload::Bytes(bytes), &Host));
+    // SAFETY: the caller's promise.
+    unsafe { room.with(|service| service.message(ClientId(client), MessagePayload::Bytes(bytes), &Host)) };
 }

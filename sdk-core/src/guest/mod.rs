@@ -70,16 +70,19 @@ macro_rules! __export {
                 unsafe { $crate::guest::initialize(&ROOM, at, len) }
             }
             #[unsafe(no_mangle)]
-            extern "C" fn connect(client: u32) {
-                $crate::guest::connect(&ROOM, client)
+            unsafe extern "C" fn connect(client: u32) {
+                // SAFETY: only the host calls this, one export at a time.
+                unsafe { $crate::guest::connect(&ROOM, client) }
             }
             #[unsafe(no_mangle)]
-            extern "C" fn disconnect(client: u32) {
-                $crate::guest::disconnect(&ROOM, client)
+            unsafe extern "C" fn disconnect(client: u32) {
+                // SAFETY: only the host calls this, one export at a time.
+                unsafe { $crate::guest::disconnect(&ROOM, client) }
             }
             #[unsafe(no_mangle)]
-            extern "C" fn timer() {
-                $crate::guest::timer(&ROOM)
+            unsafe extern "C" fn timer() {
+                // SAFETY: only the host calls this, one export at a time.
+                unsafe { $crate::guest::timer(&ROOM) }
             }
             #[unsafe(no_mangle)]
             unsafe extern "C" fn message(client: u32, at: *const u8, len: usize) {

@@ -1,4 +1,4 @@
-use std::path::PathBuf;
+use std::{path::PathBuf, time::SystemTime};
 
 use anyhow::{Context, Result};
 use async_io::block_on;
@@ -51,9 +51,10 @@ struct Built {
 impl Built {
     fn of(args: &ProjectArgs) -> Result<Self> {
         let project = Project::open(args.clone())?;
+        let begun = SystemTime::now();
         let module = project.build()?;
         let program = module::guest(&module)?;
-        let sources = Sources::of(&project.directory, &module);
+        let sources = Sources::of(&project.directory, &module, begun);
         Ok(Self { program, static_files: project.config.static_files, sources })
     }
 }

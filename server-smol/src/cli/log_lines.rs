@@ -21,11 +21,15 @@ pub(crate) fn init(level: LevelFilter) {
 /// Messages may hold words of guests and clients. Those must not pass for lines of the log, nor command the
 /// terminal.
 fn printable(message: &str) -> String {
+    escaped(message).replace('\n', "\n      ")
+}
+
+/// The message without the control characters in it, but for line breaks and tabs.
+pub(crate) fn escaped(message: &str) -> String {
     let mut line = String::with_capacity(message.len());
     for character in message.trim_end().chars() {
         match character {
-            '\n' => line.push_str("\n      "),
-            '\t' => line.push('\t'),
+            '\n' | '\t' => line.push(character),
             _ if character.is_control() => {
                 let _ = write!(line, "{}", character.escape_default());
             }

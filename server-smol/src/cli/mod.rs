@@ -57,7 +57,7 @@ pub(crate) fn main() -> ExitCode {
             // The alternate form is the chain of reasons without a backtrace. Nobody may be reading stderr
             // any more: that is no reason to panic.
             let message = format!("{error:#}");
-            let _ = writeln!(io::stderr(), "error: {}", message.trim_end());
+            let _ = writeln!(io::stderr(), "error: {}", log_lines::escaped(&message));
             ExitCode::FAILURE
         }
     }

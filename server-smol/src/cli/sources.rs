@@ -16,11 +16,14 @@ pub(crate) struct Sources(Vec<(PathBuf, Option<SystemTime>)>);
 impl Sources {
     /// The manifest and the configuration in `directory`, and the source files that cargo says went into
     /// `module`, those of its path dependencies included.
-    pub(crate) fn of(directory: &Path, module: &Path) -> Self {
+    pub(crate) fn of(directory: &Path, module: &Path, begun: SystemTime) -> Self {
         let cargo_says = fs::read_to_string(module.with_extension("d")).ok();
         let own = ["Cargo.toml", "stateroom.toml"].map(|name| directory.join(name));
         let compiled = cargo_says.as_deref().map(prerequisites).unwrap_or_default();
-        Self(own.into_iter().chain(compiled).map(|path| (path.clone(), modified(&path))).collect())
+        // What was saved while it was built may not be in it, and counts as changed.
+        let now = SystemTime::now();
+        let built = |path: &Path| modified(path).filter(|when| !(begun..=now).contains(when));
+        Self(own.into_iter().chain(compiled).map(|path| (path.clone(), built(&path))).collect())
     }
 
     /// Takes the files as they are now for unchanged.

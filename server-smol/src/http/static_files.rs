@@ -1,4 +1,5 @@
 use std::{
+    fs::File,
     io,
     path::{Component, Path, PathBuf},
     time::SystemTime,
@@ -13,11 +14,7 @@ use hyper::{
     },
 };
 use percent_encoding::percent_decode_str;
-use smol::{
-    fs::{File, metadata},
-    io::AsyncReadExt as _,
-    stream,
-};
+use smol::{Unblock, fs::metadata, io::AsyncReadExt as _, stream, unblock};
 
 use super::{
     Site,
@@ -88,6 +85,10 @@ async fn serve(mut path: PathBuf, request: &Request<Incoming>) -> io::Result<Res
         path.push("index.html");
         found = metadata(&path).await?;
     }
+    // Neither devices nor pipes, which a read may wait for without end.
+    if !found.is_file() {
+        return Err(io::ErrorKind::NotFound.into());
+    }
     // HTTP dates have whole seconds.
     let modified = found.modified().ok().map(whole_seconds);
     if let (Some(modified), Some(since)) = (modified, since(request))
@@ -97,10 +98,18 @@ async fn serve(mut path: PathBuf, request: &Request<Incoming>) -> io::Result<Res
         *response.status_mut() = StatusCode::NOT_MODIFIED;
         return Ok(response);
     }
+    let kind = mime_guess::from_path(&path).first_raw().unwrap_or("application/octet-stream");
+    let kind = match kind {
+        "text/html" => "text/html; charset=utf-8",
+        "text/plain" => "text/plain; charset=utf-8",
+        kind => kind,
+    };
     let content = if *request.method() == Method::HEAD {
         full(Bytes::new())
     } else {
-        let file = File::open(&path).await?;
+        let file = unblock(move || File::open(path)).await?;
+        // The library's own file type reads 8 MiB ahead.
+        let file = Unblock::with_capacity(PIECE, file);
         let pieces: Pieces = Box::pin(pieces(file, found.len()));
         Either::Right(StreamBody::new(pieces))
     };
@@ -114,18 +123,12 @@ async fn serve(mut path: PathBuf, request: &Request<Incoming>) -> io::Result<Res
     {
         headers.insert(LAST_MODIFIED, date);
     }
-    let kind = mime_guess::from_path(&path).first_raw().unwrap_or("application/octet-stream");
-    let kind = match kind {
-        "text/html" => "text/html; charset=utf-8",
-        "text/plain" => "text/plain; charset=utf-8",
-        kind => kind,
-    };
     headers.insert(CONTENT_TYPE, HeaderValue::from_static(kind));
     Ok(response)
 }
 
 /// The first `len` bytes of a file; its length has been promised already, and it may have grown since.
-fn pieces(file: File, len: u64) -> impl stream::Stream<Item = io::Result<Frame<Bytes>>> {
+fn pieces(file: Unblock<File>, len: u64) -> impl stream::Stream<Item = io::Result<Frame<Bytes>>> {
     stream::try_unfold((file.take(len), len), |(mut file, left)| async move {
         if left == 0 {
             return Ok(None);

@@ -1,6 +1,10 @@
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 
-use hyper::{Method, Request, Response, StatusCode, body::Incoming};
+use hyper::{
+    Method, Request, Response, StatusCode,
+    body::Incoming,
+    header::{HOST, HeaderName},
+};
 use serde_json::json;
 
 use crate::worker::{Command, RoomStatus};
@@ -15,6 +19,7 @@ impl Site {
     /// `GET /status`: `ok`; with `?verbose`, what there is, as JSON.
     ///
     /// Whoever knows a room's id can join it, so ids are shown only to requests from this machine.
+    /// A proxy has to say that it is one, as all do.
     pub(super) async fn status(&self, request: &Request<Incoming>, peer: SocketAddr) -> Response<Body> {
         if !matches!(*request.method(), Method::GET | Method::HEAD) {
             return not_allowed("GET");
@@ -38,7 +43,7 @@ impl Site {
             "room_count": rooms.len(),
             "client_count": clients,
         });
-        if peer.ip().to_canonical().is_loopback() {
+        if is_local(request, peer) {
             rooms.sort_by(|a, b| a.id.as_str().cmp(b.id.as_str()));
             status["rooms"] = rooms
                 .iter()
@@ -47,4 +52,23 @@ impl Site {
         }
         typed(StatusCode::OK, "application/json", status.to_string())
     }
+}
+
+/// Whether a request comes from this machine, and not only through a proxy on it or a page in its browser.
+fn is_local(request: &Request<Incoming>, peer: SocketAddr) -> bool {
+    let headers = request.headers();
+    let forwarded = |name: &HeaderName| {
+        let name = name.as_str();
+        name == "forwarded" || name == "via" || name.starts_with("x-forwarded-") || name == "x-real-ip"
+    };
+    let host = headers.get(HOST).and_then(|host| host.to_str().ok()).unwrap_or_default();
+    // Without the port; an IPv6 address has brackets.
+    let name = match host.rsplit_once(':') {
+        Some((name, port)) if port.bytes().all(|byte| byte.is_ascii_digit()) => name,
+        _ => host,
+    };
+    let address = name.trim_start_matches('[').trim_end_matches(']').parse::<IpAddr>();
+    peer.ip().to_canonical().is_loopback()
+        && !headers.keys().any(forwarded)
+        && (name == "localhost" || address.is_ok_and(|address| address.to_canonical().is_loopback()))
 }

@@ -186,7 +186,7 @@ fn embed() {
 
     let mut child = Child::start("embed", &[""; 0]);
     assert!(child.line(Output::Stderr, "usage: ").starts_with("embed"));
-    assert_eq!(child.exit().0, Some(1));
+    assert_eq!(child.exit().0, Some(2));
 }
 
 #[test]

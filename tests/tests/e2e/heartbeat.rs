@@ -97,7 +97,7 @@ fn a_client_whose_room_computes_is_not_taken_for_silent() {
     // Half a second, in which the server has no eye for the client's pongs.
     let module = Module::new().told(
         "(loop $again
-            (br_if $again (i32.lt_u (local.tee $i (i32.add (local.get $i) (i32.const 1))) (i32.const 6000000))))",
+            (br_if $again (i32.lt_u (local.tee $i (i32.add (local.get $i) (i32.const 1))) (i32.const 40000000))))",
     );
     let (interval, timeout) = (Duration::from_millis(50), Duration::from_millis(250));
     let settings = server().with_heartbeat_interval(interval).with_heartbeat_timeout(timeout);

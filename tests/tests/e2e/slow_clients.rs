@@ -1,7 +1,9 @@
 //! A client that does not keep up harms itself alone.
 
 use std::{
-    iter, thread,
+    iter,
+    sync::mpsc,
+    thread,
     time::{Duration, Instant},
 };
 
@@ -95,12 +97,60 @@ fn a_client_that_reads_late_gets_the_reason() {
 }
 
 #[test]
-fn one_message_may_be_larger_than_an_outbox() {
-    let server = TestServer::with(server().with_outbox_size(1_000), guest("echo"));
+fn a_message_larger_than_an_outbox_ends_the_connection_that_it_is_for() {
+    let server = TestServer::with(server().with_outbox_size(10_000), guest("echo"));
     let mut client = server.client("room");
-    let long = "x".repeat(1 << 20);
+    let long = "x".repeat(9_000);
     assert!(client.ask(&long) == long);
-    assert!(client.ask(&long) == long);
+    client.text(&"x".repeat(10_000));
+    assert_eq!(client.closed(), 1013);
+    assert_eq!(server.client("room").ask("hello"), "hello");
+}
+
+/// Sends `frame` for as long as the server takes it, and until it is told to stop.
+fn flood(mut client: Client, frame: Vec<u8>) -> (mpsc::Sender<()>, thread::JoinHandle<()>) {
+    let (stop, stopped) = mpsc::channel();
+    let frames = frame.repeat(1_000);
+    let flooding = thread::spawn(move || {
+        let begin = Instant::now();
+        while stopped.try_recv() == Err(mpsc::TryRecvError::Empty) && begin.elapsed() < PATIENCE {
+            if !client.try_raw(&frames) {
+                break;
+            }
+        }
+    });
+    (stop, flooding)
+}
+
+#[test]
+fn a_flood_from_one_client_does_not_hold_up_the_others() {
+    let continuation = Frame::unfinished(Frame::CONTINUATION, "");
+    for (name, first, frame) in [
+        ("pongs", None, Frame::new(Frame::PONG, "").masked()),
+        ("messages", None, Frame::text("").masked()),
+        ("empty fragments", Some(Frame::unfinished(Frame::TEXT, "").masked()), continuation.masked()),
+        ("a broken protocol", Some(Frame::text("a").unmasked()), vec![0; 16]),
+        ("words after a farewell", Some(Frame::close(1000).masked()), Frame::text("more").masked()),
+    ] {
+        let server = TestServer::new(guest("echo"));
+        let mut quick = server.client("quick");
+        let mut client = server.client("flooded");
+        if let Some(first) = first {
+            client.raw(&first);
+        }
+        let (stop, flooding) = flood(client, frame);
+        let begin = Instant::now();
+        for number in 0..50 {
+            let text = number.to_string();
+            assert_eq!(quick.ask(&text), text, "{name}");
+        }
+        assert!(begin.elapsed() < PATIENCE / 2, "{name}: {:?}", begin.elapsed());
+        // Ends within two seconds, while the flood goes on.
+        let took = server.stop();
+        assert!(took < Duration::from_secs(2), "{name}: {took:?}");
+        drop(stop);
+        flooding.join().expect("a flood does not panic");
+    }
 }
 
 #[test]

@@ -174,3 +174,34 @@ fn the_clock_ticks_while_somebody_listens() {
     // It stood still, and began a whole second anew.
     assert!(begin.elapsed() >= Duration::from_millis(900));
 }
+
+#[test]
+fn a_timer_that_is_due_during_an_event_which_replaces_or_cancels_it_does_not_fire() {
+    // Each event computes for longer than the timer of the one before has: `s` sets 1 ms, `c` cancels, `r` asks for
+    // 200 ms; when it fires the room says `T`.
+    let module = Module::new()
+        .told(
+            "(if (i32.eq (i32.load8_u offset=1 (local.get $at)) (i32.const 115))
+                (then (call $set_timer (i32.const 1)))
+                (else
+                    (loop $again
+                        (br_if $again
+                            (i32.lt_u (local.tee $i (i32.add (local.get $i) (i32.const 1))) (i32.const 20000000))))
+                    (call $set_timer
+                        (select (i32.const 0) (i32.const 200)
+                            (i32.eq (i32.load8_u offset=1 (local.get $at)) (i32.const 99))))))",
+        )
+        .timer("(i32.store8 (i32.const 64) (i32.const 84)) (call $send_message (i32.const 0) (i32.const 64) (i32.const 1))");
+    let server = TestServer::new(module.program());
+    let mut client = server.client("room");
+    for text in ["!s", "!c"] {
+        client.text(text);
+    }
+    client.expect(&["!s", "!c"]);
+    assert_eq!(client.ask("still"), "still", "it was cancelled");
+    for text in ["!s", "!r"] {
+        client.text(text);
+    }
+    client.expect(&["!s", "!r", "T"]);
+    assert_eq!(client.ask("once"), "once", "it was replaced");
+}

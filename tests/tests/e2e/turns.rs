@@ -7,7 +7,7 @@ use stateroom_tests::{Module, TestServer};
 fn thinker() -> Module {
     Module::new().told(
         "(loop $again
-            (br_if $again (i32.lt_u (local.tee $i (i32.add (local.get $i) (i32.const 1))) (i32.const 6000000))))",
+            (br_if $again (i32.lt_u (local.tee $i (i32.add (local.get $i) (i32.const 1))) (i32.const 40000000))))",
     )
 }
 
