@@ -2,11 +2,14 @@ use std::{
     io,
     net::{Shutdown, TcpStream},
     pin::Pin,
+    rc::Rc,
     task::{Context, Poll},
 };
 
 use async_io::Async;
 use smol::io::{AsyncRead, AsyncWrite};
+
+use crate::turns::Turns;
 
 /// After so many reads in a row others have their turn, however much there is to read.
 ///
@@ -20,11 +23,12 @@ pub(crate) struct Socket {
     stream: Async<TcpStream>,
     /// How many reads are left before others have their turn.
     burst: u32,
+    turns: Rc<Turns>,
 }
 
 impl Socket {
-    pub(crate) fn new(stream: Async<TcpStream>) -> Self {
-        Self { stream, burst: BURST }
+    pub(crate) fn new(stream: Async<TcpStream>, turns: Rc<Turns>) -> Self {
+        Self { stream, burst: BURST, turns }
     }
 
     /// Says to the client that nothing more is going to come.
@@ -41,7 +45,7 @@ impl AsyncRead for Socket {
     ) -> Poll<io::Result<usize>> {
         if self.burst == 0 {
             self.burst = BURST;
-            cx.waker().wake_by_ref();
+            self.turns.wake_later(cx);
             return Poll::Pending;
         }
         let Poll::Ready(read) = Pin::new(&mut self.stream).poll_read(cx, bytes) else {

@@ -3,6 +3,7 @@ use std::{
     collections::HashMap,
     fmt,
     future::Future,
+    net::TcpStream,
     panic::{AssertUnwindSafe, catch_unwind},
     rc::Rc,
     sync::Arc,
@@ -10,7 +11,7 @@ use std::{
 };
 
 use async_executor::LocalExecutor;
-use async_io::Timer;
+use async_io::{Async, Timer};
 use smol::{
     Task,
     channel::{Receiver, Sender},
@@ -43,7 +44,7 @@ pub(crate) enum Command {
     /// Take over a connection that has asked for a room.
     ///
     /// With what has been read of it beyond the HTTP request.
-    Connect(RoomId, Socket, Vec<u8>),
+    Connect(RoomId, Async<TcpStream>, Vec<u8>),
     /// Say which rooms there are.
     Status(Sender<Vec<RoomStatus>>),
 }
@@ -69,7 +70,7 @@ impl<F: StateroomServiceFactory> Worker<F> {
             settings,
             executor: LocalExecutor::new(),
             rooms: RefCell::default(),
-            turns: Rc::new(Turns::new()),
+            turns: Rc::default(),
             connections: Rc::new(()),
         })
     }
@@ -126,7 +127,7 @@ impl<F: StateroomServiceFactory> Worker<F> {
             Command::Exists(id, answer) => {
                 let _ = answer.try_send(self.rooms.borrow().contains_key(&id));
             }
-            Command::Connect(id, socket, read_ahead) => {
+            Command::Connect(id, stream, read_ahead) => {
                 let room = if self.settings.room_ids.implicit() {
                     self.find_or_open(id)
                 } else {
@@ -138,6 +139,7 @@ impl<F: StateroomServiceFactory> Worker<F> {
                     None => Err(connection::Rejection::NoMoreIds),
                 });
                 let settings = Arc::clone(&self.settings);
+                let socket = Socket::new(stream, self.turns());
                 let connection = Rc::clone(&self.connections);
                 let task = async move {
                     connection::serve(socket, read_ahead, place, &settings).await;

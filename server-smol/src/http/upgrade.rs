@@ -9,7 +9,7 @@ use hyper::{
 };
 use smol_hyper::rt::FuturesIo;
 
-use crate::{room_id::RoomId, socket::Socket, worker::Command};
+use crate::{room_id::RoomId, worker::Command};
 
 use super::{
     Site,
@@ -47,9 +47,9 @@ impl Site {
                 Err(error) => return log::debug!("a client left during its handshake: {error}"),
             };
             let io: FuturesIo<Async<TcpStream>> = parts.io;
-            let (socket, read_ahead) = (Socket::new(io.into_inner()), parts.read_buf.to_vec());
+            let read_ahead = parts.read_buf.to_vec();
             // Where the worker is ending, so is the connection.
-            let _ = worker.send(Command::Connect(room, socket, read_ahead)).await;
+            let _ = worker.send(Command::Connect(room, io.into_inner(), read_ahead)).await;
         };
         self.spawn(take_over);
         response
