@@ -127,8 +127,22 @@ impl Link {
         client: ClientId,
         settings: &Settings,
     ) {
-        if room.event(Event::Connect(client, Rc::clone(&self.outbox))).await == Outcome::Ended {
-            return self.part(Some(Rejection::RoomFailed.into())).await;
+        room.await_connect(&self.outbox);
+        let mut connecting = pin!(room.event(Event::Connect(client, Rc::clone(&self.outbox))));
+        let connected = async { Ok(connecting.as_mut().await) };
+        match or(connected, async { Err(self.ending().await) }).await {
+            Ok(Outcome::Ended) => return self.part(Some(Rejection::RoomFailed.into())).await,
+            Ok(Outcome::Done | Outcome::Refused) => {}
+            // The room has no time for the client before the server ends. An event that has begun comes to its end.
+            Err(farewell) => {
+                let stay = async {
+                    if connecting.await != Outcome::Ended {
+                        room.event(Event::Disconnect(client)).await;
+                    }
+                };
+                zip(self.part(Some(farewell)), stay).await;
+                return;
+            }
         }
         log::debug!("room {}: client {client} has come", room.id());
         let mut reading = pin!(self.read(room, client, settings));
@@ -234,7 +248,7 @@ impl Link {
             poll_fn(|cx| self.outbox.poll_work(cx)).await;
             // A client that takes nothing in does not put off its own end.
             let ending = async {
-                poll_fn(|cx| self.outbox.poll_ending(cx)).await;
+                self.ending().await;
                 Ok(())
             };
             if or(self.write_queue(), ending).await.is_err() {
@@ -244,6 +258,11 @@ impl Link {
                 return End::Close(frame);
             }
         }
+    }
+
+    /// Waits until it is known how the connection is to end.
+    async fn ending(&self) -> CloseFrame {
+        poll_fn(|cx| self.outbox.poll_ending(cx)).await
     }
 
     /// Pings, and ends the conversation with a client that has been silent for too long.

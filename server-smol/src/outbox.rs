@@ -104,13 +104,13 @@ impl Outbox {
 
     /// Ready when there is something to write or the connection is to end.
     pub(crate) fn poll_work(&self, cx: &Context<'_>) -> Poll<()> {
-        if self.is_empty() { self.poll_ending(cx) } else { Poll::Ready(()) }
+        if self.is_empty() { self.poll_ending(cx).map(drop) } else { Poll::Ready(()) }
     }
 
     /// Ready when the connection is to end.
-    pub(crate) fn poll_ending(&self, cx: &Context<'_>) -> Poll<()> {
-        if self.ending.borrow().is_some() {
-            return Poll::Ready(());
+    pub(crate) fn poll_ending(&self, cx: &Context<'_>) -> Poll<CloseFrame> {
+        if let Some(frame) = self.ending() {
+            return Poll::Ready(frame);
         }
         let mut waker = self.waker.borrow_mut();
         match &mut *waker {

@@ -112,6 +112,11 @@ impl<F: StateroomServiceFactory> Room<F> {
         Some(client)
     }
 
+    /// Lets a client know when the server ends, while it waits for its `connect`.
+    pub(crate) fn await_connect(&self, outbox: &Rc<Outbox>) {
+        self.members.arriving.borrow_mut().push(Rc::clone(outbox));
+    }
+
     /// Gives a place back.
     pub(crate) fn leave(self: &Rc<Self>) {
         self.occupants.set(self.occupants.get() - 1);
@@ -162,6 +167,7 @@ impl<F: StateroomServiceFactory> Room<F> {
         };
         match event {
             Event::Connect(client, outbox) => {
+                self.members.arriving.borrow_mut().retain(|arriving| !Rc::ptr_eq(arriving, &outbox));
                 self.members.add(client, outbox);
                 self.run(&mut turn, |service, context| service.connect(client, context)).await
             }
@@ -283,7 +289,8 @@ impl<F: StateroomServiceFactory> Room<F> {
 
     /// Closes the connections of all clients, as the server goes away.
     pub(crate) fn go_away(&self) {
-        for (_, outbox) in &*self.members.list.borrow() {
+        let (list, arriving) = (self.members.list.borrow(), self.members.arriving.borrow());
+        for outbox in list.iter().map(|(_, outbox)| outbox).chain(&*arriving) {
             outbox.end(CloseCode::Away, "the server goes away");
         }
     }
@@ -314,13 +321,15 @@ struct Members {
     id: RoomId,
     /// In the order of their ids, which is the order in which they came.
     list: RefCell<Vec<(ClientId, Rc<Outbox>)>>,
+    /// Those whose `connect` is still to come.
+    arriving: RefCell<Vec<Rc<Outbox>>>,
     /// The timer that the event that runs has asked for.
     timer: Cell<Option<u32>>,
 }
 
 impl Members {
     fn new(id: RoomId) -> Self {
-        Self { id, list: RefCell::default(), timer: Cell::new(None) }
+        Self { id, list: RefCell::default(), arriving: RefCell::default(), timer: Cell::new(None) }
     }
 
     fn add(&self, client: ClientId, outbox: Rc<Outbox>) {

@@ -115,6 +115,22 @@ fn a_room_in_the_middle_of_a_long_event_does_not_keep_the_server() {
     }
 }
 
+#[test]
+fn a_client_that_waits_to_connect_to_a_busy_room_is_told_too() {
+    let spin = "(loop $again (br $again))";
+    let server = TestServer::new(Module::new().told(spin).program());
+    let mut busy = server.client("room");
+    assert_eq!(busy.ask("hello"), "hello");
+    busy.text("!");
+    // The second is sure to come to a room that computes, as the first one's message has been sent before.
+    let mut waiting = server.client("room");
+    assert_eq!(server.client("other").ask("hello"), "hello");
+    let took = server.stop();
+    assert!(took < LIMIT, "{took:?}");
+    assert_eq!(waiting.closed(), 1001);
+    assert_eq!(busy.closed(), 1001);
+}
+
 /// Starts the command with a module, and returns a client of it as well.
 #[cfg(unix)]
 fn command(arguments: &[&str]) -> (Child, Client, Directory) {
