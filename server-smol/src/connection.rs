@@ -49,6 +49,7 @@ pub(crate) enum Rejection {
     NoSuchRoom,
     RoomFailed,
     NoMoreIds,
+    TooManyRooms,
 }
 
 impl From<Rejection> for CloseFrame {
@@ -56,6 +57,7 @@ impl From<Rejection> for CloseFrame {
         match rejection {
             Rejection::NoSuchRoom => close(CloseCode::Policy, "the room does not exist"),
             Rejection::RoomFailed => close(CloseCode::Error, "the room failed"),
+            Rejection::TooManyRooms => close(CloseCode::Again, "the server has no space for another room"),
             Rejection::NoMoreIds => close(CloseCode::Again, "the room has run out of client ids"),
         }
     }

@@ -42,7 +42,7 @@
 //! | 1008 | the room does not exist (any more) |
 //! | 1009 | a message was larger than the server or the room takes |
 //! | 1011 | the room failed; the next connection gets a fresh one |
-//! | 1013 | the client did not read what it was sent; or the room has run out of client ids |
+//! | 1013 | the client did not read what it was sent; the room has run out of client ids; or there are as many rooms as there may be |
 #![forbid(unsafe_code)]
 
 mod connection;

@@ -2,7 +2,7 @@ use std::{
     future::Future,
     net::{IpAddr, SocketAddr, TcpListener},
     path::PathBuf,
-    sync::Arc,
+    sync::{Arc, atomic::AtomicUsize},
     thread,
     time::Duration,
 };
@@ -85,6 +85,12 @@ impl Server {
         self
     }
 
+    /// Sets how many rooms there may be at a time.
+    pub fn with_max_rooms(mut self, rooms: usize) -> Self {
+        self.settings.max_rooms = rooms;
+        self
+    }
+
     /// Sets the largest message that a client may send, in bytes.
     pub fn with_message_size(mut self, bytes: usize) -> Self {
         self.settings.message_size = bytes;
@@ -153,6 +159,7 @@ impl Server {
         announce(&self.settings, &listener);
         let settings = Arc::new(self.settings);
         let factory = Arc::new(factory);
+        let room_count = Arc::new(AtomicUsize::new(0));
 
         let (mut senders, mut threads) = (Vec::new(), Vec::new());
         let (sender, first_commands) = channel::unbounded();
@@ -161,14 +168,15 @@ impl Server {
             let (sender, commands) = channel::unbounded();
             senders.push(sender);
             let (factory, settings) = (Arc::clone(&factory), Arc::clone(&settings));
+            let room_count = Arc::clone(&room_count);
             let thread = thread::Builder::new()
                 .name(format!("rooms-{number}"))
-                .spawn(move || block_on(Worker::new(factory, settings).run(commands)))
+                .spawn(move || block_on(Worker::new(factory, settings, room_count).run(commands)))
                 .map_err(ServeError::System)?;
             threads.push(thread);
         }
 
-        let worker = Worker::new(factory, Arc::clone(&settings));
+        let worker = Worker::new(factory, Arc::clone(&settings), room_count);
         let serving = async {
             let http = Http::new(listener, settings, senders);
             // As a task it is polled when it is woken, and not whenever anything is: it may cost a system

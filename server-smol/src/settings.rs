@@ -34,6 +34,11 @@ pub struct Settings {
     /// What happens to a room that nobody is in. Default: [`ShutdownPolicy::Never`].
     pub shutdown: ShutdownPolicy,
 
+    /// How many rooms there may be at a time. Default: 100,000. Who wants one more is turned away, with 1013 or 503.
+    ///
+    /// Anybody may open rooms, and each takes memory: it bounds what strangers can make the server hold.
+    pub max_rooms: usize,
+
     /// The largest message that a client may send, in bytes. Default: 1 MiB. A larger one closes its
     /// connection with 1009.
     ///
@@ -63,6 +68,7 @@ impl Default for Settings {
             static_files: None,
             room_ids: RoomIds::default(),
             shutdown: ShutdownPolicy::default(),
+            max_rooms: 100_000,
             message_size: 1 << 20,
             outbox_size: 8 << 20,
             threads: 1,

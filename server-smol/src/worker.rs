@@ -6,7 +6,10 @@ use std::{
     net::TcpStream,
     panic::{AssertUnwindSafe, catch_unwind},
     rc::Rc,
-    sync::Arc,
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    },
     time::Duration,
 };
 
@@ -30,6 +33,8 @@ pub(crate) struct Worker<F: StateroomServiceFactory> {
     settings: Arc<Settings>,
     executor: LocalExecutor<'static>,
     rooms: RefCell<HashMap<RoomId, Rc<Room<F>>>>,
+    /// How many rooms all workers have together.
+    room_count: Arc<AtomicUsize>,
     turns: Rc<Turns>,
     /// Counts the connections: each holds a clone.
     connections: Rc<()>,
@@ -54,6 +59,7 @@ pub(crate) enum Command {
 pub(crate) enum CreateError {
     Exists,
     Failed,
+    TooMany,
 }
 
 /// A room, as the status page shows it.
@@ -64,12 +70,13 @@ pub(crate) struct RoomStatus {
 }
 
 impl<F: StateroomServiceFactory> Worker<F> {
-    pub(crate) fn new(factory: Arc<F>, settings: Arc<Settings>) -> Rc<Self> {
+    pub(crate) fn new(factory: Arc<F>, settings: Arc<Settings>, room_count: Arc<AtomicUsize>) -> Rc<Self> {
         Rc::new(Self {
             factory,
             settings,
             executor: LocalExecutor::new(),
             rooms: RefCell::default(),
+            room_count,
             turns: Rc::default(),
             connections: Rc::new(()),
         })
@@ -161,7 +168,10 @@ impl<F: StateroomServiceFactory> Worker<F> {
     fn create(self: &Rc<Self>, id: RoomId) -> Result<Rc<Room<F>>, CreateError> {
         match self.find(&id) {
             Some(_) => Err(CreateError::Exists),
-            None => self.find_or_open(id).map_err(|_| CreateError::Failed),
+            None => self.find_or_open(id).map_err(|rejection| match rejection {
+                connection::Rejection::TooManyRooms => CreateError::TooMany,
+                _ => CreateError::Failed,
+            }),
         }
     }
 
@@ -172,6 +182,11 @@ impl<F: StateroomServiceFactory> Worker<F> {
     fn find_or_open(self: &Rc<Self>, id: RoomId) -> Result<Rc<Room<F>>, connection::Rejection> {
         if let Some(room) = self.find(&id) {
             return Ok(room);
+        }
+        // Several workers may be here at once, and go beyond the limit by one room each.
+        if self.room_count.load(Ordering::Relaxed) >= self.settings.max_rooms {
+            log::debug!("room {id} would be one too many");
+            return Err(connection::Rejection::TooManyRooms);
         }
         let room = match catch_unwind(AssertUnwindSafe(|| Room::new(id.clone(), self))) {
             Ok(Ok(room)) => room,
@@ -184,6 +199,7 @@ impl<F: StateroomServiceFactory> Worker<F> {
                 return Err(connection::Rejection::RoomFailed);
             }
         };
+        self.room_count.fetch_add(1, Ordering::Relaxed);
         self.rooms.borrow_mut().insert(id, Rc::clone(&room));
         Ok(room)
     }
@@ -193,6 +209,7 @@ impl<F: StateroomServiceFactory> Worker<F> {
         let mut rooms = self.rooms.borrow_mut();
         if rooms.get(room.id()).is_some_and(|current| Rc::ptr_eq(current, room)) {
             rooms.remove(room.id());
+            self.room_count.fetch_sub(1, Ordering::Relaxed);
         }
     }
 

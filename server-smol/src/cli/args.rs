@@ -166,6 +166,12 @@ pub(crate) struct ServerArgs {
     #[arg(long, value_name = "WHEN", default_value = "never", verbatim_doc_comment)]
     shutdown: ShutdownPolicy,
 
+    /// How many rooms there may be at a time
+    ///
+    /// Anybody may open rooms, and each takes memory. Who wants one more is turned away.
+    #[arg(long, value_name = "ROOMS", default_value_t = 100_000, verbatim_doc_comment)]
+    max_rooms: usize,
+
     /// How many threads run rooms
     ///
     /// A room and its clients stay on one thread. More than one pays off where the one is
@@ -193,6 +199,7 @@ impl ServerArgs {
             .with_heartbeat_timeout(self.heartbeat_timeout)
             .with_room_ids(self.room_ids)
             .with_shutdown(self.shutdown)
+            .with_max_rooms(self.max_rooms)
             .with_threads(self.threads.into())
     }
 }

@@ -62,6 +62,9 @@ fn answer(created: Option<Result<(), CreateError>>, room: &RoomId) -> Response<B
             response
         }
         Some(Err(CreateError::Exists)) => text(StatusCode::CONFLICT, "the room exists"),
+        Some(Err(CreateError::TooMany)) => {
+            text(StatusCode::SERVICE_UNAVAILABLE, "the server has no space for another room")
+        }
         Some(Err(CreateError::Failed)) => {
             text(StatusCode::INTERNAL_SERVER_ERROR, "the room failed; the server's log says why")
         }

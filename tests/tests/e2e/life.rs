@@ -123,3 +123,23 @@ fn whoever_comes_as_the_last_one_leaves_finds_a_room_that_lives() {
     }
     server.await_rooms(0);
 }
+
+#[test]
+fn there_are_only_so_many_rooms() {
+    for threads in [1, 2] {
+        let settings =
+            server().with_max_rooms(2).with_threads(threads).with_shutdown(ShutdownPolicy::Immediate);
+        let server = TestServer::with(settings, script());
+        let mut one = server.client("one");
+        assert_eq!(one.ask("hello"), "hello");
+        assert_eq!(server.post("/ws/two").status, 201);
+        assert_eq!(server.post("/ws/three").status, 503);
+        assert_eq!(server.post("/new_room").status, 503);
+        assert_eq!(server.client("three").closed(), 1013);
+        // Those that there are stay open, and one that ends makes room.
+        assert_eq!(server.client("two").ask("hello"), "hello");
+        server.await_rooms(1);
+        assert_eq!(server.client("three").ask("hello"), "hello");
+        assert_eq!(one.ask("hello"), "hello");
+    }
+}
