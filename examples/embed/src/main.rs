@@ -1,19 +1,8 @@
-//! A guest inside a smol program, without any server: host-min alone. Lines from standard input are one
-//! client's messages.
+//! A guest inside a smol program, without any server: host-min alone. Each line of standard input is a message.
 
-use std::{
-    env,
-    error::Error,
-    fs, process,
-    time::{Duration, SystemTime, UNIX_EPOCH},
-};
+use std::{env, error::Error, fs, process, time::*};
 
-use smol::{
-    Timer, Unblock,
-    future::{or, pending, yield_now},
-    io::{AsyncBufReadExt as _, BufReader},
-    stream::StreamExt as _,
-};
+use smol::{future, io::AsyncBufReadExt as _, stream::StreamExt as _};
 use stateroom_host_min::{Effect, Event, Limits, Program, Room, Step, Trap};
 use stateroom_sdk_core::{ClientId, MessagePayload};
 
@@ -27,48 +16,40 @@ fn main() -> Result<(), Box<dyn Error>> {
         process::exit(2);
     };
     let module = fs::read(&path).map_err(|error| format!("{path}: {error}"))?;
-    let program = Program::load(&module, Limits::default())?;
     let mut seed = [0; 32];
     getrandom::fill(&mut seed)?;
-    let mut room = program.room("embedded", seed)?;
-
+    let mut room = Program::load(&module, Limits::default())?.room("embedded", seed)?;
     smol::block_on(async {
-        let mut timer = None;
-        run(&mut room, Event::Init, &mut timer).await?;
-        run(&mut room, Event::Connect(ME), &mut timer).await?;
-        let mut lines = BufReader::new(Unblock::new(std::io::stdin())).lines();
+        let mut due = None;
+        run(&mut room, Event::Init, &mut due).await?;
+        run(&mut room, Event::Connect(ME), &mut due).await?;
+        let mut lines = smol::io::BufReader::new(smol::Unblock::new(std::io::stdin())).lines();
         loop {
-            let line = async { Some(lines.next().await) };
-            let due = async {
-                match timer {
-                    Some(at) => Timer::at(at).await,
-                    None => pending().await,
-                };
+            // Whichever comes first: a line, the end of the input, or the timer.
+            let timer = async {
+                due.map_or_else(smol::Timer::never, smol::Timer::at).await;
                 None
             };
-            match or(line, due).await {
-                Some(Some(line)) => {
-                    let line = line?;
-                    run(&mut room, Event::Message(ME, MessagePayload::Text(&line)), &mut timer).await?;
-                }
-                Some(None) => break,
-                None => {
-                    timer = None;
-                    run(&mut room, Event::Timer, &mut timer).await?;
-                }
+            match future::or(async { Some(lines.next().await.transpose()) }, timer).await {
+                None => run(&mut room, Event::Timer, &mut due).await?,
+                Some(line) => match line? {
+                    Some(line) => {
+                        run(&mut room, Event::Message(ME, MessagePayload::Text(&line)), &mut due).await?
+                    }
+                    None => return Ok(run(&mut room, Event::Disconnect(ME), &mut due).await?),
+                },
             }
         }
-        run(&mut room, Event::Disconnect(ME), &mut timer).await?;
-        Ok(())
     })
 }
 
-/// Runs an event to its end and does what it asks.
-async fn run(room: &mut Room, event: Event<'_>, timer: &mut Option<std::time::Instant>) -> Result<(), Trap> {
+/// Runs an event to its end and does what it asks; `due` is when the room's timer is.
+async fn run(room: &mut Room, event: Event<'_>, due: &mut Option<Instant>) -> Result<(), Trap> {
+    *due = due.filter(|_| event != Event::Timer);
     let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-    let mut step = room.handle(event, u64::try_from(now.as_millis()).unwrap_or(u64::MAX))?;
+    let mut step = room.handle(event, now.as_millis() as u64)?;
     while step == Step::Suspended {
-        yield_now().await;
+        future::yield_now().await;
         step = room.resume()?;
     }
     for effect in room.effects() {
@@ -77,10 +58,8 @@ async fn run(room: &mut Room, event: Event<'_>, timer: &mut Option<std::time::In
                 MessagePayload::Text(text) => println!("{text}"),
                 MessagePayload::Bytes(bytes) => println!("{bytes:?}"),
             },
-            Effect::SetTimer { ms } => {
-                *timer = Some(std::time::Instant::now() + Duration::from_millis(ms.into()));
-            }
-            Effect::CancelTimer => *timer = None,
+            Effect::SetTimer { ms } => *due = Some(Instant::now() + Duration::from_millis(ms.into())),
+            Effect::CancelTimer => *due = None,
             Effect::Log { text, .. } => eprintln!("{text}"),
             _ => {}
         }
