@@ -34,9 +34,9 @@ pub(crate) struct Room<F: StateroomServiceFactory> {
     occupants: Cell<usize>,
     /// The tasks that wait to fire the timer, and to end the room when it stays empty.
     timer: RefCell<Option<Task<()>>>,
+    vacancy: RefCell<Option<Task<()>>>,
     /// Counts the requests for a timer, so that one that is due while a later one is made does not fire.
     timer_request: Cell<u64>,
-    vacancy: RefCell<Option<Task<()>>>,
     ended: Cell<bool>,
     worker: Weak<Worker<F>>,
 }

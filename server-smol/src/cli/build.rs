@@ -1,6 +1,4 @@
-use std::fs;
-
-use anyhow::{Context, Result};
+use anyhow::Result;
 
 use super::{args::BuildArgs, dist::Dist, module, optimizer, project::Project};
 
@@ -10,9 +8,8 @@ pub(crate) fn run(args: BuildArgs) -> Result<()> {
     // Whether the result may be written is asked before the long work.
     let dist = Dist::of(&project.directory)?;
     let built = project.build()?;
-    let bytes = fs::read(&built).with_context(|| format!("cannot read `{}`", built.display()))?;
     // A guest that no server would take is better told of here than there.
-    module::guest(&built)?;
+    let (bytes, _) = module::guest(&built)?;
     let bytes = optimizer::optimize(bytes, dist.begin()?);
 
     let path = dist.module();

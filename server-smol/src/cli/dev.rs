@@ -53,7 +53,7 @@ impl Built {
         let project = Project::open(args.clone())?;
         let begun = SystemTime::now();
         let module = project.build()?;
-        let program = module::guest(&module)?;
+        let (_, program) = module::guest(&module)?;
         let sources = Sources::of(&project.directory, &module, begun);
         Ok(Self { program, static_files: project.config.static_files, sources })
     }

@@ -17,11 +17,11 @@ pub(crate) fn read(path: &Path) -> Result<Program> {
     if is_text { program(path, &assemble(path, &bytes)?) } else { program(path, &bytes) }
 }
 
-/// Reads a module that has just been built from a package here.
+/// Reads a module that has just been built from a package here: the file, and the program that it is.
 #[cfg(feature = "dev")]
-pub(crate) fn guest(path: &Path) -> Result<Program> {
+pub(crate) fn guest(path: &Path) -> Result<(Vec<u8>, Program)> {
     let bytes = fs::read(path).with_context(|| format!("cannot read `{}`", path.display()))?;
-    Program::load(&bytes, Limits::default()).map_err(|error| {
+    let program = Program::load(&bytes, Limits::default()).map_err(|error| {
         let lacks_all = matches!(&error, LoadError::NotAGuest(problems) if problems.len() >= 8
             && problems.iter().all(|problem| matches!(problem, Problem::MissingExport { .. })));
         let hint = match lacks_all {
@@ -29,7 +29,8 @@ pub(crate) fn guest(path: &Path) -> Result<Program> {
             false => "",
         };
         anyhow!("cannot run `{}`: {error}{hint}", path.display())
-    })
+    })?;
+    Ok((bytes, program))
 }
 
 /// Makes a program of a module's bytes; `path` is where they come from.
