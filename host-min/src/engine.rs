@@ -1,4 +1,4 @@
-use wasmi::{CompilationMode, Config, EnforcedLimits, Engine};
+use wasmi::{CompilationMode, Config, CustomFuelCosts, Engine, OperatorCost};
 
 use crate::Limits;
 
@@ -7,14 +7,35 @@ pub(crate) fn engine(limits: &Limits) -> Engine {
     let mut config = Config::default();
     config
         .consume_fuel(true)
+        .operator_cost(operators())
+        .fuel_cost(bulk())
         // Lazy translation would charge its fuel to whichever room calls a function first.
         .compilation_mode(CompilationMode::Eager)
         // Small guests have pages of one byte; see `sdk-core`.
         .wasm_custom_page_sizes(true)
         .wasm_multi_memory(false)
         .ignore_custom_sections(true)
-        // What a module may have of things that take memory in each room and are not in its linear memory.
-        .enforced_limits(EnforcedLimits::strict())
         .set_max_recursion_depth(limits.call_depth);
     Engine::new(&config)
+}
+
+/// The engine's instructions end in a call of the next one, which the compiler makes a jump. Growing a memory or a
+/// table it does not, in this version: each time takes some 200 bytes of native stack, until the slice is over. So
+/// these cost as much as can be, slices are bounded, and so is what comes beyond that, the number of such
+/// instructions in a row (`outline.rs`): a guest takes less than a megabyte.
+fn operators() -> OperatorCost {
+    OperatorCost { memory_grow: u8::MAX, table_grow: u8::MAX, ..OperatorCost::default() }
+}
+
+/// The largest slice that is used, in units of fuel: some milliseconds.
+const LARGEST_SLICE: u64 = 1_000_000;
+
+/// How much a guest computes at a stretch.
+pub(crate) fn slice(limits: &Limits) -> u64 {
+    limits.slice.min(LARGEST_SLICE)
+}
+
+/// Fuel stands for time, and moving bytes takes more of it than the engine assumes.
+fn bulk() -> CustomFuelCosts {
+    CustomFuelCosts { bytes_copied_per_fuel: 8, fuel_per_bytes_translated: 0, fuel_per_bytes_validated: 0 }
 }

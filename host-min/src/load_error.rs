@@ -18,6 +18,13 @@ pub enum LoadError {
         /// The limit in bytes.
         limit: usize,
     },
+    /// The module has more of something than it may have, which would take memory in every room.
+    TooMany {
+        /// What it has too many of.
+        what: &'static str,
+        /// The limit.
+        limit: usize,
+    },
     /// The module is malformed, or uses a feature that the engine does not have.
     Invalid(String),
     /// The module is valid, but not a guest.
@@ -27,6 +34,9 @@ pub enum LoadError {
     /// The module fails while it is started.
     Trapped(Trap),
 }
+
+/// How many problems a message lists.
+const MOST_SHOWN: usize = 20;
 
 impl fmt::Display for LoadError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -38,12 +48,19 @@ impl fmt::Display for LoadError {
             Self::TooLarge { size, limit } => {
                 write!(f, "this module has {size} bytes; {limit} is the limit")
             }
+            Self::TooMany { what, limit } => {
+                write!(f, "this module has too many {what}: {limit} is the limit")
+            }
             Self::Invalid(reason) => write!(f, "this module is invalid: {reason}"),
             Self::NotAGuest(problems) => match &problems[..] {
                 [problem] => write!(f, "this module is not a Stateroom guest: {problem}"),
                 problems => {
                     f.write_str("this module is not a Stateroom guest:")?;
-                    problems.iter().try_for_each(|problem| write!(f, "\n  - {problem}"))
+                    problems.iter().take(MOST_SHOWN).try_for_each(|problem| write!(f, "\n  - {problem}"))?;
+                    match problems.len().saturating_sub(MOST_SHOWN) {
+                        0 => Ok(()),
+                        more => write!(f, "\n  - and {more} more"),
+                    }
                 }
             },
             Self::CannotStart(reason) => write!(f, "this module cannot be started: {reason}"),
@@ -102,11 +119,6 @@ pub enum Problem {
         /// The first such import's name.
         import: String,
     },
-    /// It was made for an interface of another generation, which this host does not run.
-    OtherGeneration {
-        /// The export that tells.
-        export: &'static str,
-    },
     /// It is a program with a `main`, not a room.
     Command,
     /// It was made for another version of the interface.
@@ -136,10 +148,6 @@ impl fmt::Display for Problem {
             Self::WasmBindgen { import } => write!(
                 f,
                 "it imports `{import}`: something in it uses wasm-bindgen, which needs a JavaScript host (look for it with `cargo tree -i wasm-bindgen`)"
-            ),
-            Self::OtherGeneration { export } => write!(
-                f,
-                "it exports `{export}`: it was built with stateroom-wasm 0.4, whose interface this host does not run; rebuild it with stateroom-sdk-core"
             ),
             Self::Command => {
                 f.write_str("it exports `_start`: it is a program with a `main`; a guest is a library")

@@ -1,11 +1,17 @@
 use alloc::{format, sync::Arc, vec};
 use core::fmt;
 
+use sha2::{Digest as _, Sha256};
 use stateroom_sdk_core::abi;
 use wasmi::{Engine, Instance, Linker, Module, Store};
 
 use crate::{
-    Limits, LoadError, Room, Trap, TrapReason, engine::engine, imports::Imports, inspect, state::State,
+    Limits, LoadError, Room, Trap, TrapReason,
+    engine::engine,
+    image::Image,
+    imports::Imports,
+    module::{self, Generation, Layout, Outline},
+    state::State,
     trap::reason,
 };
 
@@ -13,13 +19,18 @@ use crate::{
 #[derive(Clone)]
 pub struct Program(Arc<Loaded>);
 
-struct Loaded {
+pub(crate) struct Loaded {
     engine: Engine,
     module: Module,
     linker: Linker<State>,
     limits: Limits,
+    hash: [u8; 32],
+    generation: Generation,
     /// Whether the module names a version, as those made by the published SDKs do.
     versioned: bool,
+    layout: Layout,
+    /// The memory of a room before its first event.
+    image: Image,
 }
 
 impl Program {
@@ -38,50 +49,87 @@ impl Program {
             [0, b'a', b's', b'm', _, _, _, _, ..] => return Err(LoadError::Component),
             _ => return Err(LoadError::NotWasm),
         }
-        let invalid = |error: wasmi::Error| LoadError::Invalid(format!("{error}"));
         let engine = engine(&limits);
-        let module = Module::new(&engine, module).map_err(invalid)?;
+        let invalid = |error: wasmi::Error| LoadError::Invalid(format!("{error}"));
         let imports = Imports::new(&engine, State::new(limits, [0; 32])).map_err(invalid)?;
-        let problems = inspect::problems(&module, &imports);
+        let outline = Outline::read(module)?;
+        let problems = module::problems(&outline, &imports);
         if !problems.is_empty() {
             return Err(LoadError::NotAGuest(problems));
         }
+        let prepared = module::prepare(&outline);
+        let translated = Module::new(&engine, &prepared.bytes).map_err(|error| {
+            // What is wrong has its place in the module that the author knows, not in what has become of it.
+            invalid(Module::new(&engine, module).err().unwrap_or(error))
+        })?;
 
-        let mut loaded = Loaded { engine, module, linker: imports.linker, limits, versioned: false };
-        let (store, instance) = loaded.instantiate([0; 32]).map_err(|error| match error {
-            Unstarted::Trapped(reason) => LoadError::Trapped(Trap::new("start", reason)),
-            Unstarted::Refused(error) => LoadError::CannotStart(format!(
+        let mut loaded = Loaded {
+            engine,
+            module: translated,
+            linker: imports.linker,
+            limits,
+            hash: Sha256::digest(module).into(),
+            generation: outline.generation(),
+            versioned: outline.versioned(),
+            layout: prepared.layout,
+            image: Image::default(),
+        };
+        let (store, _) = loaded.instantiate([0; 32]).map_err(|error| {
+            LoadError::CannotStart(format!(
                 "{error}; the limits are {} bytes of memory, the stack included, and {} elements in a table",
                 limits.memory, limits.table_elements
-            )),
+            ))
         })?;
-        loaded.versioned =
-            inspect::version(&store, &instance).map_err(|problem| LoadError::NotAGuest(vec![problem]))?;
-        // Its `_initialize` fails here, too, if it fails.
-        Room::new("", store, &instance, loaded.versioned).map_err(LoadError::Trapped)?;
-        Ok(Self(Arc::new(loaded)))
+        loaded.image = Image::of(memory(&store));
+
+        let program = Self(Arc::new(loaded));
+        let mut room = program.room("", [0; 32]).map_err(LoadError::Trapped)?;
+        room.try_startup().map_err(LoadError::Trapped)?;
+        match module::wrong_version(&outline, memory(&room.store)) {
+            Some(problem) => Err(LoadError::NotAGuest(vec![problem])),
+            None => Ok(program),
+        }
     }
 
     /// Makes a room, which then wants [`Event::Init`](crate::Event::Init). Its random numbers follow from
     /// `seed`.
     ///
     /// # Errors
-    /// The module's `start` function, or its `_initialize`, failed.
+    /// There is not enough memory for it.
     pub fn room(&self, room_id: &str, seed: [u8; 32]) -> Result<Room, Trap> {
         let (store, instance) = self.0.instantiate(seed).map_err(|error| {
-            let reason = match error {
-                Unstarted::Trapped(reason) => reason,
-                Unstarted::Refused(error) => TrapReason::Wasm(format!("{error}")),
-            };
-            Trap::new("start", reason)
+            let reason = reason(&error, 0).unwrap_or_else(|| TrapReason::Wasm(format!("{error}")));
+            Trap::new(module::START, reason)
         })?;
-        Room::new(room_id, store, &instance, self.0.versioned)
+        Room::new(room_id, self.clone(), store, instance)
     }
 
     /// The limits that the program was loaded with.
     #[must_use]
     pub fn limits(&self) -> &Limits {
         &self.0.limits
+    }
+
+    /// The SHA-256 of the module: what snapshots are tied to.
+    #[must_use]
+    pub fn hash(&self) -> [u8; 32] {
+        self.0.hash
+    }
+
+    pub(crate) fn generation(&self) -> Generation {
+        self.0.generation
+    }
+
+    pub(crate) fn versioned(&self) -> bool {
+        self.0.versioned
+    }
+
+    pub(crate) fn layout(&self) -> &Layout {
+        &self.0.layout
+    }
+
+    pub(crate) fn image(&self) -> &Image {
+        &self.0.image
     }
 }
 
@@ -91,24 +139,18 @@ impl fmt::Debug for Program {
     }
 }
 
-/// Why there is no instance.
-enum Unstarted {
-    Trapped(TrapReason),
-    Refused(wasmi::Error),
-}
-
 impl Loaded {
-    fn instantiate(&self, seed: [u8; 32]) -> Result<(Store<State>, Instance), Unstarted> {
+    fn instantiate(&self, seed: [u8; 32]) -> Result<(Store<State>, Instance), wasmi::Error> {
         let mut store = Store::new(&self.engine, State::new(self.limits, seed));
         store.limiter(|state| &mut state.growth);
-        store.set_fuel(self.limits.startup_fuel).map_err(Unstarted::Refused)?;
-        let instance = self.linker.instantiate_and_start(&mut store, &self.module).map_err(|error| {
-            match reason(&error, self.limits.startup_fuel) {
-                Some(reason) => Unstarted::Trapped(reason),
-                None => Unstarted::Refused(error),
-            }
-        })?;
+        // The module has no start function any more, so that nothing runs here: see `prepare.rs`.
+        let instance = self.linker.instantiate_and_start(&mut store, &self.module)?;
         store.data_mut().memory = instance.get_memory(&store, abi::MEMORY);
         Ok((store, instance))
     }
+}
+
+/// The linear memory of an instance.
+pub(crate) fn memory(store: &Store<State>) -> &[u8] {
+    store.data().memory.map_or(&[], |memory| memory.data(store))
 }

@@ -1,14 +1,17 @@
-use alloc::{boxed::Box, vec::Vec};
+use alloc::{boxed::Box, format, vec::Vec};
 use core::{fmt, mem};
 
-use stateroom_sdk_core::{ClientId, MessagePayload, abi};
+use stateroom_sdk_core::abi;
 use wasmi::{
-    Error, Instance, Store, TrapCode, TypedFunc, TypedResumableCall, TypedResumableCallOutOfFuel, WasmParams,
-    WasmResults,
+    Error, Instance, Store, TrapCode, TypedFunc, TypedResumableCall, TypedResumableCallOutOfFuel, Val,
+    WasmParams, WasmResults,
 };
 
 use crate::{
-    Effects, Event, Step, Trap, TrapReason,
+    Effects, Event, Program, Step, Trap, TrapReason,
+    engine::slice,
+    interface::{Call, Function, Interface},
+    module,
     state::{State, span},
     trap::reason,
 };
@@ -17,11 +20,15 @@ use crate::{
 /// documentation](crate) for how to drive it.
 pub struct Room {
     pub(crate) id: Box<str>,
-    store: Store<State>,
-    exports: Exports,
-    /// Whether the module was made by a published SDK, whose `jam_malloc` may answer 0 and mean it.
-    versioned: bool,
-    /// How much fuel the event that runs has left beyond its present slice.
+    pub(crate) program: Program,
+    pub(crate) store: Store<State>,
+    pub(crate) instance: Instance,
+    interface: Interface,
+    /// Whether the functions have run that come before the first event.
+    pub(crate) started: bool,
+    /// How much fuel the event that runs may use.
+    budget: u64,
+    /// How much of it is left beyond the present slice.
     fuel: u64,
     status: Status,
 }
@@ -33,40 +40,24 @@ enum Status {
     Broken(Trap),
 }
 
-/// The guest's functions, looked up once.
-struct Exports {
-    malloc: TypedFunc<u32, u32>,
-    free: TypedFunc<(u32, u32), ()>,
-    initialize: TypedFunc<(u32, u32), ()>,
-    connect: TypedFunc<u32, ()>,
-    disconnect: TypedFunc<u32, ()>,
-    timer: TypedFunc<(), ()>,
-    message: TypedFunc<(u32, u32, u32), ()>,
-    binary: TypedFunc<(u32, u32, u32), ()>,
-}
-
-/// Where an event stopped that has used up its slice. A hand-over is three calls: `jam_malloc`, the export,
-/// `jam_free`.
+/// Where an event stopped that has used up its slice.
 enum Suspended {
-    Malloc(TypedResumableCallOutOfFuel<u32>, Handover, Vec<u8>),
-    Export(&'static str, TypedResumableCallOutOfFuel<()>, Option<Given>),
-    Free(TypedResumableCallOutOfFuel<()>),
+    /// In one of the functions that come before the first event; which one, and what comes then.
+    Startup(usize, TypedResumableCallOutOfFuel<()>, Option<Pending>),
+    /// While the guest looks for a place for data.
+    Malloc(TypedResumableCallOutOfFuel<u32>, Pending),
+    /// In the export of this name.
+    Call(&'static str, TypedResumableCallOutOfFuel<()>),
 }
 
-/// Which export gets the data that is handed over.
-#[derive(Debug, Clone, Copy)]
-enum Handover {
-    RoomId,
-    Text(ClientId),
-    Bytes(ClientId),
+/// What an event comes down to, with a copy of its data.
+struct Pending {
+    call: Call,
+    data: Vec<u8>,
 }
 
-/// Data that lies in the guest's memory and has to be freed.
-#[derive(Debug, Clone, Copy)]
-struct Given {
-    at: u32,
-    len: u32,
-}
+/// The exports that run before the first event, in this order, where a module has them.
+const STARTUP: [&str; 2] = [module::START, module::REACTOR];
 
 /// The most that a published guest whose `jam_malloc` answers 0 can take: what it overwrites there is the far
 /// end of its stack.
@@ -75,25 +66,22 @@ const AT_ZERO: usize = 64 << 10;
 impl Room {
     pub(crate) fn new(
         id: &str,
-        mut store: Store<State>,
-        instance: &Instance,
-        versioned: bool,
+        program: Program,
+        store: Store<State>,
+        instance: Instance,
     ) -> Result<Self, Trap> {
-        if let Ok(reactor) = instance.get_typed_func::<(), ()>(&store, "_initialize") {
-            let fuel = store.data().limits.startup_fuel;
-            reactor.call(&mut store, ()).map_err(|error| trap("_initialize", &error, fuel))?;
-        }
-        let exports = Exports {
-            malloc: export(&store, instance, abi::MALLOC)?,
-            free: export(&store, instance, abi::FREE)?,
-            initialize: export(&store, instance, abi::INITIALIZE)?,
-            connect: export(&store, instance, abi::CONNECT)?,
-            disconnect: export(&store, instance, abi::DISCONNECT)?,
-            timer: export(&store, instance, abi::TIMER)?,
-            message: export(&store, instance, abi::MESSAGE)?,
-            binary: export(&store, instance, abi::BINARY)?,
-        };
-        Ok(Self { id: id.into(), store, exports, versioned, fuel: 0, status: Status::Ready(Step::Done) })
+        let interface = Interface::new(program.generation(), &store, &instance)?;
+        Ok(Self {
+            id: id.into(),
+            program,
+            store,
+            instance,
+            interface,
+            started: false,
+            budget: 0,
+            fuel: 0,
+            status: Status::Ready(Step::Done),
+        })
     }
 
     /// The id that the room was made with.
@@ -118,10 +106,12 @@ impl Room {
         let state = self.store.data_mut();
         state.effects.clear();
         state.now_ms = now_ms;
-        state.debt = 0;
-        self.fuel = state.limits.fuel;
-        self.refuel(0);
-        let result = self.begin(event);
+        let budget = state.limits.fuel;
+        self.begin(budget);
+        let id = mem::take(&mut self.id);
+        let (call, data) = self.interface.call(event, &id);
+        let result = if self.started { self.run(call, data) } else { self.start_up(0, Some((call, data))) };
+        self.id = id;
         self.settle(result)
     }
 
@@ -166,92 +156,113 @@ impl Room {
         }
     }
 
-    fn begin(&mut self, event: Event<'_>) -> Result<Step, Trap> {
-        match event {
-            Event::Init => {
-                let id = mem::take(&mut self.id);
-                let result = self.hand_over(Handover::RoomId, id.as_bytes());
-                self.id = id;
-                result
+    /// Runs what comes before the first event, and nothing else.
+    pub(crate) fn try_startup(&mut self) -> Result<(), Trap> {
+        let budget = self.store.data().limits.startup_fuel;
+        self.begin(budget);
+        let result = self.start_up(0, None);
+        let mut step = self.settle(result)?;
+        while step == Step::Suspended {
+            step = self.resume()?;
+        }
+        Ok(())
+    }
+
+    /// Calls the functions that come before the first event, `from` this one on, and then what the event comes
+    /// down to.
+    fn start_up(&mut self, from: usize, then: Option<(Call, &[u8])>) -> Result<Step, Trap> {
+        for (index, name) in STARTUP.iter().enumerate().skip(from) {
+            let Ok(function) = self.instance.get_typed_func::<(), ()>(&self.store, name) else { continue };
+            let result = function.call_resumable(&mut self.store, ());
+            if let Some(call) = self.outcome(name, result)?.suspended() {
+                let then = then.map(|(call, data)| Pending { call, data: data.to_vec() });
+                return self.suspend(Suspended::Startup(index, call, then));
             }
-            Event::Connect(client) => self.call(abi::CONNECT, |exports| &exports.connect, client.0, None),
-            Event::Disconnect(client) => {
-                self.call(abi::DISCONNECT, |exports| &exports.disconnect, client.0, None)
-            }
-            Event::Timer => self.call(abi::TIMER, |exports| &exports.timer, (), None),
-            Event::Message(client, MessagePayload::Text(text)) => {
-                self.hand_over(Handover::Text(client), text.as_bytes())
-            }
-            Event::Message(client, MessagePayload::Bytes(bytes)) => {
-                self.hand_over(Handover::Bytes(client), bytes)
-            }
+        }
+        self.started = true;
+        match then {
+            Some((call, data)) => self.run(call, data),
+            None => Ok(Step::Done),
+        }
+    }
+
+    fn run(&mut self, call: Call, data: &[u8]) -> Result<Step, Trap> {
+        match call.function {
+            Function::Plain(function) => self.call(call.name, function, ()),
+            Function::Client(function, client) => self.call(call.name, function, client),
+            Function::Data(_, head) => self.hand_over(call, head.bytes().len(), data),
+            Function::ClientData(..) => self.hand_over(call, 0, data),
         }
     }
 
     fn go_on(&mut self, suspended: Suspended) -> Result<Step, Trap> {
         match suspended {
-            Suspended::Malloc(call, handover, data) => {
-                self.charge(abi::MALLOC, call.required_fuel())?;
-                let result = call.resume(&mut self.store);
-                match self.outcome(abi::MALLOC, result)? {
-                    Call::Returned(at) => self.deliver(handover, &data, at),
-                    Call::OutOfFuel(call) => self.suspend(Suspended::Malloc(call, handover, data)),
+            Suspended::Startup(index, call, then) => {
+                let result = self.next_slice(STARTUP[index], call)?;
+                match result.suspended() {
+                    Some(call) => self.suspend(Suspended::Startup(index, call, then)),
+                    None => {
+                        let then = then.as_ref().map(|pending| (pending.call, &pending.data[..]));
+                        self.start_up(index + 1, then)
+                    }
                 }
             }
-            Suspended::Export(name, call, given) => {
-                self.charge(name, call.required_fuel())?;
-                let result = call.resume(&mut self.store);
-                self.returned(name, result, given)
-            }
-            Suspended::Free(call) => {
-                self.charge(abi::FREE, call.required_fuel())?;
-                let result = call.resume(&mut self.store);
-                self.freed(result)
-            }
+            Suspended::Malloc(call, pending) => match self.next_slice(self.interface.malloc_name, call)? {
+                Outcome::Returned(at) => self.deliver(pending.call, &pending.data, at),
+                Outcome::OutOfFuel(call) => self.suspend(Suspended::Malloc(call, pending)),
+            },
+            Suspended::Call(name, call) => match self.next_slice(name, call)? {
+                Outcome::Returned(()) => Ok(Step::Done),
+                Outcome::OutOfFuel(call) => self.suspend(Suspended::Call(name, call)),
+            },
         }
     }
 
-    /// Gives data to the guest: first it says where it wants it.
-    fn hand_over(&mut self, handover: Handover, data: &[u8]) -> Result<Step, Trap> {
-        let Ok(len) = u32::try_from(data.len()) else {
+    /// Gives data to the guest, with `head` bytes before it: first the guest says where it wants it.
+    fn hand_over(&mut self, call: Call, head: usize, data: &[u8]) -> Result<Step, Trap> {
+        let Ok(len) = u32::try_from(head + data.len()) else {
             return Ok(Step::Refused);
         };
         if data.len() > self.store.data().limits.message_size {
             return Ok(Step::Refused);
         }
-        let result = self.exports.malloc.call_resumable(&mut self.store, len);
-        match self.outcome(abi::MALLOC, result)? {
-            Call::Returned(at) => self.deliver(handover, data, at),
-            Call::OutOfFuel(call) => self.suspend(Suspended::Malloc(call, handover, data.to_vec())),
+        let result = self.interface.malloc.call_resumable(&mut self.store, len);
+        match self.outcome(self.interface.malloc_name, result)? {
+            Outcome::Returned(at) => self.deliver(call, data, at),
+            Outcome::OutOfFuel(suspended) => {
+                self.suspend(Suspended::Malloc(suspended, Pending { call, data: data.to_vec() }))
+            }
         }
     }
 
     /// Writes the data where the guest wants it, and calls the export that it is for.
-    fn deliver(&mut self, handover: Handover, data: &[u8], at: u32) -> Result<Step, Trap> {
+    fn deliver(&mut self, call: Call, data: &[u8], at: u32) -> Result<Step, Trap> {
+        let head = match &call.function {
+            Function::Data(_, head) => head.bytes(),
+            _ => &[],
+        };
         // As the data has come this far, its length fits: see `hand_over`.
-        let len = u32::try_from(data.len()).unwrap_or(u32::MAX);
+        let len = u32::try_from(head.len() + data.len()).unwrap_or(u32::MAX);
         let Some(place) = self.place(at, len) else {
-            return match handover {
-                Handover::RoomId => Err(Trap::new(abi::INITIALIZE, TrapReason::NoRoomForId)),
-                Handover::Text(_) | Handover::Bytes(_) => Ok(Step::Refused),
+            return match call.name {
+                abi::INITIALIZE => Err(Trap::new(call.name, TrapReason::NoRoomForId)),
+                _ => Ok(Step::Refused),
             };
         };
-        place.copy_from_slice(data);
-        let given = Some(Given { at, len });
-        match handover {
-            Handover::RoomId => self.call(abi::INITIALIZE, |exports| &exports.initialize, (at, len), given),
-            Handover::Text(client) => {
-                self.call(abi::MESSAGE, |exports| &exports.message, (client.0, at, len), given)
-            }
-            Handover::Bytes(client) => {
-                self.call(abi::BINARY, |exports| &exports.binary, (client.0, at, len), given)
-            }
+        let (front, back) = place.split_at_mut(head.len());
+        front.copy_from_slice(head);
+        back.copy_from_slice(data);
+        match call.function {
+            Function::Plain(function) => self.call(call.name, function, ()),
+            Function::Client(function, client) => self.call(call.name, function, client),
+            Function::Data(function, _) => self.call(call.name, function, (at, len)),
+            Function::ClientData(function, client) => self.call(call.name, function, (client, at, len)),
         }
     }
 
     /// The place that the guest has for data, if it is one.
     fn place(&mut self, at: u32, len: u32) -> Option<&mut [u8]> {
-        if at == 0 && self.versioned && len as usize > AT_ZERO {
+        if at == 0 && len as usize > AT_ZERO && self.program.versioned() {
             return None;
         }
         let memory = self.store.data().memory?;
@@ -261,34 +272,13 @@ impl Room {
     fn call<P: WasmParams>(
         &mut self,
         name: &'static str,
-        export: impl FnOnce(&Exports) -> &TypedFunc<P, ()>,
+        function: TypedFunc<P, ()>,
         parameters: P,
-        given: Option<Given>,
     ) -> Result<Step, Trap> {
-        let result = export(&self.exports).call_resumable(&mut self.store, parameters);
-        self.returned(name, result, given)
-    }
-
-    fn returned(
-        &mut self,
-        name: &'static str,
-        result: Result<TypedResumableCall<()>, Error>,
-        given: Option<Given>,
-    ) -> Result<Step, Trap> {
-        match (self.outcome(name, result)?, given) {
-            (Call::OutOfFuel(call), given) => self.suspend(Suspended::Export(name, call, given)),
-            (Call::Returned(()), None) => Ok(Step::Done),
-            (Call::Returned(()), Some(Given { at, len })) => {
-                let result = self.exports.free.call_resumable(&mut self.store, (at, len));
-                self.freed(result)
-            }
-        }
-    }
-
-    fn freed(&mut self, result: Result<TypedResumableCall<()>, Error>) -> Result<Step, Trap> {
-        match self.outcome(abi::FREE, result)? {
-            Call::Returned(()) => Ok(Step::Done),
-            Call::OutOfFuel(call) => self.suspend(Suspended::Free(call)),
+        let result = function.call_resumable(&mut self.store, parameters);
+        match self.outcome(name, result)? {
+            Outcome::Returned(()) => Ok(Step::Done),
+            Outcome::OutOfFuel(call) => self.suspend(Suspended::Call(name, call)),
         }
     }
 
@@ -301,22 +291,38 @@ impl Room {
         &self,
         name: &'static str,
         result: Result<TypedResumableCall<R>, Error>,
-    ) -> Result<Call<R>, Trap> {
+    ) -> Result<Outcome<R>, Trap> {
         match result {
-            Ok(TypedResumableCall::Finished(value)) => Ok(Call::Returned(value)),
-            Ok(TypedResumableCall::OutOfFuel(call)) => Ok(Call::OutOfFuel(call)),
+            Ok(TypedResumableCall::Finished(value)) => Ok(Outcome::Returned(value)),
+            Ok(TypedResumableCall::OutOfFuel(call)) => Ok(Outcome::OutOfFuel(call)),
             Ok(TypedResumableCall::HostTrap(call)) => Err(self.trap(name, call.host_error())),
             Err(error) => Err(self.trap(name, &error)),
         }
     }
 
+    #[cold]
     fn trap(&self, name: &'static str, error: &Error) -> Trap {
-        trap(name, error, self.store.data().limits.fuel)
+        let freeing = self.instance.get_global(&self.store, module::FREEING);
+        let freeing = freeing.is_some_and(|global| matches!(global.get(&self.store), Val::I32(1)));
+        let name = if freeing { self.interface.free_name } else { name };
+        let reason = reason(error, self.budget).unwrap_or_else(|| TrapReason::Wasm(format!("{error}")));
+        Trap::new(name, reason)
     }
 
-    /// Makes the next slice ready, which has to have `required` units at least, or ends the event that has no
-    /// fuel left for it.
-    fn charge(&mut self, name: &'static str, required: u64) -> Result<(), Trap> {
+    /// Makes the fuel of an event ready, and its first slice.
+    fn begin(&mut self, budget: u64) {
+        self.store.data_mut().debt = 0;
+        (self.budget, self.fuel) = (budget, budget);
+        self.refuel(0);
+    }
+
+    /// Goes on with a call for another slice, or ends the event that has no fuel left for it.
+    fn next_slice<R: WasmResults>(
+        &mut self,
+        name: &'static str,
+        call: TypedResumableCallOutOfFuel<R>,
+    ) -> Result<Outcome<R>, Trap> {
+        let required = call.required_fuel();
         let left_over = self.store.get_fuel().unwrap_or(0);
         let debt = mem::take(&mut self.store.data_mut().debt);
         self.fuel = self.fuel.saturating_add(left_over).saturating_sub(debt);
@@ -324,11 +330,13 @@ impl Room {
             return Err(self.trap(name, &TrapCode::OutOfFuel.into()));
         }
         self.refuel(required);
-        Ok(())
+        let result = call.resume(&mut self.store);
+        self.outcome(name, result)
     }
 
+    /// Fills up a slice, which has to have `required` units at least.
     fn refuel(&mut self, required: u64) {
-        let slice = self.store.data().limits.slice.max(required).min(self.fuel);
+        let slice = slice(&self.store.data().limits).max(required).min(self.fuel);
         self.fuel -= slice;
         // Fails only where fuel is not metered, which `engine` turns on.
         let _ = self.store.set_fuel(slice);
@@ -353,24 +361,18 @@ impl Room {
 }
 
 /// How a call into the guest stands.
-enum Call<R> {
+enum Outcome<R> {
     Returned(R),
     OutOfFuel(TypedResumableCallOutOfFuel<R>),
 }
 
-fn export<P: WasmParams, R: WasmResults>(
-    store: &Store<State>,
-    instance: &Instance,
-    name: &'static str,
-) -> Result<TypedFunc<P, R>, Trap> {
-    instance
-        .get_typed_func(store, name)
-        .map_err(|error| Trap::new(name, TrapReason::Wasm(alloc::format!("{error}"))))
-}
-
-fn trap(name: &'static str, error: &Error, fuel: u64) -> Trap {
-    let reason = reason(error, fuel).unwrap_or_else(|| TrapReason::Wasm(alloc::format!("{error}")));
-    Trap::new(name, reason)
+impl Outcome<()> {
+    fn suspended(self) -> Option<TypedResumableCallOutOfFuel<()>> {
+        match self {
+            Self::Returned(()) => None,
+            Self::OutOfFuel(call) => Some(call),
+        }
+    }
 }
 
 impl fmt::Debug for Room {

@@ -5,7 +5,7 @@ use chacha20::{
     ChaCha12Rng,
     rand_core::{Rng as _, SeedableRng as _},
 };
-use wasmi::{Caller, Extern, Memory, StoreLimits, StoreLimitsBuilder};
+use wasmi::{Caller, Memory, StoreLimits, StoreLimitsBuilder};
 
 use crate::{Limits, TrapReason, effects::Arena};
 
@@ -21,7 +21,7 @@ pub(crate) struct State {
     pub(crate) debt: u64,
     /// The time of the event that runs.
     pub(crate) now_ms: u64,
-    random: Generator,
+    pub(crate) random: Generator,
 }
 
 impl State {
@@ -47,16 +47,23 @@ impl State {
 /// The room's random numbers: a stream cipher's key stream, so that they are fit for secrets and follow from
 /// the seed alone.
 #[derive(Debug)]
-enum Generator {
+pub(crate) enum Generator {
     /// Not used yet, as in most rooms.
     Seed([u8; 32]),
     Running(Box<ChaCha12Rng>),
 }
 
 impl Generator {
+    /// One that has been used, and has come to `position`.
+    pub(crate) fn at(seed: [u8; 32], position: u128) -> Self {
+        let mut random = ChaCha12Rng::from_seed(seed);
+        random.set_word_pos(position);
+        Self::Running(Box::new(random))
+    }
+
     fn fill(&mut self, bytes: &mut [u8]) {
         if let Self::Seed(seed) = self {
-            *self = Self::Running(Box::new(ChaCha12Rng::from_seed(*seed)));
+            *self = Self::at(*seed, 0);
         }
         if let Self::Running(random) = self {
             random.fill_bytes(bytes);
@@ -105,14 +112,8 @@ impl<'a> GuestMemory<'a> {
         bytes: u32,
     ) -> Result<(Self, &'a mut State), TrapReason> {
         charge(caller, bytes);
-        let memory = match caller.data().memory {
-            Some(memory) => memory,
-            // An import called while the module is instantiated: its `start` function runs.
-            None => caller
-                .get_export(stateroom_sdk_core::abi::MEMORY)
-                .and_then(Extern::into_memory)
-                .ok_or_else(|| TrapReason::Wasm("it has no memory".into()))?,
-        };
+        // Nothing runs before it is known.
+        let memory = caller.data().memory.ok_or_else(|| TrapReason::Wasm("it has no memory".into()))?;
         let (bytes, state) = memory.data_and_store_mut(caller);
         Ok((Self(bytes), state))
     }

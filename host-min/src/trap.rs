@@ -77,6 +77,8 @@ pub enum TrapReason {
         /// The limit, in bytes.
         limit: usize,
     },
+    /// It passed bytes to `stateroom_send` that are no message to the host; why not.
+    Malformed(String),
     /// It had no room for the room's id.
     NoRoomForId,
     /// It called `proc_exit`.
@@ -110,6 +112,9 @@ impl fmt::Display for TrapReason {
             }
             Self::TooManyEffectBytes { limit } => {
                 write!(f, "it sent more than {limit} bytes in one event")
+            }
+            Self::Malformed(reason) => {
+                write!(f, "it passed bytes to `stateroom_send` that say nothing: {reason}")
             }
             Self::NoRoomForId => f.write_str("it has no room for the room's id"),
             Self::Exited { code } => write!(f, "it exited with code {code}"),

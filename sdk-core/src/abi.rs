@@ -52,6 +52,24 @@ pub const VERSION: i32 = 1;
 /// The protocol of the interface described here.
 pub const PROTOCOL: i32 = 0;
 
+/// The interface of the published 0.4 line: one function that takes every event, and one import that takes
+/// everything that a guest asks for, each as a value in the bincode-1 format. Guests of this SDK do not use it;
+/// hosts run modules that do.
+pub mod recv {
+    /// `stateroom_malloc(size) -> ptr`, as [`MALLOC`](super::MALLOC).
+    pub const MALLOC: &str = "stateroom_malloc";
+    /// `stateroom_free(ptr, size)`, as [`FREE`](super::FREE).
+    pub const FREE: &str = "stateroom_free";
+    /// `stateroom_recv(ptr, len)`: an event.
+    pub const RECV: &str = "stateroom_recv";
+    /// `env.stateroom_send(ptr, len)`: something that the guest asks for.
+    pub const SEND: &str = "stateroom_send";
+    /// As [`VERSION_GLOBAL`](super::VERSION_GLOBAL), with the same version.
+    pub const VERSION_GLOBAL: &str = "STATEROOM_API_VERSION";
+    /// As [`PROTOCOL_GLOBAL`](super::PROTOCOL_GLOBAL), with the same protocol.
+    pub const PROTOCOL_GLOBAL: &str = "STATEROOM_API_PROTOCOL";
+}
+
 /// What a guest's [`MALLOC`] answers when it has no room: a pointer that no memory contains.
 ///
 /// The host then refuses that one message (WebSocket close code 1009) and the room lives on. 0 cannot serve:

@@ -1,16 +1,17 @@
-//! The imports of the documented interface, and the one that AssemblyScript adds by itself.
+//! The imports of the documented interface and of the 0.4 line, and the one that AssemblyScript adds by itself.
 
 use alloc::{format, string::String};
 
 use stateroom_sdk_core::{
-    MessageRecipient,
-    abi::{ENV, SEND_BINARY, SEND_MESSAGE, SET_TIMER},
+    MessagePayload, MessageRecipient,
+    abi::{self, ENV, SEND_BINARY, SEND_MESSAGE, SET_TIMER},
 };
 use wasmi::{Caller, Error};
 
 use super::Imports;
 use crate::{
     TrapReason,
+    recv::{self, Request},
     state::{GuestMemory, State, charge},
 };
 
@@ -18,6 +19,7 @@ pub(super) fn define(imports: &mut Imports) -> Result<(), Error> {
     imports.add(ENV, SEND_MESSAGE, send_message)?;
     imports.add(ENV, SEND_BINARY, send_binary)?;
     imports.add(ENV, SET_TIMER, set_timer)?;
+    imports.add(ENV, abi::recv::SEND, stateroom_send)?;
     imports.add(ENV, "abort", abort)?;
     Ok(())
 }
@@ -40,6 +42,22 @@ fn set_timer(mut caller: Caller<'_, State>, ms_delay: u32) -> Result<(), Error> 
     charge(&mut caller, 0);
     let State { effects, limits, .. } = caller.data_mut();
     effects.set_timer(ms_delay, limits)?;
+    Ok(())
+}
+
+/// All that a guest of the 0.4 line imports.
+fn stateroom_send(mut caller: Caller<'_, State>, at: u32, len: u32) -> Result<(), Error> {
+    let (memory, State { effects, limits, .. }) = GuestMemory::of(&mut caller, len)?;
+    match recv::decode(memory.bytes(at, len)?) {
+        Ok(Request::Send(recipient, MessagePayload::Text(text))) => {
+            effects.send_text(recipient, text, limits)?
+        }
+        Ok(Request::Send(recipient, MessagePayload::Bytes(bytes))) => {
+            effects.send_bytes(recipient, bytes, limits)?;
+        }
+        Ok(Request::Timer(ms)) => effects.set_timer(ms, limits)?,
+        Err(malformed) => return Err(TrapReason::Malformed(format!("{malformed}")).into()),
+    }
     Ok(())
 }
 

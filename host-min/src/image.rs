@@ -1,0 +1,48 @@
+use alloc::{boxed::Box, vec::Vec};
+use core::ops::Range;
+
+/// A linear memory as every room of a program begins with it. A snapshot holds only what differs from it.
+///
+/// Nearly all of a published guest's megabyte is zero, and stays so.
+#[derive(Debug, Default)]
+pub(crate) struct Image {
+    /// The chunks that are not zero, with their indices, in order.
+    chunks: Vec<(usize, Box<[u8]>)>,
+}
+
+/// In how many bytes memories are compared.
+const CHUNK: usize = 256;
+
+const ZEROS: [u8; CHUNK] = [0; CHUNK];
+
+impl Image {
+    pub(crate) fn of(memory: &[u8]) -> Self {
+        let chunks = memory.chunks(CHUNK).enumerate().filter(|(_, chunk)| *chunk != &ZEROS[..chunk.len()]);
+        Self { chunks: chunks.map(|(index, chunk)| (index, chunk.into())).collect() }
+    }
+
+    /// Where a memory differs that has grown out of this one, in order and apart from one another.
+    pub(crate) fn differences(&self, memory: &[u8]) -> Vec<Range<usize>> {
+        let mut known = self.chunks.iter().peekable();
+        let mut differences: Vec<Range<usize>> = Vec::new();
+        for (index, chunk) in memory.chunks(CHUNK).enumerate() {
+            let begin = index * CHUNK;
+            let same = match known.next_if(|(known, _)| *known == index) {
+                // The last chunk of this memory may be longer by now.
+                Some((_, before)) => {
+                    let (kept, new) = chunk.split_at(before.len().min(chunk.len()));
+                    *kept == before[..] && *new == ZEROS[..new.len()]
+                }
+                None => *chunk == ZEROS[..chunk.len()],
+            };
+            if same {
+                continue;
+            }
+            match differences.last_mut() {
+                Some(last) if last.end == begin => last.end += chunk.len(),
+                _ => differences.push(begin..begin + chunk.len()),
+            }
+        }
+        differences
+    }
+}

@@ -1,0 +1,118 @@
+//! How an event becomes a call into the guest: what differs between the interfaces that guests were made for.
+
+use alloc::format;
+
+use stateroom_sdk_core::{MessagePayload, abi};
+use wasmi::{Instance, Store, TypedFunc, WasmParams, WasmResults};
+
+use crate::{Event, Trap, TrapReason, module::Generation, recv, state::State};
+
+/// A guest's functions, looked up once.
+pub(crate) struct Interface {
+    /// Asks the guest where to put so many bytes.
+    pub(crate) malloc: TypedFunc<u32, u32>,
+    pub(crate) malloc_name: &'static str,
+    /// The name of the function by which data is given back.
+    pub(crate) free_name: &'static str,
+    events: Events,
+}
+
+enum Events {
+    Jam(Jam),
+    Recv(TypedFunc<(u32, u32), ()>),
+}
+
+/// The documented interface has a function for each kind of event.
+struct Jam {
+    initialize: TypedFunc<(u32, u32), ()>,
+    connect: TypedFunc<u32, ()>,
+    disconnect: TypedFunc<u32, ()>,
+    timer: TypedFunc<(), ()>,
+    message: TypedFunc<(u32, u32, u32), ()>,
+    binary: TypedFunc<(u32, u32, u32), ()>,
+}
+
+/// What an event comes down to.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Call {
+    /// The export that is called.
+    pub(crate) name: &'static str,
+    pub(crate) function: Function,
+}
+
+/// A function with what it gets beside the place of its data.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum Function {
+    Plain(TypedFunc<(), ()>),
+    Client(TypedFunc<u32, ()>, u32),
+    /// It gets data, and gives it back before it returns: see `prepare.rs`.
+    Data(TypedFunc<(u32, u32), ()>, recv::Head),
+    ClientData(TypedFunc<(u32, u32, u32), ()>, u32),
+}
+
+impl Interface {
+    pub(crate) fn new(
+        generation: Generation,
+        store: &Store<State>,
+        instance: &Instance,
+    ) -> Result<Self, Trap> {
+        let (malloc_name, free_name, events) = match generation {
+            Generation::Jam => (
+                abi::MALLOC,
+                abi::FREE,
+                Events::Jam(Jam {
+                    initialize: export(store, instance, abi::INITIALIZE)?,
+                    connect: export(store, instance, abi::CONNECT)?,
+                    disconnect: export(store, instance, abi::DISCONNECT)?,
+                    timer: export(store, instance, abi::TIMER)?,
+                    message: export(store, instance, abi::MESSAGE)?,
+                    binary: export(store, instance, abi::BINARY)?,
+                }),
+            ),
+            Generation::Recv => {
+                (abi::recv::MALLOC, abi::recv::FREE, Events::Recv(export(store, instance, abi::recv::RECV)?))
+            }
+        };
+        Ok(Self { malloc: export(store, instance, malloc_name)?, malloc_name, free_name, events })
+    }
+
+    /// The call that hands in an event, and the data that it takes along.
+    pub(crate) fn call<'a>(&self, event: Event<'a>, room_id: &'a str) -> (Call, &'a [u8]) {
+        let jam = match &self.events {
+            Events::Jam(jam) => jam,
+            Events::Recv(function) => {
+                let (head, data) = recv::encode(event);
+                return (Call { name: abi::recv::RECV, function: Function::Data(*function, head) }, data);
+            }
+        };
+        let (name, function, data) = match event {
+            Event::Init => {
+                let function = Function::Data(jam.initialize, recv::Head::default());
+                (abi::INITIALIZE, function, room_id.as_bytes())
+            }
+            Event::Connect(client) => (abi::CONNECT, Function::Client(jam.connect, client.0), &[][..]),
+            Event::Disconnect(client) => {
+                (abi::DISCONNECT, Function::Client(jam.disconnect, client.0), &[][..])
+            }
+            Event::Timer => (abi::TIMER, Function::Plain(jam.timer), &[][..]),
+            Event::Message(client, MessagePayload::Text(text)) => {
+                (abi::MESSAGE, Function::ClientData(jam.message, client.0), text.as_bytes())
+            }
+            Event::Message(client, MessagePayload::Bytes(bytes)) => {
+                (abi::BINARY, Function::ClientData(jam.binary, client.0), bytes)
+            }
+        };
+        (Call { name, function }, data)
+    }
+}
+
+fn export<P: WasmParams, R: WasmResults>(
+    store: &Store<State>,
+    instance: &Instance,
+    name: &'static str,
+) -> Result<TypedFunc<P, R>, Trap> {
+    // `module::problems` has found it, with the right type.
+    instance
+        .get_typed_func(store, name)
+        .map_err(|error| Trap::new(name, TrapReason::Wasm(format!("{error}"))))
+}

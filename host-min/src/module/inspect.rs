@@ -1,0 +1,216 @@
+//! Whether a module is a guest: everything that is wrong with it, in one go.
+
+use alloc::{
+    format,
+    string::{String, ToString as _},
+    vec::Vec,
+};
+use core::fmt::{Display, Write as _};
+
+use stateroom_sdk_core::abi;
+use wasmparser::{ExternalKind, FuncType, TypeRef, ValType};
+
+use super::outline::{Generation, Outline};
+use crate::{Problem, imports::Imports};
+
+/// The functions that a guest of the documented interface exports, with the types that they have to have.
+const JAM: [(&str, &str); 8] = [
+    (abi::MALLOC, "a function (i32) -> (i32)"),
+    (abi::FREE, "a function (i32, i32)"),
+    (abi::INITIALIZE, "a function (i32, i32)"),
+    (abi::CONNECT, "a function (i32)"),
+    (abi::DISCONNECT, "a function (i32)"),
+    (abi::TIMER, "a function ()"),
+    (abi::MESSAGE, "a function (i32, i32, i32)"),
+    (abi::BINARY, "a function (i32, i32, i32)"),
+];
+
+/// Those of one of the 0.4 line.
+const RECV: [(&str, &str); 3] = [
+    (abi::recv::MALLOC, "a function (i32) -> (i32)"),
+    (abi::recv::FREE, "a function (i32, i32)"),
+    (abi::recv::RECV, "a function (i32, i32)"),
+];
+
+/// A function that modules may have that are made like libraries; it wants to be called first.
+pub(crate) const REACTOR: &str = "_initialize";
+
+impl Generation {
+    fn exports(self) -> &'static [(&'static str, &'static str)] {
+        match self {
+            Self::Jam => &JAM,
+            Self::Recv => &RECV,
+        }
+    }
+
+    /// The globals that name the version and the protocol.
+    fn versions(self) -> [&'static str; 2] {
+        match self {
+            Self::Jam => [abi::VERSION_GLOBAL, abi::PROTOCOL_GLOBAL],
+            Self::Recv => [abi::recv::VERSION_GLOBAL, abi::recv::PROTOCOL_GLOBAL],
+        }
+    }
+}
+
+impl Outline<'_> {
+    /// Whether the module names a version, as those made by the published SDKs do.
+    pub(crate) fn versioned(&self) -> bool {
+        self.generation().versions().iter().any(|name| self.exports.contains_key(name))
+    }
+}
+
+/// What can be told from the module alone.
+pub(crate) fn problems(module: &Outline<'_>, known: &Imports) -> Vec<Problem> {
+    let mut problems = imports(module, known);
+    let exports = module.generation().exports();
+    let exported = |name: &str| module.exports.contains_key(name);
+    if exported("_start") && !exports.iter().any(|(name, _)| exported(name)) {
+        problems.push(Problem::Command);
+        return problems;
+    }
+    let memory = module.exports.get(abi::MEMORY).map(|export| describe(module, *export));
+    if memory.as_deref() != Some(MEMORY) {
+        problems.push(wrong(abi::MEMORY, MEMORY, memory));
+    }
+    for (name, expected) in exports {
+        let found = module.exports.get(name).map(|export| describe(module, *export));
+        if found.as_deref() != Some(expected) {
+            problems.push(wrong(name, expected, found));
+        }
+    }
+    for (name, expected) in module.generation().versions().map(|name| (name, "a global of type i32")) {
+        let found = module.exports.get(name).map(|export| describe(module, *export));
+        if found.as_deref().is_some_and(|found| found != expected) {
+            problems.push(wrong(name, expected, found));
+        }
+    }
+    let reactor = module.exports.get(REACTOR).map(|export| describe(module, *export));
+    if reactor.as_deref().is_some_and(|found| found != "a function ()") {
+        problems.push(wrong(REACTOR, "a function ()", reactor));
+    }
+    problems
+}
+
+fn imports(module: &Outline<'_>, known: &Imports) -> Vec<Problem> {
+    let mut problems = Vec::new();
+    for import in &module.imports {
+        let name = format!("{}.{}", short(import.module), short(import.name));
+        if import.module.starts_with("__wbindgen") || import.module == "wbg" {
+            let named = |problem: &Problem| matches!(problem, Problem::WasmBindgen { .. });
+            if !problems.iter().any(named) {
+                problems.push(Problem::WasmBindgen { import: name });
+            }
+            continue;
+        }
+        let found = match import.ty {
+            TypeRef::Func(ty) => function(module.types.get(ty as usize).and_then(Option::as_ref)),
+            TypeRef::Global(ty) => format!("a global of type {}", ty.content_type),
+            TypeRef::Memory(_) => "a memory".into(),
+            TypeRef::Table(_) => "a table".into(),
+            TypeRef::Tag(_) => "a tag".into(),
+        };
+        match known.ty(import.module, import.name) {
+            None => problems.push(Problem::UnknownImport { name, found }),
+            Some(expected) => {
+                // A description is the whole of a function's type.
+                let expected =
+                    signature(expected.params(), expected.results(), |ty| format!("{ty:?}").to_lowercase());
+                if expected != found {
+                    problems.push(Problem::WrongImport { name, expected, found });
+                }
+            }
+        }
+    }
+    problems
+}
+
+fn wrong(name: &'static str, expected: &str, found: Option<String>) -> Problem {
+    let expected = expected.into();
+    match found {
+        None => Problem::MissingExport { name, expected },
+        Some(found) => Problem::WrongExport { name, expected, found },
+    }
+}
+
+const MEMORY: &str = "a memory";
+
+fn describe(module: &Outline<'_>, (kind, index): (ExternalKind, u32)) -> String {
+    let at = index as usize;
+    match kind {
+        ExternalKind::Func => function(module.function_type(index)),
+        ExternalKind::Global => match module.globals.get(at) {
+            Some(ty) => format!("a global of type {}", ty.content_type),
+            None => "a global that does not exist".into(),
+        },
+        ExternalKind::Memory => match module.memories.get(at) {
+            Some(ty) if ty.memory64 => "a memory with 64-bit addresses".into(),
+            Some(ty) if ty.shared => "a shared memory".into(),
+            Some(_) => MEMORY.into(),
+            None => "a memory that does not exist".into(),
+        },
+        ExternalKind::Table => "a table".into(),
+        ExternalKind::Tag => "a tag".into(),
+    }
+}
+
+fn function(ty: Option<&FuncType>) -> String {
+    match ty {
+        Some(ty) => signature(ty.params(), ty.results(), ValType::to_string),
+        None => "a function of a type that does not exist".into(),
+    }
+}
+
+/// Describes a function's type, by the names of its parameters' and results' types.
+fn signature<T: Copy, N: Display>(parameters: &[T], results: &[T], name: impl Fn(&T) -> N) -> String {
+    let mut text = String::from("a function ");
+    list(&mut text, parameters.iter().map(&name));
+    if !results.is_empty() {
+        text.push_str(" -> ");
+        list(&mut text, results.iter().map(&name));
+    }
+    text
+}
+
+fn list<N: Display>(text: &mut String, names: impl Iterator<Item = N>) {
+    /// More than any function has that the host knows, so that a part tells as much as the whole.
+    const LONGEST: usize = 16;
+    text.push('(');
+    for (index, name) in names.enumerate() {
+        if index == LONGEST {
+            text.push_str(", …");
+            break;
+        }
+        let comma = if index == 0 { "" } else { ", " };
+        let _ = write!(text, "{comma}{name}");
+    }
+    text.push(')');
+}
+
+/// A name as far as anybody would read it.
+fn short(name: &str) -> String {
+    const LONGEST: usize = 100;
+    match name.char_indices().nth(LONGEST) {
+        Some((end, _)) => format!("{}…", &name[..end]),
+        None => name.into(),
+    }
+}
+
+/// What is wrong with the version that a module names, if it names one: the documented interface does not ask for
+/// it. The globals hold the *addresses* of the version and the protocol, so that this can be told only from the
+/// memory of an instance.
+pub(crate) fn wrong_version(module: &Outline<'_>, memory: &[u8]) -> Option<Problem> {
+    let number = |name: &str| {
+        let (_, global) = module.exports.get(name)?;
+        let at = module.constants.get(global).map(|at| at.cast_unsigned() as usize);
+        let bytes = at.and_then(|at| memory.get(at..)?.first_chunk());
+        Some(bytes.copied().map(i32::from_le_bytes))
+    };
+    let [version, protocol] = module.generation().versions().map(number);
+    match (version, protocol) {
+        (None | Some(Some(abi::VERSION)), None | Some(Some(abi::PROTOCOL))) => None,
+        (version, protocol) => Some(Problem::Version {
+            version: version.unwrap_or(Some(abi::VERSION)),
+            protocol: protocol.unwrap_or(Some(abi::PROTOCOL)),
+        }),
+    }
+}

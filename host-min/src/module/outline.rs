@@ -1,0 +1,306 @@
+use alloc::{
+    collections::{BTreeMap, BTreeSet},
+    format,
+    vec::Vec,
+};
+use core::ops::Range;
+
+use stateroom_sdk_core::abi;
+use wasmparser::{
+    BinaryReaderError, CompositeInnerType, ConstExpr, ElementItems, ElementKind, ExternalKind, FuncType,
+    FunctionBody, GlobalType, Import, MemoryType, Operator, Parser, Payload, TableType, TypeRef,
+};
+
+use crate::LoadError;
+
+/// What a module consists of and declares. Nothing is checked beyond what it takes to read it: that is the
+/// engine's part.
+#[derive(Default)]
+pub(crate) struct Outline<'a> {
+    /// The contents of each section, by its id; custom sections are left out.
+    pub(super) sections: [Option<&'a [u8]>; SECTIONS],
+    /// Nothing where a type is not a function's.
+    pub(super) types: Vec<Option<FuncType>>,
+    pub(super) imports: Vec<Import<'a>>,
+    /// The index of each function's type, those of imported ones first.
+    pub(super) functions: Vec<u32>,
+    pub(super) tables: Vec<TableType>,
+    pub(super) memories: Vec<MemoryType>,
+    pub(super) globals: Vec<GlobalType>,
+    /// The numbers that immutable globals are set to, where they are plain 32-bit numbers.
+    pub(super) constants: BTreeMap<u32, i32>,
+    pub(super) exports: BTreeMap<&'a str, (ExternalKind, u32)>,
+    pub(super) start: Option<u32>,
+    pub(super) bodies: Vec<FunctionBody<'a>>,
+    /// The functions that a reference may point to.
+    pub(super) referenced: BTreeSet<u32>,
+    /// The tables that instructions change.
+    pub(super) changing: BTreeSet<u32>,
+    /// The instructions that give up a segment: which body, where in the module, and what.
+    pub(super) drops: Vec<(usize, Range<usize>, Segment)>,
+    /// How many instructions grow a memory or a table.
+    growths: usize,
+}
+
+/// A piece of data, or of a table, that instructions can copy from until they drop it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Segment {
+    Data(u32),
+    Elements(u32),
+}
+
+/// Which of the interfaces a module was made for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Generation {
+    /// The documented one, with an export for each kind of event.
+    Jam,
+    /// That of the 0.4 line: one export that takes encoded events.
+    Recv,
+}
+
+/// One more than the highest id of a section.
+pub(super) const SECTIONS: usize = 14;
+
+/// The ids of sections in the order in which they have to come (WebAssembly core specification, 5.5.16).
+pub(super) const ORDER: [u8; 13] = [1, 2, 3, 4, 5, 13, 6, 7, 8, 9, 12, 10, 11];
+
+/// How many types, imports, functions and the like a module may have, each. They take memory in every room.
+const MOST: u32 = 10_000;
+
+/// How many tables a module may have.
+const MOST_TABLES: u32 = 16;
+
+/// How many instructions that grow a memory or a table a module may have.
+///
+/// The engine takes native stack for each one that it executes, until the next slice; see `engine.rs`.
+const MOST_GROWTHS: usize = 256;
+
+impl<'a> Outline<'a> {
+    pub(crate) fn read(module: &'a [u8]) -> Result<Self, LoadError> {
+        let mut outline = Self::default();
+        let mut place = 0;
+        for payload in Parser::new(0).parse_all(module) {
+            let payload = payload.map_err(invalid)?;
+            if let Some((id, range)) = payload.as_section()
+                && id != CUSTOM
+            {
+                let order = ORDER.iter().position(|known| *known == id).unwrap_or(ORDER.len());
+                if order < place {
+                    return Err(LoadError::Invalid(format!(
+                        "a section is out of order or comes twice (at offset {:#x})",
+                        range.start
+                    )));
+                }
+                place = order + 1;
+                if let Some(section) = outline.sections.get_mut(usize::from(id)) {
+                    *section = module.get(range);
+                }
+            }
+            outline.take(payload)?;
+        }
+        Ok(outline)
+    }
+
+    /// Which interface the module was made for, by its exports.
+    pub(crate) fn generation(&self) -> Generation {
+        if self.exports.contains_key(abi::recv::RECV) { Generation::Recv } else { Generation::Jam }
+    }
+
+    /// The exported function of this name.
+    pub(super) fn function(&self, name: &str) -> Option<u32> {
+        match self.exports.get(name) {
+            Some((ExternalKind::Func, index)) => Some(*index),
+            _ => None,
+        }
+    }
+
+    /// The type of a function.
+    pub(super) fn function_type(&self, index: u32) -> Option<&FuncType> {
+        let ty = *self.functions.get(index as usize)?;
+        self.types.get(ty as usize)?.as_ref()
+    }
+
+    fn take(&mut self, payload: Payload<'a>) -> Result<(), LoadError> {
+        match payload {
+            Payload::TypeSection(types) => {
+                bounded("types", types.count(), MOST)?;
+                for group in types {
+                    for ty in group.map_err(invalid)?.into_types() {
+                        self.types.push(match ty.composite_type.inner {
+                            CompositeInnerType::Func(ty) => Some(ty),
+                            _ => None,
+                        });
+                    }
+                    // A group may hold many.
+                    bounded("types", count(self.types.len()), MOST)?;
+                }
+            }
+            Payload::ImportSection(imports) => {
+                bounded("imports", imports.count(), MOST)?;
+                for import in imports {
+                    let import = import.map_err(invalid)?;
+                    match import.ty {
+                        TypeRef::Func(ty) => self.functions.push(ty),
+                        TypeRef::Table(ty) => self.tables.push(ty),
+                        TypeRef::Memory(ty) => self.memories.push(ty),
+                        TypeRef::Global(ty) => self.globals.push(ty),
+                        TypeRef::Tag(_) => {}
+                    }
+                    self.imports.push(import);
+                }
+            }
+            Payload::FunctionSection(functions) => {
+                bounded("functions", functions.count(), MOST)?;
+                for ty in functions {
+                    self.functions.push(ty.map_err(invalid)?);
+                }
+            }
+            Payload::TableSection(tables) => {
+                bounded("tables", tables.count(), MOST_TABLES)?;
+                for table in tables {
+                    self.tables.push(table.map_err(invalid)?.ty);
+                }
+            }
+            Payload::MemorySection(memories) => {
+                bounded("memories", memories.count(), 1)?;
+                for memory in memories {
+                    self.memories.push(memory.map_err(invalid)?);
+                }
+            }
+            Payload::GlobalSection(globals) => {
+                bounded("globals", globals.count(), MOST)?;
+                for global in globals {
+                    let global = global.map_err(invalid)?;
+                    let index = count(self.globals.len());
+                    self.globals.push(global.ty);
+                    self.constant(index, &global.init_expr)?;
+                }
+            }
+            Payload::ExportSection(exports) => {
+                bounded("exports", exports.count(), MOST)?;
+                for export in exports {
+                    let export = export.map_err(invalid)?;
+                    if export.kind == ExternalKind::Func {
+                        self.referenced.insert(export.index);
+                    }
+                    if self.exports.insert(export.name, (export.kind, export.index)).is_some() {
+                        return Err(LoadError::Invalid("an export's name comes twice".into()));
+                    }
+                }
+            }
+            Payload::StartSection { func, .. } => self.start = Some(func),
+            Payload::ElementSection(elements) => {
+                bounded("element segments", elements.count(), MOST)?;
+                for element in elements {
+                    let element = element.map_err(invalid)?;
+                    if let ElementKind::Active { offset_expr, .. } = &element.kind {
+                        self.references(offset_expr)?;
+                    }
+                    match element.items {
+                        ElementItems::Functions(functions) => {
+                            for function in functions {
+                                self.referenced.insert(function.map_err(invalid)?);
+                            }
+                        }
+                        ElementItems::Expressions(_, expressions) => {
+                            for expression in expressions {
+                                self.references(&expression.map_err(invalid)?)?;
+                            }
+                        }
+                    }
+                }
+            }
+            Payload::DataCountSection { count, .. } => bounded("data segments", count, MOST)?,
+            Payload::DataSection(data) => bounded("data segments", data.count(), MOST)?,
+            Payload::CodeSectionStart { count, .. } => bounded("functions", count, MOST)?,
+            Payload::CodeSectionEntry(body) => {
+                self.code(&body)?;
+                self.bodies.push(body);
+            }
+            Payload::TagSection(_) => {
+                return Err(LoadError::Invalid("it has tags: exceptions are not supported".into()));
+            }
+            _ => {}
+        }
+        Ok(())
+    }
+
+    fn constant(&mut self, index: u32, expression: &ConstExpr<'a>) -> Result<(), LoadError> {
+        let mut operators = expression.get_operators_reader();
+        let first = operators.read().map_err(invalid)?;
+        let alone = matches!(operators.read().map_err(invalid)?, Operator::End);
+        match first {
+            Operator::I32Const { value } if alone => {
+                self.constants.insert(index, value);
+            }
+            Operator::RefFunc { function_index } => {
+                self.referenced.insert(function_index);
+            }
+            _ => {}
+        }
+        Ok(())
+    }
+
+    fn references(&mut self, expression: &ConstExpr<'a>) -> Result<(), LoadError> {
+        for operator in expression.get_operators_reader() {
+            if let Operator::RefFunc { function_index } = operator.map_err(invalid)? {
+                self.referenced.insert(function_index);
+            }
+        }
+        Ok(())
+    }
+
+    /// Looks for the instructions that matter here.
+    fn code(&mut self, body: &FunctionBody<'a>) -> Result<(), LoadError> {
+        let mut operators = body.get_operators_reader().map_err(invalid)?;
+        while !operators.eof() {
+            let begin = operators.original_position();
+            let segment = match operators.read().map_err(invalid)? {
+                Operator::MemoryGrow { .. } => {
+                    self.growths += 1;
+                    continue;
+                }
+                Operator::TableGrow { table } => {
+                    self.growths += 1;
+                    self.changing.insert(table);
+                    continue;
+                }
+                Operator::TableSet { table }
+                | Operator::TableFill { table }
+                | Operator::TableInit { table, .. }
+                | Operator::TableCopy { dst_table: table, .. } => {
+                    self.changing.insert(table);
+                    continue;
+                }
+                Operator::DataDrop { data_index } => Segment::Data(data_index),
+                Operator::ElemDrop { elem_index } => Segment::Elements(elem_index),
+                _ => continue,
+            };
+            self.drops.push((self.bodies.len(), begin..operators.original_position(), segment));
+            bounded("instructions that drop a segment", count(self.drops.len()), MOST)?;
+        }
+        if self.growths > MOST_GROWTHS {
+            return Err(LoadError::TooMany {
+                what: "instructions that grow a memory or a table",
+                limit: MOST_GROWTHS,
+            });
+        }
+        Ok(())
+    }
+}
+
+/// The id of custom sections.
+const CUSTOM: u8 = 0;
+
+fn bounded(what: &'static str, count: u32, limit: u32) -> Result<(), LoadError> {
+    if count > limit { Err(LoadError::TooMany { what, limit: limit as usize }) } else { Ok(()) }
+}
+
+fn invalid(error: BinaryReaderError) -> LoadError {
+    LoadError::Invalid(format!("{error}"))
+}
+
+/// A number of things in a module, of which there cannot be 2^32.
+fn count(len: usize) -> u32 {
+    u32::try_from(len).unwrap_or(u32::MAX)
+}

@@ -1,0 +1,283 @@
+use alloc::{borrow::Cow, collections::BTreeSet, format, string::String, vec::Vec};
+
+use stateroom_sdk_core::abi;
+use wasm_encoder::{
+    ConstExpr, Encode, ExportKind, ExportSection, Function, GlobalType, InstructionSink, Module, RawSection,
+    ValType,
+};
+use wasmparser::{BinaryReader, RefType};
+
+use super::{
+    inspect::REACTOR,
+    outline::{Generation, ORDER, Outline, Segment},
+};
+
+/// A module that the host can run: the guest's own, with what the host adds and without what it has no use for.
+///
+/// - Only what the host calls or reads is exported. Exports take memory in every room.
+/// - All state is exported: the engine shows an instance's globals and tables by their exports alone.
+/// - Its start function is an export like others, so that the host can run it in slices, and only in new rooms.
+/// - The functions that take data give it back themselves, which spares the host a call for each message.
+/// - Segments are dropped by functions that take note of it, as the engine does not tell.
+/// - Custom sections, which hold names and debugging information, are left out.
+///
+/// Everything is added behind what is there, so that no index changes.
+pub(crate) struct Prepared {
+    pub(crate) bytes: Vec<u8>,
+    pub(crate) layout: Layout,
+}
+
+/// Under which names a prepared module exports the parts of its state that can change.
+#[derive(Debug, Default)]
+pub(crate) struct Layout {
+    /// How many bytes a page of the memory has.
+    pub(crate) page_size: u64,
+    pub(crate) globals: Vec<String>,
+    pub(crate) tables: Vec<String>,
+    /// The functions that the tables and globals may refer to, by their index.
+    pub(crate) functions: Vec<(u32, String)>,
+    /// What can be dropped, with the function that drops it and the global that says whether it has been.
+    pub(crate) segments: Vec<(String, String)>,
+}
+
+/// The export of the start function.
+pub(crate) const START: &str = "start";
+/// The export of the global that is 1 while data is given back.
+pub(crate) const FREEING: &str = "freeing";
+
+/// Makes a module ready in which no problems have been found. What is wrong with it beyond that, the engine
+/// finds in the result.
+pub(crate) fn prepare(outline: &Outline<'_>) -> Prepared {
+    let mut additions = Additions::new(outline);
+    let (free, takers, callers): (_, &[_], &[_]) = match outline.generation() {
+        Generation::Jam => (
+            abi::FREE,
+            &[abi::INITIALIZE, abi::MESSAGE, abi::BINARY],
+            &[abi::MALLOC, abi::CONNECT, abi::DISCONNECT, abi::TIMER],
+        ),
+        Generation::Recv => (abi::recv::FREE, &[abi::recv::RECV], &[abi::recv::MALLOC]),
+    };
+    additions.memory();
+    for name in callers.iter().chain(&[REACTOR]) {
+        additions.function(name, outline.function(name));
+    }
+    additions.function(START, outline.start);
+    let mut layout = Layout::default();
+    // Every guest has it: see `inspect.rs`.
+    if let Some(free) = outline.function(free) {
+        let freeing = additions.global(FREEING);
+        for name in takers {
+            additions.taker(name, free, freeing);
+        }
+        layout = additions.state(free);
+    }
+    Prepared { bytes: additions.module(), layout }
+}
+
+/// What is added to a module.
+struct Additions<'a> {
+    outline: &'a Outline<'a>,
+    exports: ExportSection,
+    globals: Vec<Vec<u8>>,
+    /// Their types' indices and their bodies.
+    functions: Vec<(u32, Function)>,
+    /// The functions that drop segments, by the segment.
+    droppers: Vec<(Segment, u32)>,
+}
+
+impl<'a> Additions<'a> {
+    fn new(outline: &'a Outline<'a>) -> Self {
+        Self {
+            outline,
+            exports: ExportSection::new(),
+            globals: Vec::new(),
+            functions: Vec::new(),
+            droppers: Vec::new(),
+        }
+    }
+
+    fn memory(&mut self) {
+        // There is no other: see `outline.rs`.
+        self.exports.export(abi::MEMORY, ExportKind::Memory, 0);
+    }
+
+    fn function(&mut self, name: &str, index: Option<u32>) {
+        if let Some(index) = index {
+            self.exports.export(name, ExportKind::Func, index);
+        }
+    }
+
+    /// A number that can change, 0 at first.
+    fn global(&mut self, name: &str) -> u32 {
+        let index = (self.outline.globals.len() + self.globals.len()) as u32;
+        let mut global = Vec::new();
+        GlobalType { val_type: ValType::I32, mutable: true, shared: false }.encode(&mut global);
+        ConstExpr::i32_const(0).encode(&mut global);
+        self.globals.push(global);
+        self.exports.export(name, ExportKind::Global, index);
+        index
+    }
+
+    /// A function of the same type as the function `like`.
+    fn add(&mut self, name: &str, like: u32, body: Function) -> u32 {
+        let index = (self.outline.functions.len() + self.functions.len()) as u32;
+        // The engine finds what does not exist.
+        let ty = self.outline.functions.get(like as usize).copied().unwrap_or(u32::MAX);
+        self.functions.push((ty, body));
+        self.exports.export(name, ExportKind::Func, index);
+        index
+    }
+
+    /// Exports a function that calls the guest's own of this name, and then gives back the data that it got:
+    /// its last two parameters.
+    fn taker(&mut self, name: &str, free: u32, freeing: u32) {
+        let Some(own) = self.outline.function(name) else { return };
+        let parameters = self.outline.function_type(own).map_or(0, |ty| ty.params().len() as u32);
+        let mut body = Function::new([]);
+        let mut code = body.instructions();
+        (0..parameters).for_each(|parameter| {
+            code.local_get(parameter);
+        });
+        code.call(own).i32_const(1).global_set(freeing);
+        (parameters.saturating_sub(2)..parameters).for_each(|parameter| {
+            code.local_get(parameter);
+        });
+        code.call(free).i32_const(0).global_set(freeing).end();
+        self.add(name, own, body);
+    }
+
+    /// Exports everything that can change.
+    fn state(&mut self, free: u32) -> Layout {
+        let outline = self.outline;
+        let page = outline.memories.first().and_then(|memory| memory.page_size_log2).unwrap_or(16);
+        let mut layout = Layout { page_size: 1 << page.min(16), ..Layout::default() };
+        let mut refers = false;
+        for (index, global) in outline.globals.iter().enumerate().filter(|(_, global)| global.mutable) {
+            refers |= global.content_type == wasmparser::ValType::Ref(RefType::FUNCREF);
+            let name = format!("g{index}");
+            self.exports.export(&name, ExportKind::Global, index as u32);
+            layout.globals.push(name);
+        }
+        for index in &outline.changing {
+            refers = true;
+            let name = format!("t{index}");
+            self.exports.export(&name, ExportKind::Table, *index);
+            layout.tables.push(name);
+        }
+        if refers {
+            for index in &outline.referenced {
+                let name = format!("f{index}");
+                self.exports.export(&name, ExportKind::Func, *index);
+                layout.functions.push((*index, name));
+            }
+        }
+        let dropped: BTreeSet<_> = outline.drops.iter().map(|(_, _, segment)| *segment).collect();
+        for segment in dropped {
+            layout.segments.push(self.dropper(segment, free));
+        }
+        layout
+    }
+
+    /// Adds a function that drops a segment and notes it in a global; their names. It has the type of `free`,
+    /// which spares the module another type, and ignores its parameters.
+    fn dropper(&mut self, segment: Segment, free: u32) -> (String, String) {
+        let (name, flag) = match segment {
+            Segment::Data(index) => (format!("d{index}"), format!("d{index}?")),
+            Segment::Elements(index) => (format!("e{index}"), format!("e{index}?")),
+        };
+        let global = self.global(&flag);
+        let mut body = Function::new([]);
+        let mut code = body.instructions();
+        match segment {
+            Segment::Data(index) => code.data_drop(index),
+            Segment::Elements(index) => code.elem_drop(index),
+        };
+        code.i32_const(1).global_set(global).end();
+        let index = self.add(&name, free, body);
+        self.droppers.push((segment, index));
+        (name, flag)
+    }
+
+    fn module(self) -> Vec<u8> {
+        let mut module = Module::new();
+        for id in ORDER {
+            let section = self.outline.sections[usize::from(id)];
+            let data: Cow<'_, [u8]> = match id {
+                FUNCTIONS => {
+                    let types = self.functions.iter().map(|(ty, _)| encoded(ty)).collect();
+                    Cow::Owned(appended(section, types))
+                }
+                GLOBALS => Cow::Owned(appended(section, self.globals.clone())),
+                // Sections encode their size, too, which `RawSection` does itself.
+                EXPORTS => {
+                    module.section(&self.exports);
+                    continue;
+                }
+                START_FUNCTION => continue,
+                CODE => {
+                    let added = self.functions.iter().map(|(_, body)| encoded(body)).collect();
+                    if self.droppers.is_empty() {
+                        Cow::Owned(appended(section, added))
+                    } else {
+                        let mut bodies = self.bodies();
+                        bodies.extend(added);
+                        Cow::Owned(appended(None, bodies))
+                    }
+                }
+                _ => match section {
+                    Some(section) => Cow::Borrowed(section),
+                    None => continue,
+                },
+            };
+            module.section(&RawSection { id, data: &data });
+        }
+        module.finish()
+    }
+
+    /// The guest's own functions, with calls in place of the instructions that drop segments.
+    fn bodies(&self) -> Vec<Vec<u8>> {
+        let mut drops = self.outline.drops.iter().peekable();
+        let mut bodies = Vec::with_capacity(self.outline.bodies.len());
+        for (index, body) in self.outline.bodies.iter().enumerate() {
+            let (bytes, offset) = (body.as_bytes(), body.range().start);
+            let mut code = Vec::with_capacity(bytes.len());
+            let mut copied = 0;
+            while let Some((_, range, segment)) = drops.next_if(|(body, ..)| *body == index) {
+                code.extend_from_slice(&bytes[copied..range.start - offset]);
+                copied = range.end - offset;
+                let dropper = self.droppers.iter().find(|(known, _)| known == segment);
+                // There is one for each.
+                let dropper = dropper.map_or(u32::MAX, |(_, dropper)| *dropper);
+                InstructionSink::new(&mut code).i32_const(0).i32_const(0).call(dropper);
+            }
+            code.extend_from_slice(&bytes[copied..]);
+            bodies.push(encoded(&code[..]));
+        }
+        bodies
+    }
+}
+
+// The ids of sections (WebAssembly core specification, 5.5.2).
+const FUNCTIONS: u8 = 3;
+const GLOBALS: u8 = 6;
+const EXPORTS: u8 = 7;
+const START_FUNCTION: u8 = 8;
+const CODE: u8 = 10;
+
+/// The contents of a section, which begin with the number of its items, with items added.
+fn appended(section: Option<&[u8]>, added: Vec<Vec<u8>>) -> Vec<u8> {
+    let section = section.unwrap_or(&[0]);
+    let mut reader = BinaryReader::new(section, 0);
+    // It has been read before: see `outline.rs`.
+    let count = reader.read_var_u32().unwrap_or(0) as usize;
+    let mut contents = encoded(&(count + added.len()));
+    contents.extend_from_slice(&section[reader.original_position()..]);
+    added.iter().for_each(|item| contents.extend_from_slice(item));
+    contents
+}
+
+fn encoded(item: &(impl Encode + ?Sized)) -> Vec<u8> {
+    let mut bytes = Vec::new();
+    item.encode(&mut bytes);
+    bytes
+}

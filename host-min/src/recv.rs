@@ -1,0 +1,117 @@
+//! The values that host and guest exchange in the interface of the 0.4 line: the bincode-1 format, which is little
+//! endian, with variants as `u32` and lengths as `u64`, and nothing between.
+
+use core::{fmt, str};
+
+use stateroom_sdk_core::{ClientId, MessagePayload, MessageRecipient};
+
+use crate::{
+    Event,
+    reader::{Reader, Short},
+};
+
+/// An encoded event up to the data that it ends with: at most a variant, a client, a payload's kind and its
+/// length.
+#[derive(Debug, Default, Clone, Copy)]
+pub(crate) struct Head {
+    bytes: [u8; 20],
+    len: u8,
+}
+
+impl Head {
+    pub(crate) fn bytes(&self) -> &[u8] {
+        &self.bytes[..usize::from(self.len)]
+    }
+
+    fn with<const N: usize>(mut self, bytes: [u8; N]) -> Self {
+        let begin = usize::from(self.len);
+        self.bytes[begin..begin + N].copy_from_slice(&bytes);
+        self.len += N as u8;
+        self
+    }
+}
+
+/// The event as the guest gets it: the head and then the data.
+pub(crate) fn encode(event: Event<'_>) -> (Head, &[u8]) {
+    let variant = |number: u32| Head::default().with(number.to_le_bytes());
+    match event {
+        // The guest never learns its room's id.
+        Event::Init => (variant(0), &[]),
+        Event::Connect(client) => (variant(1).with(client.0.to_le_bytes()), &[]),
+        Event::Disconnect(client) => (variant(2).with(client.0.to_le_bytes()), &[]),
+        Event::Message(client, payload) => {
+            let (kind, data) = match payload {
+                MessagePayload::Bytes(bytes) => (0_u32, bytes),
+                MessagePayload::Text(text) => (1, text.as_bytes()),
+            };
+            let head = variant(3).with(client.0.to_le_bytes()).with(kind.to_le_bytes());
+            (head.with((data.len() as u64).to_le_bytes()), data)
+        }
+        Event::Timer => (variant(4), &[]),
+    }
+}
+
+/// Something that a guest asks for.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) enum Request<'a> {
+    Send(MessageRecipient, MessagePayload<'a>),
+    /// In so many milliseconds; 0 cancels.
+    Timer(u32),
+}
+
+/// Reads what a guest asks for. What follows the value is ignored, as published hosts do.
+pub(crate) fn decode(bytes: &[u8]) -> Result<Request<'_>, Malformed> {
+    let mut reader = Reader::new(bytes);
+    match reader.u32()? {
+        0 => {
+            let recipient = match reader.u32()? {
+                0 => MessageRecipient::Broadcast,
+                1 => MessageRecipient::Client(ClientId(reader.u32()?)),
+                2 => MessageRecipient::EveryoneExcept(ClientId(reader.u32()?)),
+                variant => return Err(Malformed::Variant { of: "recipient", variant }),
+            };
+            let kind = reader.u32()?;
+            if kind > 1 {
+                return Err(Malformed::Variant { of: "payload", variant: kind });
+            }
+            let len = reader.u64()?;
+            let malformed = Malformed::Length { len, left: reader.left() };
+            let data = usize::try_from(len).ok().and_then(|len| reader.bytes(len).ok()).ok_or(malformed)?;
+            let payload = match kind {
+                0 => MessagePayload::Bytes(data),
+                _ => MessagePayload::Text(str::from_utf8(data).map_err(|_| Malformed::NotUtf8)?),
+            };
+            Ok(Request::Send(recipient, payload))
+        }
+        1 => Ok(Request::Timer(reader.u32()?)),
+        variant => Err(Malformed::Variant { of: "message to the host", variant }),
+    }
+}
+
+/// Why bytes from a guest say nothing.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Malformed {
+    Short,
+    Variant { of: &'static str, variant: u32 },
+    Length { len: u64, left: usize },
+    NotUtf8,
+}
+
+impl From<Short> for Malformed {
+    fn from(_: Short) -> Self {
+        Self::Short
+    }
+}
+
+impl fmt::Display for Malformed {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Short => f.write_str("they end too early"),
+            Self::Variant { of, variant } => write!(f, "there is no {of} with the number {variant}"),
+            Self::Length { len, left } => {
+                write!(f, "they announce a payload of {len} bytes, and {left} follow")
+            }
+            Self::NotUtf8 => f.write_str("the text is not UTF-8"),
+        }
+    }
+}
