@@ -14,6 +14,9 @@ pub(crate) fn engine(limits: &Limits) -> Engine {
         // Small guests have pages of one byte; see `sdk-core`.
         .wasm_custom_page_sizes(true)
         .wasm_multi_memory(false)
+        // The engine keeps a long constant expression as closures in closures. Evaluating or only dropping them
+        // takes native stack without limit.
+        .wasm_extended_const(false)
         .ignore_custom_sections(true)
         .set_max_recursion_depth(limits.call_depth);
     Engine::new(&config)

@@ -21,7 +21,7 @@ pub struct Limits {
     pub memory: usize,
 
     /// The largest number of elements in a table. Default: 10,000; a table holds a guest's function
-    /// pointers.
+    /// pointers. Tables keep the size that they are made with.
     pub table_elements: usize,
 
     /// How deep calls may nest. Default: 1,000. Deeper recursion traps.

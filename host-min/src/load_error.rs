@@ -35,8 +35,26 @@ pub enum LoadError {
     Trapped(Trap),
 }
 
-/// How many problems a message lists.
-const MOST_SHOWN: usize = 20;
+/// How much of what a module says about itself is repeated in a message, in bytes.
+const SHOWN: usize = 200;
+
+/// Text with a module's own words in it, fit for a line on a terminal: they may be long, and may hold control
+/// characters.
+pub(crate) fn clip(text: &str) -> String {
+    let mut clipped = String::new();
+    for character in text.chars() {
+        if clipped.len() >= SHOWN {
+            clipped.push('…');
+            break;
+        }
+        if character.is_control() {
+            clipped.extend(character.escape_default());
+        } else {
+            clipped.push(character);
+        }
+    }
+    clipped
+}
 
 impl fmt::Display for LoadError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -56,11 +74,7 @@ impl fmt::Display for LoadError {
                 [problem] => write!(f, "this module is not a Stateroom guest: {problem}"),
                 problems => {
                     f.write_str("this module is not a Stateroom guest:")?;
-                    problems.iter().take(MOST_SHOWN).try_for_each(|problem| write!(f, "\n  - {problem}"))?;
-                    match problems.len().saturating_sub(MOST_SHOWN) {
-                        0 => Ok(()),
-                        more => write!(f, "\n  - and {more} more"),
-                    }
+                    problems.iter().try_for_each(|problem| write!(f, "\n  - {problem}"))
                 }
             },
             Self::CannotStart(reason) => write!(f, "this module cannot be started: {reason}"),
@@ -100,7 +114,7 @@ pub enum Problem {
     },
     /// It imports something that the host does not have.
     UnknownImport {
-        /// The import's module and name, with a dot between.
+        /// The import's module and name, with a dot between; shortened where it is very long.
         name: String,
         /// Its type.
         found: String,
@@ -113,6 +127,11 @@ pub enum Problem {
         expected: String,
         /// The type that it wants.
         found: String,
+    },
+    /// More of its imports are wrong than are listed.
+    MoreImports {
+        /// How many more.
+        count: usize,
     },
     /// It was made with `wasm-bindgen` for a JavaScript host.
     WasmBindgen {
@@ -144,6 +163,9 @@ impl fmt::Display for Problem {
             }
             Self::WrongImport { name, expected, found } => {
                 write!(f, "it imports `{name}` as {found}; this host has it as {expected}")
+            }
+            Self::MoreImports { count } => {
+                write!(f, "{count} more of its imports are unknown or of a wrong type")
             }
             Self::WasmBindgen { import } => write!(
                 f,

@@ -10,6 +10,7 @@ use crate::{
     engine::engine,
     image::Image,
     imports::Imports,
+    load_error::clip,
     module::{self, Generation, Layout, Outline},
     state::State,
     trap::reason,
@@ -50,7 +51,7 @@ impl Program {
             _ => return Err(LoadError::NotWasm),
         }
         let engine = engine(&limits);
-        let invalid = |error: wasmi::Error| LoadError::Invalid(format!("{error}"));
+        let invalid = |error: wasmi::Error| LoadError::Invalid(clip(&format!("{error}")));
         let imports = Imports::new(&engine, State::new(limits, [0; 32])).map_err(invalid)?;
         let outline = Outline::read(module)?;
         let problems = module::problems(&outline, &imports);
@@ -76,8 +77,10 @@ impl Program {
         };
         let (store, _) = loaded.instantiate([0; 32]).map_err(|error| {
             LoadError::CannotStart(format!(
-                "{error}; the limits are {} bytes of memory, the stack included, and {} elements in a table",
-                limits.memory, limits.table_elements
+                "{}; the limits are {} bytes of memory, the stack included, and {} elements in a table",
+                clip(&format!("{error}")),
+                limits.memory,
+                limits.table_elements
             ))
         })?;
         loaded.image = Image::of(memory(&store));
@@ -146,6 +149,7 @@ impl Loaded {
         // The module has no start function any more, so that nothing runs here: see `prepare.rs`.
         let instance = self.linker.instantiate_and_start(&mut store, &self.module)?;
         store.data_mut().memory = instance.get_memory(&store, abi::MEMORY);
+        store.data_mut().keep_tables();
         Ok((store, instance))
     }
 }

@@ -206,12 +206,11 @@ impl Room {
             return Err(RestoreError::Damaged);
         }
         for table in tables {
-            let size = u64::from(reader.u32()?);
-            let more = size.checked_sub(table.size(&self.store)).ok_or(RestoreError::Damaged)?;
-            let null = Ref::null(table.ty(&self.store).element());
-            table
-                .grow(&mut self.store, more, null)
-                .map_err(|error| RestoreError::TooLarge(format!("a table of {size} elements: {error}")))?;
+            // They do not grow: see `state.rs`.
+            let size = table.size(&self.store);
+            if u64::from(reader.u32()?) != size {
+                return Err(RestoreError::Damaged);
+            }
             for index in 0..size {
                 let element = match functions.decode(reader)? {
                     Val::FuncRef(function) => Ref::Func(function),

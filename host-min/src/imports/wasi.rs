@@ -85,6 +85,7 @@ fn fd_write(
     count: u32,
     written_at: u32,
 ) -> Result<i32, Error> {
+    charge(&mut caller, 0);
     let level = match fd {
         1 => LogLevel::Info,
         2 => LogLevel::Warn,

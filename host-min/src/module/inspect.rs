@@ -11,7 +11,7 @@ use stateroom_sdk_core::abi;
 use wasmparser::{ExternalKind, FuncType, TypeRef, ValType};
 
 use super::outline::{Generation, Outline};
-use crate::{Problem, imports::Imports};
+use crate::{Problem, imports::Imports, load_error::clip};
 
 /// The functions that a guest of the documented interface exports, with the types that they have to have.
 const JAM: [(&str, &str); 8] = [
@@ -91,14 +91,18 @@ pub(crate) fn problems(module: &Outline<'_>, known: &Imports) -> Vec<Problem> {
     problems
 }
 
+/// How many wrong imports are listed. A guest for another host has a few dozen.
+const LISTED: usize = 100;
+
 fn imports(module: &Outline<'_>, known: &Imports) -> Vec<Problem> {
     let mut problems = Vec::new();
+    let (mut bindgen, mut more) = (false, 0);
     for import in &module.imports {
-        let name = format!("{}.{}", short(import.module), short(import.name));
+        let name = || clip(&format!("{}.{}", import.module, import.name));
         if import.module.starts_with("__wbindgen") || import.module == "wbg" {
-            let named = |problem: &Problem| matches!(problem, Problem::WasmBindgen { .. });
-            if !problems.iter().any(named) {
-                problems.push(Problem::WasmBindgen { import: name });
+            if !bindgen {
+                problems.push(Problem::WasmBindgen { import: name() });
+                bindgen = true;
             }
             continue;
         }
@@ -109,17 +113,24 @@ fn imports(module: &Outline<'_>, known: &Imports) -> Vec<Problem> {
             TypeRef::Table(_) => "a table".into(),
             TypeRef::Tag(_) => "a tag".into(),
         };
-        match known.ty(import.module, import.name) {
-            None => problems.push(Problem::UnknownImport { name, found }),
-            Some(expected) => {
-                // A description is the whole of a function's type.
-                let expected =
-                    signature(expected.params(), expected.results(), |ty| format!("{ty:?}").to_lowercase());
-                if expected != found {
-                    problems.push(Problem::WrongImport { name, expected, found });
-                }
-            }
+        let expected = known.ty(import.module, import.name);
+        let expected =
+            expected.map(|ty| signature(ty.params(), ty.results(), |ty| format!("{ty:?}").to_lowercase()));
+        // A description is the whole of a function's type.
+        if expected.as_ref() == Some(&found) {
+            continue;
         }
+        if problems.len() >= LISTED {
+            more += 1;
+            continue;
+        }
+        problems.push(match expected {
+            None => Problem::UnknownImport { name: name(), found },
+            Some(expected) => Problem::WrongImport { name: name(), expected, found },
+        });
+    }
+    if more > 0 {
+        problems.push(Problem::MoreImports { count: more });
     }
     problems
 }
@@ -184,15 +195,6 @@ fn list<N: Display>(text: &mut String, names: impl Iterator<Item = N>) {
         let _ = write!(text, "{comma}{name}");
     }
     text.push(')');
-}
-
-/// A name as far as anybody would read it.
-fn short(name: &str) -> String {
-    const LONGEST: usize = 100;
-    match name.char_indices().nth(LONGEST) {
-        Some((end, _)) => format!("{}…", &name[..end]),
-        None => name.into(),
-    }
 }
 
 /// What is wrong with the version that a module names, if it names one: the documented interface does not ask for

@@ -11,7 +11,7 @@ use wasmparser::{
     FunctionBody, GlobalType, Import, MemoryType, Operator, Parser, Payload, TableType, TypeRef,
 };
 
-use crate::LoadError;
+use crate::{LoadError, load_error::clip};
 
 /// What a module consists of and declares. Nothing is checked beyond what it takes to read it: that is the
 /// engine's part.
@@ -38,6 +38,8 @@ pub(crate) struct Outline<'a> {
     pub(super) changing: BTreeSet<u32>,
     /// The instructions that give up a segment: which body, where in the module, and what.
     pub(super) drops: Vec<(usize, Range<usize>, Segment)>,
+    /// How many elements the segments for tables have.
+    elements: usize,
     /// How many instructions grow a memory or a table.
     growths: usize,
 }
@@ -69,6 +71,12 @@ const MOST: u32 = 10_000;
 
 /// How many tables a module may have.
 const MOST_TABLES: u32 = 16;
+
+/// How many elements all segments together may have. Each room has its own copy of them.
+const MOST_ELEMENTS: usize = 100_000;
+
+/// How many local variables a function may have. Each call sets them to zero, whatever it costs in fuel.
+const MOST_LOCALS: u32 = 4_000;
 
 /// How many instructions that grow a memory or a table a module may have.
 ///
@@ -196,6 +204,13 @@ impl<'a> Outline<'a> {
                     if let ElementKind::Active { offset_expr, .. } = &element.kind {
                         self.references(offset_expr)?;
                     }
+                    self.elements += match &element.items {
+                        ElementItems::Functions(items) => items.count() as usize,
+                        ElementItems::Expressions(_, items) => items.count() as usize,
+                    };
+                    if self.elements > MOST_ELEMENTS {
+                        return Err(LoadError::TooMany { what: "elements for tables", limit: MOST_ELEMENTS });
+                    }
                     match element.items {
                         ElementItems::Functions(functions) => {
                             for function in functions {
@@ -252,6 +267,11 @@ impl<'a> Outline<'a> {
 
     /// Looks for the instructions that matter here.
     fn code(&mut self, body: &FunctionBody<'a>) -> Result<(), LoadError> {
+        let mut locals = 0_u32;
+        for group in body.get_locals_reader().map_err(invalid)? {
+            locals = locals.saturating_add(group.map_err(invalid)?.0);
+            bounded("local variables in a function", locals, MOST_LOCALS)?;
+        }
         let mut operators = body.get_operators_reader().map_err(invalid)?;
         while !operators.eof() {
             let begin = operators.original_position();
@@ -297,7 +317,7 @@ fn bounded(what: &'static str, count: u32, limit: u32) -> Result<(), LoadError> 
 }
 
 fn invalid(error: BinaryReaderError) -> LoadError {
-    LoadError::Invalid(format!("{error}"))
+    LoadError::Invalid(clip(&format!("{error}")))
 }
 
 /// A number of things in a module, of which there cannot be 2^32.
