@@ -3,7 +3,11 @@
 mod effects;
 mod guest;
 mod loading;
+mod machine;
+mod recv;
+mod replay;
 mod service;
 mod slices;
+mod snapshots;
 mod traps;
 mod wasi;

@@ -1,0 +1,77 @@
+//! The same module and the same events give the same effects and the same state, byte for byte.
+
+use stateroom_host_min::{Event, Program, Room};
+
+use crate::machine::{Dice, Happening, machine, outcome};
+
+/// A room that a test drives, and replaces when it breaks.
+struct Run {
+    program: Program,
+    room: Room,
+    rooms: u64,
+}
+
+impl Run {
+    fn new(slice: u64) -> Self {
+        let program = machine(slice);
+        let room = program.room("replay", [0; 32]).unwrap();
+        let mut run = Self { program, room, rooms: 0 };
+        run.renew();
+        run
+    }
+
+    fn renew(&mut self) {
+        self.rooms += 1;
+        let mut seed = [0; 32];
+        seed[..8].copy_from_slice(&self.rooms.to_le_bytes());
+        self.room = self.program.room("replay", seed).unwrap();
+        assert_eq!(outcome(&mut self.room, Event::Init, 1), "Ok(Done) []");
+    }
+
+    fn handle(&mut self, happening: &Happening, now_ms: u64) -> String {
+        outcome(&mut self.room, happening.event(), now_ms)
+    }
+}
+
+#[test]
+fn ten_thousand_events_give_the_same_effects_and_state_in_slices_of_any_size() {
+    let (mut long, mut short) = (Run::new(400_000), Run::new(100));
+    let (mut dice, mut traps) = (Dice(1), 0);
+    for now_ms in 0..10_000 {
+        let happening = Happening::random(&mut dice);
+        let outcome = long.handle(&happening, now_ms);
+        assert_eq!(outcome, short.handle(&happening, now_ms), "{happening:?}");
+        assert_eq!(long.room.snapshot(), short.room.snapshot(), "{happening:?}");
+        if outcome.starts_with("Err") {
+            traps += 1;
+            long.renew();
+            short.renew();
+        }
+    }
+    assert!((100..2_000).contains(&traps), "there were {traps} traps");
+}
+
+#[test]
+fn a_restored_room_goes_on_as_the_original_does() {
+    let mut original = Run::new(400_000);
+    // Snapshots are for another process, which has loaded the module anew.
+    let other = machine(777);
+    let mut dice = Dice(2);
+    for now_ms in 0..2_000 {
+        let snapshot = original.room.snapshot().unwrap();
+        let mut restored = other.restore(&snapshot).unwrap();
+        assert_eq!(restored.id(), "replay");
+        assert_eq!(restored.snapshot().as_ref(), Ok(&snapshot));
+        for step in 0..3 {
+            let happening = Happening::random(&mut dice);
+            let outcome = original.handle(&happening, now_ms + step);
+            let again = crate::machine::outcome(&mut restored, happening.event(), now_ms + step);
+            assert_eq!(outcome, again, "{happening:?}");
+            assert_eq!(original.room.snapshot(), restored.snapshot(), "{happening:?}");
+            if outcome.starts_with("Err") {
+                original.renew();
+                break;
+            }
+        }
+    }
+}
