@@ -90,8 +90,9 @@ impl Child {
         Self::of(Command::new("sh").arg("-c").arg(script).arg(binary(name)).args(arguments))
     }
 
+    /// Starts a program that is not the workspace's own.
     #[track_caller]
-    fn of(command: &mut Command) -> Self {
+    pub fn of(command: &mut Command) -> Self {
         command.env_remove("RUST_LOG");
         command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
         let mut process = command.spawn().expect("it has been built");

@@ -12,6 +12,7 @@ mod frame;
 mod guest;
 mod http;
 mod module;
+mod published;
 mod records;
 mod server;
 pub mod services;
@@ -28,6 +29,7 @@ pub use frame::Frame;
 pub use guest::{Guest, example, guest};
 pub use http::Answer;
 pub use module::Module;
+pub use published::Published;
 pub use records::records;
 pub use server::{TestServer, server};
 
