@@ -37,6 +37,7 @@ facts! {
     a_client_that_left_is_not_written_to
     a_suspended_event_happens_when_it_is_due
     a_later_suspended_event_replaces_an_earlier_one
+    a_suspended_event_that_is_due_already_happens_at_once
     clients_learn_the_rooms_time
     a_message_that_is_not_apers_breaks_its_room_alone
     clients_on_sockets_converge
@@ -159,6 +160,18 @@ fn a_later_suspended_event_replaces_an_earlier_one(guest: Published) {
     meeting.settle();
     assert_eq!(meeting.timer_ms, Some(begin + 9000));
     meeting.wait(8000);
+    meeting.settle();
+    assert_eq!(meeting.shows(anna), "[] rung 1");
+}
+
+/// The service then asks for a timer of 0 ms, and means it.
+fn a_suspended_event_that_is_due_already_happens_at_once(guest: Published) {
+    let mut meeting = Meeting::new(guest);
+    let anna = meeting.join();
+    meeting.settle();
+    meeting.user(anna, &format!("bell {}", meeting.now_ms - 1));
+    meeting.settle();
+    meeting.wait(1);
     meeting.settle();
     assert_eq!(meeting.shows(anna), "[] rung 1");
 }
