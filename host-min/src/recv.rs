@@ -55,7 +55,7 @@ pub(crate) fn encode(event: Event<'_>) -> (Head, &[u8]) {
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum Request<'a> {
     Send(MessageRecipient, MessagePayload<'a>),
-    /// In so many milliseconds; 0 cancels.
+    /// In so many milliseconds; never 0.
     Timer(u32),
 }
 
@@ -83,7 +83,9 @@ pub(crate) fn decode(bytes: &[u8]) -> Result<Request<'_>, Malformed> {
             };
             Ok(Request::Send(recipient, payload))
         }
-        1 => Ok(Request::Timer(reader.u32()?)),
+        // The documentation of that line has 0 cancel, and its hosts have it fire at once. Its guests rely on what its
+        // hosts do: Aper asks for 0 where something is due already, and would wait for it for ever.
+        1 => Ok(Request::Timer(reader.u32()?.max(1))),
         variant => Err(Malformed::Variant { of: "message to the host", variant }),
     }
 }
