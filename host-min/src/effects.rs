@@ -38,6 +38,8 @@ pub(crate) struct Arena {
     entries: Vec<Entry>,
     text: String,
     bytes: Vec<u8>,
+    /// How many entries there were when the last of them was a line whose end had not been printed yet.
+    unfinished: Option<usize>,
 }
 
 /// How much an arena keeps between events, in bytes: idle rooms should be small.
@@ -62,6 +64,7 @@ impl Arena {
         self.entries.clear();
         self.text.clear();
         self.bytes.clear();
+        self.unfinished = None;
         self.entries.shrink_to(KEPT / size_of::<Entry>());
         self.text.shrink_to(KEPT);
         self.bytes.shrink_to(KEPT);
@@ -108,6 +111,28 @@ impl Arena {
         self.admit(text.len(), limits)?;
         let span = self.push_text(text);
         self.entries.push(Entry::Log(level, span));
+        Ok(())
+    }
+
+    /// Makes log lines of what is printed, which may come piece by piece. A line ends with a line break, with
+    /// the event, or where something else comes between.
+    pub(crate) fn print(&mut self, level: LogLevel, text: &str, limits: &Limits) -> Result<(), TrapReason> {
+        for piece in text.split_inclusive('\n') {
+            let line = piece.trim_end_matches(['\r', '\n']);
+            let goes_on = self.unfinished.take() == Some(self.entries.len());
+            match self.entries.last() {
+                Some(&Entry::Log(begun, Span { begin, .. })) if goes_on && begun == level => {
+                    self.entries.pop();
+                    self.admit(line.len(), limits)?;
+                    let Span { end, .. } = self.push_text(line);
+                    self.entries.push(Entry::Log(level, Span { begin, end }));
+                }
+                _ => self.log(level, line, limits)?,
+            }
+            if !piece.ends_with('\n') {
+                self.unfinished = Some(self.entries.len());
+            }
+        }
         Ok(())
     }
 

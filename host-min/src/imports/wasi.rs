@@ -112,10 +112,7 @@ fn fd_write(
     let len = u32::try_from(written.len()).unwrap_or(u32::MAX);
     let (mut memory, State { effects, limits, .. }) = GuestMemory::of(&mut caller, len)?;
     memory.write(written_at, len.to_le_bytes())?;
-    let text = String::from_utf8_lossy(&written);
-    for line in text.lines() {
-        effects.log(level, line, limits)?;
-    }
+    effects.print(level, &String::from_utf8_lossy(&written), limits)?;
     Ok(SUCCESS)
 }
 

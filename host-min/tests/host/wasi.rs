@@ -1,7 +1,7 @@
 use stateroom_host_min::{Effect, Event, Limits, Step, TrapReason};
-use stateroom_sdk_core::LogLevel;
+use stateroom_sdk_core::{ClientId, LogLevel};
 
-use crate::guest::{finish, load, program_with, room, said};
+use crate::guest::{broadcast, finish, load, program_with, room, said};
 
 fn import(name: &str, ty: &str) -> String {
     format!(r#"(import "wasi_snapshot_preview1" "{name}" (func ${name} {ty}))"#)
@@ -25,6 +25,42 @@ fn what_is_written_to_standard_output_and_error_becomes_log_lines() {
     assert_eq!(finish(&mut room, Event::Timer), Ok(Step::Done));
     let line = |level, text| Effect::Log { level, text };
     let expected = [line(LogLevel::Info, "one"), line(LogLevel::Info, "two"), line(LogLevel::Warn, "one")];
+    assert_eq!(room.effects().collect::<Vec<_>>(), expected);
+}
+
+#[test]
+fn a_line_that_is_written_in_pieces_is_one_log_line() {
+    let fields = format!(
+        r#"{}(memory (export "memory") 1)
+        (data (i32.const 0) "\10\00\00\00\03\00\00\00\20\00\00\00\04\00\00\00")
+        (data (i32.const 16) "one") (data (i32.const 32) " two") (data (i32.const 48) "\0a")
+        (data (i32.const 56) "\30\00\00\00\01\00\00\00")
+        (func $one (param $fd i32)
+            (drop (call $fd_write (local.get $fd) (i32.const 0) (i32.const 1) (i32.const 64))))
+        (func $two (param $fd i32)
+            (drop (call $fd_write (local.get $fd) (i32.const 8) (i32.const 1) (i32.const 64))))
+        (func $end (param $fd i32)
+            (drop (call $fd_write (local.get $fd) (i32.const 56) (i32.const 1) (i32.const 64))))
+        (func (export "timer")
+            (call $one (i32.const 2)) (call $two (i32.const 2)) (call $end (i32.const 2))
+            (call $end (i32.const 2))
+            (call $two (i32.const 1)) (call $one (i32.const 1)))
+        (func (export "connect") (param i32)
+            (call $one (i32.const 1)) (call $two (i32.const 2)) (call $one (i32.const 1))
+            (call $send (i32.const 0) (i32.const 16) (i32.const 3)) (call $two (i32.const 1)))"#,
+        import("fd_write", "(param i32 i32 i32 i32) (result i32)")
+    );
+    let mut room = room(&fields);
+    let out = |text| Effect::Log { level: LogLevel::Info, text };
+    let err = |text| Effect::Log { level: LogLevel::Warn, text };
+    // A line does not go on in the next event.
+    for _ in 0..2 {
+        assert_eq!(finish(&mut room, Event::Timer), Ok(Step::Done));
+        assert_eq!(room.effects().collect::<Vec<_>>(), [err("one two"), err(""), out(" twoone")]);
+    }
+    // Nor behind anything else.
+    assert_eq!(finish(&mut room, Event::Connect(ClientId(1))), Ok(Step::Done));
+    let expected = [out("one"), err(" two"), out("one"), broadcast("one"), out(" two")];
     assert_eq!(room.effects().collect::<Vec<_>>(), expected);
 }
 
