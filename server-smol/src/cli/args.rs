@@ -103,7 +103,8 @@ pub(crate) struct ProjectArgs {
     ///
     /// Guests without the standard library are otherwise built with pages of one byte,
     /// so that a room takes no more memory than it uses. This server runs them; engines
-    /// without the custom-page-sizes proposal do not.
+    /// without the custom-page-sizes proposal do not. A portable module uses WebAssembly 1.0
+    /// and bulk memory, and nothing else.
     #[arg(long, verbatim_doc_comment)]
     pub(crate) portable: bool,
 }

@@ -10,7 +10,7 @@ pub(crate) fn run(args: BuildArgs) -> Result<()> {
     let built = project.build()?;
     // A guest that no server would take is better told of here than there.
     let (bytes, _) = module::guest(&built)?;
-    let bytes = optimizer::optimize(bytes, dist.begin()?);
+    let bytes = optimizer::optimize(bytes, project.portable, dist.begin()?);
 
     let path = dist.module();
     dist.finish(&bytes, project.config.static_files.as_deref())?;

@@ -29,6 +29,11 @@ const PROFILE: [&str; 6] = [
     "profile.guest.strip=true",
 ];
 
+/// What Rust's compiler would use of later versions of WebAssembly, beyond bulk memory. That stays: every engine
+/// has it, and without it copying would be a loop. As all code is compiled when the module is linked
+/// (`lto`), this holds for the standard library, too.
+const PORTABLE: &str = "target-feature=-sign-ext,-multivalue,-nontrapping-fptoint,-reference-types";
+
 /// Compiles `package` to a module and returns its path.
 pub(crate) fn run(directory: &Path, config: &Config, package: &Package, portable: bool) -> Result<PathBuf> {
     toolchain::prepare(directory, config.target)?;
@@ -56,6 +61,9 @@ pub(crate) fn run(directory: &Path, config: &Config, package: &Package, portable
     cargo.arg("--");
     for argument in link::arguments(memory, config, portable) {
         cargo.arg("-C").arg(format!("link-arg={argument}"));
+    }
+    if portable {
+        cargo.args(["-C", PORTABLE]);
     }
     log::debug!("{cargo:?}");
 

@@ -20,12 +20,15 @@ const FEATURES: [&str; 7] = [
     "--enable-custom-page-sizes",
 ];
 
+/// What a portable module may use: see `guest_build`.
+const PORTABLE: [&str; 2] = ["--mvp-features", "--enable-bulk-memory"];
+
 /// Makes the module smaller with Binaryen's `wasm-opt`, if that is installed. Whatever goes wrong, there is a
 /// good module already.
 ///
 /// `scratch` is a directory to work in.
-pub(crate) fn optimize(module: Vec<u8>, scratch: &Path) -> Vec<u8> {
-    match try_optimize(&module, scratch) {
+pub(crate) fn optimize(module: Vec<u8>, portable: bool, scratch: &Path) -> Vec<u8> {
+    match try_optimize(&module, portable, scratch) {
         Ok(Some(smaller)) if smaller.len() < module.len() => smaller,
         Ok(_) => module,
         Err(error) => {
@@ -36,13 +39,13 @@ pub(crate) fn optimize(module: Vec<u8>, scratch: &Path) -> Vec<u8> {
 }
 
 /// Returns `None` where there is no `wasm-opt`.
-fn try_optimize(bytes: &[u8], scratch: &Path) -> Result<Option<Vec<u8>>> {
+fn try_optimize(bytes: &[u8], portable: bool, scratch: &Path) -> Result<Option<Vec<u8>>> {
     let input = scratch.join("in.wasm");
     let output = scratch.join("out.wasm");
     fs::write(&input, bytes)?;
     let Ok(run) = Command::new("wasm-opt")
         .arg("-Oz")
-        .args(FEATURES)
+        .args(if portable { &PORTABLE[..] } else { &FEATURES })
         .arg(&input)
         .arg("-o")
         .arg(&output)

@@ -13,7 +13,7 @@ pub(crate) struct Project {
     pub(crate) directory: PathBuf,
     pub(crate) config: Config,
     pub(crate) package: Package,
-    portable: bool,
+    pub(crate) portable: bool,
 }
 
 impl Project {
