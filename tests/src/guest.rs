@@ -27,6 +27,7 @@ pub struct Guest {
     source: String,
     /// The content of `stateroom.toml`.
     settings: Option<String>,
+    portable: bool,
 }
 
 impl Guest {
@@ -38,7 +39,13 @@ impl Guest {
         let dependencies = format!(
             "stateroom-sdk-core = {{ workspace = true, default-features = false, features = {features} }}"
         );
-        Self { name: name.to_owned(), dependencies, source: source.to_owned(), settings: None }
+        Self {
+            name: name.to_owned(),
+            dependencies,
+            source: source.to_owned(),
+            settings: None,
+            portable: false,
+        }
     }
 
     /// Replaces the lines of `[dependencies]`.
@@ -55,12 +62,32 @@ impl Guest {
         self
     }
 
+    /// Has it built for any WebAssembly engine.
+    #[must_use]
+    pub fn portable(mut self) -> Self {
+        self.portable = true;
+        self
+    }
+
     /// Builds and loads it.
     #[track_caller]
     #[must_use]
     pub fn program(self) -> Program {
-        load(&build(&self.name.clone(), |directory| {
-            let Self { name, dependencies, source, settings } = self;
+        load(&self.dist())
+    }
+
+    /// Builds it.
+    #[track_caller]
+    #[must_use]
+    pub fn module(self) -> Vec<u8> {
+        read(&self.dist())
+    }
+
+    #[track_caller]
+    fn dist(self) -> PathBuf {
+        let arguments: &[_] = if self.portable { &["--portable"] } else { &[] };
+        build(&self.name.clone(), arguments, |directory| {
+            let Self { name, dependencies, source, settings, portable: _ } = self;
             let manifest = format!(
                 "[package]\nname = \"{name}\"\nversion.workspace = true\nedition.workspace = true\npublish = false\n\n\
                  [dependencies]\n{dependencies}\n"
@@ -71,7 +98,7 @@ impl Guest {
                 Some(settings) => write(&directory.join("stateroom.toml"), settings.as_bytes()),
                 None => drop(fs::remove_file(directory.join("stateroom.toml"))),
             }
-        }))
+        })
     }
 }
 
@@ -86,18 +113,22 @@ pub fn guest(name: &str) -> Program {
 #[track_caller]
 #[must_use]
 pub fn example(name: &str) -> PathBuf {
-    build(name, |directory| mirror(&workspace().join("examples").join(name), directory))
+    build(name, &[], |directory| mirror(&workspace().join("examples").join(name), directory))
 }
 
 #[track_caller]
 fn load(dist: &Path) -> Program {
-    let module = fs::read(dist.join("server.wasm")).expect("it has been built");
-    Program::load(&module, Limits::default()).unwrap_or_else(|error| panic!("{error}"))
+    Program::load(&read(dist), Limits::default()).unwrap_or_else(|error| panic!("{error}"))
+}
+
+#[track_caller]
+fn read(dist: &Path) -> Vec<u8> {
+    fs::read(dist.join("server.wasm")).expect("it has been built")
 }
 
 /// Builds the package `name` with the files that `prepare` puts into its directory, once; returns its `dist`.
 #[track_caller]
-fn build(name: &str, prepare: impl FnOnce(&Path)) -> PathBuf {
+fn build(name: &str, arguments: &[&str], prepare: impl FnOnce(&Path)) -> PathBuf {
     /// The `dist` of each package that has been built.
     static BUILT: LazyLock<Mutex<HashMap<String, PathBuf>>> = LazyLock::new(Mutex::default);
 
@@ -119,6 +150,7 @@ fn build(name: &str, prepare: impl FnOnce(&Path)) -> PathBuf {
     prepare(&directory);
     let output = Command::new(stateroom)
         .args(["--quiet", "build"])
+        .args(arguments)
         .arg(&directory)
         .env("CARGO", env!("CARGO"))
         .env("CARGO_TARGET_DIR", target_directory().join("tmp").join("guests"))

@@ -1,18 +1,19 @@
 //! What the end-to-end tests run on: servers in this process and of their own, clients that can misbehave,
 //! guests built from source.
 //!
-//! The tests are in `tests/e2e`. Everything here that waits does so for [`PATIENCE`] at most, and then says
+//! The tests are in `tests/e2e` and `tests/compat`. Everything here that waits does so for [`PATIENCE`] at most, and then says
 //! what it waited for.
 #![forbid(unsafe_code)]
 
 mod child;
 mod client;
 mod directory;
+mod foreign;
 mod frame;
 mod guest;
 mod http;
 mod module;
-mod published;
+mod node;
 mod records;
 mod server;
 pub mod services;
@@ -25,11 +26,12 @@ use std::{
 pub use child::{Child, Output, binary};
 pub use client::{Client, Message};
 pub use directory::Directory;
+pub use foreign::{Foreign, Profile};
 pub use frame::Frame;
 pub use guest::{Guest, example, guest};
 pub use http::Answer;
 pub use module::Module;
-pub use published::Published;
+pub use node::{in_json, run_in_node};
 pub use records::records;
 pub use server::{TestServer, server};
 

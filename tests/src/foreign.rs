@@ -1,0 +1,130 @@
+//! Guests that are not made with this project's SDK, built from `tests/guests` with the tools of their
+//! languages, below cargo's target directory. Versions are pinned beside the sources.
+
+use std::{
+    collections::HashMap,
+    fs::{self, File},
+    path::{Path, PathBuf},
+    process::Command,
+    sync::{LazyLock, Mutex, PoisonError},
+};
+
+use crate::child::{target_directory, workspace};
+
+/// A guest in `tests/guests`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Foreign {
+    /// A Rust package with a published SDK, in this directory, for `wasm32-wasip1`.
+    Rust(&'static str, Profile),
+    /// C, without any library.
+    C,
+    /// AssemblyScript.
+    AssemblyScript,
+    /// WebAssembly's text format.
+    Text,
+}
+
+/// How a Rust guest is built.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Profile {
+    /// Cargo's own release profile.
+    Release,
+    /// With link-time optimisation. What is undefined in the published SDKs comes out differently.
+    Lto,
+}
+
+impl Foreign {
+    /// The module, which is built once.
+    #[track_caller]
+    #[must_use]
+    pub fn module(self) -> Vec<u8> {
+        static BUILT: LazyLock<Mutex<HashMap<Foreign, Vec<u8>>>> = LazyLock::new(Mutex::default);
+
+        let mut built = BUILT.lock().unwrap_or_else(PoisonError::into_inner);
+        built.entry(self).or_insert_with(|| self.build()).clone()
+    }
+
+    #[track_caller]
+    fn build(self) -> Vec<u8> {
+        let out = target_directory().join("tmp").join("foreign");
+        fs::create_dir_all(&out).expect("cargo's directory can be written");
+        // Another run of the tests may want the same.
+        let lock = File::create(out.with_extension("lock")).expect("cargo's directory can be written");
+        lock.lock().expect("files can be locked");
+
+        let guests = workspace().join("tests").join("guests");
+        let module = match self {
+            Self::Rust(package, profile) => rust(&guests.join(package), profile, &out),
+            Self::C => c(&guests.join("c/room.c"), &out),
+            Self::AssemblyScript => assembly_script(&guests.join("assemblyscript"), &out),
+            Self::Text => return wat::parse_file(guests.join("wat/room.wat")).expect("it is valid"),
+        };
+        fs::read(&module).unwrap_or_else(|error| panic!("cannot read {}: {error}", module.display()))
+    }
+}
+
+#[track_caller]
+fn rust(package: &Path, profile: Profile, out: &Path) -> PathBuf {
+    let target = "wasm32-wasip1";
+    let profile = match profile {
+        Profile::Release => "release",
+        Profile::Lto => "lto",
+    };
+    let mut cargo = Command::new(env!("CARGO"));
+    cargo.args(["build", "--quiet", "--locked", "--target", target, "--profile", profile]);
+    // All share a directory, as they have most of their dependencies in common.
+    cargo.current_dir(package).env("CARGO_TARGET_DIR", out);
+    run(cargo, "it needs `rustup target add wasm32-wasip1`");
+
+    let name = package.file_name().and_then(|name| name.to_str()).expect("it is one of ours");
+    out.join(target).join(profile).join(name.replace(['-', '.'], "_")).with_extension("wasm")
+}
+
+#[track_caller]
+fn c(source: &Path, out: &Path) -> PathBuf {
+    let module = out.join("c.wasm");
+    let mut clang = Command::new("clang");
+    clang.args(["--target=wasm32", "-nostdlib", "-Wl,--no-entry", "-Os", "-Wall", "-Werror"]);
+    clang.arg(source).arg("-o").arg(&module);
+    run(clang, "it needs clang and wasm-ld (Debian: `apt-get install clang lld`)");
+    module
+}
+
+#[track_caller]
+fn assembly_script(package: &Path, out: &Path) -> PathBuf {
+    // The compiler is not installed among the sources.
+    let tools = out.join("assemblyscript");
+    let installed = tools.join("installed.json");
+    let versions = fs::read(package.join("package-lock.json")).expect("it is one of ours");
+    if fs::read(&installed).ok().as_ref() != Some(&versions) {
+        fs::create_dir_all(&tools).expect("cargo's directory can be written");
+        for file in ["package.json", "package-lock.json"] {
+            fs::copy(package.join(file), tools.join(file)).expect("cargo's directory can be written");
+        }
+        let mut npm = Command::new("npm");
+        npm.args(["ci", "--ignore-scripts", "--no-audit", "--no-fund"]).current_dir(&tools);
+        run(npm, "it needs Node.js with npm, and npm's registry");
+        fs::write(&installed, &versions).expect("cargo's directory can be written");
+    }
+
+    let module = out.join("assemblyscript.wasm");
+    let mut compiler = Command::new("node");
+    compiler.arg(tools.join("node_modules/assemblyscript/bin/asc.js")).arg("room.ts");
+    compiler.args(["--optimize", "--outFile"]).arg(&module).current_dir(package);
+    run(compiler, "it needs Node.js 20 or newer");
+    module
+}
+
+/// Runs a tool, and fails with everything that it says and what may be missing.
+#[track_caller]
+fn run(mut command: Command, needs: &str) {
+    match command.output() {
+        Ok(output) if output.status.success() => {}
+        Ok(output) => {
+            let (stdout, stderr) = (output.stdout, output.stderr);
+            let words = [stdout, stderr].map(|words| String::from_utf8_lossy(&words).into_owned()).concat();
+            panic!("{command:?} failed ({}); {needs}\n{words}", output.status)
+        }
+        Err(error) => panic!("{command:?} does not start ({error}); {needs}"),
+    }
+}
