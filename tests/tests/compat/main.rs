@@ -7,3 +7,4 @@ mod conversation;
 mod languages;
 mod portable;
 mod published;
+mod recv;
