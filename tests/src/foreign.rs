@@ -27,7 +27,9 @@ pub enum Foreign {
 /// How a Rust guest is built.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Profile {
-    /// Cargo's own release profile.
+    /// Cargo's own, without optimisation.
+    Dev,
+    /// Cargo's own, for releases.
     Release,
     /// With link-time optimisation. What is undefined in the published SDKs comes out differently.
     Lto,
@@ -66,9 +68,11 @@ impl Foreign {
 #[track_caller]
 fn rust(package: &Path, profile: Profile, out: &Path) -> PathBuf {
     let target = "wasm32-wasip1";
-    let profile = match profile {
-        Profile::Release => "release",
-        Profile::Lto => "lto",
+    // Cargo's directory for the one is named otherwise.
+    let (profile, directory) = match profile {
+        Profile::Dev => ("dev", "debug"),
+        Profile::Release => ("release", "release"),
+        Profile::Lto => ("lto", "lto"),
     };
     let mut cargo = Command::new(env!("CARGO"));
     cargo.args(["build", "--quiet", "--locked", "--target", target, "--profile", profile]);
@@ -77,7 +81,7 @@ fn rust(package: &Path, profile: Profile, out: &Path) -> PathBuf {
     run(cargo, "it needs `rustup target add wasm32-wasip1`");
 
     let name = package.file_name().and_then(|name| name.to_str()).expect("it is one of ours");
-    out.join(target).join(profile).join(name.replace(['-', '.'], "_")).with_extension("wasm")
+    out.join(target).join(directory).join(name.replace(['-', '.'], "_")).with_extension("wasm")
 }
 
 #[track_caller]

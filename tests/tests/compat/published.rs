@@ -1,7 +1,7 @@
 //! Modules made with the SDKs that were published before this project's, by a compiler of today.
 //!
 //! Their `jam_malloc` (`stateroom_malloc`) asks for memory with an alignment of 0, which is undefined. What
-//! comes of it depends on the version and on how the module was built, so each is here in two builds.
+//! comes of it depends on the version and on how the module was built, so each is here in several builds.
 
 use stateroom_host_min::{Effect, Event, Step, TrapReason};
 use stateroom_tests::{Foreign, Profile};
@@ -12,6 +12,7 @@ const JAMSOCKET_0_1: Foreign = Foreign::Rust("jamsocket-0.1", Profile::Release);
 const JAMSOCKET_0_1_LTO: Foreign = Foreign::Rust("jamsocket-0.1", Profile::Lto);
 const STATEROOM_0_2: Foreign = Foreign::Rust("stateroom-0.2", Profile::Release);
 const STATEROOM_0_2_LTO: Foreign = Foreign::Rust("stateroom-0.2", Profile::Lto);
+const STATEROOM_0_2_DEV: Foreign = Foreign::Rust("stateroom-0.2", Profile::Dev);
 
 /// Those that work, of the first generation.
 const WORKING: [Foreign; 3] = [JAMSOCKET_0_1, STATEROOM_0_2, STATEROOM_0_2_LTO];
@@ -50,6 +51,16 @@ fn stateroom_0_2_converses() {
     for guest in [STATEROOM_0_2, STATEROOM_0_2_LTO] {
         Host::load(&guest.module()).converse(conversation().into_iter().chain([whisper()]));
     }
+}
+
+#[test]
+fn a_build_without_optimisation_traps_and_the_log_says_why() {
+    let mut room = Host::load(&STATEROOM_0_2_DEV.module());
+    let trap = room.run(Event::Init).unwrap_err();
+    assert_eq!(trap.during(), "jam_malloc");
+    let log = room.log();
+    let reason = "unsafe precondition(s) violated: Layout::from_size_align_unchecked";
+    assert!(log.iter().any(|line| line.contains(reason)), "{log:#?}");
 }
 
 #[test]
