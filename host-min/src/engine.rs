@@ -14,20 +14,20 @@ pub(crate) fn engine(limits: &Limits) -> Engine {
         // Small guests have pages of one byte; see `sdk-core`.
         .wasm_custom_page_sizes(true)
         .wasm_multi_memory(false)
-        // The engine keeps a long constant expression as closures in closures. Evaluating or only dropping them
-        // takes native stack without limit.
+        // See `module/admission.rs`.
+        .wasm_multi_value(false)
         .wasm_extended_const(false)
         .ignore_custom_sections(true)
         .set_max_recursion_depth(limits.call_depth);
     Engine::new(&config)
 }
 
-/// The engine's instructions end in a call of the next one, which the compiler makes a jump. Growing a memory or a
-/// table it does not, in this version: each time takes some 200 bytes of native stack, until the slice is over. So
-/// these cost as much as can be, slices are bounded, and so is what comes beyond that, the number of such
-/// instructions in a row (`outline.rs`): a guest takes less than a megabyte.
+/// The engine's instructions end in a call of the next one, which the compiler makes a jump. Growing the memory it
+/// does not, in this version: each time takes some 200 bytes of native stack, until the slice is over. So it costs as
+/// much as can be, slices are bounded, and so is what comes beyond that, the number of such instructions in a row
+/// (`module/outline.rs`): a guest takes less than a megabyte.
 fn operators() -> OperatorCost {
-    OperatorCost { memory_grow: u8::MAX, table_grow: u8::MAX, ..OperatorCost::default() }
+    OperatorCost { memory_grow: u8::MAX, ..OperatorCost::default() }
 }
 
 /// The largest slice that is used, in units of fuel: some milliseconds.

@@ -50,19 +50,18 @@ impl Program {
             [0, b'a', b's', b'm', _, _, _, _, ..] => return Err(LoadError::Component),
             _ => return Err(LoadError::NotWasm),
         }
+        let outline = Outline::read(module)?;
+        module::admit(&outline, module)?;
         let engine = engine(&limits);
         let invalid = |error: wasmi::Error| LoadError::Invalid(clip(&format!("{error}")));
         let imports = Imports::new(&engine, State::new(limits, [0; 32])).map_err(invalid)?;
-        let outline = Outline::read(module)?;
         let problems = module::problems(&outline, &imports);
         if !problems.is_empty() {
             return Err(LoadError::NotAGuest(problems));
         }
         let prepared = module::prepare(&outline);
-        let translated = Module::new(&engine, &prepared.bytes).map_err(|error| {
-            // What is wrong has its place in the module that the author knows, not in what has become of it.
-            invalid(Module::new(&engine, module).err().unwrap_or(error))
-        })?;
+        // What the engine has no room for, such as a function with a very large frame.
+        let translated = Module::new(&engine, &prepared.bytes).map_err(invalid)?;
 
         let mut loaded = Loaded {
             engine,
@@ -149,7 +148,6 @@ impl Loaded {
         // The module has no start function any more, so that nothing runs here: see `prepare.rs`.
         let instance = self.linker.instantiate_and_start(&mut store, &self.module)?;
         store.data_mut().memory = instance.get_memory(&store, abi::MEMORY);
-        store.data_mut().keep_tables();
         Ok((store, instance))
     }
 }

@@ -1,7 +1,7 @@
 use alloc::{format, string::String, vec::Vec};
 use core::{error::Error, fmt, str};
 
-use wasmi::{F32, F64, Func, Global, Nullable, Ref, Table, Val};
+use wasmi::{F32, F64, Func, Global, Nullable, Ref, RefType, Table, Val};
 
 use crate::{
     Program, Room, Step,
@@ -25,12 +25,11 @@ const CHECKSUM: usize = 4;
 //     random numbers: seed [u8; 32], whether they have been used u8, position u128
 //     memory: size in bytes u64, number of pieces u32; each piece: address u32, length u32, bytes
 //     globals: number u32; each: type u8, value u64
-//     tables: number u32; each: number of elements u32; each: type u8, value u64
+//     tables: number u32; each: number of elements u32; each: 0, or one more than the index of a function u32
 //     dropped segments: number u32; each: u8
 //     CRC-32 of all that u32
 //
-// A reference is 0, or one more than the index of a function. What a memory, a global, a table or a segment is
-// follows from the module.
+// Which global, table or segment each is follows from the module.
 
 impl Room {
     /// The state of the room between two events, from which [`Program::restore`] makes a room that goes on as this
@@ -74,20 +73,18 @@ impl Room {
             put_count(&mut out, range.len());
             out.extend(&memory[range]);
         }
-        let functions = Functions::of(self);
         put_count(&mut out, layout.globals.len());
         for global in self.globals() {
-            let (ty, value) = functions.encode(&global.get(&self.store));
+            let (ty, value) = encode(&global.get(&self.store));
             out.push(ty);
             out.extend(value.to_le_bytes());
         }
+        let functions = Functions::of(self);
         put_count(&mut out, layout.tables.len());
         for table in self.tables() {
             put_count(&mut out, usize::try_from(table.size(&self.store)).unwrap_or(0));
             for element in (0..).map_while(|index| table.get(&self.store, index)) {
-                let (ty, value) = functions.encode(&Val::from(element));
-                out.push(ty);
-                out.extend(value.to_le_bytes());
+                out.extend(functions.encode(&element).to_le_bytes());
             }
         }
         put_count(&mut out, layout.segments.len());
@@ -151,9 +148,8 @@ impl Program {
             room.store.data_mut().random = Generator::at(seed, position);
         }
         room.restore_memory(&mut reader)?;
-        let functions = Functions::of(&room);
-        room.restore_globals(&mut reader, &functions)?;
-        room.restore_tables(&mut reader, &functions)?;
+        room.restore_globals(&mut reader)?;
+        room.restore_tables(&mut reader)?;
         room.restore_segments(&mut reader)?;
         if reader.left() > 0 {
             return Err(RestoreError::Damaged);
@@ -184,40 +180,36 @@ impl Room {
         Ok(())
     }
 
-    fn restore_globals(
-        &mut self,
-        reader: &mut Reader<'_>,
-        functions: &Functions,
-    ) -> Result<(), RestoreError> {
+    fn restore_globals(&mut self, reader: &mut Reader<'_>) -> Result<(), RestoreError> {
         let globals: Vec<_> = self.globals().collect();
         if reader.count()? != globals.len() {
             return Err(RestoreError::Damaged);
         }
         for global in globals {
-            let value = functions.decode(reader)?;
+            let value = decode(reader.byte()?, reader.u64()?).ok_or(RestoreError::Damaged)?;
             global.set(&mut self.store, value).map_err(|_| RestoreError::Damaged)?;
         }
         Ok(())
     }
 
-    fn restore_tables(&mut self, reader: &mut Reader<'_>, functions: &Functions) -> Result<(), RestoreError> {
+    fn restore_tables(&mut self, reader: &mut Reader<'_>) -> Result<(), RestoreError> {
+        let functions = Functions::of(self);
         let tables: Vec<_> = self.tables().collect();
         if reader.count()? != tables.len() {
             return Err(RestoreError::Damaged);
         }
         for table in tables {
-            // They do not grow: see `state.rs`.
+            // They do not grow: see `module/admission.rs`.
             let size = table.size(&self.store);
             if u64::from(reader.u32()?) != size {
                 return Err(RestoreError::Damaged);
             }
             for index in 0..size {
-                let element = match functions.decode(reader)? {
-                    Val::FuncRef(function) => Ref::Func(function),
-                    Val::ExternRef(object) => Ref::Extern(object),
-                    _ => return Err(RestoreError::Damaged),
-                };
-                table.set(&mut self.store, index, element).map_err(|_| RestoreError::Damaged)?;
+                let element = functions.decode(reader.u32()?).ok_or(RestoreError::Damaged)?;
+                // Objects of the host there are none.
+                if table.ty(&self.store).element() == RefType::Func {
+                    table.set(&mut self.store, index, element).map_err(|_| RestoreError::Damaged)?;
+                }
             }
         }
         Ok(())
@@ -242,7 +234,29 @@ impl Room {
     }
 }
 
-/// The functions that references may point to, and how references are written down.
+fn encode(value: &Val) -> (u8, u64) {
+    match value {
+        Val::I32(value) => (0, u64::from(value.cast_unsigned())),
+        Val::I64(value) => (1, value.cast_unsigned()),
+        Val::F32(value) => (2, u64::from(value.to_bits())),
+        Val::F64(value) => (3, value.to_bits()),
+        // There are no others: see `module/admission.rs`.
+        _ => (u8::MAX, 0),
+    }
+}
+
+fn decode(ty: u8, value: u64) -> Option<Val> {
+    let narrow = u32::try_from(value);
+    Some(match ty {
+        0 => Val::I32(narrow.ok()?.cast_signed()),
+        1 => Val::I64(value.cast_signed()),
+        2 => Val::F32(F32::from_bits(narrow.ok()?)),
+        3 => Val::F64(F64::from_bits(value)),
+        _ => return None,
+    })
+}
+
+/// The functions that tables may point to, and how that is written down.
 struct Functions(Vec<(u32, Func)>);
 
 impl Functions {
@@ -253,42 +267,17 @@ impl Functions {
         Self(known.collect())
     }
 
-    fn encode(&self, value: &Val) -> (u8, u64) {
-        match value {
-            Val::I32(value) => (0, u64::from(value.cast_unsigned())),
-            Val::I64(value) => (1, value.cast_unsigned()),
-            Val::F32(value) => (2, u64::from(value.to_bits())),
-            Val::F64(value) => (3, value.to_bits()),
-            Val::FuncRef(Nullable::Val(function)) => {
-                let known = self.0.iter().find(|(_, known)| same(known, function));
-                // Every function that can be referred to is known: see `outline.rs`.
-                (4, known.map_or(0, |(index, _)| u64::from(*index) + 1))
-            }
-            Val::FuncRef(Nullable::Null) => (4, 0),
-            // There are no others: the host hands out none.
-            _ => (5, 0),
-        }
+    fn encode(&self, element: &Ref) -> u32 {
+        let Ref::Func(Nullable::Val(function)) = element else { return 0 };
+        let known = self.0.iter().find(|(_, known)| same(known, function));
+        // All are known that can come into a table: see `module/outline.rs`.
+        known.map_or(0, |(index, _)| index + 1)
     }
 
-    fn decode(&self, reader: &mut Reader<'_>) -> Result<Val, RestoreError> {
-        let ty = reader.byte()?;
-        let value = reader.u64()?;
-        let narrow = u32::try_from(value).map_err(|_| RestoreError::Damaged);
-        Ok(match ty {
-            0 => Val::I32(narrow?.cast_signed()),
-            1 => Val::I64(value.cast_signed()),
-            2 => Val::F32(F32::from_bits(narrow?)),
-            3 => Val::F64(F64::from_bits(value)),
-            4 => match value.checked_sub(1) {
-                None => Val::FuncRef(Nullable::Null),
-                Some(index) => {
-                    let known = self.0.iter().find(|(known, _)| u64::from(*known) == index);
-                    Val::FuncRef(Nullable::Val(known.ok_or(RestoreError::Damaged)?.1))
-                }
-            },
-            5 => Val::ExternRef(Nullable::Null),
-            _ => return Err(RestoreError::Damaged),
-        })
+    fn decode(&self, value: u32) -> Option<Ref> {
+        let Some(index) = value.checked_sub(1) else { return Some(Ref::Func(Nullable::Null)) };
+        let known = self.0.iter().find(|(known, _)| *known == index);
+        known.map(|(_, function)| Ref::Func(Nullable::Val(*function)))
     }
 }
 

@@ -29,30 +29,18 @@ impl State {
         Self {
             memory: None,
             limits,
-            growth: growth(&limits, limits.table_elements),
+            growth: StoreLimitsBuilder::new()
+                .memory_size(limits.memory)
+                .table_elements(limits.table_elements)
+                .instances(1)
+                .memories(1)
+                .build(),
             effects: Arena::default(),
             debt: 0,
             now_ms: 0,
             random: Generator::Seed(seed),
         }
     }
-
-    /// From now on `table.grow` fails in the guest. wasmi 2.0 resumes a `table.grow` that has run out of fuel at
-    /// the beginning of its function, with what is left in the registers.
-    pub(crate) fn keep_tables(&mut self) {
-        self.growth = growth(&self.limits, 0);
-    }
-}
-
-/// What an instance may have, and grow to.
-fn growth(limits: &Limits, table_elements: usize) -> StoreLimits {
-    StoreLimitsBuilder::new()
-        .memory_size(limits.memory)
-        .table_elements(table_elements)
-        .instances(1)
-        .memories(1)
-        .tables(16)
-        .build()
 }
 
 /// The room's random numbers: a stream cipher's key stream, so that they are fit for secrets and follow from

@@ -3,11 +3,14 @@
 
 use std::{
     collections::HashMap,
+    env,
     fs::{self, File},
     path::{Path, PathBuf},
     process::Command,
     sync::{LazyLock, Mutex, PoisonError},
 };
+
+use stateroom_host_min::{Limits, Program};
 
 use crate::child::{target_directory, workspace};
 
@@ -46,42 +49,69 @@ impl Foreign {
         built.entry(self).or_insert_with(|| self.build()).clone()
     }
 
+    /// The module, loaded.
+    #[track_caller]
+    #[must_use]
+    pub fn program(self) -> Program {
+        let program = Program::load(&self.module(), Limits::default());
+        program.unwrap_or_else(|error| panic!("{self:?}: {error}"))
+    }
+
     #[track_caller]
     fn build(self) -> Vec<u8> {
-        let out = target_directory().join("tmp").join("foreign");
-        fs::create_dir_all(&out).expect("cargo's directory can be written");
-        // Another run of the tests may want the same.
-        let lock = File::create(out.with_extension("lock")).expect("cargo's directory can be written");
-        lock.lock().expect("files can be locked");
-
-        let guests = workspace().join("tests").join("guests");
+        let (out, _lock) = out();
         let module = match self {
-            Self::Rust(package, profile) => rust(&guests.join(package), profile, &out),
-            Self::C => c(&guests.join("c/room.c"), &out),
-            Self::AssemblyScript => assembly_script(&guests.join("assemblyscript"), &out),
-            Self::Text => return wat::parse_file(guests.join("wat/room.wat")).expect("it is valid"),
+            Self::Rust(package, profile) => rust(package, profile, &out),
+            Self::C => c(&guests().join("c/room.c"), &out),
+            Self::AssemblyScript => assembly_script(&guests().join("assemblyscript"), &out),
+            Self::Text => return wat::parse_file(guests().join("wat/room.wat")).expect("it is valid"),
         };
         fs::read(&module).unwrap_or_else(|error| panic!("cannot read {}: {error}", module.display()))
     }
 }
 
+/// The program of a Rust package in `tests/guests` that runs on this machine: a client of its guest.
 #[track_caller]
-fn rust(package: &Path, profile: Profile, out: &Path) -> PathBuf {
+#[must_use]
+pub fn foreign_client(package: &str) -> PathBuf {
+    let (out, _lock) = out();
+    run(cargo(package, &out, &["--bins"]), "it needs what any Rust program does");
+    out.join("debug").join(format!("{}-client{}", package.replace('.', "-"), env::consts::EXE_SUFFIX))
+}
+
+fn guests() -> PathBuf {
+    workspace().join("tests").join("guests")
+}
+
+/// Where everything is built, for as long as the lock is held: another run of the tests may want the same.
+fn out() -> (PathBuf, File) {
+    let out = target_directory().join("tmp").join("foreign");
+    fs::create_dir_all(&out).expect("cargo's directory can be written");
+    let lock = File::create(out.with_extension("lock")).expect("cargo's directory can be written");
+    lock.lock().expect("files can be locked");
+    (out, lock)
+}
+
+/// A build of a part of a package, in the versions of its own lock file.
+fn cargo(package: &str, out: &Path, part: &[&str]) -> Command {
+    let mut cargo = Command::new(env!("CARGO"));
+    cargo.args(["build", "--quiet", "--locked"]).args(part);
+    // All share a directory, as they have most of their dependencies in common.
+    cargo.current_dir(guests().join(package)).env("CARGO_TARGET_DIR", out);
+    cargo
+}
+
+#[track_caller]
+fn rust(package: &str, profile: Profile, out: &Path) -> PathBuf {
     let target = "wasm32-wasip1";
-    // Cargo's directory for the one is named otherwise.
     let (profile, directory) = match profile {
-        Profile::Dev => ("dev", "debug"),
         Profile::Release => ("release", "release"),
         Profile::Lto => ("lto", "lto"),
+        Profile::Dev => ("dev", "debug"),
     };
-    let mut cargo = Command::new(env!("CARGO"));
-    cargo.args(["build", "--quiet", "--locked", "--target", target, "--profile", profile]);
-    // All share a directory, as they have most of their dependencies in common.
-    cargo.current_dir(package).env("CARGO_TARGET_DIR", out);
-    run(cargo, "it needs `rustup target add wasm32-wasip1`");
-
-    let name = package.file_name().and_then(|name| name.to_str()).expect("it is one of ours");
-    out.join(target).join(directory).join(name.replace(['-', '.'], "_")).with_extension("wasm")
+    let part = ["--lib", "--target", target, "--profile", profile];
+    run(cargo(package, out, &part), "it needs `rustup target add wasm32-wasip1`");
+    out.join(target).join(directory).join(package.replace(['-', '.'], "_")).with_extension("wasm")
 }
 
 #[track_caller]

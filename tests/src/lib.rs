@@ -26,7 +26,7 @@ use std::{
 pub use child::{Child, Output, binary};
 pub use client::{Client, Message};
 pub use directory::Directory;
-pub use foreign::{Foreign, Profile};
+pub use foreign::{Foreign, Profile, foreign_client};
 pub use frame::Frame;
 pub use guest::{Guest, example, guest};
 pub use http::Answer;

@@ -7,17 +7,17 @@ use core::ops::Range;
 
 use stateroom_sdk_core::abi;
 use wasmparser::{
-    BinaryReaderError, CompositeInnerType, ConstExpr, ElementItems, ElementKind, ExternalKind, FuncType,
-    FunctionBody, GlobalType, Import, MemoryType, Operator, Parser, Payload, TableType, TypeRef,
+    BinaryReaderError, BlockType, CompositeInnerType, ConstExpr, ElementItems, ExternalKind, FuncType,
+    FunctionBody, GlobalType, Import, MemoryType, Operator, Parser, Payload, TableType, TypeRef, ValType,
 };
 
 use crate::{LoadError, load_error::clip};
 
-/// What a module consists of and declares. Nothing is checked beyond what it takes to read it: that is the
-/// engine's part.
+/// What a module consists of and declares. Nothing is checked here beyond its size: that is the part of
+/// `admission.rs`, which comes after.
 #[derive(Default)]
 pub(crate) struct Outline<'a> {
-    /// The contents of each section, by its id; custom sections are left out.
+    /// The contents of each section, by its id.
     pub(super) sections: [Option<&'a [u8]>; SECTIONS],
     /// Nothing where a type is not a function's.
     pub(super) types: Vec<Option<FuncType>>,
@@ -32,15 +32,17 @@ pub(crate) struct Outline<'a> {
     pub(super) exports: BTreeMap<&'a str, (ExternalKind, u32)>,
     pub(super) start: Option<u32>,
     pub(super) bodies: Vec<FunctionBody<'a>>,
-    /// The functions that a reference may point to.
+    /// The functions that tables may point to.
     pub(super) referenced: BTreeSet<u32>,
+    /// Whether there are references outside of tables: in variables, parameters, results or instructions.
+    pub(super) references: bool,
     /// The tables that instructions change.
     pub(super) changing: BTreeSet<u32>,
     /// The instructions that give up a segment: which body, where in the module, and what.
     pub(super) drops: Vec<(usize, Range<usize>, Segment)>,
     /// How many elements the segments for tables have.
     elements: usize,
-    /// How many instructions grow a memory or a table.
+    /// How many instructions grow the memory.
     growths: usize,
 }
 
@@ -78,7 +80,7 @@ const MOST_ELEMENTS: usize = 100_000;
 /// How many local variables a function may have. Each call sets them to zero, whatever it costs in fuel.
 const MOST_LOCALS: u32 = 4_000;
 
-/// How many instructions that grow a memory or a table a module may have.
+/// How many instructions that grow the memory a module may have.
 ///
 /// The engine takes native stack for each one that it executes, until the next slice; see `engine.rs`.
 const MOST_GROWTHS: usize = 256;
@@ -86,23 +88,12 @@ const MOST_GROWTHS: usize = 256;
 impl<'a> Outline<'a> {
     pub(crate) fn read(module: &'a [u8]) -> Result<Self, LoadError> {
         let mut outline = Self::default();
-        let mut place = 0;
         for payload in Parser::new(0).parse_all(module) {
             let payload = payload.map_err(invalid)?;
             if let Some((id, range)) = payload.as_section()
-                && id != CUSTOM
+                && let Some(section) = outline.sections.get_mut(usize::from(id))
             {
-                let order = ORDER.iter().position(|known| *known == id).unwrap_or(ORDER.len());
-                if order < place {
-                    return Err(LoadError::Invalid(format!(
-                        "a section is out of order or comes twice (at offset {:#x})",
-                        range.start
-                    )));
-                }
-                place = order + 1;
-                if let Some(section) = outline.sections.get_mut(usize::from(id)) {
-                    *section = module.get(range);
-                }
+                *section = module.get(range);
             }
             outline.take(payload)?;
         }
@@ -134,10 +125,13 @@ impl<'a> Outline<'a> {
                 bounded("types", types.count(), MOST)?;
                 for group in types {
                     for ty in group.map_err(invalid)?.into_types() {
-                        self.types.push(match ty.composite_type.inner {
-                            CompositeInnerType::Func(ty) => Some(ty),
-                            _ => None,
-                        });
+                        let CompositeInnerType::Func(ty) = ty.composite_type.inner else {
+                            self.types.push(None);
+                            continue;
+                        };
+                        self.references |=
+                            ty.params().iter().chain(ty.results()).any(ValType::is_reference_type);
+                        self.types.push(Some(ty));
                     }
                     // A group may hold many.
                     bounded("types", count(self.types.len()), MOST)?;
@@ -179,21 +173,16 @@ impl<'a> Outline<'a> {
                 bounded("globals", globals.count(), MOST)?;
                 for global in globals {
                     let global = global.map_err(invalid)?;
-                    let index = count(self.globals.len());
+                    self.references |= global.ty.content_type.is_reference_type();
+                    self.constant(count(self.globals.len()), &global.init_expr)?;
                     self.globals.push(global.ty);
-                    self.constant(index, &global.init_expr)?;
                 }
             }
             Payload::ExportSection(exports) => {
                 bounded("exports", exports.count(), MOST)?;
                 for export in exports {
                     let export = export.map_err(invalid)?;
-                    if export.kind == ExternalKind::Func {
-                        self.referenced.insert(export.index);
-                    }
-                    if self.exports.insert(export.name, (export.kind, export.index)).is_some() {
-                        return Err(LoadError::Invalid("an export's name comes twice".into()));
-                    }
+                    self.exports.insert(export.name, (export.kind, export.index));
                 }
             }
             Payload::StartSection { func, .. } => self.start = Some(func),
@@ -201,9 +190,6 @@ impl<'a> Outline<'a> {
                 bounded("element segments", elements.count(), MOST)?;
                 for element in elements {
                     let element = element.map_err(invalid)?;
-                    if let ElementKind::Active { offset_expr, .. } = &element.kind {
-                        self.references(offset_expr)?;
-                    }
                     self.elements += match &element.items {
                         ElementItems::Functions(items) => items.count() as usize,
                         ElementItems::Expressions(_, items) => items.count() as usize,
@@ -219,7 +205,7 @@ impl<'a> Outline<'a> {
                         }
                         ElementItems::Expressions(_, expressions) => {
                             for expression in expressions {
-                                self.references(&expression.map_err(invalid)?)?;
+                                self.element(&expression.map_err(invalid)?)?;
                             }
                         }
                     }
@@ -232,9 +218,6 @@ impl<'a> Outline<'a> {
                 self.code(&body)?;
                 self.bodies.push(body);
             }
-            Payload::TagSection(_) => {
-                return Err(LoadError::Invalid("it has tags: exceptions are not supported".into()));
-            }
             _ => {}
         }
         Ok(())
@@ -242,21 +225,13 @@ impl<'a> Outline<'a> {
 
     fn constant(&mut self, index: u32, expression: &ConstExpr<'a>) -> Result<(), LoadError> {
         let mut operators = expression.get_operators_reader();
-        let first = operators.read().map_err(invalid)?;
-        let alone = matches!(operators.read().map_err(invalid)?, Operator::End);
-        match first {
-            Operator::I32Const { value } if alone => {
-                self.constants.insert(index, value);
-            }
-            Operator::RefFunc { function_index } => {
-                self.referenced.insert(function_index);
-            }
-            _ => {}
+        if let Operator::I32Const { value } = operators.read().map_err(invalid)? {
+            self.constants.insert(index, value);
         }
         Ok(())
     }
 
-    fn references(&mut self, expression: &ConstExpr<'a>) -> Result<(), LoadError> {
+    fn element(&mut self, expression: &ConstExpr<'a>) -> Result<(), LoadError> {
         for operator in expression.get_operators_reader() {
             if let Operator::RefFunc { function_index } = operator.map_err(invalid)? {
                 self.referenced.insert(function_index);
@@ -269,7 +244,9 @@ impl<'a> Outline<'a> {
     fn code(&mut self, body: &FunctionBody<'a>) -> Result<(), LoadError> {
         let mut locals = 0_u32;
         for group in body.get_locals_reader().map_err(invalid)? {
-            locals = locals.saturating_add(group.map_err(invalid)?.0);
+            let (count, ty) = group.map_err(invalid)?;
+            self.references |= ty.is_reference_type();
+            locals = locals.saturating_add(count);
             bounded("local variables in a function", locals, MOST_LOCALS)?;
         }
         let mut operators = body.get_operators_reader().map_err(invalid)?;
@@ -280,16 +257,22 @@ impl<'a> Outline<'a> {
                     self.growths += 1;
                     continue;
                 }
-                Operator::TableGrow { table } => {
-                    self.growths += 1;
+                Operator::TableInit { table, .. } | Operator::TableCopy { dst_table: table, .. } => {
                     self.changing.insert(table);
                     continue;
                 }
-                Operator::TableSet { table }
-                | Operator::TableFill { table }
-                | Operator::TableInit { table, .. }
-                | Operator::TableCopy { dst_table: table, .. } => {
-                    self.changing.insert(table);
+                Operator::RefNull { .. }
+                | Operator::RefFunc { .. }
+                | Operator::RefIsNull
+                | Operator::TableGet { .. }
+                | Operator::TableSet { .. }
+                | Operator::TableGrow { .. }
+                | Operator::TableFill { .. }
+                | Operator::TypedSelect { ty: ValType::Ref(_) }
+                | Operator::Block { blockty: BlockType::Type(ValType::Ref(_)) }
+                | Operator::Loop { blockty: BlockType::Type(ValType::Ref(_)) }
+                | Operator::If { blockty: BlockType::Type(ValType::Ref(_)) } => {
+                    self.references = true;
                     continue;
                 }
                 Operator::DataDrop { data_index } => Segment::Data(data_index),
@@ -301,16 +284,13 @@ impl<'a> Outline<'a> {
         }
         if self.growths > MOST_GROWTHS {
             return Err(LoadError::TooMany {
-                what: "instructions that grow a memory or a table",
+                what: "instructions that grow the memory",
                 limit: MOST_GROWTHS,
             });
         }
         Ok(())
     }
 }
-
-/// The id of custom sections.
-const CUSTOM: u8 = 0;
 
 fn bounded(what: &'static str, count: u32, limit: u32) -> Result<(), LoadError> {
     if count > limit { Err(LoadError::TooMany { what, limit: limit as usize }) } else { Ok(()) }

@@ -5,7 +5,7 @@ use wasm_encoder::{
     ConstExpr, Encode, ExportKind, ExportSection, Function, GlobalType, InstructionSink, Module, RawSection,
     ValType,
 };
-use wasmparser::{BinaryReader, RefType};
+use wasmparser::BinaryReader;
 
 use super::{
     inspect::REACTOR,
@@ -34,7 +34,7 @@ pub(crate) struct Layout {
     pub(crate) page_size: u64,
     pub(crate) globals: Vec<String>,
     pub(crate) tables: Vec<String>,
-    /// The functions that the tables and globals may refer to, by their index.
+    /// The functions that the tables may refer to, by their index.
     pub(crate) functions: Vec<(u32, String)>,
     /// What can be dropped, with the function that drops it and the global that says whether it has been.
     pub(crate) segments: Vec<(String, String)>,
@@ -45,8 +45,7 @@ pub(crate) const START: &str = "start";
 /// The export of the global that is 1 while data is given back.
 pub(crate) const FREEING: &str = "freeing";
 
-/// Makes a module ready in which no problems have been found. What is wrong with it beyond that, the engine
-/// finds in the result.
+/// Makes a module ready that is valid, and in which no problems have been found.
 pub(crate) fn prepare(outline: &Outline<'_>) -> Prepared {
     let mut additions = Additions::new(outline);
     let (free, takers, callers): (_, &[_], &[_]) = match outline.generation() {
@@ -151,20 +150,17 @@ impl<'a> Additions<'a> {
         let outline = self.outline;
         let page = outline.memories.first().and_then(|memory| memory.page_size_log2).unwrap_or(16);
         let mut layout = Layout { page_size: 1 << page.min(16), ..Layout::default() };
-        let mut refers = false;
-        for (index, global) in outline.globals.iter().enumerate().filter(|(_, global)| global.mutable) {
-            refers |= global.content_type == wasmparser::ValType::Ref(RefType::FUNCREF);
+        for (index, _) in outline.globals.iter().enumerate().filter(|(_, global)| global.mutable) {
             let name = format!("g{index}");
             self.exports.export(&name, ExportKind::Global, index as u32);
             layout.globals.push(name);
         }
         for index in &outline.changing {
-            refers = true;
             let name = format!("t{index}");
             self.exports.export(&name, ExportKind::Table, *index);
             layout.tables.push(name);
         }
-        if refers {
+        if !layout.tables.is_empty() {
             for index in &outline.referenced {
                 let name = format!("f{index}");
                 self.exports.export(&name, ExportKind::Func, *index);

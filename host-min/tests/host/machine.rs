@@ -19,9 +19,9 @@ pub(crate) enum Op {
     Grow,
     /// Computes with `a` in each of the hidden globals.
     Compute,
-    /// Puts the function that adds `b`, or the one that multiplies by it, at place `a` of the table.
+    /// Puts a function at place `a` of the table: that which adds or that which multiplies, by whether `b` is odd.
     Point,
-    /// Calls the function at place `a` of the table.
+    /// Calls the function at place `a` of the table. Where there is none yet this traps.
     Call,
     /// Writes random numbers to `256 a`, as many as `b`.
     Random,
@@ -67,13 +67,11 @@ const MACHINE: &str = r#"
     (global $long (mut i64) (i64.const -1))
     (global $float (mut f32) (f32.const 1.5))
     (global $double (mut f64) (f64.const -0.1))
-    (global $last (mut funcref) (ref.null func))
-    (global $nothing (mut externref) (ref.null extern))
     (global $constant i32 (i32.const 7))
     (type $unary (func (param i32) (result i32)))
     (table $table 8 funcref)
     (table $fixed 2 funcref)
-    (elem (table $table) (i32.const 0) func $add $multiply)
+    (elem (table $table) (i32.const 0) func $add $multiply $add $add $multiply $multiply $add)
     (elem (table $fixed) (i32.const 0) func $multiply $add)
     (elem $more func $multiply $multiply $add)
     (func $add (type $unary) (i32.add (local.get 0) (global.get $number)))
@@ -87,7 +85,6 @@ const MACHINE: &str = r#"
         (i64.store offset=8 (local.get $at) (global.get $long))
         (f32.store offset=16 (local.get $at) (global.get $float))
         (f64.store offset=24 (local.get $at) (global.get $double))
-        (i32.store offset=32 (local.get $at) (ref.is_null (global.get $last)))
         (i32.store offset=36 (local.get $at) (memory.size)))
     (func (export "timer")
         (call $state (i32.const 512))
@@ -133,12 +130,10 @@ const MACHINE: &str = r#"
                     (f64.sqrt (f64.sub (f64.convert_i32_u (local.get $a)) (f64.const 2)))))
                 (br $done))
                 (; point ;)
-                (global.set $last (if (result funcref) (i32.and (local.get $b) (i32.const 1))
-                    (then (ref.func $add)) (else (ref.func $multiply))))
-                (table.set $table (i32.and (local.get $a) (i32.const 7)) (global.get $last))
+                (table.copy $table $fixed (i32.and (local.get $a) (i32.const 7)) (i32.and (local.get $b) (i32.const 1))
+                    (i32.const 1))
                 (br $done))
                 (; call ;)
-                (if (ref.is_null (table.get $table (i32.and (local.get $a) (i32.const 7)))) (then (br $done)))
                 (global.set $number (call_indirect $table (type $unary) (global.get $number)
                     (i32.and (local.get $a) (i32.const 7))))
                 (br $done))

@@ -3,6 +3,7 @@
 //! name states.
 #![forbid(unsafe_code)]
 
+mod aper;
 mod conversation;
 mod languages;
 mod portable;

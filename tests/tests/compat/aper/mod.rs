@@ -1,16 +1,17 @@
 //! Services on Aper run as guests, those of both published lines. Aper's own client code is at the other end:
 //! it decides what a client sends and what its user sees.
-#![forbid(unsafe_code)]
 
 mod meeting;
 mod replica;
 mod sockets;
 
-use stateroom_host_min::{Event, TrapReason};
-use stateroom_sdk_core::{ClientId, MessagePayload};
-use stateroom_tests::Published;
+use std::path::PathBuf;
 
-use crate::{
+use stateroom_host_min::{Event, Program, TrapReason};
+use stateroom_sdk_core::{ClientId, MessagePayload};
+use stateroom_tests::{Foreign, Profile, foreign_client};
+
+use self::{
     meeting::Meeting,
     sockets::{
         a_suspended_event_happens_by_the_servers_clock, clients_on_sockets_converge,
@@ -18,14 +19,28 @@ use crate::{
     },
 };
 
+/// A service on Aper with its client, by the folder of their package.
+#[derive(Debug, Clone, Copy)]
+struct Aper(&'static str);
+
+impl Aper {
+    fn program(self) -> Program {
+        Foreign::Rust(self.0, Profile::Release).program()
+    }
+
+    fn client(self) -> PathBuf {
+        foreign_client(self.0)
+    }
+}
+
 /// Makes each fact a test of either line.
 macro_rules! facts {
     ($($fact:ident)*) => {
         mod aper_0_3 {
-            $(#[test] fn $fact() { super::$fact(super::Published("aper-0.3")); })*
+            $(#[test] fn $fact() { super::$fact(super::Aper("aper-0.3")); })*
         }
         mod aper_0_5 {
-            $(#[test] fn $fact() { super::$fact(super::Published("aper-0.5")); })*
+            $(#[test] fn $fact() { super::$fact(super::Aper("aper-0.5")); })*
         }
     };
 }
@@ -45,7 +60,7 @@ facts! {
     nonsense_ends_its_room_alone
 }
 
-fn concurrent_changes_converge(guest: Published) {
+fn concurrent_changes_converge(guest: Aper) {
     let mut meeting = Meeting::new(guest);
     let (anna, bert) = (meeting.join(), meeting.join());
     meeting.settle();
@@ -65,7 +80,7 @@ fn concurrent_changes_converge(guest: Published) {
     }
 }
 
-fn all_orders_of_arrival_converge(guest: Published) {
+fn all_orders_of_arrival_converge(guest: Aper) {
     const NOTES: usize = 12;
     for seed in 1..=3 {
         let mut meeting = Meeting::new(guest);
@@ -98,7 +113,7 @@ fn all_orders_of_arrival_converge(guest: Published) {
     }
 }
 
-fn a_late_client_catches_up(guest: Published) {
+fn a_late_client_catches_up(guest: Aper) {
     let mut meeting = Meeting::new(guest);
     let anna = meeting.join();
     meeting.settle();
@@ -118,7 +133,7 @@ fn a_late_client_catches_up(guest: Published) {
     }
 }
 
-fn a_client_that_left_is_not_written_to(guest: Published) {
+fn a_client_that_left_is_not_written_to(guest: Aper) {
     let mut meeting = Meeting::new(guest);
     let (anna, bert) = (meeting.join(), meeting.join());
     meeting.settle();
@@ -129,7 +144,7 @@ fn a_client_that_left_is_not_written_to(guest: Published) {
     assert_eq!(meeting.shows(bert), "[pear] rung 0");
 }
 
-fn a_suspended_event_happens_when_it_is_due(guest: Published) {
+fn a_suspended_event_happens_when_it_is_due(guest: Aper) {
     let mut meeting = Meeting::new(guest);
     let (anna, bert) = (meeting.join(), meeting.join());
     meeting.settle();
@@ -148,7 +163,7 @@ fn a_suspended_event_happens_when_it_is_due(guest: Published) {
     assert_eq!(meeting.timer_ms, None);
 }
 
-fn a_later_suspended_event_replaces_an_earlier_one(guest: Published) {
+fn a_later_suspended_event_replaces_an_earlier_one(guest: Aper) {
     let mut meeting = Meeting::new(guest);
     let anna = meeting.join();
     meeting.settle();
@@ -165,7 +180,7 @@ fn a_later_suspended_event_replaces_an_earlier_one(guest: Published) {
 }
 
 /// The service then asks for a timer of 0 ms, and means it.
-fn a_suspended_event_that_is_due_already_happens_at_once(guest: Published) {
+fn a_suspended_event_that_is_due_already_happens_at_once(guest: Aper) {
     let mut meeting = Meeting::new(guest);
     let anna = meeting.join();
     meeting.settle();
@@ -176,7 +191,7 @@ fn a_suspended_event_that_is_due_already_happens_at_once(guest: Published) {
     assert_eq!(meeting.shows(anna), "[] rung 1");
 }
 
-fn clients_learn_the_rooms_time(guest: Published) {
+fn clients_learn_the_rooms_time(guest: Aper) {
     let mut meeting = Meeting::new(guest);
     let anna = meeting.join();
     meeting.settle();
@@ -187,7 +202,7 @@ fn clients_learn_the_rooms_time(guest: Published) {
     assert_eq!(meeting.clock_ms(anna), Some(meeting.now_ms));
 }
 
-fn a_message_that_is_not_apers_breaks_its_room_alone(guest: Published) {
+fn a_message_that_is_not_apers_breaks_its_room_alone(guest: Aper) {
     for nonsense in [MessagePayload::Text("nonsense"), MessagePayload::Bytes(&[0xff; 9])] {
         let (mut broken, mut other) = (Meeting::new(guest), Meeting::new(guest));
         let (anna, bert) = (broken.join(), other.join());

@@ -2,14 +2,16 @@ use std::collections::{BTreeMap, VecDeque};
 
 use stateroom_host_min::{Effect, Event, Room, Step, Trap};
 use stateroom_sdk_core::{ClientId, MessageRecipient};
-use stateroom_tests::Published;
 
-use crate::replica::{Message, Replica};
+use super::{
+    Aper,
+    replica::{Message, Replica},
+};
 
 /// A room of an Aper service and the clients in it. Nothing happens by itself: a test says which message
 /// arrives next, and what time it is.
 pub(crate) struct Meeting {
-    guest: Published,
+    guest: Aper,
     room: Room,
     pub(crate) now_ms: u64,
     /// When the room's timer is due.
@@ -31,7 +33,7 @@ struct Client {
 impl Meeting {
     /// A room without clients, in November 2023.
     #[track_caller]
-    pub(crate) fn new(guest: Published) -> Self {
+    pub(crate) fn new(guest: Aper) -> Self {
         let room = guest.program().room("notes", [7; 32]).expect("it starts");
         let mut meeting = Self {
             guest,

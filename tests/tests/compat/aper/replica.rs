@@ -1,7 +1,9 @@
 use std::process::Command;
 
 use stateroom_sdk_core::MessagePayload;
-use stateroom_tests::{Child, Output, Published};
+use stateroom_tests::{Child, Output};
+
+use super::Aper;
 
 /// A program that runs Aper's own client. It has no socket: what happens to it is a line of its input, and what
 /// it does because of that are lines of its output, which its source explains.
@@ -21,7 +23,7 @@ pub(crate) enum Message {
 impl Replica {
     /// A client that has connected, and the messages that it begins with.
     #[track_caller]
-    pub(crate) fn start(guest: Published) -> (Self, Vec<Message>) {
+    pub(crate) fn start(guest: Aper) -> (Self, Vec<Message>) {
         let program = Child::of(&mut Command::new(guest.client()));
         let mut replica = Self { program, shows: String::new(), clock_ms: None };
         let messages = replica.read();

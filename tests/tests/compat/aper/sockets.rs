@@ -2,9 +2,12 @@
 
 use std::time::{SystemTime, UNIX_EPOCH};
 
-use stateroom_tests::{Client, Message as Frame, Published, TestServer};
+use stateroom_tests::{Client, Message as Frame, TestServer};
 
-use crate::replica::{Message, Replica};
+use super::{
+    Aper,
+    replica::{Message, Replica},
+};
 
 /// An Aper client with a socket.
 struct Online {
@@ -15,7 +18,7 @@ struct Online {
 impl Online {
     /// Joins a room, and waits until it knows what there is.
     #[track_caller]
-    fn join(server: &TestServer, guest: Published, room: &str) -> Self {
+    fn join(server: &TestServer, guest: Aper, room: &str) -> Self {
         let socket = server.client(room);
         let (replica, messages) = Replica::start(guest);
         let mut online = Self { replica, socket };
@@ -62,7 +65,7 @@ impl Online {
     }
 }
 
-pub(crate) fn clients_on_sockets_converge(guest: Published) {
+pub(crate) fn clients_on_sockets_converge(guest: Aper) {
     let server = TestServer::new(guest.program());
     let mut anna = Online::join(&server, guest, "notes");
     let mut bert = Online::join(&server, guest, "notes");
@@ -74,7 +77,7 @@ pub(crate) fn clients_on_sockets_converge(guest: Published) {
     assert_eq!(Online::join(&server, guest, "others").replica.shows(), "[] rung 0");
 }
 
-pub(crate) fn a_suspended_event_happens_by_the_servers_clock(guest: Published) {
+pub(crate) fn a_suspended_event_happens_by_the_servers_clock(guest: Aper) {
     let server = TestServer::new(guest.program());
     let mut anna = Online::join(&server, guest, "notes");
     let mut bert = Online::join(&server, guest, "notes");
@@ -86,7 +89,7 @@ pub(crate) fn a_suspended_event_happens_by_the_servers_clock(guest: Published) {
     assert!(now() >= due);
 }
 
-pub(crate) fn nonsense_ends_its_room_alone(guest: Published) {
+pub(crate) fn nonsense_ends_its_room_alone(guest: Aper) {
     let server = TestServer::new(guest.program());
     let mut anna = Online::join(&server, guest, "notes");
     let mut bert = Online::join(&server, guest, "others");
