@@ -22,12 +22,10 @@ pub(crate) fn engine(limits: &Limits) -> Engine {
     Engine::new(&config)
 }
 
-/// The engine's instructions end in a call of the next one, which the compiler makes a jump. Growing the memory it
-/// does not, in this version: each time takes some 200 bytes of native stack, until the slice is over. So it costs as
-/// much as can be, slices are bounded, and so is what comes beyond that, the number of such instructions in a row
-/// (`module/outline.rs`): a guest takes less than a megabyte.
+/// What makes growing expensive, for a reason that stands in `module/prepare.rs`. Allocators ask for the size once, if
+/// at all.
 fn operators() -> OperatorCost {
-    OperatorCost { memory_grow: u8::MAX, ..OperatorCost::default() }
+    OperatorCost { memory_grow: u8::MAX, memory_size: u8::MAX, ..OperatorCost::default() }
 }
 
 /// The largest slice that is used, in units of fuel: some milliseconds.

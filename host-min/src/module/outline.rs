@@ -38,19 +38,18 @@ pub(crate) struct Outline<'a> {
     pub(super) references: bool,
     /// The tables that instructions change.
     pub(super) changing: BTreeSet<u32>,
-    /// The instructions that give up a segment: which body, where in the module, and what.
-    pub(super) drops: Vec<(usize, Range<usize>, Segment)>,
+    /// The instructions that the host replaces: which body, where in the module, and what.
+    pub(super) replaced: Vec<(usize, Range<usize>, Replaced)>,
     /// How many elements the segments for tables have.
     elements: usize,
-    /// How many instructions grow the memory.
-    growths: usize,
 }
 
-/// A piece of data, or of a table, that instructions can copy from until they drop it.
+/// An instruction that becomes a call of a function: see `prepare.rs`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub(crate) enum Segment {
-    Data(u32),
-    Elements(u32),
+pub(super) enum Replaced {
+    Grow,
+    DropData(u32),
+    DropElements(u32),
 }
 
 /// Which of the interfaces a module was made for.
@@ -77,13 +76,11 @@ const MOST_TABLES: u32 = 16;
 /// How many elements all segments together may have. Each room has its own copy of them.
 const MOST_ELEMENTS: usize = 100_000;
 
+/// How many parameters a function may have. A call copies them, whatever it costs in fuel.
+const MOST_PARAMETERS: u32 = 100;
+
 /// How many local variables a function may have. Each call sets them to zero, whatever it costs in fuel.
 const MOST_LOCALS: u32 = 4_000;
-
-/// How many instructions that grow the memory a module may have.
-///
-/// The engine takes native stack for each one that it executes, until the next slice; see `engine.rs`.
-const MOST_GROWTHS: usize = 256;
 
 impl<'a> Outline<'a> {
     pub(crate) fn read(module: &'a [u8]) -> Result<Self, LoadError> {
@@ -252,11 +249,7 @@ impl<'a> Outline<'a> {
         let mut operators = body.get_operators_reader().map_err(invalid)?;
         while !operators.eof() {
             let begin = operators.original_position();
-            let segment = match operators.read().map_err(invalid)? {
-                Operator::MemoryGrow { .. } => {
-                    self.growths += 1;
-                    continue;
-                }
+            let replaced = match operators.read().map_err(invalid)? {
                 Operator::TableInit { table, .. } | Operator::TableCopy { dst_table: table, .. } => {
                     self.changing.insert(table);
                     continue;
@@ -275,18 +268,13 @@ impl<'a> Outline<'a> {
                     self.references = true;
                     continue;
                 }
-                Operator::DataDrop { data_index } => Segment::Data(data_index),
-                Operator::ElemDrop { elem_index } => Segment::Elements(elem_index),
+                Operator::MemoryGrow { .. } => Replaced::Grow,
+                Operator::DataDrop { data_index } => Replaced::DropData(data_index),
+                Operator::ElemDrop { elem_index } => Replaced::DropElements(elem_index),
                 _ => continue,
             };
-            self.drops.push((self.bodies.len(), begin..operators.original_position(), segment));
-            bounded("instructions that drop a segment", count(self.drops.len()), MOST)?;
-        }
-        if self.growths > MOST_GROWTHS {
-            return Err(LoadError::TooMany {
-                what: "instructions that grow the memory",
-                limit: MOST_GROWTHS,
-            });
+            self.replaced.push((self.bodies.len(), begin..operators.original_position(), replaced));
+            bounded("instructions that grow its memory or drop a segment", count(self.replaced.len()), MOST)?;
         }
         Ok(())
     }

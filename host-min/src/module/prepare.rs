@@ -2,14 +2,14 @@ use alloc::{borrow::Cow, collections::BTreeSet, format, string::String, vec::Vec
 
 use stateroom_sdk_core::abi;
 use wasm_encoder::{
-    ConstExpr, Encode, ExportKind, ExportSection, Function, GlobalType, InstructionSink, Module, RawSection,
-    ValType,
+    ConstExpr, Encode, ExportKind, ExportSection, Function, GlobalType, Instruction, InstructionSink, Module,
+    RawSection, ValType,
 };
 use wasmparser::BinaryReader;
 
 use super::{
     inspect::REACTOR,
-    outline::{Generation, ORDER, Outline, Segment},
+    outline::{Generation, ORDER, Outline, Replaced},
 };
 
 /// A module that the host can run: the guest's own, with what the host adds and without what it has no use for.
@@ -18,7 +18,8 @@ use super::{
 /// - All state is exported: the engine shows an instance's globals and tables by their exports alone.
 /// - Its start function is an export like others, so that the host can run it in slices, and only in new rooms.
 /// - The functions that take data give it back themselves, which spares the host a call for each message.
-/// - Segments are dropped by functions that take note of it, as the engine does not tell.
+/// - Segments are dropped by functions that take note of it, as the engine does not tell. The memory is grown by one
+///   that costs fuel.
 /// - Custom sections, which hold names and debugging information, are left out.
 ///
 /// Everything is added behind what is there, so that no index changes.
@@ -61,14 +62,14 @@ pub(crate) fn prepare(outline: &Outline<'_>) -> Prepared {
         additions.function(name, outline.function(name));
     }
     additions.function(START, outline.start);
-    let mut layout = Layout::default();
-    // Every guest has it: see `inspect.rs`.
-    if let Some(free) = outline.function(free) {
+    let mut layout = additions.state();
+    // Every guest has them: see `inspect.rs`.
+    if let (Some(malloc), Some(free)) = (outline.function(callers[0]), outline.function(free)) {
         let freeing = additions.global(FREEING);
         for name in takers {
             additions.taker(name, free, freeing);
         }
-        layout = additions.state(free);
+        layout.segments = additions.replacements(malloc, free);
     }
     Prepared { bytes: additions.module(), layout }
 }
@@ -80,8 +81,8 @@ struct Additions<'a> {
     globals: Vec<Vec<u8>>,
     /// Their types' indices and their bodies.
     functions: Vec<(u32, Function)>,
-    /// The functions that drop segments, by the segment.
-    droppers: Vec<(Segment, u32)>,
+    /// The functions that stand for instructions.
+    replacements: Vec<(Replaced, u32)>,
 }
 
 impl<'a> Additions<'a> {
@@ -91,7 +92,7 @@ impl<'a> Additions<'a> {
             exports: ExportSection::new(),
             globals: Vec::new(),
             functions: Vec::new(),
-            droppers: Vec::new(),
+            replacements: Vec::new(),
         }
     }
 
@@ -118,12 +119,11 @@ impl<'a> Additions<'a> {
     }
 
     /// A function of the same type as the function `like`.
-    fn add(&mut self, name: &str, like: u32, body: Function) -> u32 {
+    fn add(&mut self, like: u32, body: Function) -> u32 {
         let index = (self.outline.functions.len() + self.functions.len()) as u32;
         // The engine finds what does not exist.
         let ty = self.outline.functions.get(like as usize).copied().unwrap_or(u32::MAX);
         self.functions.push((ty, body));
-        self.exports.export(name, ExportKind::Func, index);
         index
     }
 
@@ -142,11 +142,12 @@ impl<'a> Additions<'a> {
             code.local_get(parameter);
         });
         code.call(free).i32_const(0).global_set(freeing).end();
-        self.add(name, own, body);
+        let index = self.add(own, body);
+        self.function(name, Some(index));
     }
 
     /// Exports everything that can change.
-    fn state(&mut self, free: u32) -> Layout {
+    fn state(&mut self) -> Layout {
         let outline = self.outline;
         let page = outline.memories.first().and_then(|memory| memory.page_size_log2).unwrap_or(16);
         let mut layout = Layout { page_size: 1 << page.min(16), ..Layout::default() };
@@ -167,31 +168,43 @@ impl<'a> Additions<'a> {
                 layout.functions.push((*index, name));
             }
         }
-        let dropped: BTreeSet<_> = outline.drops.iter().map(|(_, _, segment)| *segment).collect();
-        for segment in dropped {
-            layout.segments.push(self.dropper(segment, free));
-        }
         layout
     }
 
-    /// Adds a function that drops a segment and notes it in a global; their names. It has the type of `free`,
-    /// which spares the module another type, and ignores its parameters.
-    fn dropper(&mut self, segment: Segment, free: u32) -> (String, String) {
-        let (name, flag) = match segment {
-            Segment::Data(index) => (format!("d{index}"), format!("d{index}?")),
-            Segment::Elements(index) => (format!("e{index}"), format!("e{index}?")),
-        };
-        let global = self.global(&flag);
+    /// Adds the functions that stand for instructions. They have the types of functions that are there anyway, and
+    /// ignore parameters that they have no use for. The names of those that drop segments, and of the globals in which
+    /// they note it.
+    fn replacements(&mut self, malloc: u32, free: u32) -> Vec<(String, String)> {
+        let mut segments = Vec::new();
+        let replaced: BTreeSet<_> = self.outline.replaced.iter().map(|(_, _, replaced)| *replaced).collect();
+        for replaced in replaced {
+            let index = match replaced {
+                Replaced::Grow => self.add(malloc, grow()),
+                Replaced::DropData(segment) => {
+                    let names = (format!("d{segment}"), format!("d{segment}?"));
+                    let index = self.dropper(&names, free, Instruction::DataDrop(segment));
+                    segments.push(names);
+                    index
+                }
+                Replaced::DropElements(segment) => {
+                    let names = (format!("e{segment}"), format!("e{segment}?"));
+                    let index = self.dropper(&names, free, Instruction::ElemDrop(segment));
+                    segments.push(names);
+                    index
+                }
+            };
+            self.replacements.push((replaced, index));
+        }
+        segments
+    }
+
+    fn dropper(&mut self, (name, flag): &(String, String), like: u32, drop: Instruction<'_>) -> u32 {
+        let global = self.global(flag);
         let mut body = Function::new([]);
-        let mut code = body.instructions();
-        match segment {
-            Segment::Data(index) => code.data_drop(index),
-            Segment::Elements(index) => code.elem_drop(index),
-        };
-        code.i32_const(1).global_set(global).end();
-        let index = self.add(&name, free, body);
-        self.droppers.push((segment, index));
-        (name, flag)
+        body.instruction(&drop).instructions().i32_const(1).global_set(global).end();
+        let index = self.add(like, body);
+        self.function(name, Some(index));
+        index
     }
 
     fn module(self) -> Vec<u8> {
@@ -212,7 +225,7 @@ impl<'a> Additions<'a> {
                 START_FUNCTION => continue,
                 CODE => {
                     let added = self.functions.iter().map(|(_, body)| encoded(body)).collect();
-                    if self.droppers.is_empty() {
+                    if self.replacements.is_empty() {
                         Cow::Owned(appended(section, added))
                     } else {
                         let mut bodies = self.bodies();
@@ -230,27 +243,47 @@ impl<'a> Additions<'a> {
         module.finish()
     }
 
-    /// The guest's own functions, with calls in place of the instructions that drop segments.
+    /// The guest's own functions, with calls in place of some of their instructions.
     fn bodies(&self) -> Vec<Vec<u8>> {
-        let mut drops = self.outline.drops.iter().peekable();
+        let mut places = self.outline.replaced.iter().peekable();
         let mut bodies = Vec::with_capacity(self.outline.bodies.len());
         for (index, body) in self.outline.bodies.iter().enumerate() {
             let (bytes, offset) = (body.as_bytes(), body.range().start);
             let mut code = Vec::with_capacity(bytes.len());
             let mut copied = 0;
-            while let Some((_, range, segment)) = drops.next_if(|(body, ..)| *body == index) {
+            while let Some((_, range, replaced)) = places.next_if(|(body, ..)| *body == index) {
                 code.extend_from_slice(&bytes[copied..range.start - offset]);
                 copied = range.end - offset;
-                let dropper = self.droppers.iter().find(|(known, _)| known == segment);
+                let mut call = InstructionSink::new(&mut code);
+                if *replaced != Replaced::Grow {
+                    call.i32_const(0).i32_const(0);
+                }
+                let function = self.replacements.iter().find(|(known, _)| known == replaced);
                 // There is one for each.
-                let dropper = dropper.map_or(u32::MAX, |(_, dropper)| *dropper);
-                InstructionSink::new(&mut code).i32_const(0).i32_const(0).call(dropper);
+                call.call(function.map_or(u32::MAX, |(_, function)| *function));
             }
             code.extend_from_slice(&bytes[copied..]);
             bodies.push(encoded(&code[..]));
         }
         bodies
     }
+}
+
+/// A function that grows the memory, and costs as much fuel as a few thousand other instructions.
+///
+/// The engine's instructions end in a call of the next one, which the compiler makes a jump. In this version it does
+/// not where the memory grows: each time takes some 200 bytes of native stack, until the slice is over. As it costs so
+/// much, a slice takes less than 64 KiB.
+fn grow() -> Function {
+    let mut body = Function::new([]);
+    let mut code = body.instructions();
+    code.local_get(0).memory_grow(0);
+    // Nothing but expensive: see `engine.rs`.
+    for _ in 0..15 {
+        code.memory_size(0).drop();
+    }
+    code.end();
+    body
 }
 
 // The ids of sections (WebAssembly core specification, 5.5.2).

@@ -25,7 +25,7 @@ const DEFAULTS: [(&str, &str); 9] = [
 
 /// A module with `fields`, and a default for each export that they lack.
 pub(crate) fn wat(fields: &str) -> Vec<u8> {
-    let missing = DEFAULTS.iter().filter(|(name, _)| !fields.contains(&format!("(export \"{name}\")")));
+    let missing = DEFAULTS.iter().filter(|(name, _)| !fields.contains(&format!("(export \"{name}\"")));
     let defaults: String = missing.map(|(_, default)| *default).collect();
     let text = format!("(module {fields} {defaults})");
     wat::parse_str(&text).unwrap_or_else(|error| panic!("{error}\n{text}"))
@@ -57,6 +57,12 @@ pub(crate) fn room_with(fields: &str, limits: Limits) -> Room {
     let mut room = program_with(fields, limits).room("lobby", [1; 32]).unwrap();
     assert_eq!(finish(&mut room, Event::Init), Ok(Step::Done));
     room
+}
+
+/// Loads a module, makes a room and runs its first event: the first thing that fails, wherever it does.
+pub(crate) fn begin(module: &[u8], limits: Limits) -> Result<Room, LoadError> {
+    let mut room = Program::load(module, limits)?.room("lobby", [1; 32]).map_err(LoadError::Trapped)?;
+    finish(&mut room, Event::Init).map(|_| room).map_err(LoadError::Trapped)
 }
 
 /// Runs an event to its end.

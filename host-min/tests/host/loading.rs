@@ -104,14 +104,3 @@ fn a_module_that_fails_while_it_starts_is_refused() {
     let message = refused_fields("(table 10000000 funcref)");
     assert!(message.contains("cannot be started"), "{message}");
 }
-
-#[test]
-fn sends_and_bad_pointers_while_a_module_starts_do_no_harm() {
-    let fields = |at: u32| {
-        format!(
-            "{IMPORTS} (func $start (call $send (i32.const 0) (i32.const {at}) (i32.const 1))) (start $start)"
-        )
-    };
-    load(&fields(0)).unwrap();
-    assert!(refused_fields(&fields(u32::MAX)).contains("its memory has 65536 bytes"));
-}

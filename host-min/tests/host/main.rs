@@ -1,5 +1,6 @@
 //! What a host of guests does, seen from outside, with modules written in the text format.
 
+mod attacks;
 mod effects;
 mod guest;
 mod loading;

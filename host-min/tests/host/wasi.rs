@@ -1,4 +1,4 @@
-use stateroom_host_min::{Effect, Event, Limits, Step, TrapReason};
+use stateroom_host_min::{Effect, Event, Limits, Step};
 use stateroom_sdk_core::{ClientId, LogLevel};
 
 use crate::guest::{broadcast, finish, load, program_with, room, said};
@@ -89,16 +89,6 @@ fn the_clock_is_that_of_the_event_and_there_is_nothing_else() {
     let mut room = program_with(&fields.concat(), Limits::default()).room("a", [1; 32]).unwrap();
     assert_eq!(room.handle(Event::Timer, 5), Ok(Step::Done));
     assert_eq!(said(&room), ["ok"]);
-}
-
-#[test]
-fn leaving_ends_the_room_with_its_code() {
-    let fields = format!(
-        r#"{} (func (export "timer") (call $proc_exit (i32.const 3)))"#,
-        import("proc_exit", "(param i32)")
-    );
-    let trap = finish(&mut room(&fields), Event::Timer).unwrap_err();
-    assert_eq!(*trap.reason(), TrapReason::Exited { code: 3 });
 }
 
 #[test]
