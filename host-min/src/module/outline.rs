@@ -126,6 +126,8 @@ impl<'a> Outline<'a> {
                             self.types.push(None);
                             continue;
                         };
+                        let parameters = count(ty.params().len().max(ty.results().len()));
+                        bounded("parameters of a function", parameters, MOST_PARAMETERS)?;
                         self.references |=
                             ty.params().iter().chain(ty.results()).any(ValType::is_reference_type);
                         self.types.push(Some(ty));
