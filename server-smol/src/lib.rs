@@ -60,3 +60,11 @@ mod worker;
 pub use error::ServeError;
 pub use server::Server;
 pub use settings::{GeneratedIds, RoomIds, Settings, ShutdownPolicy};
+
+/// The room that the last part of a path names, and that part as this server writes it. For the fuzz target; not a
+/// part of the interface.
+#[doc(hidden)]
+pub fn room_id_of_path(encoded: &str) -> Result<(String, String), &'static str> {
+    let id = room_id::RoomId::from_path(encoded)?;
+    Ok((id.as_str().to_owned(), id.to_path().to_string()))
+}

@@ -10,6 +10,7 @@ mod client;
 mod directory;
 mod foreign;
 mod frame;
+pub mod fuzzing;
 mod guest;
 mod http;
 mod module;

@@ -2,20 +2,8 @@
 
 use stateroom_host_min::{Event, Limits, Step, TrapReason};
 
-use super::{CONNECT, on_a_small_stack, trap};
+use super::{CONNECT, EXPORTS, on_a_small_stack, trap};
 use crate::guest::{IMPORTS, begin, bytes, finish, program_with, room, room_with, text, wat};
-
-/// The exports that are called with data, and what a room needs to come as far as them.
-const PHASES: [(&str, &str); 8] = [
-    ("jam_malloc", "(param i32) (result i32)"),
-    ("jam_free", "(param i32 i32)"),
-    ("initialize", "(param i32 i32)"),
-    ("connect", "(param i32)"),
-    ("disconnect", "(param i32)"),
-    ("timer", ""),
-    ("message", "(param i32 i32 i32)"),
-    ("binary", "(param i32 i32 i32)"),
-];
 
 fn little_fuel() -> Limits {
     let mut limits = Limits::default();
@@ -33,7 +21,7 @@ fn a_loop_without_end_ends_wherever_it_is() {
     ] {
         assert_eq!(*trap(begin(&wat(fields), limits)).reason(), out_of_fuel, "{fields}");
     }
-    for (export, ty) in PHASES {
+    for (export, ty) in EXPORTS {
         let fields = format!(r#"{IMPORTS} (func (export "{export}") {ty} (loop (br 0)) unreachable)"#);
         let room = begin(&wat(&fields), limits);
         let trap = match room {

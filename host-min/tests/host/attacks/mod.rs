@@ -20,6 +20,18 @@ use crate::guest::{bytes, text};
 
 const CONNECT: Event<'_> = Event::Connect(ClientId(1));
 
+/// The exports that an event calls, in turn, and their types.
+const EXPORTS: [(&str, &str); 8] = [
+    ("jam_malloc", "(param i32) (result i32)"),
+    ("initialize", "(param i32 i32)"),
+    ("jam_free", "(param i32 i32)"),
+    ("connect", "(param i32)"),
+    ("disconnect", "(param i32)"),
+    ("timer", ""),
+    ("message", "(param i32 i32 i32)"),
+    ("binary", "(param i32 i32 i32)"),
+];
+
 /// The head of every module.
 const HEAD: &[u8] = b"\0asm\x01\0\0\0";
 

@@ -207,7 +207,7 @@ fn no_other_operator_uses_up_the_native_stack() {
 }
 
 #[test]
-fn nor_do_they_one_after_the_other_in_a_longer_slice() {
+fn no_operator_uses_it_up_after_the_others_in_a_long_slice() {
     // A block is paid for at once, so one of very many operators makes the slice longer.
     let all: String = [numeric(), memory(), others()]
         .concat()
@@ -224,7 +224,7 @@ fn nor_do_they_one_after_the_other_in_a_longer_slice() {
 }
 
 #[test]
-fn nor_do_they_while_a_module_starts() {
+fn no_operator_uses_it_up_while_a_module_starts() {
     for snippet in [
         "(drop (memory.grow (i32.const 0)))",
         "(drop (memory.grow (i32.const 65535)))",

@@ -3,7 +3,7 @@
 use stateroom_host_min::{Effect, Event, Limits, Step, TrapReason};
 use stateroom_sdk_core::{ClientId, MessagePayload};
 
-use super::{CONNECT, every_event_ends, trap};
+use super::{CONNECT, EXPORTS, every_event_ends, trap};
 use crate::guest::{IMPORTS, begin, bytes, finish, load, program, room, room_with, said, text, wat};
 
 const WASI: &str = r#"
@@ -115,25 +115,13 @@ fn sends_are_allowed_in_every_export_that_an_event_calls() {
     assert_eq!(room.effects().count(), 5);
 }
 
-/// The exports that an event calls, in turn, and their types.
-const CALLED: [(&str, &str); 8] = [
-    ("jam_malloc", "(param i32) (result i32)"),
-    ("initialize", "(param i32 i32)"),
-    ("jam_free", "(param i32 i32)"),
-    ("connect", "(param i32)"),
-    ("disconnect", "(param i32)"),
-    ("timer", ""),
-    ("message", "(param i32 i32 i32)"),
-    ("binary", "(param i32 i32 i32)"),
-];
-
 #[test]
 fn leaving_ends_the_room_in_every_phase() {
     for phase in ["(start $f)", r#"(export "_initialize" (func $f))"#] {
         let fields = format!("{WASI} (func $f (call $proc_exit (i32.const 0))) {phase}");
         assert_eq!(*trap(begin(&wat(&fields), Limits::default())).reason(), TrapReason::Exited { code: 0 });
     }
-    for (export, ty) in CALLED {
+    for (export, ty) in EXPORTS {
         let fields = format!(
             r#"{IMPORTS}{WASI} (func (export "{export}") {ty} {EVERYTHING} (call $proc_exit (i32.const -7)) unreachable)"#
         );
