@@ -1,4 +1,4 @@
-use alloc::string::String;
+use alloc::{boxed::Box, string::String};
 use core::{error::Error, fmt};
 
 use wasmi::TrapCode;
@@ -6,33 +6,44 @@ use wasmi::TrapCode;
 use crate::imports::Fault;
 
 /// An event that ended badly. Its room is broken and handles no further events; the event has had no effects.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Trap(Box<Inner>);
+
+/// On the heap, as every event returns room for it.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Trap {
+struct Inner {
     during: &'static str,
     reason: TrapReason,
 }
 
 impl Trap {
     pub(crate) fn new(during: &'static str, reason: TrapReason) -> Self {
-        Self { during, reason }
+        Self(Box::new(Inner { during, reason }))
     }
 
     /// The guest's export that was running.
     #[must_use]
     pub fn during(&self) -> &'static str {
-        self.during
+        self.0.during
     }
 
     /// What went wrong.
     #[must_use]
     pub fn reason(&self) -> &TrapReason {
-        &self.reason
+        &self.0.reason
     }
 }
 
 impl fmt::Display for Trap {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "the guest failed in `{}`: {}", self.during, self.reason)
+        write!(f, "the guest failed in `{}`: {}", self.during(), self.reason())
+    }
+}
+
+impl fmt::Debug for Trap {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Inner { during, reason } = &*self.0;
+        f.debug_struct("Trap").field("during", during).field("reason", reason).finish()
     }
 }
 

@@ -2,6 +2,7 @@
 
 mod attacks;
 mod effects;
+mod errors;
 mod guest;
 mod loading;
 mod machine;

@@ -9,3 +9,4 @@ mod languages;
 mod portable;
 mod published;
 mod recv;
+mod snapshots;

@@ -1,0 +1,81 @@
+//! A room goes on from its snapshot as if nothing had been, whatever its guest is made of.
+
+use stateroom_host_min::{Effect, Event, Limits, Program, Room, Step};
+use stateroom_tests::{Foreign, Guest, Profile};
+
+use crate::conversation::{bytes, connect, text};
+
+/// Everything that can be seen of an event.
+fn outcome(room: &mut Room, event: Event<'_>, now_ms: u64) -> String {
+    let mut step = room.handle(event, now_ms);
+    while step == Ok(Step::Suspended) {
+        step = room.resume();
+    }
+    let effects: Vec<Effect<'_>> = room.effects().collect();
+    format!("{step:?} {effects:?}")
+}
+
+/// Has two rooms of the same guest handle the same events: one as it is, the other restored from a snapshot before
+/// each event, by a program that has been loaded anew.
+#[track_caller]
+fn goes_on(module: &[u8]) {
+    let load = || Program::load(module, Limits::default()).unwrap_or_else(|error| panic!("{error}"));
+    let (program, other) = (load(), load());
+    let mut original = program.room("lobby", [7; 32]).expect("there is memory");
+    let mut restored = other.room("lobby", [7; 32]).expect("there is memory");
+    // A simple generator (Numerical Recipes' constants): the events are the same in every run.
+    let mut dice = 1_u32;
+    for now_ms in 0..300 {
+        dice = dice.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+        // So that allocators have work to do.
+        let long = "x".repeat((dice >> 20) as usize);
+        let event = match now_ms {
+            0 => Event::Init,
+            1 => connect(1),
+            _ => match dice >> 28 {
+                0 => connect(2 + (dice >> 8) % 9),
+                1 => Event::Disconnect((2 + (dice >> 8) % 9).into()),
+                2 => Event::Timer,
+                3..=7 => text(1, "increment"),
+                8 => text(1, "later"),
+                9 => text(1, "never"),
+                10..=12 => text(2, &long),
+                _ => bytes(1, long.as_bytes()),
+            },
+        };
+        let expected = outcome(&mut original, event, now_ms);
+        let snapshot = restored.snapshot().expect("it is between events");
+        restored = other.restore(&snapshot).unwrap_or_else(|error| panic!("{error}"));
+        assert_eq!(outcome(&mut restored, event, now_ms), expected, "event {now_ms}");
+        if expected.starts_with("Err") {
+            panic!("{event:?}: {expected}");
+        }
+        assert_eq!(original.snapshot(), restored.snapshot(), "event {now_ms}");
+    }
+}
+
+#[test]
+fn rooms_of_the_first_generation_go_on() {
+    goes_on(&Foreign::Rust("jamsocket-0.1", Profile::Release).module());
+    goes_on(&Foreign::Rust("stateroom-0.2", Profile::Release).module());
+    goes_on(&Foreign::Rust("stateroom-0.2", Profile::Lto).module());
+}
+
+#[test]
+fn rooms_of_the_0_4_line_go_on() {
+    goes_on(&Foreign::Rust("stateroom-0.4", Profile::Release).module());
+    goes_on(&Foreign::Rust("stateroom-0.4", Profile::Lto).module());
+}
+
+#[test]
+fn rooms_of_this_sdk_go_on() {
+    let source = include_str!("../../guests/sdk/room.rs");
+    goes_on(&Guest::new("room", "[]", source).module());
+}
+
+#[test]
+fn rooms_of_other_languages_go_on() {
+    for guest in [Foreign::C, Foreign::AssemblyScript, Foreign::Text] {
+        goes_on(&guest.module());
+    }
+}
