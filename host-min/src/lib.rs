@@ -6,9 +6,9 @@
 //!
 //! # The loop
 //!
-//! The methods of [`Room`] are of three kinds: [`handle`](Room::handle) takes an event,
-//! [`resume`](Room::resume) goes on with one that gave up its turn, and [`effects`](Room::effects) reads what
-//! the last event asks of the world.
+//! The methods of [`Room`] are of four kinds: [`handle`](Room::handle) takes an event,
+//! [`resume`](Room::resume) goes on with one that gave up its turn, [`effects`](Room::effects) reads what
+//! the last event asks of the world, and [`snapshot`](Room::snapshot) what the room has become.
 //!
 //! ```
 //! use stateroom_host_min::{Effect, Event, Limits, Program, Room, Step, Trap};
@@ -53,6 +53,32 @@
 //! # Ok::<(), Box<dyn core::error::Error>>(())
 //! ```
 //!
+//! # Modules
+//!
+//! Any module that was made for a Stateroom (or Jamsocket) host runs: those of the documented interface
+//! (`jam_malloc`, `initialize`, `message`, …), which this project's SDK makes, too, and those of the 0.4 line
+//! (`stateroom_recv`). They may import WASI preview 1, of which they get a clock, random numbers and standard output
+//! as log lines. What a module may be made of is WebAssembly 1.0 with sign extension, bulk memory, saturating
+//! conversions, tail calls and pages of one byte; references only in tables.
+//!
+//! # Snapshots
+//!
+//! Between two events, the whole state of a room can be taken out, kept, and put into a room again, in another process
+//! if need be.
+//!
+//! ```
+//! # use stateroom_host_min::{Event, Limits, Program, Room, Trap};
+//! # fn example(program: &Program, room: Room) -> Result<(), Box<dyn core::error::Error>> {
+//! let bytes = room.snapshot()?;
+//! drop(room);
+//! let mut room = program.restore(&bytes)?;
+//! // It has had all its events, `Event::Init` included.
+//! let _ = room.handle(Event::Timer, 30)?;
+//! # Ok(()) }
+//! ```
+//!
+//! # In services
+//!
 //! A [`Room`] is also a [`StateroomService`](stateroom_sdk_core::StateroomService) and a [`Program`] a
 //! [`StateroomServiceFactory`](stateroom_sdk_core::StateroomServiceFactory), so that a server takes guests
 //! and native services alike.
@@ -60,7 +86,12 @@
 //! # What a guest can do
 //!
 //! Nothing but compute within its [`Limits`], and ask for effects. Whatever a module or a guest does, this
-//! crate does not panic: a module is refused with a [`LoadError`], an event ends with a [`Trap`].
+//! crate does not panic: a module is refused with a [`LoadError`], an event ends with a [`Trap`]. A thread that runs
+//! rooms needs 256 KiB of native stack.
+//!
+//! In builds of your own, let wasmi be either fully optimised or not at all. With optimisation *and* debug assertions
+//! (a `dev` profile with `opt-level = 3`), its instructions take native stack without limit; set
+//! `debug-assertions = false` for the package `wasmi` there.
 #![no_std]
 #![forbid(unsafe_code)]
 
