@@ -1,0 +1,139 @@
+//! `stateroom build`
+
+use std::{fs, path::Path};
+
+use crate::{
+    directory::Directory,
+    guests::{ECHO, HEAP, STD},
+    running::{Serving, fails, stateroom, succeeds},
+};
+
+#[test]
+fn memory_fits_what_the_guest_needs() {
+    let build = |features: &str, source: &str, toml: &str, arguments: &[&str]| {
+        let here = Directory::new().with_guest(features, source).with("stateroom.toml", toml);
+        let said = succeeds(stateroom(&here, &[&["build"], arguments].concat()));
+        let module = here.path("dist/server.wasm");
+        let length = fs::metadata(&module).unwrap().len();
+        assert!(said.contains("dist/server.wasm: ") && said.contains(&format!("{length} bytes")), "{said}");
+        // Whatever is built can be served.
+        Serving::start(stateroom(&here, &["serve", "dist", "--port", "0"]));
+        memory(&module)
+    };
+    let small = 3072..4096;
+    let (size, page) = build("", ECHO, "", &[]);
+    assert!(page == 1 && small.contains(&size), "{size} bytes in pages of {page}");
+    assert_eq!(build("", ECHO, "", &["--portable"]), (65536, 65536));
+    let (deep, page) = build("", ECHO, "service.stack_size = 16384", &[]);
+    assert!(page == 1 && deep == size + 16384 - 3072, "{deep} bytes in pages of {page}");
+
+    let (size, page) = build("'alloc'", HEAP, "", &[]);
+    assert!(page == 1 && (8192..12288).contains(&size), "{size} bytes in pages of {page}");
+    assert_eq!(build("'alloc'", HEAP, "", &["--portable"]), (65536, 65536));
+
+    // The standard library's allocator does not know of other pages.
+    assert_eq!(build("'std'", STD, "", &[]), (2 * 65536, 65536));
+    assert_eq!(build("'std'", STD, "service.target = 'wasm32-wasip1'", &[]).1, 65536);
+}
+
+#[test]
+fn dist_holds_the_module_and_a_copy_of_the_static_files() {
+    let here = Directory::new()
+        .with_guest("", ECHO)
+        .with("stateroom.toml", "static_files = 'web'")
+        .with("web/index.html", "<p>one")
+        .with("web/deep/er/x.js", "1");
+    succeeds(stateroom(&here, &["build"]));
+    assert_eq!(fs::read(here.path("dist/static/deep/er/x.js")).unwrap(), b"1");
+
+    fs::remove_dir_all(here.path("web/deep")).unwrap();
+    let here = here.with("web/index.html", "<p>two");
+    succeeds(stateroom(&here, &["build"]));
+    assert!(!here.path("dist/static/deep").exists());
+    assert_eq!(here.entries(), ["Cargo.lock", "Cargo.toml", "dist", "src", "stateroom.toml", "web"]);
+
+    let server = Serving::start(stateroom(&here, &["serve", "dist", "--port", "0"]));
+    assert!(server.get("/").contains("<p>two"));
+}
+
+#[test]
+fn foreign_dist_is_left_alone() {
+    let here = Directory::new().with_guest("", ECHO).with("dist/thesis.tex", "years of work");
+    fails(stateroom(&here, &["build"]), &["dist` holds `thesis.tex`", "elsewhere"]);
+    assert_eq!(fs::read(here.path("dist/thesis.tex")).unwrap(), b"years of work");
+
+    let here = Directory::new().with_guest("", ECHO).with("dist", "a file");
+    fails(stateroom(&here, &["build"]), &["dist` is not a directory"]);
+}
+
+#[test]
+fn failed_build_leaves_the_old_dist() {
+    let here = Directory::new()
+        .with_guest("", "#![no_std]\nuse stateroom_sdk_core as _;\nfn oops(")
+        .with("dist/server.wasm", "old");
+    fails(stateroom(&here, &["build"]), &["` does not build; cargo says why above"]);
+    assert_eq!(fs::read(here.path("dist/server.wasm")).unwrap(), b"old");
+    assert_eq!(here.entries(), ["Cargo.lock", "Cargo.toml", "dist", "src"]);
+}
+
+#[test]
+fn forgotten_no_std_is_explained() {
+    let here = Directory::new().with_guest("", &ECHO.replace("#![no_std]", ""));
+    fails(
+        stateroom(&here, &["build"]),
+        &["does not build", "src/lib.rs` with `#![no_std]`", "enable the feature"],
+    );
+}
+
+#[test]
+fn wasi_without_the_standard_library_is_refused() {
+    let toml = "service.target = 'wasm32-wasip1'";
+    let here = Directory::new().with_guest("'alloc'", HEAP).with("stateroom.toml", toml);
+    fails(stateroom(&here, &["build"]), &["wasm32-wasip1 needs the feature `std`", "stateroom.toml"]);
+}
+
+#[test]
+fn library_that_is_no_guest_is_told_at_build_time() {
+    let here = Directory::new().with_guest("", "#![no_std]\nuse stateroom_sdk_core as _;");
+    fails(
+        stateroom(&here, &["build"]),
+        &["cannot run `", ".wasm`: this module is not a Stateroom guest", "hint: put `#[stateroom_wasm]`"],
+    );
+    assert_eq!(here.entries(), ["Cargo.lock", "Cargo.toml", "src"]);
+}
+
+/// The memory that a module declares: its size at the start and the size of its pages, both in bytes.
+fn memory(module: &Path) -> (u64, u64) {
+    fn number(bytes: &mut &[u8]) -> u64 {
+        let (mut value, mut shift) = (0, 0);
+        loop {
+            let byte = bytes[0];
+            *bytes = &bytes[1..];
+            value |= u64::from(byte & 0x7f) << shift;
+            shift += 7;
+            if byte & 0x80 == 0 {
+                return value;
+            }
+        }
+    }
+    const MEMORIES: u64 = 5;
+
+    let bytes = fs::read(module).unwrap();
+    let mut rest = bytes.strip_prefix(b"\0asm\x01\0\0\0").expect("a module");
+    while !rest.is_empty() {
+        let (section, length) = (number(&mut rest), number(&mut rest));
+        let (mut content, after) = rest.split_at(length as usize);
+        rest = after;
+        if section == MEMORIES {
+            assert_eq!(number(&mut content), 1);
+            let flags = number(&mut content);
+            let pages = number(&mut content);
+            if flags & 1 != 0 {
+                number(&mut content);
+            }
+            let page = if flags & 8 != 0 { 1 << number(&mut content) } else { 65536 };
+            return (pages * page, page);
+        }
+    }
+    panic!("no memory");
+}

@@ -1,0 +1,48 @@
+//! `stateroom dev`
+
+use std::fs;
+
+use crate::{
+    directory::Directory,
+    guests::ECHO,
+    running::{Serving, stateroom},
+};
+
+#[test]
+fn dev_builds_and_serves_again_when_a_file_changes() {
+    let here =
+        Directory::new().with_guest("", ECHO).with("old/index.html", "old").with("new/index.html", "new");
+    let here = here.with("stateroom.toml", "static_files = 'old'");
+    let mut server = Serving::start(stateroom(&here, &["dev", "--port", "0"]));
+    assert!(server.get("/").ends_with("old"));
+
+    // What does not build is told of, and what was there before is still served.
+    fs::write(here.path("src/lib.rs"), "!").unwrap();
+    server.await_line("the version before is still served");
+    assert!(server.get("/").ends_with("old"));
+
+    fs::write(here.path("stateroom.toml"), "static_files = 'new'").unwrap();
+    server.await_line("the version before is still served");
+    fs::write(here.path("src/lib.rs"), ECHO).unwrap();
+    server.await_address();
+    assert!(server.get("/").ends_with("new"));
+
+    // What is missing is waited for.
+    fs::write(here.path("stateroom.toml"), "static_files = 'newer'").unwrap();
+    server.await_line("the version before is still served");
+    fs::rename(here.path("new"), here.path("newer")).unwrap();
+    server.await_address();
+    assert!(server.get("/").ends_with("new"));
+}
+
+#[test]
+fn dev_serves_static_files_from_their_source() {
+    let here = Directory::new()
+        .with_guest("", ECHO)
+        .with("stateroom.toml", "static_files = 'web'")
+        .with("web/index.html", "<p>one");
+    let server = Serving::start(stateroom(&here, &["dev", "--port", "0"]));
+    assert!(server.get("/").contains("<p>one"));
+    let _here = here.with("web/index.html", "<p>two");
+    assert!(server.get("/").contains("<p>two"));
+}

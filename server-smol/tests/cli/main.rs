@@ -1,0 +1,14 @@
+//! The `stateroom` command, run as people run it.
+#![cfg(feature = "dev")]
+#![forbid(unsafe_code)]
+
+mod build;
+mod dev;
+mod directory;
+mod guests;
+mod options;
+#[cfg(unix)]
+mod programs;
+mod project;
+mod running;
+mod serve;

@@ -1,0 +1,40 @@
+use crate::{
+    directory::Directory,
+    running::{refuses, stateroom, succeeds},
+};
+
+#[test]
+fn help_and_version_are_printed() {
+    let nowhere = Directory::new();
+    let help = succeeds(stateroom(&nowhere, &["--help"]));
+    for word in ["dev", "build", "serve", "Examples:"] {
+        assert!(help.contains(word), "{help}");
+    }
+    for command in ["dev", "build", "serve"] {
+        let help = succeeds(stateroom(&nowhere, &[command, "--help"]));
+        let option = if command == "serve" { "--heartbeat-timeout <SECONDS>" } else { "--portable" };
+        assert!(help.contains(option), "{help}");
+    }
+    let version = succeeds(stateroom(&nowhere, &["--version"]));
+    assert_eq!(version.trim(), concat!("stateroom ", env!("CARGO_PKG_VERSION")));
+}
+
+#[test]
+fn bad_options_are_status_2() {
+    let nowhere = Directory::new();
+    refuses(&nowhere, &[], &["Usage"]);
+    refuses(&nowhere, &["sevre", "x.wasm"], &["sevre", "serve"]);
+    refuses(&nowhere, &["serve"], &["MODULE"]);
+    refuses(&nowhere, &["serve", "x.wasm", "--port", "70000"], &["70000", "--port"]);
+    refuses(&nowhere, &["serve", "x.wasm", "--ip", "here"], &["here", "--ip"]);
+    refuses(&nowhere, &["serve", "x.wasm", "--heartbeat-interval", "-1"], &["heartbeat-interval"]);
+    refuses(
+        &nowhere,
+        &["serve", "x.wasm", "--heartbeat-timeout", "soon"],
+        &["soon", "whole number of seconds"],
+    );
+    refuses(&nowhere, &["serve", "x.wasm", "--room-ids", "any"], &["any", "explicit"]);
+    refuses(&nowhere, &["serve", "x.wasm", "--shutdown", "after:x"], &["after:x", "after:60"]);
+    refuses(&nowhere, &["serve", "x.wasm", "--threads", "0"], &["--threads", "1..=256"]);
+    refuses(&nowhere, &["build", "-q", "-v"], &["--quiet"]);
+}

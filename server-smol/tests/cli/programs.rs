@@ -1,0 +1,96 @@
+//! The programs that the command runs, and what it does where they are missing or fail.
+
+use std::{env, fs, os::unix::fs::PermissionsExt, path::Path, process::Command};
+
+use crate::{
+    directory::Directory,
+    guests::{ECHO, QUIET},
+    running::{Serving, fails, stateroom, succeeds},
+};
+
+/// `command` with a PATH of its own that has these scripts on it and nothing else.
+fn with_programs(here: &Directory, mut command: Command, programs: &[(&str, String)]) -> Command {
+    let bin = here.path("bin");
+    fs::create_dir_all(&bin).unwrap();
+    for (name, script) in programs {
+        let path = bin.join(name);
+        fs::write(&path, format!("#!/bin/sh\n{script}\n")).unwrap();
+        fs::set_permissions(path, PermissionsExt::from_mode(0o755)).unwrap();
+    }
+    command.env("PATH", bin);
+    command
+}
+
+/// A compiler that looks for its targets in `libraries`.
+fn rustc(libraries: &Path) -> (&'static str, String) {
+    let real = Path::new(env!("CARGO")).with_file_name("rustc");
+    let script = format!(
+        "if [ \"$1\" = --print=target-libdir ]; then echo '{}'; else exec '{}' \"$@\"; fi",
+        libraries.display(),
+        real.display()
+    );
+    ("rustc", script)
+}
+
+#[test]
+fn missing_target_is_added() {
+    let here = Directory::new().with_guest("", ECHO);
+    let libraries = here.path("libraries");
+    let rustup = format!("echo \"$@\" >> said; /bin/mkdir '{}'", libraries.display());
+    let build = stateroom(&here, &["build"]);
+    let said = succeeds(with_programs(&here, build, &[rustc(&libraries), ("rustup", rustup)]));
+    assert!(said.contains("rustup target add wasm32-unknown-unknown"), "{said}");
+    assert_eq!(fs::read_to_string(here.path("said")).unwrap(), "target add wasm32-unknown-unknown\n");
+}
+
+#[test]
+fn target_that_cannot_be_added_is_told() {
+    let here = Directory::new().with_guest("", ECHO);
+    let missing = rustc(&here.path("libraries"));
+    let build = with_programs(&here, stateroom(&here, &["build"]), std::slice::from_ref(&missing));
+    fails(build, &["rustup.rs", "run `rustup target add wasm32-unknown-unknown`"]);
+
+    let here = here.with("stateroom.toml", "service.target = 'wasm32-wasip1'");
+    let rustup = ("rustup", "exit 1".to_owned());
+    let build = with_programs(&here, stateroom(&here, &["build"]), &[missing, rustup]);
+    fails(build, &["could not add it", "run `rustup target add wasm32-wasip1`"]);
+}
+
+#[test]
+fn missing_cargo_is_told() {
+    let here = Directory::new().with_guest("", ECHO);
+    let mut build = with_programs(&here, stateroom(&here, &["build"]), &[]);
+    build.env_remove("CARGO");
+    fails(build, &["cannot find `cargo`", "https://rustup.rs"]);
+}
+
+#[test]
+fn optimizer_is_used_where_it_helps_and_never_needed() {
+    let here = Directory::new().with_guest("", ECHO);
+    let build = |script: &str| {
+        let path = env::var("PATH").unwrap();
+        let mut build = stateroom(&here, &["build"]);
+        build = with_programs(&here, build, &[("wasm-opt", script.to_owned())]);
+        build.env("PATH", format!("{}:{path}", here.path("bin").display()));
+        let said = succeeds(build);
+        (said, fs::read(here.path("dist/server.wasm")).unwrap())
+    };
+    let find = "for argument; do case $argument in */in.wasm) in=$argument;; */out.wasm) out=$argument;; esac; done;";
+    let (said, plain) = build("echo no such option >&2; exit 1");
+    assert!(said.contains("WARN  the module stays") && said.contains("no such option"), "{said}");
+    let (said, kept) = build(&format!("{find} echo nonsense > $out"));
+    assert!(said.contains("WARN  the module stays") && kept == plain, "{said}");
+    let (said, kept) = build(&format!("{find} cat $in > $out"));
+    assert!(!said.contains("WARN") && kept == plain, "{said}");
+}
+
+#[test]
+fn server_ends_well_when_told_to() {
+    let here = Directory::new().with("quiet.wat", QUIET);
+    for signal in ["-TERM", "-INT"] {
+        let mut server = Serving::start(stateroom(&here, &["serve", "quiet.wat", "--port", "0"]));
+        let id = server.child.id().to_string();
+        assert!(Command::new("kill").args([signal, &id]).status().unwrap().success());
+        assert_eq!(server.child.wait().unwrap().code(), Some(0), "{signal}");
+    }
+}

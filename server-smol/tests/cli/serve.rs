@@ -1,0 +1,75 @@
+//! `stateroom serve`
+
+use std::{fs, net::TcpListener};
+
+use crate::{
+    directory::Directory,
+    guests::QUIET,
+    running::{Serving, fails, run, stateroom},
+};
+
+#[test]
+fn what_cannot_be_served_is_told() {
+    let here = Directory::new()
+        .with("notes.txt", "")
+        .with("empty/.keep", "")
+        .with("package/Cargo.toml", "")
+        .with("built/dist/server.wasm", "")
+        .with("false.wasm", "(module)")
+        .with("lone.wat", "(module)")
+        .with("torn.wat", "(module\n  (memory 1)\n  (func $f (param i32 i33))\n)")
+        .with("latin.wat", b"(module\n (; \xe9 ;))");
+    let serve = |path| stateroom(&here, &["serve", path, "--port", "0"]);
+    fails(serve("gone.wasm"), &["`gone.wasm`", "there is no", ".wat", "stateroom build"]);
+    fails(serve("gone"), &["`gone`", "there is no"]);
+    fails(serve("notes.txt"), &["`notes.txt`", "`.wasm`", "`.wat`"]);
+    fails(serve("notes.txt/x.wasm"), &["cannot read `notes.txt/x.wasm`"]);
+    fails(serve("empty"), &["no `server.wasm` in `empty`", "stateroom build"]);
+    fails(serve("package"), &["no `server.wasm` in `package`", "stateroom dev package"]);
+    fails(serve("built"), &["serve `built/dist`"]);
+    fails(serve("false.wasm"), &["cannot run `false.wasm`: "]);
+    fails(serve("lone.wat"), &["cannot run `lone.wat`: "]);
+    fails(serve("torn.wat"), &["torn.wat:3:23", "(func $f (param i32 i33))"]);
+    fails(serve("latin.wat"), &["`latin.wat`", "line 2, column 5", "UTF-8"]);
+}
+
+#[cfg(unix)]
+#[test]
+fn unreadable_module_is_told() {
+    use std::os::unix::fs::PermissionsExt;
+    let here = Directory::new().with("secret.wasm", "");
+    fs::set_permissions(here.path("secret.wasm"), PermissionsExt::from_mode(0o000)).unwrap();
+    if fs::read(here.path("secret.wasm")).is_ok() {
+        return; // Nothing is unreadable to root.
+    }
+    fails(stateroom(&here, &["serve", "secret.wasm"]), &["cannot read `secret.wasm`", "ermission denied"]);
+}
+
+#[test]
+fn port_in_use_is_told() {
+    let here = Directory::new().with("quiet.wat", QUIET);
+    let taken = TcpListener::bind("127.0.0.1:0").unwrap();
+    let port = taken.local_addr().unwrap().port().to_string();
+    let serve = stateroom(&here, &["serve", "quiet.wat", "--ip", "127.0.0.1", "--port", &port]);
+    fails(serve, &["127.0.0.1", &port, "in use", "`--port`"]);
+}
+
+#[test]
+fn text_module_is_served() {
+    let here = Directory::new().with("QUIET.WAT", QUIET);
+    let server = Serving::start(stateroom(&here, &["serve", "QUIET.WAT", "--port", "0"]));
+    assert!(server.get("/status").starts_with("HTTP/1.1 200"));
+}
+
+#[test]
+fn heartbeat_shorter_than_its_interval_is_warned_of() {
+    let here = Directory::new();
+    let (_, text) = run(stateroom(&here, &["serve", "gone.wasm", "-i", "30", "-t", "10"]));
+    assert!(!text.contains("WARN"), "the first mistake is enough: {text}");
+    let here = here.with("quiet.wat", QUIET);
+    let taken = TcpListener::bind("127.0.0.1:0").unwrap();
+    let port = taken.local_addr().unwrap().port().to_string();
+    let serve = ["serve", "quiet.wat", "-p", &port, "--ip", "127.0.0.1", "-i", "30", "-t", "10"];
+    let (_, text) = run(stateroom(&here, &serve));
+    assert!(text.contains("WARN  clients that only listen are disconnected after 10 s"), "{text}");
+}
