@@ -33,6 +33,8 @@
 //!
 //! A room's id is any text of 1 to 512 bytes, percent-encoded in the path.
 //!
+//! Where there are as many connections, or rooms, as there may be, a request for one more is answered with 503.
+//!
 //! # How connections end
 //!
 //! | close code | means |

@@ -85,6 +85,12 @@ impl Server {
         self
     }
 
+    /// Sets how many connections there may be at a time.
+    pub fn with_max_connections(mut self, connections: usize) -> Self {
+        self.settings.max_connections = connections;
+        self
+    }
+
     /// Sets how many rooms there may be at a time.
     pub fn with_max_rooms(mut self, rooms: usize) -> Self {
         self.settings.max_rooms = rooms;

@@ -34,6 +34,12 @@ pub struct Settings {
     /// What happens to a room that nobody is in. Default: [`ShutdownPolicy::Never`].
     pub shutdown: ShutdownPolicy,
 
+    /// How many connections there may be at a time, those of requests and pages counted in. Default: 10,000. Whoever
+    /// wants to be one client more is turned away, with 503.
+    ///
+    /// Anybody may connect, and each connection takes memory: it bounds what strangers can make the server hold.
+    pub max_connections: usize,
+
     /// How many rooms there may be at a time. Default: 100,000. Who wants one more is turned away, with 1013 or 503.
     ///
     /// Anybody may open rooms, and each takes memory: it bounds what strangers can make the server hold.
@@ -68,6 +74,7 @@ impl Default for Settings {
             static_files: None,
             room_ids: RoomIds::default(),
             shutdown: ShutdownPolicy::default(),
+            max_connections: 10_000,
             max_rooms: 100_000,
             message_size: 1 << 20,
             outbox_size: 8 << 20,

@@ -22,7 +22,9 @@ use smol::{
 };
 use stateroom_sdk_core::StateroomServiceFactory;
 
-use crate::{connection, room::Room, room_id::RoomId, settings::Settings, socket::Socket, turns::Turns};
+use crate::{
+    connection, http::Place, room::Room, room_id::RoomId, settings::Settings, socket::Socket, turns::Turns,
+};
 
 /// How long connections have for their last words when the server ends.
 const FAREWELL: Duration = Duration::from_millis(1_500);
@@ -48,8 +50,8 @@ pub(crate) enum Command {
     Exists(RoomId, Sender<bool>),
     /// Take over a connection that has asked for a room.
     ///
-    /// With what has been read of it beyond the HTTP request.
-    Connect(RoomId, Async<TcpStream>, Vec<u8>),
+    /// With what has been read of it beyond the HTTP request, and the place that it takes up.
+    Connect(RoomId, Async<TcpStream>, Vec<u8>, Place),
     /// Say which rooms there are.
     Status(Sender<Vec<RoomStatus>>),
 }
@@ -134,7 +136,7 @@ impl<F: StateroomServiceFactory> Worker<F> {
             Command::Exists(id, answer) => {
                 let _ = answer.try_send(self.rooms.borrow().contains_key(&id));
             }
-            Command::Connect(id, stream, read_ahead) => {
+            Command::Connect(id, stream, read_ahead, taken) => {
                 let room = if self.settings.room_ids.implicit() {
                     self.find_or_open(id)
                 } else {
@@ -150,7 +152,7 @@ impl<F: StateroomServiceFactory> Worker<F> {
                 let connection = Rc::clone(&self.connections);
                 let task = async move {
                     connection::serve(socket, read_ahead, place, &settings).await;
-                    drop(connection);
+                    drop((connection, taken));
                 };
                 self.spawn(task).detach();
             }

@@ -4,14 +4,26 @@ use async_io::{Async, Timer};
 
 use super::Site;
 
-/// How long to wait before trying again when the system has no file descriptor for a connection. Trying at
-/// once would fail at once, and keep everything else from running.
+/// How long to wait before trying again when there is no place for a connection, or the system has no file
+/// descriptor. Trying at once would fail at once, and keep everything else from running.
 const BACK_OFF: Duration = Duration::from_millis(100);
+
+/// So many connections more than there may be clients are accepted, for a moment each: so that who is one too many
+/// can be told, and `/status` asked.
+const SPARE: usize = 64;
 
 /// Accepts connections until it is dropped.
 pub(super) async fn accept(listener: Async<TcpListener>, site: Rc<Site>) {
     let mut failing = false;
     loop {
+        if site.places.taken() >= site.settings.max_connections.saturating_add(SPARE) {
+            if !failing {
+                log::warn!("no new connections for now: there are as many as there may be");
+            }
+            failing = true;
+            Timer::after(BACK_OFF).await;
+            continue;
+        }
         match listener.accept().await {
             Ok((stream, peer)) => {
                 failing = false;

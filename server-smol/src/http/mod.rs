@@ -2,12 +2,14 @@
 
 mod accept;
 mod body;
+mod place;
 mod rooms;
 mod static_files;
 mod status;
 mod upgrade;
 
 use std::{
+    cell::Cell,
     future::Future,
     hash::{BuildHasher as _, BuildHasherDefault, DefaultHasher},
     io,
@@ -34,8 +36,11 @@ use smol_hyper::rt::{FuturesIo, SmolTimer};
 
 use crate::{room_id::RoomId, settings::Settings, worker::Command};
 
+pub(crate) use place::Place;
+
 use accept::accept;
 use body::{Body, text};
+use place::Places;
 
 /// How long a client may take to send a request's head, and how long an idle connection is kept.
 const HEAD_TIMEOUT: Duration = Duration::from_secs(30);
@@ -54,7 +59,15 @@ struct Site {
     executor: Weak<LocalExecutor<'static>>,
     settings: Arc<Settings>,
     workers: Vec<Sender<Command>>,
+    places: Places,
     started: Instant,
+}
+
+/// Where a request comes from.
+struct Peer {
+    address: SocketAddr,
+    /// Until the connection becomes a WebSocket.
+    place: Cell<Option<Place>>,
 }
 
 impl Http {
@@ -64,7 +77,13 @@ impl Http {
         workers: Vec<Sender<Command>>,
     ) -> Self {
         let executor = Rc::new(LocalExecutor::new());
-        let site = Site { executor: Rc::downgrade(&executor), settings, workers, started: Instant::now() };
+        let site = Site {
+            executor: Rc::downgrade(&executor),
+            settings,
+            workers,
+            places: Places::default(),
+            started: Instant::now(),
+        };
         executor.spawn(accept(listener, Rc::new(site))).detach();
         Self { executor }
     }
@@ -77,12 +96,13 @@ impl Http {
 
 impl Site {
     /// Serves a connection, beside everything else.
-    fn serve(self: &Rc<Self>, stream: Async<TcpStream>, peer: SocketAddr) {
+    fn serve(self: &Rc<Self>, stream: Async<TcpStream>, address: SocketAddr) {
         let site = Rc::clone(self);
+        let peer = Rc::new(Peer { address, place: Cell::new(Some(self.places.take())) });
         self.spawn(async move {
             let answer = service_fn(|request| {
-                let site = Rc::clone(&site);
-                async move { Ok::<_, io::Error>(site.answer(request, peer).await) }
+                let (site, peer) = (Rc::clone(&site), Rc::clone(&peer));
+                async move { Ok::<_, io::Error>(site.answer(request, &peer).await) }
             });
             let served = http1::Builder::new()
                 .timer(SmolTimer::new())
@@ -92,15 +112,15 @@ impl Site {
                 .with_upgrades()
                 .await;
             if let Err(error) = served {
-                log::debug!("{peer}: {error}");
+                log::debug!("{address}: {error}");
             }
         });
     }
 
-    async fn answer(self: &Rc<Self>, request: Request<Incoming>, peer: SocketAddr) -> Response<Body> {
+    async fn answer(self: &Rc<Self>, request: Request<Incoming>, peer: &Peer) -> Response<Body> {
         let path = request.uri().path();
         let room = match path {
-            "/status" => return self.status(&request, peer).await,
+            "/status" => return self.status(&request, peer.address).await,
             "/new_room" => return self.new_room(request.method()).await,
             "/ws" => Ok(RoomId::default_room()),
             _ => match path.strip_prefix("/ws/") {
@@ -110,13 +130,18 @@ impl Site {
         };
         match (room, request.method()) {
             (Err(reason), _) => {
-                log::debug!("{peer} asks for {path}: {reason}");
+                log::debug!("{} asks for {path}: {reason}", peer.address);
                 text(StatusCode::BAD_REQUEST, reason)
             }
-            (Ok(room), &Method::GET) => self.upgrade(request, room).await,
+            (Ok(room), &Method::GET) => self.upgrade(request, room, peer).await,
             (Ok(room), &Method::POST) => self.create_room(room).await,
             (Ok(_), _) => not_allowed("GET, POST"),
         }
+    }
+
+    /// Whether there are more connections than there may be clients.
+    fn is_full(&self) -> bool {
+        self.places.taken() > self.settings.max_connections
     }
 
     fn spawn(&self, task: impl Future<Output = ()> + 'static) {

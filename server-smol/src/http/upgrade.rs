@@ -12,7 +12,7 @@ use smol_hyper::rt::FuturesIo;
 use crate::{room_id::RoomId, worker::Command};
 
 use super::{
-    Site,
+    Peer, Site,
     body::{Body, full, text},
     ending,
 };
@@ -23,11 +23,16 @@ impl Site {
         self: &Rc<Self>,
         mut request: Request<Incoming>,
         room: RoomId,
+        peer: &Peer,
     ) -> Response<Body> {
         let response = match create_response_with_body(&request, || full(Bytes::new())) {
             Ok(response) => response,
             Err(error) => return not_a_handshake(&error),
         };
+        if self.is_full() {
+            log::debug!("{} would be one client too many", peer.address);
+            return full_up();
+        }
         let worker = self.worker(&room).clone();
         if !self.settings.room_ids.implicit() {
             match Self::ask(&worker, |answer| Command::Exists(room.clone(), answer)).await {
@@ -39,6 +44,10 @@ impl Site {
                 None => return ending(),
             }
         }
+        // It comes along with the connection; a second request on the same one does not get this far.
+        let Some(place) = peer.place.take() else {
+            return ending();
+        };
         let upgrade = hyper::upgrade::on(&mut request);
         let take_over = async move {
             let parts = match upgrade.await.map(|upgraded| upgraded.downcast()) {
@@ -49,11 +58,18 @@ impl Site {
             let io: FuturesIo<Async<TcpStream>> = parts.io;
             let read_ahead = parts.read_buf.to_vec();
             // Where the worker is ending, so is the connection.
-            let _ = worker.send(Command::Connect(room, io.into_inner(), read_ahead)).await;
+            let _ = worker.send(Command::Connect(room, io.into_inner(), read_ahead, place)).await;
         };
         self.spawn(take_over);
         response
     }
+}
+
+fn full_up() -> Response<Body> {
+    let mut response = text(StatusCode::SERVICE_UNAVAILABLE, "the server has no space for another client");
+    // So that the connection makes space, too.
+    response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
+    response
 }
 
 fn not_a_handshake(error: &Error) -> Response<Body> {

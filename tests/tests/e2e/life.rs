@@ -1,10 +1,10 @@
 //! How long rooms live.
 
-use std::{thread, time::Duration};
+use std::{net::TcpStream, thread, time::Duration};
 
 use stateroom_server_smol::{RoomIds, ShutdownPolicy};
 use stateroom_tests::{
-    Client, TestServer, records, server,
+    Client, TestServer, eventually, records, server,
     services::{script, script_guest},
 };
 
@@ -142,4 +142,37 @@ fn there_are_only_so_many_rooms() {
         assert_eq!(server.client("three").ask("hello"), "hello");
         assert_eq!(one.ask("hello"), "hello");
     }
+}
+
+#[test]
+fn there_are_only_so_many_clients() {
+    for threads in [1, 2] {
+        let server = TestServer::with(server().with_max_connections(2).with_threads(threads), script());
+        let mut one = server.client("one");
+        let two = server.client("two");
+        let answer = server.connect("/ws/three").expect_err("one too many");
+        assert_eq!((answer.status, answer.text()), (503, "the server has no space for another client"));
+        assert_eq!(answer.header("connection"), Some("close"));
+        // Whoever looks after the server can still ask, and those that are in stay.
+        assert_eq!(server.get("/status").status, 200);
+        assert_eq!(one.ask("hello"), "hello");
+        two.hang_up();
+        let mut three = None;
+        eventually("one that leaves makes space", || {
+            three = server.connect("/ws/three").ok();
+            three.is_some()
+        });
+        assert_eq!(three.expect("it is in").ask("hello"), "hello");
+        assert_eq!(one.ask("hello"), "hello");
+    }
+}
+
+#[test]
+fn connections_beyond_all_places_wait_for_one() {
+    let server = TestServer::with(server().with_max_connections(1), script());
+    let mut client = server.client("one");
+    let idle: Vec<_> = (0..100).map(|_| TcpStream::connect(server.address()).expect("a backlog")).collect();
+    assert_eq!(client.ask("hello"), "hello");
+    drop(idle);
+    assert_eq!(server.get("/status").status, 200);
 }
