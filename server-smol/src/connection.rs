@@ -79,7 +79,7 @@ pub(crate) async fn serve<F: StateroomServiceFactory>(
         .read_buffer_size(READ_BUFFER)
         .write_buffer_size(WRITE_BUFFER)
         // Answers to pings go past the outbox. A message never meets this limit where the client reads.
-        .max_write_buffer_size(settings.outbox_size + WRITE_BUFFER + READ_BUFFER)
+        .max_write_buffer_size(settings.outbox_size.saturating_add(WRITE_BUFFER + READ_BUFFER))
         .max_message_size(Some(settings.message_size))
         .max_frame_size(Some(settings.message_size));
     let ws = WebSocketStream::from_partially_read(socket, read_ahead, Role::Server, Some(config)).await;

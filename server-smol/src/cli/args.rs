@@ -4,6 +4,8 @@ use clap::{ArgAction, Parser, Subcommand, value_parser};
 use log::LevelFilter;
 use stateroom_server_smol::{RoomIds, Server, ShutdownPolicy};
 
+use super::limits::LimitArgs;
+
 #[cfg(feature = "dev")]
 const EXAMPLES: &str = "\
 Examples:
@@ -53,7 +55,7 @@ impl Args {
 pub(crate) enum Command {
     /// Build a package as a guest and serve it, again whenever a source file changes
     #[cfg(feature = "dev")]
-    #[command(after_help = PROJECT_HELP)]
+    #[command(after_help = format!("{QUANTITIES}\n\n{PROJECT_HELP}"))]
     Dev(DevArgs),
 
     /// Build a package as a guest, into its `dist` directory
@@ -62,8 +64,13 @@ pub(crate) enum Command {
     Build(BuildArgs),
 
     /// Serve a module
+    #[command(after_help = QUANTITIES)]
     Serve(ServeArgs),
 }
+
+const QUANTITIES: &str = "\
+A SIZE is a number of bytes, or of KiB, MiB or GiB: 65536, 64KiB. A NUMBER or FUEL may be one of
+k, M or G, for thousands, millions and thousands of millions: 400000, 400_000, 400k.";
 
 #[cfg(feature = "dev")]
 const PROJECT_HELP: &str = "\
@@ -73,7 +80,10 @@ A `stateroom.toml` beside `Cargo.toml` is optional. What it may say:
   package = \"chat\"                    which package of the workspace; default: the one at PATH
   target = \"wasm32-wasip1\"            default: wasm32-unknown-unknown
   stack_size = 4096                   bytes of stack; default: 3072 without an allocator,
-                                      8192 with one, 65536 with the standard library";
+                                      8192 with one, 65536 with the standard library
+  [limits]
+  memory = \"64MiB\"                    what `--max-memory` of `stateroom serve` says, and so on
+                                      for all the limits there; flags win";
 
 #[cfg(feature = "dev")]
 #[derive(Debug, clap::Args)]
@@ -112,6 +122,10 @@ pub(crate) struct ProjectArgs {
 #[derive(Debug, clap::Args)]
 pub(crate) struct ServeArgs {
     /// A module (`.wasm`, or `.wat` for the text format), or a `dist` directory
+    ///
+    /// A `dist` directory brings the limits of its `stateroom.toml`, if it has one, and
+    /// the flags below win over them.
+    #[arg(verbatim_doc_comment)]
     pub(crate) module: PathBuf,
 
     #[command(flatten)]
@@ -167,12 +181,6 @@ pub(crate) struct ServerArgs {
     #[arg(long, value_name = "WHEN", default_value = "never", verbatim_doc_comment)]
     shutdown: ShutdownPolicy,
 
-    /// How many rooms there may be at a time
-    ///
-    /// Anybody may open rooms, and each takes memory. Who wants one more is turned away.
-    #[arg(long, value_name = "ROOMS", default_value_t = 100_000, verbatim_doc_comment)]
-    max_rooms: usize,
-
     /// How many threads run rooms
     ///
     /// A room and its clients stay on one thread. More than one pays off where the one is
@@ -180,10 +188,13 @@ pub(crate) struct ServerArgs {
     #[arg(long, default_value_t = 1, value_parser = value_parser!(u16).range(1..=256))]
     #[arg(verbatim_doc_comment)]
     threads: u16,
+
+    #[command(flatten)]
+    pub(crate) limits: LimitArgs,
 }
 
 impl ServerArgs {
-    /// The server that these options ask for, without static files.
+    /// The server that these options ask for, without static files and limits.
     pub(crate) fn server(&self) -> Server {
         let (interval, timeout) = (self.heartbeat_interval, self.heartbeat_timeout);
         if !timeout.is_zero() && (interval.is_zero() || timeout <= interval) {
@@ -200,7 +211,6 @@ impl ServerArgs {
             .with_heartbeat_timeout(self.heartbeat_timeout)
             .with_room_ids(self.room_ids)
             .with_shutdown(self.shutdown)
-            .with_max_rooms(self.max_rooms)
             .with_threads(self.threads.into())
     }
 }

@@ -5,15 +5,16 @@ use super::{args::BuildArgs, dist::Dist, module, optimizer, project::Project};
 /// `stateroom build`
 pub(crate) fn run(args: BuildArgs) -> Result<()> {
     let project = Project::open(args.project)?;
+    let limits = project.config.limits.bounds()?.guest;
     // Whether the result may be written is asked before the long work.
     let dist = Dist::of(&project.directory)?;
     let built = project.build()?;
     // A guest that no server would take is better told of here than there.
-    let (bytes, _) = module::guest(&built)?;
-    let bytes = optimizer::optimize(bytes, project.portable, dist.begin()?);
+    let (bytes, _) = module::guest(&built, limits)?;
+    let bytes = optimizer::optimize(bytes, project.portable, limits, dist.begin()?);
 
     let path = dist.module();
-    dist.finish(&bytes, project.config.static_files.as_deref())?;
+    dist.finish(&bytes, &project.config)?;
     log::info!("built {}: {}", path.display(), size(bytes.len()));
     Ok(())
 }

@@ -1,17 +1,15 @@
-use std::{
-    fs, io,
-    ops::Range,
-    path::{Path, PathBuf},
-};
+use std::path::{Path, PathBuf};
 
-use anyhow::{Context, Result, anyhow};
+use anyhow::Result;
 use toml::{
     Spanned,
     de::{DeTable, DeValue},
 };
 
-/// The file's name, beside `Cargo.toml`.
-pub(crate) const FILE: &str = "stateroom.toml";
+use super::{
+    limits::Chosen,
+    toml_file::{self, Reader},
+};
 
 /// What `stateroom.toml` says. Without one the defaults hold.
 #[derive(Debug, Default, PartialEq)]
@@ -23,6 +21,7 @@ pub(crate) struct Config {
     pub(crate) target: Target,
     /// In bytes, a multiple of 16.
     pub(crate) stack_size: Option<u32>,
+    pub(crate) limits: Chosen,
 }
 
 /// What a guest can be compiled for.
@@ -45,143 +44,99 @@ impl Target {
 impl Config {
     /// Reads `stateroom.toml` in `directory`, if there is one.
     pub(crate) fn read(directory: &Path) -> Result<Self> {
-        let path = directory.join(FILE);
-        match fs::read_to_string(&path) {
-            Ok(text) => Self::parse(directory, &path, &text),
-            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(Self::default()),
-            Err(error) => Err(error).with_context(|| format!("cannot read `{}`", path.display())),
-        }
+        toml_file::read(directory, |reader, table| Self::of(directory, reader, table))
     }
 
-    fn parse(directory: &Path, path: &Path, text: &str) -> Result<Self> {
-        // TOML's own errors show line and column.
-        let table =
-            DeTable::parse(text).map_err(|error| anyhow!("cannot read `{}`: {error}", path.display()))?;
-        let mut reader = Reader { directory, text, problems: Vec::new() };
-        let config = reader.config(table.get_ref());
-        reader.problems.sort();
-        if reader.problems.is_empty() {
-            return Ok(config);
-        }
-        let problems: Vec<_> = reader
-            .problems
-            .iter()
-            .map(|(line, problem)| format!("{}:{line}: {problem}", path.display()))
-            .collect();
-        Err(anyhow!(problems.join("\n       ")))
-    }
-}
-
-/// Gathers everything that is wrong with a file, so that it is mended in one go.
-struct Reader<'a> {
-    directory: &'a Path,
-    text: &'a str,
-    problems: Vec<(usize, String)>,
-}
-
-impl Reader<'_> {
-    fn config(&mut self, table: &DeTable<'_>) -> Config {
-        let mut config = Config::default();
+    fn of(directory: &Path, reader: &mut Reader<'_>, table: &DeTable<'_>) -> Self {
+        let mut config = Self::default();
         for (key, value) in table {
             match key.get_ref().as_ref() {
-                "static_files" => config.static_files = self.static_files(value),
+                "static_files" => config.static_files = static_files(directory, reader, value),
+                "limits" => config.limits = reader.limits(value),
                 "service" => match value.get_ref() {
-                    DeValue::Table(service) => self.service(service, &mut config),
-                    _ => self.problem(value.span(), "`service` is a table: write `[service]` on a line of its own"),
+                    DeValue::Table(table) => service(reader, table, &mut config),
+                    _ => reader
+                        .problem(value.span(), "`service` is a table: write `[service]` on a line of its own"),
                 },
-                "service_id" => self.problem(
+                "service_id" => reader.problem(
                     key.span(),
                     "`service_id` is not supported, as nothing is deployed to a hosted service: remove it",
                 ),
-                "client" => self.problem(
+                "client" => reader.problem(
                     key.span(),
                     "`[client]` is not supported: build the browser's part with a tool of its own into the directory that `static_files` names, and remove the section",
                 ),
-                unknown => self.problem(
+                unknown => reader.problem(
                     key.span(),
-                    format!("unknown key `{unknown}`: known are `static_files` and the table `[service]`"),
+                    format!(
+                        "unknown key `{unknown}`: known are `static_files` and the tables `[service]` and `[limits]`"
+                    ),
                 ),
             }
         }
         config
     }
+}
 
-    fn service(&mut self, table: &DeTable<'_>, config: &mut Config) {
-        for (key, value) in table {
-            match key.get_ref().as_ref() {
-                "package" => {
-                    config.package = self.string(value, "`package` is the name of a package, in quotes");
-                }
-                "target" => config.target = self.target(value).unwrap_or_default(),
-                "stack_size" => config.stack_size = self.stack_size(value),
-                unknown => self.problem(
-                    key.span(),
-                    format!(
-                        "unknown key `{unknown}` in `[service]`: known are `package`, `target` and `stack_size`"
-                    ),
-                ),
+fn service(reader: &mut Reader<'_>, table: &DeTable<'_>, config: &mut Config) {
+    for (key, value) in table {
+        match key.get_ref().as_ref() {
+            "package" => {
+                config.package = reader.string(value, "`package` is the name of a package, in quotes");
             }
+            "target" => config.target = target(reader, value).unwrap_or_default(),
+            "stack_size" => config.stack_size = stack_size(reader, value),
+            unknown => reader.problem(
+                key.span(),
+                format!(
+                    "unknown key `{unknown}` in `[service]`: known are `package`, `target` and `stack_size`"
+                ),
+            ),
         }
     }
+}
 
-    fn static_files(&mut self, value: &Spanned<DeValue<'_>>) -> Option<PathBuf> {
-        let name = self.string(value, "`static_files` is the name of a directory, in quotes")?;
-        let files = self.directory.join(&name);
-        let problem = if !files.exists() {
-            format!("`static_files` names `{}`, which does not exist", files.display())
-        } else if !files.is_dir() {
-            format!("`static_files` names `{}`, which is not a directory", files.display())
-        } else if contains(&files, self.directory) {
-            // It would publish the sources, and a copy of it into `dist` would hold itself.
-            format!(
-                "`static_files` names `{}`, which holds the package: give the files a directory of their own",
-                files.display()
-            )
-        } else {
-            return Some(files);
-        };
-        self.problem(value.span(), problem);
-        None
-    }
+fn static_files(directory: &Path, reader: &mut Reader<'_>, value: &Spanned<DeValue<'_>>) -> Option<PathBuf> {
+    let name = reader.string(value, "`static_files` is the name of a directory, in quotes")?;
+    let files = directory.join(&name);
+    let problem = if !files.exists() {
+        format!("`static_files` names `{}`, which does not exist", files.display())
+    } else if !files.is_dir() {
+        format!("`static_files` names `{}`, which is not a directory", files.display())
+    } else if contains(&files, directory) {
+        // It would publish the sources, and a copy of it into `dist` would hold itreader.
+        format!(
+            "`static_files` names `{}`, which holds the package: give the files a directory of their own",
+            files.display()
+        )
+    } else {
+        return Some(files);
+    };
+    reader.problem(value.span(), problem);
+    None
+}
 
-    fn target(&mut self, value: &Spanned<DeValue<'_>>) -> Option<Target> {
-        let expected = "`target` is \"wasm32-unknown-unknown\" or \"wasm32-wasip1\"";
-        let name = self.string(value, expected)?;
-        let target = [Target::Unknown, Target::Wasip1].into_iter().find(|target| target.name() == name);
-        if target.is_none() {
-            self.problem(value.span(), format!("{expected}, not \"{name}\""));
-        }
-        target
+fn target(reader: &mut Reader<'_>, value: &Spanned<DeValue<'_>>) -> Option<Target> {
+    let expected = "`target` is \"wasm32-unknown-unknown\" or \"wasm32-wasip1\"";
+    let name = reader.string(value, expected)?;
+    let target = [Target::Unknown, Target::Wasip1].into_iter().find(|target| target.name() == name);
+    if target.is_none() {
+        reader.problem(value.span(), format!("{expected}, not \"{name}\""));
     }
+    target
+}
 
-    fn stack_size(&mut self, value: &Spanned<DeValue<'_>>) -> Option<u32> {
-        let size = value
-            .get_ref()
-            .as_integer()
-            .and_then(|number| u32::from_str_radix(number.as_str(), number.radix()).ok())
-            // The linker's own rule.
-            .filter(|size| *size > 0 && size.is_multiple_of(16));
-        if size.is_none() {
-            self.problem(
-                value.span(),
-                "`stack_size` is a number of bytes and a multiple of 16, such as 4096",
-            );
-        }
-        size
+fn stack_size(reader: &mut Reader<'_>, value: &Spanned<DeValue<'_>>) -> Option<u32> {
+    let size = value
+        .get_ref()
+        .as_integer()
+        .and_then(|number| u32::from_str_radix(number.as_str(), number.radix()).ok())
+        // The linker's own rule.
+        .filter(|size| *size > 0 && size.is_multiple_of(16));
+    if size.is_none() {
+        reader.problem(value.span(), "`stack_size` is a number of bytes and a multiple of 16, such as 4096");
     }
-
-    fn string(&mut self, value: &Spanned<DeValue<'_>>, expected: &str) -> Option<String> {
-        let string = value.get_ref().as_str().map(str::to_owned);
-        if string.is_none() {
-            self.problem(value.span(), expected);
-        }
-        string
-    }
-
-    fn problem(&mut self, at: Range<usize>, problem: impl Into<String>) {
-        let line = 1 + self.text[..at.start].matches('\n').count();
-        self.problems.push((line, problem.into()));
-    }
+    size
 }
 
 fn contains(outer: &Path, inner: &Path) -> bool {
@@ -198,7 +153,8 @@ mod tests {
     fn parse(text: &str) -> Result<Config, String> {
         // The directory of a package is at hand wherever tests run.
         let directory = Path::new(env!("CARGO_MANIFEST_DIR"));
-        Config::parse(directory, Path::new("p/stateroom.toml"), text).map_err(|error| format!("{error:#}"))
+        let make = |reader: &mut Reader<'_>, table: &DeTable<'_>| Config::of(directory, reader, table);
+        toml_file::parse(Path::new("p/stateroom.toml"), text, make).map_err(|error| format!("{error:#}"))
     }
 
     #[test]
@@ -214,6 +170,7 @@ mod tests {
                 package: Some("a".into()),
                 target: Target::Wasip1,
                 stack_size: Some(4096),
+                limits: Chosen::default(),
             })
         );
         assert_eq!(parse(""), Ok(Config::default()));
@@ -251,6 +208,26 @@ mod tests {
         }
         let message = parse("[service\n").unwrap_err();
         assert!(message.contains("p/stateroom.toml") && message.contains("line 1"), "{message}");
+    }
+
+    #[test]
+    fn limits_are_numbers_or_what_the_command_line_takes() {
+        let limits = |text: &str| parse(&format!("[limits]\n{text}")).map(|config| config.limits.to_toml());
+        let toml = |text: &str| Ok(Some(format!("[limits]\n{text}\n")));
+        assert_eq!(limits(""), Ok(None));
+        assert_eq!(limits("memory = 0x1_0000\nfuel = '6_000M'"), toml("memory = \"64KiB\"\nfuel = \"6G\""));
+        for (text, expected) in [
+            ("memory = '64kB'", "`memory` is a number of bytes from 1 to 4GiB, such as 65536, 64KiB"),
+            ("memory = 1.5", "`memory` is a number of bytes"),
+            ("slice = 0", "`slice` is a whole number of at least 1, such as 400000, 400_000, 400k"),
+            ("effects = -1", "`effects` is a whole number from 1 to 4294967295"),
+            ("fuel = true", "`fuel` is a whole number"),
+            ("max-fuel = 1", "unknown key `max-fuel` in `[limits]`: known are `connections`, `rooms`"),
+        ] {
+            let message = limits(text).unwrap_err();
+            assert!(message.starts_with("p/stateroom.toml:2: ") && message.contains(expected), "{message}");
+        }
+        assert!(parse("limits = 1").unwrap_err().contains("`[limits]`"));
     }
 
     #[test]

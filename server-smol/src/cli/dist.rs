@@ -6,10 +6,13 @@ use std::{
 
 use anyhow::{Context, Result, bail};
 
+use super::{config::Config, toml_file::FILE};
+
 const MODULE: &str = "server.wasm";
 const STATIC: &str = "static";
 
-/// The directory that `stateroom build` writes: `server.wasm` and perhaps `static`.
+/// The directory that `stateroom build` writes: `server.wasm`, and perhaps `static` and a `stateroom.toml` with
+/// the limits of the one beside `Cargo.toml`.
 ///
 /// It is put together in a hidden directory beside it and then takes the old one's place, so it is never half
 /// written. What is left of a failed build is removed.
@@ -52,11 +55,13 @@ impl Dist {
     }
 
     /// Writes everything and takes the place of the `dist` before.
-    pub(crate) fn finish(self, module: &[u8], static_files: Option<&Path>) -> Result<()> {
+    pub(crate) fn finish(self, module: &[u8], config: &Config) -> Result<()> {
         let _ = fs::remove_dir_all(&self.scratch);
-        let path = self.draft.join(MODULE);
-        fs::write(&path, module).with_context(|| format!("cannot write `{}`", path.display()))?;
-        if let Some(files) = static_files {
+        write(&self.draft.join(MODULE), module)?;
+        if let Some(limits) = config.limits.to_toml() {
+            write(&self.draft.join(FILE), limits.as_bytes())?;
+        }
+        if let Some(files) = &config.static_files {
             copy(files, &self.draft.join(STATIC), &mut Vec::new())?;
         }
 
@@ -90,7 +95,7 @@ impl Dist {
         for entry in entries {
             let entry = entry.with_context(|| format!("cannot read `{shown}`"))?;
             let name = entry.file_name();
-            if name != MODULE && name != STATIC {
+            if name != MODULE && name != STATIC && name != FILE {
                 bail!(
                     "`{shown}` holds `{}`, which no build has put there, so it is not replaced: move it elsewhere",
                     name.display(),
@@ -105,6 +110,10 @@ impl Drop for Dist {
     fn drop(&mut self) {
         let _ = fs::remove_dir_all(&self.draft);
     }
+}
+
+fn write(path: &Path, content: &[u8]) -> Result<()> {
+    fs::write(path, content).with_context(|| format!("cannot write `{}`", path.display()))
 }
 
 /// Copies a directory with everything in it. Links are followed, so that the copy stands alone.

@@ -10,9 +10,10 @@ use log::Level;
 use serde::Deserialize;
 
 use super::{
-    config::{Config, FILE, Target},
+    config::{Config, Target},
     link::{self, Memory},
     package::{self, Package},
+    toml_file::FILE,
     toolchain,
 };
 

@@ -4,9 +4,11 @@
 //! status 2.
 
 mod args;
+mod limits;
 mod log_lines;
 mod module;
 mod serve;
+mod toml_file;
 
 #[cfg(feature = "dev")]
 mod build;

@@ -6,7 +6,7 @@ use stateroom_host_min::{Limits, Program};
 use stateroom_host_min::{LoadError, Problem};
 
 /// Reads the module file at `path`, in either format.
-pub(crate) fn read(path: &Path) -> Result<Program> {
+pub(crate) fn read(path: &Path, limits: Limits) -> Result<Program> {
     let extension = path.extension().and_then(|extension| extension.to_str()).map(str::to_ascii_lowercase);
     let is_text = match extension.as_deref() {
         Some("wasm") => false,
@@ -14,14 +14,14 @@ pub(crate) fn read(path: &Path) -> Result<Program> {
         _ => bail!("`{}` is no module: its name ends neither in `.wasm` nor in `.wat`", path.display()),
     };
     let bytes = fs::read(path).with_context(|| format!("cannot read `{}`", path.display()))?;
-    if is_text { program(path, &assemble(path, &bytes)?) } else { program(path, &bytes) }
+    if is_text { program(path, &assemble(path, &bytes)?, limits) } else { program(path, &bytes, limits) }
 }
 
 /// Reads a module that has just been built from a package here: the file, and the program that it is.
 #[cfg(feature = "dev")]
-pub(crate) fn guest(path: &Path) -> Result<(Vec<u8>, Program)> {
+pub(crate) fn guest(path: &Path, limits: Limits) -> Result<(Vec<u8>, Program)> {
     let bytes = fs::read(path).with_context(|| format!("cannot read `{}`", path.display()))?;
-    let program = Program::load(&bytes, Limits::default()).map_err(|error| {
+    let program = Program::load(&bytes, limits).map_err(|error| {
         let lacks_all = matches!(&error, LoadError::NotAGuest(problems) if problems.len() >= 8
             && problems.iter().all(|problem| matches!(problem, Problem::MissingExport { .. })));
         let hint = match lacks_all {
@@ -34,9 +34,8 @@ pub(crate) fn guest(path: &Path) -> Result<(Vec<u8>, Program)> {
 }
 
 /// Makes a program of a module's bytes; `path` is where they come from.
-pub(crate) fn program(path: &Path, bytes: &[u8]) -> Result<Program> {
-    Program::load(bytes, Limits::default())
-        .map_err(|error| anyhow!("cannot run `{}`: {error}", path.display()))
+pub(crate) fn program(path: &Path, bytes: &[u8], limits: Limits) -> Result<Program> {
+    Program::load(bytes, limits).map_err(|error| anyhow!("cannot run `{}`: {error}", path.display()))
 }
 
 /// Turns the text format into the binary one.

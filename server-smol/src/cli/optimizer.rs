@@ -5,6 +5,7 @@ use std::{
 };
 
 use anyhow::{Result, anyhow, bail};
+use stateroom_host_min::Limits;
 
 use super::module;
 
@@ -27,8 +28,8 @@ const PORTABLE: [&str; 2] = ["--mvp-features", "--enable-bulk-memory"];
 /// good module already.
 ///
 /// `scratch` is a directory to work in.
-pub(crate) fn optimize(module: Vec<u8>, portable: bool, scratch: &Path) -> Vec<u8> {
-    match try_optimize(&module, portable, scratch) {
+pub(crate) fn optimize(module: Vec<u8>, portable: bool, limits: Limits, scratch: &Path) -> Vec<u8> {
+    match try_optimize(&module, portable, limits, scratch) {
         Ok(Some(smaller)) if smaller.len() < module.len() => smaller,
         Ok(_) => module,
         Err(error) => {
@@ -39,7 +40,7 @@ pub(crate) fn optimize(module: Vec<u8>, portable: bool, scratch: &Path) -> Vec<u
 }
 
 /// Returns `None` where there is no `wasm-opt`.
-fn try_optimize(bytes: &[u8], portable: bool, scratch: &Path) -> Result<Option<Vec<u8>>> {
+fn try_optimize(bytes: &[u8], portable: bool, limits: Limits, scratch: &Path) -> Result<Option<Vec<u8>>> {
     let input = scratch.join("in.wasm");
     let output = scratch.join("out.wasm");
     fs::write(&input, bytes)?;
@@ -60,7 +61,7 @@ fn try_optimize(bytes: &[u8], portable: bool, scratch: &Path) -> Result<Option<V
         bail!("wasm-opt failed ({}): {}", run.status, words.trim());
     }
     let optimized = fs::read(&output).map_err(|error| anyhow!("wasm-opt wrote nothing: {error}"))?;
-    module::program(Path::new("wasm-opt's output"), &optimized)?;
+    module::program(Path::new("wasm-opt's output"), &optimized, limits)?;
     log::debug!("wasm-opt: {} bytes became {}", bytes.len(), optimized.len());
     Ok(Some(optimized))
 }

@@ -9,7 +9,7 @@ use std::{
 use anyhow::{Context, Result, anyhow, bail};
 use serde::Deserialize;
 
-use super::config;
+use super::toml_file::FILE;
 
 /// A package that has a library to build a guest from.
 #[derive(Debug)]
@@ -60,12 +60,12 @@ impl Package {
             match name {
                 Some(name) => bail!(
                     "`{}` names the package `{name}`, which is not in this workspace: it has {names}",
-                    directory.join(config::FILE).display(),
+                    directory.join(FILE).display(),
                 ),
                 None => bail!(
                     "`{}` is a workspace without a package of its own: give the directory of one of its packages, or name it under `[service]` in `{}`, as in `package = \"chat\"`; there are {names}",
                     directory.display(),
-                    config::FILE,
+                    FILE,
                 ),
             }
         };

@@ -6,13 +6,14 @@ use std::{
 use anyhow::{Error, Result, anyhow, bail};
 use stateroom_server_smol::ServeError;
 
-use super::{args::ServeArgs, module};
+use super::{args::ServeArgs, limits::Chosen, module, toml_file};
 
 /// `stateroom serve`
 pub(crate) fn run(args: ServeArgs) -> Result<()> {
-    let (path, static_files) = locate(&args.module)?;
-    let program = module::read(&path)?;
-    args.server.server().with_static_files(static_files).serve(program).map_err(explain)
+    let Found { module, static_files, limits } = locate(&args.module)?;
+    let bounds = args.server.limits.over(&limits).bounds()?;
+    let program = module::read(&module, bounds.guest)?;
+    bounds.set(args.server.server()).with_static_files(static_files).serve(program).map_err(explain)
 }
 
 /// Says what can be done about it. The server's messages say everything else; their sources would say it again.
@@ -23,8 +24,15 @@ pub(crate) fn explain(error: ServeError) -> Error {
     }
 }
 
-/// Finds the module and the static files that `path` means.
-fn locate(path: &Path) -> Result<(PathBuf, Option<PathBuf>)> {
+/// What there is to serve.
+struct Found {
+    module: PathBuf,
+    static_files: Option<PathBuf>,
+    limits: Chosen,
+}
+
+/// Finds what `path` means.
+fn locate(path: &Path) -> Result<Found> {
     let shown = path.display();
     let found = fs::metadata(path).map_err(|error| match error.kind() {
         io::ErrorKind::NotFound => anyhow!(
@@ -33,7 +41,7 @@ fn locate(path: &Path) -> Result<(PathBuf, Option<PathBuf>)> {
         _ => anyhow!("cannot read `{shown}`: {error}"),
     })?;
     if !found.is_dir() {
-        return Ok((path.to_owned(), None));
+        return Ok(Found { module: path.to_owned(), static_files: None, limits: Chosen::default() });
     }
 
     let module = path.join("server.wasm");
@@ -51,5 +59,5 @@ fn locate(path: &Path) -> Result<(PathBuf, Option<PathBuf>)> {
         );
     }
     let static_files = Some(path.join("static")).filter(|directory| directory.is_dir());
-    Ok((module, static_files))
+    Ok(Found { module, static_files, limits: toml_file::limits_of_dist(path)? })
 }

@@ -57,6 +57,25 @@ fn dist_holds_the_module_and_a_copy_of_the_static_files() {
 }
 
 #[test]
+fn dist_brings_the_limits() {
+    let here = Directory::new()
+        .with_guest("", ECHO)
+        .with("stateroom.toml", "[limits]\nmemory = 65536\nfuel = '1_000k'\n");
+    succeeds(stateroom(&here, &["build"]));
+    let toml = fs::read_to_string(here.path("dist/stateroom.toml")).unwrap();
+    assert_eq!(toml, "[limits]\nmemory = \"64KiB\"\nfuel = \"1M\"\n");
+    Serving::start(stateroom(&here, &["serve", "dist", "--port", "0"]));
+
+    let here = here.with("stateroom.toml", "");
+    succeeds(stateroom(&here, &["build"]));
+    assert!(!here.path("dist/stateroom.toml").exists());
+
+    // What the limits do not allow is told here and not there.
+    let here = here.with("stateroom.toml", "[limits]\nmemory = '1KiB'");
+    fails(stateroom(&here, &["build"]), &["cannot run `", "the limits are 1024 bytes of memory"]);
+}
+
+#[test]
 fn foreign_dist_is_left_alone() {
     let here = Directory::new().with_guest("", ECHO).with("dist/thesis.tex", "years of work");
     fails(stateroom(&here, &["build"]), &["dist` holds `thesis.tex`", "elsewhere"]);

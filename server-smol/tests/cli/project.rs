@@ -37,6 +37,18 @@ fn mistakes_in_stateroom_toml_are_told() {
         "[service]\ncrate = 'web'",
         &["stateroom.toml:2: ", "`crate`", "`package`", "`target`", "`stack_size`"],
     );
+    told(
+        "[limits]\nslice = 0\nmemory = '1MB'",
+        &[
+            "toml:2: `slice` is a whole number of at least 1",
+            "toml:3: `memory` is a number of bytes",
+            "64KiB",
+        ],
+    );
+    told(
+        "[limits]\nfuel = '1k'\nslice = '2k'",
+        &["`slice` (./stateroom.toml:3) is 2k, more than `fuel` (./stateroom.toml:2), which is 1k", "raise"],
+    );
     told("static_files = 'gone'", &["stateroom.toml:1: ", "gone`, which does not exist"]);
     told(
         "[service]\ntarget = 'wasm32-wasi'",

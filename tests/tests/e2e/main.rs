@@ -9,6 +9,7 @@ mod failures;
 mod heartbeat;
 mod http;
 mod life;
+mod limits;
 mod messages;
 mod protocol;
 mod sdk;

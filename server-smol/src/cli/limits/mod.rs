@@ -1,0 +1,308 @@
+//! What clients, rooms and guests may take of the machine.
+//!
+//! Each limit is described once, in [`ALL`]: its key in `[limits]` of `stateroom.toml`, from which its flag
+//! follows (`memory` is `--max-memory`), what it bounds and why. The defaults are those of the libraries.
+
+mod args;
+mod chosen;
+mod unit;
+
+use stateroom_host_min::Limits;
+use stateroom_server_smol::{Server, Settings};
+
+use self::unit::Unit;
+pub(crate) use self::{
+    args::LimitArgs,
+    chosen::{Chosen, Origin},
+};
+
+/// The values of all limits.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Bounds {
+    /// Those of a guest. One message has the same limit on its way in and on its way out.
+    pub(crate) guest: Limits,
+    connections: usize,
+    rooms: usize,
+    outbox_size: usize,
+}
+
+impl Default for Bounds {
+    fn default() -> Self {
+        let settings = Settings::default();
+        Self {
+            guest: Limits::default(),
+            connections: settings.max_connections,
+            rooms: settings.max_rooms,
+            outbox_size: settings.outbox_size,
+        }
+    }
+}
+
+impl Bounds {
+    /// Sets the limits of a server; a guest's are given when it is loaded.
+    pub(crate) fn set(&self, server: Server) -> Server {
+        server
+            .with_max_connections(self.connections)
+            .with_max_rooms(self.rooms)
+            .with_message_size(self.guest.message_size)
+            .with_outbox_size(self.outbox_size)
+    }
+}
+
+/// A limit, as people know it.
+#[derive(Debug)]
+pub(crate) struct Limit {
+    /// Its name in `stateroom.toml`.
+    pub(crate) key: &'static str,
+    unit: Unit,
+    least: u64,
+    most: u64,
+    /// What it bounds, in one line.
+    what: &'static str,
+    /// What happens beyond it, and what it protects.
+    why: &'static str,
+    value: fn(&mut Bounds) -> Value<'_>,
+}
+
+/// Where the value of a limit is.
+enum Value<'a> {
+    Size(&'a mut usize),
+    Fuel(&'a mut u64),
+}
+
+/// No guest can address more.
+const ADDRESSABLE: u64 = 4 << 30;
+
+impl Limit {
+    pub(crate) fn flag(&self) -> String {
+        format!("max-{}", self.key.replace('_', "-"))
+    }
+
+    /// Reads what somebody wrote as text.
+    pub(crate) fn read(&self, text: &str) -> Option<u64> {
+        self.unit.read(text).filter(|value| self.allows(*value))
+    }
+
+    pub(crate) fn allows(&self, value: u64) -> bool {
+        (self.least..=self.most).contains(&value)
+    }
+
+    /// What its values look like.
+    pub(crate) fn expected(&self) -> String {
+        let thing = match self.unit {
+            Unit::Bytes => "a number of bytes",
+            Unit::Number => "a whole number",
+        };
+        let range = match self.most {
+            u64::MAX => format!("of at least {}", self.least),
+            most => format!("from {} to {}", self.least, self.unit.show(most)),
+        };
+        format!("{thing} {range}, such as {}", self.unit.examples())
+    }
+
+    pub(crate) fn show(&self, value: u64) -> String {
+        self.unit.show(value)
+    }
+
+    fn of(&self, bounds: &Bounds) -> u64 {
+        let mut copy = *bounds;
+        match (self.value)(&mut copy) {
+            Value::Size(size) => *size as u64,
+            Value::Fuel(fuel) => *fuel,
+        }
+    }
+
+    fn set(&self, bounds: &mut Bounds, value: u64) {
+        match (self.value)(bounds) {
+            // Where addresses are of 32 bits, `ADDRESSABLE` itself is one too many.
+            Value::Size(size) => *size = usize::try_from(value).unwrap_or(usize::MAX),
+            Value::Fuel(fuel) => *fuel = value,
+        }
+    }
+
+    const fn size(key: &'static str, value: fn(&mut Bounds) -> Value<'_>) -> Self {
+        Self { key, unit: Unit::Bytes, least: 1, most: ADDRESSABLE, what: "", why: "", value }
+    }
+
+    const fn count(key: &'static str, value: fn(&mut Bounds) -> Value<'_>) -> Self {
+        Self { unit: Unit::Number, most: u32::MAX as u64, ..Self::size(key, value) }
+    }
+
+    const fn fuel(key: &'static str, value: fn(&mut Bounds) -> Value<'_>) -> Self {
+        Self { unit: Unit::Number, most: u64::MAX, ..Self::size(key, value) }
+    }
+}
+
+/// All limits, those of the server first.
+pub(crate) static ALL: [&Limit; 13] = [
+    &CONNECTIONS,
+    &ROOMS,
+    &OUTBOX_SIZE,
+    &MESSAGE_SIZE,
+    &MEMORY,
+    &FUEL,
+    &SLICE,
+    &STARTUP_FUEL,
+    &EFFECTS,
+    &EFFECT_BYTES,
+    &CALL_DEPTH,
+    &TABLE_ELEMENTS,
+    &MODULE_SIZE,
+];
+
+static CONNECTIONS: Limit = Limit {
+    what: "How many connections there may be at a time",
+    why: "Those of requests and pages count, too. Whoever wants to be one client more gets a 503.
+An idle client takes 7 KB here, and one that does not read up to --max-outbox-size.",
+    ..Limit::count("connections", |bounds| Value::Size(&mut bounds.connections))
+};
+
+static ROOMS: Limit = Limit {
+    what: "How many rooms there may be at a time",
+    why: "Anybody may open rooms, and each takes memory. Whoever wants one more is turned away.",
+    ..Limit::count("rooms", |bounds| Value::Size(&mut bounds.rooms))
+};
+
+static OUTBOX_SIZE: Limit = Limit {
+    what: "How much may wait for a client that does not read",
+    why: "A client for which more would wait is closed, and nobody else notices. It is at least
+twice --max-effect-bytes, and grows with that unless it is set itself.",
+    least: 1024,
+    ..Limit::size("outbox_size", |bounds| Value::Size(&mut bounds.outbox_size))
+};
+
+static MESSAGE_SIZE: Limit = Limit {
+    what: "How large a message may be, from a client or from a room",
+    why: "A client that sends a larger one is closed, a room that does so fails. It bounds what
+one client can make the server hold. It is at most --max-memory and --max-effect-bytes.",
+    ..Limit::size("message_size", |bounds| Value::Size(&mut bounds.guest.message_size))
+};
+
+static MEMORY: Limit = Limit {
+    what: "How much memory a room may have",
+    why: "Growing beyond it fails in the guest as running out of memory does. A module that wants
+more at its start is not served.",
+    ..Limit::size("memory", |bounds| Value::Size(&mut bounds.guest.memory))
+};
+
+static FUEL: Limit = Limit {
+    what: "How much a guest may compute in one event, in units of fuel",
+    why: "A unit is about one instruction, and a second has some 1G of them. A guest that wants
+more fails, and so an endless loop ends.",
+    ..Limit::fuel("fuel", |bounds| Value::Fuel(&mut bounds.guest.fuel))
+};
+
+static SLICE: Limit = Limit {
+    what: "How much a guest computes before others have their turn, in units of fuel",
+    why: "400k are some 0.4 ms. Others wait for less with less, and going over from one to the
+other costs more.",
+    ..Limit::fuel("slice", |bounds| Value::Fuel(&mut bounds.guest.slice))
+};
+
+static STARTUP_FUEL: Limit = Limit {
+    what: "How much a guest may compute before a room's first event, in units of fuel",
+    why: "Its start function has this, and nobody has a turn until it is over.",
+    ..Limit::fuel("startup_fuel", |bounds| Value::Fuel(&mut bounds.guest.startup_fuel))
+};
+
+static EFFECTS: Limit = Limit {
+    what: "How many messages, log lines and timers one event may ask for",
+    why: "A guest that asks for more fails. It bounds what a room can make the server hold before
+anything is sent.",
+    ..Limit::count("effects", |bounds| Value::Size(&mut bounds.guest.effects))
+};
+
+static EFFECT_BYTES: Limit = Limit {
+    what: "How large the messages and log lines of one event may be together",
+    why: "A guest that asks for more fails. It is at least --max-message-size, and grows with
+that unless it is set itself.",
+    ..Limit::size("effect_bytes", |bounds| Value::Size(&mut bounds.guest.effect_bytes))
+};
+
+static CALL_DEPTH: Limit = Limit {
+    what: "How deep a guest's calls may nest",
+    why: "A guest whose recursion is deeper fails.",
+    ..Limit::count("call_depth", |bounds| Value::Size(&mut bounds.guest.call_depth))
+};
+
+static TABLE_ELEMENTS: Limit = Limit {
+    what: "How many elements each of a guest's tables may have",
+    why: "Tables hold function pointers, and take memory in each room beside --max-memory.",
+    least: 0,
+    ..Limit::count("table_elements", |bounds| Value::Size(&mut bounds.guest.table_elements))
+};
+
+static MODULE_SIZE: Limit = Limit {
+    what: "How large the module may be",
+    why: "It bounds the time and memory that loading takes. Guests have a few KB, and some carry
+megabytes of debug information.",
+    ..Limit::size("module_size", |bounds| Value::Size(&mut bounds.guest.module_size))
+};
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_field_of_limits_has_a_key_and_a_flag() {
+        // The struct may grow without notice, so what it is made of is read from what it prints.
+        let fields = |limits: &Limits| -> Vec<(String, String)> {
+            let text = format!("{limits:?}");
+            let inside = text.strip_prefix("Limits { ").and_then(|text| text.strip_suffix(" }")).unwrap();
+            let pairs = inside.split(", ").map(|pair| pair.split_once(": ").unwrap());
+            pairs.map(|(field, value)| (field.to_owned(), value.to_owned())).collect()
+        };
+        let mut bounds = Bounds::default();
+        for (number, limit) in (1_000_001..).zip(ALL) {
+            limit.set(&mut bounds, number);
+            assert_eq!(limit.of(&bounds), number);
+        }
+        for (field, value) in fields(&bounds.guest) {
+            let position = ALL.iter().position(|limit| limit.key == field);
+            let position = position.unwrap_or_else(|| panic!("`{field}` of `Limits` is missing in `ALL`"));
+            assert_eq!(value, (1_000_001 + position).to_string(), "`{field}` sets another field");
+        }
+    }
+
+    #[test]
+    fn the_readme_has_all_limits_with_their_defaults() {
+        let readme = concat!(env!("CARGO_MANIFEST_DIR"), "/../README.md");
+        let readme = std::fs::read_to_string(readme).unwrap();
+        let defaults = ALL.map(|limit| {
+            let default = limit.show(limit.of(&Bounds::default()));
+            format!("# {}.\n{} = \"{default}\"\n", limit.what, limit.key)
+        });
+        let table = format!("[limits]\n{}```\n", defaults.concat());
+        assert!(readme.contains(&table), "this is what README.md should say:\n{table}");
+    }
+
+    #[test]
+    fn flags_follow_from_keys() {
+        assert_eq!(MESSAGE_SIZE.flag(), "max-message-size");
+        let mut keys: Vec<_> = ALL.iter().map(|limit| limit.key).collect();
+        keys.sort_unstable();
+        keys.dedup();
+        assert_eq!(keys.len(), ALL.len());
+    }
+
+    #[test]
+    fn defaults_are_allowed() {
+        for limit in ALL {
+            let default = limit.of(&Bounds::default());
+            assert_eq!(limit.read(&limit.show(default)), Some(default), "{}", limit.key);
+        }
+    }
+
+    #[test]
+    fn values_are_bounded() {
+        assert_eq!((MEMORY.read("0"), MEMORY.read("1"), MEMORY.read("4GiB")), (None, Some(1), Some(4 << 30)));
+        assert_eq!(MEMORY.read("4294967297"), None);
+        assert_eq!((SLICE.read("0"), TABLE_ELEMENTS.read("0")), (None, Some(0)));
+        assert_eq!(FUEL.read("18446744073709551615"), Some(u64::MAX));
+        assert_eq!(
+            MEMORY.expected(),
+            "a number of bytes from 1 to 4GiB, such as 65536, 64KiB, 32MiB or 1GiB"
+        );
+        assert_eq!(FUEL.expected(), "a whole number of at least 1, such as 400000, 400_000, 400k, 50M or 6G");
+    }
+}

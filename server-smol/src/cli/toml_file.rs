@@ -1,0 +1,127 @@
+use std::{fs, io, ops::Range, path::Path};
+
+use anyhow::{Context, Result, anyhow};
+use toml::{
+    Spanned,
+    de::{DeTable, DeValue},
+};
+
+use super::limits::{ALL, Chosen, Limit, Origin};
+
+/// The file's name, beside `Cargo.toml`, and beside `server.wasm` in `dist`.
+pub(crate) const FILE: &str = "stateroom.toml";
+
+/// Makes something of [`FILE`] in `directory`. A file that is not there is an empty one.
+pub(crate) fn read<T>(directory: &Path, make: impl FnOnce(&mut Reader<'_>, &DeTable<'_>) -> T) -> Result<T> {
+    let path = directory.join(FILE);
+    match fs::read_to_string(&path) {
+        Ok(text) => parse(&path, &text, make),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => parse(&path, "", make),
+        Err(error) => Err(error).with_context(|| format!("cannot read `{}`", path.display())),
+    }
+}
+
+/// Makes something of a file's text.
+pub(crate) fn parse<T>(
+    path: &Path,
+    text: &str,
+    make: impl FnOnce(&mut Reader<'_>, &DeTable<'_>) -> T,
+) -> Result<T> {
+    // TOML's own errors show line and column.
+    let table = DeTable::parse(text).map_err(|error| anyhow!("cannot read `{}`: {error}", path.display()))?;
+    let mut reader = Reader { path, text, problems: Vec::new() };
+    let made = make(&mut reader, table.get_ref());
+    reader.problems.sort();
+    if reader.problems.is_empty() {
+        return Ok(made);
+    }
+    let problems: Vec<_> = reader
+        .problems
+        .iter()
+        .map(|(line, problem)| format!("{}:{line}: {problem}", path.display()))
+        .collect();
+    Err(anyhow!(problems.join("\n       ")))
+}
+
+/// Reads the limits in a `dist` directory, and there is nothing else in its file.
+pub(crate) fn limits_of_dist(directory: &Path) -> Result<Chosen> {
+    read(directory, |reader, table| {
+        let mut limits = Chosen::default();
+        for (key, value) in table {
+            match key.get_ref().as_ref() {
+                "limits" => limits = reader.limits(value),
+                unknown => reader.problem(
+                    key.span(),
+                    format!(
+                        "unknown key `{unknown}`: in a `dist` directory there is the table `[limits]` alone"
+                    ),
+                ),
+            }
+        }
+        limits
+    })
+}
+
+/// Gathers everything that is wrong with a file, so that it is mended in one go.
+pub(crate) struct Reader<'a> {
+    path: &'a Path,
+    text: &'a str,
+    problems: Vec<(usize, String)>,
+}
+
+impl Reader<'_> {
+    /// The table `[limits]`.
+    pub(crate) fn limits(&mut self, value: &Spanned<DeValue<'_>>) -> Chosen {
+        let mut limits = Chosen::default();
+        let DeValue::Table(table) = value.get_ref() else {
+            self.problem(value.span(), "`limits` is a table: write `[limits]` on a line of its own");
+            return limits;
+        };
+        for (key, value) in table {
+            let name = key.get_ref().as_ref();
+            let Some(limit) = ALL.into_iter().find(|limit| limit.key == name) else {
+                let known: Vec<_> = ALL.iter().map(|limit| format!("`{}`", limit.key)).collect();
+                let known = known.join(", ");
+                self.problem(key.span(), format!("unknown key `{name}` in `[limits]`: known are {known}"));
+                continue;
+            };
+            match quantity(limit, value.get_ref()) {
+                Some(quantity) => {
+                    let place = format!("{}:{}", self.path.display(), self.line(&value.span()));
+                    limits.choose(limit, quantity, Origin::File(place));
+                }
+                None => self.problem(value.span(), format!("`{name}` is {}", limit.expected())),
+            }
+        }
+        limits
+    }
+
+    #[cfg(feature = "dev")]
+    pub(crate) fn string(&mut self, value: &Spanned<DeValue<'_>>, expected: &str) -> Option<String> {
+        let string = value.get_ref().as_str().map(str::to_owned);
+        if string.is_none() {
+            self.problem(value.span(), expected);
+        }
+        string
+    }
+
+    pub(crate) fn problem(&mut self, at: Range<usize>, problem: impl Into<String>) {
+        let line = self.line(&at);
+        self.problems.push((line, problem.into()));
+    }
+
+    fn line(&self, at: &Range<usize>) -> usize {
+        1 + self.text[..at.start].matches('\n').count()
+    }
+}
+
+/// A number as TOML has it, or in quotes as the command line does.
+fn quantity(limit: &Limit, value: &DeValue<'_>) -> Option<u64> {
+    match value {
+        DeValue::Integer(number) => {
+            u64::from_str_radix(number.as_str(), number.radix()).ok().filter(|number| limit.allows(*number))
+        }
+        DeValue::String(text) => limit.read(text),
+        _ => None,
+    }
+}

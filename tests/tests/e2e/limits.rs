@@ -1,0 +1,201 @@
+//! Each limit that the `stateroom` command takes has an effect, as a flag and in a `stateroom.toml`.
+
+use std::{net::SocketAddr, path::Path, process::Command};
+
+use stateroom_tests::{Child, Client, Directory, Message, Output, binary};
+
+/// A guest that sends everything back, and first does what the first letter says.
+fn module() -> Vec<u8> {
+    wat::parse_str(
+        r#"(module
+            (import "env" "send_message" (func $send (param i32 i32 i32)))
+            (memory (export "memory") 145)
+            (table 100 funcref)
+            (global $i (mut i32) (i32.const 0))
+            (start $start)
+            (func $start
+                (loop $again
+                    (global.set $i (i32.add (global.get $i) (i32.const 1)))
+                    (br_if $again (i32.lt_u (global.get $i) (i32.const 1000)))))
+            (func $nest (param $depth i32)
+                (if (local.get $depth) (then (call $nest (i32.sub (local.get $depth) (i32.const 1))))))
+            (func (export "jam_malloc") (param i32) (result i32) (i32.const 65536))
+            (func (export "jam_free") (param i32 i32))
+            (func (export "initialize") (param i32 i32))
+            (func (export "connect") (param i32))
+            (func (export "disconnect") (param i32))
+            (func (export "timer"))
+            (func (export "binary") (param i32 i32 i32))
+            (func (export "message") (param $client i32) (param $at i32) (param $len i32)
+                (local $letter i32) (local $i i32)
+                (local.set $letter (i32.load8_u (local.get $at)))
+                ;; g: grows by a page, or does not: then the answer is a dot
+                (if (i32.eq (local.get $letter) (i32.const 0x67)) (then
+                    (if (i32.eq (memory.grow (i32.const 1)) (i32.const -1)) (then
+                        (i32.store8 (local.get $at) (i32.const 0x2e))))))
+                ;; c: computes
+                (if (i32.eq (local.get $letter) (i32.const 0x63)) (then
+                    (loop $again
+                        (local.set $i (i32.add (local.get $i) (i32.const 1)))
+                        (br_if $again (i32.lt_u (local.get $i) (i32.const 40000000))))))
+                ;; n: nests a hundred calls
+                (if (i32.eq (local.get $letter) (i32.const 0x6e)) (then (call $nest (i32.const 100))))
+                ;; s: sends twenty empty messages to everybody
+                (if (i32.eq (local.get $letter) (i32.const 0x73)) (then
+                    (loop $again
+                        (call $send (i32.const 0) (local.get $at) (i32.const 0))
+                        (local.set $i (i32.add (local.get $i) (i32.const 1)))
+                        (br_if $again (i32.lt_u (local.get $i) (i32.const 20))))))
+                ;; t: sends it three times
+                (if (i32.eq (local.get $letter) (i32.const 0x74)) (then
+                    (call $send (local.get $client) (local.get $at) (local.get $len))
+                    (call $send (local.get $client) (local.get $at) (local.get $len))))
+                (call $send (local.get $client) (local.get $at) (local.get $len))))"#,
+    )
+    .expect("a module")
+}
+
+/// A server, or what it says instead of serving.
+fn serve(path: &Path, flags: &[&str]) -> Result<(Child, SocketAddr), String> {
+    let path = path.display().to_string();
+    let arguments = [&["serve", &path, "--ip", "127.0.0.1", "--port", "0"], flags].concat();
+    let child = Child::start("stateroom", &arguments);
+    match child.find_line(Output::Stderr, "serving on ") {
+        Ok(address) => Ok((child, address.parse().expect("an address"))),
+        Err(lines) => Err(lines.join("\n")),
+    }
+}
+
+/// A `dist` directory with this in its `stateroom.toml`.
+fn dist(toml: &str) -> Directory {
+    let directory = Directory::new().with("server.wasm", module());
+    if toml.is_empty() { directory } else { directory.with("stateroom.toml", format!("[limits]\n{toml}\n")) }
+}
+
+/// What a server does when it is tried in some way.
+type Trial = fn(SocketAddr) -> String;
+
+fn client(address: SocketAddr) -> Client {
+    Client::connect(address, "/ws/room").expect("an upgrade")
+}
+
+/// Sends one text; what comes is a text, or its length if it is long, or a close code.
+fn tell(mut client: Client, text: &str) -> String {
+    client.text(text);
+    match client.message() {
+        Message::Text(text) if text.len() < 10 => text,
+        Message::Text(text) => format!("{} bytes", text.len()),
+        Message::Close(code) => code.to_string(),
+        other => panic!("this should have been an answer: {other:?}"),
+    }
+}
+
+/// How many answers another room gives while one computes.
+fn answers_meanwhile(address: SocketAddr) -> String {
+    let mut computing = Client::connect(address, "/ws/computing").expect("an upgrade");
+    let mut quick = Client::connect(address, "/ws/quick").expect("an upgrade");
+    assert_eq!((computing.ask("a"), quick.ask("a")), ("a".to_owned(), "a".to_owned()));
+    computing.text("c");
+    let mut answers = 0;
+    while computing.is_quiet() {
+        assert_eq!(quick.ask("a"), "a");
+        answers += 1;
+    }
+    // One may be on its way before the other room begins.
+    if answers > 2 { "many" } else { "few" }.to_owned()
+}
+
+/// A client in the room `one`, and then another one: what that gets.
+fn second_client(address: SocketAddr, path: &str) -> String {
+    let mut first = Client::connect(address, "/ws/one").expect("an upgrade");
+    assert_eq!(first.ask("a"), "a");
+    match Client::connect(address, path) {
+        Ok(second) => tell(second, "a"),
+        Err(answer) => answer.status.to_string(),
+    }
+}
+
+/// Each limit with a value of it, how it is tried, and what comes of it by default and with the value.
+const TRIALS: [(&str, &str, Trial, &str, &str); 13] = [
+    ("connections", "1", |address| second_client(address, "/ws/one"), "a", "503"),
+    ("rooms", "1", |address| second_client(address, "/ws/two"), "a", "1013"),
+    ("outbox_size", "1KiB", |address| tell(client(address), "s"), "", "1013"),
+    ("message_size", "64", |address| tell(client(address), &"x".repeat(65)), "65 bytes", "1009"),
+    ("memory", "9280KiB", |address| tell(client(address), "g"), "g", "."),
+    ("fuel", "1M", |address| tell(client(address), "c"), "c", "1011"),
+    ("slice", "6G", answers_meanwhile, "many", "few"),
+    ("startup_fuel", "1k", |_| "it serves".into(), "it serves", "1000 units of fuel"),
+    ("effects", "10", |address| tell(client(address), "s"), "", "1011"),
+    ("effect_bytes", "100", |address| tell(client(address), &"t".repeat(50)), "50 bytes", "1011"),
+    ("call_depth", "90", |address| tell(client(address), "n"), "n", "1011"),
+    ("table_elements", "99", |_| "it serves".into(), "it serves", "99 elements"),
+    ("module_size", "100", |_| "it serves".into(), "it serves", "100 is the limit"),
+];
+
+#[test]
+fn each_limit_has_an_effect_as_a_flag_and_in_a_file() {
+    let outcome = |trial: Trial, dist: &Directory, flags: &[&str]| match serve(dist.path(), flags) {
+        Ok((_child, address)) => trial(address),
+        Err(error) => error,
+    };
+    let usual = dist("");
+    for (key, value, trial, by_default, limited) in TRIALS {
+        assert_eq!(outcome(trial, &usual, &[]), by_default, "{key}");
+        let flag = format!("--max-{}", key.replace('_', "-"));
+        let flagged = outcome(trial, &usual, &[&flag, value]);
+        assert!(flagged.contains(limited), "{flag} {value}: {flagged}");
+        let filed = outcome(trial, &dist(&format!("{key} = '{value}'")), &[]);
+        assert!(filed.contains(limited), "{key} = '{value}': {filed}");
+    }
+}
+
+#[test]
+fn no_limit_goes_untried() {
+    let help = Command::new(binary("stateroom")).args(["serve", "-h"]).output().expect("it has been built");
+    let help = String::from_utf8(help.stdout).expect("text");
+    let flags = help.lines().filter_map(|line| line.trim_start().strip_prefix("--max-")?.split(' ').next());
+    let mut flags: Vec<_> = flags.map(|flag| flag.replace('-', "_")).collect();
+    let mut tried: Vec<_> = TRIALS.iter().map(|(key, ..)| (*key).to_owned()).collect();
+    flags.sort();
+    tried.sort();
+    assert_eq!(flags, tried);
+}
+
+#[test]
+fn a_flag_wins_over_the_file() {
+    let dist = dist("message_size = 64");
+    let (_child, address) = serve(dist.path(), &["--max-message-size", "128"]).expect("it serves");
+    assert_eq!(tell(client(address), &"x".repeat(128)), "128 bytes");
+    assert_eq!(tell(client(address), &"x".repeat(129)), "1009");
+}
+
+#[test]
+fn whoever_raises_the_size_of_messages_has_them_come_back() {
+    let dist = dist("");
+    // More than waits for a client by default.
+    let size = 9 << 20;
+    let (_child, address) = serve(dist.path(), &["--max-message-size", "9MiB"]).expect("it serves");
+    assert_eq!(tell(client(address), &"x".repeat(size)), format!("{size} bytes"));
+    assert_eq!(tell(client(address), &"x".repeat(size + 1)), "1009");
+}
+
+#[test]
+fn limits_that_contradict_one_another_are_not_served() {
+    let dist = dist("fuel = 1000\n\nslice = 2000\n");
+    let error = serve(dist.path(), &[]).expect_err("it says why");
+    let file = dist.path().join("stateroom.toml").display().to_string();
+    assert!(error.contains(&format!("`slice` ({file}:4) is 2k, more than `fuel` ({file}:2)")), "{error}");
+    serve(dist.path(), &["--max-slice", "1000"]).expect("it serves");
+}
+
+#[test]
+fn everything_wrong_with_a_file_is_told_at_once() {
+    let dist = Directory::new().with("server.wasm", module());
+    let dist = dist.with("stateroom.toml", "static_files = 'x'\n[limits]\nmemory = '1 MB'\nfuels = 1");
+    let error = serve(dist.path(), &[]).expect_err("it says why");
+    for part in
+        [":1: unknown key `static_files`", ":3: `memory` is a number of bytes", ":4: unknown key `fuels`"]
+    {
+        assert!(error.contains(part), "{error}");
+    }
+}
