@@ -68,3 +68,83 @@ impl Turns {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::{
+        cell::Cell,
+        future::{Future, pending},
+        pin::pin,
+        rc::Rc,
+        sync::{
+            Arc,
+            atomic::{AtomicBool, Ordering},
+        },
+        task::Wake,
+    };
+
+    use async_executor::LocalExecutor;
+    use smol::future::or;
+
+    use super::*;
+
+    struct Woken(AtomicBool);
+
+    impl Wake for Woken {
+        fn wake(self: Arc<Self>) {
+            self.0.store(true, Ordering::Relaxed);
+        }
+    }
+
+    /// Runs so many events that go on without end, and as many others that merely yield, for some looks at the
+    /// sockets. Returns each slice's event, and how many looks there had been before it.
+    fn slices(events: usize, looks: usize) -> Vec<(usize, usize)> {
+        let (turns, executor) = (Rc::new(Turns::default()), LocalExecutor::new());
+        let (look, slices) = (Rc::new(Cell::new(0)), Rc::new(RefCell::new(Vec::new())));
+        for event in 0..events {
+            let (turns, look, slices) = (Rc::clone(&turns), Rc::clone(&look), Rc::clone(&slices));
+            let long = async move {
+                loop {
+                    slices.borrow_mut().push((event, look.get()));
+                    turns.wait().await;
+                }
+            };
+            executor.spawn(long).detach();
+            let short = async {
+                for _ in 0..3 {
+                    yield_now().await;
+                }
+            };
+            executor.spawn(short).detach();
+        }
+        let mut server = pin!(or(executor.run(pending::<()>()), turns.grant()));
+        // Whoever polls the server looks at the sockets after each poll, and comes back at once if it was woken.
+        let woken = Arc::new(Woken(AtomicBool::new(true)));
+        for number in 0..looks {
+            assert!(woken.0.swap(false, Ordering::Relaxed), "events wait, and nobody lets them go on");
+            look.set(number);
+            let waker = Arc::clone(&woken).into();
+            assert!(server.as_mut().poll(&mut Context::from_waker(&waker)).is_pending());
+        }
+        let slices = slices.borrow();
+        slices.clone()
+    }
+
+    #[test]
+    fn the_sockets_are_looked_at_between_any_two_slices() {
+        for events in [1, 2, 10] {
+            // Once each at first, as their messages have come with the same look.
+            let slices = slices(events, 200);
+            let (begun, went_on) = slices.split_at(events);
+            assert!(begun.iter().all(|(_, look)| *look == 0));
+            assert!(went_on.windows(2).all(|pair| pair[0].1 < pair[1].1), "{went_on:?}");
+            assert!(went_on.len() > 90, "{} slices", went_on.len());
+        }
+    }
+
+    #[test]
+    fn long_events_go_on_one_after_the_other() {
+        let slices = slices(10, 200);
+        assert!(slices.iter().enumerate().all(|(index, (event, _))| *event == index % 10), "{slices:?}");
+    }
+}

@@ -4,7 +4,7 @@ use stateroom_host_min::{Limits, Program};
 ///
 /// As it stands it sends text back to its sender, and counts: `?` is answered with the last digit of how many
 /// texts there were before. A test replaces what it is about. In all instructions `$send_message`,
-/// `$send_binary`, `$set_timer` and `$recurse`, which never returns, can be called; bytes 0 to 15 of the
+/// `$send_binary`, `$set_timer`, `$nothing` and `$recurse`, which never returns, can be called; bytes 0 to 15 of the
 /// memory are `hello` and zeros, and bytes from 64 to 1023 are the test's own.
 #[derive(Debug)]
 pub struct Module {
@@ -126,6 +126,7 @@ impl Module {
                 (func (export "connect") (param $client i32) {connect})
                 (func (export "disconnect") (param $client i32) {disconnect})
                 (func (export "timer") {timer})
+                (func $nothing)
                 (func $recurse (call $recurse))
                 (func (export "binary") (param $client i32) (param $at i32) (param $len i32)
                     (call $send_binary (local.get $client) (local.get $at) (local.get $len)))

@@ -1,7 +1,15 @@
 //! A room that computes for long does not keep others waiting.
 
-use stateroom_sdk_core::ClientId;
-use stateroom_tests::{Module, TestServer};
+use std::{
+    collections::HashSet,
+    convert::Infallible,
+    sync::{Arc, Mutex},
+};
+
+use stateroom_sdk_core::{
+    ClientId, MessagePayload, Progress, StateroomContext, StateroomService, StateroomServiceFactory,
+};
+use stateroom_tests::{Module, TestServer, eventually};
 
 /// Computes for a good while, half a second or so, when it is told to.
 fn thinker() -> Module {
@@ -91,4 +99,60 @@ fn a_room_that_computes_for_too_long_hands_over_to_a_fresh_one() {
     assert!(answers > 10, "{answers}");
     assert_eq!(stuck.closed(), 1011);
     assert_eq!(server.client("stuck").ask("?"), "0");
+}
+
+/// Computes without end when it is sent something, and notes each of its turns.
+struct Endless {
+    room: String,
+    computing: bool,
+    turns: Arc<Mutex<Vec<String>>>,
+}
+
+impl StateroomService for Endless {
+    fn message(&mut self, _: ClientId, _: MessagePayload<'_>, _: &impl StateroomContext) {
+        self.computing = true;
+    }
+
+    fn advance(&mut self, _: &impl StateroomContext) -> Progress<'_> {
+        if !self.computing {
+            return Progress::Done;
+        }
+        self.turns.lock().expect("nobody panics with it").push(self.room.clone());
+        Progress::Unfinished
+    }
+}
+
+#[derive(Default)]
+struct EndlessRooms(Arc<Mutex<Vec<String>>>);
+
+impl StateroomServiceFactory for EndlessRooms {
+    type Service = Endless;
+    type Error = Infallible;
+
+    fn build(&self, room: &str, _: &impl StateroomContext) -> Result<Endless, Infallible> {
+        Ok(Endless { room: room.to_owned(), computing: false, turns: Arc::clone(&self.0) })
+    }
+}
+
+#[test]
+fn rooms_that_compute_take_turns() {
+    let rooms = EndlessRooms::default();
+    let turns = Arc::clone(&rooms.0);
+    let server = TestServer::new(rooms);
+    let mut clients: Vec<_> = (0..10).map(|room| server.client(&room.to_string())).collect();
+    for client in &mut clients {
+        client.text("!");
+    }
+    let turns = || turns.lock().expect("nobody panics with it").clone();
+    let mut all_compute = 0;
+    eventually("all rooms compute", || {
+        let turns = turns();
+        all_compute = turns.len();
+        turns.iter().collect::<HashSet<_>>().len() == 10
+    });
+    eventually("they go on", || turns().len() > all_compute + 1_000);
+    // Nobody has a second turn before everybody else has had one.
+    for round in turns()[all_compute..].chunks_exact(10) {
+        assert_eq!(round.iter().collect::<HashSet<_>>().len(), 10, "{round:?}");
+    }
 }
