@@ -50,8 +50,10 @@ pub struct Limits {
     /// seconds. More is a trap.
     pub fuel: u64,
 
-    /// How much a guest computes at a stretch before others have their turn, in units of fuel. Default:
-    /// 400,000, some 0.4 ms.
+    /// How much a guest computes at a stretch before the host can have others go on, in units of fuel. Default:
+    /// 20,000, some 0.02 ms, or 0.15 where a guest does what takes longest for its fuel.
+    ///
+    /// Suspending a guest costs as much as some 500 units.
     pub slice: u64,
 }
 
@@ -67,7 +69,7 @@ impl Default for Limits {
             effect_bytes: 4 << 20,
             startup_fuel: 50_000_000,
             fuel: 6_000_000_000,
-            slice: 400_000,
+            slice: 20_000,
         }
     }
 }

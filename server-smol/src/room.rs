@@ -4,7 +4,7 @@ use std::{
     fmt,
     panic::{AssertUnwindSafe, catch_unwind},
     rc::{Rc, Weak},
-    time::{Duration, SystemTime, UNIX_EPOCH},
+    time::{Duration, Instant, SystemTime, UNIX_EPOCH},
 };
 
 use async_io::Timer;
@@ -22,6 +22,12 @@ use crate::{outbox::Outbox, room_id::RoomId, settings::ShutdownPolicy, worker::W
 
 /// How long a room that was created with `POST` waits for its first client.
 const FIRST_CLIENT: Duration = Duration::from_secs(60);
+
+/// How long an event goes on before others have their turn, slice by slice.
+///
+/// Fuel is no measure of time: one slice takes several times as long as another, depending on what the guest does,
+/// and ten times as long on a slower machine. Slices are short, so that the clock is looked at often.
+const TURN: Duration = Duration::from_micros(250);
 
 /// A service and the clients that are connected to it. It lives on one thread, together with their
 /// connections.
@@ -209,6 +215,8 @@ impl<F: StateroomServiceFactory> Room<F> {
     ) -> Outcome {
         let service = &mut turn.service;
         let mut begin = Some(begin);
+        // Most events are over within their first slice, and need no clock.
+        let mut turn_began = None;
         loop {
             // A service that panics takes its own room down and nothing else.
             let step = catch_unwind(AssertUnwindSafe(|| {
@@ -223,10 +231,16 @@ impl<F: StateroomServiceFactory> Room<F> {
                 }
             }));
             match step.unwrap_or_else(|panic| Step::Failed(panic_message(&*panic))) {
-                Step::Unfinished => match self.worker.upgrade().map(|worker| worker.turns()) {
-                    Some(turns) => turns.wait().await,
-                    None => return Outcome::Ended,
-                },
+                Step::Unfinished => {
+                    if turn_began.get_or_insert_with(Instant::now).elapsed() < TURN {
+                        continue;
+                    }
+                    match self.worker.upgrade().map(|worker| worker.turns()) {
+                        Some(turns) => turns.wait().await,
+                        None => return Outcome::Ended,
+                    }
+                    turn_began = Some(Instant::now());
+                }
                 Step::Ended(outcome) => {
                     self.set_timer();
                     return outcome;

@@ -17,7 +17,7 @@ use smol::{
 /// hundred of them delay everything by a hundred of their steps.
 #[derive(Debug, Default)]
 pub(crate) struct Turns {
-    /// Long events: they go on one slice at a time, each in its turn.
+    /// Long events: each goes on for a while in its turn.
     events: RefCell<VecDeque<Sender<()>>>,
     /// Connections that have read for long enough: they all go on after the next look.
     readers: RefCell<Vec<Waker>>,
@@ -52,12 +52,16 @@ impl Turns {
                 Poll::Ready(())
             })
             .await;
+            // Whoever the look at the sockets wakes runs before this goes on.
             yield_now().await;
             mem::take(&mut *self.readers.borrow_mut()).into_iter().for_each(Waker::wake);
             let turn = self.events.borrow_mut().pop_front();
             if let Some(turn) = turn {
                 // Fails only where the event is gone.
                 let _ = turn.try_send(());
+                // It goes on now. The next one is chosen after a look that sees what came in meanwhile, or whoever
+                // that wakes would stand behind it and wait for two turns.
+                yield_now().await;
             }
         }
     }
@@ -84,7 +88,7 @@ mod tests {
     };
 
     use async_executor::LocalExecutor;
-    use smol::future::or;
+    use smol::{channel::unbounded, future::or};
 
     use super::*;
 
@@ -96,27 +100,40 @@ mod tests {
         }
     }
 
-    /// Runs so many events that go on without end, and as many others that merely yield, for some looks at the
-    /// sockets. Returns each slice's event, and how many looks there had been before it.
-    fn slices(events: usize, looks: usize) -> Vec<(usize, usize)> {
+    /// What ran, as it happened.
+    #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+    enum Ran {
+        /// A slice of one of the events.
+        Slice(usize),
+        /// A task that each look at the sockets wakes.
+        Awoken,
+    }
+
+    /// Runs so many events that go on without end, for some looks at the sockets. Returns what ran, and how many
+    /// looks there had been before it.
+    fn run(events: usize, looks: usize) -> Vec<(Ran, usize)> {
         let (turns, executor) = (Rc::new(Turns::default()), LocalExecutor::new());
-        let (look, slices) = (Rc::new(Cell::new(0)), Rc::new(RefCell::new(Vec::new())));
+        let (look, ran) = (Rc::new(Cell::new(0)), Rc::new(RefCell::new(Vec::new())));
         for event in 0..events {
-            let (turns, look, slices) = (Rc::clone(&turns), Rc::clone(&look), Rc::clone(&slices));
+            let (turns, look, ran) = (Rc::clone(&turns), Rc::clone(&look), Rc::clone(&ran));
             let long = async move {
                 loop {
-                    slices.borrow_mut().push((event, look.get()));
+                    ran.borrow_mut().push((Ran::Slice(event), look.get()));
                     turns.wait().await;
                 }
             };
             executor.spawn(long).detach();
-            let short = async {
-                for _ in 0..3 {
-                    yield_now().await;
-                }
-            };
-            executor.spawn(short).detach();
         }
+        let (sockets, readable) = unbounded();
+        let awoken = {
+            let (look, ran) = (Rc::clone(&look), Rc::clone(&ran));
+            async move {
+                while readable.recv().await.is_ok() {
+                    ran.borrow_mut().push((Ran::Awoken, look.get()));
+                }
+            }
+        };
+        executor.spawn(awoken).detach();
         let mut server = pin!(or(executor.run(pending::<()>()), turns.grant()));
         // Whoever polls the server looks at the sockets after each poll, and comes back at once if it was woken.
         let woken = Arc::new(Woken(AtomicBool::new(true)));
@@ -125,16 +142,26 @@ mod tests {
             look.set(number);
             let waker = Arc::clone(&woken).into();
             assert!(server.as_mut().poll(&mut Context::from_waker(&waker)).is_pending());
+            // After the first one all events have begun.
+            sockets.try_send(()).expect("somebody reads");
         }
-        let slices = slices.borrow();
-        slices.clone()
+        let ran = ran.borrow();
+        ran.clone()
+    }
+
+    fn slices(ran: &[(Ran, usize)]) -> Vec<(usize, usize)> {
+        let slice = |&(ran, look): &(Ran, usize)| match ran {
+            Ran::Slice(event) => Some((event, look)),
+            Ran::Awoken => None,
+        };
+        ran.iter().filter_map(slice).collect()
     }
 
     #[test]
     fn the_sockets_are_looked_at_between_any_two_slices() {
         for events in [1, 2, 10] {
-            // Once each at first, as their messages have come with the same look.
-            let slices = slices(events, 200);
+            let slices = slices(&run(events, 200));
+            // Their messages have come with the same look.
             let (begun, went_on) = slices.split_at(events);
             assert!(begun.iter().all(|(_, look)| *look == 0));
             assert!(went_on.windows(2).all(|pair| pair[0].1 < pair[1].1), "{went_on:?}");
@@ -143,8 +170,25 @@ mod tests {
     }
 
     #[test]
+    fn whoever_the_sockets_wake_runs_before_the_next_slice() {
+        for events in [1, 2, 10] {
+            let ran = run(events, 200);
+            let (mut last_slice, mut last_awoken) = (0, 0);
+            for (what, look) in ran[events..].iter().copied() {
+                if what == Ran::Awoken {
+                    last_awoken = look;
+                    continue;
+                }
+                // What came in during a slice is seen by the look after it.
+                assert!(last_slice == 0 || last_awoken > last_slice, "{ran:?}");
+                last_slice = look;
+            }
+        }
+    }
+
+    #[test]
     fn long_events_go_on_one_after_the_other() {
-        let slices = slices(10, 200);
+        let slices = slices(&run(10, 200));
         assert!(slices.iter().enumerate().all(|(index, (event, _))| *event == index % 10), "{slices:?}");
     }
 }

@@ -165,7 +165,7 @@ mod tests {
         assert_eq!(values(&[(&EFFECT_BYTES, "6MiB")], sizes), ["1MiB", "6MiB", "12MiB"]);
         assert_eq!(values(&[(&OUTBOX_SIZE, "1MiB")], sizes), ["512KiB", "512KiB", "1MiB"]);
         assert_eq!(values(&[(&MEMORY, "64KiB")], sizes), ["64KiB", "4MiB", "8MiB"]);
-        assert_eq!(values(&[(&FUEL, "100k")], [&FUEL, &SLICE]), ["100k", "100k"]);
+        assert_eq!(values(&[(&FUEL, "10k")], [&FUEL, &SLICE]), ["10k", "10k"]);
     }
 
     #[test]
