@@ -23,7 +23,7 @@ use crate::{outbox::Outbox, room_id::RoomId, settings::ShutdownPolicy, worker::W
 /// How long a room that was created with `POST` waits for its first client.
 const FIRST_CLIENT: Duration = Duration::from_secs(60);
 
-/// How long an event goes on before others have their turn, slice by slice.
+/// How long a turn of an event is that takes longer than a slice. It goes on slice by slice until then.
 ///
 /// Fuel is no measure of time: one slice takes several times as long as another, depending on what the guest does,
 /// and ten times as long on a slower machine. Slices are short, so that the clock is looked at often.
@@ -215,8 +215,9 @@ impl<F: StateroomServiceFactory> Room<F> {
     ) -> Outcome {
         let service = &mut turn.service;
         let mut begin = Some(begin);
-        // Most events are over within their first slice, and need no clock.
-        let mut turn_began = None;
+        // Most events are over within their first slice, and need neither a turn nor a clock. All others wait for
+        // one, or those that take a little less than a turn would have all the time, and the others none.
+        let mut turn_ends = None;
         loop {
             // A service that panics takes its own room down and nothing else.
             let step = catch_unwind(AssertUnwindSafe(|| {
@@ -232,14 +233,14 @@ impl<F: StateroomServiceFactory> Room<F> {
             }));
             match step.unwrap_or_else(|panic| Step::Failed(panic_message(&*panic))) {
                 Step::Unfinished => {
-                    if turn_began.get_or_insert_with(Instant::now).elapsed() < TURN {
+                    if turn_ends.is_some_and(|end| Instant::now() < end) {
                         continue;
                     }
                     match self.worker.upgrade().map(|worker| worker.turns()) {
                         Some(turns) => turns.wait().await,
                         None => return Outcome::Ended,
                     }
-                    turn_began = Some(Instant::now());
+                    turn_ends = Some(Instant::now() + TURN);
                 }
                 Step::Ended(outcome) => {
                     self.set_timer();

@@ -3,7 +3,9 @@
 //!
 //! `cargo bench -p stateroom-tests --bench fairness` measures it; seconds for each line of the table may follow
 //! after `--`. It fails where 1 answer in 100 comes over 5 ms later than without them, or where one of the
-//! computing rooms gets less than 9 turns while another one gets 10.
+//! computing rooms gets on less than 8 tenths as far as another one.
+//!
+//! Where other programs keep the machine busy it is their share that shows; then run it with `nice -n -20`.
 
 use std::{
     collections::HashMap,
@@ -25,12 +27,20 @@ use stateroom_tests::{Module, TestServer};
 
 /// How much later than without computing rooms 99 in 100 answers may come.
 const MOST_DELAY: Duration = Duration::from_millis(5);
-/// How evenly they have to share the processor: the fewest turns by the most.
-const LEAST_EVENNESS: f64 = 0.9;
+/// How evenly they have to share the processor: the fewest slices by the most.
+const LEAST_EVENNESS: f64 = 0.8;
 
-/// Answers, and computes without end when it is told to.
-fn program() -> Program {
+/// Answers, and computes in one event without end when it is told to.
+fn without_end() -> Program {
     Module::new().told("(loop $again (br $again))").limits(|limits| limits.fuel = u64::MAX).program()
+}
+
+/// Answers, and computes in one short event after the other when it is told to, more than there is time for.
+fn over_and_over() -> Program {
+    let compute = "(loop $again
+        (br_if $again (i32.lt_u (local.tee $i (i32.add (local.get $i) (i32.const 1))) (i32.const 30000))))
+        (call $set_timer (i32.const 1))";
+    Module::new().told("(call $set_timer (i32.const 1))").timer(compute).program()
 }
 
 /// A guest whose slices are counted.
@@ -97,6 +107,7 @@ impl Rooms {
 /// One line of the table.
 struct Line {
     rooms: usize,
+    kind: &'static str,
     /// In ascending order.
     waits: Vec<Duration>,
     /// The slices of each computing room.
@@ -106,7 +117,7 @@ struct Line {
 }
 
 impl Line {
-    fn measure(program: &Program, rooms: usize, time: Duration) -> Self {
+    fn measure(program: &Program, kind: &'static str, rooms: usize, time: Duration) -> Self {
         let factory = Rooms { program: program.clone(), slices: Arc::default() };
         let server = TestServer::new(factory.clone());
         let mut client = server.client("answering");
@@ -141,7 +152,7 @@ impl Line {
         let (cpu, after) = (cpu_time() - cpu, count());
         waits.sort_unstable();
         let slices = before.iter().zip(&after).map(|(before, after)| after - before).collect();
-        Self { rooms, waits, slices, cpu }
+        Self { rooms, kind, waits, slices, cpu }
     }
 
     /// The wait that so many of a thousand do not exceed.
@@ -163,8 +174,9 @@ impl Line {
             _ => ms(self.cpu.div_f64(slices as f64)),
         };
         println!(
-            "{:>9} {:>8} {:>8} {:>8} {:>8} {:>8} {:>10} {:>9.3}",
+            "{:>9} {:<14} {:>8} {:>8} {:>8} {:>8} {:>8} {:>8} {:>9.3}",
             self.rooms,
+            self.kind,
             self.waits.len(),
             ms(self.quantile(500)),
             ms(self.quantile(990)),
@@ -185,16 +197,19 @@ fn cpu_time() -> Duration {
 fn main() -> ExitCode {
     // Cargo adds an argument of its own.
     let seconds = std::env::args().skip(1).find_map(|argument| argument.parse().ok()).unwrap_or(5);
-    let program = program();
+    let time = Duration::from_secs(seconds);
     println!("One thread; slices of {} units of fuel; times in ms.\n", Limits::default().slice);
-    println!(" computing  answers      p50      p99      max    later      slice  evenness");
-    let none = Line::measure(&program, 0, Duration::from_secs(seconds));
-    none.print(&none);
+    println!("computing rooms         answers      p50      p99      max    later    slice  evenness");
     let mut fair = true;
-    for rooms in [1, 10, 100] {
-        let line = Line::measure(&program, rooms, Duration::from_secs(seconds));
-        line.print(&none);
-        fair &= line.quantile(990) <= none.quantile(990) + MOST_DELAY && line.evenness() >= LEAST_EVENNESS;
+    for (kind, program) in [("without end", without_end()), ("over and over", over_and_over())] {
+        let none = Line::measure(&program, kind, 0, time);
+        none.print(&none);
+        for rooms in [1, 10, 100] {
+            let line = Line::measure(&program, kind, rooms, time);
+            line.print(&none);
+            fair &=
+                line.quantile(990) <= none.quantile(990) + MOST_DELAY && line.evenness() >= LEAST_EVENNESS;
+        }
     }
     println!();
     if fair {

@@ -125,7 +125,7 @@ impl Module {
                 (func (export "initialize") (param $at i32) (param $len i32) (local $i i32) {initialize})
                 (func (export "connect") (param $client i32) {connect})
                 (func (export "disconnect") (param $client i32) {disconnect})
-                (func (export "timer") {timer})
+                (func (export "timer") (local $i i32) {timer})
                 (func $nothing)
                 (func $recurse (call $recurse))
                 (func (export "binary") (param $client i32) (param $at i32) (param $len i32)

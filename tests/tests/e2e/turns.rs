@@ -9,7 +9,7 @@ use std::{
 use stateroom_sdk_core::{
     ClientId, MessagePayload, Progress, StateroomContext, StateroomService, StateroomServiceFactory,
 };
-use stateroom_tests::{Module, TestServer, eventually};
+use stateroom_tests::{Frame, Module, TestServer, eventually};
 
 /// Computes for a good while, half a second or so, when it is told to.
 fn thinker() -> Module {
@@ -101,64 +101,84 @@ fn a_room_that_computes_for_too_long_hands_over_to_a_fresh_one() {
     assert_eq!(server.client("stuck").ask("?"), "0");
 }
 
-/// Computes without end when it is sent something, and notes each of its slices.
-struct Endless {
+/// Computes when it is sent something: `!` without end, anything else for two slices. It notes when it
+/// computes after another one.
+struct Long {
     room: u8,
-    computing: bool,
-    slices: Arc<Mutex<Vec<u8>>>,
+    slices_left: u64,
+    noted: Arc<Mutex<Vec<u8>>>,
 }
 
-impl StateroomService for Endless {
-    fn message(&mut self, _: ClientId, _: MessagePayload<'_>, _: &impl StateroomContext) {
-        self.computing = true;
+impl StateroomService for Long {
+    fn message(&mut self, _: ClientId, message: MessagePayload<'_>, _: &impl StateroomContext) {
+        self.slices_left = if message.text() == Some("!") { u64::MAX } else { 1 };
     }
 
     fn advance(&mut self, _: &impl StateroomContext) -> Progress<'_> {
-        if !self.computing {
+        if self.slices_left == 0 {
             return Progress::Done;
         }
-        self.slices.lock().expect("nobody panics with it").push(self.room);
+        self.slices_left -= 1;
+        let mut noted = self.noted.lock().expect("nobody panics with it");
+        if noted.last() != Some(&self.room) {
+            noted.push(self.room);
+        }
         Progress::Unfinished
     }
 }
 
-#[derive(Default)]
-struct EndlessRooms(Arc<Mutex<Vec<u8>>>);
+/// Makes such rooms; their ids are numbers.
+#[derive(Clone, Default)]
+struct LongRooms(Arc<Mutex<Vec<u8>>>);
 
-impl StateroomServiceFactory for EndlessRooms {
-    type Service = Endless;
+impl LongRooms {
+    /// The rooms that computed, each once for all that it did before another one.
+    fn turns(&self) -> Vec<u8> {
+        self.0.lock().expect("nobody panics with it").clone()
+    }
+}
+
+impl StateroomServiceFactory for LongRooms {
+    type Service = Long;
     type Error = Infallible;
 
-    fn build(&self, room: &str, _: &impl StateroomContext) -> Result<Endless, Infallible> {
+    fn build(&self, room: &str, _: &impl StateroomContext) -> Result<Long, Infallible> {
         let room = room.parse().expect("a number");
-        Ok(Endless { room, computing: false, slices: Arc::clone(&self.0) })
+        Ok(Long { room, slices_left: 0, noted: Arc::clone(&self.0) })
     }
 }
 
 #[test]
 fn rooms_that_compute_take_turns() {
-    let rooms = EndlessRooms::default();
-    let turns = Arc::clone(&rooms.0);
-    let server = TestServer::new(rooms);
+    let rooms = LongRooms::default();
+    let server = TestServer::new(rooms.clone());
     let mut clients: Vec<_> = (0..10).map(|room| server.client(&room.to_string())).collect();
     for client in &mut clients {
         client.text("!");
     }
-    // A turn has several slices.
-    let turns = || {
-        let mut turns = turns.lock().expect("nobody panics with it").clone();
-        turns.dedup();
-        turns
-    };
     let mut all_compute = 0;
     eventually("all rooms compute", || {
-        let turns = turns();
+        let turns = rooms.turns();
         all_compute = turns.len();
         turns.iter().collect::<HashSet<_>>().len() == 10
     });
-    eventually("they go on", || turns().len() > all_compute + 100);
+    eventually("they go on", || rooms.turns().len() > all_compute + 100);
     // Nobody has a second turn before everybody else has had one.
-    for round in turns()[all_compute..].chunks_exact(10) {
+    for round in rooms.turns()[all_compute..].chunks_exact(10) {
         assert_eq!(round.iter().collect::<HashSet<_>>().len(), 10, "{round:?}");
     }
+}
+
+#[test]
+fn many_events_of_some_length_are_no_way_around_the_turns() {
+    let rooms = LongRooms::default();
+    let server = TestServer::new(rooms.clone());
+    let (mut endless, mut busy) = (server.client("1"), server.client("2"));
+    endless.text("!");
+    eventually("it computes", || rooms.turns() == [1]);
+    let messages: Vec<_> = (0..200).flat_map(|_| Frame::text("?").masked()).collect();
+    busy.raw(&messages);
+    let turns_of_busy = || rooms.turns().iter().filter(|room| **room == 2).count();
+    // Had it several of them at a time, the other room would not have as many turns in between.
+    eventually("all messages are handled", || turns_of_busy() == 200);
 }

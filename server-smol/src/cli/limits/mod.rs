@@ -193,9 +193,9 @@ more fails, and so an endless loop ends.",
 };
 
 static SLICE: Limit = Limit {
-    what: "How much a guest computes before the server looks at the clock, in units of fuel",
-    why: "Others have their turn after 0.25 ms, or the slice in which they have passed. 20k are some
-0.02 ms here, and 0.15 for a guest that does what takes longest.",
+    what: "How much a guest computes at a stretch, in units of fuel",
+    why: "An event that takes more waits for its turn of 0.25 ms, which ends with the slice in which
+they are over. 20k are some 0.02 ms, and 0.15 for a guest that does what takes longest.",
     ..Limit::fuel("slice", |bounds| Value::Fuel(&mut bounds.guest.slice))
 };
 
