@@ -28,8 +28,9 @@ fn operators() -> OperatorCost {
     OperatorCost { memory_grow: u8::MAX, memory_size: u8::MAX, ..OperatorCost::default() }
 }
 
-/// The largest slice that is used, in units of fuel: some milliseconds.
-const LARGEST_SLICE: u64 = 1_000_000;
+/// The largest slice that is used, in units of fuel: 10 ms or more. It takes up to half a megabyte of native stack, for a
+/// reason that stands in `module/prepare.rs`.
+const LARGEST_SLICE: u64 = 10_000_000;
 
 /// How much a guest computes at a stretch.
 pub(crate) fn slice(limits: &Limits) -> u64 {

@@ -87,7 +87,7 @@
 //!
 //! Nothing but compute within its [`Limits`], and ask for effects. Whatever a module or a guest does, this
 //! crate does not panic: a module is refused with a [`LoadError`], an event ends with a [`Trap`]. A thread that runs
-//! rooms needs 256 KiB of native stack.
+//! rooms needs 256 KiB of native stack; with slices of more than a million units of fuel, up to a megabyte.
 //!
 //! In builds of your own, let wasmi be either fully optimised or not at all. With optimisation *and* debug assertions
 //! (a `dev` profile with `opt-level = 3`), its instructions take native stack without limit; set

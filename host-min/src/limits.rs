@@ -53,7 +53,7 @@ pub struct Limits {
     /// How much a guest computes at a stretch before the host can have others go on, in units of fuel. Default:
     /// 20,000, some 0.02 ms, or 0.15 where a guest does what takes longest for its fuel.
     ///
-    /// Suspending a guest costs as much as some 500 units.
+    /// Suspending a guest costs as much as some 500 units. More than 10 million counts as that.
     pub slice: u64,
 }
 

@@ -273,7 +273,7 @@ impl<'a> Additions<'a> {
 ///
 /// The engine's instructions end in a call of the next one, which the compiler makes a jump. In this version it does
 /// not where the memory grows: each time takes some 200 bytes of native stack, until the slice is over. As it costs so
-/// much, a slice takes less than 64 KiB.
+/// much, a slice of a million units takes 50 KB.
 fn grow() -> Function {
     let mut body = Function::new([]);
     let mut code = body.instructions();

@@ -173,10 +173,10 @@ fn others() -> Vec<String> {
     snippets
 }
 
-/// Runs them in one slice of the usual length.
+/// Runs them in one slice that is many times as long as usual.
 fn run(snippets: Vec<String>) {
     let mut limits = Limits::default();
-    limits.fuel = limits.slice;
+    (limits.slice, limits.fuel) = (1_000_000, 1_000_000);
     // So that effects last as long as the slice.
     limits.effects = usize::MAX;
     for snippet in snippets {
@@ -215,8 +215,7 @@ fn no_operator_uses_it_up_after_the_others_in_a_long_slice() {
         .filter(|snippet| !snippet.contains("$again"))
         .collect();
     let mut limits = Limits::default();
-    limits.fuel = 100 * limits.slice;
-    limits.slice = limits.fuel;
+    (limits.slice, limits.fuel) = (40_000_000, 40_000_000);
     limits.effects = usize::MAX;
     let mut room = room_with_all(&all, limits);
     let trap = on_a_small_stack(move || finish(&mut room, Event::Timer).unwrap_err());

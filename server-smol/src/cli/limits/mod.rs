@@ -196,6 +196,7 @@ static SLICE: Limit = Limit {
     what: "How much a guest computes at a stretch, in units of fuel",
     why: "An event that takes more waits for its turn of 0.25 ms, which ends with the slice in which
 they are over. 20k are some 0.02 ms, and 0.15 for a guest that does what takes longest.",
+    most: 10_000_000,
     ..Limit::fuel("slice", |bounds| Value::Fuel(&mut bounds.guest.slice))
 };
 
