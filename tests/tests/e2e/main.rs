@@ -6,6 +6,7 @@ mod clients;
 mod connecting;
 mod examples;
 mod failures;
+mod fuzzing;
 mod heartbeat;
 mod http;
 mod life;
