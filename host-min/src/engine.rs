@@ -22,10 +22,19 @@ pub(crate) fn engine(limits: &Limits) -> Engine {
     Engine::new(&config)
 }
 
-/// What makes growing expensive, for a reason that stands in `module/prepare.rs`. Allocators ask for the size once, if
-/// at all.
+/// Fuel stands for time, and some instructions take more of it than others.
 fn operators() -> OperatorCost {
-    OperatorCost { memory_grow: u8::MAX, memory_size: u8::MAX, ..OperatorCost::default() }
+    OperatorCost {
+        // They make frames, and set local variables to zero.
+        call: 10,
+        call_indirect: 10,
+        return_call: 10,
+        return_call_indirect: 10,
+        // For a reason that stands in `module/prepare.rs`. Allocators ask for the size once, if at all.
+        memory_grow: u8::MAX,
+        memory_size: u8::MAX,
+        ..OperatorCost::default()
+    }
 }
 
 /// The largest slice that is used, in units of fuel: 10 ms or more. It takes up to half a megabyte of native stack, for a
@@ -37,7 +46,7 @@ pub(crate) fn slice(limits: &Limits) -> u64 {
     limits.slice.min(LARGEST_SLICE)
 }
 
-/// Fuel stands for time, and moving bytes takes more of it than the engine assumes.
+/// Moving bytes takes more time than the engine assumes.
 fn bulk() -> CustomFuelCosts {
     CustomFuelCosts { bytes_copied_per_fuel: 8, fuel_per_bytes_translated: 0, fuel_per_bytes_validated: 0 }
 }

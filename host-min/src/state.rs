@@ -86,18 +86,23 @@ pub(crate) fn fill_random(
     Ok(())
 }
 
+/// As how many bytes of other work so many random ones count.
+pub(crate) fn random_cost(len: u32) -> u32 {
+    len.saturating_mul(2)
+}
+
 /// The guest's memory as an import sees it. Every address and length that a guest passes is checked here.
 pub(crate) struct GuestMemory<'a>(&'a mut [u8]);
 
 /// What each call of an import costs the guest, in fuel: about as long as it takes.
-const CALL: u64 = 200;
+const CALL: u64 = 50;
 
 /// Makes the guest pay for work on so many bytes. Otherwise it could have the host work for as long as it likes,
 /// in a loop that costs next to nothing.
 pub(crate) fn charge(caller: &mut Caller<'_, State>, bytes: u32) {
     // With less fuel than that the call is made all the same, the guest's slice ends with it, and the rest is
     // taken from the next.
-    let (fuel, cost) = (caller.get_fuel().unwrap_or(0), CALL + u64::from(bytes));
+    let (fuel, cost) = (caller.get_fuel().unwrap_or(0), CALL + u64::from(bytes / 2));
     let left = fuel.saturating_sub(cost);
     caller.data_mut().debt += cost - (fuel - left);
     // Fails only where fuel is not metered, which `engine` turns on.

@@ -7,7 +7,7 @@ use stateroom_sdk_core::{
 use wasmi::{Caller, Error};
 
 use super::Imports;
-use crate::state::{GuestMemory, State, charge, fill_random};
+use crate::state::{GuestMemory, State, charge, fill_random, random_cost};
 
 pub(super) fn define(imports: &mut Imports) -> Result<(), Error> {
     imports.add(EXTENSIONS, LOG, log)?;
@@ -28,7 +28,7 @@ fn now_ms(mut caller: Caller<'_, State>) -> i64 {
 }
 
 fn random(mut caller: Caller<'_, State>, at: u32, len: u32) -> Result<(), Error> {
-    let (mut memory, state) = GuestMemory::of(&mut caller, len)?;
+    let (mut memory, state) = GuestMemory::of(&mut caller, random_cost(len))?;
     fill_random(&mut memory, state, at, len)?;
     Ok(())
 }

@@ -15,7 +15,7 @@ use wasmi::{
 use super::Imports;
 use crate::{
     TrapReason,
-    state::{GuestMemory, State, charge, fill_random},
+    state::{GuestMemory, State, charge, fill_random, random_cost},
 };
 
 const MODULE: &str = "wasi_snapshot_preview1";
@@ -71,7 +71,7 @@ fn clock_res_get(mut caller: Caller<'_, State>, _clock: u32, at: u32) -> Result<
 }
 
 fn random_get(mut caller: Caller<'_, State>, at: u32, len: u32) -> Result<i32, Error> {
-    let (mut memory, state) = GuestMemory::of(&mut caller, len)?;
+    let (mut memory, state) = GuestMemory::of(&mut caller, random_cost(len))?;
     fill_random(&mut memory, state, at, len)?;
     Ok(SUCCESS)
 }

@@ -79,8 +79,8 @@ const MOST_ELEMENTS: usize = 100_000;
 /// How many parameters a function may have. A call copies them, whatever it costs in fuel.
 const MOST_PARAMETERS: u32 = 100;
 
-/// How many local variables a function may have. Each call sets them to zero, whatever it costs in fuel.
-const MOST_LOCALS: u32 = 4_000;
+/// How many local variables a function may have. A call sets them to zero, at the same cost in fuel.
+const MOST_LOCALS: u32 = 1_000;
 
 impl<'a> Outline<'a> {
     pub(crate) fn read(module: &'a [u8]) -> Result<Self, LoadError> {
