@@ -33,7 +33,10 @@ fn room(text: &str) -> Room {
 }
 
 fn run(room: &mut Room, event: Event<'_>) {
-    let step = room.handle(event, 0).expect("it does not trap");
+    let mut step = room.handle(event, 0).expect("it does not trap");
+    while step == Step::Suspended {
+        step = room.resume().expect("it does not trap");
+    }
     assert_eq!(step, Step::Done);
 }
 

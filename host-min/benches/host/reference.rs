@@ -1,6 +1,6 @@
 //! A host that is nothing but the engine.
 
-use wasmi::{Caller, Config, Engine, Linker, Memory, Module, Store, TypedFunc};
+use wasmi::{Caller, CompilationMode, Config, Engine, Linker, Memory, Module, Store, TypedFunc};
 
 pub(crate) struct Program {
     engine: Engine,
@@ -27,6 +27,7 @@ impl Program {
     pub(crate) fn load(module: &[u8]) -> Self {
         let mut config = Config::default();
         config.consume_fuel(true).wasm_custom_page_sizes(true);
+        config.compilation_mode(CompilationMode::Eager);
         let engine = Engine::new(&config);
         let module = Module::new(&engine, module).expect("it is valid");
         let mut linker = Linker::new(&engine);
