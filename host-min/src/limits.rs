@@ -39,19 +39,20 @@ pub struct Limits {
     /// It bounds what a room can make the host hold before anything is sent.
     pub effect_bytes: usize,
 
-    /// How much a guest may compute when its module is instantiated, in units of fuel. Default: 50 million,
-    /// some 50 ms.
+    /// How much a guest may compute while its module is loaded, in units of fuel. Default: 50 million, some
+    /// 50 ms. Its `start` function and its `_initialize` are tried then, which bounds how long loading takes. In a
+    /// room they are a part of the first event.
     ///
-    /// One unit is about one instruction; an optimised build runs some 1,000 million a second, and fewer
-    /// where they move much memory.
+    /// One unit is about one instruction. An optimised build runs 1,000 to 2,500 million a second on a machine of
+    /// 2026, and a tenth of that on a small one.
     pub startup_fuel: u64,
 
-    /// How much a guest may compute in one event, in units of fuel. Default: 6,000 million, some six
+    /// How much a guest may compute in one event, in units of fuel. Default: 6,000 million, some
     /// seconds. More is a trap.
     pub fuel: u64,
 
     /// How much a guest computes at a stretch before the host can have others go on, in units of fuel. Default:
-    /// 20,000, some 0.02 ms, or 0.15 where a guest does what takes longest for its fuel.
+    /// 20,000, some 0.02 ms.
     ///
     /// Suspending a guest costs as much as some 500 units. More than 10 million counts as that.
     pub slice: u64,

@@ -219,7 +219,7 @@ mod tests {
         for (text, expected) in [
             ("memory = '64kB'", "`memory` is a number of bytes from 1 to 4GiB, such as 65536, 64KiB"),
             ("memory = 1.5", "`memory` is a number of bytes"),
-            ("slice = 0", "`slice` is a whole number of at least 1, such as 400000, 400_000, 400k"),
+            ("slice = 0", "`slice` is a whole number from 1 to 10M, such as 20000, 20_000, 20k"),
             ("effects = -1", "`effects` is a whole number from 1 to 4294967295"),
             ("fuel = true", "`fuel` is a whole number"),
             ("max-fuel = 1", "unknown key `max-fuel` in `[limits]`: known are `connections`, `rooms`"),

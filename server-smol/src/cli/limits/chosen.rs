@@ -183,7 +183,6 @@ mod tests {
                 "lower the one or raise the other",
             ],
         );
-        told(&[(&SLICE, "7G")], &["`--max-slice` is 7G, more than the default of `--max-fuel`, which is 6G"]);
         told(
             &[(&MESSAGE_SIZE, "64MiB")],
             &["64MiB, more than the default of `--max-memory`, which is 32MiB"],
@@ -194,7 +193,7 @@ mod tests {
             &[(&MESSAGE_SIZE, "2MiB"), (&OUTBOX_SIZE, "3MiB")],
             &["`--max-message-size` is 2MiB, more than half"],
         );
-        let all = bounds(&[(&SLICE, "7G"), (&MESSAGE_SIZE, "64MiB")]).unwrap_err();
+        let all = bounds(&[(&SLICE, "7M"), (&FUEL, "6M"), (&MESSAGE_SIZE, "64MiB")]).unwrap_err();
         assert_eq!(all.lines().count(), 2, "{all}");
     }
 

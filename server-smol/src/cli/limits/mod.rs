@@ -195,14 +195,14 @@ more fails, and so an endless loop ends.",
 static SLICE: Limit = Limit {
     what: "How much a guest computes at a stretch, in units of fuel",
     why: "An event that takes more waits for its turn of 0.25 ms, which ends with the slice in which
-they are over. 20k are some 0.02 ms, and 0.15 for a guest that does what takes longest.",
+they are over. 20k are some 0.02 ms.",
     most: 10_000_000,
     ..Limit::fuel("slice", |bounds| Value::Fuel(&mut bounds.guest.slice))
 };
 
 static STARTUP_FUEL: Limit = Limit {
-    what: "How much a guest may compute before a room's first event, in units of fuel",
-    why: "Its start function has this, and nobody has a turn until it is over.",
+    what: "How much a guest may compute while it is loaded, in units of fuel",
+    why: "Its start function is tried then. In a room it is a part of the first event.",
     ..Limit::fuel("startup_fuel", |bounds| Value::Fuel(&mut bounds.guest.startup_fuel))
 };
 
@@ -304,6 +304,6 @@ mod tests {
             MEMORY.expected(),
             "a number of bytes from 1 to 4GiB, such as 65536, 64KiB, 32MiB or 1GiB"
         );
-        assert_eq!(FUEL.expected(), "a whole number of at least 1, such as 400000, 400_000, 400k, 50M or 6G");
+        assert_eq!(FUEL.expected(), "a whole number of at least 1, such as 20000, 20_000, 20k or 5M");
     }
 }

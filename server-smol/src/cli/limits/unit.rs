@@ -22,7 +22,7 @@ impl Unit {
     pub(crate) fn examples(self) -> &'static str {
         match self {
             Self::Bytes => "65536, 64KiB, 32MiB or 1GiB",
-            Self::Number => "400000, 400_000, 400k, 50M or 6G",
+            Self::Number => "20000, 20_000, 20k or 5M",
         }
     }
 
