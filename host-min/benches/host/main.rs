@@ -10,7 +10,7 @@ use divan::{AllocProfiler, Bencher, black_box};
 use stateroom_host_min::{Event, Limits, Program, Room, Step};
 use stateroom_sdk_core::{ClientId, MessagePayload};
 
-use modules::{JAM, PORTABLE, RECV};
+use modules::{JAM, RECV};
 
 #[global_allocator]
 static ALLOCATOR: AllocProfiler = AllocProfiler::system();
@@ -106,7 +106,7 @@ mod event {
 
     #[divan::bench]
     fn pages_of_64_kib(bencher: Bencher<'_, '_>) {
-        host(bencher, PORTABLE);
+        host(bencher, &modules::portable());
     }
 
     #[divan::bench]

@@ -17,21 +17,6 @@ pub(crate) const JAM: &str = r#"(module
         (call $send (i32.const 0) (local.get $at) (local.get $len)))
     (func (export "binary") (param i32 i32 i32)))"#;
 
-/// The same with a page of 64 KiB.
-pub(crate) const PORTABLE: &str = r#"(module
-    (import "env" "send_message" (func $send (param i32 i32 i32)))
-    (memory (export "memory") 1)
-    (global $__stack_pointer (mut i32) (i32.const 1024))
-    (func (export "jam_malloc") (param i32) (result i32) i32.const 1024)
-    (func (export "jam_free") (param i32 i32))
-    (func (export "initialize") (param i32 i32))
-    (func (export "connect") (param i32))
-    (func (export "disconnect") (param i32))
-    (func (export "timer"))
-    (func (export "message") (param $client i32) (param $at i32) (param $len i32)
-        (call $send (i32.const 0) (local.get $at) (local.get $len)))
-    (func (export "binary") (param i32 i32 i32)))"#;
-
 /// An echo of the 0.4 line: it sends a message back in the place where it came.
 ///
 /// A message is a variant, a client, a kind and a length; what is sent is a variant, a recipient, a kind and a length.
@@ -47,6 +32,11 @@ pub(crate) const RECV: &str = r#"(module
 
 pub(crate) fn binary(text: &str) -> Vec<u8> {
     wat::parse_str(text).unwrap_or_else(|error| panic!("{error}"))
+}
+
+/// The echo with a page of 64 KiB.
+pub(crate) fn portable() -> String {
+    JAM.replace("2048 (pagesize 1)", "1")
 }
 
 /// The echo with so much memory.

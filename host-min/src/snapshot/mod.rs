@@ -1,0 +1,119 @@
+//! The state of a room as bytes.
+
+mod error;
+mod functions;
+mod restore;
+mod value;
+
+use alloc::vec::Vec;
+
+use wasmi::{Global, Table, Val};
+
+use self::functions::Functions;
+use crate::{Room, Step, program::memory, state::Generator};
+
+pub use error::{RestoreError, SnapshotError};
+
+/// What a snapshot begins with.
+const MAGIC: [u8; 8] = *b"stateroo";
+/// The version of the format. It changes whenever the meaning of any byte does.
+const VERSION: u32 = 1;
+/// How long the checksum is that a snapshot ends with, in bytes.
+const CHECKSUM: usize = 4;
+
+// A snapshot, all numbers little endian:
+//
+//     magic [u8; 8], version u32, SHA-256 of the module [u8; 32]
+//     whether the room has started u8
+//     its id: length u32, UTF-8
+//     random numbers: seed [u8; 32], whether they have been used u8, position u128
+//     memory: size in bytes u64, number of pieces u32; each piece: address u32, length u32, bytes
+//     globals: number u32; each: type u8, value u64
+//     tables: number u32; each: number of elements u32; each: 0, or one more than the index of a function u32
+//     dropped segments: number u32; each: u8
+//     CRC-32 of all that u32
+//
+// Which global, table or segment each is follows from the module.
+
+impl Room {
+    /// The state of the room between two events, from which [`Program::restore`] makes a room that goes on as this
+    /// one would: memory, globals, tables and random numbers.
+    ///
+    /// What is not in it is not the room's: who is connected, when its timer is due, and the effects of the last
+    /// event, which are to be read before.
+    ///
+    /// Its size is about that of what the guest has changed in its memory.
+    ///
+    /// # Errors
+    /// The room is not between two events.
+    pub fn snapshot(&self) -> Result<Vec<u8>, SnapshotError> {
+        match self.last() {
+            Ok(Step::Done | Step::Refused) => {}
+            Ok(Step::Suspended) => return Err(SnapshotError::Suspended),
+            Err(_) => return Err(SnapshotError::Broken),
+        }
+        let (memory, layout) = (memory(&self.store), self.program.layout());
+        let differences = self.program.image().differences(memory);
+        let changed: usize = differences.iter().map(|range| 8 + range.len()).sum();
+
+        let mut out = Vec::with_capacity(256 + self.id.len() + changed + 9 * layout.globals.len());
+        out.extend(MAGIC);
+        out.extend(VERSION.to_le_bytes());
+        out.extend(self.program.hash());
+        out.push(self.started.into());
+        put_count(&mut out, self.id.len());
+        out.extend(self.id.as_bytes());
+        let (seed, used, position) = match &self.store.data().random {
+            Generator::Seed(seed) => (*seed, false, 0),
+            Generator::Running(random) => (random.get_seed(), true, random.get_word_pos()),
+        };
+        out.extend(seed);
+        out.push(used.into());
+        out.extend(position.to_le_bytes());
+        out.extend((memory.len() as u64).to_le_bytes());
+        put_count(&mut out, differences.len());
+        for range in differences {
+            put_count(&mut out, range.start);
+            put_count(&mut out, range.len());
+            out.extend(&memory[range]);
+        }
+        put_count(&mut out, layout.globals.len());
+        for global in self.globals() {
+            let (ty, value) = value::encode(&global.get(&self.store));
+            out.push(ty);
+            out.extend(value.to_le_bytes());
+        }
+        let functions = Functions::of(self);
+        put_count(&mut out, layout.tables.len());
+        for table in self.tables() {
+            put_count(&mut out, usize::try_from(table.size(&self.store)).unwrap_or(0));
+            for element in (0..).map_while(|index| table.get(&self.store, index)) {
+                out.extend(functions.encode(&element).to_le_bytes());
+            }
+        }
+        put_count(&mut out, layout.segments.len());
+        for (_, flag) in &layout.segments {
+            let flag = self.instance.get_global(&self.store, flag).map(|flag| flag.get(&self.store));
+            out.push(matches!(flag, Some(Val::I32(1))).into());
+        }
+        out.extend(crc32fast::hash(&out).to_le_bytes());
+        Ok(out)
+    }
+
+    /// The globals that can change.
+    fn globals(&self) -> impl Iterator<Item = Global> {
+        let names = self.program.layout().globals.iter();
+        names.filter_map(|name| self.instance.get_global(&self.store, name))
+    }
+
+    /// The tables that can change.
+    fn tables(&self) -> impl Iterator<Item = Table> {
+        let names = self.program.layout().tables.iter();
+        names.filter_map(|name| self.instance.get_table(&self.store, name))
+    }
+}
+
+/// A number of bytes or things in a room: far below 2^32.
+fn put_count(out: &mut Vec<u8>, count: usize) {
+    out.extend(u32::try_from(count).unwrap_or(u32::MAX).to_le_bytes());
+}

@@ -1,0 +1,150 @@
+use alloc::{format, vec::Vec};
+use core::str;
+
+use wasmi::RefType;
+
+use super::{CHECKSUM, MAGIC, RestoreError, VERSION, functions::Functions, value};
+use crate::{
+    Program, Room,
+    reader::{Reader, Short},
+    state::Generator,
+};
+
+impl Program {
+    /// Makes a room that goes on where the one was of which this is a [`snapshot`](Room::snapshot).
+    ///
+    /// It has had the events that the other has had; [`Event::Init`](crate::Event::Init) is not to be handed in again.
+    ///
+    /// # Errors
+    /// See [`RestoreError`]. Nothing is taken on trust: whatever the bytes are, this does not panic, and the room is
+    /// within the program's limits.
+    pub fn restore(&self, snapshot: &[u8]) -> Result<Room, RestoreError> {
+        let Some((body, checksum)) = snapshot.split_last_chunk::<CHECKSUM>() else {
+            return Err(RestoreError::NotASnapshot);
+        };
+        let mut reader = Reader::new(body);
+        if reader.array() != Ok(MAGIC) {
+            return Err(RestoreError::NotASnapshot);
+        }
+        let version = reader.u32()?;
+        if version != VERSION {
+            return Err(RestoreError::Version { version });
+        }
+        if crc32fast::hash(body).to_le_bytes() != *checksum {
+            return Err(RestoreError::Damaged);
+        }
+        if reader.array() != Ok(self.hash()) {
+            return Err(RestoreError::OtherModule);
+        }
+        let started = reader.flag()?;
+        let id = reader.count()?;
+        let id = str::from_utf8(reader.bytes(id)?).map_err(|_| RestoreError::Damaged)?;
+        let seed = reader.array()?;
+        let used = reader.flag()?;
+        let position = u128::from_le_bytes(reader.array()?);
+
+        let mut room = self.room(id, seed).map_err(|trap| RestoreError::TooLarge(format!("{trap}")))?;
+        room.started = started;
+        if used {
+            room.store.data_mut().random = Generator::at(seed, position);
+        }
+        room.restore_memory(&mut reader)?;
+        room.restore_globals(&mut reader)?;
+        room.restore_tables(&mut reader)?;
+        room.restore_segments(&mut reader)?;
+        if reader.left() > 0 {
+            return Err(RestoreError::Damaged);
+        }
+        Ok(room)
+    }
+}
+
+impl Room {
+    fn restore_memory(&mut self, reader: &mut Reader<'_>) -> Result<(), RestoreError> {
+        let memory = self.store.data().memory.ok_or(RestoreError::Damaged)?;
+        let size = reader.u64()?;
+        let page = self.program.layout().page_size;
+        let pages = size / page;
+        let more = pages.checked_sub(memory.size(&self.store)).ok_or(RestoreError::Damaged)?;
+        if !size.is_multiple_of(page) {
+            return Err(RestoreError::Damaged);
+        }
+        memory
+            .grow(&mut self.store, more)
+            .map_err(|error| RestoreError::TooLarge(format!("a memory of {size} bytes: {error}")))?;
+        let bytes = memory.data_mut(&mut self.store);
+        for _ in 0..reader.u32()? {
+            let (at, len) = (reader.count()?, reader.count()?);
+            let place = at.checked_add(len).and_then(|end| bytes.get_mut(at..end));
+            place.ok_or(RestoreError::Damaged)?.copy_from_slice(reader.bytes(len)?);
+        }
+        Ok(())
+    }
+
+    fn restore_globals(&mut self, reader: &mut Reader<'_>) -> Result<(), RestoreError> {
+        let globals: Vec<_> = self.globals().collect();
+        if reader.count()? != globals.len() {
+            return Err(RestoreError::Damaged);
+        }
+        for global in globals {
+            let value = value::decode(reader.byte()?, reader.u64()?).ok_or(RestoreError::Damaged)?;
+            global.set(&mut self.store, value).map_err(|_| RestoreError::Damaged)?;
+        }
+        Ok(())
+    }
+
+    fn restore_tables(&mut self, reader: &mut Reader<'_>) -> Result<(), RestoreError> {
+        let functions = Functions::of(self);
+        let tables: Vec<_> = self.tables().collect();
+        if reader.count()? != tables.len() {
+            return Err(RestoreError::Damaged);
+        }
+        for table in tables {
+            // They do not grow: see `module/admission.rs`.
+            let size = table.size(&self.store);
+            if u64::from(reader.u32()?) != size {
+                return Err(RestoreError::Damaged);
+            }
+            for index in 0..size {
+                let element = functions.decode(reader.u32()?).ok_or(RestoreError::Damaged)?;
+                // Objects of the host there are none.
+                if table.ty(&self.store).element() == RefType::Func {
+                    table.set(&mut self.store, index, element).map_err(|_| RestoreError::Damaged)?;
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn restore_segments(&mut self, reader: &mut Reader<'_>) -> Result<(), RestoreError> {
+        let program = self.program.clone();
+        let segments = &program.layout().segments;
+        if reader.count()? != segments.len() {
+            return Err(RestoreError::Damaged);
+        }
+        // What drops a segment is a few instructions of the host's own.
+        let _ = self.store.set_fuel(u64::MAX);
+        for (dropper, _) in segments {
+            if reader.flag()? {
+                let dropper = self.instance.get_typed_func::<(u32, u32), ()>(&self.store, dropper);
+                let dropped = dropper.and_then(|dropper| dropper.call(&mut self.store, (0, 0)));
+                dropped.map_err(|_| RestoreError::Damaged)?;
+            }
+        }
+        Ok(())
+    }
+}
+
+impl Reader<'_> {
+    fn count(&mut self) -> Result<usize, Short> {
+        self.u32().map(|count| count as usize)
+    }
+
+    fn flag(&mut self) -> Result<bool, RestoreError> {
+        match self.byte()? {
+            0 => Ok(false),
+            1 => Ok(true),
+            _ => Err(RestoreError::Damaged),
+        }
+    }
+}
