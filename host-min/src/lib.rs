@@ -123,3 +123,8 @@ pub use program::Program;
 pub use room::Room;
 pub use snapshot::{RestoreError, SnapshotError};
 pub use trap::{Trap, TrapReason};
+
+/// What the README says compiles.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;
