@@ -36,7 +36,7 @@ const CHECKSUM: usize = 4;
 // Which global, table or segment each is follows from the module.
 
 impl Room {
-    /// The state of the room between two events, from which [`Program::restore`] makes a room that goes on as this
+    /// The state of the room between two events, from which [`Program::restore`](crate::Program::restore) makes a room that goes on as this
     /// one would: memory, globals, tables and random numbers.
     ///
     /// What is not in it is not the room's: who is connected, when its timer is due, and the effects of the last
