@@ -37,7 +37,7 @@ fn bad_options_are_status_2() {
     refuses(&nowhere, &["serve", "x.wasm", "--shutdown", "after:x"], &["after:x", "after:60"]);
     refuses(&nowhere, &["serve", "x.wasm", "--threads", "0"], &["--threads", "1..=256"]);
     refuses(&nowhere, &["serve", "x.wasm", "--max-memory", "1MB"], &["1MB", "--max-memory", "MiB"]);
-    refuses(&nowhere, &["serve", "x.wasm", "--max-slice", "0"], &["--max-slice", "at least 1"]);
+    refuses(&nowhere, &["serve", "x.wasm", "--max-slice", "0"], &["--max-slice", "from 1 to 10M"]);
     refuses(&nowhere, &["dev", "--max-effects", "-1"], &["-1", "--max-effects", "from 1 to"]);
     refuses(&nowhere, &["build", "-q", "-v"], &["--quiet"]);
 }

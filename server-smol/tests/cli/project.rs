@@ -40,7 +40,7 @@ fn mistakes_in_stateroom_toml_are_told() {
     told(
         "[limits]\nslice = 0\nmemory = '1MB'",
         &[
-            "toml:2: `slice` is a whole number of at least 1",
+            "toml:2: `slice` is a whole number from 1 to 10M",
             "toml:3: `memory` is a number of bytes",
             "64KiB",
         ],
