@@ -11,8 +11,7 @@
 //! the last event asks of the world, and [`snapshot`](Room::snapshot) what the room has become.
 //!
 //! ```
-//! use stateroom_host_min::{Effect, Event, Limits, Program, Room, Step, Trap};
-//! use stateroom_sdk_core::{ClientId, MessagePayload, MessageRecipient};
+//! use stateroom_host_min::{ClientId, Effect, Event, Limits, MessagePayload, MessageRecipient, Program, Room, Step, Trap};
 //!
 //! /// Runs one event to its end, slice by slice, and does what it asks.
 //! fn run(room: &mut Room, event: Event<'_>, now_ms: u64) -> Result<Vec<String>, Trap> {
@@ -20,6 +19,9 @@
 //!     while step == Step::Suspended {
 //!         // A server lets other rooms run here.
 //!         step = room.resume()?;
+//!     }
+//!     if step == Step::Refused {
+//!         // The guest had no room for the message: a server closes the connection with 1009 here.
 //!     }
 //!     Ok(room
 //!         .effects()
@@ -77,6 +79,10 @@
 //! # Ok(()) }
 //! ```
 //!
+//! What the host keeps for a room is the host's to save beside it: which clients are connected, and when the timer is
+//! due. A restored room believes that its clients are still there, so those that are not any more want an
+//! [`Event::Disconnect`] each; ids are not used again.
+//!
 //! # In services
 //!
 //! A [`Room`] is also a [`StateroomService`](stateroom_sdk_core::StateroomService) and a [`Program`] a
@@ -122,6 +128,8 @@ pub use load_error::{LoadError, Problem};
 pub use program::Program;
 pub use room::Room;
 pub use snapshot::{RestoreError, SnapshotError};
+// What events and effects are made of, so that a program needs no other crate for them.
+pub use stateroom_sdk_core::{ClientId, LogLevel, MessagePayload, MessageRecipient};
 pub use trap::{Trap, TrapReason};
 
 /// What the README says compiles.

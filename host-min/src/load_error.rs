@@ -64,7 +64,7 @@ impl fmt::Display for LoadError {
                 "this is a WebAssembly component; a guest is a core module (build it for `wasm32-unknown-unknown` or `wasm32-wasip1`)",
             ),
             Self::TooLarge { size, limit } => {
-                write!(f, "this module has {size} bytes; {limit} is the limit")
+                write!(f, "this module has {size} bytes; {limit} is the limit (`module_size`)")
             }
             Self::TooMany { what, limit } => {
                 write!(f, "this module has too many {what}: {limit} is the limit")

@@ -75,12 +75,16 @@ impl Program {
             image: Image::default(),
         };
         let (store, _) = loaded.instantiate([0; 32]).map_err(|error| {
-            LoadError::CannotStart(format!(
-                "{}; the limits are {} bytes of memory, the stack included, and {} elements in a table",
-                clip(&format!("{error}")),
-                limits.memory,
-                limits.table_elements
-            ))
+            let asked = outline.memory_size();
+            LoadError::CannotStart(if asked > limits.memory as u64 {
+                format!("it asks for {asked} bytes of memory; {} are the limit (`memory`)", limits.memory)
+            } else {
+                let error = clip(&format!("{error}"));
+                format!(
+                    "{error}; {} elements are the limit of a table (`table_elements`)",
+                    limits.table_elements
+                )
+            })
         })?;
         loaded.image = Image::of(memory(&store));
 

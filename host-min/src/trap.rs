@@ -109,20 +109,20 @@ impl fmt::Display for TrapReason {
         match self {
             Self::Wasm(reason) => f.write_str(reason),
             Self::OutOfFuel { limit } => {
-                write!(f, "it used up the {limit} units of fuel that it may use")
+                write!(f, "it used up the {limit} units of fuel that it may use (the limit `fuel`)")
             }
             Self::OutOfBounds { at, len, memory } => {
                 write!(f, "it passed {len} bytes at address {at}, but its memory has {memory} bytes")
             }
             Self::NotUtf8 => f.write_str("it passed bytes as text that are not UTF-8"),
             Self::MessageTooLarge { size, limit } => {
-                write!(f, "it passed {size} bytes in one call; {limit} is the limit")
+                write!(f, "it passed {size} bytes in one call; {limit} is the limit (`message_size`)")
             }
             Self::TooManyEffects { limit } => {
-                write!(f, "it asked for more than {limit} effects in one event")
+                write!(f, "it asked for more than {limit} effects in one event (the limit `effects`)")
             }
             Self::TooManyEffectBytes { limit } => {
-                write!(f, "it sent more than {limit} bytes in one event")
+                write!(f, "it sent more than {limit} bytes in one event (the limit `effect_bytes`)")
             }
             Self::Malformed(reason) => {
                 write!(f, "it passed bytes to `stateroom_send` that say nothing: {reason}")
@@ -145,6 +145,10 @@ pub(crate) fn reason(error: &wasmi::Error, fuel: u64) -> Option<TrapReason> {
             TrapCode::UnreachableCodeReached => "it executed `unreachable`, which a panic ends in".into(),
             TrapCode::MemoryOutOfBounds => {
                 "it reached outside its memory, which is also how a stack ends that is too small".into()
+            }
+            TrapCode::StackOverflow => {
+                "its stack is full: its calls nest too deeply (the limit `call_depth`), or have very many variables"
+                    .into()
             }
             code => alloc::format!("{code}"),
         })),

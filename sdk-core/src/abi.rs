@@ -24,9 +24,10 @@ pub const MESSAGE: &str = "message";
 /// `binary(client, ptr, len)`: a binary message.
 pub const BINARY: &str = "binary";
 
-/// The module that the compulsory-free imports of every generation live in.
+/// The module of the imports that every host has. None is compulsory.
 pub const ENV: &str = "env";
-/// `env.send_message(recipient, ptr, len)`: sends text.
+/// `env.send_message(recipient, ptr, len)`: sends text. A recipient is a signed number: 0 is everyone in the room, n
+/// is the client n, and -n is everyone except that one.
 pub const SEND_MESSAGE: &str = "send_message";
 /// `env.send_binary(recipient, ptr, len)`: sends bytes.
 pub const SEND_BINARY: &str = "send_binary";

@@ -50,6 +50,7 @@
 mod connection;
 mod error;
 mod http;
+mod log_budget;
 mod outbox;
 mod room;
 mod room_id;

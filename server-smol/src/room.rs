@@ -18,7 +18,13 @@ use stateroom_sdk_core::{
     StateroomServiceFactory, ToPayload,
 };
 
-use crate::{outbox::Outbox, room_id::RoomId, settings::ShutdownPolicy, worker::Worker};
+use crate::{
+    log_budget::{LINES_A_SECOND, LogBudget},
+    outbox::Outbox,
+    room_id::RoomId,
+    settings::ShutdownPolicy,
+    worker::Worker,
+};
 
 /// How long a room that was created with `POST` waits for its first client.
 const FIRST_CLIENT: Duration = Duration::from_secs(60);
@@ -340,11 +346,18 @@ struct Members {
     arriving: RefCell<Vec<Rc<Outbox>>>,
     /// The timer that the event that runs has asked for.
     timer: Cell<Option<u32>>,
+    log: LogBudget,
 }
 
 impl Members {
     fn new(id: RoomId) -> Self {
-        Self { id, list: RefCell::default(), arriving: RefCell::default(), timer: Cell::new(None) }
+        Self {
+            id,
+            list: RefCell::default(),
+            arriving: RefCell::default(),
+            timer: Cell::new(None),
+            log: LogBudget::default(),
+        }
     }
 
     fn add(&self, client: ClientId, outbox: Rc<Outbox>) {
@@ -396,6 +409,16 @@ impl StateroomContext for Members {
             LogLevel::Debug => log::Level::Debug,
             LogLevel::Trace => log::Level::Trace,
         };
+        if !log::log_enabled!(target: "stateroom::guest", level) {
+            return;
+        }
+        let Some(dropped) = self.log.admit(Instant::now()) else { return };
+        if dropped > 0 {
+            log::warn!(
+                "room {}: {dropped} log lines were dropped: {LINES_A_SECOND} a second are written",
+                self.id
+            );
+        }
         log::log!(target: "stateroom::guest", level, "room {}: {message:?}", self.id);
     }
 

@@ -3,8 +3,7 @@
 use std::{env, error::Error, fs, process, time::*};
 
 use smol::{future, io::AsyncBufReadExt as _, stream::StreamExt as _};
-use stateroom_host_min::{Effect, Event, Limits, Program, Room, Step, Trap};
-use stateroom_sdk_core::{ClientId, MessagePayload};
+use stateroom_host_min::{ClientId, Effect, Event, Limits, MessagePayload, Program, Room, Step, Trap};
 
 const ME: ClientId = ClientId(1);
 

@@ -102,6 +102,14 @@ impl<'a> Outline<'a> {
         if self.exports.contains_key(abi::recv::RECV) { Generation::Recv } else { Generation::Jam }
     }
 
+    /// How many bytes its memory has at first.
+    pub(crate) fn memory_size(&self) -> u64 {
+        let size = |memory: &MemoryType| {
+            memory.initial.saturating_mul(1 << memory.page_size_log2.unwrap_or(16).min(16))
+        };
+        self.memories.first().map_or(0, size)
+    }
+
     /// The exported function of this name.
     pub(super) fn function(&self, name: &str) -> Option<u32> {
         match self.exports.get(name) {

@@ -100,7 +100,10 @@ fn a_module_that_fails_while_it_starts_is_refused() {
     let message = refused_fields("(func $start (loop (br 0))) (start $start)");
     assert!(message.contains("fuel"), "{message}");
     let message = refused_fields(r#"(memory (export "memory") 65536)"#);
-    assert!(message.contains("the limits are 33554432 bytes of memory"), "{message}");
+    assert!(
+        message.contains("it asks for 4294967296 bytes of memory; 33554432 are the limit (`memory`)"),
+        "{message}"
+    );
     let message = refused_fields("(table 10000000 funcref)");
     assert!(message.contains("cannot be started"), "{message}");
 }

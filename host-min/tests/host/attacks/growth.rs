@@ -67,7 +67,7 @@ fn memory_grows_byte_by_byte_at_a_cost_that_is_bounded() {
 
 #[test]
 fn memory_of_more_than_the_limit_is_refused_at_once() {
-    let limit = "the limits are 33554432 bytes of memory";
+    let limit = "33554432 are the limit (`memory`)";
     for memory in ["513", "65536", "33554433 (pagesize 1)", "4294967295 (pagesize 1)"] {
         let error = load(&format!(r#"(memory (export "memory") {memory})"#)).unwrap_err();
         assert!(matches!(error, LoadError::CannotStart(_)) && error.to_string().contains(limit), "{error}");
@@ -103,7 +103,7 @@ fn tables_have_a_limit() {
             let result = load(&format!("(table {table} {ty})"));
             assert_eq!(result.is_ok(), fits, "{table} {ty}");
             if let Err(error) = result {
-                assert!(error.to_string().contains("10000 elements in a table"), "{error}");
+                assert!(error.to_string().contains("10000 elements are the limit of a table"), "{error}");
             }
         }
     }
