@@ -103,7 +103,7 @@ fn an_endless_loop_ends_the_room() {
 fn an_endless_recursion_ends_the_room() {
     // `memory.fill` and calls both have limits; this is a call that never returns.
     let module = Module::new().told(concat!(effects!(), "(call $recurse)"));
-    a_message_ends_the_room("recursion", "call stack", module.limits(|limits| limits.call_depth = 200));
+    a_message_ends_the_room("recursion", "stack is full", module.limits(|limits| limits.call_depth = 200));
 }
 
 #[test]
