@@ -22,11 +22,11 @@ pub enum Effect<'a> {
     },
     /// Forget the timer.
     CancelTimer,
-    /// Write a line to the log. The only effect that outlives a trap.
+    /// Write a line to the log. The only effect of an event that was refused or trapped.
     Log {
         /// How important it is.
         level: LogLevel,
-        /// The line, without a line break at its end.
+        /// The line. What a guest passes to `stateroom.log` may hold line breaks, and anything else.
         text: &'a str,
     },
 }
@@ -122,8 +122,8 @@ impl Arena {
             let goes_on = self.unfinished.take() == Some(self.entries.len());
             match self.entries.last() {
                 Some(&Entry::Log(begun, Span { begin, .. })) if goes_on && begun == level => {
-                    self.entries.pop();
                     self.admit(line.len(), limits)?;
+                    self.entries.pop();
                     let Span { end, .. } = self.push_text(line);
                     self.entries.push(Entry::Log(level, Span { begin, end }));
                 }

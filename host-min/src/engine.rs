@@ -18,9 +18,12 @@ pub(crate) fn engine(limits: &Limits) -> Engine {
         .wasm_multi_value(false)
         .wasm_extended_const(false)
         .ignore_custom_sections(true)
-        .set_max_recursion_depth(limits.call_depth);
+        .set_max_recursion_depth(limits.call_depth.min(DEEPEST));
     Engine::new(&config)
 }
+
+/// How deep calls may nest at most. Each takes 32 bytes, beside its variables, which have a limit of their own.
+const DEEPEST: usize = 100_000;
 
 /// Fuel stands for time, and some instructions take more of it than others.
 fn operators() -> OperatorCost {

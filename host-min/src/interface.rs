@@ -37,6 +37,8 @@ struct Jam {
 pub(crate) struct Call {
     /// The export that is called.
     pub(crate) name: &'static str,
+    /// Whether it hands over a message, which a guest may have no room for.
+    pub(crate) message: bool,
     pub(crate) function: Function,
 }
 
@@ -78,11 +80,13 @@ impl Interface {
 
     /// The call that hands in an event, and the data that it takes along.
     pub(crate) fn call<'a>(&self, event: Event<'a>, room_id: &'a str) -> (Call, &'a [u8]) {
+        let message = matches!(event, Event::Message(..));
         let jam = match &self.events {
             Events::Jam(jam) => jam,
             Events::Recv(function) => {
                 let (head, data) = recv::encode(event);
-                return (Call { name: abi::recv::RECV, function: Function::Data(*function, head) }, data);
+                let function = Function::Data(*function, head);
+                return (Call { name: abi::recv::RECV, message, function }, data);
             }
         };
         let (name, function, data) = match event {
@@ -102,7 +106,7 @@ impl Interface {
                 (abi::BINARY, Function::ClientData(jam.binary, client.0), bytes)
             }
         };
-        (Call { name, function }, data)
+        (Call { name, message, function }, data)
     }
 }
 

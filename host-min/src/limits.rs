@@ -24,7 +24,8 @@ pub struct Limits {
     /// pointers. Tables keep the size that they are made with.
     pub table_elements: usize,
 
-    /// How deep calls may nest. Default: 1,000. Deeper recursion traps.
+    /// How deep calls may nest. Default: 1,000. Deeper recursion traps. More than 100,000
+    /// counts as that.
     pub call_depth: usize,
 
     /// The largest message to a guest or from it, in bytes. Default: 1 MiB.

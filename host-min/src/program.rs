@@ -13,7 +13,6 @@ use crate::{
     load_error::clip,
     module::{self, Generation, Layout, Outline},
     state::State,
-    trap::reason,
 };
 
 /// A loaded module: what all rooms of a service have in common. Cheap to clone, and shared by threads.
@@ -74,14 +73,14 @@ impl Program {
             layout: prepared.layout,
             image: Image::default(),
         };
-        let (store, _) = loaded.instantiate([0; 32]).map_err(|error| {
+        // The engine's words are about its own insides.
+        let (store, _) = loaded.instantiate([0; 32]).map_err(|_| {
             let asked = outline.memory_size();
             LoadError::CannotStart(if asked > limits.memory as u64 {
                 format!("it asks for {asked} bytes of memory; {} are the limit (`memory`)", limits.memory)
             } else {
-                let error = clip(&format!("{error}"));
                 format!(
-                    "{error}; {} elements are the limit of a table (`table_elements`)",
+                    "its data or elements do not fit where they are to go, or a table is too large: {} elements are the limit of a table (`table_elements`)",
                     limits.table_elements
                 )
             })
@@ -103,8 +102,8 @@ impl Program {
     /// # Errors
     /// There is not enough memory for it.
     pub fn room(&self, room_id: &str, seed: [u8; 32]) -> Result<Room, Trap> {
-        let (store, instance) = self.0.instantiate(seed).map_err(|error| {
-            let reason = reason(&error, 0).unwrap_or_else(|| TrapReason::Wasm(format!("{error}")));
+        let (store, instance) = self.0.instantiate(seed).map_err(|_| {
+            let reason = TrapReason::Wasm("there is not enough memory for another room".into());
             Trap::new(module::START, reason)
         })?;
         Room::new(room_id, self.clone(), store, instance)

@@ -1,7 +1,6 @@
 use alloc::{boxed::Box, format, vec::Vec};
 use core::{fmt, mem};
 
-use stateroom_sdk_core::abi;
 use wasmi::{
     Error, Instance, Store, TrapCode, TypedFunc, TypedResumableCall, TypedResumableCallOutOfFuel, Val,
     WasmParams, WasmResults,
@@ -220,12 +219,10 @@ impl Room {
 
     /// Gives data to the guest, with `head` bytes before it: first the guest says where it wants it.
     fn hand_over(&mut self, call: Call, head: usize, data: &[u8]) -> Result<Step, Trap> {
-        let Ok(len) = u32::try_from(head + data.len()) else {
-            return Ok(Step::Refused);
+        let too_large = call.message && data.len() > self.store.data().limits.message_size;
+        let Some(len) = u32::try_from(head + data.len()).ok().filter(|_| !too_large) else {
+            return refused(call, head + data.len());
         };
-        if data.len() > self.store.data().limits.message_size {
-            return Ok(Step::Refused);
-        }
         let result = self.interface.malloc.call_resumable(&mut self.store, len);
         match self.outcome(self.interface.malloc_name, result)? {
             Outcome::Returned(at) => self.deliver(call, data, at),
@@ -244,10 +241,7 @@ impl Room {
         // As the data has come this far, its length fits: see `hand_over`.
         let len = u32::try_from(head.len() + data.len()).unwrap_or(u32::MAX);
         let Some(place) = self.place(at, len) else {
-            return match call.name {
-                abi::INITIALIZE => Err(Trap::new(call.name, TrapReason::NoRoomForId)),
-                _ => Ok(Step::Refused),
-            };
+            return refused(call, head.len() + data.len());
         };
         let (front, back) = place.split_at_mut(head.len());
         front.copy_from_slice(head);
@@ -358,6 +352,11 @@ impl Room {
         }
         result
     }
+}
+
+/// What comes of data for which the guest has no room: it may do without a message, but not without other events.
+fn refused(call: Call, size: usize) -> Result<Step, Trap> {
+    if call.message { Ok(Step::Refused) } else { Err(Trap::new(call.name, TrapReason::NoRoom { size })) }
 }
 
 /// How a call into the guest stands.

@@ -55,6 +55,10 @@ impl StateroomService for Room {
 }
 
 fn begin(room: &mut Room, event: Event<'_>, context: &impl StateroomContext) {
+    if room.last().is_err() {
+        // What its last event wrote to the log has been written.
+        return;
+    }
     // What came of it is asked for with `advance`.
     let _ = room.handle(event, context.now_ms());
     apply(room, context);

@@ -90,8 +90,12 @@ pub enum TrapReason {
     },
     /// It passed bytes to `stateroom_send` that are no message to the host; why not.
     Malformed(String),
-    /// It had no room for the room's id.
-    NoRoomForId,
+    /// It had no room for what comes with an event that is not a message: the room's id, or a whole event of the 0.4
+    /// line.
+    NoRoom {
+        /// How many bytes it had no room for.
+        size: usize,
+    },
     /// It called `proc_exit`.
     Exited {
         /// The code that it passed.
@@ -127,7 +131,7 @@ impl fmt::Display for TrapReason {
             Self::Malformed(reason) => {
                 write!(f, "it passed bytes to `stateroom_send` that say nothing: {reason}")
             }
-            Self::NoRoomForId => f.write_str("it has no room for the room's id"),
+            Self::NoRoom { size } => write!(f, "it has no room for an event with {size} bytes of data"),
             Self::Exited { code } => write!(f, "it exited with code {code}"),
             Self::Aborted { message } => write!(f, "it aborted: {message}"),
         }

@@ -7,7 +7,8 @@ use crate::{LoadError, load_error::clip};
 
 /// What a module may use: no more than the engine is set up for.
 ///
-/// Not among it is what wasmi 2.0 has wrong, and compilers make no use of:
+/// Not among it is what wasmi 2.0 has wrong, and compilers make no use of (what they do make use of is put right in
+/// `prepare.rs`):
 ///
 /// - Before a block that takes parameters it may forget to save a local variable, and what it finds in its place later
 ///   is stale (so no `MULTI_VALUE`).

@@ -44,12 +44,17 @@ pub(crate) struct Outline<'a> {
     elements: usize,
 }
 
-/// An instruction that becomes a call of a function: see `prepare.rs`.
+/// An instruction in place of which something else is done: see `prepare.rs`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Replaced {
     Grow,
     DropData(u32),
     DropElements(u32),
+    Select,
+    /// A store of an `i32`, far behind its address.
+    FarStore32,
+    /// A store of an `i64`, far behind its address.
+    FarStore64,
 }
 
 /// Which of the interfaces a module was made for.
@@ -73,6 +78,12 @@ const MOST: u32 = 10_000;
 /// How many tables a module may have.
 const MOST_TABLES: u32 = 16;
 
+/// How many instructions may be replaced: as many as there can be in a module of many megabytes.
+const MOST_REPLACED: u32 = 500_000;
+
+/// From which offset on the engine has instructions of their own for stores.
+const FAR: u64 = 1 << 16;
+
 /// How many elements all segments together may have. Each room has its own copy of them.
 const MOST_ELEMENTS: usize = 100_000;
 
@@ -90,6 +101,9 @@ impl<'a> Outline<'a> {
             if let Some((id, range)) = payload.as_section()
                 && let Some(section) = outline.sections.get_mut(usize::from(id))
             {
+                if section.is_some() && id != CUSTOM {
+                    return Err(LoadError::Invalid("a section comes twice".into()));
+                }
                 *section = module.get(range);
             }
             outline.take(payload)?;
@@ -279,16 +293,35 @@ impl<'a> Outline<'a> {
                     continue;
                 }
                 Operator::MemoryGrow { .. } => Replaced::Grow,
+                Operator::Select | Operator::TypedSelect { .. } => Replaced::Select,
+                Operator::I32Store { memarg }
+                | Operator::I32Store8 { memarg }
+                | Operator::I32Store16 { memarg }
+                    if memarg.offset >= FAR =>
+                {
+                    Replaced::FarStore32
+                }
+                Operator::I64Store { memarg }
+                | Operator::I64Store8 { memarg }
+                | Operator::I64Store16 { memarg }
+                | Operator::I64Store32 { memarg }
+                    if memarg.offset >= FAR =>
+                {
+                    Replaced::FarStore64
+                }
                 Operator::DataDrop { data_index } => Replaced::DropData(data_index),
                 Operator::ElemDrop { elem_index } => Replaced::DropElements(elem_index),
                 _ => continue,
             };
             self.replaced.push((self.bodies.len(), begin..operators.original_position(), replaced));
-            bounded("instructions that grow its memory or drop a segment", count(self.replaced.len()), MOST)?;
+            bounded("instructions that are replaced", count(self.replaced.len()), MOST_REPLACED)?;
         }
         Ok(())
     }
 }
+
+/// The id of custom sections, of which there may be many.
+const CUSTOM: u8 = 0;
 
 fn bounded(what: &'static str, count: u32, limit: u32) -> Result<(), LoadError> {
     if count > limit { Err(LoadError::TooMany { what, limit: limit as usize }) } else { Ok(()) }

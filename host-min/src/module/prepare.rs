@@ -1,4 +1,10 @@
-use alloc::{borrow::Cow, collections::BTreeSet, format, string::String, vec::Vec};
+use alloc::{
+    borrow::Cow,
+    collections::{BTreeMap, BTreeSet},
+    format,
+    string::String,
+    vec::Vec,
+};
 
 use stateroom_sdk_core::abi;
 use wasm_encoder::{
@@ -20,6 +26,7 @@ use super::{
 /// - The functions that take data give it back themselves, which spares the host a call for each message.
 /// - Segments are dropped by functions that take note of it, as the engine does not tell. The memory is grown by one
 ///   that costs fuel.
+/// - Where the engine would translate instructions wrongly, others are between them.
 /// - Custom sections, which hold names and debugging information, are left out.
 ///
 /// Everything is added behind what is there, so that no index changes.
@@ -82,7 +89,7 @@ struct Additions<'a> {
     /// Their types' indices and their bodies.
     functions: Vec<(u32, Function)>,
     /// The functions that stand for instructions.
-    replacements: Vec<(Replaced, u32)>,
+    replacements: BTreeMap<Replaced, u32>,
 }
 
 impl<'a> Additions<'a> {
@@ -92,7 +99,7 @@ impl<'a> Additions<'a> {
             exports: ExportSection::new(),
             globals: Vec::new(),
             functions: Vec::new(),
-            replacements: Vec::new(),
+            replacements: BTreeMap::new(),
         }
     }
 
@@ -192,8 +199,9 @@ impl<'a> Additions<'a> {
                     segments.push(names);
                     index
                 }
+                Replaced::Select | Replaced::FarStore32 | Replaced::FarStore64 => continue,
             };
-            self.replacements.push((replaced, index));
+            self.replacements.insert(replaced, index);
         }
         segments
     }
@@ -225,7 +233,7 @@ impl<'a> Additions<'a> {
                 START_FUNCTION => continue,
                 CODE => {
                     let added = self.functions.iter().map(|(_, body)| encoded(body)).collect();
-                    if self.replacements.is_empty() {
+                    if self.outline.replaced.is_empty() {
                         Cow::Owned(appended(section, added))
                     } else {
                         let mut bodies = self.bodies();
@@ -243,7 +251,7 @@ impl<'a> Additions<'a> {
         module.finish()
     }
 
-    /// The guest's own functions, with calls in place of some of their instructions.
+    /// The guest's own functions, with calls in place of some of their instructions, and something before others.
     fn bodies(&self) -> Vec<Vec<u8>> {
         let mut places = self.outline.replaced.iter().peekable();
         let mut bodies = Vec::with_capacity(self.outline.bodies.len());
@@ -253,14 +261,27 @@ impl<'a> Additions<'a> {
             let mut copied = 0;
             while let Some((_, range, replaced)) = places.next_if(|(body, ..)| *body == index) {
                 code.extend_from_slice(&bytes[copied..range.start - offset]);
-                copied = range.end - offset;
-                let mut call = InstructionSink::new(&mut code);
-                if *replaced != Replaced::Grow {
-                    call.i32_const(0).i32_const(0);
+                copied = range.start - offset;
+                let mut sink = InstructionSink::new(&mut code);
+                match replaced {
+                    // wasmi 2.0 takes a stale value for the condition if that is a test for zero, and panics at stores
+                    // of a variable that is changed for their address. What is between them changes nothing.
+                    Replaced::Select | Replaced::FarStore32 => {
+                        sink.i32_const(0).i32_or();
+                        continue;
+                    }
+                    Replaced::FarStore64 => {
+                        sink.i64_const(0).i64_or();
+                        continue;
+                    }
+                    Replaced::Grow => {}
+                    Replaced::DropData(_) | Replaced::DropElements(_) => {
+                        sink.i32_const(0).i32_const(0);
+                    }
                 }
-                let function = self.replacements.iter().find(|(known, _)| known == replaced);
+                copied = range.end - offset;
                 // There is one for each.
-                call.call(function.map_or(u32::MAX, |(_, function)| *function));
+                sink.call(self.replacements.get(replaced).copied().unwrap_or(u32::MAX));
             }
             code.extend_from_slice(&bytes[copied..]);
             bodies.push(encoded(&code[..]));

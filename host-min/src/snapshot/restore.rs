@@ -10,6 +10,9 @@ use crate::{
     state::Generator,
 };
 
+/// How many bits the position in the key stream has: 64 of the block, and four of the word in it.
+const POSITION_BITS: u32 = 68;
+
 impl Program {
     /// Makes a room that goes on where the one was of which this is a [`snapshot`](Room::snapshot).
     ///
@@ -42,8 +45,13 @@ impl Program {
         let seed = reader.array()?;
         let used = reader.flag()?;
         let position = u128::from_le_bytes(reader.array()?);
+        if position >> POSITION_BITS != 0 {
+            return Err(RestoreError::Damaged);
+        }
 
-        let mut room = self.room(id, seed).map_err(|trap| RestoreError::TooLarge(format!("{trap}")))?;
+        let mut room = self
+            .room(id, seed)
+            .map_err(|_| RestoreError::TooLarge("there is no memory for another room".into()))?;
         room.started = started;
         if used {
             room.store.data_mut().random = Generator::at(seed, position);

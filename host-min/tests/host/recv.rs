@@ -184,3 +184,15 @@ fn an_incomplete_guest_of_the_0_4_line_is_refused_for_what_it_lacks() {
     }
     assert!(!error.contains("jam_malloc"), "{error}");
 }
+
+#[test]
+fn only_messages_can_be_refused() {
+    let full = FORWARDER.replace("i32.const 2000", "i32.const -1");
+    for (event, size) in [(Event::Init, 4), (Event::Connect(ClientId(1)), 8), (Event::Timer, 4)] {
+        let mut room = load(&full).room("lobby", [0; 32]).unwrap();
+        let trap = finish(&mut room, event).unwrap_err();
+        assert_eq!(*trap.reason(), TrapReason::NoRoom { size }, "{event:?}");
+    }
+    let mut room = load(&full).room("lobby", [0; 32]).unwrap();
+    assert_eq!(ask(&mut room, b"anything"), Ok(Step::Refused));
+}

@@ -13,7 +13,6 @@ use super::module;
 /// being stripped.
 const FEATURES: [&str; 7] = [
     "--enable-bulk-memory",
-    "--enable-multivalue",
     "--enable-mutable-globals",
     "--enable-nontrapping-float-to-int",
     "--enable-reference-types",

@@ -72,7 +72,7 @@ fn dist_brings_the_limits() {
 
     // What the limits do not allow is told here and not there.
     let here = here.with("stateroom.toml", "[limits]\nmemory = '1KiB'");
-    fails(stateroom(&here, &["build"]), &["cannot run `", "the limits are 1024 bytes of memory"]);
+    fails(stateroom(&here, &["build"]), &["cannot run `", "1024 are the limit (`memory`)"]);
 }
 
 #[test]

@@ -38,7 +38,7 @@ fn dev_builds_and_serves_again_when_a_file_changes() {
 #[test]
 fn dev_has_the_limits_of_the_flags_and_of_the_file() {
     let here = Directory::new().with_guest("", ECHO).with("stateroom.toml", "[limits]\nmemory = '1KiB'");
-    fails(stateroom(&here, &["dev", "--port", "0"]), &["cannot run `", "1024 bytes of memory"]);
+    fails(stateroom(&here, &["dev", "--port", "0"]), &["cannot run `", "1024 are the limit (`memory`)"]);
     let mut server = Serving::start(stateroom(&here, &["dev", "--port", "0", "--max-memory", "1MiB"]));
     // What the file says is looked at again when it changes.
     let _here = here.with("stateroom.toml", "[limits]\nmodule_size = 10");

@@ -2,6 +2,7 @@
 
 mod binaries;
 mod endless;
+mod engine;
 mod floats;
 mod growth;
 mod kinds;

@@ -223,6 +223,7 @@ that unless it is set itself.",
 static CALL_DEPTH: Limit = Limit {
     what: "How deep a guest's calls may nest",
     why: "A guest whose recursion is deeper fails.",
+    most: 100_000,
     ..Limit::count("call_depth", |bounds| Value::Size(&mut bounds.guest.call_depth))
 };
 
