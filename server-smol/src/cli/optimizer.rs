@@ -11,7 +11,7 @@ use super::module;
 
 /// What Rust's compiler uses of WebAssembly beyond its first version. The module no longer says so itself,
 /// being stripped.
-const FEATURES: [&str; 7] = [
+const FEATURES: [&str; 6] = [
     "--enable-bulk-memory",
     "--enable-mutable-globals",
     "--enable-nontrapping-float-to-int",
