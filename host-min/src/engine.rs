@@ -22,7 +22,8 @@ pub(crate) fn engine(limits: &Limits) -> Engine {
     Engine::new(&config)
 }
 
-/// How deep calls may nest at most. Each takes 32 bytes, beside its variables, which have a limit of their own.
+/// How deep calls may nest at most. Each takes 32 bytes, beside its variables, which have a limit of their
+/// own.
 const DEEPEST: usize = 100_000;
 
 /// Fuel stands for time, and some instructions take more of it than others.
@@ -40,8 +41,8 @@ fn operators() -> OperatorCost {
     }
 }
 
-/// The largest slice that is used, in units of fuel: 10 ms or more. It takes up to half a megabyte of native stack, for a
-/// reason that stands in `module/prepare.rs`.
+/// The largest slice that is used, in units of fuel: 10 ms or more. It takes up to half a megabyte of native
+/// stack, for a reason that stands in `module/prepare.rs`.
 const LARGEST_SLICE: u64 = 10_000_000;
 
 /// How much a guest computes at a stretch.

@@ -2,8 +2,9 @@ use stateroom_sdk_core::{ClientId, MessagePayload};
 
 /// Something that happens to a room.
 ///
-/// The host sees to it that [`Init`](Self::Init) comes first, and once, and that messages come from clients that have
-/// connected and not disconnected. Guests rely on it; a host that does otherwise confuses them and nobody else.
+/// The host sees to it that [`Init`](Self::Init) comes first, and once, and that messages come from clients
+/// that have connected and not disconnected. Guests rely on it; a host that does otherwise confuses them and
+/// nobody else.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Event<'a> {
     /// The room has been made.

@@ -59,14 +59,14 @@
 //!
 //! Any module that was made for a Stateroom (or Jamsocket) host runs: those of the documented interface
 //! (`jam_malloc`, `initialize`, `message`, …), which this project's SDK makes, too, and those of the 0.4 line
-//! (`stateroom_recv`). They may import WASI preview 1, of which they get a clock, random numbers and standard output
-//! as log lines. What a module may be made of is WebAssembly 1.0 with sign extension, bulk memory, saturating
-//! conversions, tail calls and pages of one byte; references only in tables.
+//! (`stateroom_recv`). They may import WASI preview 1, of which they get a clock, random numbers and standard
+//! output as log lines. What a module may be made of is WebAssembly 1.0 with sign extension, bulk memory,
+//! saturating conversions, tail calls and pages of one byte; references only in tables.
 //!
 //! # Snapshots
 //!
-//! Between two events, the whole state of a room can be taken out, kept, and put into a room again, in another process
-//! if need be.
+//! Between two events, the whole state of a room can be taken out, kept, and put into a room again, in
+//! another process if need be.
 //!
 //! ```
 //! # use stateroom_host_min::{Event, Limits, Program, Room, Trap};
@@ -79,9 +79,9 @@
 //! # Ok(()) }
 //! ```
 //!
-//! What the host keeps for a room is the host's to save beside it: which clients are connected, and when the timer is
-//! due. A restored room believes that its clients are still there, so those that are not any more want an
-//! [`Event::Disconnect`] each; ids are not used again.
+//! What the host keeps for a room is the host's to save beside it: which clients are connected, and when the
+//! timer is due. A restored room believes that its clients are still there, so those that are not any more
+//! want an [`Event::Disconnect`] each; ids are not used again.
 //!
 //! # In services
 //!
@@ -92,11 +92,12 @@
 //! # What a guest can do
 //!
 //! Nothing but compute within its [`Limits`], and ask for effects. Whatever a module or a guest does, this
-//! crate does not panic: a module is refused with a [`LoadError`], an event ends with a [`Trap`]. A thread that runs
-//! rooms needs 256 KiB of native stack; with slices of more than a million units of fuel, up to a megabyte.
+//! crate does not panic: a module is refused with a [`LoadError`], an event ends with a [`Trap`]. A thread
+//! that runs rooms needs 256 KiB of native stack; with slices of more than a million units of fuel, up to a
+//! megabyte.
 //!
-//! In builds of your own, let wasmi be either fully optimised or not at all. With optimisation *and* debug assertions
-//! (a `dev` profile with `opt-level = 3`), its instructions take native stack without limit; set
+//! In builds of your own, let wasmi be either fully optimised or not at all. With optimisation *and* debug
+//! assertions (a `dev` profile with `opt-level = 3`), its instructions take native stack without limit; set
 //! `debug-assertions = false` for the package `wasmi` there.
 #![no_std]
 #![forbid(unsafe_code)]

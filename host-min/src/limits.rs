@@ -41,19 +41,19 @@ pub struct Limits {
     pub effect_bytes: usize,
 
     /// How much a guest may compute while its module is loaded, in units of fuel. Default: 50 million, some
-    /// 50 ms. Its `start` function and its `_initialize` are tried then, which bounds how long loading takes. In a
-    /// room they are a part of the first event.
+    /// 50 ms. Its `start` function and its `_initialize` are tried then, which bounds how long loading
+    /// takes. In a room they are a part of the first event.
     ///
-    /// One unit is about one instruction. An optimised build runs 1,000 to 2,500 million a second on a machine of
-    /// 2026, and a tenth of that on a small one.
+    /// One unit is about one instruction. An optimised build runs 1,000 to 2,500 million a second on a
+    /// machine of 2026, and a tenth of that on a small one.
     pub startup_fuel: u64,
 
     /// How much a guest may compute in one event, in units of fuel. Default: 6,000 million, some
     /// seconds. More is a trap.
     pub fuel: u64,
 
-    /// How much a guest computes at a stretch before the host can have others go on, in units of fuel. Default:
-    /// 20,000, some 0.02 ms.
+    /// How much a guest computes at a stretch before the host can have others go on, in units of fuel.
+    /// Default: 20,000, some 0.02 ms.
     ///
     /// Suspending a guest costs as much as some 500 units. More than 10 million counts as that.
     pub slice: u64,

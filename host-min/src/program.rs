@@ -36,7 +36,8 @@ pub(crate) struct Loaded {
 impl Program {
     /// Checks and translates a module in the WebAssembly binary format.
     ///
-    /// The module's `start` function and its `_initialize` run once, so that what fails in every room fails here.
+    /// The module's `start` function and its `_initialize` run once, so that what fails in every room fails
+    /// here.
     ///
     /// # Errors
     /// See [`LoadError`]; its message lists everything that is wrong with the module.

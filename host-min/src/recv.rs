@@ -1,5 +1,5 @@
-//! The values that host and guest exchange in the interface of the 0.4 line: the bincode-1 format, which is little
-//! endian, with variants as `u32` and lengths as `u64`, and nothing between.
+//! The values that host and guest exchange in the interface of the 0.4 line: the bincode-1 format, which is
+//! little endian, with variants as `u32` and lengths as `u64`, and nothing between.
 
 use core::{fmt, str};
 
@@ -83,8 +83,9 @@ pub(crate) fn decode(bytes: &[u8]) -> Result<Request<'_>, Malformed> {
             };
             Ok(Request::Send(recipient, payload))
         }
-        // The documentation of that line has 0 cancel, and its hosts have it fire at once. Its guests rely on what its
-        // hosts do: Aper asks for 0 where something is due already, and would wait for it for ever.
+        // The documentation of that line has 0 cancel, and its hosts have it fire at once. Its guests rely on
+        // what its hosts do: Aper asks for 0 where something is due already, and would wait for it
+        // for ever.
         1 => Ok(Request::Timer(reader.u32()?.max(1))),
         variant => Err(Malformed::Variant { of: "message to the host", variant }),
     }

@@ -167,8 +167,8 @@ impl Room {
         Ok(())
     }
 
-    /// Calls the functions that come before the first event, `from` this one on, and then what the event comes
-    /// down to.
+    /// Calls the functions that come before the first event, `from` this one on, and then what the event
+    /// comes down to.
     fn start_up(&mut self, from: usize, then: Option<(Call, &[u8])>) -> Result<Step, Trap> {
         for (index, name) in STARTUP.iter().enumerate().skip(from) {
             let Ok(function) = self.instance.get_typed_func::<(), ()>(&self.store, name) else { continue };
@@ -354,7 +354,8 @@ impl Room {
     }
 }
 
-/// What comes of data for which the guest has no room: it may do without a message, but not without other events.
+/// What comes of data for which the guest has no room: it may do without a message, but not without other
+/// events.
 fn refused(call: Call, size: usize) -> Result<Step, Trap> {
     if call.message { Ok(Step::Refused) } else { Err(Trap::new(call.name, TrapReason::NoRoom { size })) }
 }

@@ -70,8 +70,8 @@ impl Generator {
     }
 }
 
-/// Fills a piece of the guest's memory with the room's random numbers; at most as much as a message may have, as
-/// one call is not interrupted.
+/// Fills a piece of the guest's memory with the room's random numbers; at most as much as a message may have,
+/// as one call is not interrupted.
 pub(crate) fn fill_random(
     memory: &mut GuestMemory<'_>,
     state: &mut State,
@@ -97,8 +97,8 @@ pub(crate) struct GuestMemory<'a>(&'a mut [u8]);
 /// What each call of an import costs the guest, in fuel: about as long as it takes.
 const CALL: u64 = 50;
 
-/// Makes the guest pay for work on so many bytes. Otherwise it could have the host work for as long as it likes,
-/// in a loop that costs next to nothing.
+/// Makes the guest pay for work on so many bytes. Otherwise it could have the host work for as long as it
+/// likes, in a loop that costs next to nothing.
 pub(crate) fn charge(caller: &mut Caller<'_, State>, bytes: u32) {
     // With less fuel than that the call is made all the same, the guest's slice ends with it, and the rest is
     // taken from the next.

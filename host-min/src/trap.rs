@@ -21,7 +21,7 @@ impl Trap {
         Self(Box::new(Inner { during, reason }))
     }
 
-    /// The guest's export that was running.
+    /// The guest's export that was running; `start` is its start function.
     #[must_use]
     pub fn during(&self) -> &'static str {
         self.0.during
@@ -90,8 +90,8 @@ pub enum TrapReason {
     },
     /// It passed bytes to `stateroom_send` that are no message to the host; why not.
     Malformed(String),
-    /// It had no room for what comes with an event that is not a message: the room's id, or a whole event of the 0.4
-    /// line.
+    /// It had no room for what comes with an event that is not a message: the room's id, or a whole event of
+    /// the 0.4 line.
     NoRoom {
         /// How many bytes it had no room for.
         size: usize,

@@ -67,8 +67,8 @@ fn close(code: CloseCode, reason: &'static str) -> CloseFrame {
     CloseFrame { code, reason: reason.into() }
 }
 
-/// Serves a connection until it ends. `read_ahead` is what has been read of it beyond the HTTP request; `place` is its room, which it has [entered](Room::enter), and its
-/// client.
+/// Serves a connection until it ends. `read_ahead` is what has been read of it beyond the HTTP request;
+/// `place` is its room, which it has [entered](Room::enter), and its client.
 pub(crate) async fn serve<F: StateroomServiceFactory>(
     socket: Socket,
     read_ahead: Vec<u8>,
@@ -135,7 +135,8 @@ impl Link {
         match or(connected, async { Err(self.ending().await) }).await {
             Ok(Outcome::Ended) => return self.part(Some(Rejection::RoomFailed.into())).await,
             Ok(Outcome::Done | Outcome::Refused) => {}
-            // The room has no time for the client before the server ends. An event that has begun comes to its end.
+            // The room has no time for the client before the server ends. An event that has begun comes to
+            // its end.
             Err(farewell) => {
                 let stay = async {
                     if connecting.await != Outcome::Ended {

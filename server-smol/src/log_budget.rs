@@ -3,8 +3,8 @@ use std::{
     time::{Duration, Instant},
 };
 
-/// How many lines a room may write to the log in a second. The events that ask for them are limited one by one, and
-/// come as fast as there is time for: the log would fill the disk.
+/// How many lines a room may write to the log in a second. The events that ask for them are limited one by
+/// one, and come as fast as there is time for: the log would fill the disk.
 pub(crate) const LINES_A_SECOND: u32 = 100;
 
 /// Counts the lines that a room writes to the log.

@@ -1,6 +1,7 @@
 //! What the fuzz targets in `tests/fuzz` do with their bytes, and the tests with what has been found so far.
 //!
-//! Each function takes any bytes and panics where something is wrong: the host's promise is that nothing does.
+//! Each function takes any bytes and panics where something is wrong: the host's promise is that nothing
+//! does.
 
 use std::sync::LazyLock;
 
@@ -48,11 +49,11 @@ pub fn load(bytes: &[u8]) {
     }
 }
 
-/// A guest that does what its memory says, which is the fuzzer's: it answers with any addresses, and calls any import
-/// with any arguments.
+/// A guest that does what its memory says, which is the fuzzer's: it answers with any addresses, and calls
+/// any import with any arguments.
 ///
-/// The memory is a list of calls, each of 16 bytes: which one, and up to three arguments. `jam_malloc` answers with the
-/// word at 0.
+/// The memory is a list of calls, each of 16 bytes: which one, and up to three arguments. `jam_malloc`
+/// answers with the word at 0.
 pub fn answers(bytes: &[u8]) {
     static PROGRAM: LazyLock<Program> = LazyLock::new(|| program(ANSWERS));
 
@@ -185,7 +186,8 @@ fn encoded(effect: Effect<'_>) -> Vec<u8> {
     bytes
 }
 
-/// A snapshot with any content and the right checksum: it is refused, or makes a room that has that very snapshot.
+/// A snapshot with any content and the right checksum: it is refused, or makes a room that has that very
+/// snapshot.
 pub fn snapshot(bytes: &[u8]) {
     static PROGRAM: LazyLock<Program> = LazyLock::new(|| program(ANSWERS));
 

@@ -1,7 +1,7 @@
 //! What a room costs, beside the same work done with the engine alone: `cargo bench -p stateroom-host-min`.
 //!
-//! `reference` is the least that can be done: the engine without limits, checks or slices, and effects that are
-//! copied and forgotten.
+//! `reference` is the least that can be done: the engine without limits, checks or slices, and effects that
+//! are copied and forgotten.
 
 mod modules;
 mod reference;
@@ -136,8 +136,8 @@ mod broadcasts {
     }
 }
 
-/// Snapshots of rooms that have changed all of their memory, and of one that has changed what a published guest's
-/// room does.
+/// Snapshots of rooms that have changed all of their memory, and of one that has changed what a published
+/// guest's room does.
 mod snapshot {
     use super::*;
 

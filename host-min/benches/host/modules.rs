@@ -2,7 +2,8 @@
 
 use std::fmt::Write as _;
 
-/// An echo of the documented interface in pages of one byte, as `stateroom build` makes them: 2 KiB of memory.
+/// An echo of the documented interface in pages of one byte, as `stateroom build` makes them: 2 KiB of
+/// memory.
 pub(crate) const JAM: &str = r#"(module
     (import "env" "send_message" (func $send (param i32 i32 i32)))
     (memory (export "memory") 2048 (pagesize 1))
@@ -19,7 +20,8 @@ pub(crate) const JAM: &str = r#"(module
 
 /// An echo of the 0.4 line: it sends a message back in the place where it came.
 ///
-/// A message is a variant, a client, a kind and a length; what is sent is a variant, a recipient, a kind and a length.
+/// A message is a variant, a client, a kind and a length; what is sent is a variant, a recipient, a kind and
+/// a length.
 pub(crate) const RECV: &str = r#"(module
     (import "env" "stateroom_send" (func $send (param i32 i32)))
     (memory (export "memory") 1)

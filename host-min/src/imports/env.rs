@@ -1,4 +1,5 @@
-//! The imports of the documented interface and of the 0.4 line, and the one that AssemblyScript adds by itself.
+//! The imports of the documented interface and of the 0.4 line, and the one that AssemblyScript adds by
+//! itself.
 
 use alloc::{format, string::String};
 

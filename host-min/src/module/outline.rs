@@ -27,7 +27,7 @@ pub(crate) struct Outline<'a> {
     pub(super) tables: Vec<TableType>,
     pub(super) memories: Vec<MemoryType>,
     pub(super) globals: Vec<GlobalType>,
-    /// The numbers that immutable globals are set to, where they are plain 32-bit numbers.
+    /// The numbers that globals begin with, where they are plain 32-bit numbers.
     pub(super) constants: BTreeMap<u32, i32>,
     pub(super) exports: BTreeMap<&'a str, (ExternalKind, u32)>,
     pub(super) start: Option<u32>,

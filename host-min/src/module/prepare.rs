@@ -18,14 +18,16 @@ use super::{
     outline::{Generation, ORDER, Outline, Replaced},
 };
 
-/// A module that the host can run: the guest's own, with what the host adds and without what it has no use for.
+/// A module that the host can run: the guest's own, with what the host adds and without what it has no use
+/// for.
 ///
 /// - Only what the host calls or reads is exported. Exports take memory in every room.
 /// - All state is exported: the engine shows an instance's globals and tables by their exports alone.
-/// - Its start function is an export like others, so that the host can run it in slices, and only in new rooms.
+/// - Its start function is an export like others, so that the host can run it in slices, and only in new
+///   rooms.
 /// - The functions that take data give it back themselves, which spares the host a call for each message.
-/// - Segments are dropped by functions that take note of it, as the engine does not tell. The memory is grown by one
-///   that costs fuel.
+/// - Segments are dropped by functions that take note of it, as the engine does not tell. The memory is grown
+///   by one that costs fuel.
 /// - Where the engine would translate instructions wrongly, others are between them.
 /// - Custom sections, which hold names and debugging information, are left out.
 ///
@@ -178,9 +180,9 @@ impl<'a> Additions<'a> {
         layout
     }
 
-    /// Adds the functions that stand for instructions. They have the types of functions that are there anyway, and
-    /// ignore parameters that they have no use for. The names of those that drop segments, and of the globals in which
-    /// they note it.
+    /// Adds the functions that stand for instructions. They have the types of functions that are there
+    /// anyway, and ignore parameters that they have no use for. The names of those that drop segments,
+    /// and of the globals in which they note it.
     fn replacements(&mut self, malloc: u32, free: u32) -> Vec<(String, String)> {
         let mut segments = Vec::new();
         let replaced: BTreeSet<_> = self.outline.replaced.iter().map(|(_, _, replaced)| *replaced).collect();
@@ -251,7 +253,8 @@ impl<'a> Additions<'a> {
         module.finish()
     }
 
-    /// The guest's own functions, with calls in place of some of their instructions, and something before others.
+    /// The guest's own functions, with calls in place of some of their instructions, and something before
+    /// others.
     fn bodies(&self) -> Vec<Vec<u8>> {
         let mut places = self.outline.replaced.iter().peekable();
         let mut bodies = Vec::with_capacity(self.outline.bodies.len());
@@ -264,8 +267,9 @@ impl<'a> Additions<'a> {
                 copied = range.start - offset;
                 let mut sink = InstructionSink::new(&mut code);
                 match replaced {
-                    // wasmi 2.0 takes a stale value for the condition if that is a test for zero, and panics at stores
-                    // of a variable that is changed for their address. What is between them changes nothing.
+                    // wasmi 2.0 takes a stale value for the condition if that is a test for zero, and panics
+                    // at stores of a variable that is changed for their address. What is
+                    // between them changes nothing.
                     Replaced::Select | Replaced::FarStore32 => {
                         sink.i32_const(0).i32_or();
                         continue;
@@ -292,9 +296,9 @@ impl<'a> Additions<'a> {
 
 /// A function that grows the memory, and costs as much fuel as a few thousand other instructions.
 ///
-/// The engine's instructions end in a call of the next one, which the compiler makes a jump. In this version it does
-/// not where the memory grows: each time takes some 200 bytes of native stack, until the slice is over. As it costs so
-/// much, a slice of a million units takes 50 KB.
+/// The engine's instructions end in a call of the next one, which the compiler makes a jump. In this version
+/// it does not where the memory grows: each time takes some 200 bytes of native stack, until the slice is
+/// over. As it costs so much, a slice of a million units takes 50 KB.
 fn grow() -> Function {
     let mut body = Function::new([]);
     let mut code = body.instructions();

@@ -36,11 +36,12 @@ const CHECKSUM: usize = 4;
 // Which global, table or segment each is follows from the module.
 
 impl Room {
-    /// The state of the room between two events, from which [`Program::restore`](crate::Program::restore) makes a room that goes on as this
-    /// one would: memory, globals, tables and random numbers.
+    /// The state of the room between two events, from which [`Program::restore`](crate::Program::restore)
+    /// makes a room that goes on as this one would: its id, memory, globals, tables, segments and random
+    /// numbers.
     ///
-    /// What is not in it is not the room's: who is connected, when its timer is due, and the effects of the last
-    /// event, which are to be read before.
+    /// What is not in it is not the room's: who is connected, when its timer is due, and the effects of the
+    /// last event, which are to be read before.
     ///
     /// Its size is about that of what the guest has changed in its memory.
     ///

@@ -16,11 +16,12 @@ const POSITION_BITS: u32 = 68;
 impl Program {
     /// Makes a room that goes on where the one was of which this is a [`snapshot`](Room::snapshot).
     ///
-    /// It has had the events that the other has had; [`Event::Init`](crate::Event::Init) is not to be handed in again.
+    /// It has had the events that the other has had; [`Event::Init`](crate::Event::Init) is not to be handed
+    /// in again.
     ///
     /// # Errors
-    /// See [`RestoreError`]. Nothing is taken on trust: whatever the bytes are, this does not panic, and the room is
-    /// within the program's limits.
+    /// See [`RestoreError`]. Nothing is taken on trust: whatever the bytes are, this does not panic, and the
+    /// room is within the program's limits.
     pub fn restore(&self, snapshot: &[u8]) -> Result<Room, RestoreError> {
         let Some((body, checksum)) = snapshot.split_last_chunk::<CHECKSUM>() else {
             return Err(RestoreError::NotASnapshot);

@@ -1,4 +1,5 @@
-//! A guest that can be told to do anything that changes state: a message is a list of instructions of four bytes.
+//! A guest that can be told to do anything that changes state: a message is a list of instructions of four
+//! bytes.
 
 use stateroom_host_min::{Effect, Event, Limits, Program, Room, Step};
 use stateroom_sdk_core::{ClientId, MessagePayload};
@@ -19,7 +20,8 @@ pub(crate) enum Op {
     Grow,
     /// Computes with `a` in each of the hidden globals.
     Compute,
-    /// Puts a function at place `a` of the table: that which adds or that which multiplies, by whether `b` is odd.
+    /// Puts a function at place `a` of the table: that which adds or that which multiplies, by whether `b` is
+    /// odd.
     Point,
     /// Calls the function at place `a` of the table. Where there is none yet this traps.
     Call,

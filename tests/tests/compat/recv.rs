@@ -1,5 +1,5 @@
-//! Modules made with `stateroom-wasm` 0.4, which have an interface of their own: one function takes all events
-//! and another all answers, encoded with bincode.
+//! Modules made with `stateroom-wasm` 0.4, which have an interface of their own: one function takes all
+//! events and another all answers, encoded with bincode.
 
 use stateroom_host_min::{Effect, Event, Step};
 use stateroom_tests::{Foreign, Profile};
@@ -19,7 +19,8 @@ const HEADER: usize = 4 + 4 + 4 + 8;
 
 #[test]
 fn stateroom_0_4_converses() {
-    // All but one exchange are those of every guest: in the hosts of this line a timer of 0 ms is due at once.
+    // All but one exchange are those of every guest: in the hosts of this line a timer of 0 ms is due at
+    // once.
     let same = conversation().into_iter().map(|(event, effects)| match effects[..] {
         [Effect::CancelTimer] => (event, vec![Effect::SetTimer { ms: 1 }]),
         _ => (event, effects),

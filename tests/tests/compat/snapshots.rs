@@ -15,8 +15,8 @@ fn outcome(room: &mut Room, event: Event<'_>, now_ms: u64) -> String {
     format!("{step:?} {effects:?}")
 }
 
-/// Has two rooms of the same guest handle the same events: one as it is, the other restored from a snapshot before
-/// each event, by a program that has been loaded anew.
+/// Has two rooms of the same guest handle the same events: one as it is, the other restored from a snapshot
+/// before each event, by a program that has been loaded anew.
 #[track_caller]
 fn goes_on(module: &[u8]) {
     let load = || Program::load(module, Limits::default()).unwrap_or_else(|error| panic!("{error}"));

@@ -41,7 +41,8 @@ fn survives(module: &[u8]) -> bool {
         }
         Ok(program) => {
             if let Ok(mut room) = program.room("a", [0; 32]) {
-                // An event takes as many slices as its fuel pays for, and one for each step that needs more than a slice.
+                // An event takes as many slices as its fuel pays for, and one for each step that needs more
+                // than a slice.
                 every_event_ends(&mut room, 1_000);
             }
             true

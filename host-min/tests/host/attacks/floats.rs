@@ -5,7 +5,8 @@ use stateroom_sdk_core::MessagePayload;
 
 use crate::guest::{finish, room_with};
 
-/// The bits of expressions, computed from the variables `$n` and `$p`, NaNs with a payload, and `$z`, which is 0.
+/// The bits of expressions, computed from the variables `$n` and `$p`, NaNs with a payload, and `$z`, which
+/// is 0.
 fn bits(ty: &str, nan: &str, expressions: &[&str]) -> Vec<u64> {
     let stores: String = expressions
         .iter()

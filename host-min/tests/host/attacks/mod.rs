@@ -36,7 +36,8 @@ const EXPORTS: [(&str, &str); 8] = [
 /// The head of every module.
 const HEAD: &[u8] = b"\0asm\x01\0\0\0";
 
-/// Runs `work` on a thread with so little native stack that it ends the process of the tests to use much of it.
+/// Runs `work` on a thread with so little native stack that it ends the process of the tests to use much of
+/// it.
 fn on_a_small_stack<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> T {
     let thread = thread::Builder::new().stack_size(256 << 10).spawn(work).unwrap();
     thread.join().unwrap_or_else(|panic| resume_unwind(panic))

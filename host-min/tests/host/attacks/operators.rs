@@ -69,7 +69,8 @@ fn numeric() -> Vec<String> {
     ] {
         for ty in types {
             for name in names.split(' ') {
-                // Of two variables, and of one and a constant: the engine has operators of their own for both.
+                // Of two variables, and of one and a constant: the engine has operators of their own for
+                // both.
                 snippets.push(format!("(drop ({ty}.{name} (local.get ${ty}) (local.get ${ty})))"));
                 snippets.push(format!("(drop ({ty}.{name} (local.get ${ty}) ({ty}.const 3)))"));
                 snippets.push(format!(

@@ -58,7 +58,8 @@ fn an_import_may_itself_be_the_start() {
 
 #[test]
 fn exports_may_be_imports() {
-    // `message(client, ptr, len)` has the type of `send_message`, and `connect` that of `set_timer`: an echo without code.
+    // `message(client, ptr, len)` has the type of `send_message`, and `connect` that of `set_timer`: an echo
+    // without code.
     let fields = r#"(export "message" (func $send)) (export "binary" (func $send_binary)) (export "connect" (func $set_timer))"#;
     let mut room = room(fields);
     assert_eq!(finish(&mut room, text("abc")), Ok(Step::Done));

@@ -5,8 +5,8 @@ use stateroom_tests::{Child, Output};
 
 use super::Aper;
 
-/// A program that runs Aper's own client. It has no socket: what happens to it is a line of its input, and what
-/// it does because of that are lines of its output, which its source explains.
+/// A program that runs Aper's own client. It has no socket: what happens to it is a line of its input, and
+/// what it does because of that are lines of its output, which its source explains.
 pub(crate) struct Replica {
     program: Child,
     shows: String,
