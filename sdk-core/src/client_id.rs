@@ -1,5 +1,5 @@
 /// A client of a room: a positive number, counted from 1 in each room and not reused while the room lives.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct ClientId(pub u32);
 
 impl ClientId {
@@ -22,5 +22,24 @@ impl From<u32> for ClientId {
 impl core::fmt::Display for ClientId {
     fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
         core::fmt::Display::fmt(&self.0, f)
+    }
+}
+
+// As if derived, but for `{:#?}`, which would bring a kilobyte of code along.
+impl core::fmt::Debug for ClientId {
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        write!(f, "ClientId({})", self.0)
+    }
+}
+
+impl ufmt::uDisplay for ClientId {
+    fn fmt<W: ufmt::uWrite + ?Sized>(&self, f: &mut ufmt::Formatter<'_, W>) -> Result<(), W::Error> {
+        ufmt::uDisplay::fmt(&self.0, f)
+    }
+}
+
+impl ufmt::uDebug for ClientId {
+    fn fmt<W: ufmt::uWrite + ?Sized>(&self, f: &mut ufmt::Formatter<'_, W>) -> Result<(), W::Error> {
+        ufmt::uwrite!(f, "ClientId({})", self.0)
     }
 }

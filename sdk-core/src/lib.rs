@@ -36,7 +36,7 @@
 //! and the traits serve native services and hosts.
 #![no_std]
 
-#[cfg(feature = "alloc")]
+#[cfg(any(feature = "alloc", feature = "std"))]
 extern crate alloc;
 #[cfg(any(test, feature = "std"))]
 extern crate std;
@@ -50,16 +50,19 @@ mod payload;
 mod recipient;
 mod service;
 mod simple;
+mod text;
 
 pub use client_id::ClientId;
 pub use context::{LogLevel, StateroomContext};
 pub use embedded_io;
 pub use heapless;
-pub use payload::{FORMAT_CAPACITY, MessagePayload, ToPayload};
+pub use payload::{MessagePayload, ToPayload};
 pub use recipient::MessageRecipient;
 pub use service::{DefaultStateroomFactory, Progress, StateroomService, StateroomServiceFactory};
 pub use simple::{Simple, SimpleStateroomFactory, SimpleStateroomService};
 pub use stateroom_sdk_macro::stateroom_wasm;
+pub use text::TEXT_CAPACITY;
+pub use ufmt;
 
 /// What services of the 0.2 line import.
 pub mod prelude {

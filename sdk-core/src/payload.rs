@@ -61,7 +61,7 @@ impl<'a> From<&'a [u8]> for MessagePayload<'a> {
 /// Text: `str`, `String`, [`heapless::String`], `format_args!(…)`. Bytes: `[u8]`, arrays, `Vec<u8>`,
 /// [`heapless::Vec`]. Also [`MessagePayload`], and references to all of these.
 ///
-/// Without the `alloc` feature `format_args!` is put together in a buffer of [`FORMAT_CAPACITY`] bytes on the
+/// Without the `alloc` feature `format_args!` is put together in a buffer of [`TEXT_CAPACITY`](crate::TEXT_CAPACITY) bytes on the
 /// stack.
 pub trait ToPayload {
     /// Calls `send` with the payload.
@@ -98,33 +98,27 @@ lend! {
     (const N: usize) heapless::Vec<u8, N> => Bytes;
 }
 
-#[cfg(feature = "alloc")]
+#[cfg(any(feature = "alloc", feature = "std"))]
 lend! {
     () alloc::string::String => Text;
     () alloc::vec::Vec<u8> => Bytes;
 }
-
-/// How many bytes a `format_args!` message may have in a guest without an allocator.
-///
-/// A longer one panics, which ends the room. To decide for yourself what happens to a text that does not fit,
-/// `write!` into a [`heapless::String`] and send that.
-pub const FORMAT_CAPACITY: usize = 256;
 
 impl ToPayload for fmt::Arguments<'_> {
     fn with_payload<R>(&self, send: impl FnOnce(MessagePayload<'_>) -> R) -> R {
         if let Some(text) = self.as_str() {
             return send(MessagePayload::Text(text));
         }
-        #[cfg(feature = "alloc")]
+        #[cfg(any(feature = "alloc", feature = "std"))]
         {
             alloc::fmt::format(*self).with_payload(send)
         }
-        #[cfg(not(feature = "alloc"))]
+        #[cfg(not(any(feature = "alloc", feature = "std")))]
         {
-            let mut text = heapless::String::<FORMAT_CAPACITY>::new();
+            let mut text = heapless::String::<{ crate::TEXT_CAPACITY }>::new();
             match fmt::write(&mut text, *self) {
                 Ok(()) => text.with_payload(send),
-                Err(fmt::Error) => panic!("a formatted message is longer than FORMAT_CAPACITY"),
+                Err(fmt::Error) => panic!("a formatted message is longer than TEXT_CAPACITY"),
             }
         }
     }
@@ -156,7 +150,7 @@ mod tests {
         assert_eq!(sent(MessagePayload::Text("")), (true, [].into()));
     }
 
-    #[cfg(feature = "alloc")]
+    #[cfg(any(feature = "alloc", feature = "std"))]
     #[test]
     fn owned_text_and_bytes_are_messages() {
         let text = String::from("a");
@@ -165,11 +159,11 @@ mod tests {
         assert_eq!(sent(std::vec![1, 2]), (false, [1, 2].into()));
     }
 
-    #[cfg(not(feature = "alloc"))]
+    #[cfg(not(any(feature = "alloc", feature = "std")))]
     #[test]
-    #[should_panic(expected = "FORMAT_CAPACITY")]
+    #[should_panic(expected = "TEXT_CAPACITY")]
     fn a_formatted_message_that_does_not_fit_says_so() {
-        let long: String = core::iter::repeat_n('x', FORMAT_CAPACITY + 1).collect();
+        let long: String = core::iter::repeat_n('x', TEXT_CAPACITY + 1).collect();
         sent(format_args!("{long}"));
     }
 }

@@ -1,12 +1,15 @@
-use core::{cell::UnsafeCell, slice, str};
+use core::{cell::UnsafeCell, mem::MaybeUninit, slice, str};
 
 use crate::{ClientId, MessagePayload};
 
 use super::{Guest, imports::Host};
 
 /// The one room of this instance: empty until `initialize`.
+///
+/// Whether it is empty is not noted: a check in every event would cost a small guest a tenth of its code, and a
+/// host that breaks its word hurts nothing but its own copy of the guest.
 #[derive(Debug)]
-pub struct Room<S>(UnsafeCell<Option<S>>);
+pub struct Room<S>(UnsafeCell<MaybeUninit<S>>);
 
 // SAFETY: a guest has one thread.
 unsafe impl<S> Sync for Room<S> {}
@@ -16,19 +19,17 @@ impl<S> Room<S> {
     #[must_use]
     #[allow(clippy::new_without_default, reason = "made in a static only")]
     pub const fn new() -> Self {
-        Self(UnsafeCell::new(None))
+        Self(UnsafeCell::new(MaybeUninit::uninit()))
     }
 
-    /// Calls `event` with the service. Events before `initialize` do nothing.
+    /// Calls `event` with the service.
     ///
     /// # Safety
-    /// No other export of the guest is running.
+    /// `initialize` has been called, and no other export of the guest is running.
     unsafe fn with(&'static self, event: impl FnOnce(&mut S)) {
-        // SAFETY: the host calls one export at a time and never from within an import, so this is the only
+        // SAFETY: the caller's promise; the host never calls from within an import, so this is the only
         // reference.
-        if let Some(service) = unsafe { &mut *self.0.get() } {
-            event(service);
-        }
+        event(unsafe { (*self.0.get()).assume_init_mut() });
     }
 }
 
@@ -48,13 +49,13 @@ pub unsafe fn initialize<S: Guest<F>, F>(room: &'static Room<S>, at: *const u8, 
     let service = S::create(room_id, &Host);
     // SAFETY: as in `Room::with`; the service's constructor has returned and cannot hold a reference into the
     // cell.
-    unsafe { *room.0.get() = Some(service) };
+    unsafe { (*room.0.get()).write(service) };
 }
 
 /// A client has come.
 ///
 /// # Safety
-/// Called by the host alone, and not while another export runs.
+/// Called by the host alone, after `initialize`, and not while another export runs.
 pub unsafe fn connect<S: Guest<F>, F>(room: &'static Room<S>, client: u32) {
     // SAFETY: the caller's promise.
     unsafe { room.with(|service| service.connect(ClientId(client), &Host)) };
@@ -63,7 +64,7 @@ pub unsafe fn connect<S: Guest<F>, F>(room: &'static Room<S>, client: u32) {
 /// A client has gone.
 ///
 /// # Safety
-/// Called by the host alone, and not while another export runs.
+/// Called by the host alone, after `initialize`, and not while another export runs.
 pub unsafe fn disconnect<S: Guest<F>, F>(room: &'static Room<S>, client: u32) {
     // SAFETY: the caller's promise.
     unsafe { room.with(|service| service.disconnect(ClientId(client), &Host)) };
@@ -72,7 +73,7 @@ pub unsafe fn disconnect<S: Guest<F>, F>(room: &'static Room<S>, client: u32) {
 /// The timer is due.
 ///
 /// # Safety
-/// Called by the host alone, and not while another export runs.
+/// Called by the host alone, after `initialize`, and not while another export runs.
 pub unsafe fn timer<S: Guest<F>, F>(room: &'static Room<S>) {
     // SAFETY: the caller's promise.
     unsafe { room.with(|service| service.timer(&Host)) };

@@ -1,5 +1,5 @@
-//! The global allocator of guests with `alloc` but without `std`, whose own allocator believes in pages of 64
-//! KiB.
+//! The global allocator of guests with the feature `alloc`: a third of the standard library's in code, and at home
+//! in pages of any size.
 
 use core::{alloc::Layout, ptr::NonNull};
 
@@ -34,25 +34,29 @@ unsafe impl Source for LinearMemory {
     fn acquire<B: Binning>(talc: &mut Talc<Self, B>, layout: Layout) -> Result<(), ()> {
         let wanted = layout.size().checked_add(layout.align() + CHUNK_OVERHEAD + SLACK).ok_or(())?;
         let Some(heap_end) = talc.source.end else {
-            let base = linear_memory::heap_base();
+            let base = linear_memory::HEAP_BASE as usize;
             let first = min_first_heap_size::<B>() + SLACK;
             if linear_memory::end() - base < first {
-                linear_memory::grow(first).ok_or(())?;
+                linear_memory::grow(first);
             }
             // SAFETY: nothing else in the guest uses memory past the heap base.
             let end = unsafe { talc.claim(base as *mut u8, linear_memory::end() - base) };
             talc.source.end = end;
             return end.map(|_| ()).ok_or(());
         };
-        let grown = linear_memory::grow(wanted).ok_or(())?;
-        let end = linear_memory::end() as *mut u8;
+        let begin = linear_memory::end();
+        linear_memory::grow(wanted);
+        let end = linear_memory::end();
+        if end == begin {
+            return Err(());
+        }
         // Where somebody else has grown the memory in between, what is theirs stays theirs.
-        talc.source.end = if grown - heap_end.as_ptr() as usize <= CHUNK_OVERHEAD {
+        talc.source.end = if begin - heap_end.as_ptr() as usize <= CHUNK_OVERHEAD {
             // SAFETY: the memory between the heap's end, which talc rounds down, and the new end is new.
-            Some(unsafe { talc.extend(heap_end, end) })
+            Some(unsafe { talc.extend(heap_end, end as *mut u8) })
         } else {
-            // SAFETY: the memory from `grown` on is new.
-            unsafe { talc.claim(grown as *mut u8, end as usize - grown) }
+            // SAFETY: the memory from `begin` on is new.
+            unsafe { talc.claim(begin as *mut u8, end - begin) }
         };
         Ok(())
     }

@@ -8,39 +8,30 @@ use core::{cell::Cell, ptr};
 
 use crate::abi::NO_ROOM;
 
-use super::linear_memory;
+use super::linear_memory::{self, HEAP_BASE, HEAP_END};
 
-/// Begin and end of the place; both 0 until the first message.
-struct Scratch(Cell<(usize, usize)>);
+/// Where the place ends. It begins at the heap's base.
+struct End(Cell<*mut u8>);
 
 // SAFETY: a guest has one thread.
-unsafe impl Sync for Scratch {}
+unsafe impl Sync for End {}
 
-static SCRATCH: Scratch = Scratch(Cell::new((0, 0)));
+static END: End = End(Cell::new(HEAP_END));
 
 /// Room for `size` bytes, or [`NO_ROOM`].
 #[must_use]
 pub fn malloc(size: usize) -> *mut u8 {
-    let (mut begin, mut end) = SCRATCH.0.get();
-    if begin == 0 {
-        begin = linear_memory::heap_base();
-        end = linear_memory::end();
-    }
-    if end - begin < size {
-        let Some(grown) = linear_memory::grow(size - (end - begin)) else {
+    let end = END.0.get() as usize;
+    let wanted = (HEAP_BASE as usize).wrapping_add(size);
+    if wanted > end {
+        // Where there is no more; or somebody else has grown the memory in between, and what is theirs stays
+        // theirs.
+        if linear_memory::grow(wanted - end) != end {
             return ptr::without_provenance_mut(NO_ROOM as usize);
-        };
-        if grown != end {
-            // Somebody else has grown the memory in between: what is theirs stays theirs. The addition alone
-            // may be too small.
-            begin = grown;
         }
-        end = linear_memory::end();
-        SCRATCH.0.set((begin, end));
-        return if end - begin < size { malloc(size) } else { begin as *mut u8 };
+        END.0.set(linear_memory::end() as *mut u8);
     }
-    SCRATCH.0.set((begin, end));
-    begin as *mut u8
+    HEAP_BASE
 }
 
 /// # Safety

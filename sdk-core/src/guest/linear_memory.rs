@@ -4,15 +4,19 @@
 use core::arch::wasm32::{memory_grow, memory_size};
 
 unsafe extern "C" {
-    // Both are made by the linker; only their addresses mean something.
+    // All are made by the linker; only their addresses mean something.
     static __heap_base: u8;
+    #[cfg(not(any(feature = "alloc", feature = "std")))]
+    static __heap_end: u8;
     static __wasm_first_page_end: u8;
 }
 
 /// Where the memory that the linker laid out ends.
-pub(super) fn heap_base() -> usize {
-    &raw const __heap_base as usize
-}
+pub(super) const HEAP_BASE: *mut u8 = (&raw const __heap_base).cast_mut();
+
+/// Where the memory ends at first.
+#[cfg(not(any(feature = "alloc", feature = "std")))]
+pub(super) const HEAP_END: *mut u8 = (&raw const __heap_end).cast_mut();
 
 fn page_size() -> usize {
     &raw const __wasm_first_page_end as usize
@@ -23,11 +27,9 @@ pub(super) fn end() -> usize {
     memory_size::<0>() * page_size()
 }
 
-/// Adds at least `bytes` at the end and returns where the addition begins, or nothing where the host grants
-/// no more.
-pub(super) fn grow(bytes: usize) -> Option<usize> {
-    match memory_grow::<0>(bytes.div_ceil(page_size())) {
-        usize::MAX => None,
-        pages => Some(pages * page_size()),
-    }
+/// Adds at least `bytes` at the end and returns where the addition begins, or, where the host grants no more, the
+/// begin of the very last page there can be.
+pub(super) fn grow(bytes: usize) -> usize {
+    // A division that rounds up would take more instructions than the page that this may waste is worth.
+    memory_grow::<0>(bytes / page_size() + 1).wrapping_mul(page_size())
 }

@@ -9,21 +9,22 @@ mod form;
 #[cfg(target_family = "wasm")]
 #[allow(unsafe_code, reason = "pointers from the host; see the module's documentation")]
 mod exports;
-#[cfg(all(target_family = "wasm", feature = "alloc", not(feature = "std")))]
+// On other targets the C library has an allocator of its own, and believes that all memory is its own.
+#[cfg(all(target_family = "wasm", target_os = "unknown", feature = "alloc"))]
 #[allow(unsafe_code, reason = "an allocator hands out raw memory")]
 mod heap;
 #[cfg(target_family = "wasm")]
 #[allow(unsafe_code, reason = "imports are unsafe to call")]
 mod imports;
-#[cfg(all(target_family = "wasm", not(feature = "alloc")))]
+#[cfg(all(target_family = "wasm", not(any(feature = "alloc", feature = "std"))))]
 #[path = "incoming_scratch.rs"]
 #[allow(unsafe_code, reason = "hands out raw memory")]
 mod incoming;
-#[cfg(all(target_family = "wasm", feature = "alloc"))]
+#[cfg(all(target_family = "wasm", any(feature = "alloc", feature = "std")))]
 #[path = "incoming_heap.rs"]
 #[allow(unsafe_code, reason = "hands out raw memory")]
 mod incoming;
-#[cfg(all(target_family = "wasm", not(feature = "std")))]
+#[cfg(all(target_family = "wasm", target_os = "unknown", any(feature = "alloc", not(feature = "std"))))]
 #[allow(unsafe_code, reason = "the linker's symbols are foreign items")]
 mod linear_memory;
 

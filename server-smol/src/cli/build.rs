@@ -1,6 +1,6 @@
 use anyhow::Result;
 
-use super::{args::BuildArgs, dist::Dist, module, optimizer, project::Project};
+use super::{args::BuildArgs, dist::Dist, module, optimizer, project::Project, prune::prune};
 
 /// `stateroom build`
 pub(crate) fn run(args: BuildArgs) -> Result<()> {
@@ -11,7 +11,7 @@ pub(crate) fn run(args: BuildArgs) -> Result<()> {
     let built = project.build()?;
     // A guest that no server would take is better told of here than there.
     let (bytes, _) = module::guest(&built, limits)?;
-    let bytes = optimizer::optimize(bytes, project.portable, limits, dist.begin()?);
+    let bytes = optimizer::optimize(prune(bytes, limits), project.portable, limits, dist.begin()?);
 
     let path = dist.module();
     dist.finish(&bytes, &project.config)?;

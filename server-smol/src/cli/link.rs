@@ -83,12 +83,11 @@ pub(crate) fn arguments(memory: Memory, config: &Config, portable: bool) -> Vec<
         Memory::Heap => 8192,
         Memory::Std => 65536,
     });
-    let mut arguments = vec![format!("-zstack-size={stack_size}")];
-    if portable {
-        // The compiler leaves room in the numbers that the linker fills in. An engine that knows the first
-        // version of WebAssembly only takes that for a mistake where a function is called through a table.
-        arguments.push("--compress-relocations".to_owned());
-    } else if memory != Memory::Std {
+    // The compiler leaves room in the numbers that the linker fills in, five bytes for each. It is a tenth of a
+    // module; and an engine that knows the first version of WebAssembly only takes it for a mistake where a
+    // function is called through a table.
+    let mut arguments = vec![format!("-zstack-size={stack_size}"), "--compress-relocations".to_owned()];
+    if !portable && memory != Memory::Std {
         arguments.push("--page-size=1".to_owned());
     }
     arguments

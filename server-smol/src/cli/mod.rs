@@ -29,6 +29,8 @@ mod package;
 #[cfg(feature = "dev")]
 mod project;
 #[cfg(feature = "dev")]
+mod prune;
+#[cfg(feature = "dev")]
 mod sources;
 #[cfg(feature = "dev")]
 mod toolchain;
