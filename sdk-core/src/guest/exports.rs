@@ -46,6 +46,8 @@ unsafe fn text<'a>(at: *const u8, len: usize) -> &'a str {
 pub unsafe fn initialize<S: Guest<F>, F>(room: &'static Room<S>, at: *const u8, len: usize) {
     // SAFETY: the caller's promise.
     let room_id = unsafe { text(at, len) };
+    #[cfg(all(feature = "std", target_os = "unknown", debug_assertions))]
+    super::panic::watch();
     let service = S::create(room_id, &Host);
     // SAFETY: as in `Room::with`; the service's constructor has returned and cannot hold a reference into the
     // cell.

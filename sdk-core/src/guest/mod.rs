@@ -27,6 +27,8 @@ mod incoming;
 #[cfg(all(target_family = "wasm", target_os = "unknown", any(feature = "alloc", not(feature = "std"))))]
 #[allow(unsafe_code, reason = "the linker's symbols are foreign items")]
 mod linear_memory;
+#[cfg(all(target_family = "wasm", target_os = "unknown"))]
+mod panic;
 
 pub use form::{ByDefault, ByNew, Guest, check};
 
@@ -35,12 +37,6 @@ pub use self::{
     exports::{Room, binary, connect, disconnect, initialize, message, timer},
     incoming::{free, malloc},
 };
-
-#[cfg(all(target_family = "wasm", not(feature = "std")))]
-#[panic_handler]
-fn panic(_: &core::panic::PanicInfo<'_>) -> ! {
-    core::arch::wasm32::unreachable()
-}
 
 /// Exports a service type as a guest.
 #[doc(hidden)]

@@ -1,6 +1,6 @@
 use anyhow::Result;
 
-use super::{args::BuildArgs, dist::Dist, module, optimizer, project::Project, prune::prune};
+use super::{args::BuildArgs, dist::Dist, guest_build::Purpose, module, optimizer, project::Project, prune::prune};
 
 /// `stateroom build`
 pub(crate) fn run(args: BuildArgs) -> Result<()> {
@@ -8,7 +8,7 @@ pub(crate) fn run(args: BuildArgs) -> Result<()> {
     let limits = project.config.limits.bounds()?.guest;
     // Whether the result may be written is asked before the long work.
     let dist = Dist::of(&project.directory)?;
-    let built = project.build()?;
+    let built = project.build(Purpose::Release)?;
     // A guest that no server would take is better told of here than there.
     let (bytes, _) = module::guest(&built, limits)?;
     let bytes = optimizer::optimize(prune(bytes, limits), project.portable, limits, dist.begin()?);

@@ -8,6 +8,7 @@ use stateroom_host_min::Program;
 
 use super::{
     args::{DevArgs, ProjectArgs},
+    guest_build::Purpose,
     limits::{Bounds, LimitArgs},
     module,
     project::Project,
@@ -63,7 +64,7 @@ impl Built {
         let project = Project::open(options.project.clone())?;
         let bounds = options.limits.over(&project.config.limits).bounds()?;
         let begun = SystemTime::now();
-        let module = project.build()?;
+        let module = project.build(Purpose::Trial)?;
         let (_, program) = module::guest(&module, bounds.guest)?;
         let sources = Sources::of(&project.directory, &module, begun);
         Ok(Self { program, bounds, static_files: project.config.static_files, sources })

@@ -17,17 +17,40 @@ use super::{
     toolchain,
 };
 
-/// The build profile of guests, given here so that an author's `Cargo.toml` needs none. It has a name of its
-/// own, so it leaves the author's release builds alone.
+/// What a guest is built for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Purpose {
+    /// To be served to others: as small as it can be.
+    Release,
+    /// To be tried by its author: with overflow checks, and with words for panics.
+    Trial,
+}
+
+impl Purpose {
+    /// The build profile, given here so that an author's `Cargo.toml` needs none. It has a name of its own, so it
+    /// leaves the author's other builds alone.
+    fn profile(self) -> Vec<String> {
+        let (name, checks): (_, &[_]) = match self {
+            Self::Release => ("guest", &[]),
+            Self::Trial => ("guest-dev", &["debug-assertions=true", "overflow-checks=true"]),
+        };
+        let mut arguments = vec![format!("--profile={name}")];
+        for setting in PROFILE.iter().chain(checks) {
+            arguments.extend(["--config".to_owned(), format!("profile.{name}.{setting}")]);
+        }
+        arguments
+    }
+}
+
 const PROFILE: [&str; 6] = [
-    r#"profile.guest.inherits="release""#,
+    r#"inherits="release""#,
     // Rooms are many and small: size is memory in every one of them, and the way over the network.
-    r#"profile.guest.opt-level="z""#,
-    r#"profile.guest.lto="fat""#,
-    "profile.guest.codegen-units=1",
+    r#"opt-level="z""#,
+    r#"lto="fat""#,
+    "codegen-units=1",
     // A panic ends the room either way; unwinding would be dead weight.
-    r#"profile.guest.panic="abort""#,
-    "profile.guest.strip=true",
+    r#"panic="abort""#,
+    "strip=true",
 ];
 
 /// What Rust's compiler would use of later versions of WebAssembly, beyond bulk memory. That stays: every engine
@@ -36,7 +59,13 @@ const PROFILE: [&str; 6] = [
 const PORTABLE: &str = "target-feature=-sign-ext,-multivalue,-nontrapping-fptoint,-reference-types";
 
 /// Compiles `package` to a module and returns its path.
-pub(crate) fn run(directory: &Path, config: &Config, package: &Package, portable: bool) -> Result<PathBuf> {
+pub(crate) fn run(
+    directory: &Path,
+    config: &Config,
+    package: &Package,
+    portable: bool,
+    purpose: Purpose,
+) -> Result<PathBuf> {
     toolchain::prepare(directory, config.target)?;
     let memory = Memory::of(directory, package, config.target)?;
     if config.target == Target::Wasip1 && memory != Memory::Std {
@@ -53,14 +82,14 @@ pub(crate) fn run(directory: &Path, config: &Config, package: &Package, portable
     // this machine.
     cargo
         .args(["rustc", "--package", &package.id, "--lib", "--crate-type=cdylib"])
-        .args(["--target", config.target.name(), "--profile=guest"])
-        .args(PROFILE.iter().flat_map(|setting| ["--config", setting]))
+        .args(["--target", config.target.name()])
+        .args(purpose.profile())
         .arg("--message-format=json-render-diagnostics");
     if !log::log_enabled!(Level::Info) {
         cargo.arg("--quiet");
     }
     cargo.arg("--");
-    for argument in link::arguments(memory, config, portable) {
+    for argument in link::arguments(memory, config, portable, purpose) {
         cargo.arg("-C").arg(format!("link-arg={argument}"));
     }
     if portable {

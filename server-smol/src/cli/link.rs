@@ -5,10 +5,14 @@ use log::Level;
 
 use super::{
     config::{Config, Target},
+    guest_build::Purpose,
     package::{self, Package},
 };
 
 const SDK: &str = "stateroom-sdk-core";
+
+/// How much more stack a guest has whose panics are put into words.
+const FOR_PANICS: u32 = 16384;
 
 /// How a guest comes by memory, which decides how its memory may be laid out.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -71,9 +75,10 @@ impl Memory {
 /// allocator we know, or that have none, get them. A WASI guest always has the standard library's C part,
 /// with an allocator of the same kind.
 ///
-/// The stack comes first in memory (Rust's default), so one that overflows ends in a trap and not in other
+/// With the standard library a guest's stack is half a page, so that all of a small one's memory is in a page. The
+/// stack comes first in memory (Rust's default), so one that overflows ends in a trap and not in other
 /// data.
-pub(crate) fn arguments(memory: Memory, config: &Config, portable: bool) -> Vec<String> {
+pub(crate) fn arguments(memory: Memory, config: &Config, portable: bool, purpose: Purpose) -> Vec<String> {
     let memory = match config.target {
         Target::Unknown => memory,
         Target::Wasip1 => Memory::Std,
@@ -81,8 +86,12 @@ pub(crate) fn arguments(memory: Memory, config: &Config, portable: bool) -> Vec<
     let stack_size = config.stack_size.unwrap_or(match memory {
         Memory::Static => 3072,
         Memory::Heap => 8192,
-        Memory::Std => 65536,
+        Memory::Std => 32768,
     });
+    let stack_size = match purpose {
+        Purpose::Release => stack_size,
+        Purpose::Trial => stack_size + FOR_PANICS,
+    };
     // The compiler leaves room in the numbers that the linker fills in, five bytes for each. It is a tenth of a
     // module; and an engine that knows the first version of WebAssembly only takes it for a mistake where a
     // function is called through a table.
@@ -122,12 +131,20 @@ mod tests {
     fn pages_of_one_byte_are_for_known_allocators() {
         let usual = Config::default();
         let wasi = Config { target: Target::Wasip1, ..Config::default() };
+        let of = |memory, config, portable| arguments(memory, config, portable, Purpose::Release);
+        let in_bytes = |memory, config| of(memory, config, false).contains(&"--page-size=1".to_owned());
+        assert!(in_bytes(Memory::Static, &usual) && in_bytes(Memory::Heap, &usual));
+        assert!(!in_bytes(Memory::Std, &usual) && !in_bytes(Memory::Static, &wasi));
+        assert!(!of(Memory::Heap, &usual, true).contains(&"--page-size=1".to_owned()));
+    }
+
+    #[test]
+    fn a_stack_is_as_large_as_asked_for_and_larger_where_panics_are_put_into_words() {
+        let usual = Config::default();
         let deep = Config { stack_size: Some(4096), ..Config::default() };
-        assert_eq!(arguments(Memory::Static, &usual, false), ["-zstack-size=3072", "--page-size=1"]);
-        assert_eq!(arguments(Memory::Heap, &usual, false), ["-zstack-size=8192", "--page-size=1"]);
-        assert_eq!(arguments(Memory::Heap, &deep, false), ["-zstack-size=4096", "--page-size=1"]);
-        assert_eq!(arguments(Memory::Heap, &usual, true), ["-zstack-size=8192", "--compress-relocations"]);
-        assert_eq!(arguments(Memory::Std, &usual, false), ["-zstack-size=65536"]);
-        assert_eq!(arguments(Memory::Static, &wasi, false), ["-zstack-size=65536"]);
+        let stack = |config, purpose| arguments(Memory::Heap, config, false, purpose).swap_remove(0);
+        assert_eq!(stack(&usual, Purpose::Release), "-zstack-size=8192");
+        assert_eq!(stack(&deep, Purpose::Release), "-zstack-size=4096");
+        assert_eq!(stack(&deep, Purpose::Trial), "-zstack-size=20480");
     }
 }

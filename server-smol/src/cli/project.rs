@@ -5,7 +5,7 @@ use std::{
 
 use anyhow::{Result, anyhow, bail};
 
-use super::{args::ProjectArgs, config::Config, guest_build, package::Package};
+use super::{args::ProjectArgs, config::Config, guest_build::{self, Purpose}, package::Package};
 
 /// A directory with a `Cargo.toml` and perhaps a `stateroom.toml`, and the guest package that they mean.
 #[derive(Debug)]
@@ -26,8 +26,8 @@ impl Project {
     }
 
     /// Builds the guest, with cargo's progress and diagnostics on stderr, and returns the module's path.
-    pub(crate) fn build(&self) -> Result<PathBuf> {
-        guest_build::run(&self.directory, &self.config, &self.package, self.portable)
+    pub(crate) fn build(&self, purpose: Purpose) -> Result<PathBuf> {
+        guest_build::run(&self.directory, &self.config, &self.package, self.portable, purpose)
     }
 }
 

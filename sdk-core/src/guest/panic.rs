@@ -1,0 +1,28 @@
+//! What becomes of a panic: a trap, which ends the room. `stateroom dev` builds guests with debug assertions, and
+//! then its words go to the host's log first. Other builds do without them, as they are larger than many a guest.
+
+#[cfg(not(feature = "std"))]
+#[panic_handler]
+fn panic(_info: &core::panic::PanicInfo<'_>) -> ! {
+    #[cfg(debug_assertions)]
+    report(_info);
+    core::arch::wasm32::unreachable()
+}
+
+/// Has panics reported from now on. The standard library would write them to where nobody reads.
+#[cfg(all(feature = "std", debug_assertions))]
+pub(super) fn watch() {
+    std::panic::set_hook(std::boxed::Box::new(|info| report(info)));
+}
+
+#[cfg(debug_assertions)]
+fn report(info: &dyn core::fmt::Display) {
+    use core::fmt::Write;
+
+    use crate::{LogLevel, StateroomContext, guest::imports::Host};
+
+    let mut words = heapless::String::<1024>::new();
+    // What does not fit is left out.
+    let _ = write!(words, "{info}");
+    Host.log(LogLevel::Error, &words);
+}
