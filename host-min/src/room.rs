@@ -11,6 +11,7 @@ use crate::{
     engine::slice,
     interface::{Call, Function, Interface},
     module,
+    program::memory,
     state::{State, span},
     trap::reason,
 };
@@ -153,6 +154,12 @@ impl Room {
             Status::Suspended(_) => effects.none(),
             Status::Ready(_) | Status::Broken(_) => effects,
         }
+    }
+
+    /// How many bytes of linear memory the guest has at present. It grows and never shrinks.
+    #[must_use]
+    pub fn memory_size(&self) -> usize {
+        memory(&self.store).len()
     }
 
     /// Runs what comes before the first event, and nothing else.

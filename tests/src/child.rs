@@ -1,6 +1,7 @@
 use std::{
     env,
     ffi::OsStr,
+    fs,
     io::{BufRead as _, BufReader, Read, Write as _},
     path::{Path, PathBuf},
     process::{self, Command, Stdio},
@@ -146,6 +147,16 @@ impl Child {
         let mut kill = Command::new("kill");
         kill.arg(format!("-{name}")).arg(self.process.id().to_string());
         assert!(kill.status().expect("a program of every system").success());
+    }
+
+    /// How many bytes of memory it has at present that are not swapped out or never touched.
+    #[cfg(target_os = "linux")]
+    #[track_caller]
+    pub fn resident(&self) -> u64 {
+        let status = fs::read_to_string(format!("/proc/{}/status", self.process.id())).expect("it runs");
+        let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).expect("every process has it");
+        let kilobytes: u64 = line.trim().trim_end_matches(" kB").parse().expect("a number of kilobytes");
+        kilobytes * 1024
     }
 
     /// Waits for it to end; returns its exit code, and how long it took.

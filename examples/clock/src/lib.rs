@@ -22,7 +22,7 @@ impl StateroomService for Clock {
 
     fn timer(&mut self, ctx: &impl StateroomContext) {
         self.ticks = self.ticks.wrapping_add(1);
-        ctx.send_message(MessageRecipient::Broadcast, format_args!("{}", self.ticks));
+        ctx.send_message(MessageRecipient::Broadcast, text!("{}", self.ticks));
         // A timer is due once; a clock asks again.
         ctx.set_timer(SECOND_MS);
     }

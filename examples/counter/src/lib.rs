@@ -14,6 +14,6 @@ impl StateroomService for SharedCounter {
             Some("decrement") => self.0 = self.0.saturating_sub(1),
             _ => return,
         }
-        ctx.send_message(MessageRecipient::Broadcast, format_args!("new value: {}", self.0));
+        ctx.send_message(MessageRecipient::Broadcast, text!("new value: {}", self.0));
     }
 }

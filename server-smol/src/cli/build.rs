@@ -1,6 +1,8 @@
 use anyhow::Result;
 
-use super::{args::BuildArgs, dist::Dist, guest_build::Purpose, module, optimizer, project::Project, prune::prune};
+use super::{
+    args::BuildArgs, dist::Dist, guest_build::Purpose, module, optimizer, project::Project, prune::prune,
+};
 
 /// `stateroom build`
 pub(crate) fn run(args: BuildArgs) -> Result<()> {

@@ -5,7 +5,12 @@ use std::{
 
 use anyhow::{Result, anyhow, bail};
 
-use super::{args::ProjectArgs, config::Config, guest_build::{self, Purpose}, package::Package};
+use super::{
+    args::ProjectArgs,
+    config::Config,
+    guest_build::{self, Purpose},
+    package::Package,
+};
 
 /// A directory with a `Cargo.toml` and perhaps a `stateroom.toml`, and the guest package that they mean.
 #[derive(Debug)]

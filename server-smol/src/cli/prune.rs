@@ -45,15 +45,14 @@ fn try_prune(module: &[u8], limits: Limits) -> Result<Vec<u8>> {
             EXPORTS => {
                 let mut exports = ExportSection::new();
                 for (name, kind, index) in &parts.exports {
-                    let index = if *kind == ExportKind::Global { kept[*index as usize] } else { Some(*index) };
+                    let index =
+                        if *kind == ExportKind::Global { kept[*index as usize] } else { Some(*index) };
                     exports.export(name, *kind, index.unwrap_or_default());
                 }
                 pruned.section(&exports);
                 continue;
             }
-            CODE => {
-                Cow::Owned(vector(parts.bodies.iter().map(|body| renumbered(body, &kept)).collect()))
-            }
+            CODE => Cow::Owned(vector(parts.bodies.iter().map(|body| renumbered(body, &kept)).collect())),
             _ => Cow::Borrowed(section),
         };
         pruned.section(&RawSection { id, data: &data });
@@ -185,7 +184,11 @@ fn renumbered(body: &Body<'_>, kept: &[Option<u32>]) -> Vec<u8> {
         copied = *end;
         let number = kept.get(*global as usize).copied().flatten().unwrap_or(*global);
         let mut sink = InstructionSink::new(&mut code);
-        if *sets { sink.global_set(number) } else { sink.global_get(number) };
+        if *sets {
+            sink.global_set(number)
+        } else {
+            sink.global_get(number)
+        };
     }
     code.extend_from_slice(&body.bytes[copied..]);
     let mut encoded = Vec::with_capacity(code.len() + 2);

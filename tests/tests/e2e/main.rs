@@ -2,6 +2,7 @@
 //! states.
 #![forbid(unsafe_code)]
 
+mod budgets;
 mod clients;
 mod connecting;
 mod examples;

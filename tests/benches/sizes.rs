@@ -1,0 +1,74 @@
+//! How large the example guests are: the module, the memory of a new room, and what the server's resident memory
+//! grows by for each room.
+//!
+//! `cargo bench -p stateroom-tests --bench sizes` measures it, and writes the table in `examples/README.md` anew.
+
+use std::{
+    fs,
+    io::{Read as _, Write as _},
+    net::TcpStream,
+    path::Path,
+};
+
+use stateroom_host_min::{Event, Limits, Program, Step};
+use stateroom_tests::{Child, Output, example};
+
+const GUESTS: [&str; 8] = ["echo", "binary-echo", "counter", "clock", "cursors", "chat", "vote", "seed-echo"];
+
+/// What the table stands between.
+const MARKS: [&str; 2] = ["<!-- sizes -->\n", "<!-- end of sizes -->"];
+
+/// How many rooms are made before the measured ones, so that what the server takes once is not theirs.
+const EARLIER: usize = 100;
+const ROOMS: usize = 2000;
+
+fn main() {
+    let mut table = String::from("| example | module | memory | room |\n| --- | ---: | ---: | ---: |\n");
+    for name in GUESTS {
+        let module = example(name).join("server.wasm");
+        let bytes = fs::read(&module).expect("it has been built");
+        let (size, memory) = (bytes.len(), memory(&bytes));
+        let line = format!("| `{name}` | {size} | {memory} | {:.1} |\n", resident(&module) / 1024.0);
+        print!("{line}");
+        table.push_str(&line);
+    }
+
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../examples/README.md");
+    let page = fs::read_to_string(&path).expect("the examples have a README");
+    let (before, rest) = page.split_once(MARKS[0]).expect("the table is marked");
+    let (_, after) = rest.split_once(MARKS[1]).expect("the table is marked");
+    let page = [before, MARKS[0], "\n", &table, "\n", MARKS[1], after].concat();
+    fs::write(path, page).expect("the README can be written");
+}
+
+/// The bytes of a new room's linear memory.
+fn memory(module: &[u8]) -> usize {
+    let program = Program::load(module, Limits::default()).expect("it has been built for this");
+    let mut room = program.room("lobby", [0; 32]).expect("it begins");
+    assert_eq!(room.handle(Event::Init, 0), Ok(Step::Done));
+    room.memory_size()
+}
+
+/// The bytes by which the server's resident memory grows for each room, which nobody is in.
+fn resident(module: &Path) -> f64 {
+    let module = module.to_str().expect("cargo's directory has a name in UTF-8");
+    let server = Child::start("stateroom", &["serve", module, "--ip", "127.0.0.1", "--port", "0"]);
+    let address = server.line(Output::Stderr, "serving on ");
+    let create = |rooms: std::ops::Range<usize>| {
+        for room in rooms {
+            let mut stream = TcpStream::connect(&address).expect("it listens");
+            write!(
+                stream,
+                "POST /ws/{room} HTTP/1.1\r\nHost: x\r\nContent-Length: 0\r\nConnection: close\r\n\r\n"
+            )
+            .expect("it reads");
+            let mut answer = String::new();
+            stream.read_to_string(&mut answer).expect("it answers");
+            assert!(answer.starts_with("HTTP/1.1 201"), "{answer}");
+        }
+    };
+    create(0..EARLIER);
+    let before = server.resident();
+    create(EARLIER..EARLIER + ROOMS);
+    (server.resident() - before) as f64 / ROOMS as f64
+}
