@@ -84,7 +84,7 @@ fn guests() -> PathBuf {
 }
 
 /// Where everything is built, for as long as the lock is held: another run of the tests may want the same.
-fn out() -> (PathBuf, File) {
+pub(crate) fn out() -> (PathBuf, File) {
     let out = target_directory().join("tmp").join("foreign");
     fs::create_dir_all(&out).expect("cargo's directory can be written");
     let lock = File::create(out.with_extension("lock")).expect("cargo's directory can be written");
@@ -128,18 +128,16 @@ fn c(source: &Path, out: &Path) -> PathBuf {
 fn assembly_script(package: &Path, out: &Path) -> PathBuf {
     // The compiler is not installed among the sources.
     let tools = out.join("assemblyscript");
-    let installed = tools.join("installed.json");
+    fs::create_dir_all(&tools).expect("cargo's directory can be written");
     let versions = fs::read(package.join("package-lock.json")).expect("it is one of ours");
-    if fs::read(&installed).ok().as_ref() != Some(&versions) {
-        fs::create_dir_all(&tools).expect("cargo's directory can be written");
+    installed(&tools.join("installed.json"), &versions, || {
         for file in ["package.json", "package-lock.json"] {
             fs::copy(package.join(file), tools.join(file)).expect("cargo's directory can be written");
         }
         let mut npm = Command::new("npm");
         npm.args(["ci", "--ignore-scripts", "--no-audit", "--no-fund"]).current_dir(&tools);
         run(npm, "it needs Node.js with npm, and npm's registry");
-        fs::write(&installed, &versions).expect("cargo's directory can be written");
-    }
+    });
 
     let module = out.join("assemblyscript.wasm");
     let mut compiler = Command::new("node");
@@ -149,9 +147,17 @@ fn assembly_script(package: &Path, out: &Path) -> PathBuf {
     module
 }
 
+/// Installs something, unless `stamp` says that it was the same versions the last time.
+pub(crate) fn installed(stamp: &Path, versions: &[u8], install: impl FnOnce()) {
+    if fs::read(stamp).ok().as_deref() != Some(versions) {
+        install();
+        fs::write(stamp, versions).expect("cargo's directory can be written");
+    }
+}
+
 /// Runs a tool, and fails with everything that it says and what may be missing.
 #[track_caller]
-fn run(mut command: Command, needs: &str) {
+pub(crate) fn run(mut command: Command, needs: &str) {
     match command.output() {
         Ok(output) if output.status.success() => {}
         Ok(output) => {

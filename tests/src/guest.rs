@@ -183,7 +183,8 @@ fn begin(root: &Path) {
 /// The workspace's own manifest, with the guests as its members.
 fn manifest() -> String {
     let manifest = fs::read_to_string(workspace().join("Cargo.toml")).expect("the workspace has one");
-    let own = |line: &&str| !line.starts_with("members") && !line.starts_with("default-members");
+    let lists = ["members", "exclude", "default-members"];
+    let own = |line: &&str| !lists.iter().any(|list| line.starts_with(list));
     let lines: Vec<_> = manifest.lines().filter(own).collect();
     let elsewhere = format!("path = \"{}/", workspace().display());
     lines

@@ -8,6 +8,7 @@
 mod child;
 mod client;
 mod directory;
+mod documented;
 mod foreign;
 mod frame;
 pub mod fuzzing;
@@ -27,6 +28,7 @@ use std::{
 pub use child::{Child, Output, binary};
 pub use client::{Client, Message};
 pub use directory::Directory;
+pub use documented::Documented;
 pub use foreign::{Foreign, Profile, foreign_client};
 pub use frame::Frame;
 pub use guest::{Guest, example, guest};

@@ -5,6 +5,7 @@
 
 mod aper;
 mod conversation;
+mod counters;
 mod languages;
 mod portable;
 mod published;
