@@ -1,6 +1,6 @@
-use proc_macro_crate::{FoundCrate, crate_name};
+use proc_macro_crate::{Error, FoundCrate, crate_name};
 use proc_macro2::{Span, TokenStream};
-use quote::{format_ident, quote};
+use quote::{format_ident, quote, quote_spanned};
 use syn::Ident;
 
 use crate::item::room_type;
@@ -10,10 +10,68 @@ const SDK: &str = "stateroom-sdk-core";
 /// The item as it was, and behind it either the export or one error.
 pub(crate) fn expand(arguments: &TokenStream, item: &TokenStream) -> TokenStream {
     let behind = match (room_type(arguments, item), sdk_path()) {
-        (Ok(room), Ok(sdk)) => quote! { #sdk::__export!(#room); },
+        (Ok(room), Ok(sdk)) => export(&sdk, &room),
         (Err(error), _) | (_, Err(error)) => error.into_compile_error(),
     };
     quote! { #item #behind }
+}
+
+/// What makes `room` the room of the module. Whatever is wrong with it gives one error, at its name or at the
+/// attribute.
+fn export(sdk: &TokenStream, room: &Ident) -> TokenStream {
+    let check = check(room);
+    let only_once = only_once();
+    quote! {
+        const _: () = {
+            // The one use of this path: one error where it leads nowhere.
+            use #sdk as __sdk;
+            use __sdk::guest::Lacking as _;
+            type __Probe = __sdk::guest::Probe<#room>;
+            #check
+            #only_once
+            __sdk::__export!(
+                #room,
+                __sdk::guest::form(__Probe::SERVICE, __Probe::SIMPLE, __Probe::DEFAULT)
+            );
+        };
+    }
+}
+
+/// What fails to compile at the name of a type that cannot be a room. What can be one is settled in
+/// `guest::form`, which does not know the type's name.
+fn check(room: &Ident) -> TokenStream {
+    let neither = format!(
+        "`{room}` is no room yet: write `impl StateroomService for {room} {{ … }}`, \
+         and put `#[derive(Default)]` on the type"
+    );
+    let no_default = format!(
+        "`{room}` has no first state: put `#[derive(Default)]` on the type, \
+         or write `impl Default for {room} {{ … }}`"
+    );
+    let both = format!(
+        "`{room}` is a room in two ways: remove its `impl` of `StateroomService` \
+         or that of `SimpleStateroomService`"
+    );
+    quote_spanned! { room.span() =>
+        const _: () = match (__Probe::SERVICE, __Probe::SIMPLE, __Probe::DEFAULT) {
+            (true, false, true) | (false, true, _) => {}
+            (true, true, _) => ::core::panic!("{}", #both),
+            (true, false, false) => ::core::panic!("{}", #no_default),
+            (false, false, _) => ::core::panic!("{}", #neither),
+        };
+    }
+}
+
+/// An item that a crate can have once, wherever it stands: exported macros belong to the crate's root. Its
+/// name is what the compiler shows, at both attributes, where there is a second one.
+fn only_once() -> TokenStream {
+    quote! {
+        #[doc(hidden)]
+        #[macro_export]
+        macro_rules! a_crate_has_one_room_so_remove_one_stateroom_wasm {
+            () => {};
+        }
+    }
 }
 
 /// The path of the SDK under whatever name the guest's `Cargo.toml` gives it.
@@ -28,9 +86,13 @@ fn sdk_path() -> syn::Result<TokenStream> {
             let name = format_ident!("{name}");
             Ok(quote! { ::#name })
         }
+        Err(Error::CrateNotFound { path, .. }) => Err(syn::Error::new(
+            Span::call_site(),
+            format!("add `{SDK}` to `[dependencies]` in `{}`: #[stateroom_wasm] needs it", path.display()),
+        )),
         Err(error) => Err(syn::Error::new(
             Span::call_site(),
-            format!("#[stateroom_wasm] needs the package {SDK} among the dependencies: {error}"),
+            format!("#[stateroom_wasm] cannot find out what `{SDK}` is called here: {error}"),
         )),
     }
 }

@@ -1,46 +1,58 @@
 use proc_macro2::TokenStream;
-use syn::{Error, Generics, Ident, Item, spanned::Spanned};
+use syn::{Error, Generics, Ident, Item, Type, spanned::Spanned};
 
 /// Finds the type that becomes the room, or says at the guilty token why there is none.
 pub(crate) fn room_type(arguments: &TokenStream, item: &TokenStream) -> syn::Result<Ident> {
     if !arguments.is_empty() {
-        return Err(Error::new_spanned(arguments, "#[stateroom_wasm] takes no arguments"));
+        return Err(Error::new_spanned(
+            arguments,
+            "#[stateroom_wasm] takes no arguments: remove them, and the parentheses",
+        ));
     }
     let item: Item = syn::parse2(item.clone())?;
     let (ident, generics) = match item {
         Item::Struct(item) => (item.ident, item.generics),
         Item::Enum(item) => (item.ident, item.generics),
         Item::Type(item) => (item.ident, item.generics),
-        other => {
-            return Err(Error::new(
-                first_token(&other),
-                "#[stateroom_wasm] goes on the struct, enum or type alias that is the room",
-            ));
-        }
+        other => return Err(misplaced(&other)),
     };
     without_generics(&generics)?;
     Ok(ident)
 }
 
+/// A room is made out of nothing and lives on its own, so its type is complete in itself.
 fn without_generics(generics: &Generics) -> syn::Result<()> {
-    if generics.params.is_empty() {
+    let message = if generics.params.is_empty() {
         return Ok(());
-    }
-    Err(Error::new_spanned(
-        generics,
-        "a room has one concrete type: put #[stateroom_wasm] on a type alias that names the parameters",
-    ))
+    } else if generics.lifetimes().next().is_some() {
+        "a room outlives whatever it could borrow: let it own its data, as in `String` for `&str`, \
+         so that its type has no lifetime"
+    } else {
+        "a room has one concrete type: put #[stateroom_wasm] on a type alias that names the parameters, \
+         as in `type Room = …;`"
+    };
+    Err(Error::new_spanned(generics, message))
 }
 
-fn first_token(item: &Item) -> proc_macro2::Span {
-    match item {
-        Item::Impl(item) => item.impl_token.span(),
+/// Says where the attribute goes instead.
+fn misplaced(item: &Item) -> Error {
+    let token = match item {
+        Item::Impl(item) => {
+            let room = match &*item.self_ty {
+                Type::Path(path) => path.path.segments.last().map(|name| format!(" `{}`", name.ident)),
+                _ => None,
+            };
+            let room = room.unwrap_or_default();
+            let message = format!("put #[stateroom_wasm] on the type{room} itself, not on an `impl` for it");
+            return Error::new(item.impl_token.span(), message);
+        }
         Item::Fn(item) => item.sig.fn_token.span(),
         Item::Trait(item) => item.trait_token.span(),
         Item::Mod(item) => item.mod_token.span(),
         Item::Union(item) => item.union_token.span(),
         other => other.span(),
-    }
+    };
+    Error::new(token, "#[stateroom_wasm] goes on the struct, enum or type alias that is the room")
 }
 
 #[cfg(test)]
@@ -67,10 +79,12 @@ mod tests {
 
     #[test]
     fn other_items_are_refused_with_what_would_do() {
-        for item in [quote! { impl A {} }, quote! { fn a() {} }, quote! { trait A {} }] {
+        for item in [quote! { union A { b: u8 } }, quote! { fn a() {} }, quote! { trait A {} }] {
             assert!(room(item).unwrap_err().contains("struct, enum or type alias"));
         }
+        assert!(room(quote! { impl A for b::C<u8> {} }).unwrap_err().contains("the type `C` itself"));
         assert!(room(quote! { struct A<T>(T); }).unwrap_err().contains("type alias"));
+        assert!(room(quote! { struct A<'a, T>(&'a T); }).unwrap_err().contains("own its data"));
         assert!(
             room_type(&quote! { fast }, &quote! { struct A; })
                 .unwrap_err()

@@ -9,7 +9,7 @@ use proc_macro::TokenStream;
 ///
 /// Put it on the struct, the enum or the type alias that implements `StateroomService` and `Default`, or
 /// `SimpleStateroomService`. A crate has one. It exports the functions that a host calls; off WebAssembly it
-/// only checks that the type can be a room.
+/// only checks that the type can be a room, and that it is the only one.
 #[proc_macro_attribute]
 pub fn stateroom_wasm(arguments: TokenStream, item: TokenStream) -> TokenStream {
     expand::expand(&arguments.into(), &item.into()).into()

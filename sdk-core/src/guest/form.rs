@@ -1,85 +1,99 @@
-use crate::{ClientId, MessagePayload, SimpleStateroomService, StateroomContext, StateroomService};
+use core::marker::PhantomData;
 
-/// The form of a guest that implements [`StateroomService`] and [`Default`].
+use crate::{Simple, SimpleStateroomService, StateroomContext, StateroomService};
+
+/// Tells which traits a type implements: each constant is true here if `S` has the trait, and else the one of
+/// [`Lacking`] is found in its place. This works where `S` is a concrete type, as it is in what
+/// `#[stateroom_wasm]` expands to.
 #[derive(Debug)]
-pub struct ByDefault;
+pub struct Probe<S>(PhantomData<S>);
 
-/// The form of a guest that implements [`SimpleStateroomService`].
-#[derive(Debug)]
-pub struct ByNew;
-
-/// A service in either form. `Form` only keeps the two implementations apart; the compiler finds it by
-/// itself.
-#[diagnostic::on_unimplemented(
-    message = "`{Self}` cannot be a room",
-    label = "must implement `StateroomService` and `Default`, or `SimpleStateroomService`",
-    note = "write `impl StateroomService for {Self} {{ … }}` and `#[derive(Default)]`"
-)]
-pub trait Guest<Form>: Sized {
-    /// Makes the service of a room.
-    fn create(room_id: &str, context: &impl StateroomContext) -> Self;
-    /// A client has come.
-    fn connect(&mut self, client: ClientId, context: &impl StateroomContext);
-    /// A client has gone.
-    fn disconnect(&mut self, client: ClientId, context: &impl StateroomContext);
-    /// A client sent a message.
-    fn message(&mut self, client: ClientId, message: MessagePayload<'_>, context: &impl StateroomContext);
-    /// The timer is due.
-    fn timer(&mut self, context: &impl StateroomContext);
+/// What is found of a [`Probe`] whose type does not implement a trait.
+pub trait Lacking {
+    /// Does not implement [`StateroomService`].
+    const SERVICE: bool = false;
+    /// Does not implement [`SimpleStateroomService`].
+    const SIMPLE: bool = false;
+    /// Does not implement [`Default`].
+    const DEFAULT: bool = false;
 }
 
-impl<S: StateroomService + Default> Guest<ByDefault> for S {
-    fn create(_: &str, context: &impl StateroomContext) -> Self {
+impl<S> Lacking for Probe<S> {}
+
+impl<S: StateroomService> Probe<S> {
+    /// Implements [`StateroomService`].
+    pub const SERVICE: bool = true;
+}
+
+impl<S: SimpleStateroomService> Probe<S> {
+    /// Implements [`SimpleStateroomService`].
+    pub const SIMPLE: bool = true;
+}
+
+impl<S: Default> Probe<S> {
+    /// Implements [`Default`].
+    pub const DEFAULT: bool = true;
+}
+
+/// The form of a type that implements [`StateroomService`] and [`Default`].
+const BY_DEFAULT: u8 = 1;
+/// The form of a type that implements [`SimpleStateroomService`].
+const BY_NEW: u8 = 2;
+/// Of every other type. The attribute refuses it, and has one error of it to show because everything else
+/// that it expands to compiles all the same.
+const NO_ROOM: u8 = 0;
+
+/// The form of a type that implements these traits.
+#[must_use]
+pub const fn form(service: bool, simple: bool, default: bool) -> u8 {
+    match (service, simple, default) {
+        (true, false, true) => BY_DEFAULT,
+        (false, true, _) => BY_NEW,
+        _ => NO_ROOM,
+    }
+}
+
+/// A type in its form: how it becomes the service of a room.
+pub trait Guest {
+    /// The service.
+    type Service: StateroomService;
+
+    /// Makes the service of a room.
+    fn create(room_id: &str, context: &impl StateroomContext) -> Self::Service;
+}
+
+/// The type `S`, which has the form `FORM`.
+#[derive(Debug)]
+pub struct InForm<S, const FORM: u8>(PhantomData<S>);
+
+impl<S: StateroomService + Default> Guest for InForm<S, BY_DEFAULT> {
+    type Service = S;
+
+    fn create(_: &str, context: &impl StateroomContext) -> S {
         let mut service = S::default();
         service.init(context);
         service
     }
+}
 
-    fn connect(&mut self, client: ClientId, context: &impl StateroomContext) {
-        StateroomService::connect(self, client, context);
-    }
+impl<S: SimpleStateroomService> Guest for InForm<S, BY_NEW> {
+    type Service = Simple<S>;
 
-    fn disconnect(&mut self, client: ClientId, context: &impl StateroomContext) {
-        StateroomService::disconnect(self, client, context);
-    }
-
-    fn message(&mut self, client: ClientId, message: MessagePayload<'_>, context: &impl StateroomContext) {
-        StateroomService::message(self, client, message, context);
-    }
-
-    fn timer(&mut self, context: &impl StateroomContext) {
-        StateroomService::timer(self, context);
+    fn create(room_id: &str, context: &impl StateroomContext) -> Simple<S> {
+        Simple(S::new(room_id, context))
     }
 }
 
-impl<S: SimpleStateroomService> Guest<ByNew> for S {
-    fn create(room_id: &str, context: &impl StateroomContext) -> Self {
-        S::new(room_id, context)
-    }
+/// No service.
+#[derive(Debug)]
+pub enum Nothing {}
 
-    fn connect(&mut self, client: ClientId, context: &impl StateroomContext) {
-        SimpleStateroomService::connect(self, client, context);
-    }
+impl StateroomService for Nothing {}
 
-    fn disconnect(&mut self, client: ClientId, context: &impl StateroomContext) {
-        SimpleStateroomService::disconnect(self, client, context);
-    }
+impl<S> Guest for InForm<S, NO_ROOM> {
+    type Service = Nothing;
 
-    fn message(&mut self, client: ClientId, message: MessagePayload<'_>, context: &impl StateroomContext) {
-        match message {
-            MessagePayload::Text(text) => {
-                SimpleStateroomService::message(self, client, text, context);
-            }
-            MessagePayload::Bytes(bytes) => {
-                SimpleStateroomService::binary(self, client, bytes, context);
-            }
-        }
-    }
-
-    fn timer(&mut self, context: &impl StateroomContext) {
-        SimpleStateroomService::timer(self, context);
+    fn create(_: &str, _: &impl StateroomContext) -> Nothing {
+        unreachable!("it does not compile")
     }
 }
-
-/// Fails to compile unless `S` can be a guest; off WebAssembly, this is all that the attribute does.
-pub const fn check<S: Guest<Form>, Form>() {}

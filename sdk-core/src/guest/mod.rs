@@ -30,22 +30,23 @@ mod linear_memory;
 #[cfg(all(target_family = "wasm", target_os = "unknown"))]
 mod panic;
 
-pub use form::{ByDefault, ByNew, Guest, check};
+pub use form::{Guest, InForm, Lacking, Probe, form};
 
 #[cfg(target_family = "wasm")]
 pub use self::{
-    exports::{Room, binary, connect, disconnect, initialize, message, timer},
+    exports::Room,
     incoming::{free, malloc},
 };
 
-/// Exports a service type as a guest.
+/// Exports a service type, which has the form `$form`, as a guest.
 #[doc(hidden)]
 #[macro_export]
 macro_rules! __export {
-    ($service:ty) => {
+    ($service:ty, $form:expr) => {
         #[cfg(target_family = "wasm")]
         const _: () = {
-            static ROOM: $crate::guest::Room<$service> = $crate::guest::Room::new();
+            static ROOM: $crate::guest::Room<$crate::guest::InForm<$service, { $form }>> =
+                $crate::guest::Room::new();
 
             #[unsafe(no_mangle)]
             pub static JAMSOCKET_API_VERSION: i32 = $crate::abi::VERSION;
@@ -64,35 +65,33 @@ macro_rules! __export {
             #[unsafe(no_mangle)]
             unsafe extern "C" fn initialize(at: *const u8, len: usize) {
                 // SAFETY: the host put `len` bytes of text at `at`.
-                unsafe { $crate::guest::initialize(&ROOM, at, len) }
+                unsafe { ROOM.initialize(at, len) }
             }
             #[unsafe(no_mangle)]
             unsafe extern "C" fn connect(client: u32) {
                 // SAFETY: only the host calls this, one export at a time.
-                unsafe { $crate::guest::connect(&ROOM, client) }
+                unsafe { ROOM.connect(client) }
             }
             #[unsafe(no_mangle)]
             unsafe extern "C" fn disconnect(client: u32) {
                 // SAFETY: only the host calls this, one export at a time.
-                unsafe { $crate::guest::disconnect(&ROOM, client) }
+                unsafe { ROOM.disconnect(client) }
             }
             #[unsafe(no_mangle)]
             unsafe extern "C" fn timer() {
                 // SAFETY: only the host calls this, one export at a time.
-                unsafe { $crate::guest::timer(&ROOM) }
+                unsafe { ROOM.timer() }
             }
             #[unsafe(no_mangle)]
             unsafe extern "C" fn message(client: u32, at: *const u8, len: usize) {
                 // SAFETY: the host put `len` bytes of text at `at`.
-                unsafe { $crate::guest::message(&ROOM, client, at, len) }
+                unsafe { ROOM.message(client, at, len) }
             }
             #[unsafe(no_mangle)]
             unsafe extern "C" fn binary(client: u32, at: *const u8, len: usize) {
                 // SAFETY: the host put `len` bytes at `at`.
-                unsafe { $crate::guest::binary(&ROOM, client, at, len) }
+                unsafe { ROOM.binary(client, at, len) }
             }
         };
-        #[cfg(not(target_family = "wasm"))]
-        const _: () = $crate::guest::check::<$service, _>();
     };
 }

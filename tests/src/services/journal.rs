@@ -5,7 +5,7 @@ use alloc::format;
 use stateroom_sdk_core::*;
 
 /// Tells everyone in the room of every event.
-#[stateroom_wasm]
+#[cfg_attr(target_family = "wasm", stateroom_wasm)]
 #[derive(Debug, Default)]
 pub struct Journal;
 

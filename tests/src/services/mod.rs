@@ -1,4 +1,5 @@
-//! Services that tests talk to, each both native and, with its source, a guest.
+//! Services that tests talk to, each both native and, with its source, a guest. A crate has one room, and so
+//! they are rooms on WebAssembly only.
 
 mod journal;
 mod script;

@@ -7,7 +7,7 @@ use stateroom_sdk_core::*;
 /// Does what its clients tell it in text: `broadcast TEXT`, `to N TEXT`, `except N TEXT`, `timer MS`, `log
 /// TEXT`, `panic TEXT`; `count` counts, and `fired` asks how often the timer was due. Everything else goes
 /// back to its sender.
-#[stateroom_wasm]
+#[cfg_attr(target_family = "wasm", stateroom_wasm)]
 #[derive(Debug, Default)]
 pub struct Script {
     count: u32,

@@ -10,7 +10,7 @@ use alloc::{format, string::String};
 use stateroom_sdk_core::prelude::*;
 
 /// The older form: made with the room's id, and with a method for each kind of message.
-#[stateroom_wasm]
+#[cfg_attr(target_family = "wasm", stateroom_wasm)]
 #[derive(Debug)]
 pub struct Simple {
     room: String,

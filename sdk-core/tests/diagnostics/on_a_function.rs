@@ -1,0 +1,4 @@
+use stateroom_sdk_core::*;
+
+#[stateroom_wasm]
+fn main() {}

@@ -1,0 +1,6 @@
+use stateroom_sdk_core::*;
+
+#[stateroom_wasm]
+mod echo {}
+
+fn main() {}

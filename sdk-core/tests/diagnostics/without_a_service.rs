@@ -1,0 +1,7 @@
+use stateroom_sdk_core::*;
+
+#[stateroom_wasm]
+#[derive(Default)]
+struct Echo;
+
+fn main() {}
