@@ -33,10 +33,15 @@
 //! # Off WebAssembly
 //!
 //! On other targets the attribute only checks its item, so that a guest's tests run with plain `cargo test`,
-//! and the traits serve native services and hosts.
+//! and the traits serve native services and hosts. The feature `testing` brings the module `testing`: rooms,
+//! clients and a clock for those tests.
 #![no_std]
 
-#[cfg(any(feature = "alloc", feature = "std"))]
+#[cfg(any(
+    feature = "alloc",
+    feature = "std",
+    all(any(test, feature = "testing"), not(target_family = "wasm"))
+))]
 extern crate alloc;
 #[cfg(any(test, feature = "std"))]
 extern crate std;
@@ -51,6 +56,9 @@ mod recipient;
 mod service;
 mod simple;
 mod text;
+// A guest's tests run on the machine that builds it: nothing of this gets into modules.
+#[cfg(all(any(test, feature = "testing"), not(target_family = "wasm")))]
+pub mod testing;
 
 pub use client_id::ClientId;
 pub use context::{LogLevel, StateroomContext};

@@ -1,0 +1,70 @@
+use alloc::{rc::Rc, vec::Vec};
+use core::fmt;
+
+use crate::{ClientId, ToPayload};
+
+use super::{Message, room::Room, service::Event};
+
+/// A client of a [`TestRoom`](super::TestRoom), made by [`connect`](super::TestRoom::connect).
+///
+/// It is a handle: clones are the same client, and one that is dropped does not leave the room, just as a
+/// connection does not end because a test has stopped looking at it. To leave is to [`leave`](Self::leave).
+#[derive(Clone)]
+pub struct TestClient {
+    room: Rc<Room>,
+    id: ClientId,
+}
+
+impl TestClient {
+    pub(super) fn new(room: Rc<Room>, id: ClientId) -> Self {
+        Self { room, id }
+    }
+
+    /// The client's id, by which the room knows it. The first client of a room has the id 1.
+    #[must_use]
+    pub fn id(&self) -> ClientId {
+        self.id
+    }
+
+    /// Sends the room a message: text, bytes, or anything else that a service could send.
+    ///
+    /// # Panics
+    /// The client has left, the room has no place for the message, or the room fails.
+    #[track_caller]
+    pub fn send(&self, message: impl ToPayload) {
+        self.must_be_here("send a message");
+        // What runs in the closure would have no caller to be tracked.
+        let message = message.with_payload(|payload| Message::from(payload));
+        self.room.run(Event::Message(self.id, message.payload()));
+    }
+
+    /// Takes what has arrived since the last time, in the order in which it was sent.
+    ///
+    /// It compares with an array of what is expected, and with [`NOTHING`](super::NOTHING). See [`Message`].
+    pub fn received(&self) -> Vec<Message> {
+        self.room.world.take_inbox(self.id)
+    }
+
+    /// Ends the client's connection: the room gets its `disconnect`, and the client nothing any more. What has
+    /// arrived before can still be taken.
+    ///
+    /// # Panics
+    /// The client has left before, or the room fails.
+    #[track_caller]
+    pub fn leave(&self) {
+        self.must_be_here("leave");
+        self.room.world.leave(self.id);
+        self.room.run(Event::Disconnect(self.id));
+    }
+
+    #[track_caller]
+    fn must_be_here(&self, to: &str) {
+        assert!(self.room.world.is_here(self.id), "client {} cannot {to}: it has left the room", self.id);
+    }
+}
+
+impl fmt::Debug for TestClient {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "TestClient({})", self.id)
+    }
+}

@@ -1,0 +1,247 @@
+use alloc::{boxed::Box, format, rc::Rc, string::String, vec::Vec};
+use core::{
+    cell::{Cell, RefCell},
+    fmt,
+    marker::PhantomData,
+    time::Duration,
+};
+
+use crate::{Progress, StateroomServiceFactory, guest::Guest};
+
+use super::{
+    LogLine, TestClient,
+    service::{Event, Make, Service, made_by, native},
+    world::World,
+};
+
+/// A room in a test; see the [module](super)'s documentation.
+///
+/// Its service is made, and its `init` runs, before the first thing that is done with it. Where a test reads
+/// better with a room that is passed around, clones are the same room.
+///
+/// The parameter is there for the compiler, which finds with it the form that the service of
+/// [`new`](Self::new) has. The type is written `TestRoom`.
+pub struct TestRoom<Form = ()> {
+    room: Rc<Room>,
+    form: PhantomData<fn() -> Form>,
+}
+
+impl<Form: 'static> TestRoom<Form> {
+    /// A room whose service is a type of this program: one that implements
+    /// [`StateroomService`](crate::StateroomService) and `Default`, or
+    /// [`SimpleStateroomService`](crate::SimpleStateroomService).
+    ///
+    /// ```
+    /// # use stateroom_sdk_core::{testing::*, *};
+    /// struct Greeter(heapless::String<8>);
+    ///
+    /// impl SimpleStateroomService for Greeter {
+    ///     fn new(room_id: &str, _: &impl StateroomContext) -> Self {
+    ///         Self(room_id.try_into().unwrap_or_default())
+    ///     }
+    ///
+    ///     fn connect(&mut self, client: ClientId, ctx: &impl StateroomContext) {
+    ///         ctx.send_message(client, format_args!("Welcome to the {}!", self.0));
+    ///     }
+    /// }
+    ///
+    /// let room = TestRoom::new::<Greeter>().with_id("lobby");
+    /// assert_eq!(room.connect().received(), ["Welcome to the lobby!"]);
+    /// ```
+    #[must_use]
+    pub fn new<S: Guest<Form> + 'static>() -> TestRoom {
+        TestRoom::made(native::<S, Form>())
+    }
+}
+
+impl TestRoom {
+    /// A room of anything that makes rooms for a server, such as a `Program` of `stateroom-host-min`: the
+    /// guest as a module.
+    ///
+    /// ```
+    /// # use stateroom_sdk_core::{testing::*, *};
+    /// # #[derive(Default)]
+    /// # struct Quiet;
+    /// # impl StateroomService for Quiet {}
+    /// let room = TestRoom::of(DefaultStateroomFactory::<Quiet>::default());
+    /// ```
+    #[must_use]
+    pub fn of(factory: impl StateroomServiceFactory) -> Self {
+        Self::made(made_by(factory))
+    }
+
+    fn made(make: Make) -> Self {
+        let room = Room {
+            world: World::new(),
+            id: RefCell::new("test".into()),
+            stage: Cell::new(Stage::Ready(make)),
+        };
+        Self { room: Rc::new(room), form: PhantomData }
+    }
+
+    /// Gives the room an id, in place of `test`.
+    ///
+    /// # Panics
+    /// Something has been done with the room.
+    #[track_caller]
+    #[must_use]
+    pub fn with_id(self, id: &str) -> Self {
+        self.room.must_be_ready("an id");
+        self.room.id.replace(id.into());
+        self
+    }
+
+    /// Gives the room other random numbers: those that follow from `seed`, in place of those from 0.
+    ///
+    /// They are the same in each run. But a service and its module do not get the same ones: a module's are made
+    /// by its host, from a seed that it takes from these.
+    ///
+    /// # Panics
+    /// Something has been done with the room.
+    #[track_caller]
+    #[must_use]
+    pub fn with_seed(self, seed: u64) -> Self {
+        self.room.must_be_ready("a seed");
+        self.room.world.random.set(seed);
+        self
+    }
+
+    /// Has a client come, and the room get its `connect`. The client stays until it
+    /// [leaves](TestClient::leave).
+    ///
+    /// # Panics
+    /// The room fails.
+    #[track_caller]
+    pub fn connect(&self) -> TestClient {
+        self.room.begin();
+        let id = self.room.world.enter();
+        self.room.run(Event::Connect(id));
+        TestClient::new(Rc::clone(&self.room), id)
+    }
+
+    /// Lets time pass, and the timer be due whenever it is due on the way, at just that time. `span` counts in
+    /// whole milliseconds.
+    ///
+    /// # Panics
+    /// The room fails.
+    #[track_caller]
+    pub fn advance(&self, span: Duration) {
+        self.room.begin();
+        let World { now_ms, due_ms, .. } = &self.room.world;
+        let end = now_ms.get().saturating_add(u64::try_from(span.as_millis()).unwrap_or(u64::MAX));
+        while let Some(due) = due_ms.get().filter(|due| *due <= end) {
+            now_ms.set(due);
+            due_ms.set(None);
+            self.room.run(Event::Timer);
+        }
+        now_ms.set(end);
+    }
+
+    /// How long it takes until the timer is due, if it is set.
+    ///
+    /// # Panics
+    /// The room fails, if its `init` has not run before.
+    #[track_caller]
+    #[must_use]
+    pub fn timer_in(&self) -> Option<Duration> {
+        self.room.begin();
+        let World { now_ms, due_ms, .. } = &self.room.world;
+        due_ms.get().map(|due| Duration::from_millis(due - now_ms.get()))
+    }
+
+    /// The time, in milliseconds since the Unix epoch. It begins at [`START_MS`](super::START_MS).
+    #[must_use]
+    pub fn now_ms(&self) -> u64 {
+        self.room.world.now_ms.get()
+    }
+
+    /// Takes what the service has written to the log since the last time.
+    ///
+    /// # Panics
+    /// The room fails, if its `init` has not run before.
+    #[track_caller]
+    pub fn logged(&self) -> Vec<LogLine> {
+        self.room.begin();
+        self.room.world.take_log()
+    }
+}
+
+impl Clone for TestRoom {
+    fn clone(&self) -> Self {
+        Self { room: Rc::clone(&self.room), form: PhantomData }
+    }
+}
+
+impl<Form> fmt::Debug for TestRoom<Form> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("TestRoom").field("world", &self.room.world).finish_non_exhaustive()
+    }
+}
+
+/// What a room and its clients have in common.
+pub(super) struct Room {
+    pub(super) world: World,
+    id: RefCell<String>,
+    stage: Cell<Stage>,
+}
+
+enum Stage {
+    Ready(Make),
+    Running(Box<dyn Service>),
+    /// Also while an event runs, so that a room whose service panics stays this way.
+    Failed,
+}
+
+impl Room {
+    #[track_caller]
+    fn must_be_ready(&self, what: &str) {
+        let stage = self.stage.replace(Stage::Failed);
+        let ready = matches!(stage, Stage::Ready(_));
+        self.stage.set(stage);
+        assert!(ready, "the room runs already: it can be given {what} before anything else is done with it");
+    }
+
+    /// Has the service made, if it has not been yet.
+    #[track_caller]
+    fn begin(&self) {
+        let service = match self.stage.replace(Stage::Failed) {
+            Stage::Ready(make) => match make(&self.id.borrow(), &self.world) {
+                Ok(service) => self.finish(service),
+                Err(reason) => panic!("the room cannot be made: {reason}"),
+            },
+            Stage::Running(service) => service,
+            Stage::Failed => panic!("the room has failed before"),
+        };
+        self.stage.set(Stage::Running(service));
+    }
+
+    /// Runs an event to its end.
+    #[track_caller]
+    pub(super) fn run(&self, event: Event<'_>) {
+        let Stage::Running(mut service) = self.stage.replace(Stage::Failed) else {
+            panic!("the room has failed before");
+        };
+        service.handle(event, &self.world);
+        let service = self.finish(service);
+        self.stage.set(Stage::Running(service));
+    }
+
+    /// Carries an event on until it is over.
+    #[track_caller]
+    fn finish(&self, mut service: Box<dyn Service>) -> Box<dyn Service> {
+        loop {
+            match service.advance(&self.world) {
+                Progress::Done => return service,
+                Progress::Unfinished => {}
+                Progress::Refused => panic!("the room has no place for this message"),
+                Progress::Failed(reason) => panic!("the room failed: {reason}{}", self.last_words()),
+            }
+        }
+    }
+
+    /// What the service has written to the log, for whoever looks for the reason of a failure.
+    fn last_words(&self) -> String {
+        let lines = self.world.take_log();
+        lines.iter().map(|line| format!("\n{:?}: {}", line.level, line.text)).collect()
+    }
+}

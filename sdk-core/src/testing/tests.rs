@@ -1,0 +1,366 @@
+use std::{cell::RefCell, format, panic, string::String, sync::Once, thread_local, vec::Vec};
+
+use crate::*;
+
+use super::*;
+
+/// Does what it is told, and tells what happens to it.
+#[derive(Default)]
+struct Script {
+    timers: u32,
+}
+
+impl StateroomService for Script {
+    fn init(&mut self, ctx: &impl StateroomContext) {
+        ctx.log(LogLevel::Info, "init");
+        ctx.send_message(MessageRecipient::Broadcast, "nobody can hear this");
+    }
+
+    fn connect(&mut self, client: ClientId, ctx: &impl StateroomContext) {
+        ctx.send_message(MessageRecipient::Broadcast, format_args!("+{client}"));
+    }
+
+    fn disconnect(&mut self, client: ClientId, ctx: &impl StateroomContext) {
+        ctx.send_message(MessageRecipient::Broadcast, format_args!("-{client}"));
+    }
+
+    fn message(&mut self, client: ClientId, message: MessagePayload<'_>, ctx: &impl StateroomContext) {
+        let Some(text) = message.text() else {
+            return ctx.send_message(MessageRecipient::EveryoneExcept(client), message);
+        };
+        let (verb, argument) = text.split_once(' ').unwrap_or((text, ""));
+        let number = || argument.parse().unwrap();
+        match verb {
+            "timer" => ctx.set_timer(number()),
+            "tell" => ctx.send_message(ClientId(number()), text),
+            "random" => {
+                let mut bytes = [0; 20];
+                ctx.random(&mut bytes);
+                ctx.send_message(client, bytes);
+            }
+            "log" => ctx.log(LogLevel::Warn, argument),
+            "panic" => panic!("as told"),
+            _ => ctx.send_message(MessageRecipient::Broadcast, text),
+        }
+    }
+
+    fn timer(&mut self, ctx: &impl StateroomContext) {
+        self.timers += 1;
+        let after = ctx.now_ms() - START_MS;
+        ctx.send_message(MessageRecipient::Broadcast, format_args!("timer {} at {after}", self.timers));
+        if self.timers < 4 {
+            ctx.set_timer(100 * self.timers);
+        }
+    }
+}
+
+fn room() -> TestRoom {
+    TestRoom::new::<Script>()
+}
+
+fn ms(ms: u64) -> Duration {
+    Duration::from_millis(ms)
+}
+
+/// What the panic of `fails` says, and its line in this file.
+fn failure(fails: impl FnOnce()) -> (String, u32) {
+    thread_local! {
+        static LINE: RefCell<Option<u32>> = const { RefCell::new(None) };
+    }
+    static HOOK: Once = Once::new();
+    HOOK.call_once(|| {
+        let usual = panic::take_hook();
+        panic::set_hook(std::boxed::Box::new(move |info| {
+            let here = info.location().filter(|location| location.file() == file!());
+            LINE.set(here.map(panic::Location::line));
+            usual(info);
+        }));
+    });
+    let panic = panic::catch_unwind(panic::AssertUnwindSafe(fails)).expect_err("it fails");
+    let text = panic.downcast_ref::<String>().cloned();
+    let text = text.or_else(|| panic.downcast_ref::<&str>().map(|text| (*text).into()));
+    (text.unwrap(), LINE.take().expect("the panic is in this file"))
+}
+
+#[test]
+fn init_comes_before_everybody_and_once() {
+    let room = room();
+    let one = room.connect();
+    assert_eq!(one.received(), ["+1"]);
+    let two = room.connect();
+    assert_eq!((one.id(), two.id()), (ClientId(1), ClientId(2)));
+    assert_eq!(room.logged(), ["init"]);
+    // Even where nobody comes.
+    assert_eq!(TestRoom::new::<Script>().logged(), [(LogLevel::Info, "init")]);
+}
+
+#[test]
+fn messages_reach_those_they_are_meant_for_in_order() {
+    let room = room();
+    let (one, two, three) = (room.connect(), room.connect(), room.connect());
+    let clients = [&one, &two, &three];
+    clients.iter().for_each(|client| drop(client.received()));
+    two.send([0, 255]);
+    two.send("hello");
+    one.send("tell 3");
+    assert_eq!(one.received(), [Message::from(&[0, 255]), "hello".into()]);
+    assert_eq!(two.received(), ["hello"]);
+    assert_eq!(three.received(), [Message::from(&[0, 255]), "hello".into(), "tell 3".into()]);
+    assert_eq!(clients.map(TestClient::received), [NOTHING; 3]);
+}
+
+#[test]
+fn whatever_a_service_can_send_a_client_can_send() {
+    let (room, number) = (room(), 1);
+    let client = room.connect();
+    client.send(format_args!("a {number}"));
+    client.send(heapless::String::<4>::try_from("b").unwrap());
+    client.send(MessagePayload::Text("c"));
+    assert_eq!(client.received(), ["+1", "a 1", "b", "c"]);
+}
+
+#[test]
+fn who_has_left_gets_nothing_any_more_and_keeps_what_it_got() {
+    let room = room();
+    let (one, two) = (room.connect(), room.connect());
+    one.leave();
+    two.send("tell 1");
+    two.send("anybody?");
+    assert_eq!(one.received(), ["+1", "+2"]);
+    assert_eq!(two.received(), ["+2", "-1", "anybody?"]);
+    assert_eq!(one.received(), NOTHING);
+    // Its id is not used again.
+    assert_eq!(room.connect().id(), ClientId(3));
+}
+
+#[test]
+fn a_client_stays_when_its_handle_is_dropped() {
+    let room = room();
+    let watcher = room.connect();
+    let clone = watcher.clone();
+    drop(watcher);
+    drop(room.connect());
+    assert_eq!(clone.received(), ["+1", "+2"]);
+}
+
+#[test]
+fn who_has_left_cannot_send_or_leave_again() {
+    let room = room();
+    let client = room.connect();
+    client.leave();
+    let line = line!() + 1;
+    let says = failure(|| client.send("hello"));
+    assert_eq!(says, ("client 1 cannot send a message: it has left the room".into(), line));
+    let says = failure(|| client.leave());
+    assert_eq!(says, ("client 1 cannot leave: it has left the room".into(), line + 2));
+}
+
+#[test]
+fn timers_are_due_at_their_times_and_in_order() {
+    let room = room();
+    let client = room.connect();
+    client.send("timer 1000");
+    assert_eq!(room.timer_in(), Some(ms(1000)));
+    room.advance(ms(999));
+    assert_eq!(client.received(), ["+1"]);
+    assert_eq!(room.timer_in(), Some(ms(1)));
+    room.advance(ms(1));
+    assert_eq!(client.received(), ["timer 1 at 1000"]);
+    // Several within one span.
+    room.advance(ms(350));
+    assert_eq!(client.received(), ["timer 2 at 1100", "timer 3 at 1300"]);
+    assert_eq!(room.now_ms(), START_MS + 1350);
+    assert_eq!(room.timer_in(), Some(ms(250)));
+    room.advance(ms(10_000));
+    assert_eq!(client.received(), ["timer 4 at 1600"]);
+    assert_eq!(room.timer_in(), None);
+}
+
+#[test]
+fn a_timer_is_replaced_or_cancelled() {
+    let room = room();
+    let client = room.connect();
+    client.send("timer 10");
+    client.send("timer 500");
+    room.advance(ms(499));
+    client.send("timer 0");
+    room.advance(ms(499));
+    assert_eq!(client.received(), ["+1"]);
+    // A long one by a short one, too; and one that is cancelled can be set again.
+    client.send("timer 4294967295");
+    assert_eq!(room.timer_in(), Some(ms(u32::MAX.into())));
+    client.send("timer 2");
+    room.advance(ms(2));
+    assert_eq!(client.received(), ["timer 1 at 1000"]);
+}
+
+#[test]
+fn time_ends_where_its_number_does() {
+    let room = room();
+    let client = room.connect();
+    room.advance(Duration::MAX);
+    assert_eq!(room.now_ms(), u64::MAX);
+    client.send("timer 5");
+    assert_eq!(room.timer_in(), None);
+    room.advance(ms(5));
+}
+
+#[test]
+fn random_numbers_follow_from_the_seed() {
+    let random = |room: TestRoom| {
+        let client = room.connect();
+        assert_eq!(client.received(), ["+1"]);
+        client.send("random");
+        client.send("random");
+        client.received()
+    };
+    let first = random(room());
+    assert_eq!(first, random(room()));
+    assert_ne!(first[0], first[1]);
+    assert_ne!(first, random(room().with_seed(1)));
+    assert_ne!(first[0], [0; 20]);
+}
+
+#[test]
+fn a_room_that_runs_keeps_its_id_and_its_seed() {
+    let room = room();
+    let _client = room.connect();
+    assert!(failure(|| drop(room.clone().with_seed(1))).0.contains("it can be given a seed before"));
+    assert!(failure(|| drop(room.clone().with_id("a"))).0.contains("it can be given an id before"));
+}
+
+#[test]
+fn a_panic_of_the_service_is_the_tests_and_ends_the_room() {
+    let room = room();
+    let client = room.connect();
+    assert_eq!(failure(|| client.send("panic")).0, "as told");
+    let line = line!() + 1;
+    let says = failure(|| client.send("hello"));
+    assert_eq!(says, ("the room has failed before".into(), line));
+}
+
+/// As a host: its events take three steps, and end as the message says.
+#[derive(Default)]
+struct Slow {
+    steps: u32,
+    ends: String,
+}
+
+impl StateroomService for Slow {
+    fn message(&mut self, _: ClientId, message: MessagePayload<'_>, ctx: &impl StateroomContext) {
+        self.steps = 3;
+        self.ends = message.text().unwrap().into();
+        ctx.log(LogLevel::Error, "at line 7");
+    }
+
+    fn advance(&mut self, ctx: &impl StateroomContext) -> Progress<'_> {
+        if let Some(steps) = self.steps.checked_sub(1) {
+            self.steps = steps;
+            return Progress::Unfinished;
+        }
+        match &*self.ends {
+            "refuse" => Progress::Refused,
+            "fail" => Progress::Failed(&self.ends),
+            _ => {
+                ctx.send_message(MessageRecipient::Broadcast, "done");
+                Progress::Done
+            }
+        }
+    }
+}
+
+fn slow() -> TestClient {
+    let room = TestRoom::of(DefaultStateroomFactory::<Slow>::default());
+    let client = room.connect();
+    assert_eq!(client.received(), ["done"]);
+    client
+}
+
+#[test]
+fn events_are_over_when_a_call_returns() {
+    let client = slow();
+    client.send("go");
+    assert_eq!(client.received(), ["done"]);
+}
+
+#[test]
+fn a_service_that_fails_fails_the_test_where_it_caused_that() {
+    let client = slow();
+    let line = line!() + 1;
+    let says = failure(|| client.send("fail"));
+    assert_eq!(says, ("the room failed: fail\nError: at line 7".into(), line));
+    let client = slow();
+    let line = line!() + 1;
+    let says = failure(|| client.send("refuse"));
+    assert_eq!(says, ("the room has no place for this message".into(), line));
+}
+
+/// A factory that makes nothing.
+struct Closed;
+
+impl StateroomServiceFactory for Closed {
+    type Service = Script;
+    type Error = &'static str;
+
+    fn build(&self, room_id: &str, _: &impl StateroomContext) -> Result<Script, &'static str> {
+        assert_eq!(room_id, "test");
+        Err("it is closed")
+    }
+}
+
+#[test]
+fn a_room_that_cannot_be_made_says_why() {
+    let room = TestRoom::of(Closed);
+    let line = line!() + 1;
+    let says = failure(|| drop(room.connect()));
+    assert_eq!(says, ("the room cannot be made: it is closed".into(), line));
+}
+
+struct Old(String);
+
+impl SimpleStateroomService for Old {
+    fn new(room_id: &str, ctx: &impl StateroomContext) -> Self {
+        ctx.set_timer(5);
+        Self(room_id.into())
+    }
+
+    fn message(&mut self, client: ClientId, message: &str, ctx: &impl StateroomContext) {
+        ctx.send_message(client, format!("{message} {}", self.0).as_str());
+    }
+
+    fn binary(&mut self, client: ClientId, message: &[u8], ctx: &impl StateroomContext) {
+        ctx.send_message(client, message);
+    }
+
+    fn timer(&mut self, ctx: &impl StateroomContext) {
+        ctx.send_message(MessageRecipient::Broadcast, "five");
+    }
+
+    fn disconnect(&mut self, client: ClientId, ctx: &impl StateroomContext) {
+        ctx.send_message(MessageRecipient::Broadcast, format_args!("-{client}"));
+    }
+}
+
+#[test]
+fn the_older_form_is_a_room_too() {
+    for room in [TestRoom::new::<Old>(), TestRoom::of(SimpleStateroomFactory::<Old>::default())] {
+        let room = room.with_id("lobby");
+        let (one, two) = (room.connect(), room.connect());
+        one.send("hello");
+        one.send([1]);
+        two.leave();
+        room.advance(ms(5));
+        let expected: [Message; 4] = ["hello lobby".into(), (&[1]).into(), "-2".into(), "five".into()];
+        assert_eq!(one.received(), expected);
+    }
+}
+
+#[test]
+fn debug_output_is_short() {
+    let room = room();
+    let client = room.connect();
+    assert_eq!(format!("{client:?}"), "TestClient(1)");
+    let names: Vec<_> =
+        ["now_ms", "due_ms"].into_iter().filter(|n| format!("{room:?}").contains(n)).collect();
+    assert_eq!(names, ["now_ms", "due_ms"]);
+}

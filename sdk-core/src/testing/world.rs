@@ -1,0 +1,106 @@
+use alloc::vec::Vec;
+use core::cell::{Cell, RefCell};
+
+use crate::{ClientId, LogLevel, MessageRecipient, StateroomContext, ToPayload};
+
+use super::{LogLine, Message};
+
+/// When a room's clock starts: the first moment of the year 2000, in milliseconds since the Unix epoch.
+pub const START_MS: u64 = 946_684_800_000;
+
+/// The world as the room's service sees it.
+#[derive(Debug)]
+pub(super) struct World {
+    /// All that ever came. The first has the id 1.
+    clients: RefCell<Vec<Client>>,
+    log: RefCell<Vec<LogLine>>,
+    pub(super) now_ms: Cell<u64>,
+    /// When the timer is due.
+    pub(super) due_ms: Cell<Option<u64>>,
+    /// The state of the generator.
+    pub(super) random: Cell<u64>,
+}
+
+#[derive(Debug)]
+struct Client {
+    is_here: bool,
+    /// What it has been sent and nobody has looked at.
+    inbox: Vec<Message>,
+}
+
+impl World {
+    pub(super) fn new() -> Self {
+        Self {
+            clients: RefCell::default(),
+            log: RefCell::default(),
+            now_ms: Cell::new(START_MS),
+            due_ms: Cell::new(None),
+            random: Cell::new(0),
+        }
+    }
+
+    /// Makes a place for another client.
+    pub(super) fn enter(&self) -> ClientId {
+        let mut clients = self.clients.borrow_mut();
+        clients.push(Client { is_here: true, inbox: Vec::new() });
+        ClientId(u32::try_from(clients.len()).expect("a test has fewer clients"))
+    }
+
+    pub(super) fn leave(&self, client: ClientId) {
+        self.clients.borrow_mut()[index(client)].is_here = false;
+    }
+
+    pub(super) fn is_here(&self, client: ClientId) -> bool {
+        self.clients.borrow()[index(client)].is_here
+    }
+
+    pub(super) fn take_inbox(&self, client: ClientId) -> Vec<Message> {
+        core::mem::take(&mut self.clients.borrow_mut()[index(client)].inbox)
+    }
+
+    pub(super) fn take_log(&self) -> Vec<LogLine> {
+        self.log.take()
+    }
+}
+
+fn index(client: ClientId) -> usize {
+    client.0 as usize - 1
+}
+
+impl StateroomContext for World {
+    fn send_message(&self, recipient: impl Into<MessageRecipient>, message: impl ToPayload) {
+        let recipient = recipient.into();
+        message.with_payload(|payload| {
+            for (id, client) in (1..).zip(&mut *self.clients.borrow_mut()) {
+                if client.is_here && recipient.includes(ClientId(id)) {
+                    client.inbox.push(payload.into());
+                }
+            }
+        });
+    }
+
+    fn set_timer(&self, ms_delay: u32) {
+        // After the end of time nothing is due.
+        let due = self.now_ms.get().checked_add(ms_delay.into());
+        self.due_ms.set(due.filter(|_| ms_delay > 0));
+    }
+
+    fn log(&self, level: LogLevel, message: &str) {
+        self.log.borrow_mut().push(LogLine { level, text: message.into() });
+    }
+
+    fn now_ms(&self) -> u64 {
+        self.now_ms.get()
+    }
+
+    /// SplitMix64: short, and every seed is a good one.
+    fn random(&self, bytes: &mut [u8]) {
+        for chunk in bytes.chunks_mut(size_of::<u64>()) {
+            let state = self.random.get().wrapping_add(0x9e37_79b9_7f4a_7c15);
+            self.random.set(state);
+            let mixed = (state ^ (state >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+            let mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+            chunk.copy_from_slice(&(mixed ^ (mixed >> 31)).to_le_bytes()[..chunk.len()]);
+        }
+    }
+}
