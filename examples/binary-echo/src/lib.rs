@@ -12,3 +12,11 @@ impl StateroomService for BinaryEcho {
         ctx.send_message(client, message.data());
     }
 }
+
+#[cfg(test)]
+fn room() -> testing::TestRoom {
+    testing::TestRoom::new::<BinaryEcho>()
+}
+
+#[cfg(test)]
+mod tests;

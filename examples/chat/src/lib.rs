@@ -55,3 +55,11 @@ impl Chat {
         }
     }
 }
+
+#[cfg(test)]
+fn room() -> testing::TestRoom {
+    testing::TestRoom::new::<Chat>()
+}
+
+#[cfg(test)]
+mod tests;

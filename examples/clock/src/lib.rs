@@ -34,3 +34,11 @@ impl StateroomService for Clock {
         }
     }
 }
+
+#[cfg(test)]
+fn room() -> testing::TestRoom {
+    testing::TestRoom::new::<Clock>()
+}
+
+#[cfg(test)]
+mod tests;

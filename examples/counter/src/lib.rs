@@ -17,3 +17,11 @@ impl StateroomService for SharedCounter {
         ctx.send_message(MessageRecipient::Broadcast, text!("new value: {}", self.0));
     }
 }
+
+#[cfg(test)]
+fn room() -> testing::TestRoom {
+    testing::TestRoom::new::<SharedCounter>()
+}
+
+#[cfg(test)]
+mod tests;

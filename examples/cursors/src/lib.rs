@@ -75,21 +75,9 @@ fn gone(client: ClientId) -> [u8; 5] {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn ids_and_positions_are_laid_out_as_documented() {
-        let (near, far) = ((ClientId(1), [1, 2, 3, 4]), (ClientId(0x0102), [5, 6, 7, 8]));
-        let message = at([(&near.0, &near.1), (&far.0, &far.1)]);
-        assert_eq!(message, [AT, 1, 0, 0, 0, 1, 2, 3, 4, 2, 1, 0, 0, 5, 6, 7, 8]);
-        assert_eq!(at([]), [AT]);
-        assert_eq!(gone(ClientId(0x0102)), [GONE, 2, 1, 0, 0]);
-    }
-
-    #[test]
-    fn a_message_has_room_for_all_cursors() {
-        let (client, position) = (ClientId(u32::MAX), [255; 4]);
-        assert!(at(core::iter::repeat_n((&client, &position), CAPACITY)).is_full());
-    }
+fn room() -> testing::TestRoom {
+    testing::TestRoom::new::<Cursors>()
 }
+
+#[cfg(test)]
+mod tests;

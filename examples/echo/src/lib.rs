@@ -12,3 +12,11 @@ impl StateroomService for Echo {
         ctx.send_message(client, message);
     }
 }
+
+#[cfg(test)]
+fn room() -> testing::TestRoom {
+    testing::TestRoom::new::<Echo>()
+}
+
+#[cfg(test)]
+mod tests;

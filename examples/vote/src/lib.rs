@@ -48,21 +48,9 @@ fn tally<'a>(choices: impl Iterator<Item = &'a String>) -> String {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn tally_of(choices: &[&str]) -> String {
-        let choices: Vec<_> = choices.iter().map(ToString::to_string).collect();
-        tally(choices.iter())
-    }
-
-    #[test]
-    fn the_favourite_stands_first_and_ties_stand_in_alphabetical_order() {
-        assert_eq!(tally_of(&["tea", "milk", "coffee", "tea"]), "2 tea\n1 coffee\n1 milk");
-    }
-
-    #[test]
-    fn nobody_has_voted_is_an_empty_text() {
-        assert_eq!(tally_of(&[]), "");
-    }
+fn room() -> testing::TestRoom {
+    testing::TestRoom::new::<Vote>()
 }
+
+#[cfg(test)]
+mod tests;
