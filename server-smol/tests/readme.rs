@@ -10,6 +10,7 @@
 //! | `output` | what the last commands or the console print: these lines, in this order, others in between |
 //! | `file PATH` | a file |
 //! | `prepend PATH` | what a file then begins with |
+//! | `append PATH` | what a file then ends with |
 //! | `replace PATH` | a line for the one of a file that sets the same key |
 //! | `config` | a `stateroom.toml` that the package of the name in it builds with |
 //! | `illustration` | not tested |
@@ -46,6 +47,7 @@ cargo() {
     "install --locked --path "*) grep -qx 'name = "stateroom"' "$4/Cargo.toml" ;;
     "build --release "*) shift 2; "$CARGO" check "$@" ;;
     "test --workspace") ;; # That is how this test is run.
+    test | "test --test module") "$CARGO" "$@" ;;
     run) $exec "$CARGO" run --config 'profile.dev.debug="line-tables-only"' ;;
     *) echo "this is unknown to the test: cargo $*"; return 1 ;;
   esac
@@ -292,6 +294,7 @@ impl Reader {
             "output" => self.expect(block, &text),
             "file" => self.write(&path, &text),
             "prepend" => self.write(&path, &(text + "\n" + &fs::read_to_string(&path).unwrap())),
+            "append" => self.write(&path, &(fs::read_to_string(&path).unwrap() + "\n" + &text)),
             "replace" => {
                 let key = text.split('=').next().unwrap();
                 let old = fs::read_to_string(&path).unwrap();
@@ -314,6 +317,7 @@ impl Reader {
     }
 
     fn write(&self, path: &Path, text: &str) {
+        fs::create_dir_all(path.parent().unwrap()).unwrap();
         assert!(
             path.starts_with(&self.home) && !path.starts_with(self.home.join("stateroom")),
             "{} is not the reader's to write",

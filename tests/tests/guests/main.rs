@@ -1,6 +1,8 @@
 //! The tests of the example guests once more, word for word: this time of the modules that are built from them.
 #![forbid(unsafe_code)]
 
+mod failures;
+
 use stateroom_sdk_core::testing::TestRoom;
 use stateroom_tests::guest;
 
