@@ -36,9 +36,9 @@ impl<S: Default> Probe<S> {
 }
 
 /// The form of a type that implements [`StateroomService`] and [`Default`].
-const BY_DEFAULT: u8 = 1;
+pub const BY_DEFAULT: u8 = 1;
 /// The form of a type that implements [`SimpleStateroomService`].
-const BY_NEW: u8 = 2;
+pub const BY_NEW: u8 = 2;
 /// Of every other type. The attribute refuses it, and has one error of it to show because everything else
 /// that it expands to compiles all the same.
 const NO_ROOM: u8 = 0;
@@ -56,7 +56,7 @@ pub const fn form(service: bool, simple: bool, default: bool) -> u8 {
 /// A type in its form: how it becomes the service of a room.
 pub trait Guest {
     /// The service.
-    type Service: StateroomService;
+    type Service: StateroomService + 'static;
 
     /// Makes the service of a room.
     fn create(room_id: &str, context: &impl StateroomContext) -> Self::Service;
@@ -66,7 +66,7 @@ pub trait Guest {
 #[derive(Debug)]
 pub struct InForm<S, const FORM: u8>(PhantomData<S>);
 
-impl<S: StateroomService + Default> Guest for InForm<S, BY_DEFAULT> {
+impl<S: StateroomService + Default + 'static> Guest for InForm<S, BY_DEFAULT> {
     type Service = S;
 
     fn create(_: &str, context: &impl StateroomContext) -> S {
@@ -76,7 +76,7 @@ impl<S: StateroomService + Default> Guest for InForm<S, BY_DEFAULT> {
     }
 }
 
-impl<S: SimpleStateroomService> Guest for InForm<S, BY_NEW> {
+impl<S: SimpleStateroomService + 'static> Guest for InForm<S, BY_NEW> {
     type Service = Simple<S>;
 
     fn create(room_id: &str, context: &impl StateroomContext) -> Simple<S> {

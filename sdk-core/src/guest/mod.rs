@@ -30,7 +30,7 @@ mod linear_memory;
 #[cfg(all(target_family = "wasm", target_os = "unknown"))]
 mod panic;
 
-pub use form::{Guest, InForm, Lacking, Probe, form};
+pub use form::{BY_DEFAULT, BY_NEW, Guest, InForm, Lacking, Probe, form};
 
 #[cfg(target_family = "wasm")]
 pub use self::{

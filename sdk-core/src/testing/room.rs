@@ -6,11 +6,11 @@ use core::{
     time::Duration,
 };
 
-use crate::{Progress, StateroomServiceFactory, guest::Guest};
+use crate::{Progress, StateroomServiceFactory};
 
 use super::{
     LogLine, TestClient,
-    service::{Event, Make, Service, made_by, native},
+    service::{Event, Make, Native, Service, made_by, native},
     world::World,
 };
 
@@ -26,7 +26,7 @@ pub struct TestRoom<Form = ()> {
     form: PhantomData<fn() -> Form>,
 }
 
-impl<Form: 'static> TestRoom<Form> {
+impl<Form> TestRoom<Form> {
     /// A room whose service is a type of this program: one that implements
     /// [`StateroomService`](crate::StateroomService) and `Default`, or
     /// [`SimpleStateroomService`](crate::SimpleStateroomService).
@@ -49,7 +49,7 @@ impl<Form: 'static> TestRoom<Form> {
     /// assert_eq!(room.connect().received(), ["Welcome to the lobby!"]);
     /// ```
     #[must_use]
-    pub fn new<S: Guest<Form> + 'static>() -> TestRoom {
+    pub fn new<S: Native<Form>>() -> TestRoom {
         TestRoom::made(native::<S, Form>())
     }
 }

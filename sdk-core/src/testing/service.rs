@@ -1,7 +1,9 @@
 use alloc::{boxed::Box, string::String, string::ToString as _};
-use core::marker::PhantomData;
 
-use crate::{ClientId, MessagePayload, Progress, StateroomService, StateroomServiceFactory, guest::Guest};
+use crate::{
+    ClientId, MessagePayload, Progress, SimpleStateroomService, StateroomService, StateroomServiceFactory,
+    guest::{BY_DEFAULT, BY_NEW, Guest, InForm},
+};
 
 use super::world::World;
 
@@ -23,9 +25,35 @@ pub(super) trait Service {
 /// Makes the service of the room with an id, and begins its `init`.
 pub(super) type Make = Box<dyn FnOnce(&str, &World) -> Result<Box<dyn Service>, String>>;
 
+/// A type that can be a room. `Form` only keeps the two ways to be one apart; the compiler finds it by itself.
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` cannot be a room",
+    label = "must implement `StateroomService` and `Default`, or `SimpleStateroomService`"
+)]
+pub trait Native<Form> {
+    /// The type in its form.
+    type Guest: Guest;
+}
+
+/// What implements [`StateroomService`] and [`Default`].
+#[derive(Debug)]
+pub enum ByDefault {}
+
+/// What implements [`SimpleStateroomService`].
+#[derive(Debug)]
+pub enum ByNew {}
+
+impl<S: StateroomService + Default + 'static> Native<ByDefault> for S {
+    type Guest = InForm<S, BY_DEFAULT>;
+}
+
+impl<S: SimpleStateroomService + 'static> Native<ByNew> for S {
+    type Guest = InForm<S, BY_NEW>;
+}
+
 /// Makes services as a guest does.
-pub(super) fn native<S: Guest<Form> + 'static, Form: 'static>() -> Make {
-    Box::new(|id, world| Ok(Box::new(Native::<S, Form> { service: S::create(id, world), form: PhantomData })))
+pub(super) fn native<S: Native<Form>, Form>() -> Make {
+    Box::new(|id, world| Ok(Box::new(Running(S::Guest::create(id, world)))))
 }
 
 /// Makes services as a server does.
@@ -33,33 +61,13 @@ pub(super) fn made_by(factory: impl StateroomServiceFactory) -> Make {
     Box::new(move |id, world| {
         let mut service = factory.build(id, world).map_err(|error| error.to_string())?;
         service.init(world);
-        Ok(Box::new(Hosted(service)))
+        Ok(Box::new(Running(service)))
     })
 }
 
-struct Native<S, Form> {
-    service: S,
-    form: PhantomData<Form>,
-}
+struct Running<S>(S);
 
-impl<S: Guest<Form>, Form> Service for Native<S, Form> {
-    fn handle(&mut self, event: Event<'_>, world: &World) {
-        match event {
-            Event::Connect(client) => self.service.connect(client, world),
-            Event::Disconnect(client) => self.service.disconnect(client, world),
-            Event::Message(client, message) => self.service.message(client, message, world),
-            Event::Timer => self.service.timer(world),
-        }
-    }
-
-    fn advance(&mut self, _: &World) -> Progress<'_> {
-        Progress::Done
-    }
-}
-
-struct Hosted<S>(S);
-
-impl<S: StateroomService> Service for Hosted<S> {
+impl<S: StateroomService> Service for Running<S> {
     fn handle(&mut self, event: Event<'_>, world: &World) {
         match event {
             Event::Connect(client) => self.0.connect(client, world),
