@@ -25,7 +25,10 @@
 //! | --- | --- | --- |
 //! | `default-features = false` | `core`, [`heapless`] | smallest; needs `#![no_std]` |
 //! | `default-features = false`, `alloc` | `String`, `Vec`, `format!` from `alloc`, in an allocator made for small memories | small; needs `#![no_std]` |
-//! | `std` (default) | the standard library | a little larger, in pages of 64 KiB |
+//! | `std`, `alloc` (default) | the standard library, with the same allocator | larger, in pages of 64 KiB |
+//!
+//! With `std` alone a guest has the standard library's own allocator, or one that it brings; one without the
+//! standard library says with `heap` that it brings one.
 //!
 //! Without `std` this crate brings the guest's panic handler: a panic is a trap, which ends the room and
 //! nothing else.
@@ -37,11 +40,7 @@
 //! clients and a clock for those tests.
 #![no_std]
 
-#[cfg(any(
-    feature = "alloc",
-    feature = "std",
-    all(any(test, feature = "testing"), not(target_family = "wasm"))
-))]
+#[cfg(any(feature = "heap", all(any(test, feature = "testing"), not(target_family = "wasm"))))]
 extern crate alloc;
 #[cfg(any(test, feature = "std"))]
 extern crate std;

@@ -98,7 +98,7 @@ lend! {
     (const N: usize) heapless::Vec<u8, N> => Bytes;
 }
 
-#[cfg(any(feature = "alloc", feature = "std"))]
+#[cfg(feature = "heap")]
 lend! {
     () alloc::string::String => Text;
     () alloc::vec::Vec<u8> => Bytes;
@@ -109,11 +109,11 @@ impl ToPayload for fmt::Arguments<'_> {
         if let Some(text) = self.as_str() {
             return send(MessagePayload::Text(text));
         }
-        #[cfg(any(feature = "alloc", feature = "std"))]
+        #[cfg(feature = "heap")]
         {
             alloc::fmt::format(*self).with_payload(send)
         }
-        #[cfg(not(any(feature = "alloc", feature = "std")))]
+        #[cfg(not(feature = "heap"))]
         {
             let mut text = heapless::String::<{ crate::TEXT_CAPACITY }>::new();
             match fmt::write(&mut text, *self) {
@@ -150,7 +150,7 @@ mod tests {
         assert_eq!(sent(MessagePayload::Text("")), (true, [].into()));
     }
 
-    #[cfg(any(feature = "alloc", feature = "std"))]
+    #[cfg(feature = "heap")]
     #[test]
     fn owned_text_and_bytes_are_messages() {
         let text = String::from("a");
@@ -159,7 +159,7 @@ mod tests {
         assert_eq!(sent(std::vec![1, 2]), (false, [1, 2].into()));
     }
 
-    #[cfg(not(any(feature = "alloc", feature = "std")))]
+    #[cfg(not(feature = "heap"))]
     #[test]
     #[should_panic(expected = "TEXT_CAPACITY")]
     fn a_formatted_message_that_does_not_fit_says_so() {

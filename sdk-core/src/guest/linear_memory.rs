@@ -6,7 +6,7 @@ use core::arch::wasm32::{memory_grow, memory_size};
 unsafe extern "C" {
     // All are made by the linker; only their addresses mean something.
     static __heap_base: u8;
-    #[cfg(not(any(feature = "alloc", feature = "std")))]
+    #[cfg(not(feature = "heap"))]
     static __heap_end: u8;
     static __wasm_first_page_end: u8;
 }
@@ -15,7 +15,7 @@ unsafe extern "C" {
 pub(super) const HEAP_BASE: *mut u8 = (&raw const __heap_base).cast_mut();
 
 /// Where the memory ends at first.
-#[cfg(not(any(feature = "alloc", feature = "std")))]
+#[cfg(not(feature = "heap"))]
 pub(super) const HEAP_END: *mut u8 = (&raw const __heap_end).cast_mut();
 
 fn page_size() -> usize {

@@ -16,15 +16,15 @@ mod heap;
 #[cfg(target_family = "wasm")]
 #[allow(unsafe_code, reason = "imports are unsafe to call")]
 mod imports;
-#[cfg(all(target_family = "wasm", not(any(feature = "alloc", feature = "std"))))]
+#[cfg(all(target_family = "wasm", not(feature = "heap")))]
 #[path = "incoming_scratch.rs"]
 #[allow(unsafe_code, reason = "hands out raw memory")]
 mod incoming;
-#[cfg(all(target_family = "wasm", any(feature = "alloc", feature = "std")))]
+#[cfg(all(target_family = "wasm", feature = "heap"))]
 #[path = "incoming_heap.rs"]
 #[allow(unsafe_code, reason = "hands out raw memory")]
 mod incoming;
-#[cfg(all(target_family = "wasm", target_os = "unknown", any(feature = "alloc", not(feature = "std"))))]
+#[cfg(all(target_family = "wasm", target_os = "unknown", any(feature = "alloc", not(feature = "heap"))))]
 #[allow(unsafe_code, reason = "the linker's symbols are foreign items")]
 mod linear_memory;
 #[cfg(all(target_family = "wasm", target_os = "unknown"))]

@@ -21,7 +21,7 @@ pub(crate) enum Memory {
     Static,
     /// Our SDK's allocator, which asks the linker for the page size: feature `alloc`.
     Heap,
-    /// The standard library's allocator, or one that we do not know.
+    /// The standard library with any allocator, or an allocator that we do not know.
     Std,
 }
 
@@ -52,10 +52,12 @@ impl Memory {
                 // A package that was listed before is marked with ` (*)`.
                 let features = features.trim_end_matches(" (*)");
                 let has = |name| features.split(',').any(|feature| feature == name);
-                match (has("std"), has("alloc")) {
-                    (true, _) => Self::Std,
-                    (false, true) => Self::Heap,
-                    (false, false) => Self::Static,
+                if has("std") || has("heap") && !has("alloc") {
+                    Self::Std
+                } else if has("alloc") {
+                    Self::Heap
+                } else {
+                    Self::Static
                 }
             })
             // Several versions of it: the most demanding one decides.
@@ -114,7 +116,8 @@ mod tests {
             of("stateroom-sdk-core v0.1.0 (/s)\t\nheapless v0.9.3\tembedded-io-v0.7\n"),
             Memory::Static
         );
-        assert_eq!(of("stateroom-sdk-core v0.1.0\talloc\n"), Memory::Heap);
+        assert_eq!(of("stateroom-sdk-core v0.1.0\talloc,heap\n"), Memory::Heap);
+        assert_eq!(of("stateroom-sdk-core v0.1.0\theap\n"), Memory::Std);
         assert_eq!(of("stateroom-sdk-core v0.1.0\talloc,default,std\n"), Memory::Std);
         assert_eq!(of("a v1.0.0\tstd\nstateroom-sdk-core v0.1.0\talloc (*)\n"), Memory::Heap);
         assert_eq!(of("stateroom-sdk-core v0.1.0\t\nstateroom-sdk-core v0.2.0\tstd (*)\n"), Memory::Std);

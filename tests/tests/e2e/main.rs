@@ -8,6 +8,7 @@ mod connecting;
 mod examples;
 mod failures;
 mod fuzzing;
+mod heaps;
 mod heartbeat;
 mod http;
 mod life;
