@@ -14,6 +14,7 @@ mod frame;
 pub mod fuzzing;
 mod guest;
 mod http;
+mod inspect;
 mod module;
 mod node;
 mod records;
@@ -33,8 +34,9 @@ pub use foreign::{Foreign, Profile, foreign_client};
 pub use frame::Frame;
 pub use guest::{Guest, example, guest};
 pub use http::Answer;
+pub use inspect::inspect;
 pub use module::Module;
-pub use node::{in_json, run_in_node};
+pub use node::{in_json, run_in_changed_host, run_in_node};
 pub use records::records;
 pub use server::{TestServer, server};
 

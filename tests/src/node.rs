@@ -1,4 +1,5 @@
 use std::{
+    fs,
     io::Write as _,
     process::{Command, Stdio},
 };
@@ -14,9 +15,21 @@ use crate::{Directory, child::workspace};
 #[track_caller]
 #[must_use]
 pub fn run_in_node(module: &[u8], events: &[Event<'_>]) -> Vec<Value> {
-    let directory = Directory::new().with("room.wasm", module);
+    run_in_changed_host(module, events, &[])
+}
+
+/// The same with a host of which pieces are replaced, each of which has to be there, once.
+#[track_caller]
+#[must_use]
+pub fn run_in_changed_host(module: &[u8], events: &[Event<'_>], changes: &[(&str, &str)]) -> Vec<Value> {
+    let host = fs::read_to_string(workspace().join("tests/guests/host.mjs")).expect("it is one of ours");
+    let host = changes.iter().fold(host, |host, (piece, other)| {
+        assert_eq!(host.matches(piece).count(), 1, "`{piece}` in host.mjs");
+        host.replace(piece, other)
+    });
+    let directory = Directory::new().with("room.wasm", module).with("host.mjs", host);
     let mut node = Command::new("node");
-    node.arg(workspace().join("tests/guests/host.mjs")).arg(directory.path().join("room.wasm"));
+    node.arg(directory.path().join("host.mjs")).arg(directory.path().join("room.wasm"));
     let node = node.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn();
     let mut node = node.expect("Node.js 20 or newer is installed");
 

@@ -13,6 +13,7 @@ Examples:
   stateroom build examples/chat       write examples/chat/dist, ready to be copied to a server
   stateroom serve dist --port 80      serve what `build` has written
   stateroom serve echo.wat            serve a module in the text format
+  stateroom inspect --check room.wasm say what a module lacks
 
 `stateroom <COMMAND> --help` explains each option.";
 #[cfg(not(feature = "dev"))]
@@ -66,6 +67,10 @@ pub(crate) enum Command {
     /// Serve a module
     #[command(after_help = QUANTITIES)]
     Serve(ServeArgs),
+
+    /// Say what a module is, or what it lacks to be a guest
+    #[cfg(feature = "dev")]
+    Inspect(InspectArgs),
 }
 
 const QUANTITIES: &str = "\
@@ -130,6 +135,28 @@ pub(crate) struct ServeArgs {
 
     #[command(flatten)]
     pub(crate) server: ServerArgs,
+}
+
+#[cfg(feature = "dev")]
+#[derive(Debug, clap::Args)]
+pub(crate) struct InspectArgs {
+    /// A module (`.wasm`, or `.wat` for the text format), or a `dist` directory
+    ///
+    /// A `dist` directory brings the limits of its `stateroom.toml`, if it has one.
+    #[arg(verbatim_doc_comment)]
+    pub(crate) module: PathBuf,
+
+    /// Run rooms of it as a server would, and name all that goes wrong, with the mend
+    ///
+    /// Clients come, send messages of many sizes, and go; none of it may end the room, and
+    /// ten thousand messages may not leave it larger and larger. The exit status is 0 where
+    /// nothing is wrong, and 1 otherwise.
+    #[arg(long, verbatim_doc_comment)]
+    pub(crate) check: bool,
+
+    /// A text that clients send as well, as one that the service understands; may be repeated
+    #[arg(long, value_name = "TEXT", requires = "check")]
+    pub(crate) say: Vec<String>,
 }
 
 #[derive(Debug, clap::Args)]

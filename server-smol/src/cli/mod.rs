@@ -21,6 +21,8 @@ mod dist;
 #[cfg(feature = "dev")]
 mod guest_build;
 #[cfg(feature = "dev")]
+mod inspect;
+#[cfg(feature = "dev")]
 mod link;
 #[cfg(feature = "dev")]
 mod optimizer;
@@ -54,6 +56,8 @@ pub(crate) fn main() -> ExitCode {
         #[cfg(feature = "dev")]
         Command::Build(args) => build::run(args),
         Command::Serve(args) => serve::run(args),
+        #[cfg(feature = "dev")]
+        Command::Inspect(args) => inspect::run(args),
     };
     match outcome {
         Ok(()) => ExitCode::SUCCESS,

@@ -5,8 +5,13 @@ use stateroom_host_min::{Limits, Program};
 #[cfg(feature = "dev")]
 use stateroom_host_min::{LoadError, Problem};
 
-/// Reads the module file at `path`, in either format.
+/// Reads and loads the module file at `path`, in either format.
 pub(crate) fn read(path: &Path, limits: Limits) -> Result<Program> {
+    program(path, &bytes(path)?, limits)
+}
+
+/// Reads the module file at `path`, in either format; returns it in the binary one.
+pub(crate) fn bytes(path: &Path) -> Result<Vec<u8>> {
     let extension = path.extension().and_then(|extension| extension.to_str()).map(str::to_ascii_lowercase);
     let is_text = match extension.as_deref() {
         Some("wasm") => false,
@@ -14,7 +19,7 @@ pub(crate) fn read(path: &Path, limits: Limits) -> Result<Program> {
         _ => bail!("`{}` is no module: its name ends neither in `.wasm` nor in `.wat`", path.display()),
     };
     let bytes = fs::read(path).with_context(|| format!("cannot read `{}`", path.display()))?;
-    if is_text { program(path, &assemble(path, &bytes)?, limits) } else { program(path, &bytes, limits) }
+    if is_text { assemble(path, &bytes) } else { Ok(bytes) }
 }
 
 /// Reads a module that has just been built from a package here: the file, and the program that it is.

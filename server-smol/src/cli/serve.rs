@@ -25,14 +25,14 @@ pub(crate) fn explain(error: ServeError) -> Error {
 }
 
 /// What there is to serve.
-struct Found {
-    module: PathBuf,
-    static_files: Option<PathBuf>,
-    limits: Chosen,
+pub(crate) struct Found {
+    pub(crate) module: PathBuf,
+    pub(crate) static_files: Option<PathBuf>,
+    pub(crate) limits: Chosen,
 }
 
 /// Finds what `path` means.
-fn locate(path: &Path) -> Result<Found> {
+pub(crate) fn locate(path: &Path) -> Result<Found> {
     let shown = path.display();
     let found = fs::metadata(path).map_err(|error| match error.kind() {
         io::ErrorKind::NotFound => anyhow!(

@@ -6,6 +6,7 @@ mod build;
 mod dev;
 mod directory;
 mod guests;
+mod inspect;
 mod options;
 #[cfg(unix)]
 mod programs;

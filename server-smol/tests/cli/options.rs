@@ -7,12 +7,16 @@ use crate::{
 fn help_and_version_are_printed() {
     let nowhere = Directory::new();
     let help = succeeds(stateroom(&nowhere, &["--help"]));
-    for word in ["dev", "build", "serve", "Examples:"] {
+    for word in ["dev", "build", "serve", "inspect", "Examples:"] {
         assert!(help.contains(word), "{help}");
     }
-    for command in ["dev", "build", "serve"] {
+    for (command, option) in [
+        ("dev", "--portable"),
+        ("build", "--portable"),
+        ("serve", "--heartbeat-timeout <SECONDS>"),
+        ("inspect", "--check"),
+    ] {
         let help = succeeds(stateroom(&nowhere, &[command, "--help"]));
-        let option = if command == "serve" { "--heartbeat-timeout <SECONDS>" } else { "--portable" };
         assert!(help.contains(option), "{help}");
     }
     let version = succeeds(stateroom(&nowhere, &["--version"]));
@@ -40,4 +44,6 @@ fn bad_options_are_status_2() {
     refuses(&nowhere, &["serve", "x.wasm", "--max-slice", "0"], &["--max-slice", "from 1 to 10M"]);
     refuses(&nowhere, &["dev", "--max-effects", "-1"], &["-1", "--max-effects", "from 1 to"]);
     refuses(&nowhere, &["build", "-q", "-v"], &["--quiet"]);
+    refuses(&nowhere, &["inspect"], &["MODULE"]);
+    refuses(&nowhere, &["inspect", "x.wasm", "--say", "hello"], &["--check"]);
 }

@@ -30,10 +30,7 @@ pub(crate) fn conversation() -> Vec<Exchange> {
 
 /// What the interface has had since the published version 0.2.4, and clients can ask for.
 pub(crate) fn whisper() -> Exchange {
-    (
-        text(2, "others"),
-        vec![send(MessageRecipient::EveryoneExcept(ClientId(2)), MessagePayload::Text("psst"))],
-    )
+    (text(2, "others"), vec![others(2, "psst")])
 }
 
 /// A room, and how one drives it: events in, effects out.
@@ -107,6 +104,10 @@ pub(crate) fn bytes(client: u32, bytes: &[u8]) -> Event<'_> {
 
 pub(crate) fn everyone(text: &str) -> Effect<'_> {
     send(MessageRecipient::Broadcast, MessagePayload::Text(text))
+}
+
+pub(crate) fn others(client: u32, text: &str) -> Effect<'_> {
+    send(MessageRecipient::EveryoneExcept(ClientId(client)), MessagePayload::Text(text))
 }
 
 pub(crate) fn to(client: u32, text: &str) -> Effect<'_> {

@@ -2,7 +2,7 @@
 
 use stateroom_host_min::{Event, Step};
 use stateroom_sdk_core::ClientId;
-use stateroom_tests::{Documented, Guest};
+use stateroom_tests::{Documented, Guest, inspect};
 
 use crate::conversation::{Exchange, Host, bytes, connect, everyone, text};
 
@@ -47,7 +47,9 @@ fn ending(word: &'static str, last: i32) -> Vec<Exchange> {
 /// `begins` is the piece of its source that has it begin with `0`.
 #[track_caller]
 fn counts(begins: &str, example: impl Fn() -> Documented) {
-    Host::load(&example().module()).converse(counting());
+    let module = example().module();
+    Host::load(&module).converse(counting());
+    inspect(&module, &["increment", "decrement"]);
     for (word, last) in [("increment", i32::MAX), ("decrement", i32::MIN)] {
         let near = begins.replace('0', &(last - last.signum()).to_string());
         Host::load(&example().with(begins, &near).module()).converse(ending(word, last));

@@ -4,6 +4,7 @@
 #![forbid(unsafe_code)]
 
 mod aper;
+mod conformance;
 mod conversation;
 mod counters;
 mod languages;

@@ -46,6 +46,19 @@ fn memory_grows_to_the_limit_and_no_further() {
 }
 
 #[test]
+fn a_room_tells_how_large_its_memory_is() {
+    for (memory, by, sizes) in
+        [("1", "2", [1 << 16, 3 << 16, 5 << 16]), ("1024 (pagesize 1)", "7", [1024, 1031, 1038])]
+    {
+        let mut room = room_with(&growing(memory, by), Limits::default());
+        for size in sizes {
+            assert_eq!(room.memory_size(), size, "{memory} {by}");
+            assert_eq!(finish(&mut room, Event::Timer), Ok(Step::Done));
+        }
+    }
+}
+
+#[test]
 fn memory_grows_byte_by_byte_at_a_cost_that_is_bounded() {
     let fields = r#"(memory (export "memory") 2048 (pagesize 1))
         (func (export "timer") (loop (drop (memory.grow (i32.const 1))) (br 0)))

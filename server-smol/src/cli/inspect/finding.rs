@@ -1,0 +1,168 @@
+use std::fmt;
+
+use stateroom_host_min::{LoadError, Problem, Trap, TrapReason};
+
+use super::session::{Failure, Kind};
+
+/// What has been found out about a module.
+#[derive(Default)]
+pub(crate) struct Report {
+    findings: Vec<Finding>,
+    notes: Vec<String>,
+}
+
+/// Something that is wrong, and the mend.
+pub(crate) struct Finding {
+    cause: Cause,
+    wrong: String,
+    mend: &'static str,
+}
+
+/// Where to look for a fault. One of each is reported: what else fails there fails for the same reason, or is
+/// found the next time.
+#[derive(Debug, PartialEq, Eq)]
+enum Cause {
+    Load,
+    Room,
+    Export(&'static str),
+    Event(Kind),
+    Growth,
+}
+
+impl Report {
+    pub(crate) fn findings(&self) -> impl Iterator<Item = &Finding> {
+        self.findings.iter()
+    }
+
+    pub(crate) fn notes(&self) -> impl Iterator<Item = &String> {
+        self.notes.iter()
+    }
+
+    /// Something that is not wrong, and worth knowing.
+    pub(crate) fn note(&mut self, note: String) {
+        self.notes.push(note);
+    }
+
+    /// The module is no guest.
+    pub(crate) fn refused(&mut self, error: &LoadError) {
+        if let LoadError::NotAGuest(problems) = error {
+            let finding = |problem: &Problem| Finding {
+                cause: Cause::Load,
+                wrong: problem.to_string(),
+                mend: mend_of_problem(problem),
+            };
+            self.findings.extend(problems.iter().map(finding));
+            return;
+        }
+        let mend = mend_of_load_error(error);
+        self.findings.push(Finding { cause: Cause::Load, wrong: error.to_string(), mend });
+    }
+
+    /// A room of it has ended, `with` some event.
+    pub(crate) fn failed(&mut self, with: &str, failure: &Failure) {
+        let Failure { event, trap } = failure;
+        let (cause, mend) = cause_and_mend(*event, trap);
+        let wrong = format!("`{}` fails with {with}: {}", trap.during(), trap.reason());
+        self.add(Finding { cause, wrong, mend });
+    }
+
+    /// It has no place for a message that it should have one for.
+    pub(crate) fn no_place(&mut self, size: usize) {
+        let wrong = format!("it has no place for a message of {size} bytes, which is refused");
+        let mend = "have `jam_malloc` answer with an address in the memory, for size 0 as well";
+        self.add(Finding { cause: Cause::Room, wrong, mend });
+    }
+
+    /// It takes more and more memory.
+    pub(crate) fn grows(&mut self, wrong: String) {
+        let mend = "have `jam_free` give back what `jam_malloc` has given, \
+                    and keep no more of what clients send than has an end";
+        self.add(Finding { cause: Cause::Growth, wrong, mend });
+    }
+
+    fn add(&mut self, finding: Finding) {
+        if self.findings.iter().all(|known| known.cause != finding.cause) {
+            self.findings.push(finding);
+        }
+    }
+}
+
+impl fmt::Display for Finding {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        // One line, whatever the module itself has put into it.
+        write!(f, "{}. Mend: {}.", self.wrong.replace('\n', " "), self.mend)
+    }
+}
+
+fn cause_and_mend(event: Kind, trap: &Trap) -> (Cause, &'static str) {
+    if let TrapReason::NoRoom { .. } = trap.reason() {
+        return (Cause::Room, "have `jam_malloc` answer with an address of so many bytes in the memory");
+    }
+    match trap.during() {
+        export @ ("jam_malloc" | "stateroom_malloc") => (
+            Cause::Export(export),
+            "have it answer every size: with an address of so many bytes, or with 0xffffffff where there is no place",
+        ),
+        export @ ("jam_free" | "stateroom_free") => (
+            Cause::Export(export),
+            "have it take what the malloc beside it has given, with the same size, and do nothing else",
+        ),
+        _ => (Cause::Event(event), mend_of_event(event)),
+    }
+}
+
+fn mend_of_event(event: Kind) -> &'static str {
+    match event {
+        Kind::Init => {
+            "no room can begin without it: have it take any id, of which servers give 1 to 512 bytes of UTF-8"
+        }
+        Kind::Connect => "have it take any number of clients, with ids from 1 that do not come again",
+        Kind::Disconnect => "have it take every client that has connected, in any order",
+        Kind::Text => "have it ignore what it does not know, or one client ends the room of all",
+        Kind::Binary => {
+            "have it ignore what it does not know, which need not be text, or one client ends the room of all"
+        }
+        Kind::Timer => "have it return whenever the timer is due, whoever is there",
+    }
+}
+
+fn mend_of_problem(problem: &Problem) -> &'static str {
+    match problem {
+        Problem::MissingExport { name: "memory", .. } => {
+            "export the memory under this name, as most linkers do by themselves"
+        }
+        Problem::MissingExport { .. } => "export it, with an empty body if there is nothing to do",
+        Problem::WrongExport { .. } => "declare it so; pointers, lengths and clients have 32 bits",
+        Problem::UnknownImport { .. } => {
+            "define it in the module, or leave out what calls it (`docs/abi.md` lists what may be imported)"
+        }
+        Problem::WrongImport { .. } => "declare it as it is here",
+        Problem::MoreImports { .. } => "mend those that are listed first",
+        Problem::WasmBindgen { .. } => "leave out what depends on it",
+        Problem::Command => "build a library, without a `main`",
+        Problem::Version { .. } => {
+            "build it for this version, or leave out the globals that name another one"
+        }
+        _ => "see `docs/abi.md`",
+    }
+}
+
+fn mend_of_load_error(error: &LoadError) -> &'static str {
+    match error {
+        LoadError::NotWasm | LoadError::Component => {
+            "give the core module that the compiler or linker writes"
+        }
+        LoadError::TooLarge { .. } => {
+            "strip names and debugging information, and let the compiler optimise for size"
+        }
+        LoadError::TooMany { .. } => "let the compiler optimise for size",
+        LoadError::Invalid(_) => "build it with no more features of WebAssembly than `docs/abi.md` lists",
+        LoadError::CannotStart(_) => {
+            "ask the linker for a smaller memory, stack or table, or raise the limit in `stateroom.toml`"
+        }
+        LoadError::Trapped(_) => {
+            "do less before the first event, and nothing that needs a host: it comes with `initialize`"
+        }
+        _ => "see `docs/abi.md`",
+    }
+}

@@ -1,0 +1,51 @@
+//! `stateroom inspect`: what a module is, and what it lacks.
+
+mod description;
+mod finding;
+mod script;
+mod session;
+
+use std::{
+    fmt::Display,
+    io::{self, Write as _},
+};
+
+use anyhow::{Result, bail};
+
+use self::description::Description;
+use super::{
+    args::InspectArgs,
+    log_lines,
+    module::{self, program},
+    serve::{self, Found},
+};
+
+/// `stateroom inspect`
+pub(crate) fn run(args: InspectArgs) -> Result<()> {
+    let Found { module: path, limits, .. } = serve::locate(&args.module)?;
+    let limits = limits.bounds()?.guest;
+    let bytes = module::bytes(&path)?;
+    let shown = path.display();
+    if !args.check {
+        say(format_args!("{shown}: {}", Description::of(&bytes)));
+        program(&path, &bytes, limits)?;
+        say("It loads. `stateroom inspect --check` says how it behaves.");
+        return Ok(());
+    }
+
+    let report = script::check(&bytes, limits, &args.say);
+    report.findings().for_each(|finding| say(format_args!("- {finding}")));
+    report.notes().for_each(|note| say(format_args!("Note: {note}.")));
+    match report.findings().count() {
+        0 => say(format_args!("{shown} conforms.")),
+        1 => bail!("`{shown}` does not conform: there is one thing to mend"),
+        count => bail!("`{shown}` does not conform: there are {count} things to mend"),
+    }
+    Ok(())
+}
+
+/// Prints a line. Nobody may be reading any more: that is no reason to panic.
+fn say(line: impl Display) {
+    // A module's own words may be among it.
+    let _ = writeln!(io::stdout(), "{}", log_lines::escaped(&line.to_string()));
+}

@@ -1,0 +1,248 @@
+//! `stateroom inspect`
+
+use crate::{
+    directory::Directory,
+    guests::{ECHO, HEAP, QUIET, STD},
+    running::{fails, run, stateroom, succeeds},
+};
+
+/// The guest that has all that a guest needs.
+const CONFORMANCE: &str = include_str!("../../../docs/conformance.wat");
+
+/// The conformance guest with one piece of it replaced.
+#[track_caller]
+fn with(piece: &str, other: &str) -> String {
+    assert_eq!(CONFORMANCE.matches(piece).count(), 1, "{piece}");
+    CONFORMANCE.replace(piece, other)
+}
+
+/// The conformance guest with something added at the beginning of one of its functions.
+#[track_caller]
+fn in_function(begin: &str, added: &str) -> String {
+    with(begin, &format!("{begin} {added}"))
+}
+
+/// Expects one finding that has all of `parts` in it.
+#[track_caller]
+fn lacks(module: &str, parts: &[&str]) {
+    let here = Directory::new().with("room.wat", module);
+    finds(&here, &["inspect", "--check", "--say", "later", "--say", "others", "room.wat"], parts);
+}
+
+#[track_caller]
+fn finds(here: &Directory, arguments: &[&str], parts: &[&str]) {
+    let (status, text) = run(stateroom(here, arguments));
+    assert_eq!(status, 1, "{text}");
+    assert!(text.contains("does not conform: there is one thing to mend"), "{text}");
+    let mut findings = text.lines().filter(|line| line.starts_with("- "));
+    let finding = findings.next().unwrap_or_default();
+    for part in parts.iter().chain(&[". Mend: "]) {
+        assert!(finding.contains(part), "`{part}` is not in: {text}");
+    }
+    assert_eq!(findings.next(), None, "{text}");
+}
+
+#[test]
+fn the_conformance_guest_conforms() {
+    let here = Directory::new().with("room.wat", CONFORMANCE);
+    let said = succeeds(stateroom(&here, &["inspect", "--check", "room.wat", "--say", "later"]));
+    assert!(said.contains("room.wat conforms.") && !said.contains("- "), "{said}");
+    // What is as it may be is told all the same.
+    assert!(said.contains("no place for messages of 1048576 bytes"), "{said}");
+    assert!(!said.contains("timer"), "{said}");
+
+    let said = succeeds(stateroom(&here, &["inspect", "--check", "room.wat"]));
+    assert!(said.contains("`timer` has not been tried (`--say`"), "{said}");
+}
+
+#[test]
+fn guests_of_the_sdk_conform() {
+    for (features, source) in [("", ECHO), ("'alloc'", HEAP), ("'std'", STD)] {
+        let here = Directory::new().with_guest(features, source);
+        succeeds(stateroom(&here, &["build"]));
+        let said = succeeds(stateroom(&here, &["inspect", "--check", "dist", "--say", "hello"]));
+        assert!(said.contains("dist/server.wasm conforms."), "{said}");
+    }
+}
+
+#[test]
+fn a_module_that_is_no_guest_lacks_what_it_does_not_have() {
+    let export = "(func (export \"timer\")";
+    lacks(
+        &with(export, "(func (export \"tick\")"),
+        &["does not export `timer`", "a function ()", "empty body"],
+    );
+    let export = "(func (export \"connect\") (param $client i32)";
+    let found = ["its export `connect` has to be a function (i32)", "not a function (i32, i32)", "32 bits"];
+    lacks(&in_function(export, "(param $key i32)"), &found);
+    lacks(&with("(memory (export \"memory\") 2)", "(memory 2)"), &["does not export `memory`"]);
+    lacks(&with("\"set_timer\"", "\"set_clock\""), &["imports `env.set_clock`", "define it"]);
+    let import = in_function("(module", "(import \"stateroom\" \"now_ms\" (func (result i32)))");
+    lacks(&import, &["imports `stateroom.now_ms`", "(i64)", "as it is here"]);
+    let version = "(global (export \"JAMSOCKET_API_VERSION\") i32 (i32.const 0x800))";
+    let version = with("(global $clients i32", &format!("{version} (global $clients i32"));
+    lacks(&version, &["version 0", "this host has version 1"]);
+    lacks("(module (func (export \"_start\")))", &["exports `_start`", "a library"]);
+}
+
+#[test]
+fn everything_that_is_missing_is_listed() {
+    let here = Directory::new().with("empty.wat", "(module)");
+    let (status, text) = run(stateroom(&here, &["inspect", "--check", "empty.wat"]));
+    assert_eq!(status, 1);
+    for name in [
+        "memory",
+        "jam_malloc",
+        "jam_free",
+        "initialize",
+        "connect",
+        "disconnect",
+        "timer",
+        "message",
+        "binary",
+    ] {
+        assert!(text.contains(&format!("- it does not export `{name}`")), "{text}");
+    }
+    assert!(text.contains("there are 9 things to mend"), "{text}");
+}
+
+#[test]
+fn a_module_that_cannot_begin_lacks_that() {
+    let many =
+        in_function("(memory (export \"memory\") 2)", "(func (result i32 i32) (i32.const 1) (i32.const 2))");
+    lacks(&many, &["invalid", "multi-value", "docs/abi.md"]);
+    lacks(
+        &in_function("(memory (export \"memory\") 2)", "(func $fail unreachable) (start $fail)"),
+        &["cannot be started", "`start`"],
+    );
+    lacks(&with("\"memory\") 2)", "\"memory\") 1000)"), &["65536000 bytes of memory", "smaller memory"]);
+    let here = Directory::new().with("room.wasm", "no module");
+    finds(&here, &["inspect", "--check", "room.wasm"], &["not a WebAssembly module"]);
+}
+
+#[test]
+fn a_room_that_cannot_begin_is_found() {
+    let initialize = "(func (export \"initialize\") (param $room_id i32) (param $len i32)";
+    lacks(&in_function(initialize, "unreachable"), &["`initialize` fails", "4 bytes", "`unreachable`"]);
+    let empty = "(if (i32.eqz (local.get $len)) (then unreachable))";
+    lacks(&in_function(initialize, empty), &["`initialize` fails", "an empty room id", "any id"]);
+    let long = "(if (i32.gt_u (local.get $len) (i32.const 100)) (then unreachable))";
+    lacks(&in_function(initialize, long), &["`initialize` fails", "a room id of 512 bytes"]);
+}
+
+#[test]
+fn memory_that_is_not_handed_over_well_is_found() {
+    let malloc = "(func (export \"jam_malloc\") (param $size i32) (result i32)";
+    let large = with("(then (return (i32.const -1)))", "(then unreachable)");
+    lacks(&large, &["`jam_malloc` fails", "a text of 1048576 bytes", "0xffffffff"]);
+    let empty = "(if (i32.eqz (local.get $size)) (then (return (i32.const -1))))";
+    lacks(&in_function(malloc, empty), &["an empty room id", "no room", "an address"]);
+    let one = "(if (i32.eq (local.get $size) (i32.const 1)) (then (return (i32.const -1))))";
+    lacks(&in_function(malloc, one), &["no place for a message of 1 bytes"]);
+    let free = "(func (export \"jam_free\") (param $at i32) (param $size i32)";
+    lacks(&in_function(free, "unreachable"), &["`jam_free` fails", "the same size"]);
+}
+
+#[test]
+fn memory_that_is_never_given_back_is_found() {
+    let malloc = "(func (export \"jam_malloc\") (param $size i32) (result i32)";
+    let leak = with("(global $clients i32", "(global $calls (mut i32) (i32.const 0)) (global $clients i32");
+    let slow = "(global.set $calls (i32.add (global.get $calls) (i32.const 1)))
+        (if (i32.eqz (i32.rem_u (global.get $calls) (i32.const 64))) (then (drop (memory.grow (i32.const 1)))))";
+    let slow = leak.replacen(malloc, &format!("{malloc} {slow}"), 1);
+    lacks(&slow, &["after 2000 messages of 1024 bytes", "goes on growing", "`jam_free`"]);
+    let fast = "(return (i32.mul (memory.grow (i32.const 1)) (i32.const 0x10000)))";
+    lacks(&in_function(malloc, fast), &["of 1024 bytes, and then no more", "`jam_free`"]);
+    // It grows for what is in use, and then not any more.
+    let once = "(if (i32.lt_u (memory.size) (i32.const 64)) (then (drop (memory.grow (i32.const 1)))))";
+    let here = Directory::new().with("room.wat", in_function(malloc, once));
+    succeeds(stateroom(&here, &["inspect", "--check", "room.wat"]));
+}
+
+#[test]
+fn an_event_that_ends_the_room_is_found() {
+    let of_client =
+        |number: u32| format!("(if (i32.eq (local.get $client) (i32.const {number})) (then unreachable))");
+    let connect = "(func (export \"connect\") (param $client i32)";
+    lacks(&in_function(connect, &of_client(5)), &["`connect` fails", "that has become empty"]);
+    let disconnect = "(func (export \"disconnect\") (param $client i32)";
+    lacks(&in_function(disconnect, &of_client(3)), &["`disconnect` fails", "the last client"]);
+    let message = "(func (export \"message\") (param $client i32) (param $text i32) (param $len i32)";
+    let empty = "(if (i32.eqz (local.get $len)) (then unreachable))";
+    lacks(
+        &in_function(message, empty),
+        &["`message` fails", "a text of 0 bytes", "one client ends the room"],
+    );
+    let binary = "(func (export \"binary\") (param $client i32) (param $bytes i32) (param $len i32)";
+    let large = "(if (i32.gt_u (local.get $len) (i32.const 4096)) (then unreachable))";
+    lacks(&in_function(binary, large), &["`binary` fails", "a binary message of 65536 bytes"]);
+    // Bytes are not text.
+    let as_text = with(
+        "(call $send_binary (local.get $client) (local.get $bytes)",
+        "(call $send_message (local.get $client) (local.get $bytes)",
+    );
+    lacks(&as_text, &["`binary` fails", "not UTF-8"]);
+    lacks(&in_function("(func (export \"timer\")", "unreachable"), &["`timer` fails", "`later`"]);
+    let word = "(call $say (i32.sub (i32.const 0) (local.get $client)) (i32.const 0x320))";
+    lacks(&with(word, "unreachable"), &["`message` fails", "`others`"]);
+}
+
+#[test]
+fn the_limits_of_a_dist_directory_hold() {
+    let message = "(func (export \"message\") (param $client i32) (param $text i32) (param $len i32)";
+    let endless = wat::parse_str(in_function(message, "(loop $on (br $on))")).unwrap();
+    let here =
+        Directory::new().with("dist/server.wasm", endless).with("dist/stateroom.toml", "limits.fuel = '1M'");
+    finds(&here, &["inspect", "--check", "dist"], &["`message` fails", "1000000 units of fuel"]);
+}
+
+#[test]
+fn what_a_module_is_is_told() {
+    let here = Directory::new()
+        .with("quiet.wat", QUIET)
+        .with("small.wat", QUIET.replace("\"memory\") 1)", "\"memory\") 100 2000 (pagesize 1))"))
+        .with("other.wat", "(module (import \"js\" \"alert\" (func)) (func (export \"main\")))")
+        .with("recv.wat", "(module (func (export \"stateroom_recv\") (param i32 i32)))");
+    let said = succeeds(stateroom(&here, &["inspect", "quiet.wat"]));
+    for part in [
+        "quiet.wat: ",
+        " bytes, made for the documented interface\n",
+        "65536 bytes at first, no maximum, in pages of 65536",
+        "exports  memory, jam_malloc, jam_free, initialize",
+        "imports  none",
+        "It loads.",
+    ] {
+        assert!(said.contains(part), "`{part}` is not in: {said}");
+    }
+    let said = succeeds(stateroom(&here, &["inspect", "small.wat"]));
+    assert!(said.contains("100 bytes at first, at most 2000, in pages of 1\n"), "{said}");
+
+    // What does not load is described all the same.
+    let (status, said) = run(stateroom(&here, &["inspect", "other.wat"]));
+    assert_eq!(status, 1);
+    for part in [
+        "no interface",
+        "memory   none",
+        "from js: alert",
+        "1, none of them",
+        "error: cannot run `other.wat`",
+    ] {
+        assert!(said.contains(part), "`{part}` is not in: {said}");
+    }
+    let (_, said) = run(stateroom(&here, &["inspect", "recv.wat"]));
+    assert!(said.contains("the interface of the 0.4 line"), "{said}");
+    fails(stateroom(&here, &["inspect", "gone.wasm"]), &["there is no `gone.wasm`"]);
+}
+
+#[test]
+fn a_module_cannot_command_the_terminal() {
+    let here = Directory::new()
+        .with("room.wat", "(module (import \"\\1b[2J\" \"a\\nb\" (func)) (@custom \"\\9b\" \"x\"))")
+        .with("long.wat", format!("(module (import \"{0}\" \"{0}\" (func)))", "x".repeat(10_000)));
+    for module in ["room.wat", "long.wat"] {
+        for arguments in [&["inspect", module][..], &["inspect", "--check", module]] {
+            let (_, said) = run(stateroom(&here, arguments));
+            assert!(!said.contains('\u{1b}') && said.len() < 4000, "{said}");
+        }
+    }
+}
