@@ -9,8 +9,8 @@ use crate::{
 
 /// An example that is built as its README says, in a copy of its directory below cargo's.
 ///
-/// The commands are those of the README's sections "Install" and "Build". What they refer to by `../../target` is below
-/// cargo's directory, too.
+/// The commands are those of the README's sections "Install" and "Build". What they refer to by
+/// `../../target` is below cargo's directory, too.
 #[derive(Debug)]
 pub struct Documented {
     name: &'static str,

@@ -153,6 +153,9 @@ fn memory_that_is_never_given_back_is_found() {
     lacks(&slow, &["after 2000 messages of 1024 bytes", "goes on growing", "`jam_free`"]);
     let fast = "(return (i32.mul (memory.grow (i32.const 1)) (i32.const 0x10000)))";
     lacks(&in_function(malloc, fast), &["of 1024 bytes, and then no more", "`jam_free`"]);
+    // Three pages for each message are more than there is for ten thousand, and it counts on them.
+    let used_up = "(if (i32.eq (memory.grow (i32.const 3)) (i32.const -1)) (then unreachable))";
+    lacks(&in_function(malloc, used_up), &["it fails after", "bytes of memory", "`jam_free`"]);
     // It grows for what is in use, and then not any more.
     let once = "(if (i32.lt_u (memory.size) (i32.const 64)) (then (drop (memory.grow (i32.const 1)))))";
     let here = Directory::new().with("room.wat", in_function(malloc, once));
@@ -181,7 +184,10 @@ fn an_event_that_ends_the_room_is_found() {
         "(call $send_binary (local.get $client) (local.get $bytes)",
         "(call $send_message (local.get $client) (local.get $bytes)",
     );
-    lacks(&as_text, &["`binary` fails", "not UTF-8"]);
+    lacks(&as_text, &["`binary` fails", "not UTF-8", "send as binary"]);
+    let more = "(drop (memory.grow (i32.const 32)))
+        (call $send_message (i32.const 0) (i32.const 0) (i32.const 0x200000))";
+    lacks(&in_function(message, more), &["`message` fails", "2097152 bytes", "send less"]);
     lacks(&in_function("(func (export \"timer\")", "unreachable"), &["`timer` fails", "`later`"]);
     let word = "(call $say (i32.sub (i32.const 0) (local.get $client)) (i32.const 0x320))";
     lacks(&with(word, "unreachable"), &["`message` fails", "`others`"]);

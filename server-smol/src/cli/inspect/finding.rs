@@ -58,11 +58,11 @@ impl Report {
         self.findings.push(Finding { cause: Cause::Load, wrong: error.to_string(), mend });
     }
 
-    /// A room of it has ended, `with` some event.
+    /// A room of it has ended, which was tried `with` something.
     pub(crate) fn failed(&mut self, with: &str, failure: &Failure) {
         let Failure { event, trap } = failure;
         let (cause, mend) = cause_and_mend(*event, trap);
-        let wrong = format!("`{}` fails with {with}: {}", trap.during(), trap.reason());
+        let wrong = format!("`{}` fails ({with}): {}", trap.during(), trap.reason());
         self.add(Finding { cause, wrong, mend });
     }
 
@@ -101,13 +101,28 @@ fn cause_and_mend(event: Kind, trap: &Trap) -> (Cause, &'static str) {
     match trap.during() {
         export @ ("jam_malloc" | "stateroom_malloc") => (
             Cause::Export(export),
-            "have it answer every size: with an address of so many bytes, or with 0xffffffff where there is no place",
+            "have it answer every size: with an address of so many bytes, or with 0xffffffff for none",
         ),
         export @ ("jam_free" | "stateroom_free") => (
             Cause::Export(export),
             "have it take what the malloc beside it has given, with the same size, and do nothing else",
         ),
-        _ => (Cause::Event(event), mend_of_event(event)),
+        _ => (Cause::Event(event), mend_of_reason(trap.reason()).unwrap_or(mend_of_event(event))),
+    }
+}
+
+/// Where the reason tells more than the event.
+fn mend_of_reason(reason: &TrapReason) -> Option<&'static str> {
+    match reason {
+        TrapReason::MessageTooLarge { .. }
+        | TrapReason::TooManyEffects { .. }
+        | TrapReason::TooManyEffectBytes { .. } => {
+            Some("send less in one event, and no more than a part of what is very long")
+        }
+        TrapReason::NotUtf8 => Some("send as binary what need not be text"),
+        TrapReason::OutOfBounds { .. } => Some("pass an address and a length in the memory that it exports"),
+        TrapReason::Malformed(_) => Some("encode it as `docs/abi.md` says"),
+        _ => None,
     }
 }
 

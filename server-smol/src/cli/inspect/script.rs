@@ -113,7 +113,12 @@ impl Script<'_> {
                     Ok(Step::Refused) if size <= 1 => self.report.no_place(size),
                     Ok(Step::Refused) => refused = refused.or(Some(size)),
                     Ok(_) => largest = largest.max(size),
-                    Err(failure) => self.report.failed(&with, &failure),
+                    Err(failure) => {
+                        self.report.failed(&with, &failure);
+                        if failure.takes_long() {
+                            return largest;
+                        }
+                    }
                 }
             }
         }
@@ -153,37 +158,46 @@ impl Script<'_> {
         let (text, bytes) = ("a".repeat(size), vec![0xff; size]);
         let mut messages = vec![MessagePayload::Text(&text), MessagePayload::Bytes(&bytes)];
         messages.extend(self.said.iter().map(|word| MessagePayload::Text(word)));
-        let (mut count, mut memory, mut refused) = (0, Vec::new(), false);
+        let (mut count, mut memory, mut looks, mut refused) = (0, 0, Vec::new(), false);
         let outcome = (|| {
             let mut session = Session::with_client(&self.program)?;
             session.connect(2)?;
             for message in messages.iter().cycle().take(MANY) {
                 count += 1;
-                refused = session.message(1 + count % 2, *message)? == Step::Refused;
-                if refused && message.data().len() <= size {
-                    break;
+                let step = session.message(1 + count % 2, *message);
+                memory = session.memory_size();
+                // A word may be too large in any case.
+                refused = step? == Step::Refused && message.data().len() <= size;
+                if refused {
+                    return Ok(());
                 }
                 if count % LOOK == 0 {
-                    memory.push(session.memory_size());
+                    looks.push(memory);
                 }
             }
             self.wait(&mut session)
         })();
 
-        let grows = memory.len() > 1 && memory.is_sorted_by(|before, after| before < after);
-        let (before, after) = (memory.first().copied().unwrap_or(0), memory.last().copied().unwrap_or(0));
+        let used_up = memory > self.program.limits().memory / 2 && outcome.is_err();
         if refused {
+            let taken = count - 1;
+            self.report
+                .grows(format!("it has a place for {taken} messages of {size} bytes, and then no more"));
+        } else if used_up {
             self.report.grows(format!(
-                "it has a place for {} messages of {size} bytes, and then no more",
-                count - 1
+                "it fails after {count} messages of {size} bytes, with {memory} bytes of memory"
             ));
-        } else if grows {
-            let most = count / LOOK * LOOK;
+        } else {
+            self.record(&format!("message number {count} in a room"), outcome);
+        }
+        if let [first, .., last] = looks[..]
+            && looks.len() == MANY / LOOK as usize
+            && looks.is_sorted_by(|before, after| before < after)
+        {
             self.report.grows(format!(
-                "its memory has {before} bytes after {LOOK} messages of {size} bytes, {after} after {most}, and goes on growing"
+                "its memory has {first} bytes after {LOOK} messages of {size} bytes, {last} after {MANY}, and goes on growing"
             ));
         }
-        self.record(&format!("message number {count} in a room"), outcome);
     }
 
     fn wait(&mut self, session: &mut Session) -> Result<(), Failure> {

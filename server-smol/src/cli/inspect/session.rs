@@ -1,4 +1,4 @@
-use stateroom_host_min::{ClientId, Effect, Event, MessagePayload, Program, Room, Step, Trap};
+use stateroom_host_min::{ClientId, Effect, Event, MessagePayload, Program, Room, Step, Trap, TrapReason};
 
 /// A room that is run as a server runs it, on a clock of its own.
 pub(crate) struct Session {
@@ -31,6 +31,13 @@ pub(crate) enum Kind {
     Text,
     Binary,
     Timer,
+}
+
+impl Failure {
+    /// Whether the event has used up its fuel, which takes seconds.
+    pub(crate) fn takes_long(&self) -> bool {
+        matches!(self.trap.reason(), TrapReason::OutOfFuel { .. })
+    }
 }
 
 impl Session {
