@@ -43,6 +43,25 @@ pub const LOG: &str = "log";
 pub const NOW_MS: &str = "now_ms";
 /// `stateroom.random(ptr, len)`: fills bytes from the room's generator.
 pub const RANDOM: &str = "random";
+/// `stateroom.close(recipient, code, ptr, len)`: closes the connections of the clients that `recipient` means (as in
+/// [`SEND_MESSAGE`]) with a code and a reason in UTF-8; see [`is_close_code`] and [`CLOSE_REASON_SIZE`]. What was
+/// sent to them before arrives first, what is sent to them afterwards is dropped. [`DISCONNECT`] follows for each.
+pub const CLOSE: &str = "close";
+/// `stateroom.client_info(client, key_ptr, key_len, out_ptr, out_cap) -> i32`: what the connection of `client` has
+/// brought with it, during [`CONNECT`] of that client only. A value of at most `out_cap` bytes is written to
+/// `out_ptr`. The answer is its length in bytes, or -1 where there is none. A value that does not fit is not written at
+/// all, so that the guest can ask again with more room.
+pub const CLIENT_INFO: &str = "client_info";
+
+/// The longest reason of [`CLOSE`], in bytes: what a close frame has room for (RFC 6455, section 5.5).
+pub const CLOSE_REASON_SIZE: usize = 123;
+
+/// Whether [`CLOSE`] takes this code: 1000, for a normal end, and 3000 to 4999, which are for applications
+/// (RFC 6455, section 7.4). All others say something about the connection or the server.
+#[must_use]
+pub const fn is_close_code(code: u32) -> bool {
+    matches!(code, 1000 | 3000..=4999)
+}
 
 /// The exported global that holds the *address* of [`VERSION`] as a little-endian `i32`.
 pub const VERSION_GLOBAL: &str = "JAMSOCKET_API_VERSION";
@@ -76,3 +95,18 @@ pub mod recv {
 /// The host then refuses that one message (WebSocket close code 1009) and the room lives on. 0 cannot serve:
 /// published guests answer 0 for every size and mean it.
 pub const NO_ROOM: u32 = u32::MAX;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn close_codes_are_those_that_a_browser_may_send() {
+        for code in [1000, 3000, 3999, 4000, 4999] {
+            assert!(is_close_code(code), "{code}");
+        }
+        for code in [0, 999, 1001, 1005, 1006, 1011, 1015, 2999, 5000, 65535, (1 << 16) + 1000, u32::MAX] {
+            assert!(!is_close_code(code), "{code}");
+        }
+    }
+}

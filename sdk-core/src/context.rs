@@ -1,4 +1,4 @@
-use crate::{MessagePayload, MessageRecipient, ToPayload};
+use crate::{ClientId, MessagePayload, MessageRecipient, ToPayload};
 
 /// How important a line in the host's log is. The numbers are those of the ABI.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -31,14 +31,15 @@ impl LogLevel {
     }
 }
 
-/// What a service can do to the world: send messages to the clients of its room, and ask to be called later.
+/// What a service can do to the world: send messages to the clients of its room, close their connections, and ask to
+/// be called later.
 ///
 /// Hosts and guests both implement it. What a service does during one event takes effect in order, after the
 /// event.
 pub trait StateroomContext {
     /// Sends a message to one client, to everyone in the room, or to everyone but one.
     ///
-    /// A [`ClientId`](crate::ClientId) is a recipient, too. Sending to a client that has left does nothing.
+    /// A [`ClientId`] is a recipient, too. Sending to a client that has left does nothing.
     fn send_message(&self, recipient: impl Into<MessageRecipient>, message: impl ToPayload);
 
     /// Sends bytes: the name that services of the 0.2 line use for
@@ -73,5 +74,70 @@ pub trait StateroomContext {
     /// In a guest this is an import, as [`log`](Self::log) is.
     fn random(&self, bytes: &mut [u8]) {
         bytes.fill(0);
+    }
+
+    /// Closes the connection of one client, of everyone in the room, or of everyone but one, with a WebSocket
+    /// close code and a reason. Contexts without connections do nothing.
+    ///
+    /// What has been sent to the client before arrives first, if it reads; what is sent to it afterwards is dropped,
+    /// and what it says itself is not heard any more. [`disconnect`](crate::StateroomService::disconnect) comes
+    /// later, as for every client. Closing who has left does nothing.
+    ///
+    /// The code is 1000 or one from 3000 to 4999, the reason has at most 123 bytes. Everything else is a mistake
+    /// that ends the room, as a panic does.
+    ///
+    /// In a guest this is an import, as [`log`](Self::log) is.
+    ///
+    /// ```
+    /// # use stateroom_sdk_core::*;
+    /// # struct Quiz { running: bool }
+    /// impl StateroomService for Quiz {
+    ///     fn connect(&mut self, client: ClientId, ctx: &impl StateroomContext) {
+    ///         if self.running {
+    ///             ctx.close(client, 4001, "the quiz has begun");
+    ///         }
+    ///     }
+    /// }
+    /// ```
+    fn close(&self, recipient: impl Into<MessageRecipient>, code: u16, reason: &str) {
+        let _ = (recipient.into(), code, reason);
+    }
+
+    /// What the connection of `client` has brought with it under `key`, while
+    /// [`connect`](crate::StateroomService::connect) of that client runs. Nothing at any other time, where there is no
+    /// such thing, and where `buffer` has no room for all of it. Contexts without connections have nothing.
+    ///
+    /// | key | value |
+    /// | --- | --- |
+    /// | `query` | what follows `?` in the address, as it is |
+    /// | `query:NAME` | the parameter `NAME` in it, decoded; the first, where there are several |
+    /// | `header:NAME` | a header of the request, its name in lower case: `origin`, `user-agent` and `accept-language`, and what else the server's operator has chosen |
+    /// | `address` | the IP address that the connection comes from, which may be a proxy's |
+    ///
+    /// A client can say what it likes in all but the address. In a guest this is an import, as [`log`](Self::log)
+    /// is.
+    ///
+    /// ```
+    /// # use stateroom_sdk_core::*;
+    /// # struct Club;
+    /// impl StateroomService for Club {
+    ///     fn connect(&mut self, client: ClientId, ctx: &impl StateroomContext) {
+    ///         let mut buffer = [0; 32];
+    ///         match ctx.client_info(client, "query:name", &mut buffer) {
+    ///             Some(name) => ctx.send_message(MessageRecipient::Broadcast, format_args!("{name} is here")),
+    ///             None => ctx.close(client, 4000, "say who you are: /ws/club?name=…"),
+    ///         }
+    ///     }
+    /// }
+    /// ```
+    fn client_info<'b>(&self, client: ClientId, key: &str, buffer: &'b mut [u8]) -> Option<&'b str> {
+        let _ = (client, key, buffer);
+        None
+    }
+
+    /// For hosts, not for authors: calls `each` with every key and value that
+    /// [`client_info`](Self::client_info) has at this moment, each key once. A host that runs guests keeps them for the guest to ask for.
+    fn each_client_info(&self, client: ClientId, each: &mut dyn FnMut(&str, &str)) {
+        let _ = (client, each);
     }
 }

@@ -1,4 +1,6 @@
-use crate::{LogLevel, MessagePayload, MessageRecipient, StateroomContext, ToPayload};
+use core::str;
+
+use crate::{ClientId, LogLevel, MessagePayload, MessageRecipient, StateroomContext, ToPayload};
 
 mod env {
     #[link(wasm_import_module = "env")]
@@ -15,6 +17,15 @@ mod extensions {
         pub(super) fn log(level: u32, at: *const u8, len: usize);
         pub(super) fn now_ms() -> i64;
         pub(super) fn random(at: *mut u8, len: usize);
+        pub(super) fn close(recipient: i32, code: u32, at: *const u8, len: usize);
+        /// Answers with `usize::MAX` where there is nothing, which the ABI calls -1.
+        pub(super) fn client_info(
+            client: u32,
+            key_at: *const u8,
+            key_len: usize,
+            out: *mut u8,
+            capacity: usize,
+        ) -> usize;
     }
 }
 
@@ -54,5 +65,21 @@ impl StateroomContext for Host {
     fn random(&self, bytes: &mut [u8]) {
         // SAFETY: the host writes `bytes` before it returns, and nothing else.
         unsafe { extensions::random(bytes.as_mut_ptr(), bytes.len()) }
+    }
+
+    fn close(&self, recipient: impl Into<MessageRecipient>, code: u16, reason: &str) {
+        let recipient = recipient.into().encode_i32();
+        // SAFETY: the host reads `reason` before it returns, and nothing else.
+        unsafe { extensions::close(recipient, code.into(), reason.as_ptr(), reason.len()) }
+    }
+
+    fn client_info<'b>(&self, client: ClientId, key: &str, buffer: &'b mut [u8]) -> Option<&'b str> {
+        let (out, capacity) = (buffer.as_mut_ptr(), buffer.len());
+        // SAFETY: the host reads `key` and writes to `buffer` before it returns, and nothing else.
+        let len = unsafe { extensions::client_info(client.0, key.as_ptr(), key.len(), out, capacity) };
+        // No buffer is as long as the answer that there is nothing.
+        let value = buffer.get(..len)?;
+        // SAFETY: the host has written `len` bytes of text; see `text` in `exports.rs` on why it is believed.
+        Some(unsafe { str::from_utf8_unchecked(value) })
     }
 }
