@@ -1,6 +1,9 @@
 use alloc::{string::String, vec::Vec};
 
-use stateroom_sdk_core::{LogLevel, MessagePayload, MessageRecipient};
+use stateroom_sdk_core::{
+    LogLevel, MessagePayload, MessageRecipient,
+    abi::{CLOSE_REASON_SIZE, is_close_code},
+};
 
 use crate::{Limits, TrapReason};
 
@@ -22,6 +25,16 @@ pub enum Effect<'a> {
     },
     /// Forget the timer.
     CancelTimer,
+    /// Close the connections of clients of the room: what was to be sent to them before still arrives, what comes
+    /// after this does not. Each wants an [`Event::Disconnect`](crate::Event::Disconnect), as if it had left by itself.
+    Close {
+        /// Whose connections.
+        recipient: MessageRecipient,
+        /// The WebSocket close code: 1000, or one from 3000 to 4999.
+        code: u16,
+        /// The reason, of at most 123 bytes.
+        reason: &'a str,
+    },
     /// Write a line to the log. The only effect of an event that was refused or trapped.
     Log {
         /// How important it is.
@@ -50,6 +63,7 @@ enum Entry {
     Text(MessageRecipient, Span),
     Bytes(MessageRecipient, Span),
     Timer(u32),
+    Close(MessageRecipient, u16, Span),
     Log(LogLevel, Span),
 }
 
@@ -104,6 +118,24 @@ impl Arena {
     pub(crate) fn set_timer(&mut self, ms: u32, limits: &Limits) -> Result<(), TrapReason> {
         self.admit(0, limits)?;
         self.entries.push(Entry::Timer(ms));
+        Ok(())
+    }
+
+    pub(crate) fn close(
+        &mut self,
+        recipient: MessageRecipient,
+        code: u32,
+        reason: &str,
+        limits: &Limits,
+    ) -> Result<(), TrapReason> {
+        let wrong = TrapReason::CloseCode { code };
+        let code = u16::try_from(code).ok().filter(|_| is_close_code(code)).ok_or(wrong)?;
+        if reason.len() > CLOSE_REASON_SIZE {
+            return Err(TrapReason::CloseReasonTooLong { size: reason.len() });
+        }
+        self.admit(reason.len(), limits)?;
+        let span = self.push_text(reason);
+        self.entries.push(Entry::Close(recipient, code, span));
         Ok(())
     }
 
@@ -191,6 +223,7 @@ impl<'a> Iterator for Effects<'a> {
             },
             Entry::Timer(0) => Effect::CancelTimer,
             Entry::Timer(ms) => Effect::SetTimer { ms },
+            Entry::Close(recipient, code, span) => Effect::Close { recipient, code, reason: text(span) },
             Entry::Log(level, span) => Effect::Log { level, text: text(span) },
         })
     }

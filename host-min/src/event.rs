@@ -1,5 +1,7 @@
 use stateroom_sdk_core::{ClientId, MessagePayload};
 
+use crate::ClientInfo;
+
 /// Something that happens to a room.
 ///
 /// The host sees to it that [`Init`](Self::Init) comes first, and once, and that messages come from clients
@@ -9,8 +11,8 @@ use stateroom_sdk_core::{ClientId, MessagePayload};
 pub enum Event<'a> {
     /// The room has been made.
     Init,
-    /// A client has come.
-    Connect(ClientId),
+    /// A client has come, with this. The room keeps what it needs of it until the event is over.
+    Connect(ClientId, ClientInfo<'a>),
     /// A client has gone.
     Disconnect(ClientId),
     /// A client sent a message.

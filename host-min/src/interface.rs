@@ -94,7 +94,7 @@ impl Interface {
                 let function = Function::Data(jam.initialize, recv::Head::default());
                 (abi::INITIALIZE, function, room_id.as_bytes())
             }
-            Event::Connect(client) => (abi::CONNECT, Function::Client(jam.connect, client.0), &[][..]),
+            Event::Connect(client, _) => (abi::CONNECT, Function::Client(jam.connect, client.0), &[][..]),
             Event::Disconnect(client) => {
                 (abi::DISCONNECT, Function::Client(jam.disconnect, client.0), &[][..])
             }

@@ -11,7 +11,9 @@
 //! the last event asks of the world, and [`snapshot`](Room::snapshot) what the room has become.
 //!
 //! ```
-//! use stateroom_host_min::{ClientId, Effect, Event, Limits, MessagePayload, MessageRecipient, Program, Room, Step, Trap};
+//! use stateroom_host_min::{
+//!     ClientId, ClientInfo, Effect, Event, Limits, MessagePayload, MessageRecipient, Program, Room, Step, Trap,
+//! };
 //!
 //! /// Runs one event to its end, slice by slice, and does what it asks.
 //! fn run(room: &mut Room, event: Event<'_>, now_ms: u64) -> Result<Vec<String>, Trap> {
@@ -49,7 +51,7 @@
 //! let mut room = program.room("lobby", seed)?;
 //!
 //! run(&mut room, Event::Init, 0)?;
-//! run(&mut room, Event::Connect(ClientId(1)), 10)?;
+//! run(&mut room, Event::Connect(ClientId(1), ClientInfo::NONE), 10)?;
 //! let hello = Event::Message(ClientId(1), MessagePayload::Text("hello"));
 //! assert_eq!(run(&mut room, hello, 20)?, ["hello"]);
 //! # Ok::<(), Box<dyn core::error::Error>>(())
@@ -104,6 +106,7 @@
 
 extern crate alloc;
 
+mod client_info;
 mod effects;
 mod engine;
 mod event;
@@ -122,6 +125,7 @@ mod snapshot;
 mod state;
 mod trap;
 
+pub use client_info::ClientInfo;
 pub use effects::{Effect, Effects};
 pub use event::{Event, Step};
 pub use limits::Limits;

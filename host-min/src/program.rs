@@ -3,7 +3,7 @@ use core::fmt;
 
 use sha2::{Digest as _, Sha256};
 use stateroom_sdk_core::abi;
-use wasmi::{Engine, Instance, Linker, Module, Store};
+use wasmi::{Engine, ImportType, Instance, Linker, Module, Store};
 
 use crate::{
     Limits, LoadError, Room, Trap, TrapReason,
@@ -28,6 +28,8 @@ pub(crate) struct Loaded {
     generation: Generation,
     /// Whether the module names a version, as those made by the published SDKs do.
     versioned: bool,
+    /// Whether the module asks what clients' connections have brought with them.
+    asks_for_client_info: bool,
     layout: Layout,
     /// The memory of a room before its first event.
     image: Image,
@@ -63,8 +65,11 @@ impl Program {
         // What the engine has no room for, such as a function with a very large frame.
         let translated = Module::new(&engine, &prepared.bytes).map_err(invalid)?;
 
+        let asked_for =
+            |import: ImportType<'_>| (import.module(), import.name()) == (abi::EXTENSIONS, abi::CLIENT_INFO);
         let mut loaded = Loaded {
             engine,
+            asks_for_client_info: translated.imports().any(asked_for),
             module: translated,
             linker: imports.linker,
             limits,
@@ -128,6 +133,10 @@ impl Program {
 
     pub(crate) fn versioned(&self) -> bool {
         self.0.versioned
+    }
+
+    pub(crate) fn asks_for_client_info(&self) -> bool {
+        self.0.asks_for_client_info
     }
 
     pub(crate) fn layout(&self) -> &Layout {

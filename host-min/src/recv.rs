@@ -37,7 +37,7 @@ pub(crate) fn encode(event: Event<'_>) -> (Head, &[u8]) {
     match event {
         // The guest never learns its room's id.
         Event::Init => (variant(0), &[]),
-        Event::Connect(client) => (variant(1).with(client.0.to_le_bytes()), &[]),
+        Event::Connect(client, _) => (variant(1).with(client.0.to_le_bytes()), &[]),
         Event::Disconnect(client) => (variant(2).with(client.0.to_le_bytes()), &[]),
         Event::Message(client, payload) => {
             let (kind, data) = match payload {

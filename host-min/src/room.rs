@@ -8,6 +8,7 @@ use wasmi::{
 
 use crate::{
     Effects, Event, Program, Step, Trap, TrapReason,
+    client_info::Newcomer,
     engine::slice,
     interface::{Call, Function, Interface},
     module,
@@ -106,6 +107,11 @@ impl Room {
         let state = self.store.data_mut();
         state.effects.clear();
         state.now_ms = now_ms;
+        if let Event::Connect(client, info) = event
+            && self.program.asks_for_client_info()
+        {
+            state.newcomer = Newcomer::new(client, info);
+        }
         let budget = state.limits.fuel;
         self.begin(budget);
         let id = mem::take(&mut self.id);
@@ -345,6 +351,9 @@ impl Room {
 
     /// Puts the room into the state that the outcome of an event leaves it in.
     fn settle(&mut self, result: Result<Step, Trap>) -> Result<Step, Trap> {
+        if !matches!(result, Ok(Step::Suspended)) {
+            self.store.data_mut().newcomer = None;
+        }
         match &result {
             Ok(Step::Suspended) => {}
             Ok(Step::Done) => self.status = Status::Ready(Step::Done),

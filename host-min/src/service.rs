@@ -1,10 +1,12 @@
 //! A room as a service among others, so that servers take guests and native services alike.
 
+use alloc::{string::String, vec::Vec};
+
 use stateroom_sdk_core::{
     ClientId, MessagePayload, Progress, StateroomContext, StateroomService, StateroomServiceFactory,
 };
 
-use crate::{Effect, Event, Program, Room, Step, Trap};
+use crate::{ClientInfo, Effect, Event, Program, Room, Step, Trap};
 
 impl StateroomServiceFactory for Program {
     type Service = Room;
@@ -24,7 +26,12 @@ impl StateroomService for Room {
     }
 
     fn connect(&mut self, client_id: ClientId, context: &impl StateroomContext) {
-        begin(self, Event::Connect(client_id), context);
+        let mut info: Vec<(String, String)> = Vec::new();
+        if self.program.asks_for_client_info() {
+            context.each_client_info(client_id, &mut |key, value| info.push((key.into(), value.into())));
+        }
+        let info: Vec<_> = info.iter().map(|(key, value)| (&key[..], &value[..])).collect();
+        begin(self, Event::Connect(client_id, ClientInfo(&info)), context);
     }
 
     fn disconnect(&mut self, client_id: ClientId, context: &impl StateroomContext) {
@@ -70,6 +77,7 @@ fn apply(room: &Room, context: &impl StateroomContext) {
             Effect::Send { recipient, payload } => context.send_message(recipient, payload),
             Effect::SetTimer { ms } => context.set_timer(ms),
             Effect::CancelTimer => context.set_timer(0),
+            Effect::Close { recipient, code, reason } => context.close(recipient, code, reason),
             Effect::Log { level, text } => context.log(level, text),
         }
     }

@@ -7,7 +7,7 @@ use chacha20::{
 };
 use wasmi::{Caller, Memory, StoreLimits, StoreLimitsBuilder};
 
-use crate::{Limits, TrapReason, effects::Arena};
+use crate::{Limits, TrapReason, client_info::Newcomer, effects::Arena};
 
 /// What the host keeps beside a guest's instance.
 #[derive(Debug)]
@@ -21,6 +21,8 @@ pub(crate) struct State {
     pub(crate) debt: u64,
     /// The time of the event that runs.
     pub(crate) now_ms: u64,
+    /// While the `connect` of a client runs about which the guest can ask.
+    pub(crate) newcomer: Option<Box<Newcomer>>,
     pub(crate) random: Generator,
 }
 
@@ -38,6 +40,7 @@ impl State {
             effects: Arena::default(),
             debt: 0,
             now_ms: 0,
+            newcomer: None,
             random: Generator::Seed(seed),
         }
     }

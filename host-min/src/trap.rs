@@ -1,6 +1,7 @@
 use alloc::{boxed::Box, string::String};
 use core::{error::Error, fmt};
 
+use stateroom_sdk_core::abi::CLOSE_REASON_SIZE;
 use wasmi::TrapCode;
 
 use crate::imports::Fault;
@@ -88,6 +89,16 @@ pub enum TrapReason {
         /// The limit, in bytes.
         limit: usize,
     },
+    /// It closed a connection with a code that is not for applications.
+    CloseCode {
+        /// The code.
+        code: u32,
+    },
+    /// It closed a connection with a reason for which a close frame has no room.
+    CloseReasonTooLong {
+        /// Its size in bytes.
+        size: usize,
+    },
     /// It passed bytes to `stateroom_send` that are no message to the host; why not.
     Malformed(String),
     /// It had no room for what comes with an event that is not a message: the room's id, or a whole event of
@@ -127,6 +138,15 @@ impl fmt::Display for TrapReason {
             }
             Self::TooManyEffectBytes { limit } => {
                 write!(f, "it sent more than {limit} bytes in one event (the limit `effect_bytes`)")
+            }
+            Self::CloseCode { code } => {
+                write!(
+                    f,
+                    "it closed a connection with the code {code}; 1000 and 3000 to 4999 are for applications"
+                )
+            }
+            Self::CloseReasonTooLong { size } => {
+                write!(f, "it closed a connection with a reason of {size} bytes; {CLOSE_REASON_SIZE} fit")
             }
             Self::Malformed(reason) => {
                 write!(f, "it passed bytes to `stateroom_send` that say nothing: {reason}")

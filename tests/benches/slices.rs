@@ -6,7 +6,7 @@
 use std::time::Duration;
 
 use rustix::time::{ClockId, clock_gettime};
-use stateroom_host_min::{Event, Limits, Step};
+use stateroom_host_min::{ClientInfo, Event, Limits, Step};
 use stateroom_sdk_core::{ClientId, MessagePayload};
 use stateroom_tests::Module;
 
@@ -46,7 +46,8 @@ fn main() {
         let program = module.limits(endless).program();
         let mut room = program.room("slices", [0; 32]).expect("it starts");
         let told = Event::Message(ClientId(1), MessagePayload::Text("!"));
-        let begun = [Event::Init, Event::Connect(ClientId(1)), told].map(|event| room.handle(event, 0));
+        let begun = [Event::Init, Event::Connect(ClientId(1), ClientInfo::NONE), told]
+            .map(|event| room.handle(event, 0));
         assert_eq!(begun[2], Ok(Step::Suspended), "{name}");
         let (begin, mut slices) = (cpu_time(), 0_u32);
         while cpu_time() - begin < Duration::from_millis(300) {

@@ -5,7 +5,7 @@
 
 use std::sync::LazyLock;
 
-use stateroom_host_min::{Effect, Event, Limits, Program, Room, Step, Trap, TrapReason};
+use stateroom_host_min::{ClientInfo, Effect, Event, Limits, Program, Room, Step, Trap, TrapReason};
 use stateroom_sdk_core::{ClientId, MessagePayload, MessageRecipient};
 
 /// The name of a target and what it does.
@@ -29,7 +29,7 @@ fn program(text: &str) -> Program {
 }
 
 const EVERY_KIND: [Event<'_>; 5] = [
-    Event::Connect(ClientId(1)),
+    Event::Connect(ClientId(1), ClientInfo(&[("", "nameless"), ("key", "value"), ("key", "again")])),
     Event::Message(ClientId(1), MessagePayload::Text("text")),
     Event::Message(ClientId(2), MessagePayload::Bytes(&[0xff, 0])),
     Event::Timer,
@@ -81,6 +81,8 @@ const ANSWERS: &str = r#"(module
     (import "wasi_snapshot_preview1" "environ_sizes_get" (func $environ (param i32 i32) (result i32)))
     (import "wasi_snapshot_preview1" "random_get" (func $random_get (param i32 i32) (result i32)))
     (import "env" "abort" (func $abort (param i32 i32 i32 i32)))
+    (import "stateroom" "close" (func $close (param i32 i32 i32 i32)))
+    (import "stateroom" "client_info" (func $client_info (param i32 i32 i32 i32 i32) (result i32)))
     (memory (export "memory") 1)
     (global $ready (mut i32) (i32.const 0))
     (global $long (mut i64) (i64.const 1))
@@ -101,9 +103,9 @@ const ANSWERS: &str = r#"(module
             (local.set $b (i32.load offset=8 (local.get $at)))
             (local.set $c (i32.load offset=12 (local.get $at)))
             (block $done
-            (block $b11 (block $b10 (block $b9 (block $b8 (block $b7 (block $b6 (block $b5 (block $b4 (block $b3
+            (block $b13 (block $b12 (block $b11 (block $b10 (block $b9 (block $b8 (block $b7 (block $b6 (block $b5 (block $b4 (block $b3
             (block $b2 (block $b1
-                (br_table $done $b1 $b2 $b3 $b4 $b5 $b6 $b7 $b8 $b9 $b10 $b11 $done (i32.load8_u (local.get $at))))
+                (br_table $done $b1 $b2 $b3 $b4 $b5 $b6 $b7 $b8 $b9 $b10 $b11 $b12 $b13 $done (i32.load8_u (local.get $at))))
                 (call $send_message (local.get $a) (local.get $b) (local.get $c)) (br $done))
                 (call $send_binary (local.get $a) (local.get $b) (local.get $c)) (br $done))
                 (call $set_timer (local.get $a)) (br $done))
@@ -114,7 +116,11 @@ const ANSWERS: &str = r#"(module
                 (drop (call $clock (local.get $a) (i64.const 0) (local.get $b))) (br $done))
                 (drop (call $environ (local.get $a) (local.get $b))) (br $done))
                 (drop (call $random_get (local.get $a) (local.get $b))) (br $done))
-                (call $abort (local.get $a) (local.get $b) (local.get $c) (local.get $c)))
+                (call $abort (local.get $a) (local.get $b) (local.get $c) (local.get $c)) (br $done))
+                (call $close (local.get $a) (i32.load16_u offset=2 (local.get $at)) (local.get $b) (local.get $c))
+                (br $done))
+                (drop (call $client_info (i32.load8_u offset=1 (local.get $at)) (local.get $a) (local.get $b)
+                    (local.get $c) (i32.load16_u offset=2 (local.get $at)))))
             (local.set $at (i32.add (local.get $at) (i32.const 16)))
             (br_if $next (i32.load8_u (local.get $at)))))
     (func (export "connect") (param i32) (call $run))

@@ -48,7 +48,7 @@ pub fn run_in_changed_host(module: &[u8], events: &[Event<'_>], changes: &[(&str
 fn event_in_json(event: &Event<'_>) -> Value {
     match *event {
         Event::Init => json!({ "init": "lobby" }),
-        Event::Connect(client) => json!({ "connect": client.0 }),
+        Event::Connect(client, _) => json!({ "connect": client.0 }),
         Event::Disconnect(client) => json!({ "disconnect": client.0 }),
         Event::Message(client, MessagePayload::Text(text)) => {
             json!({ "from": client.0, "text": text })

@@ -3,7 +3,9 @@
 use std::{env, error::Error, fs, process, time::*};
 
 use smol::{future, io::AsyncBufReadExt as _, stream::StreamExt as _};
-use stateroom_host_min::{ClientId, Effect, Event, Limits, MessagePayload, Program, Room, Step, Trap};
+use stateroom_host_min::{
+    ClientId, ClientInfo, Effect, Event, Limits, MessagePayload, Program, Room, Step, Trap,
+};
 
 const ME: ClientId = ClientId(1);
 
@@ -21,7 +23,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     smol::block_on(async {
         let mut due = None;
         run(&mut room, Event::Init, &mut due).await?;
-        run(&mut room, Event::Connect(ME), &mut due).await?;
+        run(&mut room, Event::Connect(ME, ClientInfo::NONE), &mut due).await?;
         let mut lines = smol::io::BufReader::new(smol::Unblock::new(std::io::stdin())).lines();
         loop {
             // Whichever comes first: a line, the end of the input, or the timer.
@@ -59,6 +61,10 @@ async fn run(room: &mut Room, event: Event<'_>, due: &mut Option<Instant>) -> Re
             },
             Effect::SetTimer { ms } => *due = Some(Instant::now() + Duration::from_millis(ms.into())),
             Effect::CancelTimer => *due = None,
+            Effect::Close { recipient, reason, .. } if recipient.includes(ME) => {
+                eprintln!("the room closes the connection: {reason}");
+                process::exit(0);
+            }
             Effect::Log { text, .. } => eprintln!("{text}"),
             _ => {}
         }

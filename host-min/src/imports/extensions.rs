@@ -1,8 +1,8 @@
 //! This project's additions to the documented interface.
 
 use stateroom_sdk_core::{
-    LogLevel,
-    abi::{EXTENSIONS, LOG, NOW_MS, RANDOM},
+    ClientId, LogLevel, MessageRecipient,
+    abi::{CLIENT_INFO, CLOSE, EXTENSIONS, LOG, NOW_MS, RANDOM},
 };
 use wasmi::{Caller, Error};
 
@@ -13,6 +13,8 @@ pub(super) fn define(imports: &mut Imports) -> Result<(), Error> {
     imports.add(EXTENSIONS, LOG, log)?;
     imports.add(EXTENSIONS, NOW_MS, now_ms)?;
     imports.add(EXTENSIONS, RANDOM, random)?;
+    imports.add(EXTENSIONS, CLOSE, close)?;
+    imports.add(EXTENSIONS, CLIENT_INFO, client_info)?;
     Ok(())
 }
 
@@ -31,4 +33,33 @@ fn random(mut caller: Caller<'_, State>, at: u32, len: u32) -> Result<(), Error>
     let (mut memory, state) = GuestMemory::of(&mut caller, random_cost(len))?;
     fill_random(&mut memory, state, at, len)?;
     Ok(())
+}
+
+fn close(mut caller: Caller<'_, State>, recipient: i32, code: u32, at: u32, len: u32) -> Result<(), Error> {
+    let (memory, State { effects, limits, .. }) = GuestMemory::of(&mut caller, len)?;
+    effects.close(MessageRecipient::decode_i32(recipient), code, memory.text(at, len)?, limits)?;
+    Ok(())
+}
+
+/// Writes a value to where the guest wants it, if there is one and it fits; answers with its length, or -1.
+fn client_info(
+    mut caller: Caller<'_, State>,
+    client: u32,
+    key_at: u32,
+    key_len: u32,
+    out_at: u32,
+    out_cap: u32,
+) -> Result<i32, Error> {
+    let cost = caller.data().newcomer.as_ref().map_or(0, |newcomer| newcomer.cost());
+    let (mut memory, state) = GuestMemory::of(&mut caller, cost.saturating_add(key_len))?;
+    let key = memory.text(key_at, key_len)?;
+    let value = state.newcomer.as_ref().and_then(|newcomer| newcomer.get(ClientId(client), key));
+    // A place that is none is a mistake, whether it is needed this time or not.
+    let out = memory.bytes_mut(out_at, out_cap)?;
+    let Some(value) = value else { return Ok(-1) };
+    if let Some(out) = out.get_mut(..value.len()) {
+        out.copy_from_slice(value.as_bytes());
+    }
+    // A longer one fits into no memory of which the guest could ask for more.
+    Ok(i32::try_from(value.len()).unwrap_or(i32::MAX))
 }

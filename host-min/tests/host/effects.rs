@@ -1,7 +1,7 @@
 use stateroom_host_min::{Effect, Event, Limits, Step};
 use stateroom_sdk_core::{ClientId, LogLevel, MessagePayload, MessageRecipient};
 
-use crate::guest::{broadcast, bytes, finish, program, room, room_with, said, text};
+use crate::guest::{broadcast, bytes, connect, finish, program, room, room_with, said, text};
 
 /// Sends what it gets back to everyone, of either kind.
 pub(crate) const ECHO: &str = r#"
@@ -50,7 +50,7 @@ fn effects_come_in_the_order_in_which_they_were_asked_for() {
             (call $set_timer (i32.const 0))
             (call $send (i32.const -7) (i32.const 2) (i32.const 1)))"#,
     );
-    assert_eq!(finish(&mut room, Event::Connect(ClientId(7))), Ok(Step::Done));
+    assert_eq!(finish(&mut room, connect(7)), Ok(Step::Done));
     let expected = [
         broadcast("a"),
         Effect::SetTimer { ms: 250 },
@@ -131,10 +131,10 @@ fn a_guest_says_that_it_has_no_room_with_a_pointer_outside_its_memory() {
     };
     for at in ["0xffffffff", "0xfffffffe", "65534", "0x80000000"] {
         let mut room = room(&fields(at));
-        assert_eq!(finish(&mut room, Event::Connect(ClientId(1))), Ok(Step::Done));
+        assert_eq!(finish(&mut room, connect(1)), Ok(Step::Done));
         assert_eq!(finish(&mut room, text("abc")), Ok(Step::Refused), "{at}");
         assert_eq!(room.effects().count(), 0, "it did not happen");
-        assert_eq!(finish(&mut room, Event::Connect(ClientId(0))), Ok(Step::Done));
+        assert_eq!(finish(&mut room, connect(0)), Ok(Step::Done));
         assert_eq!(finish(&mut room, text("abc")), Ok(Step::Done), "the room lives on");
         assert_eq!(said(&room), ["abc"]);
     }

@@ -1,6 +1,6 @@
 //! Guests for tests: a complete one that does nothing, of which a test replaces what it is about.
 
-use stateroom_host_min::{Effect, Event, Limits, LoadError, Program, Room, Step, Trap};
+use stateroom_host_min::{ClientInfo, Effect, Event, Limits, LoadError, Program, Room, Step, Trap};
 use stateroom_sdk_core::{ClientId, MessagePayload, MessageRecipient};
 
 pub(crate) const IMPORTS: &str = r#"
@@ -9,7 +9,9 @@ pub(crate) const IMPORTS: &str = r#"
     (import "env" "set_timer" (func $set_timer (param i32)))
     (import "stateroom" "log" (func $log (param i32 i32 i32)))
     (import "stateroom" "now_ms" (func $now_ms (result i64)))
-    (import "stateroom" "random" (func $random (param i32 i32)))"#;
+    (import "stateroom" "random" (func $random (param i32 i32)))
+    (import "stateroom" "close" (func $close (param i32 i32 i32 i32)))
+    (import "stateroom" "client_info" (func $client_info (param i32 i32 i32 i32 i32) (result i32)))"#;
 
 const DEFAULTS: [(&str, &str); 9] = [
     ("memory", r#"(memory (export "memory") 1)"#),
@@ -80,6 +82,11 @@ pub(crate) fn text(text: &str) -> Event<'_> {
 
 pub(crate) fn bytes(bytes: &[u8]) -> Event<'_> {
     Event::Message(ClientId(1), MessagePayload::Bytes(bytes))
+}
+
+/// A client has come, and has brought nothing with it.
+pub(crate) const fn connect(client: u32) -> Event<'static> {
+    Event::Connect(ClientId(client), ClientInfo::NONE)
 }
 
 /// The effect of sending text to everyone.

@@ -1,7 +1,7 @@
 //! A guest that can be told to do anything that changes state: a message is a list of instructions of four
 //! bytes.
 
-use stateroom_host_min::{Effect, Event, Limits, Program, Room, Step};
+use stateroom_host_min::{ClientInfo, Effect, Event, Limits, Program, Room, Step};
 use stateroom_sdk_core::{ClientId, MessagePayload};
 
 use crate::guest::{IMPORTS, wat};
@@ -39,11 +39,13 @@ pub(crate) enum Op {
     Timer,
     /// Writes a line to the log.
     Log,
+    /// Closes connections: those of `a` as a recipient, with the code `4000 + b`.
+    Close,
     /// Traps.
     Trap,
 }
 
-pub(crate) const OPS: [Op; 15] = [
+pub(crate) const OPS: [Op; 16] = [
     Op::Store,
     Op::Fill,
     Op::Copy,
@@ -58,12 +60,14 @@ pub(crate) const OPS: [Op; 15] = [
     Op::Send,
     Op::Timer,
     Op::Log,
+    Op::Close,
     Op::Trap,
 ];
 
 const MACHINE: &str = r#"
     (memory (export "memory") 3)
     (data (i32.const 32768) "the quick brown fox")
+    (data (i32.const 60000) "query")
     (data $spare "jumps over the lazy dog")
     (global $number (mut i32) (i32.const 1))
     (global $long (mut i64) (i64.const -1))
@@ -88,6 +92,13 @@ const MACHINE: &str = r#"
         (f32.store offset=16 (local.get $at) (global.get $float))
         (f64.store offset=24 (local.get $at) (global.get $double))
         (i32.store offset=36 (local.get $at) (memory.size)))
+    ;; Takes its time, and then asks what the client has brought with it.
+    (func (export "connect") (param $client i32) (local $n i32)
+        (loop $again
+            (local.set $n (i32.add (local.get $n) (i32.const 1)))
+            (br_if $again (i32.lt_u (local.get $n) (i32.const 100))))
+        (global.set $number (i32.add (global.get $number)
+            (call $client_info (local.get $client) (i32.const 60000) (i32.const 5) (i32.const 60008) (i32.const 16)))))
     (func (export "timer")
         (call $state (i32.const 512))
         (i64.store offset=40 (i32.const 512) (call $now_ms))
@@ -101,11 +112,11 @@ const MACHINE: &str = r#"
             (local.set $b (i32.load8_u offset=2 (local.get $at)))
             (local.set $c (i32.load8_u offset=3 (local.get $at)))
             (block $done
-            (block $trap (block $log (block $timer (block $send_state (block $init_table (block $init (block $spin
+            (block $trap (block $close_all (block $log (block $timer (block $send_state (block $init_table (block $init (block $spin
             (block $random_bytes (block $call (block $point (block $compute (block $grow (block $copy (block $fill
             (block $store
                 (br_table $store $fill $copy $grow $compute $point $call $random_bytes $spin $init $init_table
-                    $send_state $timer $log $trap (i32.load8_u (local.get $at))))
+                    $send_state $timer $log $close_all $trap (i32.load8_u (local.get $at))))
                 (; store ;)
                 (i32.store8 offset=32768 (i32.or (i32.shl (local.get $a) (i32.const 8)) (local.get $b)) (local.get $c))
                 (br $done))
@@ -169,6 +180,9 @@ const MACHINE: &str = r#"
                 (; log ;)
                 (call $log (i32.const 2) (i32.const 32768) (i32.const 0))
                 (br $done))
+                (; close ;)
+                (call $close (local.get $a) (i32.add (i32.const 4000) (local.get $b)) (i32.const 0) (i32.const 0))
+                (br $done))
                 (; trap ;)
                 unreachable)
             (local.set $at (i32.add (local.get $at) (i32.const 4)))
@@ -200,10 +214,15 @@ impl Dice {
     }
 }
 
+/// What clients bring with them: nothing that the machine asks for, the longest that it takes, and what does not count.
+const BELONGINGS: [(&str, &str); 3] =
+    [("address", "::1"), ("query", "0123456789abcdef"), ("query", "second")];
+
 /// An event with data of its own.
 #[derive(Debug, Clone)]
 pub(crate) enum Happening {
-    Connect(u32),
+    /// With so many of [`BELONGINGS`].
+    Connect(u32, usize),
     Timer,
     Instructions(Vec<u8>),
 }
@@ -212,7 +231,7 @@ impl Happening {
     /// One in two hundred instructions traps.
     pub(crate) fn random(dice: &mut Dice) -> Self {
         match dice.below(10) {
-            0 => Self::Connect(dice.below(5) as u32),
+            0 => Self::Connect(dice.below(5) as u32, dice.below(BELONGINGS.len() + 1)),
             1 => Self::Timer,
             _ => {
                 let instruction = |dice: &mut Dice| {
@@ -232,7 +251,9 @@ impl Happening {
 
     pub(crate) fn event(&self) -> Event<'_> {
         match self {
-            Self::Connect(client) => Event::Connect(ClientId(*client)),
+            Self::Connect(client, count) => {
+                Event::Connect(ClientId(*client), ClientInfo(&BELONGINGS[..*count]))
+            }
             Self::Timer => Event::Timer,
             Self::Instructions(bytes) => Event::Message(ClientId(1), MessagePayload::Bytes(bytes)),
         }

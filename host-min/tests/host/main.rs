@@ -3,6 +3,7 @@
 mod attacks;
 mod effects;
 mod errors;
+mod extensions;
 mod guest;
 mod loading;
 mod machine;

@@ -4,7 +4,7 @@
 use stateroom_host_min::{Effect, Event, Limits, Program, Room, Step, Trap, TrapReason};
 use stateroom_sdk_core::{ClientId, MessagePayload, MessageRecipient};
 
-use crate::guest::{broadcast, finish};
+use crate::guest::{broadcast, connect, finish};
 
 /// Passes what it gets in a message on to `stateroom_send`, and sends every other event back as bytes.
 ///
@@ -56,7 +56,7 @@ fn events_are_encoded_as_the_published_hosts_do() {
         assert_eq!(sent(&room), [expected]);
     };
     check(Event::Init, &[0, 0, 0, 0]);
-    check(Event::Connect(ClientId(0x0102)), &[1, 0, 0, 0, 2, 1, 0, 0]);
+    check(connect(0x0102), &[1, 0, 0, 0, 2, 1, 0, 0]);
     check(Event::Disconnect(ClientId(7)), &[2, 0, 0, 0, 7, 0, 0, 0]);
     check(Event::Timer, &[4, 0, 0, 0]);
 
@@ -189,7 +189,7 @@ fn an_incomplete_guest_of_the_0_4_line_is_refused_for_what_it_lacks() {
 #[test]
 fn only_messages_can_be_refused() {
     let full = FORWARDER.replace("i32.const 2000", "i32.const -1");
-    for (event, size) in [(Event::Init, 4), (Event::Connect(ClientId(1)), 8), (Event::Timer, 4)] {
+    for (event, size) in [(Event::Init, 4), (connect(1), 8), (Event::Timer, 4)] {
         let mut room = load(&full).room("lobby", [0; 32]).unwrap();
         let trap = finish(&mut room, event).unwrap_err();
         assert_eq!(*trap.reason(), TrapReason::NoRoom { size }, "{event:?}");

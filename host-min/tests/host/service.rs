@@ -1,6 +1,6 @@
 use std::cell::{Cell, RefCell};
 
-use stateroom_host_min::Limits;
+use stateroom_host_min::{Limits, Program};
 use stateroom_sdk_core::{
     ClientId, LogLevel, MessagePayload, MessageRecipient, Progress, StateroomContext, StateroomService,
     StateroomServiceFactory, ToPayload,
@@ -8,7 +8,7 @@ use stateroom_sdk_core::{
 
 use crate::{
     effects::ECHO,
-    guest::{program, program_with},
+    guest::{program, program_with, wat},
 };
 
 /// A world that remembers what a service did to it.
@@ -34,6 +34,16 @@ impl StateroomContext for World {
 
     fn now_ms(&self) -> u64 {
         77
+    }
+
+    fn close(&self, recipient: impl Into<MessageRecipient>, code: u16, reason: &str) {
+        self.did.borrow_mut().push(format!("close {:?} {code} {reason}", recipient.into()));
+    }
+
+    fn each_client_info(&self, client: ClientId, each: &mut dyn FnMut(&str, &str)) {
+        self.did.borrow_mut().push(format!("asked about {client}"));
+        each("query", "");
+        each("address", &format!("10.0.0.{client}"));
     }
 
     fn random(&self, bytes: &mut [u8]) {
@@ -89,4 +99,32 @@ fn a_long_event_takes_effect_when_it_is_over_and_once() {
     assert!(turns > 3, "{turns}");
     assert!(matches!(room.advance(&world), Progress::Done));
     assert_eq!(world.did.take(), ["timer 5000"]);
+}
+
+#[test]
+fn a_newcomers_belongings_come_from_the_world_and_a_close_goes_to_it() {
+    let world = World::default();
+    let mut room = program(
+        r#"(memory (export "memory") 1) (data (i32.const 0) "address")
+        (func (export "connect") (param $client i32)
+            (call $close (i32.sub (i32.const 0) (local.get $client)) (i32.const 4321) (i32.const 64)
+                (call $client_info (local.get $client) (i32.const 0) (i32.const 7) (i32.const 64) (i32.const 64))))"#,
+    )
+    .build("a", &world)
+    .unwrap();
+    for client in [1, 2] {
+        room.connect(ClientId(client), &world);
+        assert!(matches!(room.advance(&world), Progress::Done));
+        let closed = format!("close EveryoneExcept(ClientId({client})) 4321 10.0.0.{client}");
+        assert_eq!(world.did.take(), [format!("asked about {client}"), closed]);
+    }
+}
+
+#[test]
+fn the_world_is_not_asked_on_behalf_of_a_guest_that_does_not_ask() {
+    let world = World::default();
+    let mut room = Program::load(&wat(""), Limits::default()).unwrap().build("a", &world).unwrap();
+    room.connect(ClientId(1), &world);
+    assert!(matches!(room.advance(&world), Progress::Done));
+    assert!(world.did.take().is_empty());
 }

@@ -1,7 +1,6 @@
 use stateroom_host_min::{Event, Limits, Room, Step, TrapReason};
-use stateroom_sdk_core::ClientId;
 
-use crate::guest::{program_with, said, text};
+use crate::guest::{connect, program_with, said, text};
 
 /// Says "ab", with a long computation before each letter; `jam_malloc` and `jam_free` take their time, too.
 const SLOW: &str = r#"
@@ -56,7 +55,7 @@ fn an_event_is_the_same_in_slices_of_any_size() {
 fn a_suspended_room_takes_no_other_event() {
     let mut room = room(1_000, 1_000_000_000);
     assert_eq!(room.handle(text("go"), 0), Ok(Step::Suspended));
-    assert_eq!(room.handle(Event::Connect(ClientId(1)), 0), Ok(Step::Suspended));
+    assert_eq!(room.handle(connect(1), 0), Ok(Step::Suspended));
     let mut step = Step::Suspended;
     while step == Step::Suspended {
         step = room.resume().unwrap();

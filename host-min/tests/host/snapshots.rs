@@ -1,8 +1,7 @@
 use stateroom_host_min::{Event, Limits, RestoreError, SnapshotError, Step};
-use stateroom_sdk_core::ClientId;
 
 use crate::{
-    guest::{finish, program, program_with, room, said, text},
+    guest::{connect, finish, program, program_with, room, said, text},
     machine::{Dice, Happening, machine, outcome},
 };
 
@@ -63,10 +62,10 @@ fn random_numbers_go_on_where_they_were() {
     for used in [0, 1, 3, 4, 63, 64, 255, 256, 257, 260, 1000, 1024, 4096] {
         let mut original = program.room("a", [9; 32]).unwrap();
         let _ = finish(&mut original, Event::Init);
-        let _ = finish(&mut original, Event::Connect(ClientId(used)));
+        let _ = finish(&mut original, connect(used));
         let mut restored = program.restore(&original.snapshot().unwrap()).unwrap();
         for wanted in [5, 300] {
-            let event = Event::Connect(ClientId(wanted));
+            let event = connect(wanted);
             assert_eq!(
                 outcome(&mut original, event, 0),
                 outcome(&mut restored, event, 0),
@@ -89,7 +88,7 @@ fn only_a_room_between_two_events_has_a_snapshot() {
     assert_eq!(room.snapshot(), Err(SnapshotError::Suspended));
     while room.resume() == Ok(Step::Suspended) {}
     assert!(room.snapshot().is_ok());
-    assert!(finish(&mut room, Event::Connect(ClientId(1))).is_err());
+    assert!(finish(&mut room, connect(1)).is_err());
     assert_eq!(room.snapshot(), Err(SnapshotError::Broken));
 }
 

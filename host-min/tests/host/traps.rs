@@ -1,15 +1,14 @@
 use stateroom_host_min::{Effect, Event, Limits, LoadError, Step, Trap, TrapReason};
-use stateroom_sdk_core::ClientId;
 
-use crate::guest::{finish, load, program, room, room_with, text};
+use crate::guest::{connect, finish, load, program, room, room_with, text};
 
-const CONNECT: Event<'_> = Event::Connect(ClientId(1));
+const CONNECT: Event<'_> = connect(1);
 
 fn trap(fields: &str) -> Trap {
     finish(&mut room(fields), CONNECT).unwrap_err()
 }
 
-fn connect(body: &str) -> String {
+fn on_connect(body: &str) -> String {
     format!(r#"(func $connect (export "connect") (param i32) {body})"#)
 }
 
@@ -17,7 +16,7 @@ fn connect(body: &str) -> String {
 fn a_trapped_event_has_no_effects_but_log_lines() {
     let mut room = room(&format!(
         r#"(memory (export "memory") 1) (data (i32.const 0) "bye") {}"#,
-        connect(
+        on_connect(
             "(call $send (i32.const 0) (i32.const 0) (i32.const 3)) (call $set_timer (i32.const 5))
              (call $log (i32.const 1) (i32.const 0) (i32.const 3)) unreachable"
         )
@@ -38,7 +37,7 @@ fn what_is_sent_as_text_is_utf8() {
     let send = |at: u32, len: u32| {
         format!(
             "{memory} {}",
-            connect(&format!("(call $send (i32.const 0) (i32.const {at}) (i32.const {len}))"))
+            on_connect(&format!("(call $send (i32.const 0) (i32.const {at}) (i32.const {len}))"))
         )
     };
     assert_eq!(*trap(&send(0, 1)).reason(), TrapReason::NotUtf8);
@@ -51,7 +50,7 @@ fn effects_have_limits() {
     let mut limits = Limits::default();
     (limits.effects, limits.effect_bytes, limits.message_size) = (100, 1000, 600);
     let run = |body: &str| {
-        let fields = connect(&format!("(local $n i32) {body}"));
+        let fields = on_connect(&format!("(local $n i32) {body}"));
         finish(&mut room_with(&fields, limits), CONNECT).map_err(|trap| trap.reason().clone())
     };
     let send = |len: u32| format!("(call $send (i32.const 0) (i32.const 0) (i32.const {len}))");

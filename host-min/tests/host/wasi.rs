@@ -1,7 +1,7 @@
 use stateroom_host_min::{Effect, Event, Limits, Step};
-use stateroom_sdk_core::{ClientId, LogLevel};
+use stateroom_sdk_core::LogLevel;
 
-use crate::guest::{broadcast, finish, load, program_with, room, said};
+use crate::guest::{broadcast, connect, finish, load, program_with, room, said};
 
 fn import(name: &str, ty: &str) -> String {
     format!(r#"(import "wasi_snapshot_preview1" "{name}" (func ${name} {ty}))"#)
@@ -59,7 +59,7 @@ fn a_line_that_is_written_in_pieces_is_one_log_line() {
         assert_eq!(room.effects().collect::<Vec<_>>(), [err("one two"), err(""), out(" twoone")]);
     }
     // Nor behind anything else.
-    assert_eq!(finish(&mut room, Event::Connect(ClientId(1))), Ok(Step::Done));
+    assert_eq!(finish(&mut room, connect(1)), Ok(Step::Done));
     let expected = [out("one"), err(" two"), out("one"), broadcast("one"), out(" two")];
     assert_eq!(room.effects().collect::<Vec<_>>(), expected);
 }

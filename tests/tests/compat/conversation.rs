@@ -1,6 +1,6 @@
 //! What every guest in `tests/guests` has to answer, whatever it is made of.
 
-use stateroom_host_min::{Effect, Event, Limits, Program, Room, Step, Trap};
+use stateroom_host_min::{ClientInfo, Effect, Event, Limits, Program, Room, Step, Trap};
 use stateroom_sdk_core::{ClientId, MessagePayload, MessageRecipient};
 
 /// What happens to a room, and what it asks for then.
@@ -91,7 +91,7 @@ impl Host {
 }
 
 pub(crate) fn connect(client: u32) -> Event<'static> {
-    Event::Connect(ClientId(client))
+    Event::Connect(ClientId(client), ClientInfo::NONE)
 }
 
 pub(crate) fn text(client: u32, text: &str) -> Event<'_> {

@@ -10,18 +10,18 @@ fn sample() -> Vec<u8> {
     wat(&format!(
         r#"{IMPORTS} (type (func (param i32) (result i32)))
         (memory (export "memory") 1 2) (data (i32.const 16) "abc") (data "passive")
-        (table 3 4 funcref) (elem (i32.const 0) 6 8) (elem func 6 8)
+        (table 3 4 funcref) (elem (i32.const 0) $count $copy) (elem func $count $copy)
         (global (mut i32) (i32.const 7)) (global i64 (i64.const -1))
-        (func (param i32) (result i32) (local i64 f32)
+        (func $count (param i32) (result i32) (local i64 f32)
             (block (block (block (br_table 0 1 2 (local.get 0))) (return (i32.const 1)))
                 (global.set 0 (i32.add (global.get 0) (i32.const 3))))
-            (if (result i32) (i32.eqz (local.get 0)) (then (i32.const 4)) (else (call 6 (i32.sub (local.get 0) (i32.const 1))))))
-        (func (result f64) (f64.mul (f64.load (i32.const 8)) (f64.convert_i32_s (memory.grow (i32.const 1)))))
-        (func (memory.init 1 (i32.const 0) (i32.const 0) (i32.const 0)) (table.init 1 (i32.const 1) (i32.const 0) (i32.const 0)) (data.drop 1))
-        (func (export "connect") (param i32) (loop (drop (call_indirect (type 0) (i32.const 5) (i32.const 0))) (call 8))
-            (drop (call 7)))
-        (func (export "message") (param i32 i32 i32) (call 0 (local.get 0) (local.get 1) (local.get 2)))
-        (start 8)"#
+            (if (result i32) (i32.eqz (local.get 0)) (then (i32.const 4)) (else (call $count (i32.sub (local.get 0) (i32.const 1))))))
+        (func $grow (result f64) (f64.mul (f64.load (i32.const 8)) (f64.convert_i32_s (memory.grow (i32.const 1)))))
+        (func $copy (memory.init 1 (i32.const 0) (i32.const 0) (i32.const 0)) (table.init 1 (i32.const 1) (i32.const 0) (i32.const 0)) (data.drop 1))
+        (func (export "connect") (param i32) (loop (drop (call_indirect (type 0) (i32.const 5) (i32.const 0))) (call $copy))
+            (drop (call $grow)))
+        (func (export "message") (param i32 i32 i32) (call $send (local.get 0) (local.get 1) (local.get 2)))
+        (start $copy)"#
     ))
 }
 

@@ -1,10 +1,10 @@
 //! What the engine would get wrong, and the host puts right before it sees it.
 
-use stateroom_host_min::{Event, Step};
-use stateroom_sdk_core::{ClientId, MessagePayload};
+use stateroom_host_min::Step;
+use stateroom_sdk_core::MessagePayload;
 
 use super::{CONNECT, every_event_ends};
-use crate::guest::{finish, program, room, said};
+use crate::guest::{connect, finish, program, room, said};
 
 /// A guest that is told a number by `connect`, and sends `y` or `n`.
 fn chooses(condition: &str) -> String {
@@ -33,7 +33,7 @@ fn a_choice_after_a_test_for_zero_is_made_by_that_test() {
     ] {
         let mut room = room(&chooses(condition));
         for number in [0, 1, 2, 0, 0x8000_0000, u32::MAX, 0] {
-            assert_eq!(finish(&mut room, Event::Connect(ClientId(number))), Ok(Step::Done));
+            assert_eq!(finish(&mut room, connect(number)), Ok(Step::Done));
             let other = if when_zero == "y" { "n" } else { "y" };
             let expected = if number == 0 { when_zero } else { other };
             assert_eq!(said(&room), [expected], "{condition} of {number}");

@@ -3,6 +3,7 @@
 mod binaries;
 mod endless;
 mod engine;
+mod extensions;
 mod floats;
 mod growth;
 mod kinds;
@@ -17,9 +18,9 @@ use std::{panic::resume_unwind, thread};
 use stateroom_host_min::{Event, LoadError, Room, Step, Trap};
 use stateroom_sdk_core::ClientId;
 
-use crate::guest::{bytes, text};
+use crate::guest::{bytes, connect, text};
 
-const CONNECT: Event<'_> = Event::Connect(ClientId(1));
+const CONNECT: Event<'_> = connect(1);
 
 /// The exports that an event calls, in turn, and their types.
 const EXPORTS: [(&str, &str); 8] = [

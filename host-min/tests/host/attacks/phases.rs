@@ -4,7 +4,7 @@ use stateroom_host_min::{Effect, Event, Limits, Step, TrapReason};
 use stateroom_sdk_core::{ClientId, MessagePayload};
 
 use super::{CONNECT, EXPORTS, every_event_ends, trap};
-use crate::guest::{IMPORTS, begin, bytes, finish, load, program, room, room_with, said, text, wat};
+use crate::guest::{IMPORTS, begin, bytes, connect, finish, load, program, room, room_with, said, text, wat};
 
 const WASI: &str = r#"
     (import "wasi_snapshot_preview1" "fd_write" (func $fd_write (param i32 i32 i32 i32) (result i32)))
@@ -15,6 +15,8 @@ const EVERYTHING: &str = "
     (call $send (i32.const 0) (i32.const 0) (i32.const 1)) (call $send_binary (i32.const 1) (i32.const 0) (i32.const 1))
     (call $set_timer (i32.const 5)) (call $log (i32.const 1) (i32.const 0) (i32.const 1))
     (drop (call $now_ms)) (call $random (i32.const 8) (i32.const 8))
+    (call $close (i32.const 0) (i32.const 1000) (i32.const 0) (i32.const 1))
+    (drop (call $client_info (i32.const 1) (i32.const 0) (i32.const 1) (i32.const 0) (i32.const 0)))
     (drop (call $fd_write (i32.const 1) (i32.const 16) (i32.const 1) (i32.const 24)))";
 
 #[test]
@@ -65,7 +67,7 @@ fn exports_may_be_imports() {
     assert_eq!(finish(&mut room, text("abc")), Ok(Step::Done));
     assert_eq!(said(&room), ["abc"]);
     assert_eq!(finish(&mut room, bytes(b"abc")), Ok(Step::Done));
-    assert_eq!(finish(&mut room, Event::Connect(ClientId(7))), Ok(Step::Done));
+    assert_eq!(finish(&mut room, connect(7)), Ok(Step::Done));
     assert_eq!(room.effects().collect::<Vec<_>>(), [Effect::SetTimer { ms: 7 }]);
     every_event_ends(&mut room, 1);
 
@@ -109,11 +111,11 @@ fn sends_are_allowed_in_every_export_that_an_event_calls() {
     );
     let mut room = room(&fields);
     // A line of `fd_write` that holds nothing but a zero is one, too.
-    assert_eq!(room.effects().count(), 15);
+    assert_eq!(room.effects().count(), 18);
     assert_eq!(finish(&mut room, text("a")), Ok(Step::Done));
-    assert_eq!(room.effects().count(), 15);
+    assert_eq!(room.effects().count(), 18);
     assert_eq!(finish(&mut room, Event::Disconnect(ClientId(1))), Ok(Step::Done));
-    assert_eq!(room.effects().count(), 5);
+    assert_eq!(room.effects().count(), 6);
 }
 
 #[test]
@@ -184,8 +186,8 @@ fn events_out_of_order_end_like_others() {
         assert_eq!(finish(&mut early, Event::Init), Ok(Step::Done));
     }
     for client in [0, 1, 1 << 31, u32::MAX] {
-        for event in [Event::Connect(ClientId(client)), Event::Connect(ClientId(client))] {
-            assert_eq!(finish(&mut early, event), Ok(Step::Done), "{client}");
+        for _ in 0..2 {
+            assert_eq!(finish(&mut early, connect(client)), Ok(Step::Done), "{client}");
         }
         let message = Event::Message(ClientId(client), MessagePayload::Text("a"));
         assert_eq!(finish(&mut early, message), Ok(Step::Done), "{client}");

@@ -3,7 +3,7 @@
 use stateroom_host_min::{Event, Limits, LoadError, Step};
 
 use super::{CONNECT, every_event_ends, leb, module, on_a_small_stack, section};
-use crate::guest::{IMPORTS, begin, finish, load, program_with, wat};
+use crate::guest::{IMPORTS, begin, connect, finish, load, program_with, wat};
 
 /// So many things of one kind.
 fn many(count: usize, thing: impl Fn(usize) -> String) -> String {
@@ -78,9 +78,9 @@ fn a_jump_may_have_very_many_targets() {
     let mut room = on_a_small_stack(move || begin(&module, Limits::default())).unwrap();
     assert_eq!(finish(&mut room, CONNECT), Ok(Step::Done));
     assert_eq!(room.effects().count(), 0, "target 1 leaves the outer block");
-    assert_eq!(finish(&mut room, Event::Connect(99_998.into())), Ok(Step::Done));
+    assert_eq!(finish(&mut room, connect(99_998)), Ok(Step::Done));
     assert_eq!(room.effects().count(), 1);
-    assert_eq!(finish(&mut room, Event::Connect(u32::MAX.into())), Ok(Step::Done));
+    assert_eq!(finish(&mut room, connect(u32::MAX)), Ok(Step::Done));
     assert_eq!(room.effects().count(), 0);
     assert!(matches!(load(&fields(200_000)), Err(LoadError::Invalid(_))));
 

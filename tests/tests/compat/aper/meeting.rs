@@ -1,6 +1,6 @@
 use std::collections::{BTreeMap, VecDeque};
 
-use stateroom_host_min::{Effect, Event, Room, Step, Trap};
+use stateroom_host_min::{ClientInfo, Effect, Event, Room, Step, Trap};
 use stateroom_sdk_core::{ClientId, MessageRecipient};
 
 use super::{
@@ -55,7 +55,7 @@ impl Meeting {
         let id = ClientId(self.joined);
         let (replica, messages) = Replica::start(self.guest);
         self.clients.insert(id, Client { replica, to_room: messages.into(), from_room: VecDeque::new() });
-        self.run(Event::Connect(id));
+        self.run(Event::Connect(id, ClientInfo::NONE));
         id
     }
 

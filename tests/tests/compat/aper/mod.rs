@@ -7,7 +7,7 @@ mod sockets;
 
 use std::path::PathBuf;
 
-use stateroom_host_min::{Event, Program, TrapReason};
+use stateroom_host_min::{ClientInfo, Event, Program, TrapReason};
 use stateroom_sdk_core::{ClientId, MessagePayload};
 use stateroom_tests::{Foreign, Profile, foreign_client};
 
@@ -215,7 +215,7 @@ fn a_message_that_is_not_apers_breaks_its_room_alone(guest: Aper) {
         let trap = broken.try_run(Event::Message(anna, nonsense)).expect_err("it is nonsense");
         assert!(matches!(trap.reason(), TrapReason::Wasm(_)), "{trap}");
         assert!(broken.log.iter().any(|line| line.contains("called `Result::unwrap()`")), "{:?}", broken.log);
-        assert_eq!(broken.try_run(Event::Connect(ClientId(9))), Err(trap));
+        assert_eq!(broken.try_run(Event::Connect(ClientId(9), ClientInfo::NONE)), Err(trap));
 
         other.user(bert, "note pear");
         other.settle();

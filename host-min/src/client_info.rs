@@ -1,0 +1,74 @@
+use alloc::{boxed::Box, string::String, vec::Vec};
+
+use stateroom_sdk_core::ClientId;
+
+/// What a client's connection has brought with it: keys and values, for the guest to ask for with
+/// `stateroom.client_info` while it handles [`Event::Connect`](crate::Event::Connect).
+///
+/// Which keys there are is the host's to say; [`StateroomContext::client_info`] lists those of this project's server.
+/// Of a key that is there twice the first counts.
+///
+/// ```
+/// use stateroom_host_min::{ClientId, ClientInfo, Event};
+///
+/// let event = Event::Connect(ClientId(1), ClientInfo(&[("query:name", "Ada"), ("address", "::1")]));
+/// ```
+///
+/// [`StateroomContext::client_info`]: stateroom_sdk_core::StateroomContext::client_info
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct ClientInfo<'a>(pub &'a [(&'a str, &'a str)]);
+
+impl ClientInfo<'_> {
+    /// Nothing at all.
+    pub const NONE: ClientInfo<'static> = ClientInfo(&[]);
+}
+
+/// The client whose `connect` runs, and a copy of what its connection has brought with it: the event may be
+/// suspended, and what it borrows is then gone.
+#[derive(Debug)]
+pub(crate) struct Newcomer {
+    client: ClientId,
+    /// Keys and values, one after the other. Most are short, and there may be thousands.
+    text: String,
+    /// Where each key and its value end.
+    ends: Vec<(usize, usize)>,
+}
+
+impl Newcomer {
+    /// Nothing where the guest could not find out anything.
+    pub(crate) fn new(client: ClientId, info: ClientInfo<'_>) -> Option<Box<Self>> {
+        let ClientInfo(pairs) = info;
+        if pairs.is_empty() {
+            return None;
+        }
+        let size = pairs.iter().map(|(key, value)| key.len() + value.len()).sum();
+        let mut newcomer =
+            Self { client, text: String::with_capacity(size), ends: Vec::with_capacity(pairs.len()) };
+        for (key, value) in pairs {
+            newcomer.text.push_str(key);
+            let key_end = newcomer.text.len();
+            newcomer.text.push_str(value);
+            newcomer.ends.push((key_end, newcomer.text.len()));
+        }
+        Some(Box::new(newcomer))
+    }
+
+    pub(crate) fn get(&self, client: ClientId, key: &str) -> Option<&str> {
+        if client != self.client {
+            return None;
+        }
+        let mut begin = 0;
+        for &(key_end, end) in &self.ends {
+            if self.text[begin..key_end] == *key {
+                return Some(&self.text[key_end..end]);
+            }
+            begin = end;
+        }
+        None
+    }
+
+    /// As work on how many bytes it counts to look through all of it.
+    pub(crate) fn cost(&self) -> u32 {
+        u32::try_from(self.text.len() + 8 * self.ends.len()).unwrap_or(u32::MAX)
+    }
+}
