@@ -28,7 +28,8 @@ use smol::{
 use stateroom_sdk_core::{ClientId, MessagePayload, StateroomServiceFactory};
 
 use crate::{
-    outbox::Outbox,
+    client_info::ClientInfo,
+    outbox::{Outbox, close},
     room::{Event, Outcome, Room},
     settings::Settings,
     socket::Socket,
@@ -63,15 +64,12 @@ impl From<Rejection> for CloseFrame {
     }
 }
 
-fn close(code: CloseCode, reason: &'static str) -> CloseFrame {
-    CloseFrame { code, reason: reason.into() }
-}
-
 /// Serves a connection until it ends. `read_ahead` is what has been read of it beyond the HTTP request;
-/// `place` is its room, which it has [entered](Room::enter), and its client.
+/// `place` is its room, which it has [entered](Room::enter), and its client, who has brought `info` with it.
 pub(crate) async fn serve<F: StateroomServiceFactory>(
     socket: Socket,
     read_ahead: Vec<u8>,
+    info: Box<ClientInfo>,
     place: Result<(Rc<Room<F>>, ClientId), Rejection>,
     settings: &Settings,
 ) {
@@ -94,7 +92,7 @@ pub(crate) async fn serve<F: StateroomServiceFactory>(
     match place {
         Err(rejection) => link.part(Some(rejection.into())).await,
         Ok((room, client)) => {
-            link.attend(&room, client, settings).await;
+            link.attend(&room, client, info, settings).await;
             room.leave();
         }
     }
@@ -127,25 +125,12 @@ impl Link {
         &self,
         room: &Rc<Room<F>>,
         client: ClientId,
+        info: Box<ClientInfo>,
         settings: &Settings,
     ) {
-        room.await_connect(&self.outbox);
-        let mut connecting = pin!(room.event(Event::Connect(client, Rc::clone(&self.outbox))));
-        let connected = async { Ok(connecting.as_mut().await) };
-        match or(connected, async { Err(self.ending().await) }).await {
-            Ok(Outcome::Ended) => return self.part(Some(Rejection::RoomFailed.into())).await,
-            Ok(Outcome::Done | Outcome::Refused) => {}
-            // The room has no time for the client before the server ends. An event that has begun comes to
-            // its end.
-            Err(farewell) => {
-                let stay = async {
-                    if connecting.await != Outcome::Ended {
-                        room.event(Event::Disconnect(client)).await;
-                    }
-                };
-                zip(self.part(Some(farewell)), stay).await;
-                return;
-            }
+        // What this takes is free again while the client is in the room.
+        if !self.arrive(room, client, info).await {
+            return;
         }
         log::debug!("room {}: client {client} has come", room.id());
         let mut reading = pin!(self.read(room, client, settings));
@@ -179,7 +164,9 @@ impl Link {
                 None
             }
             End::Close(frame) => {
-                log::debug!("room {}: client {client} is let go: {frame}", room.id());
+                // The reason may be the guest's, and may say anything.
+                let reason = frame.reason.as_str();
+                log::debug!("room {}: client {client} is let go: {reason:?} ({})", room.id(), frame.code);
                 Some(frame)
             }
         };
@@ -194,6 +181,33 @@ impl Link {
         .await;
     }
 
+    /// `connect`. Answers whether the client is in the room then; where it is not, it has been seen off.
+    async fn arrive<F: StateroomServiceFactory>(
+        &self,
+        room: &Rc<Room<F>>,
+        client: ClientId,
+        info: Box<ClientInfo>,
+    ) -> bool {
+        room.await_connect(&self.outbox);
+        let mut connecting = pin!(room.event(Event::Connect(client, Rc::clone(&self.outbox), info)));
+        let connected = async { Ok(connecting.as_mut().await) };
+        match or(connected, async { Err(self.ending().await) }).await {
+            Ok(Outcome::Done | Outcome::Refused) => return true,
+            Ok(Outcome::Ended) => self.part(Some(Rejection::RoomFailed.into())).await,
+            // The room has no time for the client before the server ends. An event that has begun comes to
+            // its end.
+            Err(farewell) => {
+                let stay = async {
+                    if connecting.await != Outcome::Ended {
+                        room.event(Event::Disconnect(client)).await;
+                    }
+                };
+                zip(self.part(Some(farewell)), stay).await;
+            }
+        }
+        false
+    }
+
     async fn read<F: StateroomServiceFactory>(
         &self,
         room: &Rc<Room<F>>,
@@ -202,10 +216,12 @@ impl Link {
     ) -> End {
         let mut budget = BUDGET;
         loop {
-            // A client that does not read its answers is not heard until it does.
+            // A client that does not read its answers is not heard until it does, and one that the room has closed is
+            // not heard any more.
             poll_fn(|_| {
                 self.throttled.set(self.is_throttled(settings));
-                if self.throttled.get() { Poll::Pending } else { Poll::Ready(()) }
+                let is_heard = !self.throttled.get() && !self.outbox.is_dismissed();
+                if is_heard { Poll::Ready(()) } else { Poll::Pending }
             })
             .await;
             let message = match self.next_message().await {
@@ -226,7 +242,7 @@ impl Link {
                 Message::Ping(_) | Message::Pong(_) | Message::Close(_) | Message::Frame(_) => continue,
             };
             self.in_event.set(true);
-            let outcome = room.event(Event::Message(client, payload)).await;
+            let outcome = room.event(Event::Message(client, &self.outbox, payload)).await;
             self.in_event.set(false);
             if self.ended.get() {
                 return End::Gone;
@@ -295,7 +311,8 @@ impl Link {
     /// Ends the connection: writes what waits and the close frame, and waits for the client's, but not for
     /// long.
     async fn part(&self, farewell: Option<CloseFrame>) {
-        let goodbye = async {
+        // On the heap, so that a connection has no room for its end until then.
+        let goodbye = Box::pin(async {
             if let Some(frame) = farewell {
                 self.write_queue().await.ok()?;
                 self.ready().await.ok()?;
@@ -309,7 +326,7 @@ impl Link {
             let mut unread = [0; 1024];
             while self.read_raw(&mut unread).await.ok()? > 0 {}
             Some(())
-        };
+        });
         let patience = async {
             Timer::after(FAREWELL).await;
             None

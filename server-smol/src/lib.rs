@@ -39,6 +39,7 @@
 //!
 //! | close code | means |
 //! | --- | --- |
+//! | 1000, 3000 to 4999 | the room has closed the connection, and says why in its own words |
 //! | 1001 | the server goes away, the room has ended, or the client was silent for too long |
 //! | 1002, 1007 | the client broke the WebSocket protocol, or sent text that is not UTF-8 |
 //! | 1008 | the room does not exist (any more) |
@@ -47,6 +48,7 @@
 //! | 1013 | the client did not read what it was sent; the room has run out of client ids; or there are as many rooms as there may be |
 #![forbid(unsafe_code)]
 
+mod client_info;
 mod connection;
 mod error;
 mod http;
@@ -60,9 +62,18 @@ mod socket;
 mod turns;
 mod worker;
 
+use std::borrow::Cow;
+
 pub use error::ServeError;
 pub use server::Server;
 pub use settings::{GeneratedIds, RoomIds, Settings, ShutdownPolicy};
+
+/// The parameters of a query, decoded. For the fuzz target; not a part of the interface.
+#[doc(hidden)]
+pub fn query_parameters(query: &str) -> Vec<(String, String)> {
+    let owned = |(name, value): (Cow<'_, str>, Cow<'_, str>)| (name.into_owned(), value.into_owned());
+    client_info::parameters(query).map(owned).collect()
+}
 
 /// The room that the last part of a path names, and that part as this server writes it. For the fuzz target; not a
 /// part of the interface.

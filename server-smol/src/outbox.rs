@@ -9,6 +9,11 @@ use async_tungstenite::tungstenite::{
     protocol::{CloseFrame, frame::coding::CloseCode},
 };
 
+/// How this server ends a connection.
+pub(crate) fn close(code: CloseCode, reason: &'static str) -> CloseFrame {
+    CloseFrame { code, reason: reason.into() }
+}
+
 /// What waits to be written to one client, and how its connection is to end.
 ///
 /// The room puts messages in, the connection's task takes them out. Both run on one thread, so nothing here
@@ -22,6 +27,8 @@ pub(crate) struct Outbox {
     limit: usize,
     /// Set once: the connection ends with this frame.
     ending: RefCell<Option<CloseFrame>>,
+    /// Whether the room has closed the connection, and hears nothing more of the client.
+    dismissed: Cell<bool>,
     waker: RefCell<Option<Waker>>,
     /// Whether the connection's task is running and looks into the outbox before it sleeps, so that it need
     /// not be woken.
@@ -46,6 +53,7 @@ impl Outbox {
             size: Cell::new(0),
             limit,
             ending: RefCell::default(),
+            dismissed: Cell::new(false),
             waker: RefCell::default(),
             attended: Cell::new(false),
         }
@@ -60,7 +68,7 @@ impl Outbox {
         if size > self.limit {
             self.queue.borrow_mut().clear();
             self.size.set(0);
-            self.end(CloseCode::Again, "the client does not read fast enough");
+            self.end(close(CloseCode::Again, "the client does not read fast enough"));
             return;
         }
         self.size.set(size);
@@ -69,13 +77,23 @@ impl Outbox {
     }
 
     /// Ends the connection once what waits has been written. The first reason counts.
-    pub(crate) fn end(&self, code: CloseCode, reason: &'static str) {
+    pub(crate) fn end(&self, frame: CloseFrame) {
         let mut ending = self.ending.borrow_mut();
         if ending.is_none() {
-            *ending = Some(CloseFrame { code, reason: reason.into() });
+            *ending = Some(frame);
             drop(ending);
             self.wake();
         }
+    }
+
+    /// Ends the connection as the room wants it.
+    pub(crate) fn dismiss(&self, frame: CloseFrame) {
+        self.dismissed.set(true);
+        self.end(frame);
+    }
+
+    pub(crate) fn is_dismissed(&self) -> bool {
+        self.dismissed.get()
     }
 
     pub(crate) fn pop(&self) -> Option<Message> {
@@ -185,8 +203,9 @@ mod tests {
     #[test]
     fn the_first_reason_counts_and_nothing_comes_after_it() {
         let outbox = Outbox::new(10);
-        outbox.end(CloseCode::Error, "first");
-        outbox.end(CloseCode::Away, "second");
+        outbox.end(close(CloseCode::Error, "first"));
+        outbox.end(close(CloseCode::Away, "second"));
+        outbox.dismiss(close(CloseCode::Normal, "third"));
         outbox.push(Message::text("late"));
         assert_eq!(outbox.ending().map(|frame| frame.code), Some(CloseCode::Error));
         assert!(outbox.is_empty());

@@ -8,7 +8,10 @@ use std::{
 };
 
 use async_io::Timer;
-use async_tungstenite::tungstenite::{Message, protocol::frame::coding::CloseCode};
+use async_tungstenite::tungstenite::{
+    Message,
+    protocol::{CloseFrame, frame::coding::CloseCode},
+};
 use smol::{
     Task,
     lock::{Mutex, MutexGuard},
@@ -16,11 +19,13 @@ use smol::{
 use stateroom_sdk_core::{
     ClientId, LogLevel, MessagePayload, MessageRecipient, Progress, StateroomContext, StateroomService,
     StateroomServiceFactory, ToPayload,
+    abi::{CLOSE_REASON_SIZE, is_close_code},
 };
 
 use crate::{
+    client_info::ClientInfo,
     log_budget::{LINES_A_SECOND, LogBudget},
-    outbox::Outbox,
+    outbox::{Outbox, close},
     room_id::RoomId,
     settings::ShutdownPolicy,
     worker::Worker,
@@ -62,9 +67,10 @@ struct Service<S> {
 /// Something that happens to a room.
 #[derive(Debug)]
 pub(crate) enum Event<'a> {
-    Connect(ClientId, Rc<Outbox>),
+    Connect(ClientId, Rc<Outbox>, Box<ClientInfo>),
     Disconnect(ClientId),
-    Message(ClientId, MessagePayload<'a>),
+    /// From the client with this outbox.
+    Message(ClientId, &'a Outbox, MessagePayload<'a>),
     /// The timer is due that was asked for with this request.
     Timer(u64),
 }
@@ -178,16 +184,21 @@ impl<F: StateroomServiceFactory> Room<F> {
             return Outcome::Ended;
         };
         match event {
-            Event::Connect(client, outbox) => {
+            Event::Connect(client, outbox, info) => {
                 self.members.arriving.borrow_mut().retain(|arriving| !Rc::ptr_eq(arriving, &outbox));
                 self.members.add(client, outbox);
-                self.run(&mut turn, |service, context| service.connect(client, context)).await
+                self.members.newcomer.replace(Some((client, info)));
+                let outcome = self.run(&mut turn, |service, context| service.connect(client, context)).await;
+                self.members.newcomer.take();
+                outcome
             }
             Event::Disconnect(client) => {
                 self.members.remove(client);
                 self.run(&mut turn, |service, context| service.disconnect(client, context)).await
             }
-            Event::Message(client, payload) => {
+            // It was said before the client was closed, and comes to its turn afterwards.
+            Event::Message(_, outbox, _) if outbox.is_dismissed() => Outcome::Done,
+            Event::Message(client, _, payload) => {
                 let message = |service: &mut F::Service, context: &Members| {
                     service.message(client, payload, context);
                 };
@@ -301,7 +312,7 @@ impl<F: StateroomServiceFactory> Room<F> {
         self.ended.set(true);
         self.timer.take();
         for (_, outbox) in self.members.list.take() {
-            outbox.end(code, reason);
+            outbox.end(close(code, reason));
         }
         if let Some(worker) = self.worker.upgrade() {
             worker.forget(self);
@@ -312,7 +323,7 @@ impl<F: StateroomServiceFactory> Room<F> {
     pub(crate) fn go_away(&self) {
         let (list, arriving) = (self.members.list.borrow(), self.members.arriving.borrow());
         for outbox in list.iter().map(|(_, outbox)| outbox).chain(&*arriving) {
-            outbox.end(CloseCode::Away, "the server goes away");
+            outbox.end(close(CloseCode::Away, "the server goes away"));
         }
     }
 }
@@ -344,6 +355,8 @@ struct Members {
     list: RefCell<Vec<(ClientId, Rc<Outbox>)>>,
     /// Those whose `connect` is still to come.
     arriving: RefCell<Vec<Rc<Outbox>>>,
+    /// The client whose `connect` runs, and what it has brought with it.
+    newcomer: RefCell<Option<(ClientId, Box<ClientInfo>)>>,
     /// The timer that the event that runs has asked for.
     timer: Cell<Option<u32>>,
     log: LogBudget,
@@ -355,6 +368,7 @@ impl Members {
             id,
             list: RefCell::default(),
             arriving: RefCell::default(),
+            newcomer: RefCell::default(),
             timer: Cell::new(None),
             log: LogBudget::default(),
         }
@@ -374,18 +388,22 @@ impl Members {
     }
 }
 
+/// The outboxes of those who are meant by `recipient`.
+fn among(list: &[(ClientId, Rc<Outbox>)], recipient: MessageRecipient) -> impl Iterator<Item = &Rc<Outbox>> {
+    let among = match recipient {
+        MessageRecipient::Client(client) => {
+            let index = list.partition_point(|(other, _)| *other < client);
+            &list[index..list.len().min(index + 1)]
+        }
+        MessageRecipient::Broadcast | MessageRecipient::EveryoneExcept(_) => list,
+    };
+    among.iter().filter(move |(client, _)| recipient.includes(*client)).map(|(_, outbox)| outbox)
+}
+
 impl StateroomContext for Members {
     fn send_message(&self, recipient: impl Into<MessageRecipient>, message: impl ToPayload) {
-        let recipient = recipient.into();
         let list = self.list.borrow();
-        let among = match recipient {
-            MessageRecipient::Client(client) => {
-                let index = list.partition_point(|(other, _)| *other < client);
-                &list[index..list.len().min(index + 1)]
-            }
-            MessageRecipient::Broadcast | MessageRecipient::EveryoneExcept(_) => &list[..],
-        };
-        let mut recipients = among.iter().filter(|(client, _)| recipient.includes(*client)).peekable();
+        let mut recipients = among(&list, recipient.into()).peekable();
         if recipients.peek().is_none() {
             return;
         }
@@ -394,11 +412,44 @@ impl StateroomContext for Members {
             MessagePayload::Text(text) => Message::text(text),
             MessagePayload::Bytes(bytes) => Message::binary(bytes.to_vec()),
         });
-        recipients.for_each(|(_, outbox)| outbox.push(message.clone()));
+        recipients.for_each(|outbox| outbox.push(message.clone()));
     }
 
     fn set_timer(&self, ms_delay: u32) {
         self.timer.set(Some(ms_delay));
+    }
+
+    /// What is wrong with a close ends a native service as it ends a guest.
+    #[track_caller]
+    fn close(&self, recipient: impl Into<MessageRecipient>, code: u16, reason: &str) {
+        assert!(
+            is_close_code(code.into()),
+            "a connection was closed with the code {code}; 1000 and 3000 to 4999 are for applications"
+        );
+        assert!(
+            reason.len() <= CLOSE_REASON_SIZE,
+            "a connection was closed with a reason of {} bytes; {CLOSE_REASON_SIZE} fit",
+            reason.len()
+        );
+        let frame = CloseFrame { code: code.into(), reason: reason.into() };
+        among(&self.list.borrow(), recipient.into()).for_each(|outbox| outbox.dismiss(frame.clone()));
+    }
+
+    fn client_info<'b>(&self, client: ClientId, key: &str, buffer: &'b mut [u8]) -> Option<&'b str> {
+        let newcomer = self.newcomer.borrow();
+        let (_, info) = newcomer.as_ref().filter(|(newcomer, _)| *newcomer == client)?;
+        let value = info.get(key)?;
+        let buffer = buffer.get_mut(..value.len())?;
+        buffer.copy_from_slice(value.as_bytes());
+        str::from_utf8(buffer).ok()
+    }
+
+    fn each_client_info(&self, client: ClientId, each: &mut dyn FnMut(&str, &str)) {
+        if let Some((newcomer, info)) = &*self.newcomer.borrow()
+            && *newcomer == client
+        {
+            info.each(each);
+        }
     }
 
     fn log(&self, level: LogLevel, message: &str) {

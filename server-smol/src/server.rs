@@ -109,6 +109,15 @@ impl Server {
         self
     }
 
+    /// Lets rooms see one more header of their clients' requests.
+    pub fn with_client_header(mut self, name: &str) -> Self {
+        let name = name.to_ascii_lowercase();
+        if !self.settings.client_headers.contains(&name) {
+            self.settings.client_headers.push(name);
+        }
+        self
+    }
+
     /// Sets how many threads run rooms; at least one does.
     pub fn with_threads(mut self, threads: usize) -> Self {
         self.settings.threads = threads.max(1);

@@ -58,6 +58,14 @@ pub struct Settings {
     /// It bounds what a slow client can make the server hold; nobody else notices.
     pub outbox_size: usize,
 
+    /// The headers of a client's request that its room may ask for
+    /// ([`client_info`](stateroom_sdk_core::StateroomContext::client_info)), whatever the case of their names. Default: `origin`, `user-agent` and
+    /// `accept-language`.
+    ///
+    /// It keeps cookies and passwords, which browsers send along by themselves, from rooms that have no business with
+    /// them.
+    pub client_headers: Vec<String>,
+
     /// How many threads run rooms. A room and its connections stay on one of them. Default: 1.
     ///
     /// More than one pays off where the one is busy and there are cores left.
@@ -78,6 +86,7 @@ impl Default for Settings {
             max_rooms: 100_000,
             message_size: 1 << 20,
             outbox_size: 8 << 20,
+            client_headers: ["origin", "user-agent", "accept-language"].map(String::from).into(),
             threads: 1,
         }
     }

@@ -23,7 +23,8 @@ use smol::{
 use stateroom_sdk_core::StateroomServiceFactory;
 
 use crate::{
-    connection, http::Place, room::Room, room_id::RoomId, settings::Settings, socket::Socket, turns::Turns,
+    client_info::ClientInfo, connection, http::Place, room::Room, room_id::RoomId, settings::Settings,
+    socket::Socket, turns::Turns,
 };
 
 /// How long connections have for their last words when the server ends.
@@ -49,11 +50,19 @@ pub(crate) enum Command {
     /// Say whether a room exists.
     Exists(RoomId, Sender<bool>),
     /// Take over a connection that has asked for a room.
-    ///
-    /// With what has been read of it beyond the HTTP request, and the place that it takes up.
-    Connect(RoomId, Async<TcpStream>, Vec<u8>, Place),
+    Connect(RoomId, Arrival),
     /// Say which rooms there are.
     Status(Sender<Vec<RoomStatus>>),
+}
+
+/// A connection that has just become a WebSocket.
+pub(crate) struct Arrival {
+    pub(crate) stream: Async<TcpStream>,
+    /// What has been read of it beyond the HTTP request.
+    pub(crate) read_ahead: Vec<u8>,
+    /// What its client has brought with it.
+    pub(crate) info: Box<ClientInfo>,
+    pub(crate) place: Place,
 }
 
 /// Why a room was not created.
@@ -136,7 +145,7 @@ impl<F: StateroomServiceFactory> Worker<F> {
             Command::Exists(id, answer) => {
                 let _ = answer.try_send(self.rooms.borrow().contains_key(&id));
             }
-            Command::Connect(id, stream, read_ahead, taken) => {
+            Command::Connect(id, Arrival { stream, read_ahead, info, place: taken }) => {
                 let room = if self.settings.room_ids.implicit() {
                     self.find_or_open(id)
                 } else {
@@ -151,7 +160,7 @@ impl<F: StateroomServiceFactory> Worker<F> {
                 let socket = Socket::new(stream, self.turns());
                 let connection = Rc::clone(&self.connections);
                 let task = async move {
-                    connection::serve(socket, read_ahead, place, &settings).await;
+                    connection::serve(socket, read_ahead, info, place, &settings).await;
                     drop((connection, taken));
                 };
                 self.spawn(task).detach();

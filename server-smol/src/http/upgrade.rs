@@ -9,7 +9,11 @@ use hyper::{
 };
 use smol_hyper::rt::FuturesIo;
 
-use crate::{room_id::RoomId, worker::Command};
+use crate::{
+    client_info::ClientInfo,
+    room_id::RoomId,
+    worker::{Arrival, Command},
+};
 
 use super::{
     Peer, Site,
@@ -48,6 +52,7 @@ impl Site {
         let Some(place) = peer.place.take() else {
             return ending();
         };
+        let info = Box::new(ClientInfo::new(&request, peer.address, &self.settings.client_headers));
         let upgrade = hyper::upgrade::on(&mut request);
         let take_over = async move {
             let parts = match upgrade.await.map(|upgraded| upgraded.downcast()) {
@@ -56,9 +61,9 @@ impl Site {
                 Err(error) => return log::debug!("a client left during its handshake: {error}"),
             };
             let io: FuturesIo<Async<TcpStream>> = parts.io;
-            let read_ahead = parts.read_buf.to_vec();
+            let (stream, read_ahead) = (io.into_inner(), parts.read_buf.to_vec());
             // Where the worker is ending, so is the connection.
-            let _ = worker.send(Command::Connect(room, io.into_inner(), read_ahead, place)).await;
+            let _ = worker.send(Command::Connect(room, Arrival { stream, read_ahead, info, place })).await;
         };
         self.spawn(take_over);
         response
