@@ -34,7 +34,7 @@ pub struct Limits {
     /// How many effects one event may have. Default: 10,000.
     pub effects: usize,
 
-    /// How many bytes the messages and log lines of one event may have together. Default: 4 MiB,
+    /// How many bytes the messages, close reasons and log lines of one event may have together. Default: 4 MiB,
     /// half of what the server lets wait for a client.
     ///
     /// It bounds what a room can make the host hold before anything is sent.

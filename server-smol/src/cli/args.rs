@@ -1,6 +1,7 @@
 use std::{net::IpAddr, path::PathBuf, time::Duration};
 
 use clap::{ArgAction, Parser, Subcommand, value_parser};
+use hyper::header::HeaderName;
 use log::LevelFilter;
 use stateroom_server_smol::{RoomIds, Server, ShutdownPolicy};
 
@@ -208,6 +209,15 @@ pub(crate) struct ServerArgs {
     #[arg(long, value_name = "WHEN", default_value = "never", verbatim_doc_comment)]
     shutdown: ShutdownPolicy,
 
+    /// Let rooms see one more header of a client's request; may be given several times
+    ///
+    /// Rooms may ask for `origin`, `user-agent` and `accept-language`, and for what is named
+    /// here: where a proxy knows the client, such as `x-forwarded-for`, or the header in
+    /// which it passes on who has signed in. The proxy has to replace what a client sends
+    /// under that name, or anybody can claim to be anyone.
+    #[arg(long = "client-header", value_name = "NAME", value_parser = header_name, verbatim_doc_comment)]
+    client_headers: Vec<String>,
+
     /// How many threads run rooms
     ///
     /// A room and its clients stay on one thread. More than one pays off where the one is
@@ -231,14 +241,15 @@ impl ServerArgs {
                 interval.as_secs(),
             );
         }
-        Server::new()
+        let server = Server::new()
             .with_port(self.port)
             .with_ip(self.ip)
             .with_heartbeat_interval(self.heartbeat_interval)
             .with_heartbeat_timeout(self.heartbeat_timeout)
             .with_room_ids(self.room_ids)
             .with_shutdown(self.shutdown)
-            .with_threads(self.threads.into())
+            .with_threads(self.threads.into());
+        self.client_headers.iter().fold(server, |server, name| server.with_client_header(name))
     }
 }
 
@@ -252,6 +263,13 @@ fn seconds(text: &str) -> Result<Duration, String> {
     }
 }
 
+fn header_name(text: &str) -> Result<String, String> {
+    match HeaderName::try_from(text) {
+        Ok(name) => Ok(name.as_str().to_owned()),
+        Err(_) => Err("is not the name of a header, such as x-forwarded-for".to_owned()),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use clap::CommandFactory;
@@ -261,6 +279,14 @@ mod tests {
     #[test]
     fn definition_is_sound() {
         Args::command().debug_assert();
+    }
+
+    #[test]
+    fn headers_have_names() {
+        assert_eq!(header_name("X-Forwarded-For").as_deref(), Ok("x-forwarded-for"));
+        for bad in ["", "x-user:", "x user", "größe", "x-user\n"] {
+            assert!(header_name(bad).is_err(), "{bad}");
+        }
     }
 
     #[test]

@@ -39,6 +39,11 @@ fn bad_options_are_status_2() {
     );
     refuses(&nowhere, &["serve", "x.wasm", "--room-ids", "any"], &["any", "explicit"]);
     refuses(&nowhere, &["serve", "x.wasm", "--shutdown", "after:x"], &["after:x", "after:60"]);
+    refuses(
+        &nowhere,
+        &["serve", "x.wasm", "--client-header", "X-User: ada"],
+        &["X-User: ada", "x-forwarded-for"],
+    );
     refuses(&nowhere, &["serve", "x.wasm", "--threads", "0"], &["--threads", "1..=256"]);
     refuses(&nowhere, &["serve", "x.wasm", "--max-memory", "1MB"], &["1MB", "--max-memory", "MiB"]);
     refuses(&nowhere, &["serve", "x.wasm", "--max-slice", "0"], &["--max-slice", "from 1 to 10M"]);

@@ -108,9 +108,14 @@ impl Serving {
         panic!("it does not say `{part}`: {seen}");
     }
 
-    pub(crate) fn get(&self, path: &str) -> String {
-        let mut stream = TcpStream::connect(self.address).unwrap();
+    pub(crate) fn connect(&self) -> TcpStream {
+        let stream = TcpStream::connect(self.address).unwrap();
         stream.set_read_timeout(Some(Duration::from_secs(10))).unwrap();
+        stream
+    }
+
+    pub(crate) fn get(&self, path: &str) -> String {
+        let mut stream = self.connect();
         write!(stream, "GET {path} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n").unwrap();
         let mut answer = String::new();
         stream.read_to_string(&mut answer).unwrap();

@@ -1,6 +1,6 @@
 //! `stateroom serve`
 
-use std::{fs, net::TcpListener};
+use std::{fs, io::Write as _, net::TcpListener};
 
 use crate::{
     directory::Directory,
@@ -72,4 +72,39 @@ fn heartbeat_shorter_than_its_interval_is_warned_of() {
     let serve = ["serve", "quiet.wat", "-p", &port, "--ip", "127.0.0.1", "-i", "30", "-t", "10"];
     let (_, text) = run(stateroom(&here, &serve));
     assert!(text.contains("WARN  clients that only listen are disconnected after 10 s"), "{text}");
+}
+
+/// Logs the header `x-user` of whoever connects.
+const BOUNCER: &str = r#"(module
+  (import "stateroom" "log" (func $log (param i32 i32 i32)))
+  (import "stateroom" "client_info" (func $client_info (param i32 i32 i32 i32 i32) (result i32)))
+  (memory (export "memory") 1)
+  (data (i32.const 0) "header:x-user")
+  (func (export "connect") (param $client i32)
+    (call $log (i32.const 3) (i32.const 64)
+      (call $client_info (local.get $client) (i32.const 0) (i32.const 13) (i32.const 64) (i32.const 64))))
+  (func (export "jam_malloc") (param i32) (result i32) (i32.const 1024))
+  (func (export "jam_free") (param i32 i32))
+  (func (export "initialize") (param i32 i32))
+  (func (export "disconnect") (param i32))
+  (func (export "timer"))
+  (func (export "message") (param i32 i32 i32))
+  (func (export "binary") (param i32 i32 i32)))
+"#;
+
+#[test]
+fn rooms_see_the_headers_that_are_chosen() {
+    let here = Directory::new().with("bouncer.wat", BOUNCER);
+    let serve =
+        ["serve", "bouncer.wat", "--port", "0", "--client-header", "X-Team", "--client-header", "X-User"];
+    let mut server = Serving::start(stateroom(&here, &serve));
+    let upgrade =
+        "Upgrade: websocket\r\nSec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==";
+    let mut client = server.connect();
+    write!(
+        client,
+        "GET /ws HTTP/1.1\r\nHost: localhost\r\nConnection: upgrade\r\n{upgrade}\r\nX-User: ada\r\n\r\n"
+    )
+    .unwrap();
+    assert!(server.await_line("\"default\"").ends_with("\"ada\""));
 }

@@ -207,7 +207,7 @@ static STARTUP_FUEL: Limit = Limit {
 };
 
 static EFFECTS: Limit = Limit {
-    what: "How many messages, log lines and timers one event may ask for",
+    what: "How many messages, log lines, timers and closes one event may ask for",
     why: "A guest that asks for more fails. It bounds what a room can make the server hold before
 anything is sent.",
     ..Limit::count("effects", |bounds| Value::Size(&mut bounds.guest.effects))
