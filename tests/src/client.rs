@@ -16,6 +16,8 @@ use crate::{Answer, Frame, PATIENCE};
 #[derive(Debug)]
 pub struct Client {
     stream: BufReader<TcpStream>,
+    /// Why the server has closed the connection, once it has.
+    reason: String,
 }
 
 /// What a client can get.
@@ -38,15 +40,25 @@ impl Client {
     /// What the server answered, if that was no upgrade.
     #[track_caller]
     pub fn connect(address: SocketAddr, path: &str) -> Result<Self, Box<Answer>> {
+        Self::connect_with(address, path, &[])
+    }
+
+    /// Opens a WebSocket at `path` with more headers, which are whole lines.
+    ///
+    /// # Errors
+    /// What the server answered, if that was no upgrade.
+    #[track_caller]
+    pub fn connect_with(address: SocketAddr, path: &str, headers: &[&str]) -> Result<Self, Box<Answer>> {
         let stream = TcpStream::connect(address).expect("the server takes connections");
         stream.set_nodelay(true).expect("an option of every socket");
         stream.set_read_timeout(Some(PATIENCE)).expect("not zero");
         stream.set_write_timeout(Some(PATIENCE)).expect("not zero");
         let mut stream = BufReader::new(stream);
         // Key and answer are those of RFC 6455, section 1.3.
+        let headers: String = headers.iter().map(|header| format!("{header}\r\n")).collect();
         let request = format!(
             "GET {path} HTTP/1.1\r\nHost: localhost\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\
-             Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n"
+             Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n{headers}\r\n"
         );
         stream.get_mut().write_all(request.as_bytes()).expect("a request can be sent");
         let answer = Answer::read(&mut stream, "GET");
@@ -54,7 +66,7 @@ impl Client {
             return Err(Box::new(answer));
         }
         assert_eq!(answer.header("sec-websocket-accept"), Some("s3pPLMBiTxaQ9kYGzzhZRbK+xOo="));
-        Ok(Self { stream })
+        Ok(Self { stream, reason: String::new() })
     }
 
     /// Sends bytes as they are.
@@ -128,8 +140,11 @@ impl Client {
             return match opcode {
                 Frame::TEXT => Message::Text(String::from_utf8(payload).expect("text is UTF-8")),
                 Frame::BINARY => Message::Binary(payload),
-                Frame::CLOSE => Message::Close(match payload[..] {
-                    [high, low, ..] => u16::from_be_bytes([high, low]),
+                Frame::CLOSE => Message::Close(match &payload[..] {
+                    [high, low, reason @ ..] => {
+                        self.reason = str::from_utf8(reason).expect("a reason is UTF-8").to_owned();
+                        u16::from_be_bytes([*high, *low])
+                    }
                     _ => 1005,
                 }),
                 Frame::PING => {
@@ -190,6 +205,12 @@ impl Client {
             }
             other => panic!("this should have been a close frame: {other:?}"),
         }
+    }
+
+    /// As [`closed`](Self::closed), with the reason.
+    #[track_caller]
+    pub fn closed_because(&mut self) -> (u16, &str) {
+        (self.closed(), &self.reason)
     }
 
     /// Sends a frame, and says whether the connection still stands. It may take another attempt to find out

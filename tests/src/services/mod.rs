@@ -1,6 +1,7 @@
 //! Services that tests talk to, each both native and, with its source, a guest. A crate has one room, and so
 //! they are rooms on WebAssembly only.
 
+mod bouncer;
 mod journal;
 mod script;
 mod simple;
@@ -9,6 +10,19 @@ use stateroom_host_min::Program;
 use stateroom_sdk_core::{DefaultStateroomFactory, SimpleStateroomFactory};
 
 use crate::Guest;
+
+/// The service that lets not everyone in, native.
+#[must_use]
+pub fn bouncer() -> DefaultStateroomFactory<bouncer::Bouncer> {
+    DefaultStateroomFactory::default()
+}
+
+/// The service that lets not everyone in, as a guest.
+#[track_caller]
+#[must_use]
+pub fn bouncer_guest() -> Program {
+    small("bouncer", include_str!("bouncer.rs"))
+}
 
 /// The service that does what it is told, native.
 #[must_use]

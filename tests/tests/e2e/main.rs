@@ -6,6 +6,7 @@ mod budgets;
 mod clients;
 mod connecting;
 mod examples;
+mod extensions;
 mod failures;
 mod fuzzing;
 mod heaps;
