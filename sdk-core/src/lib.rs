@@ -50,6 +50,7 @@ mod client_id;
 mod context;
 #[doc(hidden)]
 pub mod guest;
+pub mod parts;
 mod payload;
 mod recipient;
 mod service;
