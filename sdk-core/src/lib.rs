@@ -33,6 +33,8 @@
 //! Without `std` this crate brings the guest's panic handler: a panic is a trap, which ends the room and
 //! nothing else.
 //!
+//! [`parts`] has what rooms keep needing, for all three.
+//!
 //! # Off WebAssembly
 //!
 //! On other targets the attribute only checks its item, so that a guest's tests run with plain `cargo test`,

@@ -28,6 +28,8 @@ tests! {
     binary_echo: "binary-echo" "../../../examples/binary-echo/src/tests.rs"
     counter: "counter" "../../../examples/counter/src/tests.rs"
     clock: "clock" "../../../examples/clock/src/tests.rs"
+    presence: "presence" "../../../examples/presence/src/tests.rs"
+    pixels: "pixels" "../../../examples/pixels/src/tests.rs"
     cursors: "cursors" "../../../examples/cursors/src/tests.rs"
     chat: "chat" "../../../examples/chat/src/tests.rs"
     vote: "vote" "../../../examples/vote/src/tests.rs"
