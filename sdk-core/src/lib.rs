@@ -35,6 +35,12 @@
 //!
 //! [`parts`] has what rooms keep needing, for all three.
 //!
+//! # Typed messages
+//!
+//! With the feature `json` or `postcard` beside `alloc` or `std`, a message can be a value of any type that
+//! implements serde's traits: `ctx.send_message(client, Json(&reply))` and
+//! `message.json::<Request>()`; or `Postcard` and `postcard`.
+//!
 //! # Off WebAssembly
 //!
 //! On other targets the attribute only checks its item, so that a guest's tests run with plain `cargo test`,
@@ -52,8 +58,12 @@ mod client_id;
 mod context;
 #[doc(hidden)]
 pub mod guest;
+#[cfg(feature = "json")]
+mod json;
 pub mod parts;
 mod payload;
+#[cfg(feature = "postcard")]
+mod postcard;
 mod recipient;
 mod service;
 mod simple;
@@ -62,10 +72,14 @@ mod text;
 #[cfg(all(any(test, feature = "testing"), not(target_family = "wasm")))]
 pub mod testing;
 
+#[cfg(feature = "postcard")]
+pub use self::postcard::{Postcard, PostcardError};
 pub use client_id::ClientId;
 pub use context::{LogLevel, StateroomContext};
 pub use embedded_io;
 pub use heapless;
+#[cfg(feature = "json")]
+pub use json::{Json, JsonError};
 pub use payload::{MessagePayload, ToPayload};
 pub use recipient::MessageRecipient;
 pub use service::{DefaultStateroomFactory, Progress, StateroomService, StateroomServiceFactory};

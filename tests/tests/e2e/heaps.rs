@@ -1,6 +1,6 @@
 //! Whatever allocator a guest has, and however large its pages are, what it keeps stays as it is.
 
-use stateroom_host_min::{Effect, Event, Room, Step, Trap};
+use stateroom_host_min::{ClientInfo, Effect, Event, Room, Step, Trap};
 use stateroom_sdk_core::{ClientId, MessagePayload};
 use stateroom_tests::Guest;
 
@@ -170,6 +170,6 @@ fn room(guest: Guest) -> Room {
     let program = guest.program();
     let mut room = program.room("lobby", [0; 32]).unwrap_or_else(|trap| panic!("{trap}"));
     run(&mut room, Event::Init);
-    run(&mut room, Event::Connect(ClientId(1)));
+    run(&mut room, Event::Connect(ClientId(1), ClientInfo::NONE));
     room
 }

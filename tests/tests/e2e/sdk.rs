@@ -304,3 +304,45 @@ fn a_guest_asks_the_host_for_time_and_chance_and_writes_to_its_log() {
         "{lines:?}"
     );
 }
+
+#[test]
+fn messages_may_be_typed() {
+    let source = "#![no_std]
+        #![forbid(unsafe_code)]
+        extern crate alloc;
+        use alloc::{string::String, vec::Vec};
+        use serde::{Deserialize, Serialize};
+        use stateroom_sdk_core::*;
+
+        #[derive(Deserialize, Serialize)]
+        #[serde(tag = \"type\")]
+        enum Shape { Circle { radius: f32 }, Text { lines: Vec<String> } }
+
+        #[stateroom_wasm]
+        #[derive(Default)]
+        struct Translator;
+
+        impl StateroomService for Translator {
+            fn message(&mut self, client: ClientId, message: MessagePayload<'_>, ctx: &impl StateroomContext) {
+                if let Ok(shape) = message.json::<Shape>() {
+                    let as_tuple = match shape {
+                        Shape::Circle { radius } => (radius, Vec::new()),
+                        Shape::Text { lines } => (0.0, lines),
+                    };
+                    ctx.send_message(client, Postcard(as_tuple));
+                } else if let Ok((radius, _)) = message.postcard::<(f32, Vec<&str>)>() {
+                    ctx.send_message(client, Json(Shape::Circle { radius }));
+                }
+            }
+        }";
+    let dependencies =
+        "serde = { version = \"1\", default-features = false, features = [\"alloc\", \"derive\"] }
+        stateroom-sdk-core = { workspace = true, features = [\"json\", \"postcard\"] }";
+    let server = TestServer::new(Guest::new("typed", "", source).with_dependencies(dependencies).program());
+    let mut client = server.client("room");
+    client.text(r#"{"type":"Text","lines":["a","é"]}"#);
+    assert_eq!(client.next_binary(), [0, 0, 0, 0, 2, 1, b'a', 2, 195, 169]);
+    client.text(r#"{"type":"Text","lines":["a"#);
+    client.binary(&[0, 0, 128, 63, 0]);
+    client.expect(&[r#"{"type":"Circle","radius":1.0}"#]);
+}

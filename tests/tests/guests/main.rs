@@ -32,6 +32,7 @@ tests! {
     pixels: "pixels" "../../../examples/pixels/src/tests.rs"
     cursors: "cursors" "../../../examples/cursors/src/tests.rs"
     chat: "chat" "../../../examples/chat/src/tests.rs"
+    todo: "todo" "../../../examples/todo/src/tests.rs"
     vote: "vote" "../../../examples/vote/src/tests.rs"
     seed_echo: "seed-echo" "../../../examples/seed-echo/src/tests.rs"
 }

@@ -1,4 +1,6 @@
-use stateroom_host_min::{ClientId, Effect, Event, MessagePayload, Program, Room, Step, Trap, TrapReason};
+use stateroom_host_min::{
+    ClientId, ClientInfo, Effect, Event, MessagePayload, Program, Room, Step, Trap, TrapReason,
+};
 
 /// A room that is run as a server runs it, on a clock of its own.
 pub(crate) struct Session {
@@ -58,7 +60,7 @@ impl Session {
     }
 
     pub(crate) fn connect(&mut self, client: u32) -> Result<(), Failure> {
-        self.handle(Event::Connect(ClientId(client))).map(|_| ())
+        self.handle(Event::Connect(ClientId(client), ClientInfo::NONE)).map(|_| ())
     }
 
     pub(crate) fn disconnect(&mut self, client: u32) -> Result<(), Failure> {
@@ -124,7 +126,7 @@ impl Kind {
     fn of(event: Event<'_>) -> Self {
         match event {
             Event::Init => Self::Init,
-            Event::Connect(_) => Self::Connect,
+            Event::Connect(..) => Self::Connect,
             Event::Disconnect(_) => Self::Disconnect,
             Event::Message(_, MessagePayload::Text(_)) => Self::Text,
             Event::Message(_, MessagePayload::Bytes(_)) => Self::Binary,

@@ -1,0 +1,145 @@
+use core::{error, fmt};
+
+use serde::{Deserialize, Serialize};
+
+use crate::{MessagePayload, ToPayload};
+
+/// A value that is sent as JSON, in a text message.
+///
+/// Anything that implements serde's `Serialize` will do, and a reference to it, too. What comes back from a
+/// client is read by [`MessagePayload::json`].
+///
+/// ```
+/// use serde::{Deserialize, Serialize};
+/// use stateroom_sdk_core::*;
+///
+/// #[derive(Deserialize)]
+/// struct Guess {
+///     number: u8,
+/// }
+///
+/// #[derive(Serialize)]
+/// #[serde(rename_all = "lowercase")]
+/// enum Answer {
+///     Lower,
+///     Higher,
+///     Right,
+/// }
+///
+/// #[stateroom_wasm]
+/// #[derive(Default)]
+/// struct Guessing {
+///     secret: u8,
+/// }
+///
+/// impl StateroomService for Guessing {
+///     fn message(&mut self, client: ClientId, message: MessagePayload, ctx: &impl StateroomContext) {
+///         let Ok(guess) = message.json::<Guess>() else { return };
+///         ctx.send_message(client, Json(answer(guess.number, self.secret)));
+///     }
+/// }
+/// # fn answer(guess: u8, secret: u8) -> Answer {
+/// #     match secret.cmp(&guess) {
+/// #         core::cmp::Ordering::Less => Answer::Lower,
+/// #         core::cmp::Ordering::Equal => Answer::Right,
+/// #         core::cmp::Ordering::Greater => Answer::Higher,
+/// #     }
+/// # }
+/// ```
+///
+/// # Panics
+/// Sending panics, which ends the room, where the value has no form in JSON: a map has keys that are neither
+/// text nor numbers, or a `Serialize` of your own fails. To decide for yourself what happens then, send what
+/// `serde_json::to_string` returns.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Json<T>(pub T);
+
+impl<T: Serialize> ToPayload for Json<T> {
+    fn with_payload<R>(&self, send: impl FnOnce(MessagePayload<'_>) -> R) -> R {
+        match serde_json::to_string(&self.0) {
+            Ok(text) => send(MessagePayload::Text(&text)),
+            Err(error) => panic!("a message has no form in JSON: {error}"),
+        }
+    }
+}
+
+impl<'a> MessagePayload<'a> {
+    /// Reads a text message as JSON. The value may borrow from the message.
+    ///
+    /// ```
+    /// # use stateroom_sdk_core::MessagePayload;
+    /// let message = MessagePayload::Text(r#"["a", 1]"#);
+    /// assert_eq!(message.json::<(&str, u32)>()?, ("a", 1));
+    /// # Ok::<(), stateroom_sdk_core::JsonError>(())
+    /// ```
+    ///
+    /// # Errors
+    /// The message is not text, not JSON, or JSON of something else than a `T`. Values that lie 128 deep in
+    /// each other are refused, too; a `T` that contains itself may need a larger stack for fewer.
+    pub fn json<T: Deserialize<'a>>(&self) -> Result<T, JsonError> {
+        let text = self.text().ok_or(JsonError(None))?;
+        serde_json::from_str(text).map_err(|error| JsonError(Some(error)))
+    }
+}
+
+/// Why a message could not be read as JSON; written out, it says what was expected and where.
+#[derive(Debug)]
+pub struct JsonError(Option<serde_json::Error>);
+
+impl fmt::Display for JsonError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &self.0 {
+            Some(error) => write!(f, "not the JSON that was expected: {error}"),
+            None => f.write_str("a binary message, where JSON in text was expected"),
+        }
+    }
+}
+
+impl error::Error for JsonError {}
+
+#[cfg(test)]
+mod tests {
+    use std::{collections::BTreeMap, string::ToString};
+
+    use super::*;
+
+    #[derive(Debug, Serialize, Deserialize, PartialEq)]
+    struct Place<'a> {
+        name: &'a str,
+        x: i32,
+    }
+
+    const TEXT: &str = r#"{"name":"hé","x":-1}"#;
+    const PLACE: Place<'static> = Place { name: "hé", x: -1 };
+
+    #[test]
+    fn a_value_goes_as_text_and_comes_back() {
+        Json(&PLACE).with_payload(|payload| assert_eq!(payload, MessagePayload::Text(TEXT)));
+        assert_eq!(MessagePayload::Text(TEXT).json::<Place<'_>>().unwrap(), PLACE);
+    }
+
+    #[test]
+    fn an_error_says_what_was_expected() {
+        let error = |payload: MessagePayload<'_>| payload.json::<Place<'_>>().unwrap_err().to_string();
+        assert_eq!(
+            error(MessagePayload::Bytes(TEXT.as_bytes())),
+            "a binary message, where JSON in text was expected"
+        );
+        for (text, words) in [
+            ("", "EOF while parsing"),
+            (r#"{"name":"a"}"#, "missing field `x`"),
+            (r#"{"name":"a","x":"b"}"#, "expected i32"),
+            (r#"{"name":"a","x":1} 2"#, "trailing characters"),
+        ] {
+            let error = error(MessagePayload::Text(text));
+            assert!(error.starts_with("not the JSON that was expected: "), "{error}");
+            assert!(error.contains(words), "{error}");
+        }
+    }
+
+    #[test]
+    #[should_panic(expected = "a message has no form in JSON")]
+    fn a_value_without_a_form_in_json_says_so() {
+        Json(BTreeMap::from([([0; 2], 0)])).with_payload(|_| ());
+    }
+}
