@@ -88,12 +88,14 @@ impl<K, const N: usize> Timers<K, N> {
     /// place for it, until there is none any more.
     pub fn take_due(&mut self, ctx: &impl StateroomContext) -> Option<K> {
         let now = ctx.now_ms();
-        // The room's timer has fired.
-        self.armed = None;
         let taken = match self.next() {
             Some((index, due)) if due <= now => Some(self.list.remove(index).key),
             _ => None,
         };
+        if !self.list.is_empty() {
+            // The room's timer has fired, even where a clock that has been set back says that it was not due.
+            self.armed = None;
+        }
         self.arm(now, ctx);
         taken
     }
@@ -107,7 +109,7 @@ impl<K, const N: usize> Timers<K, N> {
     /// Sees to it that the room's timer fires no later than one here is due.
     fn arm(&mut self, now: u64, ctx: &impl StateroomContext) {
         let Some((_, due)) = self.next() else {
-            if self.armed.take().is_some() {
+            if self.armed.take().is_some_and(|armed| armed > now) {
                 ctx.set_timer(0);
             }
             return;
@@ -284,6 +286,46 @@ mod tests {
         assert_eq!(host.calls.get(), 1);
         assert_eq!(host.advance(&mut timers, 10_000), [('a', 5999)]);
         assert_eq!(host.calls.get(), 2);
+    }
+
+    #[test]
+    fn whatever_is_done_each_is_due_as_if_it_were_alone() {
+        let (mut timers, host) = (Timers::<char, 5>::new(), Host::default());
+        // When each is due, in the order in which they were set.
+        let mut model = Vec::<(char, u64)>::new();
+        let mut state = 1_u32;
+        let mut random = |below: u32| {
+            state = state.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+            (state >> 16) % below
+        };
+        for _ in 0..20_000 {
+            let key = char::from(b'a' + u8::try_from(random(6)).unwrap());
+            let now = host.now.get();
+            match random(4) {
+                0 => {
+                    let was_set = model.iter().any(|(other, _)| *other == key);
+                    assert_eq!(timers.cancel(&key, &host), was_set);
+                    model.retain(|(other, _)| *other != key);
+                }
+                1 | 2 => {
+                    let ms = 1 + u64::from(random(50));
+                    model.retain(|(other, _)| *other != key);
+                    let expected = if model.len() < 5 { Ok(()) } else { Err(key) };
+                    assert_eq!(timers.set(key, ms, &host), expected);
+                    if expected.is_ok() {
+                        model.push((key, now + ms));
+                    }
+                }
+                _ => {
+                    let end = now + u64::from(random(30));
+                    let mut expected: Vec<_> = model.iter().copied().filter(|(_, due)| *due <= end).collect();
+                    expected.sort_by_key(|(_, due)| *due);
+                    model.retain(|(_, due)| *due > end);
+                    assert_eq!(host.advance(&mut timers, end), expected);
+                }
+            }
+            assert_eq!(host.due.get().is_some(), !model.is_empty());
+        }
     }
 
     #[test]

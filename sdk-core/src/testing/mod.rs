@@ -60,7 +60,7 @@
 //!
 //! in the guest, and in another crate, or in its own `tests` directory:
 //!
-//! ```ignore
+//! ```text
 //! fn room() -> TestRoom {
 //!     TestRoom::of(Program::load(include_bytes!("../dist/server.wasm"), Limits::default()).unwrap())
 //! }

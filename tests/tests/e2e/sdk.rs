@@ -87,6 +87,31 @@ fn a_room_may_be_an_enum() {
 }
 
 #[test]
+fn a_room_that_is_large_does_not_make_its_module_large() {
+    let source = "#![no_std]
+        #![forbid(unsafe_code)]
+        use stateroom_sdk_core::*;
+
+        #[stateroom_wasm]
+        struct Board { cells: [u8; 1000], last: Option<bool> }
+
+        impl Default for Board {
+            fn default() -> Self {
+                Self { cells: [0; 1000], last: None }
+            }
+        }
+
+        impl StateroomService for Board {
+            fn message(&mut self, client: ClientId, message: MessagePayload<'_>, ctx: &impl StateroomContext) {
+                self.last = Some(message.text().is_some());
+                ctx.send_message(client, &self.cells[..message.data().len()]);
+            }
+        }";
+    let module = Guest::new("large-room", "[]", source).module();
+    assert!(module.len() < 1000, "{} bytes", module.len());
+}
+
+#[test]
 fn a_room_may_be_a_type_alias() {
     let source = "#![no_std]
         #![forbid(unsafe_code)]
