@@ -79,6 +79,14 @@ pub fn foreign_client(package: &str) -> PathBuf {
     out.join("debug").join(format!("{}-client{}", package.replace('.', "-"), env::consts::EXE_SUFFIX))
 }
 
+/// A directory of programs with `wasm-opt` among them: that of AssemblyScript's compiler.
+#[track_caller]
+#[must_use]
+pub fn binaryen() -> PathBuf {
+    let (out, _lock) = out();
+    assembly_script_tools(&guests().join("assemblyscript"), &out).join("binaryen/bin")
+}
+
 fn guests() -> PathBuf {
     workspace().join("tests").join("guests")
 }
@@ -126,7 +134,18 @@ fn c(source: &Path, out: &Path) -> PathBuf {
 
 #[track_caller]
 fn assembly_script(package: &Path, out: &Path) -> PathBuf {
-    // The compiler is not installed among the sources.
+    let tools = assembly_script_tools(package, out);
+    let module = out.join("assemblyscript.wasm");
+    let mut compiler = Command::new("node");
+    compiler.arg(tools.join("assemblyscript/bin/asc.js")).arg("room.ts");
+    compiler.args(["--optimize", "--outFile"]).arg(&module).current_dir(package);
+    run(compiler, "it needs Node.js 20 or newer");
+    module
+}
+
+/// Where the compiler and what it needs are installed: not among the sources.
+#[track_caller]
+fn assembly_script_tools(package: &Path, out: &Path) -> PathBuf {
     let tools = out.join("assemblyscript");
     fs::create_dir_all(&tools).expect("cargo's directory can be written");
     let versions = fs::read(package.join("package-lock.json")).expect("it is one of ours");
@@ -138,13 +157,7 @@ fn assembly_script(package: &Path, out: &Path) -> PathBuf {
         npm.args(["ci", "--ignore-scripts", "--no-audit", "--no-fund"]).current_dir(&tools);
         run(npm, "it needs Node.js with npm, and npm's registry");
     });
-
-    let module = out.join("assemblyscript.wasm");
-    let mut compiler = Command::new("node");
-    compiler.arg(tools.join("node_modules/assemblyscript/bin/asc.js")).arg("room.ts");
-    compiler.args(["--optimize", "--outFile"]).arg(&module).current_dir(package);
-    run(compiler, "it needs Node.js 20 or newer");
-    module
+    tools.join("node_modules")
 }
 
 /// Installs something, unless `stamp` says that it was the same versions the last time.

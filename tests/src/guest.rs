@@ -5,6 +5,7 @@
 
 use std::{
     collections::HashMap,
+    env,
     fs::{self, File},
     path::{Path, PathBuf},
     process::Command,
@@ -28,6 +29,8 @@ pub struct Guest {
     /// The content of `stateroom.toml`.
     settings: Option<String>,
     portable: bool,
+    /// A directory with programs that the build may use.
+    programs: Option<PathBuf>,
 }
 
 impl Guest {
@@ -45,6 +48,7 @@ impl Guest {
             source: source.to_owned(),
             settings: None,
             portable: false,
+            programs: None,
         }
     }
 
@@ -69,6 +73,13 @@ impl Guest {
         self
     }
 
+    /// Lets the build find programs in a directory, before those elsewhere.
+    #[must_use]
+    pub fn with_programs(mut self, directory: PathBuf) -> Self {
+        self.programs = Some(directory);
+        self
+    }
+
     /// Builds and loads it.
     #[track_caller]
     #[must_use]
@@ -86,8 +97,9 @@ impl Guest {
     #[track_caller]
     fn dist(self) -> PathBuf {
         let arguments: &[_] = if self.portable { &["--portable"] } else { &[] };
-        build(&self.name.clone(), arguments, |directory| {
-            let Self { name, dependencies, source, settings, portable: _ } = self;
+        let programs = self.programs.clone();
+        build(&self.name.clone(), arguments, programs.as_deref(), |directory| {
+            let Self { name, dependencies, source, settings, portable: _, programs: _ } = self;
             let manifest = format!(
                 "[package]\nname = \"{name}\"\nversion.workspace = true\nedition.workspace = true\npublish = false\n\n\
                  [dependencies]\n{dependencies}\n"
@@ -113,7 +125,7 @@ pub fn guest(name: &str) -> Program {
 #[track_caller]
 #[must_use]
 pub fn example(name: &str) -> PathBuf {
-    build(name, &[], |directory| mirror(&workspace().join("examples").join(name), directory))
+    build(name, &[], None, |directory| mirror(&workspace().join("examples").join(name), directory))
 }
 
 #[track_caller]
@@ -128,7 +140,7 @@ fn read(dist: &Path) -> Vec<u8> {
 
 /// Builds the package `name` with the files that `prepare` puts into its directory, once; returns its `dist`.
 #[track_caller]
-fn build(name: &str, arguments: &[&str], prepare: impl FnOnce(&Path)) -> PathBuf {
+fn build(name: &str, arguments: &[&str], programs: Option<&Path>, prepare: impl FnOnce(&Path)) -> PathBuf {
     /// The `dist` of each package that has been built.
     static BUILT: LazyLock<Mutex<HashMap<String, PathBuf>>> = LazyLock::new(Mutex::default);
 
@@ -148,7 +160,10 @@ fn build(name: &str, arguments: &[&str], prepare: impl FnOnce(&Path)) -> PathBuf
     }
     let directory = root.join("guests").join(name);
     prepare(&directory);
+    let path = env::var_os("PATH").unwrap_or_default();
+    let path = env::join_paths(programs.map(Path::to_owned).into_iter().chain(env::split_paths(&path)));
     let output = Command::new(stateroom)
+        .env("PATH", path.expect("directories have no colons in their names"))
         .args(["--quiet", "build"])
         .args(arguments)
         .arg(&directory)

@@ -30,7 +30,7 @@ pub use child::{Child, Output, binary};
 pub use client::{Client, Message};
 pub use directory::Directory;
 pub use documented::Documented;
-pub use foreign::{Foreign, Profile, foreign_client};
+pub use foreign::{Foreign, Profile, binaryen, foreign_client};
 pub use frame::Frame;
 pub use guest::{Guest, example, guest};
 pub use http::Answer;

@@ -95,7 +95,7 @@ impl State {
 }
 
 fn tell(recipient: MessageRecipient, client: ClientId, state: &str, ctx: &impl StateroomContext) {
-    ctx.send_message(recipient, format_args!("{client} {state}"));
+    ctx.send_message(recipient, text!("{} {}", client, state));
 }
 
 #[cfg(test)]

@@ -1,7 +1,7 @@
 //! The same conversation gives the same effects in every language.
 
 use stateroom_host_min::{Step, TrapReason};
-use stateroom_tests::{Foreign, Guest};
+use stateroom_tests::{Foreign, Guest, binaryen};
 
 use crate::conversation::{Host, bytes, bytes_to, conversation, text, whisper};
 
@@ -14,6 +14,18 @@ fn converses(module: &[u8]) {
 fn rust_converses() {
     let source = include_str!("../../guests/sdk/room.rs");
     converses(&Guest::new("room", "[]", source).module());
+}
+
+#[test]
+fn modules_that_wasm_opt_has_made_smaller_converse() {
+    let source = include_str!("../../guests/sdk/room.rs");
+    let plain = Guest::new("room-as-compiled", "[]", source).module();
+    let optimized = Guest::new("room-optimized", "[]", source).with_programs(binaryen());
+    let portable = Guest::new("room-optimized-portable", "[]", source).with_programs(binaryen()).portable();
+    for module in [optimized.module(), portable.module()] {
+        assert!(module.len() < plain.len(), "{} bytes of {} are left", module.len(), plain.len());
+        converses(&module);
+    }
 }
 
 #[test]
