@@ -17,7 +17,7 @@ pub const NOTHING: [Message; 0] = [];
 /// assert_ne!(text, b"hi");
 /// assert_eq!(Message::Bytes(vec![0, 255]), [0, 255]);
 /// // Both kinds together.
-/// assert_eq!([text, Message::Bytes(vec![7])], ["hi".into(), Message::from(&[7])]);
+/// assert_eq!([text, Message::Bytes(vec![7])], ["hi".into(), Message::from([7])]);
 /// ```
 #[derive(Clone, PartialEq, Eq, Hash)]
 pub enum Message {
@@ -69,22 +69,23 @@ impl From<MessagePayload<'_>> for Message {
     }
 }
 
-impl From<&str> for Message {
-    fn from(text: &str) -> Self {
-        Self::Text(text.into())
-    }
+macro_rules! convert {
+    ($(($($generics:tt)*) $type:ty => $kind:ident;)*) => {$(
+        impl<$($generics)*> From<$type> for Message {
+            fn from(data: $type) -> Self {
+                Self::$kind(data.into())
+            }
+        }
+    )*};
 }
 
-impl From<&[u8]> for Message {
-    fn from(bytes: &[u8]) -> Self {
-        Self::Bytes(bytes.into())
-    }
-}
-
-impl<const N: usize> From<&[u8; N]> for Message {
-    fn from(bytes: &[u8; N]) -> Self {
-        Self::Bytes(bytes.into())
-    }
+convert! {
+    () &str => Text;
+    () String => Text;
+    () &[u8] => Bytes;
+    () Vec<u8> => Bytes;
+    (const N: usize) [u8; N] => Bytes;
+    (const N: usize) &[u8; N] => Bytes;
 }
 
 macro_rules! compare {
@@ -151,7 +152,7 @@ mod tests {
         assert_eq!(text, *"hé");
         assert_eq!(text, String::from("hé"));
         assert_eq!(text, heapless::String::<8>::try_from("hé").unwrap());
-        let bytes = Message::from(&[0, 255]);
+        let bytes = Message::from([0, 255]);
         assert_eq!(bytes, [0, 255]);
         assert_eq!(bytes, &[0, 255]);
         assert_eq!(bytes, &[0, 255][..]);
@@ -171,7 +172,7 @@ mod tests {
 
     #[test]
     fn a_failed_comparison_shows_both_sides_in_the_same_way() {
-        let received = [Message::from("a\n"), Message::from(&[0, 255])];
+        let received = [Message::from("a\n"), Message::from([0, 255])];
         assert_eq!(format!("{received:?}"), r#"["a\n", [0, 255]]"#);
     }
 

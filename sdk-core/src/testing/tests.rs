@@ -103,9 +103,9 @@ fn messages_reach_those_they_are_meant_for_in_order() {
     two.send([0, 255]);
     two.send("hello");
     one.send("tell 3");
-    assert_eq!(one.received(), [Message::from(&[0, 255]), "hello".into()]);
+    assert_eq!(one.received(), [Message::from([0, 255]), "hello".into()]);
     assert_eq!(two.received(), ["hello"]);
-    assert_eq!(three.received(), [Message::from(&[0, 255]), "hello".into(), "tell 3".into()]);
+    assert_eq!(three.received(), [Message::from([0, 255]), "hello".into(), "tell 3".into()]);
     assert_eq!(clients.map(TestClient::received), [NOTHING; 3]);
 }
 
@@ -350,7 +350,7 @@ fn the_older_form_is_a_room_too() {
         one.send([1]);
         two.leave();
         room.advance(ms(5));
-        let expected: [Message; 4] = ["hello lobby".into(), (&[1]).into(), "-2".into(), "five".into()];
+        let expected: [Message; 4] = ["hello lobby".into(), [1].into(), "-2".into(), "five".into()];
         assert_eq!(one.received(), expected);
     }
 }

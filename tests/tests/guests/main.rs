@@ -2,6 +2,7 @@
 #![forbid(unsafe_code)]
 
 mod failures;
+mod likeness;
 
 use stateroom_sdk_core::testing::TestRoom;
 use stateroom_tests::guest;
