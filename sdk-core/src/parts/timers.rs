@@ -54,14 +54,14 @@ use crate::StateroomContext;
 /// # }
 /// ```
 ///
-/// Timers go by [`now_ms`](StateroomContext::now_ms). Where the machine's clock is set, those that wait are due
-/// that much earlier or later.
+/// Timers go by [`now_ms`](StateroomContext::now_ms). Where the machine's clock is set, those that wait are
+/// due that much earlier or later.
 #[derive(Debug)]
 pub struct Timers<K, const N: usize> {
     /// In the order in which they were set.
     list: heapless::Vec<Timer<K>, N>,
-    /// When the room's timer fires, if it is set. That may be before the next one here is due: to set it anew each
-    /// time that one is put off would cost the host more than to fire it once for nothing.
+    /// When the room's timer fires, if it is set. That may be before the next one here is due: to set it anew
+    /// each time that one is put off would cost the host more than to fire it once for nothing.
     armed: Option<u64>,
 }
 
@@ -84,8 +84,8 @@ impl<K, const N: usize> Timers<K, N> {
         Self { list: heapless::Vec::new(), armed: None }
     }
 
-    /// Takes a timer that is due: the one that has been for longest. [`timer`](crate::StateroomService::timer) is the
-    /// place for it, until there is none any more.
+    /// Takes a timer that is due: the one that has been for longest.
+    /// [`timer`](crate::StateroomService::timer) is the place for it, until there is none any more.
     pub fn take_due(&mut self, ctx: &impl StateroomContext) -> Option<K> {
         let now = ctx.now_ms();
         let taken = match self.next() {
@@ -125,8 +125,8 @@ impl<K, const N: usize> Timers<K, N> {
 }
 
 impl<K: Eq, const N: usize> Timers<K, N> {
-    /// Sets a timer that is due in `ms` milliseconds, in place of the one with the same key, if there is one. 0 is due
-    /// as soon as this event is over.
+    /// Sets a timer that is due in `ms` milliseconds, in place of the one with the same key, if there is one.
+    /// 0 is due as soon as this event is over.
     ///
     /// # Errors
     /// There are `N` timers already. The key comes back.

@@ -1,7 +1,7 @@
 /// How often something may happen: `BURST` times at once, and then once in `EVERY_MS` milliseconds.
 ///
-/// A bucket begins with `BURST` tokens. Each time takes one, and every `EVERY_MS` milliseconds there is another
-/// one, up to `BURST`. It takes eight bytes, so each client can have one:
+/// A bucket begins with `BURST` tokens. Each time takes one, and every `EVERY_MS` milliseconds there is
+/// another one, up to `BURST`. It takes eight bytes, so each client can have one:
 ///
 /// ```
 /// use stateroom_sdk_core::{parts::TokenBucket, *};

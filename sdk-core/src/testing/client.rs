@@ -45,8 +45,8 @@ impl TestClient {
         self.room.world.take_inbox(self.id)
     }
 
-    /// Ends the client's connection: the room gets its `disconnect`, and the client nothing any more. What has
-    /// arrived before can still be taken.
+    /// Ends the client's connection: the room gets its `disconnect`, and the client nothing any more. What
+    /// has arrived before can still be taken.
     ///
     /// # Panics
     /// The client has left before, or the room fails.

@@ -111,8 +111,8 @@ compare! {
     (const N: usize) heapless::Vec<u8, N> => Bytes;
 }
 
-/// A line that a service has written to the log. It compares with its text alone, and with a pair of level and
-/// text.
+/// A line that a service has written to the log. It compares with its text alone, and with a pair of level
+/// and text.
 #[derive(Clone, PartialEq, Eq, Hash)]
 pub struct LogLine {
     /// How important it is.

@@ -71,12 +71,13 @@
 //!
 //! # What is as on a server
 //!
-//! The order of events and of what they cause, the ids of clients, who gets which message, and the timer. What
-//! is not: time stands still but for [`advance`](TestRoom::advance) and begins at [`START_MS`]; random numbers
-//! are the same in each run; and nothing happens in between, as each call returns when its event is over.
+//! The order of events and of what they cause, the ids of clients, who gets which message, and the timer.
+//! What is not: time stands still but for [`advance`](TestRoom::advance) and begins at [`START_MS`]; random
+//! numbers are the same in each run; and nothing happens in between, as each call returns when its event is
+//! over.
 //!
-//! A service that fails, or has no room for a message, fails the test with its reason, at the line that caused
-//! the event.
+//! A service that fails, or has no room for a message, fails the test with its reason, at the line that
+//! caused the event.
 
 mod client;
 mod message;

@@ -93,8 +93,8 @@ impl TestRoom {
 
     /// Gives the room other random numbers: those that follow from `seed`, in place of those from 0.
     ///
-    /// They are the same in each run. But a service and its module do not get the same ones: a module's are made
-    /// by its host, from a seed that it takes from these.
+    /// They are the same in each run. But a service and its module do not get the same ones: a module's are
+    /// made by its host, from a seed that it takes from these.
     ///
     /// # Panics
     /// Something has been done with the room.
@@ -119,8 +119,8 @@ impl TestRoom {
         TestClient::new(Rc::clone(&self.room), id)
     }
 
-    /// Lets time pass, and the timer be due whenever it is due on the way, at just that time. `span` counts in
-    /// whole milliseconds.
+    /// Lets time pass, and the timer be due whenever it is due on the way, at just that time. `span` counts
+    /// in whole milliseconds.
     ///
     /// # Panics
     /// The room fails.

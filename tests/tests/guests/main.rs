@@ -1,4 +1,5 @@
-//! The tests of the example guests once more, word for word: this time of the modules that are built from them.
+//! The tests of the example guests once more, word for word: this time of the modules that are built from
+//! them.
 #![forbid(unsafe_code)]
 
 mod failures;
