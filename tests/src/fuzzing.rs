@@ -12,8 +12,14 @@ use stateroom_sdk_core::{ClientId, MessagePayload, MessageRecipient};
 pub type Target = (&'static str, fn(&[u8]));
 
 /// All of them.
-pub const TARGETS: [Target; 5] =
-    [("load", load), ("answers", answers), ("recv", recv), ("snapshot", snapshot), ("room_id", room_id)];
+pub const TARGETS: [Target; 6] = [
+    ("load", load),
+    ("answers", answers),
+    ("recv", recv),
+    ("snapshot", snapshot),
+    ("room_id", room_id),
+    ("query", query),
+];
 
 fn limits() -> Limits {
     let mut limits = Limits::default();
@@ -234,6 +240,17 @@ pub fn room_id(bytes: &[u8]) {
         assert!(path.is_ascii(), "{path}");
         assert_eq!(stateroom_server_smol::room_id_of_path(&path), Ok((id, path.clone())));
     }
+}
+
+/// A query: its parameters are those of any other way to write them.
+pub fn query(bytes: &[u8]) {
+    let Ok(query) = str::from_utf8(bytes) else { return };
+    let parameters = stateroom_server_smol::query_parameters(query);
+    assert!(parameters.len() <= query.split('&').count());
+    let encoded = |text: &str| text.bytes().map(|byte| format!("%{byte:02x}")).collect::<String>();
+    let again: Vec<_> =
+        parameters.iter().map(|(name, value)| format!("{}={}", encoded(name), encoded(value))).collect();
+    assert_eq!(stateroom_server_smol::query_parameters(&again.join("&")), parameters);
 }
 
 /// Runs an event to its end, on a room and on its copy: both come to the same.
