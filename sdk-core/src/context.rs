@@ -136,7 +136,8 @@ pub trait StateroomContext {
     }
 
     /// For hosts, not for authors: calls `each` with every key and value that
-    /// [`client_info`](Self::client_info) has at this moment, each key once. A host that runs guests keeps them for the guest to ask for.
+    /// [`client_info`](Self::client_info) has at this moment, each key once. A host of guests keeps them for the guest
+    /// to ask for.
     fn each_client_info(&self, client: ClientId, each: &mut dyn FnMut(&str, &str)) {
         let _ = (client, each);
     }

@@ -58,9 +58,9 @@ pub struct Settings {
     /// It bounds what a slow client can make the server hold; nobody else notices.
     pub outbox_size: usize,
 
-    /// The headers of a client's request that its room may ask for
-    /// ([`client_info`](stateroom_sdk_core::StateroomContext::client_info)), whatever the case of their names. Default: `origin`, `user-agent` and
-    /// `accept-language`.
+    /// The headers of a client's request that its room may
+    /// [ask for](stateroom_sdk_core::StateroomContext::client_info), whatever the case of their names. Default:
+    /// `origin`, `user-agent` and `accept-language`.
     ///
     /// It keeps cookies and passwords, which browsers send along by themselves, from rooms that have no business with
     /// them.
