@@ -123,6 +123,11 @@ fn what_imports_do_is_paid_for() {
         ("(drop (call $fd_write (i32.const 1) (i32.const 0) (i32.const 1024) (i32.const 65532)))", 300),
         ("(call $set_timer (i32.const 1))", 6),
         ("(drop (call $now_ms))", 6),
+        ("(call $close (i32.const 1) (i32.const 1000) (i32.const 0) (i32.const 0))", 6),
+        (
+            "(drop (call $client_info (i32.const 1) (i32.const 0) (i32.const 1) (i32.const 0) (i32.const 0)))",
+            6,
+        ),
         ("(drop (call $fd_close (i32.const 1)))", 6),
         ("(drop (call $sched_yield))", 6),
         ("(drop (call $args_get (i32.const 0) (i32.const 0)))", 6),
