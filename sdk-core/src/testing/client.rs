@@ -3,7 +3,7 @@ use core::fmt;
 
 use crate::{ClientId, ToPayload};
 
-use super::{Message, room::Room, service::Event};
+use super::{Closed, Message, room::Room, service::Event};
 
 /// A client of a [`TestRoom`](super::TestRoom), made by [`connect`](super::TestRoom::connect).
 ///
@@ -29,7 +29,7 @@ impl TestClient {
     /// Sends the room a message: text, bytes, or anything else that a service could send.
     ///
     /// # Panics
-    /// The client has left, the room has no place for the message, or the room fails.
+    /// The client has left or was closed, the room has no place for the message, or the room fails.
     #[track_caller]
     pub fn send(&self, message: impl ToPayload) {
         self.must_be_here("send a message");
@@ -45,11 +45,39 @@ impl TestClient {
         self.room.world.take_inbox(self.id)
     }
 
+    /// How the room has closed the client's connection, if it has. It can say nothing any more then, and what has
+    /// arrived before can still be taken.
+    ///
+    /// ```
+    /// # use stateroom_sdk_core::{testing::*, *};
+    /// /// Has a place for one.
+    /// #[derive(Default)]
+    /// struct Solo(u32);
+    ///
+    /// impl StateroomService for Solo {
+    ///     fn connect(&mut self, client: ClientId, ctx: &impl StateroomContext) {
+    ///         self.0 += 1;
+    ///         if self.0 > 1 {
+    ///             ctx.close(client, 4000, "taken");
+    ///         }
+    ///     }
+    /// }
+    ///
+    /// let room = TestRoom::new::<Solo>();
+    /// let (alice, bob) = (room.connect(), room.connect());
+    /// assert_eq!(alice.closed(), None);
+    /// assert_eq!(bob.closed().unwrap(), (4000, "taken"));
+    /// ```
+    #[must_use]
+    pub fn closed(&self) -> Option<Closed> {
+        self.room.world.closed(self.id)
+    }
+
     /// Ends the client's connection: the room gets its `disconnect`, and the client nothing any more. What
     /// has arrived before can still be taken.
     ///
     /// # Panics
-    /// The client has left before, or the room fails.
+    /// The client has left before or was closed, or the room fails.
     #[track_caller]
     pub fn leave(&self) {
         self.must_be_here("leave");
@@ -59,7 +87,13 @@ impl TestClient {
 
     #[track_caller]
     fn must_be_here(&self, to: &str) {
-        assert!(self.room.world.is_here(self.id), "client {} cannot {to}: it has left the room", self.id);
+        let world = &self.room.world;
+        match world.closed(self.id) {
+            Some(Closed { code, reason }) => {
+                panic!("client {} cannot {to}: the room has closed it, with {code} {reason:?}", self.id)
+            }
+            None => assert!(world.is_here(self.id), "client {} cannot {to}: it has left the room", self.id),
+        }
     }
 }
 

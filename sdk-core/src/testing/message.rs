@@ -139,6 +139,21 @@ impl PartialEq<(LogLevel, &str)> for LogLine {
     }
 }
 
+/// How the room has closed a client: the close code and the reason. It compares with a pair of both.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct Closed {
+    /// The WebSocket close code: 1000, or one from 3000 to 4999.
+    pub code: u16,
+    /// The reason, which may be empty.
+    pub reason: String,
+}
+
+impl PartialEq<(u16, &str)> for Closed {
+    fn eq(&self, &(code, reason): &(u16, &str)) -> bool {
+        self.code == code && self.reason == reason
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use std::format;

@@ -90,6 +90,6 @@ mod world;
 pub use core::time::Duration;
 
 pub use client::TestClient;
-pub use message::{LogLine, Message, NOTHING};
+pub use message::{Closed, LogLine, Message, NOTHING};
 pub use room::TestRoom;
 pub use world::START_MS;

@@ -107,15 +107,47 @@ impl TestRoom {
     }
 
     /// Has a client come, and the room get its `connect`. The client stays until it
-    /// [leaves](TestClient::leave).
+    /// [leaves](TestClient::leave), or the room closes it.
     ///
     /// # Panics
     /// The room fails.
     #[track_caller]
     pub fn connect(&self) -> TestClient {
+        self.connect_with(&[])
+    }
+
+    /// Has a client come that brings something with it, by the keys of
+    /// [`client_info`](crate::StateroomContext::client_info).
+    ///
+    /// ```
+    /// # use stateroom_sdk_core::{testing::*, *};
+    /// #[derive(Default)]
+    /// struct Greeter;
+    ///
+    /// impl StateroomService for Greeter {
+    ///     fn connect(&mut self, client: ClientId, ctx: &impl StateroomContext) {
+    ///         let mut buffer = [0; 16];
+    ///         let name = ctx.client_info(client, "query:name", &mut buffer).unwrap_or("stranger");
+    ///         ctx.send_message(client, text!("Hello, {}!", name));
+    ///     }
+    /// }
+    ///
+    /// let room = TestRoom::new::<Greeter>();
+    /// assert_eq!(room.connect_with(&[("query:name", "Ada")]).received(), ["Hello, Ada!"]);
+    /// assert_eq!(room.connect().received(), ["Hello, stranger!"]);
+    /// ```
+    ///
+    /// # Panics
+    /// The room fails.
+    #[track_caller]
+    pub fn connect_with(&self, info: &[(&str, &str)]) -> TestClient {
         self.room.begin();
-        let id = self.room.world.enter();
-        self.room.run(Event::Connect(id));
+        let world = &self.room.world;
+        let id = world.enter();
+        world.set_newcomer(Some((id, info)));
+        self.room.handle(Event::Connect(id));
+        world.set_newcomer(None);
+        self.room.see_off();
         TestClient::new(Rc::clone(&self.room), id)
     }
 
@@ -215,9 +247,24 @@ impl Room {
         self.stage.set(Stage::Running(service));
     }
 
-    /// Runs an event to its end.
+    /// Runs an event to its end, and what follows from it.
     #[track_caller]
     pub(super) fn run(&self, event: Event<'_>) {
+        self.handle(event);
+        self.see_off();
+    }
+
+    /// Hands in the `disconnect` of those whom the service has closed.
+    #[track_caller]
+    fn see_off(&self) {
+        while let Some(client) = self.world.take_leaving() {
+            self.handle(Event::Disconnect(client));
+        }
+    }
+
+    /// Runs an event to its end.
+    #[track_caller]
+    fn handle(&self, event: Event<'_>) {
         let Stage::Running(mut service) = self.stage.replace(Stage::Failed) else {
             panic!("the room has failed before");
         };

@@ -296,9 +296,9 @@ fn a_service_that_fails_fails_the_test_where_it_caused_that() {
 }
 
 /// A factory that makes nothing.
-struct Closed;
+struct Shut;
 
-impl StateroomServiceFactory for Closed {
+impl StateroomServiceFactory for Shut {
     type Service = Script;
     type Error = &'static str;
 
@@ -310,7 +310,7 @@ impl StateroomServiceFactory for Closed {
 
 #[test]
 fn a_room_that_cannot_be_made_says_why() {
-    let room = TestRoom::of(Closed);
+    let room = TestRoom::of(Shut);
     let line = line!() + 1;
     let says = failure(|| drop(room.connect()));
     assert_eq!(says, ("the room cannot be made: it is closed".into(), line));
@@ -353,6 +353,67 @@ fn the_older_form_is_a_room_too() {
         let expected: [Message; 4] = ["hello lobby".into(), [1].into(), "-2".into(), "five".into()];
         assert_eq!(one.received(), expected);
     }
+}
+
+/// Tells everyone who has come, by name, and who has gone; closes whom it is told to.
+#[derive(Default)]
+struct Doorkeeper;
+
+impl StateroomService for Doorkeeper {
+    fn connect(&mut self, client: ClientId, ctx: &impl StateroomContext) {
+        let mut buffer = [0; 4];
+        let other = ctx.client_info(ClientId(client.0 + 1), "query:name", &mut buffer);
+        assert_eq!(other, None);
+        let name = ctx.client_info(client, "query:name", &mut buffer).unwrap_or("?");
+        ctx.send_message(MessageRecipient::Broadcast, format_args!("+{client} {name}"));
+    }
+
+    fn message(&mut self, client: ClientId, message: MessagePayload<'_>, ctx: &impl StateroomContext) {
+        assert_eq!(ctx.client_info(client, "query:name", &mut [0; 4]), None);
+        let code = message.data().len() as u16;
+        ctx.send_message(MessageRecipient::Broadcast, "before");
+        ctx.close(MessageRecipient::EveryoneExcept(client), code, "out");
+        ctx.close(MessageRecipient::EveryoneExcept(client), 1000, "once more");
+        ctx.send_message(MessageRecipient::Broadcast, "after");
+    }
+
+    fn disconnect(&mut self, client: ClientId, ctx: &impl StateroomContext) {
+        ctx.send_message(MessageRecipient::Broadcast, format_args!("-{client}"));
+    }
+}
+
+#[test]
+fn what_a_client_brings_is_there_while_it_connects() {
+    let room = TestRoom::new::<Doorkeeper>();
+    let one = room.connect_with(&[("address", "::1"), ("query:name", "Ada"), ("query:name", "Eve")]);
+    let _two = room.connect_with(&[("query:name", "Agnes")]);
+    let _three = room.connect();
+    assert_eq!(one.received(), ["+1 Ada", "+2 ?", "+3 ?"]);
+}
+
+#[test]
+fn a_closed_client_hears_nothing_more_and_leaves_once() {
+    let room = TestRoom::new::<Doorkeeper>();
+    let (one, two, three) = (room.connect(), room.connect(), room.connect());
+    [&one, &two, &three].map(TestClient::received);
+    one.send([0; 4000]);
+    assert_eq!(one.received(), ["before", "after", "-2", "-3"]);
+    assert_eq!(two.received(), ["before"]);
+    assert_eq!([one.closed(), three.closed()], [None, Some(Closed { code: 4000, reason: "out".into() })]);
+    one.send([0; 4000]);
+    assert_eq!(one.received(), ["before", "after"]);
+    let says = failure(|| two.send("hello"));
+    assert_eq!(says.0, "client 2 cannot send a message: the room has closed it, with 4000 \"out\"");
+    let says = failure(|| two.leave());
+    assert_eq!(says.0, "client 2 cannot leave: the room has closed it, with 4000 \"out\"");
+}
+
+#[test]
+fn a_close_code_of_the_protocols_own_fails_the_test() {
+    let room = TestRoom::new::<Doorkeeper>();
+    let one = room.connect();
+    let says = failure(|| one.send([0; 1006]));
+    assert_eq!(says.0, "an application closes with 1000, or 3000 to 4999, and not with 1006");
 }
 
 #[test]

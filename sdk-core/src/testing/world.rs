@@ -1,9 +1,9 @@
-use alloc::vec::Vec;
+use alloc::{string::String, vec::Vec};
 use core::cell::{Cell, RefCell};
 
-use crate::{ClientId, LogLevel, MessageRecipient, StateroomContext, ToPayload};
+use crate::{ClientId, LogLevel, MessageRecipient, StateroomContext, ToPayload, abi};
 
-use super::{LogLine, Message};
+use super::{Closed, LogLine, Message};
 
 /// When a room's clock starts: the first moment of the year 2000, in milliseconds since the Unix epoch.
 pub const START_MS: u64 = 946_684_800_000;
@@ -14,6 +14,10 @@ pub(super) struct World {
     /// All that ever came. The first has the id 1.
     clients: RefCell<Vec<Client>>,
     log: RefCell<Vec<LogLine>>,
+    /// Those that the service has closed, and whose `disconnect` has not come.
+    leaving: RefCell<Vec<ClientId>>,
+    /// The client whose `connect` runs, and what it has brought.
+    newcomer: RefCell<Option<(ClientId, Vec<(String, String)>)>>,
     pub(super) now_ms: Cell<u64>,
     /// When the timer is due.
     pub(super) due_ms: Cell<Option<u64>>,
@@ -24,6 +28,7 @@ pub(super) struct World {
 #[derive(Debug)]
 struct Client {
     is_here: bool,
+    closed: Option<Closed>,
     /// What it has been sent and nobody has looked at.
     inbox: Vec<Message>,
 }
@@ -33,6 +38,8 @@ impl World {
         Self {
             clients: RefCell::default(),
             log: RefCell::default(),
+            leaving: RefCell::default(),
+            newcomer: RefCell::default(),
             now_ms: Cell::new(START_MS),
             due_ms: Cell::new(None),
             random: Cell::new(0),
@@ -42,7 +49,7 @@ impl World {
     /// Makes a place for another client.
     pub(super) fn enter(&self) -> ClientId {
         let mut clients = self.clients.borrow_mut();
-        clients.push(Client { is_here: true, inbox: Vec::new() });
+        clients.push(Client { is_here: true, closed: None, inbox: Vec::new() });
         ClientId(u32::try_from(clients.len()).expect("a test has fewer clients"))
     }
 
@@ -52,6 +59,24 @@ impl World {
 
     pub(super) fn is_here(&self, client: ClientId) -> bool {
         self.clients.borrow()[index(client)].is_here
+    }
+
+    /// How the service has closed the client, if it has.
+    pub(super) fn closed(&self, client: ClientId) -> Option<Closed> {
+        self.clients.borrow()[index(client)].closed.clone()
+    }
+
+    /// Takes one of those whose `disconnect` has yet to come.
+    pub(super) fn take_leaving(&self) -> Option<ClientId> {
+        let mut leaving = self.leaving.borrow_mut();
+        (!leaving.is_empty()).then(|| leaving.remove(0))
+    }
+
+    /// What the client has brought whose `connect` runs next, or none's.
+    pub(super) fn set_newcomer(&self, newcomer: Option<(ClientId, &[(&str, &str)])>) {
+        let owned = |(key, value): &(&str, &str)| (String::from(*key), String::from(*value));
+        let newcomer = newcomer.map(|(client, info)| (client, info.iter().map(owned).collect()));
+        self.newcomer.replace(newcomer);
     }
 
     pub(super) fn take_inbox(&self, client: ClientId) -> Vec<Message> {
@@ -91,6 +116,45 @@ impl StateroomContext for World {
 
     fn now_ms(&self) -> u64 {
         self.now_ms.get()
+    }
+
+    /// A mistake is shown where the service makes it.
+    #[track_caller]
+    fn close(&self, recipient: impl Into<MessageRecipient>, code: u16, reason: &str) {
+        assert!(
+            abi::is_close_code(code.into()),
+            "an application closes with 1000, or 3000 to 4999, and not with {code}"
+        );
+        let most = abi::CLOSE_REASON_SIZE;
+        assert!(
+            reason.len() <= most,
+            "a reason has at most {most} bytes, and not {}: {reason:?}",
+            reason.len()
+        );
+        let recipient = recipient.into();
+        for (id, client) in (1..).map(ClientId).zip(&mut *self.clients.borrow_mut()) {
+            if client.is_here && recipient.includes(id) {
+                client.is_here = false;
+                client.closed = Some(Closed { code, reason: reason.into() });
+                self.leaving.borrow_mut().push(id);
+            }
+        }
+    }
+
+    fn client_info<'b>(&self, client: ClientId, key: &str, buffer: &'b mut [u8]) -> Option<&'b str> {
+        let newcomer = self.newcomer.borrow();
+        let (_, info) = newcomer.as_ref().filter(|(newcomer, _)| *newcomer == client)?;
+        let (_, value) = info.iter().find(|(name, _)| name == key)?;
+        let buffer = buffer.get_mut(..value.len())?;
+        buffer.copy_from_slice(value.as_bytes());
+        core::str::from_utf8(buffer).ok()
+    }
+
+    fn each_client_info(&self, client: ClientId, each: &mut dyn FnMut(&str, &str)) {
+        let newcomer = self.newcomer.borrow();
+        if let Some((_, info)) = newcomer.as_ref().filter(|(newcomer, _)| *newcomer == client) {
+            info.iter().for_each(|(key, value)| each(key, value));
+        }
     }
 
     /// SplitMix64: short, and every seed is a good one.

@@ -56,3 +56,29 @@ fn dev_serves_static_files_from_their_source() {
     let _here = here.with("web/index.html", "<p>two");
     assert!(server.get("/").contains("<p>two"));
 }
+
+#[test]
+fn dev_puts_a_guests_panic_into_words() {
+    const PANICS: &str = "use stateroom_sdk_core::*;
+
+#[stateroom_wasm]
+#[derive(Default)]
+struct Broken(u8);
+
+impl StateroomService for Broken {
+    fn init(&mut self, _: &impl StateroomContext) {
+        self.0 = 254;
+        panic!(\"{} is not expected\", self.0);
+    }
+}
+";
+    for (features, no_std) in
+        [("", "#![no_std]\n"), ("'alloc'", "#![no_std]\n"), ("'std'", ""), ("'alloc', 'std'", "")]
+    {
+        let here = Directory::new().with_guest(features, &format!("{no_std}{PANICS}"));
+        let mut server = Serving::start(stateroom(&here, &["dev", "--port", "0"]));
+        server.post("/ws/lobby");
+        let line = server.await_line("254 is not expected");
+        assert!(line.contains("panicked at src/lib.rs:"), "{features}: {line}");
+    }
+}

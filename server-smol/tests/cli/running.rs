@@ -115,8 +115,16 @@ impl Serving {
     }
 
     pub(crate) fn get(&self, path: &str) -> String {
+        self.request("GET", path)
+    }
+
+    pub(crate) fn post(&self, path: &str) -> String {
+        self.request("POST", path)
+    }
+
+    fn request(&self, method: &str, path: &str) -> String {
         let mut stream = self.connect();
-        write!(stream, "GET {path} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n").unwrap();
+        write!(stream, "{method} {path} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n").unwrap();
         let mut answer = String::new();
         stream.read_to_string(&mut answer).unwrap();
         answer

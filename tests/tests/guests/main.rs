@@ -33,6 +33,7 @@ tests! {
     presence: "presence" "../../../examples/presence/src/tests.rs"
     pixels: "pixels" "../../../examples/pixels/src/tests.rs"
     cursors: "cursors" "../../../examples/cursors/src/tests.rs"
+    duel: "duel" "../../../examples/duel/src/tests.rs"
     chat: "chat" "../../../examples/chat/src/tests.rs"
     todo: "todo" "../../../examples/todo/src/tests.rs"
     vote: "vote" "../../../examples/vote/src/tests.rs"
