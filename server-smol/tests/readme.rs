@@ -98,8 +98,12 @@ fn what_the_readme_says_is_so() {
 
 #[test]
 fn links_lead_somewhere() {
-    for name in ["README.md", "CHANGELOG.md"] {
-        let text = fs::read_to_string(root().join(name)).unwrap();
+    let examples = ["c", "zig", "assemblyscript", "wat"]
+        .map(|language| format!("examples/counter-{language}/README.md"));
+    let others = ["README.md", "CHANGELOG.md", "docs/abi.md", "examples/README.md"].map(str::to_owned);
+    for name in others.iter().chain(&examples) {
+        let path = root().join(name);
+        let text = fs::read_to_string(&path).unwrap();
         for (index, line) in text.lines().enumerate() {
             for link in line.split("](").skip(1) {
                 let link = link.split(')').next().unwrap_or_default();
@@ -114,7 +118,7 @@ fn links_lead_somewhere() {
                 };
                 let known = match link.strip_prefix('#') {
                     Some(anchor) => own_heading(anchor),
-                    None => link.starts_with("https://") || root().join(link).exists(),
+                    None => link.starts_with("https://") || path.with_file_name(link).exists(),
                 };
                 assert!(known, "{name}:{}: there is no `{link}`", index + 1);
             }

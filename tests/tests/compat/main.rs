@@ -3,6 +3,7 @@
 //! name states.
 #![forbid(unsafe_code)]
 
+mod abi;
 mod aper;
 mod conformance;
 mod conversation;
