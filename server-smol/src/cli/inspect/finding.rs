@@ -171,7 +171,9 @@ fn mend_of_load_error(error: &LoadError) -> &'static str {
             "strip names and debugging information, and let the compiler optimise for size"
         }
         LoadError::TooMany { .. } => "let the compiler optimise for size",
-        LoadError::Invalid(_) => "build it with no more features of WebAssembly than `docs/abi.md` lists",
+        LoadError::Invalid(_) => {
+            "see that the file is whole, and build it with no more of WebAssembly than `docs/abi.md` lists"
+        }
         LoadError::CannotStart(_) => {
             "ask the linker for a smaller memory, stack or table, or raise the limit in `stateroom.toml`"
         }
