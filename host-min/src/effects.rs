@@ -140,6 +140,9 @@ impl Arena {
     }
 
     pub(crate) fn log(&mut self, level: LogLevel, text: &str, limits: &Limits) -> Result<(), TrapReason> {
+        if text.len() > limits.message_size {
+            return Err(TrapReason::MessageTooLarge { size: text.len(), limit: limits.message_size });
+        }
         self.admit(text.len(), limits)?;
         let span = self.push_text(text);
         self.entries.push(Entry::Log(level, span));
@@ -175,9 +178,6 @@ impl Arena {
     }
 
     fn admit(&self, len: usize, limits: &Limits) -> Result<(), TrapReason> {
-        if len > limits.message_size {
-            return Err(TrapReason::MessageTooLarge { size: len, limit: limits.message_size });
-        }
         if self.entries.len() >= limits.effects {
             return Err(TrapReason::TooManyEffects { limit: limits.effects });
         }

@@ -28,7 +28,9 @@ pub struct Limits {
     /// counts as that.
     pub call_depth: usize,
 
-    /// The largest message to a guest or from it, in bytes. Default: 1 MiB.
+    /// The largest message to a guest, in bytes. Default: 1 MiB. It is also the largest line for the log, and the
+    /// most random bytes at a time. What a guest sends has no limit of its own below [`effect_bytes`](Self::effect_bytes):
+    /// an answer is often a message and something more.
     pub message_size: usize,
 
     /// How many effects one event may have. Default: 10,000.

@@ -72,7 +72,7 @@ pub enum TrapReason {
     },
     /// It passed bytes as text that are not UTF-8.
     NotUtf8,
-    /// It sent a message or a log line, or asked for random bytes, beyond what one call may have.
+    /// It wrote a log line, or asked for random bytes, beyond what one call may have.
     MessageTooLarge {
         /// Its size in bytes.
         size: usize,

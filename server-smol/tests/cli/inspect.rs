@@ -185,9 +185,9 @@ fn an_event_that_ends_the_room_is_found() {
         "(call $send_message (local.get $client) (local.get $bytes)",
     );
     lacks(&as_text, &["`binary` fails", "not UTF-8", "send as binary"]);
-    let more = "(drop (memory.grow (i32.const 32)))
-        (call $send_message (i32.const 0) (i32.const 0) (i32.const 0x200000))";
-    lacks(&in_function(message, more), &["`message` fails", "2097152 bytes", "send less"]);
+    let more = "(drop (memory.grow (i32.const 96)))
+        (call $send_message (i32.const 0) (i32.const 0x10000) (i32.const 0x500000))";
+    lacks(&in_function(message, more), &["`message` fails", "more than 4194304 bytes", "send less"]);
     lacks(&in_function("(func (export \"timer\")", "unreachable"), &["`timer` fails", "`later`"]);
     let word = "(call $say (i32.sub (i32.const 0) (local.get $client)) (i32.const 0x320))";
     lacks(&with(word, "unreachable"), &["`message` fails", "`others`"]);

@@ -151,7 +151,8 @@ fn text_that_is_not_utf8_ends_the_room() {
 fn too_large_a_message_ends_the_room() {
     let module = Module::new()
         .told(concat!(effects!(), "(call $send_binary (i32.const 0) (i32.const 0) (i32.const 1001))"));
-    a_message_ends_the_room("too-large", "1001 bytes", module.limits(|limits| limits.message_size = 1_000));
+    let module = module.limits(|limits| limits.effect_bytes = 1_000);
+    a_message_ends_the_room("too-large", "more than 1000 bytes in one event", module);
 }
 
 #[test]

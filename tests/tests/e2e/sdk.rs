@@ -362,7 +362,7 @@ fn messages_may_be_typed() {
         }";
     let dependencies =
         "serde = { version = \"1\", default-features = false, features = [\"alloc\", \"derive\"] }
-        stateroom-sdk-core = { workspace = true, features = [\"json\", \"postcard\"] }";
+        stateroom-sdk-core = { workspace = true, features = [\"alloc\", \"json\", \"postcard\"] }";
     let server = TestServer::new(Guest::new("typed", "", source).with_dependencies(dependencies).program());
     let mut client = server.client("room");
     client.text(r#"{"type":"Text","lines":["a","é"]}"#);

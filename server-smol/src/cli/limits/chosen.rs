@@ -64,7 +64,8 @@ impl Chosen {
             guest.message_size = guest.message_size.min(guest.memory).min(together);
         }
         if !chosen(&EFFECT_BYTES) {
-            guest.effect_bytes = guest.effect_bytes.min(half_outbox).max(guest.message_size);
+            let twice = guest.message_size.saturating_mul(2);
+            guest.effect_bytes = guest.effect_bytes.max(twice).min(half_outbox).max(guest.message_size);
         }
         if !chosen(&OUTBOX_SIZE) {
             *outbox_size = (*outbox_size).max(guest.effect_bytes.saturating_mul(2));
@@ -159,7 +160,7 @@ mod tests {
     #[test]
     fn defaults_give_way() {
         let sizes = [&MESSAGE_SIZE, &EFFECT_BYTES, &OUTBOX_SIZE];
-        assert_eq!(values(&[(&MESSAGE_SIZE, "16MiB")], sizes), ["16MiB", "16MiB", "32MiB"]);
+        assert_eq!(values(&[(&MESSAGE_SIZE, "16MiB")], sizes), ["16MiB", "32MiB", "64MiB"]);
         assert_eq!(values(&[(&MESSAGE_SIZE, "1KiB")], sizes), ["1KiB", "4MiB", "8MiB"]);
         assert_eq!(values(&[(&EFFECT_BYTES, "64KiB")], sizes), ["64KiB", "64KiB", "8MiB"]);
         assert_eq!(values(&[(&EFFECT_BYTES, "6MiB")], sizes), ["1MiB", "6MiB", "12MiB"]);

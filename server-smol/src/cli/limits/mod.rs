@@ -172,9 +172,9 @@ twice --max-effect-bytes, and grows with that unless it is set itself.",
 };
 
 static MESSAGE_SIZE: Limit = Limit {
-    what: "How large a message may be, from a client or from a room",
-    why: "A client that sends a larger one is closed, a room that does so fails. It bounds what
-one client can make the server hold. It is at most --max-memory and --max-effect-bytes.",
+    what: "How large a message from a client may be",
+    why: "A client that sends a larger one is closed. It bounds what one client can make the server
+hold. It is at most --max-memory and --max-effect-bytes.",
     ..Limit::size("message_size", |bounds| Value::Size(&mut bounds.guest.message_size))
 };
 
@@ -215,8 +215,8 @@ anything is sent.",
 
 static EFFECT_BYTES: Limit = Limit {
     what: "How large the messages and log lines of one event may be together",
-    why: "A guest that asks for more fails. It is at least --max-message-size, and grows with
-that unless it is set itself.",
+    why: "A guest that asks for more fails. It is at least --max-message-size, and twice that unless
+it is set itself: an answer is often a message and something more.",
     ..Limit::size("effect_bytes", |bounds| Value::Size(&mut bounds.guest.effect_bytes))
 };
 
