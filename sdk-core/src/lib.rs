@@ -57,6 +57,7 @@ pub mod abi;
 mod client_id;
 mod context;
 #[doc(hidden)]
+#[allow(unsafe_code, reason = "the ABI is made of addresses; see the module's documentation")]
 pub mod guest;
 #[cfg(feature = "json")]
 mod json;

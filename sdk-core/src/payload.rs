@@ -163,7 +163,7 @@ mod tests {
     #[test]
     #[should_panic(expected = "TEXT_CAPACITY")]
     fn a_formatted_message_that_does_not_fit_says_so() {
-        let long: String = core::iter::repeat_n('x', TEXT_CAPACITY + 1).collect();
+        let long: String = core::iter::repeat_n('x', crate::TEXT_CAPACITY + 1).collect();
         sent(format_args!("{long}"));
     }
 }

@@ -1,3 +1,5 @@
+#![forbid(unsafe_code)]
+
 use core::marker::PhantomData;
 
 use crate::{Simple, SimpleStateroomService, StateroomContext, StateroomService};

@@ -2,6 +2,10 @@ use core::str;
 
 use crate::{ClientId, LogLevel, MessagePayload, MessageRecipient, StateroomContext, ToPayload};
 
+#[cfg(not(target_family = "wasm"))]
+use super::test_host::{env, extensions};
+
+#[cfg(target_family = "wasm")]
 mod env {
     #[link(wasm_import_module = "env")]
     unsafe extern "C" {
@@ -11,6 +15,7 @@ mod env {
     }
 }
 
+#[cfg(target_family = "wasm")]
 mod extensions {
     #[link(wasm_import_module = "stateroom")]
     unsafe extern "C" {
@@ -42,7 +47,7 @@ impl StateroomContext for Host {
                 MessagePayload::Text(_) => env::send_message,
                 MessagePayload::Bytes(_) => env::send_binary,
             };
-            // SAFETY: the host reads `data` before it returns, and nothing else.
+            // SAFETY: `data` is *lent*.
             unsafe { send(recipient, data.as_ptr(), data.len()) }
         });
     }
@@ -53,7 +58,7 @@ impl StateroomContext for Host {
     }
 
     fn log(&self, level: LogLevel, message: &str) {
-        // SAFETY: the host reads `message` before it returns, and nothing else.
+        // SAFETY: `message` is *lent*.
         unsafe { extensions::log(level as u32, message.as_ptr(), message.len()) }
     }
 
@@ -63,23 +68,23 @@ impl StateroomContext for Host {
     }
 
     fn random(&self, bytes: &mut [u8]) {
-        // SAFETY: the host writes `bytes` before it returns, and nothing else.
+        // SAFETY: `bytes` is *lent*.
         unsafe { extensions::random(bytes.as_mut_ptr(), bytes.len()) }
     }
 
     fn close(&self, recipient: impl Into<MessageRecipient>, code: u16, reason: &str) {
         let recipient = recipient.into().encode_i32();
-        // SAFETY: the host reads `reason` before it returns, and nothing else.
+        // SAFETY: `reason` is *lent*.
         unsafe { extensions::close(recipient, code.into(), reason.as_ptr(), reason.len()) }
     }
 
     fn client_info<'b>(&self, client: ClientId, key: &str, buffer: &'b mut [u8]) -> Option<&'b str> {
         let (out, capacity) = (buffer.as_mut_ptr(), buffer.len());
-        // SAFETY: the host reads `key` and writes to `buffer` before it returns, and nothing else.
+        // SAFETY: `key` and `buffer` are *lent*.
         let len = unsafe { extensions::client_info(client.0, key.as_ptr(), key.len(), out, capacity) };
         // No buffer is as long as the answer that there is nothing.
         let value = buffer.get(..len)?;
-        // SAFETY: the host has written `len` bytes of text; see `text` in `exports.rs` on why it is believed.
+        // SAFETY: the host says that it has written these bytes, as text; see `Address::text` on why it is believed.
         Some(unsafe { str::from_utf8_unchecked(value) })
     }
 }

@@ -6,8 +6,7 @@ use core::{alloc::Layout, ptr};
 use crate::abi::NO_ROOM;
 
 /// Room for `size` bytes, or [`NO_ROOM`].
-#[must_use]
-pub fn malloc(size: usize) -> *mut u8 {
+pub(super) fn malloc(size: usize) -> *mut u8 {
     let no_room = ptr::without_provenance_mut(NO_ROOM as usize);
     match Layout::array::<u8>(size) {
         Ok(layout) if size > 0 => {
@@ -22,7 +21,7 @@ pub fn malloc(size: usize) -> *mut u8 {
 
 /// # Safety
 /// `at` came from [`malloc`] with the same `size`, and is not used again.
-pub unsafe fn free(at: *mut u8, size: usize) {
+pub(super) unsafe fn free(at: *mut u8, size: usize) {
     if let Ok(layout) = Layout::array::<u8>(size)
         && size > 0
     {

@@ -19,21 +19,26 @@ unsafe impl Sync for End {}
 static END: End = End(Cell::new(HEAP_END));
 
 /// Room for `size` bytes, or [`NO_ROOM`].
-#[must_use]
-pub fn malloc(size: usize) -> *mut u8 {
-    let end = END.0.get() as usize;
-    let wanted = (HEAP_BASE as usize).wrapping_add(size);
+pub(super) fn malloc(size: usize) -> *mut u8 {
+    let end = END.0.get().addr();
+    let wanted = HEAP_BASE.addr().wrapping_add(size);
     if wanted > end {
         // Where there is no more; or somebody else has grown the memory in between, and what is theirs stays
         // theirs.
         if linear_memory::grow(wanted - end) != end {
             return ptr::without_provenance_mut(NO_ROOM as usize);
         }
-        END.0.set(linear_memory::end() as *mut u8);
+        END.0.set(ptr::without_provenance_mut(linear_memory::end()));
     }
     HEAP_BASE
 }
 
 /// # Safety
 /// None is needed: nothing is given back.
-pub unsafe fn free(_at: *mut u8, _size: usize) {}
+pub(super) unsafe fn free(_at: *mut u8, _size: usize) {}
+
+/// For tests, which have one instance after the other.
+#[cfg(test)]
+pub(super) fn reset() {
+    END.0.set(HEAP_END);
+}

@@ -1,42 +1,51 @@
 //! The guest's side of the ABI: what `#[stateroom_wasm]` expands to. Not for direct use.
 //!
-//! This is the only part of the crate with unsafe code. It relies on two things that the ABI promises: the
-//! host calls one export at a time (WebAssembly has no threads here, and the host never calls back from an
-//! import), and the pointers that it passes are those that `jam_malloc` gave it, filled.
+//! This is the only part of the crate with unsafe code. It rests on what the ABI promises of a host, by these
+//! names:
+//!
+//! - *First*: it calls `initialize` once, before any other event.
+//! - *One at a time*: it calls one export at a time, and none from within an import. There are no threads.
+//! - *Handed over*: the address and length that it passes to an event are those of a `jam_malloc`, and it has
+//!   written all of these bytes. Text is UTF-8.
+//! - *Given back*: when the event is over, it calls `jam_free` with them, once, and has them no more.
+//! - *Lent*: in an import it reads the bytes that it is given, or writes them where the import is made for that,
+//!   as many as it says; and no others, and not later.
+//!
+//! All of it but the very imports and the end of memory is tested natively, against a host that keeps these
+//! promises, so that Miri can look for what does not: `cargo +nightly miri test -p stateroom-sdk-core --lib guest`.
 
 mod form;
-
-#[cfg(target_family = "wasm")]
-#[allow(unsafe_code, reason = "pointers from the host; see the module's documentation")]
-mod exports;
 // On other targets the C library has an allocator of its own, and believes that all memory is its own.
-#[cfg(all(target_family = "wasm", target_os = "unknown", feature = "alloc"))]
-#[allow(unsafe_code, reason = "an allocator hands out raw memory")]
+#[cfg(any(
+    all(target_family = "wasm", target_os = "unknown", feature = "alloc"),
+    all(test, feature = "alloc")
+))]
 mod heap;
-#[cfg(target_family = "wasm")]
-#[allow(unsafe_code, reason = "imports are unsafe to call")]
+#[cfg(any(target_family = "wasm", test))]
 mod imports;
-#[cfg(all(target_family = "wasm", not(feature = "heap")))]
+#[cfg(all(any(target_family = "wasm", test), not(feature = "heap")))]
 #[path = "incoming_scratch.rs"]
-#[allow(unsafe_code, reason = "hands out raw memory")]
 mod incoming;
-#[cfg(all(target_family = "wasm", feature = "heap"))]
+#[cfg(all(any(target_family = "wasm", test), feature = "heap"))]
 #[path = "incoming_heap.rs"]
-#[allow(unsafe_code, reason = "hands out raw memory")]
 mod incoming;
 #[cfg(all(target_family = "wasm", target_os = "unknown", any(feature = "alloc", not(feature = "heap"))))]
-#[allow(unsafe_code, reason = "the linker's symbols are foreign items")]
 mod linear_memory;
 #[cfg(all(target_family = "wasm", target_os = "unknown"))]
 mod panic;
+#[cfg(any(target_family = "wasm", test))]
+mod room;
+#[cfg(test)]
+mod test_host;
+#[cfg(test)]
+mod tests;
 
 pub use form::{BY_DEFAULT, BY_NEW, Guest, InForm, Lacking, Probe, form};
 
-#[cfg(target_family = "wasm")]
-pub use self::{
-    exports::Room,
-    incoming::{free, malloc},
-};
+#[cfg(any(target_family = "wasm", test))]
+pub use room::{Address, Room};
+#[cfg(all(test, any(feature = "alloc", not(feature = "heap"))))]
+use test_host::linear_memory;
 
 /// Exports a service type, which has the form `$form`, as a guest.
 #[doc(hidden)]
@@ -45,8 +54,9 @@ macro_rules! __export {
     ($service:ty, $form:expr) => {
         #[cfg(target_family = "wasm")]
         const _: () = {
+            // SAFETY: only the exports know the room, and only the host knows the exports.
             static ROOM: $crate::guest::Room<$crate::guest::InForm<$service, { $form }>> =
-                $crate::guest::Room::new();
+                unsafe { $crate::guest::Room::new() };
 
             #[unsafe(no_mangle)]
             pub static JAMSOCKET_API_VERSION: i32 = $crate::abi::VERSION;
@@ -54,43 +64,36 @@ macro_rules! __export {
             pub static JAMSOCKET_API_PROTOCOL: i32 = $crate::abi::PROTOCOL;
 
             #[unsafe(no_mangle)]
-            extern "C" fn jam_malloc(size: usize) -> *mut u8 {
-                $crate::guest::malloc(size)
+            extern "C" fn jam_malloc(size: usize) -> $crate::guest::Address {
+                ROOM.malloc(size)
             }
             #[unsafe(no_mangle)]
-            unsafe extern "C" fn jam_free(at: *mut u8, size: usize) {
-                // SAFETY: the host gives back what `jam_malloc` gave it.
-                unsafe { $crate::guest::free(at, size) }
+            extern "C" fn jam_free(at: $crate::guest::Address, size: usize) {
+                ROOM.free(at, size);
             }
             #[unsafe(no_mangle)]
-            unsafe extern "C" fn initialize(at: *const u8, len: usize) {
-                // SAFETY: the host put `len` bytes of text at `at`.
-                unsafe { ROOM.initialize(at, len) }
+            extern "C" fn initialize(at: $crate::guest::Address, len: usize) {
+                ROOM.initialize(at, len);
             }
             #[unsafe(no_mangle)]
-            unsafe extern "C" fn connect(client: u32) {
-                // SAFETY: only the host calls this, one export at a time.
-                unsafe { ROOM.connect(client) }
+            extern "C" fn connect(client: u32) {
+                ROOM.connect(client);
             }
             #[unsafe(no_mangle)]
-            unsafe extern "C" fn disconnect(client: u32) {
-                // SAFETY: only the host calls this, one export at a time.
-                unsafe { ROOM.disconnect(client) }
+            extern "C" fn disconnect(client: u32) {
+                ROOM.disconnect(client);
             }
             #[unsafe(no_mangle)]
-            unsafe extern "C" fn timer() {
-                // SAFETY: only the host calls this, one export at a time.
-                unsafe { ROOM.timer() }
+            extern "C" fn timer() {
+                ROOM.timer();
             }
             #[unsafe(no_mangle)]
-            unsafe extern "C" fn message(client: u32, at: *const u8, len: usize) {
-                // SAFETY: the host put `len` bytes of text at `at`.
-                unsafe { ROOM.message(client, at, len) }
+            extern "C" fn message(client: u32, at: $crate::guest::Address, len: usize) {
+                ROOM.message(client, at, len);
             }
             #[unsafe(no_mangle)]
-            unsafe extern "C" fn binary(client: u32, at: *const u8, len: usize) {
-                // SAFETY: the host put `len` bytes at `at`.
-                unsafe { ROOM.binary(client, at, len) }
+            extern "C" fn binary(client: u32, at: $crate::guest::Address, len: usize) {
+                ROOM.binary(client, at, len);
             }
         };
     };

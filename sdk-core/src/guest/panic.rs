@@ -1,5 +1,6 @@
 //! What becomes of a panic: a trap, which ends the room. `stateroom dev` builds guests with debug assertions, and
 //! then its words go to the host's log first. Other builds do without them, as they are larger than many a guest.
+#![forbid(unsafe_code)]
 
 #[cfg(not(feature = "std"))]
 #[panic_handler]
