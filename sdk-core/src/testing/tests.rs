@@ -395,7 +395,7 @@ fn what_a_client_brings_is_there_while_it_connects() {
 fn a_closed_client_hears_nothing_more_and_leaves_once() {
     let room = TestRoom::new::<Doorkeeper>();
     let (one, two, three) = (room.connect(), room.connect(), room.connect());
-    [&one, &two, &three].map(TestClient::received);
+    let _ = [&one, &two, &three].map(TestClient::received);
     one.send([0; 4000]);
     assert_eq!(one.received(), ["before", "after", "-2", "-3"]);
     assert_eq!(two.received(), ["before"]);

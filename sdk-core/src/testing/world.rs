@@ -17,12 +17,19 @@ pub(super) struct World {
     /// Those that the service has closed, and whose `disconnect` has not come.
     leaving: RefCell<Vec<ClientId>>,
     /// The client whose `connect` runs, and what it has brought.
-    newcomer: RefCell<Option<(ClientId, Vec<(String, String)>)>>,
+    newcomer: RefCell<Option<Newcomer>>,
     pub(super) now_ms: Cell<u64>,
     /// When the timer is due.
     pub(super) due_ms: Cell<Option<u64>>,
     /// The state of the generator.
     pub(super) random: Cell<u64>,
+}
+
+#[derive(Debug)]
+struct Newcomer {
+    client: ClientId,
+    /// Keys and values.
+    info: Vec<(String, String)>,
 }
 
 #[derive(Debug)]
@@ -75,7 +82,8 @@ impl World {
     /// What the client has brought whose `connect` runs next, or none's.
     pub(super) fn set_newcomer(&self, newcomer: Option<(ClientId, &[(&str, &str)])>) {
         let owned = |(key, value): &(&str, &str)| (String::from(*key), String::from(*value));
-        let newcomer = newcomer.map(|(client, info)| (client, info.iter().map(owned).collect()));
+        let newcomer =
+            newcomer.map(|(client, info)| Newcomer { client, info: info.iter().map(owned).collect() });
         self.newcomer.replace(newcomer);
     }
 
@@ -143,8 +151,8 @@ impl StateroomContext for World {
 
     fn client_info<'b>(&self, client: ClientId, key: &str, buffer: &'b mut [u8]) -> Option<&'b str> {
         let newcomer = self.newcomer.borrow();
-        let (_, info) = newcomer.as_ref().filter(|(newcomer, _)| *newcomer == client)?;
-        let (_, value) = info.iter().find(|(name, _)| name == key)?;
+        let newcomer = newcomer.as_ref().filter(|newcomer| newcomer.client == client)?;
+        let (_, value) = newcomer.info.iter().find(|(name, _)| name == key)?;
         let buffer = buffer.get_mut(..value.len())?;
         buffer.copy_from_slice(value.as_bytes());
         core::str::from_utf8(buffer).ok()
@@ -152,8 +160,8 @@ impl StateroomContext for World {
 
     fn each_client_info(&self, client: ClientId, each: &mut dyn FnMut(&str, &str)) {
         let newcomer = self.newcomer.borrow();
-        if let Some((_, info)) = newcomer.as_ref().filter(|(newcomer, _)| *newcomer == client) {
-            info.iter().for_each(|(key, value)| each(key, value));
+        if let Some(newcomer) = newcomer.as_ref().filter(|newcomer| newcomer.client == client) {
+            newcomer.info.iter().for_each(|(key, value)| each(key, value));
         }
     }
 
