@@ -61,8 +61,8 @@ impl<'a> From<&'a [u8]> for MessagePayload<'a> {
 /// Text: `str`, `String`, [`heapless::String`], `format_args!(…)`. Bytes: `[u8]`, arrays, `Vec<u8>`,
 /// [`heapless::Vec`]. Also [`MessagePayload`], and references to all of these.
 ///
-/// Without the `alloc` feature `format_args!` is put together in a buffer of [`TEXT_CAPACITY`](crate::TEXT_CAPACITY) bytes on the
-/// stack.
+/// In a guest without an allocator `format_args!` is put together in a buffer of
+/// [`TEXT_CAPACITY`](crate::TEXT_CAPACITY) bytes on the stack.
 pub trait ToPayload {
     /// Calls `send` with the payload.
     fn with_payload<R>(&self, send: impl FnOnce(MessagePayload<'_>) -> R) -> R;

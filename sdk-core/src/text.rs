@@ -1,5 +1,5 @@
 /// How many bytes a text may have that is put together without an allocator: by [`text!`](crate::text), or by
-/// sending `format_args!(…)` without the feature `alloc`.
+/// sending `format_args!(…)` in a guest without one.
 ///
 /// A longer one panics, which ends the room. To decide for yourself what happens to a text that does not fit,
 /// `write!` (or [`uwrite!`](crate::ufmt::uwrite), which is smaller) into a [`heapless::String`] of the size
