@@ -38,6 +38,18 @@ fn memory_fits_what_the_guest_needs() {
 }
 
 #[test]
+fn a_release_profile_with_debug_assertions_does_not_put_panics_into_words() {
+    let panics = ECHO.replace("client, message", "client, &message.data()[1..]");
+    let here = Directory::new()
+        .with_guest("", &panics)
+        .with(".cargo/config.toml", "[profile.release]\ndebug-assertions = true");
+    succeeds(stateroom(&here, &["build"]));
+    let module = fs::read(here.path("dist/server.wasm")).unwrap();
+    // The name of the module from which the words' way out is imported.
+    assert!(!module.windows(9).any(|bytes| bytes == b"stateroom"), "{} bytes", module.len());
+}
+
+#[test]
 fn dist_holds_the_module_and_a_copy_of_the_static_files() {
     let here = Directory::new()
         .with_guest("", ECHO)
