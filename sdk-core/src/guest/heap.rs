@@ -15,7 +15,7 @@ use super::linear_memory::{self, HEAP_BASE};
 #[cfg(target_family = "wasm")]
 #[global_allocator]
 static HEAP: talc::cell::TalcSyncCell<LinearMemory, WasmBinning> =
-    talc::cell::TalcSyncCell::new_wasm(LinearMemory { end: None });
+    talc::cell::TalcSyncCell::new_wasm(LinearMemory::new());
 
 /// How much more than needed the heap grows by, so that a room that fills up slowly does not ask for every
 /// few bytes.
@@ -27,23 +27,33 @@ const CHUNK_OVERHEAD: usize = 32;
 /// Gives the allocator the memory from the linker's heap base on, as one heap that grows at its end.
 #[derive(Debug)]
 struct LinearMemory {
-    end: Option<NonNull<u8>>,
+    /// Where the heap ends, which talc rounds down.
+    heap_end: Option<NonNull<u8>>,
+    /// Where the memory ended when the heap last got some of it.
+    end: usize,
+}
+
+impl LinearMemory {
+    const fn new() -> Self {
+        Self { heap_end: None, end: 0 }
+    }
 }
 
 // SAFETY: touches the allocator through the given reference only, and does not allocate.
 unsafe impl Source for LinearMemory {
     fn acquire<B: Binning>(talc: &mut Talc<Self, B>, layout: Layout) -> Result<(), ()> {
         let wanted = layout.size().checked_add(layout.align() + CHUNK_OVERHEAD + SLACK).ok_or(())?;
-        let Some(heap_end) = talc.source.end else {
+        let Some(heap_end) = talc.source.heap_end else {
             let base = HEAP_BASE as usize;
             let first = min_first_heap_size::<B>() + SLACK;
             if linear_memory::end() - base < first {
                 linear_memory::grow(first);
             }
+            let end = linear_memory::end();
             // SAFETY: nothing else in the guest uses memory past the heap base.
-            let end = unsafe { talc.claim(HEAP_BASE, linear_memory::end() - base) };
+            talc.source.heap_end = unsafe { talc.claim(HEAP_BASE, end - base) };
             talc.source.end = end;
-            return end.map(|_| ()).ok_or(());
+            return talc.source.heap_end.map(|_| ()).ok_or(());
         };
         let begin = linear_memory::end();
         linear_memory::grow(wanted);
@@ -52,13 +62,14 @@ unsafe impl Source for LinearMemory {
             return Err(());
         }
         // Where somebody else has grown the memory in between, what is theirs stays theirs.
-        talc.source.end = if begin - heap_end.addr().get() <= CHUNK_OVERHEAD {
-            // SAFETY: the memory between the heap's end, which talc rounds down, and the new end is new.
+        talc.source.heap_end = if begin == talc.source.end {
+            // SAFETY: the memory from the heap's end on was left over from what it got last, or is new.
             Some(unsafe { talc.extend(heap_end, end as *mut u8) })
         } else {
             // SAFETY: the memory from `begin` on is new.
             unsafe { talc.claim(begin as *mut u8, end - begin) }
         };
+        talc.source.end = end;
         Ok(())
     }
 }
@@ -109,15 +120,17 @@ mod tests {
     fn blocks_lie_apart_while_the_heap_grows_around_what_others_have_grown() {
         for page in [1, 4096] {
             let _host = TestHost::with_memory(page, 200 << 10);
-            let heap = Heap::new(LinearMemory { end: None });
+            let heap = Heap::new(LinearMemory::new());
             let (mut blocks, mut theirs) = (Vec::new(), Vec::new());
             for turn in 1..=60 {
                 blocks.push(Block::new(&heap, turn * 37 % 300 + 1, 1 << (turn % 5), turn.to_le_bytes()[0]));
                 if turn % 3 == 0 {
                     blocks.swap_remove(turn % blocks.len()).free(&heap);
                 }
-                if turn % 20 == 0 {
-                    let layout = Layout::from_size_align(100, 1).unwrap();
+                if turn % 5 == 0 {
+                    // Less than a chunk has, or more.
+                    let size = if turn % 20 == 0 { 100 } else { turn / 5 };
+                    let layout = Layout::from_size_align(size, 1).unwrap();
                     let at = HEAP_BASE.with_addr(linear_memory::grow(layout.size()));
                     // SAFETY: this memory is new.
                     unsafe { at.write_bytes(0xee, layout.size()) };
@@ -133,7 +146,7 @@ mod tests {
     #[test]
     fn a_heap_that_cannot_grow_refuses_and_goes_on() {
         let _host = TestHost::with_memory(1, 20_000);
-        let heap = Heap::new(LinearMemory { end: None });
+        let heap = Heap::new(LinearMemory::new());
         let first = Block::new(&heap, 4000, 8, 1);
         for size in [30_000, isize::MAX as usize] {
             // SAFETY: the layout's size is not 0.

@@ -165,6 +165,40 @@ fn keep(room: &mut Room, byte: u8) -> Result<Step, Trap> {
     Ok(step)
 }
 
+/// Adds to the memory by itself between allocations, and less than any chunk of our allocator has: 1 to 40 bytes.
+const SHARER: &str = "#![no_std]
+        extern crate alloc;
+        use alloc::vec::Vec;
+        use stateroom_sdk_core::*;
+
+        #[stateroom_wasm]
+        #[derive(Default)]
+        struct Sharer { own: Vec<&'static mut [u8]>, kept: Vec<Vec<u8>> }
+
+        impl StateroomService for Sharer {
+            fn message(&mut self, client: ClientId, message: MessagePayload<'_>, ctx: &impl StateroomContext) {
+                let size = usize::from(message.data()[0]);
+                let at = core::arch::wasm32::memory_grow::<0>(size) as *mut u8;
+                let own = unsafe { core::slice::from_raw_parts_mut(at, size) };
+                own.fill(1);
+                self.own.push(own);
+                self.kept.push(alloc::vec![2; 5000]);
+                let whole = self.own.iter().all(|own| own.iter().all(|byte| *byte == 1))
+                    && self.kept.iter().all(|kept| kept.iter().all(|byte| *byte == 2));
+                ctx.send_message(client, if whole { \"whole\" } else { \"broken\" });
+            }
+        }";
+
+#[test]
+fn our_allocator_leaves_alone_what_others_add_to_the_memory() {
+    let mut room = room(Guest::new("heap-shared", "['alloc']", SHARER));
+    for size in 1..40u8 {
+        run(&mut room, Event::Message(ClientId(1), MessagePayload::Bytes(&[size])));
+        let whole = Effect::Send { recipient: ClientId(1).into(), payload: MessagePayload::Text("whole") };
+        assert_eq!(room.effects().collect::<Vec<_>>(), [whole], "{size} bytes");
+    }
+}
+
 #[track_caller]
 fn room(guest: Guest) -> Room {
     let program = guest.program();
