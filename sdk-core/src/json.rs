@@ -74,23 +74,60 @@ impl<'a> MessagePayload<'a> {
     /// ```
     ///
     /// # Errors
-    /// The message is not text, not JSON, or JSON of something else than a `T`. Values that lie 128 deep in
-    /// each other are refused, too; a `T` that contains itself may need a larger stack for fewer.
+    /// The message is not text, not JSON, or JSON of something else than a `T`; or arrays and objects lie more than
+    /// [`JSON_DEPTH`] deep in each other.
     pub fn json<T: Deserialize<'a>>(&self) -> Result<T, JsonError> {
-        let text = self.text().ok_or(JsonError(None))?;
-        serde_json::from_str(text).map_err(|error| JsonError(Some(error)))
+        let text = self.text().ok_or(JsonError(Reason::Binary))?;
+        if is_too_deep(text) {
+            return Err(JsonError(Reason::TooDeep));
+        }
+        serde_json::from_str(text).map_err(|error| JsonError(Reason::Other(error)))
     }
+}
+
+/// How deep arrays and objects may lie in each other in a message that is read with [`MessagePayload::json`].
+///
+/// Each level takes stack, of which a guest has little, even where the type has no place for it: serde keeps what it
+/// does not know yet when an enum has a tag. Without this limit a client could end a room with a few hundred
+/// brackets. For more, read the text with `serde_json` yourself, and give the guest a larger stack.
+pub const JSON_DEPTH: usize = 16;
+
+fn is_too_deep(text: &str) -> bool {
+    let (mut depth, mut in_string, mut escaped) = (0, false, false);
+    for byte in text.bytes() {
+        match byte {
+            _ if escaped => escaped = false,
+            b'\\' => escaped = in_string,
+            b'"' => in_string = !in_string,
+            _ if in_string => {}
+            b'[' | b'{' if depth == JSON_DEPTH => return true,
+            b'[' | b'{' => depth += 1,
+            b']' | b'}' => depth = depth.saturating_sub(1),
+            _ => {}
+        }
+    }
+    false
 }
 
 /// Why a message could not be read as JSON; written out, it says what was expected and where.
 #[derive(Debug)]
-pub struct JsonError(Option<serde_json::Error>);
+pub struct JsonError(Reason);
+
+#[derive(Debug)]
+enum Reason {
+    Binary,
+    TooDeep,
+    Other(serde_json::Error),
+}
 
 impl fmt::Display for JsonError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match &self.0 {
-            Some(error) => write!(f, "not the JSON that was expected: {error}"),
-            None => f.write_str("a binary message, where JSON in text was expected"),
+            Reason::Binary => f.write_str("a binary message, where JSON in text was expected"),
+            Reason::TooDeep => {
+                f.write_str("not the JSON that was expected: more than 16 values lie in each other")
+            }
+            Reason::Other(error) => write!(f, "not the JSON that was expected: {error}"),
         }
     }
 }
@@ -111,6 +148,28 @@ mod tests {
 
     const TEXT: &str = r#"{"name":"hé","x":-1}"#;
     const PLACE: Place<'static> = Place { name: "hé", x: -1 };
+
+    #[test]
+    fn depth_is_that_of_arrays_and_objects_and_not_of_what_text_says() {
+        let deep = |depth| ["[".repeat(depth), "]".repeat(depth)].concat();
+        for (text, too_deep) in [
+            (deep(JSON_DEPTH), false),
+            (deep(JSON_DEPTH + 1), true),
+            ("{\"a\":".repeat(17), true),
+            ("[],".repeat(100), false),
+            ("]".repeat(100) + &deep(JSON_DEPTH), false),
+            (["\"", &"[".repeat(100), "\""].concat(), false),
+            (["\"\\\"", &"[".repeat(100), "\""].concat(), false),
+            (["\"\\\\\"", &"[".repeat(17)].concat(), true),
+        ] {
+            assert_eq!(is_too_deep(&text), too_deep, "{text}");
+        }
+        let error = MessagePayload::Text(&deep(17)).json::<serde_json::Value>().unwrap_err();
+        assert_eq!(
+            error.to_string(),
+            "not the JSON that was expected: more than 16 values lie in each other"
+        );
+    }
 
     #[test]
     fn a_value_goes_as_text_and_comes_back() {

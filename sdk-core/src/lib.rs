@@ -80,7 +80,7 @@ pub use context::{LogLevel, StateroomContext};
 pub use embedded_io;
 pub use heapless;
 #[cfg(feature = "json")]
-pub use json::{Json, JsonError};
+pub use json::{JSON_DEPTH, Json, JsonError};
 pub use payload::{MessagePayload, ToPayload};
 pub use recipient::MessageRecipient;
 pub use service::{DefaultStateroomFactory, Progress, StateroomService, StateroomServiceFactory};

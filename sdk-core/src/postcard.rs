@@ -68,7 +68,8 @@ impl<'a> MessagePayload<'a> {
     /// # Errors
     /// The message is not binary, or not a `T`. The format says little of itself: what was made from another
     /// type may well be read. A `T` that contains itself is read as deep as the message goes, which a stack
-    /// may not last for.
+    /// may not last for; and a list of values that take no bytes, such as `Vec<()>`, is read as long as the message
+    /// says that it is.
     pub fn postcard<T: Deserialize<'a>>(&self) -> Result<T, PostcardError> {
         let bytes = self.bytes().ok_or(PostcardError(Problem::Text))?;
         match ::postcard::take_from_bytes(bytes) {

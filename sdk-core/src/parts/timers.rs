@@ -54,8 +54,8 @@ use crate::StateroomContext;
 /// # }
 /// ```
 ///
-/// Timers go by [`now_ms`](StateroomContext::now_ms). Where the machine's clock is set, those that wait are
-/// due that much earlier or later.
+/// Timers go by [`now_ms`](StateroomContext::now_ms). Where the machine's clock is set, those that wait are due that
+/// much earlier or later; and those that are set right after a jump ahead may wait for the next one before it.
 #[derive(Debug)]
 pub struct Timers<K, const N: usize> {
     /// In the order in which they were set.

@@ -368,6 +368,14 @@ fn messages_may_be_typed() {
     client.text(r#"{"type":"Text","lines":["a","é"]}"#);
     assert_eq!(client.next_binary(), [0, 0, 0, 0, 2, 1, b'a', 2, 195, 169]);
     client.text(r#"{"type":"Text","lines":["a"#);
+    // What it does not know it keeps, until it knows the type. That takes stack for each level.
+    let nested = |depth| {
+        [r#"{"z":"#, &"[{\"a\":".repeat(depth), "0", &"}]".repeat(depth), r#","type":"Text","lines":[]}"#]
+            .concat()
+    };
+    client.text(&nested(7));
+    assert_eq!(client.next_binary(), [0, 0, 0, 0, 0]);
+    client.text(&nested(40));
     client.binary(&[0, 0, 128, 63, 0]);
     client.expect(&[r#"{"type":"Circle","radius":1.0}"#]);
 }
