@@ -40,6 +40,7 @@ pub trait StateroomContext {
     /// Sends a message to one client, to everyone in the room, or to everyone but one.
     ///
     /// A [`ClientId`] is a recipient, too. Sending to a client that has left does nothing.
+    #[track_caller]
     fn send_message(&self, recipient: impl Into<MessageRecipient>, message: impl ToPayload);
 
     /// Sends bytes: the name that services of the 0.2 line use for

@@ -65,6 +65,9 @@ impl<'a> From<&'a [u8]> for MessagePayload<'a> {
 /// [`TEXT_CAPACITY`](crate::TEXT_CAPACITY) bytes on the stack.
 pub trait ToPayload {
     /// Calls `send` with the payload.
+    ///
+    /// Where it panics, it does so at its caller's place: the author looks for the message, and not for this.
+    #[track_caller]
     fn with_payload<R>(&self, send: impl FnOnce(MessagePayload<'_>) -> R) -> R;
 }
 
@@ -118,7 +121,7 @@ impl ToPayload for fmt::Arguments<'_> {
             let mut text = heapless::String::<{ crate::TEXT_CAPACITY }>::new();
             match fmt::write(&mut text, *self) {
                 Ok(()) => text.with_payload(send),
-                Err(fmt::Error) => panic!("a formatted message is longer than TEXT_CAPACITY"),
+                Err(fmt::Error) => crate::text::too_long(),
             }
         }
     }
@@ -161,7 +164,7 @@ mod tests {
 
     #[cfg(not(feature = "heap"))]
     #[test]
-    #[should_panic(expected = "TEXT_CAPACITY")]
+    #[should_panic(expected = "longer than 256 bytes (TEXT_CAPACITY)")]
     fn a_formatted_message_that_does_not_fit_says_so() {
         let long: String = core::iter::repeat_n('x', crate::TEXT_CAPACITY + 1).collect();
         sent(format_args!("{long}"));

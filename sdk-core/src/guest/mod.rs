@@ -40,6 +40,8 @@ mod test_host;
 #[cfg(test)]
 mod tests;
 
+// For `text!`, which expands to a call of it.
+pub use crate::text::too_long;
 pub use form::{BY_DEFAULT, BY_NEW, Guest, InForm, Lacking, Probe, form};
 
 #[cfg(any(target_family = "wasm", test))]

@@ -39,6 +39,7 @@ impl StateroomService for Script {
                 ctx.send_message(client, bytes);
             }
             "log" => ctx.log(LogLevel::Warn, argument),
+            "format" => ctx.send_message(client, format_args!("{argument}")),
             "panic" => panic!("as told"),
             _ => ctx.send_message(MessageRecipient::Broadcast, text),
         }
@@ -314,6 +315,15 @@ fn a_room_that_cannot_be_made_says_why() {
     let line = line!() + 1;
     let says = failure(|| drop(room.connect()));
     assert_eq!(says, ("the room cannot be made: it is closed".into(), line));
+}
+
+#[cfg(not(feature = "heap"))]
+#[test]
+fn a_text_that_is_too_long_is_shown_where_the_service_sends_it() {
+    let client = room().connect();
+    let long = "format ".chars().chain(core::iter::repeat_n('x', TEXT_CAPACITY + 1)).collect::<String>();
+    let (words, _in_this_file) = failure(|| client.send(long.as_str()));
+    assert_eq!(words, format!("a text is longer than {TEXT_CAPACITY} bytes (TEXT_CAPACITY)"));
 }
 
 struct Old(String);
