@@ -9,9 +9,15 @@ pub const TEXT_CAPACITY: usize = 256;
 /// Puts a text together as `format!` does, but without a heap, and in a fraction of the code: a guest that
 /// formats a number with it is 2 KB smaller than one that uses `format_args!`.
 ///
-/// It knows `{}` and `{:?}`, without names or widths between the braces, for whatever implements
-/// [`uDisplay`](crate::ufmt::uDisplay) or [`uDebug`](crate::ufmt::uDebug): text, whole numbers, `bool`, `char`
-/// and [`ClientId`](crate::ClientId), and your own types.
+/// Its values come after the text, without names, and are written
+///
+/// | by | what they are |
+/// | --- | --- |
+/// | `{}` | `str`, `char`, `bool`, whole numbers, [`heapless::String`], [`ClientId`](crate::ClientId), and what else implements [`uDisplay`](crate::ufmt::uDisplay); of a `String`, `.as_str()` |
+/// | `{:?}`, `{:#?}` | `bool`, whole numbers, [`ClientId`](crate::ClientId); `Option`, `Result`, tuples, slices and arrays (of up to 32) of such; and what else implements [`uDebug`](crate::ufmt::uDebug), which can be derived. Text and `char` do not |
+/// | `{:x}`, `{:X}`, `{:#x}`, `{:4x}`, `{:04x}` | whole numbers, in hexadecimal digits, which alone may have a width |
+///
+/// `f32` and `f64`, and what implements `Display` or `Debug` only, are for `format_args!`.
 ///
 /// The result is a [`heapless::String`] of [`TEXT_CAPACITY`] bytes.
 ///
@@ -23,6 +29,19 @@ pub const TEXT_CAPACITY: usize = 256;
 ///
 /// let (name, score) = ("Ada", -7);
 /// assert_eq!(text!("{} has {} points", name, score), "Ada has -7 points");
+/// ```
+///
+/// ```
+/// // The derived code looks for `ufmt` in scope, as `use stateroom_sdk_core::*` has it.
+/// use stateroom_sdk_core::{text, ufmt, ufmt::derive::uDebug};
+///
+/// #[derive(uDebug)]
+/// struct Place {
+///     x: i32,
+///     y: i32,
+/// }
+///
+/// assert_eq!(text!("{:?}", Place { x: 1, y: -1 }), "Place { x: 1, y: -1 }");
 /// ```
 #[macro_export]
 macro_rules! text {
@@ -53,6 +72,26 @@ mod tests {
     fn numbers_texts_and_clients_are_put_together() {
         let text = text!("{}: {} {} {}", ClientId(7), i32::MIN, "né", true);
         assert_eq!(text, "7: -2147483648 né true");
+    }
+
+    #[test]
+    fn whatever_the_table_names_is_written() {
+        let name = heapless::String::<8>::try_from("né").unwrap();
+        let texts = text!("{} {} {} {} {}", "né", 'é', true, &name, ClientId(7));
+        assert_eq!(texts, "né é true né 7");
+        let numbers = text!("{} {} {} {}", i8::MIN, u64::MAX, i128::MIN, usize::MAX);
+        let same = std::format!("{} {} {} {}", i8::MIN, u64::MAX, i128::MIN, usize::MAX);
+        assert_eq!(numbers, same.as_str());
+
+        let result: Result<[u8; 2], bool> = Ok([1, 2]);
+        let nested = text!("{:?} {:?} {:?}", Some((ClientId(7), -1)), result, &[false][..]);
+        assert_eq!(nested, "Some((ClientId(7), -1)) Ok([1, 2]) [false]");
+        assert_eq!(text!("{:#?}", [1]), "[\n    1,\n]");
+        assert_eq!(text!("{:?}", [0_u8; 32]), std::format!("{:?}", [0_u8; 32]).as_str());
+
+        let x = text!("{:x} {:X} {:#x} {:4x} {:04x} {:#06x}", 255, 255, 255, 255, 255_u8, -1_i8);
+        assert_eq!(x, "ff FF 0xff   ff 00ff 0x00ff");
+        assert_eq!(text!("{{{}}}", 1), "{1}");
     }
 
     #[test]
