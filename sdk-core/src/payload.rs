@@ -63,6 +63,14 @@ impl<'a> From<&'a [u8]> for MessagePayload<'a> {
 ///
 /// In a guest without an allocator `format_args!` is put together in a buffer of
 /// [`TEXT_CAPACITY`](crate::TEXT_CAPACITY) bytes on the stack.
+// The note names what there is to send. The compiler's own list would be of whatever the features bring, by its full
+// names, so each of the types below asks not to be on it.
+#[diagnostic::on_unimplemented(
+    message = "a message is text or bytes, and `{Self}` is neither",
+    label = "for a number, write `text!(\"{{}}\", number)`",
+    note = "text: `str`, `String`, `heapless::String`, `format_args!(…)`; bytes: `[u8]`, arrays, `Vec<u8>`, `heapless::Vec`",
+    note = "for a value that implements serde's `Serialize`, write `Json(value)` or `Postcard(value)`; there is a feature for each"
+)]
 pub trait ToPayload {
     /// Calls `send` with the payload.
     ///
@@ -71,12 +79,14 @@ pub trait ToPayload {
     fn with_payload<R>(&self, send: impl FnOnce(MessagePayload<'_>) -> R) -> R;
 }
 
+#[diagnostic::do_not_recommend]
 impl<T: ToPayload + ?Sized> ToPayload for &T {
     fn with_payload<R>(&self, send: impl FnOnce(MessagePayload<'_>) -> R) -> R {
         (**self).with_payload(send)
     }
 }
 
+#[diagnostic::do_not_recommend]
 impl ToPayload for MessagePayload<'_> {
     fn with_payload<R>(&self, send: impl FnOnce(MessagePayload<'_>) -> R) -> R {
         send(*self)
@@ -85,6 +95,7 @@ impl ToPayload for MessagePayload<'_> {
 
 macro_rules! lend {
     ($(($($generics:tt)*) $type:ty => $kind:ident;)*) => {$(
+        #[diagnostic::do_not_recommend]
         impl<$($generics)*> ToPayload for $type {
             fn with_payload<R>(&self, send: impl FnOnce(MessagePayload<'_>) -> R) -> R {
                 send(MessagePayload::$kind(self))
@@ -107,6 +118,7 @@ lend! {
     () alloc::vec::Vec<u8> => Bytes;
 }
 
+#[diagnostic::do_not_recommend]
 impl ToPayload for fmt::Arguments<'_> {
     fn with_payload<R>(&self, send: impl FnOnce(MessagePayload<'_>) -> R) -> R {
         if let Some(text) = self.as_str() {

@@ -46,6 +46,7 @@ use crate::{MessagePayload, ToPayload};
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Postcard<T>(pub T);
 
+#[diagnostic::do_not_recommend]
 impl<T: Serialize> ToPayload for Postcard<T> {
     fn with_payload<R>(&self, send: impl FnOnce(MessagePayload<'_>) -> R) -> R {
         match ::postcard::to_allocvec(&self.0) {

@@ -1,5 +1,5 @@
-//! What `#[stateroom_wasm]` says of each likely mistake: one error, where the mistake is, with what to do about
-//! it. A guest is compiled for this machine (by its tests) and for WebAssembly, where there is more to go
+//! What the compiler says of each likely mistake, most of it by `#[stateroom_wasm]`: one error, where the mistake is,
+//! with what to do about it. A guest is compiled for this machine (by its tests) and for WebAssembly, where there is more to go
 //! wrong, so all this holds for both.
 //!
 //! `diagnostics` has a mistake in each file, and beside it what the compiler says; `rooms` has what is none.
