@@ -1,3 +1,8 @@
+// The guest does without it; its tests need not.
+extern crate std;
+
+use std::{format, vec::Vec};
+
 use stateroom_sdk_core::testing::*;
 
 use super::room;
@@ -21,6 +26,14 @@ fn the_count_may_be_below_zero() {
     let client = room().connect();
     client.send("decrement");
     assert_eq!(client.received(), ["new value: -1"]);
+}
+
+#[test]
+fn every_step_on_the_way_is_told() {
+    let client = room().connect();
+    (0..100).for_each(|_| client.send("increment"));
+    let steps: Vec<_> = (1..=100).map(|count| format!("new value: {count}")).collect();
+    assert_eq!(client.received(), steps);
 }
 
 #[test]

@@ -41,6 +41,18 @@
 //! assert_eq!(bob.received(), ["hello"]);
 //! ```
 //!
+//! A guest with `#![no_std]` is without `vec!`, `format!` and `to_string` in its tests, too. The file or module that
+//! they are in can ask for them:
+//!
+//! ```
+//! # mod tests {
+//! extern crate std;
+//!
+//! use std::{format, string::ToString, vec};
+//! # fn f() -> std::vec::Vec<std::string::String> { vec![1.to_string(), format!("")] }
+//! # }
+//! ```
+//!
 //! # The same tests for the module
 //!
 //! [`TestRoom::of`] takes whatever makes rooms for a server. A `Program` of `stateroom-host-min` does, so the
@@ -62,12 +74,15 @@
 //!
 //! ```text
 //! fn room() -> TestRoom {
-//!     TestRoom::of(Program::load(include_bytes!("../dist/server.wasm"), Limits::default()).unwrap())
+//!     let module = std::fs::read("dist/server.wasm").expect("`stateroom build` makes dist/server.wasm");
+//!     TestRoom::of(Program::load(&module, Limits::default()).unwrap())
 //! }
 //!
 //! #[path = "../src/tests.rs"]
 //! mod tests;
 //! ```
+//!
+//! It is the module that was built last: after a change, `stateroom build` comes before the tests.
 //!
 //! # What is as on a server
 //!
