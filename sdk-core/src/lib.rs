@@ -33,6 +33,13 @@
 //! Without `std` this crate brings the guest's panic handler: a panic is a trap, which ends the room and
 //! nothing else.
 //!
+//! On `wasm32-unknown-unknown`, which guests are built for unless `stateroom.toml` says otherwise, the standard
+//! library has no system to talk to. `println!`, `eprintln!` and `dbg!` write to nowhere:
+//! [`log`](StateroomContext::log) writes to the host's log. `std::time` and `std::thread` panic:
+//! [`now_ms`](StateroomContext::now_ms) is the time. Crates such as `rand` find no random numbers and do not compile:
+//! [`random`](StateroomContext::random) has some. On `wasm32-wasip1` all but threads work, with the C library's
+//! allocator.
+//!
 //! [`parts`] has what rooms keep needing, for all three.
 //!
 //! # Typed messages
