@@ -28,7 +28,7 @@
 //! | `std`, `alloc` (default) | the standard library, with the same allocator | larger, in pages of 64 KiB |
 //!
 //! With `std` alone a guest has the standard library's own allocator, or one that it brings; one without the
-//! standard library says with `heap` that it brings one.
+//! standard library says with `heap` that it brings one. Both are in pages of 64 KiB.
 //!
 //! Without `std` this crate brings the guest's panic handler: a panic is a trap, which ends the room and
 //! nothing else.
