@@ -26,15 +26,15 @@ impl Unit {
         }
     }
 
-    /// Reads digits, `_` between them, and perhaps a multiple, with a blank before it or without.
+    /// Reads digits, `_` between them, and perhaps a multiple.
     ///
     /// There are crates for this. They also read `1.5 mb` and the like, where it takes a manual to know how many
     /// bytes that is.
     pub(crate) fn read(self, text: &str) -> Option<u64> {
         let end = text.find(|c: char| !c.is_ascii_digit() && c != '_').unwrap_or(text.len());
         let (digits, multiple) = text.split_at(end);
-        let factor = match multiple.strip_prefix(' ').unwrap_or(multiple) {
-            "" if multiple.is_empty() => 1,
+        let factor = match multiple {
+            "" => 1,
             name => self.multiples().into_iter().find(|(known, _)| *known == name)?.1,
         };
         if digits.starts_with('_') || digits.ends_with('_') {
@@ -64,7 +64,7 @@ mod tests {
             ("65536", 65536),
             ("1_000", 1000),
             ("64KiB", 65536),
-            ("2 MiB", 2 << 20),
+            ("2MiB", 2 << 20),
             ("4GiB", 4 << 30),
         ] {
             assert_eq!(Unit::Bytes.read(text), Some(value), "{text}");
@@ -73,7 +73,7 @@ mod tests {
 
     #[test]
     fn numbers_have_decimal_multiples() {
-        for (text, value) in [("7", 7), ("400_000", 400_000), ("400k", 400_000), ("50 M", 50_000_000)] {
+        for (text, value) in [("7", 7), ("400_000", 400_000), ("400k", 400_000), ("50M", 50_000_000)] {
             assert_eq!(Unit::Number.read(text), Some(value), "{text}");
         }
         assert_eq!(Unit::Number.read("18446744073709551615"), Some(u64::MAX));
@@ -94,7 +94,8 @@ mod tests {
             "0x10",
             " 1",
             "1 ",
-            "1  k",
+            "1 k",
+            "1 KiB",
             "_1",
             "1_",
             "1K",
