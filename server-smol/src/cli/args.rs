@@ -6,6 +6,8 @@ use log::LevelFilter;
 use stateroom_server_smol::{RoomIds, Server, ShutdownPolicy};
 
 use super::limits::LimitArgs;
+#[cfg(feature = "dev")]
+use super::link::{FOR_PANICS, Memory};
 
 #[cfg(feature = "dev")]
 const EXAMPLES: &str = "\
@@ -57,12 +59,12 @@ impl Args {
 pub(crate) enum Command {
     /// Build a package as a guest and serve it, again whenever a source file changes
     #[cfg(feature = "dev")]
-    #[command(after_help = format!("{QUANTITIES}\n\n{PROJECT_HELP}"))]
+    #[command(after_help = format!("{QUANTITIES}\n\n{}", project_help()))]
     Dev(DevArgs),
 
     /// Build a package as a guest, into its `dist` directory
     #[cfg(feature = "dev")]
-    #[command(after_help = PROJECT_HELP)]
+    #[command(after_help = project_help())]
     Build(BuildArgs),
 
     /// Serve a module
@@ -79,17 +81,23 @@ A SIZE is a number of bytes, or of KiB, MiB or GiB: 65536, 64KiB. A NUMBER or FU
 k, M or G, for thousands, millions and thousands of millions: 400000, 400_000, 400k.";
 
 #[cfg(feature = "dev")]
-const PROJECT_HELP: &str = "\
+pub(crate) fn project_help() -> String {
+    let [none, heap, std] = [Memory::Static, Memory::Heap, Memory::Std].map(Memory::stack_size);
+    format!(
+        "\
 A `stateroom.toml` beside `Cargo.toml` is optional. What it may say:
   static_files = \"web\"                a directory to serve at `/`
   [service]
   package = \"chat\"                    which package of the workspace; default: the one at PATH
   target = \"wasm32-wasip1\"            default: wasm32-unknown-unknown
-  stack_size = 4096                   bytes of stack; default: 3072 without an allocator,
-                                      8192 with one, 65536 with the standard library
+  stack_size = 4096                   bytes of stack; default: {none} without an allocator,
+                                      {heap} with one, {std} with the standard library;
+                                      `dev` adds {FOR_PANICS}, to put panics into words
   [limits]
   memory = \"64MiB\"                    what `--max-memory` of `stateroom serve` says, and so on
-                                      for all the limits there; flags win";
+                                      for all the limits there; flags win"
+    )
+}
 
 #[cfg(feature = "dev")]
 #[derive(Debug, clap::Args)]

@@ -12,7 +12,7 @@ use super::{
 const SDK: &str = "stateroom-sdk-core";
 
 /// How much more stack a guest has whose panics are put into words.
-const FOR_PANICS: u32 = 16384;
+pub(crate) const FOR_PANICS: u32 = 16384;
 
 /// How a guest comes by memory, which decides how its memory may be laid out.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -26,6 +26,15 @@ pub(crate) enum Memory {
 }
 
 impl Memory {
+    /// How much stack a guest has whose author does not say, in bytes.
+    pub(crate) const fn stack_size(self) -> u32 {
+        match self {
+            Self::Static => 3072,
+            Self::Heap => 8192,
+            Self::Std => 32768,
+        }
+    }
+
     /// Finds out from the features that cargo will build our SDK with.
     pub(crate) fn of(directory: &Path, package: &Package, target: Target) -> Result<Self> {
         // `cargo metadata` would unite the features of the whole workspace; the tree is of this package
@@ -85,11 +94,7 @@ pub(crate) fn arguments(memory: Memory, config: &Config, portable: bool, purpose
         Target::Unknown => memory,
         Target::Wasip1 => Memory::Std,
     };
-    let stack_size = config.stack_size.unwrap_or(match memory {
-        Memory::Static => 3072,
-        Memory::Heap => 8192,
-        Memory::Std => 32768,
-    });
+    let stack_size = config.stack_size.unwrap_or(memory.stack_size());
     let stack_size = match purpose {
         Purpose::Release => stack_size,
         Purpose::Trial => stack_size + FOR_PANICS,
@@ -106,7 +111,7 @@ pub(crate) fn arguments(memory: Memory, config: &Config, portable: bool, purpose
 
 #[cfg(test)]
 mod tests {
-    use super::*;
+    use super::{super::args, *};
 
     #[test]
     fn memory_follows_the_features_of_the_sdk() {
@@ -149,5 +154,24 @@ mod tests {
         assert_eq!(stack(&usual, Purpose::Release), "-zstack-size=8192");
         assert_eq!(stack(&deep, Purpose::Release), "-zstack-size=4096");
         assert_eq!(stack(&deep, Purpose::Trial), "-zstack-size=20480");
+    }
+
+    #[test]
+    fn the_readme_and_the_help_have_the_sizes_of_stacks() {
+        let readme = concat!(env!("CARGO_MANIFEST_DIR"), "/../README.md");
+        let readme = std::fs::read_to_string(readme).unwrap();
+        let [none, heap, std] = [Memory::Static, Memory::Heap, Memory::Std].map(Memory::stack_size);
+        for (text, place) in [(readme, "README.md"), (args::project_help(), "args.rs")] {
+            let words: Vec<_> = text.split_whitespace().filter(|word| *word != "#").collect();
+            let words = words.join(" ").to_lowercase();
+            for said in [
+                format!(
+                    "default: {none} without an allocator, {heap} with one, {std} with the standard library"
+                ),
+                format!("`dev` adds {FOR_PANICS}"),
+            ] {
+                assert!(words.contains(&said), "`{said}` is not in {place}");
+            }
+        }
     }
 }
