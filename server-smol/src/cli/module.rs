@@ -19,7 +19,14 @@ pub(crate) fn bytes(path: &Path) -> Result<Vec<u8>> {
         _ => bail!("`{}` is no module: its name ends neither in `.wasm` nor in `.wat`", path.display()),
     };
     let bytes = fs::read(path).with_context(|| format!("cannot read `{}`", path.display()))?;
-    if is_text { assemble(path, &bytes) } else { Ok(bytes) }
+    if is_text {
+        return assemble(path, &bytes);
+    }
+    // A binary module begins with a zero byte.
+    if [b"(", b";;".as_slice()].iter().any(|begin| bytes.trim_ascii_start().starts_with(begin)) {
+        bail!("`{}` is in the text format: let its name end in `.wat`", path.display());
+    }
+    Ok(bytes)
 }
 
 /// Reads a module that has just been built from a package here: the file, and the program that it is.

@@ -15,10 +15,11 @@ fn what_cannot_be_served_is_told() {
         .with("empty/.keep", "")
         .with("package/Cargo.toml", "")
         .with("built/dist/server.wasm", "")
-        .with("false.wasm", "(module)")
+        .with("false.wasm", "no module")
         .with("lone.wat", "(module)")
         .with("torn.wat", "(module\n  (memory 1)\n  (func $f (param i32 i33))\n)")
-        .with("latin.wat", b"(module\n (; \xe9 ;))");
+        .with("latin.wat", b"(module\n (; \xe9 ;))")
+        .with("text.wasm", ";; a room\n(module)");
     let serve = |path| stateroom(&here, &["serve", path, "--port", "0"]);
     fails(serve("gone.wasm"), &["`gone.wasm`", "there is no", ".wat", "stateroom build"]);
     fails(serve("gone"), &["`gone`", "there is no"]);
@@ -28,6 +29,7 @@ fn what_cannot_be_served_is_told() {
     fails(serve("package"), &["no `server.wasm` in `package`", "stateroom dev package"]);
     fails(serve("built"), &["serve `built/dist`"]);
     fails(serve("false.wasm"), &["cannot run `false.wasm`: "]);
+    fails(serve("text.wasm"), &["`text.wasm` is in the text format", "end in `.wat`"]);
     fails(serve("lone.wat"), &["cannot run `lone.wat`: "]);
     fails(serve("torn.wat"), &["torn.wat:3:23", "(func $f (param i32 i33))"]);
     fails(serve("latin.wat"), &["`latin.wat`", "line 2, column 5", "UTF-8"]);
