@@ -54,7 +54,13 @@ impl Error for Trap {}
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum TrapReason {
-    /// The engine stopped it: `unreachable`, an access outside its memory, a division by zero and the like.
+    /// It executed `unreachable`, in which panics end, and allocations for which there is no memory.
+    Unreachable,
+    /// It reached outside its memory.
+    MemoryAccess,
+    /// Its calls nest too deeply, or have too many variables.
+    StackOverflow,
+    /// The engine stopped it for another reason: a division by zero and the like.
     Wasm(String),
     /// It computed for longer than an event may.
     OutOfFuel {
@@ -122,6 +128,15 @@ pub enum TrapReason {
 impl fmt::Display for TrapReason {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
+            Self::Unreachable => f.write_str(
+                "it executed `unreachable`, in which a panic ends, and an allocation for which there is no memory",
+            ),
+            Self::MemoryAccess => {
+                f.write_str("it reached outside its memory, which is also how a stack ends that is too small")
+            }
+            Self::StackOverflow => f.write_str(
+                "its stack is full: its calls nest too deeply (the limit `call_depth`), or have very many variables",
+            ),
             Self::Wasm(reason) => f.write_str(reason),
             Self::OutOfFuel { limit } => {
                 write!(f, "it used up the {limit} units of fuel that it may use (the limit `fuel`)")
@@ -163,18 +178,11 @@ pub(crate) fn reason(error: &wasmi::Error, fuel: u64) -> Option<TrapReason> {
     if let Some(Fault(reason)) = error.downcast_ref() {
         return Some(reason.clone());
     }
-    match error.as_trap_code()? {
-        TrapCode::OutOfFuel => Some(TrapReason::OutOfFuel { limit: fuel }),
-        code => Some(TrapReason::Wasm(match code {
-            TrapCode::UnreachableCodeReached => "it executed `unreachable`, which a panic ends in".into(),
-            TrapCode::MemoryOutOfBounds => {
-                "it reached outside its memory, which is also how a stack ends that is too small".into()
-            }
-            TrapCode::StackOverflow => {
-                "its stack is full: its calls nest too deeply (the limit `call_depth`), or have very many variables"
-                    .into()
-            }
-            code => alloc::format!("{code}"),
-        })),
-    }
+    Some(match error.as_trap_code()? {
+        TrapCode::OutOfFuel => TrapReason::OutOfFuel { limit: fuel },
+        TrapCode::UnreachableCodeReached => TrapReason::Unreachable,
+        TrapCode::MemoryOutOfBounds => TrapReason::MemoryAccess,
+        TrapCode::StackOverflow => TrapReason::StackOverflow,
+        code => TrapReason::Wasm(alloc::format!("{code}")),
+    })
 }
