@@ -194,12 +194,42 @@ fn an_event_that_ends_the_room_is_found() {
 }
 
 #[test]
+fn the_mend_fits_the_reason() {
+    let message = "(func (export \"message\") (param $client i32) (param $text i32) (param $len i32)";
+    let fails = |how: &str, parts: &[&str]| lacks(&in_function(message, how), parts);
+    fails(
+        "unreachable",
+        &["`unreachable`", "for which there is no memory", "ignore what", "`stateroom dev`"],
+    );
+    fails("(drop (i32.load (i32.const -8)))", &["outside its memory", "no pointer", "`stack_size`"]);
+    let recursion = "(call $deeper (i32.const 1)))
+        (func $deeper (param $client i32) (local $text i32) (local $len i32) (call $deeper (i32.const 1))";
+    fails(recursion, &["stack is full", "recursion", "`call_depth`"]);
+    fails(
+        "(call $send_message (i32.const 1) (i32.const -8) (i32.const 4))",
+        &["4 bytes at address 4294967288", "an address and a length"],
+    );
+    let close = "(import \"stateroom\" \"close\" (func $close (param i32 i32 i32 i32)))";
+    let closes = |code: u32, len: u32| {
+        let close_all =
+            format!("(call $close (i32.const 0) (i32.const {code}) (i32.const 0x400) (i32.const {len}))");
+        in_function(message, &close_all).replacen("(module", &format!("(module {close}"), 1)
+    };
+    lacks(&closes(1001, 0), &["the code 1001", "Mend: close with 1000, or with 3000 to 4999"]);
+    lacks(&closes(4000, 124), &["a reason of 124 bytes", "Mend: give no more than 123 bytes"]);
+}
+
+#[test]
 fn the_limits_of_a_dist_directory_hold() {
     let message = "(func (export \"message\") (param $client i32) (param $text i32) (param $len i32)";
     let endless = wat::parse_str(in_function(message, "(loop $on (br $on))")).unwrap();
     let here =
         Directory::new().with("dist/server.wasm", endless).with("dist/stateroom.toml", "limits.fuel = '1M'");
-    finds(&here, &["inspect", "--check", "dist"], &["`message` fails", "1000000 units of fuel"]);
+    finds(
+        &here,
+        &["inspect", "--check", "dist"],
+        &["`message` fails", "1000000 units of fuel", "a timer", "raise `fuel`"],
+    );
 }
 
 #[test]

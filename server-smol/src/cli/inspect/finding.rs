@@ -1,6 +1,7 @@
 use std::fmt;
 
 use stateroom_host_min::{LoadError, Problem, Trap, TrapReason};
+use stateroom_sdk_core::abi;
 
 use super::session::{Failure, Kind};
 
@@ -15,7 +16,7 @@ pub(crate) struct Report {
 pub(crate) struct Finding {
     cause: Cause,
     wrong: String,
-    mend: &'static str,
+    mend: String,
 }
 
 /// Where to look for a fault. One of each is reported: what else fails there fails for the same reason, or is
@@ -49,19 +50,19 @@ impl Report {
             let finding = |problem: &Problem| Finding {
                 cause: Cause::Load,
                 wrong: problem.to_string(),
-                mend: mend_of_problem(problem),
+                mend: mend_of_problem(problem).into(),
             };
             self.findings.extend(problems.iter().map(finding));
             return;
         }
-        let mend = mend_of_load_error(error);
+        let mend = mend_of_load_error(error).into();
         self.findings.push(Finding { cause: Cause::Load, wrong: error.to_string(), mend });
     }
 
     /// A room of it has ended, which was tried `with` something.
     pub(crate) fn failed(&mut self, with: &str, failure: &Failure) {
         let Failure { event, trap } = failure;
-        let (cause, mend) = cause_and_mend(*event, trap);
+        let (cause, mend) = (cause(*event, trap), mend_of_trap(*event, trap));
         let wrong = format!("`{}` fails ({with}): {}", trap.during(), trap.reason());
         self.add(Finding { cause, wrong, mend });
     }
@@ -70,14 +71,14 @@ impl Report {
     pub(crate) fn no_place(&mut self, size: usize) {
         let wrong = format!("it has no place for a message of {size} bytes, which is refused");
         let mend = "have `jam_malloc` answer with an address in the memory, for size 0 as well";
-        self.add(Finding { cause: Cause::Room, wrong, mend });
+        self.add(Finding { cause: Cause::Room, wrong, mend: mend.into() });
     }
 
     /// It takes more and more memory.
     pub(crate) fn grows(&mut self, wrong: String) {
         let mend = "have `jam_free` give back what `jam_malloc` has given, \
                     and keep no more of what clients send than has an end";
-        self.add(Finding { cause: Cause::Growth, wrong, mend });
+        self.add(Finding { cause: Cause::Growth, wrong, mend: mend.into() });
     }
 
     fn add(&mut self, finding: Finding) {
@@ -94,36 +95,64 @@ impl fmt::Display for Finding {
     }
 }
 
-fn cause_and_mend(event: Kind, trap: &Trap) -> (Cause, &'static str) {
-    if let TrapReason::NoRoom { .. } = trap.reason() {
-        return (Cause::Room, "have `jam_malloc` answer with an address of so many bytes in the memory");
+fn cause(event: Kind, trap: &Trap) -> Cause {
+    match (trap.reason(), trap.during()) {
+        (TrapReason::NoRoom { .. }, _) => Cause::Room,
+        (_, export @ (abi::MALLOC | abi::recv::MALLOC | abi::FREE | abi::recv::FREE)) => {
+            Cause::Export(export)
+        }
+        _ => Cause::Event(event),
     }
-    match trap.during() {
-        export @ ("jam_malloc" | "stateroom_malloc") => (
-            Cause::Export(export),
-            "have it answer every size: with an address of so many bytes, or with 0xffffffff for none",
-        ),
-        export @ ("jam_free" | "stateroom_free") => (
-            Cause::Export(export),
-            "have it take what the malloc beside it has given, with the same size, and do nothing else",
-        ),
-        _ => (Cause::Event(event), mend_of_reason(trap.reason()).unwrap_or(mend_of_event(event))),
+}
+
+fn mend_of_trap(event: Kind, trap: &Trap) -> String {
+    if let Some(mend) = mend_of_reason(trap.reason()) {
+        return mend.into();
+    }
+    let mend = match trap.during() {
+        abi::MALLOC | abi::recv::MALLOC => {
+            "have it answer every size: with an address of so many bytes, or with 0xffffffff for none"
+        }
+        abi::FREE | abi::recv::FREE => {
+            "have it take what the malloc beside it has given, with the same size, and do nothing else"
+        }
+        _ => mend_of_event(event),
+    };
+    match trap.reason() {
+        TrapReason::Unreachable => format!("{mend} (`stateroom dev` logs where a guest in Rust panics)"),
+        _ => mend.into(),
     }
 }
 
 /// Where the reason tells more than the event.
 fn mend_of_reason(reason: &TrapReason) -> Option<&'static str> {
-    match reason {
+    Some(match reason {
+        TrapReason::NoRoom { .. } => {
+            "have `jam_malloc` answer with an address of so many bytes in the memory"
+        }
+        TrapReason::MemoryAccess => {
+            "see that no pointer leads out of the memory; where it is the stack, ask the linker for a larger one \
+             (`stack_size` in `stateroom.toml`), or use less of it"
+        }
+        TrapReason::StackOverflow => {
+            "do with less recursion, or raise `call_depth` under `[limits]` in `stateroom.toml`"
+        }
+        TrapReason::OutOfFuel { .. } => {
+            "do less in one event, and the rest when a timer is due, or raise `fuel` under `[limits]` in \
+             `stateroom.toml`"
+        }
         TrapReason::MessageTooLarge { .. }
         | TrapReason::TooManyEffects { .. }
         | TrapReason::TooManyEffectBytes { .. } => {
-            Some("send less in one event, and no more than a part of what is very long")
+            "send less in one event, and no more than a part of what is very long"
         }
-        TrapReason::NotUtf8 => Some("send as binary what need not be text"),
-        TrapReason::OutOfBounds { .. } => Some("pass an address and a length in the memory that it exports"),
-        TrapReason::Malformed(_) => Some("encode it as `docs/abi.md` says"),
-        _ => None,
-    }
+        TrapReason::NotUtf8 => "send as binary what need not be text",
+        TrapReason::OutOfBounds { .. } => "pass an address and a length in the memory that it exports",
+        TrapReason::CloseCode { .. } => "close with 1000, or with 3000 to 4999",
+        TrapReason::CloseReasonTooLong { .. } => "give no more than 123 bytes as the reason",
+        TrapReason::Malformed(_) => "encode it as `docs/abi.md` says",
+        _ => return None,
+    })
 }
 
 fn mend_of_event(event: Kind) -> &'static str {
