@@ -166,6 +166,28 @@ pub(crate) struct InspectArgs {
     /// A text that clients send as well, as one that the service understands; may be repeated
     #[arg(long, value_name = "TEXT", requires = "check")]
     pub(crate) say: Vec<String>,
+
+    /// What each client brings with it, such as query:name=Ada; may be repeated
+    ///
+    /// A KEY is one that rooms can ask for: `query`, `query:NAME`, `header:NAME` with the name in
+    /// lower case, or `address`.
+    #[arg(long, value_name = "KEY=VALUE", requires = "check", value_parser = client_info, verbatim_doc_comment)]
+    pub(crate) with: Vec<(String, String)>,
+}
+
+#[cfg(feature = "dev")]
+fn client_info(text: &str) -> Result<(String, String), String> {
+    let known = |key: &str| match key.split_once(':') {
+        Some(("query", name)) => !name.is_empty(),
+        Some(("header", name)) => header_name(name).is_ok_and(|lower| lower == name),
+        _ => ["query", "address"].contains(&key),
+    };
+    match text.split_once('=').filter(|(key, _)| known(key)) {
+        Some((key, value)) => Ok((key.to_owned(), value.to_owned())),
+        None => {
+            Err("is no KEY=VALUE with query, query:NAME, header:NAME in lower case, or address".to_owned())
+        }
+    }
 }
 
 #[derive(Debug, clap::Args)]

@@ -193,6 +193,93 @@ fn an_event_that_ends_the_room_is_found() {
     lacks(&with(word, "unreachable"), &["`message` fails", "`others`"]);
 }
 
+const CONNECT: &str = "(func (export \"connect\") (param $client i32)";
+const DISCONNECT: &str = "(func (export \"disconnect\") (param $client i32)";
+const MESSAGE: &str = "(func (export \"message\") (param $client i32) (param $text i32) (param $len i32)";
+
+/// Whether the guest has closed a client (1), and whether that has gone (2).
+const STATE: &str = "(i32.load8_u (i32.add (i32.const 0x20000) (local.get $client)))";
+
+/// A guest that can close its clients, and traps where one that it has closed says something, or goes twice.
+/// With something added at the beginning of some of its functions.
+#[track_caller]
+fn closing(added: &[(&str, &str)]) -> String {
+    let imports = r#"(module
+        (import "stateroom" "close" (func $close_all (param i32 i32 i32 i32)))
+        (import "stateroom" "client_info" (func $client_info (param i32 i32 i32 i32 i32) (result i32)))"#;
+    let functions = r#"(data (i32.const 0x3a0) "query:name")
+        (func $mark (param $client i32) (param $state i32)
+            (i32.store8 (i32.add (i32.const 0x20000) (local.get $client)) (local.get $state)))
+        (func $close (param $client i32)
+            (call $mark (local.get $client) (i32.const 1))
+            (call $close_all (local.get $client) (i32.const 4000) (i32.const 0) (i32.const 0)))
+        (func $has_name (param $client i32) (result i32)
+            (i32.le_s (i32.const 0) (call $client_info (local.get $client) (i32.const 0x3a0) (i32.const 10)
+                (i32.const 0) (i32.const 0))))
+        ;; Exports"#;
+    let message = format!("{MESSAGE} (if (i32.ge_u {STATE} (i32.const 1)) (then unreachable))");
+    let disconnect = format!(
+        "{DISCONNECT} (if (i32.ge_u {STATE} (i32.const 2)) (then unreachable))
+        (call $mark (local.get $client) (i32.const 2))"
+    );
+    let mut guest = CONFORMANCE.to_owned();
+    for (piece, other) in [
+        ("(module", imports),
+        ("\"memory\") 2)", "\"memory\") 3)"),
+        (";; Exports", functions),
+        (MESSAGE, &message),
+        (DISCONNECT, &disconnect),
+    ] {
+        assert_eq!(guest.matches(piece).count(), 1, "{piece}");
+        guest = guest.replacen(piece, other, 1);
+    }
+    for (begin, added) in added {
+        assert_eq!(guest.matches(begin).count(), 1, "{begin}");
+        guest = guest.replacen(begin, &format!("{begin} {added}"), 1);
+    }
+    guest
+}
+
+const TURN_AWAY: (&str, &str) =
+    (CONNECT, "(if (i32.eqz (call $has_name (local.get $client))) (then (call $close (local.get $client))))");
+const SPEAK_ONCE: (&str, &str) = (
+    "(func $answer (param $client i32) (param $text i32) (param $len i32)",
+    "(call $close (local.get $client))",
+);
+
+#[test]
+fn nobody_hears_of_a_closed_client_any_more() {
+    let here =
+        Directory::new().with("door.wat", closing(&[TURN_AWAY])).with("once.wat", closing(&[SPEAK_ONCE]));
+    let said = succeeds(stateroom(&here, &["inspect", "--check", "door.wat"]));
+    let note = "closed every client at once, so `message` and `binary` have not been tried (`--with";
+    assert!(said.contains(note), "{said}");
+    let named = ["inspect", "--check", "--with", "query:name=Ada", "door.wat"];
+    let said = succeeds(stateroom(&here, &named));
+    assert!(!said.contains(note), "{said}");
+    let said = succeeds(stateroom(&here, &["inspect", "--check", "--say", "later", "once.wat"]));
+    assert!(!said.contains(note), "{said}");
+}
+
+#[test]
+fn what_a_room_does_with_those_it_lets_in_is_tried() {
+    let here = Directory::new().with(
+        "room.wat",
+        closing(&[TURN_AWAY, ("(func $say (param $recipient i32) (param $text i32)", "unreachable")]),
+    );
+    let named = ["inspect", "--check", "--say", "all", "--with", "query:name=Ada", "room.wat"];
+    finds(&here, &named, &["`message` fails (`all`)"]);
+}
+
+#[test]
+fn a_room_that_closes_its_clients_is_tried_to_the_end() {
+    // Whoever is closed goes, and somebody else comes and is heard.
+    let gone = format!("(if {STATE} (then unreachable))");
+    lacks(&closing(&[TURN_AWAY, (DISCONNECT, &gone)]), &["`disconnect` fails", "the first client"]);
+    let grow = "(drop (memory.grow (i32.eqz (i32.rem_u (local.get $client) (i32.const 64)))))";
+    lacks(&closing(&[SPEAK_ONCE, (CONNECT, grow)]), &["goes on growing"]);
+}
+
 #[test]
 fn the_mend_fits_the_reason() {
     let message = "(func (export \"message\") (param $client i32) (param $text i32) (param $len i32)";

@@ -51,4 +51,9 @@ fn bad_options_are_status_2() {
     refuses(&nowhere, &["build", "-q", "-v"], &["--quiet"]);
     refuses(&nowhere, &["inspect"], &["MODULE"]);
     refuses(&nowhere, &["inspect", "x.wasm", "--say", "hello"], &["--check"]);
+    refuses(&nowhere, &["inspect", "x.wasm", "--with", "query:name=Ada"], &["--check"]);
+    for wrong in ["query:name", "name=Ada", "header:X-User=ada", "query:=Ada"] {
+        let with = ["inspect", "x.wasm", "--check", "--with", wrong];
+        refuses(&nowhere, &with, &[wrong, "KEY=VALUE", "query:NAME", "in lower case"]);
+    }
 }

@@ -33,7 +33,7 @@ pub(crate) fn run(args: InspectArgs) -> Result<()> {
         return Ok(());
     }
 
-    let report = script::check(&bytes, limits, &args.say);
+    let report = script::check(&bytes, limits, &args);
     report.findings().for_each(|finding| say(format_args!("- {finding}")));
     report.notes().for_each(|note| say(format_args!("Note: {note}.")));
     match report.findings().count() {

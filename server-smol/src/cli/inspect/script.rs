@@ -1,11 +1,12 @@
 //! The events that a module is tried with: those that servers hand in, and nothing that they do not. What the
 //! service is there for, nobody asks.
 
-use stateroom_host_min::{Limits, MessagePayload, Program, Step};
+use stateroom_host_min::{ClientInfo, Limits, MessagePayload, Program, Step};
 
 use super::{
+    super::args::InspectArgs,
     finding::Report,
-    session::{Failure, Kind, Session},
+    session::{Failure, Kind, Session, Setting, Tried},
 };
 
 /// The sizes of messages, in bytes.
@@ -20,25 +21,35 @@ const LOOK: u32 = 2_000;
 /// The size of each of those messages, where the room has a place for it.
 const USUAL: usize = 1 << 10;
 
-/// Tries a module. `said` are texts that clients send beside those that mean nothing.
-pub(crate) fn check(module: &[u8], limits: Limits, said: &[String]) -> Report {
+/// What a client's connection brings with it where nothing else is said.
+const ADDRESS: (&str, &str) = ("address", "127.0.0.1");
+
+/// Tries a module, in the way that `args` say.
+pub(crate) fn check(module: &[u8], limits: Limits, args: &InspectArgs) -> Report {
     let mut report = Report::default();
-    match Program::load(module, limits) {
-        Ok(program) => Script { program, said, report: &mut report, timer: false }.run(),
-        Err(error) => report.refused(&error),
-    }
+    let program = match Program::load(module, limits) {
+        Ok(program) => program,
+        Err(error) => {
+            report.refused(&error);
+            return report;
+        }
+    };
+    // Of a key that is there twice the first counts.
+    let info: Vec<_> = args.with.iter().map(|(key, value)| (&**key, &**value)).chain([ADDRESS]).collect();
+    let tried = Tried::default();
+    let setting = Setting { program: &program, info: ClientInfo(&info), tried: &tried };
+    Script { setting, said: &args.say, report: &mut report }.run();
     report
 }
 
 struct Script<'a> {
-    program: Program,
+    setting: Setting<'a>,
+    /// Texts that clients send beside those that mean nothing.
     said: &'a [String],
     report: &'a mut Report,
-    /// Whether the timer has been due.
-    timer: bool,
 }
 
-impl Script<'_> {
+impl<'a> Script<'a> {
     fn run(mut self) {
         if !self.begins() {
             // Nothing else could be told from it.
@@ -48,7 +59,20 @@ impl Script<'_> {
         let largest = self.messages();
         self.words();
         self.memory(USUAL.min(largest));
-        if !self.timer {
+        self.untried();
+    }
+
+    /// Says what has not happened.
+    fn untried(self) {
+        let tried = self.setting.tried;
+        if !tried.has(Kind::Text) && !tried.has(Kind::Binary) && tried.closed() {
+            self.report.note(
+                "it has closed every client at once, so `message` and `binary` have not been tried \
+                 (`--with query:name=Ada` gives clients something to bring)"
+                    .into(),
+            );
+        }
+        if !tried.has(Kind::Timer) {
             self.report.note(format!(
                 "it has not set the timer, so `timer` has not been tried{}",
                 if self.said.is_empty() { " (`--say` has clients say what makes it)" } else { "" },
@@ -56,15 +80,19 @@ impl Script<'_> {
         }
     }
 
+    fn begin(&self, room_id: &str) -> Result<Session<'a>, Failure> {
+        Session::begin(self.setting, room_id)
+    }
+
     /// Whether rooms begin; with ids that are unusual as well.
     fn begins(&mut self) -> bool {
-        if let Err(failure) = Session::begin(&self.program, "room") {
+        if let Err(failure) = self.begin("room") {
             self.report.failed("a room id of 4 bytes", &failure);
             return false;
         }
         let long = "🚪".repeat(128);
         for (id, with) in [("", "an empty room id"), (&long, "a room id of 512 bytes")] {
-            if let Err(failure) = Session::begin(&self.program, id) {
+            if let Err(failure) = self.begin(id) {
                 self.report.failed(with, &failure);
             }
         }
@@ -75,7 +103,7 @@ impl Script<'_> {
     fn clients(&mut self) {
         let mut last = "";
         let outcome = (|| {
-            let mut session = Session::begin(&self.program, "room")?;
+            let mut session = self.begin("room")?;
             for (connects, client, with) in [
                 (true, 1, "the first client"),
                 (true, 2, "a second client"),
@@ -90,7 +118,7 @@ impl Script<'_> {
                 last = with;
                 if connects { session.connect(client) } else { session.disconnect(client) }?;
             }
-            self.wait(&mut session)
+            session.wait()
         })();
         self.record(last, outcome);
     }
@@ -99,7 +127,7 @@ impl Script<'_> {
     fn messages(&mut self) -> usize {
         let bytes: Vec<u8> = (0..=u8::MAX).cycle().take(1 << 20).collect();
         let text = "🚪".repeat((1 << 20) / 4);
-        let limit = self.program.limits().message_size;
+        let limit = self.setting.program.limits().message_size;
         let (mut largest, mut refused) = (0, None);
         for size in SIZES.into_iter().filter(|size| *size <= limit) {
             // The only size that does not end at a character is 1.
@@ -110,9 +138,10 @@ impl Script<'_> {
                 [(MessagePayload::Text(text), as_text), (MessagePayload::Bytes(&bytes[..size]), as_bytes)]
             {
                 match self.try_message(message) {
-                    Ok(Step::Refused) if size <= 1 => self.report.no_place(size),
-                    Ok(Step::Refused) => refused = refused.or(Some(size)),
-                    Ok(_) => largest = largest.max(size),
+                    Ok(Some(Step::Refused)) if size <= 1 => self.report.no_place(size),
+                    Ok(Some(Step::Refused)) => refused = refused.or(Some(size)),
+                    Ok(Some(_)) => largest = largest.max(size),
+                    Ok(None) => {}
                     Err(failure) => {
                         self.report.failed(&with, &failure);
                         if failure.takes_long() {
@@ -130,12 +159,12 @@ impl Script<'_> {
         largest
     }
 
-    /// A message in a room of its own, which goes on afterwards.
-    fn try_message(&self, message: MessagePayload<'_>) -> Result<Step, Failure> {
-        let mut session = Session::with_client(&self.program)?;
+    /// A message in a room of its own, which goes on afterwards. Nothing if the room has closed the client before.
+    fn try_message(&self, message: MessagePayload<'_>) -> Result<Option<Step>, Failure> {
+        let mut session = Session::with_client(self.setting)?;
         let step = session.message(1, message)?;
         session.connect(2)?;
-        let _ = session.message(1, MessagePayload::Text("a"))?;
+        session.message(1, MessagePayload::Text("a"))?;
         session.disconnect(1)?;
         Ok(step)
     }
@@ -144,10 +173,12 @@ impl Script<'_> {
     fn words(&mut self) {
         for word in self.said {
             let outcome = (|| {
-                let mut session = Session::with_client(&self.program)?;
+                let mut session = Session::with_client(self.setting)?;
                 session.connect(2)?;
-                let _ = session.message(2, MessagePayload::Text(word))?;
-                self.wait(&mut session)
+                // The one who has come last: the other may know who else is there.
+                let speaker = session.here().last().copied().unwrap_or(2);
+                session.message(speaker, MessagePayload::Text(word))?;
+                session.wait()
             })();
             self.record(&format!("`{word}`"), outcome);
         }
@@ -160,14 +191,23 @@ impl Script<'_> {
         messages.extend(self.said.iter().map(|word| MessagePayload::Text(word)));
         let (mut count, mut memory, mut looks, mut refused) = (0, 0, Vec::new(), false);
         let outcome = (|| {
-            let mut session = Session::with_client(&self.program)?;
+            let mut session = Session::with_client(self.setting)?;
             session.connect(2)?;
+            let mut last = 2;
             for message in messages.iter().cycle().take(MANY) {
+                if session.here().is_empty() {
+                    last += 1;
+                    session.connect(last)?;
+                }
+                let here = session.here();
+                let Some(&client) = here.get(count as usize % here.len().max(1)) else {
+                    return Ok(());
+                };
                 count += 1;
-                let step = session.message(1 + count % 2, *message);
+                let step = session.message(client, *message);
                 memory = session.memory_size();
                 // A word may be too large in any case.
-                refused = step? == Step::Refused && message.data().len() <= size;
+                refused = step? == Some(Step::Refused) && message.data().len() <= size;
                 if refused {
                     return Ok(());
                 }
@@ -175,10 +215,10 @@ impl Script<'_> {
                     looks.push(memory);
                 }
             }
-            self.wait(&mut session)
+            session.wait()
         })();
 
-        let used_up = memory > self.program.limits().memory / 2 && outcome.is_err();
+        let used_up = memory > self.setting.program.limits().memory / 2 && outcome.is_err();
         if refused {
             let taken = count - 1;
             self.report
@@ -200,15 +240,8 @@ impl Script<'_> {
         }
     }
 
-    fn wait(&mut self, session: &mut Session) -> Result<(), Failure> {
-        session.wait()?;
-        self.timer |= session.had_timer();
-        Ok(())
-    }
-
     fn record(&mut self, with: &str, outcome: Result<(), Failure>) {
         if let Err(failure) = outcome {
-            self.timer |= failure.event == Kind::Timer;
             self.report.failed(with, &failure);
         }
     }

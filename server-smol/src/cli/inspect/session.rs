@@ -1,15 +1,40 @@
+use std::{
+    cell::{Cell, RefCell},
+    collections::VecDeque,
+    mem,
+};
+
 use stateroom_host_min::{
     ClientId, ClientInfo, Effect, Event, MessagePayload, Program, Room, Step, Trap, TrapReason,
 };
 
+/// What rooms are made of that are tried.
+#[derive(Clone, Copy)]
+pub(crate) struct Setting<'a> {
+    pub(crate) program: &'a Program,
+    /// What each client brings with it.
+    pub(crate) info: ClientInfo<'a>,
+    pub(crate) tried: &'a Tried,
+}
+
+/// What has happened in any of the rooms.
+#[derive(Default)]
+pub(crate) struct Tried {
+    kinds: RefCell<Vec<Kind>>,
+    closed: Cell<bool>,
+}
+
 /// A room that is run as a server runs it, on a clock of its own.
-pub(crate) struct Session {
+pub(crate) struct Session<'a> {
+    setting: Setting<'a>,
     room: Room,
     now_ms: u64,
     /// When the timer is due.
     timer: Option<u64>,
-    /// Whether it has been due before.
-    had_timer: bool,
+    /// The clients that can say something.
+    here: Vec<u32>,
+    /// Those whom the room has closed, and whose `disconnect` is still to come.
+    leaving: VecDeque<u32>,
 }
 
 /// How often in a row the timer is waited for.
@@ -42,33 +67,74 @@ impl Failure {
     }
 }
 
-impl Session {
+impl Tried {
+    pub(crate) fn has(&self, kind: Kind) -> bool {
+        self.kinds.borrow().contains(&kind)
+    }
+
+    /// Whether a room has closed a client.
+    pub(crate) fn closed(&self) -> bool {
+        self.closed.get()
+    }
+
+    fn add(&self, kind: Kind) {
+        if !self.has(kind) {
+            self.kinds.borrow_mut().push(kind);
+        }
+    }
+}
+
+impl<'a> Session<'a> {
     /// A room that has begun.
-    pub(crate) fn begin(program: &Program, room_id: &str) -> Result<Self, Failure> {
+    pub(crate) fn begin(setting: Setting<'a>, room_id: &str) -> Result<Self, Failure> {
         let failure = |trap| Failure { event: Kind::Init, trap };
-        let room = program.room(room_id, [7; 32]).map_err(failure)?;
-        // Some time in 2023.
-        let mut session = Self { room, now_ms: 1_700_000_000_000, timer: None, had_timer: false };
+        let room = setting.program.room(room_id, [7; 32]).map_err(failure)?;
+        let mut session = Self {
+            setting,
+            room,
+            // Some time in 2023.
+            now_ms: 1_700_000_000_000,
+            timer: None,
+            here: Vec::new(),
+            leaving: VecDeque::new(),
+        };
         session.run(Event::Init).map(|_| session)
     }
 
-    /// The same, with a client in it.
-    pub(crate) fn with_client(program: &Program) -> Result<Self, Failure> {
-        let mut session = Self::begin(program, "room")?;
+    /// The same, with a client in it, unless the room has closed it.
+    pub(crate) fn with_client(setting: Setting<'a>) -> Result<Self, Failure> {
+        let mut session = Self::begin(setting, "room")?;
         session.connect(1)?;
         Ok(session)
     }
 
     pub(crate) fn connect(&mut self, client: u32) -> Result<(), Failure> {
-        self.handle(Event::Connect(ClientId(client), ClientInfo::NONE)).map(|_| ())
+        self.pass()?;
+        self.here.push(client);
+        self.run(Event::Connect(ClientId(client), self.setting.info)).map(|_| ())
     }
 
+    /// Has a client go, unless the room has closed it.
     pub(crate) fn disconnect(&mut self, client: u32) -> Result<(), Failure> {
-        self.handle(Event::Disconnect(ClientId(client))).map(|_| ())
+        self.pass()?;
+        if !self.here.contains(&client) {
+            return Ok(());
+        }
+        self.here.retain(|other| *other != client);
+        self.run(Event::Disconnect(ClientId(client))).map(|_| ())
     }
 
-    pub(crate) fn message(&mut self, client: u32, message: MessagePayload<'_>) -> Result<Step, Failure> {
-        self.handle(Event::Message(ClientId(client), message))
+    /// Has a client say something. Nothing if the room has closed it.
+    pub(crate) fn message(
+        &mut self,
+        client: u32,
+        message: MessagePayload<'_>,
+    ) -> Result<Option<Step>, Failure> {
+        self.pass()?;
+        if !self.here.contains(&client) {
+            return Ok(None);
+        }
+        self.run(Event::Message(ClientId(client), message)).map(Some)
     }
 
     /// Waits for the timer, and again where it is set then, but not for ever.
@@ -81,32 +147,44 @@ impl Session {
         Ok(())
     }
 
-    /// Whether the timer has been due.
-    pub(crate) fn had_timer(&self) -> bool {
-        self.had_timer
+    /// The clients that are connected, and that the room has not closed.
+    pub(crate) fn here(&self) -> &[u32] {
+        &self.here
     }
 
     pub(crate) fn memory_size(&self) -> usize {
         self.room.memory_size()
     }
 
-    /// Hands in an event some time after the last, and the timer before it, if it is due by then.
-    fn handle(&mut self, event: Event<'_>) -> Result<Step, Failure> {
+    /// Lets some time pass, and hands in the timer if it is due by then.
+    fn pass(&mut self) -> Result<(), Failure> {
         self.now_ms += BETWEEN;
-        if self.timer.is_some_and(|due| due <= self.now_ms) {
-            self.time_is_up()?;
+        match self.timer {
+            Some(due) if due <= self.now_ms => self.time_is_up(),
+            _ => Ok(()),
         }
-        self.run(event)
     }
 
     fn time_is_up(&mut self) -> Result<(), Failure> {
-        (self.timer, self.had_timer) = (None, true);
+        self.timer = None;
         // It is never refused: see `Step::Refused`.
         self.run(Event::Timer).map(|_| ())
     }
 
+    /// Runs an event, and what follows when it closes clients.
     fn run(&mut self, event: Event<'_>) -> Result<Step, Failure> {
-        let failure = |trap| Failure { event: Kind::of(event), trap };
+        let step = self.run_alone(event)?;
+        while let Some(client) = self.leaving.pop_front() {
+            // It is never refused, either.
+            let _ = self.run_alone(Event::Disconnect(ClientId(client)))?;
+        }
+        Ok(step)
+    }
+
+    fn run_alone(&mut self, event: Event<'_>) -> Result<Step, Failure> {
+        let kind = Kind::of(event);
+        self.setting.tried.add(kind);
+        let failure = |trap| Failure { event: kind, trap };
         let mut step = self.room.handle(event, self.now_ms).map_err(failure)?;
         while step == Step::Suspended {
             step = self.room.resume().map_err(failure)?;
@@ -115,6 +193,14 @@ impl Session {
             match effect {
                 Effect::SetTimer { ms } => self.timer = Some(self.now_ms + u64::from(ms)),
                 Effect::CancelTimer => self.timer = None,
+                Effect::Close { recipient, .. } => {
+                    let here = mem::take(&mut self.here).into_iter();
+                    let (closed, here): (Vec<_>, _) =
+                        here.partition(|client| recipient.includes(ClientId(*client)));
+                    self.here = here;
+                    self.setting.tried.closed.set(self.setting.tried.closed() || !closed.is_empty());
+                    self.leaving.extend(closed);
+                }
                 _ => {}
             }
         }
