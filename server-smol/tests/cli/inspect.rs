@@ -53,6 +53,10 @@ fn the_conformance_guest_conforms() {
 
     let said = succeeds(stateroom(&here, &["inspect", "--check", "room.wat"]));
     assert!(said.contains("`timer` has not been tried (`--say`"), "{said}");
+    // Who cannot set the timer has none to try.
+    let here = here.with("room.wat", QUIET);
+    let said = succeeds(stateroom(&here, &["inspect", "--check", "room.wat"]));
+    assert!(!said.contains("timer"), "{said}");
 }
 
 #[test]
@@ -144,6 +148,19 @@ fn memory_that_is_not_handed_over_well_is_found() {
 }
 
 #[test]
+fn an_allocator_that_means_nothing_by_0_is_found() {
+    let null = with("(then (return (i32.const -1)))", "(then (return (i32.const 0)))");
+    let null = null.replacen("\"memory\") 2)", "\"memory\") 20)", 1);
+    lacks(&null, &["`jam_malloc` answers 0 for 1048576 bytes", "0 is an address", "0xffffffff"]);
+    // Who always answers 0 means the address.
+    let here = Directory::new().with(
+        "room.wat",
+        QUIET.replace("\"memory\") 1)", "\"memory\") 17)").replace("(i32.const 1024)", "(i32.const 0)"),
+    );
+    succeeds(stateroom(&here, &["inspect", "--check", "room.wat"]));
+}
+
+#[test]
 fn memory_that_is_never_given_back_is_found() {
     let malloc = "(func (export \"jam_malloc\") (param $size i32) (result i32)";
     let leak = with("(global $clients i32", "(global $calls (mut i32) (i32.const 0)) (global $clients i32");
@@ -156,6 +173,12 @@ fn memory_that_is_never_given_back_is_found() {
     // Three pages for each message are more than there is for ten thousand, and it counts on them.
     let used_up = "(if (i32.eq (memory.grow (i32.const 3)) (i32.const -1)) (then unreachable))";
     lacks(&in_function(malloc, used_up), &["it fails after", "bytes of memory", "`jam_free`"]);
+    // It leaks from the first message on, and makes do with its last page when there is no more.
+    let last = "(if (i32.ne (memory.grow (i32.const 1)) (i32.const -1)) (then (return (i32.const 0x10000))))";
+    lacks(
+        &in_function(malloc, last),
+        &["after 20 messages of 1024 bytes and 33554432 after 10000, of 33554432", "`jam_free`"],
+    );
     // It grows for what is in use, and then not any more.
     let once = "(if (i32.lt_u (memory.size) (i32.const 64)) (then (drop (memory.grow (i32.const 1)))))";
     let here = Directory::new().with("room.wat", in_function(malloc, once));
@@ -317,6 +340,12 @@ fn the_limits_of_a_dist_directory_hold() {
         &["inspect", "--check", "dist"],
         &["`message` fails", "1000000 units of fuel", "a timer", "raise `fuel`"],
     );
+    // Such an event takes seconds, and there may be many.
+    let (_, said) = run(stateroom(&here, &["inspect", "--check", "dist", "--say", "later"]));
+    for part in ["INFO  trying clients that come and go", "INFO  trying messages of many sizes"] {
+        assert!(said.contains(part), "{said}");
+    }
+    assert!(!said.contains("trying `later`") && said.contains("Note: nothing else has been tried"), "{said}");
 }
 
 #[test]

@@ -72,6 +72,18 @@ impl Description {
         }
     }
 
+    /// Whether it can set the timer.
+    pub(crate) fn sets_the_timer(&self) -> bool {
+        let sets = |name: &String| [abi::SET_TIMER, abi::recv::SEND].contains(&name.as_str());
+        self.imports.get(abi::ENV).is_some_and(|names| names.iter().any(sets))
+    }
+
+    /// How many bytes of memory it may have by its own account.
+    pub(crate) fn most_memory(&self) -> Option<u64> {
+        let memory = self.memory.as_ref()?;
+        Some(bytes(memory, memory.maximum?))
+    }
+
     fn exports(&self, name: &str) -> bool {
         self.exports.iter().any(|export| export == name)
     }
@@ -115,13 +127,15 @@ impl fmt::Display for Description {
 }
 
 fn memory_of(memory: &MemoryType) -> String {
-    let page = 1_u64 << memory.page_size_log2.unwrap_or(16).min(16);
-    let bytes = |pages: u64| pages.saturating_mul(page);
     let most = match memory.maximum {
-        Some(most) => format!("at most {}", bytes(most)),
+        Some(most) => format!("at most {}", bytes(memory, most)),
         None => "no maximum".into(),
     };
-    format!("{} bytes at first, {most}, in pages of {page}", bytes(memory.initial))
+    format!("{} bytes at first, {most}, in pages of {}", bytes(memory, memory.initial), bytes(memory, 1))
+}
+
+fn bytes(memory: &MemoryType, pages: u64) -> u64 {
+    pages.saturating_mul(1 << memory.page_size_log2.unwrap_or(16).min(16))
 }
 
 /// How many names are shown, and how much of each. A module may have thousands, and may have long ones.

@@ -74,6 +74,14 @@ impl Report {
         self.add(Finding { cause: Cause::Room, wrong, mend: mend.into() });
     }
 
+    /// It says that it has no place with an address.
+    pub(crate) fn null(&mut self, export: &'static str, size: usize) {
+        let wrong = format!("`{export}` answers 0 for {size} bytes, as if 0 were no address");
+        let mend = "0 is an address, and what is handed over is written there: \
+                    have it answer 0xffffffff where it has no place";
+        self.add(Finding { cause: Cause::Export(export), wrong, mend: mend.into() });
+    }
+
     /// It takes more and more memory.
     pub(crate) fn grows(&mut self, wrong: String) {
         let mend = "have `jam_free` give back what `jam_malloc` has given, \

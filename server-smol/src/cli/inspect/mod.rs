@@ -2,6 +2,7 @@
 
 mod description;
 mod finding;
+mod probe;
 mod script;
 mod session;
 

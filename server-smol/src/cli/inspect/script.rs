@@ -5,7 +5,9 @@ use stateroom_host_min::{ClientInfo, Limits, MessagePayload, Program, Step};
 
 use super::{
     super::args::InspectArgs,
+    description::Description,
     finding::Report,
+    probe,
     session::{Failure, Kind, Session, Setting, Tried},
 };
 
@@ -17,6 +19,9 @@ const MANY: usize = 10_000;
 
 /// After how many messages that is done, again and again. Where it has grown each time it goes on growing.
 const LOOK: u32 = 2_000;
+
+/// After how many a room has grown for all that it needs for messages of this size.
+const FEW: u32 = 20;
 
 /// The size of each of those messages, where the room has a place for it.
 const USUAL: usize = 1 << 10;
@@ -38,28 +43,42 @@ pub(crate) fn check(module: &[u8], limits: Limits, args: &InspectArgs) -> Report
     let info: Vec<_> = args.with.iter().map(|(key, value)| (&**key, &**value)).chain([ADDRESS]).collect();
     let tried = Tried::default();
     let setting = Setting { program: &program, info: ClientInfo(&info), tried: &tried };
-    Script { setting, said: &args.say, report: &mut report }.run();
+    Script { module, setting, said: &args.say, report: &mut report }.run();
     report
 }
 
 struct Script<'a> {
+    module: &'a [u8],
     setting: Setting<'a>,
     /// Texts that clients send beside those that mean nothing.
     said: &'a [String],
     report: &'a mut Report,
 }
 
+/// There is no use in going on.
+struct Stopped;
+
 impl<'a> Script<'a> {
     fn run(mut self) {
-        if !self.begins() {
-            // Nothing else could be told from it.
-            return;
+        if let Ok(()) = self.events() {
+            self.untried();
         }
-        self.clients();
-        let largest = self.messages();
-        self.words();
-        self.memory(USUAL.min(largest));
-        self.untried();
+    }
+
+    fn events(&mut self) -> Result<(), Stopped> {
+        log::info!("trying rooms with short and long ids");
+        self.begins()?;
+        log::info!("trying clients that come and go");
+        self.clients()?;
+        log::info!("trying messages of many sizes");
+        let largest = self.messages()?;
+        self.null();
+        for word in self.said {
+            log::info!("trying `{word}`");
+            self.word(word)?;
+        }
+        log::info!("trying {MANY} messages");
+        self.memory(USUAL.min(largest))
     }
 
     /// Says what has not happened.
@@ -72,7 +91,7 @@ impl<'a> Script<'a> {
                     .into(),
             );
         }
-        if !tried.has(Kind::Timer) {
+        if !tried.has(Kind::Timer) && Description::of(self.module).sets_the_timer() {
             self.report.note(format!(
                 "it has not set the timer, so `timer` has not been tried{}",
                 if self.said.is_empty() { " (`--say` has clients say what makes it)" } else { "" },
@@ -84,23 +103,23 @@ impl<'a> Script<'a> {
         Session::begin(self.setting, room_id)
     }
 
-    /// Whether rooms begin; with ids that are unusual as well.
-    fn begins(&mut self) -> bool {
+    /// Rooms begin; with ids that are unusual as well.
+    fn begins(&mut self) -> Result<(), Stopped> {
         if let Err(failure) = self.begin("room") {
-            self.report.failed("a room id of 4 bytes", &failure);
-            return false;
+            self.record("a room id of 4 bytes", Err(failure))?;
+            // Nothing else could be told from it.
+            return Err(Stopped);
         }
         let long = "🚪".repeat(128);
         for (id, with) in [("", "an empty room id"), (&long, "a room id of 512 bytes")] {
-            if let Err(failure) = self.begin(id) {
-                self.report.failed(with, &failure);
-            }
+            let outcome = self.begin(id).map(drop);
+            self.record(with, outcome)?;
         }
-        true
+        Ok(())
     }
 
     /// Clients come and go, until nobody is left, and then one comes again.
-    fn clients(&mut self) {
+    fn clients(&mut self) -> Result<(), Stopped> {
         let mut last = "";
         let outcome = (|| {
             let mut session = self.begin("room")?;
@@ -120,11 +139,11 @@ impl<'a> Script<'a> {
             }
             session.wait()
         })();
-        self.record(last, outcome);
+        self.record(last, outcome)
     }
 
     /// Messages of all sizes, as text and as bytes. Returns the largest size that it takes.
-    fn messages(&mut self) -> usize {
+    fn messages(&mut self) -> Result<usize, Stopped> {
         let bytes: Vec<u8> = (0..=u8::MAX).cycle().take(1 << 20).collect();
         let text = "🚪".repeat((1 << 20) / 4);
         let limit = self.setting.program.limits().message_size;
@@ -142,12 +161,7 @@ impl<'a> Script<'a> {
                     Ok(Some(Step::Refused)) => refused = refused.or(Some(size)),
                     Ok(Some(_)) => largest = largest.max(size),
                     Ok(None) => {}
-                    Err(failure) => {
-                        self.report.failed(&with, &failure);
-                        if failure.takes_long() {
-                            return largest;
-                        }
-                    }
+                    Err(failure) => self.record(&with, Err(failure))?,
                 }
             }
         }
@@ -156,7 +170,7 @@ impl<'a> Script<'a> {
                 "it has no place for messages of {size} bytes; who sends one is closed with 1009"
             ));
         }
-        largest
+        Ok(largest)
     }
 
     /// A message in a room of its own, which goes on afterwards. Nothing if the room has closed the client before.
@@ -169,27 +183,56 @@ impl<'a> Script<'a> {
         Ok(step)
     }
 
-    /// What the service understands, and the timer that it may set then.
-    fn words(&mut self) {
-        for word in self.said {
-            let outcome = (|| {
-                let mut session = Session::with_client(self.setting)?;
-                session.connect(2)?;
-                // The one who has come last: the other may know who else is there.
-                let speaker = session.here().last().copied().unwrap_or(2);
-                session.message(speaker, MessagePayload::Text(word))?;
-                session.wait()
-            })();
-            self.record(&format!("`{word}`"), outcome);
+    /// Whether the allocator says with 0 that it has no place. It does if it answers another address for little: some
+    /// guests have their only place there.
+    fn null(&mut self) {
+        let limits = *self.setting.program.limits();
+        let Ok(Ok(program)) = probe::without_zero(self.module).map(|probe| Program::load(&probe, limits))
+        else {
+            return;
+        };
+        let tried = Tried::default();
+        let probed = Setting { program: &program, tried: &tried, ..self.setting };
+        let answers_zero = |setting, size| {
+            let text = "a".repeat(size);
+            let outcome = Session::with_client(setting)
+                .and_then(|mut session| session.message(1, MessagePayload::Text(&text)));
+            match outcome {
+                Err(Failure { trap, .. }) => probe::malloc(trap.during()),
+                Ok(_) => None,
+            }
+        };
+        if answers_zero(probed, 1).is_some() {
+            return;
+        }
+        for size in SIZES.into_iter().filter(|size| (2..=limits.message_size).contains(size)) {
+            if let (Some(export), None) = (answers_zero(probed, size), answers_zero(self.setting, size)) {
+                self.report.null(export, size);
+                return;
+            }
         }
     }
 
+    /// What the service understands, and the timer that it may set then.
+    fn word(&mut self, word: &str) -> Result<(), Stopped> {
+        let outcome = (|| {
+            let mut session = Session::with_client(self.setting)?;
+            session.connect(2)?;
+            // The one who has come last: the other may know who else is there.
+            let speaker = session.here().last().copied().unwrap_or(2);
+            session.message(speaker, MessagePayload::Text(word))?;
+            session.wait()
+        })();
+        self.record(&format!("`{word}`"), outcome)
+    }
+
     /// Many messages, and whether their memory is used again.
-    fn memory(&mut self, size: usize) {
+    fn memory(&mut self, size: usize) -> Result<(), Stopped> {
         let (text, bytes) = ("a".repeat(size), vec![0xff; size]);
         let mut messages = vec![MessagePayload::Text(&text), MessagePayload::Bytes(&bytes)];
         messages.extend(self.said.iter().map(|word| MessagePayload::Text(word)));
-        let (mut count, mut memory, mut looks, mut refused) = (0, 0, Vec::new(), false);
+        let (mut count, mut memory, mut refused) = (0, 0, false);
+        let (mut early, mut looks) = (0, Vec::new());
         let outcome = (|| {
             let mut session = Session::with_client(self.setting)?;
             session.connect(2)?;
@@ -211,6 +254,9 @@ impl<'a> Script<'a> {
                 if refused {
                     return Ok(());
                 }
+                if count == FEW {
+                    early = memory;
+                }
                 if count % LOOK == 0 {
                     looks.push(memory);
                 }
@@ -218,7 +264,10 @@ impl<'a> Script<'a> {
             session.wait()
         })();
 
-        let used_up = memory > self.setting.program.limits().memory / 2 && outcome.is_err();
+        let limit = self.setting.program.limits().memory;
+        let own = Description::of(self.module).most_memory().and_then(|most| usize::try_from(most).ok());
+        let most = own.unwrap_or(limit).min(limit);
+        let used_up = memory > most / 2 && outcome.is_err();
         if refused {
             let taken = count - 1;
             self.report
@@ -228,21 +277,34 @@ impl<'a> Script<'a> {
                 "it fails after {count} messages of {size} bytes, with {memory} bytes of memory"
             ));
         } else {
-            self.record(&format!("message number {count} in a room"), outcome);
+            self.record(&format!("message number {count} in a room"), outcome)?;
+        }
+        if looks.len() < MANY / LOOK as usize {
+            return Ok(());
         }
         if let [first, .., last] = looks[..]
-            && looks.len() == MANY / LOOK as usize
             && looks.is_sorted_by(|before, after| before < after)
         {
             self.report.grows(format!(
                 "its memory has {first} bytes after {LOOK} messages of {size} bytes, {last} after {MANY}, and goes on growing"
             ));
+        } else if memory > early && memory > most - most / 4 {
+            self.report.grows(format!(
+                "its memory has {early} bytes after {FEW} messages of {size} bytes and {memory} after {MANY}, of {most} that it may have"
+            ));
         }
+        Ok(())
     }
 
-    fn record(&mut self, with: &str, outcome: Result<(), Failure>) {
-        if let Err(failure) = outcome {
-            self.report.failed(with, &failure);
+    /// Goes on after an event that has failed, unless it has used up its fuel.
+    fn record(&mut self, with: &str, outcome: Result<(), Failure>) -> Result<(), Stopped> {
+        let Err(failure) = outcome else { return Ok(()) };
+        self.report.failed(with, &failure);
+        if !failure.takes_long() {
+            return Ok(());
         }
+        self.report
+            .note("nothing else has been tried, as an event that uses up its fuel takes seconds".into());
+        Err(Stopped)
     }
 }
