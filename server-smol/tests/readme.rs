@@ -419,7 +419,8 @@ impl Reader {
             .env("STATEROOM", env!("CARGO_BIN_EXE_stateroom"))
             .env("PORT", self.port.to_string())
             .env("CARGO", env!("CARGO"))
-            .env("CARGO_TARGET_DIR", Path::new(env!("CARGO_TARGET_TMPDIR")).join("guests"))
+            // Not where the other guests are: cargo gives the modules of packages with the same name the same name, too.
+            .env("CARGO_TARGET_DIR", Path::new(env!("CARGO_TARGET_TMPDIR")).join("readme"))
             .env_remove("RUST_LOG")
             .env_remove("RUSTFLAGS");
         shell
