@@ -8,7 +8,7 @@ use stateroom_host_min::Program;
 
 use super::{
     args::{DevArgs, ProjectArgs},
-    guest_build::Purpose,
+    guest_build::{Purpose, SourceError},
     limits::{Bounds, LimitArgs},
     module,
     project::Project,
@@ -22,25 +22,39 @@ pub(crate) fn run(args: DevArgs) -> Result<()> {
     let options = Options { project, limits: server.limits.clone() };
     let mut signals = Signals::new([Signal::Term, Signal::Int]).context("cannot handle signals")?;
     let server = server.server();
-    let mut built = Built::of(&options)?;
+    // What no source file can mend is told before the long work, and ends it.
+    let project = options.open()?;
+    drop(server.bind().map_err(explain)?);
+    let sources = Sources::before(&project);
+    let first = options.build(&project);
     block_on(async {
-        loop {
-            let Built { program, bounds, static_files, sources } = built;
+        let mut built = match first {
+            Err(error) if error.is::<SourceError>() => {
+                log::error!("{error:#}");
+                log::info!("waiting for a change");
+                let rebuilt = async { Some(rebuild(&options, sources, "waiting for a change").await) };
+                let ended = async {
+                    signals.next().await;
+                    None
+                };
+                or(ended, rebuilt).await
+            }
+            first => Some(first?),
+        };
+        while let Some(Built { program, bounds, static_files, sources }) = built.take() {
             let server = bounds.set(server.clone()).with_static_files(static_files);
             let listener = server.bind().map_err(explain)?;
-            let mut next = None;
             let shutdown = or(
                 async {
                     signals.next().await;
                 },
-                async { next = Some(rebuild(&options, sources).await) },
+                async {
+                    built = Some(rebuild(&options, sources, "the version before is still served").await)
+                },
             );
             server.run(program, listener, shutdown).await.map_err(explain)?;
-            match next {
-                Some(again) => built = again,
-                None => return Ok(()),
-            }
         }
+        Ok(())
     })
 }
 
@@ -59,20 +73,30 @@ struct Built {
     sources: Sources,
 }
 
-impl Built {
-    fn of(options: &Options) -> Result<Self> {
-        let project = Project::open(options.project.clone())?;
-        let bounds = options.limits.over(&project.config.limits).bounds()?;
+impl Options {
+    /// Looks at all that a build needs.
+    fn open(&self) -> Result<Project> {
+        let project = Project::open(self.project.clone())?;
+        self.bounds(&project)?;
+        Ok(project)
+    }
+
+    fn bounds(&self, project: &Project) -> Result<Bounds> {
+        self.limits.over(&project.config.limits).bounds()
+    }
+
+    fn build(&self, project: &Project) -> Result<Built> {
+        let bounds = self.bounds(project)?;
         let begun = SystemTime::now();
         let module = project.build(Purpose::Trial)?;
         let (_, program) = module::guest(&module, bounds.guest)?;
-        let sources = Sources::of(&project.directory, &module, begun);
-        Ok(Self { program, bounds, static_files: project.config.static_files, sources })
+        let sources = Sources::of(project, &module, begun);
+        Ok(Built { program, bounds, static_files: project.config.static_files.clone(), sources })
     }
 }
 
-/// Waits for changes until one of them builds. What was built before is served in the meantime.
-async fn rebuild(options: &Options, mut sources: Sources) -> Built {
+/// Waits for changes until one of them builds; says `meanwhile` of each that does not.
+async fn rebuild(options: &Options, mut sources: Sources, meanwhile: &str) -> Built {
     loop {
         sources.change().await;
         log::info!("a file has changed, building again");
@@ -80,11 +104,11 @@ async fn rebuild(options: &Options, mut sources: Sources) -> Built {
         // If it does not build, what is missing may be made here: a directory of static files, say.
         sources.watch(&options.project.path);
         let again = options.clone();
-        match unblock(move || Built::of(&again)).await {
+        match unblock(move || again.open().and_then(|project| again.build(&project))).await {
             Ok(built) => return built,
             Err(error) => {
                 log::error!("{error:#}");
-                log::info!("the version before is still served");
+                log::info!("{meanwhile}");
             }
         }
     }

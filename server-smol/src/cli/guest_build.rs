@@ -1,5 +1,6 @@
 use std::{
-    fs,
+    error::Error,
+    fmt, fs,
     io::{BufRead, BufReader},
     path::{Path, PathBuf},
     process::Stdio,
@@ -59,7 +60,22 @@ const PROFILE: [&str; 6] = [
 /// (`lto`), this holds for the standard library, too.
 const PORTABLE: &str = "target-feature=-sign-ext,-multivalue,-nontrapping-fptoint,-reference-types";
 
+/// What is wrong with a guest's sources. A change to them mends it, and nothing else does.
+#[derive(Debug)]
+pub(crate) struct SourceError(pub(crate) String);
+
+impl fmt::Display for SourceError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl Error for SourceError {}
+
 /// Compiles `package` to a module and returns its path.
+///
+/// # Errors
+/// Where the sources do not compile it is a [`SourceError`].
 pub(crate) fn run(
     directory: &Path,
     config: &Config,
@@ -112,7 +128,11 @@ pub(crate) fn run(
         bail!("the build of `{}` was interrupted", package.name);
     }
     if !status.success() {
-        bail!("the package `{}` does not build; cargo says why above{}", package.name, hint(memory, package));
+        bail!(SourceError(format!(
+            "the package `{}` does not build; cargo says why above{}",
+            package.name,
+            hint(memory, package)
+        )));
     }
     match module {
         Some(module) => Ok(module),

@@ -5,6 +5,9 @@ use stateroom_host_min::{Limits, Program};
 #[cfg(feature = "dev")]
 use stateroom_host_min::{LoadError, Problem};
 
+#[cfg(feature = "dev")]
+use super::guest_build::SourceError;
+
 /// Reads and loads the module file at `path`, in either format.
 pub(crate) fn read(path: &Path, limits: Limits) -> Result<Program> {
     program(path, &bytes(path)?, limits)
@@ -29,7 +32,8 @@ pub(crate) fn bytes(path: &Path) -> Result<Vec<u8>> {
     Ok(bytes)
 }
 
-/// Reads a module that has just been built from a package here: the file, and the program that it is.
+/// Reads a module that has just been built from a package here: the file, and the program that it is. One that is no
+/// guest is a [`SourceError`].
 #[cfg(feature = "dev")]
 pub(crate) fn guest(path: &Path, limits: Limits) -> Result<(Vec<u8>, Program)> {
     let bytes = fs::read(path).with_context(|| format!("cannot read `{}`", path.display()))?;
@@ -40,7 +44,12 @@ pub(crate) fn guest(path: &Path, limits: Limits) -> Result<(Vec<u8>, Program)> {
             true => "\nhint: put `#[stateroom_wasm]` on the type that is the room",
             false => "",
         };
-        anyhow!("cannot run `{}`: {error}{hint}", path.display())
+        let message = format!("cannot run `{}`: {error}{hint}", path.display());
+        match error {
+            LoadError::NotAGuest(_) => anyhow!(SourceError(message)),
+            // Of what is too large, the limits may be too small.
+            _ => anyhow!(message),
+        }
     })?;
     Ok((bytes, program))
 }

@@ -6,46 +6,100 @@ use std::{
 
 use async_io::Timer;
 
+use super::{project::Project, toml_file::FILE};
+
 /// How often the files are looked at. A person does not notice, and a look at a few dozen files costs nothing.
 const INTERVAL: Duration = Duration::from_millis(300);
 
 /// The files that a guest is made of, and how old each was when it was built.
 #[derive(Debug)]
-pub(crate) struct Sources(Vec<(PathBuf, Option<SystemTime>)>);
+pub(crate) struct Sources {
+    files: Vec<File>,
+    /// Where the package's own source files are.
+    root: PathBuf,
+    /// Those, as long as they do not build: one that is missing may come.
+    own: Option<Vec<File>>,
+}
+
+type File = (PathBuf, Option<SystemTime>);
 
 impl Sources {
-    /// The manifest and the configuration in `directory`, and the source files that cargo says went into
+    /// What is known of them before the first build.
+    pub(crate) fn before(project: &Project) -> Self {
+        let root = root(project);
+        Self { files: manifests(project).map(file).into(), own: Some(rust_files(&root)), root }
+    }
+
+    /// The manifest and the configuration of `project`, and the source files that cargo says went into
     /// `module`, those of its path dependencies included.
-    pub(crate) fn of(directory: &Path, module: &Path, begun: SystemTime) -> Self {
+    pub(crate) fn of(project: &Project, module: &Path, begun: SystemTime) -> Self {
         let cargo_says = fs::read_to_string(module.with_extension("d")).ok();
-        let own = ["Cargo.toml", "stateroom.toml"].map(|name| directory.join(name));
         let compiled = cargo_says.as_deref().map(prerequisites).unwrap_or_default();
         // What was saved while it was built may not be in it, and counts as changed.
         let now = SystemTime::now();
         let built = |path: &Path| modified(path).filter(|when| !(begun..=now).contains(when));
-        Self(own.into_iter().chain(compiled).map(|path| (path.clone(), built(&path))).collect())
+        let file = |path: PathBuf| {
+            let when = built(&path);
+            (path, when)
+        };
+        let files = manifests(project).into_iter().chain(compiled).map(file).collect();
+        Self { files, own: None, root: root(project) }
     }
 
-    /// Takes the files as they are now for unchanged.
+    /// Takes the files as they are now for unchanged, before they are built again.
     pub(crate) fn look(&mut self) {
-        for (path, when) in &mut self.0 {
+        for (path, when) in &mut self.files {
             *when = modified(path);
         }
+        self.own = Some(rust_files(&self.root));
     }
 
     /// Looks at one more file, or at which files a directory has.
     pub(crate) fn watch(&mut self, path: &Path) {
-        if !self.0.iter().any(|(known, _)| known == path) {
-            self.0.push((path.to_owned(), modified(path)));
+        if !self.files.iter().any(|(known, _)| known == path) {
+            self.files.push(file(path.to_owned()));
         }
     }
 
     /// Waits until a file has changed, has come or has gone.
     pub(crate) async fn change(&self) {
-        while self.0.iter().all(|(path, when)| modified(path) == *when) {
+        while self.files.iter().all(|(path, when)| modified(path) == *when)
+            && self.own.as_ref().is_none_or(|own| *own == rust_files(&self.root))
+        {
             Timer::after(INTERVAL).await;
         }
     }
+}
+
+fn manifests(project: &Project) -> [PathBuf; 2] {
+    ["Cargo.toml", FILE].map(|name| project.directory.join(name))
+}
+
+fn root(project: &Project) -> PathBuf {
+    project.package.source.parent().unwrap_or(&project.directory).to_owned()
+}
+
+/// All of Rust's source files below a directory. What cargo builds there is not looked through, nor what is hidden.
+fn rust_files(directory: &Path) -> Vec<File> {
+    let mut files = Vec::new();
+    for entry in fs::read_dir(directory).into_iter().flatten().flatten() {
+        let (name, path) = (entry.file_name(), entry.path());
+        if name == "target" || name.as_encoded_bytes().starts_with(b".") {
+            continue;
+        }
+        if entry.file_type().is_ok_and(|found| found.is_dir()) {
+            files.extend(rust_files(&path));
+        } else if path.extension().is_some_and(|extension| extension == "rs") {
+            files.push(file(path));
+        }
+    }
+    files.sort();
+    files
+}
+
+fn file(path: PathBuf) -> File {
+    let when = modified(&path);
+    (path, when)
 }
 
 fn modified(path: &Path) -> Option<SystemTime> {

@@ -1,11 +1,11 @@
 //! `stateroom dev`
 
-use std::fs;
+use std::{fs, net::TcpListener};
 
 use crate::{
     directory::Directory,
     guests::ECHO,
-    running::{Serving, fails, stateroom},
+    running::{Serving, fails, run, stateroom},
 };
 
 #[test]
@@ -33,6 +33,45 @@ fn dev_builds_and_serves_again_when_a_file_changes() {
     fs::rename(here.path("new"), here.path("newer")).unwrap();
     server.await_address();
     assert!(server.get("/").ends_with("new"));
+}
+
+#[test]
+fn dev_waits_for_a_guest_that_does_not_build() {
+    let here = Directory::new().with_guest("", "!");
+    let mut server = Serving::launch(stateroom(&here, &["dev", "--port", "0"]));
+    server.await_line("does not build");
+    server.await_line("waiting for a change");
+    // It builds, and is no guest yet.
+    fs::write(here.path("src/lib.rs"), "#![no_std]\nuse stateroom_sdk_core as _;").unwrap();
+    server.await_line("put `#[stateroom_wasm]`");
+    server.await_line("waiting for a change");
+    // A module of the guest is a source, too, and one that comes.
+    fs::write(here.path("src/lib.rs"), format!("{ECHO}mod parts;")).unwrap();
+    server.await_line("waiting for a change");
+    fs::write(here.path("src/parts.rs"), "").unwrap();
+    server.await_address();
+    assert!(server.get("/status").starts_with("HTTP/1.1 200"));
+}
+
+#[cfg(unix)]
+#[test]
+fn dev_ends_when_told_to_while_it_waits() {
+    let here = Directory::new().with_guest("", "!");
+    let mut server = Serving::launch(stateroom(&here, &["dev", "--port", "0"]));
+    server.await_line("waiting for a change");
+    let id = server.child.id().to_string();
+    assert!(std::process::Command::new("kill").args(["-INT", &id]).status().unwrap().success());
+    assert_eq!(server.child.wait().unwrap().code(), Some(0));
+}
+
+#[test]
+fn dev_finds_a_port_in_use_before_it_builds() {
+    let here = Directory::new().with_guest("", "!");
+    let taken = TcpListener::bind("127.0.0.1:0").unwrap();
+    let port = taken.local_addr().unwrap().port().to_string();
+    let (status, said) = run(stateroom(&here, &["dev", "--ip", "127.0.0.1", "--port", &port]));
+    assert_eq!(status, 1);
+    assert!(said.contains("in use") && said.contains("`--port`") && !said.contains("Compiling"), "{said}");
 }
 
 #[test]

@@ -73,7 +73,14 @@ pub(crate) struct Serving {
 
 impl Serving {
     #[track_caller]
-    pub(crate) fn start(mut command: Command) -> Self {
+    pub(crate) fn start(command: Command) -> Self {
+        let mut server = Self::launch(command);
+        server.await_address();
+        server
+    }
+
+    /// Starts what is no server yet.
+    pub(crate) fn launch(mut command: Command) -> Self {
         let mut child = command.stderr(Stdio::piped()).spawn().unwrap();
         let stderr = BufReader::new(child.stderr.take().unwrap());
         let (lines, log) = mpsc::channel();
@@ -81,9 +88,7 @@ impl Serving {
         thread::spawn(move || {
             stderr.lines().map_while(Result::ok).for_each(|line| drop(lines.send(line)));
         });
-        let mut server = Self { child, address: SocketAddr::from(([127, 0, 0, 1], 0)), log };
-        server.await_address();
-        server
+        Self { child, address: SocketAddr::from(([127, 0, 0, 1], 0)), log }
     }
 
     /// Waits until the log says where the server is.
