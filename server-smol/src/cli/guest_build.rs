@@ -1,6 +1,6 @@
 use std::{
     error::Error,
-    fmt, fs,
+    fmt,
     io::{BufRead, BufReader},
     path::{Path, PathBuf},
     process::Stdio,
@@ -12,6 +12,7 @@ use serde::Deserialize;
 
 use super::{
     config::{Config, Target},
+    diagnostic::{self, Diagnostic},
     link::{self, Memory},
     package::{self, Package},
     toml_file::FILE,
@@ -101,7 +102,7 @@ pub(crate) fn run(
         .args(["rustc", "--package", &package.id, "--lib", "--crate-type=cdylib"])
         .args(["--target", config.target.name()])
         .args(purpose.profile())
-        .arg("--message-format=json-render-diagnostics");
+        .arg(diagnostic::format());
     if !log::log_enabled!(Level::Info) {
         cargo.arg("--quiet");
     }
@@ -117,10 +118,18 @@ pub(crate) fn run(
     let mut child =
         cargo.stdout(Stdio::piped()).spawn().map_err(|error| package::not_started(&error, "cargo"))?;
     let messages = child.stdout.take().expect("stdout was asked for a line above");
-    let mut module = None;
+    let (mut module, mut hints) = (None, Vec::new());
     for message in BufReader::new(messages).split(b'\n') {
         let message = message.context("cannot read what cargo prints")?;
-        module = artifact(&message, &package.id).or(module);
+        match read(&message, &package.id) {
+            Some(Said::Module(path)) => module = Some(path),
+            Some(Said::Diagnostic(diagnostic)) => {
+                diagnostic.show();
+                let hint = diagnostic.hint(memory, package).map(|hint| format!("\nhint: {hint}"));
+                hints.extend(hint.filter(|hint| !hints.contains(hint)));
+            }
+            None => {}
+        }
     }
     let status = child.wait().context("cannot wait for cargo")?;
 
@@ -131,7 +140,7 @@ pub(crate) fn run(
         bail!(SourceError(format!(
             "the package `{}` does not build; cargo says why above{}",
             package.name,
-            hint(memory, package)
+            hints.concat()
         )));
     }
     match module {
@@ -148,27 +157,28 @@ struct Message {
     package_id: String,
     #[serde(default)]
     filenames: Vec<PathBuf>,
+    message: Option<Diagnostic>,
 }
 
-/// The module, if `message` tells of one that was made from the package.
-fn artifact(message: &[u8], package_id: &str) -> Option<PathBuf> {
+/// What of that is of interest.
+#[derive(Debug)]
+enum Said {
+    /// The module has been made of the package.
+    Module(PathBuf),
+    Diagnostic(Diagnostic),
+}
+
+fn read(message: &[u8], package_id: &str) -> Option<Said> {
     let message: Message = serde_json::from_slice(message).ok()?;
-    if message.reason != "compiler-artifact" || message.package_id != package_id {
-        return None;
+    match message.reason.as_str() {
+        "compiler-message" => message.message.map(Said::Diagnostic),
+        "compiler-artifact" if message.package_id == package_id => {
+            let mut files = message.filenames.into_iter();
+            let module = files.find(|path| path.extension().is_some_and(|extension| extension == "wasm"));
+            module.map(Said::Module)
+        }
+        _ => None,
     }
-    message.filenames.into_iter().find(|path| path.extension().is_some_and(|extension| extension == "wasm"))
-}
-
-/// A forgotten `#![no_std]` is easy to make and hard to tell from what the compiler says of it.
-fn hint(memory: Memory, package: &Package) -> String {
-    let says_no_std = fs::read_to_string(&package.source).is_ok_and(|source| source.contains("no_std"));
-    if memory == Memory::Std || says_no_std {
-        return String::new();
-    }
-    format!(
-        "\nhint: without the feature `std` of stateroom-sdk-core a guest has no standard library: begin `{}` with `#![no_std]`, or enable the feature",
-        package.source.display(),
-    )
 }
 
 #[cfg(test)]
@@ -177,7 +187,10 @@ mod tests {
 
     #[test]
     fn the_module_is_the_one_of_the_package() {
-        let found = |message: &str| artifact(message.as_bytes(), "path+file:///g#0.1.0");
+        let found = |message: &str| match read(message.as_bytes(), "path+file:///g#0.1.0") {
+            Some(Said::Module(path)) => Some(path),
+            _ => None,
+        };
         assert_eq!(
             found(
                 r#"{"reason":"compiler-artifact","package_id":"path+file:///g#0.1.0","filenames":["/t/g.d","/t/g.wasm"],"fresh":true}"#

@@ -17,6 +17,8 @@ mod config;
 #[cfg(feature = "dev")]
 mod dev;
 #[cfg(feature = "dev")]
+mod diagnostic;
+#[cfg(feature = "dev")]
 mod dist;
 #[cfg(feature = "dev")]
 mod guest_build;

@@ -5,7 +5,7 @@ use std::{fs, path::Path};
 use crate::{
     directory::Directory,
     guests::{ECHO, HEAP, STD},
-    running::{Serving, fails, stateroom, succeeds},
+    running::{Serving, fails, run, stateroom, succeeds},
 };
 
 #[test]
@@ -114,6 +114,48 @@ fn forgotten_no_std_is_explained() {
     fails(
         stateroom(&here, &["build"]),
         &["does not build", "src/lib.rs` with `#![no_std]`", "enable the feature"],
+    );
+}
+
+#[test]
+fn dependency_that_brings_the_standard_library_is_named() {
+    let here =
+        Directory::new().with_guest("", &ECHO.replace("use stateroom", "use serde as _;\nuse stateroom"));
+    let here = here.with_dependency("serde = '1'");
+    fails(
+        stateroom(&here, &["build"]),
+        &["does not build", "`serde` brings the standard library", "`default-features = false`"],
+    );
+}
+
+#[test]
+fn missing_allocator_is_explained() {
+    let here = Directory::new().with_guest("", HEAP);
+    fails(
+        stateroom(&here, &["build"]),
+        &["does not build", "hint: enable the feature `alloc` of stateroom-sdk-core"],
+    );
+}
+
+#[test]
+fn guest_with_random_numbers_of_a_system_is_told_of_those_it_has() {
+    let here =
+        Directory::new().with_guest("", &ECHO.replace("use stateroom", "use getrandom as _;\nuse stateroom"));
+    let here = here.with_dependency("getrandom = '0.4'");
+    fails(stateroom(&here, &["build"]), &["does not build", "hint: ", "`ctx.random`", "`rand`"]);
+}
+
+#[test]
+fn the_compiler_is_heard_as_from_cargo() {
+    let here = Directory::new().with_guest("", &format!("{ECHO}fn unused() {{}}"));
+    let said = succeeds(stateroom(&here, &["build"]));
+    assert!(said.contains("warning: function `unused` is never used\n") && !said.contains("hint"), "{said}");
+    assert_eq!(said.matches("is never used").count(), 1, "{said}");
+    let here = Directory::new().with_guest("", &format!("{ECHO}fn oops("));
+    let (_, said) = run(stateroom(&here, &["build"]));
+    assert!(
+        said.contains("error: this file contains an unclosed delimiter") && !said.contains("hint"),
+        "{said}"
     );
 }
 

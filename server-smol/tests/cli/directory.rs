@@ -44,6 +44,12 @@ impl Directory {
         )
     }
 
+    /// The same package with one more line in its manifest.
+    pub(crate) fn with_dependency(self, line: &str) -> Self {
+        let manifest = fs::read_to_string(self.path("Cargo.toml")).unwrap();
+        self.with("Cargo.toml", format!("{manifest}{line}\n"))
+    }
+
     pub(crate) fn path(&self, path: &str) -> PathBuf {
         self.0.join(path)
     }

@@ -1,0 +1,123 @@
+use std::{
+    env, fs,
+    io::{self, IsTerminal as _, Write as _},
+};
+
+use serde::Deserialize;
+
+use super::{link::Memory, package::Package};
+
+/// What the compiler says, as cargo hands it on.
+#[derive(Debug, Deserialize)]
+pub(crate) struct Diagnostic {
+    message: String,
+    /// The text for people.
+    rendered: Option<String>,
+    #[serde(default)]
+    children: Vec<Self>,
+}
+
+/// The format in which cargo hands on what the compiler says: for us to read, with a text that is as colourful as
+/// cargo's own would be.
+pub(crate) fn format() -> &'static str {
+    let colourful = match env::var("CARGO_TERM_COLOR").as_deref() {
+        Ok("always") => true,
+        Ok("never") => false,
+        _ => io::stderr().is_terminal() && env::var_os("NO_COLOR").is_none_or(|value| value.is_empty()),
+    };
+    if colourful { "--message-format=json-diagnostic-rendered-ansi" } else { "--message-format=json" }
+}
+
+impl Diagnostic {
+    /// Shows it among what cargo prints.
+    pub(crate) fn show(&self) {
+        let Some(rendered) = &self.rendered else { return };
+        let mut stderr = io::stderr().lock();
+        // On a terminal, the line may have cargo's progress in it.
+        let begin = if stderr.is_terminal() { "\r\x1b[K" } else { "" };
+        // Nobody may be reading: that is no reason to panic.
+        let _ = write!(stderr, "{begin}{rendered}");
+    }
+
+    /// What to do about it, where the compiler cannot know.
+    pub(crate) fn hint(&self, memory: Memory, package: &Package) -> Option<String> {
+        if self.says("no global memory allocator found") {
+            return Some(
+                "enable the feature `alloc` of stateroom-sdk-core, which brings an allocator".into(),
+            );
+        }
+        if self.says("getrandom") && self.says("not supported by default") {
+            return Some(
+                "a guest has random bytes from `ctx.random`: leave out what asks the system for them, as `rand` does by default"
+                    .into(),
+            );
+        }
+        if memory == Memory::Std || !self.says("`panic_impl`") {
+            return None;
+        }
+        let origin =
+            self.texts().find_map(|text| text.split_once("crate `std` (which `")?.1.split('`').next())?;
+        let says_no_std = fs::read_to_string(&package.source).is_ok_and(|source| source.contains("no_std"));
+        Some(if says_no_std {
+            format!(
+                "`{origin}` brings the standard library: give it `default-features = false` in `Cargo.toml`, or enable the feature `std` of stateroom-sdk-core"
+            )
+        } else {
+            // Easy to forget, and hard to tell from what the compiler says of it.
+            format!(
+                "without the feature `std` of stateroom-sdk-core a guest has no standard library: begin `{}` with `#![no_std]`, or enable the feature",
+                package.source.display(),
+            )
+        })
+    }
+
+    fn says(&self, words: &str) -> bool {
+        self.texts().any(|text| text.contains(words))
+    }
+
+    /// Its message and its notes.
+    fn texts(&self) -> impl Iterator<Item = &str> {
+        [&self.message].into_iter().chain(self.children.iter().map(|note| &note.message)).map(String::as_str)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::PathBuf;
+
+    use super::*;
+
+    fn hint(memory: Memory, message: &str, note: &str) -> Option<String> {
+        let package = Package {
+            id: String::new(),
+            name: String::new(),
+            source: PathBuf::from(concat!(env!("CARGO_MANIFEST_DIR"), "/../sdk-core/src/lib.rs")),
+        };
+        let note = Diagnostic { message: note.into(), rendered: None, children: Vec::new() };
+        Diagnostic { message: message.into(), rendered: None, children: vec![note] }.hint(memory, &package)
+    }
+
+    #[test]
+    fn random_numbers_are_known_from_all_versions_of_getrandom() {
+        for words in [
+            "the wasm*-unknown-unknown targets are not supported by default, you may need to enable the \"js\" feature. \
+             For more information see: https://docs.rs/getrandom/#webassembly-support",
+            "The wasm32-unknown-unknown targets are not supported by default; you may need to enable the \"wasm_js\" \
+             configuration flag. For more information see: https://docs.rs/getrandom/0.3.4/#webassembly-support",
+        ] {
+            assert!(hint(Memory::Std, words, "").unwrap().contains("`ctx.random`"));
+        }
+    }
+
+    #[test]
+    fn whoever_brings_the_standard_library_is_found_in_either_order() {
+        let message = "found duplicate lang item `panic_impl`";
+        let note = "the lang item is first defined in crate `std` (which `serde` depends on)";
+        assert!(hint(Memory::Static, message, note).unwrap().starts_with("`serde` brings"));
+        let message = "duplicate lang item in crate `std` (which `serde` depends on): `panic_impl`";
+        let note = "the lang item is first defined in crate `stateroom_sdk_core` (which `room` depends on)";
+        assert!(hint(Memory::Heap, message, note).unwrap().starts_with("`serde` brings"));
+        assert_eq!(hint(Memory::Std, message, note), None);
+        assert_eq!(hint(Memory::Static, "mismatched types", note), None);
+    }
+}
