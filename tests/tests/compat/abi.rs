@@ -1,7 +1,9 @@
 //! What `docs/abi.md` says about the interface is so.
 
+use std::{fs, process::Command};
+
 use stateroom_host_min::{Event, Limits, LoadError, Problem, Program, Step};
-use stateroom_tests::inspect;
+use stateroom_tests::{Directory, inspect};
 
 use crate::conversation::{Host, bytes, bytes_to, connect, text, to};
 
@@ -108,6 +110,38 @@ fn the_imports_are_there_and_have_these_types() {
         // It is there, with a type of its own.
         assert!(matches!(problems[..], [Problem::WrongImport { .. }]), "{problems:?}");
     }
+}
+
+#[test]
+fn levels_outside_the_documented_ones_are_the_first_and_the_last() {
+    let import = "(import \"stateroom\" \"log\" (func $log (param i32 i32 i32)))";
+    let greeting = "(call $send_message (local.get $client) (i32.const 16) (i32.const 7))";
+    let level = |level: i32| {
+        let log = format!("(call $log (i32.const {level}) (i32.const 16) (i32.const 7))");
+        let guest =
+            blocks()[0].replacen("(module", &format!("(module {import}"), 1).replacen(greeting, &log, 1);
+        let mut room = Host::load(&wat::parse_str(guest).expect("it is valid"));
+        assert_eq!(room.run(Event::Init), Ok(Step::Done));
+        assert_eq!(room.run(connect(1)), Ok(Step::Done));
+        room.log().concat()
+    };
+    for (number, taken_for) in [(0, 1), (6, 5), (i32::MAX, 5), (-1, 5)] {
+        assert_eq!(level(number), level(taken_for), "{number}");
+    }
+    assert_ne!(level(1), level(5));
+}
+
+#[test]
+fn the_command_for_c_makes_a_guest() {
+    let command = DOCUMENT.lines().find(|line| line.starts_with("clang ")).expect("there is one");
+    let counter = concat!(env!("CARGO_MANIFEST_DIR"), "/../examples/counter-c/counter.c");
+    let directory = Directory::new().with("counter.c", fs::read(counter).expect("the example is there"));
+    let built = Command::new("sh").args(["-c", command]).current_dir(directory.path()).output();
+    let built = built.expect("a shell can be run");
+    let words = String::from_utf8_lossy(&built.stderr);
+    assert!(built.status.success(), "this needs clang and lld (Debian: apt-get install clang lld): {words}");
+    let module = fs::read(directory.path().join("counter.wasm")).expect("it has been written");
+    inspect(&module, &["increment"]);
 }
 
 #[test]
