@@ -1,6 +1,6 @@
 use std::{
     error::Error,
-    fmt,
+    fmt, fs,
     io::{BufRead, BufReader},
     path::{Path, PathBuf},
     process::Stdio,
@@ -13,7 +13,7 @@ use serde::Deserialize;
 use super::{
     config::{Config, Target},
     diagnostic::{self, Diagnostic},
-    link::{self, Memory},
+    link::{self, DEFAULT_PAGE, Memory},
     package::{self, Package},
     toml_file::FILE,
     toolchain,
@@ -144,7 +144,17 @@ pub(crate) fn run(
         )));
     }
     match module {
-        Some(module) => Ok(module),
+        Some(module) => {
+            let bytes = fs::read(&module).with_context(|| format!("cannot read `{}`", module.display()))?;
+            if memory == Memory::Std && link::page_size(&bytes) != Some(DEFAULT_PAGE) {
+                // It would build, and then fail at the first message.
+                bail!(
+                    "`{}` has memory in pages of another size than 64 KiB, which its allocator does not know of: take `--page-size` out of the linker's arguments (in `RUSTFLAGS`, `.cargo/config.toml` or a build script)",
+                    package.name,
+                );
+            }
+            Ok(module)
+        }
         None => bail!("cargo has built `{}` without making a WebAssembly module of it", package.name),
     }
 }

@@ -2,6 +2,7 @@ use std::{path::Path, process::Stdio};
 
 use anyhow::Result;
 use log::Level;
+use wasmparser::{Parser, Payload};
 
 use super::{
     config::{Config, Target},
@@ -107,6 +108,18 @@ pub(crate) fn arguments(memory: Memory, config: &Config, portable: bool, purpose
         arguments.push("--page-size=1".to_owned());
     }
     arguments
+}
+
+/// The size of pages where nothing is said, in bytes.
+pub(crate) const DEFAULT_PAGE: u64 = 1 << 16;
+
+/// How many bytes a page of a module's memory has. Nothing where it has no memory, or is no module.
+pub(crate) fn page_size(module: &[u8]) -> Option<u64> {
+    let memory = Parser::new(0).parse_all(module).find_map(|payload| match payload {
+        Ok(Payload::MemorySection(memories)) => memories.into_iter().next()?.ok(),
+        _ => None,
+    });
+    memory.map(|memory| memory.page_size_log2.map_or(DEFAULT_PAGE, |log2| 1 << log2))
 }
 
 #[cfg(test)]

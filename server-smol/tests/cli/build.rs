@@ -50,6 +50,13 @@ fn a_release_profile_with_debug_assertions_does_not_put_panics_into_words() {
 }
 
 #[test]
+fn pages_that_an_allocator_does_not_know_of_are_refused() {
+    let config = "[target.wasm32-unknown-unknown]\nrustflags = ['-Clink-arg=--page-size=1']";
+    let here = Directory::new().with_guest("'std'", STD).with(".cargo/config.toml", config);
+    fails(stateroom(&here, &["build"]), &["pages of another size than 64 KiB", "take `--page-size` out"]);
+}
+
+#[test]
 fn dist_holds_the_module_and_a_copy_of_the_static_files() {
     let here = Directory::new()
         .with_guest("", ECHO)

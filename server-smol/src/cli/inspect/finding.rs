@@ -166,7 +166,7 @@ fn mend_of_reason(reason: &TrapReason) -> Option<&'static str> {
 fn mend_of_event(event: Kind) -> &'static str {
     match event {
         Kind::Init => {
-            "no room can begin without it: have it take any id, of which servers give 1 to 512 bytes of UTF-8"
+            "no room can begin without it: have it take any id of UTF-8: this server gives 1 to 512 bytes, others may give none"
         }
         Kind::Connect => "have it take any number of clients, with ids from 1 that do not come again",
         Kind::Disconnect => "have it take every client that has connected, in any order",

@@ -2,6 +2,7 @@ use std::{
     cell::{Cell, RefCell},
     collections::VecDeque,
     mem,
+    time::{Duration, Instant},
 };
 
 use stateroom_host_min::{
@@ -17,11 +18,20 @@ pub(crate) struct Setting<'a> {
     pub(crate) tried: &'a Tried,
 }
 
+/// How long it may all take, more or less. A service that does as much as it may in each event would take hours.
+const PATIENCE: Duration = Duration::from_secs(20);
+
 /// What has happened in any of the rooms.
-#[derive(Default)]
 pub(crate) struct Tried {
+    begun: Instant,
     kinds: RefCell<Vec<Kind>>,
     closed: Cell<bool>,
+}
+
+impl Default for Tried {
+    fn default() -> Self {
+        Self { begun: Instant::now(), kinds: RefCell::default(), closed: Cell::default() }
+    }
 }
 
 /// A room that is run as a server runs it, on a clock of its own.
@@ -70,6 +80,11 @@ impl Failure {
 impl Tried {
     pub(crate) fn has(&self, kind: Kind) -> bool {
         self.kinds.borrow().contains(&kind)
+    }
+
+    /// Whether it has taken too long.
+    pub(crate) fn is_late(&self) -> bool {
+        self.begun.elapsed() > PATIENCE
     }
 
     /// Whether a room has closed a client.
@@ -140,7 +155,7 @@ impl<'a> Session<'a> {
     /// Waits for the timer, and again where it is set then, but not for ever.
     pub(crate) fn wait(&mut self) -> Result<(), Failure> {
         for _ in 0..TIMES {
-            let Some(due) = self.timer else { break };
+            let Some(due) = self.timer.filter(|_| !self.setting.tried.is_late()) else { break };
             self.now_ms = self.now_ms.max(due);
             self.time_is_up()?;
         }
@@ -160,7 +175,7 @@ impl<'a> Session<'a> {
     fn pass(&mut self) -> Result<(), Failure> {
         self.now_ms += BETWEEN;
         match self.timer {
-            Some(due) if due <= self.now_ms => self.time_is_up(),
+            Some(due) if due <= self.now_ms && !self.setting.tried.is_late() => self.time_is_up(),
             _ => Ok(()),
         }
     }
