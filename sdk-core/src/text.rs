@@ -2,8 +2,7 @@
 /// sending `format_args!(…)` in a guest without one.
 ///
 /// A longer one panics, which ends the room. To decide for yourself what happens to a text that does not fit,
-/// `write!` (or [`uwrite!`](crate::ufmt::uwrite), which is smaller) into a [`heapless::String`] of the size
-/// that you want, and send that.
+/// `write!` into a [`heapless::String`] of the size that you want, and send that.
 pub const TEXT_CAPACITY: usize = 256;
 
 /// Puts a text together as `format!` does, but without a heap, and in a fraction of the code: a guest that
@@ -48,12 +47,29 @@ macro_rules! text {
     ($($arguments:tt)*) => {{
         // Its macros look for it in scope.
         use $crate::ufmt;
-        let mut text = $crate::heapless::String::<{ $crate::TEXT_CAPACITY }>::new();
+        let mut text = $crate::guest::Text($crate::heapless::String::new());
         match ufmt::uwrite!(text, $($arguments)*) {
-            Ok(()) => text,
+            Ok(()) => text.0,
             Err(_) => $crate::guest::too_long(),
         }
     }};
+}
+
+/// What [`text!`](crate::text) writes into. A string of `heapless` would do, but for `char`: there it falls back on what
+/// `ufmt` 0.2 does by itself, with memory that has not been set.
+#[derive(Debug)]
+pub struct Text(pub heapless::String<TEXT_CAPACITY>);
+
+impl ufmt::uWrite for Text {
+    type Error = heapless::CapacityError;
+
+    fn write_str(&mut self, text: &str) -> Result<(), Self::Error> {
+        self.0.push_str(text)
+    }
+
+    fn write_char(&mut self, character: char) -> Result<(), Self::Error> {
+        self.0.push_str(character.encode_utf8(&mut [0; 4]))
+    }
 }
 
 /// For a text that is longer than [`TEXT_CAPACITY`], which the words name themselves: the standard library keeps what

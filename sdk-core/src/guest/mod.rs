@@ -41,7 +41,7 @@ mod test_host;
 mod tests;
 
 // For `text!`, which expands to a call of it.
-pub use crate::text::too_long;
+pub use crate::text::{Text, too_long};
 pub use form::{BY_DEFAULT, BY_NEW, Guest, InForm, Lacking, Probe, form};
 
 #[cfg(any(target_family = "wasm", test))]
