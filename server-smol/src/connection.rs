@@ -10,7 +10,6 @@ use std::{
     time::{Duration, Instant},
 };
 
-use async_io::Timer;
 use async_tungstenite::{
     WebSocketStream,
     tungstenite::{
@@ -30,6 +29,7 @@ use stateroom_sdk_core::{ClientId, MessagePayload, StateroomServiceFactory};
 use crate::{
     client_info::ClientInfo,
     outbox::{Outbox, close},
+    reactor::Timer,
     room::{Event, Outcome, Room},
     settings::Settings,
     socket::Socket,

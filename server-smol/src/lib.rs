@@ -54,6 +54,7 @@ mod error;
 mod http;
 mod log_budget;
 mod outbox;
+mod reactor;
 mod room;
 mod room_id;
 mod server;

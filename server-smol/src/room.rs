@@ -7,7 +7,6 @@ use std::{
     time::{Duration, Instant, SystemTime, UNIX_EPOCH},
 };
 
-use async_io::Timer;
 use async_tungstenite::tungstenite::{
     Message,
     protocol::{CloseFrame, frame::coding::CloseCode},
@@ -26,6 +25,7 @@ use crate::{
     client_info::ClientInfo,
     log_budget::{LINES_A_SECOND, LogBudget},
     outbox::{Outbox, close},
+    reactor::Timer,
     room_id::RoomId,
     settings::ShutdownPolicy,
     worker::Worker,

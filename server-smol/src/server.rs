@@ -10,16 +10,13 @@ use std::{
 use async_executor::LocalExecutor;
 use async_io::{Async, block_on};
 use async_signal::{Signal, Signals};
-use smol::{
-    channel,
-    future::{or, zip},
-    stream::StreamExt as _,
-};
+use smol::{channel, future::or, stream::StreamExt as _};
 use stateroom_sdk_core::StateroomServiceFactory;
 
 use crate::{
     error::ServeError,
     http::Http,
+    reactor::Reactor,
     settings::{RoomIds, Settings, ShutdownPolicy},
     worker::Worker,
 };
@@ -159,9 +156,9 @@ impl Server {
     /// Serves rooms on `listener` until `shutdown` is ready. Clients then get a close frame, and this returns
     /// within two seconds.
     ///
-    /// The rooms of the first thread run in this future, which for that reason is not `Send`: give it to
-    /// [`smol::block_on`] on a thread of its own, or to a local executor. `ip` and `port` of the settings
-    /// are not used.
+    /// This future accepts connections and serves HTTP; rooms, and clients once they are connected, have threads of
+    /// their own. It is not `Send`: give it to [`smol::block_on`], or to a local executor. `ip` and `port` of the
+    /// settings are not used.
     ///
     /// # Errors
     /// The system does not let the server start threads.
@@ -171,37 +168,39 @@ impl Server {
         listener: Async<TcpListener>,
         shutdown: impl Future<Output = ()>,
     ) -> Result<(), ServeError> {
-        announce(&self.settings, &listener);
         let settings = Arc::new(self.settings);
         let factory = Arc::new(factory);
         let room_count = Arc::new(AtomicUsize::new(0));
 
         let (mut senders, mut threads) = (Vec::new(), Vec::new());
-        let (sender, first_commands) = channel::unbounded();
-        senders.push(sender);
-        for number in 1..settings.threads {
+        // Nothing is sent: that all senders are gone tells that all threads are at their end.
+        let (running, ended) = channel::bounded::<()>(1);
+        for number in 1..=settings.threads {
             let (sender, commands) = channel::unbounded();
             senders.push(sender);
             let (factory, settings) = (Arc::clone(&factory), Arc::clone(&settings));
-            let room_count = Arc::clone(&room_count);
-            let thread = thread::Builder::new()
-                .name(format!("rooms-{number}"))
-                .spawn(move || block_on(Worker::new(factory, settings, room_count).run(commands)))
-                .map_err(ServeError::System)?;
-            threads.push(thread);
+            let (room_count, running) = (Arc::clone(&room_count), running.clone());
+            let reactor = Reactor::new().map_err(ServeError::System)?;
+            let work = move || {
+                let worker = Worker::new(factory, settings, room_count);
+                reactor.block_on(worker.run(commands));
+                drop((worker, running));
+            };
+            let thread = thread::Builder::new().name(format!("rooms-{number}")).spawn(work);
+            threads.push(thread.map_err(ServeError::System)?);
         }
+        drop(running);
+        announce(&settings, &listener);
 
-        let worker = Worker::new(factory, Arc::clone(&settings), room_count);
-        let serving = async {
-            let http = Http::new(listener, settings, senders);
-            // As a task it is polled when it is woken, and not whenever anything is: it may cost a system
-            // call each time.
-            let watch = LocalExecutor::new();
-            let shutdown = watch.spawn(shutdown);
-            or(http.run(), watch.run(shutdown)).await;
-            // With `http` go the senders of commands, which tells the workers to end.
-        };
-        zip(worker.run(first_commands), serving).await;
+        let http = Http::new(listener, settings, senders);
+        // As a task it is polled when it is woken, and not whenever anything is: it may cost a system call each
+        // time.
+        let watch = LocalExecutor::new();
+        let shutdown = watch.spawn(shutdown);
+        or(http.run(), watch.run(shutdown)).await;
+        // With it go the senders of commands, which tells the workers to end.
+        drop(http);
+        let _ = ended.recv().await;
         for thread in threads {
             // A panic in a worker is a fault of this crate, and has been printed.
             let _ = thread.join();

@@ -1,15 +1,14 @@
 use std::{
     io,
-    net::{Shutdown, TcpStream},
+    net::Shutdown,
     pin::Pin,
     rc::Rc,
     task::{Context, Poll},
 };
 
-use async_io::Async;
 use smol::io::{AsyncRead, AsyncWrite};
 
-use crate::turns::Turns;
+use crate::{reactor::Stream, turns::Turns};
 
 /// After so many reads in a row others have their turn, however much there is to read.
 ///
@@ -20,14 +19,14 @@ const BURST: u32 = 16;
 /// A client's socket.
 #[derive(Debug)]
 pub(crate) struct Socket {
-    stream: Async<TcpStream>,
+    stream: Stream,
     /// How many reads are left before others have their turn.
     burst: u32,
     turns: Rc<Turns>,
 }
 
 impl Socket {
-    pub(crate) fn new(stream: Async<TcpStream>, turns: Rc<Turns>) -> Self {
+    pub(crate) fn new(stream: Stream, turns: Rc<Turns>) -> Self {
         Self { stream, burst: BURST, turns }
     }
 

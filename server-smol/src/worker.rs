@@ -14,7 +14,6 @@ use std::{
 };
 
 use async_executor::LocalExecutor;
-use async_io::{Async, Timer};
 use smol::{
     Task,
     channel::{Receiver, Sender},
@@ -23,8 +22,15 @@ use smol::{
 use stateroom_sdk_core::StateroomServiceFactory;
 
 use crate::{
-    client_info::ClientInfo, connection, http::Place, room::Room, room_id::RoomId, settings::Settings,
-    socket::Socket, turns::Turns,
+    client_info::ClientInfo,
+    connection,
+    http::Place,
+    reactor::{Stream, Timer},
+    room::Room,
+    room_id::RoomId,
+    settings::Settings,
+    socket::Socket,
+    turns::Turns,
 };
 
 /// How long connections have for their last words when the server ends.
@@ -57,7 +63,7 @@ pub(crate) enum Command {
 
 /// A connection that has just become a WebSocket.
 pub(crate) struct Arrival {
-    pub(crate) stream: Async<TcpStream>,
+    pub(crate) stream: TcpStream,
     /// What has been read of it beyond the HTTP request.
     pub(crate) read_ahead: Vec<u8>,
     /// What its client has brought with it.
@@ -157,7 +163,16 @@ impl<F: StateroomServiceFactory> Worker<F> {
                     None => Err(connection::Rejection::NoMoreIds),
                 });
                 let settings = Arc::clone(&self.settings);
-                let socket = Socket::new(stream, self.turns());
+                let socket = match Stream::new(stream) {
+                    Ok(stream) => Socket::new(stream, self.turns()),
+                    Err(error) => {
+                        log::error!("cannot serve a connection: {error}");
+                        if let Ok((room, _)) = place {
+                            room.leave();
+                        }
+                        return;
+                    }
+                };
                 let connection = Rc::clone(&self.connections);
                 let task = async move {
                     connection::serve(socket, read_ahead, info, place, &settings).await;

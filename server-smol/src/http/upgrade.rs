@@ -61,7 +61,12 @@ impl Site {
                 Err(error) => return log::debug!("a client left during its handshake: {error}"),
             };
             let io: FuturesIo<Async<TcpStream>> = parts.io;
-            let (stream, read_ahead) = (io.into_inner(), parts.read_buf.to_vec());
+            // From here on it belongs to the worker's thread.
+            let stream = match io.into_inner().into_inner() {
+                Ok(stream) => stream,
+                Err(error) => return log::debug!("a client left during its handshake: {error}"),
+            };
+            let read_ahead = parts.read_buf.to_vec();
             // Where the worker is ending, so is the connection.
             let _ = worker.send(Command::Connect(room, Arrival { stream, read_ahead, info, place })).await;
         };

@@ -1,0 +1,24 @@
+//! The sockets and timers of a thread that runs rooms.
+//!
+//! On Linux this is a loop of our own around epoll. The runtime's reactor serves any thread and any number of
+//! readers, and for that it arms each socket anew before each wait, wakes itself up through a pipe, and sets a
+//! kernel timer: five system calls for a message besides the three that carry it. A thread that runs rooms has
+//! its sockets to itself, and needs none of that.
+//!
+//! Elsewhere it is the runtime's.
+
+#[cfg(target_os = "linux")]
+mod epoll;
+#[cfg(target_os = "linux")]
+mod notifier;
+#[cfg(not(target_os = "linux"))]
+mod portable;
+#[cfg(target_os = "linux")]
+mod stream;
+#[cfg(target_os = "linux")]
+mod timer;
+
+#[cfg(target_os = "linux")]
+pub(crate) use self::{epoll::Reactor, stream::Stream, timer::Timer};
+#[cfg(not(target_os = "linux"))]
+pub(crate) use portable::{Reactor, Stream, Timer};

@@ -1,0 +1,64 @@
+use std::{
+    io,
+    os::fd::{AsFd, BorrowedFd, OwnedFd},
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    task::Wake,
+};
+
+use rustix::event::{EventfdFlags, eventfd};
+
+/// Wakes a thread's future, and with it the thread if that waits for its sockets.
+#[derive(Debug)]
+pub(super) struct Notifier {
+    /// Whether the future is to be polled.
+    woken: AtomicBool,
+    /// Whether the thread waits, or is about to.
+    waiting: AtomicBool,
+    /// Written to from other threads. It is never read: whoever watches it for edges hears of each write.
+    event: OwnedFd,
+}
+
+impl Notifier {
+    pub(super) fn new() -> io::Result<Arc<Self>> {
+        let event = eventfd(0, EventfdFlags::CLOEXEC | EventfdFlags::NONBLOCK)?;
+        Ok(Arc::new(Self { woken: AtomicBool::new(true), waiting: AtomicBool::new(false), event }))
+    }
+
+    /// Whether the future has been woken since the last time.
+    pub(super) fn take_woken(&self) -> bool {
+        self.woken.swap(false, Ordering::SeqCst)
+    }
+
+    /// Announces a wait. Answers whether there is reason to: with one of the two, either this sees the wake-up or
+    /// that sees the wait.
+    pub(super) fn begin_wait(&self) -> bool {
+        self.waiting.store(true, Ordering::SeqCst);
+        !self.woken.load(Ordering::SeqCst)
+    }
+
+    pub(super) fn end_wait(&self) {
+        self.waiting.store(false, Ordering::SeqCst);
+    }
+}
+
+impl Wake for Notifier {
+    fn wake(self: Arc<Self>) {
+        self.wake_by_ref();
+    }
+
+    fn wake_by_ref(self: &Arc<Self>) {
+        if !self.woken.swap(true, Ordering::SeqCst) && self.waiting.swap(false, Ordering::SeqCst) {
+            // Fails only where it has been written to 2^64 times.
+            let _ = rustix::io::write(&self.event, &1_u64.to_ne_bytes());
+        }
+    }
+}
+
+impl AsFd for Notifier {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.event.as_fd()
+    }
+}
