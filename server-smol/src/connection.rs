@@ -3,44 +3,29 @@
 use std::{
     cell::{Cell, RefCell},
     future::poll_fn,
-    io,
     pin::{Pin, pin},
     rc::Rc,
-    task::Poll,
+    task::{Context, Poll, ready},
     time::{Duration, Instant},
 };
 
-use async_tungstenite::{
-    WebSocketStream,
-    tungstenite::{
-        Bytes, Error, Message,
-        error::ProtocolError,
-        protocol::{CloseFrame, Role, WebSocketConfig, frame::coding::CloseCode},
-    },
-};
-use futures_sink::Sink as _;
 use smol::{
-    future::{Future, or, pending, yield_now, zip},
-    io::AsyncRead as _,
-    stream::Stream as _,
+    future::{Future, or, pending, zip},
+    lock::MutexGuard,
 };
 use stateroom_sdk_core::{ClientId, MessagePayload, StateroomServiceFactory};
 
 use crate::{
     client_info::ClientInfo,
-    outbox::{Outbox, close},
-    reactor::Timer,
-    room::{Event, Outcome, Room},
+    io::Io,
+    outbox::{Frame, Outbox},
+    reactor::{Stream, Timer},
+    room::{Begun, Event, Outcome, Room, Turn},
     settings::Settings,
-    socket::Socket,
+    turns::Turns,
+    websocket::{Close, Decoder, Item, Opcode, Violation},
 };
 
-/// Enough for many small frames, little enough for many connections: the library's default is 128 KiB each.
-const READ_BUFFER: usize = 4 << 10;
-/// So much is gathered before it is written; a flush writes less.
-const WRITE_BUFFER: usize = 16 << 10;
-/// After so many messages in a row a connection lets others run, however many more have come in.
-const BUDGET: u32 = 64;
 /// How long a client has to take its last messages and to answer the close frame.
 const FAREWELL: Duration = Duration::from_secs(1);
 
@@ -53,44 +38,50 @@ pub(crate) enum Rejection {
     TooManyRooms,
 }
 
-impl From<Rejection> for CloseFrame {
+impl From<Rejection> for Close {
     fn from(rejection: Rejection) -> Self {
         match rejection {
-            Rejection::NoSuchRoom => close(CloseCode::Policy, "the room does not exist"),
-            Rejection::RoomFailed => close(CloseCode::Error, "the room failed"),
-            Rejection::TooManyRooms => close(CloseCode::Again, "the server has no space for another room"),
-            Rejection::NoMoreIds => close(CloseCode::Again, "the room has run out of client ids"),
+            Rejection::NoSuchRoom => Self::new(Self::POLICY, "the room does not exist"),
+            Rejection::RoomFailed => Self::new(Self::ERROR, "the room failed"),
+            Rejection::TooManyRooms => Self::new(Self::AGAIN, "the server has no space for another room"),
+            Rejection::NoMoreIds => Self::new(Self::AGAIN, "the room has run out of client ids"),
         }
     }
+}
+
+/// What a connection shares with the others of its thread.
+#[derive(Debug, Clone)]
+pub(crate) struct Surroundings {
+    pub(crate) io: Rc<Io>,
+    pub(crate) turns: Rc<Turns>,
 }
 
 /// Serves a connection until it ends. `read_ahead` is what has been read of it beyond the HTTP request;
 /// `place` is its room, which it has [entered](Room::enter), and its client, who has brought `info` with it.
 pub(crate) async fn serve<F: StateroomServiceFactory>(
-    socket: Socket,
+    stream: Stream,
+    surroundings: Surroundings,
     read_ahead: Vec<u8>,
     info: Box<ClientInfo>,
     place: Result<(Rc<Room<F>>, ClientId), Rejection>,
     settings: &Settings,
 ) {
-    let config = WebSocketConfig::default()
-        .read_buffer_size(READ_BUFFER)
-        .write_buffer_size(WRITE_BUFFER)
-        // Answers to pings go past the outbox. A message never meets this limit where the client reads.
-        .max_write_buffer_size(settings.outbox_size.saturating_add(WRITE_BUFFER + READ_BUFFER))
-        .max_message_size(Some(settings.message_size))
-        .max_frame_size(Some(settings.message_size));
-    let ws = WebSocketStream::from_partially_read(socket, read_ahead, Role::Server, Some(config)).await;
+    let stream = Rc::new(stream);
+    let Surroundings { io, turns } = surroundings;
     let link = Link {
-        ws: RefCell::new(ws),
-        outbox: Rc::new(Outbox::new(settings.outbox_size)),
+        outbox: Outbox::new(Rc::clone(&stream), Rc::clone(&io), settings.outbox_size),
+        decoder: RefCell::new(Decoder::new(settings.message_size)),
+        backlog: RefCell::new(read_ahead),
+        stream,
+        io,
+        turns,
         heard: Cell::new(false),
-        throttled: Cell::new(false),
+        greedy: Cell::new(false),
         in_event: Cell::new(false),
         ended: Cell::new(false),
     };
     match place {
-        Err(rejection) => link.part(Some(rejection.into())).await,
+        Err(rejection) => link.part(Close::from(rejection).into()).await,
         Ok((room, client)) => {
             link.attend(&room, client, info, settings).await;
             room.leave();
@@ -100,19 +91,59 @@ pub(crate) async fn serve<F: StateroomServiceFactory>(
 
 /// How a conversation ended.
 enum End {
-    /// The client has gone, or has said that it goes.
+    /// The client has gone.
     Gone,
+    /// The client has said that it goes.
+    Answered(Option<Close>),
     /// The server ends it.
-    Close(CloseFrame),
+    Close(Close),
+}
+
+/// What a client is told at the end.
+enum Farewell {
+    /// Nothing: there is nobody who would hear it.
+    None,
+    /// A close frame, perhaps with a code.
+    Close(Option<Close>),
+}
+
+impl From<Close> for Farewell {
+    fn from(close: Close) -> Self {
+        Self::Close(Some(close))
+    }
+}
+
+/// What has come of the bytes that were read.
+enum Digested<'r, F: StateroomServiceFactory> {
+    /// All of them have been handled, or wait until the client may be heard again.
+    Done,
+    /// A message takes longer than a slice, and has the room's turn.
+    Unfinished(MutexGuard<'r, Turn<F::Service>>),
+    /// The room is busy with somebody else. The message is the first in the backlog.
+    Busy(Kind, Vec<u8>),
+    End(End),
+    /// The room has ended, and has told the outbox how the connection does.
+    RoomEnded,
+}
+
+#[derive(Debug, Clone, Copy)]
+enum Kind {
+    Text,
+    Bytes,
 }
 
 struct Link {
-    ws: RefCell<WebSocketStream<Socket>>,
+    stream: Rc<Stream>,
+    io: Rc<Io>,
+    turns: Rc<Turns>,
     outbox: Rc<Outbox>,
+    decoder: RefCell<Decoder>,
+    /// What has been read and not handled, because the room was busy or the client does not read.
+    backlog: RefCell<Vec<u8>>,
     /// Whether anything has come from the client since the heartbeat last looked.
     heard: Cell<bool>,
-    /// Whether reading waits for the outbox to empty.
-    throttled: Cell<bool>,
+    /// Whether the last read brought as much as it could, so that others go first.
+    greedy: Cell<bool>,
     /// Whether one of the client's messages is being handled.
     in_event: Cell<bool>,
     /// Whether the conversation is over, so that no further message is to be handled.
@@ -133,27 +164,26 @@ impl Link {
             return;
         }
         log::debug!("room {}: client {client} has come", room.id());
-        let mut reading = pin!(self.read(room, client, settings));
+        let mut reading = pin!(self.read(room, client));
         let end = {
             let mut keeping_time = pin!(self.keep_time(settings));
-            let mut writing = pin!(self.write());
+            let ending = poll_fn(|cx| self.outbox.poll_end(cx));
+            let mut ending = pin!(async {
+                match ending.await {
+                    Some(close) => End::Close(close),
+                    None => End::Gone,
+                }
+            });
             poll_fn(|cx| {
-                // All in one task: what the client's messages cause is written before the task sleeps. Hence
-                // the order, and hence the outbox need not wake the task while it is here.
-                self.outbox.attend(true);
-                let end = loop {
-                    let parts: [Pin<&mut dyn Future<Output = End>>; 3] =
-                        [reading.as_mut(), keeping_time.as_mut(), writing.as_mut()];
-                    let end = parts.into_iter().find_map(|part| match part.poll(cx) {
+                let parts: [Pin<&mut dyn Future<Output = End>>; 3] =
+                    [reading.as_mut(), keeping_time.as_mut(), ending.as_mut()];
+                parts
+                    .into_iter()
+                    .find_map(|part| match part.poll(cx) {
                         Poll::Ready(end) => Some(end),
                         Poll::Pending => None,
-                    });
-                    if end.is_some() || !self.throttled.get() || self.is_throttled(settings) {
-                        break end;
-                    }
-                };
-                self.outbox.attend(false);
-                end.map_or(Poll::Pending, Poll::Ready)
+                    })
+                    .map_or(Poll::Pending, Poll::Ready)
             })
             .await
         };
@@ -161,13 +191,17 @@ impl Link {
         let farewell = match end {
             End::Gone => {
                 log::debug!("room {}: client {client} has gone", room.id());
-                None
+                Farewell::None
             }
-            End::Close(frame) => {
+            End::Answered(close) => {
+                log::debug!("room {}: client {client} has said goodbye", room.id());
+                Farewell::Close(close)
+            }
+            End::Close(close) => {
                 // The reason may be the guest's, and may say anything.
-                let reason = frame.reason.as_str();
-                log::debug!("room {}: client {client} is let go: {reason:?} ({})", room.id(), frame.code);
-                Some(frame)
+                let Close { code, reason } = &close;
+                log::debug!("room {}: client {client} is let go: {reason:?} ({code})", room.id());
+                Farewell::Close(Some(close))
             }
         };
         // The room need not wait for the client's last words, nor the client for the room. An event that has
@@ -191,9 +225,10 @@ impl Link {
         room.await_connect(&self.outbox);
         let mut connecting = pin!(room.event(Event::Connect(client, Rc::clone(&self.outbox), info)));
         let connected = async { Ok(connecting.as_mut().await) };
-        match or(connected, async { Err(self.ending().await) }).await {
+        let ending = async { Err(poll_fn(|cx| self.outbox.poll_end(cx)).await) };
+        match or(connected, ending).await {
             Ok(Outcome::Done | Outcome::Refused) => return true,
-            Ok(Outcome::Ended) => self.part(Some(Rejection::RoomFailed.into())).await,
+            Ok(Outcome::Ended) => self.part(Close::from(Rejection::RoomFailed).into()).await,
             // The room has no time for the client before the server ends. An event that has begun comes to
             // its end.
             Err(farewell) => {
@@ -202,86 +237,112 @@ impl Link {
                         room.event(Event::Disconnect(client)).await;
                     }
                 };
-                zip(self.part(Some(farewell)), stay).await;
+                zip(self.part(farewell.map_or(Farewell::None, Farewell::from)), stay).await;
             }
         }
         false
     }
 
-    async fn read<F: StateroomServiceFactory>(
-        &self,
-        room: &Rc<Room<F>>,
-        client: ClientId,
-        settings: &Settings,
-    ) -> End {
-        let mut budget = BUDGET;
+    /// Handles what the client says, in order.
+    async fn read<F: StateroomServiceFactory>(&self, room: &Rc<Room<F>>, client: ClientId) -> End {
         loop {
-            // A client that does not read its answers is not heard until it does, and one that the room has closed is
-            // not heard any more.
-            poll_fn(|_| {
-                self.throttled.set(self.is_throttled(settings));
-                let is_heard = !self.throttled.get() && !self.outbox.is_dismissed();
-                if is_heard { Poll::Ready(()) } else { Poll::Pending }
-            })
-            .await;
-            let message = match self.next_message().await {
-                None => return End::Gone,
-                Some(Err(error)) => return ending(&error),
-                Some(Ok(message)) => message,
+            // A client that does not read its answers is not heard until it does, and one that the room has closed
+            // is not heard any more.
+            poll_fn(|cx| self.outbox.poll_audience(cx)).await;
+            let outcome = match poll_fn(|cx| self.poll_digest(cx, room, client)).await {
+                Digested::Done => continue,
+                Digested::End(end) => return end,
+                Digested::RoomEnded => return pending().await,
+                Digested::Unfinished(turn) => {
+                    self.in_event.set(true);
+                    room.complete(turn).await
+                }
+                Digested::Busy(kind, bytes) => {
+                    let payload = match kind {
+                        Kind::Text => {
+                            str::from_utf8(&bytes).map_or(MessagePayload::Bytes(&bytes), MessagePayload::Text)
+                        }
+                        Kind::Bytes => MessagePayload::Bytes(&bytes),
+                    };
+                    self.in_event.set(true);
+                    room.event(Event::Message(client, &self.outbox, payload)).await
+                }
             };
-            self.heard.set(true);
-            budget -= 1;
-            if budget == 0 {
-                budget = BUDGET;
-                yield_now().await;
-            }
-            let payload = match &message {
-                Message::Text(text) => MessagePayload::Text(text),
-                Message::Binary(bytes) => MessagePayload::Bytes(bytes),
-                // The library answers these while it reads on.
-                Message::Ping(_) | Message::Pong(_) | Message::Close(_) | Message::Frame(_) => continue,
-            };
-            self.in_event.set(true);
-            let outcome = room.event(Event::Message(client, &self.outbox, payload)).await;
             self.in_event.set(false);
             if self.ended.get() {
                 return End::Gone;
             }
             match outcome {
                 Outcome::Done => {}
-                Outcome::Refused => {
-                    return End::Close(close(CloseCode::Size, "the room has no space for this message"));
-                }
-                // The room has told the outbox how the connection ends.
+                Outcome::Refused => return refused(),
                 Outcome::Ended => return pending().await,
             }
         }
     }
 
-    fn is_throttled(&self, settings: &Settings) -> bool {
-        self.outbox.size() > settings.outbox_size / 2
-    }
-
-    async fn write(&self) -> End {
-        loop {
-            poll_fn(|cx| self.outbox.poll_work(cx)).await;
-            // A client that takes nothing in does not put off its own end.
-            let ending = async {
-                self.ending().await;
-                Ok(())
-            };
-            if or(self.write_queue(), ending).await.is_err() {
-                return End::Gone;
-            }
-            if let Some(frame) = self.outbox.ending() {
-                return End::Close(frame);
-            }
+    /// Reads once, and handles what that brings as far as it goes without waiting.
+    fn poll_digest<'r, F: StateroomServiceFactory>(
+        &self,
+        cx: &mut Context<'_>,
+        room: &'r Rc<Room<F>>,
+        client: ClientId,
+    ) -> Poll<Digested<'r, F>> {
+        let mut backlog = self.backlog.take();
+        if !backlog.is_empty() {
+            return Poll::Ready(self.digest(&mut backlog, room, client));
         }
+        if self.greedy.take() {
+            self.turns.wake_later(cx);
+            return Poll::Pending;
+        }
+        let mut input = self.io.input();
+        let Ok(size) = ready!(self.stream.poll_read(cx, &mut input)) else {
+            return Poll::Ready(Digested::End(End::Gone));
+        };
+        if size == 0 {
+            return Poll::Ready(Digested::End(End::Gone));
+        }
+        self.heard.set(true);
+        self.greedy.set(size == input.len());
+        Poll::Ready(self.digest(&mut input[..size], room, client))
     }
 
-    /// Waits until it is known how the connection is to end.
-    async fn ending(&self) -> CloseFrame {
-        poll_fn(|cx| self.outbox.poll_ending(cx)).await
+    /// Handles bytes as far as it goes without waiting. What is left goes to the backlog.
+    fn digest<'r, F: StateroomServiceFactory>(
+        &self,
+        mut input: &mut [u8],
+        room: &'r Rc<Room<F>>,
+        client: ClientId,
+    ) -> Digested<'r, F> {
+        let mut decoder = self.decoder.borrow_mut();
+        loop {
+            let payload = match decoder.next(&mut input) {
+                Ok(None) => return Digested::Done,
+                Ok(Some(Item::Message(payload))) => payload,
+                Ok(Some(Item::Ping(data))) => {
+                    self.outbox.push(&Frame::new(Opcode::Pong, data, false));
+                    continue;
+                }
+                Ok(Some(Item::Pong)) => continue,
+                Ok(Some(Item::Close(code))) => {
+                    return Digested::End(End::Answered(code.map(|code| Close::new(code, ""))));
+                }
+                Err(violation) => return Digested::End(End::Close(violation.into())),
+            };
+            let stopped = match room.begin_message(client, &self.outbox, payload) {
+                Begun::Over(Outcome::Done) if !self.outbox.is_half_full() => continue,
+                Begun::Over(Outcome::Done) => Digested::Done,
+                Begun::Over(Outcome::Refused) => return Digested::End(refused()),
+                Begun::Over(Outcome::Ended) => return Digested::RoomEnded,
+                Begun::Unfinished(turn) => Digested::Unfinished(turn),
+                Begun::Busy => match payload {
+                    MessagePayload::Text(text) => Digested::Busy(Kind::Text, text.into()),
+                    MessagePayload::Bytes(bytes) => Digested::Busy(Kind::Bytes, bytes.into()),
+                },
+            };
+            self.backlog.replace(input.to_vec());
+            return stopped;
+        }
     }
 
     /// Pings, and ends the conversation with a client that has been silent for too long.
@@ -299,10 +360,10 @@ impl Link {
             if self.heard.take() || self.in_event.get() {
                 last_heard = now;
             } else if deadline.is_some_and(|deadline| deadline <= now) {
-                return End::Close(close(CloseCode::Away, "nothing was heard from the client for too long"));
+                return End::Close(Close::new(Close::AWAY, "nothing was heard from the client for too long"));
             }
             if next_ping.is_some_and(|ping| ping <= now) {
-                self.outbox.push(Message::Ping(Bytes::new()));
+                self.outbox.push(&Frame::new(Opcode::Ping, &[], false));
                 next_ping = later(now, interval);
             }
         }
@@ -310,21 +371,17 @@ impl Link {
 
     /// Ends the connection: writes what waits and the close frame, and waits for the client's, but not for
     /// long.
-    async fn part(&self, farewell: Option<CloseFrame>) {
+    async fn part(&self, farewell: Farewell) {
         // On the heap, so that a connection has no room for its end until then.
         let goodbye = Box::pin(async {
-            if let Some(frame) = farewell {
-                self.write_queue().await.ok()?;
-                self.ready().await.ok()?;
-                self.start(Message::Close(Some(frame))).ok()?;
-                self.flush().await.ok()?;
-                while let Some(Ok(_)) = self.next_message().await {}
+            if let Farewell::Close(close) = farewell {
+                self.outbox.push_close(close.as_ref());
+                poll_fn(|cx| self.outbox.poll_written(cx)).await.ok()?;
             }
             // Closing a socket with unread bytes resets the connection, and then the client may never see the
             // close frame.
-            self.ws.borrow().get_ref().end_writing().ok()?;
-            let mut unread = [0; 1024];
-            while self.read_raw(&mut unread).await.ok()? > 0 {}
+            self.stream.end_writing().ok()?;
+            while poll_fn(|cx| self.stream.poll_read(cx, &mut self.io.input())).await.ok()? > 0 {}
             Some(())
         });
         let patience = async {
@@ -334,47 +391,19 @@ impl Link {
         // In this order: a client that talks on does not put its end off.
         or(patience, goodbye).await;
     }
-
-    /// Writes everything that waits. Where this is dropped before it is done, nothing is lost.
-    async fn write_queue(&self) -> Result<(), Error> {
-        while !self.outbox.is_empty() {
-            self.ready().await?;
-            if let Some(message) = self.outbox.pop() {
-                self.start(message)?;
-            }
-        }
-        self.flush().await
-    }
-
-    async fn next_message(&self) -> Option<Result<Message, Error>> {
-        poll_fn(|cx| Pin::new(&mut *self.ws.borrow_mut()).poll_next(cx)).await
-    }
-
-    async fn read_raw(&self, bytes: &mut [u8]) -> io::Result<usize> {
-        poll_fn(|cx| Pin::new(self.ws.borrow_mut().get_mut()).poll_read(cx, bytes)).await
-    }
-
-    async fn ready(&self) -> Result<(), Error> {
-        poll_fn(|cx| Pin::new(&mut *self.ws.borrow_mut()).poll_ready(cx)).await
-    }
-
-    fn start(&self, message: Message) -> Result<(), Error> {
-        Pin::new(&mut *self.ws.borrow_mut()).start_send(message)
-    }
-
-    async fn flush(&self) -> Result<(), Error> {
-        poll_fn(|cx| Pin::new(&mut *self.ws.borrow_mut()).poll_flush(cx)).await
-    }
 }
 
-/// How the conversation ends for an error.
-fn ending(error: &Error) -> End {
-    match error {
-        Error::Capacity(_) => End::Close(close(CloseCode::Size, "the message is too large")),
-        Error::Utf8(_) => End::Close(close(CloseCode::Invalid, "the text is not UTF-8")),
-        Error::Protocol(ProtocolError::ResetWithoutClosingHandshake) => End::Gone,
-        Error::Protocol(_) => End::Close(close(CloseCode::Protocol, "the client broke the protocol")),
-        _ => End::Gone,
+fn refused() -> End {
+    End::Close(Close::new(Close::SIZE, "the room has no space for this message"))
+}
+
+impl From<Violation> for Close {
+    fn from(violation: Violation) -> Self {
+        match violation {
+            Violation::Size => Self::new(Self::SIZE, "the message is too large"),
+            Violation::Utf8 => Self::new(Self::INVALID, "the text is not UTF-8"),
+            Violation::Protocol => Self::new(Self::PROTOCOL, "the client broke the protocol"),
+        }
     }
 }
 

@@ -52,6 +52,7 @@ mod client_info;
 mod connection;
 mod error;
 mod http;
+mod io;
 mod log_budget;
 mod outbox;
 mod reactor;
@@ -59,8 +60,8 @@ mod room;
 mod room_id;
 mod server;
 mod settings;
-mod socket;
 mod turns;
+mod websocket;
 mod worker;
 
 use std::borrow::Cow;

@@ -7,10 +7,6 @@ use std::{
     time::{Duration, Instant, SystemTime, UNIX_EPOCH},
 };
 
-use async_tungstenite::tungstenite::{
-    Message,
-    protocol::{CloseFrame, frame::coding::CloseCode},
-};
 use smol::{
     Task,
     lock::{Mutex, MutexGuard},
@@ -24,10 +20,11 @@ use stateroom_sdk_core::{
 use crate::{
     client_info::ClientInfo,
     log_budget::{LINES_A_SECOND, LogBudget},
-    outbox::{Outbox, close},
+    outbox::{Frame, Outbox},
     reactor::Timer,
     room_id::RoomId,
     settings::ShutdownPolicy,
+    websocket::{Close, Opcode},
     worker::Worker,
 };
 
@@ -44,7 +41,7 @@ const TURN: Duration = Duration::from_micros(250);
 /// connections.
 pub(crate) struct Room<F: StateroomServiceFactory> {
     /// Held while an event runs: events come one at a time, those of one client in order.
-    service: Mutex<Service<F::Service>>,
+    service: Mutex<Turn<F::Service>>,
     members: Members,
     next_client: Cell<u32>,
     /// How many connections the room has, those counted in whose `connect` is still to come.
@@ -58,7 +55,8 @@ pub(crate) struct Room<F: StateroomServiceFactory> {
     worker: Weak<Worker<F>>,
 }
 
-struct Service<S> {
+/// The service, for whoever has the turn.
+pub(crate) struct Turn<S> {
     service: S,
     /// Whether `init` has run.
     initialized: bool,
@@ -85,13 +83,22 @@ pub(crate) enum Outcome {
     Ended,
 }
 
+/// How a message stands after its first slice.
+pub(crate) enum Begun<'r, F: StateroomServiceFactory> {
+    Over(Outcome),
+    /// It takes longer, and keeps the turn: see [`Room::complete`].
+    Unfinished(MutexGuard<'r, Turn<F::Service>>),
+    /// Somebody else has the turn. Nothing has happened.
+    Busy,
+}
+
 impl<F: StateroomServiceFactory> Room<F> {
     /// Makes a room. Its service's `init` runs before its first event, or with [`ready`](Self::ready).
     pub(crate) fn new(id: RoomId, worker: &Rc<Worker<F>>) -> Result<Rc<Self>, F::Error> {
         let members = Members::new(id);
         let service = worker.factory().build(members.id.as_str(), &members)?;
         Ok(Rc::new(Self {
-            service: Mutex::new(Service { service, initialized: false }),
+            service: Mutex::new(Turn { service, initialized: false }),
             members,
             next_client: Cell::new(1),
             occupants: Cell::new(0),
@@ -210,7 +217,7 @@ impl<F: StateroomServiceFactory> Room<F> {
     }
 
     /// Waits for the room's turn to begin an event. Nothing where the room has ended.
-    async fn turn(self: &Rc<Self>) -> Option<MutexGuard<'_, Service<F::Service>>> {
+    async fn turn(self: &Rc<Self>) -> Option<MutexGuard<'_, Turn<F::Service>>> {
         let mut turn = self.service.lock().await;
         if self.ended.get() {
             return None;
@@ -225,48 +232,92 @@ impl<F: StateroomServiceFactory> Room<F> {
         Some(turn)
     }
 
+    /// Begins to handle a message, if nobody else has the turn. Nearly always it is over with that.
+    pub(crate) fn begin_message(
+        self: &Rc<Self>,
+        client: ClientId,
+        outbox: &Outbox,
+        payload: MessagePayload<'_>,
+    ) -> Begun<'_, F> {
+        let Some(mut turn) = self.service.try_lock() else {
+            return Begun::Busy;
+        };
+        if self.ended.get() {
+            return Begun::Over(Outcome::Ended);
+        }
+        // It was said before the client was closed.
+        if outbox.is_dismissed() {
+            return Begun::Over(Outcome::Done);
+        }
+        match self.step(&mut turn, |service, context| service.message(client, payload, context)) {
+            Some(outcome) => Begun::Over(outcome),
+            None => Begun::Unfinished(turn),
+        }
+    }
+
+    /// Carries an event to its end that has begun.
+    pub(crate) async fn complete(self: &Rc<Self>, mut turn: MutexGuard<'_, Turn<F::Service>>) -> Outcome {
+        self.go_on(&mut turn).await
+    }
+
     async fn run(
         self: &Rc<Self>,
-        turn: &mut Service<F::Service>,
+        turn: &mut Turn<F::Service>,
         begin: impl FnOnce(&mut F::Service, &Members),
     ) -> Outcome {
-        let service = &mut turn.service;
-        let mut begin = Some(begin);
-        // Most events are over within their first slice, and need neither a turn nor a clock. All others wait for
-        // one, or those that take a little less than a turn would have all the time, and the others none.
-        let mut turn_ends = None;
+        match self.step(turn, begin) {
+            Some(outcome) => outcome,
+            None => self.go_on(turn).await,
+        }
+    }
+
+    /// Carries an event on that is not over with its first slice. Most are, and need neither a turn nor a clock. All
+    /// others wait for one, or those that take a little less than a turn would have all the time, and the others
+    /// none.
+    async fn go_on(self: &Rc<Self>, turn: &mut Turn<F::Service>) -> Outcome {
         loop {
-            // A service that panics takes its own room down and nothing else.
-            let step = catch_unwind(AssertUnwindSafe(|| {
-                if let Some(begin) = begin.take() {
-                    begin(service, &self.members);
-                }
-                match service.advance(&self.members) {
-                    Progress::Done => Step::Ended(Outcome::Done),
-                    Progress::Unfinished => Step::Unfinished,
-                    Progress::Refused => Step::Ended(Outcome::Refused),
-                    Progress::Failed(reason) => Step::Failed(reason.to_string()),
-                }
-            }));
-            match step.unwrap_or_else(|panic| Step::Failed(panic_message(&*panic))) {
-                Step::Unfinished => {
-                    if turn_ends.is_some_and(|end| Instant::now() < end) {
-                        continue;
-                    }
-                    match self.worker.upgrade().map(|worker| worker.turns()) {
-                        Some(turns) => turns.wait().await,
-                        None => return Outcome::Ended,
-                    }
-                    turn_ends = Some(Instant::now() + TURN);
-                }
-                Step::Ended(outcome) => {
-                    self.set_timer();
+            match self.worker.upgrade().map(|worker| worker.turns()) {
+                Some(turns) => turns.wait().await,
+                None => return Outcome::Ended,
+            }
+            let turn_ends = Instant::now() + TURN;
+            loop {
+                if let Some(outcome) = self.step(turn, |_, _| {}) {
                     return outcome;
                 }
-                Step::Failed(reason) => {
-                    self.fail(&reason);
-                    return Outcome::Ended;
+                if Instant::now() >= turn_ends {
+                    break;
                 }
+            }
+        }
+    }
+
+    /// Begins an event, or goes on with it, for a slice. The outcome, if it is over then.
+    fn step(
+        self: &Rc<Self>,
+        turn: &mut Turn<F::Service>,
+        begin: impl FnOnce(&mut F::Service, &Members),
+    ) -> Option<Outcome> {
+        let service = &mut turn.service;
+        // A service that panics takes its own room down and nothing else.
+        let step = catch_unwind(AssertUnwindSafe(|| {
+            begin(service, &self.members);
+            match service.advance(&self.members) {
+                Progress::Done => Step::Ended(Outcome::Done),
+                Progress::Unfinished => Step::Unfinished,
+                Progress::Refused => Step::Ended(Outcome::Refused),
+                Progress::Failed(reason) => Step::Failed(reason.to_string()),
+            }
+        }));
+        match step.unwrap_or_else(|panic| Step::Failed(panic_message(&*panic))) {
+            Step::Unfinished => None,
+            Step::Ended(outcome) => {
+                self.set_timer();
+                Some(outcome)
+            }
+            Step::Failed(reason) => {
+                self.fail(&reason);
+                Some(Outcome::Ended)
             }
         }
     }
@@ -300,19 +351,19 @@ impl<F: StateroomServiceFactory> Room<F> {
     /// room.
     fn fail(self: &Rc<Self>, reason: &str) {
         log::error!("room {} failed: {reason}", self.id());
-        self.close(CloseCode::Error, "the room failed");
+        self.close(Close::ERROR, "the room failed");
     }
 
     fn finish(self: &Rc<Self>, reason: &str) {
         log::debug!("room {} ends: {reason}", self.id());
-        self.close(CloseCode::Away, "the room has ended");
+        self.close(Close::AWAY, "the room has ended");
     }
 
-    fn close(self: &Rc<Self>, code: CloseCode, reason: &'static str) {
+    fn close(self: &Rc<Self>, code: u16, reason: &'static str) {
         self.ended.set(true);
         self.timer.take();
         for (_, outbox) in self.members.list.take() {
-            outbox.end(close(code, reason));
+            outbox.end(Close::new(code, reason));
         }
         if let Some(worker) = self.worker.upgrade() {
             worker.forget(self);
@@ -323,7 +374,7 @@ impl<F: StateroomServiceFactory> Room<F> {
     pub(crate) fn go_away(&self) {
         let (list, arriving) = (self.members.list.borrow(), self.members.arriving.borrow());
         for outbox in list.iter().map(|(_, outbox)| outbox).chain(&*arriving) {
-            outbox.end(close(CloseCode::Away, "the server goes away"));
+            outbox.end(Close::new(Close::AWAY, "the server goes away"));
         }
     }
 }
@@ -407,12 +458,15 @@ impl StateroomContext for Members {
         if recipients.peek().is_none() {
             return;
         }
-        // One copy, which all outboxes share.
-        let message = message.with_payload(|payload| match payload {
-            MessagePayload::Text(text) => Message::text(text),
-            MessagePayload::Bytes(bytes) => Message::binary(bytes.to_vec()),
+        let first = recipients.next();
+        let several = recipients.peek().is_some();
+        message.with_payload(|payload| {
+            let frame = match payload {
+                MessagePayload::Text(text) => Frame::new(Opcode::Text, text.as_bytes(), several),
+                MessagePayload::Bytes(bytes) => Frame::new(Opcode::Binary, bytes, several),
+            };
+            first.into_iter().chain(recipients).for_each(|outbox| outbox.push(&frame));
         });
-        recipients.for_each(|outbox| outbox.push(message.clone()));
     }
 
     fn set_timer(&self, ms_delay: u32) {
@@ -431,8 +485,8 @@ impl StateroomContext for Members {
             "a connection was closed with a reason of {} bytes; {CLOSE_REASON_SIZE} fit",
             reason.len()
         );
-        let frame = CloseFrame { code: code.into(), reason: reason.into() };
-        among(&self.list.borrow(), recipient.into()).for_each(|outbox| outbox.dismiss(frame.clone()));
+        let close = Close::new(code, reason.to_owned());
+        among(&self.list.borrow(), recipient.into()).for_each(|outbox| outbox.dismiss(close.clone()));
     }
 
     fn client_info<'b>(&self, client: ClientId, key: &str, buffer: &'b mut [u8]) -> Option<&'b str> {

@@ -23,13 +23,13 @@ use stateroom_sdk_core::StateroomServiceFactory;
 
 use crate::{
     client_info::ClientInfo,
-    connection,
+    connection::{self, Surroundings},
     http::Place,
+    io::Io,
     reactor::{Stream, Timer},
     room::Room,
     room_id::RoomId,
     settings::Settings,
-    socket::Socket,
     turns::Turns,
 };
 
@@ -45,6 +45,7 @@ pub(crate) struct Worker<F: StateroomServiceFactory> {
     /// How many rooms all workers have together.
     room_count: Arc<AtomicUsize>,
     turns: Rc<Turns>,
+    io: Rc<Io>,
     /// Counts the connections: each holds a clone.
     connections: Rc<()>,
 }
@@ -95,6 +96,7 @@ impl<F: StateroomServiceFactory> Worker<F> {
             rooms: RefCell::default(),
             room_count,
             turns: Rc::default(),
+            io: Rc::default(),
             connections: Rc::new(()),
         })
     }
@@ -124,6 +126,11 @@ impl<F: StateroomServiceFactory> Worker<F> {
             or(self.last_connection(), patience).await;
         });
         or(serving, self.turns.grant()).await;
+    }
+
+    /// Writes what the connections of this thread have to write.
+    pub(crate) fn write(&self) {
+        self.io.write();
     }
 
     /// What a long event waits for. Tasks must not hold the worker itself while they wait: it holds them.
@@ -163,8 +170,8 @@ impl<F: StateroomServiceFactory> Worker<F> {
                     None => Err(connection::Rejection::NoMoreIds),
                 });
                 let settings = Arc::clone(&self.settings);
-                let socket = match Stream::new(stream) {
-                    Ok(stream) => Socket::new(stream, self.turns()),
+                let stream = match Stream::new(stream) {
+                    Ok(stream) => stream,
                     Err(error) => {
                         log::error!("cannot serve a connection: {error}");
                         if let Ok((room, _)) = place {
@@ -173,9 +180,10 @@ impl<F: StateroomServiceFactory> Worker<F> {
                         return;
                     }
                 };
+                let surroundings = Surroundings { io: Rc::clone(&self.io), turns: self.turns() };
                 let connection = Rc::clone(&self.connections);
                 let task = async move {
-                    connection::serve(socket, read_ahead, info, place, &settings).await;
+                    connection::serve(stream, surroundings, read_ahead, info, place, &settings).await;
                     drop((connection, taken));
                 };
                 self.spawn(task).detach();

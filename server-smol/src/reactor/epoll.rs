@@ -55,11 +55,12 @@ impl Reactor {
         Ok(Self { epoll, notifier })
     }
 
-    /// Runs a future to its end on this thread, with the thread's streams and timers.
+    /// Runs a future to its end on this thread, with the thread's streams and timers, and `after` each time that it
+    /// has been polled.
     ///
     /// The sockets are looked at after each time that the future has been polled. It is not polled again before,
     /// however often it was woken.
-    pub(crate) fn block_on<T>(self, future: impl Future<Output = T>) -> T {
+    pub(crate) fn block_on<T>(self, future: impl Future<Output = T>, after: impl Fn()) -> T {
         let Self { epoll, notifier } = self;
         let sockets = Rc::new(Sockets { epoll, sources: RefCell::default(), timers: Timers::default() });
         CURRENT.set(Some(Rc::clone(&sockets)));
@@ -68,11 +69,13 @@ impl Reactor {
         let mut events = Vec::with_capacity(EVENTS);
         let mut future = pin!(future);
         loop {
-            if notifier.take_woken()
-                && let Poll::Ready(output) = future.as_mut().poll(&mut cx)
-            {
-                CURRENT.set(None);
-                return output;
+            if notifier.take_woken() {
+                let polled = future.as_mut().poll(&mut cx);
+                after();
+                if let Poll::Ready(output) = polled {
+                    CURRENT.set(None);
+                    return output;
+                }
             }
             let timeout = match (notifier.begin_wait(), sockets.timers.next()) {
                 (false, _) => Some(Timespec::default()),

@@ -1,13 +1,12 @@
 use std::{
-    future::Future,
-    io,
-    net::TcpStream,
-    pin::Pin,
-    task::{Context, Poll},
+    future::{Future, poll_fn},
+    io::{self, IoSlice, Read as _, Write as _},
+    net::{Shutdown, TcpStream},
+    pin::pin,
+    task::{Context, Poll, ready},
 };
 
 use async_io::Async;
-use smol::io::{AsyncRead, AsyncWrite};
 
 pub(crate) use async_io::Timer;
 
@@ -21,9 +20,14 @@ impl Reactor {
         Ok(Self(()))
     }
 
-    /// Runs a future to its end on this thread.
-    pub(crate) fn block_on<T>(self, future: impl Future<Output = T>) -> T {
-        async_io::block_on(future)
+    /// Runs a future to its end on this thread, and `after` each time that it has been polled.
+    pub(crate) fn block_on<T>(self, future: impl Future<Output = T>, after: impl Fn()) -> T {
+        let mut future = pin!(future);
+        async_io::block_on(poll_fn(|cx| {
+            let polled = future.as_mut().poll(cx);
+            after();
+            polled
+        }))
     }
 }
 
@@ -36,31 +40,32 @@ impl Stream {
         Async::new_nonblocking(stream).map(Self)
     }
 
-    pub(crate) fn get_ref(&self) -> &TcpStream {
-        self.0.get_ref()
-    }
-}
-
-impl AsyncRead for Stream {
-    fn poll_read(
-        mut self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        bytes: &mut [u8],
-    ) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.0).poll_read(cx, bytes)
-    }
-}
-
-impl AsyncWrite for Stream {
-    fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.0).poll_write(cx, bytes)
+    pub(crate) fn poll_read(&self, cx: &mut Context<'_>, bytes: &mut [u8]) -> Poll<io::Result<usize>> {
+        loop {
+            match self.0.get_ref().read(bytes) {
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                    ready!(self.0.poll_readable(cx))?;
+                }
+                result => return Poll::Ready(result),
+            }
+        }
     }
 
-    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.0).poll_flush(cx)
+    pub(crate) fn try_write(&self, pieces: &[IoSlice<'_>]) -> io::Result<usize> {
+        loop {
+            match self.0.get_ref().write_vectored(pieces) {
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                result => return result,
+            }
+        }
     }
 
-    fn poll_close(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.0).poll_close(cx)
+    pub(crate) fn poll_writable(&self, cx: &mut Context<'_>) -> Poll<()> {
+        self.0.poll_writable(cx).map(drop)
+    }
+
+    pub(crate) fn end_writing(&self) -> io::Result<()> {
+        self.0.get_ref().shutdown(Shutdown::Write)
     }
 }

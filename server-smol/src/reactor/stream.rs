@@ -1,14 +1,12 @@
 use std::{
     cell::{Cell, RefCell},
-    io::{self, Read as _, Write as _},
-    net::TcpStream,
-    pin::Pin,
+    io::{self, IoSlice, Read as _, Write as _},
+    net::{Shutdown, TcpStream},
     rc::Rc,
     task::{Context, Poll, Waker},
 };
 
 use rustix::event::epoll::EventFlags;
-use smol::io::{AsyncRead, AsyncWrite};
 
 use super::epoll::Sockets;
 
@@ -74,8 +72,45 @@ impl Stream {
         Ok(Self { stream, source, sockets })
     }
 
-    pub(crate) fn get_ref(&self) -> &TcpStream {
-        &self.stream
+    /// Reads what there is, at most so much.
+    pub(crate) fn poll_read(&self, cx: &Context<'_>, bytes: &mut [u8]) -> Poll<io::Result<usize>> {
+        let Self { stream, source, .. } = self;
+        let mut stream: &TcpStream = stream;
+        let read = attempt(&source.readable, || stream.read(bytes));
+        match read {
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                wait(&source.reader, cx);
+                return Poll::Pending;
+            }
+            // Less than there is room for is all that there is. What comes later is news, but for an end that has
+            // been told of.
+            Ok(size) if size < bytes.len() && !source.hung_up.get() => source.readable.set(false),
+            _ => {}
+        }
+        Poll::Ready(read)
+    }
+
+    /// Writes what the system takes at once.
+    pub(crate) fn try_write(&self, pieces: &[IoSlice<'_>]) -> io::Result<usize> {
+        let mut stream: &TcpStream = &self.stream;
+        attempt(&self.source.writable, || match pieces {
+            [piece] => stream.write(piece),
+            pieces => stream.write_vectored(pieces),
+        })
+    }
+
+    /// Ready when it is worth trying to write.
+    pub(crate) fn poll_writable(&self, cx: &Context<'_>) -> Poll<()> {
+        if self.source.writable.get() {
+            return Poll::Ready(());
+        }
+        wait(&self.source.writer, cx);
+        Poll::Pending
+    }
+
+    /// Says that nothing more is written.
+    pub(crate) fn end_writing(&self) -> io::Result<()> {
+        self.stream.shutdown(Shutdown::Write)
     }
 }
 
@@ -85,54 +120,22 @@ impl Drop for Stream {
     }
 }
 
-impl AsyncRead for Stream {
-    fn poll_read(self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &mut [u8]) -> Poll<io::Result<usize>> {
-        let Self { stream, source, .. } = self.get_mut();
-        let read = attempt(&source.readable, &source.reader, cx, || stream.read(bytes));
-        // Less than there is room for is all that there is. What comes later is news, but for an end that has been
-        // told of.
-        if let Poll::Ready(Ok(size)) = read
-            && size < bytes.len()
-            && !source.hung_up.get()
-        {
-            source.readable.set(false);
-        }
-        read
-    }
-}
-
-impl AsyncWrite for Stream {
-    fn poll_write(self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
-        let Self { stream, source, .. } = self.get_mut();
-        attempt(&source.writable, &source.writer, cx, || stream.write(bytes))
-    }
-
-    fn poll_flush(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Poll::Ready(Ok(()))
-    }
-
-    fn poll_close(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Poll::Ready(self.stream.shutdown(std::net::Shutdown::Write))
-    }
-}
-
-/// Tries something that may have to wait, if that is worth a system call.
-fn attempt<T>(
-    worth_it: &Cell<bool>,
-    waiter: &RefCell<Option<Waker>>,
-    cx: &Context<'_>,
-    mut operation: impl FnMut() -> io::Result<T>,
-) -> Poll<io::Result<T>> {
+/// Tries something, if that is worth a system call.
+fn attempt<T>(worth_it: &Cell<bool>, mut operation: impl FnMut() -> io::Result<T>) -> io::Result<T> {
     while worth_it.get() {
         match operation() {
-            Err(error) if error.kind() == io::ErrorKind::WouldBlock => worth_it.set(false),
             Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-            result => return Poll::Ready(result),
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => worth_it.set(false),
+            result => return result,
         }
     }
+    Err(io::ErrorKind::WouldBlock.into())
+}
+
+fn wait(waiter: &RefCell<Option<Waker>>, cx: &Context<'_>) {
     let mut waiter = waiter.borrow_mut();
-    if !waiter.as_ref().is_some_and(|waker| waker.will_wake(cx.waker())) {
-        *waiter = Some(cx.waker().clone());
+    match &mut *waiter {
+        Some(waker) => waker.clone_from(cx.waker()),
+        None => *waiter = Some(cx.waker().clone()),
     }
-    Poll::Pending
 }

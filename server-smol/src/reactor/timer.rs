@@ -11,11 +11,21 @@ use std::{
 use super::epoll::Sockets;
 
 /// All timers of a thread that wait, in the order in which they are due.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct Timers {
-    waiting: RefCell<BTreeMap<(Instant, u64), Waker>>,
+    waiting: RefCell<BTreeMap<Key, Waker>>,
     /// Tells apart those that are due at the same time.
     count: Cell<u64>,
+    /// Up to when they have been woken.
+    fired: Cell<Instant>,
+}
+
+type Key = (Instant, u64);
+
+impl Default for Timers {
+    fn default() -> Self {
+        Self { waiting: RefCell::default(), count: Cell::new(0), fired: Cell::new(Instant::now()) }
+    }
 }
 
 impl Timers {
@@ -31,9 +41,17 @@ impl Timers {
             return;
         }
         let now = Instant::now();
+        self.fired.set(now);
         while let Some(entry) = waiting.first_entry().filter(|entry| entry.key().0 <= now) {
             entry.remove().wake();
         }
+    }
+
+    fn add(&self, at: Instant, waker: Waker) -> Key {
+        let key = (at, self.count.get());
+        self.count.set(key.1 + 1);
+        self.waiting.borrow_mut().insert(key, waker);
+        key
     }
 }
 
@@ -43,7 +61,15 @@ impl Timers {
 pub(crate) struct Timer {
     at: Option<Instant>,
     /// Where it waits, once it has been polled.
-    place: Option<(Rc<Sockets>, u64)>,
+    place: Option<Place>,
+}
+
+#[derive(Debug)]
+struct Place {
+    sockets: Rc<Sockets>,
+    key: Key,
+    /// Whom it wakes. A task's future is polled for many reasons, and this one is rarely among them.
+    waker: Waker,
 }
 
 impl Timer {
@@ -55,12 +81,6 @@ impl Timer {
     pub(crate) fn at(at: Instant) -> Self {
         Self { at: Some(at), place: None }
     }
-
-    fn leave(&mut self) {
-        if let (Some(at), Some((sockets, number))) = (self.at, self.place.take()) {
-            sockets.timers.waiting.borrow_mut().remove(&(at, number));
-        }
-    }
 }
 
 impl Future for Timer {
@@ -68,31 +88,31 @@ impl Future for Timer {
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Instant> {
         let Some(at) = self.at else { return Poll::Pending };
-        if let Some((sockets, number)) = &self.place {
-            // It is there until it is due.
-            let mut waiting = sockets.timers.waiting.borrow_mut();
-            if let Some(waker) = waiting.get_mut(&(at, *number)) {
-                waker.clone_from(cx.waker());
-                return Poll::Pending;
+        let Some(Place { sockets, key, waker }) = &mut self.place else {
+            if at <= Instant::now() {
+                return Poll::Ready(at);
             }
-            drop(waiting);
+            let sockets = Sockets::current();
+            let key = sockets.timers.add(at, cx.waker().clone());
+            self.place = Some(Place { sockets, key, waker: cx.waker().clone() });
+            return Poll::Pending;
+        };
+        if at <= sockets.timers.fired.get() {
             self.place = None;
             return Poll::Ready(at);
         }
-        if at <= Instant::now() {
-            return Poll::Ready(at);
+        if !waker.will_wake(cx.waker()) {
+            waker.clone_from(cx.waker());
+            sockets.timers.waiting.borrow_mut().insert(*key, waker.clone());
         }
-        let sockets = Sockets::current();
-        let number = sockets.timers.count.get();
-        sockets.timers.count.set(number + 1);
-        sockets.timers.waiting.borrow_mut().insert((at, number), cx.waker().clone());
-        self.place = Some((sockets, number));
         Poll::Pending
     }
 }
 
 impl Drop for Timer {
     fn drop(&mut self) {
-        self.leave();
+        if let Some(Place { sockets, key, .. }) = self.place.take() {
+            sockets.timers.waiting.borrow_mut().remove(&key);
+        }
     }
 }

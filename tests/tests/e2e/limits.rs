@@ -121,11 +121,17 @@ fn second_client(address: SocketAddr, path: &str) -> String {
     }
 }
 
+/// 1,024 bytes, which make a frame of a few more.
+const LONG: &str = match str::from_utf8(&[b'l'; 1024]) {
+    Ok(text) => text,
+    Err(_) => "",
+};
+
 /// Each limit with a value of it, how it is tried, and what comes of it by default and with the value.
 const TRIALS: [(&str, &str, Trial, &str, &str); 13] = [
     ("connections", "1", |address| second_client(address, "/ws/one"), "a", "503"),
     ("rooms", "1", |address| second_client(address, "/ws/two"), "a", "1013"),
-    ("outbox_size", "1KiB", |address| tell(client(address), "s"), "", "1013"),
+    ("outbox_size", "1KiB", |address| tell(client(address), LONG).replace(LONG, "long"), "long", "1013"),
     ("message_size", "64", |address| tell(client(address), &"x".repeat(65)), "65 bytes", "1009"),
     ("memory", "9280KiB", |address| tell(client(address), "g"), "g", "."),
     ("fuel", "1M", |address| tell(client(address), "c"), "c", "1011"),

@@ -1,0 +1,65 @@
+use std::{
+    cell::{RefCell, RefMut},
+    rc::Rc,
+};
+
+use crate::outbox::Outbox;
+
+/// How much is read at a time.
+const INPUT: usize = 64 << 10;
+/// How many buffers are kept for outboxes, and how large each may be.
+const SPARE: usize = 64;
+const SPARE_SIZE: usize = 64 << 10;
+
+/// What the connections of a thread share, so that one between two messages holds no buffer: the bytes that are
+/// read into, the buffers of what is about to be written, and the list of those who have something to write.
+#[derive(Debug)]
+pub(crate) struct Io {
+    input: RefCell<Box<[u8]>>,
+    spare: RefCell<Vec<Vec<u8>>>,
+    waiting: RefCell<Vec<Rc<Outbox>>>,
+}
+
+impl Default for Io {
+    fn default() -> Self {
+        Self {
+            input: RefCell::new(vec![0; INPUT].into()),
+            spare: RefCell::default(),
+            waiting: RefCell::default(),
+        }
+    }
+}
+
+impl Io {
+    /// The bytes to read into, for as long as it takes to digest them.
+    pub(crate) fn input(&self) -> RefMut<'_, Box<[u8]>> {
+        self.input.borrow_mut()
+    }
+
+    /// An empty buffer.
+    pub(crate) fn buffer(&self) -> Vec<u8> {
+        self.spare.borrow_mut().pop().unwrap_or_default()
+    }
+
+    /// Takes a buffer back.
+    pub(crate) fn give_back(&self, mut buffer: Vec<u8>) {
+        let mut spare = self.spare.borrow_mut();
+        if spare.len() < SPARE && (1..=SPARE_SIZE).contains(&buffer.capacity()) {
+            buffer.clear();
+            spare.push(buffer);
+        }
+    }
+
+    /// Notes that an outbox has something to write.
+    pub(crate) fn write_later(&self, outbox: Rc<Outbox>) {
+        self.waiting.borrow_mut().push(outbox);
+    }
+
+    /// Writes what has come together: one system call for each client, however many messages it got.
+    pub(crate) fn write(&self) {
+        // Writing wakes others, and nobody adds anything meanwhile.
+        let mut waiting = self.waiting.take();
+        waiting.drain(..).for_each(|outbox| outbox.write());
+        self.waiting.replace(waiting);
+    }
+}

@@ -1,0 +1,412 @@
+use std::{mem, str};
+
+use stateroom_sdk_core::MessagePayload;
+
+use super::{
+    close,
+    frame::{CONTROL_SIZE, Opcode},
+    mask::Mask,
+};
+
+/// Reads what a client sends.
+///
+/// Bytes go in as they come, in pieces of any size. What is whole in a piece is read where it lies; what is not is
+/// kept until the rest has come.
+#[derive(Debug)]
+pub(crate) struct Decoder {
+    state: State,
+    /// What has come of a data message that is not whole yet, without its mask.
+    message: Vec<u8>,
+    /// What the message is whose first frame has come, and whose last has not.
+    unfinished: Option<Opcode>,
+    /// What has come of a control frame, which may stand between the frames of a message.
+    control: Vec<u8>,
+    /// Whether a whole message has been handed out of `message`, which is done with.
+    is_message_read: bool,
+    /// The most bytes that a message may have.
+    limit: usize,
+}
+
+#[derive(Debug, Clone, Copy)]
+enum State {
+    /// So many bytes of a frame's head have come.
+    Head { bytes: [u8; HEAD_SIZE], len: u8 },
+    /// So many bytes of a frame are still to come.
+    Payload { opcode: Opcode, fin: bool, mask: Mask, remaining: usize },
+}
+
+impl State {
+    const BEGIN: Self = Self::Head { bytes: [0; HEAD_SIZE], len: 0 };
+}
+
+/// The largest head: two bytes, a size of eight, and the mask.
+const HEAD_SIZE: usize = 14;
+
+/// A message gets room for so much before anything of it has come: what a client announces costs it nothing.
+const RESERVED: usize = 64 << 10;
+
+/// What a client says.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) enum Item<'a> {
+    Message(MessagePayload<'a>),
+    Ping(&'a [u8]),
+    Pong,
+    /// It closes the connection, perhaps with a code.
+    Close(Option<u16>),
+}
+
+/// How a client broke the protocol.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Violation {
+    /// Its frames are not what they have to be.
+    Protocol,
+    /// A text is not UTF-8.
+    Utf8,
+    /// A message is larger than it may be.
+    Size,
+}
+
+impl Decoder {
+    pub(crate) fn new(limit: usize) -> Self {
+        Self {
+            state: State::BEGIN,
+            message: Vec::new(),
+            unfinished: None,
+            control: Vec::new(),
+            is_message_read: false,
+            limit,
+        }
+    }
+
+    /// Takes the next thing that is whole off the front of `input`; nothing when all of `input` has been taken.
+    ///
+    /// # Errors
+    /// The client broke the protocol. There is nothing to read any more.
+    pub(crate) fn next<'a, 'b: 'a>(
+        &'a mut self,
+        input: &mut &'b mut [u8],
+    ) -> Result<Option<Item<'a>>, Violation> {
+        self.forget_what_is_read();
+        loop {
+            let (opcode, fin) = match &mut self.state {
+                State::Head { bytes, len } => {
+                    let Some(head) = read_head(bytes, len, input)? else { return Ok(None) };
+                    self.admit(&head)?;
+                    let Frame { opcode, fin, mask, size } = head;
+                    if size <= input.len() && self.is_whole(opcode, fin) {
+                        // Nearly all messages come this way, and are copied no further than to the room.
+                        let mut mask = mask;
+                        let (payload, rest) = mem::take(input).split_at_mut(size);
+                        *input = rest;
+                        self.state = State::BEGIN;
+                        mask.unmask(payload);
+                        return item(opcode, payload).map(Some);
+                    }
+                    self.state = State::Payload { opcode, fin, mask, remaining: size };
+                    continue;
+                }
+                State::Payload { opcode, fin, mask, remaining } => {
+                    let size = (*remaining).min(input.len());
+                    let (piece, rest) = mem::take(input).split_at_mut(size);
+                    *input = rest;
+                    mask.unmask(piece);
+                    *remaining -= size;
+                    let kept = if opcode.is_control() { &mut self.control } else { &mut self.message };
+                    if kept.is_empty() {
+                        kept.reserve_exact((size + *remaining).min(RESERVED));
+                    }
+                    kept.extend_from_slice(piece);
+                    if *remaining > 0 {
+                        return Ok(None);
+                    }
+                    (*opcode, *fin)
+                }
+            };
+            self.state = State::BEGIN;
+            if opcode.is_control() {
+                return item(opcode, &self.control).map(Some);
+            }
+            let kind = self.unfinished.unwrap_or(opcode);
+            self.unfinished = Some(kind).filter(|_| !fin);
+            if fin {
+                self.is_message_read = true;
+                return item(kind, &self.message).map(Some);
+            }
+        }
+    }
+
+    /// Whether anything of a message or a frame is kept.
+    #[cfg(test)]
+    fn is_idle(&self) -> bool {
+        self.message.capacity() == 0 && self.control.capacity() == 0
+    }
+
+    /// Gives back the memory of what was handed out last.
+    fn forget_what_is_read(&mut self) {
+        if self.is_message_read {
+            self.is_message_read = false;
+            self.message = Vec::new();
+        }
+        if matches!(self.state, State::Head { .. }) && !self.control.is_empty() {
+            self.control = Vec::new();
+        }
+    }
+
+    /// Whether a frame with nothing before or behind it is all there is of what it belongs to.
+    fn is_whole(&self, opcode: Opcode, fin: bool) -> bool {
+        opcode.is_control() || fin && self.unfinished.is_none()
+    }
+
+    /// Whether a frame may come now, and be so large.
+    fn admit(&self, frame: &Frame) -> Result<(), Violation> {
+        let Frame { opcode, fin, size, .. } = *frame;
+        if opcode.is_control() {
+            return if fin && size <= CONTROL_SIZE { Ok(()) } else { Err(Violation::Protocol) };
+        }
+        if (opcode == Opcode::Continuation) != self.unfinished.is_some() {
+            return Err(Violation::Protocol);
+        }
+        if size > self.limit - self.message.len() { Err(Violation::Size) } else { Ok(()) }
+    }
+}
+
+/// The head of a frame.
+struct Frame {
+    opcode: Opcode,
+    fin: bool,
+    mask: Mask,
+    size: usize,
+}
+
+/// Takes a frame's head off the front of `input`, if all of it is there then; what there is, is kept in `bytes`.
+fn read_head(
+    bytes: &mut [u8; HEAD_SIZE],
+    len: &mut u8,
+    input: &mut &mut [u8],
+) -> Result<Option<Frame>, Violation> {
+    loop {
+        let had = usize::from(*len);
+        let wanted = head_size(&bytes[..had])?;
+        if had == wanted {
+            return frame(&bytes[..had]).map(Some);
+        }
+        let taken = (wanted - had).min(input.len());
+        if taken == 0 {
+            return Ok(None);
+        }
+        let (piece, rest) = mem::take(input).split_at_mut(taken);
+        *input = rest;
+        bytes[had..had + taken].copy_from_slice(piece);
+        *len += taken as u8;
+    }
+}
+
+/// How many bytes a head has that begins like this, as far as that can be told.
+fn head_size(bytes: &[u8]) -> Result<usize, Violation> {
+    let &[first, second, ..] = bytes else { return Ok(2) };
+    const RESERVED_BITS: u8 = 0x70;
+    const MASKED: u8 = 0x80;
+    if first & RESERVED_BITS != 0 || second & MASKED == 0 {
+        return Err(Violation::Protocol);
+    }
+    Ok(match second & !MASKED {
+        126 => 8,
+        127 => HEAD_SIZE,
+        _ => 6,
+    })
+}
+
+/// Reads a head that is whole.
+fn frame(bytes: &[u8]) -> Result<Frame, Violation> {
+    let (size, mask) = match *bytes {
+        [_, size, a, b, c, d] => (u64::from(size & 0x7f), [a, b, c, d]),
+        [_, _, high, low, a, b, c, d] => (u64::from(u16::from_be_bytes([high, low])), [a, b, c, d]),
+        [_, _, ref size @ .., a, b, c, d] => {
+            let size = size.try_into().map_or(u64::MAX, u64::from_be_bytes);
+            (size, [a, b, c, d])
+        }
+        _ => return Err(Violation::Protocol),
+    };
+    let opcode = Opcode::from_bits(bytes[0] & 0x0f).ok_or(Violation::Protocol)?;
+    // What is larger than an address can be is too large for every limit.
+    let size = usize::try_from(size).unwrap_or(usize::MAX);
+    Ok(Frame { opcode, fin: bytes[0] & 0x80 != 0, mask: Mask::new(mask), size })
+}
+
+/// What a whole message or control frame says.
+fn item(opcode: Opcode, payload: &[u8]) -> Result<Item<'_>, Violation> {
+    Ok(match opcode {
+        Opcode::Text => {
+            Item::Message(MessagePayload::Text(str::from_utf8(payload).map_err(|_| Violation::Utf8)?))
+        }
+        Opcode::Binary => Item::Message(MessagePayload::Bytes(payload)),
+        Opcode::Ping => Item::Ping(payload),
+        Opcode::Pong => Item::Pong,
+        Opcode::Close => Item::Close(close_code(payload)?),
+        // A message is what its first frame says.
+        Opcode::Continuation => return Err(Violation::Protocol),
+    })
+}
+
+fn close_code(payload: &[u8]) -> Result<Option<u16>, Violation> {
+    let (code, reason) = match payload {
+        [] => return Ok(None),
+        [high, low, reason @ ..] => (u16::from_be_bytes([*high, *low]), reason),
+        _ => return Err(Violation::Protocol),
+    };
+    if !close::is_allowed(code) {
+        return Err(Violation::Protocol);
+    }
+    str::from_utf8(reason).map_err(|_| Violation::Utf8)?;
+    Ok(Some(code))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const LIMIT: usize = 1 << 20;
+
+    /// A frame as a client sends it.
+    fn sent(first: u8, payload: &[u8]) -> Vec<u8> {
+        let mut bytes = vec![first];
+        match payload.len() {
+            size @ 0..126 => bytes.push(0x80 | size as u8),
+            size @ 126..65_536 => {
+                bytes.push(0x80 | 126);
+                bytes.extend((size as u16).to_be_bytes());
+            }
+            size => {
+                bytes.push(0x80 | 127);
+                bytes.extend((size as u64).to_be_bytes());
+            }
+        }
+        let mask = [9, 200, 3, 77];
+        bytes.extend(mask);
+        bytes.extend(payload.iter().zip(mask.iter().cycle()).map(|(byte, mask)| byte ^ mask));
+        bytes
+    }
+
+    /// What is read of bytes that come in pieces, each item as a line.
+    fn read(bytes: &[u8], piece: usize) -> Result<Vec<String>, Violation> {
+        let (mut decoder, mut items) = (Decoder::new(LIMIT), Vec::new());
+        let mut bytes = bytes.to_vec();
+        for piece in bytes.chunks_mut(piece) {
+            let mut input = piece;
+            while let Some(item) = decoder.next(&mut input)? {
+                items.push(match item {
+                    Item::Message(MessagePayload::Text(text)) if text.len() > 100 => {
+                        format!("text of {}", text.len())
+                    }
+                    Item::Message(MessagePayload::Bytes(bytes)) if bytes.len() > 100 => {
+                        assert!(bytes.iter().enumerate().all(|(index, byte)| *byte == index as u8));
+                        format!("{} bytes", bytes.len())
+                    }
+                    item => format!("{item:?}"),
+                });
+            }
+            assert!(input.is_empty(), "all is taken");
+        }
+        assert_eq!(decoder.next(&mut &mut [][..])?, None);
+        if piece >= bytes.len() {
+            assert!(decoder.is_idle() || items.is_empty(), "nothing is kept between messages");
+        }
+        Ok(items)
+    }
+
+    #[track_caller]
+    fn reads(bytes: &[u8], items: &[&str]) {
+        for piece in [1, 2, 3, 5, 8, 13, 14, 100, 1000, 4096, 65_536, usize::MAX] {
+            assert_eq!(
+                read(bytes, piece),
+                Ok(items.iter().map(ToString::to_string).collect()),
+                "in pieces of {piece}"
+            );
+        }
+    }
+
+    #[track_caller]
+    fn breaks(bytes: &[u8], violation: Violation) {
+        for piece in [1, 3, 14, 1000, usize::MAX] {
+            assert_eq!(read(bytes, piece), Err(violation), "in pieces of {piece}");
+        }
+    }
+
+    #[test]
+    fn messages_of_all_sizes_come_whole_in_pieces_of_any_size() {
+        let sizes = [0, 1, 101, 125, 126, 127, 4096, 65_535, 65_536, 70_000, LIMIT];
+        let (mut bytes, mut items) = (Vec::new(), Vec::new());
+        for size in sizes {
+            let payload: Vec<u8> = (0..=255).cycle().take(size).collect();
+            bytes.extend(sent(0x82, &payload));
+            items.push(if size > 100 {
+                format!("{size} bytes")
+            } else {
+                format!("Message(Bytes({payload:?}))")
+            });
+        }
+        reads(&bytes, &items.iter().map(String::as_str).collect::<Vec<_>>());
+    }
+
+    #[test]
+    fn text_may_be_cut_anywhere() {
+        let text = "héé 🦀";
+        let (head, tail) = text.as_bytes().split_at(2);
+        let bytes =
+            [sent(0x81, text.as_bytes()), sent(0x01, head), sent(0x80, tail), sent(0x81, b"")].concat();
+        reads(&bytes, &[r#"Message(Text("héé 🦀"))"#, r#"Message(Text("héé 🦀"))"#, r#"Message(Text(""))"#]);
+    }
+
+    #[test]
+    fn control_frames_stand_between_those_of_a_message() {
+        let bytes = [
+            sent(0x02, &[0, 1]),
+            sent(0x89, b"ping"),
+            sent(0x00, &[]),
+            sent(0x8a, b"pong"),
+            sent(0x80, &[2, 3]),
+            sent(0x88, &[0x0f, 0xa0, b'h', b'i']),
+        ]
+        .concat();
+        reads(
+            &bytes,
+            &["Ping([112, 105, 110, 103])", "Pong", "Message(Bytes([0, 1, 2, 3]))", "Close(Some(4000))"],
+        );
+        reads(&sent(0x88, &[]), &["Close(None)"]);
+    }
+
+    #[test]
+    fn what_breaks_the_protocol_is_told() {
+        for (bytes, why) in [
+            (sent(0x83, b""), "an opcode that does not exist"),
+            (sent(0x8b, b""), "a control opcode that does not exist"),
+            (sent(0xc1, b""), "a reserved bit"),
+            (vec![0x81, 0], "no mask"),
+            (sent(0x80, b""), "nothing to go on with"),
+            ([sent(0x01, b""), sent(0x81, b"")].concat(), "a message in a message"),
+            (sent(0x09, b""), "a control frame in two"),
+            (sent(0x89, &[0; 126]), "a large control frame"),
+            (sent(0x88, &[3]), "half a close code"),
+            (sent(0x88, &[3, 237]), "the code 1005"),
+            (sent(0x88, &[0, 0]), "the code 0"),
+        ] {
+            assert_eq!(read(&bytes, usize::MAX), Err(Violation::Protocol), "{why}");
+            breaks(&bytes, Violation::Protocol);
+        }
+        breaks(&sent(0x81, &[0xff]), Violation::Utf8);
+        breaks(&[sent(0x01, "é".as_bytes()), sent(0x80, &[0xc3])].concat(), Violation::Utf8);
+        breaks(&sent(0x88, &[3, 232, 0xff]), Violation::Utf8);
+    }
+
+    #[test]
+    fn what_is_too_large_is_told_before_it_has_come() {
+        let mut huge = sent(0x82, &[0; 70_000]);
+        huge.truncate(14);
+        huge[2..10].copy_from_slice(&(LIMIT as u64 + 1).to_be_bytes());
+        breaks(&huge, Violation::Size);
+        huge[2..10].copy_from_slice(&u64::MAX.to_be_bytes());
+        breaks(&huge, Violation::Size);
+        let in_two = [sent(0x02, &vec![0; LIMIT - 1]), sent(0x80, &[0; 2])].concat();
+        assert_eq!(read(&in_two, usize::MAX), Err(Violation::Size));
+    }
+}
