@@ -17,6 +17,7 @@ Examples:
   stateroom serve dist --port 80      serve what `build` has written
   stateroom serve echo.wat            serve a module in the text format
   stateroom inspect --check room.wasm say what a module lacks
+  stateroom load echo ws://here/ws    measure a server
 
 `stateroom <COMMAND> --help` explains each option.";
 #[cfg(not(feature = "dev"))]
@@ -74,7 +75,34 @@ pub(crate) enum Command {
     /// Say what a module is, or what it lacks to be a guest
     #[cfg(feature = "dev")]
     Inspect(InspectArgs),
+
+    /// Measure a WebSocket server: this one or any other
+    #[cfg(all(feature = "load", target_os = "linux"))]
+    #[command(after_help = LOAD_HELP)]
+    Load(super::load::LoadArgs),
+
+    /// Measure a WebSocket server: on Linux alone
+    #[cfg(all(feature = "load", not(target_os = "linux")))]
+    Load(NoArgs),
 }
+
+/// What a command takes that is not for this system.
+#[cfg(all(feature = "load", not(target_os = "linux")))]
+#[derive(Debug, clap::Args)]
+pub(crate) struct NoArgs {
+    #[arg(hide = true, trailing_var_arg = true, allow_hyphen_values = true)]
+    ignored: Vec<String>,
+}
+
+#[cfg(all(feature = "load", target_os = "linux"))]
+const LOAD_HELP: &str = "\
+Examples:
+  stateroom load echo ws://127.0.0.1:8080/ws/{room} --connections 200 --rooms 10
+  stateroom load broadcast ws://127.0.0.1:8080/ws/{room} --clients 100 --rate 50
+  stateroom load connect ws://127.0.0.1:8080/ws
+  stateroom load idle ws://127.0.0.1:8080/ws --connections 10k --pid $(pidof stateroom)
+
+Each message is checked: it has to be delivered once, and in order. The exit status is 1 where it is not.";
 
 const QUANTITIES: &str = "\
 A SIZE is a number of bytes, or of KiB, MiB or GiB: 65536, 64KiB. A NUMBER or FUEL may be one of

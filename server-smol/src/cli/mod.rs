@@ -5,6 +5,8 @@
 
 mod args;
 mod limits;
+#[cfg(all(feature = "load", target_os = "linux"))]
+mod load;
 mod log_lines;
 mod module;
 mod serve;
@@ -60,6 +62,12 @@ pub(crate) fn main() -> ExitCode {
         Command::Serve(args) => serve::run(args),
         #[cfg(feature = "dev")]
         Command::Inspect(args) => inspect::run(args),
+        #[cfg(all(feature = "load", target_os = "linux"))]
+        Command::Load(args) => load::run(args),
+        #[cfg(all(feature = "load", not(target_os = "linux")))]
+        Command::Load(_) => {
+            Err(anyhow::anyhow!("`stateroom load` waits for sockets as only Linux can: run it there"))
+        }
     };
     match outcome {
         Ok(()) => ExitCode::SUCCESS,

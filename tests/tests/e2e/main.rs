@@ -14,6 +14,7 @@ mod heartbeat;
 mod http;
 mod life;
 mod limits;
+mod load;
 mod messages;
 mod protocol;
 mod sdk;

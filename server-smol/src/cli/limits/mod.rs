@@ -10,7 +10,7 @@ mod unit;
 use stateroom_host_min::Limits;
 use stateroom_server_smol::{Server, Settings};
 
-use self::unit::Unit;
+pub(crate) use self::unit::Unit;
 pub(crate) use self::{
     args::LimitArgs,
     chosen::{Chosen, Origin},

@@ -1,0 +1,221 @@
+use std::time::Duration;
+
+use clap::{Subcommand, builder::RangedU64ValueParser, value_parser};
+
+use super::target::Target;
+use crate::cli::limits::Unit;
+
+/// `stateroom load`
+#[derive(Debug, clap::Args)]
+pub(crate) struct LoadArgs {
+    #[command(subcommand)]
+    pub(crate) mode: Mode,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Mode {
+    /// Clients send messages, and each gets its own back
+    Echo(EchoArgs),
+    /// Clients send messages, and everyone in the room gets them
+    Broadcast(BroadcastArgs),
+    /// Connections are opened and closed, over and over
+    Connect(ConnectArgs),
+    /// Connections are opened, and nothing is said
+    Idle(IdleArgs),
+}
+
+#[derive(Debug, clap::Args)]
+pub(crate) struct EchoArgs {
+    #[command(flatten)]
+    pub(crate) common: CommonArgs,
+
+    /// How many connections
+    #[arg(short, long, value_name = "NUMBER", default_value = "50", value_parser = connections)]
+    pub(crate) connections: usize,
+
+    /// How many rooms the connections are spread over
+    #[arg(short, long, value_name = "NUMBER", default_value = "1", value_parser = connections)]
+    pub(crate) rooms: usize,
+
+    #[command(flatten)]
+    pub(crate) messages: MessageArgs,
+}
+
+#[derive(Debug, clap::Args)]
+pub(crate) struct BroadcastArgs {
+    #[command(flatten)]
+    pub(crate) common: CommonArgs,
+
+    /// How many rooms
+    #[arg(short, long, value_name = "NUMBER", default_value = "1", value_parser = connections)]
+    pub(crate) rooms: usize,
+
+    /// How many clients in each room
+    #[arg(short, long, value_name = "NUMBER", default_value = "20", value_parser = connections)]
+    pub(crate) clients: usize,
+
+    /// How many of them send
+    #[arg(short, long, value_name = "NUMBER", default_value = "1", value_parser = connections)]
+    pub(crate) senders: usize,
+
+    /// A sender does not get its own messages
+    #[arg(long)]
+    pub(crate) except_sender: bool,
+
+    #[command(flatten)]
+    pub(crate) messages: MessageArgs,
+}
+
+#[derive(Debug, clap::Args)]
+pub(crate) struct ConnectArgs {
+    #[command(flatten)]
+    pub(crate) common: CommonArgs,
+
+    /// How many connections there are at a time
+    #[arg(short, long, value_name = "NUMBER", default_value = "16", value_parser = connections)]
+    pub(crate) concurrency: usize,
+
+    /// How many rooms the connections are spread over
+    #[arg(short, long, value_name = "NUMBER", default_value = "1", value_parser = connections)]
+    pub(crate) rooms: usize,
+
+    #[command(flatten)]
+    pub(crate) times: TimeArgs,
+}
+
+#[derive(Debug, clap::Args)]
+pub(crate) struct IdleArgs {
+    #[command(flatten)]
+    pub(crate) common: CommonArgs,
+
+    /// How many connections
+    #[arg(short, long, value_name = "NUMBER", default_value = "1000", value_parser = connections)]
+    pub(crate) connections: usize,
+
+    /// How many rooms the connections are spread over
+    #[arg(short, long, value_name = "NUMBER", default_value = "1", value_parser = connections)]
+    pub(crate) rooms: usize,
+
+    /// How long the connections are held
+    #[arg(long, value_name = "SECONDS", default_value = "5", value_parser = time)]
+    pub(crate) hold: Duration,
+}
+
+#[derive(Debug, clap::Args)]
+pub(crate) struct CommonArgs {
+    /// Where the rooms are: ws://127.0.0.1:8080/ws/{room}
+    ///
+    /// The number of a room stands for {room}, from 0 on.
+    #[arg(value_name = "URL", value_parser = target)]
+    pub(crate) target: Target,
+
+    /// The server's process, if it runs on this machine: its processor time and memory are reported
+    #[arg(long, value_name = "PID")]
+    pub(crate) pid: Option<u32>,
+
+    /// Report in JSON, for programs
+    #[arg(long)]
+    pub(crate) json: bool,
+
+    /// How long to wait for a server that does not answer, and for messages that have not come at the end
+    #[arg(long, value_name = "SECONDS", default_value = "10", value_parser = time)]
+    pub(crate) patience: Duration,
+}
+
+#[derive(Debug, clap::Args)]
+pub(crate) struct MessageArgs {
+    /// How many messages of a sender may be on their way [default: 1, and 1000 with --rate]
+    #[arg(short, long, value_name = "NUMBER", value_parser = RangedU64ValueParser::<usize>::new().range(1..=1_000_000))]
+    pub(crate) window: Option<usize>,
+
+    /// How large a message is: at least 16 bytes, for its sender and its number
+    #[arg(long, value_name = "SIZE", default_value = "64", value_parser = size)]
+    pub(crate) size: usize,
+
+    /// How many messages are sent a second, by all senders together [default: as many as the window lets]
+    ///
+    /// Latency then counts from the moment at which a message should have been sent, so that
+    /// a server that falls behind cannot make it look shorter.
+    #[arg(long, value_name = "NUMBER", verbatim_doc_comment, value_parser = value_parser!(u64).range(1..=10_000_000))]
+    pub(crate) rate: Option<u64>,
+
+    /// Send binary messages, and not text
+    #[arg(long)]
+    pub(crate) binary: bool,
+
+    #[command(flatten)]
+    pub(crate) times: TimeArgs,
+}
+
+impl MessageArgs {
+    pub(crate) fn window(&self) -> usize {
+        self.window.unwrap_or(if self.rate.is_some() { 1000 } else { 1 })
+    }
+}
+
+#[derive(Debug, clap::Args)]
+pub(crate) struct TimeArgs {
+    /// How long it is measured
+    #[arg(short, long, value_name = "SECONDS", default_value = "10", value_parser = time)]
+    pub(crate) duration: Duration,
+
+    /// How long it runs before that
+    #[arg(long, value_name = "SECONDS", default_value = "1", value_parser = time)]
+    pub(crate) warmup: Duration,
+}
+
+/// Far beyond any use; a run that is longer than it was meant to be ends all the same.
+const MOST_SECONDS: f64 = 3600.0;
+const MOST_CONNECTIONS: u64 = 1_000_000;
+const LEAST_SIZE: u64 = super::mark::Mark::SIZE as u64;
+const MOST_SIZE: u64 = 16 << 20;
+
+fn target(text: &str) -> Result<Target, String> {
+    Target::read(text).map_err(|error| error.to_string())
+}
+
+fn connections(text: &str) -> Result<usize, String> {
+    match Unit::Number.read(text) {
+        Some(number @ 1..=MOST_CONNECTIONS) => Ok(number as usize),
+        _ => {
+            Err(format!("is not a number from 1 to {MOST_CONNECTIONS}, such as {}", Unit::Number.examples()))
+        }
+    }
+}
+
+fn size(text: &str) -> Result<usize, String> {
+    match Unit::Bytes.read(text) {
+        Some(size @ LEAST_SIZE..=MOST_SIZE) => Ok(size as usize),
+        Some(0..LEAST_SIZE) => {
+            Err(format!("a message takes {LEAST_SIZE} bytes, for its sender and its number"))
+        }
+        _ => Err("is not a size of up to 16MiB, such as 64 or 4KiB".to_owned()),
+    }
+}
+
+fn time(text: &str) -> Result<Duration, String> {
+    match text.parse() {
+        Ok(seconds @ 0.0..=MOST_SECONDS) => Ok(Duration::from_secs_f64(seconds)),
+        _ => Err(format!("is not a number of seconds from 0 to {MOST_SECONDS}")),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn quantities_are_bounded() {
+        assert_eq!(connections("60k"), Ok(60_000));
+        assert_eq!(size("4KiB"), Ok(4096));
+        assert_eq!(time("0.25"), Ok(Duration::from_millis(250)));
+        assert!(size("15").unwrap_err().contains("16 bytes"));
+        for bad in ["", "0", "-1", "1000001", "many"] {
+            assert!(connections(bad).is_err(), "{bad}");
+        }
+        for bad in ["", "-1", "3601", "NaN", "inf", "soon"] {
+            assert!(time(bad).is_err(), "{bad}");
+        }
+        assert!(size("17MiB").is_err());
+    }
+}

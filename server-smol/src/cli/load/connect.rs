@@ -1,0 +1,127 @@
+use std::{
+    net::SocketAddr,
+    time::{Duration, Instant},
+};
+
+use anyhow::{Result, bail};
+
+use super::{
+    connection::{Connection, Filled},
+    crowd::unanswered,
+    histogram::Histogram,
+    meter::Meter,
+    opening::{Opening, Progress},
+    poller::Poller,
+    process::Process,
+    target::Target,
+};
+
+/// Opens WebSockets and closes them.
+#[derive(Debug)]
+pub(crate) struct Plan<'a> {
+    pub(crate) target: &'a Target,
+    pub(crate) rooms: usize,
+    /// How many are open or being opened at a time.
+    pub(crate) concurrency: usize,
+    pub(crate) warmup: Duration,
+    pub(crate) duration: Duration,
+    pub(crate) patience: Duration,
+    pub(crate) process: Option<Process>,
+}
+
+/// What came of it.
+#[derive(Debug)]
+pub(crate) struct Outcome {
+    pub(crate) handshakes: u64,
+    /// From the beginning of a connection until it is a WebSocket.
+    pub(crate) latency: Histogram,
+    pub(crate) meter: Meter,
+}
+
+/// A place for one connection after the other.
+#[derive(Debug)]
+enum Place {
+    Empty,
+    Opening(Opening),
+    /// Open, and on its way to its end.
+    Closing(Connection),
+}
+
+impl Plan<'_> {
+    pub(crate) fn run(&self) -> Result<Outcome> {
+        let address = self.target.resolve()?;
+        let mut poller = Poller::new()?;
+        let mut places = Vec::new();
+        places.resize_with(self.concurrency, || Place::Empty);
+        let (mut ready, mut buffer, mut number) = (Vec::new(), Vec::new(), 0);
+        let (mut handshakes, mut latency) = (0, Histogram::default());
+        let warm = Instant::now() + self.warmup;
+        let end = warm + self.duration;
+        let mut meter = None;
+        let mut deadline = Instant::now() + self.patience;
+        for (token, place) in places.iter_mut().enumerate() {
+            *place = self.begin(address, &mut number, &poller, token)?;
+        }
+        loop {
+            let now = Instant::now();
+            if now >= warm && meter.is_none() {
+                (handshakes, latency) = (0, Histogram::default());
+                meter = Some(Meter::start(self.process)?);
+            }
+            if let Some(mut meter) = meter.take_if(|_| now >= end) {
+                meter.stop()?;
+                return Ok(Outcome { handshakes, latency, meter });
+            }
+            if now >= deadline {
+                return Err(unanswered(address, self.patience));
+            }
+            poller.wait(deadline.min(if meter.is_some() { end } else { warm }), &mut ready)?;
+            for &token in &ready {
+                match std::mem::replace(&mut places[token], Place::Empty) {
+                    Place::Empty => {}
+                    Place::Opening(opening) => {
+                        let began = opening.began();
+                        places[token] = match opening.advance(address, &poller)? {
+                            Progress::Opening(opening) => Place::Opening(opening),
+                            Progress::Open(mut connection) => {
+                                handshakes += 1;
+                                latency.record(began.elapsed().as_nanos() as u64);
+                                connection.queue_close();
+                                connection.flush(&poller)?;
+                                Place::Closing(connection)
+                            }
+                        };
+                    }
+                    Place::Closing(mut connection) => {
+                        // The server ends the connection, so that its ports are free here and not kept for a minute.
+                        let has_ended = match connection.fill(&mut buffer) {
+                            Filled::Nothing => false,
+                            Filled::End => true,
+                            Filled::Bytes(count) => {
+                                connection.hear(&buffer[..count], |_| {})?;
+                                false
+                            }
+                        };
+                        if has_ended {
+                            deadline = Instant::now() + self.patience;
+                            places[token] = self.begin(address, &mut number, &poller, token)?;
+                        } else {
+                            places[token] = Place::Closing(connection);
+                        }
+                    }
+                }
+            }
+        }
+    }
+
+    fn begin(&self, address: SocketAddr, number: &mut usize, poller: &Poller, token: usize) -> Result<Place> {
+        let room = *number % self.rooms;
+        let opening = Opening::begin(self.target, address, *number, room, poller, token);
+        *number += 1;
+        match opening {
+            Ok(opening) => Ok(Place::Opening(opening)),
+            Err(error) if *number > 1 => bail!("after {} connections: {error:#}", *number - 1),
+            Err(error) => Err(error),
+        }
+    }
+}

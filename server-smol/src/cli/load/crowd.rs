@@ -1,0 +1,170 @@
+use std::{
+    net::SocketAddr,
+    time::{Duration, Instant},
+};
+
+use anyhow::{Context as _, Result, bail};
+
+use super::{
+    connection::{Close, Connection, Filled},
+    opening::{Opening, Progress},
+    poller::Poller,
+    target::Target,
+};
+
+/// How many connections are made at a time: fewer than wait in a server's queue.
+const AT_A_TIME: usize = 100;
+
+/// Open connections, and what they are waited for with.
+#[derive(Debug)]
+pub(crate) struct Crowd {
+    pub(crate) connections: Vec<Connection>,
+    pub(crate) poller: Poller,
+    /// Where all of them read.
+    pub(crate) buffer: Vec<u8>,
+    /// Those that are ready, in a list that is used again.
+    ready: Vec<usize>,
+}
+
+impl Crowd {
+    /// Opens so many connections, each to the room that `room` says.
+    pub(crate) fn open(
+        target: &Target,
+        count: usize,
+        patience: Duration,
+        room: impl Fn(usize) -> usize,
+    ) -> Result<Self> {
+        let address = target.resolve()?;
+        let mut crowd = Self {
+            connections: Vec::with_capacity(count),
+            poller: Poller::new()?,
+            buffer: Vec::new(),
+            ready: Vec::new(),
+        };
+        let mut opening = Vec::new();
+        opening.resize_with(count, || None);
+        let mut open = Vec::new();
+        open.resize_with(count, || None);
+        let (mut begun, mut done, mut failed) = (0, 0, 0);
+        let mut error = None;
+        let mut deadline = Instant::now() + patience;
+        while done < count {
+            while error.is_none() && begun < count && begun - done < AT_A_TIME {
+                let next = Opening::begin(target, address, begun, room(begun), &crowd.poller, begun);
+                opening[begun] = Some(next.with_context(|| reached(done, count))?);
+                begun += 1;
+            }
+            // Those that are on their way are still seen through, so that it can be said how many were let in.
+            if begun == done + failed
+                && let Some(error) = error
+            {
+                return Err(error).with_context(|| reached(done, count));
+            }
+            crowd.poller.wait(deadline, &mut crowd.ready)?;
+            if crowd.ready.is_empty() && Instant::now() >= deadline {
+                let error = Err(error.unwrap_or_else(|| unanswered(address, patience)));
+                return error.with_context(|| reached(done, count));
+            }
+            for &token in &crowd.ready {
+                // Those that are open already are read later.
+                let Some(one) = opening[token].take() else { continue };
+                match one.advance(address, &crowd.poller) {
+                    Ok(Progress::Opening(one)) => opening[token] = Some(one),
+                    Ok(Progress::Open(connection)) => {
+                        open[token] = Some(connection);
+                        done += 1;
+                        deadline = Instant::now() + patience;
+                    }
+                    Err(first) => {
+                        failed += 1;
+                        error.get_or_insert(first);
+                    }
+                }
+            }
+        }
+        crowd.connections.extend(open.into_iter().flatten());
+        Ok(crowd)
+    }
+
+    /// Waits until connections are ready or `deadline` is over; returns which are. The list is to be given back.
+    pub(crate) fn wait(&mut self, deadline: Instant) -> Result<Vec<usize>> {
+        let mut ready = std::mem::take(&mut self.ready);
+        self.poller.wait(deadline, &mut ready)?;
+        Ok(ready)
+    }
+
+    /// Takes the list of [`wait`](Self::wait) back.
+    pub(crate) fn keep(&mut self, ready: Vec<usize>) {
+        self.ready = ready;
+    }
+
+    /// Answers pings until `deadline`; what else is said is not heard. A connection that ends is an error.
+    pub(crate) fn hold(&mut self, deadline: Instant) -> Result<()> {
+        while Instant::now() < deadline {
+            let ready = self.wait(deadline)?;
+            for &token in &ready {
+                let connection = &mut self.connections[token];
+                let close = match connection.fill(&mut self.buffer) {
+                    Filled::Nothing => None,
+                    Filled::End => Some(Close::ABNORMAL),
+                    Filled::Bytes(count) => connection.hear(&self.buffer[..count], |_| {})?,
+                };
+                if let Some(close) = close {
+                    bail!("the server has closed connection {token} ({close})");
+                }
+                connection.flush(&self.poller)?;
+            }
+            self.keep(ready);
+        }
+        Ok(())
+    }
+
+    /// Says goodbye to the server, and hands out what it still says until all connections have ended or `deadline` is
+    /// over. How they end does not matter any more.
+    pub(crate) fn leave(&mut self, deadline: Instant, mut message: impl FnMut(usize, &[u8])) -> Result<()> {
+        let mut left = 0;
+        for connection in &mut self.connections {
+            connection.queue_close();
+            let _ = connection.flush(&self.poller);
+        }
+        let mut gone = vec![false; self.connections.len()];
+        while left < gone.len() && Instant::now() < deadline {
+            let ready = self.wait(deadline)?;
+            for &token in &ready {
+                let connection = &mut self.connections[token];
+                let has_ended = match connection.fill(&mut self.buffer) {
+                    Filled::Nothing => connection.flush(&self.poller).is_err(),
+                    Filled::End => true,
+                    Filled::Bytes(count) => connection
+                        .hear(&self.buffer[..count], |bytes| message(token, bytes))
+                        .is_ok_and(|close| close.is_some()),
+                };
+                if has_ended && !gone[token] {
+                    gone[token] = true;
+                    left += 1;
+                    // Or the poller would tell of it over and over.
+                    self.poller.remove(connection.socket())?;
+                    connection.hang_up();
+                }
+            }
+            self.keep(ready);
+        }
+        Ok(())
+    }
+}
+
+/// How far it has come when something goes wrong.
+fn reached(done: usize, count: usize) -> String {
+    match (done, count) {
+        (0, _) => "cannot connect".to_owned(),
+        _ => format!("{done} of {count} connections are open, and no more"),
+    }
+}
+
+/// What it means that nothing happens.
+pub(crate) fn unanswered(address: SocketAddr, patience: Duration) -> anyhow::Error {
+    anyhow::anyhow!(
+        "{address} has not answered for {} s; it may not let in more, or have no open files left (`ulimit -n`)",
+        patience.as_secs_f64()
+    )
+}

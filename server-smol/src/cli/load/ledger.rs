@@ -1,0 +1,270 @@
+use std::collections::{BTreeSet, VecDeque};
+
+use super::mark::Mark;
+
+/// Who hears whom. Connections are numbered group by group; the first of each group send.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Shape {
+    pub(crate) groups: usize,
+    /// How many of a group hear each message.
+    pub(crate) clients: usize,
+    /// How many of those send.
+    pub(crate) senders: usize,
+    /// Whether senders do not hear themselves.
+    pub(crate) except_sender: bool,
+}
+
+impl Shape {
+    pub(crate) fn connections(&self) -> usize {
+        self.groups * self.clients
+    }
+
+    pub(crate) fn senders(&self) -> usize {
+        self.groups * self.senders
+    }
+
+    /// The connection of a sender.
+    pub(crate) fn connection(&self, sender: usize) -> usize {
+        sender / self.senders * self.clients + sender % self.senders
+    }
+
+    /// How many hear each message.
+    pub(crate) fn hearers(&self) -> usize {
+        self.clients - usize::from(self.except_sender)
+    }
+
+    /// The sender that a connection may hear under this number, and its place in the group.
+    fn sender(&self, hearer: usize, connection: usize) -> Option<(usize, usize)> {
+        let (group, place) = (connection / self.clients, connection % self.clients);
+        let heard = group == hearer / self.clients && !(self.except_sender && hearer == connection);
+        (heard && place < self.senders).then_some((group * self.senders + place, place))
+    }
+}
+
+/// What has been sent and what of it has arrived: each message has to, once and in order, at all that hear its sender.
+#[derive(Debug)]
+pub(crate) struct Ledger {
+    shape: Shape,
+    senders: Vec<Sender>,
+    /// For each connection and each sender of its group, the number that comes next.
+    next: Vec<u32>,
+    /// Hearer, sender and number of what others have overtaken.
+    overtaken: BTreeSet<(usize, usize, u32)>,
+    /// How many messages have not been passed by everywhere.
+    open: u64,
+    faults: Faults,
+}
+
+#[derive(Debug, Default)]
+struct Sender {
+    count: u32,
+    /// The latest messages, with the one before `count` as the last.
+    open: VecDeque<Open>,
+}
+
+#[derive(Debug)]
+struct Open {
+    /// When it was sent, or should have been.
+    at: u64,
+    /// Where it is still to arrive.
+    left: usize,
+}
+
+/// What a server has done wrong.
+#[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Faults {
+    /// Deliveries that have not come.
+    pub(crate) missing: u64,
+    /// Deliveries that have come more than once.
+    pub(crate) duplicate: u64,
+    /// Deliveries that have come after later ones of the same sender.
+    pub(crate) reordered: u64,
+    /// Deliveries that nobody has sent, or not like this, or not to this room.
+    pub(crate) altered: u64,
+}
+
+impl Faults {
+    pub(crate) fn count(&self) -> u64 {
+        self.missing + self.duplicate + self.reordered + self.altered
+    }
+}
+
+/// What a delivery was.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) struct Arrival {
+    /// When the message was sent, unless it was late or wrong.
+    pub(crate) at: Option<u64>,
+    /// Who may send another one, as this has arrived everywhere.
+    pub(crate) freed: Option<usize>,
+}
+
+impl Ledger {
+    pub(crate) fn new(shape: Shape) -> Self {
+        let mut senders = Vec::new();
+        senders.resize_with(shape.senders(), Sender::default);
+        let next = vec![0; shape.connections() * shape.senders];
+        Self { shape, senders, next, overtaken: BTreeSet::new(), open: 0, faults: Faults::default() }
+    }
+
+    /// How many messages of a sender are on their way.
+    pub(crate) fn outstanding(&self, sender: usize) -> usize {
+        self.senders[sender].open.len()
+    }
+
+    /// How many messages a sender has sent.
+    pub(crate) fn sent(&self, sender: usize) -> u32 {
+        self.senders[sender].count
+    }
+
+    /// Puts down that a message is sent; returns its mark.
+    pub(crate) fn send(&mut self, sender: usize, at: u64) -> Mark {
+        let mark = Mark { sender: self.shape.connection(sender) as u32, number: self.senders[sender].count };
+        self.senders[sender].count += 1;
+        self.senders[sender].open.push_back(Open { at, left: self.shape.hearers() });
+        self.open += 1;
+        mark
+    }
+
+    /// Puts down that a message has come whose mark is this one.
+    pub(crate) fn arrive(&mut self, hearer: usize, mark: Mark) -> Arrival {
+        const WRONG: Arrival = Arrival { at: None, freed: None };
+        let Some((sender, place)) = self.shape.sender(hearer, mark.sender as usize) else {
+            self.faults.altered += 1;
+            return WRONG;
+        };
+        let Sender { count, open } = &mut self.senders[sender];
+        if mark.number >= *count {
+            self.faults.altered += 1;
+            return WRONG;
+        }
+        let next = &mut self.next[hearer * self.shape.senders + place];
+        if mark.number < *next {
+            if self.overtaken.remove(&(hearer, sender, mark.number)) {
+                self.faults.reordered += 1;
+            } else {
+                self.faults.duplicate += 1;
+            }
+            return WRONG;
+        }
+        self.overtaken.extend((*next..mark.number).map(|number| (hearer, sender, number)));
+        let first = *count - open.len() as u32;
+        let mut at = None;
+        // What has been overtaken is not waited for: the sender goes on.
+        for number in *next..=mark.number {
+            // Whatever this one has not heard yet is open.
+            let message = &mut open[(number - first) as usize];
+            message.left -= 1;
+            at = Some(message.at);
+        }
+        *next = mark.number + 1;
+        let before = open.len();
+        while open.front().is_some_and(|message| message.left == 0) {
+            open.pop_front();
+        }
+        let closed = before - open.len();
+        self.open -= closed as u64;
+        Arrival { at, freed: (closed > 0).then_some(sender) }
+    }
+
+    /// Puts down that something has come that is not as it was sent.
+    pub(crate) fn altered(&mut self) {
+        self.faults.altered += 1;
+    }
+
+    /// Whether all has arrived.
+    pub(crate) fn is_settled(&self) -> bool {
+        self.open == 0 && self.overtaken.is_empty()
+    }
+
+    /// Whether so much is wrong that going on tells nothing new.
+    pub(crate) fn is_hopeless(&self) -> bool {
+        self.overtaken.len() as u64 + self.faults.count() > 10_000
+    }
+
+    /// What is wrong, if nothing comes any more.
+    pub(crate) fn faults(&self) -> Faults {
+        let left = self.senders.iter().flat_map(|sender| &sender.open).map(|message| message.left as u64);
+        Faults { missing: left.sum::<u64>() + self.overtaken.len() as u64, ..self.faults }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn ledger(groups: usize, clients: usize, senders: usize) -> Ledger {
+        Ledger::new(Shape { groups, clients, senders, except_sender: false })
+    }
+
+    fn mark(sender: u32, number: u32) -> Mark {
+        Mark { sender, number }
+    }
+
+    #[test]
+    fn what_arrives_once_and_in_order_is_well() {
+        let mut ledger = ledger(2, 3, 2);
+        assert_eq!(ledger.send(3, 10), mark(4, 0));
+        assert_eq!(ledger.send(3, 20), mark(4, 1));
+        assert_eq!(ledger.outstanding(3), 2);
+        for (hearer, freed) in [(3, None), (4, None), (5, Some(3))] {
+            assert_eq!(ledger.arrive(hearer, mark(4, 0)), Arrival { at: Some(10), freed });
+        }
+        assert!(!ledger.is_settled());
+        for (hearer, freed) in [(3, None), (4, None), (5, Some(3))] {
+            assert_eq!(ledger.arrive(hearer, mark(4, 1)), Arrival { at: Some(20), freed });
+        }
+        assert!(ledger.is_settled());
+        assert_eq!(ledger.faults(), Faults::default());
+    }
+
+    #[test]
+    fn what_does_not_come_is_missing() {
+        let mut ledger = ledger(1, 2, 1);
+        for _ in 0..3 {
+            ledger.send(0, 0);
+        }
+        ledger.arrive(0, mark(0, 0));
+        // Of what is overtaken nobody waits for more.
+        ledger.arrive(0, mark(0, 2));
+        assert_eq!(ledger.arrive(1, mark(0, 2)).freed, Some(0));
+        assert_eq!(ledger.outstanding(0), 0);
+        assert!(!ledger.is_settled());
+        assert_eq!(ledger.faults(), Faults { missing: 3, ..Faults::default() });
+    }
+
+    #[test]
+    fn what_comes_late_is_reordered_and_not_missing() {
+        let mut ledger = ledger(1, 1, 1);
+        ledger.send(0, 0);
+        ledger.send(0, 0);
+        ledger.arrive(0, mark(0, 1));
+        ledger.arrive(0, mark(0, 0));
+        assert!(ledger.is_settled());
+        assert_eq!(ledger.faults(), Faults { reordered: 1, ..Faults::default() });
+    }
+
+    #[test]
+    fn what_comes_twice_is_a_duplicate() {
+        let mut ledger = ledger(1, 1, 1);
+        ledger.send(0, 0);
+        for _ in 0..3 {
+            ledger.arrive(0, mark(0, 0));
+        }
+        assert_eq!(ledger.faults(), Faults { duplicate: 2, ..Faults::default() });
+    }
+
+    #[test]
+    fn what_nobody_has_sent_here_is_altered() {
+        let mut ledger = Ledger::new(Shape { groups: 2, clients: 2, senders: 1, except_sender: true });
+        ledger.send(0, 0);
+        ledger.send(1, 0);
+        // From another room, by one who does not send, to the sender itself, not sent yet, and by nobody.
+        for (hearer, mark) in
+            [(1, mark(2, 0)), (1, mark(1, 0)), (0, mark(0, 0)), (1, mark(0, 1)), (0, mark(9, 0))]
+        {
+            assert_eq!(ledger.arrive(hearer, mark), Arrival { at: None, freed: None });
+        }
+        ledger.altered();
+        assert_eq!(ledger.faults(), Faults { altered: 6, missing: 2, ..Faults::default() });
+    }
+}
