@@ -46,6 +46,9 @@ fn module() -> Vec<u8> {
                         (call $send (i32.const 0) (local.get $at) (i32.const 0))
                         (local.set $i (i32.add (local.get $i) (i32.const 1)))
                         (br_if $again (i32.lt_u (local.get $i) (i32.const 20))))))
+                ;; o: sends it to all others, too
+                (if (i32.eq (local.get $letter) (i32.const 0x6f)) (then
+                    (call $send (i32.sub (i32.const 0) (local.get $client)) (local.get $at) (local.get $len))))
                 ;; t: sends it three times
                 (if (i32.eq (local.get $letter) (i32.const 0x74)) (then
                     (call $send (local.get $client) (local.get $at) (local.get $len))
@@ -121,17 +124,30 @@ fn second_client(address: SocketAddr, path: &str) -> String {
     }
 }
 
-/// 1,024 bytes, which make a frame of a few more.
-const LONG: &str = match str::from_utf8(&[b'l'; 1024]) {
-    Ok(text) => text,
-    Err(_) => "",
-};
+/// How a client ends that does not read while others get 6 MiB: it hears of the last one, or it is closed.
+fn reads_late(address: SocketAddr) -> String {
+    let (mut late, mut other) = (client(address), client(address));
+    let text = format!("o{}", "x".repeat(200));
+    for _ in 0..300 {
+        (0..100).for_each(|_| other.text(&text));
+        (0..100).for_each(|_| assert!(other.next_text() == text));
+    }
+    assert_eq!(other.ask("o"), "o");
+    loop {
+        match late.message() {
+            Message::Text(last) if last == "o" => return "all".into(),
+            Message::Text(_) => {}
+            Message::Close(code) => return code.to_string(),
+            other => panic!("this should have been a message: {other:?}"),
+        }
+    }
+}
 
 /// Each limit with a value of it, how it is tried, and what comes of it by default and with the value.
 const TRIALS: [(&str, &str, Trial, &str, &str); 13] = [
     ("connections", "1", |address| second_client(address, "/ws/one"), "a", "503"),
     ("rooms", "1", |address| second_client(address, "/ws/two"), "a", "1013"),
-    ("outbox_size", "1KiB", |address| tell(client(address), LONG).replace(LONG, "long"), "long", "1013"),
+    ("outbox_size", "1KiB", reads_late, "all", "1013"),
     ("message_size", "64", |address| tell(client(address), &"x".repeat(65)), "65 bytes", "1009"),
     ("memory", "9280KiB", |address| tell(client(address), "g"), "g", "."),
     ("fuel", "1M", |address| tell(client(address), "c"), "c", "1011"),
