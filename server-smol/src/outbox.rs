@@ -337,3 +337,159 @@ impl Queue {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::{
+        future::poll_fn,
+        io::Read as _,
+        net::{Ipv4Addr, TcpListener, TcpStream},
+    };
+
+    use super::*;
+    use crate::reactor::Reactor;
+
+    /// Runs a test with an outbox of a connection, and its other end.
+    fn with_outbox(limit: usize, test: impl FnOnce(&Rc<Outbox>, TcpStream, &Io)) {
+        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
+        let client = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
+        let (stream, _) = listener.accept().unwrap();
+        stream.set_nonblocking(true).unwrap();
+        let reactor = Reactor::new().unwrap();
+        let test = async {
+            let io = Rc::new(Io::default());
+            let stream = Rc::new(Stream::new(stream).unwrap());
+            test(&Outbox::new(stream, Rc::clone(&io), limit), client, &io);
+        };
+        reactor.block_on(test, || {});
+    }
+
+    fn text(text: &str) -> Frame<'_> {
+        Frame::new(Opcode::Text, text.as_bytes(), false)
+    }
+
+    /// The payloads of frames that have been written, whose heads have two, four or ten bytes.
+    fn frames(mut bytes: &[u8]) -> Vec<(u8, Vec<u8>)> {
+        let mut frames = Vec::new();
+        while !bytes.is_empty() {
+            let (frame, rest) = bytes.split_at(Head::frame_size(bytes));
+            let head = match frame[1] {
+                127 => 10,
+                126 => 4,
+                _ => 2,
+            };
+            frames.push((frame[0] & 0x0f, frame[head..].to_vec()));
+            bytes = rest;
+        }
+        frames
+    }
+
+    /// Everything that is written until the outbox is gone.
+    fn rest(mut client: TcpStream) -> Vec<u8> {
+        let mut bytes = Vec::new();
+        client.read_to_end(&mut bytes).unwrap();
+        bytes
+    }
+
+    #[test]
+    fn what_comes_together_is_written_together_and_in_order() {
+        let large = "x".repeat(SHARED);
+        with_outbox(1 << 20, |outbox, client, io| {
+            let kept = Frame::new(Opcode::Text, large.as_bytes(), true);
+            for frame in [&text("a"), &text("b"), &kept, &text("c"), &kept, &kept, &text("")] {
+                outbox.push(frame);
+            }
+            assert!(!outbox.is_empty());
+            io.write();
+            assert!(outbox.is_empty());
+            outbox.stream.end_writing().unwrap();
+            let texts: Vec<_> = frames(&rest(client)).into_iter().map(|(_, text)| text).collect();
+            let large = large.as_bytes();
+            assert_eq!(texts, [b"a", b"b", large, b"c", large, large, b""]);
+        });
+    }
+
+    #[test]
+    fn buffers_are_given_back_when_all_is_written() {
+        with_outbox(1 << 20, |outbox, _client, io| {
+            for _ in 0..3 {
+                outbox.push(&text("hello"));
+                assert_ne!(outbox.queue.borrow().last.capacity(), 0);
+                io.write();
+                let queue = outbox.queue.borrow();
+                assert_eq!((queue.last.capacity(), queue.first.capacity()), (0, 0));
+            }
+            assert_ne!(io.buffer().capacity(), 0);
+        });
+    }
+
+    #[test]
+    fn a_client_that_does_not_read_is_let_go_and_the_frame_that_it_has_begun_to_get_ends() {
+        let filler = "x".repeat(50_000);
+        for several in [false, true] {
+            with_outbox(200_000, |outbox, client, io| {
+                let frame = Frame::new(Opcode::Text, filler.as_bytes(), several);
+                let mut pushed = 0;
+                while outbox.ending.borrow().is_none() {
+                    outbox.push(&frame);
+                    io.write();
+                    pushed += 1;
+                }
+                assert_eq!(outbox.ending.borrow().as_ref().map(|close| close.code), Some(Close::AGAIN));
+                outbox.push(&text("late"));
+                outbox.push_close(outbox.ending.borrow().as_ref());
+                // The client takes in what is on its way, and the rest follows.
+                let reading = std::thread::spawn(|| rest(client));
+                while !outbox.is_empty() {
+                    std::thread::yield_now();
+                    outbox.stream.assume_writable();
+                    outbox.write();
+                }
+                outbox.stream.end_writing().unwrap();
+                let frames = frames(&reading.join().unwrap());
+                let (close, texts) = frames.split_last().unwrap();
+                assert_eq!((close.0, &close.1[..2]), (Opcode::Close as u8, &Close::AGAIN.to_be_bytes()[..]));
+                assert!(texts.iter().all(|(_, text)| text == filler.as_bytes()));
+                assert!(texts.len() < pushed);
+            });
+        }
+    }
+
+    #[test]
+    fn a_message_larger_than_the_limit_is_too_much_for_any_client() {
+        with_outbox(1_000, |outbox, _client, _| {
+            outbox.push(&text(&"x".repeat(996)));
+            assert_eq!(*outbox.ending.borrow(), None);
+            outbox.push(&text(&"x".repeat(997)));
+            assert_eq!(outbox.ending.borrow().as_ref().map(|close| close.code), Some(Close::AGAIN));
+        });
+    }
+
+    #[test]
+    fn a_client_is_heard_until_half_of_the_limit_waits() {
+        with_outbox(1_000, |outbox, _client, io| {
+            outbox.push(&text(&"x".repeat(490)));
+            assert!(!outbox.is_half_full());
+            outbox.push(&text(&"x".repeat(10)));
+            assert!(outbox.is_half_full());
+            io.write();
+            assert!(!outbox.is_half_full());
+        });
+    }
+
+    #[test]
+    fn the_first_reason_counts_and_nothing_comes_after_it() {
+        with_outbox(10_000, |outbox, client, io| {
+            outbox.push(&text("before"));
+            outbox.end(Close::new(Close::ERROR, "first"));
+            outbox.end(Close::new(Close::AWAY, "second"));
+            outbox.dismiss(Close::new(1000, "third"));
+            outbox.push(&text("late"));
+            io.write();
+            let end = smol::block_on(poll_fn(|cx| outbox.poll_end(cx)));
+            assert_eq!(end, Some(Close::new(Close::ERROR, "first")));
+            outbox.stream.end_writing().unwrap();
+            assert_eq!(frames(&rest(client)), [(1, b"before".to_vec())]);
+        });
+    }
+}

@@ -108,6 +108,12 @@ impl Stream {
         Poll::Pending
     }
 
+    /// Has the next write try, without news from the system.
+    #[cfg(test)]
+    pub(crate) fn assume_writable(&self) {
+        self.source.writable.set(true);
+    }
+
     /// Says that nothing more is written.
     pub(crate) fn end_writing(&self) -> io::Result<()> {
         self.stream.shutdown(Shutdown::Write)
