@@ -81,7 +81,7 @@ pub(crate) async fn serve<F: StateroomServiceFactory>(
         ended: Cell::new(false),
     };
     match place {
-        Err(rejection) => link.part(Close::from(rejection).into()).await,
+        Err(rejection) => Box::pin(link.part(Close::from(rejection).into())).await,
         Ok((room, client)) => {
             link.attend(&room, client, info, settings).await;
             room.leave();
@@ -159,8 +159,9 @@ impl Link {
         info: Box<ClientInfo>,
         settings: &Settings,
     ) {
-        // What this takes is free again while the client is in the room.
-        if !self.arrive(room, client, info).await {
+        // What this takes is free again while the client is in the room, and so is everything below that is boxed: a
+        // connection that waits takes no more memory than waiting needs.
+        if !Box::pin(self.arrive(room, client, info)).await {
             return;
         }
         log::debug!("room {}: client {client} has come", room.id());
@@ -206,13 +207,13 @@ impl Link {
         };
         // The room need not wait for the client's last words, nor the client for the room. An event that has
         // begun comes to its end.
-        zip(self.part(farewell), async {
+        let departure = async {
             if self.in_event.get() {
                 reading.await;
             }
             room.event(Event::Disconnect(client)).await;
-        })
-        .await;
+        };
+        Box::pin(zip(self.part(farewell), departure)).await;
     }
 
     /// `connect`. Answers whether the client is in the room then; where it is not, it has been seen off.
@@ -255,7 +256,7 @@ impl Link {
                 Digested::RoomEnded => return pending().await,
                 Digested::Unfinished(turn) => {
                     self.in_event.set(true);
-                    room.complete(turn).await
+                    Box::pin(room.complete(turn)).await
                 }
                 Digested::Busy(kind, bytes) => {
                     let payload = match kind {
@@ -265,7 +266,7 @@ impl Link {
                         Kind::Bytes => MessagePayload::Bytes(&bytes),
                     };
                     self.in_event.set(true);
-                    room.event(Event::Message(client, &self.outbox, payload)).await
+                    Box::pin(room.event(Event::Message(client, &self.outbox, payload))).await
                 }
             };
             self.in_event.set(false);
@@ -372,8 +373,7 @@ impl Link {
     /// Ends the connection: writes what waits and the close frame, and waits for the client's, but not for
     /// long.
     async fn part(&self, farewell: Farewell) {
-        // On the heap, so that a connection has no room for its end until then.
-        let goodbye = Box::pin(async {
+        let goodbye = async {
             if let Farewell::Close(close) = farewell {
                 self.outbox.push_close(close.as_ref());
                 poll_fn(|cx| self.outbox.poll_written(cx)).await.ok()?;
@@ -383,7 +383,7 @@ impl Link {
             self.stream.end_writing().ok()?;
             while poll_fn(|cx| self.stream.poll_read(cx, &mut self.io.input())).await.ok()? > 0 {}
             Some(())
-        });
+        };
         let patience = async {
             Timer::after(FAREWELL).await;
             None
