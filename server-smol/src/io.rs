@@ -1,6 +1,7 @@
 use std::{
-    cell::{RefCell, RefMut},
+    cell::{Cell, RefCell, RefMut},
     rc::Rc,
+    time::{SystemTime, UNIX_EPOCH},
 };
 
 use crate::outbox::Outbox;
@@ -18,6 +19,8 @@ pub(crate) struct Io {
     input: RefCell<Box<[u8]>>,
     spare: RefCell<Vec<Vec<u8>>>,
     waiting: RefCell<Vec<Rc<Outbox>>>,
+    /// The time of this round, if anybody has asked for it.
+    now_ms: Cell<Option<u64>>,
 }
 
 impl Default for Io {
@@ -26,6 +29,7 @@ impl Default for Io {
             input: RefCell::new(vec![0; INPUT].into()),
             spare: RefCell::default(),
             waiting: RefCell::default(),
+            now_ms: Cell::new(None),
         }
     }
 }
@@ -55,8 +59,23 @@ impl Io {
         self.waiting.borrow_mut().push(outbox);
     }
 
-    /// Writes what has come together: one system call for each client, however many messages it got.
-    pub(crate) fn write(&self) {
+    /// The time in milliseconds since the Unix epoch: the same for everything that happens in a round, which takes
+    /// less than one of them where nobody has an endless lot to do.
+    pub(crate) fn now_ms(&self) -> u64 {
+        if let Some(now) = self.now_ms.get() {
+            return now;
+        }
+        // A clock before 1970 is a clock that has not been set.
+        let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+        let now = u64::try_from(now.as_millis()).unwrap_or(u64::MAX);
+        self.now_ms.set(Some(now));
+        now
+    }
+
+    /// Ends a round, which is everything that is done between two looks at the sockets. What has come together in it
+    /// is written: one system call for each client, however many messages it got.
+    pub(crate) fn end_round(&self) {
+        self.now_ms.set(None);
         // Writing wakes others, and nobody adds anything meanwhile.
         let mut waiting = self.waiting.take();
         waiting.drain(..).for_each(|outbox| outbox.write());

@@ -400,7 +400,7 @@ mod tests {
                 outbox.push(frame);
             }
             assert!(!outbox.is_empty());
-            io.write();
+            io.end_round();
             assert!(outbox.is_empty());
             outbox.stream.end_writing().unwrap();
             let texts: Vec<_> = frames(&rest(client)).into_iter().map(|(_, text)| text).collect();
@@ -415,7 +415,7 @@ mod tests {
             for _ in 0..3 {
                 outbox.push(&text("hello"));
                 assert_ne!(outbox.queue.borrow().last.capacity(), 0);
-                io.write();
+                io.end_round();
                 let queue = outbox.queue.borrow();
                 assert_eq!((queue.last.capacity(), queue.first.capacity()), (0, 0));
             }
@@ -432,7 +432,7 @@ mod tests {
                 let mut pushed = 0;
                 while outbox.ending.borrow().is_none() {
                     outbox.push(&frame);
-                    io.write();
+                    io.end_round();
                     pushed += 1;
                 }
                 assert_eq!(outbox.ending.borrow().as_ref().map(|close| close.code), Some(Close::AGAIN));
@@ -472,7 +472,7 @@ mod tests {
             assert!(!outbox.is_half_full());
             outbox.push(&text(&"x".repeat(10)));
             assert!(outbox.is_half_full());
-            io.write();
+            io.end_round();
             assert!(!outbox.is_half_full());
         });
     }
@@ -485,7 +485,7 @@ mod tests {
             outbox.end(Close::new(Close::AWAY, "second"));
             outbox.dismiss(Close::new(1000, "third"));
             outbox.push(&text("late"));
-            io.write();
+            io.end_round();
             let end = smol::block_on(poll_fn(|cx| outbox.poll_end(cx)));
             assert_eq!(end, Some(Close::new(Close::ERROR, "first")));
             outbox.stream.end_writing().unwrap();

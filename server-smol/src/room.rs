@@ -4,7 +4,7 @@ use std::{
     fmt,
     panic::{AssertUnwindSafe, catch_unwind},
     rc::{Rc, Weak},
-    time::{Duration, Instant, SystemTime, UNIX_EPOCH},
+    time::{Duration, Instant},
 };
 
 use smol::{
@@ -19,6 +19,7 @@ use stateroom_sdk_core::{
 
 use crate::{
     client_info::ClientInfo,
+    io::Io,
     log_budget::{LINES_A_SECOND, LogBudget},
     outbox::{Frame, Outbox},
     reactor::Timer,
@@ -95,7 +96,7 @@ pub(crate) enum Begun<'r, F: StateroomServiceFactory> {
 impl<F: StateroomServiceFactory> Room<F> {
     /// Makes a room. Its service's `init` runs before its first event, or with [`ready`](Self::ready).
     pub(crate) fn new(id: RoomId, worker: &Rc<Worker<F>>) -> Result<Rc<Self>, F::Error> {
-        let members = Members::new(id);
+        let members = Members::new(id, worker.io());
         let service = worker.factory().build(members.id.as_str(), &members)?;
         Ok(Rc::new(Self {
             service: Mutex::new(Turn { service, initialized: false }),
@@ -411,12 +412,15 @@ struct Members {
     /// The timer that the event that runs has asked for.
     timer: Cell<Option<u32>>,
     log: LogBudget,
+    /// Where the time is from.
+    io: Rc<Io>,
 }
 
 impl Members {
-    fn new(id: RoomId) -> Self {
+    fn new(id: RoomId, io: Rc<Io>) -> Self {
         Self {
             id,
+            io,
             list: RefCell::default(),
             arriving: RefCell::default(),
             newcomer: RefCell::default(),
@@ -528,9 +532,7 @@ impl StateroomContext for Members {
     }
 
     fn now_ms(&self) -> u64 {
-        // A clock before 1970 is a clock that has not been set.
-        let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-        u64::try_from(now.as_millis()).unwrap_or(u64::MAX)
+        self.io.now_ms()
     }
 
     fn random(&self, bytes: &mut [u8]) {

@@ -183,7 +183,7 @@ impl Server {
             let reactor = Reactor::new().map_err(ServeError::System)?;
             let work = move || {
                 let worker = Worker::new(factory, settings, room_count);
-                reactor.block_on(worker.run(commands), || worker.write());
+                reactor.block_on(worker.run(commands), || worker.end_round());
                 drop((worker, running));
             };
             let thread = thread::Builder::new().name(format!("rooms-{number}")).spawn(work);

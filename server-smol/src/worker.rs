@@ -128,9 +128,14 @@ impl<F: StateroomServiceFactory> Worker<F> {
         or(serving, self.turns.grant()).await;
     }
 
-    /// Writes what the connections of this thread have to write.
-    pub(crate) fn write(&self) {
-        self.io.write();
+    /// What the connections of this thread share.
+    pub(crate) fn io(&self) -> Rc<Io> {
+        Rc::clone(&self.io)
+    }
+
+    /// Ends a round: see [`Io::end_round`].
+    pub(crate) fn end_round(&self) {
+        self.io.end_round();
     }
 
     /// What a long event waits for. Tasks must not hold the worker itself while they wait: it holds them.
@@ -180,7 +185,7 @@ impl<F: StateroomServiceFactory> Worker<F> {
                         return;
                     }
                 };
-                let surroundings = Surroundings { io: Rc::clone(&self.io), turns: self.turns() };
+                let surroundings = Surroundings { io: self.io(), turns: self.turns() };
                 let connection = Rc::clone(&self.connections);
                 let task = async move {
                     connection::serve(stream, surroundings, read_ahead, info, place, &settings).await;
