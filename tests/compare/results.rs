@@ -32,19 +32,48 @@ impl Results {
         })
     }
 
-    /// How far the rounds are apart: the largest by the smallest.
-    pub(crate) fn spread(&self) -> f64 {
-        let spreads = self.numbers.values().filter_map(|numbers| {
-            let (least, most) =
-                (numbers.iter().copied().reduce(f64::min)?, numbers.iter().copied().reduce(f64::max)?);
-            (least > 0.0).then(|| most / least)
-        });
-        let mut spreads: Vec<_> = spreads.collect();
+    /// How far the rounds are apart in a usual figure: the largest by the smallest. Nothing where there is one alone.
+    pub(crate) fn spread(&self) -> Option<f64> {
+        let several = self.numbers.values().filter(|numbers| numbers.len() > 1);
+        let mut spreads: Vec<_> = several
+            .filter_map(|numbers| {
+                let (least, most) =
+                    (numbers.iter().copied().reduce(f64::min)?, numbers.iter().copied().reduce(f64::max)?);
+                (least > 0.0).then(|| most / least)
+            })
+            .collect();
         spreads.sort_by(f64::total_cmp);
-        spreads.get(spreads.len() / 2).copied().unwrap_or(1.0)
+        spreads.get(spreads.len() / 2).copied()
     }
 
     pub(crate) fn failure(&self, figure: &'static str, peer: &'static str) -> Option<&str> {
         self.failures.get(&(figure, peer)).map(String::as_str)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_median_is_the_one_in_the_middle() {
+        let mut results = Results::default();
+        for number in [3.0, 100.0, 1.0] {
+            results.add("figure", "peer", number);
+        }
+        assert_eq!(results.median("figure", "peer"), Some(3.0));
+        assert_eq!(results.spread(), Some(100.0));
+        results.add("figure", "peer", 5.0);
+        assert_eq!(results.median("figure", "peer"), Some(4.0));
+        assert_eq!(results.median("figure", "other"), None);
+    }
+
+    #[test]
+    fn a_figure_that_fails_once_has_no_number() {
+        let mut results = Results::default();
+        results.add("figure", "peer", 1.0);
+        results.fail("figure", "peer", "it is missing messages");
+        assert_eq!(results.median("figure", "peer"), None);
+        assert_eq!(results.failure("figure", "peer"), Some("it is missing messages"));
     }
 }

@@ -5,11 +5,7 @@ use crate::{comparison::Comparison, row::Unit};
 /// The table, with what belongs to it, as a page.
 pub(crate) fn markdown(comparison: &Comparison) -> String {
     let Comparison { rows, peers, missing, results, about } = comparison;
-    let mut page = String::from(
-        "# Comparison\n\nWhat a message, a connection and a room take, here and elsewhere: the same load, one server after the other, on one \
-         machine. Less is better, but for the connections. Written by\n`cargo run --release -p stateroom-tests --bin compare`, which says what it needs \
-         ([`tests/compare`](../tests/compare/main.rs)).\n\n![The same as a chart](comparison.svg)\n\n",
-    );
+    let mut page = String::from(BEGIN);
     let titles: String = peers.iter().map(|peer| format!(" {} |", peer.title)).collect();
     let _ = writeln!(page, "| | |{titles}");
     let _ = writeln!(page, "| --- | --- |{}", " ---: |".repeat(peers.len()));
@@ -34,11 +30,12 @@ pub(crate) fn markdown(comparison: &Comparison) -> String {
     for line in about {
         let _ = writeln!(page, "- {line}");
     }
-    let _ = writeln!(
-        page,
-        "- in half of the figures, the largest of the rounds is no more than {:.2} times the smallest",
-        results.spread()
-    );
+    if let Some(spread) = results.spread() {
+        let _ = writeln!(
+            page,
+            "- in half of the figures, the largest of the rounds is at most {spread:.2} times the smallest"
+        );
+    }
     for (name, why) in missing {
         let _ = writeln!(page, "- {name} could not be installed: {why}");
     }
@@ -50,14 +47,27 @@ pub(crate) fn markdown(comparison: &Comparison) -> String {
     page
 }
 
-const NOTES: &str = "
-Messages have 64 bytes where nothing else is said, and every one of them was delivered, once and in order; a number is only given where that \
-is so. *CPU* is what the server's process takes, in the system as in the program, for each message (echo) or each delivery (broadcast). On \
-loopback that includes the network: what *bare sockets* takes, one thread without rooms' guests, limits or checks
-([`tests/compare/raw`](../tests/compare/raw/main.rs)), nobody can do without. Memory is what the process grew by.
+/// Lines of pages are longer than those of programs.
+const BEGIN: &str = "\
+# Comparison
 
-The rooms are WebAssembly guests in both Staterooms, in sandboxes and, here, with limits. In Bun and Node.js they are JavaScript in the server's own
-process ([`tests/compare/peers`](../tests/compare/peers)).
+What a message, a connection and a room take, here and elsewhere: the same load, one server after the other, on one machine. Less is better,
+but for the connections that are opened and closed. Written by `cargo run --release -p stateroom-tests --bin compare`, which says what it needs
+([`tests/compare`](../tests/compare/main.rs)).
+
+![The same as a chart](comparison.svg)
+
+";
+
+const NOTES: &str = "
+Messages have 64 bytes where nothing else is said. Every one of them was delivered, once and in order: where that is not so, there is no number.
+
+*CPU* is what the server's process takes, in the system as in the program, for each message (echo) or each delivery (broadcast). On loopback
+that has the network in it, of which *bare sockets* takes little more than has to be: one thread without guests, limits or checks
+([`tests/compare/raw`](../tests/compare/raw/main.rs)). *Memory* is what the process has grown by; the system's own for each socket is not in it.
+
+The rooms are WebAssembly guests in both Staterooms; here, with limits. In Bun and Node.js they are JavaScript in the server's own process
+([`tests/compare/peers`](../tests/compare/peers)).
 ";
 
 /// A unit, for the table.
@@ -73,7 +83,6 @@ pub(crate) fn unit(unit: Unit) -> &'static str {
 /// As many digits as are worth something.
 pub(crate) fn three_digits(number: f64) -> String {
     match number.abs() {
-        small @ 0.0..1.0 if small > 0.0 => format!("{number:.2}"),
         0.0..10.0 => format!("{number:.2}"),
         10.0..100.0 => format!("{number:.1}"),
         _ => {
@@ -83,5 +92,16 @@ pub(crate) fn three_digits(number: f64) -> String {
                 _ => digits,
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn numbers_have_three_digits() {
+        let numbers = [0.012, 0.5, 1.0, 12.345, 123.4, 1234.0, 12_345.6, 123_456.0].map(three_digits);
+        assert_eq!(numbers, ["0.01", "0.50", "1.00", "12.3", "123", "1234", "12,346", "123,456"]);
     }
 }

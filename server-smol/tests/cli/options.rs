@@ -7,7 +7,7 @@ use crate::{
 fn help_and_version_are_printed() {
     let nowhere = Directory::new();
     let help = succeeds(stateroom(&nowhere, &["--help"]));
-    for word in ["dev", "build", "serve", "inspect", "Examples:"] {
+    for word in ["dev", "build", "serve", "inspect", "load", "Examples:"] {
         assert!(help.contains(word), "{help}");
     }
     for (command, option) in [
@@ -15,6 +15,7 @@ fn help_and_version_are_printed() {
         ("build", "--portable"),
         ("serve", "--heartbeat-timeout <SECONDS>"),
         ("inspect", "--check"),
+        ("load", "broadcast"),
     ] {
         let help = succeeds(stateroom(&nowhere, &[command, "--help"]));
         assert!(help.contains(option), "{help}");
@@ -56,4 +57,11 @@ fn bad_options_are_status_2() {
         let with = ["inspect", "x.wasm", "--check", "--with", wrong];
         refuses(&nowhere, &with, &[wrong, "KEY=VALUE", "query:NAME", "in lower case"]);
     }
+    refuses(&nowhere, &["load"], &["echo", "broadcast", "connect", "idle"]);
+    refuses(&nowhere, &["load", "echo"], &["URL"]);
+    refuses(&nowhere, &["load", "echo", "http://here"], &["http://here", "ws://127.0.0.1:8080/ws/{room}"]);
+    refuses(&nowhere, &["load", "echo", "wss://here"], &["TLS"]);
+    refuses(&nowhere, &["load", "echo", "ws://here", "--size", "15"], &["--size", "16 bytes"]);
+    refuses(&nowhere, &["load", "idle", "ws://here", "--connections", "0"], &["--connections", "from 1 to"]);
+    refuses(&nowhere, &["load", "connect", "ws://here", "--duration", "3601"], &["--duration", "3600"]);
 }

@@ -26,6 +26,8 @@ struct Client {
     room: Option<usize>,
     /// Whether the socket takes no more at present.
     is_full: bool,
+    /// Whether it is in the list of those that have something to be written.
+    is_due: bool,
 }
 
 struct Server {
@@ -35,6 +37,8 @@ struct Server {
     free: Vec<usize>,
     rooms: Vec<Vec<usize>>,
     names: HashMap<Vec<u8>, usize>,
+    /// Who has something to be written when all that there is has been read.
+    due: Vec<usize>,
 }
 
 pub(crate) fn run(port: u16, is_echo: bool) -> io::Result<()> {
@@ -43,8 +47,8 @@ pub(crate) fn run(port: u16, is_echo: bool) -> io::Result<()> {
     listener.set_nonblocking(true)?;
     let epoll = epoll::create(CreateFlags::CLOEXEC)?;
     epoll::add(&epoll, &listener, EventData::new_u64(LISTENER), EventFlags::IN)?;
-    let (clients, free, rooms, names) = Default::default();
-    let mut server = Server { epoll, is_echo, clients, free, rooms, names };
+    let (clients, free, rooms, names, due) = Default::default();
+    let mut server = Server { epoll, is_echo, clients, free, rooms, names, due };
     let (mut events, mut buffer) = (Vec::with_capacity(1024), vec![0; READ]);
     loop {
         events.clear();
@@ -54,6 +58,20 @@ pub(crate) fn run(port: u16, is_echo: bool) -> io::Result<()> {
                 LISTENER => server.accept(&listener)?,
                 token => server.read(token as usize, &mut buffer),
             }
+        }
+        while let Some(token) = server.due.pop() {
+            server.flush(token);
+        }
+    }
+}
+
+impl Client {
+    /// Puts something at the end of what is to be written.
+    fn put(&mut self, parts: &[&[u8]], token: usize, due: &mut Vec<usize>) {
+        parts.iter().for_each(|part| self.out.extend_from_slice(part));
+        if !self.is_due {
+            self.is_due = true;
+            due.push(token);
         }
     }
 }
@@ -68,8 +86,14 @@ impl Server {
                 self.clients.len() - 1
             });
             epoll::add(&self.epoll, &socket, EventData::new_u64(token as u64), EventFlags::IN)?;
-            self.clients[token] =
-                Some(Client { socket, out: Vec::new(), rest: Vec::new(), room: None, is_full: false });
+            self.clients[token] = Some(Client {
+                socket,
+                out: Vec::new(),
+                rest: Vec::new(),
+                room: None,
+                is_full: false,
+                is_due: false,
+            });
         }
         Ok(())
     }
@@ -93,7 +117,7 @@ impl Server {
             let Some(end) = bytes.windows(4).position(|four| four == b"\r\n\r\n") else {
                 return client.rest.extend_from_slice(bytes);
             };
-            client.out.extend_from_slice(UPGRADE);
+            client.put(&[UPGRADE], token, &mut self.due);
             // `GET /ws/7 HTTP/1.1`
             let name = bytes.split(|&byte| byte == b' ').nth(1).unwrap_or_default();
             let room = match self.names.get(name) {
@@ -112,16 +136,6 @@ impl Server {
         let at = bytes.len() - rest;
         if let Some(client) = &mut self.clients[token] {
             client.rest.extend_from_slice(&bytes[at..]);
-        }
-        match self.clients[token].as_ref().and_then(|client| client.room) {
-            Some(room) if !self.is_echo => {
-                let members = std::mem::take(&mut self.rooms[room]);
-                members.iter().for_each(|&member| self.flush(member));
-                // One that was gone has left an empty list.
-                let left = members.into_iter().filter(|&member| self.clients[member].is_some());
-                self.rooms[room] = left.collect();
-            }
-            _ => self.flush(token),
         }
     }
 
@@ -155,16 +169,14 @@ impl Server {
             match self.clients[token].as_mut().and_then(|client| client.room) {
                 Some(room) if is_message && !self.is_echo => {
                     for &member in &self.rooms[room] {
-                        if let Some(member) = &mut self.clients[member] {
-                            member.out.extend_from_slice(head);
-                            member.out.extend_from_slice(payload);
+                        if let Some(client) = &mut self.clients[member] {
+                            client.put(&[head, payload], member, &mut self.due);
                         }
                     }
                 }
                 _ => {
                     if let Some(client) = &mut self.clients[token] {
-                        client.out.extend_from_slice(head);
-                        client.out.extend_from_slice(payload);
+                        client.put(&[head, payload], token, &mut self.due);
                         if head[0] == 0x88 {
                             let _ = client.socket.write(&client.out);
                             self.remove(token);
@@ -178,6 +190,7 @@ impl Server {
 
     fn flush(&mut self, token: usize) {
         let Some(client) = &mut self.clients[token] else { return };
+        client.is_due = false;
         while !client.out.is_empty() {
             match client.socket.write(&client.out) {
                 Ok(count) => drop(client.out.drain(..count)),

@@ -3,7 +3,7 @@
 
 use std::{
     io::{Read as _, Write as _},
-    net::{SocketAddr, TcpListener},
+    net::{SocketAddr, TcpListener, TcpStream},
     process::{self, Command},
     thread,
     time::{Duration, Instant},
@@ -13,7 +13,7 @@ use serde_json::Value;
 use stateroom_sdk_core::{
     ClientId, MessagePayload, MessageRecipient, StateroomContext, StateroomService, StateroomServiceFactory,
 };
-use stateroom_tests::{TestServer, binary, guest};
+use stateroom_tests::{Child, TestServer, binary, eventually, guest};
 
 /// What a service does with what its clients send.
 #[derive(Debug, Clone, Copy)]
@@ -324,4 +324,38 @@ fn a_server_that_lets_in_no_more_is_told() {
     let address = listener.local_addr().expect("a bound socket has an address");
     let run = load(address, "/ws", "idle --connections 1 --patience 0.1");
     run.fails(&["has not answered for 0.1 s"]);
+}
+
+/// The server that others are compared with, which has no tests of its own.
+#[test]
+fn bare_sockets_deliver_what_they_are_sent() {
+    for (mode, loads) in [
+        (
+            "echo",
+            &[
+                "echo --window 20",
+                "echo --size 100000 --window 20",
+                "connect",
+                "idle --connections 300 --hold 0",
+            ][..],
+        ),
+        (
+            "broadcast",
+            &[
+                "broadcast --rooms 3 --clients 9 --senders 5 --window 3",
+                "broadcast --clients 9 --size 200000",
+            ],
+        ),
+    ] {
+        let listener = TcpListener::bind("127.0.0.1:0").expect("the system has a port");
+        let address = listener.local_addr().expect("a bound socket has an address");
+        drop(listener);
+        let mut raw = Command::new(env!("CARGO_BIN_EXE_raw"));
+        let _raw = Child::of(raw.arg(address.port().to_string()).arg(mode));
+        eventually("it listens", || TcpStream::connect(address).is_ok());
+        for words in loads {
+            let times = if words.starts_with("idle") { "" } else { "--duration 0.2 --warmup 0" };
+            load(address, "/ws/{room}", &format!("{words} {times} --json")).report();
+        }
+    }
 }
