@@ -8,7 +8,7 @@ use crate::{
 
 const WIDTH: f64 = 860.0;
 /// Where bars begin and where they end.
-const LEFT: f64 = 330.0;
+const LEFT: f64 = 350.0;
 const RIGHT: f64 = 800.0;
 const BAR: f64 = 11.0;
 const GAP: f64 = 12.0;

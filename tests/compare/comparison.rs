@@ -126,8 +126,15 @@ fn about_this(options: &Options, cores: &Cores, root: &Path, busy: &str) -> Resu
     let date = said(Command::new("date").args(["-u", "+%Y-%m-%d"]))?;
     let git = |words: &[&str]| said(Command::new("git").arg("-C").arg(root).args(words));
     let commit = git(&["rev-parse", "--short", "HEAD"]).unwrap_or_else(|_| "unknown".to_owned());
-    let changed =
-        git(&["status", "--porcelain", "--untracked-files=no", "--", "host-min", "server-smol", "sdk-core"]);
+    let changed = git(&[
+        "status",
+        "--porcelain",
+        "--untracked-files=no",
+        "--",
+        "host-min/src",
+        "server-smol/src",
+        "sdk-core/src",
+    ]);
     let changed = if changed.is_ok_and(|changed| changed.is_empty()) { "" } else { " with changes" };
     Ok(vec![
         format!("{model}, {} cores, {system}; {}", models.len(), cores.described()),
