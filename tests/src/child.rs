@@ -15,8 +15,9 @@ use crate::{PATIENCE, eventually};
 /// The directory that cargo builds into, as it did with the program that runs.
 pub(crate) fn target_directory() -> PathBuf {
     let program = env::current_exe().expect("a program has a path");
-    // target/debug/deps/program
-    program.ancestors().nth(3).expect("cargo's layout").to_owned()
+    // target/debug/deps/program, if it is a test or a benchmark, or else target/debug/program.
+    let profile = program.ancestors().skip(1).find(|directory| !directory.ends_with("deps"));
+    profile.and_then(Path::parent).expect("cargo's layout").to_owned()
 }
 
 /// The root of the workspace.
