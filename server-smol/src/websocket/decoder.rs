@@ -409,4 +409,120 @@ mod tests {
         let in_two = [sent(0x02, &vec![0; LIMIT - 1]), sent(0x80, &[0; 2])].concat();
         assert_eq!(read(&in_two, usize::MAX), Err(Violation::Size));
     }
+
+    /// What another implementation reads of the same bytes: its messages, pings and closes, up to an error.
+    fn read_by_another(bytes: &[u8]) -> (Vec<String>, bool) {
+        use async_tungstenite::tungstenite::{
+            Error, Message,
+            error::ProtocolError,
+            protocol::{Role, WebSocket, WebSocketConfig},
+        };
+        struct Peer(std::io::Cursor<Vec<u8>>);
+        impl std::io::Read for Peer {
+            fn read(&mut self, bytes: &mut [u8]) -> std::io::Result<usize> {
+                self.0.read(bytes)
+            }
+        }
+        impl std::io::Write for Peer {
+            fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+                Ok(bytes.len())
+            }
+            fn flush(&mut self) -> std::io::Result<()> {
+                Ok(())
+            }
+        }
+        let config = WebSocketConfig::default().max_message_size(Some(LIMIT)).max_frame_size(Some(LIMIT));
+        let peer = Peer(std::io::Cursor::new(bytes.to_vec()));
+        let mut socket = WebSocket::from_raw_socket(peer, Role::Server, Some(config));
+        let mut items = Vec::new();
+        loop {
+            items.push(match socket.read() {
+                Ok(Message::Text(text)) => format!("{:?}", Item::Message(MessagePayload::Text(&text))),
+                Ok(Message::Binary(bytes)) => format!("{:?}", Item::Message(MessagePayload::Bytes(&bytes))),
+                Ok(Message::Ping(data)) => format!("{:?}", Item::Ping(&data)),
+                Ok(Message::Pong(_)) => format!("{:?}", Item::Pong),
+                Ok(Message::Close(frame)) => {
+                    items.push(format!("{:?}", Item::Close(frame.map(|frame| frame.code.into()))));
+                    return (items, false);
+                }
+                Ok(Message::Frame(_)) => unreachable!("it is not asked for"),
+                // That there is no more.
+                Err(Error::Io(_) | Error::Protocol(ProtocolError::ResetWithoutClosingHandshake)) => {
+                    return (items, false);
+                }
+                Err(_) => return (items, true),
+            });
+        }
+    }
+
+    #[test]
+    fn random_frames_are_read_as_by_another_implementation() {
+        let mut state = 7_u64;
+        let mut random = |below: usize| {
+            state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+            (state >> 33) as usize % below
+        };
+        let (mut messages, mut errors) = (0, 0);
+        for _ in 0..20_000 {
+            let (mut bytes, mut in_message) = (Vec::new(), false);
+            for _ in 0..=random(6) {
+                let fin = if random(3) == 0 { 0 } else { 0x80 };
+                let data = if in_message { 0 } else { 1 + random(2) as u8 };
+                let first = match random(40) {
+                    0 => random(256) as u8,
+                    1 => fin | random(3) as u8,
+                    2..8 => 0x89,
+                    8..12 => 0x8a,
+                    12 => 0x88,
+                    _ => {
+                        in_message = fin == 0;
+                        fin | data
+                    }
+                };
+                let payload: Vec<u8> = match (first & 0x0f, random(20)) {
+                    (8, 0..10) => vec![],
+                    // Of codes that may not be, the other one makes something else.
+                    (8, _) => [&[1000, 1003, 1011, 4999_u16][random(4)].to_be_bytes()[..], b"bye"].concat(),
+                    // Text that is none is told when all of it has come, by the other one sooner.
+                    (_, 0) if first == 0x81 => "hé🦀".bytes().skip(random(4)).collect(),
+                    (_, 1) => vec![b'x'; 120 + random(12)],
+                    _ => vec![b'a'; random(9)],
+                };
+                bytes.extend(sent(first, &payload));
+            }
+            let is_cut = random(10) == 0;
+            if is_cut {
+                bytes.truncate(random(bytes.len() + 1));
+            }
+            let (expected, is_wrong) = read_by_another(&bytes);
+            let (mut decoder, mut items) = (Decoder::new(LIMIT), Vec::new());
+            let mut fails = false;
+            let piece = 1 + random(40);
+            'reading: for piece in bytes.clone().chunks_mut(piece) {
+                let mut input = piece;
+                loop {
+                    match decoder.next(&mut input) {
+                        Ok(None) => break,
+                        Ok(Some(item)) => {
+                            let is_close = matches!(item, Item::Close(_));
+                            items.push(format!("{item:?}"));
+                            if is_close {
+                                break 'reading;
+                            }
+                        }
+                        Err(_) => {
+                            fails = true;
+                            break 'reading;
+                        }
+                    }
+                }
+            }
+            messages += items.len();
+            errors += usize::from(fails);
+            assert_eq!(items, expected, "{bytes:?}");
+            // What is wrong is told as soon as its head has come.
+            assert!(fails == is_wrong || fails && is_cut, "{bytes:?}");
+        }
+        assert!(messages > 10_000 && errors > 1_000, "{messages} messages, {errors} errors");
+    }
 }
