@@ -152,6 +152,29 @@ mod tests {
     }
 
     #[test]
+    fn no_bytes_panic() {
+        let mut state = 1_u64;
+        for _ in 0..100_000 {
+            let mut bytes = [0; 24];
+            for byte in &mut bytes {
+                state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+                // Small numbers, and those around the three ways to write a length, are what makes a difference.
+                *byte = match state >> 60 {
+                    0..6 => (state >> 56) as u8 & 0x0f,
+                    6..9 => 126,
+                    9..12 => 127,
+                    _ => (state >> 33) as u8,
+                };
+            }
+            let mut rest = &bytes[..(state >> 40) as usize % 25];
+            while let Ok(Some((frame, end))) = read(rest) {
+                assert!(frame.payload.len() < end && end <= rest.len());
+                rest = &rest[end..];
+            }
+        }
+    }
+
+    #[test]
     fn broken_frames_are_told() {
         let huge = [&[0x82, 127][..], &u64::MAX.to_be_bytes()].concat();
         for (bytes, part) in [
@@ -160,10 +183,10 @@ mod tests {
             (&[0x83, 0], "unknown kind (3)"),
             (&[0x09, 0], "control"),
             (&[0x89, 126, 0, 126], "control"),
-            (&huge, "64"),
+            (&huge, "up to 67108864"),
         ] {
             let error = read(bytes).unwrap_err().to_string();
-            assert!(error.contains(part) || part == "64", "{error}");
+            assert!(error.contains(part), "{error}");
         }
     }
 }

@@ -1,6 +1,6 @@
 use std::time::{Duration, Instant};
 
-use anyhow::{Result, bail, ensure};
+use anyhow::{Context as _, Result, bail, ensure};
 
 use super::{
     connection::{Close, Connection, Filled},
@@ -122,9 +122,10 @@ impl<'a> Traffic<'a> {
         while !self.ledger.is_settled() && !self.ledger.is_hopeless() && Instant::now() < end {
             self.step(end)?;
         }
-        let Self { crowd, ledger, tally, filler, .. } = &mut self;
+        let Self { crowd, ledger, tally, filler, begin, .. } = &mut self;
+        // What comes before the server's farewell has to be right, too.
         crowd.leave(Instant::now() + FAREWELL, |hearer, message| {
-            tally.take(ledger, filler, hearer, message, 0);
+            tally.take(ledger, filler, hearer, message, begin.elapsed().as_nanos() as u64);
         })?;
         Ok(Outcome {
             messages,
@@ -246,7 +247,7 @@ impl<'a> Traffic<'a> {
         };
         match close {
             Some(close) => bail!("the server has closed connection {hearer} ({close})"),
-            None => Ok(connection.flush(&self.crowd.poller)?),
+            None => connection.flush(&self.crowd.poller).context("cannot send any more"),
         }
     }
 
@@ -266,7 +267,7 @@ impl<'a> Traffic<'a> {
             connection.queue(self.plan.opcode, &mark.to_bytes(), &self.filler);
             self.tally.messages += 1;
         }
-        connection.flush(&self.crowd.poller).map_err(|error| anyhow::anyhow!("cannot send any more: {error}"))
+        connection.flush(&self.crowd.poller).context("cannot send any more")
     }
 }
 
@@ -300,9 +301,11 @@ impl Tally {
             return None;
         }
         let arrival = ledger.arrive(hearer, mark);
-        self.deliveries += 1;
-        if let Some(at) = arrival.at.filter(|at| *at >= self.since) {
-            self.latency.record(now.saturating_sub(at));
+        if let Some(at) = arrival.at {
+            self.deliveries += 1;
+            if at >= self.since {
+                self.latency.record(now.saturating_sub(at));
+            }
         }
         arrival.freed
     }
