@@ -36,6 +36,17 @@ impl Memory {
         }
     }
 
+    /// How much memory behind its own a guest with pages of one byte begins with, in bytes: enough for a short message,
+    /// or for a first heap. The first time that a memory grows, the engine makes room for it to double.
+    const fn heap_size(self) -> u32 {
+        match self {
+            Self::Static => 512,
+            Self::Heap => 2048,
+            // It has the rest of its first page.
+            Self::Std => 0,
+        }
+    }
+
     /// Finds out from the features that cargo will build our SDK with.
     pub(crate) fn of(directory: &Path, package: &Package, target: Target) -> Result<Self> {
         // `cargo metadata` would unite the features of the whole workspace; the tree is of this package
@@ -106,6 +117,7 @@ pub(crate) fn arguments(memory: Memory, config: &Config, portable: bool, purpose
     let mut arguments = vec![format!("-zstack-size={stack_size}"), "--compress-relocations".to_owned()];
     if !portable && memory != Memory::Std {
         arguments.push("--page-size=1".to_owned());
+        arguments.push(format!("--initial-heap={}", memory.heap_size()));
     }
     arguments
 }
