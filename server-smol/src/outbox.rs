@@ -68,6 +68,8 @@ pub(crate) struct Outbox {
     broken: Cell<bool>,
     /// Set once: the connection ends with this.
     ending: RefCell<Option<Close>>,
+    /// Whether the close frame is among what waits, or has been written: nothing may follow it.
+    closed: Cell<bool>,
     /// Whether the room has closed the connection, and hears nothing more of the client.
     dismissed: Cell<bool>,
     /// Whether the reading waits for the outbox to empty.
@@ -86,6 +88,7 @@ impl Outbox {
             blocked: Cell::new(false),
             broken: Cell::new(false),
             ending: RefCell::default(),
+            closed: Cell::new(false),
             dismissed: Cell::new(false),
             throttling: Cell::new(false),
             waker: RefCell::default(),
@@ -94,7 +97,7 @@ impl Outbox {
 
     /// Adds a message. A client for which more waits than may wait is let go instead, as it does not read.
     pub(crate) fn push(self: &Rc<Self>, frame: &Frame<'_>) {
-        if self.ending.borrow().is_some() || self.broken.get() {
+        if self.ending.borrow().is_some() || self.closed.get() || self.broken.get() {
             return;
         }
         let mut queue = self.queue.borrow_mut();
@@ -122,6 +125,7 @@ impl Outbox {
 
     /// Adds the last frame, past what may wait.
     pub(crate) fn push_close(&self, close: Option<&Close>) {
+        self.closed.set(true);
         let payload = close.map(Close::payload).unwrap_or_default();
         self.queue.borrow_mut().push(&Frame::Copied(Opcode::Close, &payload), &self.io);
     }
@@ -236,7 +240,7 @@ impl Outbox {
 /// Bytes that wait to be written, as they go over the network.
 #[derive(Debug, Default)]
 struct Queue {
-    /// What comes before `last`; usually nothing.
+    /// What comes before `last`; nothing where the client keeps up.
     first: VecDeque<Piece>,
     last: Vec<u8>,
     /// How much of the very first piece has been written.
@@ -265,6 +269,11 @@ impl Queue {
         match frame {
             Frame::Copied(opcode, payload) => {
                 let head = Head::new(*opcode, payload.len());
+                // What has been written of a piece is free only with all of it, and a client that is always a little
+                // behind never takes all that waits.
+                if self.last.len() >= BATCH {
+                    self.first.push_back(Piece::Own(mem::take(&mut self.last)));
+                }
                 if self.last.capacity() == 0 {
                     self.last = io.buffer();
                 }
@@ -490,6 +499,43 @@ mod tests {
             assert_eq!(end, Some(Close::new(Close::ERROR, "first")));
             outbox.stream.end_writing().unwrap();
             assert_eq!(frames(&rest(client)), [(1, b"before".to_vec())]);
+        });
+    }
+
+    #[test]
+    fn what_a_client_has_taken_is_not_kept_though_it_is_always_behind() {
+        with_outbox(1 << 20, |outbox, mut client, io| {
+            client.set_nonblocking(true).unwrap();
+            let (filler, mut taken) = ("x".repeat(10_000), vec![0; 1 << 20]);
+            let (mut pushed, mut read) = (0, 0);
+            while pushed < 64 << 20 {
+                // As long as there is little left it gets more, and then takes a part of it.
+                while outbox.queue.borrow().size < 500_000 {
+                    outbox.push(&text(&filler));
+                    pushed += filler.len();
+                    io.end_round();
+                }
+                read += client.read(&mut taken[..100_000]).unwrap_or(0);
+                outbox.stream.assume_writable();
+                outbox.write();
+                assert!(!outbox.is_empty(), "this test needs a client that is behind");
+            }
+            assert!(read > 32 << 20);
+            let queue = outbox.queue.borrow();
+            let kept: usize = queue.first.iter().map(|piece| piece.as_ref().len()).sum();
+            assert!(kept + queue.last.capacity() < 4 << 20, "{}", kept + queue.last.capacity());
+        });
+    }
+
+    #[test]
+    fn nothing_comes_after_a_close_frame() {
+        with_outbox(10_000, |outbox, client, io| {
+            outbox.push(&text("before"));
+            outbox.push_close(None);
+            outbox.push(&text("late"));
+            io.end_round();
+            outbox.stream.end_writing().unwrap();
+            assert_eq!(frames(&rest(client)), [(1, b"before".to_vec()), (8, vec![])]);
         });
     }
 }
