@@ -341,6 +341,8 @@ impl Link {
                     MessagePayload::Bytes(bytes) => Digested::Busy(Kind::Bytes, bytes.into()),
                 },
             };
+            // Nobody knows when there is something to read again.
+            decoder.forget_what_is_read();
             self.backlog.replace(input.to_vec());
             return stopped;
         }

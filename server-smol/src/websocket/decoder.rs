@@ -141,8 +141,9 @@ impl Decoder {
         self.message.capacity() == 0 && self.control.capacity() == 0
     }
 
-    /// Gives back the memory of what was handed out last.
-    fn forget_what_is_read(&mut self) {
+    /// Gives back the memory of what was handed out last. The [`next`](Self::next) one does that by itself, but may be
+    /// long in coming.
+    pub(crate) fn forget_what_is_read(&mut self) {
         if self.is_message_read {
             self.is_message_read = false;
             self.message = Vec::new();
@@ -408,6 +409,19 @@ mod tests {
         breaks(&huge, Violation::Size);
         let in_two = [sent(0x02, &vec![0; LIMIT - 1]), sent(0x80, &[0; 2])].concat();
         assert_eq!(read(&in_two, usize::MAX), Err(Violation::Size));
+    }
+
+    #[test]
+    fn what_was_handed_out_is_not_kept_until_more_comes() {
+        let mut bytes = sent(0x82, &[0; 70_000]);
+        let (first, second) = bytes.split_at_mut(50_000);
+        let mut decoder = Decoder::new(LIMIT);
+        assert_eq!(decoder.next(&mut &mut *first), Ok(None));
+        decoder.forget_what_is_read();
+        assert!(!decoder.is_idle(), "half a message is kept");
+        assert!(matches!(decoder.next(&mut &mut *second), Ok(Some(Item::Message(_)))));
+        decoder.forget_what_is_read();
+        assert!(decoder.is_idle());
     }
 
     /// What another implementation reads of the same bytes: its messages, pings and closes, up to an error.
