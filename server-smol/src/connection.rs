@@ -378,8 +378,9 @@ impl Link {
         let goodbye = async {
             if let Farewell::Close(close) = farewell {
                 self.outbox.push_close(close.as_ref());
-                poll_fn(|cx| self.outbox.poll_written(cx)).await.ok()?;
             }
+            // A client that says nothing more may still listen.
+            poll_fn(|cx| self.outbox.poll_written(cx)).await.ok()?;
             // Closing a socket with unread bytes resets the connection, and then the client may never see the
             // close frame.
             self.stream.end_writing().ok()?;

@@ -237,6 +237,12 @@ impl Client {
         while !matches!(self.message(), Message::Close(1000)) {}
     }
 
+    /// Says nothing more, and still listens.
+    #[track_caller]
+    pub fn end_sending(&mut self) {
+        self.stream.get_ref().shutdown(Shutdown::Write).expect("the connection stands");
+    }
+
     /// Ends the connection without a word, as a process that ends does.
     pub fn hang_up(self) {
         let _ = self.stream.get_ref().shutdown(Shutdown::Both);

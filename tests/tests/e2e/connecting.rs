@@ -163,3 +163,14 @@ fn rooms_share_nothing() {
     two.leave();
     assert_eq!(one.ask("count"), "3");
 }
+
+#[test]
+fn a_client_that_only_stops_sending_gets_what_it_asked_for() {
+    let server = TestServer::new(stateroom_tests::services::script());
+    for _ in 0..200 {
+        let mut client = server.client("room");
+        client.text("hello");
+        client.end_sending();
+        assert_eq!(client.next_text(), "hello");
+    }
+}
