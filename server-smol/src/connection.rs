@@ -3,6 +3,7 @@
 use std::{
     cell::{Cell, RefCell},
     future::poll_fn,
+    io,
     pin::{Pin, pin},
     rc::Rc,
     task::{Context, Poll, ready},
@@ -20,7 +21,7 @@ use crate::{
     io::Io,
     outbox::{Frame, Outbox},
     reactor::{Stream, Timer},
-    room::{Begun, Event, Outcome, Room, Turn},
+    room::{Begun, Event, Outcome, Room, TURN, Turn},
     settings::Settings,
     turns::Turns,
     websocket::{Close, Decoder, Item, Opcode, Violation},
@@ -28,6 +29,10 @@ use crate::{
 
 /// How long a client has to take its last messages and to answer the close frame.
 const FAREWELL: Duration = Duration::from_secs(1);
+
+/// After so many messages from one read, each further one costs a look at the clock: they may be over within a slice,
+/// and all together take as long as thousands of slices.
+const UNTIMED: usize = 8;
 
 /// Why a connection gets no room.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -142,7 +147,7 @@ struct Link {
     backlog: RefCell<Vec<u8>>,
     /// Whether anything has come from the client since the heartbeat last looked.
     heard: Cell<bool>,
-    /// Whether the last read brought as much as it could, so that others go first.
+    /// Whether others go first: the last read brought as much as it could, or what it brought takes longer than a turn.
     greedy: Cell<bool>,
     /// Whether one of the client's messages is being handled.
     in_event: Cell<bool>,
@@ -288,24 +293,36 @@ impl Link {
         room: &'r Rc<Room<F>>,
         client: ClientId,
     ) -> Poll<Digested<'r, F>> {
+        ready!(self.poll_turn(cx));
         let mut backlog = self.backlog.take();
         if !backlog.is_empty() {
             return Poll::Ready(self.digest(&mut backlog, room, client));
         }
-        if self.greedy.take() {
-            self.turns.wake_later(cx);
-            return Poll::Pending;
-        }
         let mut input = self.io.input();
-        let Ok(size) = ready!(self.stream.poll_read(cx, &mut input)) else {
+        let Ok(size) = ready!(self.poll_read(cx, &mut input)) else {
             return Poll::Ready(Digested::End(End::Gone));
         };
         if size == 0 {
             return Poll::Ready(Digested::End(End::Gone));
         }
         self.heard.set(true);
-        self.greedy.set(size == input.len());
         Poll::Ready(self.digest(&mut input[..size], room, client))
+    }
+
+    /// Lets others go first, if it is their turn.
+    fn poll_turn(&self, cx: &Context<'_>) -> Poll<()> {
+        if self.greedy.take() {
+            self.turns.wake_later(cx);
+            return Poll::Pending;
+        }
+        Poll::Ready(())
+    }
+
+    /// Reads once.
+    fn poll_read(&self, cx: &mut Context<'_>, input: &mut [u8]) -> Poll<io::Result<usize>> {
+        let read = ready!(self.stream.poll_read(cx, input));
+        self.greedy.set(matches!(read, Ok(size) if size == input.len()));
+        Poll::Ready(read)
     }
 
     /// Handles bytes as far as it goes without waiting. What is left goes to the backlog.
@@ -316,6 +333,7 @@ impl Link {
         client: ClientId,
     ) -> Digested<'r, F> {
         let mut decoder = self.decoder.borrow_mut();
+        let (mut messages, mut turn_ends) = (0, None);
         loop {
             let payload = match decoder.next(&mut input) {
                 Ok(None) => return Digested::Done,
@@ -331,8 +349,18 @@ impl Link {
                 Err(violation) => return Digested::End(End::Close(violation.into())),
             };
             let stopped = match room.begin_message(client, &self.outbox, payload) {
-                Begun::Over(Outcome::Done) if !self.outbox.is_half_full() => continue,
-                Begun::Over(Outcome::Done) => Digested::Done,
+                Begun::Over(Outcome::Done) => {
+                    messages += 1;
+                    let is_over = messages >= UNTIMED && {
+                        let now = Instant::now();
+                        now >= *turn_ends.get_or_insert(now + TURN)
+                    };
+                    if !is_over && !self.outbox.is_half_full() {
+                        continue;
+                    }
+                    self.greedy.set(is_over || self.greedy.get());
+                    Digested::Done
+                }
                 Begun::Over(Outcome::Refused) => return Digested::End(refused()),
                 Begun::Over(Outcome::Ended) => return Digested::RoomEnded,
                 Begun::Unfinished(turn) => Digested::Unfinished(turn),
@@ -384,7 +412,11 @@ impl Link {
             // Closing a socket with unread bytes resets the connection, and then the client may never see the
             // close frame.
             self.stream.end_writing().ok()?;
-            while poll_fn(|cx| self.stream.poll_read(cx, &mut self.io.input())).await.ok()? > 0 {}
+            let read = |cx: &mut Context<'_>| {
+                ready!(self.poll_turn(cx));
+                self.poll_read(cx, &mut self.io.input())
+            };
+            while poll_fn(read).await.ok()? > 0 {}
             Some(())
         };
         let patience = async {

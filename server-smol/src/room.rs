@@ -36,7 +36,7 @@ const FIRST_CLIENT: Duration = Duration::from_secs(60);
 ///
 /// Fuel is no measure of time: one slice takes several times as long as another, depending on what the guest does,
 /// and ten times as long on a slower machine. Slices are short, so that the clock is looked at often.
-const TURN: Duration = Duration::from_micros(250);
+pub(crate) const TURN: Duration = Duration::from_micros(250);
 
 /// A service and the clients that are connected to it. It lives on one thread, together with their
 /// connections.

@@ -4,6 +4,7 @@ use std::{
     collections::HashSet,
     convert::Infallible,
     sync::{Arc, Mutex},
+    time::{Duration, Instant},
 };
 
 use stateroom_sdk_core::{
@@ -181,4 +182,71 @@ fn many_events_of_some_length_are_no_way_around_the_turns() {
     let turns_of_busy = || rooms.turns().iter().filter(|room| **room == 2).count();
     // Had it several of them at a time, the other room would not have as many turns in between.
     eventually("all messages are handled", || turns_of_busy() == 200);
+}
+
+/// Computes without end when it is sent `!`, and for a moment, within a slice, when it is sent anything else.
+struct Momentary {
+    is_endless: bool,
+    moments: Arc<Mutex<Moments>>,
+}
+
+/// The moments of all rooms.
+#[derive(Debug, Default)]
+struct Moments {
+    all: usize,
+    /// Since an endless event has gone on.
+    in_a_row: usize,
+    most_in_a_row: usize,
+}
+
+impl StateroomService for Momentary {
+    fn message(&mut self, _: ClientId, message: MessagePayload<'_>, _: &impl StateroomContext) {
+        if message.text() == Some("!") {
+            self.is_endless = true;
+            return;
+        }
+        let begin = Instant::now();
+        while begin.elapsed() < Duration::from_micros(20) {
+            std::hint::spin_loop();
+        }
+        let mut moments = self.moments.lock().expect("nobody panics with it");
+        moments.all += 1;
+        moments.in_a_row += 1;
+        moments.most_in_a_row = moments.most_in_a_row.max(moments.in_a_row);
+    }
+
+    fn advance(&mut self, _: &impl StateroomContext) -> Progress<'_> {
+        if !self.is_endless {
+            return Progress::Done;
+        }
+        self.moments.lock().expect("nobody panics with it").in_a_row = 0;
+        Progress::Unfinished
+    }
+}
+
+/// Makes such rooms.
+#[derive(Clone, Default)]
+struct MomentaryRooms(Arc<Mutex<Moments>>);
+
+impl StateroomServiceFactory for MomentaryRooms {
+    type Service = Momentary;
+    type Error = Infallible;
+
+    fn build(&self, _: &str, _: &impl StateroomContext) -> Result<Momentary, Infallible> {
+        Ok(Momentary { is_endless: false, moments: Arc::clone(&self.0) })
+    }
+}
+
+#[test]
+fn many_messages_that_come_together_take_turns_with_others() {
+    let rooms = MomentaryRooms::default();
+    let server = TestServer::new(rooms.clone());
+    let (mut endless, mut busy) = (server.client("1"), server.client("2"));
+    endless.text("!");
+    busy.raw(&Frame::text("?").masked().repeat(20_000));
+    let moments = || rooms.0.lock().expect("nobody panics with it");
+    eventually("all messages are handled", || moments().all == 20_000);
+    // A turn of 250 us has a dozen of them, and a few more go before it. A read has thousands.
+    let most = moments().most_in_a_row;
+    assert!(most < 200, "{most} in a row");
 }
