@@ -30,8 +30,8 @@ use crate::{
 /// How long a client has to take its last messages and to answer the close frame.
 const FAREWELL: Duration = Duration::from_secs(1);
 
-/// After so many messages from one read, each further one costs a look at the clock: they may be over within a slice,
-/// and all together take as long as thousands of slices.
+/// After how many messages from one read the clock is looked at, again and again: each may be over within a slice, and
+/// all together take as long as thousands of slices.
 const UNTIMED: usize = 8;
 
 /// Why a connection gets no room.
@@ -351,7 +351,7 @@ impl Link {
             let stopped = match room.begin_message(client, &self.outbox, payload) {
                 Begun::Over(Outcome::Done) => {
                     messages += 1;
-                    let is_over = messages >= UNTIMED && {
+                    let is_over = messages % UNTIMED == 0 && {
                         let now = Instant::now();
                         now >= *turn_ends.get_or_insert(now + TURN)
                     };
