@@ -7,7 +7,7 @@ use std::{
     rc::Rc,
     sync::Arc,
     task::{Context, Poll, Waker},
-    time::Instant,
+    time::{Duration, Instant},
 };
 
 use rustix::{
@@ -20,6 +20,10 @@ use super::{notifier::Notifier, stream::Source, timer::Timers};
 
 /// How many events one look at the sockets can bring. More are seen by the next one.
 const EVENTS: usize = 256;
+
+/// The longest wait: who is woken too early waits again. One of some weeks takes a system call that older systems do not
+/// have, and would fail there at once, over and over.
+const LONGEST_WAIT: Duration = Duration::from_secs(24 * 60 * 60);
 
 /// What the notifier is known by. Sockets are known by their index, which is smaller.
 const NOTIFIER: u64 = u64::MAX;
@@ -80,7 +84,7 @@ impl Reactor {
             let timeout = match (notifier.begin_wait(), sockets.timers.next()) {
                 (false, _) => Some(Timespec::default()),
                 (true, None) => None,
-                (true, Some(next)) => Timespec::try_from(next.saturating_duration_since(Instant::now())).ok(),
+                (true, Some(next)) => Some(wait_until(next, Instant::now())),
             };
             events.clear();
             let looked = epoll::wait(&sockets.epoll, spare_capacity(&mut events), timeout.as_ref());
@@ -132,5 +136,28 @@ impl Sockets {
                 source.wake(event.flags);
             }
         }
+    }
+}
+
+/// How long to wait for what is due next.
+fn wait_until(next: Instant, now: Instant) -> Timespec {
+    let wait = next.saturating_duration_since(now).min(LONGEST_WAIT);
+    Timespec::try_from(wait).unwrap_or_default()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn no_wait_is_longer_than_every_system_can_wait() {
+        let now = Instant::now();
+        let wait = |seconds| wait_until(now + Duration::from_secs(seconds), now).tv_sec;
+        assert_eq!((wait(0), wait(60)), (0, 60));
+        // The largest timer of a guest, and a room that may stay empty for a year.
+        for seconds in [u64::from(u32::MAX) / 1_000, 365 * 24 * 60 * 60] {
+            assert!(wait(seconds) < i64::from(i32::MAX) / 1_000);
+        }
+        assert_eq!(wait_until(now, now + Duration::from_secs(1)).tv_sec, 0);
     }
 }
