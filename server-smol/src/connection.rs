@@ -386,7 +386,9 @@ impl Link {
             let Some(next) = next_ping.into_iter().chain(deadline).min() else {
                 return pending().await;
             };
-            let now = Timer::at(next).await;
+            Timer::at(next).await;
+            // Which may be later than it was to be, where the thread had a lot to do.
+            let now = Instant::now();
             // While the room is busy with its message, the client is not heard, and not at fault.
             if self.heard.take() || self.in_event.get() {
                 last_heard = now;
