@@ -13,7 +13,20 @@ use std::{
 use stateroom_host_min::{Event, Limits, Program, Step};
 use stateroom_tests::{Child, Output, example};
 
-const GUESTS: [&str; 8] = ["echo", "binary-echo", "counter", "clock", "cursors", "chat", "vote", "seed-echo"];
+const GUESTS: [&str; 12] = [
+    "echo",
+    "binary-echo",
+    "counter",
+    "clock",
+    "cursors",
+    "presence",
+    "pixels",
+    "duel",
+    "chat",
+    "todo",
+    "vote",
+    "seed-echo",
+];
 
 /// What the table stands between.
 const MARKS: [&str; 2] = ["<!-- sizes -->\n", "<!-- end of sizes -->"];
