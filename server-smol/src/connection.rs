@@ -124,17 +124,17 @@ enum Digested<'r, F: StateroomServiceFactory> {
     Done,
     /// A message takes longer than a slice, and has the room's turn.
     Unfinished(MutexGuard<'r, Turn<F::Service>>),
-    /// The room is busy with somebody else. The message is the first in the backlog.
-    Busy(Kind, Vec<u8>),
+    /// The room is busy with somebody else. This message is next, before the backlog.
+    Busy(Held),
     End(End),
     /// The room has ended, and has told the outbox how the connection does.
     RoomEnded,
 }
 
-#[derive(Debug, Clone, Copy)]
-enum Kind {
-    Text,
-    Bytes,
+/// A message that waits for the room.
+enum Held {
+    Text(String),
+    Bytes(Vec<u8>),
 }
 
 struct Link {
@@ -235,8 +235,8 @@ impl Link {
         match or(connected, ending).await {
             Ok(Outcome::Done | Outcome::Refused) => return true,
             Ok(Outcome::Ended) => self.part(Close::from(Rejection::RoomFailed).into()).await,
-            // The room has no time for the client before the server ends. An event that has begun comes to
-            // its end.
+            // The room has no time for the client before the server ends, or the client goes. An event that has
+            // begun comes to its end.
             Err(farewell) => {
                 let stay = async {
                     if connecting.await != Outcome::Ended {
@@ -263,12 +263,10 @@ impl Link {
                     self.in_event.set(true);
                     Box::pin(room.complete(turn)).await
                 }
-                Digested::Busy(kind, bytes) => {
-                    let payload = match kind {
-                        Kind::Text => {
-                            str::from_utf8(&bytes).map_or(MessagePayload::Bytes(&bytes), MessagePayload::Text)
-                        }
-                        Kind::Bytes => MessagePayload::Bytes(&bytes),
+                Digested::Busy(held) => {
+                    let payload = match &held {
+                        Held::Text(text) => MessagePayload::Text(text),
+                        Held::Bytes(bytes) => MessagePayload::Bytes(bytes),
                     };
                     self.in_event.set(true);
                     Box::pin(room.event(Event::Message(client, &self.outbox, payload))).await
@@ -364,10 +362,10 @@ impl Link {
                 Begun::Over(Outcome::Refused) => return Digested::End(refused()),
                 Begun::Over(Outcome::Ended) => return Digested::RoomEnded,
                 Begun::Unfinished(turn) => Digested::Unfinished(turn),
-                Begun::Busy => match payload {
-                    MessagePayload::Text(text) => Digested::Busy(Kind::Text, text.into()),
-                    MessagePayload::Bytes(bytes) => Digested::Busy(Kind::Bytes, bytes.into()),
-                },
+                Begun::Busy => Digested::Busy(match payload {
+                    MessagePayload::Text(text) => Held::Text(text.into()),
+                    MessagePayload::Bytes(bytes) => Held::Bytes(bytes.into()),
+                }),
             };
             // Nobody knows when there is something to read again.
             decoder.forget_what_is_read();

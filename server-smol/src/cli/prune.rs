@@ -1,8 +1,10 @@
-use std::{borrow::Cow, path::Path};
+use std::path::Path;
 
 use anyhow::{Result, bail};
 use stateroom_host_min::Limits;
-use wasm_encoder::{Encode, ExportKind, ExportSection, InstructionSink, Module, RawSection};
+use wasm_encoder::{
+    CodeSection, ExportKind, ExportSection, GlobalSection, InstructionSink, Module, RawSection,
+};
 use wasmparser::{ExternalKind, FunctionBody, Operator, Parser, Payload, TypeRef};
 
 use super::module;
@@ -35,12 +37,15 @@ fn try_prune(module: &[u8], limits: Limits) -> Result<Vec<u8>> {
     let kept = parts.kept_globals();
     let mut pruned = Module::new();
     for &(id, section) in &parts.sections {
-        let data: Cow<'_, [u8]> = match id {
-            TABLES if !parts.tables_used => continue,
-            GLOBALS if kept.iter().all(Option::is_none) => continue,
+        match id {
+            TABLES if !parts.tables_used => {}
+            GLOBALS if kept.iter().all(Option::is_none) => {}
             GLOBALS => {
-                let globals = parts.globals.iter().zip(&kept).filter(|(_, kept)| kept.is_some());
-                Cow::Owned(vector(globals.map(|(bytes, _)| bytes.to_vec()).collect()))
+                let mut globals = GlobalSection::new();
+                for (bytes, _) in parts.globals.iter().zip(&kept).filter(|(_, kept)| kept.is_some()) {
+                    globals.raw(bytes);
+                }
+                pruned.section(&globals);
             }
             EXPORTS => {
                 let mut exports = ExportSection::new();
@@ -50,12 +55,18 @@ fn try_prune(module: &[u8], limits: Limits) -> Result<Vec<u8>> {
                     exports.export(name, *kind, index.unwrap_or_default());
                 }
                 pruned.section(&exports);
-                continue;
             }
-            CODE => Cow::Owned(vector(parts.bodies.iter().map(|body| renumbered(body, &kept)).collect())),
-            _ => Cow::Borrowed(section),
-        };
-        pruned.section(&RawSection { id, data: &data });
+            CODE => {
+                let mut code = CodeSection::new();
+                for body in &parts.bodies {
+                    code.raw(&renumbered(body, &kept));
+                }
+                pruned.section(&code);
+            }
+            _ => {
+                pruned.section(&RawSection { id, data: section });
+            }
+        }
     }
     let pruned = pruned.finish();
     module::program(Path::new("the pruned module"), &pruned, limits)?;
@@ -115,13 +126,7 @@ impl<'a> Parts<'a> {
                 Payload::ExportSection(exports) => {
                     for export in exports {
                         let export = export?;
-                        let kind = match export.kind {
-                            ExternalKind::Func => ExportKind::Func,
-                            ExternalKind::Global => ExportKind::Global,
-                            ExternalKind::Memory => ExportKind::Memory,
-                            ExternalKind::Table => ExportKind::Table,
-                            ExternalKind::Tag => bail!("it exports a tag"),
-                        };
+                        let kind = export_kind(export.kind)?;
                         parts.tables_used |= kind == ExportKind::Table;
                         if !LEFT_OVER.contains(&export.name) {
                             parts.exports.push((export.name, kind, export.index));
@@ -175,6 +180,17 @@ impl<'a> Parts<'a> {
     }
 }
 
+/// The kind of an export, as it is written.
+pub(crate) fn export_kind(kind: ExternalKind) -> Result<ExportKind> {
+    Ok(match kind {
+        ExternalKind::Func => ExportKind::Func,
+        ExternalKind::Global => ExportKind::Global,
+        ExternalKind::Memory => ExportKind::Memory,
+        ExternalKind::Table => ExportKind::Table,
+        ExternalKind::Tag => bail!("it exports a tag"),
+    })
+}
+
 /// A function's code with the new numbers of globals.
 fn renumbered(body: &Body<'_>, kept: &[Option<u32>]) -> Vec<u8> {
     let mut code = Vec::with_capacity(body.bytes.len());
@@ -191,15 +207,5 @@ fn renumbered(body: &Body<'_>, kept: &[Option<u32>]) -> Vec<u8> {
         };
     }
     code.extend_from_slice(&body.bytes[copied..]);
-    let mut encoded = Vec::with_capacity(code.len() + 2);
-    code.encode(&mut encoded);
-    encoded
-}
-
-/// The contents of a section: how many items there are, and the items.
-fn vector(items: Vec<Vec<u8>>) -> Vec<u8> {
-    let mut contents = Vec::new();
-    items.len().encode(&mut contents);
-    items.iter().for_each(|item| contents.extend_from_slice(item));
-    contents
+    code
 }

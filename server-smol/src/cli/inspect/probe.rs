@@ -1,10 +1,12 @@
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result};
 use stateroom_sdk_core::abi;
 use wasm_encoder::{
-    BlockType, CodeSection, ExportKind, ExportSection, Function, FunctionSection, InstructionSink, Module,
-    RawSection, ValType,
+    BlockType, CodeSection, ExportSection, Function, FunctionSection, InstructionSink, Module, RawSection,
+    ValType,
 };
-use wasmparser::{ExternalKind, Parser, Payload, TypeRef};
+use wasmparser::{Parser, Payload, TypeRef};
+
+use super::super::prune::export_kind;
 
 // The ids of sections (WebAssembly core specification, 5.5.2).
 const FUNCTIONS: u8 = 3;
@@ -40,13 +42,7 @@ pub(crate) fn without_zero(module: &[u8]) -> Result<Vec<u8>> {
             Payload::ExportSection(section) => {
                 for export in section {
                     let export = export?;
-                    let kind = match export.kind {
-                        ExternalKind::Func => ExportKind::Func,
-                        ExternalKind::Global => ExportKind::Global,
-                        ExternalKind::Memory => ExportKind::Memory,
-                        ExternalKind::Table => ExportKind::Table,
-                        ExternalKind::Tag => bail!("it exports a tag"),
-                    };
+                    let kind = export_kind(export.kind)?;
                     if malloc(export.name).is_some() {
                         allocator = Some(export.index);
                     }
