@@ -50,16 +50,20 @@
 
 mod client_info;
 mod connection;
+mod conversation;
 mod error;
 mod http;
 mod io;
+mod link;
 mod log_budget;
+mod members;
 mod outbox;
 mod reactor;
 mod room;
 mod room_id;
 mod server;
 mod settings;
+mod turn;
 mod turns;
 mod websocket;
 mod worker;

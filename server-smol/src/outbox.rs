@@ -179,6 +179,11 @@ impl Outbox {
         self.queue.borrow().size > self.limit / 2
     }
 
+    /// Whether the client may be heard.
+    pub(crate) fn has_audience(&self) -> bool {
+        !self.is_half_full() && !self.dismissed.get()
+    }
+
     /// Ready when the client may be heard.
     pub(crate) fn poll_audience(&self, cx: &Context<'_>) -> Poll<()> {
         let throttling = self.is_half_full();

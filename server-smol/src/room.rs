@@ -1,49 +1,37 @@
 use std::{
-    any::Any,
     cell::{Cell, RefCell},
     fmt,
-    panic::{AssertUnwindSafe, catch_unwind},
     rc::{Rc, Weak},
-    time::{Duration, Instant},
+    time::Duration,
 };
 
-use smol::{
-    Task,
-    lock::{Mutex, MutexGuard},
-};
-use stateroom_sdk_core::{
-    ClientId, LogLevel, MessagePayload, MessageRecipient, Progress, StateroomContext, StateroomService,
-    StateroomServiceFactory, ToPayload,
-    abi::{CLOSE_REASON_SIZE, is_close_code},
-};
+use smol::Task;
+use stateroom_sdk_core::{ClientId, MessagePayload, StateroomService as _, StateroomServiceFactory};
 
 use crate::{
     client_info::ClientInfo,
-    io::Io,
-    log_budget::{LINES_A_SECOND, LogBudget},
-    outbox::{Frame, Outbox},
+    members::Members,
+    outbox::Outbox,
     reactor::Timer,
     room_id::RoomId,
     settings::ShutdownPolicy,
-    websocket::{Close, Opcode},
+    turn::{Queue, Turn},
+    websocket::Close,
     worker::Worker,
 };
 
 /// How long a room that was created with `POST` waits for its first client.
 const FIRST_CLIENT: Duration = Duration::from_secs(60);
 
-/// How long a turn of an event is that takes longer than a slice. It goes on slice by slice until then.
-///
-/// Fuel is no measure of time: one slice takes several times as long as another, depending on what the guest does,
-/// and ten times as long on a slower machine. Slices are short, so that the clock is looked at often.
-pub(crate) const TURN: Duration = Duration::from_micros(250);
-
 /// A service and the clients that are connected to it. It lives on one thread, together with their
 /// connections.
 pub(crate) struct Room<F: StateroomServiceFactory> {
-    /// Held while an event runs: events come one at a time, those of one client in order.
-    service: Mutex<Turn<F::Service>>,
-    members: Members,
+    /// Whoever has the turn runs events of it: they come one at a time, those of one client in order.
+    pub(crate) service: RefCell<F::Service>,
+    /// Whether `init` has run.
+    initialized: Cell<bool>,
+    pub(crate) queue: Queue<F>,
+    pub(crate) members: Members,
     next_client: Cell<u32>,
     /// How many connections the room has, those counted in whose `connect` is still to come.
     occupants: Cell<usize>,
@@ -54,13 +42,6 @@ pub(crate) struct Room<F: StateroomServiceFactory> {
     timer_request: Cell<u64>,
     ended: Cell<bool>,
     worker: Weak<Worker<F>>,
-}
-
-/// The service, for whoever has the turn.
-pub(crate) struct Turn<S> {
-    service: S,
-    /// Whether `init` has run.
-    initialized: bool,
 }
 
 /// Something that happens to a room.
@@ -85,10 +66,10 @@ pub(crate) enum Outcome {
 }
 
 /// How a message stands after its first slice.
-pub(crate) enum Begun<'r, F: StateroomServiceFactory> {
+pub(crate) enum Begun<F: StateroomServiceFactory> {
     Over(Outcome),
-    /// It takes longer, and keeps the turn: see [`Room::complete`].
-    Unfinished(MutexGuard<'r, Turn<F::Service>>),
+    /// It takes longer, and [goes on](Turn::go_on) with the turn.
+    Unfinished(Turn<F>),
     /// Somebody else has the turn. Nothing has happened.
     Busy,
 }
@@ -99,7 +80,9 @@ impl<F: StateroomServiceFactory> Room<F> {
         let members = Members::new(id, worker.io());
         let service = worker.factory().build(members.id.as_str(), &members)?;
         Ok(Rc::new(Self {
-            service: Mutex::new(Turn { service, initialized: false }),
+            service: RefCell::new(service),
+            initialized: Cell::new(false),
+            queue: Queue::default(),
             members,
             next_client: Cell::new(1),
             occupants: Cell::new(0),
@@ -146,7 +129,7 @@ impl<F: StateroomServiceFactory> Room<F> {
     /// Gives a place back.
     pub(crate) fn leave(self: &Rc<Self>) {
         self.occupants.set(self.occupants.get() - 1);
-        let (0, false, Some(worker)) = (self.occupants.get(), self.ended.get(), self.worker.upgrade()) else {
+        let (0, false, Some(worker)) = (self.occupants.get(), self.ended.get(), self.worker()) else {
             return;
         };
         match worker.settings().shutdown {
@@ -158,7 +141,7 @@ impl<F: StateroomServiceFactory> Room<F> {
 
     /// Gives a room that nobody has entered yet some time before it ends.
     pub(crate) fn await_first_client(self: &Rc<Self>) {
-        let Some(worker) = self.worker.upgrade() else {
+        let Some(worker) = self.worker() else {
             return;
         };
         match worker.settings().shutdown {
@@ -170,7 +153,7 @@ impl<F: StateroomServiceFactory> Room<F> {
 
     /// Ends the room if it is still empty after `delay`.
     fn await_clients(self: &Rc<Self>, delay: Duration) {
-        let (Some(worker), 0) = (self.worker.upgrade(), self.occupants.get()) else {
+        let (Some(worker), 0) = (self.worker(), self.occupants.get()) else {
             return;
         };
         let room = Rc::downgrade(self);
@@ -188,7 +171,7 @@ impl<F: StateroomServiceFactory> Room<F> {
 
     /// Runs an event from its beginning to its end, and lets others run in between when it takes long.
     pub(crate) async fn event(self: &Rc<Self>, event: Event<'_>) -> Outcome {
-        let Some(mut turn) = self.turn().await else {
+        let Some(turn) = self.turn().await else {
             return Outcome::Ended;
         };
         match event {
@@ -196,36 +179,32 @@ impl<F: StateroomServiceFactory> Room<F> {
                 self.members.arriving.borrow_mut().retain(|arriving| !Rc::ptr_eq(arriving, &outbox));
                 self.members.add(client, outbox);
                 self.members.newcomer.replace(Some((client, info)));
-                let outcome = self.run(&mut turn, |service, context| service.connect(client, context)).await;
+                let outcome = turn.run(|service, context| service.connect(client, context)).await;
                 self.members.newcomer.take();
                 outcome
             }
             Event::Disconnect(client) => {
                 self.members.remove(client);
-                self.run(&mut turn, |service, context| service.disconnect(client, context)).await
+                turn.run(|service, context| service.disconnect(client, context)).await
             }
             // It was said before the client was closed, and comes to its turn afterwards.
             Event::Message(_, outbox, _) if outbox.is_dismissed() => Outcome::Done,
             Event::Message(client, _, payload) => {
-                let message = |service: &mut F::Service, context: &Members| {
-                    service.message(client, payload, context);
-                };
-                self.run(&mut turn, message).await
+                turn.run(|service, context| service.message(client, payload, context)).await
             }
             Event::Timer(request) if request != self.timer_request.get() => Outcome::Done,
-            Event::Timer(_) => self.run(&mut turn, |service, context| service.timer(context)).await,
+            Event::Timer(_) => turn.run(|service, context| service.timer(context)).await,
         }
     }
 
     /// Waits for the room's turn to begin an event. Nothing where the room has ended.
-    async fn turn(self: &Rc<Self>) -> Option<MutexGuard<'_, Turn<F::Service>>> {
-        let mut turn = self.service.lock().await;
+    async fn turn(self: &Rc<Self>) -> Option<Turn<F>> {
+        let turn = Turn::take(self).await;
         if self.ended.get() {
             return None;
         }
-        if !turn.initialized {
-            turn.initialized = true;
-            let outcome = self.run(&mut turn, |service, context| service.init(context)).await;
+        if !self.initialized.replace(true) {
+            let outcome = turn.run(|service, context| service.init(context)).await;
             if outcome == Outcome::Ended {
                 return None;
             }
@@ -239,8 +218,8 @@ impl<F: StateroomServiceFactory> Room<F> {
         client: ClientId,
         outbox: &Outbox,
         payload: MessagePayload<'_>,
-    ) -> Begun<'_, F> {
-        let Some(mut turn) = self.service.try_lock() else {
+    ) -> Begun<F> {
+        let Some(turn) = Turn::try_take(self) else {
             return Begun::Busy;
         };
         if self.ended.get() {
@@ -250,84 +229,15 @@ impl<F: StateroomServiceFactory> Room<F> {
         if outbox.is_dismissed() {
             return Begun::Over(Outcome::Done);
         }
-        match self.step(&mut turn, |service, context| service.message(client, payload, context)) {
+        match turn.begin(|service, context| service.message(client, payload, context)) {
             Some(outcome) => Begun::Over(outcome),
             None => Begun::Unfinished(turn),
         }
     }
 
-    /// Carries an event to its end that has begun.
-    pub(crate) async fn complete(self: &Rc<Self>, mut turn: MutexGuard<'_, Turn<F::Service>>) -> Outcome {
-        self.go_on(&mut turn).await
-    }
-
-    async fn run(
-        self: &Rc<Self>,
-        turn: &mut Turn<F::Service>,
-        begin: impl FnOnce(&mut F::Service, &Members),
-    ) -> Outcome {
-        match self.step(turn, begin) {
-            Some(outcome) => outcome,
-            None => self.go_on(turn).await,
-        }
-    }
-
-    /// Carries an event on that is not over with its first slice. Most are, and need neither a turn nor a clock. All
-    /// others wait for one, or those that take a little less than a turn would have all the time, and the others
-    /// none.
-    async fn go_on(self: &Rc<Self>, turn: &mut Turn<F::Service>) -> Outcome {
-        loop {
-            match self.worker.upgrade().map(|worker| worker.turns()) {
-                Some(turns) => turns.wait().await,
-                None => return Outcome::Ended,
-            }
-            let turn_ends = Instant::now() + TURN;
-            loop {
-                if let Some(outcome) = self.step(turn, |_, _| {}) {
-                    return outcome;
-                }
-                if Instant::now() >= turn_ends {
-                    break;
-                }
-            }
-        }
-    }
-
-    /// Begins an event, or goes on with it, for a slice. The outcome, if it is over then.
-    fn step(
-        self: &Rc<Self>,
-        turn: &mut Turn<F::Service>,
-        begin: impl FnOnce(&mut F::Service, &Members),
-    ) -> Option<Outcome> {
-        let service = &mut turn.service;
-        // A service that panics takes its own room down and nothing else.
-        let step = catch_unwind(AssertUnwindSafe(|| {
-            begin(service, &self.members);
-            match service.advance(&self.members) {
-                Progress::Done => Step::Ended(Outcome::Done),
-                Progress::Unfinished => Step::Unfinished,
-                Progress::Refused => Step::Ended(Outcome::Refused),
-                Progress::Failed(reason) => Step::Failed(reason.to_string()),
-            }
-        }));
-        match step.unwrap_or_else(|panic| Step::Failed(panic_message(&*panic))) {
-            Step::Unfinished => None,
-            Step::Ended(outcome) => {
-                self.set_timer();
-                Some(outcome)
-            }
-            Step::Failed(reason) => {
-                self.fail(&reason);
-                Some(Outcome::Ended)
-            }
-        }
-    }
-
-    /// Sets the timer that the event has asked for, if it has.
-    fn set_timer(self: &Rc<Self>) {
-        let (Some(ms), Some(worker)) = (self.members.timer.take(), self.worker.upgrade()) else {
-            return;
-        };
+    /// Sets the timer as an event has asked for it.
+    pub(crate) fn set_timer(self: &Rc<Self>, ms: u32) {
+        let Some(worker) = self.worker() else { return };
         let request = self.timer_request.get() + 1;
         self.timer_request.set(request);
         if ms == 0 {
@@ -350,7 +260,7 @@ impl<F: StateroomServiceFactory> Room<F> {
 
     /// Ends a room whose service is broken: its clients are closed, and the next connection gets a fresh
     /// room.
-    fn fail(self: &Rc<Self>, reason: &str) {
+    pub(crate) fn fail(self: &Rc<Self>, reason: &str) {
         log::error!("room {} failed: {reason}", self.id());
         self.close(Close::ERROR, "the room failed");
     }
@@ -366,9 +276,14 @@ impl<F: StateroomServiceFactory> Room<F> {
         for (_, outbox) in self.members.list.take() {
             outbox.end(Close::new(code, reason));
         }
-        if let Some(worker) = self.worker.upgrade() {
+        if let Some(worker) = self.worker() {
             worker.forget(self);
         }
+    }
+
+    /// Nothing where the server ends.
+    pub(crate) fn worker(&self) -> Option<Rc<Worker<F>>> {
+        self.worker.upgrade()
     }
 
     /// Closes the connections of all clients, as the server goes away.
@@ -380,163 +295,8 @@ impl<F: StateroomServiceFactory> Room<F> {
     }
 }
 
-/// Where an event stands after a slice of it.
-enum Step {
-    Unfinished,
-    Ended(Outcome),
-    Failed(String),
-}
-
-fn panic_message(panic: &(dyn Any + Send)) -> String {
-    let text =
-        panic.downcast_ref::<&str>().copied().or_else(|| panic.downcast_ref::<String>().map(String::as_str));
-    format!("the service panicked: {}", text.unwrap_or("(no message)"))
-}
-
 impl<F: StateroomServiceFactory> fmt::Debug for Room<F> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Room").field("id", self.id()).finish_non_exhaustive()
-    }
-}
-
-/// The clients of a room, and through them the world as the room's service sees it.
-#[derive(Debug)]
-struct Members {
-    id: RoomId,
-    /// In the order of their ids, which is the order in which they came.
-    list: RefCell<Vec<(ClientId, Rc<Outbox>)>>,
-    /// Those whose `connect` is still to come.
-    arriving: RefCell<Vec<Rc<Outbox>>>,
-    /// The client whose `connect` runs, and what it has brought with it.
-    newcomer: RefCell<Option<(ClientId, Box<ClientInfo>)>>,
-    /// The timer that the event that runs has asked for.
-    timer: Cell<Option<u32>>,
-    log: LogBudget,
-    /// Where the time is from.
-    io: Rc<Io>,
-}
-
-impl Members {
-    fn new(id: RoomId, io: Rc<Io>) -> Self {
-        Self {
-            id,
-            io,
-            list: RefCell::default(),
-            arriving: RefCell::default(),
-            newcomer: RefCell::default(),
-            timer: Cell::new(None),
-            log: LogBudget::default(),
-        }
-    }
-
-    fn add(&self, client: ClientId, outbox: Rc<Outbox>) {
-        let mut list = self.list.borrow_mut();
-        let index = list.partition_point(|(other, _)| *other < client);
-        list.insert(index, (client, outbox));
-    }
-
-    fn remove(&self, client: ClientId) {
-        let mut list = self.list.borrow_mut();
-        if let Ok(index) = list.binary_search_by_key(&client, |(other, _)| *other) {
-            list.remove(index);
-        }
-    }
-}
-
-/// The outboxes of those who are meant by `recipient`.
-fn among(list: &[(ClientId, Rc<Outbox>)], recipient: MessageRecipient) -> impl Iterator<Item = &Rc<Outbox>> {
-    let among = match recipient {
-        MessageRecipient::Client(client) => {
-            let index = list.partition_point(|(other, _)| *other < client);
-            &list[index..list.len().min(index + 1)]
-        }
-        MessageRecipient::Broadcast | MessageRecipient::EveryoneExcept(_) => list,
-    };
-    among.iter().filter(move |(client, _)| recipient.includes(*client)).map(|(_, outbox)| outbox)
-}
-
-impl StateroomContext for Members {
-    fn send_message(&self, recipient: impl Into<MessageRecipient>, message: impl ToPayload) {
-        let list = self.list.borrow();
-        let mut recipients = among(&list, recipient.into()).peekable();
-        if recipients.peek().is_none() {
-            return;
-        }
-        let first = recipients.next();
-        let several = recipients.peek().is_some();
-        message.with_payload(|payload| {
-            let frame = match payload {
-                MessagePayload::Text(text) => Frame::new(Opcode::Text, text.as_bytes(), several),
-                MessagePayload::Bytes(bytes) => Frame::new(Opcode::Binary, bytes, several),
-            };
-            first.into_iter().chain(recipients).for_each(|outbox| outbox.push(&frame));
-        });
-    }
-
-    fn set_timer(&self, ms_delay: u32) {
-        self.timer.set(Some(ms_delay));
-    }
-
-    /// What is wrong with a close ends a native service as it ends a guest.
-    #[track_caller]
-    fn close(&self, recipient: impl Into<MessageRecipient>, code: u16, reason: &str) {
-        assert!(
-            is_close_code(code.into()),
-            "a connection was closed with the code {code}; 1000 and 3000 to 4999 are for applications"
-        );
-        assert!(
-            reason.len() <= CLOSE_REASON_SIZE,
-            "a connection was closed with a reason of {} bytes; {CLOSE_REASON_SIZE} fit",
-            reason.len()
-        );
-        let close = Close::new(code, reason.to_owned());
-        among(&self.list.borrow(), recipient.into()).for_each(|outbox| outbox.dismiss(close.clone()));
-    }
-
-    fn client_info<'b>(&self, client: ClientId, key: &str, buffer: &'b mut [u8]) -> Option<&'b str> {
-        let newcomer = self.newcomer.borrow();
-        let (_, info) = newcomer.as_ref().filter(|(newcomer, _)| *newcomer == client)?;
-        let value = info.get(key)?;
-        let buffer = buffer.get_mut(..value.len())?;
-        buffer.copy_from_slice(value.as_bytes());
-        str::from_utf8(buffer).ok()
-    }
-
-    fn each_client_info(&self, client: ClientId, each: &mut dyn FnMut(&str, &str)) {
-        if let Some((newcomer, info)) = &*self.newcomer.borrow()
-            && *newcomer == client
-        {
-            info.each(each);
-        }
-    }
-
-    fn log(&self, level: LogLevel, message: &str) {
-        let level = match level {
-            LogLevel::Error => log::Level::Error,
-            LogLevel::Warn => log::Level::Warn,
-            LogLevel::Info => log::Level::Info,
-            LogLevel::Debug => log::Level::Debug,
-            LogLevel::Trace => log::Level::Trace,
-        };
-        if !log::log_enabled!(target: "stateroom::guest", level) {
-            return;
-        }
-        let Some(dropped) = self.log.admit(Instant::now()) else { return };
-        if dropped > 0 {
-            log::warn!(
-                "room {}: {dropped} log lines were dropped: {LINES_A_SECOND} a second are written",
-                self.id
-            );
-        }
-        log::log!(target: "stateroom::guest", level, "room {}: {message:?}", self.id);
-    }
-
-    fn now_ms(&self) -> u64 {
-        self.io.now_ms()
-    }
-
-    fn random(&self, bytes: &mut [u8]) {
-        // Fails only where the system has no random source at all, as on no system that runs this.
-        getrandom::fill(bytes).expect("the system has a random source");
     }
 }

@@ -23,9 +23,10 @@ use stateroom_sdk_core::StateroomServiceFactory;
 
 use crate::{
     client_info::ClientInfo,
-    connection::{self, Surroundings},
+    connection,
     http::Place,
     io::Io,
+    link::Link,
     reactor::{Stream, Timer},
     room::Room,
     room_id::RoomId,
@@ -185,10 +186,10 @@ impl<F: StateroomServiceFactory> Worker<F> {
                         return;
                     }
                 };
-                let surroundings = Surroundings { io: self.io(), turns: self.turns() };
+                let link = Link::new(stream, self.io(), self.turns(), settings.outbox_size);
                 let connection = Rc::clone(&self.connections);
                 let task = async move {
-                    connection::serve(stream, surroundings, read_ahead, info, place, &settings).await;
+                    connection::serve(link, read_ahead, info, place, &settings).await;
                     drop((connection, taken));
                 };
                 self.spawn(task).detach();

@@ -7,7 +7,6 @@ use std::{
     rc::Rc,
     sync::Arc,
     task::{Context, Poll, Waker},
-    time::{Duration, Instant},
 };
 
 use rustix::{
@@ -16,17 +15,14 @@ use rustix::{
 };
 use slab::Slab;
 
-use super::{notifier::Notifier, stream::Source, timer::Timers};
+use super::{alarm::Alarm, notifier::Notifier, stream::Source, timer::Timers};
 
 /// How many events one look at the sockets can bring. More are seen by the next one.
 const EVENTS: usize = 256;
 
-/// The longest wait: who is woken too early waits again. One of some weeks takes a system call that older systems do not
-/// have, and would fail there at once, over and over.
-const LONGEST_WAIT: Duration = Duration::from_secs(24 * 60 * 60);
-
-/// What the notifier is known by. Sockets are known by their index, which is smaller.
+/// What the notifier and the alarm are known by. Sockets are known by their index, which is smaller.
 const NOTIFIER: u64 = u64::MAX;
+const ALARM: u64 = u64::MAX - 1;
 
 thread_local! {
     /// The reactor that runs on this thread.
@@ -38,6 +34,7 @@ thread_local! {
 pub(crate) struct Reactor {
     epoll: OwnedFd,
     notifier: Arc<Notifier>,
+    alarm: Alarm,
 }
 
 /// The sockets and timers of this thread.
@@ -53,19 +50,19 @@ impl Reactor {
     /// There are no more file descriptors.
     pub(crate) fn new() -> io::Result<Self> {
         let epoll = epoll::create(epoll::CreateFlags::CLOEXEC)?;
-        let notifier = Notifier::new()?;
+        let (notifier, alarm) = (Notifier::new()?, Alarm::new()?);
         let flags = epoll::EventFlags::IN | epoll::EventFlags::ET;
         epoll::add(&epoll, &notifier, epoll::EventData::new_u64(NOTIFIER), flags)?;
-        Ok(Self { epoll, notifier })
+        epoll::add(&epoll, &alarm, epoll::EventData::new_u64(ALARM), flags)?;
+        Ok(Self { epoll, notifier, alarm })
     }
 
-    /// Runs a future to its end on this thread, with the thread's streams and timers, and `after` each time that it
-    /// has been polled.
+    /// Runs a future to its end on this thread, with the thread's streams and timers, and `after` at the end of each
+    /// round, which is everything that is done between two looks at the sockets.
     ///
-    /// The sockets are looked at after each time that the future has been polled. It is not polled again before,
-    /// however often it was woken.
+    /// The future is polled once in a round at most, however often it was woken.
     pub(crate) fn block_on<T>(self, future: impl Future<Output = T>, after: impl Fn()) -> T {
-        let Self { epoll, notifier } = self;
+        let Self { epoll, notifier, alarm } = self;
         let sockets = Rc::new(Sockets { epoll, sources: RefCell::default(), timers: Timers::default() });
         CURRENT.set(Some(Rc::clone(&sockets)));
         let waker = Waker::from(Arc::clone(&notifier));
@@ -73,19 +70,14 @@ impl Reactor {
         let mut events = Vec::with_capacity(EVENTS);
         let mut future = pin!(future);
         loop {
-            if notifier.take_woken() {
-                let polled = future.as_mut().poll(&mut cx);
-                after();
-                if let Poll::Ready(output) = polled {
-                    CURRENT.set(None);
-                    return output;
-                }
+            let polled = if notifier.take_woken() { future.as_mut().poll(&mut cx) } else { Poll::Pending };
+            after();
+            if let Poll::Ready(output) = polled {
+                CURRENT.set(None);
+                return output;
             }
-            let timeout = match (notifier.begin_wait(), sockets.timers.next()) {
-                (false, _) => Some(Timespec::default()),
-                (true, None) => None,
-                (true, Some(next)) => Some(wait_until(next, Instant::now())),
-            };
+            alarm.set(sockets.timers.next());
+            let timeout = (!notifier.begin_wait()).then(Timespec::default);
             events.clear();
             let looked = epoll::wait(&sockets.epoll, spare_capacity(&mut events), timeout.as_ref());
             notifier.end_wait();
@@ -95,8 +87,16 @@ impl Reactor {
                 // There is nothing left in what it is called with that could be wrong.
                 log::error!("cannot wait for sockets: {error}");
             }
-            sockets.wake(&events);
-            sockets.timers.fire();
+            for event in &events {
+                match event.data.u64() {
+                    NOTIFIER => {}
+                    ALARM => {
+                        alarm.has_rung();
+                        sockets.timers.fire();
+                    }
+                    socket => sockets.tell(socket, event.flags),
+                }
+            }
         }
     }
 }
@@ -127,37 +127,12 @@ impl Sockets {
         self.sources.borrow_mut().try_remove(source.key);
     }
 
-    fn wake(&self, events: &[epoll::Event]) {
-        let sources = self.sources.borrow();
-        for event in events {
-            // No source comes or goes meanwhile: what is woken runs later.
-            let key = event.data.u64();
-            if let Some(source) = usize::try_from(key).ok().and_then(|key| sources.get(key)) {
-                source.wake(event.flags);
-            }
+    /// Tells a socket what has happened to it.
+    fn tell(&self, socket: u64, flags: epoll::EventFlags) {
+        // What listens to it may do anything, so that nothing is borrowed meanwhile.
+        let source = usize::try_from(socket).ok().and_then(|key| self.sources.borrow().get(key).cloned());
+        if let Some(source) = source {
+            source.tell(flags);
         }
-    }
-}
-
-/// How long to wait for what is due next.
-fn wait_until(next: Instant, now: Instant) -> Timespec {
-    let wait = next.saturating_duration_since(now).min(LONGEST_WAIT);
-    Timespec::try_from(wait).unwrap_or_default()
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn no_wait_is_longer_than_every_system_can_wait() {
-        let now = Instant::now();
-        let wait = |seconds| wait_until(now + Duration::from_secs(seconds), now).tv_sec;
-        assert_eq!((wait(0), wait(60)), (0, 60));
-        // The largest timer of a guest, and a room that may stay empty for a year.
-        for seconds in [u64::from(u32::MAX) / 1_000, 365 * 24 * 60 * 60] {
-            assert!(wait(seconds) < i64::from(i32::MAX) / 1_000);
-        }
-        assert_eq!(wait_until(now, now + Duration::from_secs(1)).tv_sec, 0);
     }
 }

@@ -8,6 +8,8 @@
 //! Elsewhere it is the runtime's.
 
 #[cfg(target_os = "linux")]
+mod alarm;
+#[cfg(target_os = "linux")]
 mod epoll;
 #[cfg(target_os = "linux")]
 mod notifier;
@@ -22,3 +24,10 @@ mod timer;
 pub(crate) use self::{epoll::Reactor, stream::Stream, timer::Timer};
 #[cfg(not(target_os = "linux"))]
 pub(crate) use portable::{Reactor, Stream, Timer};
+
+/// Listens to a socket, outside of any task: most messages need nothing that would have to wait, and a task costs as
+/// much as the message itself.
+pub(crate) trait Listen {
+    /// There may be something to read. Answers whether all of it has been taken in, and the listener listens on.
+    fn listen(&self) -> bool;
+}

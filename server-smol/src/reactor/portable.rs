@@ -3,10 +3,13 @@ use std::{
     io::{self, IoSlice, Read as _, Write as _},
     net::{Shutdown, TcpStream},
     pin::pin,
-    task::{Context, Poll, ready},
+    rc::Weak,
+    task::{Context, Poll},
 };
 
 use async_io::Async;
+
+use super::Listen;
 
 pub(crate) use async_io::Timer;
 
@@ -40,17 +43,21 @@ impl Stream {
         Async::new_nonblocking(stream).map(Self)
     }
 
-    pub(crate) fn poll_read(&self, cx: &mut Context<'_>, bytes: &mut [u8]) -> Poll<io::Result<usize>> {
+    pub(crate) fn try_read(&self, bytes: &mut [u8]) -> io::Result<usize> {
         loop {
             match self.0.get_ref().read(bytes) {
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
-                    ready!(self.0.poll_readable(cx))?;
-                }
-                result => return Poll::Ready(result),
+                result => return result,
             }
         }
     }
+
+    pub(crate) fn poll_readable(&self, cx: &mut Context<'_>) -> Poll<()> {
+        self.0.poll_readable(cx).map(drop)
+    }
+
+    /// Nobody is told but whoever waits.
+    pub(crate) fn set_listener(&self, _listener: Weak<dyn Listen>) {}
 
     pub(crate) fn try_write(&self, pieces: &[IoSlice<'_>]) -> io::Result<usize> {
         loop {

@@ -1,14 +1,15 @@
 use std::{
     cell::{Cell, RefCell},
+    fmt,
     io::{self, IoSlice, Read as _, Write as _},
     net::{Shutdown, TcpStream},
-    rc::Rc,
+    rc::{Rc, Weak},
     task::{Context, Poll, Waker},
 };
 
 use rustix::event::epoll::EventFlags;
 
-use super::epoll::Sockets;
+use super::{Listen, epoll::Sockets};
 
 /// A TCP connection of this thread.
 #[derive(Debug)]
@@ -19,7 +20,6 @@ pub(crate) struct Stream {
 }
 
 /// What is known of a socket, and who waits for it.
-#[derive(Debug)]
 pub(super) struct Source {
     pub(super) key: usize,
     /// Whether it is worth trying to read: until a try has told otherwise.
@@ -28,6 +28,8 @@ pub(super) struct Source {
     writable: Cell<bool>,
     /// Whether nothing more comes than what has come: there will be no news of that.
     hung_up: Cell<bool>,
+    /// Who is told first that there is something to read.
+    listener: RefCell<Option<Weak<dyn Listen>>>,
     reader: RefCell<Option<Waker>>,
     writer: RefCell<Option<Waker>>,
 }
@@ -39,25 +41,36 @@ impl Source {
             readable: Cell::new(true),
             writable: Cell::new(true),
             hung_up: Cell::new(false),
+            listener: RefCell::new(None),
             reader: RefCell::default(),
             writer: RefCell::default(),
         }
     }
 
-    /// Wakes whoever waits for what has happened.
-    pub(super) fn wake(&self, flags: EventFlags) {
+    /// Tells whoever waits for what has happened.
+    pub(super) fn tell(&self, flags: EventFlags) {
         let ended = EventFlags::RDHUP | EventFlags::HUP | EventFlags::ERR;
         if flags.intersects(ended) {
             self.hung_up.set(true);
         }
         if flags.intersects(ended | EventFlags::IN) {
             self.readable.set(true);
-            self.reader.take().into_iter().for_each(Waker::wake);
+            let listener = self.listener.borrow().as_ref().and_then(Weak::upgrade);
+            if !listener.is_some_and(|listener| listener.listen()) {
+                self.listener.take();
+                self.reader.take().into_iter().for_each(Waker::wake);
+            }
         }
         if flags.intersects(EventFlags::OUT | EventFlags::HUP | EventFlags::ERR) {
             self.writable.set(true);
             self.writer.take().into_iter().for_each(Waker::wake);
         }
+    }
+}
+
+impl fmt::Debug for Source {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Source").field("key", &self.key).finish_non_exhaustive()
     }
 }
 
@@ -73,21 +86,31 @@ impl Stream {
     }
 
     /// Reads what there is, at most so much.
-    pub(crate) fn poll_read(&self, cx: &Context<'_>, bytes: &mut [u8]) -> Poll<io::Result<usize>> {
+    pub(crate) fn try_read(&self, bytes: &mut [u8]) -> io::Result<usize> {
         let Self { stream, source, .. } = self;
         let mut stream: &TcpStream = stream;
         let read = attempt(&source.readable, || stream.read(bytes));
-        match read {
-            Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
-                wait(&source.reader, cx);
-                return Poll::Pending;
-            }
-            // Less than there is room for is all that there is. What comes later is news, but for an end that has
-            // been told of.
-            Ok(size) if size < bytes.len() && !source.hung_up.get() => source.readable.set(false),
-            _ => {}
+        // Less than there is room for is all that there is. What comes later is news, but for an end that has been told
+        // of.
+        if matches!(read, Ok(size) if size < bytes.len()) && !source.hung_up.get() {
+            source.readable.set(false);
         }
-        Poll::Ready(read)
+        read
+    }
+
+    /// Ready when it is worth trying to read.
+    pub(crate) fn poll_readable(&self, cx: &Context<'_>) -> Poll<()> {
+        if self.source.readable.get() {
+            return Poll::Ready(());
+        }
+        wait(&self.source.reader, cx);
+        Poll::Pending
+    }
+
+    /// Has `listener` take in what comes from now on. When it stops, whoever waits until the socket is
+    /// [readable](Self::poll_readable) is woken, as where nobody listens.
+    pub(crate) fn set_listener(&self, listener: Weak<dyn Listen>) {
+        *self.source.listener.borrow_mut() = Some(listener);
     }
 
     /// Writes what the system takes at once.

@@ -1,0 +1,161 @@
+use std::{
+    cell::{Cell, RefCell},
+    rc::Rc,
+    time::Instant,
+};
+
+use stateroom_sdk_core::{
+    ClientId, LogLevel, MessagePayload, MessageRecipient, StateroomContext, ToPayload,
+    abi::{CLOSE_REASON_SIZE, is_close_code},
+};
+
+use crate::{
+    client_info::ClientInfo,
+    io::Io,
+    log_budget::{LINES_A_SECOND, LogBudget},
+    outbox::{Frame, Outbox},
+    room_id::RoomId,
+    websocket::{Close, Opcode},
+};
+
+/// The clients of a room, and through them the world as the room's service sees it.
+#[derive(Debug)]
+pub(crate) struct Members {
+    pub(crate) id: RoomId,
+    /// In the order of their ids, which is the order in which they came.
+    pub(crate) list: RefCell<Vec<(ClientId, Rc<Outbox>)>>,
+    /// Those whose `connect` is still to come.
+    pub(crate) arriving: RefCell<Vec<Rc<Outbox>>>,
+    /// The client whose `connect` runs, and what it has brought with it.
+    pub(crate) newcomer: RefCell<Option<(ClientId, Box<ClientInfo>)>>,
+    /// The timer that the event that runs has asked for.
+    pub(crate) timer: Cell<Option<u32>>,
+    log: LogBudget,
+    /// Where the time is from.
+    io: Rc<Io>,
+}
+
+impl Members {
+    pub(crate) fn new(id: RoomId, io: Rc<Io>) -> Self {
+        Self {
+            id,
+            io,
+            list: RefCell::default(),
+            arriving: RefCell::default(),
+            newcomer: RefCell::default(),
+            timer: Cell::new(None),
+            log: LogBudget::default(),
+        }
+    }
+
+    pub(crate) fn add(&self, client: ClientId, outbox: Rc<Outbox>) {
+        let mut list = self.list.borrow_mut();
+        let index = list.partition_point(|(other, _)| *other < client);
+        list.insert(index, (client, outbox));
+    }
+
+    pub(crate) fn remove(&self, client: ClientId) {
+        let mut list = self.list.borrow_mut();
+        if let Ok(index) = list.binary_search_by_key(&client, |(other, _)| *other) {
+            list.remove(index);
+        }
+    }
+}
+
+/// The outboxes of those who are meant by `recipient`.
+fn among(list: &[(ClientId, Rc<Outbox>)], recipient: MessageRecipient) -> impl Iterator<Item = &Rc<Outbox>> {
+    let among = match recipient {
+        MessageRecipient::Client(client) => {
+            let index = list.partition_point(|(other, _)| *other < client);
+            &list[index..list.len().min(index + 1)]
+        }
+        MessageRecipient::Broadcast | MessageRecipient::EveryoneExcept(_) => list,
+    };
+    among.iter().filter(move |(client, _)| recipient.includes(*client)).map(|(_, outbox)| outbox)
+}
+
+impl StateroomContext for Members {
+    fn send_message(&self, recipient: impl Into<MessageRecipient>, message: impl ToPayload) {
+        let list = self.list.borrow();
+        let mut recipients = among(&list, recipient.into()).peekable();
+        if recipients.peek().is_none() {
+            return;
+        }
+        let first = recipients.next();
+        let several = recipients.peek().is_some();
+        message.with_payload(|payload| {
+            let frame = match payload {
+                MessagePayload::Text(text) => Frame::new(Opcode::Text, text.as_bytes(), several),
+                MessagePayload::Bytes(bytes) => Frame::new(Opcode::Binary, bytes, several),
+            };
+            first.into_iter().chain(recipients).for_each(|outbox| outbox.push(&frame));
+        });
+    }
+
+    fn set_timer(&self, ms_delay: u32) {
+        self.timer.set(Some(ms_delay));
+    }
+
+    /// What is wrong with a close ends a native service as it ends a guest.
+    #[track_caller]
+    fn close(&self, recipient: impl Into<MessageRecipient>, code: u16, reason: &str) {
+        assert!(
+            is_close_code(code.into()),
+            "a connection was closed with the code {code}; 1000 and 3000 to 4999 are for applications"
+        );
+        assert!(
+            reason.len() <= CLOSE_REASON_SIZE,
+            "a connection was closed with a reason of {} bytes; {CLOSE_REASON_SIZE} fit",
+            reason.len()
+        );
+        let close = Close::new(code, reason.to_owned());
+        among(&self.list.borrow(), recipient.into()).for_each(|outbox| outbox.dismiss(close.clone()));
+    }
+
+    fn client_info<'b>(&self, client: ClientId, key: &str, buffer: &'b mut [u8]) -> Option<&'b str> {
+        let newcomer = self.newcomer.borrow();
+        let (_, info) = newcomer.as_ref().filter(|(newcomer, _)| *newcomer == client)?;
+        let value = info.get(key)?;
+        let buffer = buffer.get_mut(..value.len())?;
+        buffer.copy_from_slice(value.as_bytes());
+        str::from_utf8(buffer).ok()
+    }
+
+    fn each_client_info(&self, client: ClientId, each: &mut dyn FnMut(&str, &str)) {
+        if let Some((newcomer, info)) = &*self.newcomer.borrow()
+            && *newcomer == client
+        {
+            info.each(each);
+        }
+    }
+
+    fn log(&self, level: LogLevel, message: &str) {
+        let level = match level {
+            LogLevel::Error => log::Level::Error,
+            LogLevel::Warn => log::Level::Warn,
+            LogLevel::Info => log::Level::Info,
+            LogLevel::Debug => log::Level::Debug,
+            LogLevel::Trace => log::Level::Trace,
+        };
+        if !log::log_enabled!(target: "stateroom::guest", level) {
+            return;
+        }
+        let Some(dropped) = self.log.admit(Instant::now()) else { return };
+        if dropped > 0 {
+            log::warn!(
+                "room {}: {dropped} log lines were dropped: {LINES_A_SECOND} a second are written",
+                self.id
+            );
+        }
+        log::log!(target: "stateroom::guest", level, "room {}: {message:?}", self.id);
+    }
+
+    fn now_ms(&self) -> u64 {
+        self.io.now_ms()
+    }
+
+    fn random(&self, bytes: &mut [u8]) {
+        // Fails only where the system has no random source at all, as on no system that runs this.
+        getrandom::fill(bytes).expect("the system has a random source");
+    }
+}
