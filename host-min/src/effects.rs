@@ -209,6 +209,7 @@ impl Effects<'_> {
 impl<'a> Iterator for Effects<'a> {
     type Item = Effect<'a>;
 
+    #[inline]
     fn next(&mut self) -> Option<Effect<'a>> {
         let entry = *self.arena.entries.get(self.next)?;
         self.next += 1;

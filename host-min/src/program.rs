@@ -28,6 +28,8 @@ pub(crate) struct Loaded {
     generation: Generation,
     /// Whether the module names a version, as those made by the published SDKs do.
     versioned: bool,
+    /// The address of the guest's inbox, where it has one.
+    inbox: Option<u32>,
     /// Whether the module asks what clients' connections have brought with them.
     asks_for_client_info: bool,
     layout: Layout,
@@ -76,6 +78,7 @@ impl Program {
             hash: Sha256::digest(module).into(),
             generation: outline.generation(),
             versioned: outline.versioned(),
+            inbox: outline.inbox(),
             layout: prepared.layout,
             image: Image::default(),
         };
@@ -133,6 +136,10 @@ impl Program {
 
     pub(crate) fn versioned(&self) -> bool {
         self.0.versioned
+    }
+
+    pub(crate) fn inbox(&self) -> Option<u32> {
+        self.0.inbox
     }
 
     pub(crate) fn asks_for_client_info(&self) -> bool {

@@ -116,7 +116,7 @@ impl Room {
         self.begin(budget);
         let id = mem::take(&mut self.id);
         let (call, data) = self.interface.call(event, &id);
-        let result = if self.started { self.run(call, data) } else { self.start_up(0, Some((call, data))) };
+        let result = if self.started { self.run(&call, data) } else { self.start_up(0, Some((&call, data))) };
         self.id = id;
         self.settle(result)
     }
@@ -182,12 +182,12 @@ impl Room {
 
     /// Calls the functions that come before the first event, `from` this one on, and then what the event
     /// comes down to.
-    fn start_up(&mut self, from: usize, then: Option<(Call, &[u8])>) -> Result<Step, Trap> {
+    fn start_up(&mut self, from: usize, then: Option<(&Call, &[u8])>) -> Result<Step, Trap> {
         for (index, name) in STARTUP.iter().enumerate().skip(from) {
             let Ok(function) = self.instance.get_typed_func::<(), ()>(&self.store, name) else { continue };
             let result = function.call_resumable(&mut self.store, ());
             if let Some(call) = self.outcome(name, result)?.suspended() {
-                let then = then.map(|(call, data)| Pending { call, data: data.to_vec() });
+                let then = then.map(|(call, data)| Pending { call: *call, data: data.to_vec() });
                 return self.suspend(Suspended::Startup(index, call, then));
             }
         }
@@ -198,10 +198,10 @@ impl Room {
         }
     }
 
-    fn run(&mut self, call: Call, data: &[u8]) -> Result<Step, Trap> {
-        match call.function {
+    fn run(&mut self, call: &Call, data: &[u8]) -> Result<Step, Trap> {
+        match &call.function {
             Function::Plain(function) => self.call(call.name, function, ()),
-            Function::Client(function, client) => self.call(call.name, function, client),
+            Function::Client(function, client) => self.call(call.name, function, *client),
             Function::Data(_, head) => self.hand_over(call, head.bytes().len(), data),
             Function::ClientData(..) => self.hand_over(call, 0, data),
         }
@@ -214,13 +214,13 @@ impl Room {
                 match result.suspended() {
                     Some(call) => self.suspend(Suspended::Startup(index, call, then)),
                     None => {
-                        let then = then.as_ref().map(|pending| (pending.call, &pending.data[..]));
+                        let then = then.as_ref().map(|pending| (&pending.call, &pending.data[..]));
                         self.start_up(index + 1, then)
                     }
                 }
             }
             Suspended::Malloc(call, pending) => match self.next_slice(self.interface.malloc_name, call)? {
-                Outcome::Returned(at) => self.deliver(pending.call, &pending.data, at),
+                Outcome::Returned(at) => self.deliver(&pending.call, &pending.data, at),
                 Outcome::OutOfFuel(call) => self.suspend(Suspended::Malloc(call, pending)),
             },
             Suspended::Call(name, call) => match self.next_slice(name, call)? {
@@ -230,23 +230,30 @@ impl Room {
         }
     }
 
-    /// Gives data to the guest, with `head` bytes before it: first the guest says where it wants it.
-    fn hand_over(&mut self, call: Call, head: usize, data: &[u8]) -> Result<Step, Trap> {
+    /// Gives data to the guest, with `head` bytes before it: first the guest says where it wants it, if it has not done
+    /// so once and for all.
+    fn hand_over(&mut self, call: &Call, head: usize, data: &[u8]) -> Result<Step, Trap> {
         let too_large = call.message && data.len() > self.store.data().limits.message_size;
         let Some(len) = u32::try_from(head + data.len()).ok().filter(|_| !too_large) else {
             return refused(call, head + data.len());
         };
-        let result = self.interface.malloc.call_resumable(&mut self.store, len);
-        match self.outcome(self.interface.malloc_name, result)? {
-            Outcome::Returned(at) => self.deliver(call, data, at),
-            Outcome::OutOfFuel(suspended) => {
-                self.suspend(Suspended::Malloc(suspended, Pending { call, data: data.to_vec() }))
-            }
+        if let Some(at) = self.inbox(len) {
+            return self.deliver(call, data, at);
+        }
+        match self.interface.malloc.call_resumable(&mut self.store, len) {
+            // Nearly always; whatever else it is takes a hundred bytes, which are not moved about for that.
+            Ok(TypedResumableCall::Finished(at)) => self.deliver(call, data, at),
+            result => match self.outcome(self.interface.malloc_name, result)? {
+                Outcome::Returned(at) => self.deliver(call, data, at),
+                Outcome::OutOfFuel(suspended) => {
+                    self.suspend(Suspended::Malloc(suspended, Pending { call: *call, data: data.to_vec() }))
+                }
+            },
         }
     }
 
     /// Writes the data where the guest wants it, and calls the export that it is for.
-    fn deliver(&mut self, call: Call, data: &[u8], at: u32) -> Result<Step, Trap> {
+    fn deliver(&mut self, call: &Call, data: &[u8], at: u32) -> Result<Step, Trap> {
         let head = match &call.function {
             Function::Data(_, head) => head.bytes(),
             _ => &[],
@@ -259,12 +266,21 @@ impl Room {
         let (front, back) = place.split_at_mut(head.len());
         front.copy_from_slice(head);
         back.copy_from_slice(data);
-        match call.function {
+        match &call.function {
             Function::Plain(function) => self.call(call.name, function, ()),
-            Function::Client(function, client) => self.call(call.name, function, client),
+            Function::Client(function, client) => self.call(call.name, function, *client),
             Function::Data(function, _) => self.call(call.name, function, (at, len)),
-            Function::ClientData(function, client) => self.call(call.name, function, (client, at, len)),
+            Function::ClientData(function, client) => self.call(call.name, function, (*client, at, len)),
         }
+    }
+
+    /// The guest's inbox, if it has one and `len` bytes fit into it.
+    fn inbox(&self, len: u32) -> Option<u32> {
+        let at = self.program.inbox()? as usize;
+        let memory = memory(&self.store);
+        let [b0, b1, b2, b3, e0, e1, e2, e3] = *memory.get(at..)?.first_chunk()?;
+        let (begin, end) = (u32::from_le_bytes([b0, b1, b2, b3]), u32::from_le_bytes([e0, e1, e2, e3]));
+        (begin.checked_add(len)? <= end && end as usize <= memory.len()).then_some(begin)
     }
 
     /// The place that the guest has for data, if it is one.
@@ -279,21 +295,25 @@ impl Room {
     fn call<P: WasmParams>(
         &mut self,
         name: &'static str,
-        function: TypedFunc<P, ()>,
+        function: &TypedFunc<P, ()>,
         parameters: P,
     ) -> Result<Step, Trap> {
-        let result = function.call_resumable(&mut self.store, parameters);
-        match self.outcome(name, result)? {
-            Outcome::Returned(()) => Ok(Step::Done),
-            Outcome::OutOfFuel(call) => self.suspend(Suspended::Call(name, call)),
+        match function.call_resumable(&mut self.store, parameters) {
+            Ok(TypedResumableCall::Finished(())) => Ok(Step::Done),
+            result => match self.outcome(name, result)? {
+                Outcome::Returned(()) => Ok(Step::Done),
+                Outcome::OutOfFuel(call) => self.suspend(Suspended::Call(name, call)),
+            },
         }
     }
 
+    #[cold]
     fn suspend(&mut self, suspended: Suspended) -> Result<Step, Trap> {
         self.status = Status::Suspended(Box::new(suspended));
         Ok(Step::Suspended)
     }
 
+    #[cold]
     fn outcome<R: WasmResults>(
         &self,
         name: &'static str,
@@ -372,7 +392,7 @@ impl Room {
 
 /// What comes of data for which the guest has no room: it may do without a message, but not without other
 /// events.
-fn refused(call: Call, size: usize) -> Result<Step, Trap> {
+fn refused(call: &Call, size: usize) -> Result<Step, Trap> {
     if call.message { Ok(Step::Refused) } else { Err(Trap::new(call.name, TrapReason::NoRoom { size })) }
 }
 

@@ -24,6 +24,10 @@ pub const MESSAGE: &str = "message";
 /// `binary(client, ptr, len)`: a binary message.
 pub const BINARY: &str = "binary";
 
+/// The exported global, which a guest need not have, that holds the *address* of two numbers: where what is handed over
+/// may be put without asking [`MALLOC`], and where that place ends. What is put there is not given back.
+pub const INBOX: &str = "jam_inbox";
+
 /// The module of the imports that every host has. None is compulsory.
 pub const ENV: &str = "env";
 /// `env.send_message(recipient, ptr, len)`: sends text. A recipient is a signed number: 0 is everyone in the room, n

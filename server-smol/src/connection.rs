@@ -173,7 +173,7 @@ async fn keep_time<F: StateroomServiceFactory>(conversation: &Conversation<F>, s
             return End::Close(Close::new(Close::AWAY, "nothing was heard from the client for too long"));
         }
         if next_ping.is_some_and(|ping| ping <= now) {
-            conversation.link.outbox.push(&Frame::new(Opcode::Ping, &[], false));
+            conversation.link.outbox.push(&Frame::new(Opcode::Ping, &[]));
             next_ping = later(now, interval);
         }
     }

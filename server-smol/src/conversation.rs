@@ -195,7 +195,7 @@ impl<F: StateroomServiceFactory> Conversation<F> {
                 Ok(None) => return Digested::Done,
                 Ok(Some(Item::Message(payload))) => payload,
                 Ok(Some(Item::Ping(data))) => {
-                    outbox.push(&Frame::new(Opcode::Pong, data, false));
+                    outbox.push(&Frame::new(Opcode::Pong, data));
                     continue;
                 }
                 Ok(Some(Item::Pong)) => continue,

@@ -64,31 +64,39 @@ impl Members {
 
 /// The outboxes of those who are meant by `recipient`.
 fn among(list: &[(ClientId, Rc<Outbox>)], recipient: MessageRecipient) -> impl Iterator<Item = &Rc<Outbox>> {
-    let among = match recipient {
-        MessageRecipient::Client(client) => {
-            let index = list.partition_point(|(other, _)| *other < client);
-            &list[index..list.len().min(index + 1)]
-        }
-        MessageRecipient::Broadcast | MessageRecipient::EveryoneExcept(_) => list,
+    let (among, except) = match recipient {
+        MessageRecipient::Client(client) => (only(list, client), None),
+        MessageRecipient::Broadcast => (list, None),
+        MessageRecipient::EveryoneExcept(client) => (list, Some(client)),
     };
-    among.iter().filter(move |(client, _)| recipient.includes(*client)).map(|(_, outbox)| outbox)
+    among.iter().filter(move |(client, _)| Some(*client) != except).map(|(_, outbox)| outbox)
+}
+
+/// The client of this id, if it is there.
+fn only(list: &[(ClientId, Rc<Outbox>)], client: ClientId) -> &[(ClientId, Rc<Outbox>)] {
+    list.binary_search_by_key(&client, |(other, _)| *other).map_or(&[], |index| &list[index..=index])
 }
 
 impl StateroomContext for Members {
     fn send_message(&self, recipient: impl Into<MessageRecipient>, message: impl ToPayload) {
-        let list = self.list.borrow();
-        let mut recipients = among(&list, recipient.into()).peekable();
-        if recipients.peek().is_none() {
-            return;
-        }
-        let first = recipients.next();
-        let several = recipients.peek().is_some();
+        let (list, recipient) = (self.list.borrow(), recipient.into());
         message.with_payload(|payload| {
-            let frame = match payload {
-                MessagePayload::Text(text) => Frame::new(Opcode::Text, text.as_bytes(), several),
-                MessagePayload::Bytes(bytes) => Frame::new(Opcode::Binary, bytes, several),
+            let (opcode, payload) = match payload {
+                MessagePayload::Text(text) => (Opcode::Text, text.as_bytes()),
+                MessagePayload::Bytes(bytes) => (Opcode::Binary, bytes),
             };
-            first.into_iter().chain(recipients).for_each(|outbox| outbox.push(&frame));
+            match recipient {
+                MessageRecipient::Client(_) => {
+                    let frame = Frame::new(opcode, payload);
+                    among(&list, recipient).for_each(|outbox| outbox.push(&frame));
+                }
+                MessageRecipient::Broadcast | MessageRecipient::EveryoneExcept(_) => {
+                    let mut buffer = self.io.buffer();
+                    let frame = Frame::for_several(opcode, payload, &mut buffer);
+                    among(&list, recipient).for_each(|outbox| outbox.push(&frame));
+                    self.io.give_back(buffer);
+                }
+            }
         });
     }
 

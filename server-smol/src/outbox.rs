@@ -24,26 +24,36 @@ const PIECES: usize = 16;
 /// A message on its way out.
 #[derive(Debug, Clone)]
 pub(crate) enum Frame<'a> {
-    /// It is copied for each client.
-    Copied(Opcode, &'a [u8]),
-    /// It is encoded, and kept once.
+    /// Its head, and what it carries.
+    Parts(Head, &'a [u8]),
+    /// As it goes over the network.
+    Encoded(&'a [u8]),
+    /// As it goes over the network, and kept once for all clients.
     Kept(Rc<[u8]>),
 }
 
 impl<'a> Frame<'a> {
-    /// A message, for several clients or for one.
-    pub(crate) fn new(opcode: Opcode, payload: &'a [u8], several: bool) -> Self {
-        if several && payload.len() >= SHARED {
-            let head = Head::new(opcode, payload.len());
+    /// A message for one client.
+    pub(crate) fn new(opcode: Opcode, payload: &'a [u8]) -> Self {
+        Self::Parts(Head::new(opcode, payload.len()), payload)
+    }
+
+    /// A message for several clients, which is encoded once; `buffer` is for that.
+    pub(crate) fn for_several(opcode: Opcode, payload: &[u8], buffer: &'a mut Vec<u8>) -> Self {
+        let head = Head::new(opcode, payload.len());
+        if payload.len() >= SHARED {
             return Self::Kept([head.as_ref(), payload].concat().into());
         }
-        Self::Copied(opcode, payload)
+        buffer.extend_from_slice(head.as_ref());
+        buffer.extend_from_slice(payload);
+        Self::Encoded(buffer)
     }
 
     /// How many bytes it is on the network.
     fn size(&self) -> usize {
         match self {
-            Self::Copied(opcode, payload) => Head::new(*opcode, payload.len()).as_ref().len() + payload.len(),
+            Self::Parts(head, payload) => head.as_ref().len() + payload.len(),
+            Self::Encoded(bytes) => bytes.len(),
             Self::Kept(bytes) => bytes.len(),
         }
     }
@@ -68,8 +78,8 @@ pub(crate) struct Outbox {
     broken: Cell<bool>,
     /// Set once: the connection ends with this.
     ending: RefCell<Option<Close>>,
-    /// Whether the close frame is among what waits, or has been written: nothing may follow it.
-    closed: Cell<bool>,
+    /// Whether nothing may follow what waits: the connection is about to end, or has.
+    is_over: Cell<bool>,
     /// Whether the room has closed the connection, and hears nothing more of the client.
     dismissed: Cell<bool>,
     /// Whether the reading waits for the outbox to empty.
@@ -88,7 +98,7 @@ impl Outbox {
             blocked: Cell::new(false),
             broken: Cell::new(false),
             ending: RefCell::default(),
-            closed: Cell::new(false),
+            is_over: Cell::new(false),
             dismissed: Cell::new(false),
             throttling: Cell::new(false),
             waker: RefCell::default(),
@@ -97,37 +107,39 @@ impl Outbox {
 
     /// Adds a message. A client for which more waits than may wait is let go instead, as it does not read.
     pub(crate) fn push(self: &Rc<Self>, frame: &Frame<'_>) {
-        if self.ending.borrow().is_some() || self.closed.get() || self.broken.get() {
+        if self.is_over.get() {
             return;
         }
+        let size = frame.size();
         let mut queue = self.queue.borrow_mut();
-        if queue.size + frame.size() > self.limit && !self.blocked.get() {
+        if queue.size + size > self.limit && !self.blocked.get() {
             drop(queue);
             self.write();
             queue = self.queue.borrow_mut();
         }
-        if queue.size + frame.size() > self.limit {
+        if queue.size + size > self.limit {
             queue.keep_begun();
             drop(queue);
             self.end(Close::new(Close::AGAIN, "the client does not read fast enough"));
             return;
         }
         queue.push(frame, &self.io);
-        if queue.size >= BATCH && !self.blocked.get() {
-            drop(queue);
-            self.write();
+        if self.blocked.get() {
             return;
         }
-        if queue.size > 0 && !self.blocked.get() && !self.listed.replace(true) {
+        if queue.size >= BATCH {
+            drop(queue);
+            self.write();
+        } else if !self.listed.replace(true) {
             self.io.write_later(Rc::clone(self));
         }
     }
 
     /// Adds the last frame, past what may wait.
     pub(crate) fn push_close(&self, close: Option<&Close>) {
-        self.closed.set(true);
+        self.is_over.set(true);
         let payload = close.map(Close::payload).unwrap_or_default();
-        self.queue.borrow_mut().push(&Frame::Copied(Opcode::Close, &payload), &self.io);
+        self.queue.borrow_mut().push(&Frame::new(Opcode::Close, &payload), &self.io);
     }
 
     /// Writes as much as the client takes.
@@ -143,6 +155,7 @@ impl Outbox {
             Err(_) => {
                 self.queue.take();
                 self.broken.set(true);
+                self.is_over.set(true);
             }
         }
         if self.blocked.get() || self.broken.get() || self.throttling.get() && !self.is_half_full() {
@@ -156,6 +169,7 @@ impl Outbox {
         if ending.is_none() {
             *ending = Some(close);
             drop(ending);
+            self.is_over.set(true);
             self.wake();
         }
     }
@@ -271,29 +285,34 @@ impl AsRef<[u8]> for Piece {
 
 impl Queue {
     fn push(&mut self, frame: &Frame<'_>, io: &Io) {
+        self.size += frame.size();
         match frame {
-            Frame::Copied(opcode, payload) => {
-                let head = Head::new(*opcode, payload.len());
-                // What has been written of a piece is free only with all of it, and a client that is always a little
-                // behind never takes all that waits.
-                if self.last.len() >= BATCH {
-                    self.first.push_back(Piece::Own(mem::take(&mut self.last)));
-                }
-                if self.last.capacity() == 0 {
-                    self.last = io.buffer();
-                }
-                self.last.extend_from_slice(head.as_ref());
-                self.last.extend_from_slice(payload);
-                self.size += head.as_ref().len() + payload.len();
+            Frame::Parts(head, payload) => {
+                let last = self.last(io);
+                last.extend_from_slice(head.as_ref());
+                last.extend_from_slice(payload);
             }
+            Frame::Encoded(bytes) => self.last(io).extend_from_slice(bytes),
             Frame::Kept(bytes) => {
                 if !self.last.is_empty() {
                     self.first.push_back(Piece::Own(mem::take(&mut self.last)));
                 }
                 self.first.push_back(Piece::Shared(Rc::clone(bytes)));
-                self.size += bytes.len();
             }
         }
+    }
+
+    /// Where to put what comes next.
+    fn last(&mut self, io: &Io) -> &mut Vec<u8> {
+        // What has been written of a piece is free only with all of it, and a client that is always a little behind
+        // never takes all that waits.
+        if self.last.len() >= BATCH {
+            self.first.push_back(Piece::Own(mem::take(&mut self.last)));
+        }
+        if self.last.capacity() == 0 {
+            self.last = io.buffer();
+        }
+        &mut self.last
     }
 
     /// Forgets everything but the rest of a frame that has been written in part.
@@ -379,7 +398,7 @@ mod tests {
     }
 
     fn text(text: &str) -> Frame<'_> {
-        Frame::new(Opcode::Text, text.as_bytes(), false)
+        Frame::new(Opcode::Text, text.as_bytes())
     }
 
     /// The payloads of frames that have been written, whose heads have two, four or ten bytes.
@@ -409,8 +428,12 @@ mod tests {
     fn what_comes_together_is_written_together_and_in_order() {
         let large = "x".repeat(SHARED);
         with_outbox(1 << 20, |outbox, client, io| {
-            let kept = Frame::new(Opcode::Text, large.as_bytes(), true);
-            for frame in [&text("a"), &text("b"), &kept, &text("c"), &kept, &kept, &text("")] {
+            let mut buffers = [Vec::new(), Vec::new()];
+            let [kept, encoded] = &mut buffers;
+            let kept = Frame::for_several(Opcode::Text, large.as_bytes(), kept);
+            let encoded = Frame::for_several(Opcode::Text, b"b", encoded);
+            assert!(matches!(kept, Frame::Kept(_)) && matches!(encoded, Frame::Encoded(_)));
+            for frame in [&text("a"), &encoded, &kept, &text("c"), &kept, &kept, &text("")] {
                 outbox.push(frame);
             }
             assert!(!outbox.is_empty());
@@ -442,7 +465,11 @@ mod tests {
         let filler = "x".repeat(50_000);
         for several in [false, true] {
             with_outbox(200_000, |outbox, client, io| {
-                let frame = Frame::new(Opcode::Text, filler.as_bytes(), several);
+                let mut buffer = Vec::new();
+                let frame = match several {
+                    false => text(&filler),
+                    true => Frame::for_several(Opcode::Text, filler.as_bytes(), &mut buffer),
+                };
                 let mut pushed = 0;
                 while outbox.ending.borrow().is_none() {
                     outbox.push(&frame);

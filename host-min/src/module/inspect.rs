@@ -78,7 +78,8 @@ pub(crate) fn problems(module: &Outline<'_>, known: &Imports) -> Vec<Problem> {
             problems.push(wrong(name, expected, found));
         }
     }
-    for (name, expected) in module.generation().versions().map(|name| (name, "a global of type i32")) {
+    let [version, protocol] = module.generation().versions();
+    for (name, expected) in [version, protocol, abi::INBOX].map(|name| (name, "a global of type i32")) {
         let found = module.exports.get(name).map(|export| describe(module, *export));
         if found.as_deref().is_some_and(|found| found != expected) {
             problems.push(wrong(name, expected, found));

@@ -132,6 +132,22 @@ impl<'a> Outline<'a> {
         }
     }
 
+    /// Whether a function of the module's own does nothing.
+    pub(super) fn is_empty(&self, index: u32) -> bool {
+        let own = (index as usize).checked_sub(self.functions.len() - self.bodies.len());
+        let body = own.and_then(|own| self.bodies.get(own));
+        let first = body.and_then(|body| body.get_operators_reader().ok()?.read().ok());
+        matches!(first, Some(Operator::End))
+    }
+
+    /// The address of the guest's inbox: see [`abi::INBOX`].
+    pub(crate) fn inbox(&self) -> Option<u32> {
+        match self.exports.get(abi::INBOX) {
+            Some((ExternalKind::Global, index)) => self.constants.get(index).map(|at| at.cast_unsigned()),
+            _ => None,
+        }
+    }
+
     /// The type of a function.
     pub(super) fn function_type(&self, index: u32) -> Option<&FuncType> {
         let ty = *self.functions.get(index as usize)?;

@@ -8,8 +8,8 @@ use alloc::{
 
 use stateroom_sdk_core::abi;
 use wasm_encoder::{
-    ConstExpr, Encode, ExportKind, ExportSection, Function, GlobalType, Instruction, InstructionSink, Module,
-    RawSection, ValType,
+    BlockType, ConstExpr, Encode, ExportKind, ExportSection, Function, GlobalType, Instruction,
+    InstructionSink, MemArg, MemArgTarget, Module, RawSection, ValType,
 };
 use wasmparser::BinaryReader;
 
@@ -25,7 +25,8 @@ use super::{
 /// - All state is exported: the engine shows an instance's globals and tables by their exports alone.
 /// - Its start function is an export like others, so that the host can run it in slices, and only in new
 ///   rooms.
-/// - The functions that take data give it back themselves, which spares the host a call for each message.
+/// - The functions that take data give it back themselves, where that does anything, which spares the host a call for
+///   each message.
 /// - Segments are dropped by functions that take note of it, as the engine does not tell. The memory is grown
 ///   by one that costs fuel.
 /// - Where the engine would translate instructions wrongly, others are between them.
@@ -74,9 +75,11 @@ pub(crate) fn prepare(outline: &Outline<'_>) -> Prepared {
     let mut layout = additions.state();
     // Every guest has them: see `inspect.rs`.
     if let (Some(malloc), Some(free)) = (outline.function(callers[0]), outline.function(free)) {
-        let freeing = additions.global(FREEING);
-        for name in takers {
-            additions.taker(name, free, freeing);
+        if outline.is_empty(free) {
+            takers.iter().for_each(|name| additions.function(name, outline.function(name)));
+        } else {
+            let freeing = additions.global(FREEING);
+            takers.iter().for_each(|name| additions.taker(name, free, freeing));
         }
         layout.segments = additions.replacements(malloc, free);
     }
@@ -137,7 +140,7 @@ impl<'a> Additions<'a> {
     }
 
     /// Exports a function that calls the guest's own of this name, and then gives back the data that it got:
-    /// its last two parameters.
+    /// its last two parameters. What lies in the guest's inbox is not given back.
     fn taker(&mut self, name: &str, free: u32, freeing: u32) {
         let Some(own) = self.outline.function(name) else { return };
         let parameters = self.outline.function_type(own).map_or(0, |ty| ty.params().len() as u32);
@@ -146,11 +149,18 @@ impl<'a> Additions<'a> {
         (0..parameters).for_each(|parameter| {
             code.local_get(parameter);
         });
-        code.call(own).i32_const(1).global_set(freeing);
-        (parameters.saturating_sub(2)..parameters).for_each(|parameter| {
-            code.local_get(parameter);
-        });
-        code.call(free).i32_const(0).global_set(freeing).end();
+        code.call(own);
+        let (at, len) = (parameters.saturating_sub(2), parameters.saturating_sub(1));
+        if let Some(inbox) = self.outline.inbox() {
+            let begin = MemArg { offset: 0, align: 0, target: MemArgTarget::Memory(0), ordering: None };
+            code.local_get(at).i32_const(inbox.cast_signed()).i32_load(begin).i32_ne().if_(BlockType::Empty);
+        }
+        code.i32_const(1).global_set(freeing);
+        code.local_get(at).local_get(len).call(free).i32_const(0).global_set(freeing);
+        if self.outline.inbox().is_some() {
+            code.end();
+        }
+        code.end();
         let index = self.add(own, body);
         self.function(name, Some(index));
     }

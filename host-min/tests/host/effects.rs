@@ -96,6 +96,69 @@ fn a_hand_over_is_malloc_then_the_export_then_free() {
 }
 
 #[test]
+fn what_fits_into_an_inbox_is_neither_asked_for_nor_given_back() {
+    // As above. The inbox has five bytes, or as many as the guest says later.
+    let mut room = room(
+        r#"(memory (export "memory") 1)
+           (global (export "jam_inbox") i32 (i32.const 2001))
+           (data (i32.const 2001) "\e9\07\00\00\ee\07\00\00")
+           (global $n (mut i32) (i32.const 0))
+           (func $note (param $digit i32)
+            (i32.store8 (global.get $n) (i32.add (local.get $digit) (i32.const 48)))
+            (global.set $n (i32.add (global.get $n) (i32.const 1))))
+           (func (export "jam_malloc") (param $size i32) (result i32) (call $note (i32.const 1)) i32.const 1005)
+           (func (export "message") (param $client i32) (param $at i32) (param $len i32)
+            (call $note (i32.const 2))
+            (call $send (i32.const 0) (local.get $at) (local.get $len)))
+           (func (export "binary") (param $client i32) (param $at i32) (param $len i32)
+            (i32.store (i32.const 2001) (i32.load (local.get $at)))
+            (i32.store (i32.const 2005) (i32.load offset=4 (local.get $at))))
+           (func (export "jam_free") (param $at i32) (param $size i32) (call $note (i32.const 3)))
+           (func (export "timer") (call $send (i32.const 0) (i32.const 0) (global.get $n)) (global.set $n (i32.const 0)))"#,
+    );
+    let mut handed_over = |message: &str| {
+        assert_eq!(finish(&mut room, text(message)), Ok(Step::Done));
+        assert_eq!(said(&room), [message]);
+        assert_eq!(finish(&mut room, Event::Timer), Ok(Step::Done));
+        said(&room).concat()
+    };
+    assert_eq!(handed_over("").trim_start_matches("13"), "2", "the template's `initialize` may be first");
+    assert_eq!(handed_over("12345"), "2");
+    assert_eq!(handed_over("123456"), "123");
+    for (begin, end, expected) in [
+        (3000_u32, 3006_u32, "2"),
+        (3000, 3005, "123"),
+        // What is none, or is not in the memory.
+        (3006, 3000, "123"),
+        (u32::MAX - 2, u32::MAX, "123"),
+        (65000, 65537, "123"),
+        (65530, 65536, "2"),
+    ] {
+        let place = [begin.to_le_bytes(), end.to_le_bytes()].concat();
+        assert_eq!(finish(&mut room, bytes(&place)), Ok(Step::Done));
+        assert_eq!(finish(&mut room, Event::Timer), Ok(Step::Done));
+        assert_eq!(finish(&mut room, text("123456")), Ok(Step::Done), "{begin} to {end}");
+        assert_eq!(said(&room), ["123456"]);
+        assert_eq!(finish(&mut room, Event::Timer), Ok(Step::Done));
+        assert_eq!(said(&room), [expected], "{begin} to {end}");
+    }
+}
+
+#[test]
+fn an_inbox_outside_of_the_memory_is_none() {
+    for (at, data) in [(16, r"\00\00\01\00\00\01\01\00"), (65529, "")] {
+        let mut room = room(&format!(
+            r#"(memory (export "memory") 1)
+               (global (export "jam_inbox") i32 (i32.const {at}))
+               (data (i32.const {at}) "{data}")
+               (func (export "message") (param i32 i32 i32) (call $send (i32.const 0) (local.get 1) (local.get 2)))"#
+        ));
+        assert_eq!(finish(&mut room, text("a")), Ok(Step::Done));
+        assert_eq!(said(&room), ["a"]);
+    }
+}
+
+#[test]
 fn time_and_random_numbers_are_inputs() {
     let fields = r#"(memory (export "memory") 1)
         (func (export "timer")

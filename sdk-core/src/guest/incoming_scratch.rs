@@ -2,7 +2,7 @@
 //! linker laid out.
 //!
 //! The host hands over one thing at a time and takes it back before the next, so one place serves for all. It
-//! grows when a message needs more, and is never smaller again.
+//! grows when a message needs more, and is never smaller again. A host that knows of inboxes need not ask for it.
 
 use core::{cell::Cell, ptr};
 
@@ -10,17 +10,23 @@ use crate::abi::NO_ROOM;
 
 use super::linear_memory::{self, HEAP_BASE, HEAP_END};
 
-/// Where the place ends. It begins at the heap's base.
-struct End(Cell<*mut u8>);
+/// Where the place is, as [`INBOX`](crate::abi::INBOX) says it.
+#[repr(C)]
+struct Inbox {
+    begin: *mut u8,
+    end: Cell<*mut u8>,
+}
 
 // SAFETY: a guest has one thread.
-unsafe impl Sync for End {}
+unsafe impl Sync for Inbox {}
 
-static END: End = End(Cell::new(HEAP_END));
+// SAFETY: nobody else uses the name, which is the interface's.
+#[unsafe(export_name = "jam_inbox")]
+static INBOX: Inbox = Inbox { begin: HEAP_BASE, end: Cell::new(HEAP_END) };
 
 /// Room for `size` bytes, or [`NO_ROOM`].
 pub(super) fn malloc(size: usize) -> *mut u8 {
-    let end = END.0.get().addr();
+    let end = INBOX.end.get().addr();
     let wanted = HEAP_BASE.addr().wrapping_add(size);
     if wanted > end {
         // Where there is no more; or somebody else has grown the memory in between, and what is theirs stays
@@ -28,7 +34,7 @@ pub(super) fn malloc(size: usize) -> *mut u8 {
         if linear_memory::grow(wanted - end) != end {
             return ptr::without_provenance_mut(NO_ROOM as usize);
         }
-        END.0.set(ptr::without_provenance_mut(linear_memory::end()));
+        INBOX.end.set(ptr::without_provenance_mut(linear_memory::end()));
     }
     HEAP_BASE
 }
@@ -40,5 +46,5 @@ pub(super) unsafe fn free(_at: *mut u8, _size: usize) {}
 /// For tests, which have one instance after the other.
 #[cfg(test)]
 pub(super) fn reset() {
-    END.0.set(HEAP_END);
+    INBOX.end.set(HEAP_END);
 }

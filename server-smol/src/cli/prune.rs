@@ -1,11 +1,12 @@
-use std::path::Path;
+use std::{ops::Range, path::Path};
 
 use anyhow::{Result, bail};
 use stateroom_host_min::Limits;
 use wasm_encoder::{
-    CodeSection, ExportKind, ExportSection, GlobalSection, InstructionSink, Module, RawSection,
+    CodeSection, ConstExpr, DataSection, ExportKind, ExportSection, GlobalSection, InstructionSink, Module,
+    RawSection,
 };
-use wasmparser::{ExternalKind, FunctionBody, Operator, Parser, Payload, TypeRef};
+use wasmparser::{DataKind, ExternalKind, FunctionBody, Operator, Parser, Payload, TypeRef};
 
 use super::module;
 
@@ -17,9 +18,12 @@ const TABLES: u8 = 4;
 const GLOBALS: u8 = 6;
 const EXPORTS: u8 = 7;
 const CODE: u8 = 10;
+const DATA: u8 = 11;
+const DATA_COUNT: u8 = 12;
 
 /// Takes out of a module what the linker leaves in every one and nothing uses: two exports, the globals behind
-/// them, a stack pointer and a table. It is a tenth of a small guest.
+/// them, a stack pointer, a table, and multiplications and divisions by one, which the size of a page is. It is a tenth
+/// of a small guest.
 ///
 /// A module in which it meets something that no guest here is made of stays as it is.
 pub(crate) fn prune(module: Vec<u8>, limits: Limits) -> Vec<u8> {
@@ -59,10 +63,14 @@ fn try_prune(module: &[u8], limits: Limits) -> Result<Vec<u8>> {
             CODE => {
                 let mut code = CodeSection::new();
                 for body in &parts.bodies {
-                    code.raw(&renumbered(body, &kept));
+                    code.raw(&changed(body, &kept));
                 }
                 pruned.section(&code);
             }
+            DATA if parts.is_data_plain => {
+                pruned.section(&joined(&parts.data));
+            }
+            DATA_COUNT if parts.is_data_plain => {}
             _ => {
                 pruned.section(&RawSection { id, data: section });
             }
@@ -74,7 +82,6 @@ fn try_prune(module: &[u8], limits: Limits) -> Result<Vec<u8>> {
 }
 
 /// What of a module is of interest.
-#[derive(Default)]
 struct Parts<'a> {
     /// In order, with their ids.
     sections: Vec<(u8, &'a [u8])>,
@@ -84,24 +91,37 @@ struct Parts<'a> {
     exports: Vec<(&'a str, ExportKind, u32)>,
     bodies: Vec<Body<'a>>,
     tables_used: bool,
+    /// Where it goes, and what.
+    data: Vec<(u32, &'a [u8])>,
+    /// Whether all of the data is in the memory from the beginning, and no instruction names any of it.
+    is_data_plain: bool,
 }
 
-/// A function, with the places where it uses globals.
+/// A function, with the places where something else is to be.
 struct Body<'a> {
     bytes: &'a [u8],
-    uses: Vec<Use>,
+    changes: Vec<(Range<usize>, Change)>,
 }
 
-struct Use {
-    begin: usize,
-    end: usize,
-    global: u32,
-    sets: bool,
+enum Change {
+    /// The global has another number.
+    Get(u32),
+    Set(u32),
+    /// Nothing, as it does nothing.
+    Nothing,
 }
 
 impl<'a> Parts<'a> {
     fn read(module: &'a [u8]) -> Result<Self> {
-        let mut parts = Self::default();
+        let mut parts = Self {
+            sections: Vec::new(),
+            globals: Vec::new(),
+            exports: Vec::new(),
+            bodies: Vec::new(),
+            tables_used: false,
+            data: Vec::new(),
+            is_data_plain: true,
+        };
         for payload in Parser::new(0).parse_all(module) {
             let payload = payload?;
             if let Some((id, range)) = payload.as_section() {
@@ -138,6 +158,15 @@ impl<'a> Parts<'a> {
                     let body = parts.body(module, &body)?;
                     parts.bodies.push(body);
                 }
+                Payload::DataSection(data) => {
+                    for data in data {
+                        let data = data?;
+                        match address(&data.kind)? {
+                            Some(address) => parts.data.push((address, data.data)),
+                            None => parts.is_data_plain = false,
+                        }
+                    }
+                }
                 _ => {}
             }
         }
@@ -146,30 +175,47 @@ impl<'a> Parts<'a> {
 
     fn body(&mut self, module: &'a [u8], body: &FunctionBody<'a>) -> Result<Body<'a>> {
         let range = body.range();
-        let mut uses = Vec::new();
+        let mut changes = Vec::new();
         let mut operators = body.get_operators_reader()?;
+        // Where the instruction before begins, if it is the number one.
+        let mut one = None;
         while !operators.eof() {
-            let begin = operators.original_position() - range.start;
-            let (global, sets) = match operators.read()? {
-                Operator::GlobalGet { global_index } => (global_index, false),
-                Operator::GlobalSet { global_index } => (global_index, true),
-                // Its other instructions come with elements.
-                Operator::CallIndirect { .. } => {
-                    self.tables_used = true;
+            let mut begin = operators.original_position() - range.start;
+            let change = match operators.read()? {
+                Operator::GlobalGet { global_index } => Change::Get(global_index),
+                Operator::GlobalSet { global_index } => Change::Set(global_index),
+                Operator::I32Const { value: 1 } => {
+                    one = Some(begin);
                     continue;
                 }
-                _ => continue,
+                Operator::I32Mul | Operator::I32DivU if let Some(one) = one => {
+                    begin = one;
+                    Change::Nothing
+                }
+                operator => {
+                    // Its other instructions come with elements.
+                    self.tables_used |= matches!(operator, Operator::CallIndirect { .. });
+                    self.is_data_plain &=
+                        !matches!(operator, Operator::MemoryInit { .. } | Operator::DataDrop { .. });
+                    one = None;
+                    continue;
+                }
             };
-            uses.push(Use { begin, end: operators.original_position() - range.start, global, sets });
+            one = None;
+            changes.push((begin..operators.original_position() - range.start, change));
         }
-        Ok(Body { bytes: &module[range], uses })
+        Ok(Body { bytes: &module[range], changes })
     }
 
     /// The new number of each global, or nothing for those that are not used.
     fn kept_globals(&self) -> Vec<Option<u32>> {
         let mut used = vec![false; self.globals.len()];
         let exported = self.exports.iter().filter(|(_, kind, _)| *kind == ExportKind::Global);
-        let in_code = self.bodies.iter().flat_map(|body| &body.uses).map(|r#use| r#use.global);
+        let changes = self.bodies.iter().flat_map(|body| &body.changes);
+        let in_code = changes.filter_map(|(_, change)| match change {
+            Change::Get(global) | Change::Set(global) => Some(*global),
+            Change::Nothing => None,
+        });
         for global in exported.map(|(.., index)| *index).chain(in_code) {
             if let Some(used) = used.get_mut(global as usize) {
                 *used = true;
@@ -191,21 +237,49 @@ pub(crate) fn export_kind(kind: ExternalKind) -> Result<ExportKind> {
     })
 }
 
-/// A function's code with the new numbers of globals.
-fn renumbered(body: &Body<'_>, kept: &[Option<u32>]) -> Vec<u8> {
+/// A function's code with what is to be in place of something else.
+fn changed(body: &Body<'_>, kept: &[Option<u32>]) -> Vec<u8> {
+    let number = |global: u32| kept.get(global as usize).copied().flatten().unwrap_or(global);
     let mut code = Vec::with_capacity(body.bytes.len());
     let mut copied = 0;
-    for Use { begin, end, global, sets } in &body.uses {
-        code.extend_from_slice(&body.bytes[copied..*begin]);
-        copied = *end;
-        let number = kept.get(*global as usize).copied().flatten().unwrap_or(*global);
+    for (range, change) in &body.changes {
+        code.extend_from_slice(&body.bytes[copied..range.start]);
+        copied = range.end;
         let mut sink = InstructionSink::new(&mut code);
-        if *sets {
-            sink.global_set(number)
-        } else {
-            sink.global_get(number)
-        };
+        match change {
+            Change::Get(global) => _ = sink.global_get(number(*global)),
+            Change::Set(global) => _ = sink.global_set(number(*global)),
+            Change::Nothing => {}
+        }
     }
     code.extend_from_slice(&body.bytes[copied..]);
     code
+}
+
+/// Where data goes that is in the memory from the beginning.
+fn address(kind: &DataKind<'_>) -> Result<Option<u32>> {
+    let DataKind::Active { memory_index: 0, offset_expr } = kind else { return Ok(None) };
+    let mut operators = offset_expr.get_operators_reader();
+    Ok(match (operators.read()?, operators.read()?) {
+        (Operator::I32Const { value }, Operator::End) => Some(value.cast_unsigned()),
+        _ => None,
+    })
+}
+
+/// The data, with pieces made one that lie side by side: each takes six bytes of its own.
+fn joined(data: &[(u32, &[u8])]) -> DataSection {
+    let mut pieces: Vec<(u32, Vec<u8>)> = Vec::new();
+    for (address, bytes) in data {
+        match pieces.last_mut() {
+            Some((begin, before)) if *begin as usize + before.len() == *address as usize => {
+                before.extend_from_slice(bytes);
+            }
+            _ => pieces.push((*address, bytes.to_vec())),
+        }
+    }
+    let mut section = DataSection::new();
+    for (address, bytes) in pieces {
+        section.active(0, &ConstExpr::i32_const(address.cast_signed()), bytes);
+    }
+    section
 }
