@@ -4,21 +4,24 @@ use std::{
     path::PathBuf,
     sync::{Arc, atomic::AtomicUsize},
     thread,
-    time::Duration,
+    time::{Duration, Instant},
 };
 
-use async_executor::LocalExecutor;
 use async_io::{Async, block_on};
 use async_signal::{Signal, Signals};
-use smol::{channel, future::or, stream::StreamExt as _};
+use smol::{
+    channel::{self, Sender},
+    future::or,
+    stream::StreamExt as _,
+};
 use stateroom_sdk_core::StateroomServiceFactory;
 
 use crate::{
     error::ServeError,
-    http::Http,
-    reactor::Reactor,
+    http::{Http, Places, Shared},
+    reactor::{Listener, Reactor},
     settings::{RoomIds, Settings, ShutdownPolicy},
-    worker::Worker,
+    worker::{Command, Worker},
 };
 
 /// A server of rooms, before it runs: see [`Settings`] for what can be set.
@@ -156,9 +159,8 @@ impl Server {
     /// Serves rooms on `listener` until `shutdown` is ready. Clients then get a close frame, and this returns
     /// within two seconds.
     ///
-    /// This future accepts connections and serves HTTP; rooms, and clients once they are connected, have threads of
-    /// their own. It is not `Send`: give it to [`smol::block_on`], or to a local executor. `ip` and `port` of the
-    /// settings are not used.
+    /// This future waits, and that is all: connections and rooms have threads of their own. `ip` and `port` of the
+    /// settings are not used. Where the future is dropped before its end, the server ends by itself.
     ///
     /// # Errors
     /// The system does not let the server start threads.
@@ -171,41 +173,59 @@ impl Server {
         let settings = Arc::new(self.settings);
         let factory = Arc::new(factory);
         let room_count = Arc::new(AtomicUsize::new(0));
+        announce(&settings, &listener);
+        let listener = listener.into_inner().map_err(ServeError::System)?;
 
-        let (mut senders, mut threads) = (Vec::new(), Vec::new());
+        let (workers, commands): (Vec<_>, Vec<_>) =
+            (0..settings.threads).map(|_| channel::unbounded()).unzip();
+        let places = Places::default();
+        let shared = Shared { settings, workers, places, started: Instant::now() };
+        let workers = Workers(shared.workers.clone());
+        let mut threads = Vec::new();
         // Nothing is sent: that all senders are gone tells that all threads are at their end.
         let (running, ended) = channel::bounded::<()>(1);
-        for number in 1..=settings.threads {
-            let (sender, commands) = channel::unbounded();
-            senders.push(sender);
-            let (factory, settings) = (Arc::clone(&factory), Arc::clone(&settings));
-            let (room_count, running) = (Arc::clone(&room_count), running.clone());
+        for (number, commands) in commands.into_iter().enumerate() {
+            let (factory, room_count) = (Arc::clone(&factory), Arc::clone(&room_count));
+            let (shared, running) = (shared.clone(), running.clone());
+            let listener = listener.try_clone().map_err(ServeError::System)?;
             let reactor = Reactor::new().map_err(ServeError::System)?;
             let work = move || {
-                let worker = Worker::new(factory, settings, room_count);
-                reactor.block_on(worker.run(commands), || worker.end_round());
+                let worker = Worker::new(factory, Arc::clone(&shared.settings), room_count);
+                let serve = async {
+                    match Listener::new(listener) {
+                        Ok(listener) => {
+                            let http = Http::new(listener, shared, &worker, number);
+                            worker.run(commands, http).await;
+                        }
+                        Err(error) => log::error!("cannot listen: {error}"),
+                    }
+                };
+                reactor.block_on(serve, || worker.end_round());
                 drop((worker, running));
             };
-            let thread = thread::Builder::new().name(format!("rooms-{number}")).spawn(work);
+            let thread = thread::Builder::new().name(format!("rooms-{}", number + 1)).spawn(work);
             threads.push(thread.map_err(ServeError::System)?);
         }
-        drop(running);
-        announce(&settings, &listener);
+        drop((running, listener));
 
-        let http = Http::new(listener, settings, senders);
-        // As a task it is polled when it is woken, and not whenever anything is: it may cost a system call each
-        // time.
-        let watch = LocalExecutor::new();
-        let shutdown = watch.spawn(shutdown);
-        or(http.run(), watch.run(shutdown)).await;
-        // With it go the senders of commands, which tells the workers to end.
-        drop(http);
+        or(shutdown, async { _ = ended.recv().await }).await;
+        drop(workers);
         let _ = ended.recv().await;
         for thread in threads {
             // A panic in a worker is a fault of this crate, and has been printed.
             let _ = thread.join();
         }
         Ok(())
+    }
+}
+
+/// Tells the workers to end when it is dropped, however that comes about.
+struct Workers(Vec<Sender<Command>>);
+
+impl Drop for Workers {
+    fn drop(&mut self) {
+        // Fails only where one has ended already.
+        self.0.iter().for_each(|worker| _ = worker.try_send(Command::End));
     }
 }
 

@@ -24,7 +24,7 @@ use stateroom_sdk_core::StateroomServiceFactory;
 use crate::{
     client_info::ClientInfo,
     connection,
-    http::Place,
+    http::{Http, Place},
     io::Io,
     link::Link,
     reactor::{Stream, Timer},
@@ -61,12 +61,19 @@ pub(crate) enum Command {
     Connect(RoomId, Arrival),
     /// Say which rooms there are.
     Status(Sender<Vec<RoomStatus>>),
+    /// Say goodbye to all clients, and end.
+    End,
 }
 
-/// A connection that has just become a WebSocket.
+/// A connection that has just become a WebSocket, on another thread.
 pub(crate) struct Arrival {
     pub(crate) stream: TcpStream,
-    /// What has been read of it beyond the HTTP request.
+    pub(crate) visitor: Visitor,
+}
+
+/// Who comes with a new WebSocket.
+pub(crate) struct Visitor {
+    /// What has been read of the connection beyond the HTTP request.
     pub(crate) read_ahead: Vec<u8>,
     /// What its client has brought with it.
     pub(crate) info: Box<ClientInfo>,
@@ -114,12 +121,20 @@ impl<F: StateroomServiceFactory> Worker<F> {
         self.executor.spawn(task)
     }
 
-    /// Serves commands until nobody can send any, and then says goodbye to all clients.
-    pub(crate) async fn run(self: &Rc<Self>, commands: Receiver<Command>) {
+    /// Serves HTTP and commands until it is told to end, and then says goodbye to all clients.
+    pub(crate) async fn run(self: &Rc<Self>, commands: Receiver<Command>, http: Http) {
         let serving = self.executor.run(async {
-            while let Ok(command) = commands.recv().await {
-                self.execute(command);
-            }
+            let served = async {
+                // Fails only where whoever started the thread is gone.
+                while let Ok(command) = commands.recv().await {
+                    if let Command::End = command {
+                        break;
+                    }
+                    self.execute(command);
+                }
+            };
+            or(served, http.run()).await;
+            drop((http, commands));
             self.rooms.borrow().values().for_each(|room| room.go_away());
             let patience = async {
                 Timer::after(FAREWELL).await;
@@ -164,36 +179,10 @@ impl<F: StateroomServiceFactory> Worker<F> {
             Command::Exists(id, answer) => {
                 let _ = answer.try_send(self.rooms.borrow().contains_key(&id));
             }
-            Command::Connect(id, Arrival { stream, read_ahead, info, place: taken }) => {
-                let room = if self.settings.room_ids.implicit() {
-                    self.find_or_open(id)
-                } else {
-                    self.find(&id).ok_or(connection::Rejection::NoSuchRoom)
-                };
-                // Before anything waits, so that the room does not end for want of clients.
-                let place = room.and_then(|room| match room.enter() {
-                    Some(client) => Ok((room, client)),
-                    None => Err(connection::Rejection::NoMoreIds),
-                });
-                let settings = Arc::clone(&self.settings);
-                let stream = match Stream::new(stream) {
-                    Ok(stream) => stream,
-                    Err(error) => {
-                        log::error!("cannot serve a connection: {error}");
-                        if let Ok((room, _)) = place {
-                            room.leave();
-                        }
-                        return;
-                    }
-                };
-                let link = Link::new(stream, self.io(), self.turns(), settings.outbox_size);
-                let connection = Rc::clone(&self.connections);
-                let task = async move {
-                    connection::serve(link, read_ahead, info, place, &settings).await;
-                    drop((connection, taken));
-                };
-                self.spawn(task).detach();
-            }
+            Command::Connect(id, Arrival { stream, visitor }) => match Stream::new(stream) {
+                Ok(stream) => self.connect(id, stream, visitor),
+                Err(error) => log::error!("cannot serve a connection: {error}"),
+            },
             Command::Status(answer) => {
                 let rooms = self.rooms.borrow();
                 let status = |room: &Rc<Room<F>>| RoomStatus {
@@ -202,7 +191,31 @@ impl<F: StateroomServiceFactory> Worker<F> {
                 };
                 let _ = answer.try_send(rooms.values().map(status).collect());
             }
+            Command::End => {}
         }
+    }
+
+    /// Takes over a connection that has asked for a room.
+    pub(crate) fn connect(self: &Rc<Self>, id: RoomId, stream: Stream, visitor: Visitor) {
+        let Visitor { read_ahead, info, place: taken } = visitor;
+        let room = if self.settings.room_ids.implicit() {
+            self.find_or_open(id)
+        } else {
+            self.find(&id).ok_or(connection::Rejection::NoSuchRoom)
+        };
+        // Before anything waits, so that the room does not end for want of clients.
+        let place = room.and_then(|room| match room.enter() {
+            Some(client) => Ok((room, client)),
+            None => Err(connection::Rejection::NoMoreIds),
+        });
+        let settings = Arc::clone(&self.settings);
+        let link = Link::new(stream, self.io(), self.turns(), settings.outbox_size);
+        let connection = Rc::clone(&self.connections);
+        let task = async move {
+            connection::serve(link, read_ahead, info, place, &settings).await;
+            drop((connection, taken));
+        };
+        self.spawn(task).detach();
     }
 
     fn create(self: &Rc<Self>, id: RoomId) -> Result<Rc<Room<F>>, CreateError> {

@@ -1,6 +1,8 @@
-use std::{io, net::TcpListener, rc::Rc, time::Duration};
+use std::{io, rc::Rc, time::Duration};
 
-use async_io::{Async, Timer};
+use stateroom_sdk_core::StateroomServiceFactory;
+
+use crate::reactor::{Listener, Timer};
 
 use super::Site;
 
@@ -13,10 +15,11 @@ const BACK_OFF: Duration = Duration::from_millis(100);
 const SPARE: usize = 64;
 
 /// Accepts connections until it is dropped.
-pub(super) async fn accept(listener: Async<TcpListener>, site: Rc<Site>) {
+pub(super) async fn accept<F: StateroomServiceFactory>(listener: Listener, site: Rc<Site<F>>) {
     let mut failing = false;
     loop {
-        if site.places.taken() >= site.settings.max_connections.saturating_add(SPARE) {
+        let most = site.shared.settings.max_connections.saturating_add(SPARE);
+        if site.shared.places.taken() >= most {
             if !failing {
                 log::warn!("no new connections for now: there are as many as there may be");
             }
@@ -27,11 +30,6 @@ pub(super) async fn accept(listener: Async<TcpListener>, site: Rc<Site>) {
         match listener.accept().await {
             Ok((stream, peer)) => {
                 failing = false;
-                // Messages are small and must not wait for one another's acknowledgement.
-                if let Err(error) = stream.get_ref().set_nodelay(true) {
-                    log::debug!("{peer} has gone before it was served: {error}");
-                    continue;
-                }
                 site.serve(stream, peer);
             }
             // The client gave up while it waited.

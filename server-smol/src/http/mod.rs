@@ -2,25 +2,25 @@
 
 mod accept;
 mod body;
+mod peer;
 mod place;
 mod rooms;
+mod socket;
 mod static_files;
 mod status;
 mod upgrade;
 
 use std::{
-    cell::Cell,
     future::Future,
     hash::{BuildHasher as _, BuildHasherDefault, DefaultHasher},
     io,
-    net::{SocketAddr, TcpListener, TcpStream},
+    net::SocketAddr,
     rc::{Rc, Weak},
     sync::Arc,
-    time::{Duration, Instant},
+    time::Instant,
 };
 
 use async_executor::LocalExecutor;
-use async_io::Async;
 use hyper::{
     Method, Request, Response, StatusCode,
     body::Incoming,
@@ -30,60 +30,62 @@ use hyper::{
 };
 use smol::{
     channel::{Receiver, Sender, bounded},
-    future::pending,
+    future::{or, pending},
 };
-use smol_hyper::rt::{FuturesIo, SmolTimer};
+use stateroom_sdk_core::StateroomServiceFactory;
 
-use crate::{room_id::RoomId, settings::Settings, worker::Command};
+use crate::{
+    reactor::{Listener, Stream},
+    room_id::RoomId,
+    settings::Settings,
+    worker::{Arrival, Command, Visitor, Worker},
+};
 
-pub(crate) use place::Place;
+pub(crate) use place::{Place, Places};
 
 use accept::accept;
 use body::{Body, text};
-use place::Places;
+use peer::Peer;
+use socket::Socket;
 
-/// How long a client may take to send a request's head, and how long an idle connection is kept.
-const HEAD_TIMEOUT: Duration = Duration::from_secs(30);
 /// The largest head of a request, in bytes.
 const HEAD_SIZE: usize = 16 << 10;
 
-/// Accepts connections, serves HTTP on them, and hands those that become WebSockets to the workers.
+/// Accepts connections on the thread of a worker, serves HTTP on them, and hands those that become WebSockets to the
+/// worker of their room.
 ///
-/// Its tasks end with it: they hold what tells the workers to go on.
+/// Its tasks end with it.
 pub(crate) struct Http {
     executor: Rc<LocalExecutor<'static>>,
 }
 
-/// What requests are answered from.
-struct Site {
-    executor: Weak<LocalExecutor<'static>>,
-    settings: Arc<Settings>,
-    workers: Vec<Sender<Command>>,
-    places: Places,
-    started: Instant,
+/// What the threads of a server share for HTTP.
+#[derive(Debug, Clone)]
+pub(crate) struct Shared {
+    pub(crate) settings: Arc<Settings>,
+    pub(crate) workers: Vec<Sender<Command>>,
+    pub(crate) places: Places,
+    pub(crate) started: Instant,
 }
 
-/// Where a request comes from.
-struct Peer {
-    address: SocketAddr,
-    /// Until the connection becomes a WebSocket.
-    place: Cell<Option<Place>>,
+/// What requests are answered from.
+struct Site<F: StateroomServiceFactory> {
+    executor: Weak<LocalExecutor<'static>>,
+    shared: Shared,
+    /// That of this thread, and which of them it is.
+    here: (Rc<Worker<F>>, usize),
 }
 
 impl Http {
-    pub(crate) fn new(
-        listener: Async<TcpListener>,
-        settings: Arc<Settings>,
-        workers: Vec<Sender<Command>>,
+    pub(crate) fn new<F: StateroomServiceFactory>(
+        listener: Listener,
+        shared: Shared,
+        worker: &Rc<Worker<F>>,
+        number: usize,
     ) -> Self {
         let executor = Rc::new(LocalExecutor::new());
-        let site = Site {
-            executor: Rc::downgrade(&executor),
-            settings,
-            workers,
-            places: Places::default(),
-            started: Instant::now(),
-        };
+        let here = (Rc::clone(worker), number);
+        let site = Site { executor: Rc::downgrade(&executor), shared, here };
         executor.spawn(accept(listener, Rc::new(site))).detach();
         Self { executor }
     }
@@ -94,30 +96,64 @@ impl Http {
     }
 }
 
-impl Site {
+impl<F: StateroomServiceFactory> Site<F> {
     /// Serves a connection, beside everything else.
-    fn serve(self: &Rc<Self>, stream: Async<TcpStream>, address: SocketAddr) {
+    fn serve(self: &Rc<Self>, stream: Stream, address: SocketAddr) {
         let site = Rc::clone(self);
-        let peer = Rc::new(Peer { address, place: Cell::new(Some(self.places.take())) });
+        let peer = Rc::new(Peer::new(address, self.shared.places.take()));
         self.spawn(async move {
             let answer = service_fn(|request| {
-                let (site, peer) = (Rc::clone(&site), Rc::clone(&peer));
-                async move { Ok::<_, io::Error>(site.answer(request, &peer).await) }
+                let (site, peer) = (&site, &peer);
+                async move {
+                    peer.set_answered(true);
+                    let response = site.answer(request, peer).await;
+                    peer.set_answered(false);
+                    Ok::<_, io::Error>(response)
+                }
             });
-            let served = http1::Builder::new()
-                .timer(SmolTimer::new())
-                .header_read_timeout(HEAD_TIMEOUT)
+            let socket = Socket { stream, io: site.here.0.io(), peer: Rc::clone(&peer) };
+            let connection = http1::Builder::new()
+                .header_read_timeout(None)
                 .max_buf_size(HEAD_SIZE)
-                .serve_connection(FuturesIo::new(stream), answer)
-                .with_upgrades()
-                .await;
-            if let Err(error) = served {
-                log::debug!("{address}: {error}");
+                .serve_connection(socket, answer);
+            let served = async { Some(connection.without_shutdown().await) };
+            let given_up = async {
+                peer.lost_patience().await;
+                None
+            };
+            match or(served, given_up).await {
+                Some(Ok(parts)) => site.take_over(&peer, parts.io.stream, parts.read_buf.to_vec()),
+                Some(Err(error)) => log::debug!("{address}: {error}"),
+                None => log::debug!("{address}: nothing has been asked for, or taken, for too long"),
             }
         });
     }
 
-    async fn answer(self: &Rc<Self>, request: Request<Incoming>, peer: &Peer) -> Response<Body> {
+    /// Sees to a connection that HTTP has ended on.
+    fn take_over(&self, peer: &Peer, stream: Stream, read_ahead: Vec<u8>) {
+        let (Some((room, info)), Some(place)) = (peer.visit.take(), peer.place.take()) else {
+            // Nobody is left to tell where this fails.
+            let _ = stream.end_writing();
+            return;
+        };
+        let visitor = Visitor { read_ahead, info, place };
+        let (worker, number) = &self.here;
+        let home = self.home(&room);
+        if home == *number {
+            worker.connect(room, stream, visitor);
+            return;
+        }
+        match stream.into_inner() {
+            // Where the worker is ending, so is the connection.
+            Ok(stream) => {
+                let _ =
+                    self.shared.workers[home].try_send(Command::Connect(room, Arrival { stream, visitor }));
+            }
+            Err(error) => log::debug!("{} cannot be handed to its room's thread: {error}", peer.address),
+        }
+    }
+
+    async fn answer(&self, request: Request<Incoming>, peer: &Peer) -> Response<Body> {
         let path = request.uri().path();
         let room = match path {
             "/status" => return self.status(&request, peer.address).await,
@@ -133,7 +169,7 @@ impl Site {
                 log::debug!("{} asks for {path}: {reason}", peer.address);
                 text(StatusCode::BAD_REQUEST, reason)
             }
-            (Ok(room), &Method::GET) => self.upgrade(request, room, peer).await,
+            (Ok(room), &Method::GET) => self.upgrade(&request, room, peer).await,
             (Ok(room), &Method::POST) => self.create_room(room).await,
             (Ok(_), _) => not_allowed("GET, POST"),
         }
@@ -141,7 +177,7 @@ impl Site {
 
     /// Whether there are more connections than there may be clients.
     fn is_full(&self) -> bool {
-        self.places.taken() > self.settings.max_connections
+        self.shared.places.taken() > self.shared.settings.max_connections
     }
 
     fn spawn(&self, task: impl Future<Output = ()> + 'static) {
@@ -150,11 +186,16 @@ impl Site {
         }
     }
 
-    /// The worker whose thread a room lives on.
-    fn worker(&self, room: &RoomId) -> &Sender<Command> {
+    /// Which worker a room lives with.
+    fn home(&self, room: &RoomId) -> usize {
         let hash = BuildHasherDefault::<DefaultHasher>::default().hash_one(room);
         // The remainder is less than the number of workers, of which there is at least one.
-        &self.workers[(hash % self.workers.len() as u64) as usize]
+        (hash % self.shared.workers.len() as u64) as usize
+    }
+
+    /// The worker that a room lives with.
+    fn worker(&self, room: &RoomId) -> &Sender<Command> {
+        &self.shared.workers[self.home(room)]
     }
 
     /// Asks a worker; nothing where the server is ending.

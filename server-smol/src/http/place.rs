@@ -1,22 +1,29 @@
-use std::sync::Arc;
+use std::sync::{
+    Arc,
+    atomic::{AtomicUsize, Ordering},
+};
 
 /// Counts the connections of all threads.
-#[derive(Debug, Default)]
-pub(super) struct Places(Arc<()>);
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Places(Arc<AtomicUsize>);
 
 /// What a connection takes up, from its arrival to its end, whatever it becomes and on whichever thread.
 #[derive(Debug)]
-pub(crate) struct Place {
-    _counted: Arc<()>,
-}
+pub(crate) struct Place(Places);
 
 impl Places {
     pub(super) fn take(&self) -> Place {
-        Place { _counted: Arc::clone(&self.0) }
+        self.0.fetch_add(1, Ordering::Relaxed);
+        Place(self.clone())
     }
 
     pub(super) fn taken(&self) -> usize {
-        // One is this itself.
-        Arc::strong_count(&self.0) - 1
+        self.0.load(Ordering::Relaxed)
+    }
+}
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        self.0.0.fetch_sub(1, Ordering::Relaxed);
     }
 }

@@ -2,6 +2,7 @@ use hyper::{
     Method, Response, StatusCode,
     header::{ACCESS_CONTROL_ALLOW_ORIGIN, HeaderValue, LOCATION},
 };
+use stateroom_sdk_core::StateroomServiceFactory;
 
 use crate::{
     room_id::RoomId,
@@ -15,14 +16,14 @@ use super::{
     ending, not_allowed,
 };
 
-impl Site {
+impl<F: StateroomServiceFactory> Site<F> {
     /// `POST /new_room`: creates a room under a new id.
     pub(super) async fn new_room(&self, method: &Method) -> Response<Body> {
         if method != Method::POST {
             return not_allowed("POST");
         }
         loop {
-            let Ok(room) = RoomId::generate(self.settings.room_ids.generated()) else {
+            let Ok(room) = RoomId::generate(self.shared.settings.room_ids.generated()) else {
                 return text(StatusCode::INTERNAL_SERVER_ERROR, "the system has no random numbers");
             };
             match self.create(&room).await {
@@ -35,7 +36,7 @@ impl Site {
 
     /// `POST /ws/{room}`: creates a room under a given id.
     pub(super) async fn create_room(&self, room: RoomId) -> Response<Body> {
-        if let RoomIds::Generated(_) = self.settings.room_ids {
+        if let RoomIds::Generated(_) = self.shared.settings.room_ids {
             return text(
                 StatusCode::FORBIDDEN,
                 "rooms have generated ids here: POST /new_room creates one and answers with its id",

@@ -15,6 +15,7 @@ use hyper::{
 };
 use percent_encoding::percent_decode_str;
 use smol::{Unblock, fs::metadata, io::AsyncReadExt as _, stream, unblock};
+use stateroom_sdk_core::StateroomServiceFactory;
 
 use super::{
     Site,
@@ -25,7 +26,7 @@ use super::{
 /// How much of a file is read at a time, in bytes.
 const PIECE: usize = 64 << 10;
 
-impl Site {
+impl<F: StateroomServiceFactory> Site<F> {
     /// `GET /…`: a file of the static directory.
     pub(super) async fn static_file(&self, request: &Request<Incoming>) -> Response<Body> {
         if !matches!(*request.method(), Method::GET | Method::HEAD) {
@@ -34,7 +35,8 @@ impl Site {
         let not_found =
             || text(StatusCode::NOT_FOUND, "there is nothing here; rooms are WebSockets at /ws/{room}");
         let url_path = request.uri().path();
-        let Some(path) = self.settings.static_files.as_deref().and_then(|root| below(root, url_path)) else {
+        let Some(path) = self.shared.settings.static_files.as_deref().and_then(|root| below(root, url_path))
+        else {
             return not_found();
         };
         match serve(path, request).await {

@@ -6,6 +6,7 @@ use hyper::{
     header::{HOST, HeaderName},
 };
 use serde_json::json;
+use stateroom_sdk_core::StateroomServiceFactory;
 
 use crate::worker::{Command, RoomStatus};
 
@@ -15,7 +16,7 @@ use super::{
     ending, not_allowed,
 };
 
-impl Site {
+impl<F: StateroomServiceFactory> Site<F> {
     /// `GET /status`: `ok`; with `?verbose`, what there is, as JSON.
     ///
     /// Whoever knows a room's id can join it, so ids are shown only to requests from this machine.
@@ -29,7 +30,7 @@ impl Site {
             return text(StatusCode::OK, "ok");
         }
         let mut rooms = Vec::new();
-        for worker in &self.workers {
+        for worker in &self.shared.workers {
             match Self::ask(worker, Command::Status).await {
                 Some(status) => rooms.extend(status),
                 None => return ending(),
@@ -39,7 +40,7 @@ impl Site {
         let mut status = json!({
             "status": "ok",
             "version": env!("CARGO_PKG_VERSION"),
-            "uptime_seconds": self.started.elapsed().as_secs(),
+            "uptime_seconds": self.shared.started.elapsed().as_secs(),
             "room_count": rooms.len(),
             "client_count": clients,
         });

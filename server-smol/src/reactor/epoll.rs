@@ -15,7 +15,12 @@ use rustix::{
 };
 use slab::Slab;
 
-use super::{alarm::Alarm, notifier::Notifier, stream::Source, timer::Timers};
+use super::{
+    alarm::Alarm,
+    notifier::Notifier,
+    stream::{Source, Watch},
+    timer::Timers,
+};
 
 /// How many events one look at the sockets can bring. More are seen by the next one.
 const EVENTS: usize = 256;
@@ -111,7 +116,7 @@ impl Sockets {
     }
 
     /// Watches a socket for whatever happens to it, once and for all.
-    pub(super) fn add(&self, socket: impl AsFd) -> io::Result<Rc<Source>> {
+    pub(super) fn watch(self: &Rc<Self>, socket: impl AsFd) -> io::Result<Watch> {
         let mut sources = self.sources.borrow_mut();
         let entry = sources.vacant_entry();
         let flags =
@@ -119,11 +124,16 @@ impl Sockets {
         epoll::add(&self.epoll, socket, epoll::EventData::new_u64(entry.key() as u64), flags)?;
         let source = Rc::new(Source::new(entry.key()));
         entry.insert(Rc::clone(&source));
-        Ok(source)
+        Ok(Watch { source, sockets: Rc::clone(self) })
     }
 
-    /// Forgets a socket, which is closed next: that ends the watch.
-    pub(super) fn remove(&self, source: &Source) {
+    /// Watches a socket no more that stays open.
+    pub(super) fn let_go(&self, socket: impl AsFd) -> io::Result<()> {
+        Ok(epoll::delete(&self.epoll, socket)?)
+    }
+
+    /// Forgets a socket. When it is closed the system does so, too.
+    pub(super) fn forget(&self, source: &Source) {
         self.sources.borrow_mut().try_remove(source.key);
     }
 

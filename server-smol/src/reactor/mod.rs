@@ -12,6 +12,8 @@ mod alarm;
 #[cfg(target_os = "linux")]
 mod epoll;
 #[cfg(target_os = "linux")]
+mod listener;
+#[cfg(target_os = "linux")]
 mod notifier;
 #[cfg(not(target_os = "linux"))]
 mod portable;
@@ -21,9 +23,9 @@ mod stream;
 mod timer;
 
 #[cfg(target_os = "linux")]
-pub(crate) use self::{epoll::Reactor, stream::Stream, timer::Timer};
+pub(crate) use self::{epoll::Reactor, listener::Listener, stream::Stream, timer::Timer};
 #[cfg(not(target_os = "linux"))]
-pub(crate) use portable::{Reactor, Stream, Timer};
+pub(crate) use portable::{Listener, Reactor, Stream, Timer};
 
 /// Listens to a socket, outside of any task: most messages need nothing that would have to wait, and a task costs as
 /// much as the message itself.

@@ -1,7 +1,7 @@
 use std::{
     future::{Future, poll_fn},
     io::{self, IoSlice, Read as _, Write as _},
-    net::{Shutdown, TcpStream},
+    net::{Shutdown, SocketAddr, TcpListener, TcpStream},
     pin::pin,
     rc::Weak,
     task::{Context, Poll},
@@ -34,6 +34,23 @@ impl Reactor {
     }
 }
 
+/// Where connections come in.
+#[derive(Debug)]
+pub(crate) struct Listener(Async<TcpListener>);
+
+impl Listener {
+    pub(crate) fn new(listener: TcpListener) -> io::Result<Self> {
+        Async::new_nonblocking(listener).map(Self)
+    }
+
+    pub(crate) async fn accept(&self) -> io::Result<(Stream, SocketAddr)> {
+        let (stream, address) = self.0.accept().await?;
+        // Messages are small and must not wait for one another's acknowledgement.
+        stream.get_ref().set_nodelay(true)?;
+        Ok((Stream(stream), address))
+    }
+}
+
 /// A TCP connection.
 #[derive(Debug)]
 pub(crate) struct Stream(Async<TcpStream>);
@@ -41,6 +58,10 @@ pub(crate) struct Stream(Async<TcpStream>);
 impl Stream {
     pub(crate) fn new(stream: TcpStream) -> io::Result<Self> {
         Async::new_nonblocking(stream).map(Self)
+    }
+
+    pub(crate) fn into_inner(self) -> io::Result<TcpStream> {
+        self.0.into_inner()
     }
 
     pub(crate) fn try_read(&self, bytes: &mut [u8]) -> io::Result<usize> {

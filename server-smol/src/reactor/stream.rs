@@ -15,14 +15,27 @@ use super::{Listen, epoll::Sockets};
 #[derive(Debug)]
 pub(crate) struct Stream {
     stream: TcpStream,
-    source: Rc<Source>,
-    sockets: Rc<Sockets>,
+    watch: Watch,
+}
+
+/// The watch over a socket, which ends with it.
+#[derive(Debug)]
+pub(super) struct Watch {
+    pub(super) source: Rc<Source>,
+    pub(super) sockets: Rc<Sockets>,
+}
+
+impl Drop for Watch {
+    fn drop(&mut self) {
+        self.sockets.forget(&self.source);
+    }
 }
 
 /// What is known of a socket, and who waits for it.
 pub(super) struct Source {
     pub(super) key: usize,
-    /// Whether it is worth trying to read: until a try has told otherwise.
+    /// Whether it is worth trying to read: once there have been news, until a try has told otherwise. That there is
+    /// something from the beginning is news, too.
     readable: Cell<bool>,
     /// Whether it is worth trying to write.
     writable: Cell<bool>,
@@ -38,13 +51,22 @@ impl Source {
     pub(super) fn new(key: usize) -> Self {
         Self {
             key,
-            readable: Cell::new(true),
+            readable: Cell::new(false),
             writable: Cell::new(true),
             hung_up: Cell::new(false),
             listener: RefCell::new(None),
             reader: RefCell::default(),
             writer: RefCell::default(),
         }
+    }
+
+    /// Tries to read, or to accept, if that is worth a system call.
+    pub(super) fn attempt_read<T>(&self, operation: impl FnMut() -> io::Result<T>) -> io::Result<T> {
+        attempt(&self.readable, operation)
+    }
+
+    pub(super) fn wait_for_read(&self, cx: &Context<'_>) {
+        wait(&self.reader, cx);
     }
 
     /// Tells whoever waits for what has happened.
@@ -80,16 +102,20 @@ impl Stream {
     /// # Errors
     /// The system has no memory to watch it.
     pub(crate) fn new(stream: TcpStream) -> io::Result<Self> {
-        let sockets = Sockets::current();
-        let source = sockets.add(&stream)?;
-        Ok(Self { stream, source, sockets })
+        let watch = Sockets::current().watch(&stream)?;
+        Ok(Self { stream, watch })
+    }
+
+    /// The connection, for another thread.
+    pub(crate) fn into_inner(self) -> io::Result<TcpStream> {
+        self.watch.sockets.let_go(&self.stream)?;
+        Ok(self.stream)
     }
 
     /// Reads what there is, at most so much.
     pub(crate) fn try_read(&self, bytes: &mut [u8]) -> io::Result<usize> {
-        let Self { stream, source, .. } = self;
-        let mut stream: &TcpStream = stream;
-        let read = attempt(&source.readable, || stream.read(bytes));
+        let (mut stream, source) = (&self.stream, &self.watch.source);
+        let read = source.attempt_read(|| stream.read(bytes));
         // Less than there is room for is all that there is. What comes later is news, but for an end that has been told
         // of.
         if matches!(read, Ok(size) if size < bytes.len()) && !source.hung_up.get() {
@@ -100,23 +126,23 @@ impl Stream {
 
     /// Ready when it is worth trying to read.
     pub(crate) fn poll_readable(&self, cx: &Context<'_>) -> Poll<()> {
-        if self.source.readable.get() {
+        if self.watch.source.readable.get() {
             return Poll::Ready(());
         }
-        wait(&self.source.reader, cx);
+        self.watch.source.wait_for_read(cx);
         Poll::Pending
     }
 
     /// Has `listener` take in what comes from now on. When it stops, whoever waits until the socket is
     /// [readable](Self::poll_readable) is woken, as where nobody listens.
     pub(crate) fn set_listener(&self, listener: Weak<dyn Listen>) {
-        *self.source.listener.borrow_mut() = Some(listener);
+        *self.watch.source.listener.borrow_mut() = Some(listener);
     }
 
     /// Writes what the system takes at once.
     pub(crate) fn try_write(&self, pieces: &[IoSlice<'_>]) -> io::Result<usize> {
         let mut stream: &TcpStream = &self.stream;
-        attempt(&self.source.writable, || match pieces {
+        attempt(&self.watch.source.writable, || match pieces {
             [piece] => stream.write(piece),
             pieces => stream.write_vectored(pieces),
         })
@@ -124,28 +150,22 @@ impl Stream {
 
     /// Ready when it is worth trying to write.
     pub(crate) fn poll_writable(&self, cx: &Context<'_>) -> Poll<()> {
-        if self.source.writable.get() {
+        if self.watch.source.writable.get() {
             return Poll::Ready(());
         }
-        wait(&self.source.writer, cx);
+        wait(&self.watch.source.writer, cx);
         Poll::Pending
     }
 
     /// Has the next write try, without news from the system.
     #[cfg(test)]
     pub(crate) fn assume_writable(&self) {
-        self.source.writable.set(true);
+        self.watch.source.writable.set(true);
     }
 
     /// Says that nothing more is written.
     pub(crate) fn end_writing(&self) -> io::Result<()> {
         self.stream.shutdown(Shutdown::Write)
-    }
-}
-
-impl Drop for Stream {
-    fn drop(&mut self) {
-        self.sockets.remove(&self.source);
     }
 }
 

@@ -1,0 +1,63 @@
+use std::{
+    io::{self, IoSlice},
+    pin::Pin,
+    rc::Rc,
+    task::{Context, Poll, ready},
+};
+
+use hyper::rt::{Read, ReadBufCursor, Write};
+
+use crate::{io::Io, reactor::Stream};
+
+use super::peer::Peer;
+
+/// A connection as the HTTP library wants it.
+#[derive(Debug)]
+pub(super) struct Socket {
+    pub(super) stream: Stream,
+    pub(super) io: Rc<Io>,
+    pub(super) peer: Rc<Peer>,
+}
+
+impl Read for Socket {
+    fn poll_read(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        mut buffer: ReadBufCursor<'_>,
+    ) -> Poll<io::Result<()>> {
+        let mut input = self.io.input();
+        let size = buffer.remaining().min(input.len());
+        loop {
+            match self.stream.try_read(&mut input[..size]) {
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                    ready!(self.stream.poll_readable(cx));
+                }
+                read => return Poll::Ready(read.map(|size| buffer.put_slice(&input[..size]))),
+            }
+        }
+    }
+}
+
+impl Write for Socket {
+    fn poll_write(self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+        loop {
+            match self.stream.try_write(&[IoSlice::new(bytes)]) {
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                    ready!(self.stream.poll_writable(cx));
+                }
+                written => {
+                    self.peer.is_alive();
+                    return Poll::Ready(written);
+                }
+            }
+        }
+    }
+
+    fn poll_flush(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn poll_shutdown(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Poll::Ready(self.stream.end_writing())
+    }
+}
