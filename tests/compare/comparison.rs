@@ -5,11 +5,10 @@ use std::{
 };
 
 use serde_json::Value;
-use stateroom_tests::binary;
+use stateroom_tests::{Cores, binary};
 
 use crate::{
     chart,
-    cores::Cores,
     options::Options,
     peer::{NAMES, Peer, said},
     results::Results,

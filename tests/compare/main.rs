@@ -18,8 +18,6 @@ mod chart;
 #[cfg(target_os = "linux")]
 mod comparison;
 #[cfg(target_os = "linux")]
-mod cores;
-#[cfg(target_os = "linux")]
 mod options;
 #[cfg(target_os = "linux")]
 mod peer;

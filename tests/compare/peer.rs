@@ -7,12 +7,9 @@ use std::{
     time::{Duration, Instant},
 };
 
-use stateroom_tests::{Guest, binary, example};
+use stateroom_tests::{Cores, Guest, binary, example};
 
-use crate::{
-    cores::Cores,
-    row::{Room, Row},
-};
+use crate::row::{Room, Row};
 
 /// A server to compare with.
 #[derive(Debug)]

@@ -129,6 +129,18 @@ impl Child {
         Err(seen)
     }
 
+    /// The number that the system knows it by.
+    #[must_use]
+    pub fn id(&self) -> u32 {
+        self.process.id()
+    }
+
+    /// Whether it has not ended yet.
+    #[must_use]
+    pub fn is_running(&mut self) -> bool {
+        self.process.try_wait().is_ok_and(|status| status.is_none())
+    }
+
     /// Writes a line to its standard input.
     #[track_caller]
     pub fn say(&mut self, line: &str) {

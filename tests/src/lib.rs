@@ -7,6 +7,8 @@
 
 mod child;
 mod client;
+#[cfg(target_os = "linux")]
+mod cores;
 mod directory;
 mod documented;
 mod foreign;
@@ -28,6 +30,8 @@ use std::{
 
 pub use child::{Child, Output, binary};
 pub use client::{Client, Message};
+#[cfg(target_os = "linux")]
+pub use cores::Cores;
 pub use directory::Directory;
 pub use documented::Documented;
 pub use foreign::{Foreign, Profile, binaryen, foreign_client};

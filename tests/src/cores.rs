@@ -4,14 +4,18 @@ use rustix::thread::{CpuSet, sched_getaffinity, sched_setaffinity};
 
 /// A core for the server and another one for the load, so that neither takes the other's time.
 #[derive(Debug)]
-pub(crate) struct Cores {
+pub struct Cores {
     all: CpuSet,
     /// Their numbers; nothing where there is one alone.
     two: Option<[usize; 2]>,
 }
 
 impl Cores {
-    pub(crate) fn find() -> io::Result<Self> {
+    /// Looks which cores this process may use.
+    ///
+    /// # Errors
+    /// The system does not tell.
+    pub fn find() -> io::Result<Self> {
         let all = sched_getaffinity(None)?;
         let mut numbers = (0..CpuSet::MAX_CPU).filter(|&core| all.is_set(core));
         let two = numbers.next().zip(numbers.next()).map(|(server, load)| [server, load]);
@@ -19,7 +23,8 @@ impl Cores {
     }
 
     /// Where things run, in words.
-    pub(crate) fn described(&self) -> &'static str {
+    #[must_use]
+    pub fn described(&self) -> &'static str {
         match self.two {
             Some(_) => "the server on one core and the load on another one",
             None => "server and load share the only core",
@@ -27,7 +32,10 @@ impl Cores {
     }
 
     /// Starts a server on its core.
-    pub(crate) fn server<T>(
+    ///
+    /// # Errors
+    /// It does not start, or not there.
+    pub fn server<T>(
         &self,
         command: &mut Command,
         start: fn(&mut Command) -> io::Result<T>,
@@ -36,11 +44,10 @@ impl Cores {
     }
 
     /// Starts the load on its core.
-    pub(crate) fn load<T>(
-        &self,
-        command: &mut Command,
-        start: fn(&mut Command) -> io::Result<T>,
-    ) -> io::Result<T> {
+    ///
+    /// # Errors
+    /// It does not start, or not there.
+    pub fn load<T>(&self, command: &mut Command, start: fn(&mut Command) -> io::Result<T>) -> io::Result<T> {
         self.on(self.two.map(|[_, load]| load), command, start)
     }
 

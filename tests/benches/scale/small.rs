@@ -1,0 +1,30 @@
+use std::{thread, time::Duration};
+
+use crate::{
+    Bench,
+    page::{Page, size},
+    server::Place,
+};
+
+const MIB: f64 = (1 << 20) as f64;
+
+/// The memory of a server that has just begun, and of one with a few hundred rooms.
+pub(crate) fn measure(bench: &Bench, page: &mut Page) {
+    let server = bench.serve(&bench.echo, Place::ItsCore, &[]);
+    // Whatever it does at its beginning.
+    thread::sleep(Duration::from_secs(1));
+    let idle = server.resident();
+    page.line("RSS of a server that waits for its first client", "5 MiB", &size(idle), idle <= 5.0 * MIB);
+
+    // Ten messages of each client.
+    let report = bench.load_for(2.0, "echo --connections 1000 --rooms 500 --rate 5k", &server);
+    let full = report["server"]["resident"].as_f64().unwrap_or(f64::NAN);
+    let messages = report["messages"].as_u64().unwrap_or_default();
+    let result = format!("{}, after {messages} messages", size(full));
+    page.line(
+        "RSS with 500 rooms of two clients, which send messages",
+        "32 MiB",
+        &result,
+        full <= 32.0 * MIB,
+    );
+}
