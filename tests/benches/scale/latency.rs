@@ -29,6 +29,9 @@ struct Waits {
     message: Duration,
 }
 
+/// One of these.
+type Wait = fn(&Waits) -> Duration;
+
 /// The first reply of a new room beside that of one that exists.
 pub(crate) fn replies(bench: &Bench, page: &mut Page) {
     let server = bench.serve(&bench.echo, Place::ItsCore, &[]);
@@ -41,7 +44,7 @@ pub(crate) fn replies(bench: &Bench, page: &mut Page) {
             waits[which].push(first_reply(server.address(), ["old", &new][which]));
         }
     }
-    let kinds: [(&str, fn(&Waits) -> Duration); 2] = [
+    let kinds: [(&str, Wait); 2] = [
         ("from the request for a WebSocket to the first reply", |waits| waits.upgrade),
         ("from the first message to its reply", |waits| waits.message),
     ];

@@ -57,6 +57,21 @@ fn main() {
     bench.run();
 }
 
+/// Measures something, and adds it to the page.
+#[cfg(target_os = "linux")]
+type Part = fn(&Bench, &mut page::Page);
+
+/// All parts, by their names.
+#[cfg(target_os = "linux")]
+const PARTS: [(&str, Part); 6] = [
+    ("rooms", rooms::measure),
+    ("crowd", crowd::measure),
+    ("threads", threads::measure),
+    ("replies", latency::replies),
+    ("memory", small::measure),
+    ("start", latency::start),
+];
+
 /// What all parts have in common.
 #[cfg(target_os = "linux")]
 #[derive(Debug)]
@@ -83,15 +98,7 @@ impl Bench {
 
     fn run(&self) {
         let mut page = page::Page::begin(self);
-        let parts: [(&str, fn(&Self, &mut page::Page)); 6] = [
-            ("rooms", rooms::measure),
-            ("crowd", crowd::measure),
-            ("threads", threads::measure),
-            ("replies", latency::replies),
-            ("memory", small::measure),
-            ("start", latency::start),
-        ];
-        for (_, measure) in parts.iter().filter(|(name, _)| self.options.wants(name)) {
+        for (_, measure) in PARTS.iter().filter(|(name, _)| self.options.wants(name)) {
             measure(self, &mut page);
         }
         page.end(self);

@@ -1,5 +1,7 @@
 use std::path::PathBuf;
 
+use crate::PARTS;
+
 /// What is to be measured.
 #[derive(Debug)]
 pub(crate) struct Options {
@@ -11,8 +13,6 @@ pub(crate) struct Options {
     pub(crate) seconds: f64,
     is_dry: bool,
 }
-
-const PARTS: [&str; 6] = ["rooms", "crowd", "threads", "replies", "memory", "start"];
 
 impl Options {
     /// Reads the command line.
@@ -39,8 +39,9 @@ impl Options {
             match &*word {
                 "--only" => {
                     options.only = value.split(',').map(str::to_owned).collect();
-                    if let Some(unknown) = options.only.iter().find(|only| !PARTS.contains(&only.as_str())) {
-                        return Err(format!("there is no part `{unknown}`: there are {}", PARTS.join(", ")));
+                    let names = PARTS.map(|(name, _)| name);
+                    if let Some(unknown) = options.only.iter().find(|only| !names.contains(&only.as_str())) {
+                        return Err(format!("there is no part `{unknown}`: there are {}", names.join(", ")));
                     }
                 }
                 "--server" => options.server = Some(value.into()),
