@@ -11,7 +11,7 @@ use stateroom_host_min::{Event, Limits, Program, Room, Step};
 use crate::{
     Bench,
     page::{Page, Verdict, grouped, size},
-    server::confined,
+    server::{confined, kilobytes},
 };
 
 /// What this program is called with to be the process that holds the rooms.
@@ -114,10 +114,4 @@ fn resident() -> u64 {
 
 fn available() -> u64 {
     kilobytes("/proc/meminfo", "MemAvailable:") * 1024
-}
-
-fn kilobytes(file: &str, name: &str) -> u64 {
-    let text = fs::read_to_string(file).expect("a file of the system's");
-    let value = text.lines().find_map(|line| line.strip_prefix(name)).expect("a line of it");
-    value.trim().trim_end_matches(" kB").parse().expect("a number of kilobytes")
 }

@@ -71,6 +71,11 @@ impl Server {
         self.child.resident() as f64
     }
 
+    /// What of that is in no file, in bytes.
+    pub(crate) fn anonymous(&self) -> f64 {
+        kilobytes(&format!("/proc/{}/status", self.id()), "RssAnon:") as f64 * 1024.0
+    }
+
     /// How many rooms and clients it has.
     pub(crate) fn counts(&self) -> [u64; 2] {
         let mut line = self.line();
@@ -146,4 +151,11 @@ impl Line {
         self.0.read_exact(&mut content).expect("as much as it has announced");
         String::from_utf8(content).expect("text")
     }
+}
+
+/// A line of a file of the system's that says how large something is.
+pub(crate) fn kilobytes(file: &str, name: &str) -> u64 {
+    let text = fs::read_to_string(file).expect("a file of the system's");
+    let value = text.lines().find_map(|line| line.strip_prefix(name)).expect("a line of it");
+    value.trim().trim_end_matches(" kB").parse().expect("a number of kilobytes")
 }

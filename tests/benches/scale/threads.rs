@@ -16,9 +16,7 @@ pub(crate) fn measure(bench: &Bench, page: &mut Page) {
     });
     for (window, at_a_time) in [(1, "one message"), (32, "32 messages")] {
         let load = format!("echo --connections 200 --rooms 100 --window {window}");
-        let before = two.threads_of_rooms();
         let pairs = Pairs::measure(bench, &load, [&one, &two]);
-        let after = two.threads_of_rooms();
         let (cpu, ratio) = pairs.figure("/server/cpu_us_per_message");
         let what = format!("two threads, 100 rooms of two clients, {at_a_time} at a time");
         page.line(
@@ -34,10 +32,14 @@ pub(crate) fn measure(bench: &Bench, page: &mut Page) {
             grouped(messages[0] as u64)
         );
         page.line(&format!("{what}: by the clock"), "", &result, Verdict::None);
-        let ran: Vec<_> = after.iter().zip(&before).map(|(after, before)| after - before).collect();
-        page.line(&format!("{what}: the threads' shares"), "", &shares(&ran), Verdict::None);
     }
 
+    page.line(
+        "the two threads' shares of the time of all that",
+        "",
+        &shares(&two.threads_of_rooms()),
+        Verdict::None,
+    );
     let _crowd = bench.crowd(&two, ROOMS);
     // Each thread of rooms waits for the sockets of its own; the listener's has few.
     let watched = two.sockets_watched().into_iter().filter(|count| *count > ROOMS / 100);
