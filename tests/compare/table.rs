@@ -68,6 +68,8 @@ that has the network in it, of which *bare sockets* takes little more than has t
 
 The rooms are WebAssembly guests in both Staterooms; here, with limits. In Bun and Node.js they are JavaScript in the server's own process
 ([`tests/compare/peers`](../tests/compare/peers)).
+
+How far this server goes, in rooms and in threads, is in [`scale.md`](scale.md).
 ";
 
 /// A unit, for the table.

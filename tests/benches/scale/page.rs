@@ -133,10 +133,9 @@ pub(crate) fn grouped(number: u64) -> String {
 
 /// A size in the unit that suits it.
 pub(crate) fn size(bytes: f64) -> String {
-    match bytes {
-        ..10_240.0 if bytes < 1024.0 => format!("{bytes:.0} B"),
-        ..1_048_576.0 => format!("{:.1} KiB", bytes / 1024.0),
-        ..1_073_741_824.0 => format!("{:.1} MiB", bytes / 1_048_576.0),
-        _ => format!("{:.2} GiB", bytes / 1_073_741_824.0),
+    match bytes / 1024.0 {
+        kib @ ..1024.0 => format!("{kib:.1} KiB"),
+        kib @ ..1_048_576.0 => format!("{:.1} MiB", kib / 1024.0),
+        kib => format!("{:.2} GiB", kib / 1_048_576.0),
     }
 }

@@ -22,12 +22,12 @@ pub(crate) fn measure(bench: &Bench, page: &mut Page) {
         page.line(
             &what,
             "at most 15 % more CPU for a message than with one",
-            &format!("{}: {:.2} µs and {:.2} µs", change(ratio), cpu[1], cpu[0]),
+            &format!("{}: {:.2} µs in place of {:.2}", change(ratio), cpu[1], cpu[0]),
             ratio <= 1.15,
         );
         let (messages, ratio) = pairs.figure("/messages_per_second");
         let result = format!(
-            "{ratio:.2} times: {} and {} messages a second",
+            "{ratio:.2} times as many: {} messages a second in place of {}",
             grouped(messages[1] as u64),
             grouped(messages[0] as u64)
         );
@@ -51,7 +51,8 @@ pub(crate) fn measure(bench: &Bench, page: &mut Page) {
         Verdict::None,
     );
     page.note(
-        "one thread and two run wherever the system puts them, beside the load, which has a core to itself with nobody but them"
+        "the servers of one thread and of two run where the system puts them; the load keeps to a core, which it may have to \
+         share with the second thread: the clock tells more where there are more cores"
             .to_owned(),
     );
 }

@@ -35,8 +35,9 @@ pub(crate) enum Progress {
 }
 
 /// An address has some 28,000 ports for connections to the same server. With this machine there are other addresses to
-/// go on with.
-const PER_ADDRESS: usize = 20_000;
+/// go on with, and so it is done long before the last port is taken: when half of them are, Linux looks at thousands
+/// for each connection that it makes.
+const PER_ADDRESS: usize = 10_000;
 /// No server has more to say before it is a WebSocket.
 const MOST_ANSWER: usize = 64 << 10;
 
