@@ -1,5 +1,6 @@
 use std::{
     future::Future,
+    hash::RandomState,
     net::{IpAddr, SocketAddr, TcpListener},
     path::PathBuf,
     sync::{Arc, atomic::AtomicUsize},
@@ -179,7 +180,8 @@ impl Server {
         let (workers, commands): (Vec<_>, Vec<_>) =
             (0..settings.threads).map(|_| channel::unbounded()).unzip();
         let places = Places::default();
-        let shared = Shared { settings, workers, places, started: Instant::now() };
+        let shared =
+            Shared { settings, workers, places, started: Instant::now(), hasher: RandomState::new() };
         let workers = Workers(shared.workers.clone());
         let mut threads = Vec::new();
         // Nothing is sent: that all senders are gone tells that all threads are at their end.

@@ -127,6 +127,9 @@ impl<F: StateroomServiceFactory> Turn<F> {
 impl<F: StateroomServiceFactory> Drop for Turn<F> {
     fn drop(&mut self) {
         let queue = &self.room.queue;
+        if queue.waiting.borrow().is_empty() {
+            return queue.is_taken.set(false);
+        }
         let next = loop {
             match queue.waiting.borrow_mut().pop_front() {
                 // Whoever waited for it is gone.

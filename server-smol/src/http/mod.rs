@@ -12,7 +12,7 @@ mod upgrade;
 
 use std::{
     future::Future,
-    hash::{BuildHasher as _, BuildHasherDefault, DefaultHasher},
+    hash::{BuildHasher as _, RandomState},
     io,
     net::SocketAddr,
     rc::{Rc, Weak},
@@ -66,6 +66,8 @@ pub(crate) struct Shared {
     pub(crate) workers: Vec<Sender<Command>>,
     pub(crate) places: Places,
     pub(crate) started: Instant,
+    /// Spreads rooms over the workers. Its keys are random: whoever chooses ids cannot choose the thread.
+    pub(crate) hasher: RandomState,
 }
 
 /// What requests are answered from.
@@ -188,7 +190,7 @@ impl<F: StateroomServiceFactory> Site<F> {
 
     /// Which worker a room lives with.
     fn home(&self, room: &RoomId) -> usize {
-        let hash = BuildHasherDefault::<DefaultHasher>::default().hash_one(room);
+        let hash = self.shared.hasher.hash_one(room);
         // The remainder is less than the number of workers, of which there is at least one.
         (hash % self.shared.workers.len() as u64) as usize
     }
