@@ -55,8 +55,9 @@ pub(crate) struct Arena {
     unfinished: Option<usize>,
 }
 
-/// How much an arena keeps between events, in bytes: idle rooms should be small.
-const KEPT: usize = 1024;
+/// How much an arena keeps between events, in bytes: a room is small between two messages, and does not allocate for
+/// each. Idle rooms are folded, and keep nothing.
+const KEPT: usize = 8 << 10;
 
 #[derive(Debug, Clone, Copy)]
 enum Entry {
@@ -82,6 +83,13 @@ impl Arena {
         self.entries.shrink_to(KEPT / size_of::<Entry>());
         self.text.shrink_to(KEPT);
         self.bytes.shrink_to(KEPT);
+    }
+
+    /// Keeps no more memory than what is in it.
+    pub(crate) fn shrink(&mut self) {
+        self.entries.shrink_to_fit();
+        self.text.shrink_to_fit();
+        self.bytes.shrink_to_fit();
     }
 
     /// Takes back everything but log lines, as the event has failed.

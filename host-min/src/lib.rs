@@ -85,6 +85,21 @@
 //! timer is due. A restored room believes that its clients are still there, so those that are not any more
 //! want an [`Event::Disconnect`] each; ids are not used again.
 //!
+//! # Idle rooms
+//!
+//! A room has all of its memory, of which it uses a small part as a rule. One that has no event for a while can be
+//! [folded](Room::fold): it gives up its instance and keeps what has changed. The next event brings it back.
+//!
+//! ```
+//! # use stateroom_host_min::{Event, Room};
+//! # fn example(room: &mut Room) -> Result<(), Box<dyn core::error::Error>> {
+//! room.fold()?;
+//! assert!(room.is_folded());
+//! let _ = room.handle(Event::Timer, 40)?;
+//! assert!(!room.is_folded());
+//! # Ok(()) }
+//! ```
+//!
 //! # In services
 //!
 //! A [`Room`] is also a [`StateroomService`](stateroom_sdk_core::StateroomService) and a [`Program`] a
@@ -110,6 +125,7 @@ mod client_info;
 mod effects;
 mod engine;
 mod event;
+mod fold;
 mod image;
 mod imports;
 mod interface;
@@ -128,10 +144,10 @@ mod trap;
 pub use client_info::ClientInfo;
 pub use effects::{Effect, Effects};
 pub use event::{Event, Step};
+pub use fold::Room;
 pub use limits::Limits;
 pub use load_error::{LoadError, Problem};
 pub use program::Program;
-pub use room::Room;
 pub use snapshot::{RestoreError, SnapshotError};
 // What events and effects are made of, so that a program needs no other crate for them.
 pub use stateroom_sdk_core::{ClientId, LogLevel, MessagePayload, MessageRecipient};

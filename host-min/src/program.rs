@@ -12,6 +12,7 @@ use crate::{
     imports::Imports,
     load_error::clip,
     module::{self, Generation, Layout, Outline},
+    room::Live,
     state::State,
 };
 
@@ -95,9 +96,11 @@ impl Program {
             })
         })?;
         loaded.image = Image::of(memory(&store));
+        // It may be large, and the next one is made below.
+        drop(store);
 
         let program = Self(Arc::new(loaded));
-        let mut room = program.room("", [0; 32]).map_err(LoadError::Trapped)?;
+        let mut room = program.live("", [0; 32]).map_err(LoadError::Trapped)?;
         room.try_startup().map_err(LoadError::Trapped)?;
         match module::wrong_version(&outline, memory(&room.store)) {
             Some(problem) => Err(LoadError::NotAGuest(vec![problem])),
@@ -111,11 +114,15 @@ impl Program {
     /// # Errors
     /// There is not enough memory for it.
     pub fn room(&self, room_id: &str, seed: [u8; 32]) -> Result<Room, Trap> {
+        self.live(room_id, seed).map(Room::from)
+    }
+
+    pub(crate) fn live(&self, room_id: &str, seed: [u8; 32]) -> Result<Live, Trap> {
         let (store, instance) = self.0.instantiate(seed).map_err(|_| {
             let reason = TrapReason::Wasm("there is not enough memory for another room".into());
             Trap::new(module::START, reason)
         })?;
-        Room::new(room_id, self.clone(), store, instance)
+        Live::new(room_id, self.clone(), store, instance)
     }
 
     /// The limits that the program was loaded with.

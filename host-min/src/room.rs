@@ -1,5 +1,5 @@
 use alloc::{boxed::Box, format, vec::Vec};
-use core::{fmt, mem};
+use core::mem;
 
 use wasmi::{
     Error, Instance, Store, TrapCode, TypedFunc, TypedResumableCall, TypedResumableCallOutOfFuel, Val,
@@ -17,9 +17,8 @@ use crate::{
     trap::reason,
 };
 
-/// One instance of a [`Program`](crate::Program), with state of its own. See the [crate's
-/// documentation](crate) for how to drive it.
-pub struct Room {
+/// A [`Room`](crate::Room) with its instance, ready to run. What its methods are is said there.
+pub(crate) struct Live {
     pub(crate) id: Box<str>,
     pub(crate) program: Program,
     pub(crate) store: Store<State>,
@@ -64,7 +63,7 @@ const STARTUP: [&str; 2] = [module::START, module::REACTOR];
 /// end of its stack.
 const AT_ZERO: usize = 64 << 10;
 
-impl Room {
+impl Live {
     pub(crate) fn new(
         id: &str,
         program: Program,
@@ -85,20 +84,7 @@ impl Room {
         })
     }
 
-    /// The id that the room was made with.
-    #[must_use]
-    pub fn id(&self) -> &str {
-        &self.id
-    }
-
-    /// Begins an event, at most one slice of it. `now_ms` is the time in milliseconds since the Unix epoch;
-    /// the guest sees it stand still until the event is over.
-    ///
-    /// While another event is suspended, this does nothing but answer [`Step::Suspended`].
-    ///
-    /// # Errors
-    /// The event ended badly and the room is broken: all further events fail with the same [`Trap`].
-    pub fn handle(&mut self, event: Event<'_>, now_ms: u64) -> Result<Step, Trap> {
+    pub(crate) fn handle(&mut self, event: Event<'_>, now_ms: u64) -> Result<Step, Trap> {
         match &self.status {
             Status::Ready(_) => {}
             Status::Suspended(_) => return Ok(Step::Suspended),
@@ -121,12 +107,7 @@ impl Room {
         self.settle(result)
     }
 
-    /// Goes on with a suspended event, at most one slice of it. Without one, this does nothing but repeat the
-    /// last answer.
-    ///
-    /// # Errors
-    /// As for [`handle`](Self::handle).
-    pub fn resume(&mut self) -> Result<Step, Trap> {
+    pub(crate) fn resume(&mut self) -> Result<Step, Trap> {
         match mem::replace(&mut self.status, Status::Ready(Step::Done)) {
             Status::Suspended(suspended) => {
                 let result = self.go_on(*suspended);
@@ -139,11 +120,12 @@ impl Room {
         }
     }
 
-    /// How the last event stands: what [`handle`](Self::handle) or [`resume`](Self::resume) answered.
-    ///
-    /// # Errors
-    /// The room is broken.
-    pub fn last(&self) -> Result<Step, &Trap> {
+    /// Takes up the answer to the last event, in the place of the room that had it.
+    pub(crate) fn rest(&mut self, last: Step) {
+        self.status = Status::Ready(last);
+    }
+
+    pub(crate) fn last(&self) -> Result<Step, &Trap> {
         match &self.status {
             Status::Ready(step) => Ok(*step),
             Status::Suspended(_) => Ok(Step::Suspended),
@@ -151,10 +133,7 @@ impl Room {
         }
     }
 
-    /// What the last event asks of the world. Empty while an event is suspended; of an event that was
-    /// refused or trapped only log lines are left.
-    #[must_use]
-    pub fn effects(&self) -> Effects<'_> {
+    pub(crate) fn effects(&self) -> Effects<'_> {
         let effects = self.store.data().effects.iter();
         match self.status {
             Status::Suspended(_) => effects.none(),
@@ -162,9 +141,7 @@ impl Room {
         }
     }
 
-    /// How many bytes of linear memory the guest has at present. It grows and never shrinks.
-    #[must_use]
-    pub fn memory_size(&self) -> usize {
+    pub(crate) fn memory_size(&self) -> usize {
         memory(&self.store).len()
     }
 
@@ -408,16 +385,5 @@ impl Outcome<()> {
             Self::Returned(()) => None,
             Self::OutOfFuel(call) => Some(call),
         }
-    }
-}
-
-impl fmt::Debug for Room {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let status = match &self.status {
-            Status::Ready(_) => "ready",
-            Status::Suspended(_) => "suspended",
-            Status::Broken(_) => "broken",
-        };
-        f.debug_struct("Room").field("id", &self.id).field("status", &status).finish_non_exhaustive()
     }
 }

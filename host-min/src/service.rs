@@ -27,7 +27,7 @@ impl StateroomService for Room {
 
     fn connect(&mut self, client_id: ClientId, context: &impl StateroomContext) {
         let mut info: Vec<(String, String)> = Vec::new();
-        if self.program.asks_for_client_info() {
+        if self.program().asks_for_client_info() {
             context.each_client_info(client_id, &mut |key, value| info.push((key.into(), value.into())));
         }
         let info: Vec<_> = info.iter().map(|(key, value)| (&key[..], &value[..])).collect();
@@ -58,6 +58,14 @@ impl StateroomService for Room {
             Ok(Step::Refused) => Progress::Refused,
             Err(trap) => Progress::Failed(trap),
         }
+    }
+
+    fn foldable(&self) -> usize {
+        Self::foldable(self)
+    }
+
+    fn fold(&mut self) {
+        self.fold_if_smaller();
     }
 }
 

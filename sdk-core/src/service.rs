@@ -52,6 +52,20 @@ pub trait StateroomService {
     fn advance(&mut self, context: &impl StateroomContext) -> Progress<'_> {
         Progress::Done
     }
+
+    /// For hosts, not for authors: about how many bytes of memory [`fold`](Self::fold) would give back.
+    ///
+    /// 0 where it is folded, or cannot be, as with services written in Rust.
+    fn foldable(&self) -> usize {
+        0
+    }
+
+    /// For hosts, not for authors: makes the service take less memory until its next event, which then takes a little
+    /// longer. Nothing else can be told from it.
+    ///
+    /// A host calls it between two events of a room that has been idle for a while. A service for which it would not
+    /// pay does nothing.
+    fn fold(&mut self) {}
 }
 
 /// How the last event of a service stands; see [`StateroomService::advance`].

@@ -52,6 +52,7 @@ mod client_info;
 mod connection;
 mod conversation;
 mod error;
+mod folding;
 mod http;
 mod io;
 mod link;

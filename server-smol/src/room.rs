@@ -1,6 +1,7 @@
 use std::{
     cell::{Cell, RefCell},
     fmt,
+    panic::{AssertUnwindSafe, catch_unwind},
     rc::{Rc, Weak},
     time::Duration,
 };
@@ -10,12 +11,13 @@ use stateroom_sdk_core::{ClientId, MessagePayload, StateroomService as _, Stater
 
 use crate::{
     client_info::ClientInfo,
+    folding::{Look, Rest},
     members::Members,
     outbox::Outbox,
     reactor::Timer,
     room_id::RoomId,
     settings::ShutdownPolicy,
-    turn::{Queue, Turn},
+    turn::{Queue, Turn, panic_message},
     websocket::Close,
     worker::Worker,
 };
@@ -40,6 +42,7 @@ pub(crate) struct Room<F: StateroomServiceFactory> {
     vacancy: RefCell<Option<Task<()>>>,
     /// Counts the requests for a timer, so that one that is due while a later one is made does not fire.
     timer_request: Cell<u64>,
+    rest: Rest,
     ended: Cell<bool>,
     worker: Weak<Worker<F>>,
 }
@@ -89,6 +92,7 @@ impl<F: StateroomServiceFactory> Room<F> {
             timer: RefCell::default(),
             timer_request: Cell::new(0),
             vacancy: RefCell::default(),
+            rest: Rest::default(),
             ended: Cell::new(false),
             worker: Rc::downgrade(worker),
         }))
@@ -235,6 +239,44 @@ impl<F: StateroomServiceFactory> Room<F> {
         }
     }
 
+    /// Has the room folded when it has been idle for a while, if its service can be.
+    pub(crate) fn await_rest(self: &Rc<Self>, service: &F::Service) {
+        let size = service.foldable();
+        if size > 0
+            && !self.ended.get()
+            && let Some(worker) = self.worker()
+        {
+            worker.folding().add(self, size);
+        }
+    }
+
+    /// Folds the service, unless the room is busy or has been since the last time.
+    pub(crate) fn fold(self: &Rc<Self>) -> Look {
+        if self.ended.get() {
+            return Look::Ended;
+        }
+        // Whoever has the turn, or waits for it, is in the middle of an event.
+        let Some(_turn) = Turn::try_take(self) else {
+            return Look::Busy(None);
+        };
+        let mut service = self.service.borrow_mut();
+        if self.rest.was_disturbed() {
+            return Look::Busy(Some(service.foldable()));
+        }
+        match catch_unwind(AssertUnwindSafe(|| service.fold())) {
+            Ok(()) if service.foldable() == 0 => Look::Folded,
+            Ok(()) => Look::Kept,
+            Err(panic) => {
+                self.fail(&panic_message(&*panic));
+                Look::Ended
+            }
+        }
+    }
+
+    pub(crate) fn rest(&self) -> &Rest {
+        &self.rest
+    }
+
     /// Sets the timer as an event has asked for it.
     pub(crate) fn set_timer(self: &Rc<Self>, ms: u32) {
         let Some(worker) = self.worker() else { return };
@@ -277,6 +319,7 @@ impl<F: StateroomServiceFactory> Room<F> {
             outbox.end(Close::new(code, reason));
         }
         if let Some(worker) = self.worker() {
+            worker.folding().remove(self);
             worker.forget(self);
         }
     }

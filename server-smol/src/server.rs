@@ -86,6 +86,18 @@ impl Server {
         self
     }
 
+    /// Sets how long a room has no event before it is folded; zero folds none.
+    pub fn with_fold_after(mut self, delay: Duration) -> Self {
+        self.settings.fold_after = delay;
+        self
+    }
+
+    /// Sets how much memory the rooms may have together that are not folded, in bytes.
+    pub fn with_unfolded_memory(mut self, bytes: usize) -> Self {
+        self.settings.unfolded_memory = bytes;
+        self
+    }
+
     /// Sets how many connections there may be at a time.
     pub fn with_max_connections(mut self, connections: usize) -> Self {
         self.settings.max_connections = connections;

@@ -34,6 +34,19 @@ pub struct Settings {
     /// What happens to a room that nobody is in. Default: [`ShutdownPolicy::Never`].
     pub shutdown: ShutdownPolicy,
 
+    /// How long a room has no event before it is folded: of its guest only what has changed is kept until the next
+    /// event, which takes a little longer. Nobody notices otherwise. Zero folds none. Default: 10 s.
+    ///
+    /// A room that has had an event is looked at again as long after that, so it may take twice the time. Native
+    /// services are never folded.
+    pub fold_after: Duration,
+
+    /// How much memory the rooms may have together that are not folded, in bytes. Default: 256 MiB. Beyond it, those
+    /// are folded at once that have been idle for longest.
+    ///
+    /// It bounds what rooms can take that are opened faster than they become idle. Each thread has its share of it.
+    pub unfolded_memory: usize,
+
     /// How many connections there may be at a time, those of requests and pages counted in. Default: 10,000. Whoever
     /// wants to be one client more is turned away, with 503.
     ///
@@ -82,6 +95,8 @@ impl Default for Settings {
             static_files: None,
             room_ids: RoomIds::default(),
             shutdown: ShutdownPolicy::default(),
+            fold_after: Duration::from_secs(10),
+            unfolded_memory: 256 << 20,
             max_connections: 10_000,
             max_rooms: 100_000,
             message_size: 1 << 20,

@@ -114,6 +114,9 @@ impl<F: StateroomServiceFactory> Turn<F> {
                 if let Some(ms) = members.timer.take() {
                     self.room.set_timer(ms);
                 }
+                if self.room.rest().disturb() {
+                    self.room.await_rest(service);
+                }
                 Some(outcome)
             }
             Step::Failed(reason) => {
@@ -154,7 +157,8 @@ enum Step {
     Failed(String),
 }
 
-fn panic_message(panic: &(dyn Any + Send)) -> String {
+/// What a service that has panicked said.
+pub(crate) fn panic_message(panic: &(dyn Any + Send)) -> String {
     let text =
         panic.downcast_ref::<&str>().copied().or_else(|| panic.downcast_ref::<String>().map(String::as_str));
     format!("the service panicked: {}", text.unwrap_or("(no message)"))

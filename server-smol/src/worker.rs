@@ -24,6 +24,7 @@ use stateroom_sdk_core::StateroomServiceFactory;
 use crate::{
     client_info::ClientInfo,
     connection,
+    folding::Folding,
     http::{Http, Place},
     io::Io,
     link::Link,
@@ -46,6 +47,7 @@ pub(crate) struct Worker<F: StateroomServiceFactory> {
     /// How many rooms all workers have together.
     room_count: Arc<AtomicUsize>,
     turns: Rc<Turns>,
+    folding: Rc<Folding<F>>,
     io: Rc<Io>,
     /// Counts the connections: each holds a clone.
     connections: Rc<()>,
@@ -93,12 +95,14 @@ pub(crate) enum CreateError {
 pub(crate) struct RoomStatus {
     pub(crate) id: RoomId,
     pub(crate) clients: Vec<u32>,
+    pub(crate) folded: bool,
 }
 
 impl<F: StateroomServiceFactory> Worker<F> {
     pub(crate) fn new(factory: Arc<F>, settings: Arc<Settings>, room_count: Arc<AtomicUsize>) -> Rc<Self> {
         Rc::new(Self {
             factory,
+            folding: Rc::new(Folding::new(&settings)),
             settings,
             executor: LocalExecutor::new(),
             rooms: RefCell::default(),
@@ -123,6 +127,8 @@ impl<F: StateroomServiceFactory> Worker<F> {
 
     /// Serves HTTP and commands until it is told to end, and then says goodbye to all clients.
     pub(crate) async fn run(self: &Rc<Self>, commands: Receiver<Command>, http: Http) {
+        let (folding, turns) = (Rc::clone(&self.folding), self.turns());
+        self.spawn(async move { folding.run(&turns).await }).detach();
         let serving = self.executor.run(async {
             let served = async {
                 // Fails only where whoever started the thread is gone.
@@ -159,6 +165,11 @@ impl<F: StateroomServiceFactory> Worker<F> {
         Rc::clone(&self.turns)
     }
 
+    /// The rooms that could be folded.
+    pub(crate) fn folding(&self) -> &Folding<F> {
+        &self.folding
+    }
+
     fn execute(self: &Rc<Self>, command: Command) {
         // Where an answer is wanted no more, it is dropped.
         match command {
@@ -188,6 +199,7 @@ impl<F: StateroomServiceFactory> Worker<F> {
                 let status = |room: &Rc<Room<F>>| RoomStatus {
                     id: room.id().clone(),
                     clients: room.clients().into_iter().map(u32::from).collect(),
+                    folded: room.rest().is_folded(),
                 };
                 let _ = answer.try_send(rooms.values().map(status).collect());
             }

@@ -166,8 +166,21 @@ impl Child {
     #[cfg(target_os = "linux")]
     #[track_caller]
     pub fn resident(&self) -> u64 {
+        self.memory("VmRSS:")
+    }
+
+    /// The most of that which it has ever had.
+    #[cfg(target_os = "linux")]
+    #[track_caller]
+    pub fn most_resident(&self) -> u64 {
+        self.memory("VmHWM:")
+    }
+
+    #[cfg(target_os = "linux")]
+    #[track_caller]
+    fn memory(&self, key: &str) -> u64 {
         let status = fs::read_to_string(format!("/proc/{}/status", self.process.id())).expect("it runs");
-        let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).expect("every process has it");
+        let line = status.lines().find_map(|line| line.strip_prefix(key)).expect("every process has it");
         let kilobytes: u64 = line.trim().trim_end_matches(" kB").parse().expect("a number of kilobytes");
         kilobytes * 1024
     }

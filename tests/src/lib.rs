@@ -42,7 +42,7 @@ pub use inspect::inspect;
 pub use module::Module;
 pub use node::{in_json, run_in_changed_host, run_in_node};
 pub use records::records;
-pub use server::{TestServer, server};
+pub use server::{TestServer, server, status};
 
 /// How long a test waits for anything that should happen soon.
 pub const PATIENCE: Duration = Duration::from_secs(10);

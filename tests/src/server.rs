@@ -81,16 +81,7 @@ impl TestServer {
     /// A request without content. `headers` are whole lines.
     #[track_caller]
     pub fn request(&self, method: &str, path: &str, headers: &[&str]) -> Answer {
-        let mut stream = TcpStream::connect(self.address).expect("the server takes connections");
-        stream.set_read_timeout(Some(PATIENCE)).expect("not zero");
-        let mut request = format!("{method} {path} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n");
-        for header in headers {
-            request += header;
-            request += "\r\n";
-        }
-        request += "\r\n";
-        stream.write_all(request.as_bytes()).expect("a request can be sent");
-        Answer::read(&mut BufReader::new(stream), method)
+        request(self.address, method, path, headers)
     }
 
     /// `GET`
@@ -108,7 +99,7 @@ impl TestServer {
     /// What `/status?verbose` says.
     #[track_caller]
     pub fn status(&self) -> serde_json::Value {
-        serde_json::from_slice(&self.get("/status?verbose").body).expect("JSON")
+        status(self.address)
     }
 
     /// The rooms that there are, with the ids of their clients.
@@ -155,6 +146,27 @@ impl TestServer {
             running.stop.close();
         }
     }
+}
+
+/// What `/status?verbose` of a server says.
+#[track_caller]
+#[must_use]
+pub fn status(address: SocketAddr) -> serde_json::Value {
+    serde_json::from_slice(&request(address, "GET", "/status?verbose", &[]).body).expect("JSON")
+}
+
+#[track_caller]
+fn request(address: SocketAddr, method: &str, path: &str, headers: &[&str]) -> Answer {
+    let mut stream = TcpStream::connect(address).expect("the server takes connections");
+    stream.set_read_timeout(Some(PATIENCE)).expect("not zero");
+    let mut request = format!("{method} {path} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n");
+    for header in headers {
+        request += header;
+        request += "\r\n";
+    }
+    request += "\r\n";
+    stream.write_all(request.as_bytes()).expect("a request can be sent");
+    Answer::read(&mut BufReader::new(stream), method)
 }
 
 #[track_caller]

@@ -172,3 +172,36 @@ mod snapshot {
         bencher.bench_local(|| program.restore(black_box(&snapshot)));
     }
 }
+
+/// Folding a room that has had a message, and the message that brings it back: see `event` for one without that. What
+/// is allocated while it folds, less what is shrunk, is what a folded room takes.
+mod fold {
+    use super::*;
+
+    fn room(kib: u32) -> Room {
+        let mut room = super::room(&modules::echo_of(kib));
+        run(&mut room, MESSAGE);
+        room
+    }
+
+    #[divan::bench(args = [2, 64, 1088])]
+    fn fold(bencher: Bencher<'_, '_>, kib: u32) {
+        bencher.with_inputs(|| room(kib)).bench_local_values(|mut room| {
+            room.fold().expect("it is between events");
+            room
+        });
+    }
+
+    #[divan::bench(args = [2, 64, 1088])]
+    fn unfold(bencher: Bencher<'_, '_>, kib: u32) {
+        let folded = || {
+            let mut room = room(kib);
+            room.fold().expect("it is between events");
+            room
+        };
+        bencher.with_inputs(folded).bench_local_values(|mut room| {
+            run(&mut room, black_box(MESSAGE));
+            room
+        });
+    }
+}

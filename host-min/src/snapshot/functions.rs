@@ -2,7 +2,7 @@ use alloc::{collections::BTreeMap, format, string::String, vec::Vec};
 
 use wasmi::{Func, Nullable, Ref};
 
-use crate::Room;
+use crate::room::Live;
 
 /// The functions that a room's tables may point to, and how that is written down.
 pub(super) struct Functions {
@@ -12,7 +12,7 @@ pub(super) struct Functions {
 }
 
 impl Functions {
-    pub(super) fn of(room: &Room) -> Self {
+    pub(super) fn of(room: &Live) -> Self {
         let functions = room.program.layout().functions.iter();
         let known: Vec<_> = functions
             .filter_map(|(index, name)| Some((*index, room.instance.get_func(&room.store, name)?)))

@@ -10,7 +10,7 @@ use alloc::vec::Vec;
 use wasmi::{Global, Table, Val};
 
 use self::functions::Functions;
-use crate::{Room, Step, program::memory, state::Generator};
+use crate::{Room, Step, Trap, program::memory, room::Live, state::Generator};
 
 pub use error::{RestoreError, SnapshotError};
 
@@ -43,27 +43,49 @@ impl Room {
     /// What is not in it is not the room's: who is connected, when its timer is due, and the effects of the
     /// last event, which are to be read before.
     ///
-    /// Its size is about that of what the guest has changed in its memory.
+    /// Its size is about that of what the guest has changed in its memory. It is the same whether or not the
+    /// room is [folded](Self::fold).
     ///
     /// # Errors
     /// The room is not between two events.
     pub fn snapshot(&self) -> Result<Vec<u8>, SnapshotError> {
-        match self.last() {
-            Ok(Step::Done | Step::Refused) => {}
-            Ok(Step::Suspended) => return Err(SnapshotError::Suspended),
-            Err(_) => return Err(SnapshotError::Broken),
-        }
+        let _ = resting(self.last())?;
+        let mut out = Vec::with_capacity(512 + self.id().len());
+        out.extend(MAGIC);
+        out.extend(VERSION.to_le_bytes());
+        out.extend(self.program().hash());
+        out.push(self.started().into());
+        put_count(&mut out, self.id().len());
+        out.extend(self.id().as_bytes());
+        self.put_state(&mut out);
+        out.extend(crc32fast::hash(&out).to_le_bytes());
+        Ok(out)
+    }
+}
+
+/// Makes sure that a room is between two events.
+pub(crate) fn resting(last: Result<Step, &Trap>) -> Result<Step, SnapshotError> {
+    match last {
+        Ok(step @ (Step::Done | Step::Refused)) => Ok(step),
+        Ok(Step::Suspended) => Err(SnapshotError::Suspended),
+        Err(_) => Err(SnapshotError::Broken),
+    }
+}
+
+impl Live {
+    /// How many bytes of the memory have been changed, in whole pieces.
+    pub(crate) fn changed(&self) -> usize {
+        let differences = self.program.image().differences(memory(&self.store));
+        differences.iter().map(ExactSizeIterator::len).sum()
+    }
+
+    /// Writes down what events may have changed: all from the random numbers to the segments.
+    pub(crate) fn put_state(&self, out: &mut Vec<u8>) {
         let (memory, layout) = (memory(&self.store), self.program.layout());
         let differences = self.program.image().differences(memory);
         let changed: usize = differences.iter().map(|range| 8 + range.len()).sum();
+        out.reserve_exact(73 + changed + 9 * layout.globals.len() + layout.segments.len() + CHECKSUM);
 
-        let mut out = Vec::with_capacity(256 + self.id.len() + changed + 9 * layout.globals.len());
-        out.extend(MAGIC);
-        out.extend(VERSION.to_le_bytes());
-        out.extend(self.program.hash());
-        out.push(self.started.into());
-        put_count(&mut out, self.id.len());
-        out.extend(self.id.as_bytes());
         let (seed, used, position) = match &self.store.data().random {
             Generator::Seed(seed) => (*seed, false, 0),
             Generator::Running(random) => (random.get_seed(), true, random.get_word_pos()),
@@ -72,33 +94,33 @@ impl Room {
         out.push(used.into());
         out.extend(position.to_le_bytes());
         out.extend((memory.len() as u64).to_le_bytes());
-        put_count(&mut out, differences.len());
+        put_count(out, differences.len());
         for range in differences {
-            put_count(&mut out, range.start);
-            put_count(&mut out, range.len());
+            put_count(out, range.start);
+            put_count(out, range.len());
             out.extend(&memory[range]);
         }
-        put_count(&mut out, layout.globals.len());
+        put_count(out, layout.globals.len());
         for global in self.globals() {
             let (ty, value) = value::encode(&global.get(&self.store));
             out.push(ty);
             out.extend(value.to_le_bytes());
         }
-        let functions = Functions::of(self);
-        put_count(&mut out, layout.tables.len());
-        for table in self.tables() {
-            put_count(&mut out, usize::try_from(table.size(&self.store)).unwrap_or(0));
-            for element in (0..).map_while(|index| table.get(&self.store, index)) {
-                out.extend(functions.encode(&element).to_le_bytes());
+        put_count(out, layout.tables.len());
+        if !layout.tables.is_empty() {
+            let functions = Functions::of(self);
+            for table in self.tables() {
+                put_count(out, usize::try_from(table.size(&self.store)).unwrap_or(0));
+                for element in (0..).map_while(|index| table.get(&self.store, index)) {
+                    out.extend(functions.encode(&element).to_le_bytes());
+                }
             }
         }
-        put_count(&mut out, layout.segments.len());
+        put_count(out, layout.segments.len());
         for (_, flag) in &layout.segments {
             let flag = self.instance.get_global(&self.store, flag).map(|flag| flag.get(&self.store));
             out.push(matches!(flag, Some(Val::I32(1))).into());
         }
-        out.extend(crc32fast::hash(&out).to_le_bytes());
-        Ok(out)
     }
 
     /// The globals that can change.

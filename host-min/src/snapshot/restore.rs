@@ -7,6 +7,7 @@ use super::{CHECKSUM, MAGIC, RestoreError, VERSION, functions::Functions, value}
 use crate::{
     Program, Room,
     reader::{Reader, Short},
+    room::Live,
     state::Generator,
 };
 
@@ -43,32 +44,36 @@ impl Program {
         let started = reader.flag()?;
         let id = reader.count()?;
         let id = str::from_utf8(reader.bytes(id)?).map_err(|_| RestoreError::Damaged)?;
+        let mut room = self
+            .live(id, [0; 32])
+            .map_err(|_| RestoreError::TooLarge("there is no memory for another room".into()))?;
+        room.started = started;
+        room.restore_state(&mut reader)?;
+        Ok(room.into())
+    }
+}
+
+impl Live {
+    /// Takes over what [`put_state`](Self::put_state) has written down. The room is a new one.
+    pub(crate) fn restore_state(&mut self, reader: &mut Reader<'_>) -> Result<(), RestoreError> {
         let seed = reader.array()?;
         let used = reader.flag()?;
         let position = u128::from_le_bytes(reader.array()?);
         if position >> POSITION_BITS != 0 {
             return Err(RestoreError::Damaged);
         }
-
-        let mut room = self
-            .room(id, seed)
-            .map_err(|_| RestoreError::TooLarge("there is no memory for another room".into()))?;
-        room.started = started;
-        if used {
-            room.store.data_mut().random = Generator::at(seed, position);
-        }
-        room.restore_memory(&mut reader)?;
-        room.restore_globals(&mut reader)?;
-        room.restore_tables(&mut reader)?;
-        room.restore_segments(&mut reader)?;
+        self.store.data_mut().random =
+            if used { Generator::at(seed, position) } else { Generator::Seed(seed) };
+        self.restore_memory(reader)?;
+        self.restore_globals(reader)?;
+        self.restore_tables(reader)?;
+        self.restore_segments(reader)?;
         if reader.left() > 0 {
             return Err(RestoreError::Damaged);
         }
-        Ok(room)
+        Ok(())
     }
-}
 
-impl Room {
     fn restore_memory(&mut self, reader: &mut Reader<'_>) -> Result<(), RestoreError> {
         let memory = self.store.data().memory.ok_or(RestoreError::Damaged)?;
         let size = reader.u64()?;
@@ -103,11 +108,14 @@ impl Room {
     }
 
     fn restore_tables(&mut self, reader: &mut Reader<'_>) -> Result<(), RestoreError> {
-        let functions = Functions::of(self);
         let tables: Vec<_> = self.tables().collect();
         if reader.count()? != tables.len() {
             return Err(RestoreError::Damaged);
         }
+        if tables.is_empty() {
+            return Ok(());
+        }
+        let functions = Functions::of(self);
         for table in tables {
             // They do not grow: see `module/admission.rs`.
             let size = table.size(&self.store);

@@ -4,6 +4,7 @@ mod attacks;
 mod effects;
 mod errors;
 mod extensions;
+mod folding;
 mod guest;
 mod loading;
 mod machine;

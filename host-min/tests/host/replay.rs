@@ -1,6 +1,6 @@
 //! The same module and the same events give the same effects and the same state, byte for byte.
 
-use stateroom_host_min::{Event, Program, Room};
+use stateroom_host_min::{Event, Program, Room, Trap};
 
 use crate::machine::{Dice, Happening, machine, outcome};
 
@@ -49,6 +49,37 @@ fn ten_thousand_events_give_the_same_effects_and_state_in_slices_of_any_size() {
         }
     }
     assert!((100..2_000).contains(&traps), "there were {traps} traps");
+}
+
+#[test]
+fn ten_thousand_events_give_the_same_effects_and_state_wherever_the_room_folds() {
+    let (mut live, mut folding) = (Run::new(400_000), Run::new(3_000));
+    let (mut dice, mut traps, mut folds) = (Dice(7), 0, 0);
+    for now_ms in 0..10_000 {
+        if dice.below(2) == 0 {
+            let (last, memory) = (folding.room.last().map_err(Trap::clone), folding.room.memory_size());
+            let snapshot = folding.room.snapshot();
+            let effects = format!("{:?}", folding.room.effects().collect::<Vec<_>>());
+            assert_eq!(folding.room.fold(), Ok(()));
+            assert_eq!(
+                (folding.room.last().map_err(Trap::clone), folding.room.memory_size()),
+                (last, memory)
+            );
+            assert_eq!(folding.room.snapshot(), snapshot);
+            assert_eq!(format!("{:?}", folding.room.effects().collect::<Vec<_>>()), effects);
+            folds += 1;
+        }
+        let happening = Happening::random(&mut dice);
+        let outcome = live.handle(&happening, now_ms);
+        assert_eq!(outcome, folding.handle(&happening, now_ms), "{happening:?}");
+        assert_eq!(live.room.snapshot(), folding.room.snapshot(), "{happening:?}");
+        if outcome.starts_with("Err") {
+            traps += 1;
+            live.renew();
+            folding.renew();
+        }
+    }
+    assert!(folds > 4_000 && (100..2_000).contains(&traps), "there were {folds} folds and {traps} traps");
 }
 
 #[test]

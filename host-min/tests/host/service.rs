@@ -128,3 +128,41 @@ fn the_world_is_not_asked_on_behalf_of_a_guest_that_does_not_ask() {
     assert!(matches!(room.advance(&world), Progress::Done));
     assert!(world.did.take().is_empty());
 }
+
+#[test]
+fn a_room_that_has_changed_most_of_its_memory_does_not_fold_by_itself() {
+    let world = World::default();
+    let fill = |size: &str| {
+        format!(
+            r#"(memory (export "memory") 1)
+            (func (export "timer") (memory.fill (i32.const 0) (i32.const 1) (i32.const {size})))"#
+        )
+    };
+    for (size, folds) in [("60000", false), ("20000", true)] {
+        let mut room = program(&fill(size)).build("lobby", &world).unwrap();
+        room.timer(&world);
+        assert!(matches!(room.advance(&world), Progress::Done));
+        StateroomService::fold(&mut room);
+        assert_eq!(room.is_folded(), folds, "{size} bytes");
+        // Whoever embeds rooms may know better.
+        assert_eq!(room.fold(), Ok(()));
+        assert!(room.is_folded());
+    }
+}
+
+#[test]
+fn a_service_that_folds_does_everything_once() {
+    let world = World::default();
+    let mut room = program(ECHO).build("lobby", &world).unwrap();
+    room.init(&world);
+    for text in ["one", "two"] {
+        let size = StateroomService::foldable(&room);
+        assert!(size > 65_536, "{size} bytes");
+        StateroomService::fold(&mut room);
+        assert_eq!((room.is_folded(), StateroomService::foldable(&room)), (true, 0));
+        assert!(matches!(room.advance(&world), Progress::Done));
+        room.message(ClientId(1), MessagePayload::Text(text), &world);
+        assert!(matches!(room.advance(&world), Progress::Done));
+    }
+    assert_eq!(world.did.take(), ["Broadcast Text(\"one\")", "Broadcast Text(\"two\")"]);
+}

@@ -263,9 +263,18 @@ pub(crate) struct ServerArgs {
     /// immediate   they end with their last client
     /// after:60    they end when nobody has come back for a minute
     ///
-    /// Only rooms that end give their memory back.
+    /// Only rooms that end give all of their memory back; see --fold-after for the others.
     #[arg(long, value_name = "WHEN", default_value = "never", verbatim_doc_comment)]
     shutdown: ShutdownPolicy,
+
+    /// How long a room has no event before it is folded; 0 folds none
+    ///
+    /// Of a folded room only what its guest has changed is kept, often a KB of a MB. Its
+    /// clients stay, so does its timer, and the next event brings it back as it was, in a
+    /// fraction of a millisecond. See --max-unfolded-memory, too.
+    #[arg(long, value_name = "SECONDS", default_value = "10", verbatim_doc_comment)]
+    #[arg(value_parser = seconds, allow_negative_numbers = true)]
+    fold_after: Duration,
 
     /// Let rooms see one more header of a client's request; may be given several times
     ///
@@ -306,6 +315,7 @@ impl ServerArgs {
             .with_heartbeat_timeout(self.heartbeat_timeout)
             .with_room_ids(self.room_ids)
             .with_shutdown(self.shutdown)
+            .with_fold_after(self.fold_after)
             .with_threads(self.threads.into());
         self.client_headers.iter().fold(server, |server, name| server.with_client_header(name))
     }

@@ -42,13 +42,14 @@ impl<F: StateroomServiceFactory> Site<F> {
             "version": env!("CARGO_PKG_VERSION"),
             "uptime_seconds": self.shared.started.elapsed().as_secs(),
             "room_count": rooms.len(),
+            "folded_room_count": rooms.iter().filter(|room| room.folded).count(),
             "client_count": clients,
         });
         if is_local(request, peer) {
             rooms.sort_by(|a, b| a.id.as_str().cmp(b.id.as_str()));
             status["rooms"] = rooms
                 .iter()
-                .map(|RoomStatus { id, clients }| json!({ "id": id.as_str(), "clients": clients }))
+                .map(|RoomStatus { id, clients, folded }| json!({ "id": id.as_str(), "clients": clients, "folded": folded }))
                 .collect();
         }
         typed(StatusCode::OK, "application/json", status.to_string())

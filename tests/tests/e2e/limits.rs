@@ -2,7 +2,7 @@
 
 use std::{net::SocketAddr, path::Path, process::Command};
 
-use stateroom_tests::{Child, Client, Directory, Message, Output, binary};
+use stateroom_tests::{Child, Client, Directory, Message, Output, binary, status};
 
 /// A guest that sends everything back, and first does what the first letter says.
 fn module() -> Vec<u8> {
@@ -124,6 +124,16 @@ fn second_client(address: SocketAddr, path: &str) -> String {
     }
 }
 
+/// Whether rooms are folded at once when three are opened, of 9 MiB each.
+fn folds_at_once(address: SocketAddr) -> String {
+    for room in ["one", "two", "three"] {
+        let mut client = Client::connect(address, &format!("/ws/{room}")).expect("an upgrade");
+        assert_eq!(client.ask("a"), "a");
+    }
+    let folded = status(address)["folded_room_count"].as_u64();
+    if folded > Some(0) { "some do" } else { "none does" }.to_owned()
+}
+
 /// How a client ends that does not read while others get 6 MiB: it hears of the last one, or it is closed.
 fn reads_late(address: SocketAddr) -> String {
     let (mut late, mut other) = (client(address), client(address));
@@ -144,9 +154,10 @@ fn reads_late(address: SocketAddr) -> String {
 }
 
 /// Each limit with a value of it, how it is tried, and what comes of it by default and with the value.
-const TRIALS: [(&str, &str, Trial, &str, &str); 13] = [
+const TRIALS: [(&str, &str, Trial, &str, &str); 14] = [
     ("connections", "1", |address| second_client(address, "/ws/one"), "a", "503"),
     ("rooms", "1", |address| second_client(address, "/ws/two"), "a", "1013"),
+    ("unfolded_memory", "1MiB", folds_at_once, "none does", "some do"),
     ("outbox_size", "1KiB", reads_late, "all", "1013"),
     ("message_size", "64", |address| tell(client(address), &"x".repeat(65)), "65 bytes", "1009"),
     ("memory", "9280KiB", |address| tell(client(address), "g"), "g", "."),

@@ -8,6 +8,7 @@ mod connecting;
 mod examples;
 mod extensions;
 mod failures;
+mod folding;
 mod fuzzing;
 mod heaps;
 mod heartbeat;

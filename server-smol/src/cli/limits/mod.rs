@@ -23,6 +23,7 @@ pub(crate) struct Bounds {
     pub(crate) guest: Limits,
     connections: usize,
     rooms: usize,
+    unfolded_memory: usize,
     outbox_size: usize,
 }
 
@@ -33,6 +34,7 @@ impl Default for Bounds {
             guest: Limits::default(),
             connections: settings.max_connections,
             rooms: settings.max_rooms,
+            unfolded_memory: settings.unfolded_memory,
             outbox_size: settings.outbox_size,
         }
     }
@@ -44,6 +46,7 @@ impl Bounds {
         server
             .with_max_connections(self.connections)
             .with_max_rooms(self.rooms)
+            .with_unfolded_memory(self.unfolded_memory)
             .with_message_size(self.guest.message_size)
             .with_outbox_size(self.outbox_size)
     }
@@ -134,9 +137,10 @@ impl Limit {
 }
 
 /// All limits, those of the server first.
-pub(crate) static ALL: [&Limit; 13] = [
+pub(crate) static ALL: [&Limit; 14] = [
     &CONNECTIONS,
     &ROOMS,
+    &UNFOLDED_MEMORY,
     &OUTBOX_SIZE,
     &MESSAGE_SIZE,
     &MEMORY,
@@ -161,6 +165,14 @@ static ROOMS: Limit = Limit {
     what: "How many rooms there may be at a time",
     why: "Anybody may open rooms, and each takes memory. Whoever wants one more is turned away.",
     ..Limit::count("rooms", |bounds| Value::Size(&mut bounds.rooms))
+};
+
+static UNFOLDED_MEMORY: Limit = Limit {
+    what: "How much memory the rooms may have together that are not folded",
+    why: "Beyond it, those are folded at once that have been idle for longest, and not only after
+--fold-after. It costs time where more than that is in use again and again.",
+    most: u64::MAX,
+    ..Limit::size("unfolded_memory", |bounds| Value::Size(&mut bounds.unfolded_memory))
 };
 
 static OUTBOX_SIZE: Limit = Limit {

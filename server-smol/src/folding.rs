@@ -1,0 +1,170 @@
+use std::{
+    cell::{Cell, RefCell},
+    collections::BTreeMap,
+    fmt,
+    rc::Rc,
+    time::{Duration, Instant},
+};
+
+use stateroom_sdk_core::StateroomServiceFactory;
+
+use crate::{reactor::Timer, room::Room, settings::Settings, turns::Turns};
+
+/// A thread's rooms that could be folded. Each is looked at when it has been here for a while: then it is folded, or it
+/// has had an event and stays for another while. So an idle room costs one look, and a busy one no more than a look
+/// now and then; the way of a message is a flag.
+pub(crate) struct Folding<F: StateroomServiceFactory> {
+    /// How long a room is left alone; zero, if none is ever folded.
+    after: Duration,
+    /// How much memory the rooms here may have together.
+    allowance: usize,
+    /// How much they have.
+    held: Cell<usize>,
+    /// By their tickets, those in front which have been here for longest.
+    queue: RefCell<BTreeMap<u64, Waiting<F>>>,
+    last_ticket: Cell<u64>,
+}
+
+struct Waiting<F: StateroomServiceFactory> {
+    room: Rc<Room<F>>,
+    since: Instant,
+}
+
+/// What a room notes for this.
+#[derive(Debug, Default)]
+pub(crate) struct Rest {
+    /// Its place in the queue, if it has one.
+    ticket: Cell<Option<u64>>,
+    /// How much memory it had when it was looked at.
+    size: Cell<usize>,
+    /// Whether it has had an event since then.
+    active: Cell<bool>,
+    folded: Cell<bool>,
+}
+
+/// What a look at a room comes to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Look {
+    Folded,
+    /// Its service stays as it is, until there is another event at least.
+    Kept,
+    /// It has had an event, or has one. If the event is over, so much memory could be had of the room.
+    Busy(Option<usize>),
+    Ended,
+}
+
+impl Rest {
+    /// Notes an event, which is nearly always all that there is to do. Otherwise [`Folding::add`] is due.
+    pub(crate) fn disturb(&self) -> bool {
+        if self.active.get() {
+            return false;
+        }
+        let waits = self.ticket.get().is_some();
+        self.active.set(waits);
+        !waits
+    }
+
+    /// Whether the room has had an event since the last time that this was asked.
+    pub(crate) fn was_disturbed(&self) -> bool {
+        self.active.take()
+    }
+
+    pub(crate) fn is_folded(&self) -> bool {
+        self.folded.get()
+    }
+}
+
+impl<F: StateroomServiceFactory> Folding<F> {
+    pub(crate) fn new(settings: &Settings) -> Self {
+        Self {
+            after: settings.fold_after,
+            allowance: settings.unfolded_memory / settings.threads.max(1),
+            held: Cell::new(0),
+            queue: RefCell::default(),
+            last_ticket: Cell::new(0),
+        }
+    }
+
+    /// Folds rooms that have been idle for long enough, one for each look at the sockets.
+    pub(crate) async fn run(&self, turns: &Turns) {
+        if self.after.is_zero() {
+            return;
+        }
+        loop {
+            let since = self.queue.borrow().first_key_value().map(|(_, waiting)| waiting.since);
+            let left = since.map_or(self.after, |since| self.after.saturating_sub(since.elapsed()));
+            if left.is_zero() {
+                turns.wait().await;
+                self.look();
+            } else {
+                // Whoever comes in meanwhile is due later than that.
+                Timer::after(left).await;
+            }
+        }
+    }
+
+    /// Takes in a room that could give back so much memory. Where the rooms here have too much by that, those are folded
+    /// at once that have been idle for longest: whoever opens rooms faster than they become idle pays for that,
+    /// and nobody else.
+    pub(crate) fn add(&self, room: &Rc<Room<F>>, size: usize) {
+        let rest = room.rest();
+        if self.after.is_zero() {
+            // It need not ask again.
+            rest.active.set(true);
+            return;
+        }
+        rest.folded.set(false);
+        self.put(Rc::clone(room), size);
+        // Once around at most: they may all be busy.
+        let mut looks = self.queue.borrow().len();
+        while looks > 0 && self.held.get() > self.allowance {
+            looks -= 1;
+            self.look();
+        }
+    }
+
+    /// Forgets a room that has ended.
+    pub(crate) fn remove(&self, room: &Room<F>) {
+        let rest = room.rest();
+        if let Some(ticket) = rest.ticket.take() {
+            self.held.set(self.held.get() - rest.size.get());
+            self.queue.borrow_mut().remove(&ticket);
+        }
+    }
+
+    /// Looks at the room in front. It leaves the queue, or begins anew.
+    fn look(&self) {
+        let first = self.queue.borrow_mut().pop_first();
+        let Some((_, Waiting { room, since })) = first else { return };
+        let rest = room.rest();
+        rest.ticket.take();
+        self.held.set(self.held.get() - rest.size.get());
+        match room.fold() {
+            Look::Folded => {
+                rest.folded.set(true);
+                log::debug!("room {} folds after {:.1} s", room.id(), since.elapsed().as_secs_f32());
+            }
+            Look::Busy(size) => {
+                let size = size.unwrap_or(rest.size.get());
+                self.put(Rc::clone(&room), size);
+            }
+            Look::Kept | Look::Ended => {}
+        }
+    }
+
+    fn put(&self, room: Rc<Room<F>>, size: usize) {
+        let ticket = self.last_ticket.get() + 1;
+        self.last_ticket.set(ticket);
+        room.rest().ticket.set(Some(ticket));
+        room.rest().size.set(size);
+        self.held.set(self.held.get() + size);
+        self.queue.borrow_mut().insert(ticket, Waiting { room, since: Instant::now() });
+    }
+}
+
+impl<F: StateroomServiceFactory> fmt::Debug for Folding<F> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let waiting = self.queue.borrow().len();
+        f.debug_struct("Folding").field("held", &self.held).field("waiting", &waiting).finish_non_exhaustive()
+    }
+}

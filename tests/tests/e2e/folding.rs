@@ -1,0 +1,338 @@
+//! Rooms that have been idle for a while fold, and nobody notices.
+
+use std::{
+    convert::Infallible,
+    sync::{
+        Arc, Mutex,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::Duration,
+};
+
+use stateroom_sdk_core::{
+    ClientId, MessagePayload, Progress, StateroomContext, StateroomService, StateroomServiceFactory,
+};
+use stateroom_server_smol::{Server, ShutdownPolicy};
+#[cfg(target_os = "linux")]
+use stateroom_tests::{Child, Client, Directory, Output, binary, status};
+use stateroom_tests::{
+    Module, TestServer, eventually, server,
+    services::{script, script_guest},
+};
+
+/// As soon as it is idle, so to speak.
+const SOON: Duration = Duration::from_millis(30);
+
+/// So many seconds that no test lasts that long.
+const NEVER: Duration = Duration::from_secs(3600);
+
+fn folding() -> Server {
+    server().with_fold_after(SOON)
+}
+
+#[track_caller]
+fn folded(server: &TestServer) -> u64 {
+    server.status()["folded_room_count"].as_u64().expect("a number")
+}
+
+#[track_caller]
+fn await_folded(server: &TestServer, count: u64) {
+    eventually(&format!("{count} rooms are folded"), || folded(server) == count);
+}
+
+#[test]
+fn an_idle_room_folds_and_its_clients_stay() {
+    let server = TestServer::with(folding(), script_guest());
+    let (mut one, mut two) = (server.client("attic"), server.client("attic"));
+    assert_eq!(one.ask("count"), "1");
+    for count in 2..5 {
+        await_folded(&server, 1);
+        assert_eq!(server.rooms(), [("attic".to_owned(), vec![1, 2])]);
+        assert_eq!(two.ask("count"), count.to_string());
+    }
+    // Whoever comes, and whoever goes, is an event like any other.
+    await_folded(&server, 1);
+    let mut three = server.client("attic");
+    assert_eq!(three.ask("count"), "5");
+    await_folded(&server, 1);
+    three.leave();
+    server.await_clients(2);
+    await_folded(&server, 1);
+    assert_eq!(one.ask("count"), "6");
+}
+
+#[test]
+fn a_room_that_folds_has_its_state_memory_and_all() {
+    // It grows, and counts where it has grown.
+    let module = Module::new().memory("17").told(
+        "(if (i32.eq (memory.size) (i32.const 17)) (then (drop (memory.grow (i32.const 16)))))
+         (local.set $i (i32.load8_u (i32.const 2162687)))
+         (i32.store8 (i32.const 2162687) (i32.add (local.get $i) (i32.const 1)))
+         (i32.store8 (i32.const 16) (i32.add (local.get $i) (i32.const 48)))",
+    );
+    let server = TestServer::with(folding(), module.program());
+    let mut client = server.client("attic");
+    for count in 1..5 {
+        assert_eq!(client.ask("!"), "!");
+        await_folded(&server, 1);
+        assert_eq!(client.ask("?"), count.to_string());
+        await_folded(&server, 1);
+    }
+}
+
+#[test]
+fn a_room_that_uses_all_of_its_memory_does_not_fold() {
+    let module =
+        Module::new().memory("1").told("(memory.fill (i32.const 8192) (i32.const 1) (i32.const 57344))");
+    let server = TestServer::with(folding(), module.program());
+    let (mut full, mut empty) = (server.client("full"), server.client("empty"));
+    assert_eq!(full.ask("!"), "!");
+    for _ in 0..2 {
+        assert_eq!(empty.ask("hello"), "hello");
+        // By then the other one has been looked at, too, as it has been idle for longer.
+        await_folded(&server, 1);
+    }
+    let status = server.status();
+    let rooms: Vec<_> = status["rooms"].as_array().expect("a list of rooms").iter().collect();
+    assert_eq!((&rooms[0]["id"], &rooms[0]["folded"]), (&"empty".into(), &true.into()));
+    assert_eq!((&rooms[1]["id"], &rooms[1]["folded"]), (&"full".into(), &false.into()));
+    assert_eq!(full.ask("hello"), "hello");
+}
+
+#[test]
+fn a_timer_that_was_set_before_the_fold_is_due_after_it() {
+    let server = TestServer::with(folding(), script_guest());
+    let mut client = server.client("attic");
+    client.text("timer 600");
+    await_folded(&server, 1);
+    assert!(client.is_quiet(), "this test needs a room that folds within half a second");
+    client.expect(&["timer 1"]);
+    assert_eq!(client.ask("fired"), "1");
+}
+
+#[test]
+fn a_folded_room_ends_like_any_other() {
+    let policy = ShutdownPolicy::After(Duration::from_millis(300));
+    let server = TestServer::with(folding().with_shutdown(policy), script_guest());
+    let mut client = server.client("attic");
+    assert_eq!(client.ask("count"), "1");
+    client.leave();
+    await_folded(&server, 1);
+    server.await_rooms(0);
+    assert_eq!(folded(&server), 0);
+    // A fresh room.
+    assert_eq!(server.client("attic").ask("count"), "1");
+}
+
+#[test]
+fn a_room_that_fails_when_it_comes_back_fails_like_any_other() {
+    let server = TestServer::with(folding(), Module::new().told("unreachable").program());
+    let mut client = server.client("cellar");
+    assert_eq!(client.ask("hello"), "hello");
+    await_folded(&server, 1);
+    client.text("!");
+    assert_eq!(client.closed(), 1011);
+    assert_eq!(server.client("cellar").ask("?"), "0");
+}
+
+#[test]
+fn without_a_time_no_room_folds() {
+    let settings = server().with_fold_after(Duration::ZERO).with_unfolded_memory(1);
+    let server = TestServer::with(settings, script_guest());
+    let mut client = server.client("attic");
+    client.text("timer 200");
+    client.expect(&["timer 1"]);
+    // Beyond what rooms may have together, others are opened; not even that folds any.
+    assert_eq!(server.client("hall").ask("count"), "1");
+    assert_eq!(folded(&server), 0);
+}
+
+#[test]
+fn a_native_service_is_never_folded() {
+    let server = TestServer::with(folding().with_unfolded_memory(1), script());
+    let mut client = server.client("attic");
+    client.text("timer 200");
+    client.expect(&["timer 1"]);
+    assert_eq!(server.client("hall").ask("count"), "1");
+    assert_eq!(folded(&server), 0);
+}
+
+#[test]
+fn beyond_the_memory_for_all_the_longest_idle_fold_at_once() {
+    // Each room has 1 MiB and 64 KiB, so that three have room, and nobody is idle for long enough.
+    let settings = server().with_fold_after(NEVER).with_unfolded_memory(4 << 20);
+    let server = TestServer::with(settings, Module::new().memory("17").program());
+    let mut clients: Vec<_> = (0..10).map(|room| server.client(&room.to_string())).collect();
+    for client in &mut clients {
+        assert_eq!(client.ask("hello"), "hello");
+    }
+    assert_eq!(folded(&server), 7);
+    // Those who come back take the place of others. All are as they were.
+    for client in clients.iter_mut().chain([&mut server.client("10")]) {
+        assert_eq!(client.ask("hello"), "hello");
+    }
+    for (room, client) in clients.iter_mut().enumerate() {
+        assert_eq!(client.ask("?"), "2", "room {room}");
+        assert_eq!(folded(&server), 8);
+    }
+}
+
+#[test]
+fn of_two_rooms_the_one_that_is_in_use_stays() {
+    let settings = server().with_fold_after(NEVER).with_unfolded_memory(5 << 19);
+    let server = TestServer::with(settings, Module::new().memory("17").program());
+    let (mut busy, mut idle) = (server.client("busy"), server.client("idle"));
+    assert_eq!(busy.ask("hello"), "hello");
+    assert_eq!(idle.ask("hello"), "hello");
+    let rooms = || {
+        let status = server.status();
+        let rooms = status["rooms"].as_array().expect("a list of rooms").clone();
+        let folded = rooms.into_iter().filter(|room| room["folded"] == true);
+        folded.map(|room| room["id"].as_str().expect("a text").to_owned()).collect::<Vec<_>>()
+    };
+    // All three have had events since they were opened, so that it takes a fourth one for any to be folded.
+    assert_eq!(server.client("third").ask("hello"), "hello");
+    for others in 0..20 {
+        assert_eq!(busy.ask("hello"), "hello");
+        assert_eq!(server.client(&others.to_string()).ask("hello"), "hello");
+        assert!(!rooms().contains(&"busy".to_owned()), "{others}: {:?}", rooms());
+    }
+    assert!(rooms().contains(&"idle".to_owned()));
+}
+
+/// A room of 256 MiB, which sends everything back; `!` makes it tick.
+#[cfg(target_os = "linux")]
+const LARGE: &str = r#"(module
+    (import "env" "send_message" (func $send (param i32 i32 i32)))
+    (import "env" "set_timer" (func $set_timer (param i32)))
+    (memory (export "memory") 4096)
+    (func (export "jam_malloc") (param i32) (result i32) (i32.const 65536))
+    (func (export "jam_free") (param i32 i32))
+    (func (export "initialize") (param i32 i32))
+    (func (export "connect") (param i32))
+    (func (export "disconnect") (param i32))
+    (func (export "timer") (call $set_timer (i32.const 1)))
+    (func (export "binary") (param i32 i32 i32))
+    (func (export "message") (param $client i32) (param $at i32) (param $len i32)
+        (if (i32.eq (i32.load8_u (local.get $at)) (i32.const 0x21)) (then (call $set_timer (i32.const 1))))
+        (call $send (local.get $client) (local.get $at) (local.get $len))))"#;
+
+#[cfg(target_os = "linux")]
+#[test]
+fn a_room_that_cannot_come_back_for_want_of_memory_fails_alone() {
+    let directory = Directory::new().with("large.wat", LARGE);
+    // One room has a place in that, and two have not.
+    let script = "ulimit -v 500000 && exec \"$0\" \"$@\"";
+    let mut command = std::process::Command::new("sh");
+    command
+        .arg("-c")
+        .arg(script)
+        .arg(binary("stateroom"))
+        .arg("serve")
+        .arg(directory.path().join("large.wat"));
+    command.args(["--ip", "127.0.0.1", "--port", "0", "--fold-after", "1", "--max-memory", "256MiB"]);
+    let server = Child::of(&mut command);
+    let address = server.line(Output::Stderr, "serving on ").parse().expect("an address");
+    let client = |room: &str| Client::connect(address, &format!("/ws/{room}")).expect("an upgrade");
+
+    let mut one = client("one");
+    assert_eq!(one.ask("hello"), "hello");
+    eventually("the room is folded", || status(address)["folded_room_count"] == 1);
+    let mut two = client("two");
+    assert_eq!(two.ask("!"), "!");
+    one.text("hello");
+    assert_eq!(one.closed(), 1011);
+    let reason = server.line(Output::Stderr, "room \"one\" failed: ");
+    assert!(reason.contains("there is not enough memory"), "{reason}");
+    assert_eq!(two.ask("hello"), "hello");
+}
+
+/// Can be folded, and notes when it is. `!` makes it compute until it is told that this is enough; `.` makes it tick.
+struct Foldable {
+    room: String,
+    computes: bool,
+    notes: Arc<Notes>,
+}
+
+#[derive(Debug, Default)]
+struct Notes {
+    /// The rooms that were folded, each time.
+    folds: Mutex<Vec<String>>,
+    enough: AtomicBool,
+}
+
+impl StateroomService for Foldable {
+    fn message(&mut self, client: ClientId, message: MessagePayload<'_>, ctx: &impl StateroomContext) {
+        match message.text() {
+            Some("!") => self.computes = true,
+            Some(".") => ctx.set_timer(1),
+            _ => {}
+        }
+        ctx.send_message(client, message);
+    }
+
+    fn timer(&mut self, ctx: &impl StateroomContext) {
+        ctx.set_timer(1);
+    }
+
+    fn advance(&mut self, _: &impl StateroomContext) -> Progress<'_> {
+        self.computes &= !self.notes.enough.load(Ordering::Relaxed);
+        if self.computes { Progress::Unfinished } else { Progress::Done }
+    }
+
+    fn foldable(&self) -> usize {
+        1
+    }
+
+    fn fold(&mut self) {
+        assert!(!self.computes, "it is in the middle of an event");
+        self.notes.folds.lock().expect("nobody panics with it").push(self.room.clone());
+    }
+}
+
+/// Makes such rooms.
+#[derive(Clone, Default)]
+struct FoldableRooms(Arc<Notes>);
+
+impl FoldableRooms {
+    /// How often a room has been folded.
+    fn folds(&self, room: &str) -> usize {
+        self.0.folds.lock().expect("nobody panics with it").iter().filter(|folded| *folded == room).count()
+    }
+}
+
+impl StateroomServiceFactory for FoldableRooms {
+    type Service = Foldable;
+    type Error = Infallible;
+
+    fn build(&self, room: &str, _: &impl StateroomContext) -> Result<Foldable, Infallible> {
+        Ok(Foldable { room: room.to_owned(), computes: false, notes: Arc::clone(&self.0) })
+    }
+}
+
+#[test]
+fn a_room_that_is_busy_does_not_fold() {
+    let rooms = FoldableRooms::default();
+    // Nor does it when there is too much in memory.
+    for memory in [1 << 20, 1] {
+        let server = TestServer::with(folding().with_unfolded_memory(memory), rooms.clone());
+        let [mut computing, mut waiting, mut ticking, mut idle] =
+            ["computing", "computing", "ticking", "idle"].map(|room| server.client(room));
+        assert_eq!(computing.ask("!"), "!");
+        waiting.text("hello");
+        assert_eq!(ticking.ask("."), ".");
+        let before = (rooms.folds("computing"), rooms.folds("ticking"));
+        for _ in 0..5 {
+            let folds = rooms.folds("idle");
+            assert_eq!(idle.ask("hello"), "hello");
+            eventually("the idle one is folded", || rooms.folds("idle") > folds);
+        }
+        if memory > 1 {
+            assert_eq!((rooms.folds("computing"), rooms.folds("ticking")), before);
+        }
+        rooms.0.enough.store(true, Ordering::Relaxed);
+        waiting.expect(&["hello"]);
+        eventually("all is quiet", || rooms.folds("computing") > before.0);
+        rooms.0.enough.store(false, Ordering::Relaxed);
+    }
+}
