@@ -7,7 +7,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use stateroom_tests::{Cores, Guest, binary, example};
+use stateroom_tests::{Cores, binary, broadcast, example};
 
 use crate::row::{Room, Row};
 
@@ -103,25 +103,10 @@ impl Drop for Running {
     }
 }
 
-/// Everyone hears everything, as small as a guest can be.
-const BROADCAST: &str = r"#![no_std]
-use stateroom_sdk_core::*;
-
-#[stateroom_wasm]
-#[derive(Default)]
-struct Room;
-
-impl StateroomService for Room {
-    fn message(&mut self, _: ClientId, message: MessagePayload<'_>, ctx: &impl StateroomContext) {
-        ctx.send_message(MessageRecipient::Broadcast, message);
-    }
-}
-";
-
 /// This server's guests, built from source.
 fn guests(place: &Path) -> Result<(), String> {
     let echo = fs::read(example("echo").join("server.wasm")).map_err(|error| error.to_string())?;
-    let broadcast = Guest::new("compare-broadcast", "[]", BROADCAST).module();
+    let broadcast = broadcast().module();
     for (room, module) in [(Room::Echo, echo), (Room::Broadcast, broadcast)] {
         fs::write(module_of("ours", place, room), module).map_err(|error| error.to_string())?;
     }

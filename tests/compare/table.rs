@@ -70,6 +70,7 @@ The rooms are WebAssembly guests in both Staterooms; here, with limits. In Bun a
 ([`tests/compare/peers`](../tests/compare/peers)).
 
 How far this server goes, in rooms and in threads, is in [`scale.md`](scale.md).
+What these take in system calls, allocations and instructions, which hardly depend on the machine, is in [`costs.md`](costs.md).
 ";
 
 /// A unit, for the table.

@@ -121,12 +121,32 @@ pub fn guest(name: &str) -> Program {
     load(&example(name))
 }
 
+/// A guest that sends what it gets to everyone in the room, as small as one can be.
+#[must_use]
+pub fn broadcast() -> Guest {
+    Guest::new("broadcast", "[]", BROADCAST)
+}
+
 /// An example guest's `dist`, freshly built.
 #[track_caller]
 #[must_use]
 pub fn example(name: &str) -> PathBuf {
     build(name, &[], None, |directory| mirror(&workspace().join("examples").join(name), directory))
 }
+
+const BROADCAST: &str = r"#![no_std]
+use stateroom_sdk_core::*;
+
+#[stateroom_wasm]
+#[derive(Default)]
+struct Room;
+
+impl StateroomService for Room {
+    fn message(&mut self, _: ClientId, message: MessagePayload<'_>, ctx: &impl StateroomContext) {
+        ctx.send_message(MessageRecipient::Broadcast, message);
+    }
+}
+";
 
 #[track_caller]
 fn load(dist: &Path) -> Program {

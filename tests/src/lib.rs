@@ -36,7 +36,7 @@ pub use directory::Directory;
 pub use documented::Documented;
 pub use foreign::{Foreign, Profile, binaryen, foreign_client};
 pub use frame::Frame;
-pub use guest::{Guest, example, guest};
+pub use guest::{Guest, broadcast, example, guest};
 pub use http::Answer;
 pub use inspect::inspect;
 pub use module::Module;

@@ -1,0 +1,82 @@
+//! What is done to the server. Everything goes in lockstep: a step begins when all that the one before has caused has
+//! come, so that the server has the same to do in each run.
+
+use std::{
+    io::{Read as _, Write as _},
+    net::{SocketAddr, TcpStream},
+    thread,
+    time::Duration,
+};
+
+use stateroom_tests::{Client, Frame};
+
+/// One client sends so many messages at a time, in one piece, and waits for all of them.
+pub(crate) fn echo(address: SocketAddr, steps: usize, at_a_time: usize, size: usize) {
+    let mut client = client(address);
+    let message = "x".repeat(size);
+    let frames = Frame::text(&message).masked().repeat(at_a_time);
+    for _ in 0..steps {
+        client.raw(&frames);
+        receive(&mut client, &message, at_a_time);
+    }
+}
+
+/// The first `senders` of so many clients in a room send a message each, which all get.
+pub(crate) fn broadcast(address: SocketAddr, steps: usize, clients: usize, senders: usize) {
+    let mut room: Vec<Client> = Vec::new();
+    for _ in 0..clients {
+        // It is in the room when it hears itself, as the others do.
+        let mut newcomer = client(address);
+        newcomer.text("hello");
+        room.push(newcomer);
+        room.iter_mut().for_each(|client| receive(client, "hello", 1));
+    }
+    let message = "x".repeat(64);
+    let frame = Frame::text(&message);
+    for _ in 0..steps {
+        room.iter_mut().take(senders).for_each(|client| client.frame(&frame));
+        room.iter_mut().for_each(|client| receive(client, &message, senders));
+    }
+}
+
+/// Clients come and go, one after the other, and somebody else stays, so that the room does.
+pub(crate) fn connections(address: SocketAddr, steps: usize) {
+    let _stays = client(address);
+    for _ in 0..steps {
+        let mut client = client(address);
+        client.frame(&Frame::close(1000));
+        assert_eq!(client.next_frame(), Some(Frame::close(1000)), "the server says goodbye as well");
+        assert_eq!(client.next_frame(), None, "and ends the connection");
+    }
+}
+
+/// Rooms are created that nobody enters.
+pub(crate) fn rooms(address: SocketAddr, steps: usize) {
+    for room in 0..steps {
+        let mut stream = TcpStream::connect(address).expect("it listens");
+        let request = format!(
+            "POST /ws/{room} HTTP/1.1\r\nHost: localhost\r\nContent-Length: 0\r\nConnection: close\r\n\r\n"
+        );
+        stream.write_all(request.as_bytes()).expect("it reads");
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer).expect("it answers");
+        assert!(answer.starts_with("HTTP/1.1 201"), "{answer}");
+    }
+}
+
+/// A client does nothing for so many seconds.
+pub(crate) fn idle(address: SocketAddr, seconds: usize) {
+    let _client = client(address);
+    // This waits for nothing: the time is what is measured.
+    thread::sleep(Duration::from_secs(seconds as u64));
+}
+
+fn client(address: SocketAddr) -> Client {
+    Client::connect(address, "/ws/lobby").unwrap_or_else(|answer| panic!("no upgrade: {answer:?}"))
+}
+
+fn receive(client: &mut Client, message: &str, count: usize) {
+    for _ in 0..count {
+        assert_eq!(client.next_text(), message);
+    }
+}

@@ -1,0 +1,217 @@
+use std::{collections::BTreeMap, fmt::Write as _};
+
+use crate::{
+    cost::{Count, Totals},
+    script::Spread,
+    verdict::slack,
+};
+
+/// The page that people read, and that is read back: it holds the counts that must not grow.
+#[derive(Debug, Default, PartialEq)]
+pub(crate) struct Page {
+    /// What the server was compiled with.
+    pub(crate) compiler: String,
+    /// What it was compiled for.
+    pub(crate) processor: String,
+    /// What it was counted with.
+    pub(crate) tools: String,
+    pub(crate) rows: Vec<Row>,
+}
+
+#[derive(Debug, Default, PartialEq)]
+pub(crate) struct Row {
+    pub(crate) title: String,
+    pub(crate) unit: String,
+    pub(crate) totals: Totals,
+}
+
+impl Page {
+    /// Reads what [`text`](Self::text) has written.
+    pub(crate) fn read(text: &str) -> Result<Self, String> {
+        let mut page = Self::default();
+        let counts = text.split("\n## ").next().unwrap_or_default();
+        for line in counts.lines() {
+            match line.strip_prefix("- ").and_then(|line| line.split_once(": ")) {
+                Some(("compiler", rest)) => page.compiler = rest.to_owned(),
+                Some(("processor", rest)) => page.processor = rest.to_owned(),
+                Some(("tools", rest)) => page.tools = rest.to_owned(),
+                _ => page.rows.extend(Row::read(line)?),
+            }
+        }
+        if page.rows.is_empty() {
+            return Err("there is no table".to_owned());
+        }
+        Ok(page)
+    }
+
+    /// The page.
+    pub(crate) fn text(&self) -> String {
+        let mut text = BEGIN.to_owned();
+        let titles: String = Count::ALL.iter().map(|count| format!(" {} |", count.title())).collect();
+        let _ = writeln!(text, "| | for each |{titles} these calls |");
+        let _ = writeln!(text, "| --- | --- |{} --- |", " ---: |".repeat(Count::ALL.len()));
+        for Row { title, unit, totals } in &self.rows {
+            let number = |count| totals.counts.get(&count).copied().unwrap_or(0.0);
+            let numbers: String =
+                Count::ALL.iter().map(|count| format!(" {} |", shown(number(*count)))).collect();
+            let _ = writeln!(text, "| {title} | {unit} |{numbers} {} |", calls(&totals.calls));
+        }
+        let Self { compiler, processor, tools, .. } = self;
+        let _ = write!(text, "\n- compiler: {compiler}\n- processor: {processor}\n- tools: {tools}\n");
+        let _ = write!(text, "{MEANING}{}{SLACK}", slacks());
+        text
+    }
+
+    pub(crate) fn row(&self, title: &str) -> Option<&Row> {
+        self.rows.iter().find(|row| row.title == title)
+    }
+}
+
+impl Row {
+    /// Reads a line of the table. Nothing where it is no line of one, or one of its head.
+    fn read(line: &str) -> Result<Option<Self>, String> {
+        let cells: Vec<_> = line.split('|').map(str::trim).collect();
+        // Lines of tables have a bar at both ends.
+        let ["", title, unit, cells @ .., ""] = &cells[..] else { return Ok(None) };
+        if title.is_empty() || title.starts_with("---") {
+            return Ok(None);
+        }
+        let Some((numbers, [calls])) = cells.split_at_checked(Count::ALL.len()) else {
+            return Err(format!("this line has too few columns, or too many: {line}"));
+        };
+        let mut totals = Totals { calls: read_calls(calls), ..Totals::default() };
+        for (count, cell) in Count::ALL.into_iter().zip(numbers) {
+            let number = cell.replace(',', "").parse();
+            let number = number.map_err(|_| format!("`{cell}` is no number in this line: {line}"))?;
+            totals.counts.insert(count, number);
+        }
+        Ok(Some(Self { title: (*title).to_owned(), unit: (*unit).to_owned(), totals }))
+    }
+}
+
+/// How much each count may grow, as a table.
+fn slacks() -> String {
+    let mut table = "| | messages | connections, rooms | idle |\n| --- | ---: | ---: | ---: |\n".to_owned();
+    for count in Count::ALL {
+        let cells =
+            [Spread::None, Spread::Racing, Spread::Idle].map(|spread| slack(count, spread, true).to_string());
+        let _ = writeln!(table, "| {} | {} |", count.title(), cells.join(" | "));
+    }
+    table
+}
+
+/// Those that come up at all, the most frequent ones first.
+fn calls(calls: &BTreeMap<String, f64>) -> String {
+    let mut calls: Vec<_> = calls.iter().filter(|(_, count)| **count >= 0.02).collect();
+    calls.sort_by(|a, b| b.1.total_cmp(a.1));
+    let calls: Vec<_> = calls.into_iter().map(|(name, count)| format!("{name} {}", shown(*count))).collect();
+    calls.join(", ")
+}
+
+fn read_calls(cell: &str) -> BTreeMap<String, f64> {
+    let calls = cell.split(", ").filter_map(|call| call.split_once(' '));
+    calls.filter_map(|(name, count)| Some((name.to_owned(), count.parse().ok()?))).collect()
+}
+
+/// As many digits as are worth something.
+pub(crate) fn shown(number: f64) -> String {
+    match number {
+        ..0.0005 => "0".to_owned(),
+        ..0.9995 => format!("{number:.3}"),
+        ..9.995 => format!("{number:.2}"),
+        ..99.95 => format!("{number:.1}"),
+        _ => {
+            let digits = format!("{number:.0}");
+            let places = digits.len();
+            let groups = digits.char_indices().flat_map(|(index, digit)| {
+                let comma = (index > 0 && (places - index).is_multiple_of(3)).then_some(',');
+                comma.into_iter().chain([digit])
+            });
+            groups.collect()
+        }
+    }
+}
+
+/// Lines of pages are longer than those of programs.
+const BEGIN: &str = "\
+# Costs
+
+What a message, a connection and a room cost the server, in counts. They are the same on a busy machine as on a quiet one, so that each change
+is held to them: `cargo run -p stateroom-tests --bin costs` fails where one has grown. The program has written this page, with `--write`, and
+reads it back ([`tests/costs`](../tests/costs/main.rs)). What they come to in time is in [`comparison.md`](comparison.md).
+
+";
+
+const MEANING: &str = "
+Each number is the difference between two runs, a short one and a long one, for each thing that the long one did more. So starting and ending the
+server is in none, and what it does for the first messages only is not either. The load goes in lockstep: one thread sends, and waits for all
+answers before it sends again. The rooms are the guest `echo` of the examples, which has no allocator, and one like it that sends everything to
+everyone. There is one thread of rooms, the heartbeat is off, and client and server share one core.
+
+*System calls* are counted by `strace`, *allocations* (one that grows is one more) by valgrind's `dhat`, *instructions* by its `callgrind`: those of
+all threads, in the program and in the C library, and not in the system. The C library is told to do without the processor's newer features, so
+that another machine counts nearly the same. Under valgrind the server takes fifty times as long, so that 32 messages together take longer than a turn
+there, and wait for another one.
+
+## How much a count may grow
+
+A part of what it is here, so many of it, or both:
+
+";
+
+const SLACK: &str = "
+While a connection or a room is made, several threads wait for one another, and not the same way each time. What is larger is counted up to three
+times, and the least of these holds. With another compiler than the one above, instructions may be 10 % more; on another kind of processor they
+are not compared. What has become less is said, and is no failure.
+";
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn page() -> Page {
+        let counts = |numbers: [f64; 4]| Count::ALL.into_iter().zip(numbers).collect();
+        let row = |title: &str, numbers, calls: &[(&str, f64)]| Row {
+            title: title.to_owned(),
+            unit: "message".to_owned(),
+            totals: Totals {
+                counts: counts(numbers),
+                calls: calls.iter().map(|(name, count)| ((*name).to_owned(), *count)).collect(),
+            },
+        };
+        Page {
+            compiler: "rustc 1.95.0 (59807616e 2026-04-14)".to_owned(),
+            processor: "x86_64".to_owned(),
+            tools: "strace 6.1, valgrind-3.19.0".to_owned(),
+            rows: vec![
+                row(
+                    "echo of 64 bytes, one at a time",
+                    [3.0, 0.032, 16.1, 5963.0],
+                    &[("sendto", 2.0), ("read", 1.0)],
+                ),
+                row("nothing", [0.0, 0.0, 0.0, 1_234_567.0], &[]),
+            ],
+        }
+    }
+
+    #[test]
+    fn a_page_is_read_as_it_was_written() {
+        let text = page().text();
+        assert!(text.contains("| 3.00 | 0.032 | 16.1 | 5,963 | sendto 2.00, read 1.00 |"), "{text}");
+        assert_eq!(Page::read(&text), Ok(page()));
+    }
+
+    #[test]
+    fn a_page_that_is_not_right_is_refused() {
+        let text = page().text();
+        assert!(Page::read("# Costs").unwrap_err().contains("no table"));
+        assert!(Page::read(&text.replace("5,963", "many")).unwrap_err().contains("`many` is no number"));
+        assert!(Page::read(&text.replace("| 16.1 ", "")).unwrap_err().contains("too few columns"));
+    }
+
+    #[test]
+    fn numbers_have_the_digits_that_are_worth_something() {
+        let numbers = [0.0001, 0.0319, 0.9999, 2.998, 31.06, 103.2, 5963.2, 1_234_567.0].map(shown);
+        assert_eq!(numbers, ["0", "0.032", "1.00", "3.00", "31.1", "103", "5,963", "1,234,567"]);
+    }
+}

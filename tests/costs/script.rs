@@ -1,0 +1,131 @@
+use std::net::SocketAddr;
+
+use crate::load;
+
+/// What a room does with a message.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Guest {
+    /// Sends it back. It has no allocator.
+    Echo,
+    /// Sends it to everyone.
+    Broadcast,
+}
+
+/// How a script's counts differ from run to run.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Spread {
+    /// Not at all, but for what happens a few times in a run.
+    None,
+    /// Several threads take part, and which of them waits for which is chance.
+    Racing,
+    /// There is nothing in them but what its two connections differ in.
+    Idle,
+}
+
+/// Something that is done again and again, with nothing going on beside it.
+#[derive(Debug)]
+pub(crate) struct Script {
+    /// What the command line calls it.
+    pub(crate) name: &'static str,
+    /// What the table calls it.
+    pub(crate) title: &'static str,
+    /// What the table counts by.
+    pub(crate) unit: &'static str,
+    /// How many of those there are in a step.
+    pub(crate) units: usize,
+    pub(crate) guest: Guest,
+    /// How many steps a short run has, and a long one. The first ones fill caches, in both.
+    pub(crate) steps: [usize; 2],
+    pub(crate) load: fn(SocketAddr, steps: usize),
+    pub(crate) spread: Spread,
+}
+
+impl Script {
+    /// In how many units the two runs differ.
+    pub(crate) fn difference(&self) -> f64 {
+        ((self.steps[1] - self.steps[0]) * self.units) as f64
+    }
+}
+
+pub(crate) const SCRIPTS: &[Script] = &[
+    Script {
+        name: "echo",
+        title: "echo of 64 bytes, one at a time",
+        unit: "message",
+        units: 1,
+        guest: Guest::Echo,
+        steps: [500, 2500],
+        load: |address, steps| load::echo(address, steps, 1, 64),
+        spread: Spread::None,
+    },
+    Script {
+        name: "echo-32",
+        title: "echo of 64 bytes, 32 at a time",
+        unit: "message",
+        units: 32,
+        guest: Guest::Echo,
+        steps: [32, 160],
+        load: |address, steps| load::echo(address, steps, 32, 64),
+        spread: Spread::None,
+    },
+    Script {
+        name: "echo-4k",
+        title: "echo of 4 KiB, one at a time",
+        unit: "message",
+        units: 1,
+        guest: Guest::Echo,
+        steps: [300, 1300],
+        load: |address, steps| load::echo(address, steps, 1, 4096),
+        spread: Spread::None,
+    },
+    Script {
+        name: "broadcast",
+        title: "broadcast to 20 clients, one of them sends",
+        unit: "delivery",
+        units: 20,
+        guest: Guest::Broadcast,
+        steps: [100, 600],
+        load: |address, steps| load::broadcast(address, steps, 20, 1),
+        spread: Spread::None,
+    },
+    Script {
+        name: "broadcast-all",
+        title: "broadcast among 20 clients, all send",
+        unit: "delivery",
+        units: 400,
+        guest: Guest::Broadcast,
+        steps: [10, 60],
+        load: |address, steps| load::broadcast(address, steps, 20, 20),
+        spread: Spread::None,
+    },
+    Script {
+        name: "connections",
+        title: "connection opened and closed",
+        unit: "connection",
+        units: 1,
+        guest: Guest::Echo,
+        steps: [100, 400],
+        load: load::connections,
+        spread: Spread::Racing,
+    },
+    Script {
+        name: "rooms",
+        title: "room created with `POST`",
+        unit: "room",
+        units: 1,
+        guest: Guest::Echo,
+        steps: [100, 400],
+        load: load::rooms,
+        spread: Spread::Racing,
+    },
+    Script {
+        name: "idle",
+        title: "connection that is idle",
+        unit: "second",
+        units: 1,
+        guest: Guest::Echo,
+        steps: [1, 4],
+        load: load::idle,
+        spread: Spread::Idle,
+    },
+];
