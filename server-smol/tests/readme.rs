@@ -100,8 +100,15 @@ fn what_the_readme_says_is_so() {
 fn links_lead_somewhere() {
     let examples = ["c", "zig", "assemblyscript", "wat"]
         .map(|language| format!("examples/counter-{language}/README.md"));
-    let others = ["README.md", "CHANGELOG.md", "docs/abi.md", "docs/comparison.md", "examples/README.md"]
-        .map(str::to_owned);
+    let others = [
+        "README.md",
+        "CHANGELOG.md",
+        "docs/abi.md",
+        "docs/comparison.md",
+        "docs/costs.md",
+        "examples/README.md",
+    ]
+    .map(str::to_owned);
     for name in others.iter().chain(&examples) {
         let path = root().join(name);
         let text = fs::read_to_string(&path).unwrap();
