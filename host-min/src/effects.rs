@@ -53,6 +53,8 @@ pub(crate) struct Arena {
     bytes: Vec<u8>,
     /// How many entries there were when the last of them was a line whose end had not been printed yet.
     unfinished: Option<usize>,
+    /// How many entries have been carried out, where that is done here: see `service.rs`.
+    pub(crate) done: usize,
 }
 
 /// How much an arena keeps between events, in bytes: a room is small between two messages, and does not allocate for
@@ -80,6 +82,7 @@ impl Arena {
         self.text.clear();
         self.bytes.clear();
         self.unfinished = None;
+        self.done = 0;
         self.entries.shrink_to(KEPT / size_of::<Entry>());
         self.text.shrink_to(KEPT);
         self.bytes.shrink_to(KEPT);
@@ -210,6 +213,12 @@ pub struct Effects<'a> {
 impl Effects<'_> {
     pub(crate) fn none(mut self) -> Self {
         self.next = self.arena.entries.len();
+        self
+    }
+
+    /// Those that have not been carried out.
+    pub(crate) fn rest(mut self) -> Self {
+        self.next = self.next.max(self.arena.done);
         self
     }
 }

@@ -96,6 +96,19 @@ impl Room {
         }
     }
 
+    /// Whether there are effects that have not been [carried out](Self::has_done).
+    pub(crate) fn has_effects_left(&self) -> bool {
+        self.effects().rest().next().is_some()
+    }
+
+    /// Notes that so many more effects of the last event have been carried out.
+    pub(crate) fn has_done(&mut self, effects: usize) {
+        match &mut self.0 {
+            Form::Live(live) => live.store.data_mut().effects.done += effects,
+            Form::Folded(folded) => folded.effects.done += effects,
+        }
+    }
+
     /// How many bytes of linear memory the guest has at present. It grows and never shrinks; [folding](Self::fold)
     /// it makes no difference to the guest.
     #[must_use]

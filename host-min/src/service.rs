@@ -50,9 +50,12 @@ impl StateroomService for Room {
         if matches!(self.last(), Ok(Step::Suspended)) {
             // What came of it is asked for below.
             let _ = self.resume();
-            apply(self, context);
+        }
+        if self.has_effects_left() {
+            carry_out(self, context);
         }
         match self.last() {
+            _ if self.has_effects_left() => Progress::Unfinished,
             Ok(Step::Done) => Progress::Done,
             Ok(Step::Suspended) => Progress::Unfinished,
             Ok(Step::Refused) => Progress::Refused,
@@ -70,17 +73,15 @@ impl StateroomService for Room {
 }
 
 fn begin(room: &mut Room, event: Event<'_>, context: &impl StateroomContext) {
-    if room.last().is_err() {
-        // What its last event wrote to the log has been written.
-        return;
-    }
-    // What came of it is asked for with `advance`.
+    // What came of it is asked for with `advance`, and carried out there.
     let _ = room.handle(event, context.now_ms());
-    apply(room, context);
 }
 
-fn apply(room: &Room, context: &impl StateroomContext) {
-    for effect in room.effects() {
+/// Carries out effects of the last event, as many as go at a stretch.
+fn carry_out(room: &mut Room, context: &impl StateroomContext) {
+    let mut done = 0;
+    for effect in room.effects().rest() {
+        done += 1;
         match effect {
             Effect::Send { recipient, payload } => context.send_message(recipient, payload),
             Effect::SetTimer { ms } => context.set_timer(ms),
@@ -88,5 +89,9 @@ fn apply(room: &Room, context: &impl StateroomContext) {
             Effect::Close { recipient, code, reason } => context.close(recipient, code, reason),
             Effect::Log { level, text } => context.log(level, text),
         }
+        if context.wants_pause() {
+            break;
+        }
     }
+    room.has_done(done);
 }

@@ -142,4 +142,11 @@ pub trait StateroomContext {
     fn each_client_info(&self, client: ClientId, each: &mut dyn FnMut(&str, &str)) {
         let _ = (client, each);
     }
+
+    /// For hosts, not for authors: whether so much has been asked for at a stretch that others should go on first. Who
+    /// asks on behalf of a guest does the rest with the next
+    /// [`StateroomService::advance`](crate::StateroomService::advance).
+    fn wants_pause(&self) -> bool {
+        false
+    }
 }

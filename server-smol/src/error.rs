@@ -13,6 +13,9 @@ pub enum ServeError {
     },
     /// The system does not let the server handle signals, or start threads.
     System(io::Error),
+    /// A thread of rooms has panicked, and its rooms are gone. What it said has been printed; it is a fault of this
+    /// crate, or of a service that panics as it is dropped.
+    Panicked,
 }
 
 impl fmt::Display for ServeError {
@@ -37,6 +40,7 @@ impl fmt::Display for ServeError {
                 _ => write!(f, "cannot listen on {address}: {source}"),
             },
             Self::System(source) => write!(f, "the system refused: {source}"),
+            Self::Panicked => f.write_str("a thread of rooms has panicked, and the server has ended"),
         }
     }
 }
@@ -45,6 +49,7 @@ impl Error for ServeError {
     fn source(&self) -> Option<&(dyn Error + 'static)> {
         match self {
             Self::Bind { source, .. } | Self::System(source) => Some(source),
+            Self::Panicked => None,
         }
     }
 }

@@ -20,6 +20,8 @@ pub(crate) struct Folding<F: StateroomServiceFactory> {
     allowance: usize,
     /// How much they have.
     held: Cell<usize>,
+    /// How many of the thread's rooms are folded.
+    folded: Cell<usize>,
     /// By their tickets, those in front which have been here for longest.
     queue: RefCell<BTreeMap<u64, Waiting<F>>>,
     last_ticket: Cell<u64>,
@@ -80,6 +82,7 @@ impl<F: StateroomServiceFactory> Folding<F> {
             after: settings.fold_after,
             allowance: settings.unfolded_memory / settings.threads.max(1),
             held: Cell::new(0),
+            folded: Cell::new(0),
             queue: RefCell::default(),
             last_ticket: Cell::new(0),
         }
@@ -113,7 +116,7 @@ impl<F: StateroomServiceFactory> Folding<F> {
             rest.active.set(true);
             return;
         }
-        rest.folded.set(false);
+        self.note(rest, false);
         self.put(Rc::clone(room), size);
         // Once around at most: they may all be busy.
         let mut looks = self.queue.borrow().len();
@@ -126,6 +129,7 @@ impl<F: StateroomServiceFactory> Folding<F> {
     /// Forgets a room that has ended.
     pub(crate) fn remove(&self, room: &Room<F>) {
         let rest = room.rest();
+        self.note(rest, false);
         if let Some(ticket) = rest.ticket.take() {
             self.held.set(self.held.get() - rest.size.get());
             self.queue.borrow_mut().remove(&ticket);
@@ -141,7 +145,7 @@ impl<F: StateroomServiceFactory> Folding<F> {
         self.held.set(self.held.get() - rest.size.get());
         match room.fold() {
             Look::Folded => {
-                rest.folded.set(true);
+                self.note(rest, true);
                 log::debug!("room {} folds after {:.1} s", room.id(), since.elapsed().as_secs_f32());
             }
             Look::Busy(size) => {
@@ -149,6 +153,20 @@ impl<F: StateroomServiceFactory> Folding<F> {
                 self.put(Rc::clone(&room), size);
             }
             Look::Kept | Look::Ended => {}
+        }
+    }
+
+    /// How many of the thread's rooms are folded.
+    pub(crate) fn folded(&self) -> usize {
+        self.folded.get()
+    }
+
+    /// Notes whether a room is folded.
+    fn note(&self, rest: &Rest, is_folded: bool) {
+        match (rest.folded.replace(is_folded), is_folded) {
+            (false, true) => self.folded.set(self.folded.get() + 1),
+            (true, false) => self.folded.set(self.folded.get() - 1),
+            _ => {}
         }
     }
 

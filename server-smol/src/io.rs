@@ -19,6 +19,8 @@ pub(crate) struct Io {
     input: RefCell<Box<[u8]>>,
     spare: RefCell<Vec<Vec<u8>>>,
     waiting: RefCell<Vec<Rc<Outbox>>>,
+    /// How many clients are in the rooms of the thread.
+    pub(crate) clients: Cell<usize>,
     /// The time of this round, if anybody has asked for it.
     now_ms: Cell<Option<u64>>,
 }
@@ -29,6 +31,7 @@ impl Default for Io {
             input: RefCell::new(vec![0; INPUT].into()),
             spare: RefCell::default(),
             waiting: RefCell::default(),
+            clients: Cell::new(0),
             now_ms: Cell::new(None),
         }
     }

@@ -18,6 +18,9 @@ use crate::{
     websocket::{Close, Opcode},
 };
 
+/// How many messages are delivered at a stretch, in about 0.1 ms. One to all clients is not divided.
+const DELIVERIES: usize = 1_000;
+
 /// The clients of a room, and through them the world as the room's service sees it.
 #[derive(Debug)]
 pub(crate) struct Members {
@@ -30,6 +33,8 @@ pub(crate) struct Members {
     pub(crate) newcomer: RefCell<Option<(ClientId, Box<ClientInfo>)>>,
     /// The timer that the event that runs has asked for.
     pub(crate) timer: Cell<Option<u32>>,
+    /// How many messages have been delivered since others could go on.
+    pub(crate) deliveries: Cell<usize>,
     log: LogBudget,
     /// Where the time is from.
     io: Rc<Io>,
@@ -44,6 +49,7 @@ impl Members {
             arriving: RefCell::default(),
             newcomer: RefCell::default(),
             timer: Cell::new(None),
+            deliveries: Cell::new(0),
             log: LogBudget::default(),
         }
     }
@@ -52,13 +58,22 @@ impl Members {
         let mut list = self.list.borrow_mut();
         let index = list.partition_point(|(other, _)| *other < client);
         list.insert(index, (client, outbox));
+        self.io.clients.set(self.io.clients.get() + 1);
     }
 
     pub(crate) fn remove(&self, client: ClientId) {
         let mut list = self.list.borrow_mut();
         if let Ok(index) = list.binary_search_by_key(&client, |(other, _)| *other) {
             list.remove(index);
+            self.io.clients.set(self.io.clients.get() - 1);
         }
+    }
+
+    /// Takes out all clients.
+    pub(crate) fn clear(&self) -> Vec<(ClientId, Rc<Outbox>)> {
+        let list = self.list.take();
+        self.io.clients.set(self.io.clients.get() - list.len());
+        list
     }
 }
 
@@ -87,10 +102,12 @@ impl StateroomContext for Members {
             };
             match recipient {
                 MessageRecipient::Client(_) => {
+                    self.deliveries.set(self.deliveries.get() + 1);
                     let frame = Frame::new(opcode, payload);
                     among(&list, recipient).for_each(|outbox| outbox.push(&frame));
                 }
                 MessageRecipient::Broadcast | MessageRecipient::EveryoneExcept(_) => {
+                    self.deliveries.set(self.deliveries.get() + list.len());
                     let mut buffer = self.io.buffer();
                     let frame = Frame::for_several(opcode, payload, &mut buffer);
                     among(&list, recipient).for_each(|outbox| outbox.push(&frame));
@@ -156,6 +173,10 @@ impl StateroomContext for Members {
             );
         }
         log::log!(target: "stateroom::guest", level, "room {}: {message:?}", self.id);
+    }
+
+    fn wants_pause(&self) -> bool {
+        self.deliveries.get() >= DELIVERIES
     }
 
     fn now_ms(&self) -> u64 {

@@ -315,7 +315,7 @@ impl<F: StateroomServiceFactory> Room<F> {
     fn close(self: &Rc<Self>, code: u16, reason: &'static str) {
         self.ended.set(true);
         self.timer.take();
-        for (_, outbox) in self.members.list.take() {
+        for (_, outbox) in self.members.clear() {
             outbox.end(Close::new(code, reason));
         }
         if let Some(worker) = self.worker() {

@@ -196,11 +196,11 @@ impl Server {
             Shared { settings, workers, places, started: Instant::now(), hasher: RandomState::new() };
         let workers = Workers(shared.workers.clone());
         let mut threads = Vec::new();
-        // Nothing is sent: that all senders are gone tells that all threads are at their end.
+        // That all senders are gone tells that all threads are at their end.
         let (running, ended) = channel::bounded::<()>(1);
         for (number, commands) in commands.into_iter().enumerate() {
             let (factory, room_count) = (Arc::clone(&factory), Arc::clone(&room_count));
-            let (shared, running) = (shared.clone(), running.clone());
+            let (shared, running) = (shared.clone(), Running(running.clone()));
             let listener = listener.try_clone().map_err(ServeError::System)?;
             let reactor = Reactor::new().map_err(ServeError::System)?;
             let work = move || {
@@ -222,14 +222,23 @@ impl Server {
         }
         drop((running, listener));
 
+        // A thread that ends before takes its rooms with it. The others end, too, and whoever watches over the server
+        // starts it anew.
         or(shutdown, async { _ = ended.recv().await }).await;
         drop(workers);
-        let _ = ended.recv().await;
-        for thread in threads {
-            // A panic in a worker is a fault of this crate, and has been printed.
-            let _ = thread.join();
-        }
-        Ok(())
+        while ended.recv().await.is_ok() {}
+        let joined: Vec<_> = threads.into_iter().map(thread::JoinHandle::join).collect();
+        if joined.iter().all(Result::is_ok) { Ok(()) } else { Err(ServeError::Panicked) }
+    }
+}
+
+/// Tells that a thread is at its end when it is dropped.
+struct Running(Sender<()>);
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        // It is enough to hear of one.
+        let _ = self.0.try_send(());
     }
 }
 

@@ -98,6 +98,7 @@ impl<F: StateroomServiceFactory> Turn<F> {
     /// Begins an event, or goes on with it, for a slice. The outcome, if it is over then.
     pub(crate) fn begin(&self, begin: impl FnOnce(&mut F::Service, &Members)) -> Option<Outcome> {
         let (service, members) = (&mut *self.room.service.borrow_mut(), &self.room.members);
+        members.deliveries.set(0);
         // A service that panics takes its own room down and nothing else.
         let step = catch_unwind(AssertUnwindSafe(|| {
             begin(service, members);

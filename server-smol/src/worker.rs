@@ -61,8 +61,10 @@ pub(crate) enum Command {
     Exists(RoomId, Sender<bool>),
     /// Take over a connection that has asked for a room.
     Connect(RoomId, Arrival),
+    /// Say how many rooms and clients there are.
+    Count(Sender<Counts>),
     /// Say which rooms there are.
-    Status(Sender<Vec<RoomStatus>>),
+    List(Sender<Vec<RoomStatus>>),
     /// Say goodbye to all clients, and end.
     End,
 }
@@ -88,6 +90,14 @@ pub(crate) enum CreateError {
     Exists,
     Failed,
     TooMany,
+}
+
+/// How much there is on a thread.
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct Counts {
+    pub(crate) rooms: usize,
+    pub(crate) folded_rooms: usize,
+    pub(crate) clients: usize,
 }
 
 /// A room, as the status page shows it.
@@ -194,7 +204,14 @@ impl<F: StateroomServiceFactory> Worker<F> {
                 Ok(stream) => self.connect(id, stream, visitor),
                 Err(error) => log::error!("cannot serve a connection: {error}"),
             },
-            Command::Status(answer) => {
+            Command::Count(answer) => {
+                let _ = answer.try_send(Counts {
+                    rooms: self.rooms.borrow().len(),
+                    folded_rooms: self.folding.folded(),
+                    clients: self.io.clients.get(),
+                });
+            }
+            Command::List(answer) => {
                 let rooms = self.rooms.borrow();
                 let status = |room: &Rc<Room<F>>| RoomStatus {
                     id: room.id().clone(),

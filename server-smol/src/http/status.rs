@@ -8,7 +8,7 @@ use hyper::{
 use serde_json::json;
 use stateroom_sdk_core::StateroomServiceFactory;
 
-use crate::worker::{Command, RoomStatus};
+use crate::worker::{Command, Counts, RoomStatus};
 
 use super::{
     Site,
@@ -29,23 +29,32 @@ impl<F: StateroomServiceFactory> Site<F> {
         if !request.uri().query().is_some_and(|query| query.split('&').any(verbose)) {
             return text(StatusCode::OK, "ok");
         }
-        let mut rooms = Vec::new();
+        let mut counts = Counts::default();
         for worker in &self.shared.workers {
-            match Self::ask(worker, Command::Status).await {
-                Some(status) => rooms.extend(status),
-                None => return ending(),
-            }
+            let Some(Counts { rooms, folded_rooms, clients }) = Self::ask(worker, Command::Count).await
+            else {
+                return ending();
+            };
+            counts.rooms += rooms;
+            counts.folded_rooms += folded_rooms;
+            counts.clients += clients;
         }
-        let clients: usize = rooms.iter().map(|room| room.clients.len()).sum();
         let mut status = json!({
             "status": "ok",
             "version": env!("CARGO_PKG_VERSION"),
             "uptime_seconds": self.shared.started.elapsed().as_secs(),
-            "room_count": rooms.len(),
-            "folded_room_count": rooms.iter().filter(|room| room.folded).count(),
-            "client_count": clients,
+            "room_count": counts.rooms,
+            "folded_room_count": counts.folded_rooms,
+            "client_count": counts.clients,
         });
         if is_local(request, peer) {
+            let mut rooms = Vec::new();
+            for worker in &self.shared.workers {
+                match Self::ask(worker, Command::List).await {
+                    Some(list) => rooms.extend(list),
+                    None => return ending(),
+                }
+            }
             rooms.sort_by(|a, b| a.id.as_str().cmp(b.id.as_str()));
             status["rooms"] = rooms
                 .iter()
