@@ -170,3 +170,54 @@ impl<F: StateroomServiceFactory> fmt::Debug for Turn<F> {
         f.debug_struct("Turn").field("room", &self.room).finish()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::{
+        future::Future,
+        pin::Pin,
+        sync::Arc,
+        task::{Context, Poll, Waker},
+    };
+
+    use stateroom_sdk_core::DefaultStateroomFactory;
+
+    use super::*;
+    use crate::{room_id::RoomId, worker::Worker};
+
+    #[derive(Default)]
+    struct Quiet;
+
+    impl StateroomService for Quiet {}
+
+    type Factory = DefaultStateroomFactory<Quiet>;
+
+    fn poll(taking: &mut Pin<Box<dyn Future<Output = Turn<Factory>> + '_>>) -> Poll<Turn<Factory>> {
+        taking.as_mut().poll(&mut Context::from_waker(Waker::noop()))
+    }
+
+    #[test]
+    fn the_turn_passes_in_order_to_those_who_still_wait_for_it() {
+        let worker = Worker::new(Arc::new(Factory::default()), Arc::default(), Arc::default());
+        let room = Room::new(RoomId::default_room(), &worker).unwrap();
+        let first = Turn::try_take(&room).unwrap();
+        let mut waiting: Vec<Pin<Box<dyn Future<Output = _>>>> = Vec::new();
+        for _ in 0..4 {
+            waiting.push(Box::pin(Turn::take(&room)));
+        }
+        assert!(waiting.iter_mut().all(|taking| poll(taking).is_pending()));
+        // One goes before it is its turn, one when it has it and does not know yet.
+        drop(waiting.remove(1));
+        drop(first);
+        assert!(Turn::try_take(&room).is_none());
+        drop(waiting.remove(0));
+        assert!(poll(&mut waiting[1]).is_pending());
+        let Poll::Ready(third) = poll(&mut waiting[0]) else { panic!("it is the next one's turn") };
+        assert!(poll(&mut waiting[1]).is_pending() && Turn::try_take(&room).is_none());
+        drop(third);
+        let Poll::Ready(fourth) = poll(&mut waiting[1]) else { panic!("it is the last one's turn") };
+        assert!(Turn::try_take(&room).is_none());
+        drop(fourth);
+        assert!(Turn::try_take(&room).is_some());
+    }
+}

@@ -16,6 +16,8 @@ use crate::{
 struct World {
     did: RefCell<Vec<String>>,
     seeds: Cell<u8>,
+    /// Whether it has enough after each thing.
+    weary: Cell<bool>,
 }
 
 impl StateroomContext for World {
@@ -34,6 +36,10 @@ impl StateroomContext for World {
 
     fn now_ms(&self) -> u64 {
         77
+    }
+
+    fn wants_pause(&self) -> bool {
+        self.weary.get()
     }
 
     fn close(&self, recipient: impl Into<MessageRecipient>, code: u16, reason: &str) {
@@ -99,6 +105,42 @@ fn a_long_event_takes_effect_when_it_is_over_and_once() {
     assert!(turns > 3, "{turns}");
     assert!(matches!(room.advance(&world), Progress::Done));
     assert_eq!(world.did.take(), ["timer 5000"]);
+}
+
+#[test]
+fn others_go_on_between_effects_and_each_is_carried_out_once() {
+    let world = World::default();
+    let mut room = program(
+        r#"(memory (export "memory") 1) (data (i32.const 0) "abc")
+        (func (export "timer")
+            (call $send (i32.const 0) (i32.const 0) (i32.const 1))
+            (call $set_timer (i32.const 5))
+            (call $send (i32.const 0) (i32.const 1) (i32.const 2)))
+        (func (export "disconnect") (param i32)
+            (call $log (i32.const 4) (i32.const 0) (i32.const 1))
+            (call $log (i32.const 4) (i32.const 1) (i32.const 1)) unreachable)"#,
+    )
+    .build("a", &world)
+    .unwrap();
+    room.init(&world);
+    assert!(matches!(room.advance(&world), Progress::Done));
+    world.weary.set(true);
+    for _ in 0..2 {
+        room.timer(&world);
+        assert!(matches!(room.advance(&world), Progress::Unfinished));
+        assert_eq!(world.did.take(), ["Broadcast Text(\"a\")"]);
+        assert!(matches!(room.advance(&world), Progress::Unfinished));
+        assert_eq!(world.did.take(), ["timer 5"]);
+        assert!(matches!(room.advance(&world), Progress::Done));
+        assert_eq!(world.did.take(), ["Broadcast Text(\"bc\")"]);
+        assert!(matches!(room.advance(&world), Progress::Done));
+        assert!(world.did.take().is_empty());
+    }
+    room.disconnect(ClientId(1), &world);
+    assert!(matches!(room.advance(&world), Progress::Unfinished));
+    assert!(matches!(room.advance(&world), Progress::Failed(_)));
+    assert!(matches!(room.advance(&world), Progress::Failed(_)));
+    assert_eq!(world.did.take(), ["Debug a", "Debug b"]);
 }
 
 #[test]

@@ -2,6 +2,7 @@
 
 use std::{
     convert::Infallible,
+    future::pending,
     sync::{
         Arc,
         atomic::{AtomicBool, Ordering},
@@ -13,7 +14,8 @@ use stateroom_sdk_core::{
     ClientId, DefaultStateroomFactory, MessagePayload, MessageRecipient, StateroomContext, StateroomService,
     StateroomServiceFactory,
 };
-use stateroom_tests::{Client, Module, TestServer, records, services::script};
+use stateroom_server_smol::{ServeError, ShutdownPolicy};
+use stateroom_tests::{Client, Module, TestServer, records, server, services::script};
 
 /// A client of another room, which asks and is answered all the while.
 struct Bystander {
@@ -385,6 +387,33 @@ fn a_native_service_that_panics_ends_its_room() {
     log_says("panicking", "over nothing");
     assert_eq!(server.client("panicking").ask("count"), "1");
     bystander.noticed_nothing();
+}
+
+#[derive(Default)]
+struct Clinging;
+
+impl StateroomService for Clinging {}
+
+impl Drop for Clinging {
+    fn drop(&mut self) {
+        if !thread::panicking() {
+            panic!("never");
+        }
+    }
+}
+
+#[test]
+fn a_server_that_loses_a_thread_of_rooms_ends_and_says_so() {
+    let server = server().with_threads(2).with_shutdown(ShutdownPolicy::Immediate);
+    let listener = server.bind().unwrap();
+    let address = listener.get_ref().local_addr().unwrap();
+    let run = move || {
+        smol::block_on(server.run(DefaultStateroomFactory::<Clinging>::default(), listener, pending()))
+    };
+    let running = thread::spawn(run);
+    let client = Client::connect(address, "/ws/attic").unwrap();
+    client.leave();
+    assert!(matches!(running.join().unwrap(), Err(ServeError::Panicked)));
 }
 
 #[derive(Default)]
