@@ -3,6 +3,7 @@ use std::{
     fmt,
     future::poll_fn,
     io,
+    panic::{AssertUnwindSafe, catch_unwind},
     rc::{Rc, Weak},
     task::{Context, Poll, ready},
     time::Instant,
@@ -232,6 +233,21 @@ impl<F: StateroomServiceFactory> Conversation<F> {
         }
     }
 
+    /// Reads and handles what has come. Answers whether that is all there is to do for now.
+    fn take_in(&self) -> bool {
+        while !self.has_to_wait() {
+            match self.digest() {
+                None => return true,
+                Some(Digested::Done) => {}
+                Some(digested) => {
+                    self.digested.replace(Some(digested));
+                    return false;
+                }
+            }
+        }
+        false
+    }
+
     /// Whether the task has to see to what comes next: the conversation is over, others go first, the client is not
     /// heard for now, or what has been read is not all handled.
     fn has_to_wait(&self) -> bool {
@@ -244,17 +260,12 @@ impl<F: StateroomServiceFactory> Conversation<F> {
 
 impl<F: StateroomServiceFactory> Listen for Conversation<F> {
     fn listen(&self) -> bool {
-        while !self.has_to_wait() {
-            match self.digest() {
-                None => return true,
-                Some(Digested::Done) => {}
-                Some(digested) => {
-                    self.digested.replace(Some(digested));
-                    return false;
-                }
-            }
-        }
-        false
+        let taken_in = catch_unwind(AssertUnwindSafe(|| self.take_in()));
+        // It was a fault of this crate, and has been printed. Nobody but this client is to suffer, as in a task.
+        taken_in.unwrap_or_else(|_| {
+            self.digested.replace(Some(Digested::End(End::Gone)));
+            false
+        })
     }
 }
 

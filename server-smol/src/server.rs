@@ -25,6 +25,10 @@ use crate::{
     worker::{Command, Worker},
 };
 
+/// The native stack of a thread that runs rooms, in bytes. Guests take up to half a megabyte (see host-min), and some C
+/// libraries would give a thread 128 KiB. What is never used takes no memory.
+const STACK: usize = 2 << 20;
+
 /// A server of rooms, before it runs: see [`Settings`] for what can be set.
 ///
 /// ```
@@ -217,7 +221,8 @@ impl Server {
                 reactor.block_on(serve, || worker.end_round());
                 drop((worker, running));
             };
-            let thread = thread::Builder::new().name(format!("rooms-{}", number + 1)).spawn(work);
+            let thread =
+                thread::Builder::new().name(format!("rooms-{}", number + 1)).stack_size(STACK).spawn(work);
             threads.push(thread.map_err(ServeError::System)?);
         }
         drop((running, listener));

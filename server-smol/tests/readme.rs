@@ -46,6 +46,7 @@ cargo() {
     "run --release -- "*) shift 3; stateroom "$@" ;;
     "install --locked --path "*) grep -qx 'name = "stateroom"' "$4/Cargo.toml" ;;
     "build --release "*) shift 2; "$CARGO" check "$@" ;;
+    "build --profile small "*) shift 3; "$CARGO" check "$@" ;;
     "test --workspace") ;; # That is how this test is run.
     test | "test --test module") "$CARGO" "$@" ;;
     run) $exec "$CARGO" run --config 'profile.dev.debug="line-tables-only"' ;;

@@ -163,7 +163,11 @@ pub(crate) struct ProjectArgs {
 
 #[derive(Debug, clap::Args)]
 pub(crate) struct ServeArgs {
-    /// A module (`.wasm`, or `.wat` for the text format), or a `dist` directory
+    #[cfg_attr(
+        feature = "dev",
+        doc = "A module (`.wasm`, or `.wat` for the text format), or a `dist` directory"
+    )]
+    #[cfg_attr(not(feature = "dev"), doc = "A module (`.wasm`), or a `dist` directory")]
     ///
     /// A `dist` directory brings the limits of its `stateroom.toml`, if it has one, and
     /// the flags below win over them.

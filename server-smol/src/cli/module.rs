@@ -60,6 +60,7 @@ pub(crate) fn program(path: &Path, bytes: &[u8], limits: Limits) -> Result<Progr
 }
 
 /// Turns the text format into the binary one.
+#[cfg(feature = "dev")]
 fn assemble(path: &Path, bytes: &[u8]) -> Result<Vec<u8>> {
     let text = str::from_utf8(bytes).map_err(|error| {
         let good = &bytes[..error.valid_up_to()];
@@ -74,4 +75,13 @@ fn assemble(path: &Path, bytes: &[u8]) -> Result<Vec<u8>> {
     wat::Parser::new()
         .parse_str(Some(path), text)
         .map_err(|error| anyhow!("cannot read `{}` as WebAssembly text: {error}", path.display()))
+}
+
+/// What reads the text format takes half a megabyte.
+#[cfg(not(feature = "dev"))]
+fn assemble(path: &Path, _: &[u8]) -> Result<Vec<u8>> {
+    bail!(
+        "`{}` is in the text format, which this `stateroom` was built without: turn it into a `.wasm` (wabt's `wat2wasm` does), or build `stateroom` with the feature `dev`",
+        path.display()
+    )
 }

@@ -2,7 +2,6 @@
 
 use std::{
     convert::Infallible,
-    future::pending,
     sync::{
         Arc,
         atomic::{AtomicBool, Ordering},
@@ -14,7 +13,7 @@ use stateroom_sdk_core::{
     ClientId, DefaultStateroomFactory, MessagePayload, MessageRecipient, StateroomContext, StateroomService,
     StateroomServiceFactory,
 };
-use stateroom_server_smol::{ServeError, ShutdownPolicy};
+use stateroom_server_smol::ShutdownPolicy;
 use stateroom_tests::{Client, Module, TestServer, records, server, services::script};
 
 /// A client of another room, which asks and is answered all the while.
@@ -392,28 +391,32 @@ fn a_native_service_that_panics_ends_its_room() {
 #[derive(Default)]
 struct Clinging;
 
-impl StateroomService for Clinging {}
+impl StateroomService for Clinging {
+    fn message(&mut self, client: ClientId, message: MessagePayload<'_>, context: &impl StateroomContext) {
+        context.send_message(client, message);
+    }
+}
 
 impl Drop for Clinging {
     fn drop(&mut self) {
         if !thread::panicking() {
-            panic!("never");
+            panic!("I stay");
         }
     }
 }
 
 #[test]
-fn a_server_that_loses_a_thread_of_rooms_ends_and_says_so() {
-    let server = server().with_threads(2).with_shutdown(ShutdownPolicy::Immediate);
-    let listener = server.bind().unwrap();
-    let address = listener.get_ref().local_addr().unwrap();
-    let run = move || {
-        smol::block_on(server.run(DefaultStateroomFactory::<Clinging>::default(), listener, pending()))
-    };
-    let running = thread::spawn(run);
-    let client = Client::connect(address, "/ws/attic").unwrap();
-    client.leave();
-    assert!(matches!(running.join().unwrap(), Err(ServeError::Panicked)));
+fn a_native_service_that_panics_when_it_is_dropped_hurts_nobody_else() {
+    let server = server().with_shutdown(ShutdownPolicy::Immediate);
+    let server = TestServer::with(server, DefaultStateroomFactory::<Clinging>::default());
+    let mut bystander = server.client("bystander");
+    for _ in 0..3 {
+        let mut client = server.client("clinging");
+        assert_eq!(client.ask("hello"), "hello");
+        client.leave();
+        server.await_rooms(1);
+        assert_eq!(bystander.ask("still there?"), "still there?");
+    }
 }
 
 #[derive(Default)]
