@@ -5,9 +5,9 @@
 //!
 //! - *First*: it calls `initialize` once, before any other event.
 //! - *One at a time*: it calls one export at a time, and none from within an import. There are no threads.
-//! - *Handed over*: the address and length that it passes to an event are those of a `jam_malloc`, and it has
-//!   written all of these bytes. Text is UTF-8.
-//! - *Given back*: when the event is over, it calls `jam_free` with them, once, and has them no more.
+//! - *Handed over*: the address and length that it passes to an event are those of a `jam_malloc`, or lie in the
+//!   [inbox](crate::abi::INBOX), and it has written all of these bytes. Text is UTF-8.
+//! - *Given back*: when the event is over, it calls `jam_free` with those of a `jam_malloc`, once, and has them no more.
 //! - *Lent*: in an import it reads the bytes that it is given, or writes them where the import is made for that,
 //!   as many as it says; and no others, and not later.
 //!
