@@ -9,6 +9,8 @@ mod limits;
 mod load;
 mod log_lines;
 mod module;
+#[cfg(target_os = "linux")]
+mod open_files;
 mod serve;
 mod toml_file;
 

@@ -30,6 +30,7 @@ pub(crate) use portable::{Listener, Reactor, Stream, Timer};
 /// Listens to a socket, outside of any task: most messages need nothing that would have to wait, and a task costs as
 /// much as the message itself.
 pub(crate) trait Listen {
+    #[cfg_attr(not(target_os = "linux"), allow(dead_code, reason = "the runtime's reactor wakes tasks only"))]
     /// There may be something to read. Answers whether all of it has been taken in, and the listener listens on.
     fn listen(&self) -> bool;
 }

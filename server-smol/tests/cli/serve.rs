@@ -1,6 +1,6 @@
 //! `stateroom serve`
 
-use std::{fs, io::Write as _, net::TcpListener};
+use std::{fs, io::Write as _, net::TcpListener, process::Command};
 
 use crate::{
     directory::Directory,
@@ -74,6 +74,30 @@ fn heartbeat_shorter_than_its_interval_is_warned_of() {
     let serve = ["serve", "quiet.wat", "-p", &port, "--ip", "127.0.0.1", "-i", "30", "-t", "10"];
     let (_, text) = run(stateroom(&here, &serve));
     assert!(text.contains("WARN  clients that only listen are disconnected after 10 s"), "{text}");
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn as_many_files_can_be_open_as_there_may_be_connections() {
+    let here = Directory::new().with("quiet.wat", QUIET);
+    // The limit that holds, and the one up to which it may be raised.
+    let confined = |soft: u32, hard: u32, connections: &str| {
+        let script = format!("ulimit -S -n {soft} && ulimit -H -n {hard} && exec \"$0\" \"$@\"");
+        let serve =
+            stateroom(&here, &["serve", "quiet.wat", "--port", "0", "--max-connections", connections]);
+        let mut shell = Command::new("sh");
+        shell.args(["-c", &script]).arg(serve.get_program()).args(serve.get_args()).current_dir(&here.0);
+        shell
+    };
+    let server = Serving::start(confined(300, 4000, "1000"));
+    let limits = fs::read_to_string(format!("/proc/{}/limits", server.child.id())).unwrap();
+    let open_files = limits.lines().find(|line| line.starts_with("Max open files")).unwrap();
+    let soft: u32 = open_files.split_whitespace().nth(3).unwrap().parse().unwrap();
+    assert!((1000..2000).contains(&soft), "{open_files}");
+    // Root may raise the upper limit, too, where it has that right.
+    let mut server = Serving::launch(confined(300, 400, "1000"));
+    let said = server.await_line("s");
+    assert!(said.contains("this process may have 400") || said.contains("serving"), "{said}");
 }
 
 /// Logs the header `x-user` of whoever connects.

@@ -10,6 +10,9 @@ mod unit;
 use stateroom_host_min::Limits;
 use stateroom_server_smol::{Server, Settings};
 
+#[cfg(target_os = "linux")]
+use super::open_files::{self, TooFew};
+
 pub(crate) use self::unit::Unit;
 pub(crate) use self::{
     args::LimitArgs,
@@ -41,10 +44,23 @@ impl Default for Bounds {
 }
 
 impl Bounds {
+    /// How many connections there may be, as far as the system lets this process have them.
+    fn connections(&self) -> usize {
+        #[cfg(target_os = "linux")]
+        if let Err(TooFew { needed, allowed }) = open_files::allow(self.connections) {
+            log::warn!(
+                "{} connections (`--max-connections`) take {needed} open files, and this process may have {allowed}: raise \
+                 the limit, as root with `ulimit -n {needed}`, or with `LimitNOFILE={needed}` in a systemd unit",
+                self.connections
+            );
+        }
+        self.connections
+    }
+
     /// Sets the limits of a server; a guest's are given when it is loaded.
     pub(crate) fn set(&self, server: Server) -> Server {
         server
-            .with_max_connections(self.connections)
+            .with_max_connections(self.connections())
             .with_max_rooms(self.rooms)
             .with_unfolded_memory(self.unfolded_memory)
             .with_message_size(self.guest.message_size)

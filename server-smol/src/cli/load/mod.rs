@@ -10,7 +10,6 @@ mod histogram;
 mod ledger;
 mod mark;
 mod meter;
-mod open_files;
 mod opening;
 mod poller;
 mod process;
@@ -24,7 +23,7 @@ use std::{
     time::Instant,
 };
 
-use anyhow::{Result, bail, ensure};
+use anyhow::{Result, anyhow, bail, ensure};
 
 pub(crate) use self::args::LoadArgs;
 use self::{
@@ -36,6 +35,7 @@ use self::{
     report::{Count, Report},
     traffic::{Plan, Traffic, described},
 };
+use super::open_files::{self, TooFew};
 
 /// `stateroom load`
 pub(crate) fn run(args: LoadArgs) -> Result<()> {
@@ -194,7 +194,12 @@ fn idle(args: &IdleArgs) -> Result<()> {
 /// Makes sure that a run is possible.
 fn begin(common: &CommonArgs, connections: usize, rooms: usize) -> Result<Option<Process>> {
     common.target.expect_rooms(rooms)?;
-    open_files::allow(connections)?;
+    open_files::allow(connections).map_err(|TooFew { needed, allowed }| {
+        anyhow!(
+            "{connections} connections take {needed} open files, and this process may have {allowed}: raise the limit \
+             with `ulimit -n {needed}` as root, or in /etc/security/limits.conf; the server needs as many"
+        )
+    })?;
     common.pid.map(Process::find).transpose()
 }
 

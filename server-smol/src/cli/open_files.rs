@@ -1,0 +1,33 @@
+use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+
+/// Files that are open besides sockets, and sockets besides those of clients.
+const OTHERS: u64 = 128;
+
+/// How many files have to be open for so many clients, and how many may be.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct TooFew {
+    pub(crate) needed: u64,
+    pub(crate) allowed: u64,
+}
+
+/// Sees to it that so many sockets can be open: raises the limit as far as the system lets this process. Many systems
+/// begin with 1024, for the sake of programs of old, and leave it to each to ask for more.
+pub(crate) fn allow(sockets: usize) -> Result<(), TooFew> {
+    let needed = sockets as u64 + OTHERS;
+    let Rlimit { current, maximum } = getrlimit(Resource::Nofile);
+    if current.is_none_or(|current| current >= needed) {
+        return Ok(());
+    }
+    let within = Rlimit { current: Some(maximum.map_or(needed, |maximum| maximum.min(needed))), maximum };
+    // Who may raise the upper limit, too, is allowed to.
+    let beyond = Rlimit { current: Some(needed), maximum: Some(needed) };
+    if maximum.is_some_and(|maximum| maximum < needed) && setrlimit(Resource::Nofile, beyond).is_ok() {
+        return Ok(());
+    }
+    let raised = setrlimit(Resource::Nofile, within).is_ok();
+    let allowed = if raised { within.current } else { current };
+    match allowed.unwrap_or(needed) {
+        allowed if allowed >= needed => Ok(()),
+        allowed => Err(TooFew { needed, allowed }),
+    }
+}
