@@ -13,11 +13,19 @@ pub(crate) struct Image {
 /// In how many bytes memories are compared.
 const CHUNK: usize = 256;
 
-const ZEROS: [u8; CHUNK] = [0; CHUNK];
+/// Whether all bytes are zero. Some C libraries compare byte by byte; this is compiled to many at a time.
+fn is_zero(bytes: &[u8]) -> bool {
+    bytes.iter().fold(0, |all, byte| all | byte) == 0
+}
+
+/// Whether two pieces of the same length are the same, by as many at a time.
+fn is_same(one: &[u8], other: &[u8]) -> bool {
+    one.iter().zip(other).fold(0, |all, (one, other)| all | (one ^ other)) == 0
+}
 
 impl Image {
     pub(crate) fn of(memory: &[u8]) -> Self {
-        let chunks = memory.chunks(CHUNK).enumerate().filter(|(_, chunk)| *chunk != &ZEROS[..chunk.len()]);
+        let chunks = memory.chunks(CHUNK).enumerate().filter(|(_, chunk)| !is_zero(chunk));
         Self { chunks: chunks.map(|(index, chunk)| (index, chunk.into())).collect() }
     }
 
@@ -31,9 +39,9 @@ impl Image {
                 // The last chunk of this memory may be longer by now.
                 Some((_, before)) => {
                     let (kept, new) = chunk.split_at(before.len().min(chunk.len()));
-                    *kept == before[..] && *new == ZEROS[..new.len()]
+                    is_same(kept, before) && is_zero(new)
                 }
-                None => *chunk == ZEROS[..chunk.len()],
+                None => is_zero(chunk),
             };
             if same {
                 continue;

@@ -22,10 +22,15 @@ pub(crate) struct Folding<F: StateroomServiceFactory> {
     held: Cell<usize>,
     /// How many of the thread's rooms are folded.
     folded: Cell<usize>,
+    /// How many rooms have come back for which others had to fold, and since when.
+    comings: Cell<Option<(Instant, u32)>>,
     /// By their tickets, those in front which have been here for longest.
     queue: RefCell<BTreeMap<u64, Waiting<F>>>,
     last_ticket: Cell<u64>,
 }
+
+/// How many rooms that come back within a minute, where there is not enough memory for all, are worth a word.
+const MANY: u32 = 1_000;
 
 struct Waiting<F: StateroomServiceFactory> {
     room: Rc<Room<F>>,
@@ -83,6 +88,7 @@ impl<F: StateroomServiceFactory> Folding<F> {
             allowance: settings.unfolded_memory / settings.threads.max(1),
             held: Cell::new(0),
             folded: Cell::new(0),
+            comings: Cell::new(None),
             queue: RefCell::default(),
             last_ticket: Cell::new(0),
         }
@@ -116,8 +122,11 @@ impl<F: StateroomServiceFactory> Folding<F> {
             rest.active.set(true);
             return;
         }
-        self.note(rest, false);
+        let comes_back = self.note(rest, false);
         self.put(Rc::clone(room), size);
+        if comes_back && self.held.get() > self.allowance {
+            self.warn_of_coming_and_going();
+        }
         // Once around at most: they may all be busy.
         let mut looks = self.queue.borrow().len();
         while looks > 0 && self.held.get() > self.allowance {
@@ -161,12 +170,35 @@ impl<F: StateroomServiceFactory> Folding<F> {
         self.folded.get()
     }
 
-    /// Notes whether a room is folded.
-    fn note(&self, rest: &Rest, is_folded: bool) {
-        match (rest.folded.replace(is_folded), is_folded) {
+    /// How much memory the rooms have that are not folded, in bytes.
+    pub(crate) fn held(&self) -> usize {
+        self.held.get()
+    }
+
+    /// Notes whether a room is folded. Answers whether it was.
+    fn note(&self, rest: &Rest, is_folded: bool) -> bool {
+        let was_folded = rest.folded.replace(is_folded);
+        match (was_folded, is_folded) {
             (false, true) => self.folded.set(self.folded.get() + 1),
             (true, false) => self.folded.set(self.folded.get() - 1),
             _ => {}
+        }
+        was_folded
+    }
+
+    /// Lets the operator know, once a minute at most, where rooms come back all the time for which others have to fold.
+    fn warn_of_coming_and_going(&self) {
+        let now = Instant::now();
+        let minute =
+            self.comings.get().filter(|(since, _)| now.duration_since(*since) < Duration::from_secs(60));
+        let (since, count) = minute.unwrap_or((now, 0));
+        self.comings.set(Some((since, count + 1)));
+        if count + 1 == MANY {
+            log::warn!(
+                "{MANY} rooms have come back from being folded within a minute, and others were folded for them: messages \
+                 take longer by that. Rooms that are in use have more memory together than they may have without folding \
+                 (`--max-unfolded-memory`)"
+            );
         }
     }
 

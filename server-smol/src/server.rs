@@ -174,13 +174,14 @@ impl Server {
     }
 
     /// Serves rooms on `listener` until `shutdown` is ready. Clients then get a close frame, and this returns
-    /// within two seconds.
+    /// within two seconds, unless a native service keeps its thread longer.
     ///
     /// This future waits, and that is all: connections and rooms have threads of their own. `ip` and `port` of the
-    /// settings are not used. Where the future is dropped before its end, the server ends by itself.
+    /// settings are not used. Where the future is dropped before its end, the server ends by itself soon afterwards, and
+    /// nobody waits for it: whoever needs that, or the port again, makes `shutdown` ready and awaits this.
     ///
     /// # Errors
-    /// The system does not let the server start threads.
+    /// The system does not let the server start threads, or one of them has [panicked](ServeError::Panicked).
     pub async fn run<F: StateroomServiceFactory>(
         self,
         factory: F,

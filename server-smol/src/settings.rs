@@ -44,7 +44,9 @@ pub struct Settings {
     /// How much memory the rooms may have together that are not folded, in bytes. Default: 256 MiB. Beyond it, those
     /// are folded at once that have been idle for longest.
     ///
-    /// It bounds what rooms can take that are opened faster than they become idle. Each thread has its share of it.
+    /// It bounds what rooms can take that are opened faster than they become idle. Each thread has its share of it. Rooms
+    /// that have changed most of their memory stay as they are, and nothing folds where [`fold_after`](Self::fold_after) is
+    /// zero.
     pub unfolded_memory: usize,
 
     /// How many connections there may be at a time, those of requests and pages counted in. Default: 10,000. Whoever

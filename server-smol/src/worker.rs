@@ -97,6 +97,8 @@ pub(crate) enum CreateError {
 pub(crate) struct Counts {
     pub(crate) rooms: usize,
     pub(crate) folded_rooms: usize,
+    /// In bytes.
+    pub(crate) unfolded_memory: usize,
     pub(crate) clients: usize,
 }
 
@@ -208,6 +210,7 @@ impl<F: StateroomServiceFactory> Worker<F> {
                 let _ = answer.try_send(Counts {
                     rooms: self.rooms.borrow().len(),
                     folded_rooms: self.folding.folded(),
+                    unfolded_memory: self.folding.held(),
                     clients: self.io.clients.get(),
                 });
             }

@@ -41,6 +41,11 @@ pub(crate) fn install() {
 /// needs a name of its own.
 #[must_use]
 pub fn records(room: &str) -> Vec<String> {
-    let name = format!("room {room:?}");
-    RECORDER.lines().iter().filter(|line| line.contains(&name)).cloned().collect()
+    records_with(&format!("room {room:?}"))
+}
+
+/// The lines with this in them, of all servers.
+#[must_use]
+pub fn records_with(part: &str) -> Vec<String> {
+    RECORDER.lines().iter().filter(|line| line.contains(part)).cloned().collect()
 }

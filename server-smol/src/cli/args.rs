@@ -271,7 +271,7 @@ pub(crate) struct ServerArgs {
     #[arg(long, value_name = "WHEN", default_value = "never", verbatim_doc_comment)]
     shutdown: ShutdownPolicy,
 
-    /// How long a room has no event before it is folded; 0 folds none
+    /// How long a room has no event, or at most twice as long, before it is folded; 0 folds none
     ///
     /// Of a folded room only what its guest has changed is kept, often a KB of a MB. Its
     /// clients stay, so does its timer, and the next event brings it back as it was, in a

@@ -31,12 +31,14 @@ impl<F: StateroomServiceFactory> Site<F> {
         }
         let mut counts = Counts::default();
         for worker in &self.shared.workers {
-            let Some(Counts { rooms, folded_rooms, clients }) = Self::ask(worker, Command::Count).await
+            let Some(Counts { rooms, folded_rooms, unfolded_memory, clients }) =
+                Self::ask(worker, Command::Count).await
             else {
                 return ending();
             };
             counts.rooms += rooms;
             counts.folded_rooms += folded_rooms;
+            counts.unfolded_memory += unfolded_memory;
             counts.clients += clients;
         }
         let mut status = json!({
@@ -45,6 +47,7 @@ impl<F: StateroomServiceFactory> Site<F> {
             "uptime_seconds": self.shared.started.elapsed().as_secs(),
             "room_count": counts.rooms,
             "folded_room_count": counts.folded_rooms,
+            "unfolded_memory": counts.unfolded_memory,
             "client_count": counts.clients,
         });
         if is_local(request, peer) {

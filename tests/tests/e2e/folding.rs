@@ -178,6 +178,22 @@ fn beyond_the_memory_for_all_the_longest_idle_fold_at_once() {
 }
 
 #[test]
+fn the_operator_is_told_of_rooms_that_come_and_go_all_the_time() {
+    // One of the two fits.
+    let settings = server().with_fold_after(NEVER).with_unfolded_memory(3 << 19);
+    let server = TestServer::with(settings, Module::new().memory("17").program());
+    let mut clients = [server.client("one"), server.client("other")];
+    for _ in 0..1_100 {
+        for client in &mut clients {
+            assert_eq!(client.ask("hello"), "hello");
+        }
+    }
+    assert_eq!(records_with("--max-unfolded-memory").len(), 1);
+    let unfolded = server.status()["unfolded_memory"].as_u64().expect("a number");
+    assert!((17 << 16..3 << 19).contains(&unfolded), "{unfolded}");
+}
+
+#[test]
 fn of_two_rooms_the_one_that_is_in_use_stays() {
     let settings = server().with_fold_after(NEVER).with_unfolded_memory(5 << 19);
     let server = TestServer::with(settings, Module::new().memory("17").program());

@@ -173,7 +173,7 @@ pub(crate) static ALL: [&Limit; 14] = [
 static CONNECTIONS: Limit = Limit {
     what: "How many connections there may be at a time",
     why: "Those of requests and pages count, too. Whoever wants to be one client more gets a 503.
-An idle client takes 7 KB here, and one that does not read up to --max-outbox-size.",
+An idle client takes 2 KB here, and one that does not read up to --max-outbox-size.",
     ..Limit::count("connections", |bounds| Value::Size(&mut bounds.connections))
 };
 
@@ -186,7 +186,9 @@ static ROOMS: Limit = Limit {
 static UNFOLDED_MEMORY: Limit = Limit {
     what: "How much memory the rooms may have together that are not folded",
     why: "Beyond it, those are folded at once that have been idle for longest, and not only after
---fold-after. It costs time where more than that is in use again and again.",
+--fold-after. It is no limit: rooms that have changed most of their memory stay as they are.
+It costs time where more than that is in use again and again, and nothing folds with
+--fold-after 0.",
     most: u64::MAX,
     ..Limit::size("unfolded_memory", |bounds| Value::Size(&mut bounds.unfolded_memory))
 };

@@ -97,7 +97,7 @@ pub(crate) struct IdleArgs {
     pub(crate) rooms: usize,
 
     /// How long the connections are held
-    #[arg(long, value_name = "SECONDS", default_value = "5", value_parser = time)]
+    #[arg(long, alias = "duration", value_name = "SECONDS", default_value = "5", value_parser = time)]
     pub(crate) hold: Duration,
 }
 
