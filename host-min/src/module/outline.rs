@@ -140,12 +140,12 @@ impl<'a> Outline<'a> {
         matches!(first, Some(Operator::End))
     }
 
-    /// The address of the guest's inbox: see [`abi::INBOX`].
+    /// Where the guest says what its inbox is, if that is in the memory from the beginning: see [`abi::INBOX`].
     pub(crate) fn inbox(&self) -> Option<u32> {
-        match self.exports.get(abi::INBOX) {
-            Some((ExternalKind::Global, index)) => self.constants.get(index).map(|at| at.cast_unsigned()),
-            _ => None,
-        }
+        let Some((ExternalKind::Global, index)) = self.exports.get(abi::INBOX) else { return None };
+        let at = self.constants.get(index)?.cast_unsigned();
+        // Two numbers of four bytes.
+        (u64::from(at) + 8 <= self.memory_size()).then_some(at)
     }
 
     /// The type of a function.

@@ -144,20 +144,30 @@ impl<'a> Additions<'a> {
     fn taker(&mut self, name: &str, free: u32, freeing: u32) {
         let Some(own) = self.outline.function(name) else { return };
         let parameters = self.outline.function_type(own).map_or(0, |ty| ty.params().len() as u32);
-        let mut body = Function::new([]);
+        let (at, len, is_asked_for) =
+            (parameters.saturating_sub(2), parameters.saturating_sub(1), parameters);
+        let inbox = self.outline.inbox();
+        let mut body = Function::new(inbox.map(|_| (1, ValType::I32)));
         let mut code = body.instructions();
+        if let Some(inbox) = inbox {
+            // Before the guest's own, which may have its inbox elsewhere from then on.
+            let begin = MemArg { offset: 0, align: 0, target: MemArgTarget::Memory(0), ordering: None };
+            code.local_get(at)
+                .i32_const(inbox.cast_signed())
+                .i32_load(begin)
+                .i32_ne()
+                .local_set(is_asked_for);
+        }
         (0..parameters).for_each(|parameter| {
             code.local_get(parameter);
         });
         code.call(own);
-        let (at, len) = (parameters.saturating_sub(2), parameters.saturating_sub(1));
-        if let Some(inbox) = self.outline.inbox() {
-            let begin = MemArg { offset: 0, align: 0, target: MemArgTarget::Memory(0), ordering: None };
-            code.local_get(at).i32_const(inbox.cast_signed()).i32_load(begin).i32_ne().if_(BlockType::Empty);
+        if inbox.is_some() {
+            code.local_get(is_asked_for).if_(BlockType::Empty);
         }
         code.i32_const(1).global_set(freeing);
         code.local_get(at).local_get(len).call(free).i32_const(0).global_set(freeing);
-        if self.outline.inbox().is_some() {
+        if inbox.is_some() {
             code.end();
         }
         code.end();

@@ -145,12 +145,37 @@ fn what_fits_into_an_inbox_is_neither_asked_for_nor_given_back() {
 }
 
 #[test]
+fn what_came_by_an_inbox_is_not_given_back_although_the_inbox_moves_meanwhile() {
+    // It has two inboxes, and takes from one while the next message may go to the other.
+    let mut room = room(
+        r#"(memory (export "memory") 1)
+           (global (export "jam_inbox") i32 (i32.const 16))
+           (data (i32.const 16) "\00\04\00\00\04\04\00\00")
+           (func (export "jam_malloc") (param i32) (result i32) i32.const 2048)
+           (func (export "jam_free") (param $at i32) (param $size i32)
+            (call $send (i32.const 0) (i32.const 0) (i32.const 1)))
+           (func (export "message") (param $client i32) (param $at i32) (param $len i32)
+            (call $send (i32.const 0) (local.get $at) (local.get $len))
+            (i32.store (i32.const 16) (i32.xor (i32.load (i32.const 16)) (i32.const 0x800)))
+            (i32.store (i32.const 20) (i32.xor (i32.load (i32.const 20)) (i32.const 0x800))))"#,
+    );
+    for message in ["a", "bc", "d"] {
+        assert_eq!(finish(&mut room, text(message)), Ok(Step::Done));
+        assert_eq!(said(&room), [message]);
+    }
+    assert_eq!(finish(&mut room, text("five!")), Ok(Step::Done));
+    assert_eq!(said(&room), ["five!", "\0"], "what was asked for is given back");
+}
+
+#[test]
 fn an_inbox_outside_of_the_memory_is_none() {
-    for (at, data) in [(16, r"\00\00\01\00\00\01\01\00"), (65529, "")] {
+    for (at, data) in [(16, r"\00\00\01\00\00\01\01\00"), (65529, ""), (65535, ""), (-1, "")] {
+        let data_at = if data.is_empty() { 0 } else { at };
         let mut room = room(&format!(
             r#"(memory (export "memory") 1)
                (global (export "jam_inbox") i32 (i32.const {at}))
-               (data (i32.const {at}) "{data}")
+               (data (i32.const {data_at}) "{data}")
+               (func (export "jam_free") (param i32 i32) nop)
                (func (export "message") (param i32 i32 i32) (call $send (i32.const 0) (local.get 1) (local.get 2)))"#
         ));
         assert_eq!(finish(&mut room, text("a")), Ok(Step::Done));
