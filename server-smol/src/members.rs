@@ -18,7 +18,7 @@ use crate::{
     websocket::{Close, Opcode},
 };
 
-/// How many messages are delivered at a stretch, in about 0.1 ms. One to all clients is not divided.
+/// How many messages, or closes, are delivered at a stretch, in about 0.1 ms. One to all clients is not divided.
 const DELIVERIES: usize = 1_000;
 
 /// The clients of a room, and through them the world as the room's service sees it.
@@ -33,7 +33,7 @@ pub(crate) struct Members {
     pub(crate) newcomer: RefCell<Option<(ClientId, Box<ClientInfo>)>>,
     /// The timer that the event that runs has asked for.
     pub(crate) timer: Cell<Option<u32>>,
-    /// How many messages have been delivered since others could go on.
+    /// How many messages and closes have been delivered since others could go on.
     pub(crate) deliveries: Cell<usize>,
     log: LogBudget,
     /// Where the time is from.
@@ -75,6 +75,10 @@ impl Members {
         self.io.clients.set(self.io.clients.get() - list.len());
         list
     }
+
+    fn count(&self, deliveries: usize) {
+        self.deliveries.set(self.deliveries.get() + deliveries);
+    }
 }
 
 /// The outboxes of those who are meant by `recipient`.
@@ -102,12 +106,12 @@ impl StateroomContext for Members {
             };
             match recipient {
                 MessageRecipient::Client(_) => {
-                    self.deliveries.set(self.deliveries.get() + 1);
+                    self.count(1);
                     let frame = Frame::new(opcode, payload);
                     among(&list, recipient).for_each(|outbox| outbox.push(&frame));
                 }
                 MessageRecipient::Broadcast | MessageRecipient::EveryoneExcept(_) => {
-                    self.deliveries.set(self.deliveries.get() + list.len());
+                    self.count(list.len());
                     let mut buffer = self.io.buffer();
                     let frame = Frame::for_several(opcode, payload, &mut buffer);
                     among(&list, recipient).for_each(|outbox| outbox.push(&frame));
@@ -133,8 +137,13 @@ impl StateroomContext for Members {
             "a connection was closed with a reason of {} bytes; {CLOSE_REASON_SIZE} fit",
             reason.len()
         );
+        let (list, recipient) = (self.list.borrow(), recipient.into());
+        self.count(match recipient {
+            MessageRecipient::Client(_) => 1,
+            MessageRecipient::Broadcast | MessageRecipient::EveryoneExcept(_) => list.len(),
+        });
         let close = Close::new(code, reason.to_owned());
-        among(&self.list.borrow(), recipient.into()).for_each(|outbox| outbox.dismiss(close.clone()));
+        among(&list, recipient).for_each(|outbox| outbox.dismiss(close.clone()));
     }
 
     fn client_info<'b>(&self, client: ClientId, key: &str, buffer: &'b mut [u8]) -> Option<&'b str> {
@@ -186,5 +195,26 @@ impl StateroomContext for Members {
     fn random(&self, bytes: &mut [u8]) {
         // Fails only where the system has no random source at all, as on no system that runs this.
         getrandom::fill(bytes).expect("the system has a random source");
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn many_messages_and_many_closes_want_a_pause() {
+        let deliver: [fn(&Members); 2] = [
+            |members| members.send_message(ClientId(1), "hello"),
+            |members| members.close(ClientId(1), 1000, "goodbye"),
+        ];
+        for deliver in deliver {
+            let members = Members::new(RoomId::default_room(), Rc::default());
+            for _ in 0..DELIVERIES {
+                assert!(!members.wants_pause());
+                deliver(&members);
+            }
+            assert!(members.wants_pause());
+        }
     }
 }

@@ -48,24 +48,42 @@ impl Peer {
         self.alive.set(Instant::now());
     }
 
-    /// Ready when the peer has asked for nothing, or has not taken what it was given, for too long.
+    /// Whether the peer has asked for nothing, or has not taken what it was given, for too long.
+    pub(super) fn is_overdue(&self) -> bool {
+        self.deadline() <= Instant::now()
+    }
+
+    /// Ready when the peer is [overdue](Self::is_overdue).
     pub(super) async fn lost_patience(&self) {
-        loop {
-            let since = if self.is_answered.get() { Instant::now() } else { self.alive.get() };
-            if since.elapsed() >= PATIENCE {
-                return;
-            }
-            Timer::at(since + PATIENCE).await;
+        while !self.is_overdue() {
+            Timer::at(self.deadline()).await;
         }
+    }
+
+    fn deadline(&self) -> Instant {
+        let since = if self.is_answered.get() { Instant::now() } else { self.alive.get() };
+        since + PATIENCE
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use std::{future::poll_fn, pin::pin, task::Poll};
+    use std::{
+        future::{Future, poll_fn},
+        io::Read as _,
+        net::{TcpListener, TcpStream},
+        pin::{Pin, pin},
+        rc::Rc,
+        task::{Context, Poll, Waker},
+    };
+
+    use hyper::rt::Write as _;
 
     use super::*;
-    use crate::{http::Places, reactor::Reactor};
+    use crate::{
+        http::{Places, socket::Socket},
+        reactor::{Reactor, Stream},
+    };
 
     /// Whether a peer is given up that was last given something so long ago.
     fn is_given_up(ago: Duration, is_answered: bool) -> bool {
@@ -84,5 +102,33 @@ mod tests {
         assert!(!is_given_up(PATIENCE / 2, false));
         assert!(is_given_up(PATIENCE, false));
         assert!(!is_given_up(PATIENCE * 2, true));
+    }
+
+    #[test]
+    fn who_takes_an_answer_little_by_little_is_not_given_up() {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let mut client = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
+        let (stream, address) = listener.accept().unwrap();
+        stream.set_nonblocking(true).unwrap();
+        let look = async {
+            let peer = Rc::new(Peer::new(address, Places::default().take()));
+            let stream = Stream::new(stream).unwrap();
+            let mut socket = Socket { stream, io: Rc::default(), peer: Rc::clone(&peer) };
+            let mut takes_more = || {
+                let cx = &mut Context::from_waker(Waker::noop());
+                Pin::new(&mut socket).poll_write(cx, &[0; 64 << 10]).is_ready()
+            };
+            while takes_more() {}
+            // Much less than what the system gives news of.
+            client.read_exact(&mut vec![0; 256 << 10]).unwrap();
+            assert!(!takes_more());
+            let begin = Instant::now();
+            peer.alive.set(begin - PATIENCE);
+            while !takes_more() {
+                assert!(begin.elapsed() < PATIENCE, "there is space, and nobody looks");
+            }
+            assert!(!peer.is_overdue());
+        };
+        Reactor::new().unwrap().block_on(look, || {});
     }
 }

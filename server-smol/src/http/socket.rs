@@ -40,6 +40,11 @@ impl Read for Socket {
 
 impl Write for Socket {
     fn poll_write(self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+        // There are news only when a third of what the system keeps for a connection is free again, which may be a
+        // megabyte, and takes a slow client longer than anybody waits for it.
+        if self.peer.is_overdue() {
+            self.stream.assume_writable();
+        }
         loop {
             match self.stream.try_write(&[IoSlice::new(bytes)]) {
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => {

@@ -93,7 +93,7 @@ impl Stream {
         self.0.poll_writable(cx).map(drop)
     }
 
-    #[cfg(test)]
+    /// Each write tries.
     pub(crate) fn assume_writable(&self) {}
 
     pub(crate) fn end_writing(&self) -> io::Result<()> {

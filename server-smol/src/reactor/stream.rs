@@ -158,7 +158,6 @@ impl Stream {
     }
 
     /// Has the next write try, without news from the system.
-    #[cfg(test)]
     pub(crate) fn assume_writable(&self) {
         self.watch.source.writable.set(true);
     }
