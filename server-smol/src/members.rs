@@ -21,6 +21,9 @@ use crate::{
 /// How many messages, or closes, are delivered at a stretch, in about 0.1 ms. One to all clients is not divided.
 const DELIVERIES: usize = 1_000;
 
+/// How many bytes take as long to deliver as another message: they are copied, and what comes together is written.
+const LIKE_ANOTHER: usize = 1 << 10;
+
 /// The clients of a room, and through them the world as the room's service sees it.
 #[derive(Debug)]
 pub(crate) struct Members {
@@ -76,8 +79,9 @@ impl Members {
         list
     }
 
-    fn count(&self, deliveries: usize) {
-        self.deliveries.set(self.deliveries.get() + deliveries);
+    /// Counts the delivery of so many bytes to so many clients.
+    fn count(&self, clients: usize, size: usize) {
+        self.deliveries.set(self.deliveries.get() + clients * (1 + size / LIKE_ANOTHER));
     }
 }
 
@@ -106,12 +110,12 @@ impl StateroomContext for Members {
             };
             match recipient {
                 MessageRecipient::Client(_) => {
-                    self.count(1);
+                    self.count(1, payload.len());
                     let frame = Frame::new(opcode, payload);
                     among(&list, recipient).for_each(|outbox| outbox.push(&frame));
                 }
                 MessageRecipient::Broadcast | MessageRecipient::EveryoneExcept(_) => {
-                    self.count(list.len());
+                    self.count(list.len(), payload.len());
                     let mut buffer = self.io.buffer();
                     let frame = Frame::for_several(opcode, payload, &mut buffer);
                     among(&list, recipient).for_each(|outbox| outbox.push(&frame));
@@ -138,10 +142,11 @@ impl StateroomContext for Members {
             reason.len()
         );
         let (list, recipient) = (self.list.borrow(), recipient.into());
-        self.count(match recipient {
+        let clients = match recipient {
             MessageRecipient::Client(_) => 1,
             MessageRecipient::Broadcast | MessageRecipient::EveryoneExcept(_) => list.len(),
-        });
+        };
+        self.count(clients, reason.len());
         let close = Close::new(code, reason.to_owned());
         among(&list, recipient).for_each(|outbox| outbox.dismiss(close.clone()));
     }
@@ -203,14 +208,15 @@ mod tests {
     use super::*;
 
     #[test]
-    fn many_messages_and_many_closes_want_a_pause() {
-        let deliver: [fn(&Members); 2] = [
-            |members| members.send_message(ClientId(1), "hello"),
-            |members| members.close(ClientId(1), 1000, "goodbye"),
+    fn many_messages_many_bytes_and_many_closes_want_a_pause() {
+        let deliveries: [(usize, fn(&Members)); 3] = [
+            (DELIVERIES, |members| members.send_message(ClientId(1), "hello")),
+            (DELIVERIES / 50, |members| members.send_message(ClientId(1), &*"x".repeat(49 * LIKE_ANOTHER))),
+            (DELIVERIES, |members| members.close(ClientId(1), 1000, "goodbye")),
         ];
-        for deliver in deliver {
+        for (most, deliver) in deliveries {
             let members = Members::new(RoomId::default_room(), Rc::default());
-            for _ in 0..DELIVERIES {
+            for _ in 0..most {
                 assert!(!members.wants_pause());
                 deliver(&members);
             }

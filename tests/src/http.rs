@@ -16,7 +16,7 @@ pub struct Answer {
 impl Answer {
     /// Reads the response to a request with `method`.
     #[track_caller]
-    pub(crate) fn read(from: &mut impl BufRead, method: &str) -> Self {
+    pub fn read(from: &mut impl BufRead, method: &str) -> Self {
         let first = line(from);
         let status = first.split(' ').nth(1).and_then(|status| status.parse().ok());
         let status = status.unwrap_or_else(|| panic!("this is no status line: {first:?}"));

@@ -1,12 +1,13 @@
 //! What is not a WebSocket.
 
 use std::{
-    io::{Read as _, Write as _},
+    io::{BufReader, Read as _, Write as _},
     net::TcpStream,
 };
 
+use stateroom_server_smol::Server;
 use stateroom_tests::{
-    Child, Client, Directory, Output, PATIENCE, TestServer, example, server, services::script,
+    Answer, Child, Client, Directory, Frame, Output, PATIENCE, TestServer, example, server, services::script,
 };
 
 #[test]
@@ -76,6 +77,39 @@ fn wrong_methods_are_told_the_right_ones() {
 }
 
 #[test]
+fn a_connection_takes_several_requests_and_becomes_a_websocket_with_the_last() {
+    for threads in [1, 4] {
+        let (_directory, server) = site_with(server().with_threads(threads));
+        for room in ["a", "b", "c", "d"] {
+            let mut stream = BufReader::new(TcpStream::connect(server.address()).expect("a connection"));
+            stream.get_ref().set_read_timeout(Some(PATIENCE)).expect("not zero");
+            // All at once, a client's first words included.
+            let requests = format!(
+                "GET /status HTTP/1.1\r\nHost: a\r\n\r\n\
+                 POST /ws/{room} HTTP/1.1\r\nHost: a\r\nContent-Length: 5\r\n\r\nhello\
+                 HEAD /app.js HTTP/1.1\r\nHost: a\r\n\r\n\
+                 GET /app.js HTTP/1.1\r\nHost: a\r\n\r\n\
+                 GET /ws HTTP/1.1\r\nHost: a\r\n\r\n\
+                 GET /ws/{room} HTTP/1.1\r\nHost: a\r\nConnection: keep-alive, Upgrade\r\nUpgrade: websocket\r\n\
+                 Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n"
+            );
+            let bytes = [requests.as_bytes(), &Frame::text("hello").masked()].concat();
+            stream.get_mut().write_all(&bytes).expect("requests");
+            for (method, status) in
+                [("GET", 200), ("POST", 201), ("HEAD", 200), ("GET", 200), ("GET", 426), ("GET", 101)]
+            {
+                assert_eq!(Answer::read(&mut stream, method).status, status, "{method}");
+            }
+            let mut echo = [0; 7];
+            stream.read_exact(&mut echo).expect("an answer");
+            assert_eq!(echo, *b"\x81\x05hello");
+        }
+        server.await_clients(0);
+        assert_eq!(server.status()["room_count"], 4);
+    }
+}
+
+#[test]
 fn nothing_is_where_nothing_was_put() {
     let server = TestServer::new(script());
     for path in ["/", "/index.html", "/wss", "/ws2/hall", "/status/", "/favicon.ico"] {
@@ -100,6 +134,10 @@ fn nonsense_does_not_harm() {
 }
 
 fn site() -> (Directory, TestServer) {
+    site_with(server())
+}
+
+fn site_with(server: Server) -> (Directory, TestServer) {
     let directory = Directory::new()
         .with("secret.txt", "nobody's business")
         .with("site/index.html", "<p>home")
@@ -111,7 +149,7 @@ fn site() -> (Directory, TestServer) {
         .with("site/deep/index.html", "<p>deep")
         .with("site/deep/empty.txt", "")
         .with("site/large.bin", vec![7; 300_000]);
-    let server = TestServer::with(server().with_static_files(Some(directory.path().join("site"))), script());
+    let server = TestServer::with(server.with_static_files(Some(directory.path().join("site"))), script());
     (directory, server)
 }
 
