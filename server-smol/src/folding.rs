@@ -32,6 +32,9 @@ pub(crate) struct Folding<F: StateroomServiceFactory> {
 /// How many rooms that come back within a minute, where there is not enough memory for all, are worth a word.
 const MANY: u32 = 1_000;
 
+/// How many rooms are looked at for one that comes, in about 0.1 ms. They may all be busy, and there may be many.
+const LOOKS: usize = 100;
+
 struct Waiting<F: StateroomServiceFactory> {
     room: Rc<Room<F>>,
     since: Instant,
@@ -127,8 +130,7 @@ impl<F: StateroomServiceFactory> Folding<F> {
         if comes_back && self.held.get() > self.allowance {
             self.warn_of_coming_and_going();
         }
-        // Once around at most: they may all be busy.
-        let mut looks = self.queue.borrow().len();
+        let mut looks = self.queue.borrow().len().min(LOOKS);
         while looks > 0 && self.held.get() > self.allowance {
             looks -= 1;
             self.look();
@@ -216,5 +218,53 @@ impl<F: StateroomServiceFactory> fmt::Debug for Folding<F> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let waiting = self.queue.borrow().len();
         f.debug_struct("Folding").field("held", &self.held).field("waiting", &waiting).finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use stateroom_sdk_core::{DefaultStateroomFactory, StateroomService};
+
+    use super::*;
+    use crate::{room_id::RoomId, worker::Worker};
+
+    /// Is never folded, although it could be.
+    #[derive(Default)]
+    struct Large;
+
+    impl StateroomService for Large {
+        fn foldable(&self) -> usize {
+            1
+        }
+    }
+
+    type Factory = DefaultStateroomFactory<Large>;
+
+    #[test]
+    fn whoever_comes_does_not_wait_until_all_busy_rooms_have_been_looked_at() {
+        const ROOMS: usize = 3 * LOOKS;
+        let settings = Settings { unfolded_memory: ROOMS, ..Settings::default() };
+        let worker = Worker::new(Arc::new(Factory::default()), Arc::new(settings), Arc::default());
+        let folding = worker.folding();
+        let room = |number: usize| {
+            Room::new(RoomId::from_path(&number.to_string()).unwrap(), &worker).unwrap_or_else(|e| match e {})
+        };
+        let rooms: Vec<_> = (0..ROOMS).map(room).collect();
+        for room in &rooms {
+            folding.add(room, 1);
+            assert!(!room.rest().disturb(), "it waits already");
+        }
+        let looked_at = || rooms.iter().filter(|room| !room.rest().active.get()).count();
+        assert_eq!(looked_at(), 0);
+        for looks in 1..=3 {
+            folding.add(&room(ROOMS + looks), 1);
+            assert_eq!(looked_at(), looks * LOOKS);
+        }
+        // Now there are some that have been idle since, and one that goes is enough for one that comes.
+        assert_eq!(folding.held.get(), ROOMS + 3);
+        folding.add(&room(0), 1);
+        assert_eq!(folding.held.get(), ROOMS);
     }
 }
