@@ -283,3 +283,81 @@ fn joined(data: &[(u32, &[u8])]) -> DataSection {
     }
     section
 }
+
+#[cfg(test)]
+mod tests {
+    use stateroom_host_min::{Effect, Event, Program, Step};
+    use stateroom_sdk_core::{ClientId, MessagePayload};
+
+    use super::*;
+
+    /// Answers with what is in its memory, and in between with what calculations with the number one come to.
+    const GUEST: &str = r#"(module
+        (import "env" "send_binary" (func $send (param i32 i32 i32)))
+        (memory (export "memory") 1)
+        (table 2 funcref)
+        (global $stack (mut i32) (i32.const 4096))
+        (global $one (mut i32) (i32.const 1))
+        (global $end i32 (i32.const 64))
+        (export "__data_end" (global $end))
+        (data (i32.const 16) "abcd")
+        (data (i32.const 20) "efgh")
+        (data (i32.const 18) "XY")
+        (data (i32.const 20) "Z")
+        (data (i32.const 8) "")
+        (data (i32.const 4) "1234")
+        (data (i32.const 8) "5678")
+        (data (i32.const 0) "zero+")
+        (func $note (param $at i32) (param $value i32)
+            (i32.store8 (i32.add (i32.const 32) (local.get $at)) (local.get $value)))
+        (func (export "jam_malloc") (param i32) (result i32) i32.const 1000)
+        (func (export "jam_free") (param i32 i32))
+        (func (export "initialize") (param i32 i32))
+        (func (export "connect") (param i32))
+        (func (export "disconnect") (param i32))
+        (func (export "timer"))
+        (func (export "binary") (param i32 i32 i32))
+        (func (export "message") (param $client i32) (param $at i32) (param $x i32)
+            (call $note (i32.const 0) (i32.mul (local.get $x) (i32.const 1)))
+            (call $note (i32.const 1) (i32.mul (i32.const 1) (local.get $x)))
+            (call $note (i32.const 2) (i32.div_u (local.get $x) (i32.const 1)))
+            (call $note (i32.const 3) (i32.div_u (i32.const 1) (local.get $x)))
+            (call $note (i32.const 4) (i32.mul (i32.mul (local.get $x) (i32.const 1)) (i32.const 1)))
+            (call $note (i32.const 5) (i32.mul (i32.const 1) (i32.const 1)))
+            (call $note (i32.const 6) (i32.mul (i32.const 5) (block (result i32)
+                (drop (br_if 0 (i32.const 7) (i32.const 1))) (i32.const 1))))
+            (call $note (i32.const 7) (i32.mul (local.get $x) (if (result i32) (i32.const 1)
+                (then (i32.const 9)) (else (i32.const 1)))))
+            (call $note (i32.const 8) (i32.mul (i32.const 3) (global.get $one)))
+            (call $note (i32.const 9) (i32.mul (i32.const 3) (local.tee $at (i32.const 1))))
+            (call $note (i32.const 10) (i32.div_s (local.get $x) (i32.const 1)))
+            (global.set $one (i32.mul (i32.const 2) (i32.const 1)))
+            (block (block (br_table 0 1 (i32.const 1))) (call $note (i32.const 11) (i32.const 1)))
+            (call $send (i32.const 0) (i32.const 0) (i32.const 64))))"#;
+
+    fn answers(module: &[u8]) -> Vec<Vec<u8>> {
+        let mut room = Program::load(module, Limits::default()).unwrap().room("room", [0; 32]).unwrap();
+        let mut answer = |message| {
+            let event = Event::Message(ClientId(1), MessagePayload::Text(message));
+            assert_eq!(room.handle(event, 0), Ok(Step::Done));
+            let Some(Effect::Send { payload: MessagePayload::Bytes(bytes), .. }) = room.effects().next()
+            else {
+                panic!("it answers with bytes")
+            };
+            bytes.to_vec()
+        };
+        ["seven..", "and another"].map(&mut answer).into()
+    }
+
+    #[test]
+    fn a_pruned_guest_is_smaller_and_does_the_same() {
+        let module = wat::parse_str(GUEST).unwrap();
+        let pruned = prune(module.clone(), Limits::default());
+        assert!(pruned.len() + 40 < module.len(), "{} of {}", pruned.len(), module.len());
+        let answers = answers(&module);
+        assert!(answers[0].starts_with(b"zero+2345678\0\0\0\0abXYZfgh"), "{answers:?}");
+        assert_eq!(answers[0][32..48], [7, 7, 7, 0, 7, 1, 35, 63, 3, 3, 7, 0, 0, 0, 0, 0]);
+        assert_eq!(answers[1][40], 6, "the global has changed");
+        assert_eq!(self::answers(&pruned), answers);
+    }
+}
