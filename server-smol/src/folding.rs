@@ -74,8 +74,8 @@ impl Rest {
         !waits
     }
 
-    /// Whether the room has had an event since the last time that this was asked.
-    pub(crate) fn was_disturbed(&self) -> bool {
+    /// Whether the room has had an event since the last time.
+    pub(crate) fn take_disturbed(&self) -> bool {
         self.active.take()
     }
 

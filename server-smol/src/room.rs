@@ -260,7 +260,7 @@ impl<F: StateroomServiceFactory> Room<F> {
             return Look::Busy(None);
         };
         let mut service = self.service.borrow_mut();
-        if self.rest.was_disturbed() {
+        if self.rest.take_disturbed() {
             return Look::Busy(Some(service.foldable()));
         }
         match catch_unwind(AssertUnwindSafe(|| service.fold())) {

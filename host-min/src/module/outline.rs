@@ -140,9 +140,13 @@ impl<'a> Outline<'a> {
         matches!(first, Some(Operator::End))
     }
 
-    /// Where the guest says what its inbox is, if that is in the memory from the beginning: see [`abi::INBOX`].
+    /// Where the guest says what its inbox is, if that place is the same always, and in the memory from the beginning:
+    /// see [`abi::INBOX`].
     pub(crate) fn inbox(&self) -> Option<u32> {
         let Some((ExternalKind::Global, index)) = self.exports.get(abi::INBOX) else { return None };
+        if self.globals.get(*index as usize)?.mutable {
+            return None;
+        }
         let at = self.constants.get(index)?.cast_unsigned();
         // Two numbers of four bytes.
         (u64::from(at) + 8 <= self.memory_size()).then_some(at)

@@ -168,18 +168,31 @@ fn what_came_by_an_inbox_is_not_given_back_although_the_inbox_moves_meanwhile() 
 }
 
 #[test]
-fn an_inbox_outside_of_the_memory_is_none() {
-    for (at, data) in [(16, r"\00\00\01\00\00\01\01\00"), (65529, ""), (65535, ""), (-1, "")] {
+fn an_inbox_outside_of_the_memory_or_at_a_place_that_changes_is_none() {
+    for (inbox, at, data) in [
+        ("i32", 16, r"\00\00\01\00\00\01\01\00"),
+        ("i32", 65529, ""),
+        ("i32", 65535, ""),
+        ("i32", -1, ""),
+        ("(mut i32)", 16, r"\00\04\00\00\04\04\00\00"),
+    ] {
         let data_at = if data.is_empty() { 0 } else { at };
         let mut room = room(&format!(
             r#"(memory (export "memory") 1)
-               (global (export "jam_inbox") i32 (i32.const {at}))
+               (global (export "jam_inbox") {inbox} (i32.const {at}))
                (data (i32.const {data_at}) "{data}")
+               (func (export "jam_malloc") (param i32) (result i32) i32.const 2048)
                (func (export "jam_free") (param i32 i32) nop)
-               (func (export "message") (param i32 i32 i32) (call $send (i32.const 0) (local.get 1) (local.get 2)))"#
+               (func (export "message") (param $client i32) (param $at i32) (param $len i32)
+                (i32.store (i32.const 1000) (local.get $at))
+                (call $send_binary (i32.const 0) (i32.const 1000) (i32.const 4)))"#
         ));
         assert_eq!(finish(&mut room, text("a")), Ok(Step::Done));
-        assert_eq!(said(&room), ["a"]);
+        let place = Effect::Send {
+            recipient: MessageRecipient::Broadcast,
+            payload: MessagePayload::Bytes(&2048_u32.to_le_bytes()),
+        };
+        assert!(room.effects().eq([place]), "{inbox} {at}");
     }
 }
 

@@ -40,11 +40,11 @@ impl Peer {
     /// Notes that a request is being answered, or has been.
     pub(super) fn set_answered(&self, is_answered: bool) {
         self.is_answered.set(is_answered);
-        self.is_alive();
+        self.note_alive();
     }
 
     /// Notes that the peer has been given something.
-    pub(super) fn is_alive(&self) {
+    pub(super) fn note_alive(&self) {
         self.alive.set(Instant::now());
     }
 

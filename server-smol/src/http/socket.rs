@@ -51,7 +51,7 @@ impl Write for Socket {
                     ready!(self.stream.poll_writable(cx));
                 }
                 written => {
-                    self.peer.is_alive();
+                    self.peer.note_alive();
                     return Poll::Ready(written);
                 }
             }

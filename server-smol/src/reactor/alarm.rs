@@ -12,7 +12,7 @@ use rustix::time::{
 /// Ends a thread's wait for its sockets when a timer is due.
 ///
 /// A wait that ends by itself costs a look at the clock and a timer in the kernel each time. Nearly all waits end with
-/// a message, and next timer is still the same then.
+/// a message, and the next timer is still the same then.
 #[derive(Debug)]
 pub(super) struct Alarm {
     /// It is never read: whoever watches it for edges hears of each time that it is due.

@@ -216,6 +216,36 @@ fn of_two_rooms_the_one_that_is_in_use_stays() {
     assert!(rooms().contains(&"idle".to_owned()));
 }
 
+#[test]
+fn rooms_that_fold_all_the_time_lose_nothing_and_are_counted() {
+    for shutdown in [ShutdownPolicy::Never, ShutdownPolicy::Immediate] {
+        // There is space for none, so that each event folds the room that had one before.
+        let server = server().with_fold_after(SOON).with_unfolded_memory(0).with_shutdown(shutdown);
+        let server = TestServer::with(server, script_guest());
+        let mut rooms: Vec<_> = (0..8).map(|room| (server.client(&room.to_string()), 0)).collect();
+        for event in 0..400 {
+            let room = event * 5 % 8;
+            let (client, count) = &mut rooms[room];
+            if event % 50 == 49 {
+                client.text("panic");
+                assert_eq!(client.closed(), 1011);
+                (*client, *count) = (server.client(&room.to_string()), 0);
+            }
+            *count += 1;
+            assert_eq!(client.ask("count"), count.to_string(), "event {event} in room {room}");
+        }
+        await_folded(&server, 8);
+        drop(rooms);
+        server.await_clients(0);
+        if shutdown == ShutdownPolicy::Immediate {
+            server.await_rooms(0);
+            assert_eq!(folded(&server), 0);
+        } else {
+            await_folded(&server, 8);
+        }
+    }
+}
+
 /// A room of 256 MiB, which sends everything back; `!` makes it tick.
 #[cfg(target_os = "linux")]
 const LARGE: &str = r#"(module

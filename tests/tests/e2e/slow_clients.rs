@@ -277,3 +277,44 @@ fn a_broadcast_in_one_event_reaches_everyone_who_reads() {
     let mut clients: Vec<_> = readers.into_iter().map(|thread| thread.join().expect("all of it")).collect();
     clients[0].expect(&["!"]);
 }
+
+#[test]
+fn answers_come_in_order_in_whatever_pieces_one_asks_and_however_late_one_reads() {
+    // `!` takes several slices, so that the others in the room have to wait.
+    let module = || {
+        Module::new().told(
+            "(loop $on (local.set $i (i32.add (local.get $i) (i32.const 1)))
+                (br_if $on (i32.lt_u (local.get $i) (i32.const 50000))))",
+        )
+    };
+    for outbox in [300, 3_000, 100_000] {
+        let server = TestServer::with(server().with_outbox_size(outbox), module().program());
+        let texts = |client: usize| {
+            (0..200).map(move |index| {
+                let long = if (index + 7 * client).is_multiple_of(53) { "!" } else { "" };
+                format!("{long}{client} {index} {}", "x".repeat((client + 1) * index % 61))
+            })
+        };
+        let mut clients: Vec<_> = (0..12)
+            .map(|number| {
+                let bytes: Vec<u8> = texts(number).flat_map(|text| Frame::text(&text).masked()).collect();
+                (server.client(&(number % 3).to_string()), bytes)
+            })
+            .collect();
+        let mut size = 1;
+        while clients.iter().any(|(_, bytes)| !bytes.is_empty()) {
+            for (client, bytes) in &mut clients {
+                size = size * 31 % 1_009;
+                client.raw(&bytes[..size.min(bytes.len())]);
+                bytes.drain(..size.min(bytes.len()));
+            }
+        }
+        for (number, (mut client, _)) in clients.into_iter().enumerate() {
+            if number % 2 == 1 {
+                client.end_sending();
+            }
+            texts(number).for_each(|text| assert_eq!(client.next_text(), text));
+        }
+        server.await_clients(0);
+    }
+}
