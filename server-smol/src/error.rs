@@ -11,7 +11,7 @@ pub enum ServeError {
         /// What the system says.
         source: io::Error,
     },
-    /// The system does not let the server handle signals, or start threads.
+    /// The system does not let the server handle signals, start threads, or wait for connections.
     System(io::Error),
     /// A thread of rooms has panicked, and its rooms are gone. What it said has been printed; it is a fault of this
     /// crate, or of a service that panics as it is dropped.

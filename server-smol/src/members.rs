@@ -209,12 +209,8 @@ mod tests {
 
     #[test]
     fn many_messages_many_bytes_and_many_closes_want_a_pause() {
-        let deliveries: [(usize, fn(&Members)); 3] = [
-            (DELIVERIES, |members| members.send_message(ClientId(1), "hello")),
-            (DELIVERIES / 50, |members| members.send_message(ClientId(1), &*"x".repeat(49 * LIKE_ANOTHER))),
-            (DELIVERIES, |members| members.close(ClientId(1), 1000, "goodbye")),
-        ];
-        for (most, deliver) in deliveries {
+        #[track_caller]
+        fn many(most: usize, deliver: impl Fn(&Members)) {
             let members = Members::new(RoomId::default_room(), Rc::default());
             for _ in 0..most {
                 assert!(!members.wants_pause());
@@ -222,5 +218,9 @@ mod tests {
             }
             assert!(members.wants_pause());
         }
+        let large = "x".repeat(49 * LIKE_ANOTHER);
+        many(DELIVERIES, |members| members.send_message(ClientId(1), "hello"));
+        many(DELIVERIES / 50, |members| members.send_message(ClientId(1), large.as_str()));
+        many(DELIVERIES, |members| members.close(ClientId(1), 1000, "goodbye"));
     }
 }

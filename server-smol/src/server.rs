@@ -211,16 +211,13 @@ impl Server {
             let work = move || {
                 let worker = Worker::new(factory, Arc::clone(&shared.settings), room_count);
                 let serve = async {
-                    match Listener::new(listener) {
-                        Ok(listener) => {
-                            let http = Http::new(listener, shared, &worker, number);
-                            worker.run(commands, http).await;
-                        }
-                        Err(error) => log::error!("cannot listen: {error}"),
-                    }
+                    let http = Http::new(Listener::new(listener)?, shared, &worker, number);
+                    worker.run(commands, http).await;
+                    Ok(())
                 };
-                reactor.block_on(serve, || worker.end_round());
+                let served = reactor.block_on(serve, || worker.end_round());
                 drop((worker, running));
+                served.map_err(ServeError::System)
             };
             let thread =
                 thread::Builder::new().name(format!("rooms-{}", number + 1)).stack_size(STACK).spawn(work);
@@ -234,7 +231,7 @@ impl Server {
         drop(workers);
         while ended.recv().await.is_ok() {}
         let joined: Vec<_> = threads.into_iter().map(thread::JoinHandle::join).collect();
-        if joined.iter().all(Result::is_ok) { Ok(()) } else { Err(ServeError::Panicked) }
+        joined.into_iter().try_for_each(|served| served.unwrap_or(Err(ServeError::Panicked)))
     }
 }
 
