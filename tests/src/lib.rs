@@ -41,7 +41,7 @@ pub use http::Answer;
 pub use inspect::inspect;
 pub use module::Module;
 pub use node::{in_json, run_in_changed_host, run_in_node};
-pub use records::records;
+pub use records::{records, records_with};
 pub use server::{TestServer, server, status};
 
 /// How long a test waits for anything that should happen soon.

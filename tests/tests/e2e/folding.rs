@@ -16,7 +16,7 @@ use stateroom_server_smol::{Server, ShutdownPolicy};
 #[cfg(target_os = "linux")]
 use stateroom_tests::{Child, Client, Directory, Output, binary, status};
 use stateroom_tests::{
-    Module, TestServer, eventually, server,
+    Module, TestServer, eventually, records_with, server,
     services::{script, script_guest},
 };
 
