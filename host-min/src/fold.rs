@@ -1,7 +1,7 @@
 //! Rooms, and what is left of one that is folded.
 
 use alloc::{boxed::Box, format, vec::Vec};
-use core::{fmt, mem};
+use core::{fmt, mem, ops::Range};
 
 use crate::{
     Effects, Event, Program, SnapshotError, Step, Trap, TrapReason, effects::Arena, module, reader::Reader,
@@ -96,13 +96,13 @@ impl Room {
         }
     }
 
-    /// Whether there are effects that have not been [carried out](Self::has_done).
+    /// Whether there are effects that have not been [carried out](Self::note_done).
     pub(crate) fn has_effects_left(&self) -> bool {
         self.effects().rest().next().is_some()
     }
 
     /// Notes that so many more effects of the last event have been carried out.
-    pub(crate) fn has_done(&mut self, effects: usize) {
+    pub(crate) fn note_done(&mut self, effects: usize) {
         match &mut self.0 {
             Form::Live(live) => live.store.data_mut().effects.done += effects,
             Form::Folded(folded) => folded.effects.done += effects,
@@ -132,7 +132,8 @@ impl Room {
     pub fn fold(&mut self) -> Result<(), SnapshotError> {
         let last = resting(self.last())?;
         if let Form::Live(live) = &mut self.0 {
-            self.0 = Form::Folded(Box::new(Folded::of(live, last)));
+            let differences = live.differences();
+            self.0 = Form::Folded(Box::new(Folded::of(live, last, &differences)));
         }
         Ok(())
     }
@@ -153,12 +154,13 @@ impl Room {
 
     /// Folds the room where that makes it less than half as large. The last event's effects have been read.
     pub(crate) fn fold_if_smaller(&mut self) {
-        if let Form::Live(live) = &mut self.0
-            && live.changed() <= (INSTANCE + live.memory_size()) / 2
-            && let Ok(last) = resting(live.last())
-        {
+        let Form::Live(live) = &mut self.0 else { return };
+        let Ok(last) = resting(live.last()) else { return };
+        let differences = live.differences();
+        let changed: usize = differences.iter().map(ExactSizeIterator::len).sum();
+        if changed <= (INSTANCE + live.memory_size()) / 2 {
             live.store.data_mut().effects = Arena::default();
-            self.0 = Form::Folded(Box::new(Folded::of(live, last)));
+            self.0 = Form::Folded(Box::new(Folded::of(live, last, &differences)));
         }
     }
 
@@ -179,16 +181,17 @@ impl Room {
     /// Writes down what events may have changed; the room is between two of them.
     pub(crate) fn put_state(&self, out: &mut Vec<u8>) {
         match &self.0 {
-            Form::Live(live) => live.put_state(out),
+            Form::Live(live) => live.put_state(&live.differences(), out),
             Form::Folded(folded) => out.extend(&folded.state),
         }
     }
 }
 
 impl Folded {
-    fn of(live: &mut Live, last: Step) -> Self {
+    /// `differences` are those of its memory from a new room's.
+    fn of(live: &mut Live, last: Step, differences: &[Range<usize>]) -> Self {
         let mut state = Vec::new();
-        live.put_state(&mut state);
+        live.put_state(differences, &mut state);
         let mut effects = mem::take(&mut live.store.data_mut().effects);
         effects.shrink();
         Self {

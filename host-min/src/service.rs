@@ -93,5 +93,5 @@ fn carry_out(room: &mut Room, context: &impl StateroomContext) {
             break;
         }
     }
-    room.has_done(done);
+    room.note_done(done);
 }

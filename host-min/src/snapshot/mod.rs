@@ -6,6 +6,7 @@ mod restore;
 mod value;
 
 use alloc::vec::Vec;
+use core::ops::Range;
 
 use wasmi::{Global, Table, Val};
 
@@ -73,16 +74,14 @@ pub(crate) fn resting(last: Result<Step, &Trap>) -> Result<Step, SnapshotError> 
 }
 
 impl Live {
-    /// How many bytes of the memory have been changed, in whole pieces.
-    pub(crate) fn changed(&self) -> usize {
-        let differences = self.program.image().differences(memory(&self.store));
-        differences.iter().map(ExactSizeIterator::len).sum()
+    /// Where the memory differs from a new room's, in whole pieces.
+    pub(crate) fn differences(&self) -> Vec<Range<usize>> {
+        self.program.image().differences(memory(&self.store))
     }
 
     /// Writes down what events may have changed: all from the random numbers to the segments.
-    pub(crate) fn put_state(&self, out: &mut Vec<u8>) {
+    pub(crate) fn put_state(&self, differences: &[Range<usize>], out: &mut Vec<u8>) {
         let (memory, layout) = (memory(&self.store), self.program.layout());
-        let differences = self.program.image().differences(memory);
         let changed: usize = differences.iter().map(|range| 8 + range.len()).sum();
         out.reserve_exact(73 + changed + 9 * layout.globals.len() + layout.segments.len() + CHECKSUM);
 
@@ -98,7 +97,7 @@ impl Live {
         for range in differences {
             put_count(out, range.start);
             put_count(out, range.len());
-            out.extend(&memory[range]);
+            out.extend(&memory[range.clone()]);
         }
         put_count(out, layout.globals.len());
         for global in self.globals() {

@@ -1,7 +1,7 @@
 use async_tungstenite::tungstenite::{error::Error, handshake::server::create_response_with_body};
 use hyper::{
     Request, Response, StatusCode,
-    body::{Bytes, Incoming},
+    body::{Body as _, Bytes, Incoming},
     header::{CONNECTION, HeaderValue, SEC_WEBSOCKET_VERSION, UPGRADE},
 };
 use stateroom_sdk_core::StateroomServiceFactory;
@@ -27,6 +27,10 @@ impl<F: StateroomServiceFactory> Site<F> {
             Ok(response) => response,
             Err(error) => return not_a_handshake(&error),
         };
+        if !request.body().is_end_stream() {
+            // It would be taken for frames.
+            return text(StatusCode::BAD_REQUEST, "a request for a WebSocket has no content");
+        }
         if self.is_full() {
             log::debug!("{} would be one client too many", peer.address);
             return full_up();

@@ -44,7 +44,7 @@ impl Alarm {
         }
     }
 
-    pub(super) fn has_rung(&self) {
+    pub(super) fn note_rung(&self) {
         self.at.set(None);
     }
 }

@@ -96,7 +96,7 @@ impl Reactor {
                 match event.data.u64() {
                     NOTIFIER => {}
                     ALARM => {
-                        alarm.has_rung();
+                        alarm.note_rung();
                         sockets.timers.fire();
                     }
                     socket => sockets.tell(socket, event.flags),

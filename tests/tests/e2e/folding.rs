@@ -179,18 +179,18 @@ fn beyond_the_memory_for_all_the_longest_idle_fold_at_once() {
 
 #[test]
 fn the_operator_is_told_of_rooms_that_come_and_go_all_the_time() {
-    // One of the two fits.
-    let settings = server().with_fold_after(NEVER).with_unfolded_memory(3 << 19);
+    // Three of the ten fit.
+    let settings = server().with_fold_after(NEVER).with_unfolded_memory(4 << 20);
     let server = TestServer::with(settings, Module::new().memory("17").program());
-    let mut clients = [server.client("one"), server.client("other")];
-    for _ in 0..1_100 {
+    let mut clients: Vec<_> = (0..10).map(|room| server.client(&room.to_string())).collect();
+    for _ in 0..200 {
         for client in &mut clients {
             assert_eq!(client.ask("hello"), "hello");
         }
     }
     assert_eq!(records_with("--max-unfolded-memory").len(), 1);
     let unfolded = server.status()["unfolded_memory"].as_u64().expect("a number");
-    assert!((17 << 16..3 << 19).contains(&unfolded), "{unfolded}");
+    assert!((17 << 16..6 << 20).contains(&unfolded), "{unfolded}");
 }
 
 #[test]

@@ -45,6 +45,23 @@ fn verbose_status_counts_rooms_and_clients() {
 }
 
 #[test]
+fn a_request_for_a_websocket_has_no_content() {
+    let server = TestServer::new(script());
+    let headers = [
+        "Upgrade: websocket",
+        "Connection: upgrade",
+        "Sec-WebSocket-Version: 13",
+        "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==",
+        "Content-Length: 1",
+    ];
+    let mut stream = TcpStream::connect(server.address()).unwrap();
+    write!(stream, "GET /ws HTTP/1.1\r\nHost: localhost\r\n{}\r\n\r\nx", headers.join("\r\n")).unwrap();
+    let answer = Answer::read(&mut BufReader::new(stream), "GET");
+    assert_eq!((answer.status, &answer.body[..]), (400, &b"a request for a WebSocket has no content"[..]));
+    assert!(server.rooms().is_empty());
+}
+
+#[test]
 fn a_plain_request_for_a_room_is_told_to_upgrade() {
     let server = TestServer::new(script());
     for path in ["/ws", "/ws/hall"] {

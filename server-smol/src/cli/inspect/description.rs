@@ -16,7 +16,7 @@ pub(crate) struct Description {
 }
 
 /// The exports that hosts look for, in the order in which they are shown.
-const KNOWN: [&str; 17] = [
+const KNOWN: [&str; 18] = [
     abi::MEMORY,
     abi::MALLOC,
     abi::FREE,
@@ -28,6 +28,7 @@ const KNOWN: [&str; 17] = [
     abi::BINARY,
     abi::VERSION_GLOBAL,
     abi::PROTOCOL_GLOBAL,
+    abi::INBOX,
     abi::recv::MALLOC,
     abi::recv::FREE,
     abi::recv::RECV,
