@@ -123,6 +123,7 @@ impl<F: StateroomServiceFactory> Conversation<F> {
                 }
             };
             self.in_event.set(false);
+            // How it ended has been decided elsewhere, and this was only to be waited for.
             if self.ended.get() {
                 return End::Gone;
             }

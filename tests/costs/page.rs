@@ -1,5 +1,7 @@
 use std::{collections::BTreeMap, fmt::Write as _};
 
+use stateroom_tests::grouped;
+
 use crate::{
     cost::{Count, Totals},
     script::Spread,
@@ -120,15 +122,7 @@ pub(crate) fn shown(number: f64) -> String {
         ..0.9995 => format!("{number:.3}"),
         ..9.995 => format!("{number:.2}"),
         ..99.95 => format!("{number:.1}"),
-        _ => {
-            let digits = format!("{number:.0}");
-            let places = digits.len();
-            let groups = digits.char_indices().flat_map(|(index, digit)| {
-                let comma = (index > 0 && (places - index).is_multiple_of(3)).then_some(',');
-                comma.into_iter().chain([digit])
-            });
-            groups.collect()
-        }
+        _ => grouped(number.round() as u64),
     }
 }
 

@@ -3,9 +3,11 @@ use std::{
     time::{Duration, Instant},
 };
 
+use stateroom_tests::grouped;
+
 use crate::{
     Bench,
-    page::{Page, Verdict, grouped, size},
+    page::{Page, Verdict, size},
     pairs::{Pairs, change},
     server::{Place, Server},
 };

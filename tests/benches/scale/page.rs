@@ -118,19 +118,6 @@ fn about(bench: &Bench, busy: &str, took: Duration) -> Vec<String> {
     ]
 }
 
-/// A count with its thousands apart.
-pub(crate) fn grouped(number: u64) -> String {
-    let digits = number.to_string();
-    let mut text = String::new();
-    for (index, digit) in digits.chars().enumerate() {
-        if index > 0 && (digits.len() - index).is_multiple_of(3) {
-            text.push(',');
-        }
-        text.push(digit);
-    }
-    text
-}
-
 /// A size in the unit that suits it.
 pub(crate) fn size(bytes: f64) -> String {
     match bytes / 1024.0 {

@@ -7,10 +7,11 @@ use std::{
 
 use serde_json::{Value, json};
 use stateroom_host_min::{Event, Limits, Program, Room, Step};
+use stateroom_tests::grouped;
 
 use crate::{
     Bench,
-    page::{Page, Verdict, grouped, size},
+    page::{Page, Verdict, size},
     server::{confined, kilobytes},
 };
 

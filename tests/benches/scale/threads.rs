@@ -1,6 +1,8 @@
+use stateroom_tests::grouped;
+
 use crate::{
     Bench,
-    page::{Page, Verdict, grouped},
+    page::{Page, Verdict},
     pairs::{Pairs, change},
     server::Place,
 };
