@@ -175,6 +175,12 @@ impl Connection {
         Ok(None)
     }
 
+    /// Hears what came behind the server's answer: it has been read, so no poller tells of it.
+    pub(crate) fn hear_rest(&mut self) -> Result<Option<Close>> {
+        let rest = std::mem::take(&mut self.rest);
+        self.hear(&rest, |_| {})
+    }
+
     /// Ends the connection without a word.
     pub(crate) fn hang_up(&self) {
         let _ = self.socket.shutdown(Shutdown::Both);

@@ -27,7 +27,8 @@ pub(crate) struct Crowd {
 }
 
 impl Crowd {
-    /// Opens so many connections, each to the room that `room` says.
+    /// Opens so many connections, each to the room that `room` says. Those that are open answer pings meanwhile; what else
+    /// they are told is not heard.
     pub(crate) fn open(
         target: &Target,
         count: usize,
@@ -61,14 +62,28 @@ impl Crowd {
                 return Err(error).with_context(|| reached(done, count));
             }
             crowd.poller.wait(deadline, &mut crowd.ready)?;
-            if crowd.ready.is_empty() && Instant::now() >= deadline {
-                let error = Err(error.unwrap_or_else(|| unanswered(address, patience)));
-                return error.with_context(|| reached(done, count));
-            }
+            let mut is_going_on = false;
             for &token in &crowd.ready {
-                // Those that are open already are read later.
-                let Some(one) = opening[token].take() else { continue };
-                match one.advance(address, &crowd.poller) {
+                let Some(one) = opening[token].take() else {
+                    // Opening them all may take longer than a server waits for an answer to its pings.
+                    let Some(connection) = &mut open[token] else { continue };
+                    if let Err(first) = attend(connection, token, &mut crowd.buffer, &crowd.poller) {
+                        open[token] = None;
+                        done -= 1;
+                        failed += 1;
+                        error.get_or_insert(first);
+                    }
+                    continue;
+                };
+                is_going_on = true;
+                let progress = one.advance(address, &crowd.poller).and_then(|mut progress| {
+                    if let Progress::Open(connection) = &mut progress {
+                        let close = connection.hear_rest()?;
+                        go_on(connection, token, close, &crowd.poller)?;
+                    }
+                    Ok(progress)
+                });
+                match progress {
                     Ok(Progress::Opening(one)) => opening[token] = Some(one),
                     Ok(Progress::Open(connection)) => {
                         open[token] = Some(connection);
@@ -80,6 +95,10 @@ impl Crowd {
                         error.get_or_insert(first);
                     }
                 }
+            }
+            if !is_going_on && Instant::now() >= deadline {
+                let error = Err(error.unwrap_or_else(|| unanswered(address, patience)));
+                return error.with_context(|| reached(done, count));
             }
         }
         crowd.connections.extend(open.into_iter().flatten());
@@ -103,16 +122,7 @@ impl Crowd {
         while Instant::now() < deadline {
             let ready = self.wait(deadline)?;
             for &token in &ready {
-                let connection = &mut self.connections[token];
-                let close = match connection.fill(&mut self.buffer) {
-                    Filled::Nothing => None,
-                    Filled::End => Some(Close::ABNORMAL),
-                    Filled::Bytes(count) => connection.hear(&self.buffer[..count], |_| {})?,
-                };
-                if let Some(close) = close {
-                    bail!("the server has closed connection {token} ({close})");
-                }
-                connection.flush(&self.poller)?;
+                attend(&mut self.connections[token], token, &mut self.buffer, &self.poller)?;
             }
             self.keep(ready);
         }
@@ -153,6 +163,24 @@ impl Crowd {
     }
 }
 
+/// Reads a connection once and answers pings; what else is said is not heard. That it ends is an error.
+fn attend(connection: &mut Connection, token: usize, buffer: &mut Vec<u8>, poller: &Poller) -> Result<()> {
+    let close = match connection.fill(buffer) {
+        Filled::Nothing => None,
+        Filled::End => Some(Close::ABNORMAL),
+        Filled::Bytes(count) => connection.hear(&buffer[..count], |_| {})?,
+    };
+    go_on(connection, token, close, poller)
+}
+
+/// Answers pings that have been heard, if the server has not closed the connection.
+fn go_on(connection: &mut Connection, token: usize, close: Option<Close>, poller: &Poller) -> Result<()> {
+    match close {
+        Some(close) => bail!("the server has closed connection {token} ({close})"),
+        None => Ok(connection.flush(poller)?),
+    }
+}
+
 /// How far it has come when something goes wrong.
 fn reached(done: usize, count: usize) -> String {
     match (done, count) {
@@ -167,4 +195,62 @@ pub(crate) fn unanswered(address: SocketAddr, patience: Duration) -> anyhow::Err
         "{address} has not answered for {} s; it may not let in more, or have no open files left (`ulimit -n`)",
         patience.as_secs_f64()
     )
+}
+
+#[cfg(test)]
+mod tests {
+    use std::{
+        io::{Read as _, Write as _},
+        net::{TcpListener, TcpStream},
+        thread,
+    };
+
+    use super::*;
+    use crate::cli::load::target::ACCEPT;
+
+    /// Opens two connections to a server that does this with the first before it answers the second.
+    fn open_two(meanwhile: fn(&mut TcpStream)) -> Result<Crowd> {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let target = Target::read(&format!("ws://{}/", listener.local_addr().unwrap())).unwrap();
+        let server = thread::spawn(move || {
+            let accept = || {
+                let mut socket = listener.accept().unwrap().0;
+                let (mut request, mut byte) = (Vec::new(), [0]);
+                while !request.ends_with(b"\r\n\r\n") {
+                    socket.read_exact(&mut byte).unwrap();
+                    request.extend(byte);
+                }
+                write!(socket, "HTTP/1.1 101 Yes\r\nSec-WebSocket-Accept: {ACCEPT}\r\n\r\n").unwrap();
+                socket
+            };
+            let mut first = accept();
+            meanwhile(&mut first);
+            (first, accept())
+        });
+        let crowd = Crowd::open(&target, 2, Duration::from_secs(5), |_| 0)?;
+        server.join().unwrap();
+        Ok(crowd)
+    }
+
+    #[test]
+    fn pings_are_answered_while_others_are_opened() {
+        let crowd = open_two(|first| {
+            // The first ping comes with the answer, or not.
+            for content in [b'p', b'q'] {
+                first.write_all(&[b"\x81\x02hi\x89\x01", &[content][..]].concat()).unwrap();
+                let mut pong = [0; 7];
+                first.read_exact(&mut pong).unwrap();
+                assert_eq!((&pong[..2], pong[6] ^ pong[2]), (&[0x8a, 0x81][..], content));
+            }
+        });
+        assert_eq!(crowd.unwrap().connections.len(), 2);
+    }
+
+    #[test]
+    fn a_connection_that_ends_while_others_are_opened_is_an_error() {
+        let error = open_two(|first| first.write_all(b"\x88\x02\x03\xe9").unwrap()).unwrap_err();
+        let error = format!("{error:#}");
+        assert!(error.contains("the server has closed connection 0 (code 1001)"), "{error}");
+        assert!(error.starts_with("1 of 2 connections are open"), "{error}");
+    }
 }
