@@ -9,7 +9,7 @@ use alloc::{
 use stateroom_sdk_core::abi;
 use wasm_encoder::{
     BlockType, ConstExpr, Encode, ExportKind, ExportSection, Function, GlobalType, Instruction,
-    InstructionSink, MemArg, MemArgTarget, Module, RawSection, ValType,
+    InstructionSink, MemArg, MemArgTarget, MemorySection, MemoryType, Module, RawSection, ValType,
 };
 use wasmparser::BinaryReader;
 
@@ -237,6 +237,24 @@ impl<'a> Additions<'a> {
         index
     }
 
+    /// The memory without its maximum, where that is all that can be addressed. It means nothing then, but where addresses
+    /// are of 32 bits wasmi 2.0 takes 4 GiB for 0 when the memory grows.
+    fn without_maximum(&self) -> Option<MemorySection> {
+        let memory = self.outline.memories.first()?;
+        let most = memory.maximum? << memory.page_size_log2.unwrap_or(16).min(16);
+        (most > u64::from(u32::MAX)).then(|| {
+            let mut memories = MemorySection::new();
+            memories.memory(MemoryType {
+                minimum: memory.initial,
+                maximum: None,
+                memory64: false,
+                shared: false,
+                page_size_log2: memory.page_size_log2,
+            });
+            memories
+        })
+    }
+
     fn module(self) -> Vec<u8> {
         let mut module = Module::new();
         for id in ORDER {
@@ -248,6 +266,10 @@ impl<'a> Additions<'a> {
                 }
                 GLOBALS => Cow::Owned(appended(section, self.globals.clone())),
                 // Sections encode their size, too, which `RawSection` does itself.
+                MEMORIES if let Some(memories) = self.without_maximum() => {
+                    module.section(&memories);
+                    continue;
+                }
                 EXPORTS => {
                     module.section(&self.exports);
                     continue;
@@ -333,6 +355,7 @@ fn grow() -> Function {
 
 // The ids of sections (WebAssembly core specification, 5.5.2).
 const FUNCTIONS: u8 = 3;
+const MEMORIES: u8 = 5;
 const GLOBALS: u8 = 6;
 const EXPORTS: u8 = 7;
 const START_FUNCTION: u8 = 8;

@@ -28,6 +28,8 @@ fn memory_grows_to_the_limit_and_no_further() {
         ("1", "65536", ["n"; 4]),
         ("1", "-1", ["n"; 4]),
         ("1 2", "1", ["y", "n", "n", "n"]),
+        // All that can be addressed, which is more than fits into 32 bits.
+        ("1 65536", "1", ["y", "y", "n", "n"]),
         ("3", "1", ["n"; 4]),
         // Pages of one byte.
         ("1024 (pagesize 1)", "97792", ["y", "y", "n", "n"]),
