@@ -3,7 +3,10 @@ use core::fmt;
 
 use sha2::{Digest as _, Sha256};
 use stateroom_sdk_core::abi;
-use wasmi::{Engine, ImportType, Instance, Linker, Module, Store};
+use wasmi::{
+    Engine, ImportType, Instance, Linker, Module, Store,
+    errors::{ErrorKind, InstantiationError, MemoryError},
+};
 
 use crate::{
     Limits, LoadError, Room, Trap, TrapReason,
@@ -84,10 +87,15 @@ impl Program {
             image: Image::default(),
         };
         // The engine's words are about its own insides.
-        let (store, _) = loaded.instantiate([0; 32]).map_err(|_| {
+        let (store, _) = loaded.instantiate([0; 32]).map_err(|error| {
             let asked = outline.memory_size();
             LoadError::CannotStart(if asked > limits.memory as u64 {
                 format!("it asks for {asked} bytes of memory; {} are the limit (`memory`)", limits.memory)
+            } else if let ErrorKind::Instantiation(InstantiationError::FailedToInstantiateMemory(
+                MemoryError::OutOfSystemMemory,
+            )) = error.kind()
+            {
+                format!("it asks for {asked} bytes of memory, and this machine does not have as much to give")
             } else {
                 format!(
                     "its data or elements do not fit where they are to go, or a table is too large: {} elements are the limit of a table (`table_elements`)",

@@ -99,6 +99,18 @@ fn memory_of_more_than_the_limit_is_refused_at_once() {
     }
 }
 
+/// More than half of all addresses are never to be had at once.
+#[cfg(target_pointer_width = "32")]
+#[test]
+fn memory_that_the_machine_does_not_have_is_refused_as_that() {
+    let mut limits = Limits::default();
+    limits.memory = usize::MAX;
+    for memory in ["32769", "65535", "4294967295 (pagesize 1)"] {
+        let error = begin(&wat(&format!(r#"(memory (export "memory") {memory})"#)), limits).unwrap_err();
+        assert!(error.to_string().contains("this machine does not have"), "{error}");
+    }
+}
+
 #[test]
 fn a_memory_of_no_bytes_holds_nothing() {
     let fields =
