@@ -11,13 +11,15 @@ impl Mask {
     pub(super) fn unmask(&mut self, bytes: &mut [u8]) {
         let Self(key) = *self;
         let twice = u64::from(key) | u64::from(key) << 32;
-        let mut words = bytes.chunks_exact_mut(8);
-        for word in &mut words {
-            if let Ok(eight) = <[u8; 8]>::try_from(&*word) {
-                word.copy_from_slice(&(u64::from_le_bytes(eight) ^ twice).to_le_bytes());
+        // Several at a time, as the compiler does not do it by itself where the binary is to be small.
+        let (chunks, rest) = bytes.as_chunks_mut::<32>();
+        for chunk in chunks {
+            let (words, _) = chunk.as_chunks_mut::<8>();
+            for word in words {
+                *word = (u64::from_ne_bytes(*word) ^ twice.to_le()).to_ne_bytes();
             }
         }
-        for (byte, mask) in words.into_remainder().iter_mut().zip(twice.to_le_bytes()) {
+        for (byte, mask) in rest.iter_mut().zip(twice.to_le_bytes().into_iter().cycle()) {
             *byte ^= mask;
         }
         // What comes next begins in the middle of the key.
