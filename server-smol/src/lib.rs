@@ -53,6 +53,8 @@ mod connection;
 mod conversation;
 mod error;
 mod folding;
+#[cfg(feature = "wasm")]
+mod guests;
 mod http;
 mod io;
 mod link;

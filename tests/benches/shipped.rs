@@ -15,7 +15,6 @@ use std::{
 use stateroom_tests::{Child, Client, Output, example};
 
 const TARGET: &str = "x86_64-unknown-linux-musl";
-const SERVE_ALONE: [&str; 3] = ["--no-default-features", "--features", "cli"];
 
 /// How many rooms there are at a time, with two clients each.
 const ROOMS: usize = 500;
@@ -27,18 +26,26 @@ fn main() {
     let module = example("echo").join("server.wasm");
     let module = module.to_str().expect("cargo's directory has a name in UTF-8");
 
-    // Of what somebody changes, this is mostly the size.
-    within("serve alone, small", size(&built("small", &SERVE_ALONE)), 3_000_000, "bytes");
-    let all = built("release", &[]);
-    within("all commands", size(&all), 4_600_000, "bytes");
+    for (profile, features, budget) in [
+        ("small", &["--no-default-features", "--features", "small"][..], 2_000_000),
+        ("small", &["--features", "small"], 3_000_000),
+        ("release", &[], 4_200_000),
+    ] {
+        let binary = built(profile, features);
+        println!("{profile} {}", features.join(" "));
+        within("size", size(&binary), budget, "bytes");
+        serves(&binary, module);
+    }
+}
 
-    let server = Server::start(&all, module);
+fn serves(binary: &Path, module: &str) {
+    let server = Server::start(binary, module);
     within("memory when idle", server.child.resident(), 5_000_000, "bytes");
     let clients = server.converse();
     within("memory of 500 rooms with two clients each", server.child.resident(), 32_000_000, "bytes");
     drop((clients, server));
 
-    let soonest = (0..STARTS).map(|_| first_answer(&all, module)).min().expect("more than none");
+    let soonest = (0..STARTS).map(|_| first_answer(binary, module)).min().expect("more than none");
     within("from the start to the first answer", soonest.as_micros() as u64, 15_000, "µs");
 }
 
@@ -51,7 +58,7 @@ fn within(what: &str, value: u64, budget: u64, unit: &str) {
 /// Builds the command.
 fn built(profile: &str, features: &[&str]) -> PathBuf {
     let mut cargo = Command::new(env!("CARGO"));
-    cargo.args(["build", "--package", "stateroom-server-smol", "--target", TARGET, "--profile", profile]);
+    cargo.args(["build", "--package", "stateroom-cli", "--target", TARGET, "--profile", profile]);
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).parent().expect("this package is in a workspace");
     let target = Path::new(env!("CARGO_TARGET_TMPDIR")).parent().expect("cargo's layout");
     let built = cargo.args(features).arg("--target-dir").arg(target).current_dir(root).status();

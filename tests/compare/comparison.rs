@@ -132,6 +132,7 @@ fn about_this(options: &Options, cores: &Cores, root: &Path, busy: &str) -> Resu
         "--",
         "host-min/src",
         "server-smol/src",
+        "server-smol/cli/src",
         "sdk-core/src",
     ]);
     let changed = if changed.is_ok_and(|changed| changed.is_empty()) { "" } else { " with changes" };

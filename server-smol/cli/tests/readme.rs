@@ -240,7 +240,7 @@ fn utf8(bytes: &[u8]) -> &str {
 }
 
 fn root() -> &'static Path {
-    Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap()
+    Path::new(env!("CARGO_MANIFEST_DIR")).ancestors().nth(2).unwrap()
 }
 
 // ---------------------------------------------------------------------------------------------------------------------------------

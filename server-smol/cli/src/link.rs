@@ -183,7 +183,7 @@ mod tests {
 
     #[test]
     fn the_readme_and_the_help_have_the_sizes_of_stacks() {
-        let readme = concat!(env!("CARGO_MANIFEST_DIR"), "/../README.md");
+        let readme = concat!(env!("CARGO_MANIFEST_DIR"), "/../../README.md");
         let readme = std::fs::read_to_string(readme).unwrap();
         let [none, heap, std] = [Memory::Static, Memory::Heap, Memory::Std].map(Memory::stack_size);
         for (text, place) in [(readme, "README.md"), (args::project_help(), "args.rs")] {

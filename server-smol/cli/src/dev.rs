@@ -52,7 +52,7 @@ pub(crate) fn run(args: DevArgs) -> Result<()> {
                     built = Some(rebuild(&options, sources, "the version before is still served").await)
                 },
             );
-            server.run(program, listener, shutdown).await.map_err(explain)?;
+            server.run_guests(program, listener, Box::pin(shutdown)).await.map_err(explain)?;
         }
         Ok(())
     })

@@ -30,9 +30,10 @@ impl Directory {
 
     /// A package whose dependency on the SDK has `features`.
     pub(crate) fn with_guest(self, features: &str, source: &str) -> Self {
-        let sdk = Path::new(env!("CARGO_MANIFEST_DIR")).join("../sdk-core");
+        let sdk = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../sdk-core");
         // The lock file of the workspace spares the guests a look at the registry.
-        let lock = fs::read(Path::new(env!("CARGO_MANIFEST_DIR")).join("../Cargo.lock")).unwrap_or_default();
+        let lock =
+            fs::read(Path::new(env!("CARGO_MANIFEST_DIR")).join("../../Cargo.lock")).unwrap_or_default();
         let name = self.name().to_owned();
         self.with("Cargo.lock", lock).with("src/lib.rs", source).with(
             "Cargo.toml",

@@ -13,7 +13,7 @@ pub(crate) fn run(args: ServeArgs) -> Result<()> {
     let Found { module, static_files, limits } = locate(&args.module)?;
     let bounds = args.server.limits.over(&limits).bounds()?;
     let program = module::read(&module, bounds.guest)?;
-    bounds.set(args.server.server()).with_static_files(static_files).serve(program).map_err(explain)
+    bounds.set(args.server.server()).with_static_files(static_files).serve_guests(program).map_err(explain)
 }
 
 /// Says what can be done about it. The server's messages say everything else; their sources would say it again.

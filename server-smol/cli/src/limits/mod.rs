@@ -298,7 +298,7 @@ mod tests {
 
     #[test]
     fn the_readme_has_all_limits_with_their_defaults() {
-        let readme = concat!(env!("CARGO_MANIFEST_DIR"), "/../README.md");
+        let readme = concat!(env!("CARGO_MANIFEST_DIR"), "/../../README.md");
         let readme = std::fs::read_to_string(readme).unwrap();
         let defaults = ALL.map(|limit| {
             let default = limit.show(limit.of(&Bounds::default()));

@@ -91,7 +91,7 @@ mod tests {
         let package = Package {
             id: String::new(),
             name: String::new(),
-            source: PathBuf::from(concat!(env!("CARGO_MANIFEST_DIR"), "/../sdk-core/src/lib.rs")),
+            source: PathBuf::from(concat!(env!("CARGO_MANIFEST_DIR"), "/../../sdk-core/src/lib.rs")),
         };
         let note = Diagnostic { message: note.into(), rendered: None, children: Vec::new() };
         Diagnostic { message: message.into(), rendered: None, children: vec![note] }.hint(memory, &package)

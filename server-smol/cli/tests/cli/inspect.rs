@@ -7,7 +7,7 @@ use crate::{
 };
 
 /// The guest that has all that a guest needs.
-const CONFORMANCE: &str = include_str!("../../../docs/conformance.wat");
+const CONFORMANCE: &str = include_str!("../../../../docs/conformance.wat");
 
 /// The conformance guest with one piece of it replaced.
 #[track_caller]

@@ -3,7 +3,7 @@ use std::time::Duration;
 use clap::{Subcommand, builder::RangedU64ValueParser, value_parser};
 
 use super::target::Target;
-use crate::cli::limits::Unit;
+use crate::limits::Unit;
 
 /// `stateroom load`
 #[derive(Debug, clap::Args)]

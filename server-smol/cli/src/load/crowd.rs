@@ -206,7 +206,7 @@ mod tests {
     };
 
     use super::*;
-    use crate::cli::load::target::ACCEPT;
+    use crate::load::target::ACCEPT;
 
     /// Opens two connections to a server that does this with the first before it answers the second.
     fn open_two(meanwhile: fn(&mut TcpStream)) -> Result<Crowd> {

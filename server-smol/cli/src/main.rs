@@ -1,0 +1,95 @@
+//! The command line: what each command does, in words for people.
+//!
+//! Errors end here: one message on stderr and exit status 1. Options that make no sense end in clap, with
+//! status 2.
+
+#![forbid(unsafe_code)]
+// The documentation of the options is what `--help` prints.
+#![allow(rustdoc::invalid_html_tags)]
+
+// The profile and the feature are made for each other. The engine that comes without the feature must not be optimised for size,
+// and a command that is linked with it cannot unwind.
+#[cfg(all(feature = "small", not(panic = "abort")))]
+compile_error!("the feature `small` wants panics to abort: build it with `--profile small`");
+#[cfg(all(panic = "abort", not(feature = "small")))]
+compile_error!("a command whose panics abort, as in the profile `small`, is built with `--features small`");
+
+mod args;
+mod limits;
+#[cfg(all(feature = "load", target_os = "linux"))]
+mod load;
+mod log_lines;
+mod module;
+#[cfg(target_os = "linux")]
+mod open_files;
+mod serve;
+mod toml_file;
+
+#[cfg(feature = "dev")]
+mod build;
+#[cfg(feature = "dev")]
+mod config;
+#[cfg(feature = "dev")]
+mod dev;
+#[cfg(feature = "dev")]
+mod diagnostic;
+#[cfg(feature = "dev")]
+mod dist;
+#[cfg(feature = "dev")]
+mod guest_build;
+#[cfg(feature = "dev")]
+mod inspect;
+#[cfg(feature = "dev")]
+mod link;
+#[cfg(feature = "dev")]
+mod optimizer;
+#[cfg(feature = "dev")]
+mod package;
+#[cfg(feature = "dev")]
+mod project;
+#[cfg(feature = "dev")]
+mod prune;
+#[cfg(feature = "dev")]
+mod sources;
+#[cfg(feature = "dev")]
+mod toolchain;
+
+use std::{
+    io::{self, Write},
+    process::ExitCode,
+};
+
+use clap::Parser;
+
+use self::args::{Args, Command};
+
+/// Runs the command that the process was started with.
+fn main() -> ExitCode {
+    let args = Args::parse();
+    log_lines::init(args.log_level());
+    let outcome = match args.command {
+        #[cfg(feature = "dev")]
+        Command::Dev(args) => dev::run(args),
+        #[cfg(feature = "dev")]
+        Command::Build(args) => build::run(args),
+        Command::Serve(args) => serve::run(args),
+        #[cfg(feature = "dev")]
+        Command::Inspect(args) => inspect::run(args),
+        #[cfg(all(feature = "load", target_os = "linux"))]
+        Command::Load(args) => load::run(args),
+        #[cfg(all(feature = "load", not(target_os = "linux")))]
+        Command::Load(_) => {
+            Err(anyhow::anyhow!("`stateroom load` waits for sockets as only Linux can: run it there"))
+        }
+    };
+    match outcome {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            // The alternate form is the chain of reasons without a backtrace. Nobody may be reading stderr
+            // any more: that is no reason to panic.
+            let message = format!("{error:#}");
+            let _ = writeln!(io::stderr(), "error: {}", log_lines::escaped(&message));
+            ExitCode::FAILURE
+        }
+    }
+}

@@ -1,0 +1,34 @@
+use std::{future::Future, net::TcpListener, pin::Pin};
+
+use async_io::Async;
+use stateroom_host_min::Program;
+
+use crate::{ServeError, Server};
+
+type Boxed<'a, T> = Pin<Box<dyn Future<Output = T> + 'a>>;
+
+/// Rooms that run guests, compiled here. What a room does is compiled for each kind of service, in the crate that calls
+/// [`serve`](Self::serve) or [`run`](Self::run) with it, and as fast or as small as that one is to be. A command that is
+/// to be small calls these, and its rooms are fast all the same.
+impl Server {
+    /// Does what [`serve`](Self::serve) does.
+    ///
+    /// # Errors
+    /// The same.
+    pub fn serve_guests(self, program: Program) -> Result<(), ServeError> {
+        self.serve(program)
+    }
+
+    /// Does what [`run`](Self::run) does.
+    ///
+    /// # Errors
+    /// The same.
+    pub fn run_guests<'a>(
+        self,
+        program: Program,
+        listener: Async<TcpListener>,
+        shutdown: Boxed<'a, ()>,
+    ) -> Boxed<'a, Result<(), ServeError>> {
+        Box::pin(self.run(program, listener, shutdown))
+    }
+}
