@@ -2,7 +2,7 @@ use std::{
     fs::File,
     io,
     path::{Component, Path, PathBuf},
-    time::SystemTime,
+    time::{Duration, SystemTime},
 };
 
 use http_body_util::{Either, StreamBody};
@@ -91,8 +91,7 @@ async fn serve(mut path: PathBuf, request: &Request<Incoming>) -> io::Result<Res
     if !found.is_file() {
         return Err(io::ErrorKind::NotFound.into());
     }
-    // HTTP dates have whole seconds.
-    let modified = found.modified().ok().map(whole_seconds);
+    let modified = found.modified().ok().and_then(http_time);
     if let (Some(modified), Some(since)) = (modified, since(request))
         && modified <= since
     {
@@ -158,16 +157,29 @@ fn since(request: &Request<Incoming>) -> Option<SystemTime> {
     httpdate::parse_http_date(value).ok()
 }
 
-fn whole_seconds(time: SystemTime) -> SystemTime {
-    match time.duration_since(SystemTime::UNIX_EPOCH) {
-        Ok(since) => SystemTime::UNIX_EPOCH + std::time::Duration::from_secs(since.as_secs()),
-        Err(_) => SystemTime::UNIX_EPOCH,
-    }
+/// A time as HTTP dates can tell it: in whole seconds, not before 1970, and in a year of four digits.
+fn http_time(time: SystemTime) -> Option<SystemTime> {
+    const YEAR_10000: u64 = 253_402_300_800;
+    let seconds = time.duration_since(SystemTime::UNIX_EPOCH).map_or(0, |since| since.as_secs());
+    (seconds < YEAR_10000).then(|| SystemTime::UNIX_EPOCH + Duration::from_secs(seconds))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_time_that_has_no_date_in_http_is_none() {
+        let at = |seconds| SystemTime::UNIX_EPOCH + Duration::from_secs(seconds);
+        let date = |time| http_time(time).map(httpdate::fmt_http_date);
+        assert_eq!(
+            date(at(1) + Duration::from_millis(999)).as_deref(),
+            Some("Thu, 01 Jan 1970 00:00:01 GMT")
+        );
+        assert_eq!(date(at(0) - Duration::from_secs(1)).as_deref(), Some("Thu, 01 Jan 1970 00:00:00 GMT"));
+        assert_eq!(date(at(253_402_300_799)).as_deref(), Some("Fri, 31 Dec 9999 23:59:59 GMT"));
+        assert_eq!(date(at(253_402_300_800)), None);
+    }
 
     #[test]
     fn a_path_never_leads_out_of_the_directory() {
