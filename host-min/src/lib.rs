@@ -115,7 +115,7 @@
 //!
 //! In builds of your own, let wasmi be either fully optimised or not at all. With optimisation *and* debug
 //! assertions (a `dev` profile with `opt-level = 3`), its instructions take native stack without limit; set
-//! `debug-assertions = false` for the package `wasmi` there.
+//! `debug-assertions = false` for the package `wasmi` there. Optimised for size, they do so without the feature `small`.
 #![no_std]
 #![forbid(unsafe_code)]
 

@@ -33,7 +33,8 @@
 //!
 //! A room's id is any text of 1 to 512 bytes, percent-encoded in the path.
 //!
-//! Where there are as many connections, or rooms, as there may be, a request for one more is answered with 503.
+//! Where there are as many connections as there may be, a request for one more is answered with 503; so is a `POST` for
+//! one room more.
 //!
 //! # How connections end
 //!

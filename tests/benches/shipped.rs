@@ -27,7 +27,8 @@ fn main() {
     let module = module.to_str().expect("cargo's directory has a name in UTF-8");
 
     for (profile, features, budget) in [
-        ("small", &["--no-default-features", "--features", "small"][..], 2_000_000),
+        // 2 MB and what it takes where cargo's directory has a longer path, which is in the words of panics.
+        ("small", &["--no-default-features", "--features", "small"][..], 2_050_000),
         ("small", &["--features", "small"], 3_000_000),
         ("release", &[], 4_200_000),
     ] {
@@ -58,7 +59,7 @@ fn within(what: &str, value: u64, budget: u64, unit: &str) {
 /// Builds the command.
 fn built(profile: &str, features: &[&str]) -> PathBuf {
     let mut cargo = Command::new(env!("CARGO"));
-    cargo.args(["build", "--package", "stateroom-cli", "--target", TARGET, "--profile", profile]);
+    cargo.args(["build", "--package", "stateroom-smol", "--target", TARGET, "--profile", profile]);
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).parent().expect("this package is in a workspace");
     let target = Path::new(env!("CARGO_TARGET_TMPDIR")).parent().expect("cargo's layout");
     let built = cargo.args(features).arg("--target-dir").arg(target).current_dir(root).status();

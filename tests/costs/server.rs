@@ -80,7 +80,7 @@ impl Server {
 /// Builds the server with the profile that it is shipped with; cargo says where it is.
 fn build(root: &Path) -> Result<PathBuf, String> {
     let mut cargo = Command::new(env!("CARGO"));
-    cargo.args(["build", "--release", "--package", "stateroom-cli", "--bin", "stateroom"]);
+    cargo.args(["build", "--release", "--package", "stateroom-smol", "--bin", "stateroom"]);
     cargo.arg("--message-format=json-render-diagnostics").current_dir(root).stderr(Stdio::inherit());
     let output = cargo.output().map_err(|error| error.to_string())?;
     if !output.status.success() {

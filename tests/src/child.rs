@@ -33,7 +33,7 @@ pub fn binary(name: &str) -> PathBuf {
     BUILT.get_or_init(|| {
         let mut cargo = Command::new(env!("CARGO"));
         cargo.args(["build", "--quiet", "--bins"]);
-        cargo.args(["-p", "stateroom-cli", "-p", "native-echo", "-p", "embed"]);
+        cargo.args(["-p", "stateroom-smol", "-p", "native-echo", "-p", "embed"]);
         if !cfg!(debug_assertions) {
             cargo.arg("--release");
         }

@@ -29,6 +29,7 @@ use super::{
 ///   each message.
 /// - Segments are dropped by functions that take note of it, as the engine does not tell. The memory is grown
 ///   by one that costs fuel.
+/// - A memory's maximum is left out where it is all that can be addressed.
 /// - Where the engine would translate instructions wrongly, others are between them.
 /// - Custom sections, which hold names and debugging information, are left out.
 ///

@@ -7,10 +7,7 @@
 // The documentation of the options is what `--help` prints.
 #![allow(rustdoc::invalid_html_tags)]
 
-// The profile and the feature are made for each other. The engine that comes without the feature must not be optimised for size,
-// and a command that is linked with it cannot unwind.
-#[cfg(all(feature = "small", not(panic = "abort")))]
-compile_error!("the feature `small` wants panics to abort: build it with `--profile small`");
+// The profile optimises the engine for size, and the one that comes without the feature must not be.
 #[cfg(all(panic = "abort", not(feature = "small")))]
 compile_error!("a command whose panics abort, as in the profile `small`, is built with `--features small`");
 

@@ -27,7 +27,10 @@ pub(crate) fn bytes(path: &Path) -> Result<Vec<u8>> {
     }
     // A binary module begins with a zero byte.
     if [b"(", b";;".as_slice()].iter().any(|begin| bytes.trim_ascii_start().starts_with(begin)) {
+        #[cfg(feature = "dev")]
         bail!("`{}` is in the text format: let its name end in `.wat`", path.display());
+        #[cfg(not(feature = "dev"))]
+        return assemble(path, &bytes);
     }
     Ok(bytes)
 }

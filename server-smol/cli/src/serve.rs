@@ -31,12 +31,15 @@ pub(crate) struct Found {
     pub(crate) limits: Chosen,
 }
 
+/// What the names of modules end in.
+const MODULE: &str = if cfg!(feature = "dev") { "`.wasm` or `.wat`" } else { "`.wasm`" };
+
 /// Finds what `path` means.
 pub(crate) fn locate(path: &Path) -> Result<Found> {
     let shown = path.display();
     let found = fs::metadata(path).map_err(|error| match error.kind() {
         io::ErrorKind::NotFound => anyhow!(
-            "there is no `{shown}`: give a module (`.wasm` or `.wat`), or the `dist` directory that `stateroom build` writes"
+            "there is no `{shown}`: give a module ({MODULE}), or the `dist` directory that `stateroom build` writes"
         ),
         _ => anyhow!("cannot read `{shown}`: {error}"),
     })?;
