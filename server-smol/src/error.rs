@@ -1,5 +1,7 @@
 use std::{error::Error, fmt, io, net::SocketAddr};
 
+use crate::room::CreateRoomError;
+
 /// Why a server could not be started.
 #[derive(Debug)]
 #[non_exhaustive]
@@ -53,3 +55,50 @@ impl Error for ServeError {
         }
     }
 }
+
+/// Why something could not be done with a room; see [`ServerHandle`](crate::ServerHandle).
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum RoomError {
+    /// No room can have this id.
+    InvalidId {
+        /// What is wrong with it.
+        reason: &'static str,
+    },
+    /// There is a room of this id already.
+    Exists,
+    /// The room could not be made, or failed at once. The log says why.
+    Failed,
+    /// There are as many rooms as there may be, and somebody is in each.
+    TooMany,
+    /// There is no memory for it.
+    OutOfMemory,
+    /// The server is ending, or has ended.
+    Ending,
+}
+
+impl From<CreateRoomError> for RoomError {
+    fn from(error: CreateRoomError) -> Self {
+        match error {
+            CreateRoomError::Exists => Self::Exists,
+            CreateRoomError::Failed => Self::Failed,
+            CreateRoomError::TooMany => Self::TooMany,
+            CreateRoomError::OutOfMemory => Self::OutOfMemory,
+        }
+    }
+}
+
+impl fmt::Display for RoomError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::InvalidId { reason } => reason,
+            Self::Exists => "the room exists",
+            Self::Failed => "the room failed; the log says why",
+            Self::TooMany => "there are as many rooms as there may be, and somebody is in each",
+            Self::OutOfMemory => "there is no memory for another room",
+            Self::Ending => "the server is ending",
+        })
+    }
+}
+
+impl Error for RoomError {}

@@ -1,6 +1,5 @@
 use std::{future::Future, net::TcpListener, pin::Pin};
 
-use async_io::Async;
 use stateroom_host_min::Program;
 
 use crate::{ServeError, Server};
@@ -26,7 +25,7 @@ impl Server {
     pub fn run_guests<'a>(
         self,
         program: Program,
-        listener: Async<TcpListener>,
+        listener: TcpListener,
         shutdown: Boxed<'a, ()>,
     ) -> Boxed<'a, Result<(), ServeError>> {
         Box::pin(self.run(program, listener, shutdown))

@@ -49,46 +49,40 @@
 //! | 1013 | the client did not read what it was sent; the room has run out of client ids; or there are as many rooms as there may be |
 #![forbid(unsafe_code)]
 
-mod client_info;
-mod connection;
-mod conversation;
+mod close;
 mod error;
-mod folding;
 #[cfg(feature = "wasm")]
 mod guests;
 mod http;
-mod io;
-mod link;
-mod log_budget;
-mod members;
-mod outbox;
+mod memory;
 mod reactor;
 mod room;
-mod room_id;
 mod server;
+mod session;
 mod settings;
-mod turn;
-mod turns;
+mod thread;
 mod websocket;
+mod wire;
 mod worker;
 
 use std::borrow::Cow;
 
-pub use error::ServeError;
-pub use server::Server;
+pub use reactor::VirtualClock;
+pub use error::{RoomError, ServeError};
+pub use server::{RoomInfo, Server, ServerHandle, Stats};
 pub use settings::{GeneratedIds, RoomIds, Settings, ShutdownPolicy};
 
 /// The parameters of a query, decoded. For the fuzz target; not a part of the interface.
 #[doc(hidden)]
 pub fn query_parameters(query: &str) -> Vec<(String, String)> {
     let owned = |(name, value): (Cow<'_, str>, Cow<'_, str>)| (name.into_owned(), value.into_owned());
-    client_info::parameters(query).map(owned).collect()
+    room::parameters(query).map(owned).collect()
 }
 
 /// The room that the last part of a path names, and that part as this server writes it. For the fuzz target; not a
 /// part of the interface.
 #[doc(hidden)]
 pub fn room_id_of_path(encoded: &str) -> Result<(String, String), &'static str> {
-    let id = room_id::RoomId::from_path(encoded)?;
+    let id = room::RoomId::from_path(encoded)?;
     Ok((id.as_str().to_owned(), id.to_path().to_string()))
 }

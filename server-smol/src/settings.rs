@@ -5,6 +5,8 @@ use std::{
     time::Duration,
 };
 
+use crate::{memory::default_total, reactor::ClockSource};
+
 /// How a [`Server`](crate::Server) behaves. Each setting has a `with_…` method there.
 #[derive(Debug, Clone)]
 #[non_exhaustive]
@@ -34,20 +36,41 @@ pub struct Settings {
     /// What happens to a room that nobody is in. Default: [`ShutdownPolicy::Never`].
     pub shutdown: ShutdownPolicy,
 
-    /// How long a room has no event before it is folded: of its guest only what has changed is kept until the next
-    /// event, which takes a little longer. Nobody notices otherwise. Zero folds none. Default: 10 s.
+    /// How long a room has no event before it hibernates: of its guest only what has changed is kept until the next
+    /// event, which takes a little longer. Nobody notices otherwise. Zero: none ever does. Default: 10 s.
     ///
     /// A room that has had an event is looked at again as long after that, so it may take twice the time. Native
-    /// services are never folded.
-    pub fold_after: Duration,
+    /// services never hibernate.
+    pub hibernate_after: Duration,
 
-    /// How much memory the rooms may have together that are not folded, in bytes. Default: 256 MiB. Beyond it, those
-    /// are folded at once that have been idle for longest.
+    /// How much memory the rooms may have together that are awake, in bytes. Default: 256 MiB. Beyond it, those that have
+    /// been idle for longest hibernate at once.
     ///
     /// It bounds what rooms can take that are opened faster than they become idle. Each thread has its share of it. Rooms
-    /// that have changed most of their memory stay as they are, and nothing folds where [`fold_after`](Self::fold_after) is
-    /// zero.
-    pub unfolded_memory: usize,
+    /// that have changed most of their memory stay as they are, and nothing hibernates where
+    /// [`hibernate_after`](Self::hibernate_after) is zero.
+    pub awake_memory: usize,
+
+    /// How much memory guests, clients and requests may make the server hold together, in bytes. Default: half of what the
+    /// machine has, or the control group (Linux) that the process is in.
+    ///
+    /// Each thread has its share of it. What would be more than that is answered in this order: idle rooms hibernate, the
+    /// client with the largest outbox is closed (1013), new messages, rooms and connections are refused (1013, 503), the rooms
+    /// end that have been empty for longest, and the room that wants the memory fails (1011). It protects the process, which
+    /// the system would end: the program itself and its libraries take some MB beside it.
+    pub total_memory: usize,
+
+    /// How long a client may take to finish a message that it has begun. It is looked at that often, so that it may take twice
+    /// the time. Zero: as long as it likes. Default: 30 s.
+    ///
+    /// What has come of a message takes memory.
+    pub message_timeout: Duration,
+
+    /// How long a client may take nothing of what waits for it. It is looked at that often, so that it may take twice the
+    /// time. Zero: as long as it likes. Default: 30 s.
+    ///
+    /// What waits takes memory.
+    pub outbox_timeout: Duration,
 
     /// How many connections there may be at a time, those of requests and pages counted in. Default: 10,000. Whoever
     /// wants to be one client more is turned away, with 503.
@@ -85,6 +108,14 @@ pub struct Settings {
     ///
     /// More than one pays off where the one is busy and there are cores left.
     pub threads: usize,
+
+    /// Whether the time of each pass of the event loop is measured, for the operator's status. Default: no, as it takes
+    /// a system call for each.
+    #[doc(hidden)]
+    pub measure_passes: bool,
+
+    /// Where the time comes from.
+    pub(crate) clock: ClockSource,
 }
 
 impl Default for Settings {
@@ -97,14 +128,19 @@ impl Default for Settings {
             static_files: None,
             room_ids: RoomIds::default(),
             shutdown: ShutdownPolicy::default(),
-            fold_after: Duration::from_secs(10),
-            unfolded_memory: 256 << 20,
+            hibernate_after: Duration::from_secs(10),
+            awake_memory: 256 << 20,
+            total_memory: default_total(),
+            message_timeout: Duration::from_secs(30),
+            outbox_timeout: Duration::from_secs(30),
             max_connections: 10_000,
             max_rooms: 100_000,
             message_size: 1 << 20,
             outbox_size: 8 << 20,
             client_headers: ["origin", "user-agent", "accept-language"].map(String::from).into(),
             threads: 1,
+            measure_passes: false,
+            clock: ClockSource::System,
         }
     }
 }

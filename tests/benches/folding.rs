@@ -87,6 +87,6 @@ fn ask(client: &mut Client) {
 
 /// How many rooms are folded.
 fn folded(address: SocketAddr) -> usize {
-    let count = status(address)["folded_room_count"].as_u64().expect("a number");
+    let count = status(address)["hibernating_room_count"].as_u64().expect("a number");
     usize::try_from(count).expect("there are fewer rooms than bytes")
 }

@@ -1,14 +1,13 @@
 use std::{
     io::{BufReader, Write as _},
     net::{Ipv4Addr, SocketAddr, TcpStream},
-    sync::mpsc,
-    thread::{self, JoinHandle},
+    thread,
     time::{Duration, Instant},
 };
 
-use smol::channel::{Receiver, Sender};
+use smol::block_on;
 use stateroom_sdk_core::StateroomServiceFactory;
-use stateroom_server_smol::{ServeError, Server};
+use stateroom_server_smol::{RoomInfo, Server, ServerHandle, Stats};
 
 use crate::{Answer, Client, PATIENCE, eventually, records};
 
@@ -20,17 +19,9 @@ pub fn server() -> Server {
 /// A server in this process, on a thread of its own. Dropping it ends it.
 #[derive(Debug)]
 pub struct TestServer {
-    address: SocketAddr,
-    running: Option<Running>,
+    handle: Option<ServerHandle>,
 }
 
-#[derive(Debug)]
-struct Running {
-    /// Nothing is ever sent: dropping it is the signal.
-    stop: Sender<()>,
-    ended: mpsc::Receiver<Result<(), ServeError>>,
-    thread: JoinHandle<()>,
-}
 
 impl TestServer {
     /// Serves with default settings.
@@ -44,23 +35,20 @@ impl TestServer {
     pub fn with(server: Server, factory: impl StateroomServiceFactory) -> Self {
         records::install();
         let listener = server.bind().expect("the system has a port");
-        let address = listener.get_ref().local_addr().expect("a bound socket has an address");
-        let (stop, stopped): (_, Receiver<()>) = smol::channel::bounded(1);
-        let (end, ended) = mpsc::channel();
-        let thread = thread::spawn(move || {
-            let shutdown = async move {
-                // Either it ends or nobody can end it any more.
-                let _ = stopped.recv().await;
-            };
-            let _ = end.send(smol::block_on(server.run(factory, listener, shutdown)));
-        });
-        Self { address, running: Some(Running { stop, ended, thread }) }
+        let handle = server.start(factory, listener).expect("the system has threads");
+        Self { handle: Some(handle) }
+    }
+
+    /// The server as the program sees it that it is a part of.
+    #[must_use]
+    pub fn handle(&self) -> &ServerHandle {
+        self.handle.as_ref().expect("it runs until it is stopped")
     }
 
     /// Where it listens.
     #[must_use]
     pub fn address(&self) -> SocketAddr {
-        self.address
+        self.handle().address()
     }
 
     /// A client in a room; `room` stands in the path as it is.
@@ -75,13 +63,13 @@ impl TestServer {
     /// What the server answered, if that was no upgrade.
     #[track_caller]
     pub fn connect(&self, path: &str) -> Result<Client, Box<Answer>> {
-        Client::connect(self.address, path)
+        Client::connect(self.address(), path)
     }
 
     /// A request without content. `headers` are whole lines.
     #[track_caller]
     pub fn request(&self, method: &str, path: &str, headers: &[&str]) -> Answer {
-        request(self.address, method, path, headers)
+        request(self.address(), method, path, headers)
     }
 
     /// `GET`
@@ -99,33 +87,37 @@ impl TestServer {
     /// What `/status?verbose` says.
     #[track_caller]
     pub fn status(&self) -> serde_json::Value {
-        status(self.address)
+        status(self.address())
     }
 
     /// The rooms that there are, with the ids of their clients.
     #[track_caller]
-    pub fn rooms(&self) -> Vec<(String, Vec<u64>)> {
-        let status = self.status();
-        let rooms = status["rooms"].as_array().expect("a list of rooms").iter();
-        rooms
-            .map(|room| {
-                let clients = room["clients"].as_array().expect("a list of clients").iter();
-                let clients = clients.map(|client| client.as_u64().expect("a number")).collect();
-                (room["id"].as_str().expect("a text").to_owned(), clients)
-            })
-            .collect()
+    pub fn rooms(&self) -> Vec<(String, Vec<u32>)> {
+        self.room_infos().into_iter().map(|room| (room.id, room.clients)).collect()
+    }
+
+    /// The rooms that there are.
+    #[track_caller]
+    pub fn room_infos(&self) -> Vec<RoomInfo> {
+        block_on(self.handle().rooms(None, usize::MAX)).expect("it runs")
+    }
+
+    /// How much there is.
+    #[track_caller]
+    pub fn stats(&self) -> Stats {
+        block_on(self.handle().stats()).expect("it runs")
     }
 
     /// Waits until there are so many clients in all rooms together.
     #[track_caller]
     pub fn await_clients(&self, count: usize) {
-        eventually(&format!("{count} clients"), || self.status()["client_count"] == count);
+        eventually(&format!("{count} clients"), || self.stats().clients == count);
     }
 
     /// Waits until there are so many rooms.
     #[track_caller]
     pub fn await_rooms(&self, count: usize) {
-        eventually(&format!("{count} rooms"), || self.status()["room_count"] == count);
+        eventually(&format!("{count} rooms"), || self.stats().rooms == count);
     }
 
     /// Ends it, and returns how long that took.
@@ -135,16 +127,9 @@ impl TestServer {
     #[track_caller]
     pub fn stop(mut self) -> Duration {
         let begin = Instant::now();
-        let running = self.running.take().expect("only this takes it");
-        end(running);
+        let handle = self.handle.take().expect("only this takes it");
+        block_on(handle.shutdown()).expect("the server ends well");
         begin.elapsed()
-    }
-
-    /// Tells it to end, and does not wait for it.
-    pub fn tell_to_stop(&self) {
-        if let Some(running) = &self.running {
-            running.stop.close();
-        }
     }
 }
 
@@ -169,20 +154,12 @@ fn request(address: SocketAddr, method: &str, path: &str, headers: &[&str]) -> A
     Answer::read(&mut BufReader::new(stream), method)
 }
 
-#[track_caller]
-fn end(running: Running) {
-    let Running { stop, ended, thread } = running;
-    drop(stop);
-    ended.recv_timeout(PATIENCE).expect("the server ends").expect("the server ends well");
-    thread.join().expect("the thread has nothing to panic for");
-}
-
 impl Drop for TestServer {
     fn drop(&mut self) {
-        if let Some(running) = self.running.take()
+        if let Some(handle) = self.handle.take()
             && !thread::panicking()
         {
-            end(running);
+            block_on(handle.shutdown()).expect("the server ends well");
         }
     }
 }

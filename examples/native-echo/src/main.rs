@@ -24,7 +24,7 @@ fn main() -> Result<(), Box<dyn Error>> {
             .with_shutdown(ShutdownPolicy::Immediate);
         // The program binds, so it knows the address; and it decides when to stop: here, after an hour.
         let listener = server.bind()?;
-        println!("echo on ws://{}/ws", listener.get_ref().local_addr()?);
+        println!("echo on ws://{}/ws", listener.local_addr()?);
         let an_hour = async {
             Timer::after(Duration::from_secs(3600)).await;
         };

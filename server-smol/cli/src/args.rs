@@ -319,7 +319,7 @@ impl ServerArgs {
             .with_heartbeat_timeout(self.heartbeat_timeout)
             .with_room_ids(self.room_ids)
             .with_shutdown(self.shutdown)
-            .with_fold_after(self.fold_after)
+            .with_hibernate_after(self.fold_after)
             .with_threads(self.threads.into());
         self.client_headers.iter().fold(server, |server, name| server.with_client_header(name))
     }

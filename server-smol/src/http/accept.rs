@@ -19,7 +19,7 @@ pub(super) async fn accept<F: StateroomServiceFactory>(listener: Listener, site:
     let mut failing = false;
     loop {
         let most = site.shared.settings.max_connections.saturating_add(SPARE);
-        if site.shared.places.taken() >= most {
+        if site.shared.permits.taken() >= most {
             if !failing {
                 log::warn!("no new connections for now: there are as many as there may be");
             }

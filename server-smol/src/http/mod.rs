@@ -3,24 +3,14 @@
 mod accept;
 mod body;
 mod peer;
-mod place;
 mod rooms;
 mod socket;
 mod static_files;
 mod status;
 mod upgrade;
 
-use std::{
-    future::Future,
-    hash::{BuildHasher as _, RandomState},
-    io,
-    net::SocketAddr,
-    rc::{Rc, Weak},
-    sync::Arc,
-    time::Instant,
-};
+use std::{fmt, future::Future, io, net::SocketAddr, rc::Rc, sync::Arc, time::Instant};
 
-use async_executor::LocalExecutor;
 use hyper::{
     Method, Request, Response, StatusCode,
     body::Incoming,
@@ -28,20 +18,15 @@ use hyper::{
     server::conn::http1,
     service::service_fn,
 };
-use smol::{
-    channel::{Receiver, Sender, bounded},
-    future::{or, pending},
-};
+use smol::future::or;
 use stateroom_sdk_core::StateroomServiceFactory;
 
 use crate::{
     reactor::{Listener, Stream},
-    room_id::RoomId,
+    room::RoomId,
     settings::Settings,
-    worker::{Arrival, Command, Visitor, Worker},
+    worker::{Arrival, Command, Permits, Visitor, Worker, Workers},
 };
-
-pub(crate) use place::{Place, Places};
 
 use accept::accept;
 use body::{Body, text};
@@ -51,58 +36,40 @@ use socket::Socket;
 /// The largest head of a request, in bytes.
 const HEAD_SIZE: usize = 16 << 10;
 
-/// Accepts connections on the thread of a worker, serves HTTP on them, and hands those that become WebSockets to the
-/// worker of their room.
-///
-/// Its tasks end with it.
-pub(crate) struct Http {
-    executor: Rc<LocalExecutor<'static>>,
-}
-
 /// What the threads of a server share for HTTP.
 #[derive(Debug, Clone)]
 pub(crate) struct Shared {
     pub(crate) settings: Arc<Settings>,
-    pub(crate) workers: Vec<Sender<Command>>,
-    pub(crate) places: Places,
+    pub(crate) workers: Workers,
+    pub(crate) permits: Permits,
     pub(crate) started: Instant,
-    /// Spreads rooms over the workers. Its keys are random: whoever chooses ids cannot choose the thread.
-    pub(crate) hasher: RandomState,
 }
 
 /// What requests are answered from.
 struct Site<F: StateroomServiceFactory> {
-    executor: Weak<LocalExecutor<'static>>,
     shared: Shared,
     /// That of this thread, and which of them it is.
     here: (Rc<Worker<F>>, usize),
 }
 
-impl Http {
-    pub(crate) fn new<F: StateroomServiceFactory>(
-        listener: Listener,
-        shared: Shared,
-        worker: &Rc<Worker<F>>,
-        number: usize,
-    ) -> Self {
-        let executor = Rc::new(LocalExecutor::new());
-        let here = (Rc::clone(worker), number);
-        let site = Site { executor: Rc::downgrade(&executor), shared, here };
-        executor.spawn(accept(listener, Rc::new(site))).detach();
-        Self { executor }
-    }
-
-    /// Serves until it is dropped.
-    pub(crate) async fn run(&self) {
-        self.executor.run(pending()).await
-    }
+/// Accepts connections on the thread of a worker, serves HTTP on them, and hands those that become WebSockets to the
+/// worker of their room.
+pub(crate) async fn serve<F: StateroomServiceFactory>(
+    listener: Listener,
+    shared: Shared,
+    worker: &Rc<Worker<F>>,
+    number: usize,
+) {
+    let site = Site { shared, here: (Rc::clone(worker), number) };
+    accept(listener, Rc::new(site)).await
 }
 
 impl<F: StateroomServiceFactory> Site<F> {
     /// Serves a connection, beside everything else.
     fn serve(self: &Rc<Self>, stream: Stream, address: SocketAddr) {
         let site = Rc::clone(self);
-        let peer = Rc::new(Peer::new(address, self.shared.places.take()));
+        let clock = Rc::clone(&self.here.0.thread().clock);
+        let peer = Rc::new(Peer::new(address, self.shared.permits.take(), clock));
         self.spawn(async move {
             let answer = service_fn(|request| {
                 let (site, peer) = (&site, &peer);
@@ -113,7 +80,8 @@ impl<F: StateroomServiceFactory> Site<F> {
                     Ok::<_, io::Error>(response)
                 }
             });
-            let socket = Socket { stream, io: site.here.0.io(), peer: Rc::clone(&peer) };
+            let buffers = Rc::clone(&site.here.0.thread().buffers);
+            let socket = Socket { stream, buffers, peer: Rc::clone(&peer) };
             let connection = http1::Builder::new()
                 .header_read_timeout(None)
                 .max_buf_size(HEAD_SIZE)
@@ -133,14 +101,14 @@ impl<F: StateroomServiceFactory> Site<F> {
 
     /// Sees to a connection that HTTP has ended on.
     fn take_over(&self, peer: &Peer, stream: Stream, read_ahead: Vec<u8>) {
-        let (Some((room, info)), Some(place)) = (peer.visit.take(), peer.place.take()) else {
+        let (Some((room, info)), Some(permit)) = (peer.visit.take(), peer.permit.take()) else {
             // Nobody is left to tell where this fails.
             let _ = stream.end_writing();
             return;
         };
-        let visitor = Visitor { read_ahead, info, place };
+        let visitor = Visitor { read_ahead, info, permit };
         let (worker, number) = &self.here;
-        let home = self.home(&room);
+        let home = self.shared.workers.home(&room);
         if home == *number {
             worker.connect(room, stream, visitor);
             return;
@@ -148,17 +116,20 @@ impl<F: StateroomServiceFactory> Site<F> {
         match stream.into_inner() {
             // Where the worker is ending, so is the connection.
             Ok(stream) => {
-                let _ =
-                    self.shared.workers[home].try_send(Command::Connect(room, Arrival { stream, visitor }));
+                let arrival = Arrival { stream, visitor };
+                let _ = self.shared.workers.tell(home, Command::Connect(room, arrival));
             }
             Err(error) => log::debug!("{} cannot be handed to its room's thread: {error}", peer.address),
         }
     }
 
     async fn answer(&self, request: Request<Incoming>, peer: &Peer) -> Response<Body> {
+        if self.here.0.is_ending() {
+            return ending();
+        }
         let path = request.uri().path();
         let room = match path {
-            "/status" => return self.status(&request, peer.address).await,
+            "/status" => return self.status(&request).await,
             "/new_room" => return self.new_room(request.method()).await,
             "/ws" => Ok(RoomId::default_room()),
             _ => match path.strip_prefix("/ws/") {
@@ -179,32 +150,17 @@ impl<F: StateroomServiceFactory> Site<F> {
 
     /// Whether there are more connections than there may be clients.
     fn is_full(&self) -> bool {
-        self.shared.places.taken() > self.shared.settings.max_connections
+        self.shared.permits.taken() > self.shared.settings.max_connections
     }
 
     fn spawn(&self, task: impl Future<Output = ()> + 'static) {
-        if let Some(executor) = self.executor.upgrade() {
-            executor.spawn(task).detach();
-        }
+        self.here.0.requests().spawn(task).detach();
     }
+}
 
-    /// Which worker a room lives with.
-    fn home(&self, room: &RoomId) -> usize {
-        let hash = self.shared.hasher.hash_one(room);
-        // The remainder is less than the number of workers, of which there is at least one.
-        (hash % self.shared.workers.len() as u64) as usize
-    }
-
-    /// The worker that a room lives with.
-    fn worker(&self, room: &RoomId) -> &Sender<Command> {
-        &self.shared.workers[self.home(room)]
-    }
-
-    /// Asks a worker; nothing where the server is ending.
-    async fn ask<T>(worker: &Sender<Command>, command: impl FnOnce(Sender<T>) -> Command) -> Option<T> {
-        let (sender, answer): (_, Receiver<T>) = bounded(1);
-        worker.send(command(sender)).await.ok()?;
-        answer.recv().await.ok()
+impl<F: StateroomServiceFactory> fmt::Debug for Site<F> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Site").field("shared", &self.shared).finish_non_exhaustive()
     }
 }
 

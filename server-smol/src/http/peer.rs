@@ -1,12 +1,15 @@
 use std::{
     cell::{Cell, RefCell},
     net::SocketAddr,
+    rc::Rc,
     time::{Duration, Instant},
 };
 
-use crate::{client_info::ClientInfo, reactor::Timer, room_id::RoomId};
-
-use super::Place;
+use crate::{
+    reactor::{Clock, Timer},
+    room::{ClientInfo, RoomId},
+    worker::Permit,
+};
 
 /// How long a client may take to send a request's head, or to take a piece of an answer, and how long an idle connection
 /// is kept.
@@ -17,23 +20,25 @@ const PATIENCE: Duration = Duration::from_secs(30);
 pub(super) struct Peer {
     pub(super) address: SocketAddr,
     /// Until the connection becomes a WebSocket.
-    pub(super) place: RefCell<Option<Place>>,
+    pub(super) permit: RefCell<Option<Permit>>,
     /// The room that the connection becomes a WebSocket to, and what the client has brought with it.
     pub(super) visit: RefCell<Option<(RoomId, Box<ClientInfo>)>>,
     /// Whether a request is being answered.
     is_answered: Cell<bool>,
     /// When it was last given something.
     alive: Cell<Instant>,
+    clock: Rc<Clock>,
 }
 
 impl Peer {
-    pub(super) fn new(address: SocketAddr, place: Place) -> Self {
+    pub(super) fn new(address: SocketAddr, permit: Permit, clock: Rc<Clock>) -> Self {
         Self {
             address,
-            place: RefCell::new(Some(place)),
+            permit: RefCell::new(Some(permit)),
             visit: RefCell::default(),
             is_answered: Cell::new(false),
-            alive: Cell::new(Instant::now()),
+            alive: Cell::new(clock.now()),
+            clock,
         }
     }
 
@@ -45,12 +50,12 @@ impl Peer {
 
     /// Notes that the peer has been given something.
     pub(super) fn note_alive(&self) {
-        self.alive.set(Instant::now());
+        self.alive.set(self.clock.now());
     }
 
     /// Whether the peer has asked for nothing, or has not taken what it was given, for too long.
     pub(super) fn is_overdue(&self) -> bool {
-        self.deadline() <= Instant::now()
+        self.deadline() <= self.clock.now()
     }
 
     /// Ready when the peer is [overdue](Self::is_overdue).
@@ -61,7 +66,7 @@ impl Peer {
     }
 
     fn deadline(&self) -> Instant {
-        let since = if self.is_answered.get() { Instant::now() } else { self.alive.get() };
+        let since = if self.is_answered.get() { self.clock.now() } else { self.alive.get() };
         since + PATIENCE
     }
 }
@@ -73,7 +78,6 @@ mod tests {
         io::Read as _,
         net::{TcpListener, TcpStream},
         pin::{Pin, pin},
-        rc::Rc,
         task::{Context, Poll, Waker},
     };
 
@@ -81,20 +85,29 @@ mod tests {
 
     use super::*;
     use crate::{
-        http::{Places, socket::Socket},
-        reactor::{Reactor, Stream},
+        http::socket::Socket,
+        reactor::{ClockSource, Stream, VirtualClock, block_on},
+        settings::Settings,
+        thread::Thread,
+        worker::Permits,
     };
+
+    fn peer(address: SocketAddr, clock: Clock) -> Peer {
+        Peer::new(address, Permits::default().take(), Rc::new(clock))
+    }
 
     /// Whether a peer is given up that was last given something so long ago.
     fn is_given_up(ago: Duration, is_answered: bool) -> bool {
-        let peer = Peer::new(([127, 0, 0, 1], 1).into(), Places::default().take());
+        let moved = VirtualClock::new();
+        let peer = peer(([127, 0, 0, 1], 1).into(), Clock::new(ClockSource::Virtual(moved.clone())));
         peer.set_answered(is_answered);
-        peer.alive.set(Instant::now() - ago);
+        moved.advance(ago);
+        peer.clock.begin_pass();
         let look = async {
             let mut given_up = pin!(peer.lost_patience());
             poll_fn(|cx| Poll::Ready(given_up.as_mut().poll(cx).is_ready())).await
         };
-        Reactor::new().unwrap().block_on(look, || {})
+        block_on(look)
     }
 
     #[test]
@@ -111,11 +124,13 @@ mod tests {
         let (stream, address) = listener.accept().unwrap();
         stream.set_nonblocking(true).unwrap();
         let look = async {
-            let peer = Rc::new(Peer::new(address, Places::default().take()));
+            let peer = Rc::new(peer(address, Clock::new(ClockSource::System)));
             let stream = Stream::new(stream).unwrap();
-            let mut socket = Socket { stream, io: Rc::default(), peer: Rc::clone(&peer) };
+            let buffers = Rc::clone(&Thread::for_tests(Settings::default()).buffers);
+            let mut socket = Socket { stream, buffers, peer: Rc::clone(&peer) };
             let mut takes_more = || {
                 let cx = &mut Context::from_waker(Waker::noop());
+                peer.clock.begin_pass();
                 Pin::new(&mut socket).poll_write(cx, &[0; 64 << 10]).is_ready()
             };
             while takes_more() {}
@@ -129,6 +144,6 @@ mod tests {
             }
             assert!(!peer.is_overdue());
         };
-        Reactor::new().unwrap().block_on(look, || {});
+        block_on(look);
     }
 }

@@ -5,9 +5,10 @@ use hyper::{
 use stateroom_sdk_core::StateroomServiceFactory;
 
 use crate::{
-    room_id::RoomId,
+    close::CloseReason,
+    room::{CreateRoomError, RoomId},
     settings::RoomIds,
-    worker::{Command, CreateError},
+    worker::Ending,
 };
 
 use super::{
@@ -26,9 +27,9 @@ impl<F: StateroomServiceFactory> Site<F> {
             let Ok(room) = RoomId::generate(self.shared.settings.room_ids.generated()) else {
                 return text(StatusCode::INTERNAL_SERVER_ERROR, "the system has no random numbers");
             };
-            match self.create(&room).await {
+            match self.shared.workers.create(&room).await {
                 // Rarer than anything else that can go wrong, but an existing room is not a new one.
-                Some(Err(CreateError::Exists)) => {}
+                Ok(Err(CreateRoomError::Exists)) => {}
                 created => return answer(created, &room),
             }
         }
@@ -42,17 +43,13 @@ impl<F: StateroomServiceFactory> Site<F> {
                 "rooms have generated ids here: POST /new_room creates one and answers with its id",
             );
         }
-        answer(self.create(&room).await, &room)
-    }
-
-    async fn create(&self, room: &RoomId) -> Option<Result<(), CreateError>> {
-        Self::ask(self.worker(room), |answer| Command::Create(room.clone(), answer)).await
+        answer(self.shared.workers.create(&room).await, &room)
     }
 }
 
-fn answer(created: Option<Result<(), CreateError>>, room: &RoomId) -> Response<Body> {
+fn answer(created: Result<Result<(), CreateRoomError>, Ending>, room: &RoomId) -> Response<Body> {
     match created {
-        Some(Ok(())) => {
+        Ok(Ok(())) => {
             let mut response = text(StatusCode::CREATED, room.as_str());
             let headers = response.headers_mut();
             if let Ok(location) = HeaderValue::try_from(format!("/ws/{}", room.to_path())) {
@@ -62,13 +59,13 @@ fn answer(created: Option<Result<(), CreateError>>, room: &RoomId) -> Response<B
             headers.insert(ACCESS_CONTROL_ALLOW_ORIGIN, HeaderValue::from_static("*"));
             response
         }
-        Some(Err(CreateError::Exists)) => text(StatusCode::CONFLICT, "the room exists"),
-        Some(Err(CreateError::TooMany)) => {
-            text(StatusCode::SERVICE_UNAVAILABLE, "the server has no space for another room")
+        Ok(Err(CreateRoomError::Exists)) => text(StatusCode::CONFLICT, "the room exists"),
+        Ok(Err(error @ (CreateRoomError::TooMany | CreateRoomError::OutOfMemory))) => {
+            text(StatusCode::SERVICE_UNAVAILABLE, CloseReason::from(error).words())
         }
-        Some(Err(CreateError::Failed)) => {
+        Ok(Err(CreateRoomError::Failed)) => {
             text(StatusCode::INTERNAL_SERVER_ERROR, "the room failed; the server's log says why")
         }
-        None => ending(),
+        Err(Ending) => ending(),
     }
 }

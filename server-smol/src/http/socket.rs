@@ -7,7 +7,7 @@ use std::{
 
 use hyper::rt::{Read, ReadBufCursor, Write};
 
-use crate::{io::Io, reactor::Stream};
+use crate::{reactor::Stream, wire::Buffers};
 
 use super::peer::Peer;
 
@@ -15,7 +15,7 @@ use super::peer::Peer;
 #[derive(Debug)]
 pub(super) struct Socket {
     pub(super) stream: Stream,
-    pub(super) io: Rc<Io>,
+    pub(super) buffers: Rc<Buffers>,
     pub(super) peer: Rc<Peer>,
 }
 
@@ -25,7 +25,7 @@ impl Read for Socket {
         cx: &mut Context<'_>,
         mut buffer: ReadBufCursor<'_>,
     ) -> Poll<io::Result<()>> {
-        let mut input = self.io.input();
+        let mut input = self.buffers.input();
         let size = buffer.remaining().min(input.len());
         loop {
             match self.stream.try_read(&mut input[..size]) {

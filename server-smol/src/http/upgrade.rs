@@ -6,7 +6,10 @@ use hyper::{
 };
 use stateroom_sdk_core::StateroomServiceFactory;
 
-use crate::{client_info::ClientInfo, room_id::RoomId, worker::Command};
+use crate::{
+    room::{ClientInfo, RoomId},
+    worker::Ending,
+};
 
 use super::{
     Site,
@@ -36,13 +39,13 @@ impl<F: StateroomServiceFactory> Site<F> {
             return full_up();
         }
         if !self.shared.settings.room_ids.implicit() {
-            match Self::ask(self.worker(&room), |answer| Command::Exists(room.clone(), answer)).await {
-                Some(true) => {}
-                Some(false) => {
+            match self.shared.workers.exists(&room).await {
+                Ok(true) => {}
+                Ok(false) => {
                     log::debug!("a client asks for room {room}, which does not exist");
                     return text(StatusCode::NOT_FOUND, "the room does not exist");
                 }
-                None => return ending(),
+                Err(Ending) => return ending(),
             }
         }
         let info = ClientInfo::new(request, peer.address, &self.shared.settings.client_headers);

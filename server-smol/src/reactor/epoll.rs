@@ -1,12 +1,10 @@
 use std::{
     cell::RefCell,
-    future::Future,
-    io,
+    fmt, io,
     os::fd::{AsFd, OwnedFd},
-    pin::pin,
     rc::Rc,
     sync::Arc,
-    task::{Context, Poll, Waker},
+    task::Waker,
 };
 
 use rustix::{
@@ -17,9 +15,10 @@ use slab::Slab;
 
 use super::{
     alarm::Alarm,
+    clock::Clock,
     notifier::Notifier,
     stream::{Source, Watch},
-    timer::Timers,
+    timer::{Timers, current_timers},
 };
 
 /// How many events one look at the sockets can bring. More are seen by the next one.
@@ -30,7 +29,7 @@ const NOTIFIER: u64 = u64::MAX;
 const ALARM: u64 = u64::MAX - 1;
 
 thread_local! {
-    /// The reactor that runs on this thread.
+    /// The sockets of this thread.
     static CURRENT: RefCell<Option<Rc<Sockets>>> = const { RefCell::new(None) };
 }
 
@@ -42,12 +41,20 @@ pub(crate) struct Reactor {
     alarm: Alarm,
 }
 
-/// The sockets and timers of this thread.
+/// A reactor at work: it waits for the sockets and timers of this thread.
+pub(crate) struct Poller {
+    sockets: Rc<Sockets>,
+    timers: Rc<Timers>,
+    notifier: Arc<Notifier>,
+    alarm: Alarm,
+    events: RefCell<Vec<epoll::Event>>,
+}
+
+/// The sockets of this thread.
 #[derive(Debug)]
 pub(super) struct Sockets {
     epoll: OwnedFd,
     sources: RefCell<Slab<Rc<Source>>>,
-    pub(super) timers: Timers,
 }
 
 impl Reactor {
@@ -62,47 +69,74 @@ impl Reactor {
         Ok(Self { epoll, notifier, alarm })
     }
 
-    /// Runs a future to its end on this thread, with the thread's streams and timers, and `after` at the end of each
-    /// round, which is everything that is done between two looks at the sockets.
-    ///
-    /// The future is polled once in a round at most, however often it was woken.
-    pub(crate) fn block_on<T>(self, future: impl Future<Output = T>, after: impl Fn()) -> T {
+    /// Serves this thread from now on, until the result is dropped.
+    pub(crate) fn enter(self, clock: &Rc<Clock>) -> Poller {
         let Self { epoll, notifier, alarm } = self;
-        let sockets = Rc::new(Sockets { epoll, sources: RefCell::default(), timers: Timers::default() });
+        let sockets = Rc::new(Sockets { epoll, sources: RefCell::default() });
         CURRENT.set(Some(Rc::clone(&sockets)));
-        let waker = Waker::from(Arc::clone(&notifier));
-        let mut cx = Context::from_waker(&waker);
-        let mut events = Vec::with_capacity(EVENTS);
-        let mut future = pin!(future);
-        loop {
-            let polled = if notifier.take_woken() { future.as_mut().poll(&mut cx) } else { Poll::Pending };
-            after();
-            if let Poll::Ready(output) = polled {
-                CURRENT.set(None);
-                return output;
-            }
-            alarm.set(sockets.timers.next());
-            let timeout = (!notifier.begin_wait()).then(Timespec::default);
-            events.clear();
-            let looked = epoll::wait(&sockets.epoll, spare_capacity(&mut events), timeout.as_ref());
-            notifier.end_wait();
-            if let Err(error) = looked
-                && error != rustix::io::Errno::INTR
-            {
-                // There is nothing left in what it is called with that could be wrong.
-                log::error!("cannot wait for sockets: {error}");
-            }
-            for event in &events {
-                match event.data.u64() {
-                    NOTIFIER => {}
-                    ALARM => {
-                        alarm.note_rung();
-                        sockets.timers.fire();
-                    }
-                    socket => sockets.tell(socket, event.flags),
+        let timers = current_timers::enter(clock);
+        clock.wake_when_moved(Waker::from(Arc::clone(&notifier)));
+        Poller { sockets, timers, notifier, alarm, events: RefCell::new(Vec::with_capacity(EVENTS)) }
+    }
+}
+
+impl Poller {
+    /// Wakes this thread, and [tells](Self::take_woken) that it was woken.
+    pub(crate) fn waker(&self) -> Waker {
+        Waker::from(Arc::clone(&self.notifier))
+    }
+
+    /// Whether the [waker](Self::waker) has been used since the last time.
+    pub(crate) fn take_woken(&self) -> bool {
+        self.notifier.take_woken()
+    }
+
+    /// Begins a pass: looks at the sockets, and waits for them if there is nothing else to do (`may_wait`). Tells
+    /// whoever listens to those that have news, and wakes whoever waits for a timer that is due.
+    pub(crate) fn wait(&self, may_wait: bool) {
+        let clock = self.timers.clock();
+        if !clock.is_virtual() {
+            self.alarm.set(self.timers.next());
+        }
+        let waits = may_wait && self.notifier.begin_wait();
+        let timeout = (!waits).then(Timespec::default);
+        let mut events = self.events.borrow_mut();
+        events.clear();
+        let looked = epoll::wait(&self.sockets.epoll, spare_capacity(&mut events), timeout.as_ref());
+        self.notifier.end_wait();
+        clock.begin_pass();
+        if let Err(error) = looked
+            && error != rustix::io::Errno::INTR
+        {
+            // There is nothing left in what it is called with that could be wrong.
+            log::error!("cannot wait for sockets: {error}");
+        }
+        for event in &*events {
+            match event.data.u64() {
+                NOTIFIER => {}
+                ALARM => {
+                    self.alarm.note_rung();
+                    self.timers.fire();
                 }
+                socket => self.sockets.tell(socket, event.flags),
             }
         }
+        if clock.is_virtual() {
+            self.timers.fire();
+        }
+    }
+}
+
+impl fmt::Debug for Poller {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Poller").field("sockets", &self.sockets).finish_non_exhaustive()
+    }
+}
+
+impl Drop for Poller {
+    fn drop(&mut self) {
+        CURRENT.set(None);
+        current_timers::leave();
     }
 }
 
@@ -112,7 +146,9 @@ impl Sockets {
     /// # Panics
     /// There is no reactor on this thread.
     pub(super) fn current() -> Rc<Self> {
-        CURRENT.with_borrow(|current| current.clone()).expect("streams and timers are used within `block_on`")
+        CURRENT
+            .with_borrow(|current| current.clone())
+            .expect("streams are used where a reactor has been entered")
     }
 
     /// Watches a socket for whatever happens to it, once and for all.

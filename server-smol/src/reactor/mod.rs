@@ -7,30 +7,60 @@
 //!
 //! Elsewhere it is the runtime's.
 
-#[cfg(target_os = "linux")]
+#[cfg(epoll)]
 mod alarm;
-#[cfg(target_os = "linux")]
+mod clock;
+#[cfg(epoll)]
 mod epoll;
-#[cfg(target_os = "linux")]
+#[cfg(epoll)]
 mod listener;
-#[cfg(target_os = "linux")]
+#[cfg(epoll)]
 mod notifier;
-#[cfg(not(target_os = "linux"))]
+#[cfg(not(epoll))]
 mod portable;
-#[cfg(target_os = "linux")]
+#[cfg(epoll)]
 mod stream;
-#[cfg(target_os = "linux")]
 mod timer;
 
-#[cfg(target_os = "linux")]
-pub(crate) use self::{epoll::Reactor, listener::Listener, stream::Stream, timer::Timer};
-#[cfg(not(target_os = "linux"))]
-pub(crate) use portable::{Listener, Reactor, Stream, Timer};
+#[cfg(epoll)]
+pub(crate) use self::{
+    epoll::{Poller, Reactor},
+    listener::Listener,
+    stream::Stream,
+};
+pub use clock::VirtualClock;
+pub(crate) use clock::{Clock, ClockSource};
+#[cfg(not(epoll))]
+pub(crate) use portable::{Listener, Poller, Reactor, Stream};
+pub(crate) use timer::Timer;
+
+use std::rc::Rc;
 
 /// Listens to a socket, outside of any task: most messages need nothing that would have to wait, and a task costs as
 /// much as the message itself.
-pub(crate) trait Listen {
-    #[cfg_attr(not(target_os = "linux"), allow(dead_code, reason = "the runtime's reactor wakes tasks only"))]
-    /// There may be something to read. Answers whether all of it has been taken in, and the listener listens on.
-    fn listen(&self) -> bool;
+pub(crate) trait OnReadable {
+    /// There is something to read, or there may be.
+    fn on_readable(self: Rc<Self>);
+}
+
+/// Runs a future to its end on this thread, with a reactor of its own.
+#[cfg(test)]
+pub(crate) fn block_on<T>(future: impl Future<Output = T>) -> T {
+    use std::{
+        pin::pin,
+        task::{Context, Poll},
+    };
+    let poller = Reactor::new()
+        .expect("the system has file descriptors")
+        .enter(&Rc::new(Clock::new(ClockSource::System)));
+    let waker = poller.waker();
+    let mut future = pin!(future);
+    loop {
+        if poller.take_woken()
+            && let Poll::Ready(output) = future.as_mut().poll(&mut Context::from_waker(&waker))
+        {
+            return output;
+        }
+        poller.wait(true);
+    }
 }

@@ -1,37 +1,171 @@
+//! The runtime's reactor, for systems without epoll. It costs more system calls for a message, and runs everywhere.
+
 use std::{
-    future::{Future, poll_fn},
+    cell::RefCell,
+    future::poll_fn,
     io::{self, IoSlice, Read as _, Write as _},
+    mem,
     net::{Shutdown, SocketAddr, TcpListener, TcpStream},
-    pin::pin,
-    rc::Weak,
-    task::{Context, Poll},
+    rc::{Rc, Weak},
+    sync::{
+        Arc, Mutex, PoisonError,
+        atomic::{AtomicBool, Ordering},
+    },
+    task::{Context, Poll, Wake, Waker},
 };
 
 use async_io::Async;
+use slab::Slab;
+use smol::future::or;
 
-use super::Listen;
+use super::{
+    OnReadable,
+    clock::Clock,
+    timer::{Timers, current_timers},
+};
 
-pub(crate) use async_io::Timer;
+thread_local! {
+    /// The sockets of this thread.
+    static CURRENT: RefCell<Option<Rc<Sockets>>> = const { RefCell::new(None) };
+}
 
-/// The runtime's reactor.
+/// What a thread needs to serve sockets, before it does.
 #[derive(Debug)]
 pub(crate) struct Reactor(());
 
+/// A reactor at work: it waits for the sockets and timers of this thread.
+#[derive(Debug)]
+pub(crate) struct Poller {
+    sockets: Rc<Sockets>,
+    timers: Rc<Timers>,
+    notifier: Arc<Notifier>,
+}
+
+/// Wakes a thread that waits, or is about to.
+#[derive(Debug, Default)]
+struct Notifier {
+    woken: AtomicBool,
+    /// Who waits, if anybody does.
+    waiting: Mutex<Option<Waker>>,
+    /// The sockets that may have something to read, by their keys.
+    readable: Mutex<Vec<usize>>,
+}
+
+/// The sockets of this thread to which somebody listens.
+#[derive(Default)]
+struct Sockets {
+    listeners: RefCell<Slab<Option<Weak<dyn OnReadable>>>>,
+    notifier: Arc<Notifier>,
+}
+
+/// What the runtime wakes when there is something to read.
+struct ReadableSocket {
+    key: usize,
+    notifier: Arc<Notifier>,
+}
+
 impl Reactor {
-    #[allow(clippy::unnecessary_wraps, reason = "it fails elsewhere")]
+    #[allow(clippy::unnecessary_wraps, reason = "it fails where it is made of file descriptors")]
     pub(crate) fn new() -> io::Result<Self> {
         Ok(Self(()))
     }
 
-    /// Runs a future to its end on this thread, and `after` each time that it has been polled.
-    pub(crate) fn block_on<T>(self, future: impl Future<Output = T>, after: impl Fn()) -> T {
-        let mut future = pin!(future);
-        async_io::block_on(poll_fn(|cx| {
-            let polled = future.as_mut().poll(cx);
-            after();
-            polled
-        }))
+    /// Serves this thread from now on, until the result is dropped.
+    pub(crate) fn enter(self, clock: &Rc<Clock>) -> Poller {
+        let notifier = Arc::new(Notifier { woken: AtomicBool::new(true), ..Notifier::default() });
+        let sockets = Rc::new(Sockets { notifier: Arc::clone(&notifier), ..Sockets::default() });
+        CURRENT.set(Some(Rc::clone(&sockets)));
+        let timers = current_timers::enter(clock);
+        clock.wake_when_moved(Waker::from(Arc::clone(&notifier)));
+        Poller { sockets, timers, notifier }
     }
+}
+
+impl Poller {
+    /// Wakes this thread, and [tells](Self::take_woken) that it was woken.
+    pub(crate) fn waker(&self) -> Waker {
+        Waker::from(Arc::clone(&self.notifier))
+    }
+
+    /// Whether the [waker](Self::waker) has been used since the last time.
+    pub(crate) fn take_woken(&self) -> bool {
+        self.notifier.woken.swap(false, Ordering::SeqCst)
+    }
+
+    /// Begins a pass: looks at the sockets, and waits for them if there is nothing else to do (`may_wait`). Tells
+    /// whoever listens to those that have news, and wakes whoever waits for a timer that is due.
+    pub(crate) fn wait(&self, may_wait: bool) {
+        let clock = self.timers.clock();
+        if may_wait {
+            let next = self.timers.next().filter(|_| !clock.is_virtual());
+            let alarm = async {
+                match next {
+                    Some(at) => _ = async_io::Timer::at(at).await,
+                    None => std::future::pending().await,
+                }
+            };
+            async_io::block_on(or(poll_fn(|cx| self.notifier.poll_news(cx)), alarm));
+        }
+        clock.begin_pass();
+        let readable = mem::take(&mut *lock(&self.notifier.readable));
+        for key in readable {
+            let listener =
+                self.sockets.listeners.borrow().get(key).and_then(|listener| listener.as_ref()?.upgrade());
+            if let Some(listener) = listener {
+                listener.on_readable();
+            }
+        }
+        self.timers.fire();
+    }
+}
+
+impl Drop for Poller {
+    fn drop(&mut self) {
+        CURRENT.set(None);
+        current_timers::leave();
+    }
+}
+
+impl Notifier {
+    /// Ready when there is something to do.
+    fn poll_news(&self, cx: &Context<'_>) -> Poll<()> {
+        // Before the look, or news that come between the two would wake nobody.
+        *lock(&self.waiting) = Some(cx.waker().clone());
+        if self.woken.load(Ordering::SeqCst) || !lock(&self.readable).is_empty() {
+            return Poll::Ready(());
+        }
+        Poll::Pending
+    }
+
+    fn tell(&self) {
+        if let Some(waker) = lock(&self.waiting).take() {
+            waker.wake();
+        }
+    }
+}
+
+impl Wake for Notifier {
+    fn wake(self: Arc<Self>) {
+        self.woken.store(true, Ordering::SeqCst);
+        self.tell();
+    }
+}
+
+impl Wake for ReadableSocket {
+    fn wake(self: Arc<Self>) {
+        lock(&self.notifier.readable).push(self.key);
+        self.notifier.tell();
+    }
+}
+
+impl std::fmt::Debug for Sockets {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Sockets").finish_non_exhaustive()
+    }
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 /// Where connections come in.
@@ -47,56 +181,108 @@ impl Listener {
         let (stream, address) = self.0.accept().await?;
         // Messages are small and must not wait for one another's acknowledgement.
         stream.get_ref().set_nodelay(true)?;
-        Ok((Stream(stream), address))
+        Ok((Stream::of(stream), address))
     }
 }
 
 /// A TCP connection.
 #[derive(Debug)]
-pub(crate) struct Stream(Async<TcpStream>);
+pub(crate) struct Stream {
+    stream: Async<TcpStream>,
+    sockets: Rc<Sockets>,
+    key: usize,
+    /// What the runtime wakes.
+    waker: Waker,
+}
 
 impl Stream {
     pub(crate) fn new(stream: TcpStream) -> io::Result<Self> {
-        Async::new_nonblocking(stream).map(Self)
+        Async::new_nonblocking(stream).map(Self::of)
     }
 
+    /// # Panics
+    /// There is no reactor on this thread.
+    fn of(stream: Async<TcpStream>) -> Self {
+        let sockets = CURRENT
+            .with_borrow(|current| current.clone())
+            .expect("streams are used where a reactor has been entered");
+        let key = sockets.listeners.borrow_mut().insert(None);
+        let waker = Waker::from(Arc::new(ReadableSocket { key, notifier: Arc::clone(&sockets.notifier) }));
+        Self { stream, sockets, key, waker }
+    }
+
+    /// The connection, for another thread.
     pub(crate) fn into_inner(self) -> io::Result<TcpStream> {
-        self.0.into_inner()
+        self.stream.get_ref().try_clone()
     }
 
+    /// Reads what there is, at most so much.
     pub(crate) fn try_read(&self, bytes: &mut [u8]) -> io::Result<usize> {
         loop {
-            match self.0.get_ref().read(bytes) {
+            match self.stream.get_ref().read(bytes) {
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock && self.listens() => {
+                    // Who listens is told of what comes from here on.
+                    match self.stream.poll_readable(&mut Context::from_waker(&self.waker)) {
+                        Poll::Pending => return Err(error),
+                        Poll::Ready(_) => {}
+                    }
+                }
                 result => return result,
             }
         }
     }
 
-    pub(crate) fn poll_readable(&self, cx: &mut Context<'_>) -> Poll<()> {
-        self.0.poll_readable(cx).map(drop)
+    fn listens(&self) -> bool {
+        self.sockets.listeners.borrow().get(self.key).is_some_and(Option::is_some)
     }
 
-    /// Nobody is told but whoever waits.
-    pub(crate) fn set_listener(&self, _listener: Weak<dyn Listen>) {}
+    /// Ready when it is worth trying to read.
+    pub(crate) fn poll_readable(&self, cx: &mut Context<'_>) -> Poll<()> {
+        self.stream.poll_readable(cx).map(drop)
+    }
 
+    /// Whether it is worth trying to read.
+    pub(crate) fn is_readable(&self) -> bool {
+        true
+    }
+
+    /// Has `listener` be told whenever there is something to read.
+    pub(crate) fn set_listener(&self, listener: Weak<dyn OnReadable>) {
+        self.sockets.listeners.borrow_mut()[self.key] = Some(listener);
+    }
+
+    /// Has nobody be told any more but whoever waits.
+    pub(crate) fn remove_listener(&self) {
+        self.sockets.listeners.borrow_mut()[self.key] = None;
+    }
+
+    /// Writes what the system takes at once.
     pub(crate) fn try_write(&self, pieces: &[IoSlice<'_>]) -> io::Result<usize> {
         loop {
-            match self.0.get_ref().write_vectored(pieces) {
+            match self.stream.get_ref().write_vectored(pieces) {
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
                 result => return result,
             }
         }
     }
 
+    /// Ready when it is worth trying to write.
     pub(crate) fn poll_writable(&self, cx: &mut Context<'_>) -> Poll<()> {
-        self.0.poll_writable(cx).map(drop)
+        self.stream.poll_writable(cx).map(drop)
     }
 
     /// Each write tries.
     pub(crate) fn assume_writable(&self) {}
 
+    /// Says that nothing more is written.
     pub(crate) fn end_writing(&self) -> io::Result<()> {
-        self.0.get_ref().shutdown(Shutdown::Write)
+        self.stream.get_ref().shutdown(Shutdown::Write)
+    }
+}
+
+impl Drop for Stream {
+    fn drop(&mut self) {
+        self.sockets.listeners.borrow_mut().try_remove(self.key);
     }
 }

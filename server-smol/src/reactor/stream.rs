@@ -9,7 +9,7 @@ use std::{
 
 use rustix::event::epoll::EventFlags;
 
-use super::{Listen, epoll::Sockets};
+use super::{OnReadable, epoll::Sockets};
 
 /// A TCP connection of this thread.
 #[derive(Debug)]
@@ -42,7 +42,7 @@ pub(super) struct Source {
     /// Whether nothing more comes than what has come: there will be no news of that.
     hung_up: Cell<bool>,
     /// Who is told first that there is something to read.
-    listener: RefCell<Option<Weak<dyn Listen>>>,
+    listener: RefCell<Option<Weak<dyn OnReadable>>>,
     reader: RefCell<Option<Waker>>,
     writer: RefCell<Option<Waker>>,
 }
@@ -78,9 +78,9 @@ impl Source {
         if flags.intersects(ended | EventFlags::IN) {
             self.readable.set(true);
             let listener = self.listener.borrow().as_ref().and_then(Weak::upgrade);
-            if !listener.is_some_and(|listener| listener.listen()) {
-                self.listener.take();
-                self.reader.take().into_iter().for_each(Waker::wake);
+            match listener {
+                Some(listener) => listener.on_readable(),
+                None => self.reader.take().into_iter().for_each(Waker::wake),
             }
         }
         if flags.intersects(EventFlags::OUT | EventFlags::HUP | EventFlags::ERR) {
@@ -133,10 +133,20 @@ impl Stream {
         Poll::Pending
     }
 
-    /// Has `listener` take in what comes from now on. When it stops, whoever waits until the socket is
-    /// [readable](Self::poll_readable) is woken, as where nobody listens.
-    pub(crate) fn set_listener(&self, listener: Weak<dyn Listen>) {
+    /// Whether it is worth trying to read.
+    pub(crate) fn is_readable(&self) -> bool {
+        self.watch.source.readable.get()
+    }
+
+    /// Has `listener` be told whenever there is something to read, in the place of whoever
+    /// [waits](Self::poll_readable) for that.
+    pub(crate) fn set_listener(&self, listener: Weak<dyn OnReadable>) {
         *self.watch.source.listener.borrow_mut() = Some(listener);
+    }
+
+    /// Has nobody be told any more but whoever waits.
+    pub(crate) fn remove_listener(&self) {
+        self.watch.source.listener.take();
     }
 
     /// Writes what the system takes at once.

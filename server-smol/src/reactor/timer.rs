@@ -8,11 +8,12 @@ use std::{
     time::{Duration, Instant},
 };
 
-use super::epoll::Sockets;
+use super::clock::Clock;
 
 /// All timers of a thread that wait, in the order in which they are due.
 #[derive(Debug)]
 pub(super) struct Timers {
+    clock: Rc<Clock>,
     waiting: RefCell<BTreeMap<Key, Waker>>,
     /// Tells apart those that are due at the same time.
     count: Cell<u64>,
@@ -22,13 +23,44 @@ pub(super) struct Timers {
 
 type Key = (Instant, u64);
 
-impl Default for Timers {
-    fn default() -> Self {
-        Self { waiting: RefCell::default(), count: Cell::new(0), fired: Cell::new(Instant::now()) }
+/// The timers of this thread.
+pub(super) mod current_timers {
+    use super::*;
+
+    thread_local! {
+        static CURRENT: RefCell<Option<Rc<Timers>>> = const { RefCell::new(None) };
+    }
+
+    /// Gives this thread timers, which go by `clock`.
+    pub(in crate::reactor) fn enter(clock: &Rc<Clock>) -> Rc<Timers> {
+        let timers = Rc::new(Timers::new(Rc::clone(clock)));
+        CURRENT.set(Some(Rc::clone(&timers)));
+        timers
+    }
+
+    pub(in crate::reactor) fn leave() {
+        CURRENT.set(None);
+    }
+
+    /// # Panics
+    /// There is no reactor on this thread.
+    pub(super) fn get() -> Rc<Timers> {
+        CURRENT
+            .with_borrow(|current| current.clone())
+            .expect("timers are used where a reactor has been entered")
     }
 }
 
 impl Timers {
+    fn new(clock: Rc<Clock>) -> Self {
+        let fired = Cell::new(clock.now());
+        Self { clock, waiting: RefCell::default(), count: Cell::new(0), fired }
+    }
+
+    pub(super) fn clock(&self) -> &Clock {
+        &self.clock
+    }
+
     /// When the next one is due.
     pub(super) fn next(&self) -> Option<Instant> {
         self.waiting.borrow().first_key_value().map(|((at, _), _)| *at)
@@ -36,15 +68,21 @@ impl Timers {
 
     /// Wakes those that are due.
     pub(super) fn fire(&self) {
-        let mut waiting = self.waiting.borrow_mut();
-        if waiting.is_empty() {
+        if self.waiting.borrow().is_empty() {
             return;
         }
-        let now = Instant::now();
+        let now = self.clock.now();
         self.fired.set(now);
-        while let Some(entry) = waiting.first_entry().filter(|entry| entry.key().0 <= now) {
-            entry.remove().wake();
+        // Whoever is woken may be dropped for it, and other timers with it.
+        while let Some(waker) = self.take_due(now) {
+            waker.wake();
         }
+    }
+
+    fn take_due(&self, now: Instant) -> Option<Waker> {
+        let mut waiting = self.waiting.borrow_mut();
+        let entry = waiting.first_entry().filter(|entry| entry.key().0 <= now)?;
+        Some(entry.remove())
     }
 
     fn add(&self, at: Instant, waker: Waker) -> Key {
@@ -60,26 +98,27 @@ impl Timers {
 #[must_use]
 pub(crate) struct Timer {
     at: Option<Instant>,
-    /// Where it waits, once it has been polled.
-    place: Option<Place>,
+    /// Its entry among the thread's timers, once it has been polled.
+    entry: Option<Entry>,
 }
 
 #[derive(Debug)]
-struct Place {
-    sockets: Rc<Sockets>,
+struct Entry {
+    timers: Rc<Timers>,
     key: Key,
     /// Whom it wakes. A task's future is polled for many reasons, and this one is rarely among them.
     waker: Waker,
 }
 
 impl Timer {
+    /// Waits so long from now on.
     pub(crate) fn after(delay: Duration) -> Self {
         // What is too far away never comes.
-        Self { at: Instant::now().checked_add(delay), place: None }
+        Self { at: current_timers::get().clock.now().checked_add(delay), entry: None }
     }
 
     pub(crate) fn at(at: Instant) -> Self {
-        Self { at: Some(at), place: None }
+        Self { at: Some(at), entry: None }
     }
 }
 
@@ -88,22 +127,22 @@ impl Future for Timer {
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Instant> {
         let Some(at) = self.at else { return Poll::Pending };
-        let Some(Place { sockets, key, waker }) = &mut self.place else {
-            if at <= Instant::now() {
+        let Some(Entry { timers, key, waker }) = &mut self.entry else {
+            let timers = current_timers::get();
+            if at <= timers.clock.now() {
                 return Poll::Ready(at);
             }
-            let sockets = Sockets::current();
-            let key = sockets.timers.add(at, cx.waker().clone());
-            self.place = Some(Place { sockets, key, waker: cx.waker().clone() });
+            let key = timers.add(at, cx.waker().clone());
+            self.entry = Some(Entry { timers, key, waker: cx.waker().clone() });
             return Poll::Pending;
         };
-        if at <= sockets.timers.fired.get() {
-            self.place = None;
+        if at <= timers.fired.get() {
+            self.entry = None;
             return Poll::Ready(at);
         }
         if !waker.will_wake(cx.waker()) {
             waker.clone_from(cx.waker());
-            sockets.timers.waiting.borrow_mut().insert(*key, waker.clone());
+            timers.waiting.borrow_mut().insert(*key, waker.clone());
         }
         Poll::Pending
     }
@@ -111,8 +150,8 @@ impl Future for Timer {
 
 impl Drop for Timer {
     fn drop(&mut self) {
-        if let Some(Place { sockets, key, .. }) = self.place.take() {
-            sockets.timers.waiting.borrow_mut().remove(&key);
+        if let Some(Entry { timers, key, .. }) = self.entry.take() {
+            timers.waiting.borrow_mut().remove(&key);
         }
     }
 }

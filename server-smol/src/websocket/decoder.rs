@@ -1,6 +1,8 @@
-use std::{mem, str};
+use std::{mem, rc::Rc, str};
 
 use stateroom_sdk_core::MessagePayload;
+
+use crate::memory::{Buffer, Ledger, OutOfMemory};
 
 use super::{
     close,
@@ -16,7 +18,7 @@ use super::{
 pub(crate) struct Decoder {
     state: State,
     /// What has come of a data message that is not whole yet, without its mask.
-    message: Vec<u8>,
+    message: Buffer,
     /// What the message is whose first frame has come, and whose last has not.
     unfinished: Option<Opcode>,
     /// What has come of a control frame, which may stand between the frames of a message.
@@ -64,13 +66,22 @@ pub(crate) enum Violation {
     Utf8,
     /// A message is larger than it may be.
     Size,
+    /// There is no memory for a message.
+    OutOfMemory,
+}
+
+impl From<OutOfMemory> for Violation {
+    fn from(_: OutOfMemory) -> Self {
+        Self::OutOfMemory
+    }
 }
 
 impl Decoder {
-    pub(crate) fn new(limit: usize) -> Self {
+    /// Takes messages of up to `limit` bytes, whose memory is charged to `ledger`.
+    pub(crate) fn new(limit: usize, ledger: &Rc<Ledger>) -> Self {
         Self {
             state: State::BEGIN,
-            message: Vec::new(),
+            message: Buffer::new(ledger),
             unfinished: None,
             control: Vec::new(),
             is_message_read: false,
@@ -111,11 +122,11 @@ impl Decoder {
                     *input = rest;
                     mask.unmask(piece);
                     *remaining -= size;
-                    let kept = if opcode.is_control() { &mut self.control } else { &mut self.message };
-                    if kept.is_empty() {
-                        kept.reserve_exact((size + *remaining).min(RESERVED));
+                    if opcode.is_control() {
+                        self.control.extend_from_slice(piece);
+                    } else {
+                        keep(&mut self.message, piece, *remaining)?;
                     }
-                    kept.extend_from_slice(piece);
                     if *remaining > 0 {
                         return Ok(None);
                     }
@@ -135,6 +146,19 @@ impl Decoder {
         }
     }
 
+    /// Whether a part of a message has come, and the rest has not.
+    pub(crate) fn is_in_message(&self) -> bool {
+        self.unfinished.is_some() || matches!(self.state, State::Payload { .. })
+    }
+
+    /// How many bytes of a frame are still to come.
+    pub(crate) fn remaining(&self) -> usize {
+        match self.state {
+            State::Payload { remaining, .. } => remaining,
+            State::Head { .. } => 0,
+        }
+    }
+
     /// Whether anything of a message or a frame is kept.
     #[cfg(test)]
     fn is_idle(&self) -> bool {
@@ -146,7 +170,7 @@ impl Decoder {
     pub(crate) fn forget_what_is_read(&mut self) {
         if self.is_message_read {
             self.is_message_read = false;
-            self.message = Vec::new();
+            drop(self.message.take());
         }
         if matches!(self.state, State::Head { .. }) && !self.control.is_empty() {
             self.control = Vec::new();
@@ -169,6 +193,17 @@ impl Decoder {
         }
         if size > self.limit - self.message.len() { Err(Violation::Size) } else { Ok(()) }
     }
+}
+
+/// Keeps a piece of a message, after which so many bytes of its frame are still to come.
+fn keep(message: &mut Buffer, piece: &[u8], remaining: usize) -> Result<(), OutOfMemory> {
+    let room = message.capacity() - message.len();
+    if piece.len() > room {
+        // What a client announces costs it nothing, so that room is made as bytes come, and not beyond what is to come.
+        let wanted = message.capacity().max(RESERVED).max(piece.len());
+        message.reserve_exact(wanted.min(piece.len() + remaining))?;
+    }
+    message.extend(piece)
 }
 
 /// The head of a frame.
@@ -275,6 +310,10 @@ fn close_code(payload: &[u8]) -> Result<Option<u16>, Violation> {
 mod tests {
     use super::*;
 
+    fn decoder() -> Decoder {
+        Decoder::new(LIMIT, &Ledger::new(usize::MAX))
+    }
+
     const LIMIT: usize = 1 << 20;
 
     /// A frame as a client sends it.
@@ -299,7 +338,7 @@ mod tests {
 
     /// What is read of bytes that come in pieces, each item as a line.
     fn read(bytes: &[u8], piece: usize) -> Result<Vec<String>, Violation> {
-        let (mut decoder, mut items) = (Decoder::new(LIMIT), Vec::new());
+        let (mut decoder, mut items) = (decoder(), Vec::new());
         let mut bytes = bytes.to_vec();
         for piece in bytes.chunks_mut(piece) {
             let mut input = piece;
@@ -424,7 +463,7 @@ mod tests {
     fn what_was_handed_out_is_not_kept_until_more_comes() {
         let mut bytes = sent(0x82, &[0; 70_000]);
         let (first, second) = bytes.split_at_mut(50_000);
-        let mut decoder = Decoder::new(LIMIT);
+        let mut decoder = decoder();
         assert_eq!(decoder.next(&mut &mut *first), Ok(None));
         decoder.forget_what_is_read();
         assert!(!decoder.is_idle(), "half a message is kept");
@@ -518,7 +557,7 @@ mod tests {
                 bytes.truncate(random(bytes.len() + 1));
             }
             let (expected, is_wrong) = read_by_another(&bytes);
-            let (mut decoder, mut items) = (Decoder::new(LIMIT), Vec::new());
+            let (mut decoder, mut items) = (decoder(), Vec::new());
             let mut fails = false;
             let piece = 1 + random(40);
             'reading: for piece in bytes.clone().chunks_mut(piece) {

@@ -10,6 +10,6 @@ mod decoder;
 mod frame;
 mod mask;
 
-pub(crate) use close::Close;
+pub(crate) use close::close_payload;
 pub(crate) use decoder::{Decoder, Item, Violation};
 pub(crate) use frame::{Head, Opcode};

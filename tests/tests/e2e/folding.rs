@@ -27,12 +27,12 @@ const SOON: Duration = Duration::from_millis(30);
 const NEVER: Duration = Duration::from_secs(3600);
 
 fn folding() -> Server {
-    server().with_fold_after(SOON)
+    server().with_hibernate_after(SOON)
 }
 
 #[track_caller]
 fn folded(server: &TestServer) -> u64 {
-    server.status()["folded_room_count"].as_u64().expect("a number")
+    server.stats().hibernating_rooms as u64
 }
 
 #[track_caller]
@@ -92,10 +92,8 @@ fn a_room_that_uses_all_of_its_memory_does_not_fold() {
         // By then the other one has been looked at, too, as it has been idle for longer.
         await_folded(&server, 1);
     }
-    let status = server.status();
-    let rooms: Vec<_> = status["rooms"].as_array().expect("a list of rooms").iter().collect();
-    assert_eq!((&rooms[0]["id"], &rooms[0]["folded"]), (&"empty".into(), &true.into()));
-    assert_eq!((&rooms[1]["id"], &rooms[1]["folded"]), (&"full".into(), &false.into()));
+    let rooms: Vec<_> = server.room_infos().into_iter().map(|room| (room.id, room.hibernates)).collect();
+    assert_eq!(rooms, [("empty".to_owned(), true), ("full".to_owned(), false)]);
     assert_eq!(full.ask("hello"), "hello");
 }
 
@@ -137,7 +135,7 @@ fn a_room_that_fails_when_it_comes_back_fails_like_any_other() {
 
 #[test]
 fn without_a_time_no_room_folds() {
-    let settings = server().with_fold_after(Duration::ZERO).with_unfolded_memory(1);
+    let settings = server().with_hibernate_after(Duration::ZERO).with_awake_memory(1);
     let server = TestServer::with(settings, script_guest());
     let mut client = server.client("attic");
     client.text("timer 200");
@@ -149,7 +147,7 @@ fn without_a_time_no_room_folds() {
 
 #[test]
 fn a_native_service_is_never_folded() {
-    let server = TestServer::with(folding().with_unfolded_memory(1), script());
+    let server = TestServer::with(folding().with_awake_memory(1), script());
     let mut client = server.client("attic");
     client.text("timer 200");
     client.expect(&["timer 1"]);
@@ -160,7 +158,7 @@ fn a_native_service_is_never_folded() {
 #[test]
 fn beyond_the_memory_for_all_the_longest_idle_fold_at_once() {
     // Each room has 1 MiB and 64 KiB, so that three have room, and nobody is idle for long enough.
-    let settings = server().with_fold_after(NEVER).with_unfolded_memory(4 << 20);
+    let settings = server().with_hibernate_after(NEVER).with_awake_memory(4 << 20);
     let server = TestServer::with(settings, Module::new().memory("17").program());
     let mut clients: Vec<_> = (0..10).map(|room| server.client(&room.to_string())).collect();
     for client in &mut clients {
@@ -180,7 +178,7 @@ fn beyond_the_memory_for_all_the_longest_idle_fold_at_once() {
 #[test]
 fn the_operator_is_told_of_rooms_that_come_and_go_all_the_time() {
     // Three of the ten fit.
-    let settings = server().with_fold_after(NEVER).with_unfolded_memory(4 << 20);
+    let settings = server().with_hibernate_after(NEVER).with_awake_memory(4 << 20);
     let server = TestServer::with(settings, Module::new().memory("17").program());
     let mut clients: Vec<_> = (0..10).map(|room| server.client(&room.to_string())).collect();
     for _ in 0..200 {
@@ -189,22 +187,20 @@ fn the_operator_is_told_of_rooms_that_come_and_go_all_the_time() {
         }
     }
     assert_eq!(records_with("--max-unfolded-memory").len(), 1);
-    let unfolded = server.status()["unfolded_memory"].as_u64().expect("a number");
+    let unfolded = server.stats().awake_memory;
     assert!((17 << 16..6 << 20).contains(&unfolded), "{unfolded}");
 }
 
 #[test]
 fn of_two_rooms_the_one_that_is_in_use_stays() {
-    let settings = server().with_fold_after(NEVER).with_unfolded_memory(5 << 19);
+    let settings = server().with_hibernate_after(NEVER).with_awake_memory(5 << 19);
     let server = TestServer::with(settings, Module::new().memory("17").program());
     let (mut busy, mut idle) = (server.client("busy"), server.client("idle"));
     assert_eq!(busy.ask("hello"), "hello");
     assert_eq!(idle.ask("hello"), "hello");
     let rooms = || {
-        let status = server.status();
-        let rooms = status["rooms"].as_array().expect("a list of rooms").clone();
-        let folded = rooms.into_iter().filter(|room| room["folded"] == true);
-        folded.map(|room| room["id"].as_str().expect("a text").to_owned()).collect::<Vec<_>>()
+        let hibernating = server.room_infos().into_iter().filter(|room| room.hibernates);
+        hibernating.map(|room| room.id).collect::<Vec<_>>()
     };
     // All three have had events since they were opened, so that it takes a fourth one for any to be folded.
     assert_eq!(server.client("third").ask("hello"), "hello");
@@ -220,7 +216,7 @@ fn of_two_rooms_the_one_that_is_in_use_stays() {
 fn rooms_that_fold_all_the_time_lose_nothing_and_are_counted() {
     for shutdown in [ShutdownPolicy::Never, ShutdownPolicy::Immediate] {
         // There is space for none, so that each event folds the room that had one before.
-        let server = server().with_fold_after(SOON).with_unfolded_memory(0).with_shutdown(shutdown);
+        let server = server().with_hibernate_after(SOON).with_awake_memory(0).with_shutdown(shutdown);
         let server = TestServer::with(server, script_guest());
         let mut rooms: Vec<_> = (0..8).map(|room| (server.client(&room.to_string()), 0)).collect();
         for event in 0..400 {
@@ -283,7 +279,7 @@ fn a_room_that_cannot_come_back_for_want_of_memory_fails_alone() {
 
     let mut one = client("one");
     assert_eq!(one.ask("hello"), "hello");
-    eventually("the room is folded", || status(address)["folded_room_count"] == 1);
+    eventually("the room is folded", || status(address)["hibernating_room_count"] == 1);
     let mut two = client("two");
     assert_eq!(two.ask("!"), "!");
     one.text("hello");
@@ -361,7 +357,7 @@ fn a_room_that_is_busy_does_not_fold() {
     let rooms = FoldableRooms::default();
     // Nor does it when there is too much in memory.
     for memory in [1 << 20, 1] {
-        let server = TestServer::with(folding().with_unfolded_memory(memory), rooms.clone());
+        let server = TestServer::with(folding().with_awake_memory(memory), rooms.clone());
         let [mut computing, mut waiting, mut ticking, mut idle] =
             ["computing", "computing", "ticking", "idle"].map(|room| server.client(room));
         assert_eq!(computing.ask("!"), "!");

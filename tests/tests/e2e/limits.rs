@@ -130,7 +130,7 @@ fn folds_at_once(address: SocketAddr) -> String {
         let mut client = Client::connect(address, &format!("/ws/{room}")).expect("an upgrade");
         assert_eq!(client.ask("a"), "a");
     }
-    let folded = status(address)["folded_room_count"].as_u64();
+    let folded = status(address)["hibernating_room_count"].as_u64();
     if folded > Some(0) { "some do" } else { "none does" }.to_owned()
 }
 

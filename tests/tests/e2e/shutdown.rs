@@ -17,7 +17,7 @@ fn clients_are_told_that_the_server_goes_away() {
         for client in &mut clients {
             assert_eq!(client.ask("hello"), "hello");
         }
-        server.tell_to_stop();
+        server.handle().begin_shutdown();
         for client in &mut clients {
             assert_eq!(client.closed(), 1001);
         }
@@ -37,7 +37,7 @@ fn replies_that_wait_are_sent_before_the_end() {
     let frames: Vec<_> = (0..1_000).flat_map(|number| Frame::text(&number.to_string()).masked()).collect();
     client.raw(&frames);
     client.expect(&["message 1 0"]);
-    server.tell_to_stop();
+    server.handle().begin_shutdown();
     // However many of them were heard: they come in order, and the close frame comes last.
     let mut next = 1;
     loop {

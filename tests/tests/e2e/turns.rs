@@ -82,7 +82,7 @@ fn whoever_comes_or_goes_while_a_room_computes_is_told_in_order() {
     assert!(["3", "4"].contains(&&*state), "{state}");
     one.expect(&["hello"]);
     two.expect(&["hello"]);
-    assert_eq!(server.rooms(), [("station".to_owned(), vec![1, u64::from(ClientId(2).0)])]);
+    assert_eq!(server.rooms(), [("station".to_owned(), vec![1, ClientId(2).0])]);
 }
 
 #[test]

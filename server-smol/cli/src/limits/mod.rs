@@ -37,7 +37,7 @@ impl Default for Bounds {
             guest: Limits::default(),
             connections: settings.max_connections,
             rooms: settings.max_rooms,
-            unfolded_memory: settings.unfolded_memory,
+            unfolded_memory: settings.awake_memory,
             outbox_size: settings.outbox_size,
         }
     }
@@ -62,7 +62,7 @@ impl Bounds {
         server
             .with_max_connections(self.connections())
             .with_max_rooms(self.rooms)
-            .with_unfolded_memory(self.unfolded_memory)
+            .with_awake_memory(self.unfolded_memory)
             .with_message_size(self.guest.message_size)
             .with_outbox_size(self.outbox_size)
     }

@@ -5,24 +5,24 @@ use std::sync::{
 
 /// Counts the connections of all threads.
 #[derive(Debug, Clone, Default)]
-pub(crate) struct Places(Arc<AtomicUsize>);
+pub(crate) struct Permits(Arc<AtomicUsize>);
 
-/// What a connection takes up, from its arrival to its end, whatever it becomes and on whichever thread.
+/// The permission for a connection, from its arrival to its end, whatever it becomes and on whichever thread.
 #[derive(Debug)]
-pub(crate) struct Place(Places);
+pub(crate) struct Permit(Permits);
 
-impl Places {
-    pub(super) fn take(&self) -> Place {
+impl Permits {
+    pub(crate) fn take(&self) -> Permit {
         self.0.fetch_add(1, Ordering::Relaxed);
-        Place(self.clone())
+        Permit(self.clone())
     }
 
-    pub(super) fn taken(&self) -> usize {
+    pub(crate) fn taken(&self) -> usize {
         self.0.load(Ordering::Relaxed)
     }
 }
 
-impl Drop for Place {
+impl Drop for Permit {
     fn drop(&mut self) {
         self.0.0.fetch_sub(1, Ordering::Relaxed);
     }

@@ -1,14 +1,16 @@
+mod handle;
+
 use std::{
     future::Future,
-    hash::RandomState,
     net::{IpAddr, SocketAddr, TcpListener},
     path::PathBuf,
+    rc::Rc,
     sync::{Arc, atomic::AtomicUsize},
     thread,
     time::{Duration, Instant},
 };
 
-use async_io::{Async, block_on};
+use async_io::block_on;
 use async_signal::{Signal, Signals};
 use smol::{
     channel::{self, Sender},
@@ -19,11 +21,13 @@ use stateroom_sdk_core::StateroomServiceFactory;
 
 use crate::{
     error::ServeError,
-    http::{Http, Places, Shared},
-    reactor::{Listener, Reactor},
+    http::{self, Shared},
+    reactor::{Clock, ClockSource, Listener, Reactor, VirtualClock},
     settings::{RoomIds, Settings, ShutdownPolicy},
-    worker::{Command, Worker},
+    worker::{Permits, Worker, Workers},
 };
+
+pub use handle::{RoomInfo, ServerHandle, Stats};
 
 /// The native stack of a thread that runs rooms, in bytes. Guests take up to half a megabyte (see host-min), and some C
 /// libraries would give a thread 128 KiB. What is never used takes no memory.
@@ -90,15 +94,33 @@ impl Server {
         self
     }
 
-    /// Sets how long a room has no event before it is folded; zero folds none.
-    pub fn with_fold_after(mut self, delay: Duration) -> Self {
-        self.settings.fold_after = delay;
+    /// Sets how long a room has no event before it hibernates; zero: none ever does.
+    pub fn with_hibernate_after(mut self, delay: Duration) -> Self {
+        self.settings.hibernate_after = delay;
         self
     }
 
-    /// Sets how much memory the rooms may have together that are not folded, in bytes.
-    pub fn with_unfolded_memory(mut self, bytes: usize) -> Self {
-        self.settings.unfolded_memory = bytes;
+    /// Sets how much memory the rooms may have together that are awake, in bytes.
+    pub fn with_awake_memory(mut self, bytes: usize) -> Self {
+        self.settings.awake_memory = bytes;
+        self
+    }
+
+    /// Sets how much memory guests, clients and requests may take together, in bytes.
+    pub fn with_total_memory(mut self, bytes: usize) -> Self {
+        self.settings.total_memory = bytes;
+        self
+    }
+
+    /// Sets how long a client may take to finish a message; zero: as long as it likes.
+    pub fn with_message_timeout(mut self, timeout: Duration) -> Self {
+        self.settings.message_timeout = timeout;
+        self
+    }
+
+    /// Sets how long a client may take nothing of what waits for it; zero: as long as it likes.
+    pub fn with_outbox_timeout(mut self, timeout: Duration) -> Self {
+        self.settings.outbox_timeout = timeout;
         self
     }
 
@@ -141,6 +163,12 @@ impl Server {
         self
     }
 
+    /// Has the server go by `clock` in the place of the system's: for tests, which need not wait then.
+    pub fn with_clock(mut self, clock: VirtualClock) -> Self {
+        self.settings.clock = ClockSource::Virtual(clock);
+        self
+    }
+
     /// The settings.
     #[must_use]
     pub fn settings(&self) -> &Settings {
@@ -151,13 +179,13 @@ impl Server {
     ///
     /// # Errors
     /// [`ServeError::Bind`], with what to do about it.
-    pub fn bind(&self) -> Result<Async<TcpListener>, ServeError> {
+    pub fn bind(&self) -> Result<TcpListener, ServeError> {
         let address = SocketAddr::new(self.settings.ip, self.settings.port);
-        Async::<TcpListener>::bind(address).map_err(|source| ServeError::Bind { address, source })
+        TcpListener::bind(address).map_err(|source| ServeError::Bind { address, source })
     }
 
     /// Serves rooms until the process is told to end with SIGTERM or SIGINT. Clients then get a close frame,
-    /// and this returns.
+    /// and this returns within two seconds.
     ///
     /// # Errors
     /// The address cannot be listened on, or the system does not let the server handle signals or start
@@ -174,7 +202,7 @@ impl Server {
     }
 
     /// Serves rooms on `listener` until `shutdown` is ready. Clients then get a close frame, and this returns
-    /// within two seconds, unless a native service keeps its thread longer.
+    /// within two seconds.
     ///
     /// This future waits, and that is all: connections and rooms have threads of their own. `ip` and `port` of the
     /// settings are not used. Where the future is dropped before its end, the server ends by itself soon afterwards, and
@@ -185,53 +213,95 @@ impl Server {
     pub async fn run<F: StateroomServiceFactory>(
         self,
         factory: F,
-        listener: Async<TcpListener>,
+        listener: TcpListener,
         shutdown: impl Future<Output = ()>,
     ) -> Result<(), ServeError> {
+        let server = self.start(factory, listener)?;
+        // A thread that ends before takes its rooms with it. The others end, too, and whoever watches over the server
+        // starts it anew.
+        or(shutdown, server.failed()).await;
+        server.shutdown().await
+    }
+
+    /// Begins to serve rooms on `listener`, as a part of a program that does other things, too. `ip` and `port` of the settings
+    /// are not used.
+    ///
+    /// ```
+    /// use stateroom_sdk_core::{DefaultStateroomFactory, StateroomService};
+    /// use stateroom_server_smol::{Server, Settings};
+    ///
+    /// #[derive(Default)]
+    /// struct Quiet;
+    /// impl StateroomService for Quiet {}
+    ///
+    /// # smol::block_on(async {
+    /// let mut settings = Settings::default();
+    /// settings.max_rooms = 100;
+    /// let listener = std::net::TcpListener::bind("127.0.0.1:0")?;
+    /// let server = Server::from(settings).start(DefaultStateroomFactory::<Quiet>::default(), listener)?;
+    ///
+    /// server.create_room("lobby").await?;
+    /// let rooms = server.rooms(None, 10).await?;
+    /// assert_eq!(rooms[0].id, "lobby");
+    /// println!("ws://{}/ws/lobby", server.address());
+    ///
+    /// server.shutdown().await?;
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// # }).unwrap();
+    /// ```
+    ///
+    /// # Errors
+    /// The system does not let the server start threads.
+    pub fn start<F: StateroomServiceFactory>(
+        self,
+        factory: F,
+        listener: TcpListener,
+    ) -> Result<ServerHandle, ServeError> {
         let settings = Arc::new(self.settings);
         let factory = Arc::new(factory);
         let room_count = Arc::new(AtomicUsize::new(0));
-        announce(&settings, &listener);
-        let listener = listener.into_inner().map_err(ServeError::System)?;
+        listener.set_nonblocking(true).map_err(ServeError::System)?;
+        let address = listener.local_addr().map_err(ServeError::System)?;
+        announce(&settings, address);
 
-        let (workers, commands): (Vec<_>, Vec<_>) =
-            (0..settings.threads).map(|_| channel::unbounded()).unzip();
-        let places = Places::default();
-        let shared =
-            Shared { settings, workers, places, started: Instant::now(), hasher: RandomState::new() };
-        let workers = Workers(shared.workers.clone());
-        let mut threads = Vec::new();
-        // That all senders are gone tells that all threads are at their end.
+        let (senders, receivers): (Vec<_>, Vec<_>) =
+            (0..settings.threads.max(1)).map(|_| channel::unbounded()).unzip();
+        let workers = Workers::new(senders);
+        let shared = Shared {
+            settings,
+            workers: workers.clone(),
+            permits: Permits::default(),
+            started: Instant::now(),
+        };
         let (running, ended) = channel::bounded::<()>(1);
-        for (number, commands) in commands.into_iter().enumerate() {
+        // Dropped on the way out, it ends the threads that have begun.
+        let mut server = ServerHandle { address, workers, threads: Vec::new(), ended };
+        for (number, commands) in receivers.into_iter().enumerate() {
             let (factory, room_count) = (Arc::clone(&factory), Arc::clone(&room_count));
             let (shared, running) = (shared.clone(), Running(running.clone()));
             let listener = listener.try_clone().map_err(ServeError::System)?;
             let reactor = Reactor::new().map_err(ServeError::System)?;
             let work = move || {
-                let worker = Worker::new(factory, Arc::clone(&shared.settings), room_count);
-                let serve = async {
-                    let http = Http::new(Listener::new(listener)?, shared, &worker, number);
-                    worker.run(commands, http).await;
-                    Ok(())
-                };
-                let served = reactor.block_on(serve, || worker.end_round());
-                drop((worker, running));
+                let settings = Arc::clone(&shared.settings);
+                let clock = Rc::new(Clock::new(settings.clock.clone()));
+                let poller = reactor.enter(&clock);
+                let worker = Worker::new(factory, settings, clock, room_count);
+                let served = Listener::new(listener).map(|listener| {
+                    worker.run(&poller, commands, http::serve(listener, shared, &worker, number));
+                });
+                drop((worker, poller, running));
                 served.map_err(ServeError::System)
             };
-            let thread =
-                thread::Builder::new().name(format!("rooms-{}", number + 1)).stack_size(STACK).spawn(work);
-            threads.push(thread.map_err(ServeError::System)?);
+            let thread = thread::Builder::new().name(format!("rooms-{}", number + 1)).stack_size(STACK);
+            server.threads.push(thread.spawn(work).map_err(ServeError::System)?);
         }
-        drop((running, listener));
+        Ok(server)
+    }
+}
 
-        // A thread that ends before takes its rooms with it. The others end, too, and whoever watches over the server
-        // starts it anew.
-        or(shutdown, async { _ = ended.recv().await }).await;
-        drop(workers);
-        while ended.recv().await.is_ok() {}
-        let joined: Vec<_> = threads.into_iter().map(thread::JoinHandle::join).collect();
-        joined.into_iter().try_for_each(|served| served.unwrap_or(Err(ServeError::Panicked)))
+impl From<Settings> for Server {
+    fn from(settings: Settings) -> Self {
+        Self { settings }
     }
 }
 
@@ -245,21 +315,8 @@ impl Drop for Running {
     }
 }
 
-/// Tells the workers to end when it is dropped, however that comes about.
-struct Workers(Vec<Sender<Command>>);
-
-impl Drop for Workers {
-    fn drop(&mut self) {
-        // Fails only where one has ended already.
-        self.0.iter().for_each(|worker| _ = worker.try_send(Command::End));
-    }
-}
-
 /// Says in the log where the server is.
-fn announce(settings: &Settings, listener: &Async<TcpListener>) {
-    let Ok(address) = listener.get_ref().local_addr() else {
-        return;
-    };
+fn announce(settings: &Settings, address: SocketAddr) {
     let host = match address.ip().is_unspecified() {
         true => format!("localhost:{}", address.port()),
         false => address.to_string(),
@@ -269,6 +326,7 @@ fn announce(settings: &Settings, listener: &Async<TcpListener>) {
         None => String::new(),
     };
     log::info!("serving on {address}");
+    log::info!("guests, clients and requests may take {} MiB of memory", settings.total_memory >> 20);
     match settings.room_ids {
         RoomIds::Implicit => log::info!("rooms are at ws://{host}/ws and ws://{host}/ws/<room>{page}"),
         RoomIds::Explicit => {

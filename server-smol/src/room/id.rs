@@ -8,7 +8,7 @@ use crate::settings::GeneratedIds;
 const LONGEST: usize = 512;
 
 /// The name of a room: any text of 1 to 512 bytes.
-#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(crate) struct RoomId(Arc<str>);
 
 impl RoomId {
@@ -24,6 +24,14 @@ impl RoomId {
     pub(crate) fn from_path(encoded: &str) -> Result<Self, &'static str> {
         let id =
             percent_decode_str(encoded).decode_utf8().map_err(|_| "a room's id is UTF-8, percent-encoded")?;
+        Self::new(&id)
+    }
+
+    /// Checks an id.
+    ///
+    /// # Errors
+    /// Says in a sentence what is wrong with it.
+    pub(crate) fn new(id: &str) -> Result<Self, &'static str> {
         match id.len() {
             0 => Err("a room's id has at least one byte; the room of /ws is called \"default\""),
             1..=LONGEST => Ok(Self(id.into())),

@@ -1,0 +1,116 @@
+use std::{
+    mem,
+    ops::{Deref, DerefMut},
+    rc::Rc,
+};
+
+use super::{Charge, Ledger, OutOfMemory, Purpose};
+
+/// Bytes whose memory is charged to a [`Ledger`] before it is taken.
+#[derive(Debug)]
+pub(crate) struct Buffer {
+    bytes: Vec<u8>,
+    charge: Charge,
+}
+
+/// The least that a buffer grows to.
+const LEAST: usize = 256;
+
+impl Buffer {
+    /// An empty one, which takes nothing.
+    pub(crate) fn new(ledger: &Rc<Ledger>) -> Self {
+        Self { bytes: Vec::new(), charge: ledger.nothing() }
+    }
+
+    /// Takes the bytes out, and leaves a buffer that takes nothing.
+    pub(crate) fn take(&mut self) -> Self {
+        let empty = Self::new(self.charge.ledger());
+        mem::replace(self, empty)
+    }
+
+    /// Adds bytes at the end.
+    ///
+    /// # Errors
+    /// There is no memory for them. Nothing is added.
+    pub(crate) fn extend(&mut self, bytes: &[u8]) -> Result<(), OutOfMemory> {
+        self.reserve(bytes.len())?;
+        self.bytes.extend_from_slice(bytes);
+        Ok(())
+    }
+
+    /// Makes room for so many more bytes.
+    ///
+    /// # Errors
+    /// There is no memory for them.
+    pub(crate) fn reserve(&mut self, more: usize) -> Result<(), OutOfMemory> {
+        let (len, capacity) = (self.bytes.len(), self.bytes.capacity());
+        if more <= capacity - len {
+            return Ok(());
+        }
+        self.grow((len + more).max(2 * capacity).max(LEAST))
+    }
+
+    /// Makes room for exactly so many more bytes, if that is more than there is room for.
+    ///
+    /// # Errors
+    /// There is no memory for them.
+    pub(crate) fn reserve_exact(&mut self, more: usize) -> Result<(), OutOfMemory> {
+        let (len, capacity) = (self.bytes.len(), self.bytes.capacity());
+        if more <= capacity - len { Ok(()) } else { self.grow(len + more) }
+    }
+
+    #[cold]
+    fn grow(&mut self, capacity: usize) -> Result<(), OutOfMemory> {
+        self.charge.set(capacity, Purpose::New)?;
+        self.bytes.reserve_exact(capacity - self.bytes.len());
+        Ok(())
+    }
+
+    pub(crate) fn clear(&mut self) {
+        self.bytes.clear();
+    }
+
+    pub(crate) fn truncate(&mut self, len: usize) {
+        self.bytes.truncate(len);
+    }
+
+    pub(crate) fn capacity(&self) -> usize {
+        self.bytes.capacity()
+    }
+}
+
+impl Deref for Buffer {
+    type Target = [u8];
+
+    fn deref(&self) -> &[u8] {
+        &self.bytes
+    }
+}
+
+impl DerefMut for Buffer {
+    fn deref_mut(&mut self) -> &mut [u8] {
+        &mut self.bytes
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_buffer_is_charged_for_what_it_has_room_for() {
+        let ledger = Ledger::new(1_000);
+        let mut buffer = Buffer::new(&ledger);
+        assert_eq!(ledger.used(), 0);
+        buffer.extend(b"hello").unwrap();
+        assert_eq!((&*buffer, ledger.used()), (&b"hello"[..], LEAST));
+        assert_eq!(buffer.extend(&[0; 1_000]), Err(OutOfMemory));
+        assert_eq!((&*buffer, ledger.used()), (&b"hello"[..], LEAST));
+        buffer.extend(&[0; 500]).unwrap();
+        assert_eq!(ledger.used(), buffer.capacity());
+        let taken = buffer.take();
+        assert_eq!((taken.len(), buffer.len(), ledger.used()), (505, 0, taken.capacity()));
+        drop(taken);
+        assert_eq!(ledger.used(), 0);
+    }
+}

@@ -1,0 +1,272 @@
+use std::{
+    cell::{Cell, RefCell},
+    fmt,
+    rc::{Rc, Weak},
+};
+
+/// Counts the bytes that a thread holds for guests, clients and requests, and refuses what would be too much.
+///
+/// Each thread has an equal share of the whole, so that nothing here is shared: a charge costs an addition and a
+/// comparison. What does not fit makes the ledger ask those who can give memory back, in this order:
+///
+/// 1. idle rooms hibernate;
+/// 2. the client with the largest outbox is closed;
+/// 3. what wants the memory is refused, if it is a message, a room or a connection;
+/// 4. the rooms that have been empty for longest end;
+/// 5. what wants the memory is refused: the room that runs fails.
+pub(crate) struct Ledger {
+    limit: usize,
+    used: Cell<usize>,
+    /// The most that was ever used.
+    peak: Cell<usize>,
+    /// In the order in which they are asked.
+    reclaimers: RefCell<Vec<(Stage, Weak<dyn Reclaim>)>>,
+    /// Whether somebody is being asked right now, who is not to be asked again meanwhile.
+    is_reclaiming: Cell<bool>,
+}
+
+/// Gives memory back.
+pub(crate) trait Reclaim {
+    /// Gives some memory back, in a step of bounded length. Answers whether there may be more to give.
+    fn reclaim(&self) -> bool;
+}
+
+/// Who is asked for memory first.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Stage {
+    Hibernate,
+    SlowClients,
+    EmptyRooms,
+}
+
+/// What memory is wanted for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Purpose {
+    /// Something new, which can be refused: a message, a room, a connection.
+    New,
+    /// What a room that runs has come to hold.
+    Running,
+}
+
+/// There is not enough memory, and nobody gives any back.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct OutOfMemory;
+
+/// How many steps of giving memory back one charge waits for, at most: some 0.5 ms.
+const STEPS: usize = 16;
+
+impl Ledger {
+    pub(crate) fn new(limit: usize) -> Rc<Self> {
+        Rc::new(Self {
+            limit,
+            used: Cell::new(0),
+            peak: Cell::new(0),
+            reclaimers: RefCell::default(),
+            is_reclaiming: Cell::new(false),
+        })
+    }
+
+    /// Has `reclaimer` be asked for memory at its stage.
+    pub(crate) fn ask(&self, stage: Stage, reclaimer: Weak<dyn Reclaim>) {
+        let mut reclaimers = self.reclaimers.borrow_mut();
+        reclaimers.push((stage, reclaimer));
+        reclaimers.sort_by_key(|(stage, _)| *stage);
+    }
+
+    /// Charges bytes that are about to be taken, until the charge is dropped.
+    ///
+    /// # Errors
+    /// They do not fit, and nobody has given back enough.
+    pub(crate) fn charge(self: &Rc<Self>, bytes: usize, purpose: Purpose) -> Result<Charge, OutOfMemory> {
+        let mut charge = self.nothing();
+        charge.set(bytes, purpose)?;
+        Ok(charge)
+    }
+
+    /// A charge of nothing, which can grow.
+    pub(crate) fn nothing(self: &Rc<Self>) -> Charge {
+        Charge { ledger: Rc::clone(self), bytes: 0 }
+    }
+
+    /// How many bytes are charged now.
+    pub(crate) fn used(&self) -> usize {
+        self.used.get()
+    }
+
+    /// The most bytes that have been charged at a time.
+    pub(crate) fn peak(&self) -> usize {
+        self.peak.get()
+    }
+
+    /// How many bytes may be charged.
+    pub(crate) fn limit(&self) -> usize {
+        self.limit
+    }
+
+    /// Whether so little is left that memory should be given back before somebody has to wait for it.
+    pub(crate) fn is_scarce(&self) -> bool {
+        self.used.get() > self.limit / 4 * 3
+    }
+
+    fn add(&self, bytes: usize, purpose: Purpose) -> Result<(), OutOfMemory> {
+        if !self.fits(bytes) {
+            self.reclaim(bytes, purpose)?;
+        }
+        let used = self.used.get() + bytes;
+        self.used.set(used);
+        if used > self.peak.get() {
+            self.peak.set(used);
+        }
+        Ok(())
+    }
+
+    fn fits(&self, bytes: usize) -> bool {
+        bytes <= self.limit.saturating_sub(self.used.get())
+    }
+
+    #[cold]
+    fn reclaim(&self, bytes: usize, purpose: Purpose) -> Result<(), OutOfMemory> {
+        if bytes > self.limit || self.is_reclaiming.replace(true) {
+            return Err(OutOfMemory);
+        }
+        let reclaimers = self.reclaimers.borrow().clone();
+        let allowed = |stage| stage < Stage::EmptyRooms || purpose == Purpose::Running;
+        let mut steps = 0;
+        for (_, reclaimer) in reclaimers.iter().filter(|(stage, _)| allowed(*stage)) {
+            let Some(reclaimer) = reclaimer.upgrade() else { continue };
+            while !self.fits(bytes) && steps < STEPS && reclaimer.reclaim() {
+                steps += 1;
+            }
+            // Each stage has steps of its own.
+            steps = 0;
+        }
+        self.is_reclaiming.set(false);
+        if self.fits(bytes) { Ok(()) } else { Err(OutOfMemory) }
+    }
+}
+
+/// Bytes that are charged to a [`Ledger`] for as long as this lives.
+pub(crate) struct Charge {
+    ledger: Rc<Ledger>,
+    bytes: usize,
+}
+
+impl Charge {
+    /// How many bytes these are.
+    pub(crate) fn bytes(&self) -> usize {
+        self.bytes
+    }
+
+    /// Makes these so many bytes.
+    ///
+    /// # Errors
+    /// These are more, and do not fit. The charge stays as it was.
+    pub(crate) fn set(&mut self, bytes: usize, purpose: Purpose) -> Result<(), OutOfMemory> {
+        if bytes > self.bytes {
+            self.ledger.add(bytes - self.bytes, purpose)?;
+        } else {
+            self.give_back(self.bytes - bytes);
+        }
+        self.bytes = bytes;
+        Ok(())
+    }
+
+    /// Makes these so many bytes, which have been taken already, whether they fit or not. Those that did not are made up
+    /// for by whoever wants memory next.
+    pub(crate) fn force(&mut self, bytes: usize) {
+        let ledger = &self.ledger;
+        ledger.used.set(ledger.used.get() - self.bytes + bytes);
+        ledger.peak.set(ledger.peak.get().max(ledger.used.get()));
+        self.bytes = bytes;
+    }
+
+    pub(crate) fn ledger(&self) -> &Rc<Ledger> {
+        &self.ledger
+    }
+
+    fn give_back(&self, bytes: usize) {
+        self.ledger.used.set(self.ledger.used.get() - bytes);
+    }
+}
+
+impl Drop for Charge {
+    fn drop(&mut self) {
+        self.give_back(self.bytes);
+    }
+}
+
+impl fmt::Debug for Charge {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("Charge").field(&self.bytes).finish()
+    }
+}
+
+impl fmt::Debug for Ledger {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Ledger").field("used", &self.used).field("limit", &self.limit).finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Holds charges, and gives them back one by one.
+    #[derive(Default)]
+    struct Holder(RefCell<Vec<Charge>>);
+
+    impl Reclaim for Holder {
+        fn reclaim(&self) -> bool {
+            self.0.borrow_mut().pop().is_some()
+        }
+    }
+
+    fn holder(ledger: &Rc<Ledger>, stage: Stage, charges: &[usize]) -> Rc<Holder> {
+        let holder = Rc::new(Holder::default());
+        let charge = |bytes: &usize| ledger.charge(*bytes, Purpose::New).unwrap();
+        holder.0.replace(charges.iter().map(charge).collect());
+        let weak: Weak<Holder> = Rc::downgrade(&holder);
+        ledger.ask(stage, weak);
+        holder
+    }
+
+    #[test]
+    fn what_is_charged_is_bounded_and_given_back_with_the_charge() {
+        let ledger = Ledger::new(100);
+        let mut charge = ledger.charge(60, Purpose::New).unwrap();
+        assert_eq!(ledger.charge(41, Purpose::New).unwrap_err(), OutOfMemory);
+        charge.set(30, Purpose::New).unwrap();
+        let other = ledger.charge(70, Purpose::Running).unwrap();
+        assert_eq!(charge.set(31, Purpose::Running), Err(OutOfMemory));
+        assert_eq!((charge.bytes(), ledger.used()), (30, 100));
+        drop(other);
+        assert_eq!(ledger.used(), 30);
+        charge.force(1_000);
+        assert_eq!((ledger.used(), ledger.peak()), (1_000, 1_000));
+        assert!(ledger.charge(1, Purpose::Running).is_err());
+        drop(charge);
+        assert_eq!((ledger.used(), ledger.peak()), (0, 1_000));
+    }
+
+    #[test]
+    fn those_who_can_give_memory_back_are_asked_in_order() {
+        let ledger = Ledger::new(100);
+        let empty_rooms = holder(&ledger, Stage::EmptyRooms, &[20]);
+        let slow_clients = holder(&ledger, Stage::SlowClients, &[20, 20]);
+        let idle_rooms = holder(&ledger, Stage::Hibernate, &[20, 20]);
+        let left = || [&idle_rooms, &slow_clients, &empty_rooms].map(|holder| holder.0.borrow().len());
+        let first = ledger.charge(20, Purpose::New).unwrap();
+        assert_eq!(left(), [1, 2, 1]);
+        let second = ledger.charge(40, Purpose::New).unwrap();
+        assert_eq!(left(), [0, 1, 1]);
+        let third = ledger.charge(20, Purpose::New).unwrap();
+        assert_eq!(left(), [0, 0, 1]);
+        // What is new does not end what is there.
+        assert!(ledger.charge(20, Purpose::New).is_err());
+        assert_eq!(left(), [0, 0, 1]);
+        let fourth = ledger.charge(20, Purpose::Running).unwrap();
+        assert_eq!(left(), [0, 0, 0]);
+        assert!(ledger.charge(1, Purpose::Running).is_err());
+        drop((first, second, third, fourth));
+    }
+}

@@ -1,0 +1,9 @@
+//! The memory that the server holds for guests, clients and requests: counted before it is taken, and bounded.
+
+mod buffer;
+mod ledger;
+mod system;
+
+pub(crate) use buffer::Buffer;
+pub(crate) use ledger::{Charge, Ledger, OutOfMemory, Purpose, Reclaim, Stage};
+pub(crate) use system::default_total;

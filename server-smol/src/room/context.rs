@@ -1,0 +1,129 @@
+use std::{
+    cell::{Cell, RefCell},
+    rc::Rc,
+};
+
+use stateroom_sdk_core::{
+    ClientId, LogLevel, MessagePayload, MessageRecipient, StateroomContext, ToPayload,
+    abi::{CLOSE_REASON_SIZE, is_close_code},
+};
+
+use crate::{
+    close::CloseReason,
+    thread::{LINES_A_SECOND, LogBudget, Thread},
+    websocket::Opcode,
+};
+
+use super::{client_info::ClientInfo, deliveries::Deliveries, id::RoomId, roster::Roster};
+
+/// The world as a room's service sees it: the clients of the room, its timer, and the log.
+#[derive(Debug)]
+pub(crate) struct RoomContext {
+    pub(super) id: RoomId,
+    pub(super) thread: Rc<Thread>,
+    pub(super) roster: Roster,
+    pub(super) deliveries: Deliveries,
+    /// The client whose `connect` runs, and what it has brought with it.
+    pub(super) newcomer: RefCell<Option<(ClientId, Box<ClientInfo>)>>,
+    /// The timer that the event that runs has asked for.
+    pub(super) timer: Cell<Option<u32>>,
+    pub(super) log: LogBudget,
+}
+
+impl RoomContext {
+    pub(super) fn new(id: RoomId, thread: Rc<Thread>) -> Self {
+        Self {
+            id,
+            roster: Roster::new(Rc::clone(&thread)),
+            deliveries: Deliveries::new(Rc::clone(&thread)),
+            thread,
+            newcomer: RefCell::default(),
+            timer: Cell::new(None),
+            log: LogBudget::default(),
+        }
+    }
+}
+
+impl StateroomContext for RoomContext {
+    fn send_message(&self, recipient: impl Into<MessageRecipient>, message: impl ToPayload) {
+        let recipient = recipient.into();
+        message.with_payload(|payload| {
+            let (opcode, payload) = match payload {
+                MessagePayload::Text(text) => (Opcode::Text, text.as_bytes()),
+                MessagePayload::Bytes(bytes) => (Opcode::Binary, bytes),
+            };
+            self.deliveries.send(&self.roster, recipient, opcode, payload);
+        });
+    }
+
+    fn set_timer(&self, ms_delay: u32) {
+        self.timer.set(Some(ms_delay));
+    }
+
+    /// A mistake in a close ends a native service as it ends a guest.
+    #[track_caller]
+    fn close(&self, recipient: impl Into<MessageRecipient>, code: u16, reason: &str) {
+        assert!(
+            is_close_code(code.into()),
+            "a connection was closed with the code {code}; 1000 and 3000 to 4999 are for applications"
+        );
+        assert!(
+            reason.len() <= CLOSE_REASON_SIZE,
+            "a connection was closed with a reason of {} bytes; {CLOSE_REASON_SIZE} fit",
+            reason.len()
+        );
+        let reason = CloseReason::ByRoom { code, reason: reason.into() };
+        self.deliveries.close(&self.roster, recipient.into(), reason);
+    }
+
+    fn client_info<'b>(&self, client: ClientId, key: &str, buffer: &'b mut [u8]) -> Option<&'b str> {
+        let newcomer = self.newcomer.borrow();
+        let (_, info) = newcomer.as_ref().filter(|(newcomer, _)| *newcomer == client)?;
+        let value = info.get(key)?;
+        let buffer = buffer.get_mut(..value.len())?;
+        buffer.copy_from_slice(value.as_bytes());
+        str::from_utf8(buffer).ok()
+    }
+
+    fn each_client_info(&self, client: ClientId, each: &mut dyn FnMut(&str, &str)) {
+        if let Some((newcomer, info)) = &*self.newcomer.borrow()
+            && *newcomer == client
+        {
+            info.each(each);
+        }
+    }
+
+    fn log(&self, level: LogLevel, message: &str) {
+        let level = match level {
+            LogLevel::Error => log::Level::Error,
+            LogLevel::Warn => log::Level::Warn,
+            LogLevel::Info => log::Level::Info,
+            LogLevel::Debug => log::Level::Debug,
+            LogLevel::Trace => log::Level::Trace,
+        };
+        if !log::log_enabled!(target: "stateroom::guest", level) {
+            return;
+        }
+        let Some(dropped) = self.log.admit(self.thread.clock.now()) else { return };
+        if dropped > 0 {
+            log::warn!(
+                "room {}: {dropped} log lines were dropped: {LINES_A_SECOND} a second are written",
+                self.id
+            );
+        }
+        log::log!(target: "stateroom::guest", level, "room {}: {message:?}", self.id);
+    }
+
+    fn wants_pause(&self) -> bool {
+        self.deliveries.is_enough() || self.deliveries.is_pending()
+    }
+
+    fn now_ms(&self) -> u64 {
+        self.thread.clock.unix_ms()
+    }
+
+    fn random(&self, bytes: &mut [u8]) {
+        // Fails only where the system has no random source at all, as on no system that runs this.
+        getrandom::fill(bytes).expect("the system has a random source");
+    }
+}

@@ -1,0 +1,192 @@
+use std::{
+    cell::{Cell, RefCell},
+    collections::VecDeque,
+    rc::Rc,
+};
+
+use stateroom_sdk_core::{ClientId, MessageRecipient};
+
+use crate::{
+    close::CloseReason,
+    memory::{Buffer, OutOfMemory},
+    thread::Thread,
+    websocket::Opcode,
+    wire::{Frame, Outbox, SharedFrame},
+};
+
+use super::roster::{Roster, among};
+
+/// How many messages, or closes, are delivered at a stretch, in some 50 µs.
+const STRETCH: usize = 256;
+
+/// How many bytes take as long to deliver as another message: they are copied, and what comes together is written.
+const LIKE_ANOTHER: usize = 1 << 10;
+
+/// To how many clients a message goes for which others need not wait.
+const FEW: usize = 64;
+
+/// Delivers what a room's service sends: at once, if it is for few clients, and piece by piece otherwise.
+#[derive(Debug)]
+pub(super) struct Deliveries {
+    thread: Rc<Thread>,
+    /// What is not delivered to all that it is for, in order.
+    pending: RefCell<VecDeque<Delivery>>,
+    /// How many messages and closes have been delivered since others could go on.
+    count: Cell<usize>,
+    /// Whether there was no memory for a message to several clients.
+    has_failed: Cell<bool>,
+}
+
+#[derive(Debug)]
+struct Delivery {
+    content: Content,
+    recipient: MessageRecipient,
+    /// The first client that may not have got it.
+    next: ClientId,
+}
+
+#[derive(Debug)]
+enum Content {
+    Message(Rc<SharedFrame>),
+    Close(CloseReason),
+}
+
+impl Content {
+    fn deliver(&self, outbox: &Rc<Outbox>) {
+        match self {
+            Self::Message(frame) => outbox.push(&Frame::Shared(Rc::clone(frame))),
+            Self::Close(reason) => outbox.close_by_room(reason.clone()),
+        }
+    }
+
+    fn size(&self) -> usize {
+        match self {
+            Self::Message(frame) => (**frame).as_ref().len(),
+            Self::Close(_) => 0,
+        }
+    }
+}
+
+impl Deliveries {
+    pub(super) fn new(thread: Rc<Thread>) -> Self {
+        Self { thread, pending: RefCell::default(), count: Cell::new(0), has_failed: Cell::new(false) }
+    }
+
+    /// Sends a message to clients of `roster`.
+    pub(super) fn send(&self, roster: &Roster, recipient: MessageRecipient, opcode: Opcode, payload: &[u8]) {
+        let list = roster.borrow();
+        if self.is_pending() || self.is_for_many(list.len(), recipient, payload.len()) {
+            let frame = SharedFrame::new(opcode, payload, &self.thread.memory);
+            drop(list);
+            return self.add(roster, recipient, frame.map(Content::Message));
+        }
+        match recipient {
+            MessageRecipient::Client(_) => {
+                self.note(1, payload.len());
+                let frame = Frame::new(opcode, payload);
+                among(&list, recipient).for_each(|(_, outbox)| outbox.push(&frame));
+            }
+            MessageRecipient::Broadcast | MessageRecipient::EveryoneExcept(_) => {
+                self.note(list.len(), payload.len());
+                let buffers = &self.thread.buffers;
+                let mut buffer: Buffer = buffers.take();
+                self.thread.buffers.flush.set_for_many(list.len() > FEW);
+                match Frame::for_several(opcode, payload, &mut buffer, &self.thread.memory) {
+                    Ok(frame) => among(&list, recipient).for_each(|(_, outbox)| outbox.push(&frame)),
+                    Err(OutOfMemory) => self.has_failed.set(true),
+                }
+                self.thread.buffers.flush.set_for_many(false);
+                buffers.give_back(buffer);
+            }
+        }
+    }
+
+    /// Closes the connections of clients of `roster`.
+    pub(super) fn close(&self, roster: &Roster, recipient: MessageRecipient, reason: CloseReason) {
+        self.add(roster, recipient, Ok(Content::Close(reason)));
+    }
+
+    fn add(&self, roster: &Roster, recipient: MessageRecipient, content: Result<Content, OutOfMemory>) {
+        match content {
+            Ok(content) => {
+                let delivery = Delivery { content, recipient, next: ClientId(0) };
+                self.pending.borrow_mut().push_back(delivery);
+                self.go_on(roster);
+            }
+            Err(OutOfMemory) => self.has_failed.set(true),
+        }
+    }
+
+    /// Delivers some of what is pending.
+    pub(super) fn go_on(&self, roster: &Roster) {
+        let list = roster.borrow();
+        let mut pending = self.pending.borrow_mut();
+        while !self.is_enough()
+            && let Some(Delivery { content, recipient, next }) = pending.front_mut()
+        {
+            let recipient = *recipient;
+            if let MessageRecipient::Client(_) = recipient {
+                self.note(1, content.size());
+                among(&list, recipient).for_each(|(_, outbox)| content.deliver(outbox));
+                pending.pop_front();
+                continue;
+            }
+            let begin = list.partition_point(|(client, _)| *client < *next);
+            // Each takes as long as its bytes, even the first.
+            let left = STRETCH.saturating_sub(self.count.get()) / cost(1, content.size());
+            let (stretch, rest) = list[begin..].split_at(list[begin..].len().min(left.max(1)));
+            self.note(stretch.len().max(1), content.size());
+            self.thread.buffers.flush.set_for_many(list.len() > FEW);
+            among(stretch, recipient).for_each(|(_, outbox)| content.deliver(outbox));
+            self.thread.buffers.flush.set_for_many(false);
+            match rest.first() {
+                Some((client, _)) => *next = *client,
+                None => drop(pending.pop_front()),
+            }
+        }
+    }
+
+    /// Whether it takes so long to deliver a message to all that it is for that others go on in between.
+    fn is_for_many(&self, clients: usize, recipient: MessageRecipient, size: usize) -> bool {
+        !matches!(recipient, MessageRecipient::Client(_)) && cost(clients, size) > STRETCH
+    }
+
+    /// Counts the delivery of so many bytes to so many clients.
+    fn note(&self, clients: usize, size: usize) {
+        self.count.set(self.count.get() + cost(clients, size));
+    }
+
+    /// Begins to count anew.
+    pub(super) fn reset(&self) {
+        self.count.set(0);
+    }
+
+    /// How much has been delivered since then, in messages.
+    pub(super) fn count(&self) -> usize {
+        self.count.get()
+    }
+
+    /// Whether so much has been delivered that others should go on first.
+    pub(super) fn is_enough(&self) -> bool {
+        self.count.get() >= STRETCH
+    }
+
+    /// Whether something is not delivered to all that it is for.
+    pub(super) fn is_pending(&self) -> bool {
+        !self.pending.borrow().is_empty()
+    }
+
+    /// Forgets what is pending.
+    pub(super) fn clear(&self) {
+        self.pending.take();
+    }
+
+    /// Whether there was no memory for a message since the last time.
+    pub(super) fn take_failed(&self) -> bool {
+        self.has_failed.take()
+    }
+}
+
+fn cost(clients: usize, size: usize) -> usize {
+    clients * (1 + size / LIKE_ANOTHER)
+}

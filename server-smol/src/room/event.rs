@@ -1,0 +1,214 @@
+use std::{
+    any::Any,
+    fmt,
+    panic::{AssertUnwindSafe, catch_unwind},
+    rc::Rc,
+    time::Instant,
+};
+
+use stateroom_sdk_core::{
+    ClientId, MessagePayload, Progress, StateroomService as _, StateroomServiceFactory,
+};
+
+use crate::{
+    thread::{Kind, TIME_SLICE},
+    wire::Outbox,
+};
+
+use super::{Room, client_info::ClientInfo, context::RoomContext, lock::EventLock};
+
+/// Something that happens to a room.
+#[derive(Debug)]
+pub(crate) enum Event<'a> {
+    Init,
+    Connect(ClientId, Rc<Outbox>, Box<ClientInfo>),
+    Disconnect(ClientId),
+    /// From the client with this outbox.
+    Message(ClientId, &'a Outbox, MessagePayload<'a>),
+    /// The timer is due that was asked for with this request.
+    Timer(u64),
+}
+
+/// How an event went.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Outcome {
+    Done,
+    /// The service had no room for the message.
+    Refused,
+    /// The room is no more.
+    Ended,
+}
+
+/// How far an event is.
+pub(crate) enum Submitted<'a, F: StateroomServiceFactory> {
+    Over(Outcome),
+    /// It takes longer than a slice, and [goes on](EventLock::finish) with the lock.
+    Unfinished(EventLock<F>),
+    /// The room is busy. Nothing has happened.
+    Busy(Event<'a>),
+}
+
+impl<F: StateroomServiceFactory> Room<F> {
+    /// Hands an event in, which is nearly always over with that. This and [`handle`](Self::handle), which waits for what is left,
+    /// are the only way into a room.
+    pub(crate) fn submit<'a>(self: &Rc<Self>, event: Event<'a>) -> Submitted<'a, F> {
+        match EventLock::try_acquire(self) {
+            // Its `init` comes first, and may take long.
+            Some(_) if !self.initialized.get() && !self.ended.get() => Submitted::Busy(event),
+            Some(lock) => match lock.begin(event) {
+                Some(outcome) => Submitted::Over(outcome),
+                None => Submitted::Unfinished(lock),
+            },
+            None => Submitted::Busy(event),
+        }
+    }
+
+    /// Runs an event from its beginning to its end, and lets others go on in between when it takes long.
+    pub(crate) async fn handle(self: &Rc<Self>, event: Event<'_>) -> Outcome {
+        match self.submit(event) {
+            Submitted::Over(outcome) => outcome,
+            Submitted::Unfinished(lock) => lock.finish().await,
+            Submitted::Busy(event) => {
+                let lock = EventLock::acquire(self).await;
+                if !self.initialized.replace(true) && lock.run(Event::Init).await == Outcome::Ended {
+                    return Outcome::Ended;
+                }
+                lock.run(event).await
+            }
+        }
+    }
+
+    /// Waits until `init` has run. Nothing where it failed.
+    pub(crate) async fn ready(self: &Rc<Self>) -> Option<()> {
+        let lock = EventLock::acquire(self).await;
+        if !self.initialized.replace(true) {
+            lock.run(Event::Init).await;
+        }
+        (!self.ended.get()).then_some(())
+    }
+}
+
+impl<F: StateroomServiceFactory> EventLock<F> {
+    async fn run(&self, event: Event<'_>) -> Outcome {
+        match self.begin(event) {
+            Some(outcome) => outcome,
+            None => self.finish().await,
+        }
+    }
+
+    /// Begins an event, and goes on with it for a slice. The outcome, if it is over then.
+    fn begin(&self, event: Event<'_>) -> Option<Outcome> {
+        let room = &*self.room;
+        if room.ended.get() {
+            return Some(Outcome::Ended);
+        }
+        match event {
+            Event::Init => self.slice(|service, context| service.init(context)),
+            Event::Connect(client, outbox, info) => {
+                room.context.roster.add(client, outbox);
+                room.context.newcomer.replace(Some((client, info)));
+                self.slice(|service, context| service.connect(client, context))
+            }
+            Event::Disconnect(client) => {
+                room.context.roster.remove(client);
+                self.slice(|service, context| service.disconnect(client, context))
+            }
+            // It was said before the client was closed, and comes to its turn afterwards.
+            Event::Message(_, outbox, _) if outbox.is_closed_by_room() => Some(Outcome::Done),
+            Event::Message(client, _, payload) => {
+                self.slice(|service, context| service.message(client, payload, context))
+            }
+            Event::Timer(request) if request != room.timer_request.get() => Some(Outcome::Done),
+            Event::Timer(_) => self.slice(|service, context| service.timer(context)),
+        }
+    }
+
+    /// Goes on with an event that is not over with its first slice. Events that finish in their first slice skip the
+    /// scheduler. All others queue, so that events just below the time slice cannot starve longer ones.
+    pub(crate) async fn finish(&self) -> Outcome {
+        let (thread, deliveries) = (&self.room.context.thread, &self.room.context.deliveries);
+        loop {
+            let kind = if deliveries.is_pending() { Kind::Delivery } else { Kind::Slice };
+            let _turn = thread.scheduler.turn(kind).await;
+            let begin = Instant::now();
+            loop {
+                if let Some(outcome) = self.slice(|_, _| {}) {
+                    return outcome;
+                }
+                if deliveries.is_pending() || deliveries.is_enough() || begin.elapsed() >= TIME_SLICE {
+                    break;
+                }
+            }
+        }
+    }
+
+    /// Begins something, or goes on with it, for a slice. The outcome, if it is over then.
+    fn slice(&self, begin: impl FnOnce(&mut F::Service, &RoomContext)) -> Option<Outcome> {
+        let room = &self.room;
+        let context = &room.context;
+        context.deliveries.reset();
+        // What was sent before goes first.
+        if context.deliveries.is_pending() {
+            context.deliveries.go_on(&context.roster);
+            if context.deliveries.is_pending() {
+                return None;
+            }
+        }
+        let service = &mut *room.service.borrow_mut();
+        // A service that panics takes its own room down and nothing else.
+        let step = catch_unwind(AssertUnwindSafe(|| {
+            begin(service, context);
+            match service.advance(context) {
+                Progress::Done => Step::Ended(Outcome::Done),
+                Progress::Unfinished => Step::Unfinished,
+                Progress::Refused => Step::Ended(Outcome::Refused),
+                Progress::Failed(reason) => Step::Failed(reason.to_string()),
+            }
+        }));
+        let step = step.unwrap_or_else(|panic| Step::Failed(panic_message(&*panic)));
+        if let Step::Failed(reason) = step {
+            room.fail(&reason);
+            return Some(Outcome::Ended);
+        }
+        if context.deliveries.take_failed() || room.settle_memory(service).is_err() {
+            room.fail("the server has no memory left for it (`--max-total-memory`)");
+            return Some(Outcome::Ended);
+        }
+        let Step::Ended(outcome) = step else { return None };
+        if context.deliveries.is_pending() {
+            return None;
+        }
+        context.newcomer.take();
+        if let Some(ms) = context.timer.take() {
+            room.set_timer(ms);
+        }
+        if room.idle.touch() {
+            room.await_hibernation(service);
+        }
+        Some(outcome)
+    }
+}
+
+/// How an event stands after a slice of it.
+enum Step {
+    Unfinished,
+    Ended(Outcome),
+    Failed(String),
+}
+
+/// What a service that has panicked said.
+pub(super) fn panic_message(panic: &(dyn Any + Send)) -> String {
+    let text =
+        panic.downcast_ref::<&str>().copied().or_else(|| panic.downcast_ref::<String>().map(String::as_str));
+    format!("the service panicked: {}", text.unwrap_or("(no message)"))
+}
+
+impl<F: StateroomServiceFactory> fmt::Debug for Submitted<'_, F> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Over(outcome) => f.debug_tuple("Over").field(outcome).finish(),
+            Self::Unfinished(lock) => f.debug_tuple("Unfinished").field(lock).finish(),
+            Self::Busy(event) => f.debug_tuple("Busy").field(event).finish(),
+        }
+    }
+}

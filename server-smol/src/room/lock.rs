@@ -1,0 +1,127 @@
+use std::{
+    cell::{Cell, RefCell},
+    collections::VecDeque,
+    fmt,
+    rc::Rc,
+};
+
+use smol::channel::{Sender, bounded};
+use stateroom_sdk_core::StateroomServiceFactory;
+
+use super::Room;
+
+/// The exclusive right to run a room's events. When it is dropped the next one in the queue has it.
+pub(crate) struct EventLock<F: StateroomServiceFactory> {
+    pub(super) room: Rc<Room<F>>,
+}
+
+/// Who wants a room's lock while somebody has it, in the order in which they came.
+///
+/// All of it is on one thread, so that taking the lock where nobody has it, which is nearly always, costs nothing.
+pub(super) struct LockQueue<F: StateroomServiceFactory> {
+    is_taken: Cell<bool>,
+    waiting: RefCell<VecDeque<Sender<EventLock<F>>>>,
+}
+
+impl<F: StateroomServiceFactory> Default for LockQueue<F> {
+    fn default() -> Self {
+        Self { is_taken: Cell::new(false), waiting: RefCell::default() }
+    }
+}
+
+impl<F: StateroomServiceFactory> LockQueue<F> {
+    pub(super) fn is_taken(&self) -> bool {
+        self.is_taken.get()
+    }
+}
+
+impl<F: StateroomServiceFactory> EventLock<F> {
+    /// Takes the lock, if nobody has it.
+    pub(super) fn try_acquire(room: &Rc<Room<F>>) -> Option<Self> {
+        (!room.lock.is_taken.replace(true)).then(|| Self { room: Rc::clone(room) })
+    }
+
+    /// Waits for the lock.
+    pub(super) async fn acquire(room: &Rc<Room<F>>) -> Self {
+        loop {
+            if let Some(lock) = Self::try_acquire(room) {
+                return lock;
+            }
+            let (sender, receiver) = bounded(1);
+            room.lock.waiting.borrow_mut().push_back(sender);
+            // Nobody throws the sender away.
+            if let Ok(lock) = receiver.recv().await {
+                return lock;
+            }
+        }
+    }
+}
+
+impl<F: StateroomServiceFactory> Drop for EventLock<F> {
+    fn drop(&mut self) {
+        let queue = &self.room.lock;
+        if queue.waiting.borrow().is_empty() {
+            return queue.is_taken.set(false);
+        }
+        let next = loop {
+            match queue.waiting.borrow_mut().pop_front() {
+                // Whoever waited for it is gone.
+                Some(next) if next.is_closed() => {}
+                next => break next,
+            }
+        };
+        match next {
+            // The lock is on its way from here on. Should nobody be there to take it, it is dropped once more.
+            Some(next) => {
+                let _ = next.try_send(Self { room: Rc::clone(&self.room) });
+            }
+            None => queue.is_taken.set(false),
+        }
+    }
+}
+
+impl<F: StateroomServiceFactory> fmt::Debug for EventLock<F> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("EventLock").field("room", &self.room).finish()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::{
+        future::Future,
+        pin::Pin,
+        task::{Context, Poll, Waker},
+    };
+
+    use super::*;
+    use crate::room::tests::{Quiet, room};
+
+    fn poll(taking: &mut Pin<Box<dyn Future<Output = EventLock<Quiet>> + '_>>) -> Poll<EventLock<Quiet>> {
+        taking.as_mut().poll(&mut Context::from_waker(Waker::noop()))
+    }
+
+    #[test]
+    fn the_lock_passes_in_order_to_those_who_still_wait_for_it() {
+        let room = room();
+        let first = EventLock::try_acquire(&room).unwrap();
+        let mut waiting: Vec<Pin<Box<dyn Future<Output = _>>>> = Vec::new();
+        for _ in 0..4 {
+            waiting.push(Box::pin(EventLock::acquire(&room)));
+        }
+        assert!(waiting.iter_mut().all(|taking| poll(taking).is_pending()));
+        // One goes before it has the lock, one when it has it and does not know yet.
+        drop(waiting.remove(1));
+        drop(first);
+        assert!(EventLock::try_acquire(&room).is_none());
+        drop(waiting.remove(0));
+        assert!(poll(&mut waiting[1]).is_pending());
+        let Poll::Ready(third) = poll(&mut waiting[0]) else { panic!("it is the next one's turn") };
+        assert!(poll(&mut waiting[1]).is_pending() && EventLock::try_acquire(&room).is_none());
+        drop(third);
+        let Poll::Ready(fourth) = poll(&mut waiting[1]) else { panic!("it is the last one's turn") };
+        assert!(EventLock::try_acquire(&room).is_none());
+        drop(fourth);
+        assert!(EventLock::try_acquire(&room).is_some());
+    }
+}

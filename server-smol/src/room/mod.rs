@@ -1,0 +1,345 @@
+//! A room: a service, its clients, its timer, and the events that happen to it.
+
+mod client_info;
+mod context;
+mod deliveries;
+mod event;
+mod id;
+mod lock;
+mod registry;
+mod roster;
+
+use std::{
+    cell::{Cell, RefCell},
+    fmt,
+    panic::{AssertUnwindSafe, catch_unwind},
+    rc::{Rc, Weak},
+    time::Duration,
+};
+
+use smol::Task;
+use stateroom_sdk_core::{ClientId, StateroomService as _, StateroomServiceFactory};
+
+use crate::{
+    close::CloseReason,
+    memory::{Charge, OutOfMemory, Purpose},
+    reactor::Timer,
+    settings::ShutdownPolicy,
+    thread::{Hibernate, HibernateOutcome, IdleState, Thread},
+    wire::Outbox,
+};
+
+use self::{context::RoomContext, event::panic_message, lock::LockQueue};
+
+pub(crate) use client_info::ClientInfo;
+#[doc(hidden)]
+pub(crate) use client_info::parameters;
+pub(crate) use event::{Event, Outcome, Submitted};
+pub(crate) use id::RoomId;
+pub(crate) use lock::EventLock;
+pub(crate) use registry::{CreateRoomError, Registry, RoomStatus};
+
+/// How long a room that was created with `POST` waits for its first client.
+const FIRST_CLIENT: Duration = Duration::from_secs(60);
+
+/// What a room takes beside its service, in bytes: its structures, and its places in the thread's lists.
+const OVERHEAD: usize = 1 << 10;
+
+/// A service and the clients that are connected to it. It lives on one thread, together with their connections.
+pub(crate) struct Room<F: StateroomServiceFactory> {
+    /// Whoever has the lock runs events of it: they come one at a time, those of one client in order.
+    service: RefCell<F::Service>,
+    /// Whether `init` has run, or runs.
+    initialized: Cell<bool>,
+    lock: LockQueue<F>,
+    context: RoomContext,
+    next_client: Cell<u32>,
+    /// How many connections the room has, those counted in whose `connect` is still to come.
+    occupants: Cell<usize>,
+    /// The tasks that wait to fire the timer, and to end the room when it stays empty.
+    timer: RefCell<Option<Task<()>>>,
+    vacancy: RefCell<Option<Task<()>>>,
+    /// Counts the requests for a timer, so that one that is due while a later one is made does not fire.
+    timer_request: Cell<u64>,
+    idle: IdleState,
+    ended: Cell<bool>,
+    /// What it holds.
+    memory: RefCell<Charge>,
+    registry: Weak<Registry<F>>,
+    /// Its key among the empty rooms, while it is one of them.
+    empty: Cell<Option<registry::EmptyKey>>,
+}
+
+impl<F: StateroomServiceFactory> Room<F> {
+    /// Makes a room. Its service's `init` runs before its first event, or with [`ready`](Self::ready).
+    fn new(id: RoomId, registry: &Rc<Registry<F>>) -> Result<Rc<Self>, CreateRoomError> {
+        let thread = registry.thread();
+        let memory = thread.memory.charge(OVERHEAD + id.as_str().len(), Purpose::New);
+        let memory = memory.map_err(|OutOfMemory| CreateRoomError::OutOfMemory)?;
+        let context = RoomContext::new(id, Rc::clone(thread));
+        let service = match catch_unwind(AssertUnwindSafe(|| {
+            registry.factory().build(context.id.as_str(), &context)
+        })) {
+            Ok(Ok(service)) => service,
+            Ok(Err(error)) => {
+                log::error!("room {} cannot be made: {error}", context.id);
+                return Err(CreateRoomError::Failed);
+            }
+            Err(_) => {
+                log::error!("room {} cannot be made: the service panicked", context.id);
+                return Err(CreateRoomError::Failed);
+            }
+        };
+        let room = Self {
+            service: RefCell::new(service),
+            initialized: Cell::new(false),
+            lock: LockQueue::default(),
+            context,
+            next_client: Cell::new(1),
+            occupants: Cell::new(0),
+            timer: RefCell::default(),
+            vacancy: RefCell::default(),
+            timer_request: Cell::new(0),
+            idle: IdleState::default(),
+            ended: Cell::new(false),
+            memory: RefCell::new(memory),
+            registry: Rc::downgrade(registry),
+            empty: Cell::new(None),
+        };
+        let settled = room.settle_memory(&room.service.borrow());
+        settled.map_err(|OutOfMemory| CreateRoomError::OutOfMemory)?;
+        Ok(Rc::new(room))
+    }
+
+    pub(crate) fn id(&self) -> &RoomId {
+        &self.context.id
+    }
+
+    pub(crate) fn thread(&self) -> &Rc<Thread> {
+        &self.context.thread
+    }
+
+    /// Makes a place for a connection, which has to be given back with [`leave`](Self::leave). Nothing where
+    /// the room has had as many clients as can have an id.
+    pub(crate) fn enter(self: &Rc<Self>) -> Option<ClientId> {
+        let client = ClientId(self.next_client.get());
+        if client > ClientId::MAX {
+            return None;
+        }
+        self.next_client.set(client.0 + 1);
+        self.occupants.set(self.occupants.get() + 1);
+        self.vacancy.take();
+        self.note_emptiness();
+        Some(client)
+    }
+
+    /// Lets a client know when the server ends, while it waits for its `connect`.
+    pub(crate) fn expect(&self, outbox: &Rc<Outbox>) {
+        self.context.roster.expect(outbox);
+    }
+
+    /// Gives a place back.
+    pub(crate) fn leave(self: &Rc<Self>) {
+        self.occupants.set(self.occupants.get() - 1);
+        if self.occupants.get() > 0 || self.ended.get() {
+            return;
+        }
+        self.note_emptiness();
+        match self.thread().settings.shutdown {
+            ShutdownPolicy::Never => {}
+            ShutdownPolicy::Immediate => self.finish("its last client has left"),
+            ShutdownPolicy::After(delay) => self.await_clients(delay),
+        }
+    }
+
+    /// Gives a room that nobody has entered yet some time before it ends.
+    pub(crate) fn await_first_client(self: &Rc<Self>) {
+        match self.thread().settings.shutdown {
+            ShutdownPolicy::Never => {}
+            ShutdownPolicy::Immediate => self.await_clients(FIRST_CLIENT),
+            ShutdownPolicy::After(delay) => self.await_clients(delay.max(FIRST_CLIENT)),
+        }
+    }
+
+    /// Ends the room if it is still empty after `delay`.
+    fn await_clients(self: &Rc<Self>, delay: Duration) {
+        if self.occupants.get() > 0 {
+            return;
+        }
+        let room = Rc::downgrade(self);
+        let task = self.thread().spawn(async move {
+            Timer::after(delay).await;
+            if let Some(room) = room.upgrade() {
+                if let Some(this) = room.vacancy.take() {
+                    this.detach();
+                }
+                room.finish("nobody has come");
+            }
+        });
+        self.vacancy.replace(task);
+    }
+
+    /// Whether nobody is here.
+    fn is_empty(&self) -> bool {
+        self.occupants.get() == 0
+    }
+
+    /// Whether anybody has ever been here.
+    fn was_entered(&self) -> bool {
+        self.next_client.get() > 1
+    }
+
+    fn note_emptiness(self: &Rc<Self>) {
+        if let Some(registry) = self.registry.upgrade() {
+            registry.note_emptiness(self);
+        }
+    }
+
+    /// Has the room hibernate when it has been idle for a while, if its service can.
+    fn await_hibernation(self: &Rc<Self>, service: &F::Service) {
+        let size = service.foldable();
+        if size > 0 && !self.ended.get() {
+            let room: Rc<Self> = Rc::clone(self);
+            self.thread().hibernation.add(room, size);
+        }
+    }
+
+    /// Charges the room for what it has come to hold.
+    fn settle_memory(&self, service: &F::Service) -> Result<(), OutOfMemory> {
+        let held = OVERHEAD + self.id().as_str().len() + service.foldable();
+        let mut memory = self.memory.borrow_mut();
+        if held == memory.bytes() {
+            return Ok(());
+        }
+        memory.set(held, Purpose::Running)
+    }
+
+    /// How much the last slice has delivered, in messages.
+    pub(crate) fn deliveries(&self) -> usize {
+        self.context.deliveries.count()
+    }
+
+    /// Sets the timer as an event has asked for it.
+    fn set_timer(self: &Rc<Self>, ms: u32) {
+        let request = self.timer_request.get() + 1;
+        self.timer_request.set(request);
+        if ms == 0 {
+            self.timer.take();
+            return;
+        }
+        let room = Rc::downgrade(self);
+        let task = self.thread().spawn(async move {
+            Timer::after(Duration::from_millis(ms.into())).await;
+            if let Some(room) = room.upgrade() {
+                // From here on the timer is an event, which a new timer must not cancel.
+                if let Some(this) = room.timer.take() {
+                    this.detach();
+                }
+                room.handle(Event::Timer(request)).await;
+            }
+        });
+        self.timer.replace(task);
+    }
+
+    /// Ends a room whose service is broken: its clients are closed, and the next connection gets a fresh
+    /// room.
+    fn fail(self: &Rc<Self>, reason: &str) {
+        log::error!("room {} failed: {reason}", self.id());
+        self.end(&CloseReason::RoomFailed);
+    }
+
+    /// Ends the room as the operator, or the program that the server is a part of, wants it.
+    pub(crate) fn close(self: &Rc<Self>) {
+        self.finish("it was closed");
+    }
+
+    fn finish(self: &Rc<Self>, reason: &str) {
+        log::debug!("room {} ends: {reason}", self.id());
+        self.end(&CloseReason::RoomEnded);
+    }
+
+    fn end(self: &Rc<Self>, reason: &CloseReason) {
+        self.ended.set(true);
+        self.timer.take();
+        self.context.deliveries.clear();
+        for (_, outbox) in self.context.roster.clear() {
+            outbox.close(reason.clone());
+        }
+        self.thread().hibernation.remove(&self.idle);
+        if let Some(registry) = self.registry.upgrade() {
+            registry.remove(self);
+        }
+    }
+
+    /// Closes the connections of all clients, as the server shuts down.
+    pub(crate) fn shut_down(&self) {
+        for outbox in self.context.roster.everybody() {
+            outbox.close(CloseReason::ServerShutdown);
+        }
+    }
+}
+
+impl<F: StateroomServiceFactory> Hibernate for Room<F> {
+    fn idle_state(&self) -> &IdleState {
+        &self.idle
+    }
+
+    fn hibernate(self: Rc<Self>) -> HibernateOutcome {
+        if self.ended.get() {
+            return HibernateOutcome::Ended;
+        }
+        // Whoever has the lock, or waits for it, is in the middle of an event.
+        let Some(_lock) = EventLock::try_acquire(&self) else {
+            return HibernateOutcome::Busy(None);
+        };
+        let mut service = self.service.borrow_mut();
+        if self.idle.take_touched() {
+            return HibernateOutcome::Busy(Some(service.foldable()));
+        }
+        match catch_unwind(AssertUnwindSafe(|| service.fold())) {
+            Ok(()) => {
+                // It holds less than before.
+                let _ = self.settle_memory(&service);
+                match service.foldable() {
+                    0 => HibernateOutcome::Hibernates,
+                    _ => HibernateOutcome::Kept,
+                }
+            }
+            Err(panic) => {
+                drop(service);
+                self.fail(&panic_message(&*panic));
+                HibernateOutcome::Ended
+            }
+        }
+    }
+}
+
+impl<F: StateroomServiceFactory> fmt::Debug for Room<F> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Room").field("id", self.id()).finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use stateroom_sdk_core::{DefaultStateroomFactory, StateroomService};
+
+    use super::*;
+    use crate::settings::Settings;
+
+    #[derive(Default)]
+    pub(super) struct Silent;
+
+    impl StateroomService for Silent {}
+
+    pub(super) type Quiet = DefaultStateroomFactory<Silent>;
+
+    /// A room that nobody is in, on a thread that is not run.
+    pub(super) fn room() -> Rc<Room<Quiet>> {
+        let registry =
+            Registry::new(Arc::new(Quiet::default()), Thread::for_tests(Settings::default()), Arc::default());
+        registry.find_or_create(RoomId::default_room()).unwrap()
+    }
+}

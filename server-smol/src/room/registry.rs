@@ -1,0 +1,200 @@
+use std::{
+    cell::{Cell, RefCell},
+    collections::BTreeMap,
+    fmt,
+    ops::Bound,
+    rc::{Rc, Weak},
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    },
+};
+
+use stateroom_sdk_core::StateroomServiceFactory;
+
+use crate::{
+    close::CloseReason,
+    memory::{Reclaim, Stage},
+    thread::Thread,
+};
+
+use super::{Room, RoomId};
+
+/// The rooms of a thread.
+pub(crate) struct Registry<F: StateroomServiceFactory> {
+    factory: Arc<F>,
+    thread: Rc<Thread>,
+    rooms: RefCell<BTreeMap<RoomId, Rc<Room<F>>>>,
+    /// Those that nobody is in, in the order in which they make place for others.
+    empty: RefCell<BTreeMap<EmptyKey, Rc<Room<F>>>>,
+    last_emptied: Cell<u64>,
+    /// How many rooms all threads have together.
+    total: Arc<AtomicUsize>,
+}
+
+/// Whether anybody has ever been in the room, and when it was emptied: rooms that were never entered make place first, then
+/// those that have been empty for longest.
+pub(super) type EmptyKey = (bool, u64);
+
+/// Why a room was not created.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum CreateRoomError {
+    Exists,
+    /// Its service could not be made, or has failed.
+    Failed,
+    TooMany,
+    OutOfMemory,
+}
+
+impl From<CreateRoomError> for CloseReason {
+    fn from(error: CreateRoomError) -> Self {
+        match error {
+            CreateRoomError::Exists | CreateRoomError::Failed => Self::RoomFailed,
+            CreateRoomError::TooMany => Self::TooManyRooms,
+            CreateRoomError::OutOfMemory => Self::OutOfMemory,
+        }
+    }
+}
+
+/// A room, as the operator sees it.
+#[derive(Debug)]
+pub(crate) struct RoomStatus {
+    pub(crate) id: RoomId,
+    pub(crate) clients: Vec<u32>,
+    pub(crate) hibernates: bool,
+}
+
+impl<F: StateroomServiceFactory> Registry<F> {
+    pub(crate) fn new(factory: Arc<F>, thread: Rc<Thread>, total: Arc<AtomicUsize>) -> Rc<Self> {
+        let registry = Rc::new(Self {
+            factory,
+            thread,
+            rooms: RefCell::default(),
+            empty: RefCell::default(),
+            last_emptied: Cell::new(0),
+            total,
+        });
+        let empty_rooms: Weak<Self> = Rc::downgrade(&registry);
+        registry.thread.memory.ask(Stage::EmptyRooms, empty_rooms);
+        registry
+    }
+
+    pub(super) fn factory(&self) -> &F {
+        &self.factory
+    }
+
+    pub(super) fn thread(&self) -> &Rc<Thread> {
+        &self.thread
+    }
+
+    pub(crate) fn len(&self) -> usize {
+        self.rooms.borrow().len()
+    }
+
+    pub(crate) fn find(&self, id: &RoomId) -> Option<Rc<Room<F>>> {
+        self.rooms.borrow().get(id).map(Rc::clone)
+    }
+
+    /// Creates a room that does not exist.
+    ///
+    /// # Errors
+    /// It exists, or there is no place for it.
+    pub(crate) fn create(self: &Rc<Self>, id: RoomId) -> Result<Rc<Room<F>>, CreateRoomError> {
+        match self.find(&id) {
+            Some(_) => Err(CreateRoomError::Exists),
+            None => self.find_or_create(id),
+        }
+    }
+
+    /// # Errors
+    /// It does not exist, and there is no place for it.
+    pub(crate) fn find_or_create(self: &Rc<Self>, id: RoomId) -> Result<Rc<Room<F>>, CreateRoomError> {
+        if let Some(room) = self.find(&id) {
+            return Ok(room);
+        }
+        // Several threads may be here at once, and go beyond the limit by one room each.
+        let is_full = || self.total.load(Ordering::Relaxed) >= self.thread.settings.max_rooms;
+        if is_full()
+            && !(self.end_emptiest("there are as many rooms as there may be (`--max-rooms`)") && !is_full())
+        {
+            log::debug!("room {id} would be one too many");
+            return Err(CreateRoomError::TooMany);
+        }
+        let room = Room::new(id.clone(), self)?;
+        self.total.fetch_add(1, Ordering::Relaxed);
+        self.rooms.borrow_mut().insert(id, Rc::clone(&room));
+        self.note_emptiness(&room);
+        Ok(room)
+    }
+
+    /// Takes a room that has ended out of the list, so that the next connection opens a fresh one.
+    pub(super) fn remove(&self, room: &Rc<Room<F>>) {
+        if let Some(key) = room.empty.take() {
+            self.empty.borrow_mut().remove(&key);
+        }
+        let mut rooms = self.rooms.borrow_mut();
+        if rooms.get(room.id()).is_some_and(|current| Rc::ptr_eq(current, room)) {
+            rooms.remove(room.id());
+            self.total.fetch_sub(1, Ordering::Relaxed);
+        }
+    }
+
+    /// Notes whether anybody is in a room.
+    pub(super) fn note_emptiness(&self, room: &Rc<Room<F>>) {
+        let mut empty = self.empty.borrow_mut();
+        match (room.empty.take(), room.is_empty()) {
+            (Some(key), false) => _ = empty.remove(&key),
+            (None, true) => {
+                self.last_emptied.set(self.last_emptied.get() + 1);
+                let key = (room.was_entered(), self.last_emptied.get());
+                room.empty.set(Some(key));
+                empty.insert(key, Rc::clone(room));
+            }
+            (key, _) => room.empty.set(key),
+        }
+    }
+
+    /// Ends the empty room that makes place first. Answers whether there was one.
+    fn end_emptiest(&self, why: &str) -> bool {
+        // Those that are in the middle of an event are no place to begin with.
+        let emptiest = self.empty.borrow().values().find(|room| !room.lock.is_taken()).map(Rc::clone);
+        let Some(room) = emptiest else { return false };
+        if room.was_entered() {
+            log::warn!("room {} ends, with its state, though it was to stay: {why}", room.id());
+        } else {
+            log::debug!("room {}, which nobody has entered, ends: {why}", room.id());
+        }
+        room.end(&CloseReason::RoomEnded);
+        true
+    }
+
+    /// Up to `most` rooms in the order of their ids, those behind `after`.
+    pub(crate) fn list(&self, after: Option<&RoomId>, most: usize) -> Vec<RoomStatus> {
+        let rooms = self.rooms.borrow();
+        let begin = after.map_or(Bound::Unbounded, Bound::Excluded);
+        let status = |(id, room): (&RoomId, &Rc<Room<F>>)| RoomStatus {
+            id: id.clone(),
+            clients: room.context.roster.clients().into_iter().map(u32::from).collect(),
+            hibernates: room.idle.hibernates(),
+        };
+        rooms.range::<RoomId, _>((begin, Bound::Unbounded)).take(most).map(status).collect()
+    }
+
+    /// Closes the connections of all clients, as the server shuts down.
+    pub(crate) fn shut_down(&self) {
+        self.rooms.borrow().values().for_each(|room| room.shut_down());
+    }
+}
+
+/// Rooms that have been empty for longest end where memory has run out.
+impl<F: StateroomServiceFactory> Reclaim for Registry<F> {
+    fn reclaim(&self) -> bool {
+        self.end_emptiest("the server has no memory left (`--max-total-memory`)")
+    }
+}
+
+impl<F: StateroomServiceFactory> fmt::Debug for Registry<F> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Registry").field("rooms", &self.len()).finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,90 @@
+use std::{
+    cell::{Ref, RefCell},
+    rc::Rc,
+};
+
+use stateroom_sdk_core::{ClientId, MessageRecipient};
+
+use crate::{thread::Thread, wire::Outbox};
+
+/// The clients of a room.
+#[derive(Debug)]
+pub(crate) struct Roster {
+    thread: Rc<Thread>,
+    /// In the order of their ids, which is the order in which they came.
+    list: RefCell<Vec<(ClientId, Rc<Outbox>)>>,
+    /// Those whose `connect` is still to come.
+    arriving: RefCell<Vec<Rc<Outbox>>>,
+}
+
+impl Roster {
+    pub(super) fn new(thread: Rc<Thread>) -> Self {
+        Self { thread, list: RefCell::default(), arriving: RefCell::default() }
+    }
+
+    /// Takes in a client that waits for its `connect`.
+    pub(super) fn expect(&self, outbox: &Rc<Outbox>) {
+        self.arriving.borrow_mut().push(Rc::clone(outbox));
+    }
+
+    /// Takes in a client whose `connect` runs.
+    pub(super) fn add(&self, client: ClientId, outbox: Rc<Outbox>) {
+        self.arriving.borrow_mut().retain(|arriving| !Rc::ptr_eq(arriving, &outbox));
+        let mut list = self.list.borrow_mut();
+        let index = list.partition_point(|(other, _)| *other < client);
+        list.insert(index, (client, outbox));
+        self.count(1);
+    }
+
+    pub(super) fn remove(&self, client: ClientId) {
+        let mut list = self.list.borrow_mut();
+        if let Ok(index) = list.binary_search_by_key(&client, |(other, _)| *other) {
+            list.remove(index);
+            self.count(-1);
+        }
+    }
+
+    /// Takes out all clients.
+    pub(super) fn clear(&self) -> Vec<(ClientId, Rc<Outbox>)> {
+        let list = self.list.take();
+        self.count(-(list.len() as isize));
+        list
+    }
+
+    pub(super) fn clients(&self) -> Vec<ClientId> {
+        self.list.borrow().iter().map(|(client, _)| *client).collect()
+    }
+
+    /// The outboxes of all, those included whose `connect` is still to come.
+    pub(super) fn everybody(&self) -> Vec<Rc<Outbox>> {
+        let (list, arriving) = (self.list.borrow(), self.arriving.borrow());
+        list.iter().map(|(_, outbox)| outbox).chain(&*arriving).map(Rc::clone).collect()
+    }
+
+    pub(super) fn borrow(&self) -> Ref<'_, [(ClientId, Rc<Outbox>)]> {
+        Ref::map(self.list.borrow(), Vec::as_slice)
+    }
+
+    fn count(&self, change: isize) {
+        let clients = &self.thread.stats.clients;
+        clients.set(clients.get().saturating_add_signed(change));
+    }
+}
+
+/// The clients that are meant by `recipient`.
+pub(super) fn among(
+    list: &[(ClientId, Rc<Outbox>)],
+    recipient: MessageRecipient,
+) -> impl Iterator<Item = &(ClientId, Rc<Outbox>)> {
+    let (among, except) = match recipient {
+        MessageRecipient::Client(client) => (only(list, client), None),
+        MessageRecipient::Broadcast => (list, None),
+        MessageRecipient::EveryoneExcept(client) => (list, Some(client)),
+    };
+    among.iter().filter(move |(client, _)| Some(*client) != except)
+}
+
+/// The client of this id, if it is there.
+fn only(list: &[(ClientId, Rc<Outbox>)], client: ClientId) -> &[(ClientId, Rc<Outbox>)] {
+    list.binary_search_by_key(&client, |(other, _)| *other).map_or(&[], |index| &list[index..=index])
+}

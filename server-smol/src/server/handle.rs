@@ -1,0 +1,166 @@
+use std::{net::SocketAddr, thread::JoinHandle, time::Duration};
+
+use async_io::Timer;
+use smol::{channel::Receiver, future::or};
+
+use crate::{
+    error::{RoomError, ServeError},
+    room::{RoomId, RoomStatus},
+    worker::{Counts, Ending, Workers},
+};
+
+/// How long the threads have to end. A native service that does not return may keep its thread for longer, and is not waited
+/// for.
+const PATIENCE: Duration = Duration::from_millis(1_900);
+
+/// A server that runs, on threads of its own. It ends when this is [shut down](Self::shutdown), or dropped.
+#[derive(Debug)]
+pub struct ServerHandle {
+    pub(super) address: SocketAddr,
+    pub(super) workers: Workers,
+    pub(super) threads: Vec<JoinHandle<Result<(), ServeError>>>,
+    /// That all senders are gone tells that all threads are at their end.
+    pub(super) ended: Receiver<()>,
+}
+
+/// A room, as [`ServerHandle::rooms`] lists it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct RoomInfo {
+    /// Its id.
+    pub id: String,
+    /// The ids of the clients that are in it, in order.
+    pub clients: Vec<u32>,
+    /// Whether it [hibernates](crate::Settings::hibernate_after).
+    pub hibernates: bool,
+}
+
+/// How much there is on a server.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Stats {
+    /// How many rooms there are.
+    pub rooms: usize,
+    /// How many of them [hibernate](crate::Settings::hibernate_after).
+    pub hibernating_rooms: usize,
+    /// How many clients are in rooms.
+    pub clients: usize,
+    /// How much memory the rooms have that are awake, in bytes.
+    pub awake_memory: usize,
+    /// How much memory guests, clients and requests take, in bytes; see [`Settings::total_memory`](crate::Settings::total_memory).
+    pub memory: usize,
+    /// The most that it has been on each thread, added up, in bytes.
+    pub peak_memory: usize,
+}
+
+impl ServerHandle {
+    /// The address that the server listens on.
+    #[must_use]
+    pub fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// Lists up to `most` rooms, in the order of their ids: from the first one on, or those behind the one of the id `after`.
+    ///
+    /// # Errors
+    /// [`RoomError::InvalidId`], or [`RoomError::Ending`].
+    pub async fn rooms(&self, after: Option<&str>, most: usize) -> Result<Vec<RoomInfo>, RoomError> {
+        let after = after.map(room_id).transpose()?;
+        let rooms = self.workers.list(after.as_ref(), most).await?;
+        Ok(rooms.into_iter().map(RoomInfo::from).collect())
+    }
+
+    /// Creates a room, and waits until its `init` has run. Whatever [`Settings::room_ids`](crate::Settings::room_ids) says, which
+    /// is for clients.
+    ///
+    /// # Errors
+    /// See [`RoomError`].
+    pub async fn create_room(&self, id: &str) -> Result<(), RoomError> {
+        Ok(self.workers.create(&room_id(id)?).await??)
+    }
+
+    /// Ends a room: its clients are closed with 1001. Answers whether there was one.
+    ///
+    /// # Errors
+    /// [`RoomError::InvalidId`], or [`RoomError::Ending`].
+    pub async fn close_room(&self, id: &str) -> Result<bool, RoomError> {
+        Ok(self.workers.close(&room_id(id)?).await?)
+    }
+
+    /// Says how much there is on the server.
+    ///
+    /// # Errors
+    /// [`RoomError::Ending`].
+    pub async fn stats(&self) -> Result<Stats, RoomError> {
+        Ok(self.workers.counts().await?.into())
+    }
+
+    /// Waits until one of the server's threads has ended by itself, which is a fault.
+    pub(super) async fn failed(&self) {
+        _ = self.ended.recv().await;
+    }
+
+    /// Tells the server to end, and does not wait for it. [`shutdown`](Self::shutdown) does.
+    pub fn begin_shutdown(&self) {
+        self.workers.end();
+    }
+
+    /// Ends the server: clients get a close frame, and this returns within two seconds. Where a native service keeps its thread
+    /// longer, it says so in the log and does not wait for it.
+    ///
+    /// # Errors
+    /// A thread has [panicked](ServeError::Panicked), or could not begin.
+    pub async fn shutdown(mut self) -> Result<(), ServeError> {
+        self.workers.end();
+        let all = async { while self.ended.recv().await.is_ok() {} };
+        let patience = async {
+            Timer::after(PATIENCE).await;
+        };
+        or(all, patience).await;
+        let mut result = Ok(());
+        for thread in self.threads.drain(..) {
+            // A thread that has told of its end may still have to return.
+            if !thread.is_finished() && !self.ended.is_closed() {
+                log::warn!("a room keeps its thread busy, and the server does not wait for it any longer");
+                continue;
+            }
+            result = result.and(thread.join().unwrap_or(Err(ServeError::Panicked)));
+        }
+        result
+    }
+}
+
+impl Drop for ServerHandle {
+    fn drop(&mut self) {
+        self.workers.end();
+    }
+}
+
+fn room_id(id: &str) -> Result<RoomId, RoomError> {
+    RoomId::new(id).map_err(|reason| RoomError::InvalidId { reason })
+}
+
+impl From<RoomStatus> for RoomInfo {
+    fn from(RoomStatus { id, clients, hibernates }: RoomStatus) -> Self {
+        Self { id: id.as_str().to_owned(), clients, hibernates }
+    }
+}
+
+impl From<Counts> for Stats {
+    fn from(counts: Counts) -> Self {
+        Self {
+            rooms: counts.rooms,
+            hibernating_rooms: counts.hibernating_rooms,
+            clients: counts.clients,
+            awake_memory: counts.awake_memory,
+            memory: counts.memory,
+            peak_memory: counts.peak_memory,
+        }
+    }
+}
+
+impl From<Ending> for RoomError {
+    fn from(_: Ending) -> Self {
+        Self::Ending
+    }
+}

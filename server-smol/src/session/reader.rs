@@ -1,0 +1,239 @@
+use std::{
+    io,
+    panic::{AssertUnwindSafe, catch_unwind},
+    rc::Rc,
+};
+
+use stateroom_sdk_core::{MessagePayload, StateroomServiceFactory};
+
+use crate::{
+    close::CloseReason,
+    memory::{Buffer, OutOfMemory},
+    reactor::OnReadable,
+    room::{Event, Outcome, Submitted},
+    thread::{QUANTUM, Reader},
+    websocket::{Item, Opcode, Violation},
+    wire::Frame,
+};
+
+use super::{End, Next, Session};
+
+/// How much is read at a time between two messages: what is not handled at once is kept, and takes memory.
+const BETWEEN_MESSAGES: usize = 16 << 10;
+
+/// How many bytes take as long as another message.
+const LIKE_ANOTHER: usize = 2 << 10;
+
+/// What has been read and not handled.
+#[derive(Debug)]
+pub(super) struct Backlog {
+    bytes: Buffer,
+    /// How much of it has been handled.
+    handled: usize,
+}
+
+impl Backlog {
+    pub(super) fn new(bytes: Buffer) -> Self {
+        Self { bytes, handled: 0 }
+    }
+}
+
+/// A message that waits for the room.
+#[derive(Debug)]
+pub(super) struct Held {
+    is_text: bool,
+    bytes: Buffer,
+}
+
+impl Held {
+    pub(super) fn payload(&self) -> MessagePayload<'_> {
+        match str::from_utf8(&self.bytes) {
+            Ok(text) if self.is_text => MessagePayload::Text(text),
+            _ => MessagePayload::Bytes(&self.bytes),
+        }
+    }
+}
+
+impl<F: StateroomServiceFactory> Session<F> {
+    /// Has the session read soon, as something may have come that nobody has told of.
+    pub(super) fn read_soon(self: &Rc<Self>) {
+        if !self.is_scheduled.replace(true) {
+            let reader: Rc<Self> = Rc::clone(self);
+            self.room.thread().scheduler.read_later(reader);
+        }
+    }
+
+    /// Whether more is to be read: the session goes on, nothing that was read before waits for something, and the client
+    /// reads its answers.
+    fn may_read(&self) -> bool {
+        !self.has_ended.get()
+            && !self.is_in_event.get()
+            && self.next.borrow().is_none()
+            && self.socket.outbox.may_be_read()
+    }
+
+    /// Reads and handles what has come, of about [`QUANTUM`] units. Answers how many it were, and whether there may be more.
+    fn read_some(&self) -> (u32, bool) {
+        let mut units = 0;
+        while units < QUANTUM {
+            if !self.may_read() {
+                return (units, false);
+            }
+            match self.read_once(&mut units) {
+                Some(Next::Read) => {}
+                Some(next) => {
+                    self.next.replace(Some(next));
+                    self.socket.outbox.wake();
+                    return (units, false);
+                }
+                None => return (units, false),
+            }
+        }
+        if !self.may_read() {
+            // Whoever waits for the client to read its answers has to know that it is waited for.
+            self.socket.outbox.wake();
+            return (units, false);
+        }
+        (units, true)
+    }
+
+    /// Handles what was read before, or reads once and handles what that brings. Nothing where nothing has come.
+    fn read_once(&self, units: &mut u32) -> Option<Next<F>> {
+        if let Some(Backlog { mut bytes, handled }) = self.backlog.take() {
+            let mut input = &mut bytes[handled..];
+            let next = self.handle(&mut input, units);
+            let left = input.len();
+            if left > 0 {
+                let handled = bytes.len() - left;
+                self.backlog.replace(Some(Backlog { bytes, handled }));
+            }
+            return Some(next);
+        }
+        let mut input = self.socket.buffers.input();
+        let most = self.decoder.borrow().remaining().clamp(BETWEEN_MESSAGES, input.len());
+        match self.socket.try_read(&mut input[..most]) {
+            Ok(0) => Some(Next::End(End::Gone)),
+            Ok(size) => {
+                self.was_heard.set(true);
+                *units += 1 + (size / LIKE_ANOTHER) as u32;
+                let mut input = &mut input[..size];
+                let next = self.handle(&mut input, units);
+                if input.is_empty() {
+                    return Some(next);
+                }
+                let mut bytes = Buffer::new(self.socket.buffers.ledger());
+                Some(match bytes.reserve_exact(input.len()).and_then(|()| bytes.extend(input)) {
+                    Ok(()) => {
+                        self.backlog.replace(Some(Backlog::new(bytes)));
+                        next
+                    }
+                    Err(OutOfMemory) => Next::End(End::Close(CloseReason::OutOfMemory)),
+                })
+            }
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => None,
+            Err(_) => Some(Next::End(End::Gone)),
+        }
+    }
+
+    /// Handles bytes as far as that goes without waiting, and without taking too long. What is left stays in `input`.
+    fn handle(&self, input: &mut &mut [u8], units: &mut u32) -> Next<F> {
+        let outbox = &self.socket.outbox;
+        let mut decoder = self.decoder.borrow_mut();
+        loop {
+            let payload = match decoder.next(input) {
+                Ok(None) => return Next::Read,
+                Ok(Some(Item::Message(payload))) => payload,
+                Ok(Some(Item::Ping(data))) => {
+                    outbox.push(&Frame::new(Opcode::Pong, data));
+                    *units += 1;
+                    if *units >= QUANTUM || outbox.is_half_full() {
+                        return Next::Read;
+                    }
+                    continue;
+                }
+                Ok(Some(Item::Pong)) => {
+                    *units += 1;
+                    if *units >= QUANTUM {
+                        return Next::Read;
+                    }
+                    continue;
+                }
+                Ok(Some(Item::Close(code))) => return Next::End(End::Close(CloseReason::ByClient(code))),
+                Err(violation) => return Next::End(End::Close(violation.into())),
+            };
+            self.messages.set(self.messages.get().wrapping_add(1));
+            let next = match self.room.submit(Event::Message(self.client, outbox, payload)) {
+                Submitted::Over(Outcome::Done) => {
+                    *units += 1 + self.room.deliveries() as u32;
+                    if *units < QUANTUM && !outbox.is_half_full() {
+                        continue;
+                    }
+                    Next::Read
+                }
+                Submitted::Over(Outcome::Refused) => Next::End(End::Close(CloseReason::MessageRefused)),
+                Submitted::Over(Outcome::Ended) => Next::RoomEnded,
+                Submitted::Unfinished(lock) => Next::FinishEvent(lock),
+                Submitted::Busy(_) => match self.hold(payload) {
+                    Ok(held) => Next::WaitForRoom(held),
+                    Err(OutOfMemory) => Next::End(End::Close(CloseReason::OutOfMemory)),
+                },
+            };
+            // Nobody knows when there is something to read again.
+            decoder.forget_what_is_read();
+            return next;
+        }
+    }
+
+    /// Keeps a message for which the room has no time now.
+    fn hold(&self, payload: MessagePayload<'_>) -> Result<Held, OutOfMemory> {
+        let (is_text, payload) = match payload {
+            MessagePayload::Text(text) => (true, text.as_bytes()),
+            MessagePayload::Bytes(bytes) => (false, bytes),
+        };
+        let mut bytes = Buffer::new(self.socket.buffers.ledger());
+        bytes.reserve_exact(payload.len())?;
+        bytes.extend(payload)?;
+        Ok(Held { is_text, bytes })
+    }
+
+    /// Counts the messages that have been begun; nothing while none is unfinished through the client's fault.
+    pub(super) fn unfinished_message(&self) -> Option<u32> {
+        let waits_for_client = self.backlog.borrow().is_none() && self.may_read();
+        (waits_for_client && self.decoder.borrow().is_in_message()).then(|| self.messages.get())
+    }
+}
+
+impl<F: StateroomServiceFactory> Reader for Session<F> {
+    fn read(self: Rc<Self>) -> (u32, bool) {
+        let read = catch_unwind(AssertUnwindSafe(|| self.read_some()));
+        // It was a fault of this crate, and has been printed. Nobody but this client is to suffer, as in a task.
+        let (units, has_more) = read.unwrap_or_else(|_| {
+            self.next.replace(Some(Next::End(End::Gone)));
+            self.socket.outbox.wake();
+            (0, false)
+        });
+        self.is_scheduled.set(has_more);
+        (units, has_more)
+    }
+}
+
+impl<F: StateroomServiceFactory> OnReadable for Session<F> {
+    fn on_readable(self: Rc<Self>) {
+        // Whoever waits for something reads when that has come.
+        if self.may_read() && !self.is_scheduled.replace(true) {
+            let thread = Rc::clone(self.room.thread());
+            thread.scheduler.on_readable(self);
+        }
+    }
+}
+
+impl From<Violation> for CloseReason {
+    fn from(violation: Violation) -> Self {
+        match violation {
+            Violation::Size => Self::MessageTooLarge,
+            Violation::Utf8 => Self::NotUtf8,
+            Violation::Protocol => Self::ProtocolError,
+            Violation::OutOfMemory => Self::OutOfMemory,
+        }
+    }
+}

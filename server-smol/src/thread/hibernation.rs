@@ -1,0 +1,351 @@
+use std::{
+    cell::{Cell, RefCell},
+    collections::BTreeMap,
+    fmt,
+    future::poll_fn,
+    rc::Rc,
+    task::{Poll, Waker},
+    time::{Duration, Instant},
+};
+
+use smol::future::or;
+
+use crate::{
+    memory::{Ledger, Reclaim},
+    reactor::{Clock, Timer},
+    settings::Settings,
+};
+
+use super::{Kind, Thread};
+
+/// A thread's rooms that are awake, in the order in which they were last looked at. The one in front is looked at when it has
+/// waited for a while: it hibernates, or it has had an event and waits for another while. So an idle room costs one look, and
+/// a busy one no more than a look now and then; on the path of a message it is a flag.
+pub(crate) struct Hibernation {
+    clock: Rc<Clock>,
+    /// How long a room is left alone; zero, if none ever hibernates.
+    after: Duration,
+    /// How much memory the rooms here may have together, in bytes.
+    allowance: usize,
+    /// How much they have.
+    awake: Cell<usize>,
+    /// How many of the thread's rooms hibernate.
+    hibernating: Cell<usize>,
+    /// How many rooms have been woken for which others had to hibernate, and since when.
+    wakings: Cell<Option<(Instant, u32)>>,
+    /// By their tickets, those in front which have been here for longest.
+    queue: RefCell<BTreeMap<u64, Waiting>>,
+    last_ticket: Cell<u64>,
+    /// The room that is about to hibernate, piece by piece.
+    current: RefCell<Option<Waiting>>,
+    /// Whoever goes through the queue, while there is nothing to do.
+    waker: RefCell<Option<Waker>>,
+}
+
+/// How many rooms that are woken within a minute, where there is not enough memory for all, are worth a word.
+const MANY: u32 = 1_000;
+
+/// How many steps are made for one room that comes, in about 0.1 ms. They may all be busy, and there may be many.
+const STEPS: usize = 100;
+
+#[derive(Clone)]
+struct Waiting {
+    room: Rc<dyn Hibernate>,
+    since: Instant,
+}
+
+/// What can hibernate.
+pub(crate) trait Hibernate {
+    fn idle_state(&self) -> &IdleState;
+
+    /// Hibernates, or a bounded piece of it, unless it is busy or has been since the last time.
+    fn hibernate(self: Rc<Self>) -> HibernateOutcome;
+}
+
+/// What a room notes for this.
+#[derive(Debug, Default)]
+pub(crate) struct IdleState {
+    /// Its place in the queue, if it has one.
+    ticket: Cell<Option<u64>>,
+    /// How much memory it had when it was looked at, in bytes.
+    size: Cell<usize>,
+    /// Whether it has had an event since then.
+    active: Cell<bool>,
+    hibernates: Cell<bool>,
+}
+
+/// What a step towards hibernation comes to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum HibernateOutcome {
+    Hibernates,
+    /// It takes more steps.
+    Unfinished,
+    /// It stays as it is, until there is another event at least.
+    Kept,
+    /// It has had an event, or has one. If the event is over, so many bytes could be had of the room.
+    Busy(Option<usize>),
+    Ended,
+}
+
+impl IdleState {
+    /// Notes an event, which is nearly always all that there is to do. Otherwise [`Hibernation::add`] is due.
+    pub(crate) fn touch(&self) -> bool {
+        if self.active.get() {
+            return false;
+        }
+        let waits = self.ticket.get().is_some();
+        self.active.set(waits);
+        !waits
+    }
+
+    /// Whether there has been an event since the last time.
+    pub(crate) fn take_touched(&self) -> bool {
+        self.active.take()
+    }
+
+    pub(crate) fn hibernates(&self) -> bool {
+        self.hibernates.get()
+    }
+}
+
+impl Hibernation {
+    pub(super) fn new(settings: &Settings, clock: Rc<Clock>) -> Self {
+        Self {
+            clock,
+            after: settings.hibernate_after,
+            allowance: settings.awake_memory / settings.threads.max(1),
+            awake: Cell::new(0),
+            hibernating: Cell::new(0),
+            wakings: Cell::new(None),
+            queue: RefCell::default(),
+            last_ticket: Cell::new(0),
+            current: RefCell::default(),
+            waker: RefCell::default(),
+        }
+    }
+
+    /// Has rooms hibernate that have been idle for long enough, or for longest where memory is scarce, a piece of one at a
+    /// time.
+    pub(crate) async fn run(&self, thread: &Thread) {
+        if self.after.is_zero() {
+            return;
+        }
+        loop {
+            let left = self.due_in(&thread.memory);
+            if left.is_zero() {
+                let turn = thread.scheduler.turn(Kind::Slice).await;
+                self.step();
+                drop(turn);
+            } else {
+                // Whoever comes in meanwhile is due later than that, unless memory gets scarce.
+                let alarm = async {
+                    Timer::after(left).await;
+                };
+                let woken = poll_fn(|cx| match self.due_in(&thread.memory).is_zero() {
+                    true => Poll::Ready(()),
+                    false => {
+                        self.waker.replace(Some(cx.waker().clone()));
+                        Poll::Pending
+                    }
+                });
+                or(alarm, woken).await;
+            }
+        }
+    }
+
+    /// Sees to it that rooms hibernate where memory is scarce.
+    pub(super) fn attend(&self, memory: &Ledger) {
+        if memory.is_scarce()
+            && !self.queue.borrow().is_empty()
+            && let Some(waker) = self.waker.take()
+        {
+            waker.wake();
+        }
+    }
+
+    /// How long it is until there is something to do.
+    fn due_in(&self, memory: &Ledger) -> Duration {
+        if self.current.borrow().is_some() {
+            return Duration::ZERO;
+        }
+        let since = self.queue.borrow().first_key_value().map(|(_, waiting)| waiting.since);
+        match since {
+            None => self.after,
+            Some(_) if memory.is_scarce() => Duration::ZERO,
+            Some(since) => self.after.saturating_sub(self.clock.now().duration_since(since)),
+        }
+    }
+
+    /// Takes in a room that could give back so many bytes. Where the rooms here have too much by that, those that have been idle
+    /// for longest hibernate at once: whoever opens rooms faster than they become idle pays for that, and nobody else.
+    pub(crate) fn add(&self, room: Rc<dyn Hibernate>, size: usize) {
+        let idle = room.idle_state();
+        if self.after.is_zero() {
+            // It need not ask again.
+            idle.active.set(true);
+            return;
+        }
+        let has_woken = self.note(idle, false);
+        self.put(room, size, self.clock.now());
+        if has_woken && self.awake.get() > self.allowance {
+            self.warn_of_wakings();
+        }
+        let mut steps = self.queue.borrow().len().min(STEPS);
+        while steps > 0 && self.awake.get() > self.allowance {
+            steps -= 1;
+            self.step();
+        }
+    }
+
+    /// Forgets a room that has ended.
+    pub(crate) fn remove(&self, idle: &IdleState) {
+        self.note(idle, false);
+        if let Some(ticket) = idle.ticket.take() {
+            self.awake.set(self.awake.get() - idle.size.get());
+            self.queue.borrow_mut().remove(&ticket);
+        }
+    }
+
+    /// Takes a step with the room in front, or goes on with the one that was in front before. It leaves the queue, or waits
+    /// anew. Answers whether there was one.
+    fn step(&self) -> bool {
+        // One that has been woken since waits in the queue by itself.
+        let current = self.current.take().filter(|waiting| waiting.room.idle_state().ticket.get().is_none());
+        let next = || {
+            let (_, first) = self.queue.borrow_mut().pop_first()?;
+            let idle = first.room.idle_state();
+            idle.ticket.take();
+            self.awake.set(self.awake.get() - idle.size.get());
+            Some(first)
+        };
+        let Some(Waiting { room, since }) = current.or_else(next) else { return false };
+        match Rc::clone(&room).hibernate() {
+            HibernateOutcome::Hibernates => {
+                self.note(room.idle_state(), true);
+            }
+            HibernateOutcome::Unfinished => {
+                self.current.replace(Some(Waiting { room, since }));
+            }
+            HibernateOutcome::Busy(size) => {
+                // It may have come in by itself since the last step.
+                if room.idle_state().ticket.get().is_none() {
+                    let size = size.unwrap_or(room.idle_state().size.get());
+                    self.put(room, size, self.clock.now());
+                }
+            }
+            HibernateOutcome::Kept | HibernateOutcome::Ended => {}
+        }
+        true
+    }
+
+    pub(super) fn clear(&self) {
+        self.queue.take();
+        self.current.take();
+    }
+
+    /// How many of the thread's rooms hibernate.
+    pub(crate) fn hibernating(&self) -> usize {
+        self.hibernating.get()
+    }
+
+    /// How much memory the rooms have that are awake, in bytes.
+    pub(crate) fn awake(&self) -> usize {
+        self.awake.get()
+    }
+
+    /// Notes whether a room hibernates. Answers whether it did.
+    fn note(&self, idle: &IdleState, hibernates: bool) -> bool {
+        let did = idle.hibernates.replace(hibernates);
+        match (did, hibernates) {
+            (false, true) => self.hibernating.set(self.hibernating.get() + 1),
+            (true, false) => self.hibernating.set(self.hibernating.get() - 1),
+            _ => {}
+        }
+        did
+    }
+
+    /// Lets the operator know, once a minute at most, where rooms are woken all the time for which others have to hibernate.
+    fn warn_of_wakings(&self) {
+        let now = self.clock.now();
+        let minute =
+            self.wakings.get().filter(|(since, _)| now.duration_since(*since) < Duration::from_secs(60));
+        let (since, count) = minute.unwrap_or((now, 0));
+        self.wakings.set(Some((since, count + 1)));
+        if count + 1 == MANY {
+            log::warn!(
+                "{MANY} rooms were woken within a minute, and others had to hibernate for them, which makes messages \
+                 slower: the rooms in use have more memory together than may be awake (`--max-awake-memory`)"
+            );
+        }
+    }
+
+    fn put(&self, room: Rc<dyn Hibernate>, size: usize, since: Instant) {
+        let ticket = self.last_ticket.get() + 1;
+        self.last_ticket.set(ticket);
+        let idle = room.idle_state();
+        idle.ticket.set(Some(ticket));
+        idle.size.set(size);
+        self.awake.set(self.awake.get() + size);
+        self.queue.borrow_mut().insert(ticket, Waiting { room, since });
+    }
+}
+
+/// Idle rooms hibernate at once where memory has run out.
+impl Reclaim for Hibernation {
+    fn reclaim(&self) -> bool {
+        !self.after.is_zero() && self.step()
+    }
+}
+
+impl fmt::Debug for Hibernation {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let waiting = self.queue.borrow().len();
+        f.debug_struct("Hibernation")
+            .field("awake", &self.awake)
+            .field("waiting", &waiting)
+            .finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::reactor::ClockSource;
+
+    /// Is always as large, and hibernates unless it is busy.
+    #[derive(Default)]
+    struct Large(IdleState);
+
+    impl Hibernate for Large {
+        fn idle_state(&self) -> &IdleState {
+            &self.0
+        }
+
+        fn hibernate(self: Rc<Self>) -> HibernateOutcome {
+            if self.0.take_touched() { HibernateOutcome::Busy(Some(1)) } else { HibernateOutcome::Kept }
+        }
+    }
+
+    #[test]
+    fn whoever_comes_does_not_wait_until_all_busy_rooms_have_been_looked_at() {
+        const ROOMS: usize = 3 * STEPS;
+        let settings = Settings { awake_memory: ROOMS, ..Settings::default() };
+        let hibernation = Hibernation::new(&settings, Rc::new(Clock::new(ClockSource::System)));
+        let rooms: Vec<Rc<Large>> = (0..ROOMS).map(|_| Rc::default()).collect();
+        for room in &rooms {
+            let waiting: Rc<Large> = Rc::clone(room);
+            hibernation.add(waiting, 1);
+            assert!(!room.0.touch(), "it waits already");
+        }
+        let looked_at = || rooms.iter().filter(|room| !room.0.active.get()).count();
+        assert_eq!(looked_at(), 0);
+        for looks in 1..=3 {
+            hibernation.add(Rc::<Large>::default(), 1);
+            assert_eq!(looked_at(), looks * STEPS);
+        }
+        // Now there are some that have been idle since, and one that goes is enough for one that comes.
+        assert_eq!(hibernation.awake(), ROOMS + 3);
+        hibernation.add(Rc::<Large>::default(), 1);
+        assert_eq!(hibernation.awake(), ROOMS);
+    }
+}

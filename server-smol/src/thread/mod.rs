@@ -1,0 +1,107 @@
+//! One thread of rooms: the loop that runs it, and what its rooms and connections share.
+
+mod budget;
+mod event_loop;
+mod hibernation;
+mod log;
+mod scheduler;
+mod stats;
+
+use std::{
+    fmt,
+    future::Future,
+    rc::{Rc, Weak},
+    sync::Arc,
+};
+
+use async_executor::LocalExecutor;
+use smol::Task;
+
+use crate::{
+    memory::{Ledger, Stage},
+    reactor::Clock,
+    settings::Settings,
+    wire::Buffers,
+};
+
+use budget::Budget;
+
+pub(crate) use event_loop::run;
+pub(crate) use hibernation::{Hibernate, HibernateOutcome, Hibernation, IdleState};
+pub(crate) use log::{LINES_A_SECOND, LogBudget};
+pub(crate) use scheduler::{Kind, QUANTUM, Reader, Scheduler, TIME_SLICE};
+pub(crate) use stats::Stats;
+
+/// What the rooms and connections of a thread share. All of them live and end on it.
+pub(crate) struct Thread {
+    pub(crate) settings: Arc<Settings>,
+    pub(crate) clock: Rc<Clock>,
+    pub(crate) scheduler: Scheduler,
+    pub(crate) memory: Rc<Ledger>,
+    pub(crate) hibernation: Rc<Hibernation>,
+    pub(crate) buffers: Rc<Buffers>,
+    pub(crate) stats: Stats,
+    /// Whoever runs the thread holds it: tasks hold this, and would keep it alive.
+    executor: Weak<LocalExecutor<'static>>,
+}
+
+impl Thread {
+    pub(crate) fn new(
+        settings: Arc<Settings>,
+        clock: Rc<Clock>,
+        executor: &Rc<LocalExecutor<'static>>,
+    ) -> Rc<Self> {
+        let memory = Ledger::new(settings.total_memory / settings.threads.max(1));
+        let hibernation = Rc::new(Hibernation::new(&settings, Rc::clone(&clock)));
+        let buffers = Rc::new(Buffers::new(Rc::clone(&memory)));
+        let (idle_rooms, slow_clients) = (Rc::clone(&hibernation), Rc::clone(&buffers.slow_clients));
+        let (idle_rooms, slow_clients) = (Rc::downgrade(&idle_rooms), Rc::downgrade(&slow_clients));
+        memory.ask(Stage::Hibernate, idle_rooms);
+        memory.ask(Stage::SlowClients, slow_clients);
+        Rc::new(Self {
+            settings,
+            clock,
+            scheduler: Scheduler::default(),
+            memory,
+            hibernation,
+            buffers,
+            stats: Stats::default(),
+            executor: Rc::downgrade(executor),
+        })
+    }
+
+    /// Runs a task beside everything else. Nothing where the thread ends.
+    pub(crate) fn spawn(&self, task: impl Future<Output = ()> + 'static) -> Option<Task<()>> {
+        self.executor.upgrade().map(|executor| executor.spawn(task))
+    }
+
+    /// Forgets whoever waits for something, as the thread ends: they hold it, too.
+    pub(crate) fn clear(&self) {
+        self.scheduler.clear();
+        self.hibernation.clear();
+        self.buffers.flush.clear();
+    }
+
+    /// Runs a task beside everything else, whatever becomes of whoever has begun it.
+    pub(crate) fn spawn_detached(&self, task: impl Future<Output = ()> + 'static) {
+        self.spawn(task).into_iter().for_each(Task::detach);
+    }
+}
+
+impl fmt::Debug for Thread {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Thread")
+            .field("scheduler", &self.scheduler)
+            .field("memory", &self.memory)
+            .finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+impl Thread {
+    /// A thread that is not run.
+    pub(crate) fn for_tests(settings: Settings) -> Rc<Self> {
+        let clock = Rc::new(Clock::new(crate::reactor::ClockSource::System));
+        Self::new(Arc::new(settings), clock, &Rc::default())
+    }
+}

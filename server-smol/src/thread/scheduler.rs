@@ -1,0 +1,238 @@
+use std::{
+    cell::{Cell, RefCell},
+    collections::VecDeque,
+    fmt,
+    future::Future,
+    pin::Pin,
+    rc::Rc,
+    task::{Context, Poll, Waker},
+    time::Duration,
+};
+
+use super::Budget;
+
+/// How long the work of one pass of the event loop may take. What is left waits for the next pass, before which the sockets
+/// are looked at and what has come together is written.
+const PASS: Duration = Duration::from_micros(400);
+/// How many units of work go by before the clock is read.
+const STEP: u32 = 16;
+
+/// How many units of work a reader may do before others go on: a message, a delivery, or some KB are a unit.
+pub(crate) const QUANTUM: u32 = 64;
+
+/// How long an event that takes longer than a slice goes on at a time, slice by slice.
+///
+/// Fuel is no measure of time: one slice takes several times as long as another, depending on what the guest does,
+/// and ten times as long on a slower machine. Slices are short, so that the clock is looked at often.
+pub(crate) const TIME_SLICE: Duration = Duration::from_micros(250);
+
+/// Decides who goes on next on a thread: in each pass everybody who has something to do gets a bounded piece of it done, and
+/// what is over waits in a queue of its kind.
+///
+/// Readers are scheduled as flows are in `fq_codel` (RFC 8290): one that has news and nothing left to do goes before those
+/// that have more to do than their share, and whoever always has more to do waits for all others like it.
+pub(crate) struct Scheduler {
+    /// What is left of this pass.
+    pub(crate) budget: Budget,
+    /// Readers that have news.
+    fresh: RefCell<VecDeque<Rc<dyn Reader>>>,
+    /// Readers that have more to do than they could do at a time.
+    backlog: RefCell<VecDeque<Rc<dyn Reader>>>,
+    /// Long events, and whatever else goes on piece by piece.
+    slices: RefCell<VecDeque<Rc<Ticket>>>,
+    /// Messages to many clients that are not delivered to all of them.
+    deliveries: RefCell<VecDeque<Rc<Ticket>>>,
+    /// Whether the last one that went on was a delivery.
+    has_delivered: Cell<bool>,
+    /// Who goes on now.
+    granted: RefCell<Option<Rc<Ticket>>>,
+}
+
+/// Reads from a client and handles what has come.
+pub(crate) trait Reader {
+    /// Reads and handles messages, of [`QUANTUM`] units at most. Answers how many units that took, and whether there is more
+    /// to do.
+    fn read(self: Rc<Self>) -> (u32, bool);
+}
+
+/// A place in a queue.
+#[derive(Default)]
+struct Ticket {
+    is_granted: Cell<bool>,
+    waker: RefCell<Option<Waker>>,
+}
+
+/// What somebody waits for who takes long.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Kind {
+    /// Time on the processor.
+    Slice,
+    /// Space on the list of those that have something to write.
+    Delivery,
+}
+
+impl Default for Scheduler {
+    fn default() -> Self {
+        Self {
+            budget: Budget::new(PASS, STEP),
+            fresh: RefCell::default(),
+            backlog: RefCell::default(),
+            slices: RefCell::default(),
+            deliveries: RefCell::default(),
+            has_delivered: Cell::new(false),
+            granted: RefCell::default(),
+        }
+    }
+}
+
+impl Scheduler {
+    /// Has a reader read that has news: at once, if it is its turn and there is time left in this pass.
+    pub(crate) fn on_readable(&self, reader: Rc<dyn Reader>) {
+        if self.budget.is_over() || !self.fresh.borrow().is_empty() {
+            self.fresh.borrow_mut().push_back(reader);
+        } else {
+            self.run(reader);
+        }
+    }
+
+    /// Has a reader go on that has more to do.
+    pub(crate) fn read_later(&self, reader: Rc<dyn Reader>) {
+        self.backlog.borrow_mut().push_back(reader);
+    }
+
+    /// Lets one reader read that has news. Answers whether there was one.
+    pub(super) fn read_fresh(&self) -> bool {
+        let reader = self.fresh.borrow_mut().pop_front();
+        reader.map(|reader| self.run(reader)).is_some()
+    }
+
+    /// Lets one reader go on that has more to do. Answers whether there was one.
+    pub(super) fn read_backlog(&self) -> bool {
+        let reader = self.backlog.borrow_mut().pop_front();
+        reader.map(|reader| self.run(reader)).is_some()
+    }
+
+    fn run(&self, reader: Rc<dyn Reader>) {
+        let (units, has_more) = Rc::clone(&reader).read();
+        self.budget.spend(units);
+        if has_more {
+            self.backlog.borrow_mut().push_back(reader);
+        }
+    }
+
+    /// Waits until it is this one's turn to go on with something long. Others wait until the result is dropped.
+    pub(crate) fn turn(&self, kind: Kind) -> Turn<'_> {
+        Turn { scheduler: self, kind, ticket: None }
+    }
+
+    /// Lets one go on that waits for its [turn](Self::turn), unless somebody has it.
+    pub(super) fn grant(&self, may_deliver: bool) {
+        if self.granted.borrow().is_some() {
+            return;
+        }
+        let mut slices = self.slices.borrow_mut();
+        // One of each kind in turn, where there are both.
+        let delivers = may_deliver && (slices.is_empty() || !self.has_delivered.get());
+        let delivery = if delivers { self.deliveries.borrow_mut().pop_front() } else { None };
+        self.has_delivered.set(delivery.is_some());
+        let Some(next) = delivery.or_else(|| slices.pop_front()) else { return };
+        drop(slices);
+        next.is_granted.set(true);
+        let waker = next.waker.borrow_mut().take();
+        self.granted.replace(Some(next));
+        waker.into_iter().for_each(Waker::wake);
+    }
+
+    /// Whether somebody has the turn.
+    pub(super) fn has_granted(&self) -> bool {
+        self.granted.borrow().is_some()
+    }
+
+    pub(super) fn clear(&self) {
+        self.fresh.take();
+        self.backlog.take();
+        self.slices.take();
+        self.deliveries.take();
+    }
+
+    /// Whether nobody has anything to do.
+    pub(super) fn is_idle(&self, may_deliver: bool) -> bool {
+        self.fresh.borrow().is_empty()
+            && self.backlog.borrow().is_empty()
+            && self.slices.borrow().is_empty()
+            && (!may_deliver || self.deliveries.borrow().is_empty())
+    }
+}
+
+/// Waits for a turn; see [`Scheduler::turn`].
+#[must_use]
+pub(crate) struct Turn<'a> {
+    scheduler: &'a Scheduler,
+    kind: Kind,
+    ticket: Option<Rc<Ticket>>,
+}
+
+/// The right to go on for a [`TIME_SLICE`].
+#[must_use]
+pub(crate) struct Granted<'a>(&'a Scheduler);
+
+impl Turn<'_> {
+    fn queue(&self) -> &RefCell<VecDeque<Rc<Ticket>>> {
+        match self.kind {
+            Kind::Slice => &self.scheduler.slices,
+            Kind::Delivery => &self.scheduler.deliveries,
+        }
+    }
+}
+
+impl<'a> Future for Turn<'a> {
+    type Output = Granted<'a>;
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Granted<'a>> {
+        match &self.ticket {
+            Some(ticket) if ticket.is_granted.get() => {
+                self.ticket = None;
+                Poll::Ready(Granted(self.scheduler))
+            }
+            Some(ticket) => {
+                ticket.waker.replace(Some(cx.waker().clone()));
+                Poll::Pending
+            }
+            None => {
+                let ticket = Rc::new(Ticket::default());
+                ticket.waker.replace(Some(cx.waker().clone()));
+                self.queue().borrow_mut().push_back(Rc::clone(&ticket));
+                self.ticket = Some(ticket);
+                Poll::Pending
+            }
+        }
+    }
+}
+
+impl Drop for Turn<'_> {
+    fn drop(&mut self) {
+        let Some(ticket) = self.ticket.take() else { return };
+        if ticket.is_granted.get() {
+            self.scheduler.granted.take();
+        } else {
+            self.queue().borrow_mut().retain(|other| !Rc::ptr_eq(other, &ticket));
+        }
+    }
+}
+
+impl Drop for Granted<'_> {
+    fn drop(&mut self) {
+        self.0.granted.take();
+    }
+}
+
+impl fmt::Debug for Scheduler {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Scheduler")
+            .field("fresh", &self.fresh.borrow().len())
+            .field("backlog", &self.backlog.borrow().len())
+            .field("slices", &self.slices.borrow().len())
+            .field("deliveries", &self.deliveries.borrow().len())
+            .finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,61 @@
+use std::{
+    cell::{RefCell, RefMut},
+    rc::Rc,
+};
+
+use crate::memory::{Buffer, Ledger};
+
+use super::{FlushList, SlowClients};
+
+/// The most that is read at a time, in bytes.
+const INPUT: usize = 64 << 10;
+/// How many buffers are kept for outboxes, and how large each may be.
+const SPARE: usize = 64;
+const SPARE_SIZE: usize = 64 << 10;
+
+/// What the connections of a thread share, so that one between two messages holds no buffer: the bytes that are read
+/// into, spare buffers for what is about to be written, and the lists of those who have something to write and of those whose sockets
+/// take nothing.
+#[derive(Debug)]
+pub(crate) struct Buffers {
+    input: RefCell<Box<[u8]>>,
+    spare: RefCell<Vec<Buffer>>,
+    pub(crate) flush: FlushList,
+    pub(crate) slow_clients: Rc<SlowClients>,
+    ledger: Rc<Ledger>,
+}
+
+impl Buffers {
+    pub(crate) fn new(ledger: Rc<Ledger>) -> Self {
+        Self {
+            input: RefCell::new(vec![0; INPUT].into()),
+            spare: RefCell::default(),
+            flush: FlushList::default(),
+            slow_clients: Rc::default(),
+            ledger,
+        }
+    }
+
+    /// The bytes to read into, for as long as it takes to handle them.
+    pub(crate) fn input(&self) -> RefMut<'_, Box<[u8]>> {
+        self.input.borrow_mut()
+    }
+
+    /// An empty buffer.
+    pub(crate) fn take(&self) -> Buffer {
+        self.spare.borrow_mut().pop().unwrap_or_else(|| Buffer::new(&self.ledger))
+    }
+
+    /// Takes a buffer back.
+    pub(crate) fn give_back(&self, mut buffer: Buffer) {
+        let mut spare = self.spare.borrow_mut();
+        if spare.len() < SPARE && (1..=SPARE_SIZE).contains(&buffer.capacity()) {
+            buffer.clear();
+            spare.push(buffer);
+        }
+    }
+
+    pub(crate) fn ledger(&self) -> &Rc<Ledger> {
+        &self.ledger
+    }
+}

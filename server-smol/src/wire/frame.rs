@@ -1,0 +1,80 @@
+use std::rc::Rc;
+
+use crate::{
+    memory::{Buffer, Charge, Ledger, OutOfMemory, Purpose},
+    websocket::{Head, Opcode},
+};
+
+/// From this size on, a message for several clients is kept once for all of them, in bytes.
+pub(super) const SHARED: usize = 4 << 10;
+
+/// A message on its way out.
+#[derive(Debug, Clone)]
+pub(crate) enum Frame<'a> {
+    /// Its head, and what it carries.
+    Parts(Head, &'a [u8]),
+    /// As it goes over the network.
+    Encoded(&'a [u8]),
+    /// As it goes over the network, and kept once for all clients.
+    Shared(Rc<SharedFrame>),
+}
+
+/// A message as it goes over the network, kept once for all clients that get it.
+#[derive(Debug)]
+pub(crate) struct SharedFrame {
+    bytes: Box<[u8]>,
+    _charge: Charge,
+}
+
+impl SharedFrame {
+    /// Encodes a message.
+    ///
+    /// # Errors
+    /// There is no memory for it.
+    pub(crate) fn new(opcode: Opcode, payload: &[u8], ledger: &Rc<Ledger>) -> Result<Rc<Self>, OutOfMemory> {
+        let head = Head::new(opcode, payload.len());
+        let charge = ledger.charge(head.as_ref().len() + payload.len(), Purpose::Running)?;
+        Ok(Rc::new(Self { bytes: [head.as_ref(), payload].concat().into(), _charge: charge }))
+    }
+}
+
+impl AsRef<[u8]> for SharedFrame {
+    fn as_ref(&self) -> &[u8] {
+        &self.bytes
+    }
+}
+
+impl<'a> Frame<'a> {
+    /// A message for one client.
+    pub(crate) fn new(opcode: Opcode, payload: &'a [u8]) -> Self {
+        Self::Parts(Head::new(opcode, payload.len()), payload)
+    }
+
+    /// A message for several clients, which is encoded once; `buffer` is for that.
+    ///
+    /// # Errors
+    /// There is no memory for it.
+    pub(crate) fn for_several(
+        opcode: Opcode,
+        payload: &[u8],
+        buffer: &'a mut Buffer,
+        ledger: &Rc<Ledger>,
+    ) -> Result<Self, OutOfMemory> {
+        if payload.len() >= SHARED {
+            return SharedFrame::new(opcode, payload, ledger).map(Self::Shared);
+        }
+        let head = Head::new(opcode, payload.len());
+        buffer.extend(head.as_ref())?;
+        buffer.extend(payload)?;
+        Ok(Self::Encoded(buffer))
+    }
+
+    /// How many bytes it is on the network.
+    pub(super) fn size(&self) -> usize {
+        match self {
+            Self::Parts(head, payload) => head.as_ref().len() + payload.len(),
+            Self::Encoded(bytes) => bytes.len(),
+            Self::Shared(frame) => frame.bytes.len(),
+        }
+    }
+}

@@ -1,0 +1,16 @@
+//! A client's socket and the bytes on their way to it.
+
+mod buffers;
+mod flush;
+mod frame;
+mod outbox;
+mod queue;
+mod slow_clients;
+mod socket;
+
+pub(crate) use buffers::Buffers;
+pub(crate) use flush::FlushList;
+pub(crate) use frame::{Frame, SharedFrame};
+pub(crate) use outbox::Outbox;
+pub(crate) use slow_clients::SlowClients;
+pub(crate) use socket::Socket;

@@ -1,0 +1,547 @@
+use std::{
+    cell::{Cell, RefCell},
+    io,
+    rc::Rc,
+    task::{Context, Poll, Waker},
+};
+
+use crate::{
+    close::CloseReason,
+    memory::OutOfMemory,
+    reactor::Stream,
+    websocket::{Opcode, close_payload},
+};
+
+use super::{
+    Buffers, Frame,
+    flush::Flush,
+    queue::{CHUNK, Queue, Written},
+};
+
+/// What waits to be written to one client, and how its connection is to end.
+///
+/// The room puts messages in. They are written at the end of the pass, or when the socket takes more. All of it runs on
+/// one thread, so nothing here is locked.
+#[derive(Debug)]
+pub(crate) struct Outbox {
+    stream: Rc<Stream>,
+    buffers: Rc<Buffers>,
+    queue: RefCell<Queue>,
+    /// The most bytes that may wait.
+    limit: usize,
+    /// Whether it is on the list of those with something to write.
+    listed: Cell<bool>,
+    /// Its key among the slow clients, while the socket takes no more.
+    blocked: Cell<Option<usize>>,
+    /// Whether the client is gone.
+    broken: Cell<bool>,
+    /// Set once: the connection ends with this.
+    closing: RefCell<Option<CloseReason>>,
+    /// Whether nothing may follow what waits: the connection is about to end, or has.
+    is_over: Cell<bool>,
+    /// Whether the room has closed the connection, and hears nothing more of the client.
+    closed_by_room: Cell<bool>,
+    /// Whether the reading waits for the outbox to empty.
+    throttling: Cell<bool>,
+    /// Counts the times that something was written, to see whether anything is.
+    progress: Cell<u32>,
+    waker: RefCell<Option<Waker>>,
+}
+
+impl Outbox {
+    pub(crate) fn new(stream: Rc<Stream>, buffers: Rc<Buffers>, limit: usize) -> Rc<Self> {
+        let queue = RefCell::new(Queue::new(&buffers));
+        Rc::new(Self {
+            stream,
+            buffers,
+            queue,
+            limit,
+            listed: Cell::new(false),
+            blocked: Cell::new(None),
+            broken: Cell::new(false),
+            closing: RefCell::default(),
+            is_over: Cell::new(false),
+            closed_by_room: Cell::new(false),
+            throttling: Cell::new(false),
+            progress: Cell::new(0),
+            waker: RefCell::default(),
+        })
+    }
+
+    /// Adds a message. A client for which more waits than may wait is closed instead, as it does not read.
+    pub(crate) fn push(self: &Rc<Self>, frame: &Frame<'_>) {
+        if self.is_over.get() {
+            return;
+        }
+        let size = frame.size();
+        let mut queue = self.queue.borrow_mut();
+        if queue.size + size > self.limit && !self.is_blocked() {
+            drop(queue);
+            self.write();
+            queue = self.queue.borrow_mut();
+        }
+        if queue.size + size > self.limit {
+            drop(queue);
+            self.abandon(CloseReason::ClientTooSlow);
+            return;
+        }
+        if let Err(OutOfMemory) = queue.push(frame, &self.buffers) {
+            drop(queue);
+            self.abandon(CloseReason::OutOfMemory);
+            return;
+        }
+        if self.is_blocked() {
+            return;
+        }
+        if queue.size >= CHUNK {
+            drop(queue);
+            self.write();
+        } else if !self.listed.replace(true) {
+            let this = Rc::clone(self);
+            self.buffers.flush.add(this);
+        }
+    }
+
+    /// Adds the last frame, past what may wait.
+    pub(crate) fn push_close(&self, reason: &CloseReason) {
+        self.is_over.set(true);
+        let payload = close_payload(reason.code(), reason.words());
+        // A client that cannot have these few bytes has to do without.
+        let _ = self.queue.borrow_mut().push(&Frame::new(Opcode::Close, &payload), &self.buffers);
+    }
+
+    /// Writes as much as the client takes, and as much as goes in one step.
+    pub(crate) fn write(self: &Rc<Self>) {
+        if self.write_step() && !self.listed.replace(true) {
+            let this = Rc::clone(self);
+            self.buffers.flush.add(this);
+        }
+    }
+
+    /// Writes as much as goes in one step. Answers whether there is more to write at once.
+    fn write_step(self: &Rc<Self>) -> bool {
+        if self.broken.get() {
+            return false;
+        }
+        let (before, written) = {
+            let mut queue = self.queue.borrow_mut();
+            (queue.size, queue.write(&self.stream, &self.buffers))
+        };
+        let mut wants_more = false;
+        match written {
+            Ok(written) => {
+                self.set_blocked(false);
+                wants_more = written == Written::Some;
+            }
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => self.set_blocked(true),
+            Err(_) => {
+                self.queue.borrow_mut().clear();
+                self.set_blocked(false);
+                self.broken.set(true);
+                self.is_over.set(true);
+            }
+        }
+        if self.queue.borrow().size < before {
+            self.progress.set(self.progress.get().wrapping_add(1));
+        }
+        if self.is_blocked() || self.broken.get() || self.throttling.get() && !self.is_half_full() {
+            self.wake();
+        }
+        wants_more
+    }
+
+    /// Ends the connection once what waits has been written. The first reason counts.
+    pub(crate) fn close(&self, reason: CloseReason) {
+        let mut closing = self.closing.borrow_mut();
+        if closing.is_none() {
+            *closing = Some(reason);
+            drop(closing);
+            self.is_over.set(true);
+            self.wake();
+        }
+    }
+
+    /// Ends the connection as the room wants it.
+    pub(crate) fn close_by_room(&self, reason: CloseReason) {
+        self.closed_by_room.set(true);
+        self.close(reason);
+    }
+
+    /// Ends the connection without what waits, but for the rest of a frame that has been written in part.
+    pub(crate) fn abandon(&self, reason: CloseReason) {
+        self.queue.borrow_mut().keep_begun();
+        self.close(reason);
+    }
+
+    pub(crate) fn is_closed_by_room(&self) -> bool {
+        self.closed_by_room.get()
+    }
+
+    pub(crate) fn is_empty(&self) -> bool {
+        self.queue.borrow().size == 0
+    }
+
+    /// Whether so much waits that the client is not to be heard until it has read.
+    pub(crate) fn is_half_full(&self) -> bool {
+        self.queue.borrow().size > self.limit / 2
+    }
+
+    /// Whether the client may be heard.
+    pub(crate) fn may_be_read(&self) -> bool {
+        !self.is_half_full() && !self.closed_by_room.get()
+    }
+
+    /// Counts the times that something was written. Nothing where nothing waits. Tries once more, as the system tells of
+    /// space only when there is a lot of it.
+    pub(crate) fn progress(self: &Rc<Self>) -> Option<u32> {
+        if self.is_blocked() {
+            self.stream.assume_writable();
+            self.write();
+        }
+        (!self.is_empty()).then(|| self.progress.get())
+    }
+
+    /// How many bytes would be free if the client were [abandoned](Self::abandon); nothing where that cannot be now.
+    pub(super) fn reclaimable(&self) -> Option<usize> {
+        let queue = self.queue.try_borrow_mut().ok()?;
+        self.closing.borrow().is_none().then_some(queue.size)
+    }
+
+    /// Ready when the client may be heard.
+    pub(crate) fn poll_may_be_read(&self, cx: &Context<'_>) -> Poll<()> {
+        let throttling = self.is_half_full();
+        self.throttling.set(throttling);
+        if throttling || self.closed_by_room.get() {
+            self.wait(cx);
+            return Poll::Pending;
+        }
+        Poll::Ready(())
+    }
+
+    /// Writes what the socket did not take at first, for as long as there is something. Ready when the client is
+    /// gone or the connection is to end.
+    pub(crate) fn poll_closing(self: &Rc<Self>, cx: &mut Context<'_>) -> Poll<Option<CloseReason>> {
+        while self.is_blocked() && !self.broken.get() && self.stream.poll_writable(cx).is_ready() {
+            self.write();
+        }
+        match &*self.closing.borrow() {
+            _ if self.broken.get() => Poll::Ready(None),
+            Some(reason) => Poll::Ready(Some(reason.clone())),
+            None => {
+                self.wait(cx);
+                Poll::Pending
+            }
+        }
+    }
+
+    /// Writes everything. Ready when it has been, or the client is gone.
+    pub(crate) fn poll_written(self: &Rc<Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        loop {
+            let wants_more = self.write_step();
+            if self.broken.get() {
+                return Poll::Ready(Err(io::ErrorKind::BrokenPipe.into()));
+            }
+            if self.is_empty() {
+                return Poll::Ready(Ok(()));
+            }
+            if wants_more {
+                // Others go first.
+                cx.waker().wake_by_ref();
+                return Poll::Pending;
+            }
+            if self.stream.poll_writable(cx).is_pending() {
+                return Poll::Pending;
+            }
+        }
+    }
+
+    fn is_blocked(&self) -> bool {
+        self.blocked.get().is_some()
+    }
+
+    fn set_blocked(self: &Rc<Self>, is_blocked: bool) {
+        match (self.blocked.get(), is_blocked) {
+            (None, true) => self.blocked.set(Some(self.buffers.slow_clients.add(self))),
+            (Some(key), false) => {
+                self.blocked.set(None);
+                self.buffers.slow_clients.remove(key);
+            }
+            (None, false) | (Some(_), true) => {}
+        }
+    }
+
+    fn wait(&self, cx: &Context<'_>) {
+        let mut waker = self.waker.borrow_mut();
+        match &mut *waker {
+            Some(waker) => waker.clone_from(cx.waker()),
+            None => *waker = Some(cx.waker().clone()),
+        }
+    }
+
+    /// Has the connection's task look at what is to be done.
+    pub(crate) fn wake(&self) {
+        if let Some(waker) = self.waker.borrow_mut().take() {
+            waker.wake();
+        }
+    }
+}
+
+impl Flush for Outbox {
+    fn flush(self: Rc<Self>) {
+        self.listed.set(false);
+        self.write();
+    }
+}
+
+impl Drop for Outbox {
+    fn drop(&mut self) {
+        if let Some(key) = self.blocked.get() {
+            self.buffers.slow_clients.remove(key);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::{
+        future::poll_fn,
+        io::Read as _,
+        net::{Ipv4Addr, TcpListener, TcpStream},
+    };
+
+    use super::*;
+    use crate::{
+        memory::{Buffer, Ledger, Purpose, Stage},
+        reactor::block_on,
+        websocket::Head,
+        wire::frame::SHARED,
+    };
+
+    /// Runs a test with an outbox of a connection, and its other end.
+    fn with_outbox(limit: usize, test: impl FnOnce(&Rc<Outbox>, TcpStream, &Buffers)) {
+        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
+        let client = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
+        let (stream, _) = listener.accept().unwrap();
+        stream.set_nonblocking(true).unwrap();
+        block_on(async {
+            let buffers = Rc::new(Buffers::new(Ledger::new(usize::MAX)));
+            let stream = Rc::new(Stream::new(stream).unwrap());
+            test(&Outbox::new(stream, Rc::clone(&buffers), limit), client, &buffers);
+        });
+    }
+
+    /// Writes what has come together.
+    fn flush(buffers: &Buffers) {
+        while buffers.flush.flush_next() {}
+    }
+
+    fn for_several<'a>(payload: &[u8], buffer: &'a mut Buffer, buffers: &Buffers) -> Frame<'a> {
+        Frame::for_several(Opcode::Text, payload, buffer, buffers.ledger()).unwrap()
+    }
+
+    fn text(text: &str) -> Frame<'_> {
+        Frame::new(Opcode::Text, text.as_bytes())
+    }
+
+    /// The payloads of frames that have been written, whose heads have two, four or ten bytes.
+    fn frames(mut bytes: &[u8]) -> Vec<(u8, Vec<u8>)> {
+        let mut frames = Vec::new();
+        while !bytes.is_empty() {
+            let (frame, rest) = bytes.split_at(Head::frame_size(bytes));
+            let head = match frame[1] {
+                127 => 10,
+                126 => 4,
+                _ => 2,
+            };
+            frames.push((frame[0] & 0x0f, frame[head..].to_vec()));
+            bytes = rest;
+        }
+        frames
+    }
+
+    /// Everything that is written until the outbox is gone.
+    fn rest(mut client: TcpStream) -> Vec<u8> {
+        let mut bytes = Vec::new();
+        client.read_to_end(&mut bytes).unwrap();
+        bytes
+    }
+
+    #[test]
+    fn what_comes_together_is_written_together_and_in_order() {
+        let large = "x".repeat(SHARED);
+        with_outbox(1 << 20, |outbox, client, buffers| {
+            let mut spare = [buffers.take(), buffers.take()];
+            let [kept, encoded] = &mut spare;
+            let kept = for_several(large.as_bytes(), kept, buffers);
+            let encoded = for_several(b"b", encoded, buffers);
+            assert!(matches!(kept, Frame::Shared(_)) && matches!(encoded, Frame::Encoded(_)));
+            for frame in [&text("a"), &encoded, &kept, &text("c"), &kept, &kept, &text("")] {
+                outbox.push(frame);
+            }
+            assert!(!outbox.is_empty());
+            flush(buffers);
+            assert!(outbox.is_empty());
+            outbox.stream.end_writing().unwrap();
+            let texts: Vec<_> = frames(&rest(client)).into_iter().map(|(_, text)| text).collect();
+            let large = large.as_bytes();
+            assert_eq!(texts, [b"a", b"b", large, b"c", large, large, b""]);
+        });
+    }
+
+    #[test]
+    fn buffers_are_given_back_when_all_is_written() {
+        with_outbox(1 << 20, |outbox, _client, buffers| {
+            for _ in 0..3 {
+                outbox.push(&text("hello"));
+                assert_ne!(outbox.queue.borrow().capacity(), 0);
+                flush(buffers);
+                assert_eq!(outbox.queue.borrow().capacity(), 0);
+            }
+            assert_ne!(buffers.take().capacity(), 0);
+        });
+    }
+
+    #[test]
+    fn a_client_that_does_not_read_is_let_go_and_the_frame_that_it_has_begun_to_get_ends() {
+        let filler = "x".repeat(50_000);
+        for several in [false, true] {
+            with_outbox(200_000, |outbox, client, buffers| {
+                let mut buffer = buffers.take();
+                let frame = match several {
+                    false => text(&filler),
+                    true => for_several(filler.as_bytes(), &mut buffer, buffers),
+                };
+                let mut pushed = 0;
+                while outbox.closing.borrow().is_none() {
+                    outbox.push(&frame);
+                    flush(buffers);
+                    pushed += 1;
+                }
+                assert_eq!(outbox.closing.borrow().clone(), Some(CloseReason::ClientTooSlow));
+                outbox.push(&text("late"));
+                outbox.push_close(&CloseReason::ClientTooSlow);
+                // The client takes in what is on its way, and the rest follows.
+                let reading = std::thread::spawn(|| rest(client));
+                while !outbox.is_empty() {
+                    std::thread::yield_now();
+                    outbox.stream.assume_writable();
+                    outbox.write();
+                }
+                outbox.stream.end_writing().unwrap();
+                let frames = frames(&reading.join().unwrap());
+                let (close, texts) = frames.split_last().unwrap();
+                assert_eq!((close.0, &close.1[..2]), (Opcode::Close as u8, &1013_u16.to_be_bytes()[..]));
+                assert!(texts.iter().all(|(_, text)| text == filler.as_bytes()));
+                assert!(texts.len() < pushed);
+            });
+        }
+    }
+
+    #[test]
+    fn a_message_larger_than_the_limit_is_too_much_for_any_client() {
+        with_outbox(1_000, |outbox, _client, _| {
+            outbox.push(&text(&"x".repeat(996)));
+            assert_eq!(*outbox.closing.borrow(), None);
+            outbox.push(&text(&"x".repeat(997)));
+            assert_eq!(outbox.closing.borrow().clone(), Some(CloseReason::ClientTooSlow));
+        });
+    }
+
+    #[test]
+    fn a_client_is_heard_until_half_of_the_limit_waits() {
+        with_outbox(1_000, |outbox, _client, buffers| {
+            outbox.push(&text(&"x".repeat(490)));
+            assert!(!outbox.is_half_full());
+            outbox.push(&text(&"x".repeat(10)));
+            assert!(outbox.is_half_full());
+            flush(buffers);
+            assert!(!outbox.is_half_full());
+        });
+    }
+
+    #[test]
+    fn the_first_reason_counts_and_nothing_comes_after_it() {
+        with_outbox(10_000, |outbox, client, buffers| {
+            outbox.push(&text("before"));
+            outbox.close(CloseReason::RoomFailed);
+            outbox.close(CloseReason::RoomEnded);
+            outbox.close_by_room(CloseReason::ServerShutdown);
+            outbox.push(&text("late"));
+            flush(buffers);
+            let end = smol::block_on(poll_fn(|cx| outbox.poll_closing(cx)));
+            assert_eq!(end, Some(CloseReason::RoomFailed));
+            outbox.stream.end_writing().unwrap();
+            assert_eq!(frames(&rest(client)), [(1, b"before".to_vec())]);
+        });
+    }
+
+    #[test]
+    fn what_a_client_has_taken_is_not_kept_though_it_is_always_behind() {
+        with_outbox(1 << 20, |outbox, mut client, buffers| {
+            client.set_nonblocking(true).unwrap();
+            let (filler, mut taken) = ("x".repeat(10_000), vec![0; 1 << 20]);
+            let (mut pushed, mut read) = (0, 0);
+            while pushed < 64 << 20 {
+                // As long as there is little left it gets more, and then takes a part of it.
+                while outbox.queue.borrow().size < 500_000 {
+                    outbox.push(&text(&filler));
+                    pushed += filler.len();
+                    flush(buffers);
+                }
+                read += client.read(&mut taken[..100_000]).unwrap_or(0);
+                outbox.stream.assume_writable();
+                outbox.write();
+                assert!(!outbox.is_empty(), "this test needs a client that is behind");
+            }
+            assert!(read > 32 << 20);
+            let kept = outbox.queue.borrow().capacity();
+            assert!(kept < 4 << 20, "{kept}");
+        });
+    }
+
+    #[test]
+    fn nothing_comes_after_a_close_frame() {
+        with_outbox(10_000, |outbox, client, buffers| {
+            outbox.push(&text("before"));
+            outbox.push_close(&CloseReason::ByClient(None));
+            outbox.push(&text("late"));
+            flush(buffers);
+            outbox.stream.end_writing().unwrap();
+            assert_eq!(frames(&rest(client)), [(1, b"before".to_vec()), (8, vec![])]);
+        });
+    }
+
+    #[test]
+    fn the_client_for_which_most_waits_is_closed_where_memory_has_run_out() {
+        let ledger = Ledger::new(32 << 20);
+        let buffers = Rc::new(Buffers::new(Rc::clone(&ledger)));
+        let slow_clients = Rc::downgrade(&buffers.slow_clients);
+        ledger.ask(Stage::SlowClients, slow_clients);
+        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
+        block_on(async {
+            let outbox = || {
+                let client = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
+                let (stream, _) = listener.accept().unwrap();
+                stream.set_nonblocking(true).unwrap();
+                let stream = Rc::new(Stream::new(stream).unwrap());
+                (Outbox::new(stream, Rc::clone(&buffers), 64 << 20), client)
+            };
+            let (few, many) = (outbox(), outbox());
+            let filler = "x".repeat(100_000);
+            // Beyond what the system takes.
+            for (outbox, size) in [(&few.0, 1 << 20), (&many.0, 8 << 20)] {
+                while outbox.queue.borrow().size < size {
+                    outbox.push(&text(&filler));
+                    flush(&buffers);
+                }
+            }
+            let used = ledger.used();
+            assert!(used >= 9 << 20);
+            let charge = ledger.charge(ledger.limit() - used + 1, Purpose::New).unwrap();
+            assert_eq!(*many.0.closing.borrow(), Some(CloseReason::ClientTooSlow));
+            assert_eq!(*few.0.closing.borrow(), None);
+            drop(charge);
+            assert!(ledger.used() < 2 << 20, "{}", ledger.used());
+        });
+    }
+}

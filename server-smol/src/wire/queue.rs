@@ -1,0 +1,193 @@
+use std::{
+    collections::VecDeque,
+    io::{self, IoSlice},
+    mem,
+    rc::Rc,
+};
+
+use crate::{
+    memory::{Buffer, OutOfMemory},
+    reactor::Stream,
+    websocket::Head,
+};
+
+use super::{Buffers, Frame, SharedFrame};
+
+/// How large a chunk of bytes gets, about. A chunk is freed only when it is fully written, so chunks are small: otherwise
+/// a client that is always slightly behind pins memory.
+pub(super) const CHUNK: usize = 64 << 10;
+/// How many chunks one system call writes.
+const CHUNKS: usize = 16;
+/// How much is written in one step, in bytes: some 0.1 ms.
+const STEP: usize = 256 << 10;
+
+/// Bytes that wait to be written, as they go over the network.
+#[derive(Debug)]
+pub(super) struct Queue {
+    /// What comes before `last`; nothing where the client keeps up.
+    first: VecDeque<Chunk>,
+    last: Buffer,
+    /// How much of the very first chunk has been written.
+    written: usize,
+    /// How many bytes wait.
+    pub(super) size: usize,
+}
+
+#[derive(Debug)]
+enum Chunk {
+    Own(Buffer),
+    Shared(Rc<SharedFrame>),
+}
+
+impl AsRef<[u8]> for Chunk {
+    fn as_ref(&self) -> &[u8] {
+        match self {
+            Self::Own(bytes) => bytes,
+            Self::Shared(frame) => (**frame).as_ref(),
+        }
+    }
+}
+
+/// What a step of writing came to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Written {
+    All,
+    /// There is more, and the socket may take it.
+    Some,
+}
+
+impl Queue {
+    pub(super) fn new(buffers: &Buffers) -> Self {
+        Self { first: VecDeque::new(), last: Buffer::new(buffers.ledger()), written: 0, size: 0 }
+    }
+
+    /// Adds a frame.
+    ///
+    /// # Errors
+    /// There is no memory for it. Nothing is added.
+    pub(super) fn push(&mut self, frame: &Frame<'_>, buffers: &Buffers) -> Result<(), OutOfMemory> {
+        let size = frame.size();
+        match frame {
+            Frame::Parts(head, payload) => {
+                let last = self.last(buffers);
+                last.reserve(size)?;
+                // There is room for both.
+                last.extend(head.as_ref())?;
+                last.extend(payload)?;
+            }
+            Frame::Encoded(bytes) => self.last(buffers).extend(bytes)?,
+            Frame::Shared(frame) => {
+                if !self.last.is_empty() {
+                    let last = self.last.take();
+                    self.first.push_back(Chunk::Own(last));
+                }
+                self.first.push_back(Chunk::Shared(Rc::clone(frame)));
+            }
+        }
+        self.size += size;
+        Ok(())
+    }
+
+    /// Where to put what comes next.
+    fn last(&mut self, buffers: &Buffers) -> &mut Buffer {
+        if self.last.len() >= CHUNK {
+            let last = self.last.take();
+            self.first.push_back(Chunk::Own(last));
+        }
+        if self.last.capacity() == 0 {
+            self.last = buffers.take();
+        }
+        &mut self.last
+    }
+
+    /// Forgets everything.
+    pub(super) fn clear(&mut self) {
+        self.first = VecDeque::new();
+        drop(self.last.take());
+        (self.written, self.size) = (0, 0);
+    }
+
+    /// Forgets everything but the rest of a frame that has been written in part.
+    pub(super) fn keep_begun(&mut self) {
+        let begun = self.first.pop_front();
+        self.first = VecDeque::new();
+        match begun {
+            // It is a single frame.
+            Some(Chunk::Shared(frame)) => {
+                drop(self.last.take());
+                if self.written == 0 {
+                    self.size = 0;
+                    return;
+                }
+                self.size = frame.as_ref().as_ref().len() - self.written;
+                self.first.push_back(Chunk::Shared(frame));
+                return;
+            }
+            Some(Chunk::Own(bytes)) => self.last = bytes,
+            None => {}
+        }
+        // Chunks begin and end with frames.
+        let mut end = 0;
+        while end < self.written {
+            end += Head::frame_size(&self.last[end..]);
+        }
+        self.last.truncate(end);
+        self.size = end - self.written;
+        if self.size == 0 {
+            self.clear();
+        }
+    }
+
+    /// Writes until everything is written, the stream takes no more, or it is enough for one step.
+    pub(super) fn write(&mut self, stream: &Stream, buffers: &Buffers) -> io::Result<Written> {
+        let mut step = 0;
+        while self.size > 0 {
+            if step >= STEP {
+                return Ok(Written::Some);
+            }
+            let written = if self.first.is_empty() {
+                stream.try_write(&[IoSlice::new(&self.last[self.written..])])
+            } else {
+                let mut slices = [IoSlice::new(&[]); CHUNKS];
+                let chunks = self.first.iter().map(Chunk::as_ref).chain([&self.last[..]]);
+                let mut skipped = self.written;
+                for (slice, chunk) in slices.iter_mut().zip(chunks) {
+                    *slice = IoSlice::new(&chunk[mem::take(&mut skipped)..]);
+                }
+                stream.try_write(&slices)
+            };
+            let written = written?;
+            step += written;
+            self.advance(written);
+        }
+        self.first.shrink_to_fit();
+        buffers.give_back(self.last.take());
+        Ok(Written::All)
+    }
+
+    /// Forgets bytes that have been written.
+    fn advance(&mut self, size: usize) {
+        self.size -= size;
+        self.written += size;
+        while let Some(chunk) = self.first.front().map(|chunk| chunk.as_ref().len())
+            && self.written >= chunk
+        {
+            self.written -= chunk;
+            self.first.pop_front();
+        }
+        if self.first.is_empty() && self.written == self.last.len() {
+            self.written = 0;
+            self.last.clear();
+        }
+    }
+
+    /// How much memory the chunks take, beside what clients share.
+    #[cfg(test)]
+    pub(super) fn capacity(&self) -> usize {
+        let first = self.first.iter().map(|chunk| match chunk {
+            Chunk::Own(bytes) => bytes.capacity(),
+            Chunk::Shared(_) => 0,
+        });
+        first.sum::<usize>() + self.last.capacity()
+    }
+}

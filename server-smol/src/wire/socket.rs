@@ -1,0 +1,88 @@
+use std::{
+    cell::Cell,
+    future::poll_fn,
+    io,
+    rc::Rc,
+    task::{Context, Poll, ready},
+    time::Duration,
+};
+
+use smol::future::or;
+
+use crate::{
+    close::CloseReason,
+    reactor::{Stream, Timer},
+};
+
+use super::{Buffers, Outbox};
+
+/// How long a client has to take its last messages and to answer the close frame.
+const FAREWELL: Duration = Duration::from_secs(1);
+
+/// A WebSocket: a client's stream, and what waits to be written to it.
+#[derive(Debug)]
+pub(crate) struct Socket {
+    pub(crate) stream: Rc<Stream>,
+    pub(crate) buffers: Rc<Buffers>,
+    pub(crate) outbox: Rc<Outbox>,
+    /// Whether the last read brought as much as it could.
+    was_full: Cell<bool>,
+}
+
+impl Socket {
+    pub(crate) fn new(stream: Stream, buffers: Rc<Buffers>, outbox_size: usize) -> Self {
+        let stream = Rc::new(stream);
+        let outbox = Outbox::new(Rc::clone(&stream), Rc::clone(&buffers), outbox_size);
+        Self { stream, buffers, outbox, was_full: Cell::new(false) }
+    }
+
+    /// Reads what there is, at most so much.
+    pub(crate) fn try_read(&self, input: &mut [u8]) -> io::Result<usize> {
+        self.stream.try_read(input)
+    }
+
+    /// Closes gracefully: writes what waits and, if there is a reason to be told, the close frame, and waits for the
+    /// client's, but not for long.
+    pub(crate) async fn close(&self, reason: Option<CloseReason>) {
+        let goodbye = async {
+            if let Some(reason) = reason {
+                self.outbox.push_close(&reason);
+            }
+            // A client that says nothing more may still listen.
+            poll_fn(|cx| self.outbox.poll_written(cx)).await.ok()?;
+            // Closing a socket with unread bytes resets the connection, and then the client may never see the
+            // close frame.
+            self.stream.end_writing().ok()?;
+            self.stream.remove_listener();
+            while poll_fn(|cx| self.poll_discard(cx)).await.ok()? > 0 {}
+            Some(())
+        };
+        let patience = async {
+            Timer::after(FAREWELL).await;
+            None
+        };
+        // In this order: a client that talks on does not put its end off.
+        or(patience, goodbye).await;
+    }
+
+    /// Reads, and throws away what it has read.
+    fn poll_discard(&self, cx: &mut Context<'_>) -> Poll<io::Result<usize>> {
+        // Others go first where there is a lot to read.
+        if self.was_full.take() {
+            cx.waker().wake_by_ref();
+            return Poll::Pending;
+        }
+        loop {
+            let mut input = self.buffers.input();
+            match self.try_read(&mut input) {
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                    ready!(self.stream.poll_readable(cx));
+                }
+                read => {
+                    self.was_full.set(matches!(read, Ok(size) if size == input.len()));
+                    return Poll::Ready(read);
+                }
+            }
+        }
+    }
+}

@@ -1,0 +1,71 @@
+use std::{net::TcpStream, ops::AddAssign};
+
+use smol::channel::Sender;
+
+use crate::room::{ClientInfo, CreateRoomError, RoomId, RoomStatus};
+
+use super::Permit;
+
+/// What the rest of the server asks of a worker.
+pub(crate) enum Command {
+    /// Create a room that does not exist.
+    Create(RoomId, Sender<Result<(), CreateRoomError>>),
+    /// Say whether a room exists.
+    Exists(RoomId, Sender<bool>),
+    /// End a room, and say whether there was one.
+    Close(RoomId, Sender<bool>),
+    /// Take over a connection that has asked for a room.
+    Connect(RoomId, Arrival),
+    /// Say how much there is.
+    Count(Sender<Counts>),
+    /// Say which rooms there are behind the one of this id, so many at most, in the order of their ids.
+    List(Option<RoomId>, usize, Sender<Vec<RoomStatus>>),
+    /// Say goodbye to all clients, and end.
+    End,
+}
+
+/// A connection that has just become a WebSocket, on another thread.
+pub(crate) struct Arrival {
+    pub(crate) stream: TcpStream,
+    pub(crate) visitor: Visitor,
+}
+
+/// Who comes with a new WebSocket.
+pub(crate) struct Visitor {
+    /// What has been read of the connection beyond the HTTP request.
+    pub(crate) read_ahead: Vec<u8>,
+    /// What its client has brought with it.
+    pub(crate) info: Box<ClientInfo>,
+    pub(crate) permit: Permit,
+}
+
+/// How much there is on a thread.
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct Counts {
+    pub(crate) rooms: usize,
+    pub(crate) hibernating_rooms: usize,
+    /// In bytes, like what follows.
+    pub(crate) awake_memory: usize,
+    pub(crate) memory: usize,
+    pub(crate) peak_memory: usize,
+    pub(crate) memory_limit: usize,
+    pub(crate) clients: usize,
+    /// In microseconds, where they are measured.
+    pub(crate) p99_pass: Option<u64>,
+    pub(crate) longest_pass: u64,
+}
+
+impl AddAssign for Counts {
+    /// Adds up what there is on several threads.
+    fn add_assign(&mut self, other: Self) {
+        self.rooms += other.rooms;
+        self.hibernating_rooms += other.hibernating_rooms;
+        self.awake_memory += other.awake_memory;
+        self.memory += other.memory;
+        self.peak_memory += other.peak_memory;
+        self.memory_limit += other.memory_limit;
+        self.clients += other.clients;
+        self.p99_pass = self.p99_pass.max(other.p99_pass);
+        self.longest_pass = self.longest_pass.max(other.longest_pass);
+    }
+}

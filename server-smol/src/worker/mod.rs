@@ -1,0 +1,216 @@
+//! A thread's rooms and connections as the rest of the server sees them: it carries out what others ask for.
+
+mod command;
+mod permits;
+mod workers;
+
+use std::{
+    cell::Cell,
+    fmt,
+    future::Future,
+    pin::pin,
+    rc::Rc,
+    sync::{Arc, atomic::AtomicUsize},
+    time::Duration,
+};
+
+use async_executor::LocalExecutor;
+use smol::{channel::Receiver, future::or};
+use stateroom_sdk_core::StateroomServiceFactory;
+
+use crate::{
+    close::CloseReason,
+    memory::{OutOfMemory, Purpose},
+    reactor::{Clock, Poller, Stream, Timer},
+    room::{CreateRoomError, Registry, RoomId},
+    session,
+    settings::Settings,
+    thread::{self, Thread},
+    wire::Socket,
+};
+
+pub(crate) use command::{Arrival, Command, Counts, Visitor};
+pub(crate) use permits::{Permit, Permits};
+pub(crate) use workers::{Ending, Workers};
+
+/// How long connections have for their last words when the server ends.
+const FAREWELL: Duration = Duration::from_millis(1_500);
+
+/// What a connection takes, in bytes, beside what is read of it and waits for it: its structures and its task.
+const CONNECTION: usize = 2 << 10;
+
+/// One thread's rooms. A room, its connections and its timers stay on the thread that their worker runs on.
+pub(crate) struct Worker<F: StateroomServiceFactory> {
+    thread: Rc<Thread>,
+    registry: Rc<Registry<F>>,
+    /// The tasks of rooms and connections.
+    executor: Rc<LocalExecutor<'static>>,
+    /// The tasks that serve requests.
+    requests: Rc<LocalExecutor<'static>>,
+    /// Counts the connections: each holds a clone.
+    connections: Rc<()>,
+    is_ending: Cell<bool>,
+}
+
+impl<F: StateroomServiceFactory> Worker<F> {
+    pub(crate) fn new(
+        factory: Arc<F>,
+        settings: Arc<Settings>,
+        clock: Rc<Clock>,
+        room_count: Arc<AtomicUsize>,
+    ) -> Rc<Self> {
+        let executor = Rc::new(LocalExecutor::new());
+        let thread = Thread::new(settings, clock, &executor);
+        let registry = Registry::new(factory, Rc::clone(&thread), room_count);
+        Rc::new(Self {
+            thread,
+            registry,
+            executor,
+            requests: Rc::default(),
+            connections: Rc::new(()),
+            is_ending: Cell::new(false),
+        })
+    }
+
+    pub(crate) fn thread(&self) -> &Rc<Thread> {
+        &self.thread
+    }
+
+    /// Whether the server shuts down, so that nothing new begins.
+    pub(crate) fn is_ending(&self) -> bool {
+        self.is_ending.get()
+    }
+
+    /// Where the tasks run that serve requests.
+    pub(crate) fn requests(&self) -> &Rc<LocalExecutor<'static>> {
+        &self.requests
+    }
+
+    /// Serves commands until it is told to end, and `accepting` beside them. Says goodbye to all clients then.
+    pub(crate) fn run(
+        self: &Rc<Self>,
+        poller: &Poller,
+        commands: Receiver<Command>,
+        accepting: impl Future<Output = ()>,
+    ) {
+        let thread = Rc::clone(&self.thread);
+        self.thread.spawn_detached(async move { thread.hibernation.run(&thread).await });
+        let main = async {
+            let served = async {
+                // Fails only where whoever started the thread is gone.
+                while let Ok(command) = commands.recv().await {
+                    if let Command::End = command {
+                        break;
+                    }
+                    self.execute(command);
+                }
+            };
+            or(served, pin!(accepting)).await;
+            self.is_ending.set(true);
+            commands.close();
+            self.registry.shut_down();
+            let patience = async {
+                Timer::after(FAREWELL).await;
+            };
+            or(self.last_connection(), patience).await;
+        };
+        thread::run(poller, &self.thread, [&self.executor, &self.requests], main);
+    }
+
+    fn execute(self: &Rc<Self>, command: Command) {
+        // Where an answer is wanted no more, it is dropped.
+        match command {
+            Command::Create(id, answer) => {
+                let created = self.registry.create(id);
+                if let Ok(room) = &created {
+                    room.await_first_client();
+                }
+                self.thread.spawn_detached(async move {
+                    let ready = match created {
+                        Ok(room) => room.ready().await.ok_or(CreateRoomError::Failed),
+                        Err(error) => Err(error),
+                    };
+                    let _ = answer.try_send(ready);
+                });
+            }
+            Command::Exists(id, answer) => {
+                let _ = answer.try_send(self.registry.find(&id).is_some());
+            }
+            Command::Close(id, answer) => {
+                let room = self.registry.find(&id);
+                room.iter().for_each(|room| room.close());
+                let _ = answer.try_send(room.is_some());
+            }
+            Command::Connect(id, Arrival { stream, visitor }) => match Stream::new(stream) {
+                Ok(stream) => self.connect(id, stream, visitor),
+                Err(error) => log::error!("cannot serve a connection: {error}"),
+            },
+            Command::Count(answer) => {
+                let _ = answer.try_send(self.counts());
+            }
+            Command::List(after, most, answer) => {
+                let _ = answer.try_send(self.registry.list(after.as_ref(), most));
+            }
+            Command::End => {}
+        }
+    }
+
+    fn counts(&self) -> Counts {
+        let Thread { memory, hibernation, stats, .. } = &*self.thread;
+        Counts {
+            rooms: self.registry.len(),
+            hibernating_rooms: hibernation.hibernating(),
+            awake_memory: hibernation.awake(),
+            memory: memory.used(),
+            peak_memory: memory.peak(),
+            memory_limit: memory.limit(),
+            clients: stats.clients.get(),
+            p99_pass: stats.passes.p99_micros(),
+            longest_pass: u64::try_from(stats.passes.longest().as_micros()).unwrap_or(u64::MAX),
+        }
+    }
+
+    /// Takes over a connection that has asked for a room.
+    pub(crate) fn connect(self: &Rc<Self>, id: RoomId, stream: Stream, visitor: Visitor) {
+        let Visitor { read_ahead, info, permit } = visitor;
+        let settings = &self.thread.settings;
+        let charge = self.thread.memory.charge(CONNECTION, Purpose::New);
+        let room = match charge {
+            Err(OutOfMemory) => Err(CloseReason::OutOfMemory),
+            Ok(_) if settings.room_ids.implicit() => {
+                self.registry.find_or_create(id).map_err(CloseReason::from)
+            }
+            Ok(_) => self.registry.find(&id).ok_or(CloseReason::NoSuchRoom),
+        };
+        // Before anything waits, so that the room does not end for want of clients.
+        let place = room.and_then(|room| match room.enter() {
+            Some(client) => Ok((room, client)),
+            None => Err(CloseReason::OutOfClientIds),
+        });
+        let socket = Socket::new(stream, Rc::clone(&self.thread.buffers), settings.outbox_size);
+        let connection = Rc::clone(&self.connections);
+        self.thread.spawn_detached(async move {
+            session::serve(socket, read_ahead, info, place).await;
+            drop((connection, permit, charge));
+        });
+    }
+
+    async fn last_connection(&self) {
+        // A few looks in a second and a half, when everything ends: not worth a waker.
+        while Rc::strong_count(&self.connections) > 1 {
+            Timer::after(Duration::from_millis(5)).await;
+        }
+    }
+}
+
+impl<F: StateroomServiceFactory> Drop for Worker<F> {
+    fn drop(&mut self) {
+        self.thread.clear();
+    }
+}
+
+impl<F: StateroomServiceFactory> fmt::Debug for Worker<F> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Worker").field("registry", &self.registry).finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,85 @@
+use std::hash::{BuildHasher as _, RandomState};
+
+use smol::channel::{Receiver, Sender, bounded};
+
+use crate::room::{CreateRoomError, RoomId, RoomStatus};
+
+use super::{Command, Counts};
+
+/// The workers of all threads, for whoever asks something of them.
+#[derive(Debug, Clone)]
+pub(crate) struct Workers {
+    commands: Vec<Sender<Command>>,
+    /// Spreads rooms over the workers. Its keys are random: whoever chooses ids cannot choose the thread.
+    hasher: RandomState,
+}
+
+/// The server is ending.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Ending;
+
+impl Workers {
+    pub(crate) fn new(commands: Vec<Sender<Command>>) -> Self {
+        Self { commands, hasher: RandomState::new() }
+    }
+
+    /// The number of the worker that a room lives with.
+    pub(crate) fn home(&self, room: &RoomId) -> usize {
+        let hash = self.hasher.hash_one(room);
+        // The remainder is less than the number of workers, of which there is at least one.
+        (hash % self.commands.len() as u64) as usize
+    }
+
+    /// Tells the worker with this number to do something that is not answered.
+    pub(crate) fn tell(&self, number: usize, command: Command) -> Result<(), Ending> {
+        self.commands[number].try_send(command).map_err(|_| Ending)
+    }
+
+    /// Tells all workers to end.
+    pub(crate) fn end(&self) {
+        // Fails only where one has ended already.
+        self.commands.iter().for_each(|worker| _ = worker.try_send(Command::End));
+    }
+
+    /// Creates a room that does not exist.
+    pub(crate) async fn create(&self, room: &RoomId) -> Result<Result<(), CreateRoomError>, Ending> {
+        ask(&self.commands[self.home(room)], |answer| Command::Create(room.clone(), answer)).await
+    }
+
+    /// Whether a room exists.
+    pub(crate) async fn exists(&self, room: &RoomId) -> Result<bool, Ending> {
+        ask(&self.commands[self.home(room)], |answer| Command::Exists(room.clone(), answer)).await
+    }
+
+    /// Ends a room. Answers whether there was one.
+    pub(crate) async fn close(&self, room: &RoomId) -> Result<bool, Ending> {
+        ask(&self.commands[self.home(room)], |answer| Command::Close(room.clone(), answer)).await
+    }
+
+    /// How much there is on all threads.
+    pub(crate) async fn counts(&self) -> Result<Counts, Ending> {
+        let mut counts = Counts::default();
+        for worker in &self.commands {
+            counts += ask(worker, Command::Count).await?;
+        }
+        Ok(counts)
+    }
+
+    /// Up to `most` rooms behind the one of this id, in the order of their ids.
+    pub(crate) async fn list(&self, after: Option<&RoomId>, most: usize) -> Result<Vec<RoomStatus>, Ending> {
+        let mut rooms = Vec::new();
+        for worker in &self.commands {
+            rooms.extend(ask(worker, |answer| Command::List(after.cloned(), most, answer)).await?);
+        }
+        rooms.sort_by(|a, b| a.id.cmp(&b.id));
+        rooms.truncate(most);
+        Ok(rooms)
+    }
+}
+
+/// Asks a worker.
+async fn ask<T>(worker: &Sender<Command>, command: impl FnOnce(Sender<T>) -> Command) -> Result<T, Ending> {
+    let (sender, answer): (_, Receiver<T>) = bounded(1);
+    worker.send(command(sender)).await.map_err(|_| Ending)?;
+    answer.recv().await.map_err(|_| Ending)
+}
