@@ -67,8 +67,8 @@ mod worker;
 
 use std::borrow::Cow;
 
-pub use reactor::VirtualClock;
 pub use error::{RoomError, ServeError};
+pub use reactor::VirtualClock;
 pub use server::{RoomInfo, Server, ServerHandle, Stats};
 pub use settings::{GeneratedIds, RoomIds, Settings, ShutdownPolicy};
 

@@ -22,7 +22,6 @@ pub struct TestServer {
     handle: Option<ServerHandle>,
 }
 
-
 impl TestServer {
     /// Serves with default settings.
     #[track_caller]

@@ -37,7 +37,7 @@ pub(crate) use client_info::parameters;
 pub(crate) use event::{Event, Outcome, Submitted};
 pub(crate) use id::RoomId;
 pub(crate) use lock::EventLock;
-pub(crate) use registry::{CreateRoomError, Registry, RoomStatus};
+pub(crate) use registry::{CreateRoomError, Registry, RoomCounts, RoomStatus};
 
 /// How long a room that was created with `POST` waits for its first client.
 const FIRST_CLIENT: Duration = Duration::from_secs(60);
@@ -338,8 +338,12 @@ mod tests {
 
     /// A room that nobody is in, on a thread that is not run.
     pub(super) fn room() -> Rc<Room<Quiet>> {
-        let registry =
-            Registry::new(Arc::new(Quiet::default()), Thread::for_tests(Settings::default()), Arc::default());
+        let registry = Registry::new(
+            Arc::new(Quiet::default()),
+            Thread::for_tests(Settings::default()),
+            Arc::default(),
+            || {},
+        );
         registry.find_or_create(RoomId::default_room()).unwrap()
     }
 }

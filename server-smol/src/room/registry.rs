@@ -28,8 +28,17 @@ pub(crate) struct Registry<F: StateroomServiceFactory> {
     /// Those that nobody is in, in the order in which they make place for others.
     empty: RefCell<BTreeMap<EmptyKey, Rc<Room<F>>>>,
     last_emptied: Cell<u64>,
-    /// How many rooms all threads have together.
-    total: Arc<AtomicUsize>,
+    counts: Arc<RoomCounts>,
+    /// Tells the other threads to [make place](Self::make_place).
+    tell_others: Box<dyn Fn()>,
+}
+
+/// How many rooms all threads have together.
+#[derive(Debug, Default)]
+pub(crate) struct RoomCounts {
+    rooms: AtomicUsize,
+    /// Those of them that nobody is in.
+    empty: AtomicUsize,
 }
 
 /// Whether anybody has ever been in the room, and when it was emptied: rooms that were never entered make place first, then
@@ -65,14 +74,20 @@ pub(crate) struct RoomStatus {
 }
 
 impl<F: StateroomServiceFactory> Registry<F> {
-    pub(crate) fn new(factory: Arc<F>, thread: Rc<Thread>, total: Arc<AtomicUsize>) -> Rc<Self> {
+    pub(crate) fn new(
+        factory: Arc<F>,
+        thread: Rc<Thread>,
+        counts: Arc<RoomCounts>,
+        tell_others: impl Fn() + 'static,
+    ) -> Rc<Self> {
         let registry = Rc::new(Self {
             factory,
             thread,
             rooms: RefCell::default(),
             empty: RefCell::default(),
             last_emptied: Cell::new(0),
-            total,
+            counts,
+            tell_others: Box::new(tell_others),
         });
         let empty_rooms: Weak<Self> = Rc::downgrade(&registry);
         registry.thread.memory.ask(Stage::EmptyRooms, empty_rooms);
@@ -112,16 +127,17 @@ impl<F: StateroomServiceFactory> Registry<F> {
         if let Some(room) = self.find(&id) {
             return Ok(room);
         }
-        // Several threads may be here at once, and go beyond the limit by one room each.
-        let is_full = || self.total.load(Ordering::Relaxed) >= self.thread.settings.max_rooms;
-        if is_full()
-            && !(self.end_emptiest("there are as many rooms as there may be (`--max-rooms`)") && !is_full())
-        {
-            log::debug!("room {id} would be one too many");
-            return Err(CreateRoomError::TooMany);
+        // Several threads may be here at once, and go beyond the limit for a moment.
+        if self.is_full() && !self.make_place() {
+            // Nobody has entered this one, nor has its service been made: it takes an empty room to make place for it.
+            if self.counts.empty.load(Ordering::Relaxed) == 0 {
+                log::debug!("room {id} would be one too many");
+                return Err(CreateRoomError::TooMany);
+            }
+            (self.tell_others)();
         }
         let room = Room::new(id.clone(), self)?;
-        self.total.fetch_add(1, Ordering::Relaxed);
+        self.counts.rooms.fetch_add(1, Ordering::Relaxed);
         self.rooms.borrow_mut().insert(id, Rc::clone(&room));
         self.note_emptiness(&room);
         Ok(room)
@@ -131,11 +147,12 @@ impl<F: StateroomServiceFactory> Registry<F> {
     pub(super) fn remove(&self, room: &Rc<Room<F>>) {
         if let Some(key) = room.empty.take() {
             self.empty.borrow_mut().remove(&key);
+            self.counts.empty.fetch_sub(1, Ordering::Relaxed);
         }
         let mut rooms = self.rooms.borrow_mut();
         if rooms.get(room.id()).is_some_and(|current| Rc::ptr_eq(current, room)) {
             rooms.remove(room.id());
-            self.total.fetch_sub(1, Ordering::Relaxed);
+            self.counts.rooms.fetch_sub(1, Ordering::Relaxed);
         }
     }
 
@@ -143,15 +160,28 @@ impl<F: StateroomServiceFactory> Registry<F> {
     pub(super) fn note_emptiness(&self, room: &Rc<Room<F>>) {
         let mut empty = self.empty.borrow_mut();
         match (room.empty.take(), room.is_empty()) {
-            (Some(key), false) => _ = empty.remove(&key),
+            (Some(key), false) => {
+                empty.remove(&key);
+                self.counts.empty.fetch_sub(1, Ordering::Relaxed);
+            }
             (None, true) => {
                 self.last_emptied.set(self.last_emptied.get() + 1);
                 let key = (room.was_entered(), self.last_emptied.get());
                 room.empty.set(Some(key));
                 empty.insert(key, Rc::clone(room));
+                self.counts.empty.fetch_add(1, Ordering::Relaxed);
             }
             (key, _) => room.empty.set(key),
         }
+    }
+
+    fn is_full(&self) -> bool {
+        self.counts.rooms.load(Ordering::Relaxed) >= self.thread.settings.max_rooms
+    }
+
+    /// Ends an empty room, where there are as many rooms as there may be. Answers whether there is a place now.
+    pub(crate) fn make_place(&self) -> bool {
+        !self.is_full() || self.end_emptiest("there are as many rooms as there may be (`--max-rooms`)")
     }
 
     /// Ends the empty room that makes place first. Answers whether there was one.

@@ -5,7 +5,7 @@ use std::{
     net::{IpAddr, SocketAddr, TcpListener},
     path::PathBuf,
     rc::Rc,
-    sync::{Arc, atomic::AtomicUsize},
+    sync::Arc,
     thread,
     time::{Duration, Instant},
 };
@@ -23,6 +23,7 @@ use crate::{
     error::ServeError,
     http::{self, Shared},
     reactor::{Clock, ClockSource, Listener, Reactor, VirtualClock},
+    room::RoomCounts,
     settings::{RoomIds, Settings, ShutdownPolicy},
     worker::{Permits, Worker, Workers},
 };
@@ -259,7 +260,7 @@ impl Server {
     ) -> Result<ServerHandle, ServeError> {
         let settings = Arc::new(self.settings);
         let factory = Arc::new(factory);
-        let room_count = Arc::new(AtomicUsize::new(0));
+        let room_counts = Arc::new(RoomCounts::default());
         listener.set_nonblocking(true).map_err(ServeError::System)?;
         let address = listener.local_addr().map_err(ServeError::System)?;
         announce(&settings, address);
@@ -277,7 +278,7 @@ impl Server {
         // Dropped on the way out, it ends the threads that have begun.
         let mut server = ServerHandle { address, workers, threads: Vec::new(), ended };
         for (number, commands) in receivers.into_iter().enumerate() {
-            let (factory, room_count) = (Arc::clone(&factory), Arc::clone(&room_count));
+            let (factory, room_counts) = (Arc::clone(&factory), Arc::clone(&room_counts));
             let (shared, running) = (shared.clone(), Running(running.clone()));
             let listener = listener.try_clone().map_err(ServeError::System)?;
             let reactor = Reactor::new().map_err(ServeError::System)?;
@@ -285,7 +286,8 @@ impl Server {
                 let settings = Arc::clone(&shared.settings);
                 let clock = Rc::new(Clock::new(settings.clock.clone()));
                 let poller = reactor.enter(&clock);
-                let worker = Worker::new(factory, settings, clock, room_count);
+                let workers = shared.workers.clone();
+                let worker = Worker::new(factory, settings, clock, room_counts, workers, number);
                 let served = Listener::new(listener).map(|listener| {
                     worker.run(&poller, commands, http::serve(listener, shared, &worker, number));
                 });

@@ -75,26 +75,19 @@ impl<F: StateroomServiceFactory> Session<F> {
     /// Reads and handles what has come, of about [`QUANTUM`] units. Answers how many it were, and whether there may be more.
     fn read_some(&self) -> (u32, bool) {
         let mut units = 0;
-        while units < QUANTUM {
-            if !self.may_read() {
-                return (units, false);
+        while self.may_read() {
+            if units >= QUANTUM {
+                return (units, true);
             }
             match self.read_once(&mut units) {
                 Some(Next::Read) => {}
-                Some(next) => {
-                    self.next.replace(Some(next));
-                    self.socket.outbox.wake();
-                    return (units, false);
-                }
+                Some(next) => _ = self.next.replace(Some(next)),
                 None => return (units, false),
             }
         }
-        if !self.may_read() {
-            // Whoever waits for the client to read its answers has to know that it is waited for.
-            self.socket.outbox.wake();
-            return (units, false);
-        }
-        (units, true)
+        // The task waits for whatever this waits for.
+        self.socket.outbox.wake();
+        (units, false)
     }
 
     /// Handles what was read before, or reads once and handles what that brings. Nothing where nothing has come.
@@ -219,8 +212,10 @@ impl<F: StateroomServiceFactory> Reader for Session<F> {
 
 impl<F: StateroomServiceFactory> OnReadable for Session<F> {
     fn on_readable(self: Rc<Self>) {
-        // Whoever waits for something reads when that has come.
-        if self.may_read() && !self.is_scheduled.replace(true) {
+        if !self.may_read() {
+            // The task waits for what this waits for, and has it read then.
+            self.socket.outbox.wake();
+        } else if !self.is_scheduled.replace(true) {
             let thread = Rc::clone(self.room.thread());
             thread.scheduler.on_readable(self);
         }

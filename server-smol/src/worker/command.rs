@@ -20,6 +20,8 @@ pub(crate) enum Command {
     Count(Sender<Counts>),
     /// Say which rooms there are behind the one of this id, so many at most, in the order of their ids.
     List(Option<RoomId>, usize, Sender<Vec<RoomStatus>>),
+    /// End an empty room, if there are as many rooms as there may be.
+    MakePlace,
     /// Say goodbye to all clients, and end.
     End,
 }

@@ -4,15 +4,7 @@ mod command;
 mod permits;
 mod workers;
 
-use std::{
-    cell::Cell,
-    fmt,
-    future::Future,
-    pin::pin,
-    rc::Rc,
-    sync::{Arc, atomic::AtomicUsize},
-    time::Duration,
-};
+use std::{cell::Cell, fmt, future::Future, pin::pin, rc::Rc, sync::Arc, time::Duration};
 
 use async_executor::LocalExecutor;
 use smol::{channel::Receiver, future::or};
@@ -22,7 +14,7 @@ use crate::{
     close::CloseReason,
     memory::{OutOfMemory, Purpose},
     reactor::{Clock, Poller, Stream, Timer},
-    room::{CreateRoomError, Registry, RoomId},
+    room::{CreateRoomError, Registry, RoomCounts, RoomId},
     session,
     settings::Settings,
     thread::{self, Thread},
@@ -57,11 +49,14 @@ impl<F: StateroomServiceFactory> Worker<F> {
         factory: Arc<F>,
         settings: Arc<Settings>,
         clock: Rc<Clock>,
-        room_count: Arc<AtomicUsize>,
+        room_counts: Arc<RoomCounts>,
+        workers: Workers,
+        number: usize,
     ) -> Rc<Self> {
         let executor = Rc::new(LocalExecutor::new());
         let thread = Thread::new(settings, clock, &executor);
-        let registry = Registry::new(factory, Rc::clone(&thread), room_count);
+        let registry =
+            Registry::new(factory, Rc::clone(&thread), room_counts, move || workers.make_place(number));
         Rc::new(Self {
             thread,
             registry,
@@ -151,6 +146,7 @@ impl<F: StateroomServiceFactory> Worker<F> {
             Command::List(after, most, answer) => {
                 let _ = answer.try_send(self.registry.list(after.as_ref(), most));
             }
+            Command::MakePlace => _ = self.registry.make_place(),
             Command::End => {}
         }
     }

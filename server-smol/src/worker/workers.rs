@@ -35,6 +35,12 @@ impl Workers {
         self.commands[number].try_send(command).map_err(|_| Ending)
     }
 
+    /// Tells all workers but the one with this number to end an empty room, one after the other until there is a place.
+    pub(crate) fn make_place(&self, number: usize) {
+        let others = self.commands.iter().enumerate().filter(|(other, _)| *other != number);
+        others.for_each(|(_, worker)| _ = worker.try_send(Command::MakePlace));
+    }
+
     /// Tells all workers to end.
     pub(crate) fn end(&self) {
         // Fails only where one has ended already.

@@ -186,7 +186,7 @@ fn the_operator_is_told_of_rooms_that_come_and_go_all_the_time() {
             assert_eq!(client.ask("hello"), "hello");
         }
     }
-    assert_eq!(records_with("--max-unfolded-memory").len(), 1);
+    assert_eq!(records_with("--max-awake-memory").len(), 1);
     let unfolded = server.stats().awake_memory;
     assert!((17 << 16..6 << 20).contains(&unfolded), "{unfolded}");
 }

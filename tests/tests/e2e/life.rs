@@ -130,16 +130,40 @@ fn there_are_only_so_many_rooms() {
         let settings =
             server().with_max_rooms(2).with_threads(threads).with_shutdown(ShutdownPolicy::Immediate);
         let server = TestServer::with(settings, script());
-        let mut one = server.client("one");
-        assert_eq!(one.ask("hello"), "hello");
-        assert_eq!(server.post("/ws/two").status, 201);
+        let (mut one, mut two) = (server.client("one"), server.client("two"));
+        assert_eq!((one.ask("hello"), two.ask("hello")), ("hello".to_owned(), "hello".to_owned()));
         assert_eq!(server.post("/ws/three").status, 503);
         assert_eq!(server.post("/new_room").status, 503);
         assert_eq!(server.client("three").closed(), 1013);
         // Those that there are stay open, and one that ends makes room.
-        assert_eq!(server.client("two").ask("hello"), "hello");
+        assert_eq!(one.ask("hello"), "hello");
+        two.leave();
         server.await_rooms(1);
         assert_eq!(server.client("three").ask("hello"), "hello");
+        assert_eq!(one.ask("hello"), "hello");
+    }
+}
+
+#[test]
+fn a_room_that_nobody_is_in_makes_place_for_another_one() {
+    for threads in [1, 2] {
+        let server = TestServer::with(server().with_max_rooms(3).with_threads(threads), script());
+        let ids = || server.rooms().into_iter().map(|(id, _)| id).collect::<Vec<_>>();
+        let mut one = server.client("one");
+        assert_eq!(one.ask("hello"), "hello");
+        server.client("left").leave();
+        server.await_clients(1);
+        // One that was never entered goes first, then the one that has been empty for longest.
+        assert_eq!(server.post("/ws/created").status, 201);
+        assert_eq!(server.post("/ws/other").status, 201);
+        eventually("the room makes place", || ids() == ["left", "one", "other"]);
+        let mut two = server.client("two");
+        assert_eq!(two.ask("hello"), "hello");
+        eventually("the room makes place", || ids() == ["left", "one", "two"]);
+        let mut three = server.client("three");
+        assert_eq!(three.ask("hello"), "hello");
+        eventually("the room makes place", || ids() == ["one", "three", "two"]);
+        assert_eq!(server.client("four").closed(), 1013);
         assert_eq!(one.ask("hello"), "hello");
     }
 }
