@@ -9,7 +9,7 @@ use std::{
 };
 
 use smol::future::{or, pending, zip};
-use stateroom_sdk_core::{ClientId, StateroomServiceFactory};
+use stateroom_sdk_core::{ClientId, engine::EngineFactory};
 
 use crate::{
     client_info::ClientInfo,
@@ -44,7 +44,7 @@ impl From<Rejection> for Close {
 
 /// Serves a connection until it ends. `read_ahead` is what has been read of it beyond the HTTP request;
 /// `place` is its room, which it has [entered](Room::enter), and its client, who has brought `info` with it.
-pub(crate) async fn serve<F: StateroomServiceFactory>(
+pub(crate) async fn serve<F: EngineFactory>(
     link: Link,
     read_ahead: Vec<u8>,
     info: Box<ClientInfo>,
@@ -62,7 +62,7 @@ pub(crate) async fn serve<F: StateroomServiceFactory>(
 }
 
 /// A client's stay in a room: `connect`, its messages, and `disconnect` exactly once, however it ended.
-async fn attend<F: StateroomServiceFactory>(
+async fn attend<F: EngineFactory>(
     conversation: &Rc<Conversation<F>>,
     info: Box<ClientInfo>,
     settings: &Settings,
@@ -127,7 +127,7 @@ async fn attend<F: StateroomServiceFactory>(
 }
 
 /// `connect`. Answers whether the client is in the room then; where it is not, it has been seen off.
-async fn arrive<F: StateroomServiceFactory>(
+async fn arrive<F: EngineFactory>(
     link: &Link,
     room: &Rc<Room<F>>,
     client: ClientId,
@@ -155,7 +155,7 @@ async fn arrive<F: StateroomServiceFactory>(
 }
 
 /// Pings, and ends the conversation with a client that has been silent for too long.
-async fn keep_time<F: StateroomServiceFactory>(conversation: &Conversation<F>, settings: &Settings) -> End {
+async fn keep_time<F: EngineFactory>(conversation: &Conversation<F>, settings: &Settings) -> End {
     let Settings { heartbeat_interval: interval, heartbeat_timeout: timeout, .. } = *settings;
     let mut last_heard = Instant::now();
     let mut next_ping = later(last_heard, interval);

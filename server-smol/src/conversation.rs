@@ -10,7 +10,7 @@ use std::{
 };
 
 use smol::future::pending;
-use stateroom_sdk_core::{ClientId, MessagePayload, StateroomServiceFactory};
+use stateroom_sdk_core::{ClientId, MessagePayload, engine::EngineFactory};
 
 use crate::{
     link::Link,
@@ -29,7 +29,7 @@ const UNTIMED: usize = 8;
 ///
 /// While there is nothing to wait for, the socket's news lead here without a detour, and from here into the room. Only
 /// what has to wait, for the room, for others or for the client, wakes the connection's task.
-pub(crate) struct Conversation<F: StateroomServiceFactory> {
+pub(crate) struct Conversation<F: EngineFactory> {
     pub(crate) link: Link,
     pub(crate) room: Rc<Room<F>>,
     pub(crate) client: ClientId,
@@ -58,7 +58,7 @@ pub(crate) enum End {
 }
 
 /// What has come of the bytes that were read.
-enum Digested<F: StateroomServiceFactory> {
+enum Digested<F: EngineFactory> {
     /// All of them have been handled, or wait until the client may be heard again.
     Done,
     /// A message takes longer than a slice, and has the room's turn.
@@ -76,7 +76,7 @@ enum Held {
     Bytes(Vec<u8>),
 }
 
-impl<F: StateroomServiceFactory> Conversation<F> {
+impl<F: EngineFactory> Conversation<F> {
     /// `read_ahead` is what has been read of the client beyond its request.
     pub(crate) fn new(
         link: Link,
@@ -259,7 +259,7 @@ impl<F: StateroomServiceFactory> Conversation<F> {
     }
 }
 
-impl<F: StateroomServiceFactory> Listen for Conversation<F> {
+impl<F: EngineFactory> Listen for Conversation<F> {
     fn listen(&self) -> bool {
         let taken_in = catch_unwind(AssertUnwindSafe(|| self.take_in()));
         // It was a fault of this crate, and has been printed. Nobody but this client is to suffer, as in a task.
@@ -284,7 +284,7 @@ impl From<Violation> for Close {
     }
 }
 
-impl<F: StateroomServiceFactory> fmt::Debug for Conversation<F> {
+impl<F: EngineFactory> fmt::Debug for Conversation<F> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Conversation")
             .field("room", &self.room)

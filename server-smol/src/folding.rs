@@ -6,14 +6,14 @@ use std::{
     time::{Duration, Instant},
 };
 
-use stateroom_sdk_core::StateroomServiceFactory;
+use stateroom_sdk_core::engine::EngineFactory;
 
 use crate::{reactor::Timer, room::Room, settings::Settings, turns::Turns};
 
 /// A thread's rooms that could be folded. Each is looked at when it has been here for a while: then it is folded, or it
 /// has had an event and stays for another while. So an idle room costs one look, and a busy one no more than a look
 /// now and then; the way of a message is a flag.
-pub(crate) struct Folding<F: StateroomServiceFactory> {
+pub(crate) struct Folding<F: EngineFactory> {
     /// How long a room is left alone; zero, if none is ever folded.
     after: Duration,
     /// How much memory the rooms here may have together.
@@ -35,7 +35,7 @@ const MANY: u32 = 1_000;
 /// How many rooms are looked at for one that comes, in about 0.1 ms. They may all be busy, and there may be many.
 const LOOKS: usize = 100;
 
-struct Waiting<F: StateroomServiceFactory> {
+struct Waiting<F: EngineFactory> {
     room: Rc<Room<F>>,
     since: Instant,
 }
@@ -84,7 +84,7 @@ impl Rest {
     }
 }
 
-impl<F: StateroomServiceFactory> Folding<F> {
+impl<F: EngineFactory> Folding<F> {
     pub(crate) fn new(settings: &Settings) -> Self {
         Self {
             after: settings.fold_after,
@@ -214,7 +214,7 @@ impl<F: StateroomServiceFactory> Folding<F> {
     }
 }
 
-impl<F: StateroomServiceFactory> fmt::Debug for Folding<F> {
+impl<F: EngineFactory> fmt::Debug for Folding<F> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let waiting = self.queue.borrow().len();
         f.debug_struct("Folding").field("held", &self.held).field("waiting", &waiting).finish_non_exhaustive()
@@ -223,30 +223,44 @@ impl<F: StateroomServiceFactory> fmt::Debug for Folding<F> {
 
 #[cfg(test)]
 mod tests {
-    use std::sync::Arc;
+    use std::{convert::Infallible, sync::Arc};
 
-    use stateroom_sdk_core::{DefaultStateroomFactory, StateroomService};
+    use stateroom_sdk_core::engine::{Engine, EngineContext, Event, Progress};
 
     use super::*;
     use crate::{room_id::RoomId, worker::Worker};
 
     /// Is never folded, although it could be.
-    #[derive(Default)]
     struct Large;
 
-    impl StateroomService for Large {
-        fn foldable(&self) -> usize {
+    impl Engine for Large {
+        fn begin(&mut self, _: Event<'_>, _: &impl EngineContext) {}
+
+        fn advance(&mut self, _: &impl EngineContext) -> Progress<'_> {
+            Progress::Done
+        }
+
+        fn reclaimable(&self) -> usize {
             1
         }
     }
 
-    type Factory = DefaultStateroomFactory<Large>;
+    struct Factory;
+
+    impl EngineFactory for Factory {
+        type Engine = Large;
+        type Error = Infallible;
+
+        fn build(&self, _: &str, _: &impl EngineContext) -> Result<Large, Infallible> {
+            Ok(Large)
+        }
+    }
 
     #[test]
     fn whoever_comes_does_not_wait_until_all_busy_rooms_have_been_looked_at() {
         const ROOMS: usize = 3 * LOOKS;
         let settings = Settings { unfolded_memory: ROOMS, ..Settings::default() };
-        let worker = Worker::new(Arc::new(Factory::default()), Arc::new(settings), Arc::default());
+        let worker = Worker::new(Arc::new(Factory), Arc::new(settings), Arc::default());
         let folding = worker.folding();
         let room = |number: usize| {
             Room::new(RoomId::from_path(&number.to_string()).unwrap(), &worker).unwrap_or_else(|e| match e {})

@@ -7,6 +7,7 @@ use std::{
 use stateroom_sdk_core::{
     ClientId, LogLevel, MessagePayload, MessageRecipient, StateroomContext, ToPayload,
     abi::{CLOSE_REASON_SIZE, is_close_code},
+    engine::EngineContext,
 };
 
 use crate::{
@@ -160,14 +161,6 @@ impl StateroomContext for Members {
         str::from_utf8(buffer).ok()
     }
 
-    fn each_client_info(&self, client: ClientId, each: &mut dyn FnMut(&str, &str)) {
-        if let Some((newcomer, info)) = &*self.newcomer.borrow()
-            && *newcomer == client
-        {
-            info.each(each);
-        }
-    }
-
     fn log(&self, level: LogLevel, message: &str) {
         let level = match level {
             LogLevel::Error => log::Level::Error,
@@ -189,10 +182,6 @@ impl StateroomContext for Members {
         log::log!(target: "stateroom::guest", level, "room {}: {message:?}", self.id);
     }
 
-    fn wants_pause(&self) -> bool {
-        self.deliveries.get() >= DELIVERIES
-    }
-
     fn now_ms(&self) -> u64 {
         self.io.now_ms()
     }
@@ -200,6 +189,20 @@ impl StateroomContext for Members {
     fn random(&self, bytes: &mut [u8]) {
         // Fails only where the system has no random source at all, as on no system that runs this.
         getrandom::fill(bytes).expect("the system has a random source");
+    }
+}
+
+impl EngineContext for Members {
+    fn each_client_info(&self, client: ClientId, each: &mut dyn FnMut(&str, &str)) {
+        if let Some((newcomer, info)) = &*self.newcomer.borrow()
+            && *newcomer == client
+        {
+            info.each(each);
+        }
+    }
+
+    fn wants_pause(&self) -> bool {
+        self.deliveries.get() >= DELIVERIES
     }
 }
 

@@ -7,7 +7,10 @@ use std::{
 };
 
 use smol::Task;
-use stateroom_sdk_core::{ClientId, MessagePayload, StateroomService as _, StateroomServiceFactory};
+use stateroom_sdk_core::{
+    ClientId, MessagePayload,
+    engine::{self, Engine as _, EngineFactory, Hibernation},
+};
 
 use crate::{
     client_info::ClientInfo,
@@ -27,9 +30,9 @@ const FIRST_CLIENT: Duration = Duration::from_secs(60);
 
 /// A service and the clients that are connected to it. It lives on one thread, together with their
 /// connections.
-pub(crate) struct Room<F: StateroomServiceFactory> {
+pub(crate) struct Room<F: EngineFactory> {
     /// Whoever has the turn runs events of it: they come one at a time, those of one client in order.
-    pub(crate) service: RefCell<F::Service>,
+    pub(crate) service: RefCell<F::Engine>,
     /// Whether `init` has run.
     initialized: Cell<bool>,
     pub(crate) queue: Queue<F>,
@@ -69,7 +72,7 @@ pub(crate) enum Outcome {
 }
 
 /// How a message stands after its first slice.
-pub(crate) enum Begun<F: StateroomServiceFactory> {
+pub(crate) enum Begun<F: EngineFactory> {
     Over(Outcome),
     /// It takes longer, and [goes on](Turn::go_on) with the turn.
     Unfinished(Turn<F>),
@@ -77,7 +80,7 @@ pub(crate) enum Begun<F: StateroomServiceFactory> {
     Busy,
 }
 
-impl<F: StateroomServiceFactory> Room<F> {
+impl<F: EngineFactory> Room<F> {
     /// Makes a room. Its service's `init` runs before its first event, or with [`ready`](Self::ready).
     pub(crate) fn new(id: RoomId, worker: &Rc<Worker<F>>) -> Result<Rc<Self>, F::Error> {
         let members = Members::new(id, worker.io());
@@ -183,21 +186,25 @@ impl<F: StateroomServiceFactory> Room<F> {
                 self.members.arriving.borrow_mut().retain(|arriving| !Rc::ptr_eq(arriving, &outbox));
                 self.members.add(client, outbox);
                 self.members.newcomer.replace(Some((client, info)));
-                let outcome = turn.run(|service, context| service.connect(client, context)).await;
+                let outcome =
+                    turn.run(|service, context| service.begin(engine::Event::Connect(client), context)).await;
                 self.members.newcomer.take();
                 outcome
             }
             Event::Disconnect(client) => {
                 self.members.remove(client);
-                turn.run(|service, context| service.disconnect(client, context)).await
+                turn.run(|service, context| service.begin(engine::Event::Disconnect(client), context)).await
             }
             // It was said before the client was closed, and comes to its turn afterwards.
             Event::Message(_, outbox, _) if outbox.is_dismissed() => Outcome::Done,
             Event::Message(client, _, payload) => {
-                turn.run(|service, context| service.message(client, payload, context)).await
+                turn.run(|service, context| service.begin(engine::Event::Message(client, payload), context))
+                    .await
             }
             Event::Timer(request) if request != self.timer_request.get() => Outcome::Done,
-            Event::Timer(_) => turn.run(|service, context| service.timer(context)).await,
+            Event::Timer(_) => {
+                turn.run(|service, context| service.begin(engine::Event::Timer, context)).await
+            }
         }
     }
 
@@ -208,7 +215,7 @@ impl<F: StateroomServiceFactory> Room<F> {
             return None;
         }
         if !self.initialized.replace(true) {
-            let outcome = turn.run(|service, context| service.init(context)).await;
+            let outcome = turn.run(|service, context| service.begin(engine::Event::Init, context)).await;
             if outcome == Outcome::Ended {
                 return None;
             }
@@ -233,15 +240,15 @@ impl<F: StateroomServiceFactory> Room<F> {
         if outbox.is_dismissed() {
             return Begun::Over(Outcome::Done);
         }
-        match turn.begin(|service, context| service.message(client, payload, context)) {
+        match turn.begin(|service, context| service.begin(engine::Event::Message(client, payload), context)) {
             Some(outcome) => Begun::Over(outcome),
             None => Begun::Unfinished(turn),
         }
     }
 
     /// Has the room folded when it has been idle for a while, if its service can be.
-    pub(crate) fn await_rest(self: &Rc<Self>, service: &F::Service) {
-        let size = service.foldable();
+    pub(crate) fn await_rest(self: &Rc<Self>, service: &F::Engine) {
+        let size = service.reclaimable();
         if size > 0
             && !self.ended.get()
             && let Some(worker) = self.worker()
@@ -261,11 +268,13 @@ impl<F: StateroomServiceFactory> Room<F> {
         };
         let mut service = self.service.borrow_mut();
         if self.rest.take_disturbed() {
-            return Look::Busy(Some(service.foldable()));
+            return Look::Busy(Some(service.reclaimable()));
         }
-        match catch_unwind(AssertUnwindSafe(|| service.fold())) {
-            Ok(()) if service.foldable() == 0 => Look::Folded,
-            Ok(()) => Look::Kept,
+        match catch_unwind(AssertUnwindSafe(|| service.hibernate())) {
+            Ok(Hibernation::Done) => Look::Folded,
+            Ok(Hibernation::Kept) => Look::Kept,
+            // The next step comes when the room has waited once more.
+            Ok(Hibernation::Unfinished) => Look::Busy(Some(service.reclaimable())),
             Err(panic) => {
                 self.fail(&panic_message(&*panic));
                 Look::Ended
@@ -338,7 +347,7 @@ impl<F: StateroomServiceFactory> Room<F> {
     }
 }
 
-impl<F: StateroomServiceFactory> fmt::Debug for Room<F> {
+impl<F: EngineFactory> fmt::Debug for Room<F> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Room").field("id", self.id()).finish_non_exhaustive()
     }

@@ -15,7 +15,7 @@ use smol::{
     future::or,
     stream::StreamExt as _,
 };
-use stateroom_sdk_core::StateroomServiceFactory;
+use stateroom_sdk_core::engine::EngineFactory;
 
 use crate::{
     error::ServeError,
@@ -162,7 +162,7 @@ impl Server {
     /// # Errors
     /// The address cannot be listened on, or the system does not let the server handle signals or start
     /// threads.
-    pub fn serve<F: StateroomServiceFactory>(self, factory: F) -> Result<(), ServeError> {
+    pub fn serve<F: EngineFactory>(self, factory: F) -> Result<(), ServeError> {
         // Before anyone can know that the server runs, and tell it to end.
         let mut signals = Signals::new([Signal::Term, Signal::Int]).map_err(ServeError::System)?;
         let listener = self.bind()?;
@@ -182,7 +182,7 @@ impl Server {
     ///
     /// # Errors
     /// The system does not let the server start threads, or one of them has [panicked](ServeError::Panicked).
-    pub async fn run<F: StateroomServiceFactory>(
+    pub async fn run<F: EngineFactory>(
         self,
         factory: F,
         listener: Async<TcpListener>,

@@ -9,7 +9,7 @@ use std::{
 };
 
 use smol::channel::{Sender, bounded};
-use stateroom_sdk_core::{Progress, StateroomService, StateroomServiceFactory};
+use stateroom_sdk_core::engine::{Engine as _, EngineFactory, Progress};
 
 use crate::{
     members::Members,
@@ -23,25 +23,25 @@ use crate::{
 pub(crate) const TURN: Duration = Duration::from_micros(250);
 
 /// The right to run a room's events, which one has at a time. With the end of it the next in the queue has it.
-pub(crate) struct Turn<F: StateroomServiceFactory> {
+pub(crate) struct Turn<F: EngineFactory> {
     room: Rc<Room<F>>,
 }
 
 /// Who wants a room's turn while somebody has it, in the order in which they came.
 ///
 /// All of it is on one thread, so that taking the turn where nobody has it, which is nearly always, costs nothing.
-pub(crate) struct Queue<F: StateroomServiceFactory> {
+pub(crate) struct Queue<F: EngineFactory> {
     is_taken: Cell<bool>,
     waiting: RefCell<VecDeque<Sender<Turn<F>>>>,
 }
 
-impl<F: StateroomServiceFactory> Default for Queue<F> {
+impl<F: EngineFactory> Default for Queue<F> {
     fn default() -> Self {
         Self { is_taken: Cell::new(false), waiting: RefCell::default() }
     }
 }
 
-impl<F: StateroomServiceFactory> Turn<F> {
+impl<F: EngineFactory> Turn<F> {
     /// Takes the turn, if nobody has it.
     pub(crate) fn try_take(room: &Rc<Room<F>>) -> Option<Self> {
         (!room.queue.is_taken.replace(true)).then(|| Self { room: Rc::clone(room) })
@@ -63,7 +63,7 @@ impl<F: StateroomServiceFactory> Turn<F> {
     }
 
     /// Runs an event to its end.
-    pub(crate) async fn run(&self, begin: impl FnOnce(&mut F::Service, &Members)) -> Outcome {
+    pub(crate) async fn run(&self, begin: impl FnOnce(&mut F::Engine, &Members)) -> Outcome {
         match self.begin(begin) {
             Some(outcome) => outcome,
             None => self.go_on().await,
@@ -96,7 +96,7 @@ impl<F: StateroomServiceFactory> Turn<F> {
     }
 
     /// Begins an event, or goes on with it, for a slice. The outcome, if it is over then.
-    pub(crate) fn begin(&self, begin: impl FnOnce(&mut F::Service, &Members)) -> Option<Outcome> {
+    pub(crate) fn begin(&self, begin: impl FnOnce(&mut F::Engine, &Members)) -> Option<Outcome> {
         let (service, members) = (&mut *self.room.service.borrow_mut(), &self.room.members);
         members.deliveries.set(0);
         // A service that panics takes its own room down and nothing else.
@@ -128,7 +128,7 @@ impl<F: StateroomServiceFactory> Turn<F> {
     }
 }
 
-impl<F: StateroomServiceFactory> Drop for Turn<F> {
+impl<F: EngineFactory> Drop for Turn<F> {
     fn drop(&mut self) {
         let queue = &self.room.queue;
         if queue.waiting.borrow().is_empty() {
@@ -165,7 +165,7 @@ pub(crate) fn panic_message(panic: &(dyn Any + Send)) -> String {
     format!("the service panicked: {}", text.unwrap_or("(no message)"))
 }
 
-impl<F: StateroomServiceFactory> fmt::Debug for Turn<F> {
+impl<F: EngineFactory> fmt::Debug for Turn<F> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Turn").field("room", &self.room).finish()
     }
@@ -180,7 +180,7 @@ mod tests {
         task::{Context, Poll, Waker},
     };
 
-    use stateroom_sdk_core::DefaultStateroomFactory;
+    use stateroom_sdk_core::{DefaultStateroomFactory, StateroomService};
 
     use super::*;
     use crate::{room_id::RoomId, worker::Worker};

@@ -19,7 +19,7 @@ use smol::{
     channel::{Receiver, Sender},
     future::or,
 };
-use stateroom_sdk_core::StateroomServiceFactory;
+use stateroom_sdk_core::engine::EngineFactory;
 
 use crate::{
     client_info::ClientInfo,
@@ -39,7 +39,7 @@ use crate::{
 const FAREWELL: Duration = Duration::from_millis(1_500);
 
 /// One thread's rooms. A room, its connections and its timers stay on the thread that their worker runs on.
-pub(crate) struct Worker<F: StateroomServiceFactory> {
+pub(crate) struct Worker<F: EngineFactory> {
     factory: Arc<F>,
     settings: Arc<Settings>,
     executor: LocalExecutor<'static>,
@@ -110,7 +110,7 @@ pub(crate) struct RoomStatus {
     pub(crate) folded: bool,
 }
 
-impl<F: StateroomServiceFactory> Worker<F> {
+impl<F: EngineFactory> Worker<F> {
     pub(crate) fn new(factory: Arc<F>, settings: Arc<Settings>, room_count: Arc<AtomicUsize>) -> Rc<Self> {
         Rc::new(Self {
             factory,
@@ -306,7 +306,7 @@ impl<F: StateroomServiceFactory> Worker<F> {
     }
 }
 
-impl<F: StateroomServiceFactory> fmt::Debug for Worker<F> {
+impl<F: EngineFactory> fmt::Debug for Worker<F> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Worker").field("rooms", &self.rooms.borrow().len()).finish_non_exhaustive()
     }

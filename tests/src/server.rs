@@ -7,7 +7,7 @@ use std::{
 };
 
 use smol::channel::{Receiver, Sender};
-use stateroom_sdk_core::StateroomServiceFactory;
+use stateroom_sdk_core::engine::EngineFactory;
 use stateroom_server_smol::{ServeError, Server};
 
 use crate::{Answer, Client, PATIENCE, eventually, records};
@@ -35,13 +35,13 @@ struct Running {
 impl TestServer {
     /// Serves with default settings.
     #[track_caller]
-    pub fn new(factory: impl StateroomServiceFactory) -> Self {
+    pub fn new(factory: impl EngineFactory) -> Self {
         Self::with(server(), factory)
     }
 
     /// Serves with the settings of `server`.
     #[track_caller]
-    pub fn with(server: Server, factory: impl StateroomServiceFactory) -> Self {
+    pub fn with(server: Server, factory: impl EngineFactory) -> Self {
         records::install();
         let listener = server.bind().expect("the system has a port");
         let address = listener.get_ref().local_addr().expect("a bound socket has an address");

@@ -6,11 +6,11 @@ use core::{
     time::Duration,
 };
 
-use crate::{Progress, StateroomServiceFactory};
+use crate::engine::{EngineFactory, Event, Progress};
 
 use super::{
     LogLine, TestClient,
-    service::{Event, Make, Native, Service, made_by, native},
+    service::{Make, Native, Service, made_by, native},
     world::World,
 };
 
@@ -66,7 +66,7 @@ impl TestRoom {
     /// let room = TestRoom::of(DefaultStateroomFactory::<Quiet>::default());
     /// ```
     #[must_use]
-    pub fn of(factory: impl StateroomServiceFactory) -> Self {
+    pub fn of(factory: impl EngineFactory) -> Self {
         Self::made(made_by(factory))
     }
 
@@ -268,7 +268,7 @@ impl Room {
         let Stage::Running(mut service) = self.stage.replace(Stage::Failed) else {
             panic!("the room has failed before");
         };
-        service.handle(event, &self.world);
+        service.begin(event, &self.world);
         let service = self.finish(service);
         self.stage.set(Stage::Running(service));
     }

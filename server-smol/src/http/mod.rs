@@ -32,7 +32,7 @@ use smol::{
     channel::{Receiver, Sender, bounded},
     future::{or, pending},
 };
-use stateroom_sdk_core::StateroomServiceFactory;
+use stateroom_sdk_core::engine::EngineFactory;
 
 use crate::{
     reactor::{Listener, Stream},
@@ -71,7 +71,7 @@ pub(crate) struct Shared {
 }
 
 /// What requests are answered from.
-struct Site<F: StateroomServiceFactory> {
+struct Site<F: EngineFactory> {
     executor: Weak<LocalExecutor<'static>>,
     shared: Shared,
     /// That of this thread, and which of them it is.
@@ -79,7 +79,7 @@ struct Site<F: StateroomServiceFactory> {
 }
 
 impl Http {
-    pub(crate) fn new<F: StateroomServiceFactory>(
+    pub(crate) fn new<F: EngineFactory>(
         listener: Listener,
         shared: Shared,
         worker: &Rc<Worker<F>>,
@@ -98,7 +98,7 @@ impl Http {
     }
 }
 
-impl<F: StateroomServiceFactory> Site<F> {
+impl<F: EngineFactory> Site<F> {
     /// Serves a connection, beside everything else.
     fn serve(self: &Rc<Self>, stream: Stream, address: SocketAddr) {
         let site = Rc::clone(self);

@@ -6,7 +6,7 @@ use hyper::{
     header::{HOST, HeaderName},
 };
 use serde_json::json;
-use stateroom_sdk_core::StateroomServiceFactory;
+use stateroom_sdk_core::engine::EngineFactory;
 
 use crate::worker::{Command, Counts, RoomStatus};
 
@@ -16,7 +16,7 @@ use super::{
     ending, not_allowed,
 };
 
-impl<F: StateroomServiceFactory> Site<F> {
+impl<F: EngineFactory> Site<F> {
     /// `GET /status`: `ok`; with `?verbose`, what there is, as JSON.
     ///
     /// Whoever knows a room's id can join it, so ids are shown only to requests from this machine.

@@ -9,9 +9,7 @@ use std::{
     time::Duration,
 };
 
-use stateroom_sdk_core::{
-    ClientId, MessagePayload, Progress, StateroomContext, StateroomService, StateroomServiceFactory,
-};
+use stateroom_sdk_core::engine::{Engine, EngineContext, EngineFactory, Event, Hibernation, Progress};
 use stateroom_server_smol::{Server, ShutdownPolicy};
 #[cfg(target_os = "linux")]
 use stateroom_tests::{Child, Client, Directory, Output, binary, status};
@@ -307,32 +305,35 @@ struct Notes {
     enough: AtomicBool,
 }
 
-impl StateroomService for Foldable {
-    fn message(&mut self, client: ClientId, message: MessagePayload<'_>, ctx: &impl StateroomContext) {
-        match message.text() {
-            Some("!") => self.computes = true,
-            Some(".") => ctx.set_timer(1),
-            _ => {}
+impl Engine for Foldable {
+    fn begin(&mut self, event: Event<'_>, ctx: &impl EngineContext) {
+        match event {
+            Event::Message(client, message) => {
+                match message.text() {
+                    Some("!") => self.computes = true,
+                    Some(".") => ctx.set_timer(1),
+                    _ => {}
+                }
+                ctx.send_message(client, message);
+            }
+            Event::Timer => ctx.set_timer(1),
+            Event::Init | Event::Connect(_) | Event::Disconnect(_) => {}
         }
-        ctx.send_message(client, message);
     }
 
-    fn timer(&mut self, ctx: &impl StateroomContext) {
-        ctx.set_timer(1);
-    }
-
-    fn advance(&mut self, _: &impl StateroomContext) -> Progress<'_> {
+    fn advance(&mut self, _: &impl EngineContext) -> Progress<'_> {
         self.computes &= !self.notes.enough.load(Ordering::Relaxed);
         if self.computes { Progress::Unfinished } else { Progress::Done }
     }
 
-    fn foldable(&self) -> usize {
+    fn reclaimable(&self) -> usize {
         1
     }
 
-    fn fold(&mut self) {
+    fn hibernate(&mut self) -> Hibernation {
         assert!(!self.computes, "it is in the middle of an event");
         self.notes.folds.lock().expect("nobody panics with it").push(self.room.clone());
+        Hibernation::Kept
     }
 }
 
@@ -347,11 +348,11 @@ impl FoldableRooms {
     }
 }
 
-impl StateroomServiceFactory for FoldableRooms {
-    type Service = Foldable;
+impl EngineFactory for FoldableRooms {
+    type Engine = Foldable;
     type Error = Infallible;
 
-    fn build(&self, room: &str, _: &impl StateroomContext) -> Result<Foldable, Infallible> {
+    fn build(&self, room: &str, _: &impl EngineContext) -> Result<Foldable, Infallible> {
         Ok(Foldable { room: room.to_owned(), computes: false, notes: Arc::clone(&self.0) })
     }
 }
