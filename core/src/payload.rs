@@ -56,11 +56,11 @@ impl<'a> From<&'a [u8]> for MessagePayload<'a> {
 /// Whatever can be sent as a message, lent to the sender for as long as the sending takes, so that nothing is
 /// copied without need.
 ///
-/// Text: `str`, `String`, [`heapless::String`], `format_args!(…)`. Bytes: `[u8]`, arrays, `Vec<u8>`,
-/// [`heapless::Vec`]. Also [`MessagePayload`], and references to all of these.
+/// Text: `str`, `String`, `heapless::String`, `format_args!(…)`. Bytes: `[u8]`, arrays, `Vec<u8>`,
+/// `heapless::Vec`. Also [`MessagePayload`], and references to all of these.
 ///
 /// Without an allocator, as in the smallest guests, `format_args!` is put together in a buffer of
-/// [`TEXT_CAPACITY`](crate::TEXT_CAPACITY) bytes on the stack.
+/// `TEXT_CAPACITY` bytes on the stack.
 // The note names what there is to send. The compiler's own list would be of whatever the features bring, by its full
 // names, so each of the types below asks not to be on it.
 #[diagnostic::on_unimplemented(
