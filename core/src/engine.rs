@@ -204,3 +204,79 @@ impl<F: StateroomServiceFactory> EngineFactory for F {
         StateroomServiceFactory::build(self, room_id, context)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::{cell::RefCell, format, string::String, vec::Vec};
+
+    use crate::{DefaultStateroomFactory, MessageRecipient, ToPayload};
+
+    use super::*;
+
+    /// Notes what it is sent.
+    #[derive(Default)]
+    struct World(RefCell<Vec<String>>);
+
+    impl StateroomContext for World {
+        fn send_message(&self, _: impl Into<MessageRecipient>, message: impl ToPayload) {
+            message.with_payload(|payload| self.0.borrow_mut().push(format!("{payload:?}")));
+        }
+
+        fn set_timer(&self, _: u32) {}
+    }
+
+    impl EngineContext for World {}
+
+    /// Says which of its methods is called.
+    #[derive(Default)]
+    struct Chatty;
+
+    impl StateroomService for Chatty {
+        fn init(&mut self, context: &impl StateroomContext) {
+            context.send_message(MessageRecipient::Broadcast, "init");
+        }
+
+        fn connect(&mut self, client_id: ClientId, context: &impl StateroomContext) {
+            context.send_message(client_id, "connect");
+        }
+
+        fn disconnect(&mut self, client_id: ClientId, context: &impl StateroomContext) {
+            context.send_message(client_id, "disconnect");
+        }
+
+        fn message(
+            &mut self,
+            client_id: ClientId,
+            message: MessagePayload<'_>,
+            context: &impl StateroomContext,
+        ) {
+            context.send_message(client_id, message);
+        }
+
+        fn timer(&mut self, context: &impl StateroomContext) {
+            context.send_message(MessageRecipient::Broadcast, "timer");
+        }
+    }
+
+    #[test]
+    fn a_service_is_an_engine_that_is_done_at_once_and_stays_in_memory() {
+        let (world, client) = (World::default(), ClientId(1));
+        let factory = DefaultStateroomFactory::<Chatty>::default();
+        assert_eq!(factory.room_size(), 0);
+        let Ok(mut engine) = EngineFactory::build(&factory, "lobby", &world);
+        let hello = MessagePayload::Bytes(&[7]);
+        for (event, sent) in [
+            (Event::Init, "Text(\"init\")"),
+            (Event::Connect(client), "Text(\"connect\")"),
+            (Event::Message(client, hello), "Bytes([7])"),
+            (Event::Timer, "Text(\"timer\")"),
+            (Event::Disconnect(client), "Text(\"disconnect\")"),
+        ] {
+            engine.begin(event, &world);
+            assert!(matches!(engine.advance(&world), Progress::Done));
+            assert_eq!(world.0.take(), [sent]);
+            assert_eq!((engine.memory_held(), engine.reclaimable()), (0, 0));
+            assert_eq!(engine.hibernate(), Hibernation::Kept);
+        }
+    }
+}

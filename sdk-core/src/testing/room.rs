@@ -10,7 +10,7 @@ use crate::engine::{EngineFactory, Event, Progress};
 
 use super::{
     LogLine, TestClient,
-    service::{Make, Native, Service, made_by, native},
+    service::{AnyEngine, Make, Native, made_by, native},
     world::World,
 };
 
@@ -219,7 +219,7 @@ pub(super) struct Room {
 
 enum Stage {
     Ready(Make),
-    Running(Box<dyn Service>),
+    Running(Box<dyn AnyEngine>),
     /// Also while an event runs, so that a room whose service panics stays this way.
     Failed,
 }
@@ -275,7 +275,7 @@ impl Room {
 
     /// Carries an event on until it is over.
     #[track_caller]
-    fn finish(&self, mut service: Box<dyn Service>) -> Box<dyn Service> {
+    fn finish(&self, mut service: Box<dyn AnyEngine>) -> Box<dyn AnyEngine> {
         loop {
             match service.advance(&self.world) {
                 Progress::Done => return service,

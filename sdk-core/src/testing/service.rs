@@ -9,13 +9,13 @@ use crate::{
 use super::world::World;
 
 /// Any engine, in a test's world. The public traits are generic in their context, which no `dyn` can be.
-pub(super) trait Service {
+pub(super) trait AnyEngine {
     fn begin(&mut self, event: Event<'_>, world: &World);
     fn advance(&mut self, world: &World) -> Progress<'_>;
 }
 
 /// Makes the service of the room with an id, and begins its `init`.
-pub(super) type Make = Box<dyn FnOnce(&str, &World) -> Result<Box<dyn Service>, String>>;
+pub(super) type Make = Box<dyn FnOnce(&str, &World) -> Result<Box<dyn AnyEngine>, String>>;
 
 /// A type that can be a room. `Form` only keeps the two ways to be one apart; the compiler finds it by itself.
 #[diagnostic::on_unimplemented(
@@ -59,7 +59,7 @@ pub(super) fn made_by(factory: impl EngineFactory) -> Make {
 
 struct Running<E>(E);
 
-impl<E: Engine> Service for Running<E> {
+impl<E: Engine> AnyEngine for Running<E> {
     fn begin(&mut self, event: Event<'_>, world: &World) {
         self.0.begin(event, world);
     }

@@ -4,7 +4,7 @@ use std::{
     convert::Infallible,
     sync::{
         Arc, Mutex,
-        atomic::{AtomicBool, Ordering},
+        atomic::{AtomicBool, AtomicU64, Ordering},
     },
     time::Duration,
 };
@@ -382,4 +382,59 @@ fn a_room_that_is_busy_does_not_fold() {
         eventually("all is quiet", || rooms.folds("computing") > before.0);
         rooms.0.enough.store(false, Ordering::Relaxed);
     }
+}
+
+/// Hibernates in three steps, and counts them.
+struct Stepwise {
+    steps_left: u8,
+    steps: Arc<AtomicU64>,
+}
+
+impl Engine for Stepwise {
+    fn begin(&mut self, event: Event<'_>, ctx: &impl EngineContext) {
+        self.steps_left = 3;
+        if let Event::Message(client, message) = event {
+            ctx.send_message(client, message);
+        }
+    }
+
+    fn advance(&mut self, _: &impl EngineContext) -> Progress<'_> {
+        Progress::Done
+    }
+
+    fn reclaimable(&self) -> usize {
+        self.steps_left.into()
+    }
+
+    fn hibernate(&mut self) -> Hibernation {
+        self.steps.fetch_add(1, Ordering::Relaxed);
+        self.steps_left -= 1;
+        if self.steps_left > 0 { Hibernation::Unfinished } else { Hibernation::Done }
+    }
+}
+
+/// Makes such rooms.
+#[derive(Clone, Default)]
+struct StepwiseRooms(Arc<AtomicU64>);
+
+impl EngineFactory for StepwiseRooms {
+    type Engine = Stepwise;
+    type Error = Infallible;
+
+    fn build(&self, _: &str, _: &impl EngineContext) -> Result<Stepwise, Infallible> {
+        Ok(Stepwise { steps_left: 0, steps: Arc::clone(&self.0) })
+    }
+}
+
+#[test]
+fn an_engine_that_hibernates_in_steps_does_all_of_them_after_each_event() {
+    let rooms = StepwiseRooms::default();
+    let server = TestServer::with(folding(), rooms.clone());
+    let mut client = server.client("attic");
+    for _ in 0..2 {
+        rooms.0.store(0, Ordering::Relaxed);
+        assert_eq!(client.ask("hello"), "hello");
+        await_folded(&server, 1);
+    }
+    assert_eq!(rooms.0.load(Ordering::Relaxed), 3);
 }
