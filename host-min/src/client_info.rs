@@ -1,6 +1,6 @@
 use alloc::{boxed::Box, string::String, vec::Vec};
 
-use stateroom_sdk_core::ClientId;
+use stateroom_core::ClientId;
 
 /// What a client's connection has brought with it: keys and values, for the guest to ask for with
 /// `stateroom.client_info` while it handles [`Event::Connect`](crate::Event::Connect).
@@ -14,7 +14,7 @@ use stateroom_sdk_core::ClientId;
 /// let event = Event::Connect(ClientId(1), ClientInfo(&[("query:name", "Ada"), ("address", "::1")]));
 /// ```
 ///
-/// [`StateroomContext::client_info`]: stateroom_sdk_core::StateroomContext::client_info
+/// [`StateroomContext::client_info`]: stateroom_core::StateroomContext::client_info
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct ClientInfo<'a>(pub &'a [(&'a str, &'a str)]);
 

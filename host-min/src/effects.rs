@@ -1,6 +1,6 @@
 use alloc::{string::String, vec::Vec};
 
-use stateroom_sdk_core::{
+use stateroom_core::{
     LogLevel, MessagePayload, MessageRecipient,
     abi::{CLOSE_REASON_SIZE, is_close_code},
 };

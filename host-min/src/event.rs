@@ -1,4 +1,4 @@
-use stateroom_sdk_core::{ClientId, MessagePayload};
+use stateroom_core::{ClientId, MessagePayload};
 
 use crate::ClientInfo;
 

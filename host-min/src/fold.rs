@@ -31,7 +31,7 @@ struct Folded {
 }
 
 /// What the engine takes for a small room beside its memory, in bytes, roughly.
-const INSTANCE: usize = 6 << 10;
+pub(crate) const INSTANCE: usize = 6 << 10;
 
 impl Room {
     /// The id that the room was made with.
@@ -142,6 +142,14 @@ impl Room {
     #[must_use]
     pub fn is_folded(&self) -> bool {
         matches!(self.0, Form::Folded(_))
+    }
+
+    /// About how many bytes it takes: of a room with its instance the memory, of one that is folded what has changed.
+    pub(crate) fn memory_held(&self) -> usize {
+        match &self.0 {
+            Form::Live(live) => INSTANCE + live.memory_size(),
+            Form::Folded(folded) => folded.state.len(),
+        }
     }
 
     /// About how many bytes it would give back to be folded.

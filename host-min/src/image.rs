@@ -8,6 +8,7 @@ use core::ops::Range;
 pub(crate) struct Image {
     /// The chunks that are not zero, with their indices, in order.
     chunks: Vec<(usize, Box<[u8]>)>,
+    memory_size: usize,
 }
 
 /// In how many bytes memories are compared.
@@ -26,7 +27,15 @@ fn is_same(one: &[u8], other: &[u8]) -> bool {
 impl Image {
     pub(crate) fn of(memory: &[u8]) -> Self {
         let chunks = memory.chunks(CHUNK).enumerate().filter(|(_, chunk)| !is_zero(chunk));
-        Self { chunks: chunks.map(|(index, chunk)| (index, chunk.into())).collect() }
+        Self {
+            chunks: chunks.map(|(index, chunk)| (index, chunk.into())).collect(),
+            memory_size: memory.len(),
+        }
+    }
+
+    /// How many bytes of linear memory a room begins with.
+    pub(crate) fn memory_size(&self) -> usize {
+        self.memory_size
     }
 
     /// Where a memory differs that has grown out of this one, in order and apart from one another.

@@ -2,7 +2,7 @@
 
 use alloc::format;
 
-use stateroom_sdk_core::{MessagePayload, abi};
+use stateroom_core::{MessagePayload, abi};
 use wasmi::{Instance, Store, TypedFunc, WasmParams, WasmResults};
 
 use crate::{Event, Trap, TrapReason, module::Generation, recv, state::State};

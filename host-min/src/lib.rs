@@ -100,11 +100,10 @@
 //! # Ok(()) }
 //! ```
 //!
-//! # In services
+//! # In a server
 //!
-//! A [`Room`] is also a [`StateroomService`](stateroom_sdk_core::StateroomService) and a [`Program`] a
-//! [`StateroomServiceFactory`](stateroom_sdk_core::StateroomServiceFactory), so that a server takes guests
-//! and native services alike.
+//! A [`Room`] is also an [`Engine`](stateroom_core::engine::Engine) and a [`Program`] an
+//! [`EngineFactory`](stateroom_core::engine::EngineFactory), so that a server takes guests and native services alike.
 //!
 //! # What a guest can do
 //!
@@ -150,7 +149,7 @@ pub use load_error::{LoadError, Problem};
 pub use program::Program;
 pub use snapshot::{RestoreError, SnapshotError};
 // What events and effects are made of, so that a program needs no other crate for them.
-pub use stateroom_sdk_core::{ClientId, LogLevel, MessagePayload, MessageRecipient};
+pub use stateroom_core::{ClientId, LogLevel, MessagePayload, MessageRecipient};
 pub use trap::{Trap, TrapReason};
 
 /// What the README says compiles.

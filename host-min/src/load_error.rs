@@ -184,8 +184,8 @@ impl fmt::Display for Problem {
                     "it was made for version {} of protocol {}; this host has version {} of protocol {}",
                     shown(version),
                     shown(protocol),
-                    stateroom_sdk_core::abi::VERSION,
-                    stateroom_sdk_core::abi::PROTOCOL,
+                    stateroom_core::abi::VERSION,
+                    stateroom_core::abi::PROTOCOL,
                 )
             }
         }

@@ -2,7 +2,7 @@ use alloc::{format, sync::Arc, vec};
 use core::fmt;
 
 use sha2::{Digest as _, Sha256};
-use stateroom_sdk_core::abi;
+use stateroom_core::abi;
 use wasmi::{
     Engine, ImportType, Instance, Linker, Module, Store,
     errors::{ErrorKind, InstantiationError, MemoryError},

@@ -3,7 +3,7 @@
 
 use core::{fmt, str};
 
-use stateroom_sdk_core::{ClientId, MessagePayload, MessageRecipient};
+use stateroom_core::{ClientId, MessagePayload, MessageRecipient};
 
 use crate::{
     Event,

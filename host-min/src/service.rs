@@ -1,52 +1,43 @@
-//! A room as a service among others, so that servers take guests and native services alike.
+//! Rooms as engines, so that servers take guests and native services alike.
 
 use alloc::{string::String, vec::Vec};
 
-use stateroom_sdk_core::{
-    ClientId, MessagePayload, Progress, StateroomContext, StateroomService, StateroomServiceFactory,
+use stateroom_core::{
+    ClientId,
+    engine::{self, Engine, EngineContext, EngineFactory, Hibernation, Progress},
 };
 
-use crate::{ClientInfo, Effect, Event, Program, Room, Step, Trap};
+use crate::{ClientInfo, Effect, Event, Program, Room, Step, Trap, fold::INSTANCE};
 
-impl StateroomServiceFactory for Program {
-    type Service = Room;
+impl EngineFactory for Program {
+    type Engine = Room;
     type Error = Trap;
 
-    fn build(&self, room_id: &str, context: &impl StateroomContext) -> Result<Room, Trap> {
+    fn build(&self, room_id: &str, context: &impl EngineContext) -> Result<Room, Trap> {
         let mut seed = [0; 32];
         context.random(&mut seed);
         self.room(room_id, seed)
     }
+
+    fn room_size(&self) -> usize {
+        INSTANCE + self.image().memory_size()
+    }
 }
 
 /// The time comes from the context, the effects go to it once the event is over.
-impl StateroomService for Room {
-    fn init(&mut self, context: &impl StateroomContext) {
-        begin(self, Event::Init, context);
+impl Engine for Room {
+    fn begin(&mut self, event: engine::Event<'_>, context: &impl EngineContext) {
+        let event = match event {
+            engine::Event::Init => Event::Init,
+            engine::Event::Connect(client) => return connect(self, client, context),
+            engine::Event::Disconnect(client) => Event::Disconnect(client),
+            engine::Event::Message(client, message) => Event::Message(client, message),
+            engine::Event::Timer => Event::Timer,
+        };
+        begin(self, event, context);
     }
 
-    fn connect(&mut self, client_id: ClientId, context: &impl StateroomContext) {
-        let mut info: Vec<(String, String)> = Vec::new();
-        if self.program().asks_for_client_info() {
-            context.each_client_info(client_id, &mut |key, value| info.push((key.into(), value.into())));
-        }
-        let info: Vec<_> = info.iter().map(|(key, value)| (&key[..], &value[..])).collect();
-        begin(self, Event::Connect(client_id, ClientInfo(&info)), context);
-    }
-
-    fn disconnect(&mut self, client_id: ClientId, context: &impl StateroomContext) {
-        begin(self, Event::Disconnect(client_id), context);
-    }
-
-    fn message(&mut self, client_id: ClientId, message: MessagePayload<'_>, context: &impl StateroomContext) {
-        begin(self, Event::Message(client_id, message), context);
-    }
-
-    fn timer(&mut self, context: &impl StateroomContext) {
-        begin(self, Event::Timer, context);
-    }
-
-    fn advance(&mut self, context: &impl StateroomContext) -> Progress<'_> {
+    fn advance(&mut self, context: &impl EngineContext) -> Progress<'_> {
         if matches!(self.last(), Ok(Step::Suspended)) {
             // What came of it is asked for below.
             let _ = self.resume();
@@ -63,22 +54,38 @@ impl StateroomService for Room {
         }
     }
 
-    fn foldable(&self) -> usize {
-        Self::foldable(self)
+    fn memory_held(&self) -> usize {
+        Self::memory_held(self)
     }
 
-    fn fold(&mut self) {
+    fn reclaimable(&self) -> usize {
+        self.foldable()
+    }
+
+    /// Folds the room, in one step.
+    fn hibernate(&mut self) -> Hibernation {
         self.fold_if_smaller();
+        if self.is_folded() { Hibernation::Done } else { Hibernation::Kept }
     }
 }
 
-fn begin(room: &mut Room, event: Event<'_>, context: &impl StateroomContext) {
+/// Begins a `connect`, with what the client has brought if the guest may ask for it.
+fn connect(room: &mut Room, client: ClientId, context: &impl EngineContext) {
+    let mut info: Vec<(String, String)> = Vec::new();
+    if room.program().asks_for_client_info() {
+        context.each_client_info(client, &mut |key, value| info.push((key.into(), value.into())));
+    }
+    let info: Vec<_> = info.iter().map(|(key, value)| (&key[..], &value[..])).collect();
+    begin(room, Event::Connect(client, ClientInfo(&info)), context);
+}
+
+fn begin(room: &mut Room, event: Event<'_>, context: &impl EngineContext) {
     // What came of it is asked for with `advance`, and carried out there.
     let _ = room.handle(event, context.now_ms());
 }
 
 /// Carries out effects of the last event, as many as go at a stretch.
-fn carry_out(room: &mut Room, context: &impl StateroomContext) {
+fn carry_out(room: &mut Room, context: &impl EngineContext) {
     let mut done = 0;
     for effect in room.effects().rest() {
         done += 1;

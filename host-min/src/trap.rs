@@ -1,7 +1,7 @@
 use alloc::{boxed::Box, string::String};
 use core::{error::Error, fmt};
 
-use stateroom_sdk_core::abi::CLOSE_REASON_SIZE;
+use stateroom_core::abi::CLOSE_REASON_SIZE;
 use wasmi::TrapCode;
 
 use crate::imports::Fault;

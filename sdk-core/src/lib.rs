@@ -50,8 +50,8 @@
 //!
 //! # Off WebAssembly
 //!
-//! On other targets the attribute only checks its item, so that a guest's tests run with plain `cargo test`,
-//! and the traits serve native services and hosts. The feature `testing` brings the module `testing`: rooms,
+//! On other targets the attribute only checks its item, so that a guest's tests run with plain `cargo test`, and the
+//! traits serve native services. What a server drives instead is in [`engine`]: authors need none of it. The feature `testing` brings the module `testing`: rooms,
 //! clients and a clock for those tests.
 #![no_std]
 
@@ -60,40 +60,32 @@ extern crate alloc;
 #[cfg(any(test, feature = "std"))]
 extern crate std;
 
-pub mod abi;
-mod client_id;
-mod context;
 #[doc(hidden)]
 #[allow(unsafe_code, reason = "the ABI is made of addresses; see the module's documentation")]
 pub mod guest;
-#[cfg(feature = "json")]
-mod json;
 pub mod parts;
-mod payload;
-#[cfg(feature = "postcard")]
-mod postcard;
-mod recipient;
-mod service;
 mod simple;
 mod text;
 // A guest's tests run on the machine that builds it: nothing of this gets into modules.
 #[cfg(all(any(test, feature = "testing"), not(target_family = "wasm")))]
 pub mod testing;
 
-#[cfg(feature = "postcard")]
-pub use self::postcard::{Postcard, PostcardError};
-pub use client_id::ClientId;
-pub use context::{LogLevel, StateroomContext};
 pub use embedded_io;
 pub use heapless;
-#[cfg(feature = "json")]
-pub use json::{JSON_DEPTH, Json, JsonError};
-pub use payload::{MessagePayload, ToPayload};
-pub use recipient::MessageRecipient;
-pub use service::{DefaultStateroomFactory, Progress, StateroomService, StateroomServiceFactory};
 pub use simple::{Simple, SimpleStateroomFactory, SimpleStateroomService};
+// One by one, and with their documentation: authors need not know of the other crate.
+#[doc(inline)]
+pub use stateroom_core::{
+    ClientId, DefaultStateroomFactory, LogLevel, MessagePayload, MessageRecipient, StateroomContext,
+    StateroomService, StateroomServiceFactory, TEXT_CAPACITY, ToPayload, abi, engine,
+};
+#[cfg(feature = "json")]
+#[doc(inline)]
+pub use stateroom_core::{JSON_DEPTH, Json, JsonError};
+#[cfg(feature = "postcard")]
+#[doc(inline)]
+pub use stateroom_core::{Postcard, PostcardError};
 pub use stateroom_sdk_macro::stateroom_wasm;
-pub use text::TEXT_CAPACITY;
 pub use ufmt;
 
 /// What services of the 0.2 line import.

@@ -1,9 +1,4 @@
-/// How many bytes a text may have that is put together without an allocator: by [`text!`](crate::text), or by
-/// sending `format_args!(…)` in a guest without one.
-///
-/// A longer one panics, which ends the room. To decide for yourself what happens to a text that does not fit,
-/// `write!` into a [`heapless::String`] of the size that you want, and send that.
-pub const TEXT_CAPACITY: usize = 256;
+use stateroom_core::TEXT_CAPACITY;
 
 /// Puts a text together as `format!` does, but without a heap, and in a fraction of the code: a guest that
 /// formats a number with it is 2 KB smaller than one that uses `format_args!`.
@@ -70,14 +65,6 @@ impl ufmt::uWrite for Text {
     fn write_char(&mut self, character: char) -> Result<(), Self::Error> {
         self.0.push_str(character.encode_utf8(&mut [0; 4]))
     }
-}
-
-/// For a text that is longer than [`TEXT_CAPACITY`], which the words name themselves: the standard library keeps what
-/// formats a panic, a kilobyte for a number. Of a guest without it nothing of this is left, not even a function.
-#[inline(always)]
-#[track_caller]
-pub fn too_long() -> ! {
-    panic!("a text is longer than 256 bytes (TEXT_CAPACITY)")
 }
 
 #[cfg(test)]

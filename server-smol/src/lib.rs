@@ -1,8 +1,8 @@
 //! Serves Stateroom rooms over WebSocket: a small server on [`smol`] for WebAssembly guests and native
 //! services.
 //!
-//! A [`Server`] takes a [`StateroomServiceFactory`](stateroom_sdk_core::StateroomServiceFactory): a loaded
-//! guest (`stateroom_host_min::Program`) or one of your own types.
+//! A [`Server`] takes an [`EngineFactory`](stateroom_sdk_core::engine::EngineFactory): a loaded guest
+//! (`stateroom_host_min::Program`), or a factory of your own services.
 //!
 //! ```no_run
 //! use stateroom_sdk_core::*;

@@ -97,7 +97,7 @@ pub struct Settings {
     pub outbox_size: usize,
 
     /// The headers of a client's request that its room may
-    /// [ask for](stateroom_sdk_core::StateroomContext::client_info), whatever the case of their names. Default:
+    /// [ask for](stateroom_core::StateroomContext::client_info), whatever the case of their names. Default:
     /// `origin`, `user-agent` and `accept-language`.
     ///
     /// It keeps cookies and passwords, which browsers send along by themselves, from rooms that have no business with

@@ -20,9 +20,7 @@ use std::{
 
 use rustix::time::{ClockId, clock_gettime};
 use stateroom_host_min::{Limits, Program, Room, Trap};
-use stateroom_sdk_core::{
-    ClientId, MessagePayload, Progress, StateroomContext, StateroomService, StateroomServiceFactory,
-};
+use stateroom_sdk_core::engine::{Engine, EngineContext, EngineFactory, Event, Progress};
 use stateroom_tests::{Module, TestServer};
 
 /// How much later than without computing rooms 99 in 100 answers may come.
@@ -49,28 +47,12 @@ struct Counted {
     slices: Arc<AtomicU64>,
 }
 
-impl StateroomService for Counted {
-    fn init(&mut self, context: &impl StateroomContext) {
-        self.guest.init(context);
+impl Engine for Counted {
+    fn begin(&mut self, event: Event<'_>, context: &impl EngineContext) {
+        self.guest.begin(event, context);
     }
 
-    fn connect(&mut self, client: ClientId, context: &impl StateroomContext) {
-        self.guest.connect(client, context);
-    }
-
-    fn disconnect(&mut self, client: ClientId, context: &impl StateroomContext) {
-        self.guest.disconnect(client, context);
-    }
-
-    fn message(&mut self, client: ClientId, message: MessagePayload<'_>, context: &impl StateroomContext) {
-        self.guest.message(client, message, context);
-    }
-
-    fn timer(&mut self, context: &impl StateroomContext) {
-        self.guest.timer(context);
-    }
-
-    fn advance(&mut self, context: &impl StateroomContext) -> Progress<'_> {
+    fn advance(&mut self, context: &impl EngineContext) -> Progress<'_> {
         // All slices of a loop have the same fuel, so their number is the work that was done.
         self.slices.fetch_add(1, Ordering::Relaxed);
         self.guest.advance(context)
@@ -84,11 +66,11 @@ struct Rooms {
     slices: Arc<Mutex<HashMap<String, Arc<AtomicU64>>>>,
 }
 
-impl StateroomServiceFactory for Rooms {
-    type Service = Counted;
+impl EngineFactory for Rooms {
+    type Engine = Counted;
     type Error = Trap;
 
-    fn build(&self, room_id: &str, context: &impl StateroomContext) -> Result<Counted, Trap> {
+    fn build(&self, room_id: &str, context: &impl EngineContext) -> Result<Counted, Trap> {
         let guest = self.program.build(room_id, context)?;
         let slices = Arc::default();
         let mut all = self.slices.lock().expect("nobody panics with it");

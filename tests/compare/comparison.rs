@@ -130,6 +130,7 @@ fn about_this(options: &Options, cores: &Cores, root: &Path, busy: &str) -> Resu
         "--porcelain",
         "--untracked-files=no",
         "--",
+        "core/src",
         "host-min/src",
         "server-smol/src",
         "server-smol/cli/src",

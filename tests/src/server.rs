@@ -6,7 +6,7 @@ use std::{
 };
 
 use smol::block_on;
-use stateroom_sdk_core::StateroomServiceFactory;
+use stateroom_sdk_core::engine::EngineFactory;
 use stateroom_server_smol::{RoomInfo, Server, ServerHandle, Stats};
 
 use crate::{Answer, Client, PATIENCE, eventually, records};
@@ -25,13 +25,13 @@ pub struct TestServer {
 impl TestServer {
     /// Serves with default settings.
     #[track_caller]
-    pub fn new(factory: impl StateroomServiceFactory) -> Self {
+    pub fn new(factory: impl EngineFactory) -> Self {
         Self::with(server(), factory)
     }
 
     /// Serves with the settings of `server`.
     #[track_caller]
-    pub fn with(server: Server, factory: impl StateroomServiceFactory) -> Self {
+    pub fn with(server: Server, factory: impl EngineFactory) -> Self {
         records::install();
         let listener = server.bind().expect("the system has a port");
         let handle = server.start(factory, listener).expect("the system has threads");

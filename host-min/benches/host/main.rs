@@ -7,8 +7,8 @@ mod modules;
 mod reference;
 
 use divan::{AllocProfiler, Bencher, black_box};
+use stateroom_core::{ClientId, MessagePayload};
 use stateroom_host_min::{Event, Limits, Program, Room, Step};
-use stateroom_sdk_core::{ClientId, MessagePayload};
 
 use modules::{JAM, RECV};
 

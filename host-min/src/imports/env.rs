@@ -3,7 +3,7 @@
 
 use alloc::{format, string::String};
 
-use stateroom_sdk_core::{
+use stateroom_core::{
     MessagePayload, MessageRecipient,
     abi::{self, ENV, SEND_BINARY, SEND_MESSAGE, SET_TIMER},
 };

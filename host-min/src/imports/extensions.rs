@@ -1,6 +1,6 @@
 //! This project's additions to the documented interface.
 
-use stateroom_sdk_core::{
+use stateroom_core::{
     ClientId, LogLevel, MessageRecipient,
     abi::{CLIENT_INFO, CLOSE, EXTENSIONS, LOG, NOW_MS, RANDOM},
 };

@@ -6,7 +6,7 @@
 
 use alloc::{string::String, vec::Vec};
 
-use stateroom_sdk_core::LogLevel;
+use stateroom_core::LogLevel;
 use wasmi::{
     Caller, Error, FuncType, Val,
     ValType::{self, I32, I64},

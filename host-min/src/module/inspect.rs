@@ -7,7 +7,7 @@ use alloc::{
 };
 use core::fmt::{Display, Write as _};
 
-use stateroom_sdk_core::abi;
+use stateroom_core::abi;
 use wasmparser::{ExternalKind, FuncType, TypeRef, ValType};
 
 use super::outline::{Generation, Outline};

@@ -5,7 +5,7 @@ use alloc::{
 };
 use core::ops::Range;
 
-use stateroom_sdk_core::abi;
+use stateroom_core::abi;
 use wasmparser::{
     BinaryReaderError, BlockType, CompositeInnerType, ConstExpr, ElementItems, ExternalKind, FuncType,
     FunctionBody, GlobalType, Import, MemoryType, Operator, Parser, Payload, TableType, TypeRef, ValType,

@@ -6,7 +6,7 @@ use alloc::{
     vec::Vec,
 };
 
-use stateroom_sdk_core::abi;
+use stateroom_core::abi;
 use wasm_encoder::{
     BlockType, ConstExpr, Encode, ExportKind, ExportSection, Function, GlobalType, Instruction,
     InstructionSink, MemArg, MemArgTarget, MemorySection, MemoryType, Module, RawSection, ValType,

@@ -1,5 +1,5 @@
+use stateroom_core::{ClientId, LogLevel, MessagePayload, MessageRecipient};
 use stateroom_host_min::{Effect, Event, Limits, Step};
-use stateroom_sdk_core::{ClientId, LogLevel, MessagePayload, MessageRecipient};
 
 use crate::guest::{broadcast, bytes, connect, finish, program, room, room_with, said, text};
 

@@ -2,8 +2,8 @@
 
 use std::slice;
 
+use stateroom_core::{ClientId, MessageRecipient};
 use stateroom_host_min::{ClientInfo, Effect, Event, Limits, Room, Step, TrapReason};
-use stateroom_sdk_core::{ClientId, MessageRecipient};
 
 use crate::guest::{
     IMPORTS, broadcast, bytes, connect, finish, load, program, program_with, room, room_with,

@@ -1,7 +1,7 @@
 //! Guests for tests: a complete one that does nothing, of which a test replaces what it is about.
 
+use stateroom_core::{ClientId, MessagePayload, MessageRecipient};
 use stateroom_host_min::{ClientInfo, Effect, Event, Limits, LoadError, Program, Room, Step, Trap};
-use stateroom_sdk_core::{ClientId, MessagePayload, MessageRecipient};
 
 pub(crate) const IMPORTS: &str = r#"
     (import "env" "send_message" (func $send (param i32 i32 i32)))

@@ -1,8 +1,8 @@
 //! A guest that can be told to do anything that changes state: a message is a list of instructions of four
 //! bytes.
 
+use stateroom_core::{ClientId, MessagePayload};
 use stateroom_host_min::{ClientInfo, Effect, Event, Limits, Program, Room, Step};
-use stateroom_sdk_core::{ClientId, MessagePayload};
 
 use crate::guest::{IMPORTS, wat};
 

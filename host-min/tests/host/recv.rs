@@ -1,8 +1,8 @@
 //! Guests of the 0.4 line: every event is one value for `stateroom_recv`, and `stateroom_send` takes what
 //! they ask for.
 
+use stateroom_core::{ClientId, MessagePayload, MessageRecipient};
 use stateroom_host_min::{Effect, Event, Limits, Program, Room, Step, Trap, TrapReason};
-use stateroom_sdk_core::{ClientId, MessagePayload, MessageRecipient};
 
 use crate::guest::{broadcast, connect, finish};
 

@@ -1,10 +1,10 @@
 use std::cell::{Cell, RefCell};
 
-use stateroom_host_min::{Limits, Program};
-use stateroom_sdk_core::{
-    ClientId, LogLevel, MessagePayload, MessageRecipient, Progress, StateroomContext, StateroomService,
-    StateroomServiceFactory, ToPayload,
+use stateroom_core::{
+    ClientId, LogLevel, MessagePayload, MessageRecipient, StateroomContext, ToPayload,
+    engine::{Engine, EngineContext, EngineFactory, Event, Hibernation, Progress},
 };
+use stateroom_host_min::{Limits, Program};
 
 use crate::{
     effects::ECHO,
@@ -38,18 +38,8 @@ impl StateroomContext for World {
         77
     }
 
-    fn wants_pause(&self) -> bool {
-        self.weary.get()
-    }
-
     fn close(&self, recipient: impl Into<MessageRecipient>, code: u16, reason: &str) {
         self.did.borrow_mut().push(format!("close {:?} {code} {reason}", recipient.into()));
-    }
-
-    fn each_client_info(&self, client: ClientId, each: &mut dyn FnMut(&str, &str)) {
-        self.did.borrow_mut().push(format!("asked about {client}"));
-        each("query", "");
-        each("address", &format!("10.0.0.{client}"));
     }
 
     fn random(&self, bytes: &mut [u8]) {
@@ -57,8 +47,20 @@ impl StateroomContext for World {
     }
 }
 
+impl EngineContext for World {
+    fn each_client_info(&self, client: ClientId, each: &mut dyn FnMut(&str, &str)) {
+        self.did.borrow_mut().push(format!("asked about {client}"));
+        each("query", "");
+        each("address", &format!("10.0.0.{client}"));
+    }
+
+    fn wants_pause(&self) -> bool {
+        self.weary.get()
+    }
+}
+
 #[test]
-fn a_room_is_a_service_like_any_other() {
+fn a_room_is_an_engine_like_any_other() {
     let world = World::default();
     let mut room = program(&format!(
         r#"{ECHO} (memory (export "memory") 1) (data (i32.const 0) "late")
@@ -69,15 +71,15 @@ fn a_room_is_a_service_like_any_other() {
     .build("lobby", &world)
     .unwrap();
 
-    room.init(&world);
+    room.begin(Event::Init, &world);
     assert!(matches!(room.advance(&world), Progress::Done));
-    room.message(ClientId(1), MessagePayload::Bytes(b"hi"), &world);
+    room.begin(Event::Message(ClientId(1), MessagePayload::Bytes(b"hi")), &world);
     assert!(matches!(room.advance(&world), Progress::Done));
-    room.timer(&world);
+    room.begin(Event::Timer, &world);
     assert!(matches!(room.advance(&world), Progress::Done));
     assert_eq!(world.did.take(), ["Broadcast Bytes([104, 105])", "timer 77", "timer 0", "Debug late"]);
 
-    room.disconnect(ClientId(1), &world);
+    room.begin(Event::Disconnect(ClientId(1)), &world);
     let Progress::Failed(reason) = room.advance(&world) else { panic!("it failed") };
     assert!(reason.to_string().contains("unreachable"));
     assert!(world.did.take().is_empty());
@@ -96,7 +98,7 @@ fn a_long_event_takes_effect_when_it_is_over_and_once() {
     )
     .build("a", &world)
     .unwrap();
-    room.timer(&world);
+    room.begin(Event::Timer, &world);
     let mut turns = 0;
     while let Progress::Unfinished = room.advance(&world) {
         turns += 1;
@@ -122,11 +124,11 @@ fn others_go_on_between_effects_and_each_is_carried_out_once() {
     )
     .build("a", &world)
     .unwrap();
-    room.init(&world);
+    room.begin(Event::Init, &world);
     assert!(matches!(room.advance(&world), Progress::Done));
     world.weary.set(true);
     for _ in 0..2 {
-        room.timer(&world);
+        room.begin(Event::Timer, &world);
         assert!(matches!(room.advance(&world), Progress::Unfinished));
         assert_eq!(world.did.take(), ["Broadcast Text(\"a\")"]);
         assert!(matches!(room.advance(&world), Progress::Unfinished));
@@ -136,7 +138,7 @@ fn others_go_on_between_effects_and_each_is_carried_out_once() {
         assert!(matches!(room.advance(&world), Progress::Done));
         assert!(world.did.take().is_empty());
     }
-    room.disconnect(ClientId(1), &world);
+    room.begin(Event::Disconnect(ClientId(1)), &world);
     assert!(matches!(room.advance(&world), Progress::Unfinished));
     assert!(matches!(room.advance(&world), Progress::Failed(_)));
     assert!(matches!(room.advance(&world), Progress::Failed(_)));
@@ -155,7 +157,7 @@ fn a_newcomers_belongings_come_from_the_world_and_a_close_goes_to_it() {
     .build("a", &world)
     .unwrap();
     for client in [1, 2] {
-        room.connect(ClientId(client), &world);
+        room.begin(Event::Connect(ClientId(client)), &world);
         assert!(matches!(room.advance(&world), Progress::Done));
         let closed = format!("close EveryoneExcept(ClientId({client})) 4321 10.0.0.{client}");
         assert_eq!(world.did.take(), [format!("asked about {client}"), closed]);
@@ -166,13 +168,13 @@ fn a_newcomers_belongings_come_from_the_world_and_a_close_goes_to_it() {
 fn the_world_is_not_asked_on_behalf_of_a_guest_that_does_not_ask() {
     let world = World::default();
     let mut room = Program::load(&wat(""), Limits::default()).unwrap().build("a", &world).unwrap();
-    room.connect(ClientId(1), &world);
+    room.begin(Event::Connect(ClientId(1)), &world);
     assert!(matches!(room.advance(&world), Progress::Done));
     assert!(world.did.take().is_empty());
 }
 
 #[test]
-fn a_room_that_has_changed_most_of_its_memory_does_not_fold_by_itself() {
+fn a_room_that_has_changed_most_of_its_memory_does_not_hibernate() {
     let world = World::default();
     let fill = |size: &str| {
         format!(
@@ -180,12 +182,12 @@ fn a_room_that_has_changed_most_of_its_memory_does_not_fold_by_itself() {
             (func (export "timer") (memory.fill (i32.const 0) (i32.const 1) (i32.const {size})))"#
         )
     };
-    for (size, folds) in [("60000", false), ("20000", true)] {
+    for (size, comes_to) in [("60000", Hibernation::Kept), ("20000", Hibernation::Done)] {
         let mut room = program(&fill(size)).build("lobby", &world).unwrap();
-        room.timer(&world);
+        room.begin(Event::Timer, &world);
         assert!(matches!(room.advance(&world), Progress::Done));
-        StateroomService::fold(&mut room);
-        assert_eq!(room.is_folded(), folds, "{size} bytes");
+        assert_eq!(room.hibernate(), comes_to, "{size} bytes");
+        assert_eq!(room.is_folded(), comes_to == Hibernation::Done);
         // Whoever embeds rooms may know better.
         assert_eq!(room.fold(), Ok(()));
         assert!(room.is_folded());
@@ -193,18 +195,36 @@ fn a_room_that_has_changed_most_of_its_memory_does_not_fold_by_itself() {
 }
 
 #[test]
-fn a_service_that_folds_does_everything_once() {
+fn a_room_that_hibernates_does_everything_once() {
     let world = World::default();
     let mut room = program(ECHO).build("lobby", &world).unwrap();
-    room.init(&world);
+    room.begin(Event::Init, &world);
     for text in ["one", "two"] {
-        let size = StateroomService::foldable(&room);
+        let size = room.reclaimable();
         assert!(size > 65_536, "{size} bytes");
-        StateroomService::fold(&mut room);
-        assert_eq!((room.is_folded(), StateroomService::foldable(&room)), (true, 0));
+        assert_eq!(room.hibernate(), Hibernation::Done);
+        assert_eq!((room.is_folded(), room.reclaimable()), (true, 0));
+        // There is no more to give back.
+        assert_eq!(room.hibernate(), Hibernation::Done);
         assert!(matches!(room.advance(&world), Progress::Done));
-        room.message(ClientId(1), MessagePayload::Text(text), &world);
+        room.begin(Event::Message(ClientId(1), MessagePayload::Text(text)), &world);
         assert!(matches!(room.advance(&world), Progress::Done));
     }
     assert_eq!(world.did.take(), ["Broadcast Text(\"one\")", "Broadcast Text(\"two\")"]);
+}
+
+#[test]
+fn a_room_holds_what_its_program_says_until_it_hibernates() {
+    let world = World::default();
+    let grows = r#"(memory (export "memory") 1) (func (export "timer") (drop (memory.grow (i32.const 1))))"#;
+    let program = program(grows);
+    let mut room = program.build("lobby", &world).unwrap();
+    assert_eq!(room.memory_held(), program.room_size());
+    room.begin(Event::Timer, &world);
+    assert!(matches!(room.advance(&world), Progress::Done));
+    assert_eq!(room.memory_held(), program.room_size() + 65_536);
+    assert_eq!(room.reclaimable(), room.memory_held());
+    assert_eq!(room.hibernate(), Hibernation::Done);
+    let held = room.memory_held();
+    assert!((1..1000).contains(&held), "{held} bytes");
 }

@@ -1,5 +1,5 @@
+use stateroom_core::LogLevel;
 use stateroom_host_min::{Effect, Event, Limits, Step};
-use stateroom_sdk_core::LogLevel;
 
 use crate::guest::{broadcast, connect, finish, load, program_with, room, said};
 

@@ -40,9 +40,10 @@ mod test_host;
 #[cfg(test)]
 mod tests;
 
-// For `text!`, which expands to a call of it.
-pub use crate::text::{Text, too_long};
+// `text!` expands to these two.
+pub use crate::text::Text;
 pub use form::{BY_DEFAULT, BY_NEW, Guest, InForm, Lacking, Probe, form};
+pub use stateroom_core::too_long;
 
 #[cfg(any(target_family = "wasm", test))]
 pub use room::{Address, Room};

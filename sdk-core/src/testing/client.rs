@@ -1,9 +1,9 @@
 use alloc::{rc::Rc, vec::Vec};
 use core::fmt;
 
-use crate::{ClientId, ToPayload};
+use crate::{ClientId, ToPayload, engine::Event};
 
-use super::{Closed, Message, room::Room, service::Event};
+use super::{Closed, Message, room::Room};
 
 /// A client of a [`TestRoom`](super::TestRoom), made by [`connect`](super::TestRoom::connect).
 ///

@@ -6,11 +6,11 @@ use core::{
     time::Duration,
 };
 
-use crate::{Progress, StateroomServiceFactory};
+use crate::engine::{EngineFactory, Event, Progress};
 
 use super::{
     LogLine, TestClient,
-    service::{Event, Make, Native, Service, made_by, native},
+    service::{AnyEngine, Make, Native, made_by, native},
     world::World,
 };
 
@@ -66,7 +66,7 @@ impl TestRoom {
     /// let room = TestRoom::of(DefaultStateroomFactory::<Quiet>::default());
     /// ```
     #[must_use]
-    pub fn of(factory: impl StateroomServiceFactory) -> Self {
+    pub fn of(factory: impl EngineFactory) -> Self {
         Self::made(made_by(factory))
     }
 
@@ -219,7 +219,7 @@ pub(super) struct Room {
 
 enum Stage {
     Ready(Make),
-    Running(Box<dyn Service>),
+    Running(Box<dyn AnyEngine>),
     /// Also while an event runs, so that a room whose service panics stays this way.
     Failed,
 }
@@ -268,14 +268,14 @@ impl Room {
         let Stage::Running(mut service) = self.stage.replace(Stage::Failed) else {
             panic!("the room has failed before");
         };
-        service.handle(event, &self.world);
+        service.begin(event, &self.world);
         let service = self.finish(service);
         self.stage.set(Stage::Running(service));
     }
 
     /// Carries an event on until it is over.
     #[track_caller]
-    fn finish(&self, mut service: Box<dyn Service>) -> Box<dyn Service> {
+    fn finish(&self, mut service: Box<dyn AnyEngine>) -> Box<dyn AnyEngine> {
         loop {
             match service.advance(&self.world) {
                 Progress::Done => return service,

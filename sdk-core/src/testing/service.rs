@@ -1,29 +1,21 @@
 use alloc::{boxed::Box, string::String, string::ToString as _};
 
 use crate::{
-    ClientId, MessagePayload, Progress, SimpleStateroomService, StateroomService, StateroomServiceFactory,
+    SimpleStateroomService, StateroomService,
+    engine::{Engine, EngineFactory, Event, Progress},
     guest::{BY_DEFAULT, BY_NEW, Guest, InForm},
 };
 
 use super::world::World;
 
-/// Something that happens to a room.
-#[derive(Debug, Clone, Copy)]
-pub(super) enum Event<'a> {
-    Connect(ClientId),
-    Disconnect(ClientId),
-    Message(ClientId, MessagePayload<'a>),
-    Timer,
-}
-
-/// Any service, in a test's world. The public traits are generic in their context, which no `dyn` can be.
-pub(super) trait Service {
-    fn handle(&mut self, event: Event<'_>, world: &World);
+/// Any engine, in a test's world. The public traits are generic in their context, which no `dyn` can be.
+pub(super) trait AnyEngine {
+    fn begin(&mut self, event: Event<'_>, world: &World);
     fn advance(&mut self, world: &World) -> Progress<'_>;
 }
 
 /// Makes the service of the room with an id, and begins its `init`.
-pub(super) type Make = Box<dyn FnOnce(&str, &World) -> Result<Box<dyn Service>, String>>;
+pub(super) type Make = Box<dyn FnOnce(&str, &World) -> Result<Box<dyn AnyEngine>, String>>;
 
 /// A type that can be a room. `Form` only keeps the two ways to be one apart; the compiler finds it by itself.
 #[diagnostic::on_unimplemented(
@@ -57,24 +49,19 @@ pub(super) fn native<S: Native<Form>, Form>() -> Make {
 }
 
 /// Makes services as a server does.
-pub(super) fn made_by(factory: impl StateroomServiceFactory) -> Make {
+pub(super) fn made_by(factory: impl EngineFactory) -> Make {
     Box::new(move |id, world| {
-        let mut service = factory.build(id, world).map_err(|error| error.to_string())?;
-        service.init(world);
-        Ok(Box::new(Running(service)))
+        let mut engine = factory.build(id, world).map_err(|error| error.to_string())?;
+        engine.begin(Event::Init, world);
+        Ok(Box::new(Running(engine)))
     })
 }
 
-struct Running<S>(S);
+struct Running<E>(E);
 
-impl<S: StateroomService> Service for Running<S> {
-    fn handle(&mut self, event: Event<'_>, world: &World) {
-        match event {
-            Event::Connect(client) => self.0.connect(client, world),
-            Event::Disconnect(client) => self.0.disconnect(client, world),
-            Event::Message(client, message) => self.0.message(client, message, world),
-            Event::Timer => self.0.timer(world),
-        }
+impl<E: Engine> AnyEngine for Running<E> {
+    fn begin(&mut self, event: Event<'_>, world: &World) {
+        self.0.begin(event, world);
     }
 
     fn advance(&mut self, world: &World) -> Progress<'_> {

@@ -1,6 +1,10 @@
+use core::convert::Infallible;
 use std::{cell::RefCell, format, panic, string::String, sync::Once, thread_local, vec::Vec};
 
-use crate::*;
+use crate::{
+    engine::{Engine, EngineContext, EngineFactory, Event, Progress},
+    *,
+};
 
 use super::*;
 
@@ -247,14 +251,16 @@ struct Slow {
     ends: String,
 }
 
-impl StateroomService for Slow {
-    fn message(&mut self, _: ClientId, message: MessagePayload<'_>, ctx: &impl StateroomContext) {
-        self.steps = 3;
-        self.ends = message.text().unwrap().into();
-        ctx.log(LogLevel::Error, "at line 7");
+impl Engine for Slow {
+    fn begin(&mut self, event: Event<'_>, ctx: &impl EngineContext) {
+        if let Event::Message(_, message) = event {
+            self.steps = 3;
+            self.ends = message.text().unwrap().into();
+            ctx.log(LogLevel::Error, "at line 7");
+        }
     }
 
-    fn advance(&mut self, ctx: &impl StateroomContext) -> Progress<'_> {
+    fn advance(&mut self, ctx: &impl EngineContext) -> Progress<'_> {
         if let Some(steps) = self.steps.checked_sub(1) {
             self.steps = steps;
             return Progress::Unfinished;
@@ -270,8 +276,20 @@ impl StateroomService for Slow {
     }
 }
 
+/// A factory of these.
+struct SlowRooms;
+
+impl EngineFactory for SlowRooms {
+    type Engine = Slow;
+    type Error = Infallible;
+
+    fn build(&self, _: &str, _: &impl EngineContext) -> Result<Slow, Infallible> {
+        Ok(Slow::default())
+    }
+}
+
 fn slow() -> TestClient {
-    let room = TestRoom::of(DefaultStateroomFactory::<Slow>::default());
+    let room = TestRoom::of(SlowRooms);
     let client = room.connect();
     assert_eq!(client.received(), ["done"]);
     client

@@ -1,7 +1,7 @@
 use alloc::{string::String, vec::Vec};
 use core::cell::{Cell, RefCell};
 
-use crate::{ClientId, LogLevel, MessageRecipient, StateroomContext, ToPayload, abi};
+use crate::{ClientId, LogLevel, MessageRecipient, StateroomContext, ToPayload, abi, engine::EngineContext};
 
 use super::{Closed, LogLine, Message};
 
@@ -158,13 +158,6 @@ impl StateroomContext for World {
         core::str::from_utf8(buffer).ok()
     }
 
-    fn each_client_info(&self, client: ClientId, each: &mut dyn FnMut(&str, &str)) {
-        let newcomer = self.newcomer.borrow();
-        if let Some(newcomer) = newcomer.as_ref().filter(|newcomer| newcomer.client == client) {
-            newcomer.info.iter().for_each(|(key, value)| each(key, value));
-        }
-    }
-
     /// SplitMix64: short, and every seed is a good one.
     fn random(&self, bytes: &mut [u8]) {
         for chunk in bytes.chunks_mut(size_of::<u64>()) {
@@ -173,6 +166,15 @@ impl StateroomContext for World {
             let mixed = (state ^ (state >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
             let mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
             chunk.copy_from_slice(&(mixed ^ (mixed >> 31)).to_le_bytes()[..chunk.len()]);
+        }
+    }
+}
+
+impl EngineContext for World {
+    fn each_client_info(&self, client: ClientId, each: &mut dyn FnMut(&str, &str)) {
+        let newcomer = self.newcomer.borrow();
+        if let Some(newcomer) = newcomer.as_ref().filter(|newcomer| newcomer.client == client) {
+            newcomer.info.iter().for_each(|(key, value)| each(key, value));
         }
     }
 }

@@ -1,6 +1,6 @@
 use std::{io, rc::Rc, time::Duration};
 
-use stateroom_sdk_core::StateroomServiceFactory;
+use stateroom_core::engine::EngineFactory;
 
 use crate::reactor::{Listener, Timer};
 
@@ -15,7 +15,7 @@ const BACK_OFF: Duration = Duration::from_millis(100);
 const SPARE: usize = 64;
 
 /// Accepts connections until it is dropped.
-pub(super) async fn accept<F: StateroomServiceFactory>(listener: Listener, site: Rc<Site<F>>) {
+pub(super) async fn accept<F: EngineFactory>(listener: Listener, site: Rc<Site<F>>) {
     let mut failing = false;
     loop {
         let most = site.shared.settings.max_connections.saturating_add(SPARE);

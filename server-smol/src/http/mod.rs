@@ -19,7 +19,7 @@ use hyper::{
     service::service_fn,
 };
 use smol::future::or;
-use stateroom_sdk_core::StateroomServiceFactory;
+use stateroom_core::engine::EngineFactory;
 
 use crate::{
     reactor::{Listener, Stream},
@@ -46,7 +46,7 @@ pub(crate) struct Shared {
 }
 
 /// What requests are answered from.
-struct Site<F: StateroomServiceFactory> {
+struct Site<F: EngineFactory> {
     shared: Shared,
     /// That of this thread, and which of them it is.
     here: (Rc<Worker<F>>, usize),
@@ -54,7 +54,7 @@ struct Site<F: StateroomServiceFactory> {
 
 /// Accepts connections on the thread of a worker, serves HTTP on them, and hands those that become WebSockets to the
 /// worker of their room.
-pub(crate) async fn serve<F: StateroomServiceFactory>(
+pub(crate) async fn serve<F: EngineFactory>(
     listener: Listener,
     shared: Shared,
     worker: &Rc<Worker<F>>,
@@ -64,7 +64,7 @@ pub(crate) async fn serve<F: StateroomServiceFactory>(
     accept(listener, Rc::new(site)).await
 }
 
-impl<F: StateroomServiceFactory> Site<F> {
+impl<F: EngineFactory> Site<F> {
     /// Serves a connection, beside everything else.
     fn serve(self: &Rc<Self>, stream: Stream, address: SocketAddr) {
         let site = Rc::clone(self);
@@ -158,7 +158,7 @@ impl<F: StateroomServiceFactory> Site<F> {
     }
 }
 
-impl<F: StateroomServiceFactory> fmt::Debug for Site<F> {
+impl<F: EngineFactory> fmt::Debug for Site<F> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Site").field("shared", &self.shared).finish_non_exhaustive()
     }

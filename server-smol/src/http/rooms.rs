@@ -2,7 +2,7 @@ use hyper::{
     Method, Response, StatusCode,
     header::{ACCESS_CONTROL_ALLOW_ORIGIN, HeaderValue, LOCATION},
 };
-use stateroom_sdk_core::StateroomServiceFactory;
+use stateroom_core::engine::EngineFactory;
 
 use crate::{
     close::CloseReason,
@@ -17,7 +17,7 @@ use super::{
     ending, not_allowed,
 };
 
-impl<F: StateroomServiceFactory> Site<F> {
+impl<F: EngineFactory> Site<F> {
     /// `POST /new_room`: creates a room under a new id.
     pub(super) async fn new_room(&self, method: &Method) -> Response<Body> {
         if method != Method::POST {

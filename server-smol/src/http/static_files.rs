@@ -15,7 +15,7 @@ use hyper::{
 };
 use percent_encoding::percent_decode_str;
 use smol::{Unblock, fs::metadata, io::AsyncReadExt as _, stream, unblock};
-use stateroom_sdk_core::StateroomServiceFactory;
+use stateroom_core::engine::EngineFactory;
 
 use super::{
     Site,
@@ -26,7 +26,7 @@ use super::{
 /// How much of a file is read at a time, in bytes.
 const PIECE: usize = 64 << 10;
 
-impl<F: StateroomServiceFactory> Site<F> {
+impl<F: EngineFactory> Site<F> {
     /// `GET /…`: a file of the static directory.
     pub(super) async fn static_file(&self, request: &Request<Incoming>) -> Response<Body> {
         if !matches!(*request.method(), Method::GET | Method::HEAD) {

@@ -1,6 +1,6 @@
 use hyper::{Method, Request, Response, StatusCode, body::Incoming};
 use serde_json::json;
-use stateroom_sdk_core::StateroomServiceFactory;
+use stateroom_core::engine::EngineFactory;
 
 use crate::worker::Ending;
 
@@ -10,7 +10,7 @@ use super::{
     ending, not_allowed,
 };
 
-impl<F: StateroomServiceFactory> Site<F> {
+impl<F: EngineFactory> Site<F> {
     /// `GET /status`: `ok`; with `?verbose`, how much there is, as JSON.
     pub(super) async fn status(&self, request: &Request<Incoming>) -> Response<Body> {
         if !matches!(*request.method(), Method::GET | Method::HEAD) {

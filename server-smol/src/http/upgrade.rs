@@ -4,7 +4,7 @@ use hyper::{
     body::{Body as _, Bytes, Incoming},
     header::{CONNECTION, HeaderValue, SEC_WEBSOCKET_VERSION, UPGRADE},
 };
-use stateroom_sdk_core::StateroomServiceFactory;
+use stateroom_core::engine::EngineFactory;
 
 use crate::{
     room::{ClientInfo, RoomId},
@@ -18,7 +18,7 @@ use super::{
     peer::Peer,
 };
 
-impl<F: StateroomServiceFactory> Site<F> {
+impl<F: EngineFactory> Site<F> {
     /// `GET /ws/{room}`: becomes a WebSocket (RFC 6455, section 4.2), once the answer has been written.
     pub(super) async fn upgrade(
         &self,

@@ -3,9 +3,10 @@ use std::{
     rc::Rc,
 };
 
-use stateroom_sdk_core::{
+use stateroom_core::{
     ClientId, LogLevel, MessagePayload, MessageRecipient, StateroomContext, ToPayload,
     abi::{CLOSE_REASON_SIZE, is_close_code},
+    engine::EngineContext,
 };
 
 use crate::{
@@ -85,14 +86,6 @@ impl StateroomContext for RoomContext {
         str::from_utf8(buffer).ok()
     }
 
-    fn each_client_info(&self, client: ClientId, each: &mut dyn FnMut(&str, &str)) {
-        if let Some((newcomer, info)) = &*self.newcomer.borrow()
-            && *newcomer == client
-        {
-            info.each(each);
-        }
-    }
-
     fn log(&self, level: LogLevel, message: &str) {
         let level = match level {
             LogLevel::Error => log::Level::Error,
@@ -114,10 +107,6 @@ impl StateroomContext for RoomContext {
         log::log!(target: "stateroom::guest", level, "room {}: {message:?}", self.id);
     }
 
-    fn wants_pause(&self) -> bool {
-        self.deliveries.is_enough() || self.deliveries.is_pending()
-    }
-
     fn now_ms(&self) -> u64 {
         self.thread.clock.unix_ms()
     }
@@ -125,5 +114,19 @@ impl StateroomContext for RoomContext {
     fn random(&self, bytes: &mut [u8]) {
         // Fails only where the system has no random source at all, as on no system that runs this.
         getrandom::fill(bytes).expect("the system has a random source");
+    }
+}
+
+impl EngineContext for RoomContext {
+    fn each_client_info(&self, client: ClientId, each: &mut dyn FnMut(&str, &str)) {
+        if let Some((newcomer, info)) = &*self.newcomer.borrow()
+            && *newcomer == client
+        {
+            info.each(each);
+        }
+    }
+
+    fn wants_pause(&self) -> bool {
+        self.deliveries.is_enough() || self.deliveries.is_pending()
     }
 }

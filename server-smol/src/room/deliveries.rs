@@ -4,7 +4,7 @@ use std::{
     rc::Rc,
 };
 
-use stateroom_sdk_core::{ClientId, MessageRecipient};
+use stateroom_core::{ClientId, MessageRecipient};
 
 use crate::{
     close::CloseReason,

@@ -6,8 +6,9 @@ use std::{
     time::Instant,
 };
 
-use stateroom_sdk_core::{
-    ClientId, MessagePayload, Progress, StateroomService as _, StateroomServiceFactory,
+use stateroom_core::{
+    ClientId, MessagePayload,
+    engine::{self, Engine as _, EngineFactory, Progress},
 };
 
 use crate::{
@@ -15,7 +16,7 @@ use crate::{
     wire::Outbox,
 };
 
-use super::{Room, client_info::ClientInfo, context::RoomContext, lock::EventLock};
+use super::{Room, client_info::ClientInfo, lock::EventLock};
 
 /// Something that happens to a room.
 #[derive(Debug)]
@@ -40,7 +41,7 @@ pub(crate) enum Outcome {
 }
 
 /// How far an event is.
-pub(crate) enum Submitted<'a, F: StateroomServiceFactory> {
+pub(crate) enum Submitted<'a, F: EngineFactory> {
     Over(Outcome),
     /// It takes longer than a slice, and [goes on](EventLock::finish) with the lock.
     Unfinished(EventLock<F>),
@@ -48,7 +49,7 @@ pub(crate) enum Submitted<'a, F: StateroomServiceFactory> {
     Busy(Event<'a>),
 }
 
-impl<F: StateroomServiceFactory> Room<F> {
+impl<F: EngineFactory> Room<F> {
     /// Hands an event in, which is nearly always over with that. This and [`handle`](Self::handle), which waits for what is left,
     /// are the only way into a room.
     pub(crate) fn submit<'a>(self: &Rc<Self>, event: Event<'a>) -> Submitted<'a, F> {
@@ -88,7 +89,7 @@ impl<F: StateroomServiceFactory> Room<F> {
     }
 }
 
-impl<F: StateroomServiceFactory> EventLock<F> {
+impl<F: EngineFactory> EventLock<F> {
     async fn run(&self, event: Event<'_>) -> Outcome {
         match self.begin(event) {
             Some(outcome) => outcome,
@@ -103,23 +104,21 @@ impl<F: StateroomServiceFactory> EventLock<F> {
             return Some(Outcome::Ended);
         }
         match event {
-            Event::Init => self.slice(|service, context| service.init(context)),
+            Event::Init => self.slice(Some(engine::Event::Init)),
             Event::Connect(client, outbox, info) => {
                 room.context.roster.add(client, outbox);
                 room.context.newcomer.replace(Some((client, info)));
-                self.slice(|service, context| service.connect(client, context))
+                self.slice(Some(engine::Event::Connect(client)))
             }
             Event::Disconnect(client) => {
                 room.context.roster.remove(client);
-                self.slice(|service, context| service.disconnect(client, context))
+                self.slice(Some(engine::Event::Disconnect(client)))
             }
             // It was said before the client was closed, and comes to its turn afterwards.
             Event::Message(_, outbox, _) if outbox.is_closed_by_room() => Some(Outcome::Done),
-            Event::Message(client, _, payload) => {
-                self.slice(|service, context| service.message(client, payload, context))
-            }
+            Event::Message(client, _, payload) => self.slice(Some(engine::Event::Message(client, payload))),
             Event::Timer(request) if request != room.timer_request.get() => Some(Outcome::Done),
-            Event::Timer(_) => self.slice(|service, context| service.timer(context)),
+            Event::Timer(_) => self.slice(Some(engine::Event::Timer)),
         }
     }
 
@@ -132,7 +131,7 @@ impl<F: StateroomServiceFactory> EventLock<F> {
             let _turn = thread.scheduler.turn(kind).await;
             let begin = Instant::now();
             loop {
-                if let Some(outcome) = self.slice(|_, _| {}) {
+                if let Some(outcome) = self.slice(None) {
                     return outcome;
                 }
                 if deliveries.is_pending() || deliveries.is_enough() || begin.elapsed() >= TIME_SLICE {
@@ -142,8 +141,8 @@ impl<F: StateroomServiceFactory> EventLock<F> {
         }
     }
 
-    /// Begins something, or goes on with it, for a slice. The outcome, if it is over then.
-    fn slice(&self, begin: impl FnOnce(&mut F::Service, &RoomContext)) -> Option<Outcome> {
+    /// Begins an event, or goes on with the one before, for a slice. The outcome, if it is over then.
+    fn slice(&self, event: Option<engine::Event<'_>>) -> Option<Outcome> {
         let room = &self.room;
         let context = &room.context;
         context.deliveries.reset();
@@ -154,11 +153,13 @@ impl<F: StateroomServiceFactory> EventLock<F> {
                 return None;
             }
         }
-        let service = &mut *room.service.borrow_mut();
+        let engine = &mut *room.engine.borrow_mut();
         // A service that panics takes its own room down and nothing else.
         let step = catch_unwind(AssertUnwindSafe(|| {
-            begin(service, context);
-            match service.advance(context) {
+            if let Some(event) = event {
+                engine.begin(event, context);
+            }
+            match engine.advance(context) {
                 Progress::Done => Step::Ended(Outcome::Done),
                 Progress::Unfinished => Step::Unfinished,
                 Progress::Refused => Step::Ended(Outcome::Refused),
@@ -170,7 +171,7 @@ impl<F: StateroomServiceFactory> EventLock<F> {
             room.fail(&reason);
             return Some(Outcome::Ended);
         }
-        if context.deliveries.take_failed() || room.settle_memory(service).is_err() {
+        if context.deliveries.take_failed() || room.settle_memory(engine).is_err() {
             room.fail("the server has no memory left for it (`--max-total-memory`)");
             return Some(Outcome::Ended);
         }
@@ -183,7 +184,7 @@ impl<F: StateroomServiceFactory> EventLock<F> {
             room.set_timer(ms);
         }
         if room.idle.touch() {
-            room.await_hibernation(service);
+            room.await_hibernation(engine);
         }
         Some(outcome)
     }
@@ -203,7 +204,7 @@ pub(super) fn panic_message(panic: &(dyn Any + Send)) -> String {
     format!("the service panicked: {}", text.unwrap_or("(no message)"))
 }
 
-impl<F: StateroomServiceFactory> fmt::Debug for Submitted<'_, F> {
+impl<F: EngineFactory> fmt::Debug for Submitted<'_, F> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Over(outcome) => f.debug_tuple("Over").field(outcome).finish(),

@@ -6,36 +6,36 @@ use std::{
 };
 
 use smol::channel::{Sender, bounded};
-use stateroom_sdk_core::StateroomServiceFactory;
+use stateroom_core::engine::EngineFactory;
 
 use super::Room;
 
 /// The exclusive right to run a room's events. When it is dropped the next one in the queue has it.
-pub(crate) struct EventLock<F: StateroomServiceFactory> {
+pub(crate) struct EventLock<F: EngineFactory> {
     pub(super) room: Rc<Room<F>>,
 }
 
 /// Who wants a room's lock while somebody has it, in the order in which they came.
 ///
 /// All of it is on one thread, so that taking the lock where nobody has it, which is nearly always, costs nothing.
-pub(super) struct LockQueue<F: StateroomServiceFactory> {
+pub(super) struct LockQueue<F: EngineFactory> {
     is_taken: Cell<bool>,
     waiting: RefCell<VecDeque<Sender<EventLock<F>>>>,
 }
 
-impl<F: StateroomServiceFactory> Default for LockQueue<F> {
+impl<F: EngineFactory> Default for LockQueue<F> {
     fn default() -> Self {
         Self { is_taken: Cell::new(false), waiting: RefCell::default() }
     }
 }
 
-impl<F: StateroomServiceFactory> LockQueue<F> {
+impl<F: EngineFactory> LockQueue<F> {
     pub(super) fn is_taken(&self) -> bool {
         self.is_taken.get()
     }
 }
 
-impl<F: StateroomServiceFactory> EventLock<F> {
+impl<F: EngineFactory> EventLock<F> {
     /// Takes the lock, if nobody has it.
     pub(super) fn try_acquire(room: &Rc<Room<F>>) -> Option<Self> {
         (!room.lock.is_taken.replace(true)).then(|| Self { room: Rc::clone(room) })
@@ -57,7 +57,7 @@ impl<F: StateroomServiceFactory> EventLock<F> {
     }
 }
 
-impl<F: StateroomServiceFactory> Drop for EventLock<F> {
+impl<F: EngineFactory> Drop for EventLock<F> {
     fn drop(&mut self) {
         let queue = &self.room.lock;
         if queue.waiting.borrow().is_empty() {
@@ -80,7 +80,7 @@ impl<F: StateroomServiceFactory> Drop for EventLock<F> {
     }
 }
 
-impl<F: StateroomServiceFactory> fmt::Debug for EventLock<F> {
+impl<F: EngineFactory> fmt::Debug for EventLock<F> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("EventLock").field("room", &self.room).finish()
     }

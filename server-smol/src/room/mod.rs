@@ -18,7 +18,10 @@ use std::{
 };
 
 use smol::Task;
-use stateroom_sdk_core::{ClientId, StateroomService as _, StateroomServiceFactory};
+use stateroom_core::{
+    ClientId,
+    engine::{Engine as _, EngineFactory, Hibernation},
+};
 
 use crate::{
     close::CloseReason,
@@ -46,9 +49,9 @@ const FIRST_CLIENT: Duration = Duration::from_secs(60);
 const OVERHEAD: usize = 1 << 10;
 
 /// A service and the clients that are connected to it. It lives on one thread, together with their connections.
-pub(crate) struct Room<F: StateroomServiceFactory> {
+pub(crate) struct Room<F: EngineFactory> {
     /// Whoever has the lock runs events of it: they come one at a time, those of one client in order.
-    service: RefCell<F::Service>,
+    engine: RefCell<F::Engine>,
     /// Whether `init` has run, or runs.
     initialized: Cell<bool>,
     lock: LockQueue<F>,
@@ -70,17 +73,17 @@ pub(crate) struct Room<F: StateroomServiceFactory> {
     empty: Cell<Option<registry::EmptyKey>>,
 }
 
-impl<F: StateroomServiceFactory> Room<F> {
+impl<F: EngineFactory> Room<F> {
     /// Makes a room. Its service's `init` runs before its first event, or with [`ready`](Self::ready).
     fn new(id: RoomId, registry: &Rc<Registry<F>>) -> Result<Rc<Self>, CreateRoomError> {
         let thread = registry.thread();
         let memory = thread.memory.charge(OVERHEAD + id.as_str().len(), Purpose::New);
         let memory = memory.map_err(|OutOfMemory| CreateRoomError::OutOfMemory)?;
         let context = RoomContext::new(id, Rc::clone(thread));
-        let service = match catch_unwind(AssertUnwindSafe(|| {
+        let engine = match catch_unwind(AssertUnwindSafe(|| {
             registry.factory().build(context.id.as_str(), &context)
         })) {
-            Ok(Ok(service)) => service,
+            Ok(Ok(engine)) => engine,
             Ok(Err(error)) => {
                 log::error!("room {} cannot be made: {error}", context.id);
                 return Err(CreateRoomError::Failed);
@@ -91,7 +94,7 @@ impl<F: StateroomServiceFactory> Room<F> {
             }
         };
         let room = Self {
-            service: RefCell::new(service),
+            engine: RefCell::new(engine),
             initialized: Cell::new(false),
             lock: LockQueue::default(),
             context,
@@ -106,7 +109,7 @@ impl<F: StateroomServiceFactory> Room<F> {
             registry: Rc::downgrade(registry),
             empty: Cell::new(None),
         };
-        let settled = room.settle_memory(&room.service.borrow());
+        let settled = room.settle_memory(&room.engine.borrow());
         settled.map_err(|OutOfMemory| CreateRoomError::OutOfMemory)?;
         Ok(Rc::new(room))
     }
@@ -196,8 +199,8 @@ impl<F: StateroomServiceFactory> Room<F> {
     }
 
     /// Has the room hibernate when it has been idle for a while, if its service can.
-    fn await_hibernation(self: &Rc<Self>, service: &F::Service) {
-        let size = service.foldable();
+    fn await_hibernation(self: &Rc<Self>, engine: &F::Engine) {
+        let size = engine.reclaimable();
         if size > 0 && !self.ended.get() {
             let room: Rc<Self> = Rc::clone(self);
             self.thread().hibernation.add(room, size);
@@ -205,8 +208,8 @@ impl<F: StateroomServiceFactory> Room<F> {
     }
 
     /// Charges the room for what it has come to hold.
-    fn settle_memory(&self, service: &F::Service) -> Result<(), OutOfMemory> {
-        let held = OVERHEAD + self.id().as_str().len() + service.foldable();
+    fn settle_memory(&self, engine: &F::Engine) -> Result<(), OutOfMemory> {
+        let held = OVERHEAD + self.id().as_str().len() + engine.memory_held();
         let mut memory = self.memory.borrow_mut();
         if held == memory.bytes() {
             return Ok(());
@@ -279,7 +282,7 @@ impl<F: StateroomServiceFactory> Room<F> {
     }
 }
 
-impl<F: StateroomServiceFactory> Hibernate for Room<F> {
+impl<F: EngineFactory> Hibernate for Room<F> {
     fn idle_state(&self) -> &IdleState {
         &self.idle
     }
@@ -292,29 +295,27 @@ impl<F: StateroomServiceFactory> Hibernate for Room<F> {
         let Some(_lock) = EventLock::try_acquire(&self) else {
             return HibernateOutcome::Busy(None);
         };
-        let mut service = self.service.borrow_mut();
+        let mut engine = self.engine.borrow_mut();
         if self.idle.take_touched() {
-            return HibernateOutcome::Busy(Some(service.foldable()));
+            return HibernateOutcome::Busy(Some(engine.reclaimable()));
         }
-        match catch_unwind(AssertUnwindSafe(|| service.fold())) {
-            Ok(()) => {
-                // It holds less than before.
-                let _ = self.settle_memory(&service);
-                match service.foldable() {
-                    0 => HibernateOutcome::Hibernates,
-                    _ => HibernateOutcome::Kept,
-                }
-            }
+        let outcome = match catch_unwind(AssertUnwindSafe(|| engine.hibernate())) {
+            Ok(Hibernation::Unfinished) => HibernateOutcome::Unfinished,
+            Ok(Hibernation::Done) => HibernateOutcome::Hibernates,
+            Ok(Hibernation::Kept) => HibernateOutcome::Kept,
             Err(panic) => {
-                drop(service);
+                drop(engine);
                 self.fail(&panic_message(&*panic));
-                HibernateOutcome::Ended
+                return HibernateOutcome::Ended;
             }
-        }
+        };
+        // It holds no more than before.
+        let _ = self.settle_memory(&engine);
+        outcome
     }
 }
 
-impl<F: StateroomServiceFactory> fmt::Debug for Room<F> {
+impl<F: EngineFactory> fmt::Debug for Room<F> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Room").field("id", self.id()).finish_non_exhaustive()
     }
@@ -324,7 +325,7 @@ impl<F: StateroomServiceFactory> fmt::Debug for Room<F> {
 mod tests {
     use std::sync::Arc;
 
-    use stateroom_sdk_core::{DefaultStateroomFactory, StateroomService};
+    use stateroom_core::{DefaultStateroomFactory, StateroomService};
 
     use super::*;
     use crate::settings::Settings;

@@ -10,7 +10,7 @@ use std::{
     },
 };
 
-use stateroom_sdk_core::StateroomServiceFactory;
+use stateroom_core::engine::EngineFactory;
 
 use crate::{
     close::CloseReason,
@@ -21,7 +21,7 @@ use crate::{
 use super::{Room, RoomId};
 
 /// The rooms of a thread.
-pub(crate) struct Registry<F: StateroomServiceFactory> {
+pub(crate) struct Registry<F: EngineFactory> {
     factory: Arc<F>,
     thread: Rc<Thread>,
     rooms: RefCell<BTreeMap<RoomId, Rc<Room<F>>>>,
@@ -73,7 +73,7 @@ pub(crate) struct RoomStatus {
     pub(crate) hibernates: bool,
 }
 
-impl<F: StateroomServiceFactory> Registry<F> {
+impl<F: EngineFactory> Registry<F> {
     pub(crate) fn new(
         factory: Arc<F>,
         thread: Rc<Thread>,
@@ -217,13 +217,13 @@ impl<F: StateroomServiceFactory> Registry<F> {
 }
 
 /// Rooms that have been empty for longest end where memory has run out.
-impl<F: StateroomServiceFactory> Reclaim for Registry<F> {
+impl<F: EngineFactory> Reclaim for Registry<F> {
     fn reclaim(&self) -> bool {
         self.end_emptiest("the server has no memory left (`--max-total-memory`)")
     }
 }
 
-impl<F: StateroomServiceFactory> fmt::Debug for Registry<F> {
+impl<F: EngineFactory> fmt::Debug for Registry<F> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Registry").field("rooms", &self.len()).finish_non_exhaustive()
     }

@@ -17,7 +17,7 @@ use smol::{
     future::or,
     stream::StreamExt as _,
 };
-use stateroom_sdk_core::StateroomServiceFactory;
+use stateroom_core::engine::EngineFactory;
 
 use crate::{
     error::ServeError,
@@ -191,7 +191,7 @@ impl Server {
     /// # Errors
     /// The address cannot be listened on, or the system does not let the server handle signals or start
     /// threads.
-    pub fn serve<F: StateroomServiceFactory>(self, factory: F) -> Result<(), ServeError> {
+    pub fn serve<F: EngineFactory>(self, factory: F) -> Result<(), ServeError> {
         // Before anyone can know that the server runs, and tell it to end.
         let mut signals = Signals::new([Signal::Term, Signal::Int]).map_err(ServeError::System)?;
         let listener = self.bind()?;
@@ -211,7 +211,7 @@ impl Server {
     ///
     /// # Errors
     /// The system does not let the server start threads, or one of them has [panicked](ServeError::Panicked).
-    pub async fn run<F: StateroomServiceFactory>(
+    pub async fn run<F: EngineFactory>(
         self,
         factory: F,
         listener: TcpListener,
@@ -228,7 +228,7 @@ impl Server {
     /// are not used.
     ///
     /// ```
-    /// use stateroom_sdk_core::{DefaultStateroomFactory, StateroomService};
+    /// use stateroom_core::{DefaultStateroomFactory, StateroomService};
     /// use stateroom_server_smol::{Server, Settings};
     ///
     /// #[derive(Default)]
@@ -253,7 +253,7 @@ impl Server {
     ///
     /// # Errors
     /// The system does not let the server start threads.
-    pub fn start<F: StateroomServiceFactory>(
+    pub fn start<F: EngineFactory>(
         self,
         factory: F,
         listener: TcpListener,

@@ -1,7 +1,7 @@
 use std::time::{Duration, Instant};
 
 use smol::future::pending;
-use stateroom_sdk_core::StateroomServiceFactory;
+use stateroom_core::engine::EngineFactory;
 
 use crate::{close::CloseReason, reactor::Timer, websocket::Opcode, wire::Frame};
 
@@ -9,7 +9,7 @@ use super::{End, Session};
 
 /// Pings, and ends the session of a client that has been silent for too long, that does not finish a message, or that takes
 /// nothing of what it is sent.
-pub(super) async fn keep_alive<F: StateroomServiceFactory>(session: &Session<F>) -> End {
+pub(super) async fn keep_alive<F: EngineFactory>(session: &Session<F>) -> End {
     let thread = session.room.thread();
     let settings = &thread.settings;
     let begin = thread.clock.now();

@@ -13,7 +13,7 @@ use std::{
 };
 
 use smol::future::{or, pending, zip};
-use stateroom_sdk_core::{ClientId, StateroomServiceFactory};
+use stateroom_core::{ClientId, engine::EngineFactory};
 
 use crate::{
     close::CloseReason,
@@ -32,7 +32,7 @@ use self::{
 ///
 /// While there is nothing to wait for, news of the socket lead there without a detour. Only what has to wait, for the room,
 /// for others or for the client, wakes the session's task.
-pub(crate) struct Session<F: StateroomServiceFactory> {
+pub(crate) struct Session<F: EngineFactory> {
     socket: Socket,
     room: Rc<Room<F>>,
     client: ClientId,
@@ -41,7 +41,7 @@ pub(crate) struct Session<F: StateroomServiceFactory> {
     backlog: RefCell<Option<Backlog>>,
     /// What the task has to see to.
     next: RefCell<Option<Next<F>>>,
-    /// Whether nothing is read until the client reads its answers.
+    /// Whether something may have come that was not read, because the client did not read its answers or the room was busy.
     is_paused: Cell<bool>,
     /// Whether the session waits among the thread's readers.
     is_scheduled: Cell<bool>,
@@ -64,7 +64,7 @@ pub(crate) enum End {
 }
 
 /// What a session does next.
-enum Next<F: StateroomServiceFactory> {
+enum Next<F: EngineFactory> {
     /// Read on.
     Read,
     /// Go on with a message that takes longer than a slice.
@@ -78,7 +78,7 @@ enum Next<F: StateroomServiceFactory> {
 
 /// Serves a WebSocket until it ends. `read_ahead` is what has been read of it beyond the HTTP request; `place` is its room, which
 /// it has [entered](Room::enter), and its client, who has brought `info` with it.
-pub(crate) async fn serve<F: StateroomServiceFactory>(
+pub(crate) async fn serve<F: EngineFactory>(
     socket: Socket,
     read_ahead: Vec<u8>,
     info: Box<ClientInfo>,
@@ -99,7 +99,7 @@ pub(crate) async fn serve<F: StateroomServiceFactory>(
     }
 }
 
-impl<F: StateroomServiceFactory> Session<F> {
+impl<F: EngineFactory> Session<F> {
     /// The socket again, if there is no memory for what was read ahead.
     fn new(
         socket: Socket,
@@ -246,17 +246,14 @@ impl<F: StateroomServiceFactory> Session<F> {
         }
         // A client that does not read its answers is not heard until it does, and one that the room has closed
         // is not heard any more.
-        let was_paused = self.is_paused.get();
-        let may_be_read = self.socket.outbox.poll_may_be_read(cx).is_ready();
-        self.is_paused.set(!may_be_read);
-        if was_paused && may_be_read {
+        if self.socket.outbox.poll_may_be_read(cx).is_ready() && self.is_paused.take() {
             self.read_soon();
         }
         Poll::Pending
     }
 }
 
-impl<F: StateroomServiceFactory> fmt::Debug for Session<F> {
+impl<F: EngineFactory> fmt::Debug for Session<F> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Session")
             .field("room", &self.room)

@@ -4,7 +4,7 @@ use std::{
     rc::Rc,
 };
 
-use stateroom_sdk_core::{MessagePayload, StateroomServiceFactory};
+use stateroom_core::{MessagePayload, engine::EngineFactory};
 
 use crate::{
     close::CloseReason,
@@ -54,13 +54,19 @@ impl Held {
     }
 }
 
-impl<F: StateroomServiceFactory> Session<F> {
+impl<F: EngineFactory> Session<F> {
     /// Has the session read soon, as something may have come that nobody has told of.
     pub(super) fn read_soon(self: &Rc<Self>) {
         if !self.is_scheduled.replace(true) {
             let reader: Rc<Self> = Rc::clone(self);
             self.room.thread().scheduler.read_later(reader);
         }
+    }
+
+    /// Has the task wait for what this waits for, and read on then.
+    fn pause(&self) {
+        self.is_paused.set(true);
+        self.socket.outbox.wake();
     }
 
     /// Whether more is to be read: the session goes on, nothing that was read before waits for something, and the client
@@ -85,8 +91,7 @@ impl<F: StateroomServiceFactory> Session<F> {
                 None => return (units, false),
             }
         }
-        // The task waits for whatever this waits for.
-        self.socket.outbox.wake();
+        self.pause();
         (units, false)
     }
 
@@ -196,7 +201,7 @@ impl<F: StateroomServiceFactory> Session<F> {
     }
 }
 
-impl<F: StateroomServiceFactory> Reader for Session<F> {
+impl<F: EngineFactory> Reader for Session<F> {
     fn read(self: Rc<Self>) -> (u32, bool) {
         let read = catch_unwind(AssertUnwindSafe(|| self.read_some()));
         // It was a fault of this crate, and has been printed. Nobody but this client is to suffer, as in a task.
@@ -210,11 +215,10 @@ impl<F: StateroomServiceFactory> Reader for Session<F> {
     }
 }
 
-impl<F: StateroomServiceFactory> OnReadable for Session<F> {
+impl<F: EngineFactory> OnReadable for Session<F> {
     fn on_readable(self: Rc<Self>) {
         if !self.may_read() {
-            // The task waits for what this waits for, and has it read then.
-            self.socket.outbox.wake();
+            self.pause();
         } else if !self.is_scheduled.replace(true) {
             let thread = Rc::clone(self.room.thread());
             thread.scheduler.on_readable(self);

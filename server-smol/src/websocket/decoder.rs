@@ -1,6 +1,6 @@
 use std::{mem, rc::Rc, str};
 
-use stateroom_sdk_core::MessagePayload;
+use stateroom_core::MessagePayload;
 
 use crate::memory::{Buffer, Ledger, OutOfMemory};
 

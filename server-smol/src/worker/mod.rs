@@ -8,7 +8,7 @@ use std::{cell::Cell, fmt, future::Future, pin::pin, rc::Rc, sync::Arc, time::Du
 
 use async_executor::LocalExecutor;
 use smol::{channel::Receiver, future::or};
-use stateroom_sdk_core::StateroomServiceFactory;
+use stateroom_core::engine::EngineFactory;
 
 use crate::{
     close::CloseReason,
@@ -32,7 +32,7 @@ const FAREWELL: Duration = Duration::from_millis(1_500);
 const CONNECTION: usize = 2 << 10;
 
 /// One thread's rooms. A room, its connections and its timers stay on the thread that their worker runs on.
-pub(crate) struct Worker<F: StateroomServiceFactory> {
+pub(crate) struct Worker<F: EngineFactory> {
     thread: Rc<Thread>,
     registry: Rc<Registry<F>>,
     /// The tasks of rooms and connections.
@@ -44,7 +44,7 @@ pub(crate) struct Worker<F: StateroomServiceFactory> {
     is_ending: Cell<bool>,
 }
 
-impl<F: StateroomServiceFactory> Worker<F> {
+impl<F: EngineFactory> Worker<F> {
     pub(crate) fn new(
         factory: Arc<F>,
         settings: Arc<Settings>,
@@ -199,13 +199,13 @@ impl<F: StateroomServiceFactory> Worker<F> {
     }
 }
 
-impl<F: StateroomServiceFactory> Drop for Worker<F> {
+impl<F: EngineFactory> Drop for Worker<F> {
     fn drop(&mut self) {
         self.thread.clear();
     }
 }
 
-impl<F: StateroomServiceFactory> fmt::Debug for Worker<F> {
+impl<F: EngineFactory> fmt::Debug for Worker<F> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Worker").field("registry", &self.registry).finish_non_exhaustive()
     }

@@ -4,14 +4,12 @@ use std::{
     convert::Infallible,
     sync::{
         Arc, Mutex,
-        atomic::{AtomicBool, Ordering},
+        atomic::{AtomicBool, AtomicU64, Ordering},
     },
     time::Duration,
 };
 
-use stateroom_sdk_core::{
-    ClientId, MessagePayload, Progress, StateroomContext, StateroomService, StateroomServiceFactory,
-};
+use stateroom_sdk_core::engine::{Engine, EngineContext, EngineFactory, Event, Hibernation, Progress};
 use stateroom_server_smol::{Server, ShutdownPolicy};
 #[cfg(target_os = "linux")]
 use stateroom_tests::{Child, Client, Directory, Output, binary, status};
@@ -303,32 +301,35 @@ struct Notes {
     enough: AtomicBool,
 }
 
-impl StateroomService for Foldable {
-    fn message(&mut self, client: ClientId, message: MessagePayload<'_>, ctx: &impl StateroomContext) {
-        match message.text() {
-            Some("!") => self.computes = true,
-            Some(".") => ctx.set_timer(1),
-            _ => {}
+impl Engine for Foldable {
+    fn begin(&mut self, event: Event<'_>, ctx: &impl EngineContext) {
+        match event {
+            Event::Message(client, message) => {
+                match message.text() {
+                    Some("!") => self.computes = true,
+                    Some(".") => ctx.set_timer(1),
+                    _ => {}
+                }
+                ctx.send_message(client, message);
+            }
+            Event::Timer => ctx.set_timer(1),
+            Event::Init | Event::Connect(_) | Event::Disconnect(_) => {}
         }
-        ctx.send_message(client, message);
     }
 
-    fn timer(&mut self, ctx: &impl StateroomContext) {
-        ctx.set_timer(1);
-    }
-
-    fn advance(&mut self, _: &impl StateroomContext) -> Progress<'_> {
+    fn advance(&mut self, _: &impl EngineContext) -> Progress<'_> {
         self.computes &= !self.notes.enough.load(Ordering::Relaxed);
         if self.computes { Progress::Unfinished } else { Progress::Done }
     }
 
-    fn foldable(&self) -> usize {
+    fn reclaimable(&self) -> usize {
         1
     }
 
-    fn fold(&mut self) {
+    fn hibernate(&mut self) -> Hibernation {
         assert!(!self.computes, "it is in the middle of an event");
         self.notes.folds.lock().expect("nobody panics with it").push(self.room.clone());
+        Hibernation::Kept
     }
 }
 
@@ -343,11 +344,11 @@ impl FoldableRooms {
     }
 }
 
-impl StateroomServiceFactory for FoldableRooms {
-    type Service = Foldable;
+impl EngineFactory for FoldableRooms {
+    type Engine = Foldable;
     type Error = Infallible;
 
-    fn build(&self, room: &str, _: &impl StateroomContext) -> Result<Foldable, Infallible> {
+    fn build(&self, room: &str, _: &impl EngineContext) -> Result<Foldable, Infallible> {
         Ok(Foldable { room: room.to_owned(), computes: false, notes: Arc::clone(&self.0) })
     }
 }
@@ -377,4 +378,59 @@ fn a_room_that_is_busy_does_not_fold() {
         eventually("all is quiet", || rooms.folds("computing") > before.0);
         rooms.0.enough.store(false, Ordering::Relaxed);
     }
+}
+
+/// Hibernates in three steps, and counts them.
+struct Stepwise {
+    steps_left: u8,
+    steps: Arc<AtomicU64>,
+}
+
+impl Engine for Stepwise {
+    fn begin(&mut self, event: Event<'_>, ctx: &impl EngineContext) {
+        self.steps_left = 3;
+        if let Event::Message(client, message) = event {
+            ctx.send_message(client, message);
+        }
+    }
+
+    fn advance(&mut self, _: &impl EngineContext) -> Progress<'_> {
+        Progress::Done
+    }
+
+    fn reclaimable(&self) -> usize {
+        self.steps_left.into()
+    }
+
+    fn hibernate(&mut self) -> Hibernation {
+        self.steps.fetch_add(1, Ordering::Relaxed);
+        self.steps_left -= 1;
+        if self.steps_left > 0 { Hibernation::Unfinished } else { Hibernation::Done }
+    }
+}
+
+/// Makes such rooms.
+#[derive(Clone, Default)]
+struct StepwiseRooms(Arc<AtomicU64>);
+
+impl EngineFactory for StepwiseRooms {
+    type Engine = Stepwise;
+    type Error = Infallible;
+
+    fn build(&self, _: &str, _: &impl EngineContext) -> Result<Stepwise, Infallible> {
+        Ok(Stepwise { steps_left: 0, steps: Arc::clone(&self.0) })
+    }
+}
+
+#[test]
+fn an_engine_that_hibernates_in_steps_does_all_of_them_after_each_event() {
+    let rooms = StepwiseRooms::default();
+    let server = TestServer::with(folding(), rooms.clone());
+    let mut client = server.client("attic");
+    for _ in 0..2 {
+        rooms.0.store(0, Ordering::Relaxed);
+        assert_eq!(client.ask("hello"), "hello");
+        await_folded(&server, 1);
+    }
+    assert_eq!(rooms.0.load(Ordering::Relaxed), 3);
 }

@@ -1,6 +1,6 @@
 //! Messages arrive as they were sent, where they were sent to, in the order in which they were sent.
 
-use stateroom_sdk_core::StateroomServiceFactory;
+use stateroom_sdk_core::engine::EngineFactory;
 use stateroom_tests::{
     Frame, Module, TestServer, guest,
     services::{journal, journal_guest, script, script_guest},
@@ -13,7 +13,7 @@ fn scripts() -> [TestServer; 2] {
 
 /// What every service that echoes does, whatever it is made of.
 #[track_caller]
-fn echoes(factory: impl StateroomServiceFactory) {
+fn echoes(factory: impl EngineFactory) {
     let server = TestServer::new(factory);
     let mut client = server.client("room");
     let every_char = "\0 a\u{7f}\u{80}é\u{7ff}\u{800}漢\u{ffff}\u{10000}😀\u{10ffff}";

@@ -8,7 +8,8 @@ use std::{
 };
 
 use stateroom_sdk_core::{
-    ClientId, MessagePayload, Progress, StateroomContext, StateroomService, StateroomServiceFactory,
+    ClientId,
+    engine::{Engine, EngineContext, EngineFactory, Event, Progress},
 };
 use stateroom_tests::{Frame, Module, TestServer, eventually};
 
@@ -110,12 +111,14 @@ struct Long {
     noted: Arc<Mutex<Vec<u8>>>,
 }
 
-impl StateroomService for Long {
-    fn message(&mut self, _: ClientId, message: MessagePayload<'_>, _: &impl StateroomContext) {
-        self.slices_left = if message.text() == Some("!") { u64::MAX } else { 1 };
+impl Engine for Long {
+    fn begin(&mut self, event: Event<'_>, _: &impl EngineContext) {
+        if let Event::Message(_, message) = event {
+            self.slices_left = if message.text() == Some("!") { u64::MAX } else { 1 };
+        }
     }
 
-    fn advance(&mut self, _: &impl StateroomContext) -> Progress<'_> {
+    fn advance(&mut self, _: &impl EngineContext) -> Progress<'_> {
         if self.slices_left == 0 {
             return Progress::Done;
         }
@@ -139,11 +142,11 @@ impl LongRooms {
     }
 }
 
-impl StateroomServiceFactory for LongRooms {
-    type Service = Long;
+impl EngineFactory for LongRooms {
+    type Engine = Long;
     type Error = Infallible;
 
-    fn build(&self, room: &str, _: &impl StateroomContext) -> Result<Long, Infallible> {
+    fn build(&self, room: &str, _: &impl EngineContext) -> Result<Long, Infallible> {
         let room = room.parse().expect("a number");
         Ok(Long { room, slices_left: 0, noted: Arc::clone(&self.0) })
     }
@@ -199,8 +202,9 @@ struct Moments {
     most_in_a_row: usize,
 }
 
-impl StateroomService for Momentary {
-    fn message(&mut self, _: ClientId, message: MessagePayload<'_>, _: &impl StateroomContext) {
+impl Engine for Momentary {
+    fn begin(&mut self, event: Event<'_>, _: &impl EngineContext) {
+        let Event::Message(_, message) = event else { return };
         if message.text() == Some("!") {
             self.is_endless = true;
             return;
@@ -215,7 +219,7 @@ impl StateroomService for Momentary {
         moments.most_in_a_row = moments.most_in_a_row.max(moments.in_a_row);
     }
 
-    fn advance(&mut self, _: &impl StateroomContext) -> Progress<'_> {
+    fn advance(&mut self, _: &impl EngineContext) -> Progress<'_> {
         if !self.is_endless {
             return Progress::Done;
         }
@@ -228,11 +232,11 @@ impl StateroomService for Momentary {
 #[derive(Clone, Default)]
 struct MomentaryRooms(Arc<Mutex<Moments>>);
 
-impl StateroomServiceFactory for MomentaryRooms {
-    type Service = Momentary;
+impl EngineFactory for MomentaryRooms {
+    type Engine = Momentary;
     type Error = Infallible;
 
-    fn build(&self, _: &str, _: &impl StateroomContext) -> Result<Momentary, Infallible> {
+    fn build(&self, _: &str, _: &impl EngineContext) -> Result<Momentary, Infallible> {
         Ok(Momentary { is_endless: false, moments: Arc::clone(&self.0) })
     }
 }

@@ -1,7 +1,8 @@
 //! A room in a test does what the room on a server does: here they do the same side by side.
 
 use stateroom_sdk_core::{
-    ClientId, StateroomServiceFactory,
+    ClientId,
+    engine::EngineFactory,
     testing::{Message, TestClient, TestRoom},
 };
 use stateroom_tests::{
@@ -43,7 +44,7 @@ fn compare(pairs: &mut [Pair]) -> bool {
 }
 
 /// Has clients come, talk and go, in an order that only looks like chance.
-fn alike(tested: impl StateroomServiceFactory, served: impl StateroomServiceFactory) {
+fn alike(tested: impl EngineFactory, served: impl EngineFactory) {
     let (room, server) = (TestRoom::of(tested), TestServer::new(served));
     let mut pairs = Vec::<Pair>::new();
     let mut state = 1_u32;

@@ -1,7 +1,7 @@
 //! What the engine would get wrong, and the host puts right before it sees it.
 
+use stateroom_core::MessagePayload;
 use stateroom_host_min::Step;
-use stateroom_sdk_core::MessagePayload;
 
 use super::{CONNECT, every_event_ends};
 use crate::guest::{connect, finish, program, room, said};

@@ -1,7 +1,7 @@
 //! Codes, reasons, keys and places that a guest must not pass to `close` and `client_info`.
 
+use stateroom_core::{ClientId, MessageRecipient};
 use stateroom_host_min::{ClientInfo, Effect, Event, Limits, Step, TrapReason};
-use stateroom_sdk_core::{ClientId, MessageRecipient};
 
 use crate::guest::{finish, program_with, room};
 

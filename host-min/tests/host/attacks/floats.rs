@@ -1,7 +1,7 @@
 //! Floating point: where a run could depend on the machine.
 
+use stateroom_core::MessagePayload;
 use stateroom_host_min::{Effect, Event, Limits, Step};
-use stateroom_sdk_core::MessagePayload;
 
 use crate::guest::{finish, room_with};
 

@@ -15,8 +15,8 @@ mod sizes;
 
 use std::{panic::resume_unwind, thread};
 
+use stateroom_core::ClientId;
 use stateroom_host_min::{Event, LoadError, Room, Step, Trap};
-use stateroom_sdk_core::ClientId;
 
 use crate::guest::{bytes, connect, text};
 

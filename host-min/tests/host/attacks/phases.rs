@@ -1,7 +1,7 @@
 //! Imports called when nobody expects it, exports that are something else, and events out of order.
 
+use stateroom_core::{ClientId, MessagePayload};
 use stateroom_host_min::{Effect, Event, Limits, Step, TrapReason};
-use stateroom_sdk_core::{ClientId, MessagePayload};
 
 use super::{CONNECT, EXPORTS, every_event_ends, trap};
 use crate::guest::{IMPORTS, begin, bytes, connect, finish, load, program, room, room_with, said, text, wat};

@@ -12,6 +12,7 @@ use crate::{MessagePayload, ToPayload};
 /// ```
 /// use serde::{Deserialize, Serialize};
 /// use stateroom_sdk_core::*;
+/// # use stateroom_core::Json;
 ///
 /// #[derive(Deserialize)]
 /// struct Guess {
@@ -68,10 +69,10 @@ impl<'a> MessagePayload<'a> {
     /// Reads a text message as JSON. The value may borrow from the message.
     ///
     /// ```
-    /// # use stateroom_sdk_core::MessagePayload;
+    /// # use stateroom_core::MessagePayload;
     /// let message = MessagePayload::Text(r#"["a", 1]"#);
     /// assert_eq!(message.json::<(&str, u32)>()?, ("a", 1));
-    /// # Ok::<(), stateroom_sdk_core::JsonError>(())
+    /// # Ok::<(), stateroom_core::JsonError>(())
     /// ```
     ///
     /// # Errors

@@ -34,7 +34,7 @@ impl LogLevel {
 /// What a service can do to the world: send messages to the clients of its room, close their connections, and ask to
 /// be called later.
 ///
-/// Hosts and guests both implement it. What a service does during one event takes effect in order, after the
+/// Hosts and guests both implement it; hosts add an [`EngineContext`](crate::engine::EngineContext). What a service does during one event takes effect in order, after the
 /// event.
 pub trait StateroomContext {
     /// Sends a message to one client, to everyone in the room, or to everyone but one.
@@ -134,19 +134,5 @@ pub trait StateroomContext {
     fn client_info<'b>(&self, client: ClientId, key: &str, buffer: &'b mut [u8]) -> Option<&'b str> {
         let _ = (client, key, buffer);
         None
-    }
-
-    /// For hosts, not for authors: calls `each` with every key and value that
-    /// [`client_info`](Self::client_info) has at this moment, each key once. A host of guests keeps them for the guest
-    /// to ask for.
-    fn each_client_info(&self, client: ClientId, each: &mut dyn FnMut(&str, &str)) {
-        let _ = (client, each);
-    }
-
-    /// For hosts, not for authors: whether so much has been asked for at a stretch that others should go on first. Who
-    /// asks on behalf of a guest does the rest with the next
-    /// [`StateroomService::advance`](crate::StateroomService::advance).
-    fn wants_pause(&self) -> bool {
-        false
     }
 }

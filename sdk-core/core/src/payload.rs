@@ -1,5 +1,3 @@
-use core::fmt;
-
 /// A message as it lies in memory: borrowed text or bytes.
 ///
 /// It converts from `&str` and `&[u8]`, and
@@ -58,11 +56,11 @@ impl<'a> From<&'a [u8]> for MessagePayload<'a> {
 /// Whatever can be sent as a message, lent to the sender for as long as the sending takes, so that nothing is
 /// copied without need.
 ///
-/// Text: `str`, `String`, [`heapless::String`], `format_args!(…)`. Bytes: `[u8]`, arrays, `Vec<u8>`,
-/// [`heapless::Vec`]. Also [`MessagePayload`], and references to all of these.
+/// Text: `str`, `String`, `heapless::String`, `format_args!(…)`. Bytes: `[u8]`, arrays, `Vec<u8>`,
+/// `heapless::Vec`. Also [`MessagePayload`], and references to all of these.
 ///
-/// In a guest without an allocator `format_args!` is put together in a buffer of
-/// [`TEXT_CAPACITY`](crate::TEXT_CAPACITY) bytes on the stack.
+/// Without an allocator, as in the smallest guests, `format_args!` is put together in a buffer of
+/// `TEXT_CAPACITY` bytes on the stack.
 // The note names what there is to send. The compiler's own list would be of whatever the features bring, by its full
 // names, so each of the types below asks not to be on it.
 #[diagnostic::on_unimplemented(
@@ -108,6 +106,10 @@ lend! {
     () str => Text;
     () [u8] => Bytes;
     (const N: usize) [u8; N] => Bytes;
+}
+
+#[cfg(feature = "heapless")]
+lend! {
     (const N: usize) heapless::String<N> => Text;
     (const N: usize) heapless::Vec<u8, N> => Bytes;
 }
@@ -118,8 +120,9 @@ lend! {
     () alloc::vec::Vec<u8> => Bytes;
 }
 
+#[cfg(any(feature = "heap", feature = "heapless"))]
 #[diagnostic::do_not_recommend]
-impl ToPayload for fmt::Arguments<'_> {
+impl ToPayload for core::fmt::Arguments<'_> {
     fn with_payload<R>(&self, send: impl FnOnce(MessagePayload<'_>) -> R) -> R {
         if let Some(text) = self.as_str() {
             return send(MessagePayload::Text(text));
@@ -131,9 +134,9 @@ impl ToPayload for fmt::Arguments<'_> {
         #[cfg(not(feature = "heap"))]
         {
             let mut text = heapless::String::<{ crate::TEXT_CAPACITY }>::new();
-            match fmt::write(&mut text, *self) {
+            match core::fmt::write(&mut text, *self) {
                 Ok(()) => text.with_payload(send),
-                Err(fmt::Error) => crate::text::too_long(),
+                Err(core::fmt::Error) => crate::text::too_long(),
             }
         }
     }
@@ -141,6 +144,7 @@ impl ToPayload for fmt::Arguments<'_> {
 
 #[cfg(test)]
 mod tests {
+    #[cfg(any(feature = "heap", feature = "heapless"))]
     use std::string::String;
 
     use super::*;
@@ -151,18 +155,28 @@ mod tests {
 
     #[test]
     fn text_stays_text_and_bytes_stay_bytes() {
-        let mut text = heapless::String::<8>::new();
-        text.push_str("hé").unwrap();
-        let bytes = heapless::Vec::<u8, 8>::from_slice(&[0, 255]).unwrap();
         assert_eq!(sent("hé"), (true, "hé".into()));
-        assert_eq!(sent(&text), (true, "hé".into()));
-        assert_eq!(sent(text), (true, "hé".into()));
-        assert_eq!(sent(format_args!("h{}", 'é')), (true, "hé".into()));
-        assert_eq!(sent(format_args!("plain")), (true, "plain".into()));
-        assert_eq!(sent(bytes), (false, [0, 255].into()));
         assert_eq!(sent([0, 255]), (false, [0, 255].into()));
         assert_eq!(sent(&[0u8, 255][..]), (false, [0, 255].into()));
         assert_eq!(sent(MessagePayload::Text("")), (true, [].into()));
+    }
+
+    #[cfg(any(feature = "heap", feature = "heapless"))]
+    #[test]
+    fn what_is_formatted_is_text() {
+        assert_eq!(sent(format_args!("h{}", 'é')), (true, "hé".into()));
+        assert_eq!(sent(format_args!("plain")), (true, "plain".into()));
+    }
+
+    #[cfg(feature = "heapless")]
+    #[test]
+    fn texts_and_bytes_without_a_heap_are_messages() {
+        let mut text = heapless::String::<8>::new();
+        text.push_str("hé").unwrap();
+        let bytes = heapless::Vec::<u8, 8>::from_slice(&[0, 255]).unwrap();
+        assert_eq!(sent(&text), (true, "hé".into()));
+        assert_eq!(sent(text), (true, "hé".into()));
+        assert_eq!(sent(bytes), (false, [0, 255].into()));
     }
 
     #[cfg(feature = "heap")]
@@ -174,7 +188,7 @@ mod tests {
         assert_eq!(sent(std::vec![1, 2]), (false, [1, 2].into()));
     }
 
-    #[cfg(not(feature = "heap"))]
+    #[cfg(all(feature = "heapless", not(feature = "heap")))]
     #[test]
     #[should_panic(expected = "longer than 256 bytes (TEXT_CAPACITY)")]
     fn a_formatted_message_that_does_not_fit_says_so() {

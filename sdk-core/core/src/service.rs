@@ -5,7 +5,7 @@ use crate::{ClientId, MessagePayload, StateroomContext};
 /// The logic of a room: what happens when clients come, talk and go.
 ///
 /// Every room has a service of its own, and its events come one at a time, in order. All methods have a
-/// default that does nothing.
+/// default that does nothing. Every service is an [`Engine`](crate::engine::Engine), which is what a server drives.
 ///
 /// ```
 /// use stateroom_sdk_core::*;
@@ -43,58 +43,10 @@ pub trait StateroomService {
 
     /// The time asked for with [`set_timer`](StateroomContext::set_timer) is up.
     fn timer(&mut self, context: &impl StateroomContext) {}
-
-    /// For hosts, not for authors: carries an event on that gave up its turn, and says how it stands.
-    ///
-    /// A host calls it after every event until the answer is no longer [`Progress::Unfinished`]. A service
-    /// written in Rust ends its events by returning, so the default is right for it; an interpreted guest
-    /// runs in slices, and may fail.
-    fn advance(&mut self, context: &impl StateroomContext) -> Progress<'_> {
-        Progress::Done
-    }
-
-    /// For hosts, not for authors: about how many bytes of memory [`fold`](Self::fold) would give back.
-    ///
-    /// 0 where it is folded, or cannot be, as with services written in Rust.
-    fn foldable(&self) -> usize {
-        0
-    }
-
-    /// For hosts, not for authors: makes the service take less memory until its next event, which then takes a little
-    /// longer. Nothing else can be told from it.
-    ///
-    /// A host calls it between two events of a room that has been idle for a while. A service for which it would not
-    /// pay does nothing.
-    fn fold(&mut self) {}
 }
 
-/// How the last event of a service stands; see [`StateroomService::advance`].
-#[derive(Clone, Copy)]
-#[must_use]
-pub enum Progress<'a> {
-    /// The event is over and has taken effect.
-    Done,
-    /// The event has used up its slice; [`advance`](StateroomService::advance) goes on with it.
-    Unfinished,
-    /// The service had no room for the message. It did not happen; the service lives on.
-    Refused,
-    /// The service is broken, for this reason, and must not be called again. If it is a guest, the event had no
-    /// effects; what a native service sent before it panicked has been sent.
-    Failed(&'a dyn fmt::Display),
-}
-
-impl fmt::Debug for Progress<'_> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Done => f.write_str("Done"),
-            Self::Unfinished => f.write_str("Unfinished"),
-            Self::Refused => f.write_str("Refused"),
-            Self::Failed(reason) => write!(f, "Failed({reason})"),
-        }
-    }
-}
-
-/// Makes the service of each new room.
+/// Makes the service of each new room. Every such factory is an [`EngineFactory`](crate::engine::EngineFactory), which is
+/// what a server takes.
 pub trait StateroomServiceFactory: Send + Sync + 'static {
     /// The services that this factory makes.
     type Service: StateroomService + 'static;

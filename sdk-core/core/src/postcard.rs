@@ -13,6 +13,7 @@ use crate::{MessagePayload, ToPayload};
 /// ```
 /// use serde::{Deserialize, Serialize};
 /// use stateroom_sdk_core::*;
+/// # use stateroom_core::Postcard;
 ///
 /// #[derive(Clone, Copy, Default, Deserialize, Serialize)]
 /// struct Place {
@@ -60,10 +61,10 @@ impl<'a> MessagePayload<'a> {
     /// Reads a binary message in the postcard format. The value may borrow from the message.
     ///
     /// ```
-    /// # use stateroom_sdk_core::MessagePayload;
+    /// # use stateroom_core::MessagePayload;
     /// let message = MessagePayload::Bytes(&[1, b'a', 200, 1]);
     /// assert_eq!(message.postcard::<(&str, u32)>()?, ("a", 200));
-    /// # Ok::<(), stateroom_sdk_core::PostcardError>(())
+    /// # Ok::<(), stateroom_core::PostcardError>(())
     /// ```
     ///
     /// # Errors

@@ -32,12 +32,14 @@ impl core::fmt::Debug for ClientId {
     }
 }
 
+#[cfg(feature = "ufmt")]
 impl ufmt::uDisplay for ClientId {
     fn fmt<W: ufmt::uWrite + ?Sized>(&self, f: &mut ufmt::Formatter<'_, W>) -> Result<(), W::Error> {
         ufmt::uDisplay::fmt(&self.0, f)
     }
 }
 
+#[cfg(feature = "ufmt")]
 impl ufmt::uDebug for ClientId {
     fn fmt<W: ufmt::uWrite + ?Sized>(&self, f: &mut ufmt::Formatter<'_, W>) -> Result<(), W::Error> {
         ufmt::uwrite!(f, "ClientId({})", self.0)

@@ -1,0 +1,282 @@
+//! For servers and hosts, not for authors: how a server drives what runs in its rooms.
+//!
+//! A server takes an [`EngineFactory`], builds an [`Engine`] for each room, and hands it one [`Event`] at a time. Every
+//! [`StateroomService`] is an engine that ends its events by returning. An interpreter of guests implements [`Engine`]
+//! itself: its events may take several slices, be refused or fail, and its rooms may hibernate.
+//!
+//! ```
+//! use stateroom_core::engine::{Engine, EngineContext, Event, Progress};
+//!
+//! /// Runs an event to its end.
+//! fn run(engine: &mut impl Engine, event: Event<'_>, context: &impl EngineContext) -> Result<(), String> {
+//!     engine.begin(event, context);
+//!     loop {
+//!         match engine.advance(context) {
+//!             Progress::Done => return Ok(()),
+//!             // A server lets other rooms run here.
+//!             Progress::Unfinished => {}
+//!             Progress::Refused => return Err("there is no space for this message".into()),
+//!             Progress::Failed(reason) => return Err(reason.to_string()),
+//!         }
+//!     }
+//! }
+//! # use stateroom_core::*;
+//! # struct World;
+//! # impl StateroomContext for World {
+//! #     fn send_message(&self, _: impl Into<MessageRecipient>, _: impl ToPayload) {}
+//! #     fn set_timer(&self, _: u32) {}
+//! # }
+//! # impl EngineContext for World {}
+//! # #[derive(Default)]
+//! # struct Quiet;
+//! # impl StateroomService for Quiet {}
+//! # assert_eq!(run(&mut Quiet, Event::Init, &World), Ok(()));
+//! ```
+
+use core::fmt;
+
+use crate::{ClientId, MessagePayload, StateroomContext, StateroomService, StateroomServiceFactory};
+
+/// Runs the events of one room: a native service, or an interpreter of guests.
+///
+/// A server calls [`begin`](Self::begin) once for each event, and then [`advance`](Self::advance) until the event is
+/// over. It begins no other event in between, and asks for nothing else than the two amounts of memory.
+///
+/// Implement [`StateroomService`] instead where events end by returning: every service is an engine.
+pub trait Engine {
+    /// Begins an event. Runs one slice of it at most.
+    ///
+    /// [`Event::Init`] comes first, and once. Messages come from clients that have connected and not disconnected.
+    fn begin(&mut self, event: Event<'_>, context: &impl EngineContext);
+
+    /// Carries the last event on, for one slice at most, and answers how it stands.
+    ///
+    /// A server calls it after [`begin`](Self::begin), and again while the answer is [`Progress::Unfinished`]. When the
+    /// event is over, this does nothing but repeat the answer.
+    fn advance(&mut self, context: &impl EngineContext) -> Progress<'_>;
+
+    /// Returns about how many bytes of memory the engine holds now. 0 if nobody counts, as in native services.
+    ///
+    /// A server asks after each slice, so this has to be cheap.
+    fn memory_held(&self) -> usize {
+        0
+    }
+
+    /// Returns about how many bytes of memory [`hibernate`](Self::hibernate) would give back. 0 if the engine hibernates
+    /// already, or never does, as with native services.
+    ///
+    /// A server asks between two events, often, so this has to be cheap.
+    fn reclaimable(&self) -> usize {
+        0
+    }
+
+    /// Does one bounded step towards holding less memory until the next event, which then takes a little longer. The
+    /// service notices nothing.
+    ///
+    /// A server calls this between two events of a room that has been idle for a while, or that it needs the memory of,
+    /// and again while the answer is [`Hibernation::Unfinished`]. An event may come between two steps. It finds
+    /// everything as it was, and the next step may have to begin anew.
+    fn hibernate(&mut self) -> Hibernation {
+        Hibernation::Kept
+    }
+}
+
+/// Something that happens to a room.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Event<'a> {
+    /// The room has been made; nobody is in it yet.
+    Init,
+    /// A client has come. While this event lasts, [`client_info`](StateroomContext::client_info) answers for this client.
+    Connect(ClientId),
+    /// A client has gone and can no longer be reached. Comes once, after its last message.
+    Disconnect(ClientId),
+    /// A client sent a message. It is borrowed for the first slice only.
+    Message(ClientId, MessagePayload<'a>),
+    /// The time asked for with [`set_timer`](StateroomContext::set_timer) is up.
+    Timer,
+}
+
+/// Tells how the last event of an [`Engine`] stands.
+#[derive(Clone, Copy)]
+#[must_use]
+pub enum Progress<'a> {
+    /// The event is over and has taken effect.
+    Done,
+    /// The event has used up its slice; [`advance`](Engine::advance) goes on with it.
+    Unfinished,
+    /// The engine had no space for the message. It did not happen; the room lives on.
+    Refused,
+    /// The engine is broken, for this reason, and must not be called again. If it is a guest, the event had no
+    /// effects; what a native service sent before it panicked has been sent.
+    Failed(&'a dyn fmt::Display),
+}
+
+impl fmt::Debug for Progress<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Done => f.write_str("Done"),
+            Self::Unfinished => f.write_str("Unfinished"),
+            Self::Refused => f.write_str("Refused"),
+            Self::Failed(reason) => write!(f, "Failed({reason})"),
+        }
+    }
+}
+
+/// Tells what one step of [`Engine::hibernate`] came to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[must_use]
+pub enum Hibernation {
+    /// There is more to do: call [`hibernate`](Engine::hibernate) again.
+    Unfinished,
+    /// The engine hibernates until its next event. [`reclaimable`](Engine::reclaimable) is 0 until then.
+    Done,
+    /// The engine stays as it is: it cannot hibernate, or would gain too little. There is no need to ask again before
+    /// its next event.
+    Kept,
+}
+
+/// Does for an [`Engine`] what its room asks for, as a [`StateroomContext`], and answers what only engines ask.
+pub trait EngineContext: StateroomContext {
+    /// Calls `each` with every key and value that [`client_info`](StateroomContext::client_info) has at this moment,
+    /// each key once. Contexts without connections have none.
+    ///
+    /// An engine calls it in [`begin`](Engine::begin) of that client's [`Event::Connect`], where it has to keep the
+    /// values: a guest may ask in a later slice.
+    fn each_client_info(&self, client: ClientId, each: &mut dyn FnMut(&str, &str)) {
+        let _ = (client, each);
+    }
+
+    /// Returns whether so much has been asked for since [`begin`](Engine::begin) or [`advance`](Engine::advance) was
+    /// called that other rooms should run first.
+    ///
+    /// An engine that has a list of effects to carry out asks after each of them. If the answer is yes, it does the
+    /// rest with the next [`advance`](Engine::advance).
+    fn wants_pause(&self) -> bool {
+        false
+    }
+}
+
+/// Builds the [`Engine`] of each new room. This is what a server takes.
+///
+/// Implement [`StateroomServiceFactory`] instead to make native services: every such factory is an `EngineFactory`.
+pub trait EngineFactory: Send + Sync + 'static {
+    /// The engines that this factory builds.
+    type Engine: Engine + 'static;
+
+    /// Why an engine could not be built. It is shown to the operator, not to clients.
+    type Error: fmt::Display;
+
+    /// Builds the engine of the room `room_id`. The server then hands it [`Event::Init`].
+    ///
+    /// # Errors
+    /// The room does not come to life; the clients that wanted it are turned away.
+    fn build(&self, room_id: &str, context: &impl EngineContext) -> Result<Self::Engine, Self::Error>;
+
+    /// Returns about how many bytes of memory a new room will hold, or 0 if nobody counts, as in native services.
+    ///
+    /// A server may ask before it builds a room, to find the memory first.
+    fn room_size(&self) -> usize {
+        0
+    }
+}
+
+impl<S: StateroomService> Engine for S {
+    fn begin(&mut self, event: Event<'_>, context: &impl EngineContext) {
+        match event {
+            Event::Init => self.init(context),
+            Event::Connect(client) => self.connect(client, context),
+            Event::Disconnect(client) => self.disconnect(client, context),
+            Event::Message(client, message) => self.message(client, message, context),
+            Event::Timer => self.timer(context),
+        }
+    }
+
+    fn advance(&mut self, _: &impl EngineContext) -> Progress<'_> {
+        Progress::Done
+    }
+}
+
+impl<F: StateroomServiceFactory> EngineFactory for F {
+    type Engine = F::Service;
+    type Error = F::Error;
+
+    fn build(&self, room_id: &str, context: &impl EngineContext) -> Result<F::Service, F::Error> {
+        StateroomServiceFactory::build(self, room_id, context)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::{cell::RefCell, format, string::String, vec::Vec};
+
+    use crate::{DefaultStateroomFactory, MessageRecipient, ToPayload};
+
+    use super::*;
+
+    /// Notes what it is sent.
+    #[derive(Default)]
+    struct World(RefCell<Vec<String>>);
+
+    impl StateroomContext for World {
+        fn send_message(&self, _: impl Into<MessageRecipient>, message: impl ToPayload) {
+            message.with_payload(|payload| self.0.borrow_mut().push(format!("{payload:?}")));
+        }
+
+        fn set_timer(&self, _: u32) {}
+    }
+
+    impl EngineContext for World {}
+
+    /// Says which of its methods is called.
+    #[derive(Default)]
+    struct Chatty;
+
+    impl StateroomService for Chatty {
+        fn init(&mut self, context: &impl StateroomContext) {
+            context.send_message(MessageRecipient::Broadcast, "init");
+        }
+
+        fn connect(&mut self, client_id: ClientId, context: &impl StateroomContext) {
+            context.send_message(client_id, "connect");
+        }
+
+        fn disconnect(&mut self, client_id: ClientId, context: &impl StateroomContext) {
+            context.send_message(client_id, "disconnect");
+        }
+
+        fn message(
+            &mut self,
+            client_id: ClientId,
+            message: MessagePayload<'_>,
+            context: &impl StateroomContext,
+        ) {
+            context.send_message(client_id, message);
+        }
+
+        fn timer(&mut self, context: &impl StateroomContext) {
+            context.send_message(MessageRecipient::Broadcast, "timer");
+        }
+    }
+
+    #[test]
+    fn a_service_is_an_engine_that_is_done_at_once_and_stays_in_memory() {
+        let (world, client) = (World::default(), ClientId(1));
+        let factory = DefaultStateroomFactory::<Chatty>::default();
+        assert_eq!(factory.room_size(), 0);
+        let Ok(mut engine) = EngineFactory::build(&factory, "lobby", &world);
+        let hello = MessagePayload::Bytes(&[7]);
+        for (event, sent) in [
+            (Event::Init, "Text(\"init\")"),
+            (Event::Connect(client), "Text(\"connect\")"),
+            (Event::Message(client, hello), "Bytes([7])"),
+            (Event::Timer, "Text(\"timer\")"),
+            (Event::Disconnect(client), "Text(\"disconnect\")"),
+        ] {
+            engine.begin(event, &world);
+            assert!(matches!(engine.advance(&world), Progress::Done));
+            assert_eq!(world.0.take(), [sent]);
+            assert_eq!((engine.memory_held(), engine.reclaimable()), (0, 0));
+            assert_eq!(engine.hibernate(), Hibernation::Kept);
+        }
+    }
+}
