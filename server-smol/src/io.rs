@@ -1,10 +1,13 @@
 use std::{
     cell::{Cell, RefCell, RefMut},
     rc::Rc,
-    time::{SystemTime, UNIX_EPOCH},
+    time::{Instant, SystemTime, UNIX_EPOCH},
 };
 
-use crate::outbox::Outbox;
+use crate::{
+    log_budget::{Admitted, LINES_A_SECOND, LogBudget},
+    outbox::Outbox,
+};
 
 /// How much is read at a time.
 const INPUT: usize = 64 << 10;
@@ -23,6 +26,9 @@ pub(crate) struct Io {
     pub(crate) clients: Cell<usize>,
     /// The time of this round, if anybody has asked for it.
     now_ms: Cell<Option<u64>>,
+    /// What is written about rooms that fail. A room that fails is replaced by one with a log budget of its own, so all of
+    /// them share this one.
+    failures: LogBudget,
 }
 
 impl Default for Io {
@@ -33,6 +39,7 @@ impl Default for Io {
             waiting: RefCell::default(),
             clients: Cell::new(0),
             now_ms: Cell::new(None),
+            failures: LogBudget::default(),
         }
     }
 }
@@ -41,6 +48,17 @@ impl Io {
     /// The bytes to read into, for as long as it takes to digest them.
     pub(crate) fn input(&self) -> RefMut<'_, Box<[u8]>> {
         self.input.borrow_mut()
+    }
+
+    /// Writes that a room has failed, or could not be made.
+    pub(crate) fn log_failure(&self, line: impl FnOnce() -> String) {
+        let Some(Admitted { line, dropped }) = self.failures.admit(Instant::now(), line) else { return };
+        if let Some(dropped) = dropped {
+            log::warn!(
+                "{dropped} more rooms have failed: the reasons of {LINES_A_SECOND} a second are written"
+            );
+        }
+        log::error!("{line}");
     }
 
     /// An empty buffer.

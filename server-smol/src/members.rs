@@ -12,7 +12,7 @@ use stateroom_sdk_core::{
 use crate::{
     client_info::ClientInfo,
     io::Io,
-    log_budget::{LINES_A_SECOND, LogBudget},
+    log_budget::{Admitted, BYTES_A_SECOND, Cut, LINES_A_SECOND, LogBudget},
     outbox::{Frame, Outbox},
     room_id::RoomId,
     websocket::{Close, Opcode},
@@ -77,6 +77,26 @@ impl Members {
         let list = self.list.take();
         self.io.clients.set(self.io.clients.get() - list.len());
         list
+    }
+
+    /// Writes that the room has failed.
+    pub(crate) fn log_failure(&self, reason: &str) {
+        self.io.log_failure(|| format!("room {} failed: {}", self.id, Cut::new(reason)));
+    }
+
+    /// Reports the lines that were dropped and are not reported yet, as the room ends.
+    pub(crate) fn log_end(&self) {
+        self.warn_of_dropped(self.log.settle());
+    }
+
+    fn warn_of_dropped(&self, dropped: Option<u32>) {
+        if let Some(dropped) = dropped {
+            log::warn!(
+                "room {}: {dropped} log lines were dropped: {LINES_A_SECOND} a second are written, and {} KiB",
+                self.id,
+                BYTES_A_SECOND / 1024,
+            );
+        }
     }
 
     /// Counts the delivery of so many bytes to so many clients.
@@ -179,14 +199,10 @@ impl StateroomContext for Members {
         if !log::log_enabled!(target: "stateroom::guest", level) {
             return;
         }
-        let Some(dropped) = self.log.admit(Instant::now()) else { return };
-        if dropped > 0 {
-            log::warn!(
-                "room {}: {dropped} log lines were dropped: {LINES_A_SECOND} a second are written",
-                self.id
-            );
-        }
-        log::log!(target: "stateroom::guest", level, "room {}: {message:?}", self.id);
+        let line = || format!("room {}: {:?}", self.id, Cut::new(message));
+        let Some(Admitted { line, dropped }) = self.log.admit(Instant::now(), line) else { return };
+        self.warn_of_dropped(dropped);
+        log::log!(target: "stateroom::guest", level, "{line}");
     }
 
     fn wants_pause(&self) -> bool {

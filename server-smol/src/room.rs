@@ -303,7 +303,7 @@ impl<F: StateroomServiceFactory> Room<F> {
     /// Ends a room whose service is broken: its clients are closed, and the next connection gets a fresh
     /// room.
     pub(crate) fn fail(self: &Rc<Self>, reason: &str) {
-        log::error!("room {} failed: {reason}", self.id());
+        self.members.log_failure(reason);
         self.close(Close::ERROR, "the room failed");
     }
 
@@ -314,6 +314,7 @@ impl<F: StateroomServiceFactory> Room<F> {
 
     fn close(self: &Rc<Self>, code: u16, reason: &'static str) {
         self.ended.set(true);
+        self.members.log_end();
         self.timer.take();
         for (_, outbox) in self.members.clear() {
             outbox.end(Close::new(code, reason));

@@ -28,6 +28,7 @@ use crate::{
     http::{Http, Place},
     io::Io,
     link::Link,
+    log_budget::Cut,
     reactor::{Stream, Timer},
     room::Room,
     room_id::RoomId,
@@ -276,11 +277,11 @@ impl<F: StateroomServiceFactory> Worker<F> {
         let room = match catch_unwind(AssertUnwindSafe(|| Room::new(id.clone(), self))) {
             Ok(Ok(room)) => room,
             Ok(Err(error)) => {
-                log::error!("room {id} cannot be made: {error}");
+                self.io.log_failure(|| format!("room {id} cannot be made: {}", Cut::new(&error.to_string())));
                 return Err(connection::Rejection::RoomFailed);
             }
             Err(_) => {
-                log::error!("room {id} cannot be made: the service panicked");
+                self.io.log_failure(|| format!("room {id} cannot be made: the service panicked"));
                 return Err(connection::Rejection::RoomFailed);
             }
         };
