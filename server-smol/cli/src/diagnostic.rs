@@ -32,6 +32,7 @@ impl Diagnostic {
     /// Shows it among what cargo prints.
     pub(crate) fn show(&self) {
         let Some(rendered) = &self.rendered else { return };
+        log::logger().flush();
         let mut stderr = io::stderr().lock();
         // On a terminal, the line may have cargo's progress in it.
         let begin = if stderr.is_terminal() { "\r\x1b[K" } else { "" };

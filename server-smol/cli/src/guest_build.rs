@@ -114,6 +114,8 @@ pub(crate) fn run(
         cargo.args(["-C", PORTABLE]);
     }
     log::debug!("{cargo:?}");
+    // What cargo prints comes behind that.
+    log::logger().flush();
 
     let mut child =
         cargo.stdout(Stdio::piped()).spawn().map_err(|error| package::not_started(&error, "cargo"))?;
