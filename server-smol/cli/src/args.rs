@@ -7,7 +7,7 @@ use stateroom_server_smol::{RoomIds, Server, ShutdownPolicy};
 
 use super::limits::LimitArgs;
 #[cfg(feature = "dev")]
-use super::link::{FOR_PANICS, Memory};
+use super::linker::{FOR_PANICS, Memory};
 
 #[cfg(feature = "dev")]
 const EXAMPLES: &str = "\
@@ -78,8 +78,7 @@ pub(crate) enum Command {
 
     /// Measure a WebSocket server: this one or any other
     #[cfg(all(feature = "load", target_os = "linux"))]
-    #[command(after_help = LOAD_HELP)]
-    Load(super::load::LoadArgs),
+    Load(stateroom_load::LoadArgs),
 
     /// Measure a WebSocket server: on Linux alone
     #[cfg(all(feature = "load", not(target_os = "linux")))]
@@ -93,16 +92,6 @@ pub(crate) struct NoArgs {
     #[arg(hide = true, trailing_var_arg = true, allow_hyphen_values = true)]
     ignored: Vec<String>,
 }
-
-#[cfg(all(feature = "load", target_os = "linux"))]
-const LOAD_HELP: &str = "\
-Examples:
-  stateroom load echo ws://127.0.0.1:8080/ws/{room} --connections 200 --rooms 10
-  stateroom load broadcast ws://127.0.0.1:8080/ws/{room} --clients 100 --rate 50
-  stateroom load connect ws://127.0.0.1:8080/ws
-  stateroom load idle ws://127.0.0.1:8080/ws --connections 10k --pid $(pidof stateroom)
-
-Each message is checked: it has to be delivered once, and in order. The exit status is 1 where it is not.";
 
 const QUANTITIES: &str = "\
 A SIZE is a number of bytes, or of KiB, MiB or GiB: 65536, 64KiB. A NUMBER or FUEL may be one of
@@ -367,6 +356,26 @@ mod tests {
         assert_eq!(seconds("30"), Ok(Duration::from_secs(30)));
         for bad in ["", "-1", "1.5", "soon", "31536001", "99999999999999999999"] {
             assert!(seconds(bad).is_err(), "{bad}");
+        }
+    }
+
+    #[cfg(feature = "dev")]
+    #[test]
+    fn the_readme_and_the_help_have_the_sizes_of_stacks() {
+        let readme = concat!(env!("CARGO_MANIFEST_DIR"), "/../../README.md");
+        let readme = std::fs::read_to_string(readme).unwrap();
+        let [none, heap, std] = [Memory::Static, Memory::Heap, Memory::Std].map(Memory::stack_size);
+        for (text, place) in [(readme, "README.md"), (project_help(), "args.rs")] {
+            let words: Vec<_> = text.split_whitespace().filter(|word| *word != "#").collect();
+            let words = words.join(" ").to_lowercase();
+            for said in [
+                format!(
+                    "default: {none} without an allocator, {heap} with one, {std} with the standard library"
+                ),
+                format!("`dev` adds {FOR_PANICS}"),
+            ] {
+                assert!(words.contains(&said), "`{said}` is not in {place}");
+            }
         }
     }
 }

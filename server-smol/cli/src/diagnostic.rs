@@ -5,7 +5,7 @@ use std::{
 
 use serde::Deserialize;
 
-use super::{link::Memory, package::Package};
+use super::{linker::Memory, package::Package};
 
 /// What the compiler says, as cargo hands it on.
 #[derive(Debug, Deserialize)]

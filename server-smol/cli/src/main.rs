@@ -37,7 +37,7 @@ mod guest_build;
 #[cfg(feature = "dev")]
 mod inspect;
 #[cfg(feature = "dev")]
-mod link;
+mod linker;
 #[cfg(feature = "dev")]
 mod optimizer;
 #[cfg(feature = "dev")]
@@ -46,6 +46,8 @@ mod package;
 mod project;
 #[cfg(feature = "dev")]
 mod prune;
+#[cfg(feature = "dev")]
+mod purpose;
 #[cfg(feature = "dev")]
 mod sources;
 #[cfg(feature = "dev")]
