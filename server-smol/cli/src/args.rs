@@ -157,10 +157,6 @@ pub(crate) struct ServeArgs {
         doc = "A module (`.wasm`, or `.wat` for the text format), or a `dist` directory"
     )]
     #[cfg_attr(not(feature = "dev"), doc = "A module (`.wasm`), or a `dist` directory")]
-    ///
-    /// A `dist` directory brings the limits of its `stateroom.toml`, if it has one, and
-    /// the flags below win over them.
-    #[arg(verbatim_doc_comment)]
     pub(crate) module: PathBuf,
 
     #[command(flatten)]
@@ -217,71 +213,53 @@ pub(crate) struct ServerArgs {
     #[arg(short, long, default_value_t = 8080)]
     port: u16,
 
-    /// The address to listen on
-    ///
-    /// 0.0.0.0 is every interface of this machine; 127.0.0.1 lets nobody else in, as
-    /// behind a proxy; :: adds IPv6.
+    /// The address to listen on: 0.0.0.0 is every interface of this machine, 127.0.0.1 lets
+    /// nobody else in (as behind a proxy), and :: adds IPv6
     #[arg(long, default_value = "0.0.0.0", verbatim_doc_comment)]
     ip: IpAddr,
 
-    /// How often to ping each client; 0 sends no pings
-    ///
-    /// Pings keep proxies from closing quiet connections, many of which do so after a
-    /// minute.
+    /// How often to ping each client; 0 sends no pings. Many proxies close connections that
+    /// are quiet for a minute
     #[arg(short = 'i', long, value_name = "SECONDS", default_value = "30", verbatim_doc_comment)]
     #[arg(value_parser = seconds, allow_negative_numbers = true)]
     heartbeat_interval: Duration,
 
-    /// How long a client may be silent before it is disconnected; 0 waits forever
-    ///
-    /// A client answers pings, so a silent one has vanished without a word, and this is
-    /// how its room learns of it. It should be longer than the interval, or clients that
-    /// only listen are disconnected too.
+    /// How long a client may be silent before it is disconnected; 0 waits forever. It should
+    /// be longer than the interval: clients that only listen answer nothing but pings
     #[arg(short = 't', long, value_name = "SECONDS", default_value = "120", verbatim_doc_comment)]
     #[arg(value_parser = seconds, allow_negative_numbers = true)]
     heartbeat_timeout: Duration,
 
-    /// Who may create rooms: implicit, explicit, generated or generated:uuid
-    ///
+    /// Who may create rooms:
     /// implicit    whoever connects to a room that does not exist creates it
     /// explicit    `POST /ws/{room}` creates it; connecting creates nothing
-    /// generated   `POST /new_room` creates a room and names it, with ten characters
-    ///             (or a UUID), so that nobody comes in by guessing
+    /// generated   `POST /new_room` creates a room and names it, with ten characters that
+    ///             nobody can guess; generated:uuid names it with a UUID
     #[arg(long, value_name = "WHO", default_value = "implicit", verbatim_doc_comment)]
     room_ids: RoomIds,
 
-    /// What happens to empty rooms: never, immediate or after:<seconds>
-    ///
+    /// What happens to empty rooms:
     /// never       they stay, with their state, until the server ends
     /// immediate   they end with their last client
     /// after:60    they end when nobody has come back for a minute
-    ///
-    /// Only rooms that end give all of their memory back; see --fold-after for the others.
     #[arg(long, value_name = "WHEN", default_value = "never", verbatim_doc_comment)]
     shutdown: ShutdownPolicy,
 
-    /// How long a room has no event, or at most twice as long, before it is folded; 0 folds none
-    ///
-    /// Of a folded room only what its guest has changed is kept, often a KB of a MB. Its
-    /// clients stay, so does its timer, and the next event brings it back as it was, in a
-    /// fraction of a millisecond. See --max-unfolded-memory, too.
-    #[arg(long, value_name = "SECONDS", default_value = "10", verbatim_doc_comment)]
+    /// How long a room has no event before it hibernates, or at most twice as long; 0 lets no
+    /// room hibernate. It then keeps only the memory that its guest has changed, often 1 KB of
+    /// 1 MB. Clients stay connected, and the next event wakes it in less than a millisecond
+    #[arg(long, alias = "fold-after", value_name = "SECONDS", default_value = "10", verbatim_doc_comment)]
     #[arg(value_parser = seconds, allow_negative_numbers = true)]
-    fold_after: Duration,
+    hibernate_after: Duration,
 
-    /// Let rooms see one more header of a client's request; may be given several times
-    ///
-    /// Rooms may ask for `origin`, `user-agent` and `accept-language`, and for what is named
-    /// here: where a proxy knows the client, such as `x-forwarded-for`, or the header in
-    /// which it passes on who has signed in. The proxy has to replace what a client sends
-    /// under that name, or anybody can claim to be anyone.
+    /// Let rooms see one more header of a client's request beside `origin`, `user-agent` and
+    /// `accept-language`; may be repeated. Name one that a proxy replaces, such as
+    /// `x-forwarded-for`: any other says what the client wants it to say
     #[arg(long = "client-header", value_name = "NAME", value_parser = header_name, verbatim_doc_comment)]
     client_headers: Vec<String>,
 
-    /// How many threads run rooms
-    ///
-    /// A room and its clients stay on one thread. More than one pays off where the one is
-    /// busy and there are cores left.
+    /// How many threads run rooms. A room and its clients stay on one thread. More than one
+    /// helps if that one is busy and there are cores left
     #[arg(long, default_value_t = 1, value_parser = value_parser!(u16).range(1..=256))]
     #[arg(verbatim_doc_comment)]
     threads: u16,
@@ -308,7 +286,7 @@ impl ServerArgs {
             .with_heartbeat_timeout(self.heartbeat_timeout)
             .with_room_ids(self.room_ids)
             .with_shutdown(self.shutdown)
-            .with_fold_after(self.fold_after)
+            .with_fold_after(self.hibernate_after)
             .with_threads(self.threads.into());
         self.client_headers.iter().fold(server, |server, name| server.with_client_header(name))
     }

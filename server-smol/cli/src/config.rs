@@ -215,6 +215,7 @@ mod tests {
         let limits = |text: &str| parse(&format!("[limits]\n{text}")).map(|config| config.limits.to_toml());
         let toml = |text: &str| Ok(Some(format!("[limits]\n{text}\n")));
         assert_eq!(limits(""), Ok(None));
+        assert_eq!(limits("unfolded_memory = 1024"), toml("awake_memory = \"1KiB\""));
         assert_eq!(limits("memory = 0x1_0000\nfuel = '6_000M'"), toml("memory = \"64KiB\"\nfuel = \"6G\""));
         for (text, expected) in [
             ("memory = '64kB'", "`memory` is a number of bytes from 1 to 4GiB, such as 65536, 64KiB"),

@@ -157,7 +157,7 @@ fn reads_late(address: SocketAddr) -> String {
 const TRIALS: [(&str, &str, Trial, &str, &str); 14] = [
     ("connections", "1", |address| second_client(address, "/ws/one"), "a", "503"),
     ("rooms", "1", |address| second_client(address, "/ws/two"), "a", "1013"),
-    ("unfolded_memory", "1MiB", folds_at_once, "none does", "some do"),
+    ("awake_memory", "1MiB", folds_at_once, "none does", "some do"),
     ("outbox_size", "1KiB", reads_late, "all", "1013"),
     ("message_size", "64", |address| tell(client(address), &"x".repeat(65)), "65 bytes", "1009"),
     ("memory", "9280KiB", |address| tell(client(address), "g"), "g", "."),

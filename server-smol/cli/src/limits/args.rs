@@ -25,6 +25,7 @@ fn argument(limit: &'static Limit) -> Arg {
     };
     Arg::new(*key)
         .long(limit.flag())
+        .aliases(limit.old_flag())
         .value_name(value_name)
         .value_parser(move |text: &str| {
             limit.read(text).ok_or_else(|| format!("is not {}", limit.expected()))

@@ -38,7 +38,7 @@ fn bad_options_are_status_2() {
         &["serve", "x.wasm", "--heartbeat-timeout", "soon"],
         &["soon", "whole number of seconds"],
     );
-    refuses(&nowhere, &["serve", "x.wasm", "--fold-after", "1.5"], &["1.5", "whole number of seconds"]);
+    refuses(&nowhere, &["serve", "x.wasm", "--hibernate-after", "1.5"], &["1.5", "whole number of seconds"]);
     refuses(&nowhere, &["serve", "x.wasm", "--room-ids", "any"], &["any", "explicit"]);
     refuses(&nowhere, &["serve", "x.wasm", "--shutdown", "after:x"], &["after:x", "after:60"]);
     refuses(
