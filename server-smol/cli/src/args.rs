@@ -5,7 +5,7 @@ use hyper::header::HeaderName;
 use log::LevelFilter;
 use stateroom_server_smol::{RoomIds, Server, ShutdownPolicy};
 
-use super::limits::LimitArgs;
+use super::limits::{LimitArgs, Page};
 #[cfg(feature = "dev")]
 use super::linker::{FOR_PANICS, Memory};
 
@@ -35,11 +35,11 @@ pub(crate) struct Args {
     #[command(subcommand)]
     pub(crate) command: Command,
 
-    /// Say less: warnings and errors alone; twice for errors alone
+    /// Log only warnings and errors; twice: only errors
     #[arg(short, long, action = ArgAction::Count, global = true, conflicts_with = "verbose", display_order = 100)]
     quiet: u8,
 
-    /// Say more; twice for everything
+    /// Log more; twice: everything
     #[arg(short, long, action = ArgAction::Count, global = true, display_order = 100)]
     verbose: u8,
 }
@@ -60,7 +60,7 @@ impl Args {
 pub(crate) enum Command {
     /// Build a package as a guest and serve it, again whenever a source file changes
     #[cfg(feature = "dev")]
-    #[command(after_help = format!("{QUANTITIES}\n\n{}", project_help()))]
+    #[command(next_line_help = true, after_help = format!("{LIMITS}\n\n{}", project_help()))]
     Dev(DevArgs),
 
     /// Build a package as a guest, into its `dist` directory
@@ -69,8 +69,12 @@ pub(crate) enum Command {
     Build(BuildArgs),
 
     /// Serve a module
-    #[command(after_help = QUANTITIES)]
+    #[command(next_line_help = true, after_help = LIMITS)]
     Serve(ServeArgs),
+
+    /// List the limits of `serve`, with their defaults and what they protect
+    #[command(long_about = Page.to_string(), help_template = "{about}")]
+    Limits,
 
     /// Say what a module is, or what it lacks to be a guest
     #[cfg(feature = "dev")]
@@ -93,9 +97,9 @@ pub(crate) struct NoArgs {
     ignored: Vec<String>,
 }
 
-const QUANTITIES: &str = "\
-A SIZE is a number of bytes, or of KiB, MiB or GiB: 65536, 64KiB. A NUMBER or FUEL may be one of
-k, M or G, for thousands, millions and thousands of millions: 400000, 400_000, 400k.";
+const LIMITS: &str = "\
+Limits on what clients, rooms and guests take, such as `--max-connections 1k` and `--max-memory 64MiB`,
+have a page of their own: `stateroom limits`.";
 
 #[cfg(feature = "dev")]
 pub(crate) fn project_help() -> String {
@@ -112,7 +116,7 @@ A `stateroom.toml` beside `Cargo.toml` is optional. What it may say:
                                       `dev` adds {FOR_PANICS}, to put panics into words
   [limits]
   memory = \"64MiB\"                    what `--max-memory` of `stateroom serve` says, and so on
-                                      for all the limits there; flags win"
+                                      for all limits (`stateroom limits`); flags win"
     )
 }
 

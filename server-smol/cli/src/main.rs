@@ -81,6 +81,7 @@ fn main() -> ExitCode {
         #[cfg(feature = "dev")]
         Command::Build(args) => build::run(args),
         Command::Serve(args) => serve::run(args),
+        Command::Limits => limits::print(),
         #[cfg(feature = "dev")]
         Command::Inspect(args) => inspect::run(args),
         #[cfg(all(feature = "load", target_os = "linux"))]

@@ -5,6 +5,7 @@
 
 mod args;
 mod chosen;
+mod page;
 mod unit;
 
 use stateroom_host_min::Limits;
@@ -13,10 +14,11 @@ use stateroom_server_smol::{Server, Settings};
 #[cfg(target_os = "linux")]
 use super::open_files::{self, TooFew};
 
-pub(crate) use self::unit::Unit;
+use self::unit::Unit;
 pub(crate) use self::{
     args::LimitArgs,
     chosen::{Chosen, Origin},
+    page::{Page, print},
 };
 
 /// The values of all limits.
@@ -129,6 +131,15 @@ impl Limit {
             most => format!("from {} to {}", self.least, self.unit.show(most)),
         };
         format!("{thing} {range}, such as {}", self.unit.examples())
+    }
+
+    /// Returns what stands for its values in the help.
+    fn value_name(&self) -> &'static str {
+        match self.unit {
+            Unit::Bytes => "SIZE",
+            Unit::Number if self.key.ends_with("fuel") || self.key == "slice" => "FUEL",
+            Unit::Number => "NUMBER",
+        }
     }
 
     pub(crate) fn show(&self, value: u64) -> String {

@@ -20,6 +20,14 @@ fn help_and_version_are_printed() {
         let help = succeeds(stateroom(&nowhere, &[command, "--help"]));
         assert!(help.contains(option), "{help}");
     }
+    // What a limit does is on one page, however it is asked for.
+    let page = succeeds(stateroom(&nowhere, &["limits"]));
+    assert!(page.contains("--max-memory <SIZE> [default: 32MiB]"), "{page}");
+    for words in [["help", "limits"], ["limits", "--help"]] {
+        assert_eq!(succeeds(stateroom(&nowhere, &words)).trim(), page.trim());
+    }
+    let serve = succeeds(stateroom(&nowhere, &["serve", "--help"]));
+    assert!(serve.lines().count() <= 60 && !serve.contains("--max-slice"), "{serve}");
     let version = succeeds(stateroom(&nowhere, &["--version"]));
     assert_eq!(version.trim(), concat!("stateroom ", env!("CARGO_PKG_VERSION")));
 }
