@@ -228,6 +228,8 @@ mod tests {
             let message = limits(text).unwrap_err();
             assert!(message.starts_with("p/stateroom.toml:2: ") && message.contains(expected), "{message}");
         }
+        let twice = limits("awake_memory = 1\nunfolded_memory = 2").unwrap_err();
+        assert!(twice.contains("`awake_memory` has two values"), "{twice}");
         assert!(parse("limits = 1").unwrap_err().contains("`[limits]`"));
     }
 

@@ -85,6 +85,12 @@ impl Reader<'_> {
                 self.problem(key.span(), format!("unknown key `{name}` in `[limits]`: known are {known}"));
                 continue;
             };
+            if limits.has(limit) {
+                self.problem(
+                    key.span(),
+                    format!("`{}` has two values, one under its old name: remove that", limit.key),
+                );
+            }
             match quantity(limit, value.get_ref()) {
                 Some(quantity) => {
                     let place = format!("{}:{}", self.path.display(), self.line(&value.span()));
