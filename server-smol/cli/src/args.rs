@@ -5,9 +5,9 @@ use hyper::header::HeaderName;
 use log::LevelFilter;
 use stateroom_server_smol::{RoomIds, Server, ShutdownPolicy};
 
-use super::limits::LimitArgs;
+use super::limits::{LimitArgs, Page};
 #[cfg(feature = "dev")]
-use super::link::{FOR_PANICS, Memory};
+use super::linker::{FOR_PANICS, Memory};
 
 #[cfg(feature = "dev")]
 const EXAMPLES: &str = "\
@@ -35,11 +35,11 @@ pub(crate) struct Args {
     #[command(subcommand)]
     pub(crate) command: Command,
 
-    /// Say less: warnings and errors alone; twice for errors alone
+    /// Log only warnings and errors; twice: only errors
     #[arg(short, long, action = ArgAction::Count, global = true, conflicts_with = "verbose", display_order = 100)]
     quiet: u8,
 
-    /// Say more; twice for everything
+    /// Log more; twice: everything
     #[arg(short, long, action = ArgAction::Count, global = true, display_order = 100)]
     verbose: u8,
 }
@@ -60,7 +60,7 @@ impl Args {
 pub(crate) enum Command {
     /// Build a package as a guest and serve it, again whenever a source file changes
     #[cfg(feature = "dev")]
-    #[command(after_help = format!("{QUANTITIES}\n\n{}", project_help()))]
+    #[command(next_line_help = true, after_help = format!("{LIMITS}\n\n{}", project_help()))]
     Dev(DevArgs),
 
     /// Build a package as a guest, into its `dist` directory
@@ -69,8 +69,12 @@ pub(crate) enum Command {
     Build(BuildArgs),
 
     /// Serve a module
-    #[command(after_help = QUANTITIES)]
+    #[command(next_line_help = true, after_help = LIMITS)]
     Serve(ServeArgs),
+
+    /// List the limits of `serve`, with their defaults and what they protect
+    #[command(long_about = Page.to_string(), help_template = "{about}")]
+    Limits,
 
     /// Say what a module is, or what it lacks to be a guest
     #[cfg(feature = "dev")]
@@ -78,8 +82,7 @@ pub(crate) enum Command {
 
     /// Measure a WebSocket server: this one or any other
     #[cfg(all(feature = "load", target_os = "linux"))]
-    #[command(after_help = LOAD_HELP)]
-    Load(super::load::LoadArgs),
+    Load(stateroom_load::LoadArgs),
 
     /// Measure a WebSocket server: on Linux alone
     #[cfg(all(feature = "load", not(target_os = "linux")))]
@@ -94,19 +97,9 @@ pub(crate) struct NoArgs {
     ignored: Vec<String>,
 }
 
-#[cfg(all(feature = "load", target_os = "linux"))]
-const LOAD_HELP: &str = "\
-Examples:
-  stateroom load echo ws://127.0.0.1:8080/ws/{room} --connections 200 --rooms 10
-  stateroom load broadcast ws://127.0.0.1:8080/ws/{room} --clients 100 --rate 50
-  stateroom load connect ws://127.0.0.1:8080/ws
-  stateroom load idle ws://127.0.0.1:8080/ws --connections 10k --pid $(pidof stateroom)
-
-Each message is checked: it has to be delivered once, and in order. The exit status is 1 where it is not.";
-
-const QUANTITIES: &str = "\
-A SIZE is a number of bytes, or of KiB, MiB or GiB: 65536, 64KiB. A NUMBER or FUEL may be one of
-k, M or G, for thousands, millions and thousands of millions: 400000, 400_000, 400k.";
+const LIMITS: &str = "\
+Limits on what clients, rooms and guests take, such as `--max-connections 1k` and `--max-memory 64MiB`,
+have a page of their own: `stateroom limits`.";
 
 #[cfg(feature = "dev")]
 pub(crate) fn project_help() -> String {
@@ -123,7 +116,7 @@ A `stateroom.toml` beside `Cargo.toml` is optional. What it may say:
                                       `dev` adds {FOR_PANICS}, to put panics into words
   [limits]
   memory = \"64MiB\"                    what `--max-memory` of `stateroom serve` says, and so on
-                                      for all the limits there; flags win"
+                                      for all limits (`stateroom limits`); flags win"
     )
 }
 
@@ -168,10 +161,6 @@ pub(crate) struct ServeArgs {
         doc = "A module (`.wasm`, or `.wat` for the text format), or a `dist` directory"
     )]
     #[cfg_attr(not(feature = "dev"), doc = "A module (`.wasm`), or a `dist` directory")]
-    ///
-    /// A `dist` directory brings the limits of its `stateroom.toml`, if it has one, and
-    /// the flags below win over them.
-    #[arg(verbatim_doc_comment)]
     pub(crate) module: PathBuf,
 
     #[command(flatten)]
@@ -228,71 +217,53 @@ pub(crate) struct ServerArgs {
     #[arg(short, long, default_value_t = 8080)]
     port: u16,
 
-    /// The address to listen on
-    ///
-    /// 0.0.0.0 is every interface of this machine; 127.0.0.1 lets nobody else in, as
-    /// behind a proxy; :: adds IPv6.
+    /// The address to listen on: 0.0.0.0 is every interface of this machine, 127.0.0.1 lets
+    /// nobody else in (as behind a proxy), and :: adds IPv6
     #[arg(long, default_value = "0.0.0.0", verbatim_doc_comment)]
     ip: IpAddr,
 
-    /// How often to ping each client; 0 sends no pings
-    ///
-    /// Pings keep proxies from closing quiet connections, many of which do so after a
-    /// minute.
+    /// How often to ping each client; 0 sends no pings. Many proxies close connections that
+    /// are quiet for a minute
     #[arg(short = 'i', long, value_name = "SECONDS", default_value = "30", verbatim_doc_comment)]
     #[arg(value_parser = seconds, allow_negative_numbers = true)]
     heartbeat_interval: Duration,
 
-    /// How long a client may be silent before it is disconnected; 0 waits forever
-    ///
-    /// A client answers pings, so a silent one has vanished without a word, and this is
-    /// how its room learns of it. It should be longer than the interval, or clients that
-    /// only listen are disconnected too.
+    /// How long a client may be silent before it is disconnected; 0 waits forever. It should
+    /// be longer than the interval: clients that only listen answer nothing but pings
     #[arg(short = 't', long, value_name = "SECONDS", default_value = "120", verbatim_doc_comment)]
     #[arg(value_parser = seconds, allow_negative_numbers = true)]
     heartbeat_timeout: Duration,
 
-    /// Who may create rooms: implicit, explicit, generated or generated:uuid
-    ///
+    /// Who may create rooms:
     /// implicit    whoever connects to a room that does not exist creates it
     /// explicit    `POST /ws/{room}` creates it; connecting creates nothing
-    /// generated   `POST /new_room` creates a room and names it, with ten characters
-    ///             (or a UUID), so that nobody comes in by guessing
+    /// generated   `POST /new_room` creates a room and names it, with ten characters that
+    ///             nobody can guess; generated:uuid names it with a UUID
     #[arg(long, value_name = "WHO", default_value = "implicit", verbatim_doc_comment)]
     room_ids: RoomIds,
 
-    /// What happens to empty rooms: never, immediate or after:<seconds>
-    ///
+    /// What happens to empty rooms:
     /// never       they stay, with their state, until the server ends
     /// immediate   they end with their last client
     /// after:60    they end when nobody has come back for a minute
-    ///
-    /// Only rooms that end give all of their memory back; see --fold-after for the others.
     #[arg(long, value_name = "WHEN", default_value = "never", verbatim_doc_comment)]
     shutdown: ShutdownPolicy,
 
-    /// How long a room has no event, or at most twice as long, before it is folded; 0 folds none
-    ///
-    /// Of a folded room only what its guest has changed is kept, often a KB of a MB. Its
-    /// clients stay, so does its timer, and the next event brings it back as it was, in a
-    /// fraction of a millisecond. See --max-unfolded-memory, too.
-    #[arg(long, value_name = "SECONDS", default_value = "10", verbatim_doc_comment)]
+    /// How long a room has no event before it hibernates, or at most twice as long; 0 lets no
+    /// room hibernate. It then keeps only the memory that its guest has changed, often 1 KB of
+    /// 1 MB. Clients stay connected, and the next event wakes it in less than a millisecond
+    #[arg(long, alias = "fold-after", value_name = "SECONDS", default_value = "10", verbatim_doc_comment)]
     #[arg(value_parser = seconds, allow_negative_numbers = true)]
-    fold_after: Duration,
+    hibernate_after: Duration,
 
-    /// Let rooms see one more header of a client's request; may be given several times
-    ///
-    /// Rooms may ask for `origin`, `user-agent` and `accept-language`, and for what is named
-    /// here: where a proxy knows the client, such as `x-forwarded-for`, or the header in
-    /// which it passes on who has signed in. The proxy has to replace what a client sends
-    /// under that name, or anybody can claim to be anyone.
+    /// Let rooms see one more header of a client's request beside `origin`, `user-agent` and
+    /// `accept-language`; may be repeated. Name one that a proxy replaces, such as
+    /// `x-forwarded-for`: any other says what the client wants it to say
     #[arg(long = "client-header", value_name = "NAME", value_parser = header_name, verbatim_doc_comment)]
     client_headers: Vec<String>,
 
-    /// How many threads run rooms
-    ///
-    /// A room and its clients stay on one thread. More than one pays off where the one is
-    /// busy and there are cores left.
+    /// How many threads run rooms. A room and its clients stay on one thread. More than one
+    /// helps if that one is busy and there are cores left
     #[arg(long, default_value_t = 1, value_parser = value_parser!(u16).range(1..=256))]
     #[arg(verbatim_doc_comment)]
     threads: u16,
@@ -319,7 +290,7 @@ impl ServerArgs {
             .with_heartbeat_timeout(self.heartbeat_timeout)
             .with_room_ids(self.room_ids)
             .with_shutdown(self.shutdown)
-            .with_hibernate_after(self.fold_after)
+            .with_hibernate_after(self.hibernate_after)
             .with_threads(self.threads.into());
         self.client_headers.iter().fold(server, |server, name| server.with_client_header(name))
     }
@@ -367,6 +338,26 @@ mod tests {
         assert_eq!(seconds("30"), Ok(Duration::from_secs(30)));
         for bad in ["", "-1", "1.5", "soon", "31536001", "99999999999999999999"] {
             assert!(seconds(bad).is_err(), "{bad}");
+        }
+    }
+
+    #[cfg(feature = "dev")]
+    #[test]
+    fn the_readme_and_the_help_have_the_sizes_of_stacks() {
+        let readme = concat!(env!("CARGO_MANIFEST_DIR"), "/../../README.md");
+        let readme = std::fs::read_to_string(readme).unwrap();
+        let [none, heap, std] = [Memory::Static, Memory::Heap, Memory::Std].map(Memory::stack_size);
+        for (text, place) in [(readme, "README.md"), (project_help(), "args.rs")] {
+            let words: Vec<_> = text.split_whitespace().filter(|word| *word != "#").collect();
+            let words = words.join(" ").to_lowercase();
+            for said in [
+                format!(
+                    "default: {none} without an allocator, {heap} with one, {std} with the standard library"
+                ),
+                format!("`dev` adds {FOR_PANICS}"),
+            ] {
+                assert!(words.contains(&said), "`{said}` is not in {place}");
+            }
         }
     }
 }

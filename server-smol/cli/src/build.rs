@@ -1,7 +1,7 @@
 use anyhow::Result;
 
 use super::{
-    args::BuildArgs, dist::Dist, guest_build::Purpose, module, optimizer, project::Project, prune::prune,
+    args::BuildArgs, dist::Dist, module, optimizer, project::Project, prune::prune, purpose::Purpose,
 };
 
 /// `stateroom build`

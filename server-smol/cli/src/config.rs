@@ -215,6 +215,7 @@ mod tests {
         let limits = |text: &str| parse(&format!("[limits]\n{text}")).map(|config| config.limits.to_toml());
         let toml = |text: &str| Ok(Some(format!("[limits]\n{text}\n")));
         assert_eq!(limits(""), Ok(None));
+        assert_eq!(limits("unfolded_memory = 1024"), toml("awake_memory = \"1KiB\""));
         assert_eq!(limits("memory = 0x1_0000\nfuel = '6_000M'"), toml("memory = \"64KiB\"\nfuel = \"6G\""));
         for (text, expected) in [
             ("memory = '64kB'", "`memory` is a number of bytes from 1 to 4GiB, such as 65536, 64KiB"),
@@ -227,6 +228,8 @@ mod tests {
             let message = limits(text).unwrap_err();
             assert!(message.starts_with("p/stateroom.toml:2: ") && message.contains(expected), "{message}");
         }
+        let twice = limits("awake_memory = 1\nunfolded_memory = 2").unwrap_err();
+        assert!(twice.contains("`awake_memory` has two values"), "{twice}");
         assert!(parse("limits = 1").unwrap_err().contains("`[limits]`"));
     }
 

@@ -8,10 +8,11 @@ use stateroom_host_min::Program;
 
 use super::{
     args::{DevArgs, ProjectArgs},
-    guest_build::{Purpose, SourceError},
+    guest_build::SourceError,
     limits::{Bounds, LimitArgs},
     module,
     project::Project,
+    purpose::Purpose,
     serve::explain,
     sources::Sources,
 };

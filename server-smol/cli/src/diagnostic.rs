@@ -5,7 +5,7 @@ use std::{
 
 use serde::Deserialize;
 
-use super::{link::Memory, package::Package};
+use super::{linker::Memory, package::Package};
 
 /// What the compiler says, as cargo hands it on.
 #[derive(Debug, Deserialize)]
@@ -32,6 +32,7 @@ impl Diagnostic {
     /// Shows it among what cargo prints.
     pub(crate) fn show(&self) {
         let Some(rendered) = &self.rendered else { return };
+        log::logger().flush();
         let mut stderr = io::stderr().lock();
         // On a terminal, the line may have cargo's progress in it.
         let begin = if stderr.is_terminal() { "\r\x1b[K" } else { "" };

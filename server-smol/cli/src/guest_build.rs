@@ -13,48 +13,12 @@ use serde::Deserialize;
 use super::{
     config::{Config, Target},
     diagnostic::{self, Diagnostic},
-    link::{self, DEFAULT_PAGE, Memory},
+    linker::{self, DEFAULT_PAGE, Memory},
     package::{self, Package},
+    purpose::Purpose,
     toml_file::FILE,
     toolchain,
 };
-
-/// What a guest is built for.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Purpose {
-    /// To be served to others: as small as it can be.
-    Release,
-    /// To be tried by its author: with overflow checks, and with words for panics.
-    Trial,
-}
-
-impl Purpose {
-    /// The build profile, given here so that an author's `Cargo.toml` needs none. It has a name of its own, so it
-    /// leaves the author's other builds alone.
-    fn profile(self) -> Vec<String> {
-        let (name, checks): (_, &[_]) = match self {
-            // The author's own release profile may ask for them, and they bring the words of panics along.
-            Self::Release => ("guest", &["debug-assertions=false"]),
-            Self::Trial => ("guest-dev", &["debug-assertions=true", "overflow-checks=true"]),
-        };
-        let mut arguments = vec![format!("--profile={name}")];
-        for setting in PROFILE.iter().chain(checks) {
-            arguments.extend(["--config".to_owned(), format!("profile.{name}.{setting}")]);
-        }
-        arguments
-    }
-}
-
-const PROFILE: [&str; 6] = [
-    r#"inherits="release""#,
-    // Rooms are many and small: size is memory in every one of them, and the way over the network.
-    r#"opt-level="z""#,
-    r#"lto="fat""#,
-    "codegen-units=1",
-    // A panic ends the room either way; unwinding would be dead weight.
-    r#"panic="abort""#,
-    "strip=true",
-];
 
 /// What Rust's compiler would use of later versions of WebAssembly, beyond bulk memory. That stays: every engine
 /// has it, and without it copying would be a loop. As all code is compiled when the module is linked
@@ -107,13 +71,15 @@ pub(crate) fn run(
         cargo.arg("--quiet");
     }
     cargo.arg("--");
-    for argument in link::arguments(memory, config, portable, purpose) {
+    for argument in linker::arguments(memory, config, portable, purpose) {
         cargo.arg("-C").arg(format!("link-arg={argument}"));
     }
     if portable {
         cargo.args(["-C", PORTABLE]);
     }
     log::debug!("{cargo:?}");
+    // What cargo prints comes behind that.
+    log::logger().flush();
 
     let mut child =
         cargo.stdout(Stdio::piped()).spawn().map_err(|error| package::not_started(&error, "cargo"))?;
@@ -146,7 +112,7 @@ pub(crate) fn run(
     match module {
         Some(module) => {
             let bytes = fs::read(&module).with_context(|| format!("cannot read `{}`", module.display()))?;
-            if memory == Memory::Std && link::page_size(&bytes) != Some(DEFAULT_PAGE) {
+            if memory == Memory::Std && linker::page_size(&bytes) != Some(DEFAULT_PAGE) {
                 // It would build, and then fail at the first message.
                 bail!(
                     "`{}` has memory in pages of another size than 64 KiB, which its allocator does not know of: take `--page-size` out of the linker's arguments (in `RUSTFLAGS`, `.cargo/config.toml` or a build script)",

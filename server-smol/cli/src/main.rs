@@ -15,7 +15,7 @@ mod args;
 mod limits;
 #[cfg(all(feature = "load", target_os = "linux"))]
 mod load;
-mod log_lines;
+mod logging;
 mod module;
 #[cfg(target_os = "linux")]
 mod open_files;
@@ -37,7 +37,7 @@ mod guest_build;
 #[cfg(feature = "dev")]
 mod inspect;
 #[cfg(feature = "dev")]
-mod link;
+mod linker;
 #[cfg(feature = "dev")]
 mod optimizer;
 #[cfg(feature = "dev")]
@@ -46,6 +46,8 @@ mod package;
 mod project;
 #[cfg(feature = "dev")]
 mod prune;
+#[cfg(feature = "dev")]
+mod purpose;
 #[cfg(feature = "dev")]
 mod sources;
 #[cfg(feature = "dev")]
@@ -58,18 +60,28 @@ use std::{
 
 use clap::Parser;
 
-use self::args::{Args, Command};
+use self::{
+    args::{Args, Command},
+    logging::Log,
+};
 
 /// Runs the command that the process was started with.
 fn main() -> ExitCode {
     let args = Args::parse();
-    log_lines::init(args.log_level());
+    let log = match Log::start(args.log_level()) {
+        Ok(log) => log,
+        Err(error) => {
+            let _ = writeln!(io::stderr(), "error: the log cannot be written: {error}");
+            return ExitCode::FAILURE;
+        }
+    };
     let outcome = match args.command {
         #[cfg(feature = "dev")]
         Command::Dev(args) => dev::run(args),
         #[cfg(feature = "dev")]
         Command::Build(args) => build::run(args),
         Command::Serve(args) => serve::run(args),
+        Command::Limits => limits::print(),
         #[cfg(feature = "dev")]
         Command::Inspect(args) => inspect::run(args),
         #[cfg(all(feature = "load", target_os = "linux"))]
@@ -80,12 +92,13 @@ fn main() -> ExitCode {
         }
     };
     match outcome {
-        Ok(()) => ExitCode::SUCCESS,
+        Ok(()) => {
+            log.finish();
+            ExitCode::SUCCESS
+        }
         Err(error) => {
-            // The alternate form is the chain of reasons without a backtrace. Nobody may be reading stderr
-            // any more: that is no reason to panic.
-            let message = format!("{error:#}");
-            let _ = writeln!(io::stderr(), "error: {}", log_lines::escaped(&message));
+            // The alternate form is the chain of reasons without a backtrace.
+            log.fail(&format_args!("{error:#}"));
             ExitCode::FAILURE
         }
     }

@@ -103,6 +103,7 @@ pub(crate) fn program(variable: &str, default: &str, directory: &Path) -> Comman
 /// Runs `command` and returns what it prints. What it complains about is the error, unless it goes to stderr
 /// already; mere warnings come again with the build.
 pub(crate) fn output(mut command: Command, name: &str) -> Result<Vec<u8>> {
+    log::logger().flush();
     let Output { status, stdout, stderr } = command.output().map_err(|error| not_started(&error, name))?;
     if !status.success() {
         let words = String::from_utf8_lossy(&stderr);

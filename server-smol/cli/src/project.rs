@@ -5,12 +5,7 @@ use std::{
 
 use anyhow::{Result, anyhow, bail};
 
-use super::{
-    args::ProjectArgs,
-    config::Config,
-    guest_build::{self, Purpose},
-    package::Package,
-};
+use super::{args::ProjectArgs, config::Config, guest_build, package::Package, purpose::Purpose};
 
 /// A directory with a `Cargo.toml` and perhaps a `stateroom.toml`, and the guest package that they mean.
 #[derive(Debug)]

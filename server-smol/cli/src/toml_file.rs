@@ -79,12 +79,18 @@ impl Reader<'_> {
         };
         for (key, value) in table {
             let name = key.get_ref().as_ref();
-            let Some(limit) = ALL.into_iter().find(|limit| limit.key == name) else {
+            let Some(limit) = Limit::with_key(name) else {
                 let known: Vec<_> = ALL.iter().map(|limit| format!("`{}`", limit.key)).collect();
                 let known = known.join(", ");
                 self.problem(key.span(), format!("unknown key `{name}` in `[limits]`: known are {known}"));
                 continue;
             };
+            if limits.has(limit) {
+                self.problem(
+                    key.span(),
+                    format!("`{}` has two values, one under its old name: remove that", limit.key),
+                );
+            }
             match quantity(limit, value.get_ref()) {
                 Some(quantity) => {
                     let place = format!("{}:{}", self.path.display(), self.line(&value.span()));

@@ -17,6 +17,7 @@ pub(crate) fn prepare(directory: &Path, target: Target) -> Result<()> {
     }
     let name = target.name();
     log::info!("Rust's target {name} is missing here; adding it with `rustup target add {name}`");
+    log::logger().flush();
     // In the directory of the package, because that may choose a toolchain of its own.
     let added = Command::new("rustup")
         .args(["target", "add", name])

@@ -11,7 +11,7 @@ use stateroom_core::{
 
 use crate::{
     close::CloseReason,
-    thread::{LINES_A_SECOND, LogBudget, Thread},
+    thread::{Cut, RoomLog, Thread},
     websocket::Opcode,
 };
 
@@ -28,11 +28,12 @@ pub(crate) struct RoomContext {
     pub(super) newcomer: RefCell<Option<(ClientId, Box<ClientInfo>)>>,
     /// The timer that the event that runs has asked for.
     pub(super) timer: Cell<Option<u32>>,
-    pub(super) log: LogBudget,
+    pub(super) log: RoomLog,
 }
 
 impl RoomContext {
     pub(super) fn new(id: RoomId, thread: Rc<Thread>) -> Self {
+        let log = RoomLog::new(Rc::clone(&thread.log));
         Self {
             id,
             roster: Roster::new(Rc::clone(&thread)),
@@ -40,7 +41,7 @@ impl RoomContext {
             thread,
             newcomer: RefCell::default(),
             timer: Cell::new(None),
-            log: LogBudget::default(),
+            log,
         }
     }
 }
@@ -94,17 +95,7 @@ impl StateroomContext for RoomContext {
             LogLevel::Debug => log::Level::Debug,
             LogLevel::Trace => log::Level::Trace,
         };
-        if !log::log_enabled!(target: "stateroom::guest", level) {
-            return;
-        }
-        let Some(dropped) = self.log.admit(self.thread.clock.now()) else { return };
-        if dropped > 0 {
-            log::warn!(
-                "room {}: {dropped} log lines were dropped: {LINES_A_SECOND} a second are written",
-                self.id
-            );
-        }
-        log::log!(target: "stateroom::guest", level, "room {}: {message:?}", self.id);
+        self.log.line(&self.id, level, || format!("room {}: {:?}", self.id, Cut::new(message)));
     }
 
     fn now_ms(&self) -> u64 {

@@ -28,7 +28,7 @@ use crate::{
     memory::{Charge, OutOfMemory, Purpose},
     reactor::Timer,
     settings::ShutdownPolicy,
-    thread::{Hibernate, HibernateOutcome, IdleState, Thread},
+    thread::{Cut, Hibernate, HibernateOutcome, IdleState, Thread},
     wire::Outbox,
 };
 
@@ -85,11 +85,13 @@ impl<F: EngineFactory> Room<F> {
         })) {
             Ok(Ok(engine)) => engine,
             Ok(Err(error)) => {
-                log::error!("room {} cannot be made: {error}", context.id);
+                let line = || format!("room {} cannot be made: {}", context.id, Cut::new(&error.to_string()));
+                thread.log.event(log::Level::Error, line);
                 return Err(CreateRoomError::Failed);
             }
             Err(_) => {
-                log::error!("room {} cannot be made: the service panicked", context.id);
+                let line = || format!("room {} cannot be made: the service panicked", context.id);
+                thread.log.event(log::Level::Error, line);
                 return Err(CreateRoomError::Failed);
             }
         };
@@ -247,7 +249,8 @@ impl<F: EngineFactory> Room<F> {
     /// Ends a room whose service is broken: its clients are closed, and the next connection gets a fresh
     /// room.
     fn fail(self: &Rc<Self>, reason: &str) {
-        log::error!("room {} failed: {reason}", self.id());
+        let line = || format!("room {} failed: {}", self.id(), Cut::new(reason));
+        self.thread().log.event(log::Level::Error, line);
         self.end(&CloseReason::RoomFailed);
     }
 
@@ -263,6 +266,7 @@ impl<F: EngineFactory> Room<F> {
 
     fn end(self: &Rc<Self>, reason: &CloseReason) {
         self.ended.set(true);
+        self.context.log.end(self.id());
         self.timer.take();
         self.context.deliveries.clear();
         for (_, outbox) in self.context.roster.clear() {

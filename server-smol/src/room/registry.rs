@@ -190,7 +190,8 @@ impl<F: EngineFactory> Registry<F> {
         let emptiest = self.empty.borrow().values().find(|room| !room.lock.is_taken()).map(Rc::clone);
         let Some(room) = emptiest else { return false };
         if room.was_entered() {
-            log::warn!("room {} ends, with its state, though it was to stay: {why}", room.id());
+            let line = || format!("room {} ends, and its state is lost: {why}", room.id());
+            self.thread.log.event(log::Level::Warn, line);
         } else {
             log::debug!("room {}, which nobody has entered, ends: {why}", room.id());
         }

@@ -4,6 +4,7 @@ mod budget;
 mod event_loop;
 mod hibernation;
 mod log;
+mod log_budget;
 mod scheduler;
 mod stats;
 
@@ -28,7 +29,7 @@ use budget::Budget;
 
 pub(crate) use event_loop::run;
 pub(crate) use hibernation::{Hibernate, HibernateOutcome, Hibernation, IdleState};
-pub(crate) use log::{LINES_A_SECOND, LogBudget};
+pub(crate) use log::{Cut, RoomLog, ThreadLog};
 pub(crate) use scheduler::{Kind, QUANTUM, Reader, Scheduler, TIME_SLICE};
 pub(crate) use stats::Stats;
 
@@ -41,6 +42,7 @@ pub(crate) struct Thread {
     pub(crate) hibernation: Rc<Hibernation>,
     pub(crate) buffers: Rc<Buffers>,
     pub(crate) stats: Stats,
+    pub(crate) log: Rc<ThreadLog>,
     /// Whoever runs the thread holds it: tasks hold this, and would keep it alive.
     executor: Weak<LocalExecutor<'static>>,
 }
@@ -58,9 +60,11 @@ impl Thread {
         let (idle_rooms, slow_clients) = (Rc::downgrade(&idle_rooms), Rc::downgrade(&slow_clients));
         memory.ask(Stage::Hibernate, idle_rooms);
         memory.ask(Stage::SlowClients, slow_clients);
+        let log = Rc::new(ThreadLog::new(Rc::clone(&clock)));
         Rc::new(Self {
             settings,
             clock,
+            log,
             scheduler: Scheduler::default(),
             memory,
             hibernation,

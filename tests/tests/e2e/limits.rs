@@ -157,7 +157,7 @@ fn reads_late(address: SocketAddr) -> String {
 const TRIALS: [(&str, &str, Trial, &str, &str); 14] = [
     ("connections", "1", |address| second_client(address, "/ws/one"), "a", "503"),
     ("rooms", "1", |address| second_client(address, "/ws/two"), "a", "1013"),
-    ("unfolded_memory", "1MiB", folds_at_once, "none does", "some do"),
+    ("awake_memory", "1MiB", folds_at_once, "none does", "some do"),
     ("outbox_size", "1KiB", reads_late, "all", "1013"),
     ("message_size", "64", |address| tell(client(address), &"x".repeat(65)), "65 bytes", "1009"),
     ("memory", "9280KiB", |address| tell(client(address), "g"), "g", "."),
@@ -190,7 +190,7 @@ fn each_limit_has_an_effect_as_a_flag_and_in_a_file() {
 
 #[test]
 fn no_limit_goes_untried() {
-    let help = Command::new(binary("stateroom")).args(["serve", "-h"]).output().expect("it has been built");
+    let help = Command::new(binary("stateroom")).arg("limits").output().expect("it has been built");
     let help = String::from_utf8(help.stdout).expect("text");
     let flags = help.lines().filter_map(|line| line.trim_start().strip_prefix("--max-")?.split(' ').next());
     let mut flags: Vec<_> = flags.map(|flag| flag.replace('-', "_")).collect();

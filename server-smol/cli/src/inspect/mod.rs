@@ -16,7 +16,7 @@ use anyhow::{Result, bail};
 use self::description::Description;
 use super::{
     args::InspectArgs,
-    log_lines,
+    logging::escaped,
     module::{self, program},
     serve::{self, Found},
 };
@@ -47,6 +47,8 @@ pub(crate) fn run(args: InspectArgs) -> Result<()> {
 
 /// Prints a line. Nobody may be reading any more: that is no reason to panic.
 fn say(line: impl Display) {
+    // What was logged before comes before it.
+    log::logger().flush();
     // A module's own words may be among it.
-    let _ = writeln!(io::stdout(), "{}", log_lines::escaped(&line.to_string()));
+    let _ = writeln!(io::stdout(), "{}", escaped(&line.to_string()));
 }

@@ -1,6 +1,6 @@
 use clap::{Arg, ArgMatches, Args, Command, Error, FromArgMatches};
 
-use super::{ALL, Bounds, Chosen, Limit, Origin, Unit};
+use super::{ALL, Chosen, Limit, Origin};
 
 /// The flags of all limits.
 #[derive(Debug, Clone, Default)]
@@ -13,26 +13,16 @@ impl LimitArgs {
     }
 }
 
-const HEADING: &str = "Limits";
-
 fn argument(limit: &'static Limit) -> Arg {
-    let Limit { key, what, why, unit, .. } = limit;
-    let default = limit.show(limit.of(&Bounds::default()));
-    let value_name = match (unit, key.ends_with("fuel") || *key == "slice") {
-        (Unit::Bytes, _) => "SIZE",
-        (Unit::Number, true) => "FUEL",
-        (Unit::Number, false) => "NUMBER",
-    };
-    Arg::new(*key)
+    Arg::new(limit.key)
         .long(limit.flag())
-        .value_name(value_name)
+        .aliases(limit.old_flag())
+        .value_name(limit.value_name())
         .value_parser(move |text: &str| {
             limit.read(text).ok_or_else(|| format!("is not {}", limit.expected()))
         })
-        // Not a default of clap's: what is not given here may stand in a file.
-        .help(format!("{what} [default: {default}]"))
-        .long_help(format!("{what}\n\n{why}\n\n[default: {default}]"))
-        .help_heading(HEADING)
+        // They have a page of their own. Nor is there a default of clap's: what is not given here may stand in a file.
+        .hide(true)
         // As a negative number is a bad value and no other flag.
         .allow_negative_numbers(true)
 }

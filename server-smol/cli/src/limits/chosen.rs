@@ -28,6 +28,11 @@ impl Chosen {
         self.0.insert(limit.key, Choice { value, origin });
     }
 
+    /// Answers whether a limit is among them.
+    pub(crate) fn has(&self, limit: &Limit) -> bool {
+        self.0.contains_key(limit.key)
+    }
+
     /// These, and of `others` those that are not among them.
     pub(crate) fn over(&self, others: &Self) -> Self {
         let mut all = others.clone();

@@ -5,6 +5,7 @@
 
 mod args;
 mod chosen;
+mod page;
 mod unit;
 
 use stateroom_host_min::Limits;
@@ -13,10 +14,11 @@ use stateroom_server_smol::{Server, Settings};
 #[cfg(target_os = "linux")]
 use super::open_files::{self, TooFew};
 
-pub(crate) use self::unit::Unit;
+use self::unit::Unit;
 pub(crate) use self::{
     args::LimitArgs,
     chosen::{Chosen, Origin},
+    page::{Page, print},
 };
 
 /// The values of all limits.
@@ -26,7 +28,7 @@ pub(crate) struct Bounds {
     pub(crate) guest: Limits,
     connections: usize,
     rooms: usize,
-    unfolded_memory: usize,
+    awake_memory: usize,
     outbox_size: usize,
 }
 
@@ -37,7 +39,7 @@ impl Default for Bounds {
             guest: Limits::default(),
             connections: settings.max_connections,
             rooms: settings.max_rooms,
-            unfolded_memory: settings.awake_memory,
+            awake_memory: settings.awake_memory,
             outbox_size: settings.outbox_size,
         }
     }
@@ -62,7 +64,7 @@ impl Bounds {
         server
             .with_max_connections(self.connections())
             .with_max_rooms(self.rooms)
-            .with_awake_memory(self.unfolded_memory)
+            .with_awake_memory(self.awake_memory)
             .with_message_size(self.guest.message_size)
             .with_outbox_size(self.outbox_size)
     }
@@ -73,6 +75,8 @@ impl Bounds {
 pub(crate) struct Limit {
     /// Its name in `stateroom.toml`.
     pub(crate) key: &'static str,
+    /// The name that it had before, which is still read.
+    old_key: Option<&'static str>,
     unit: Unit,
     least: u64,
     most: u64,
@@ -94,7 +98,17 @@ const ADDRESSABLE: u64 = 4 << 30;
 
 impl Limit {
     pub(crate) fn flag(&self) -> String {
-        format!("max-{}", self.key.replace('_', "-"))
+        flag(self.key)
+    }
+
+    /// Returns the flag that it had before.
+    fn old_flag(&self) -> Option<String> {
+        self.old_key.map(flag)
+    }
+
+    /// Finds the limit that has this key, or had it before.
+    pub(crate) fn with_key(key: &str) -> Option<&'static Self> {
+        ALL.into_iter().find(|limit| limit.key == key || limit.old_key == Some(key))
     }
 
     /// Reads what somebody wrote as text.
@@ -119,6 +133,15 @@ impl Limit {
         format!("{thing} {range}, such as {}", self.unit.examples())
     }
 
+    /// Returns what stands for its values in the help.
+    fn value_name(&self) -> &'static str {
+        match self.unit {
+            Unit::Bytes => "SIZE",
+            Unit::Number if self.key.ends_with("fuel") || self.key == "slice" => "FUEL",
+            Unit::Number => "NUMBER",
+        }
+    }
+
     pub(crate) fn show(&self, value: u64) -> String {
         self.unit.show(value)
     }
@@ -140,7 +163,7 @@ impl Limit {
     }
 
     const fn size(key: &'static str, value: fn(&mut Bounds) -> Value<'_>) -> Self {
-        Self { key, unit: Unit::Bytes, least: 1, most: ADDRESSABLE, what: "", why: "", value }
+        Self { key, old_key: None, unit: Unit::Bytes, least: 1, most: ADDRESSABLE, what: "", why: "", value }
     }
 
     const fn count(key: &'static str, value: fn(&mut Bounds) -> Value<'_>) -> Self {
@@ -152,11 +175,15 @@ impl Limit {
     }
 }
 
+fn flag(key: &str) -> String {
+    format!("max-{}", key.replace('_', "-"))
+}
+
 /// All limits, those of the server first.
 pub(crate) static ALL: [&Limit; 14] = [
     &CONNECTIONS,
     &ROOMS,
-    &UNFOLDED_MEMORY,
+    &AWAKE_MEMORY,
     &OUTBOX_SIZE,
     &MESSAGE_SIZE,
     &MEMORY,
@@ -171,102 +198,103 @@ pub(crate) static ALL: [&Limit; 14] = [
 ];
 
 static CONNECTIONS: Limit = Limit {
-    what: "How many connections there may be at a time",
-    why: "Those of requests and pages count, too. Whoever wants to be one client more gets a 503.
-An idle client takes 2 KB here, and one that does not read up to --max-outbox-size.",
+    what: "Maximum number of connections",
+    why: "Connections for requests and pages count, too. A client beyond it gets a 503. An idle client
+takes 2 KB, and one that does not read up to --max-outbox-size.",
     ..Limit::count("connections", |bounds| Value::Size(&mut bounds.connections))
 };
 
 static ROOMS: Limit = Limit {
-    what: "How many rooms there may be at a time",
-    why: "Anybody may open rooms, and each takes memory. Whoever wants one more is turned away.",
+    what: "Maximum number of rooms",
+    why: "Anybody may open rooms, and each takes memory. Beyond it no room is opened.",
     ..Limit::count("rooms", |bounds| Value::Size(&mut bounds.rooms))
 };
 
-static UNFOLDED_MEMORY: Limit = Limit {
-    what: "How much memory the rooms may have together that are not folded",
-    why: "Beyond it, those are folded at once that have been idle for longest, and not only after
---fold-after. It is no limit: rooms that have changed most of their memory stay as they are.
-It costs time where more than that is in use again and again, and nothing folds with
---fold-after 0.",
+static AWAKE_MEMORY: Limit = Limit {
+    what: "Memory of all rooms together beyond which idle ones hibernate at once",
+    why: "Then the rooms that have been idle for longest do not stay awake until --hibernate-after. It is
+no hard limit: rooms that have changed most of their memory stay as they are. If rooms in use
+need more than that, they hibernate and wake all the time, which takes processor time. With
+--hibernate-after 0 no room hibernates.",
     most: u64::MAX,
-    ..Limit::size("unfolded_memory", |bounds| Value::Size(&mut bounds.unfolded_memory))
+    old_key: Some("unfolded_memory"),
+    ..Limit::size("awake_memory", |bounds| Value::Size(&mut bounds.awake_memory))
 };
 
 static OUTBOX_SIZE: Limit = Limit {
-    what: "How much may wait for a client that does not read",
-    why: "A client for which more would wait is closed, and nobody else notices. It is at least
-twice --max-effect-bytes, and grows with that unless it is set itself.",
+    what: "Maximum amount of data that waits for one slow client",
+    why: "A client for which more would wait is disconnected, and nobody else notices. It is at least
+twice --max-effect-bytes, and follows that unless it is set itself.",
     least: 1024,
     ..Limit::size("outbox_size", |bounds| Value::Size(&mut bounds.outbox_size))
 };
 
 static MESSAGE_SIZE: Limit = Limit {
-    what: "How large a message from a client may be",
-    why: "A client that sends a larger one is closed. It bounds what one client can make the server
-hold. It is at most --max-memory and --max-effect-bytes.",
+    what: "Maximum size of a message from a client",
+    why: "A client that sends a larger one is disconnected. This bounds the memory that one client can
+take. It is at most --max-memory and --max-effect-bytes.",
     ..Limit::size("message_size", |bounds| Value::Size(&mut bounds.guest.message_size))
 };
 
 static MEMORY: Limit = Limit {
-    what: "How much memory a room may have",
-    why: "Growing beyond it fails in the guest as running out of memory does. A module that wants
-more at its start is not served.",
+    what: "Maximum memory of a room",
+    why: "Beyond it the guest's allocator finds no more. A module that needs more from the start is not
+served.",
     ..Limit::size("memory", |bounds| Value::Size(&mut bounds.guest.memory))
 };
 
 static FUEL: Limit = Limit {
-    what: "How much a guest may compute in one event, in units of fuel",
-    why: "A unit is about one instruction, and a second has some 1G of them. A guest that wants
-more fails, and so an endless loop ends.",
+    what: "Maximum fuel for one event",
+    why: "A unit of fuel is about one instruction, and a second has about 1G of them. A guest that needs
+more fails, so an endless loop ends.",
     ..Limit::fuel("fuel", |bounds| Value::Fuel(&mut bounds.guest.fuel))
 };
 
 static SLICE: Limit = Limit {
-    what: "How much a guest computes at a stretch, in units of fuel",
-    why: "An event that takes more waits for its turn of 0.25 ms, which ends with the slice in which
-they are over. 20k are some 0.02 ms.",
+    what: "Maximum fuel for one slice of an event",
+    why: "An event that takes more than a slice waits for a time slice of 0.25 ms, and runs slice after
+slice until that is over. 20k units are about 0.02 ms.",
     most: 10_000_000,
     ..Limit::fuel("slice", |bounds| Value::Fuel(&mut bounds.guest.slice))
 };
 
 static STARTUP_FUEL: Limit = Limit {
-    what: "How much a guest may compute while it is loaded, in units of fuel",
-    why: "Its start function is tried then. In a room it is a part of the first event.",
+    what: "Maximum fuel for loading the module",
+    why: "Loading runs the module's start function. In a room, that is a part of the first event.",
     ..Limit::fuel("startup_fuel", |bounds| Value::Fuel(&mut bounds.guest.startup_fuel))
 };
 
 static EFFECTS: Limit = Limit {
-    what: "How many messages, log lines, timers and closes one event may ask for",
-    why: "A guest that asks for more fails. It bounds what a room can make the server hold before
-anything is sent.",
+    what: "Maximum number of messages, log lines, timers and closes from one event",
+    why: "A guest that asks for more fails. This bounds the memory that a room can take before anything
+is sent.",
     ..Limit::count("effects", |bounds| Value::Size(&mut bounds.guest.effects))
 };
 
 static EFFECT_BYTES: Limit = Limit {
-    what: "How large the messages and log lines of one event may be together",
-    why: "A guest that asks for more fails. It is at least --max-message-size, and twice that unless
-it is set itself: an answer is often a message and something more.",
+    what: "Maximum total size of the messages and log lines from one event",
+    why: "A guest that asks for more fails. It is at least --max-message-size, and twice that unless it
+is set itself: an answer is often a message and something more.",
     ..Limit::size("effect_bytes", |bounds| Value::Size(&mut bounds.guest.effect_bytes))
 };
 
 static CALL_DEPTH: Limit = Limit {
-    what: "How deep a guest's calls may nest",
+    what: "Maximum depth of nested calls in a guest",
     why: "A guest whose recursion is deeper fails.",
     most: 100_000,
     ..Limit::count("call_depth", |bounds| Value::Size(&mut bounds.guest.call_depth))
 };
 
 static TABLE_ELEMENTS: Limit = Limit {
-    what: "How many elements each of a guest's tables may have",
+    what: "Maximum number of elements in each of a guest's tables",
     why: "Tables hold function pointers, and take memory in each room beside --max-memory.",
     least: 0,
     ..Limit::count("table_elements", |bounds| Value::Size(&mut bounds.guest.table_elements))
 };
 
 static MODULE_SIZE: Limit = Limit {
-    what: "How large the module may be",
-    why: "It bounds the time and memory that loading takes. Guests have a few KB, and some carry
+    what: "Maximum size of the module",
+    why: "This bounds the time and memory that loading takes. Most guests have a few KB, and some carry
 megabytes of debug information.",
     ..Limit::size("module_size", |bounds| Value::Size(&mut bounds.guest.module_size))
 };
@@ -311,10 +339,20 @@ mod tests {
     #[test]
     fn flags_follow_from_keys() {
         assert_eq!(MESSAGE_SIZE.flag(), "max-message-size");
-        let mut keys: Vec<_> = ALL.iter().map(|limit| limit.key).collect();
+        let mut keys: Vec<_> =
+            ALL.iter().flat_map(|limit| [Some(limit.key), limit.old_key]).flatten().collect();
+        let count = keys.len();
         keys.sort_unstable();
         keys.dedup();
-        assert_eq!(keys.len(), ALL.len());
+        assert_eq!(keys.len(), count);
+    }
+
+    #[test]
+    fn a_limit_has_its_old_name_still() {
+        for key in ["awake_memory", "unfolded_memory"] {
+            assert_eq!(Limit::with_key(key).map(|limit| limit.key), Some("awake_memory"));
+        }
+        assert_eq!(AWAKE_MEMORY.old_flag().as_deref(), Some("max-unfolded-memory"));
     }
 
     #[test]

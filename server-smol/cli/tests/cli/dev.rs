@@ -59,9 +59,7 @@ fn dev_ends_when_told_to_while_it_waits() {
     let here = Directory::new().with_guest("", "!");
     let mut server = Serving::launch(stateroom(&here, &["dev", "--port", "0"]));
     server.await_line("waiting for a change");
-    let id = server.child.id().to_string();
-    assert!(std::process::Command::new("kill").args(["-INT", &id]).status().unwrap().success());
-    assert_eq!(server.child.wait().unwrap().code(), Some(0));
+    assert_eq!(server.end("-INT"), Some(0));
 }
 
 #[test]

@@ -7,6 +7,7 @@ mod dev;
 mod directory;
 mod guests;
 mod inspect;
+mod log;
 mod options;
 #[cfg(unix)]
 mod programs;

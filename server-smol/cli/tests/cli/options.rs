@@ -20,6 +20,14 @@ fn help_and_version_are_printed() {
         let help = succeeds(stateroom(&nowhere, &[command, "--help"]));
         assert!(help.contains(option), "{help}");
     }
+    // What a limit does is on one page, however it is asked for.
+    let page = succeeds(stateroom(&nowhere, &["limits"]));
+    assert!(page.contains("--max-memory <SIZE> [default: 32MiB]"), "{page}");
+    for words in [["help", "limits"], ["limits", "--help"]] {
+        assert_eq!(succeeds(stateroom(&nowhere, &words)).trim(), page.trim());
+    }
+    let serve = succeeds(stateroom(&nowhere, &["serve", "--help"]));
+    assert!(serve.lines().count() <= 60 && !serve.contains("--max-slice"), "{serve}");
     let version = succeeds(stateroom(&nowhere, &["--version"]));
     assert_eq!(version.trim(), concat!("stateroom ", env!("CARGO_PKG_VERSION")));
 }
@@ -38,7 +46,7 @@ fn bad_options_are_status_2() {
         &["serve", "x.wasm", "--heartbeat-timeout", "soon"],
         &["soon", "whole number of seconds"],
     );
-    refuses(&nowhere, &["serve", "x.wasm", "--fold-after", "1.5"], &["1.5", "whole number of seconds"]);
+    refuses(&nowhere, &["serve", "x.wasm", "--hibernate-after", "1.5"], &["1.5", "whole number of seconds"]);
     refuses(&nowhere, &["serve", "x.wasm", "--room-ids", "any"], &["any", "explicit"]);
     refuses(&nowhere, &["serve", "x.wasm", "--shutdown", "after:x"], &["after:x", "after:60"]);
     refuses(

@@ -89,8 +89,6 @@ fn server_ends_well_when_told_to() {
     let here = Directory::new().with("quiet.wat", QUIET);
     for signal in ["-TERM", "-INT"] {
         let mut server = Serving::start(stateroom(&here, &["serve", "quiet.wat", "--port", "0"]));
-        let id = server.child.id().to_string();
-        assert!(Command::new("kill").args([signal, &id]).status().unwrap().success());
-        assert_eq!(server.child.wait().unwrap().code(), Some(0), "{signal}");
+        assert_eq!(server.end(signal), Some(0), "{signal}");
     }
 }

@@ -7,7 +7,7 @@ use std::{
     process::{Child, Command, Stdio},
     sync::mpsc,
     thread,
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use crate::directory::Directory;
@@ -80,15 +80,46 @@ impl Serving {
     }
 
     /// Starts what is no server yet.
-    pub(crate) fn launch(mut command: Command) -> Self {
+    pub(crate) fn launch(command: Command) -> Self {
+        // Reads on for as long as the server runs, so that the programs that it starts never wait for us.
+        let (lines, log) = mpsc::channel();
+        Self::spawn(command, log, move |line| lines.send(line).is_ok())
+    }
+
+    /// Starts a server whose log is read only while the test waits for a line.
+    #[track_caller]
+    pub(crate) fn unread(command: Command) -> Self {
+        let (lines, log) = mpsc::sync_channel(0);
+        let mut server = Self::spawn(command, log, move |line| lines.send(line).is_ok());
+        server.await_address();
+        server
+    }
+
+    fn spawn(
+        mut command: Command,
+        log: mpsc::Receiver<String>,
+        mut each: impl FnMut(String) -> bool + Send + 'static,
+    ) -> Self {
         let mut child = command.stderr(Stdio::piped()).spawn().unwrap();
         let stderr = BufReader::new(child.stderr.take().unwrap());
-        let (lines, log) = mpsc::channel();
-        // Reads on for as long as the server runs, so that it never waits for us.
-        thread::spawn(move || {
-            stderr.lines().map_while(Result::ok).for_each(|line| drop(lines.send(line)));
-        });
+        thread::spawn(move || stderr.lines().map_while(Result::ok).all(&mut each));
         Self { child, address: SocketAddr::from(([127, 0, 0, 1], 0)), log }
+    }
+
+    /// Sends a signal, and waits for the end that it has to bring; returns the exit status.
+    #[cfg(unix)]
+    #[track_caller]
+    pub(crate) fn end(&mut self, signal: &str) -> Option<i32> {
+        let id = self.child.id().to_string();
+        assert!(Command::new("kill").args([signal, &id]).status().unwrap().success());
+        let deadline = Instant::now() + Duration::from_secs(30);
+        loop {
+            if let Some(status) = self.child.try_wait().unwrap() {
+                return status.code();
+            }
+            assert!(Instant::now() < deadline, "it does not end");
+            thread::sleep(Duration::from_millis(10));
+        }
     }
 
     /// Waits until the log says where the server is.
@@ -125,6 +156,16 @@ impl Serving {
 
     pub(crate) fn post(&self, path: &str) -> String {
         self.request("POST", path)
+    }
+
+    /// Asks for a WebSocket to a room, with these lines among the request's headers. The client stays until it is dropped.
+    pub(crate) fn join(&self, path: &str, headers: &str) -> TcpStream {
+        let mut client = self.connect();
+        let upgrade =
+            "Upgrade: websocket\r\nSec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==";
+        let host = "Host: localhost\r\nConnection: upgrade";
+        write!(client, "GET {path} HTTP/1.1\r\n{host}\r\n{upgrade}\r\n{headers}\r\n").unwrap();
+        client
     }
 
     fn request(&self, method: &str, path: &str) -> String {

@@ -1,6 +1,6 @@
 //! `stateroom serve`
 
-use std::{fs, io::Write as _, net::TcpListener, process::Command};
+use std::{fs, net::TcpListener, process::Command};
 
 use crate::{
     directory::Directory,
@@ -124,13 +124,6 @@ fn rooms_see_the_headers_that_are_chosen() {
     let serve =
         ["serve", "bouncer.wat", "--port", "0", "--client-header", "X-Team", "--client-header", "X-User"];
     let mut server = Serving::start(stateroom(&here, &serve));
-    let upgrade =
-        "Upgrade: websocket\r\nSec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==";
-    let mut client = server.connect();
-    write!(
-        client,
-        "GET /ws HTTP/1.1\r\nHost: localhost\r\nConnection: upgrade\r\n{upgrade}\r\nX-User: ada\r\n\r\n"
-    )
-    .unwrap();
+    let _client = server.join("/ws", "X-User: ada\r\n");
     assert!(server.await_line("\"default\"").ends_with("\"ada\""));
 }

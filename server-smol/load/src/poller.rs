@@ -57,6 +57,11 @@ const TIMER: u64 = u64::MAX;
 const EVENTS: usize = 1024;
 const NANOSECONDS: u128 = 1_000_000_000;
 
+/// Answers whether a socket is to be tried again, when the poller says so or at once.
+pub(crate) fn is_not_ready(error: &io::Error) -> bool {
+    matches!(error.kind(), io::ErrorKind::WouldBlock | io::ErrorKind::Interrupted)
+}
+
 impl Poller {
     pub(crate) fn new() -> io::Result<Self> {
         let epoll = epoll::create(CreateFlags::CLOEXEC)?;

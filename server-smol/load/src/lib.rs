@@ -1,10 +1,17 @@
-//! `stateroom load`: clients by the thousand, for this server or any other one, on one thread. It sends messages, checks
-//! that each is delivered once and in order, and reports how fast, and what that took.
+//! Measures WebSocket servers: `stateroom load`. It plays clients by the thousand, for this server or any other one, on one
+//! thread. It sends messages, checks that each is delivered once and in order, and reports how fast, and what that took.
+//!
+//! It shares nothing with what it measures. It waits for sockets with epoll, so it is for Linux alone.
+#![cfg(target_os = "linux")]
+#![forbid(unsafe_code)]
+// The documentation of the options is what `--help` prints.
+#![allow(rustdoc::invalid_html_tags)]
 
 mod args;
 mod connect;
 mod connection;
 mod crowd;
+mod error;
 mod frame;
 mod histogram;
 mod ledger;
@@ -13,6 +20,7 @@ mod meter;
 mod opening;
 mod poller;
 mod process;
+mod quantity;
 mod report;
 mod schedule;
 mod target;
@@ -23,9 +31,9 @@ use std::{
     time::Instant,
 };
 
-use anyhow::{Result, anyhow, bail, ensure};
+use anyhow::{Result, bail, ensure};
 
-pub(crate) use self::args::LoadArgs;
+pub use self::{args::LoadArgs, error::Error};
 use self::{
     args::{BroadcastArgs, CommonArgs, ConnectArgs, EchoArgs, IdleArgs, MessageArgs, Mode},
     crowd::Crowd,
@@ -35,16 +43,21 @@ use self::{
     report::{Count, Report},
     traffic::{Plan, Traffic, described},
 };
-use super::open_files::{self, TooFew};
 
-/// `stateroom load`
-pub(crate) fn run(args: LoadArgs) -> Result<()> {
-    match args.mode {
+/// Runs `stateroom load`, and prints a report to stdout. The process needs as many open files as there are
+/// [connections](LoadArgs::connections).
+///
+/// # Errors
+/// The server cannot be reached, ends connections, or does not deliver what it was sent; or the options contradict one
+/// another.
+pub fn run(args: LoadArgs) -> Result<(), Error> {
+    let outcome = match args.mode {
         Mode::Echo(args) => echo(&args),
         Mode::Broadcast(args) => broadcast(&args),
         Mode::Connect(args) => connect(&args),
         Mode::Idle(args) => idle(&args),
-    }
+    };
+    outcome.map_err(Error::from)
 }
 
 fn echo(args: &EchoArgs) -> Result<()> {
@@ -80,7 +93,7 @@ fn converse(
 ) -> Result<()> {
     let pairs = shape.groups.saturating_mul(shape.clients).saturating_mul(shape.senders);
     ensure!(pairs <= MOST_PAIRS, "these are too many clients who hear each other");
-    let process = begin(common, shape.connections(), rooms)?;
+    let process = begin(common, rooms)?;
     let plan = Plan {
         shape,
         window: messages.window(),
@@ -124,7 +137,7 @@ fn converse(
 
 fn connect(args: &ConnectArgs) -> Result<()> {
     let &ConnectArgs { ref common, concurrency, rooms, .. } = args;
-    let process = begin(common, concurrency, rooms)?;
+    let process = begin(common, rooms)?;
     let plan = connect::Plan {
         target: &common.target,
         rooms,
@@ -157,7 +170,7 @@ fn connect(args: &ConnectArgs) -> Result<()> {
 
 fn idle(args: &IdleArgs) -> Result<()> {
     let &IdleArgs { ref common, connections, rooms, hold } = args;
-    let process = begin(common, connections, rooms)?;
+    let process = begin(common, rooms)?;
     // The server's memory from before the first connection, its processor time from after the last.
     let mut memory = Meter::start(process)?;
     let mut crowd =
@@ -191,15 +204,9 @@ fn idle(args: &IdleArgs) -> Result<()> {
     crowd.leave(Instant::now() + common.patience, |_, _| {})
 }
 
-/// Makes sure that a run is possible.
-fn begin(common: &CommonArgs, connections: usize, rooms: usize) -> Result<Option<Process>> {
+/// Makes sure that a run is possible, and finds the server's process.
+fn begin(common: &CommonArgs, rooms: usize) -> Result<Option<Process>> {
     common.target.expect_rooms(rooms)?;
-    open_files::allow(connections).map_err(|TooFew { needed, allowed }| {
-        anyhow!(
-            "{connections} connections take {needed} open files, and this process may have {allowed}: raise the limit \
-             with `ulimit -n {needed}` as root, or in /etc/security/limits.conf; the server needs as many"
-        )
-    })?;
     common.pid.map(Process::find).transpose()
 }
 

@@ -5,7 +5,7 @@ use std::{
 
 use anyhow::{Context as _, Result, bail};
 
-use super::{
+use crate::{
     connection::{Close, Connection, Filled},
     opening::{Opening, Progress},
     poller::Poller,
@@ -206,7 +206,7 @@ mod tests {
     };
 
     use super::*;
-    use crate::load::target::ACCEPT;
+    use crate::target::ACCEPT;
 
     /// Opens two connections to a server that does this with the first before it answers the second.
     fn open_two(meanwhile: fn(&mut TcpStream)) -> Result<Crowd> {

@@ -5,10 +5,9 @@ use std::{
 
 use anyhow::{Result, ensure};
 
-use super::{
+use crate::{
     frame::{self, Frame},
-    opening::waits,
-    poller::{Interest, Poller},
+    poller::{Interest, Poller, is_not_ready},
 };
 
 /// So much is read at a time.
@@ -106,7 +105,7 @@ impl Connection {
             match self.socket.write(&self.out[self.written..]) {
                 Ok(count) => self.written += count,
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-                Err(error) if waits(&error) => {
+                Err(error) if is_not_ready(&error) => {
                     if !self.is_full {
                         self.is_full = true;
                         poller.change(&self.socket, self.token, Interest::Both)?;
@@ -143,7 +142,7 @@ impl Connection {
                 self.rest.clear();
                 Filled::Bytes(kept + count)
             }
-            Err(error) if waits(&error) => Filled::Nothing,
+            Err(error) if is_not_ready(&error) => Filled::Nothing,
             // However it ends, it ends.
             Err(_) => Filled::End,
         }

@@ -5,7 +5,7 @@ use std::{
 
 use anyhow::{Result, bail};
 
-use super::{
+use crate::{
     connection::{Connection, Filled},
     crowd::unanswered,
     histogram::Histogram,
@@ -38,9 +38,9 @@ pub(crate) struct Outcome {
     pub(crate) meter: Meter,
 }
 
-/// A place for one connection after the other.
+/// A slot for one connection after the other.
 #[derive(Debug)]
-enum Place {
+enum Slot {
     Empty,
     Opening(Opening),
     /// Open, and on its way to its end.
@@ -51,16 +51,16 @@ impl Plan<'_> {
     pub(crate) fn run(&self) -> Result<Outcome> {
         let address = self.target.resolve()?;
         let mut poller = Poller::new()?;
-        let mut places = Vec::new();
-        places.resize_with(self.concurrency, || Place::Empty);
+        let mut slots = Vec::new();
+        slots.resize_with(self.concurrency, || Slot::Empty);
         let (mut ready, mut buffer, mut number) = (Vec::new(), Vec::new(), 0);
         let (mut handshakes, mut latency) = (0, Histogram::default());
         let warm = Instant::now() + self.warmup;
         let end = warm + self.duration;
         let mut meter = None;
         let mut deadline = Instant::now() + self.patience;
-        for (token, place) in places.iter_mut().enumerate() {
-            *place = self.begin(address, &mut number, &poller, token)?;
+        for (token, slot) in slots.iter_mut().enumerate() {
+            *slot = self.begin(address, &mut number, &poller, token)?;
         }
         loop {
             let now = Instant::now();
@@ -77,22 +77,22 @@ impl Plan<'_> {
             }
             poller.wait(deadline.min(if meter.is_some() { end } else { warm }), &mut ready)?;
             for &token in &ready {
-                match std::mem::replace(&mut places[token], Place::Empty) {
-                    Place::Empty => {}
-                    Place::Opening(opening) => {
+                match std::mem::replace(&mut slots[token], Slot::Empty) {
+                    Slot::Empty => {}
+                    Slot::Opening(opening) => {
                         let began = opening.began();
-                        places[token] = match opening.advance(address, &poller)? {
-                            Progress::Opening(opening) => Place::Opening(opening),
+                        slots[token] = match opening.advance(address, &poller)? {
+                            Progress::Opening(opening) => Slot::Opening(opening),
                             Progress::Open(mut connection) => {
                                 handshakes += 1;
                                 latency.record(began.elapsed().as_nanos() as u64);
                                 connection.queue_close();
                                 connection.flush(&poller)?;
-                                Place::Closing(connection)
+                                Slot::Closing(connection)
                             }
                         };
                     }
-                    Place::Closing(mut connection) => {
+                    Slot::Closing(mut connection) => {
                         // The server ends the connection, so that its ports are free here and not kept for a minute.
                         let has_ended = match connection.fill(&mut buffer) {
                             Filled::Nothing => false,
@@ -104,9 +104,9 @@ impl Plan<'_> {
                         };
                         if has_ended {
                             deadline = Instant::now() + self.patience;
-                            places[token] = self.begin(address, &mut number, &poller, token)?;
+                            slots[token] = self.begin(address, &mut number, &poller, token)?;
                         } else {
-                            places[token] = Place::Closing(connection);
+                            slots[token] = Slot::Closing(connection);
                         }
                     }
                 }
@@ -114,12 +114,12 @@ impl Plan<'_> {
         }
     }
 
-    fn begin(&self, address: SocketAddr, number: &mut usize, poller: &Poller, token: usize) -> Result<Place> {
+    fn begin(&self, address: SocketAddr, number: &mut usize, poller: &Poller, token: usize) -> Result<Slot> {
         let room = *number % self.rooms;
         let opening = Opening::begin(self.target, address, *number, room, poller, token);
         *number += 1;
         match opening {
-            Ok(opening) => Ok(Place::Opening(opening)),
+            Ok(opening) => Ok(Slot::Opening(opening)),
             Err(error) if *number > 1 => bail!("after {} connections: {error:#}", *number - 1),
             Err(error) => Err(error),
         }

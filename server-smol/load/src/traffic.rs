@@ -2,7 +2,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result, bail, ensure};
 
-use super::{
+use crate::{
     connection::{Close, Connection, Filled},
     crowd::Crowd,
     histogram::Histogram,

@@ -6,8 +6,8 @@ use wasmparser::{Parser, Payload};
 
 use super::{
     config::{Config, Target},
-    guest_build::Purpose,
     package::{self, Package},
+    purpose::Purpose,
 };
 
 const SDK: &str = "stateroom-sdk-core";
@@ -136,7 +136,7 @@ pub(crate) fn page_size(module: &[u8]) -> Option<u64> {
 
 #[cfg(test)]
 mod tests {
-    use super::{super::args, *};
+    use super::*;
 
     #[test]
     fn memory_follows_the_features_of_the_sdk() {
@@ -179,24 +179,5 @@ mod tests {
         assert_eq!(stack(&usual, Purpose::Release), "-zstack-size=8192");
         assert_eq!(stack(&deep, Purpose::Release), "-zstack-size=4096");
         assert_eq!(stack(&deep, Purpose::Trial), "-zstack-size=20480");
-    }
-
-    #[test]
-    fn the_readme_and_the_help_have_the_sizes_of_stacks() {
-        let readme = concat!(env!("CARGO_MANIFEST_DIR"), "/../../README.md");
-        let readme = std::fs::read_to_string(readme).unwrap();
-        let [none, heap, std] = [Memory::Static, Memory::Heap, Memory::Std].map(Memory::stack_size);
-        for (text, place) in [(readme, "README.md"), (args::project_help(), "args.rs")] {
-            let words: Vec<_> = text.split_whitespace().filter(|word| *word != "#").collect();
-            let words = words.join(" ").to_lowercase();
-            for said in [
-                format!(
-                    "default: {none} without an allocator, {heap} with one, {std} with the standard library"
-                ),
-                format!("`dev` adds {FOR_PANICS}"),
-            ] {
-                assert!(words.contains(&said), "`{said}` is not in {place}");
-            }
-        }
     }
 }

@@ -10,9 +10,9 @@ use rustix::{
     net::{AddressFamily, SocketFlags, SocketType, bind, connect, ipproto, socket_with},
 };
 
-use super::{
+use crate::{
     connection::Connection,
-    poller::{Interest, Poller},
+    poller::{Interest, Poller, is_not_ready},
     target::{ACCEPT, Target},
 };
 
@@ -72,7 +72,7 @@ impl Opening {
         if self.sent < self.request.len() {
             match self.socket.write(&self.request[self.sent..]) {
                 Ok(count) => self.sent += count,
-                Err(error) if waits(&error) => {}
+                Err(error) if is_not_ready(&error) => {}
                 Err(error) => return Err(step(error)),
             }
             if self.sent == self.request.len() {
@@ -85,7 +85,7 @@ impl Opening {
             Ok(0) if self.answer.is_empty() => bail!("{address} takes the connection and closes it"),
             Ok(0) => bail!("{address} is no WebSocket server: it answered {}", first_line(&self.answer)),
             Ok(count) => self.answer.extend_from_slice(&buffer[..count]),
-            Err(error) if waits(&error) => {}
+            Err(error) if is_not_ready(&error) => {}
             Err(error) => return Err(step(error)),
         }
         let Some(end) = self.answer.windows(4).position(|four| four == b"\r\n\r\n") else {
@@ -118,10 +118,6 @@ fn begin(address: SocketAddr, number: usize) -> io::Result<TcpStream> {
     let socket = TcpStream::from(socket);
     socket.set_nodelay(true)?;
     Ok(socket)
-}
-
-pub(super) fn waits(error: &io::Error) -> bool {
-    matches!(error.kind(), io::ErrorKind::WouldBlock | io::ErrorKind::Interrupted)
 }
 
 /// What the system says, and what to do about it.

@@ -2,14 +2,36 @@ use std::time::Duration;
 
 use clap::{Subcommand, builder::RangedU64ValueParser, value_parser};
 
-use super::target::Target;
-use crate::limits::Unit;
+use crate::{mark::Mark, quantity, target::Target};
 
-/// `stateroom load`
+const HELP: &str = "\
+Examples:
+  stateroom load echo ws://127.0.0.1:8080/ws/{room} --connections 200 --rooms 10
+  stateroom load broadcast ws://127.0.0.1:8080/ws/{room} --clients 100 --rate 50
+  stateroom load connect ws://127.0.0.1:8080/ws
+  stateroom load idle ws://127.0.0.1:8080/ws --connections 10k --pid $(pidof stateroom)
+
+Each message is checked: it has to be delivered once, and in order. The exit status is 1 where it is not.";
+
+/// The options of `stateroom load`.
 #[derive(Debug, clap::Args)]
-pub(crate) struct LoadArgs {
+#[command(after_help = HELP)]
+pub struct LoadArgs {
     #[command(subcommand)]
     pub(crate) mode: Mode,
+}
+
+impl LoadArgs {
+    /// Returns how many connections there are at a time.
+    #[must_use]
+    pub fn connections(&self) -> usize {
+        match &self.mode {
+            Mode::Echo(args) => args.connections,
+            Mode::Broadcast(args) => args.rooms.saturating_mul(args.clients),
+            Mode::Connect(args) => args.concurrency,
+            Mode::Idle(args) => args.connections,
+        }
+    }
 }
 
 #[derive(Debug, Subcommand)]
@@ -167,7 +189,7 @@ pub(crate) struct TimeArgs {
 /// Far beyond any use; a run that is longer than it was meant to be ends all the same.
 const MOST_SECONDS: f64 = 3600.0;
 const MOST_CONNECTIONS: u64 = 1_000_000;
-const LEAST_SIZE: u64 = super::mark::Mark::SIZE as u64;
+const LEAST_SIZE: u64 = Mark::SIZE as u64;
 const MOST_SIZE: u64 = 16 << 20;
 
 fn target(text: &str) -> Result<Target, String> {
@@ -175,16 +197,14 @@ fn target(text: &str) -> Result<Target, String> {
 }
 
 fn connections(text: &str) -> Result<usize, String> {
-    match Unit::Number.read(text) {
+    match quantity::number(text) {
         Some(number @ 1..=MOST_CONNECTIONS) => Ok(number as usize),
-        _ => {
-            Err(format!("is not a number from 1 to {MOST_CONNECTIONS}, such as {}", Unit::Number.examples()))
-        }
+        _ => Err(format!("is not a number from 1 to {MOST_CONNECTIONS}, such as 20000, 20_000 or 20k")),
     }
 }
 
 fn size(text: &str) -> Result<usize, String> {
-    match Unit::Bytes.read(text) {
+    match quantity::bytes(text) {
         Some(size @ LEAST_SIZE..=MOST_SIZE) => Ok(size as usize),
         Some(0..LEAST_SIZE) => {
             Err(format!("a message takes {LEAST_SIZE} bytes, for its sender and its number"))

@@ -2,7 +2,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::Result;
 
-use super::{
+use crate::{
     process::{Process, own_cpu},
     report::Usage,
 };

@@ -2,7 +2,7 @@ use std::{fmt, time::Duration};
 
 use serde_json::{Map, Value, json};
 
-use super::{histogram::Histogram, ledger::Faults};
+use crate::{histogram::Histogram, ledger::Faults};
 
 /// What a run has found: as text for people, and as JSON for programs.
 #[derive(Debug)]

@@ -1,0 +1,16 @@
+use anyhow::{Error, Result, anyhow};
+use stateroom_load::LoadArgs;
+
+use super::open_files::{self, TooFew};
+
+/// `stateroom load`: sees to it that so many sockets can be open. Everything else is in a package of its own.
+pub(crate) fn run(args: LoadArgs) -> Result<()> {
+    let connections = args.connections();
+    open_files::allow(connections).map_err(|TooFew { needed, allowed }| {
+        anyhow!(
+            "{connections} connections take {needed} open files, and this process may have {allowed}: raise the limit \
+             with `ulimit -n {needed}` as root, or in /etc/security/limits.conf; the server needs as many"
+        )
+    })?;
+    stateroom_load::run(args).map_err(Error::new)
+}

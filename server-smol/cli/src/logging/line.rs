@@ -1,0 +1,97 @@
+use std::fmt::{self, Arguments, Write};
+
+use ::log::Level;
+
+use super::escape::escaped;
+
+/// How many bytes of a message are shown, before they are escaped. Some are long, as those of compilers.
+const LONGEST: usize = 16 << 10;
+
+/// Makes a line of the log.
+pub(crate) fn line(level: Level, message: &Arguments<'_>) -> String {
+    format!("{level:<5} {}\n", indented(&shown(message)))
+}
+
+/// Makes a line of the log from what a guest has written.
+pub(crate) fn guest_line(level: Level, message: &Arguments<'_>) -> String {
+    format!("{level:<5} {}\n", indented(&joined(&shown(message))))
+}
+
+/// Makes the line that the process ends with when it has failed.
+pub(crate) fn last_line(message: &Arguments<'_>) -> String {
+    format!("error: {}\n", shown(message))
+}
+
+/// Formats a message, cuts it and escapes it.
+fn shown(message: &Arguments<'_>) -> String {
+    let mut beginning = Beginning::default();
+    // Only a `Display` that fails by itself makes it fail. Then what it said before is shown.
+    let _ = beginning.write_fmt(*message);
+    let mut shown = escaped(&beginning.text);
+    if beginning.rest > 0 {
+        let _ = write!(shown, " … (+{} bytes)", beginning.rest);
+    }
+    shown
+}
+
+/// Makes sure that what is inside a message does not pass for a line of its own.
+fn indented(message: &str) -> String {
+    message.replace('\n', "\n      ")
+}
+
+/// Puts a panic's place and words beside each other. Rust writes the words below, and a guest's line comes escaped.
+fn joined(message: &str) -> String {
+    let Some((before, panic)) = message.split_once(": \"panicked at ") else { return message.to_owned() };
+    format!("{before}: \"panicked at {}", panic.replacen(":\\n", ": ", 1))
+}
+
+/// The beginning of a text, and how many bytes it went on for.
+#[derive(Debug, Default)]
+struct Beginning {
+    text: String,
+    rest: usize,
+}
+
+impl Write for Beginning {
+    fn write_str(&mut self, more: &str) -> fmt::Result {
+        // What comes behind something that was cut is not shown.
+        let space = if self.rest == 0 { LONGEST - self.text.len() } else { 0 };
+        let (head, rest) = more.split_at(more.floor_char_boundary(space));
+        self.text.push_str(head);
+        self.rest += rest.len();
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_panic_has_its_place_and_its_words_beside_each_other() {
+        for (line, shown) in [
+            (
+                "room a: \"panicked at src/lib.rs:1:2:\\nno\\nmore\"",
+                "room a: \"panicked at src/lib.rs:1:2: no\\nmore\"",
+            ),
+            ("room a: \"it panicked at x:\\nno\"", "room a: \"it panicked at x:\\nno\""),
+        ] {
+            assert_eq!(guest_line(Level::Warn, &format_args!("{line}")), format!("WARN  {shown}\n"));
+        }
+    }
+
+    #[test]
+    fn a_message_cannot_forge_lines_or_command_the_terminal() {
+        assert_eq!(line(Level::Info, &format_args!("a\nERROR b\n")), "INFO  a\n      ERROR b\n");
+        assert_eq!(line(Level::Error, &format_args!("\u{1b}[2J\u{202e}")), "ERROR \\u{1b}[2J\\u{202e}\n");
+        assert_eq!(last_line(&format_args!("a\r")), "error: a\n");
+    }
+
+    #[test]
+    fn a_long_message_is_cut_between_characters() {
+        let long = "é".repeat(LONGEST / 2);
+        assert_eq!(last_line(&format_args!("{long}")), format!("error: {long}\n"));
+        let cut = last_line(&format_args!("a{long}{}", "b"));
+        assert_eq!(cut, format!("error: a{} … (+3 bytes)\n", &long[2..]));
+    }
+}

@@ -1,0 +1,101 @@
+use std::{env, fmt::Arguments, io, panic, sync::Arc, thread};
+
+use ::log::{Level, LevelFilter, Metadata, Record, set_boxed_logger, set_max_level};
+use env_filter::Filter;
+
+use super::{
+    line::{guest_line, last_line, line},
+    pipe::Pipe,
+};
+
+/// The target of the lines that guests write.
+const GUEST: &str = "stateroom::guest";
+
+/// The stack of the thread that writes, in bytes. It needs little, and nothing of it depends on what it writes.
+const STACK: usize = 64 << 10;
+
+/// The log of the process.
+#[derive(Debug)]
+pub(crate) struct Log(Arc<Pipe>);
+
+impl Log {
+    /// Sends the log, and what panics say, to stderr. `RUST_LOG` overrides `level`.
+    ///
+    /// There are no timestamps: whatever runs a server around the clock (systemd, a container) adds its own.
+    ///
+    /// # Errors
+    /// The system does not start another thread.
+    pub(crate) fn start(level: LevelFilter) -> io::Result<Self> {
+        let pipe = Arc::new(Pipe::default());
+        let writer = Arc::clone(&pipe);
+        let work = move || writer.write_to(io::stderr());
+        thread::Builder::new().name("log".to_owned()).stack_size(STACK).spawn(work)?;
+
+        let filter = filter(level);
+        set_max_level(filter.filter());
+        // Fails only where there is one already, and this is the only one.
+        let _ = set_boxed_logger(Box::new(Logger { filter, pipe: Arc::clone(&pipe) }));
+
+        let log = Arc::clone(&pipe);
+        // Rust's own hook writes to stderr itself, and whoever panics would wait for it.
+        panic::set_hook(Box::new(move |panic| {
+            let thread = thread::current();
+            let name = thread.name().unwrap_or("(no name)");
+            log.push(line(Level::Error, &format_args!("thread {name} {panic}")), true);
+            if cfg!(panic = "abort") || name == "main" {
+                log.finish();
+            }
+        }));
+        Ok(Self(pipe))
+    }
+
+    /// Ends the log: waits until it is written, as long as that takes little time.
+    pub(crate) fn finish(self) {
+        self.0.finish();
+    }
+
+    /// Does the same behind a last line that says why the command has failed.
+    pub(crate) fn fail(self, reason: &Arguments<'_>) {
+        self.0.push(last_line(reason), true);
+        self.finish();
+    }
+}
+
+fn filter(level: LevelFilter) -> Filter {
+    let mut filter = env_filter::Builder::new();
+    // Dependencies are heard when something is wrong.
+    filter.filter_level(level.min(LevelFilter::Warn)).filter_module("stateroom", level);
+    if let Ok(directives) = env::var("RUST_LOG") {
+        filter.parse(&directives);
+    }
+    filter.build()
+}
+
+/// Puts lines into the pipe.
+struct Logger {
+    filter: Filter,
+    pipe: Arc<Pipe>,
+}
+
+impl ::log::Log for Logger {
+    fn enabled(&self, metadata: &Metadata<'_>) -> bool {
+        self.filter.enabled(metadata)
+    }
+
+    fn log(&self, record: &Record<'_>) {
+        if !self.filter.matches(record) {
+            return;
+        }
+        // What a guest calls an error is none of the server's.
+        match record.target() {
+            GUEST => self.pipe.push(guest_line(record.level(), record.args()), false),
+            _ => self.pipe.push(line(record.level(), record.args()), record.level() == Level::Error),
+        }
+    }
+
+    /// Waits until the lines before are written. Whatever writes to stderr itself, or starts a program that does, wants
+    /// that first.
+    fn flush(&self) {
+        self.pipe.flush();
+    }
+}

@@ -1,0 +1,182 @@
+use std::{
+    io::{self, Write},
+    sync::{Condvar, Mutex, MutexGuard, PoisonError},
+    thread,
+    time::{Duration, Instant},
+};
+
+use super::queue::Queue;
+
+/// How long whoever wants everything to be written waits for that. If stderr is not read, nothing ever is.
+pub(crate) const PATIENCE: Duration = Duration::from_millis(500);
+
+/// How long to wait where stderr takes nothing, and does not let the system wait for it.
+const BACK_OFF: Duration = Duration::from_millis(10);
+
+/// The way of lines from the threads that log to the one that writes.
+#[derive(Debug, Default)]
+pub(crate) struct Pipe {
+    queue: Mutex<Queue>,
+    /// Told when there is something to write.
+    filled: Condvar,
+    /// Told when everything has been written.
+    emptied: Condvar,
+}
+
+impl Pipe {
+    /// Puts a line in, or drops it. It never waits for what is being written.
+    pub(crate) fn push(&self, line: String, is_error: bool) {
+        if self.queue().push(Instant::now(), line, is_error) {
+            self.filled.notify_one();
+        }
+    }
+
+    /// Waits until everything is written, or for [`PATIENCE`]. Answers whether it is.
+    pub(crate) fn flush(&self) -> bool {
+        let waiting = self.emptied.wait_timeout_while(self.queue(), PATIENCE, |queue| !queue.is_idle());
+        let (queue, _) = waiting.unwrap_or_else(PoisonError::into_inner);
+        queue.is_idle()
+    }
+
+    /// Does the same at the end of the process, when what was dropped cannot be reported later.
+    pub(crate) fn finish(&self) -> bool {
+        self.queue().report();
+        self.filled.notify_one();
+        self.flush()
+    }
+
+    /// Writes the lines, for ever.
+    pub(crate) fn write_to(&self, mut out: impl Write) -> ! {
+        let mut chunk = String::new();
+        loop {
+            self.take(&mut chunk);
+            write(&mut out, chunk.as_bytes());
+            chunk.clear();
+        }
+    }
+
+    /// Waits for lines and takes them.
+    fn take(&self, chunk: &mut String) {
+        let mut queue = self.queue();
+        loop {
+            let now = Instant::now();
+            queue.take(now, chunk);
+            if !chunk.is_empty() {
+                return;
+            }
+            self.emptied.notify_all();
+            queue = match queue.report_due() {
+                Some(due) => {
+                    let timeout = due.saturating_duration_since(now);
+                    self.filled.wait_timeout(queue, timeout).unwrap_or_else(PoisonError::into_inner).0
+                }
+                None => self.filled.wait(queue).unwrap_or_else(PoisonError::into_inner),
+            };
+        }
+    }
+
+    fn queue(&self) -> MutexGuard<'_, Queue> {
+        // Nothing panics in the middle of a change.
+        self.queue.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Writes all of it. Where that fails nobody is reading any more, and there is nobody to tell.
+fn write(out: &mut impl Write, mut bytes: &[u8]) {
+    while !bytes.is_empty() {
+        match out.write(bytes) {
+            Ok(count @ 1..) => bytes = &bytes[count..],
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            // Somebody who shares stderr with this process has made it so.
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => thread::sleep(BACK_OFF),
+            Ok(0) | Err(_) => return,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::{
+        Arc,
+        mpsc::{Receiver, SyncSender, sync_channel},
+    };
+
+    use super::*;
+
+    /// Takes a write when the test does, and not before.
+    struct Slow(SyncSender<Vec<u8>>);
+
+    impl Write for Slow {
+        fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+            self.0.send(bytes.to_vec()).map_err(|_| io::ErrorKind::BrokenPipe)?;
+            Ok(bytes.len())
+        }
+
+        fn flush(&mut self) -> io::Result<()> {
+            Ok(())
+        }
+    }
+
+    fn pipe() -> (Arc<Pipe>, Receiver<Vec<u8>>) {
+        let (sender, written) = sync_channel(0);
+        let pipe = Arc::new(Pipe::default());
+        let writer = Arc::clone(&pipe);
+        thread::spawn(move || writer.write_to(Slow(sender)));
+        (pipe, written)
+    }
+
+    #[test]
+    fn whoever_logs_does_not_wait_for_a_writer_that_is_blocked() {
+        let (pipe, written) = pipe();
+        for _ in 0..200 {
+            pipe.push("a".repeat(1_023) + "\n", false);
+        }
+        assert!(!pipe.flush(), "nobody reads");
+        pipe.push("ERROR b\n".into(), true);
+        let mut text = String::new();
+        while !(text.contains("whoever reads this is too slow\n") && text.contains("\nERROR b\n")) {
+            text += str::from_utf8(&written.recv().unwrap()).unwrap();
+        }
+    }
+
+    #[test]
+    fn a_flush_waits_until_all_is_written() {
+        let (pipe, written) = pipe();
+        let lines = thread::spawn(move || {
+            let mut lines = 0;
+            while let Ok(chunk) = written.recv() {
+                lines += chunk.iter().filter(|&&byte| byte == b'\n').count();
+                if lines == 100 {
+                    break;
+                }
+            }
+            lines
+        });
+        for _ in 0..100 {
+            pipe.push("a".repeat(999) + "\n", false);
+        }
+        assert!(pipe.flush());
+        assert_eq!(lines.join().unwrap(), 100);
+    }
+
+    #[test]
+    fn what_is_over_the_budget_is_reported_though_nobody_logs_any_more() {
+        let (pipe, written) = pipe();
+        while pipe.queue().report_due().is_none() {
+            pipe.push("a\n".into(), false);
+        }
+        let mut text = String::new();
+        while !text.contains("dropped") {
+            text += str::from_utf8(&written.recv().unwrap()).unwrap();
+        }
+        assert!(text.ends_with(" log lines were dropped: 1000 lines and 256 KiB a second are written\n"));
+    }
+
+    #[test]
+    fn a_reader_that_is_gone_stops_nobody() {
+        let (pipe, written) = pipe();
+        drop(written);
+        pipe.push("a\n".into(), false);
+        assert!(pipe.finish());
+    }
+}
