@@ -28,6 +28,11 @@ pub(crate) fn request(method: &str, path: &str) -> String {
     format!("{method} {path} HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Length: 0\r\n\r\n")
 }
 
+/// A request after whose answer the server ends the connection.
+pub(crate) fn last_request(method: &str, path: &str) -> String {
+    format!("{method} {path} HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Length: 0\r\nConnection: close\r\n\r\n")
+}
+
 /// Sends a request from an address of this machine, and waits for the answer for so long.
 pub(crate) fn ask(
     to: SocketAddr,
@@ -38,10 +43,7 @@ pub(crate) fn ask(
 ) -> io::Result<Answer> {
     let deadline = Instant::now() + patience;
     let mut socket = connect(to, from, deadline)?;
-    let head = format!(
-        "{method} {path} HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Length: 0\r\nConnection: close\r\n\r\n"
-    );
-    socket.write_all(head.as_bytes())?;
+    socket.write_all(last_request(method, path).as_bytes())?;
     let mut bytes = Vec::new();
     let mut chunk = vec![0; 64 << 10];
     loop {

@@ -81,10 +81,7 @@ fn drain(
     let (begin, mut chunk, mut is_found) = (Instant::now(), vec![0; 64 << 10], false);
     loop {
         let room = if reader == Reader::Slow { 4 << 10 } else { chunk.len() };
-        let count = match output.read(&mut chunk[..room]) {
-            Ok(count @ 1..) => count,
-            _ => return,
-        };
+        let Ok(count @ 1..) = output.read(&mut chunk[..room]) else { return };
         let bytes = &chunk[..count];
         let lines = bytes.iter().filter(|byte| **byte == b'\n').count();
         let sum = counts.bytes.fetch_add(count as u64, Ordering::Relaxed) + count as u64;

@@ -8,6 +8,9 @@ use std::{
 /// How much memory the server's group has: what is beyond is the end of the server.
 pub(crate) const LIMIT: u64 = 512 << 20;
 
+/// What the names of groups begin with. The id of the process that has made it follows.
+const NAME: &str = "stateroom-attacks-";
+
 /// A group of processes that have so much memory together (a cgroup), below the one that this process is in.
 #[derive(Debug)]
 pub(crate) struct MemoryGroup(PathBuf);
@@ -18,7 +21,8 @@ impl MemoryGroup {
         let read = |path: &str| fs::read_to_string(path).map_err(|error| format!("{path}: {error}"));
         let (own, limit) = find(&read("/proc/self/cgroup")?, &read("/proc/mounts")?)
             .ok_or("no memory controller is mounted")?;
-        let directory = own.join(format!("stateroom-attacks-{}", process::id()));
+        remove_abandoned(&own);
+        let directory = own.join(format!("{NAME}{}", process::id()));
         let shown = |error: io::Error| format!("{}: {error}", directory.display());
         fs::create_dir(&directory).map_err(shown)?;
         let group = Self(directory.clone());
@@ -46,6 +50,17 @@ impl Drop for MemoryGroup {
             }
         }
         eprintln!("cannot remove {}", self.0.display());
+    }
+}
+
+/// Removes the groups of processes that were killed, and could not do it themselves.
+fn remove_abandoned(own: &Path) {
+    for entry in fs::read_dir(own).into_iter().flatten().flatten() {
+        let name = entry.file_name();
+        let maker = name.to_str().and_then(|name| name.strip_prefix(NAME));
+        if maker.is_some_and(|maker| !Path::new("/proc").join(maker).exists()) {
+            let _ = fs::remove_dir(entry.path());
+        }
     }
 }
 

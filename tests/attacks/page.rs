@@ -4,7 +4,7 @@ use crate::{
     attack::Attack,
     scale::Scale,
     stage::Seen,
-    verdict::{LATER, LOG_A_SECOND, SPARE_PERCENT, megabytes, milliseconds},
+    verdict::{LATER, LOG, LOG_A_SECOND, SPARE_PERCENT, megabytes, milliseconds},
 };
 
 /// Everything that was found, as people read it.
@@ -92,12 +92,12 @@ impl Page {
 - The server's process lives.
 - It never has more memory than it is given, {} MiB, and {SPARE_PERCENT} % (`VmHWM`, what an allocator keeps included).
 - 99 in 100 answers to the innocent client come at most {} ms later than without the attack, and none is lost.
-- It writes at most {} MiB of log for each second, and {} MiB beside.
+- It writes at most {} KiB of log for each second that the attack lasts, and {} MiB beside.
 ",
             Scale::Full.memory() >> 20,
             LATER.as_millis(),
-            LOG_A_SECOND >> 20,
-            LOG_A_SECOND >> 20,
+            LOG_A_SECOND >> 10,
+            LOG >> 20,
         );
         text.push_str(METHOD);
         text
@@ -108,7 +108,7 @@ impl Page {
 const BEGIN: &str = "\
 # Robustness
 
-What strangers can do to the server, and what it promises all others meanwhile. `cargo run --release -p stateroom-tests --bin attacks` makes each
+What strangers can do to the server, and what it promises all others meanwhile. `cargo run -p stateroom-tests --bin attacks` makes each
 attack on a server of its own, and fails where a promise is broken. The program has written this page, with `--write`
 ([`tests/attacks`](../tests/attacks/main.rs)).
 

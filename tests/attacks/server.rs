@@ -1,7 +1,7 @@
 use std::{
     net::SocketAddr,
     path::Path,
-    process::{self, Command, Stdio},
+    process::{self, Stdio},
     thread,
     time::{Duration, Instant},
 };
@@ -9,6 +9,9 @@ use std::{
 use rustix::process::{Pid, Signal, kill_process};
 
 use crate::{
+    dial::NEWCOMER,
+    http::ask,
+    launch,
     log::{Log, Reader},
     memory_group::MemoryGroup,
     watch::Watch,
@@ -36,11 +39,8 @@ impl Server {
         group: Option<&MemoryGroup>,
         reader: Reader,
     ) -> Result<Self, String> {
-        let files = files.map(|files| format!("ulimit -n {files} && ")).unwrap_or_default();
-        let group = group.map(|group| format!("echo $$ > '{}' && ", group.processes().display()));
-        let script = format!("{files}{}exec \"$0\" \"$@\"", group.unwrap_or_default());
-        let mut command = Command::new("sh");
-        command.args(["-c", &script]).arg(program).args(arguments).env_remove("RUST_LOG");
+        let mut command = launch::command(program, files, group).map_err(|error| error.to_string())?;
+        command.args(arguments).env_remove("RUST_LOG");
         command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::piped());
         let mut process = command.spawn().map_err(|error| error.to_string())?;
         let stderr = process.stderr.take().ok_or("it was asked for")?;
@@ -49,6 +49,10 @@ impl Server {
         let mut server = Self { process, address: ([127, 0, 0, 1], 0).into(), log, watch };
         let address = server.log.address(START);
         server.address = address.map_err(|said| format!("the server does not start: {said}"))?;
+        // It has said so before its threads take connections, and those that come earlier are not like others: they
+        // have not got the listener's options.
+        ask(server.address, NEWCOMER, "GET", "/status", START)
+            .map_err(|error| format!("the server does not answer: {error}"))?;
         Ok(server)
     }
 

@@ -9,6 +9,7 @@ use crate::{
     memory_group::MemoryGroup,
     options::Options,
     page::{Page, Row},
+    scale::Scale,
     server::Server,
     stage::{Seen, Stage},
     verdict::broken,
@@ -32,6 +33,12 @@ pub(crate) fn run(options: &Options) -> Result<(), String> {
         println!("`serve` has no `--max-total-memory`: it is held to what it would be given");
     }
     let mut page = Page { about, rows: Vec::new() };
+    if options.scale == Scale::Short {
+        println!(
+            "each attack is a quarter of what its title says, against {} MiB",
+            Scale::Short.memory() >> 20
+        );
+    }
     println!("{}", Row::head());
     for attack in options.attacks() {
         let trial =

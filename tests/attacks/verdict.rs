@@ -6,8 +6,10 @@ use crate::{scale::Scale, stage::Seen};
 pub(crate) const SPARE_PERCENT: u64 = 10;
 /// How much later than without the attack 99 in 100 answers may come.
 pub(crate) const LATER: Duration = Duration::from_millis(5);
-/// How many bytes of log an attack may cause in each second that it lasts, and how many in any case.
-pub(crate) const LOG_A_SECOND: u64 = 1 << 20;
+/// How many bytes of log there may be in any case, …
+pub(crate) const LOG: u64 = 1 << 20;
+/// … and how many more for each second that the attack lasts.
+pub(crate) const LOG_A_SECOND: u64 = 256 << 10;
 
 /// Says what is broken of the promises that hold in all attacks, and of the attack's own.
 pub(crate) fn broken(seen: &Seen, scale: Scale) -> Vec<String> {
@@ -19,7 +21,7 @@ pub(crate) fn broken(seen: &Seen, scale: Scale) -> Vec<String> {
     if seen.taken.memory > most {
         broken.push(format!("{} MiB of memory, and may have {}", seen.taken.memory >> 20, most >> 20));
     }
-    let log = LOG_A_SECOND + (LOG_A_SECOND as f64 * seen.time.as_secs_f64()) as u64;
+    let log = LOG + (LOG_A_SECOND as f64 * seen.time.as_secs_f64()) as u64;
     if seen.log_bytes > log {
         broken.push(format!("{} of log, and may write {}", megabytes(seen.log_bytes), megabytes(log)));
     }
@@ -57,7 +59,7 @@ mod tests {
         Seen {
             innocent: [latency(1), latency(6)],
             taken: Taken { memory: 281 << 20, cpu: Duration::ZERO },
-            log_bytes: 2 << 20,
+            log_bytes: LOG + LOG_A_SECOND,
             time: Duration::from_secs(1),
             ..Seen::default()
         }
@@ -81,7 +83,7 @@ mod tests {
         };
         one_with("gone: signal: 9", |seen| seen.end = Some("signal: 9 (SIGKILL)".to_owned()));
         one_with("300 MiB", |seen| seen.taken.memory = 300 << 20);
-        one_with("2.1 MB", |seen| seen.log_bytes += 1);
+        one_with("1.3 MB", |seen| seen.log_bytes += 1);
         one_with("6.00 ms later", |seen| seen.innocent[1].p99 = Duration::from_millis(7));
         one_with("3 of 200", |seen| seen.innocent[1].lost = 3);
         one_with("no room", |seen| seen.broken.push("no room".to_owned()));

@@ -102,7 +102,14 @@ pub(crate) const ATTACKS: &[Attack] = &[
         row: "T2",
         title: "`memory.fill` and `memory.copy` of 30 MB without end, in 20 rooms",
         promise: "others have their turns",
-        make: time::bulk_memory,
+        make: |stage| time::bulk_memory(stage, 20),
+        ..ATTACK
+    },
+    Attack {
+        row: "T2",
+        title: "the same in 4 rooms, for which there is memory",
+        promise: "others have their turns",
+        make: |stage| time::bulk_memory(stage, 4),
         ..ATTACK
     },
     Attack {
@@ -189,15 +196,15 @@ pub(crate) const ATTACKS: &[Attack] = &[
         row: "L1",
         title: "lines of 1 MB of control characters without end, from 10 rooms",
         promise: "the log is bounded",
-        make: |stage| log::chatter(stage, "V"),
+        make: |stage| log::chatter(stage, 10, "V"),
         ..ATTACK
     },
     Attack {
         row: "L1",
-        title: "lines without end, from 10 rooms, and 100 KB of them are read in a second",
+        title: "lines without end, from 100 rooms, of which 100 KB a second are read",
         promise: "nobody waits for the log",
         reader: Reader::Slow,
-        make: |stage| log::chatter(stage, "v"),
+        make: |stage| log::chatter(stage, 100, "v"),
         ..ATTACK
     },
     Attack {
@@ -209,7 +216,7 @@ pub(crate) const ATTACKS: &[Attack] = &[
     },
     Attack {
         row: "L2",
-        title: "requests of 500 connections at the limit of 256 open files",
+        title: "20 clients ask for a file, again and again, when 256 files are open and no more may be",
         promise: "the log is bounded",
         files: Some(256),
         make: log::refusals,
@@ -217,17 +224,17 @@ pub(crate) const ATTACKS: &[Attack] = &[
     },
     Attack {
         row: "S1",
-        title: "SIGTERM while nobody reads the log",
+        title: "SIGTERM while 100 rooms log, and nobody reads it",
         promise: "it is gone within 2 s",
         reader: Reader::Stopped,
-        make: |stage| shutdown::while_logging(stage, "v"),
+        make: |stage| shutdown::while_logging(stage, 100, "v"),
         ..ATTACK
     },
     Attack {
         row: "S1",
         title: "SIGTERM while 10 rooms log lines of 1 MB",
         promise: "it is gone within 2 s",
-        make: |stage| shutdown::while_logging(stage, "V"),
+        make: |stage| shutdown::while_logging(stage, 10, "V"),
         ..ATTACK
     },
     Attack {
@@ -248,7 +255,7 @@ pub(crate) const ATTACKS: &[Attack] = &[
     Attack {
         row: "C1",
         title: "200 silent connections more than the server takes, all from one address",
-        promise: "a newcomer gets in",
+        promise: "a newcomer gets in within 2 s",
         settings: connections::settings,
         make: connections::silence,
         ..ATTACK

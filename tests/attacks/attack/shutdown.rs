@@ -14,8 +14,9 @@ use crate::{
 /// How long the server may take to end.
 const SOON: Duration = Duration::from_secs(2);
 
-pub(super) fn while_logging(stage: &mut Stage, letter: &'static str) -> Result<(), String> {
-    let mut swarm = stage.swarm(10, Plan::joining(|number| format!("s{number}")).saying(text(letter)))?;
+/// So many rooms log, as `letter` says.
+pub(super) fn while_logging(stage: &mut Stage, rooms: usize, letter: &'static str) -> Result<(), String> {
+    let mut swarm = stage.swarm(rooms, Plan::joining(|number| format!("s{number}")).saying(text(letter)))?;
     stage.calm();
     swarm.run(stage.scale.storm() / 2)?;
     end(stage)

@@ -8,7 +8,7 @@ use std::{
 use stateroom_tests::Frame;
 
 use crate::{
-    http::request,
+    http::{last_request, request},
     stage::Stage,
     swarm::{Plan, Swarm, text},
 };
@@ -28,13 +28,14 @@ pub(super) fn growth(stage: &mut Stage) -> Result<(), String> {
     storm(stage, 100, plan)
 }
 
-pub(super) fn bulk_memory(stage: &mut Stage) -> Result<(), String> {
+/// Half of the rooms fill memory, and half of them copy it.
+pub(super) fn bulk_memory(stage: &mut Stage, rooms: usize) -> Result<(), String> {
     stage.calm();
     let plans = [("F", "f"), ("C", "c")]
         .map(|(letter, room)| Plan::joining(move |number| format!("{room}{number}")).saying(text(letter)));
     let mut swarms = Vec::new();
     for plan in plans {
-        swarms.push(stage.swarm(stage.scale.many(10), plan)?);
+        swarms.push(stage.swarm((stage.scale.many(rooms) / 2).max(1), plan)?);
     }
     let end = Instant::now() + stage.scale.storm();
     while Instant::now() < end {
@@ -108,12 +109,13 @@ pub(super) fn room_lists(stage: &mut Stage) -> Result<(), String> {
     let mut swarms = Vec::new();
     for maker in 0..makers {
         let ids = maker * part..(maker + 1) * part;
-        let requests: String = ids.map(|id| request("POST", &format!("/ws/{id}"))).collect();
+        let mut requests: String = ids.map(|id| request("POST", &format!("/ws/{id}"))).collect();
+        // The connection ends when all have been answered.
+        requests += &last_request("GET", "/status");
         swarms.push(stage.swarm(1, Plan::silent().saying(requests.into_bytes()))?);
     }
     let end = Instant::now() + PATIENCE;
-    let is_waiting =
-        |swarms: &[Swarm]| swarms.iter().any(|swarm| swarm.tally().said + swarm.tally().ended < 1);
+    let is_waiting = |swarms: &[Swarm]| swarms.iter().any(|swarm| swarm.tally().ended < 1);
     while is_waiting(&swarms) && Instant::now() < end {
         swarms.iter_mut().try_for_each(|swarm| swarm.run(Duration::from_millis(10)))?;
     }

@@ -68,7 +68,7 @@ impl Plan {
     }
 
     /// All come from one address, in place of several.
-    pub(crate) fn from_one_address(self) -> Self {
+    pub(crate) fn all_from_one_address(self) -> Self {
         Self { is_from_one_address: true, ..self }
     }
 }
