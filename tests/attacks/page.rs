@@ -4,7 +4,7 @@ use crate::{
     attack::Attack,
     scale::Scale,
     stage::Seen,
-    verdict::{LATER, LOG, LOG_A_SECOND, SPARE_PERCENT, megabytes, milliseconds},
+    verdict::{LATER, LOG, LOG_A_SECOND, SPARE_PERCENT, Verdict, megabytes, milliseconds},
 };
 
 /// Everything that was found, as people read it.
@@ -20,7 +20,7 @@ pub(crate) struct Page {
 pub(crate) struct Row {
     pub(crate) attack: &'static Attack,
     pub(crate) seen: Seen,
-    pub(crate) broken: Vec<String>,
+    pub(crate) verdict: Verdict,
 }
 
 const TITLES: [&str; 10] = [
@@ -44,13 +44,12 @@ impl Row {
 
     /// A line of the table.
     pub(crate) fn line(&self) -> String {
-        let Self { attack, seen, broken } = self;
+        let Self { attack, seen, verdict } = self;
         let [without, with] = seen
             .innocent
             .map(|latency| format!("{} / {}", milliseconds(latency.p50), milliseconds(latency.p99)));
         let cpu = seen.cpu.as_secs_f64() / seen.time.as_secs_f64().max(0.001);
-        let mut verdict =
-            if broken.is_empty() { "holds".to_owned() } else { format!("**broken**: {}", broken.join("; ")) };
+        let mut verdict = verdict.to_string();
         if seen.innocent_ends > 0 {
             let _ = write!(verdict, "; its connection ended {} times", seen.innocent_ends);
         }
@@ -61,7 +60,7 @@ impl Row {
             attack.row.to_owned(),
             attack.title.to_owned(),
             attack.promise.to_owned(),
-            format!("{} MiB", seen.taken.memory >> 20),
+            format!("{} MiB", seen.memory >> 20),
             seen.longest_pass.map_or_else(|| "-".to_owned(), milliseconds),
             format!("{:.0} %", cpu * 100.0),
             format!("{}, {} lines", megabytes(seen.log_bytes), seen.log_lines),
@@ -120,9 +119,35 @@ const METHOD: &str = "
 The server runs one thread of rooms with its default settings, and those that a row names. The attackers come from 64 addresses of this machine
 where nothing else is said, on threads that give way to others. The *innocent client* is in a room of its own: it sends 16 bytes every
 5 ms, whether or not it has been answered, and gets them back. Its latencies are from the moment at which a message was due, for 2 s without the
-attack and then with it. On loopback, attackers and server share the machine, so a part of what it waits for is the attackers' doing.
+attack and then with it. On loopback, attackers and server share the machine, so a part of what it waits for is the attackers' doing: an attack of
+which nothing is broken but that it waits is made up to three times, and the best holds.
 
 *Peak memory* is the most that the process has had, *CPU* what it took of a core during the attack, in the system as in the program. The *longest
 pass* is that of the event loop, where the server says it. *Log* is what it has written to standard error.
 What the attackers got stands in brackets: how many got in, were refused, and were ended.
 ";
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::attack::ATTACKS;
+
+    #[test]
+    fn every_attack_has_a_line_with_its_verdict() {
+        let row = |broken: &[&str]| {
+            let verdict = Verdict { broken: broken.iter().map(|&why| why.to_owned()).collect(), late: None };
+            let notes = vec!["3 in".to_owned()];
+            Row { attack: &ATTACKS[0], seen: Seen { notes, memory: 7 << 20, ..Seen::default() }, verdict }
+        };
+        let about = vec!["a machine".to_owned()];
+        let text = Page { about, rows: vec![row(&[]), row(&["it is gone"])] }.text();
+        let lines: Vec<_> = text.lines().filter(|line| line.starts_with("| M1 |")).collect();
+        assert_eq!(lines.len(), 2, "{text}");
+        assert!(lines.iter().all(|line| line.contains("| 7 MiB |")), "{text}");
+        assert!(lines[0].ends_with("| holds (3 in) |"), "{text}");
+        assert!(lines[1].ends_with("| **broken**: it is gone (3 in) |"), "{text}");
+        let columns = |line: &str| line.matches(" | ").count();
+        assert_eq!(columns(lines[0]), columns(&Row::head()), "{text}");
+        assert!(text.contains("- a machine\n"), "{text}");
+    }
+}

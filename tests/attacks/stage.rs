@@ -37,9 +37,10 @@ pub(crate) struct Seen {
     pub(crate) longest_pass: Option<Duration>,
     /// How long the attack took.
     pub(crate) time: Duration,
-    pub(crate) taken: Taken,
-    /// The processor time that the server took during the attack.
+    /// The processor time that the server took meanwhile.
     pub(crate) cpu: Duration,
+    /// The most memory that the server has had, in bytes.
+    pub(crate) memory: u64,
     pub(crate) log_bytes: u64,
     pub(crate) log_lines: u64,
     /// How the server ended, if nobody asked it to.
@@ -121,14 +122,15 @@ impl Stage {
     /// Looks at what the attack has done. After this, nothing that happens to the server is the attack's doing.
     pub(crate) fn look(&mut self) -> Result<(), String> {
         let Some(innocent) = self.innocent.take() else { return Ok(()) };
-        let (latencies, Story { ends, .. }) = innocent.end();
         let (begun, before) = self.begun.ok_or("the attack has not begun")?;
         self.seen.time = begun.elapsed();
+        self.seen.cpu = self.server.watch.taken().cpu.saturating_sub(before.cpu);
+        // The last answers may take a while.
+        let (latencies, Story { ends, .. }) = innocent.end();
         self.seen.innocent = latencies;
         self.seen.innocent_ends = ends;
         self.seen.end = self.server.end();
-        self.seen.taken = self.server.watch.taken();
-        self.seen.cpu = self.seen.taken.cpu.saturating_sub(before.cpu);
+        self.seen.memory = self.server.watch.taken().memory;
         self.seen.longest_pass = self.longest_pass();
         self.seen.log_bytes = self.server.log.bytes();
         self.seen.log_lines = self.server.log.lines();

@@ -45,6 +45,9 @@ pub(super) fn while_joining(stage: &mut Stage) -> Result<(), String> {
 /// Asks the server to end, as an operator does, and waits.
 fn end(stage: &mut Stage) -> Result<(), String> {
     stage.look()?;
+    if stage.seen.end.is_some() {
+        return Ok(());
+    }
     match stage.server.terminate(SOON) {
         Some(took) => stage.note(format!("gone after {} ms", took.as_millis())),
         None => stage.broke(format!("it is still there {} s after SIGTERM", SOON.as_secs())),
