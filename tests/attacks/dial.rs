@@ -30,7 +30,10 @@ pub(crate) fn dial(to: SocketAddr, from: Ipv4Addr, receive: Option<usize>) -> io
     if let Some(receive) = receive {
         sockopt::set_socket_recv_buffer_size(&socket, receive)?;
     }
-    bind(&socket, &SocketAddrV4::new(from, 0))?;
+    // The system has this address unless it is told another one, and finds a port faster when it knows where to.
+    if from != Ipv4Addr::LOCALHOST {
+        bind(&socket, &SocketAddrV4::new(from, 0))?;
+    }
     match connect(&socket, &to) {
         Ok(()) | Err(Errno::INPROGRESS) => Ok(socket.into()),
         Err(error) => Err(error.into()),

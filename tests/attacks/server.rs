@@ -1,4 +1,5 @@
 use std::{
+    fs,
     net::SocketAddr,
     path::Path,
     process::{self, Stdio},
@@ -61,6 +62,11 @@ impl Server {
         let status = self.process.try_wait().ok()??;
         // `signal: 9 (SIGKILL)` or `exit status: 1`
         Some(status.to_string())
+    }
+
+    /// How many files and sockets it has open.
+    pub(crate) fn files(&self) -> usize {
+        fs::read_dir(format!("/proc/{}/fd", self.process.id())).map(Iterator::count).unwrap_or_default()
     }
 
     /// Asks it to end, and says how long that took; nothing where it is still there after `patience`.

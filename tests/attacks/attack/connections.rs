@@ -8,8 +8,8 @@ use crate::{dial::NEWCOMER, http::join, scale::Scale, stage::Stage, swarm::Plan}
 const BEYOND: usize = 200;
 /// So many open files are for other things.
 const SPARE: usize = 500;
-/// How long the attackers try to get in.
-const PATIENCE: Duration = Duration::from_secs(10);
+/// How long the attackers try to get in. Some have to try again, and wait for that.
+const PATIENCE: Duration = Duration::from_secs(20);
 /// How long a newcomer waits.
 const SOON: Duration = Duration::from_secs(2);
 
@@ -26,8 +26,13 @@ pub(super) fn silence(stage: &mut Stage) -> Result<(), String> {
     let count = most(stage.scale, stage.files) + BEYOND;
     stage.calm();
     let mut swarm = stage.swarm(count, Plan::silent().all_from_one_address())?;
-    swarm.enter(PATIENCE)?;
+    // The system takes connections for the server before the server does, and tells nobody which.
+    let end = Instant::now() + PATIENCE;
+    while Instant::now() < end && stage.server.files() < most(stage.scale, stage.files) {
+        swarm.run(Duration::from_millis(100))?;
+    }
     swarm.run(stage.scale.storm() / 4)?;
+    stage.note(format!("the server has {} files open", stage.server.files()));
     stage.note_tally(swarm.tally());
     let begin = Instant::now();
     match join(stage.address(), NEWCOMER, "newcomer", SOON) {

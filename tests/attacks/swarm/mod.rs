@@ -5,7 +5,7 @@ mod plan;
 
 use std::{
     io, mem,
-    net::SocketAddr,
+    net::{Ipv4Addr, SocketAddr},
     sync::Arc,
     time::{Duration, Instant},
 };
@@ -26,7 +26,7 @@ use self::connection::{Connection, Heard, Stage};
 pub(crate) use self::plan::{Plan, text};
 
 /// So many are on their way in at a time: fewer than wait in a server's queue.
-const AT_A_TIME: usize = 256;
+const AT_A_TIME: usize = 100;
 /// How much fits into the socket of someone who does not read. The system takes twice that.
 const LITTLE: usize = 4096;
 /// How long is waited for sockets before the clock is looked at.
@@ -144,7 +144,7 @@ impl Swarm {
     }
 
     fn begin(&mut self, index: usize) -> io::Result<()> {
-        let from = attacker(if self.plan.is_from_one_address { 0 } else { self.begun });
+        let from = if self.plan.is_from_one_address { Ipv4Addr::LOCALHOST } else { attacker(self.begun) };
         self.begun += 1;
         let socket = match dial(self.address, from, (!self.plan.is_reading).then_some(LITTLE)) {
             Ok(socket) => socket,
