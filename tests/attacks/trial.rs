@@ -109,7 +109,10 @@ impl Trial<'_> {
         thread::scope(|scope| {
             let attackers = scope.spawn(|| {
                 nice(NICE).map_err(|error| error.to_string())?;
-                (attack.make)(&mut stage)?;
+                // A server that has gone is a result as well.
+                if let Err(why) = (attack.make)(&mut stage) {
+                    stage.broke(why);
+                }
                 stage.look()
             });
             attackers.join().unwrap_or_else(|_| Err("the attackers have panicked".to_owned()))
