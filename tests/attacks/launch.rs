@@ -1,7 +1,7 @@
 //! The way from this program to the server: a process that sets its limits, and becomes the server.
 
 use std::{
-    env, fs, io,
+    fs, io,
     os::unix::process::CommandExt as _,
     path::Path,
     process::{self, Command},
@@ -18,15 +18,12 @@ const NONE: &str = "";
 
 /// The command that becomes a program, which may have so many files open, has the memory of the group, and does not
 /// outlive this process. The program's arguments are to be added.
-pub(crate) fn command(
-    program: &Path,
-    files: Option<u32>,
-    group: Option<&MemoryGroup>,
-) -> io::Result<Command> {
-    let mut command = Command::new(env::current_exe()?);
+pub(crate) fn command(program: &Path, files: Option<u32>, group: Option<&MemoryGroup>) -> Command {
+    // This very program, even where another one has been built in its place.
+    let mut command = Command::new("/proc/self/exe");
     command.arg(LAUNCH).arg(files.map_or_else(|| NONE.to_owned(), |files| files.to_string()));
     command.arg(group.map(MemoryGroup::processes).unwrap_or_default()).arg(program);
-    Ok(command)
+    command
 }
 
 /// Becomes what the words behind [`LAUNCH`] say; returns only why that is not possible.

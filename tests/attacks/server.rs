@@ -40,7 +40,7 @@ impl Server {
         group: Option<&MemoryGroup>,
         reader: Reader,
     ) -> Result<Self, String> {
-        let mut command = launch::command(program, files, group).map_err(|error| error.to_string())?;
+        let mut command = launch::command(program, files, group);
         command.args(arguments).env_remove("RUST_LOG");
         command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::piped());
         let mut process = command.spawn().map_err(|error| error.to_string())?;
