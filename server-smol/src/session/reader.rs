@@ -86,6 +86,9 @@ impl<F: EngineFactory> Session<F> {
                 return (units, true);
             }
             match self.read_once(&mut units) {
+                Some(Next::Read) if self.backlog_is_empty() && !self.socket.stream.may_have_more() => {
+                    return (units, false);
+                }
                 Some(Next::Read) => {}
                 Some(next) => _ = self.next.replace(Some(next)),
                 None => return (units, false),
@@ -182,6 +185,10 @@ impl<F: EngineFactory> Session<F> {
         }
     }
 
+    fn backlog_is_empty(&self) -> bool {
+        self.backlog.borrow().is_none()
+    }
+
     /// Keeps a message for which the room has no time now.
     fn hold(&self, payload: MessagePayload<'_>) -> Result<Held, OutOfMemory> {
         let (is_text, payload) = match payload {
@@ -196,7 +203,7 @@ impl<F: EngineFactory> Session<F> {
 
     /// Counts the messages that have been begun; nothing while none is unfinished through the client's fault.
     pub(super) fn unfinished_message(&self) -> Option<u32> {
-        let waits_for_client = self.backlog.borrow().is_none() && self.may_read();
+        let waits_for_client = self.backlog_is_empty() && self.may_read();
         (waits_for_client && self.decoder.borrow().is_in_message()).then(|| self.messages.get())
     }
 }
