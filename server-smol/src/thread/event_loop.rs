@@ -90,14 +90,15 @@ pub(crate) fn run<T>(
     }
 }
 
-/// Has one of a kind go on after the other, some at most. Answers whether there was none, and no time ran out.
+/// Has one of a kind go on after the other, some at most, and one in any case: nobody is to wait for ever because others use up
+/// the time. Answers whether there are no more.
 fn some(budget: &Budget, most: usize, mut one: impl FnMut() -> bool) -> bool {
     for _ in 0..most {
-        if budget.is_over() {
-            return false;
-        }
         if !one() {
             return true;
+        }
+        if budget.is_over() {
+            break;
         }
     }
     false

@@ -13,9 +13,9 @@ use super::Budget;
 
 /// How long the work of one pass of the event loop may take. What is left waits for the next pass, before which the sockets
 /// are looked at and what has come together is written.
-const PASS: Duration = Duration::from_micros(400);
+const PASS: Duration = Duration::from_micros(300);
 /// How many units of work go by before the clock is read.
-const STEP: u32 = 16;
+const STEP: u32 = 8;
 
 /// How many units of work a reader may do before others go on: a message, a delivery, or some KB are a unit.
 pub(crate) const QUANTUM: u32 = 64;
@@ -52,9 +52,9 @@ pub(crate) struct Scheduler {
 
 /// Reads from a client and handles what has come.
 pub(crate) trait Reader {
-    /// Reads and handles messages, of [`QUANTUM`] units at most. Answers how many units that took, and whether there is more
+    /// Reads and handles messages, of [`QUANTUM`] units and within the [budget](Scheduler::budget). Answers whether there is more
     /// to do.
-    fn read(self: Rc<Self>) -> (u32, bool);
+    fn read(self: Rc<Self>) -> bool;
 }
 
 /// A place in a queue.
@@ -127,9 +127,7 @@ impl Scheduler {
     }
 
     fn run(&self, reader: Rc<dyn Reader>) {
-        let (units, has_more) = Rc::clone(&reader).read();
-        self.budget.spend(units);
-        if has_more {
+        if Rc::clone(&reader).read() {
             self.push(&self.backlog, reader);
         }
     }
