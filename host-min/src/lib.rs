@@ -126,6 +126,7 @@ mod effects;
 mod engine;
 mod event;
 mod fold;
+mod growth;
 mod image;
 mod imports;
 mod interface;

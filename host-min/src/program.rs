@@ -67,7 +67,7 @@ impl Program {
         if !problems.is_empty() {
             return Err(LoadError::NotAGuest(problems));
         }
-        let prepared = module::prepare(&outline);
+        let prepared = module::prepare(&outline, &limits);
         // What the engine has no room for, such as a function with a very large frame.
         let translated = Module::new(&engine, &prepared.bytes).map_err(invalid)?;
 
@@ -92,7 +92,8 @@ impl Program {
             LoadError::CannotStart(if asked > limits.memory as u64 {
                 format!("it asks for {asked} bytes of memory; {} are the limit (`memory`)", limits.memory)
             } else if let ErrorKind::Instantiation(InstantiationError::FailedToInstantiateMemory(
-                MemoryError::OutOfSystemMemory,
+                // That is all that can be left: see `growth.rs`.
+                MemoryError::ResourceLimiterDeniedAllocation,
             )) = error.kind()
             {
                 format!("it asks for {asked} bytes of memory, and this machine does not have as much to give")

@@ -5,9 +5,9 @@ use chacha20::{
     ChaCha12Rng,
     rand_core::{Rng as _, SeedableRng as _},
 };
-use wasmi::{Caller, Memory, StoreLimits, StoreLimitsBuilder};
+use wasmi::{Caller, Memory};
 
-use crate::{Limits, TrapReason, client_info::Newcomer, effects::Arena};
+use crate::{Limits, TrapReason, client_info::Newcomer, effects::Arena, growth::Growth};
 
 /// What the host keeps beside a guest's instance.
 #[derive(Debug)]
@@ -15,7 +15,7 @@ pub(crate) struct State {
     /// Known once the module has been instantiated.
     pub(crate) memory: Option<Memory>,
     pub(crate) limits: Limits,
-    pub(crate) growth: StoreLimits,
+    pub(crate) growth: Growth,
     pub(crate) effects: Arena,
     /// What the guest owes for imports, in fuel, beyond what its slice had.
     pub(crate) debt: u64,
@@ -31,12 +31,7 @@ impl State {
         Self {
             memory: None,
             limits,
-            growth: StoreLimitsBuilder::new()
-                .memory_size(limits.memory)
-                .table_elements(limits.table_elements)
-                .instances(1)
-                .memories(1)
-                .build(),
+            growth: Growth::new(&limits),
             effects: Arena::default(),
             debt: 0,
             now_ms: 0,

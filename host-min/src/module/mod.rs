@@ -3,6 +3,7 @@
 mod admission;
 mod inspect;
 mod outline;
+mod pieces;
 mod prepare;
 
 pub(crate) use admission::admit;

@@ -11,7 +11,8 @@ use wasmparser::{
     FunctionBody, GlobalType, Import, MemoryType, Operator, Parser, Payload, TableType, TypeRef, ValType,
 };
 
-use crate::{LoadError, load_error::clip};
+use super::pieces::{Sizes, WRITTEN};
+use crate::{Limits, LoadError, load_error::clip};
 
 /// What a module consists of and declares. Nothing is checked here beyond its size: that is the part of
 /// `admission.rs`, which comes after.
@@ -48,6 +49,10 @@ pub(crate) struct Outline<'a> {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Replaced {
     Grow,
+    Fill,
+    Copy,
+    /// With the segment that is copied from.
+    Init(u32),
     DropData(u32),
     DropElements(u32),
     Select,
@@ -118,10 +123,28 @@ impl<'a> Outline<'a> {
 
     /// How many bytes its memory has at first.
     pub(crate) fn memory_size(&self) -> u64 {
-        let size = |memory: &MemoryType| {
-            memory.initial.saturating_mul(1 << memory.page_size_log2.unwrap_or(16).min(16))
+        self.memories.first().map_or(0, |memory| memory.initial.saturating_mul(1 << page_log2(memory)))
+    }
+
+    /// The sizes that its memory can have.
+    pub(super) fn sizes(&self, limits: &Limits) -> Sizes {
+        let (page_log2, maximum) =
+            self.memories.first().map_or((0, None), |memory| (page_log2(memory), memory.maximum));
+        // As many bytes as there are addresses, but for the last one where a page is one byte: that many are no number
+        // of 32 bits.
+        let addressable = (1_u64 << 32 >> page_log2).min(u32::MAX.into());
+        let most = (limits.memory as u64 >> page_log2).min(maximum.unwrap_or(u64::MAX)).min(addressable);
+        Sizes { page_log2, most: u32::try_from(most).unwrap_or(u32::MAX) }
+    }
+
+    /// The type of functions with these parameters and results, of 32-bit numbers all, if the module has it.
+    pub(super) fn type_of(&self, parameters: usize, results: usize) -> Option<u32> {
+        let is_it = |ty: &FuncType| {
+            (ty.params().len(), ty.results().len()) == (parameters, results)
+                && ty.params().iter().chain(ty.results()).all(|ty| *ty == ValType::I32)
         };
-        self.memories.first().map_or(0, size)
+        let index = self.types.iter().position(|ty| ty.as_ref().is_some_and(is_it))?;
+        u32::try_from(index).ok()
     }
 
     /// The exported function of this name.
@@ -291,9 +314,26 @@ impl<'a> Outline<'a> {
             bounded("local variables in a function", locals, MOST_LOCALS)?;
         }
         let mut operators = body.get_operators_reader().map_err(invalid)?;
+        // The number that the instruction before leaves on the stack, if it is one.
+        let mut constant = None;
         while !operators.eof() {
             let begin = operators.original_position();
-            let replaced = match operators.read().map_err(invalid)? {
+            let operator = operators.read().map_err(invalid)?;
+            let short = constant.take().is_some_and(|len: i32| len.cast_unsigned() <= WRITTEN);
+            let replaced = match operator {
+                Operator::I32Const { value } => {
+                    constant = Some(value);
+                    continue;
+                }
+                // As nearly all are, in which there is nothing to be done in pieces.
+                Operator::MemoryFill { .. } | Operator::MemoryCopy { .. } | Operator::MemoryInit { .. }
+                    if short =>
+                {
+                    continue;
+                }
+                Operator::MemoryFill { .. } => Replaced::Fill,
+                Operator::MemoryCopy { .. } => Replaced::Copy,
+                Operator::MemoryInit { data_index, .. } => Replaced::Init(data_index),
                 Operator::TableInit { table, .. } | Operator::TableCopy { dst_table: table, .. } => {
                     self.changing.insert(table);
                     continue;
@@ -338,6 +378,11 @@ impl<'a> Outline<'a> {
         }
         Ok(())
     }
+}
+
+/// How many bytes a page of a memory has, as a power of two. Others than 1 and 64 Ki are not valid.
+pub(super) fn page_log2(memory: &MemoryType) -> u32 {
+    memory.page_size_log2.unwrap_or(16).min(16)
 }
 
 /// The id of custom sections, of which there may be many.

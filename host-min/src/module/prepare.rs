@@ -3,6 +3,7 @@ use alloc::{
     collections::{BTreeMap, BTreeSet},
     format,
     string::String,
+    vec,
     vec::Vec,
 };
 
@@ -15,8 +16,10 @@ use wasmparser::BinaryReader;
 
 use super::{
     inspect::REACTOR,
-    outline::{Generation, ORDER, Outline, Replaced},
+    outline::{Generation, ORDER, Outline, Replaced, page_log2},
+    pieces::Sizes,
 };
+use crate::Limits;
 
 /// A module that the host can run: the guest's own, with what the host adds and without what it has no use
 /// for.
@@ -27,8 +30,8 @@ use super::{
 ///   rooms.
 /// - The functions that take data give it back themselves, where that does anything, which spares the host a call for
 ///   each message.
-/// - Segments are dropped by functions that take note of it, as the engine does not tell. The memory is grown
-///   by one that costs fuel.
+/// - Segments are dropped by functions that take note of it, as the engine does not tell.
+/// - What takes as long as its operands say is done by functions, in pieces: see `pieces.rs`.
 /// - A memory's maximum is left out where it is all that can be addressed.
 /// - Where the engine would translate instructions wrongly, others are between them.
 /// - Custom sections, which hold names and debugging information, are left out.
@@ -58,7 +61,7 @@ pub(crate) const START: &str = "start";
 pub(crate) const FREEING: &str = "freeing";
 
 /// Makes a module ready that is valid, and in which no problems have been found.
-pub(crate) fn prepare(outline: &Outline<'_>) -> Prepared {
+pub(crate) fn prepare(outline: &Outline<'_>, limits: &Limits) -> Prepared {
     let mut additions = Additions::new(outline);
     let (free, takers, callers): (_, &[_], &[_]) = match outline.generation() {
         Generation::Jam => (
@@ -74,16 +77,16 @@ pub(crate) fn prepare(outline: &Outline<'_>) -> Prepared {
     }
     additions.function(START, outline.start);
     let mut layout = additions.state();
-    // Every guest has them: see `inspect.rs`.
-    if let (Some(malloc), Some(free)) = (outline.function(callers[0]), outline.function(free)) {
+    // Every guest has it: see `inspect.rs`.
+    if let Some(free) = outline.function(free) {
         if outline.is_empty(free) {
             takers.iter().for_each(|name| additions.function(name, outline.function(name)));
         } else {
             let freeing = additions.global(FREEING);
             takers.iter().for_each(|name| additions.taker(name, free, freeing));
         }
-        layout.segments = additions.replacements(malloc, free);
     }
+    layout.segments = additions.replacements(outline.sizes(limits));
     Prepared { bytes: additions.module(), layout }
 }
 
@@ -91,6 +94,7 @@ pub(crate) fn prepare(outline: &Outline<'_>) -> Prepared {
 struct Additions<'a> {
     outline: &'a Outline<'a>,
     exports: ExportSection,
+    types: Vec<Vec<u8>>,
     globals: Vec<Vec<u8>>,
     /// Their types' indices and their bodies.
     functions: Vec<(u32, Function)>,
@@ -103,6 +107,7 @@ impl<'a> Additions<'a> {
         Self {
             outline,
             exports: ExportSection::new(),
+            types: Vec::new(),
             globals: Vec::new(),
             functions: Vec::new(),
             replacements: BTreeMap::new(),
@@ -131,11 +136,19 @@ impl<'a> Additions<'a> {
         index
     }
 
-    /// A function of the same type as the function `like`.
-    fn add(&mut self, like: u32, body: Function) -> u32 {
+    /// A function with so many parameters and results, all of them 32-bit numbers.
+    fn add(&mut self, parameters: usize, results: usize, body: Function) -> u32 {
+        let ty = self.outline.type_of(parameters, results).unwrap_or_else(|| {
+            let mut ty = vec![FUNCTION_TYPE];
+            vec![ValType::I32; parameters].encode(&mut ty);
+            vec![ValType::I32; results].encode(&mut ty);
+            let known = self.types.iter().position(|known| *known == ty).unwrap_or_else(|| {
+                self.types.push(ty);
+                self.types.len() - 1
+            });
+            (self.outline.types.len() + known) as u32
+        });
         let index = (self.outline.functions.len() + self.functions.len()) as u32;
-        // The engine finds what does not exist.
-        let ty = self.outline.functions.get(like as usize).copied().unwrap_or(u32::MAX);
         self.functions.push((ty, body));
         index
     }
@@ -172,15 +185,15 @@ impl<'a> Additions<'a> {
             code.end();
         }
         code.end();
-        let index = self.add(own, body);
+        let index = self.add(parameters as usize, 0, body);
         self.function(name, Some(index));
     }
 
     /// Exports everything that can change.
     fn state(&mut self) -> Layout {
         let outline = self.outline;
-        let page = outline.memories.first().and_then(|memory| memory.page_size_log2).unwrap_or(16);
-        let mut layout = Layout { page_size: 1 << page.min(16), ..Layout::default() };
+        let page = outline.memories.first().map_or(0, page_log2);
+        let mut layout = Layout { page_size: 1 << page, ..Layout::default() };
         for (index, _) in outline.globals.iter().enumerate().filter(|(_, global)| global.mutable) {
             let name = format!("g{index}");
             self.exports.export(&name, ExportKind::Global, index as u32);
@@ -201,24 +214,26 @@ impl<'a> Additions<'a> {
         layout
     }
 
-    /// Adds the functions that stand for instructions. They have the types of functions that are there
-    /// anyway, and ignore parameters that they have no use for. The names of those that drop segments,
-    /// and of the globals in which they note it.
-    fn replacements(&mut self, malloc: u32, free: u32) -> Vec<(String, String)> {
+    /// Adds the functions that stand for instructions. Returns the names of those that drop segments, and of the
+    /// globals in which they note it.
+    fn replacements(&mut self, sizes: Sizes) -> Vec<(String, String)> {
         let mut segments = Vec::new();
         let replaced: BTreeSet<_> = self.outline.replaced.iter().map(|(_, _, replaced)| *replaced).collect();
         for replaced in replaced {
             let index = match replaced {
-                Replaced::Grow => self.add(malloc, grow()),
+                Replaced::Grow => self.add(1, 1, sizes.grow()),
+                Replaced::Fill => self.add(3, 0, sizes.fill()),
+                Replaced::Copy => self.add(3, 0, sizes.copy()),
+                Replaced::Init(segment) => self.add(3, 0, sizes.init(segment)),
                 Replaced::DropData(segment) => {
                     let names = (format!("d{segment}"), format!("d{segment}?"));
-                    let index = self.dropper(&names, free, Instruction::DataDrop(segment));
+                    let index = self.dropper(&names, Instruction::DataDrop(segment));
                     segments.push(names);
                     index
                 }
                 Replaced::DropElements(segment) => {
                     let names = (format!("e{segment}"), format!("e{segment}?"));
-                    let index = self.dropper(&names, free, Instruction::ElemDrop(segment));
+                    let index = self.dropper(&names, Instruction::ElemDrop(segment));
                     segments.push(names);
                     index
                 }
@@ -229,11 +244,11 @@ impl<'a> Additions<'a> {
         segments
     }
 
-    fn dropper(&mut self, (name, flag): &(String, String), like: u32, drop: Instruction<'_>) -> u32 {
+    fn dropper(&mut self, (name, flag): &(String, String), drop: Instruction<'_>) -> u32 {
         let global = self.global(flag);
         let mut body = Function::new([]);
         body.instruction(&drop).instructions().i32_const(1).global_set(global).end();
-        let index = self.add(like, body);
+        let index = self.add(0, 0, body);
         self.function(name, Some(index));
         index
     }
@@ -242,7 +257,7 @@ impl<'a> Additions<'a> {
     /// are of 32 bits wasmi 2.0 takes 4 GiB for 0 when the memory grows.
     fn without_maximum(&self) -> Option<MemorySection> {
         let memory = self.outline.memories.first()?;
-        let most = memory.maximum? << memory.page_size_log2.unwrap_or(16).min(16);
+        let most = memory.maximum? << page_log2(memory);
         (most > u64::from(u32::MAX)).then(|| {
             let mut memories = MemorySection::new();
             memories.memory(MemoryType {
@@ -261,6 +276,7 @@ impl<'a> Additions<'a> {
         for id in ORDER {
             let section = self.outline.sections[usize::from(id)];
             let data: Cow<'_, [u8]> = match id {
+                TYPES => Cow::Owned(appended(section, self.types.clone())),
                 FUNCTIONS => {
                     let types = self.functions.iter().map(|(ty, _)| encoded(ty)).collect();
                     Cow::Owned(appended(section, types))
@@ -321,10 +337,7 @@ impl<'a> Additions<'a> {
                         sink.i64_const(0).i64_or();
                         continue;
                     }
-                    Replaced::Grow => {}
-                    Replaced::DropData(_) | Replaced::DropElements(_) => {
-                        sink.i32_const(0).i32_const(0);
-                    }
+                    _ => {}
                 }
                 copied = range.end - offset;
                 // There is one for each.
@@ -337,24 +350,11 @@ impl<'a> Additions<'a> {
     }
 }
 
-/// A function that grows the memory, and costs as much fuel as a few thousand other instructions.
-///
-/// The engine's instructions end in a call of the next one, which the compiler makes a jump. In this version
-/// it does not where the memory grows: each time takes some 200 bytes of native stack, until the slice is
-/// over. As it costs so much, a slice of a million units takes 50 KB.
-fn grow() -> Function {
-    let mut body = Function::new([]);
-    let mut code = body.instructions();
-    code.local_get(0).memory_grow(0);
-    // Nothing but expensive: see `engine.rs`.
-    for _ in 0..15 {
-        code.memory_size(0).drop();
-    }
-    code.end();
-    body
-}
+/// What the type of a function begins with (WebAssembly core specification, 5.3.6).
+const FUNCTION_TYPE: u8 = 0x60;
 
 // The ids of sections (WebAssembly core specification, 5.5.2).
+const TYPES: u8 = 1;
 const FUNCTIONS: u8 = 3;
 const MEMORIES: u8 = 5;
 const GLOBALS: u8 = 6;

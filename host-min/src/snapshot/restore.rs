@@ -143,8 +143,8 @@ impl Live {
         let _ = self.store.set_fuel(u64::MAX);
         for (dropper, _) in segments {
             if reader.flag()? {
-                let dropper = self.instance.get_typed_func::<(u32, u32), ()>(&self.store, dropper);
-                let dropped = dropper.and_then(|dropper| dropper.call(&mut self.store, (0, 0)));
+                let dropper = self.instance.get_typed_func::<(), ()>(&self.store, dropper);
+                let dropped = dropper.and_then(|dropper| dropper.call(&mut self.store, ()));
                 dropped.map_err(|_| RestoreError::Damaged)?;
             }
         }

@@ -9,6 +9,7 @@ mod growth;
 mod kinds;
 mod operators;
 mod phases;
+mod pieces;
 mod pointers;
 mod programs;
 mod sizes;
