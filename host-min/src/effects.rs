@@ -54,11 +54,11 @@ pub(crate) struct Arena {
     /// How many entries there were when the last of them was a line whose end had not been printed yet.
     unfinished: Option<usize>,
     /// How many entries have been carried out, where that is done here: see `service.rs`.
-    pub(crate) done: usize,
+    done: usize,
 }
 
 /// How much an arena keeps between events, in bytes: a room is small between two messages, and does not allocate for
-/// each. Idle rooms are folded, and keep nothing.
+/// each. Rooms that hibernate keep nothing.
 const KEPT: usize = 8 << 10;
 
 #[derive(Debug, Clone, Copy)]
@@ -93,6 +93,19 @@ impl Arena {
         self.entries.shrink_to_fit();
         self.text.shrink_to_fit();
         self.bytes.shrink_to_fit();
+    }
+
+    /// Notes that so many more effects have been carried out, and gives back what they took when these were the last.
+    pub(crate) fn note_done(&mut self, effects: usize) {
+        self.done += effects;
+        if self.done >= self.entries.len() {
+            self.clear();
+        }
+    }
+
+    /// How many bytes it takes.
+    pub(crate) fn held(&self) -> usize {
+        self.entries.capacity() * size_of::<Entry>() + self.text.capacity() + self.bytes.capacity()
     }
 
     /// Takes back everything but log lines, as the event has failed.

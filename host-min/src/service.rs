@@ -6,7 +6,7 @@ use stateroom_sdk_core::{
     ClientId, MessagePayload, Progress, StateroomContext, StateroomService, StateroomServiceFactory,
 };
 
-use crate::{ClientInfo, Effect, Event, Program, Room, Step, Trap};
+use crate::{ClientInfo, Effect, Event, Hibernation, Program, Room, Step, Trap};
 
 impl StateroomServiceFactory for Program {
     type Service = Room;
@@ -64,11 +64,11 @@ impl StateroomService for Room {
     }
 
     fn foldable(&self) -> usize {
-        Self::foldable(self)
+        self.reclaimable()
     }
 
     fn fold(&mut self) {
-        self.fold_if_smaller();
+        while self.hibernate_step() == Hibernation::Unfinished {}
     }
 }
 

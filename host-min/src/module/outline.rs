@@ -7,8 +7,9 @@ use core::ops::Range;
 
 use stateroom_sdk_core::abi;
 use wasmparser::{
-    BinaryReaderError, BlockType, CompositeInnerType, ConstExpr, ElementItems, ExternalKind, FuncType,
-    FunctionBody, GlobalType, Import, MemoryType, Operator, Parser, Payload, TableType, TypeRef, ValType,
+    BinaryReaderError, BlockType, CompositeInnerType, ConstExpr, DataKind, ElementItems, ExternalKind,
+    FuncType, FunctionBody, GlobalType, Import, MemoryType, Operator, Parser, Payload, TableType, TypeRef,
+    ValType,
 };
 
 use super::pieces::{Sizes, WRITTEN};
@@ -33,6 +34,7 @@ pub(crate) struct Outline<'a> {
     pub(super) exports: BTreeMap<&'a str, (ExternalKind, u32)>,
     pub(super) start: Option<u32>,
     pub(super) bodies: Vec<FunctionBody<'a>>,
+    pub(super) data: Vec<Data<'a>>,
     /// The functions that tables may point to.
     pub(super) referenced: BTreeSet<u32>,
     /// Whether there are references outside of tables: in variables, parameters, results or instructions.
@@ -43,6 +45,15 @@ pub(crate) struct Outline<'a> {
     pub(super) replaced: Vec<(usize, Range<usize>, Replaced)>,
     /// How many elements the segments for tables have.
     elements: usize,
+}
+
+/// A data segment.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum Data<'a> {
+    /// It is in the memory at first, at this address.
+    Active(u32, &'a [u8]),
+    /// Instructions copy from it.
+    Passive(&'a [u8]),
 }
 
 /// An instruction in place of which something else is done: see `prepare.rs`.
@@ -92,6 +103,9 @@ const FAR: u64 = 1 << 16;
 /// How many elements all segments together may have. Each room has its own copy of them.
 const MOST_ELEMENTS: usize = 100_000;
 
+/// What the engine takes for an instance with nothing in it, and the host for its room, in bytes.
+const INSTANCE: usize = 5 << 10;
+
 /// How many parameters a function may have. A call copies them, whatever it costs in fuel.
 const MOST_PARAMETERS: u32 = 100;
 
@@ -124,6 +138,22 @@ impl<'a> Outline<'a> {
     /// How many bytes its memory has at first.
     pub(crate) fn memory_size(&self) -> u64 {
         self.memories.first().map_or(0, |memory| memory.initial.saturating_mul(1 << page_log2(memory)))
+    }
+
+    /// How many bytes an instance takes beside its memory, about: what the engine has for each thing in it.
+    pub(crate) fn instance_size(&self) -> usize {
+        let tables: u64 = self.tables.iter().map(|table| table.initial).sum();
+        // Tables have a limit.
+        let elements = self.elements + usize::try_from(tables).unwrap_or(usize::MAX / 64);
+        INSTANCE + 8 * elements + 64 * self.functions.len() + 32 * (self.globals.len() + self.data.len())
+    }
+
+    /// What is in its memory at first.
+    pub(crate) fn contents(&self) -> impl Iterator<Item = (u32, &'a [u8])> {
+        self.data.iter().filter_map(|data| match data {
+            Data::Active(at, bytes) => Some((*at, *bytes)),
+            Data::Passive(_) => None,
+        })
     }
 
     /// The sizes that its memory can have.
@@ -276,7 +306,12 @@ impl<'a> Outline<'a> {
                 }
             }
             Payload::DataCountSection { count, .. } => bounded("data segments", count, MOST)?,
-            Payload::DataSection(data) => bounded("data segments", data.count(), MOST)?,
+            Payload::DataSection(segments) => {
+                bounded("data segments", segments.count(), MOST)?;
+                for segment in segments {
+                    self.data.push(data(&segment.map_err(invalid)?)?);
+                }
+            }
             Payload::CodeSectionStart { count, .. } => bounded("functions", count, MOST)?,
             Payload::CodeSectionEntry(body) => {
                 self.code(&body)?;
@@ -288,8 +323,7 @@ impl<'a> Outline<'a> {
     }
 
     fn constant(&mut self, index: u32, expression: &ConstExpr<'a>) -> Result<(), LoadError> {
-        let mut operators = expression.get_operators_reader();
-        if let Operator::I32Const { value } = operators.read().map_err(invalid)? {
+        if let Some(value) = number(expression)? {
             self.constants.insert(index, value);
         }
         Ok(())
@@ -377,6 +411,25 @@ impl<'a> Outline<'a> {
             bounded("instructions that are replaced", count(self.replaced.len()), MOST_REPLACED)?;
         }
         Ok(())
+    }
+}
+
+/// The 32-bit number that an expression is, if it is one.
+fn number(expression: &ConstExpr<'_>) -> Result<Option<i32>, LoadError> {
+    match expression.get_operators_reader().read().map_err(invalid)? {
+        Operator::I32Const { value } => Ok(Some(value)),
+        _ => Ok(None),
+    }
+}
+
+fn data<'a>(segment: &wasmparser::Data<'a>) -> Result<Data<'a>, LoadError> {
+    match &segment.kind {
+        DataKind::Passive => Ok(Data::Passive(segment.data)),
+        DataKind::Active { offset_expr, .. } => match number(offset_expr)? {
+            Some(at) => Ok(Data::Active(at.cast_unsigned(), segment.data)),
+            // It could be that of a global which is imported, and none can be.
+            None => Err(LoadError::Invalid("the address of its data is not a number".into())),
+        },
     }
 }
 

@@ -8,15 +8,15 @@ pub(super) const WRITTEN: u32 = 16 << 10;
 
 /// How many bytes a memory grows by at a stretch. Most systems hand out memory page by page as it is touched, at some
 /// microseconds each, so that this takes 20 to 60 µs.
-pub(super) const GROWN: u32 = 64 << 10;
+pub(crate) const GROWN: u32 = 64 << 10;
 
 /// The sizes that a memory can have.
-#[derive(Debug, Clone, Copy)]
-pub(super) struct Sizes {
+#[derive(Debug, Default, Clone, Copy)]
+pub(crate) struct Sizes {
     /// How many bytes a page has, as a power of two: 1 or 64 Ki.
-    pub(super) page_log2: u32,
+    pub(crate) page_log2: u32,
     /// How many pages there may be, by the module and by the host.
-    pub(super) most: u32,
+    pub(crate) most: u32,
 }
 
 impl Sizes {

@@ -9,14 +9,14 @@ use alloc::{
 
 use stateroom_sdk_core::abi;
 use wasm_encoder::{
-    BlockType, ConstExpr, Encode, ExportKind, ExportSection, Function, GlobalType, Instruction,
+    BlockType, ConstExpr, DataSection, Encode, ExportKind, ExportSection, Function, GlobalType, Instruction,
     InstructionSink, MemArg, MemArgTarget, MemorySection, MemoryType, Module, RawSection, ValType,
 };
 use wasmparser::BinaryReader;
 
 use super::{
     inspect::REACTOR,
-    outline::{Generation, ORDER, Outline, Replaced, page_log2},
+    outline::{Data, Generation, ORDER, Outline, Replaced, page_log2},
     pieces::Sizes,
 };
 use crate::Limits;
@@ -32,7 +32,7 @@ use crate::Limits;
 ///   each message.
 /// - Segments are dropped by functions that take note of it, as the engine does not tell.
 /// - What takes as long as its operands say is done by functions, in pieces: see `pieces.rs`.
-/// - A memory's maximum is left out where it is all that can be addressed.
+/// - The memory is empty. What is in it at first is the host's to bring: see `construction.rs`.
 /// - Where the engine would translate instructions wrongly, others are between them.
 /// - Custom sections, which hold names and debugging information, are left out.
 ///
@@ -45,8 +45,7 @@ pub(crate) struct Prepared {
 /// Under which names a prepared module exports the parts of its state that can change.
 #[derive(Debug, Default)]
 pub(crate) struct Layout {
-    /// How many bytes a page of the memory has.
-    pub(crate) page_size: u64,
+    pub(crate) sizes: Sizes,
     pub(crate) globals: Vec<String>,
     pub(crate) tables: Vec<String>,
     /// The functions that the tables may refer to, by their index.
@@ -76,7 +75,7 @@ pub(crate) fn prepare(outline: &Outline<'_>, limits: &Limits) -> Prepared {
         additions.function(name, outline.function(name));
     }
     additions.function(START, outline.start);
-    let mut layout = additions.state();
+    let mut layout = additions.state(outline.sizes(limits));
     // Every guest has it: see `inspect.rs`.
     if let Some(free) = outline.function(free) {
         if outline.is_empty(free) {
@@ -86,7 +85,7 @@ pub(crate) fn prepare(outline: &Outline<'_>, limits: &Limits) -> Prepared {
             takers.iter().for_each(|name| additions.taker(name, free, freeing));
         }
     }
-    layout.segments = additions.replacements(outline.sizes(limits));
+    layout.segments = additions.replacements(layout.sizes);
     Prepared { bytes: additions.module(), layout }
 }
 
@@ -190,10 +189,9 @@ impl<'a> Additions<'a> {
     }
 
     /// Exports everything that can change.
-    fn state(&mut self) -> Layout {
+    fn state(&mut self, sizes: Sizes) -> Layout {
         let outline = self.outline;
-        let page = outline.memories.first().map_or(0, page_log2);
-        let mut layout = Layout { page_size: 1 << page, ..Layout::default() };
+        let mut layout = Layout { sizes, ..Layout::default() };
         for (index, _) in outline.globals.iter().enumerate().filter(|(_, global)| global.mutable) {
             let name = format!("g{index}");
             self.exports.export(&name, ExportKind::Global, index as u32);
@@ -253,22 +251,33 @@ impl<'a> Additions<'a> {
         index
     }
 
-    /// The memory without its maximum, where that is all that can be addressed. It means nothing then, but where addresses
-    /// are of 32 bits wasmi 2.0 takes 4 GiB for 0 when the memory grows.
-    fn without_maximum(&self) -> Option<MemorySection> {
-        let memory = self.outline.memories.first()?;
-        let most = memory.maximum? << page_log2(memory);
-        (most > u64::from(u32::MAX)).then(|| {
-            let mut memories = MemorySection::new();
+    /// A memory that begins with nothing in it: the host makes it what it is at first, in pieces. Its maximum is left out
+    /// where that is all that can be addressed. It means nothing then, but where addresses are of 32 bits wasmi 2.0 takes
+    /// 4 GiB for 0 when the memory grows.
+    fn empty_memory(&self) -> MemorySection {
+        let mut memories = MemorySection::new();
+        if let Some(memory) = self.outline.memories.first() {
             memories.memory(MemoryType {
-                minimum: memory.initial,
-                maximum: None,
+                minimum: 0,
+                maximum: memory.maximum.filter(|most| most << page_log2(memory) <= u64::from(u32::MAX)),
                 memory64: false,
                 shared: false,
                 page_size_log2: memory.page_size_log2,
             });
-            memories
-        })
+        }
+        memories
+    }
+
+    /// The segments that instructions copy from. Of the others, of which they find nothing left, it has their numbers.
+    fn data(&self) -> DataSection {
+        let mut section = DataSection::new();
+        for data in &self.outline.data {
+            match data {
+                Data::Active(..) => section.passive([]),
+                Data::Passive(bytes) => section.passive(bytes.iter().copied()),
+            };
+        }
+        section
     }
 
     fn module(self) -> Vec<u8> {
@@ -283,8 +292,12 @@ impl<'a> Additions<'a> {
                 }
                 GLOBALS => Cow::Owned(appended(section, self.globals.clone())),
                 // Sections encode their size, too, which `RawSection` does itself.
-                MEMORIES if let Some(memories) = self.without_maximum() => {
-                    module.section(&memories);
+                MEMORIES => {
+                    module.section(&self.empty_memory());
+                    continue;
+                }
+                DATA => {
+                    module.section(&self.data());
                     continue;
                 }
                 EXPORTS => {
@@ -361,6 +374,7 @@ const GLOBALS: u8 = 6;
 const EXPORTS: u8 = 7;
 const START_FUNCTION: u8 = 8;
 const CODE: u8 = 10;
+const DATA: u8 = 11;
 
 /// The contents of a section, which begin with the number of its items, with items added.
 fn appended(section: Option<&[u8]>, added: Vec<Vec<u8>>) -> Vec<u8> {

@@ -2,7 +2,7 @@ use alloc::{collections::BTreeMap, format, string::String, vec::Vec};
 
 use wasmi::{Func, Nullable, Ref};
 
-use crate::room::Live;
+use crate::live::Live;
 
 /// The functions that a room's tables may point to, and how that is written down.
 pub(super) struct Functions {

@@ -172,7 +172,7 @@ fn the_world_is_not_asked_on_behalf_of_a_guest_that_does_not_ask() {
 }
 
 #[test]
-fn a_room_that_has_changed_most_of_its_memory_does_not_fold_by_itself() {
+fn a_room_that_has_changed_most_of_its_memory_does_not_hibernate_by_itself() {
     let world = World::default();
     let fill = |size: &str| {
         format!(
@@ -180,20 +180,20 @@ fn a_room_that_has_changed_most_of_its_memory_does_not_fold_by_itself() {
             (func (export "timer") (memory.fill (i32.const 0) (i32.const 1) (i32.const {size})))"#
         )
     };
-    for (size, folds) in [("60000", false), ("20000", true)] {
+    for (size, hibernates) in [("60000", false), ("20000", true)] {
         let mut room = program(&fill(size)).build("lobby", &world).unwrap();
         room.timer(&world);
         assert!(matches!(room.advance(&world), Progress::Done));
         StateroomService::fold(&mut room);
-        assert_eq!(room.is_folded(), folds, "{size} bytes");
+        assert_eq!(room.is_hibernating(), hibernates, "{size} bytes");
         // Whoever embeds rooms may know better.
-        assert_eq!(room.fold(), Ok(()));
-        assert!(room.is_folded());
+        assert_eq!(room.hibernate(), Ok(()));
+        assert!(room.is_hibernating());
     }
 }
 
 #[test]
-fn a_service_that_folds_does_everything_once() {
+fn a_service_that_hibernates_does_everything_once() {
     let world = World::default();
     let mut room = program(ECHO).build("lobby", &world).unwrap();
     room.init(&world);
@@ -201,7 +201,7 @@ fn a_service_that_folds_does_everything_once() {
         let size = StateroomService::foldable(&room);
         assert!(size > 65_536, "{size} bytes");
         StateroomService::fold(&mut room);
-        assert_eq!((room.is_folded(), StateroomService::foldable(&room)), (true, 0));
+        assert_eq!((room.is_hibernating(), StateroomService::foldable(&room)), (true, 0));
         assert!(matches!(room.advance(&world), Progress::Done));
         room.message(ClientId(1), MessagePayload::Text(text), &world);
         assert!(matches!(room.advance(&world), Progress::Done));
