@@ -13,8 +13,8 @@ pub(crate) struct Construction {
     size: usize,
     /// How many runs of the program's image have been written.
     runs: usize,
-    /// What the room had become before it hibernated, and how much of that has been written.
-    saved: Option<(Box<Saved>, usize)>,
+    /// What the room had become before it hibernated, and is still to be written.
+    saved: Option<Box<Saved>>,
 }
 
 impl Construction {
@@ -25,7 +25,7 @@ impl Construction {
 
     /// Of a room that has hibernated.
     pub(crate) fn waking(saved: Box<Saved>) -> Self {
-        Self { size: saved.memory_size, runs: 0, saved: Some((saved, 0)) }
+        Self { size: saved.memory_size, runs: 0, saved: Some(saved) }
     }
 
     pub(crate) fn memory_size(&self) -> usize {
@@ -34,7 +34,7 @@ impl Construction {
 
     /// How many bytes it keeps, beside the room's memory.
     pub(crate) fn held(&self) -> usize {
-        self.saved.as_ref().map_or(0, |(saved, _)| saved.held())
+        self.saved.as_ref().map_or(0, |saved| saved.held())
     }
 
     /// Grows the memory by at most one piece, and writes about one window of it; whether that was all.
@@ -52,16 +52,17 @@ impl Construction {
             memory[run.at..run.at + run.bytes.len()].copy_from_slice(&run.bytes);
             (self.runs, written) = (self.runs + 1, written + run.bytes.len());
         }
-        let Some((saved, windows)) = &mut self.saved else { return Ok(true) };
-        while let Some(window) = saved.memory.get(*windows) {
-            if written >= WINDOW {
-                return Ok(false);
-            }
-            let mut pieces = Reader::new(window);
+        let Some(saved) = &mut self.saved else { return Ok(true) };
+        // Each is given back at once, so from the end; they have nothing to do with one another.
+        while let Some(window) = saved.memory.pop_if(|_| written < WINDOW) {
+            let mut pieces = Reader::new(&window);
             while pieces.left() > 0 {
                 room.restore_piece(&mut pieces).map_err(unreadable)?;
             }
-            (*windows, written) = (*windows + 1, written + window.len());
+            written += window.len();
+        }
+        if !saved.memory.is_empty() {
+            return Ok(false);
         }
         room.restore_random(&mut Reader::new(&saved.random)).map_err(unreadable)?;
         room.restore_rest(&mut Reader::new(&saved.rest)).map_err(unreadable)?;

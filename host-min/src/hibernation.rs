@@ -62,7 +62,12 @@ pub(crate) struct Progress {
     /// How many bytes have been found to be different.
     changed: usize,
     found: Vec<Range<usize>>,
+    /// Whether it has come to nothing, so that what has been kept is given back; and whether it was not to be.
+    abandoned: Option<Hibernation>,
 }
+
+/// How many windows are given back at a stretch: a system takes as long for that as some page faults take.
+const GIVEN_BACK: usize = 8;
 
 impl Saved {
     /// How many bytes it takes.
@@ -95,7 +100,13 @@ impl Progress {
 
     /// How many bytes it holds.
     pub(crate) fn held(&self) -> usize {
-        self.changed
+        self.memory.len().saturating_mul(WINDOW).min(self.changed)
+    }
+
+    /// Gives back some of what has been kept; whether that was all.
+    fn give_back(&mut self) -> bool {
+        self.memory.truncate(self.memory.len().saturating_sub(GIVEN_BACK));
+        self.memory.is_empty()
     }
 }
 
@@ -103,15 +114,31 @@ impl Live {
     /// Goes on the way into hibernation, as far as one window, and nowhere where it would not pay.
     pub(crate) fn hibernate_step(&mut self, last: Step) -> Result<Hibernated, Hibernation> {
         let mut progress = self.hibernation.take().unwrap_or_default();
-        let is_over = progress.compare(self);
-        if progress.changed > self.reclaimable() / 2 {
-            return Err(Hibernation::Kept);
-        }
-        if is_over {
-            return Ok(self.hibernated(*progress, last));
+        if let Some(outcome) = progress.abandoned {
+            if progress.give_back() {
+                return Err(outcome);
+            }
+        } else {
+            let is_over = progress.compare(self);
+            if progress.changed > self.reclaimable() / 2 {
+                progress.abandoned = Some(Hibernation::Kept);
+            } else if is_over {
+                return Ok(self.hibernated(*progress, last));
+            }
         }
         self.hibernation = Some(progress);
         Err(Hibernation::Unfinished)
+    }
+
+    /// Gives up the way into hibernation, as an event has come, and with each of its slices some of what has been kept.
+    #[cold]
+    pub(crate) fn stay_awake(&mut self) {
+        if let Some(progress) = &mut self.hibernation {
+            progress.abandoned = Some(Hibernation::Unfinished);
+            if progress.give_back() {
+                self.hibernation = None;
+            }
+        }
     }
 
     pub(crate) fn hibernate(&mut self, last: Step) -> Hibernated {

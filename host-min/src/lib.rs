@@ -135,6 +135,7 @@ mod limits;
 mod live;
 mod load_error;
 mod module;
+mod operation;
 mod program;
 mod reader;
 mod recv;

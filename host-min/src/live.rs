@@ -2,8 +2,8 @@ use alloc::{boxed::Box, format, vec::Vec};
 use core::mem;
 
 use wasmi::{
-    Error, Instance, Store, TrapCode, TypedFunc, TypedResumableCall, TypedResumableCallOutOfFuel, Val,
-    WasmParams, WasmResults,
+    Error, Instance, Store, TrapCode, TypedFunc, TypedResumableCall, TypedResumableCallHostTrap,
+    TypedResumableCallOutOfFuel, Val, WasmParams, WasmResults,
 };
 
 use crate::{
@@ -12,8 +12,9 @@ use crate::{
     construction::Construction,
     engine::slice,
     hibernation::Progress,
+    image::WINDOW,
     interface::{Call, Function, Interface},
-    module,
+    module::{self, LARGE},
     state::{State, span},
     trap::reason,
 };
@@ -31,6 +32,8 @@ pub(crate) struct Live {
     pub(crate) hibernation: Option<Box<Progress>>,
     /// Whether the functions have run that come before the first event.
     pub(crate) started: bool,
+    /// The large data that the event has put into the guest's inbox, and that is still to be cleared: where, and how much.
+    delivered: Option<(u32, u32)>,
     /// How much fuel the event that runs may use.
     budget: u64,
     /// How much of it is left beyond the present slice.
@@ -50,11 +53,21 @@ enum Suspended {
     /// Before anything has run; what comes then.
     Construction(Option<Pending>),
     /// In one of the functions that come before the first event; which one, and what comes then.
-    Startup(usize, TypedResumableCallOutOfFuel<()>, Option<Pending>),
+    Startup(usize, Paused<()>, Option<Pending>),
     /// While the guest looks for a place for data.
-    Malloc(TypedResumableCallOutOfFuel<u32>, Pending),
+    Malloc(Paused<u32>, Pending),
     /// In the export of this name.
-    Call(&'static str, TypedResumableCallOutOfFuel<()>),
+    Call(&'static str, Paused<()>),
+    /// Behind it, before all data has been [cleared](Live::clear).
+    Clearing,
+}
+
+/// A call into the guest that can go on.
+enum Paused<R> {
+    /// When it has been given fuel.
+    OutOfFuel(TypedResumableCallOutOfFuel<R>),
+    /// When an import has [done](Operation) what it has been called for.
+    Importing(TypedResumableCallHostTrap<R>),
 }
 
 /// What an event comes down to, with a copy of its data.
@@ -71,7 +84,7 @@ impl Suspended {
                 pending.as_ref().map_or(0, |pending| pending.data.capacity())
             }
             Self::Malloc(_, pending) => pending.data.capacity(),
-            Self::Call(..) => 0,
+            Self::Call(..) | Self::Clearing => 0,
         }
     }
 }
@@ -104,6 +117,7 @@ impl Live {
             construction: Some(Box::new(Construction::new(size))),
             hibernation: None,
             started: false,
+            delivered: None,
             budget: 0,
             fuel: 0,
             status: Status::Ready(Step::Done),
@@ -116,7 +130,9 @@ impl Live {
             Status::Suspended(_) => return Ok(Step::Suspended),
             Status::Broken(trap) => return Err(trap.clone()),
         }
-        self.hibernation = None;
+        if self.hibernation.is_some() {
+            self.stay_awake();
+        }
         let state = self.store.data_mut();
         state.effects.clear();
         state.now_ms = now_ms;
@@ -138,6 +154,9 @@ impl Live {
     pub(crate) fn resume(&mut self) -> Result<Step, Trap> {
         match mem::replace(&mut self.status, Status::Ready(Step::Done)) {
             Status::Suspended(suspended) => {
+                if self.hibernation.is_some() {
+                    self.stay_awake();
+                }
                 let result = self.go_on(*suspended);
                 self.settle(result)
             }
@@ -273,6 +292,7 @@ impl Live {
                 }
                 self.start(then.as_ref().map(|pending| (&pending.call, &pending.data[..])))
             }
+            Suspended::Clearing => Ok(Step::Done),
             Suspended::Startup(index, call, then) => {
                 let result = self.next_slice(STARTUP[index], call)?;
                 match result.suspended() {
@@ -285,11 +305,11 @@ impl Live {
             }
             Suspended::Malloc(call, pending) => match self.next_slice(self.interface.malloc_name, call)? {
                 Outcome::Returned(at) => self.deliver(&pending.call, &pending.data, at),
-                Outcome::OutOfFuel(call) => self.suspend(Suspended::Malloc(call, pending)),
+                Outcome::Paused(call) => self.suspend(Suspended::Malloc(call, pending)),
             },
             Suspended::Call(name, call) => match self.next_slice(name, call)? {
                 Outcome::Returned(()) => Ok(Step::Done),
-                Outcome::OutOfFuel(call) => self.suspend(Suspended::Call(name, call)),
+                Outcome::Paused(call) => self.suspend(Suspended::Call(name, call)),
             },
         }
     }
@@ -309,7 +329,7 @@ impl Live {
             Ok(TypedResumableCall::Finished(at)) => self.deliver(call, data, at),
             result => match self.outcome(self.interface.malloc_name, result)? {
                 Outcome::Returned(at) => self.deliver(call, data, at),
-                Outcome::OutOfFuel(suspended) => {
+                Outcome::Paused(suspended) => {
                     self.suspend(Suspended::Malloc(suspended, Pending { call: *call, data: data.to_vec() }))
                 }
             },
@@ -330,6 +350,9 @@ impl Live {
         let (front, back) = place.split_at_mut(head.len());
         front.copy_from_slice(head);
         back.copy_from_slice(data);
+        if len >= LARGE && self.inbox_begin() == Some(at) {
+            self.delivered = Some((at, len));
+        }
         match &call.function {
             Function::Plain(function) => self.call(call.name, function, ()),
             Function::Client(function, client) => self.call(call.name, function, *client),
@@ -340,11 +363,34 @@ impl Live {
 
     /// The guest's inbox, if it has one and `len` bytes fit into it.
     fn inbox(&self, len: u32) -> Option<u32> {
+        let (begin, end) = self.inbox_bounds()?;
+        (begin.checked_add(len)? <= end && end as usize <= self.memory().len()).then_some(begin)
+    }
+
+    fn inbox_begin(&self) -> Option<u32> {
+        self.inbox_bounds().map(|(begin, _)| begin)
+    }
+
+    /// The two numbers that are the guest's inbox, in order or not.
+    fn inbox_bounds(&self) -> Option<(u32, u32)> {
         let at = self.program.inbox()? as usize;
-        let memory = self.memory();
-        let [b0, b1, b2, b3, e0, e1, e2, e3] = *memory.get(at..)?.first_chunk()?;
-        let (begin, end) = (u32::from_le_bytes([b0, b1, b2, b3]), u32::from_le_bytes([e0, e1, e2, e3]));
-        (begin.checked_add(len)? <= end && end as usize <= memory.len()).then_some(begin)
+        let [b0, b1, b2, b3, e0, e1, e2, e3] = *self.memory().get(at..)?.first_chunk()?;
+        Some((u32::from_le_bytes([b0, b1, b2, b3]), u32::from_le_bytes([e0, e1, e2, e3])))
+    }
+
+    /// Clears large data in the guest's inbox after the event, a window of it at a time; whether that is all. A room that
+    /// hibernates keeps what is not zero. Where the guest has its inbox elsewhere by now, it may have kept the data.
+    #[cold]
+    fn clear(&mut self, at: u32, len: u32) -> bool {
+        self.delivered = None;
+        let rest = len.saturating_sub(WINDOW as u32);
+        if self.inbox_begin() == Some(at)
+            && let Some(place) = self.memory_mut().get_mut(at as usize..at as usize + len as usize)
+        {
+            place[rest as usize..].fill(0);
+            self.delivered = (rest > 0).then_some((at, rest));
+        }
+        self.delivered.is_none()
     }
 
     /// The place that the guest has for data, if it is one.
@@ -365,7 +411,7 @@ impl Live {
             Ok(TypedResumableCall::Finished(())) => Ok(Step::Done),
             result => match self.outcome(name, result)? {
                 Outcome::Returned(()) => Ok(Step::Done),
-                Outcome::OutOfFuel(call) => self.suspend(Suspended::Call(name, call)),
+                Outcome::Paused(call) => self.suspend(Suspended::Call(name, call)),
             },
         }
     }
@@ -384,7 +430,10 @@ impl Live {
     ) -> Result<Outcome<R>, Trap> {
         match result {
             Ok(TypedResumableCall::Finished(value)) => Ok(Outcome::Returned(value)),
-            Ok(TypedResumableCall::OutOfFuel(call)) => Ok(Outcome::OutOfFuel(call)),
+            Ok(TypedResumableCall::OutOfFuel(call)) => Ok(Outcome::Paused(Paused::OutOfFuel(call))),
+            Ok(TypedResumableCall::HostTrap(call)) if self.store.data().operation.is_some() => {
+                Ok(Outcome::Paused(Paused::Importing(call)))
+            }
             Ok(TypedResumableCall::HostTrap(call)) => Err(self.trap(name, call.host_error())),
             Err(error) => Err(self.trap(name, &error)),
         }
@@ -410,18 +459,46 @@ impl Live {
     fn next_slice<R: WasmResults>(
         &mut self,
         name: &'static str,
-        call: TypedResumableCallOutOfFuel<R>,
+        call: Paused<R>,
     ) -> Result<Outcome<R>, Trap> {
-        let required = call.required_fuel();
+        let required = match &call {
+            Paused::OutOfFuel(call) => call.required_fuel(),
+            Paused::Importing(_) => 0,
+        };
         let left_over = self.store.get_fuel().unwrap_or(0);
         let debt = mem::take(&mut self.store.data_mut().debt);
         self.fuel = self.fuel.saturating_add(left_over).saturating_sub(debt);
+        let _ = self.store.set_fuel(0);
         if self.fuel < required.max(1) {
             return Err(self.trap(name, &TrapCode::OutOfFuel.into()));
         }
-        self.refuel(required);
-        let result = call.resume(&mut self.store);
+        let result = match call {
+            Paused::OutOfFuel(call) => {
+                self.refuel(required);
+                call.resume(&mut self.store)
+            }
+            Paused::Importing(call) => {
+                let done = self.operate().map_err(|reason| self.trap(name, &reason.into()))?;
+                let Some(results) = done else { return Ok(Outcome::Paused(Paused::Importing(call))) };
+                self.refuel(0);
+                call.resume(&mut self.store, results)
+            }
+        };
         self.outcome(name, result)
+    }
+
+    /// Does a piece of what an import has been called for; what the import answers where that was the last.
+    fn operate(&mut self) -> Result<Option<&'static [Val]>, TrapReason> {
+        let Some(mut operation) = self.store.data_mut().operation.take() else { return Ok(Some(&[])) };
+        let memory = self.store.data().memory;
+        let Some((memory, state)) = memory.map(|memory| memory.data_and_store_mut(&mut self.store)) else {
+            return Ok(Some(&[]));
+        };
+        if operation.step(memory, state)? {
+            return Ok(Some(operation.results()));
+        }
+        state.operation = Some(operation);
+        Ok(None)
     }
 
     /// Fills up a slice, which has to have `required` units at least.
@@ -434,6 +511,11 @@ impl Live {
 
     /// Puts the room into the state that the outcome of an event leaves it in.
     fn settle(&mut self, result: Result<Step, Trap>) -> Result<Step, Trap> {
+        if let (Some((at, len)), Ok(Step::Done)) = (self.delivered, &result)
+            && !self.clear(at, len)
+        {
+            return self.suspend(Suspended::Clearing);
+        }
         if !matches!(result, Ok(Step::Suspended)) {
             self.store.data_mut().newcomer = None;
         }
@@ -462,14 +544,14 @@ fn refused(call: &Call, size: usize) -> Result<Step, Trap> {
 /// How a call into the guest stands.
 enum Outcome<R> {
     Returned(R),
-    OutOfFuel(TypedResumableCallOutOfFuel<R>),
+    Paused(Paused<R>),
 }
 
 impl Outcome<()> {
-    fn suspended(self) -> Option<TypedResumableCallOutOfFuel<()>> {
+    fn suspended(self) -> Option<Paused<()>> {
         match self {
             Self::Returned(()) => None,
-            Self::OutOfFuel(call) => Some(call),
+            Self::Paused(call) => Some(call),
         }
     }
 }

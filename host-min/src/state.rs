@@ -7,7 +7,9 @@ use chacha20::{
 };
 use wasmi::{Caller, Memory};
 
-use crate::{Limits, TrapReason, client_info::Newcomer, effects::Arena, growth::Growth};
+use crate::{
+    Limits, TrapReason, client_info::Newcomer, effects::Arena, growth::Growth, operation::Operation,
+};
 
 /// What the host keeps beside a guest's instance.
 #[derive(Debug)]
@@ -24,6 +26,8 @@ pub(crate) struct State {
     /// While the `connect` of a client runs about which the guest can ask.
     pub(crate) newcomer: Option<Box<Newcomer>>,
     pub(crate) random: Generator,
+    /// What an import does while its caller is suspended.
+    pub(crate) operation: Option<Box<Operation>>,
 }
 
 impl State {
@@ -37,6 +41,7 @@ impl State {
             now_ms: 0,
             newcomer: None,
             random: Generator::Seed(seed),
+            operation: None,
         }
     }
 }
@@ -58,7 +63,7 @@ impl Generator {
         Self::Running(Box::new(random))
     }
 
-    fn fill(&mut self, bytes: &mut [u8]) {
+    pub(crate) fn fill(&mut self, bytes: &mut [u8]) {
         if let Self::Seed(seed) = self {
             *self = Self::at(*seed, 0);
         }
@@ -66,22 +71,6 @@ impl Generator {
             random.fill_bytes(bytes);
         }
     }
-}
-
-/// Fills a piece of the guest's memory with the room's random numbers; at most as much as a message may have,
-/// as one call is not interrupted.
-pub(crate) fn fill_random(
-    memory: &mut GuestMemory<'_>,
-    state: &mut State,
-    at: u32,
-    len: u32,
-) -> Result<(), TrapReason> {
-    let (size, limit) = (len as usize, state.limits.message_size);
-    if size > limit {
-        return Err(TrapReason::MessageTooLarge { size, limit });
-    }
-    state.random.fill(memory.bytes_mut(at, len)?);
-    Ok(())
 }
 
 /// As how many bytes of other work so many random ones count.

@@ -39,6 +39,8 @@ pub(crate) struct Outline<'a> {
     pub(super) referenced: BTreeSet<u32>,
     /// Whether there are references outside of tables: in variables, parameters, results or instructions.
     pub(super) references: bool,
+    /// Whether there are calls in the place of the function that calls.
+    pub(super) tail_calls: bool,
     /// The tables that instructions change.
     pub(super) changing: BTreeSet<u32>,
     /// The instructions that the host replaces: which body, where in the module, and what.
@@ -384,6 +386,10 @@ impl<'a> Outline<'a> {
                 | Operator::Loop { blockty: BlockType::Type(ValType::Ref(_)) }
                 | Operator::If { blockty: BlockType::Type(ValType::Ref(_)) } => {
                     self.references = true;
+                    continue;
+                }
+                Operator::ReturnCall { .. } | Operator::ReturnCallIndirect { .. } => {
+                    self.tail_calls = true;
                     continue;
                 }
                 Operator::MemoryGrow { .. } => Replaced::Grow,

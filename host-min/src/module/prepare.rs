@@ -17,7 +17,7 @@ use wasmparser::BinaryReader;
 use super::{
     inspect::REACTOR,
     outline::{Data, Generation, ORDER, Outline, Replaced, page_log2},
-    pieces::Sizes,
+    pieces::{LARGE, Sizes},
 };
 use crate::Limits;
 
@@ -82,7 +82,8 @@ pub(crate) fn prepare(outline: &Outline<'_>, limits: &Limits) -> Prepared {
             takers.iter().for_each(|name| additions.function(name, outline.function(name)));
         } else {
             let freeing = additions.global(FREEING);
-            takers.iter().for_each(|name| additions.taker(name, free, freeing));
+            let fill = additions.fill(layout.sizes);
+            takers.iter().for_each(|name| additions.taker(name, free, freeing, fill));
         }
     }
     layout.segments = additions.replacements(layout.sizes);
@@ -120,8 +121,27 @@ impl<'a> Additions<'a> {
 
     fn function(&mut self, name: &str, index: Option<u32>) {
         if let Some(index) = index {
+            let index = self.resumable(index);
             self.exports.export(name, ExportKind::Func, index);
         }
+    }
+
+    /// The function itself, or one that calls it where it is an import or may come to one by a tail call: the engine can
+    /// go on with a call that an import has suspended, unless there is nothing but the import.
+    fn resumable(&mut self, index: u32) -> u32 {
+        let outline = self.outline;
+        let is_import = (index as usize) < outline.functions.len() - outline.bodies.len();
+        let ty = outline.functions.get(index as usize).filter(|_| is_import || outline.tail_calls);
+        let Some(ty) = ty.copied() else { return index };
+        let parameters = outline.function_type(index).map_or(0, |ty| ty.params().len() as u32);
+        let mut body = Function::new([]);
+        let mut code = body.instructions();
+        (0..parameters).for_each(|parameter| {
+            code.local_get(parameter);
+        });
+        code.call(index).end();
+        self.functions.push((ty, body));
+        (outline.functions.len() + self.functions.len() - 1) as u32
     }
 
     /// A number that can change, 0 at first.
@@ -153,8 +173,9 @@ impl<'a> Additions<'a> {
     }
 
     /// Exports a function that calls the guest's own of this name, and then gives back the data that it got:
-    /// its last two parameters. What lies in the guest's inbox is not given back.
-    fn taker(&mut self, name: &str, free: u32, freeing: u32) {
+    /// its last two parameters. What lies in the guest's inbox is not given back. Where it is large it is cleared first, as
+    /// a room that hibernates keeps what is not zero.
+    fn taker(&mut self, name: &str, free: u32, freeing: u32, fill: u32) {
         let Some(own) = self.outline.function(name) else { return };
         let parameters = self.outline.function_type(own).map_or(0, |ty| ty.params().len() as u32);
         let (at, len, is_asked_for) =
@@ -178,6 +199,8 @@ impl<'a> Additions<'a> {
         if inbox.is_some() {
             code.local_get(is_asked_for).if_(BlockType::Empty);
         }
+        code.local_get(len).i32_const(LARGE.cast_signed()).i32_ge_u().if_(BlockType::Empty);
+        code.local_get(at).i32_const(0).local_get(len).call(fill).end();
         code.i32_const(1).global_set(freeing);
         code.local_get(at).local_get(len).call(free).i32_const(0).global_set(freeing);
         if inbox.is_some() {
@@ -219,8 +242,8 @@ impl<'a> Additions<'a> {
         let replaced: BTreeSet<_> = self.outline.replaced.iter().map(|(_, _, replaced)| *replaced).collect();
         for replaced in replaced {
             let index = match replaced {
+                Replaced::Fill => self.fill(sizes),
                 Replaced::Grow => self.add(1, 1, sizes.grow()),
-                Replaced::Fill => self.add(3, 0, sizes.fill()),
                 Replaced::Copy => self.add(3, 0, sizes.copy()),
                 Replaced::Init(segment) => self.add(3, 0, sizes.init(segment)),
                 Replaced::DropData(segment) => {
@@ -240,6 +263,16 @@ impl<'a> Additions<'a> {
             self.replacements.insert(replaced, index);
         }
         segments
+    }
+
+    /// The function that fills memory in pieces.
+    fn fill(&mut self, sizes: Sizes) -> u32 {
+        if let Some(index) = self.replacements.get(&Replaced::Fill) {
+            return *index;
+        }
+        let index = self.add(3, 0, sizes.fill());
+        self.replacements.insert(Replaced::Fill, index);
+        index
     }
 
     fn dropper(&mut self, (name, flag): &(String, String), drop: Instruction<'_>) -> u32 {

@@ -205,8 +205,10 @@ fn an_event_interrupts_a_room_on_its_way_into_hibernation() {
         for _ in 0..10 {
             assert_eq!(room.hibernate_step(), Hibernation::Unfinished);
         }
+        let held = room.memory_held();
         // It changes what has been compared.
         slices(&mut room, connect(1));
+        assert!(room.memory_held() <= held, "what has been copied is given back");
     }
     let snapshot = room.snapshot().unwrap();
     while room.hibernate_step() == Hibernation::Unfinished {}
@@ -225,7 +227,11 @@ fn a_room_that_would_gain_little_stays_as_it_is() {
     while outcome == Hibernation::Unfinished {
         outcome = room.hibernate_step();
     }
-    assert_eq!((outcome, room.memory_held()), (Hibernation::Kept, held));
+    assert_eq!(
+        (outcome, room.memory_held()),
+        (Hibernation::Kept, held),
+        "what has been copied is given back"
+    );
     slices(&mut room, Event::Timer);
     assert_eq!(said(&room)[0], "aaa");
 }
@@ -286,4 +292,80 @@ fn the_message_of_a_suspended_event_counts_as_the_rooms() {
     assert!((before + 300_000..before + 310_000).contains(&room.memory_held()), "{}", room.memory_held());
     while room.resume() == Ok(Step::Suspended) {}
     assert_eq!(room.memory_held(), before);
+}
+
+/// A guest that does something with the data that it is given; `free` is the body of its `jam_free`.
+fn receiving(inbox: bool, free: &str, message: &str) -> String {
+    let inbox = if inbox { r#"(global (export "jam_inbox") i32 (i32.const 16))"# } else { "" };
+    format!(
+        r#"(memory (export "memory") 64) (data (i32.const 16) "\00\00\01\00\00\00\20\00") {inbox}
+        (global $freed (mut i32) (i32.const 0))
+        (func (export "jam_malloc") (param i32) (result i32) (i32.const 65536))
+        (func (export "jam_free") (param $at i32) (param $len i32) {free})
+        (func (export "message") (param i32) (param $at i32) (param $len i32) {message})
+        (func (export "timer")
+            (call $send (i32.const 0) (i32.const 65536) (i32.const 2))
+            (call $send (i32.const 0) (i32.const 1065534) (i32.const 2)))"#
+    )
+}
+
+const FREE: &str = "(global.set $freed (local.get $len))";
+
+/// What the room takes while it hibernates, after a message of a million bytes, if it does.
+fn after_a_large_message(fields: &str) -> (Option<usize>, Room) {
+    let mut room = room(fields);
+    let message = "x".repeat(1_000_000);
+    slices(&mut room, text(&message));
+    while room.hibernate_step() == Hibernation::Unfinished {}
+    (room.is_hibernating().then(|| room.memory_held()), room)
+}
+
+#[test]
+fn a_message_that_the_guest_is_done_with_is_not_kept() {
+    for (inbox, free) in [(false, FREE), (true, FREE), (true, "")] {
+        let (held, mut room) = after_a_large_message(&receiving(inbox, free, ""));
+        assert!(held.is_some_and(|held| held < 4_000), "{inbox} {free}: {held:?}");
+        slices(&mut room, Event::Timer);
+        assert_eq!(said(&room), ["\0\0", "\0\0"]);
+    }
+}
+
+#[test]
+fn a_message_that_the_guest_may_keep_stays() {
+    let moves = "(i32.store (i32.const 16) (i32.const 3000000))";
+    for (inbox, message) in [
+        // It has been given nothing back, and nowhere said what becomes of the place.
+        (false, ""),
+        // It has another inbox from now on.
+        (true, moves),
+    ] {
+        let (held, mut room) = after_a_large_message(&receiving(inbox, "", message));
+        assert!(held.is_some_and(|held| held > 1_000_000), "{held:?}");
+        slices(&mut room, Event::Timer);
+        assert_eq!(said(&room), ["xx", "xx"]);
+    }
+}
+
+#[test]
+fn small_messages_are_left_where_they_are() {
+    for (inbox, free) in [(false, FREE), (true, "")] {
+        let mut room = room(&receiving(inbox, free, ""));
+        slices(&mut room, text(&"x".repeat(4_000)));
+        slices(&mut room, Event::Timer);
+        assert_eq!(said(&room), ["xx", "\0\0"]);
+    }
+}
+
+#[test]
+fn a_large_message_is_cleared_in_pieces_after_an_event_has_returned_and_before_it_is_over() {
+    let mut room = room(&receiving(true, "", "(call $send (i32.const 0) (i32.const 65536) (i32.const 1))"));
+    let message = "x".repeat(1_000_000);
+    let (mut slices, mut step) = (1, room.handle(text(&message), 0));
+    while step == Ok(Step::Suspended) {
+        assert_eq!(room.effects().count(), 0);
+        (slices, step) = (slices + 1, room.resume());
+    }
+    // Of 128 KiB each.
+    assert!(slices >= 7, "{slices}");
+    assert_eq!((step, said(&room)), (Ok(Step::Done), vec!["x"]));
 }

@@ -6,6 +6,7 @@ mod errors;
 mod extensions;
 mod guest;
 mod hibernation;
+mod imports;
 mod loading;
 mod machine;
 mod recv;
