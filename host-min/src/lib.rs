@@ -143,6 +143,7 @@ mod room;
 mod service;
 mod snapshot;
 mod state;
+mod tables;
 mod trap;
 
 pub use client_info::ClientInfo;

@@ -190,6 +190,9 @@ impl Loaded {
         // The module has no start function any more, so that nothing runs here: see `prepare.rs`.
         let instance = self.linker.instantiate_and_start(&mut store, &self.module)?;
         store.data_mut().memory = instance.get_memory(&store, abi::MEMORY);
+        if let Some(tables) = &self.layout.account {
+            tables.watch(&mut store, &instance)?;
+        }
         Ok((store, instance))
     }
 }

@@ -1,4 +1,4 @@
-use alloc::boxed::Box;
+use alloc::{boxed::Box, vec::Vec};
 use core::str;
 
 use chacha20::{
@@ -26,6 +26,8 @@ pub(crate) struct State {
     /// While the `connect` of a client runs about which the guest can ask.
     pub(crate) newcomer: Option<Box<Newcomer>>,
     pub(crate) random: Generator,
+    /// What its tables hold, where they can change: see [`Tables`](crate::tables::Tables).
+    pub(crate) tables: Vec<Box<[u32]>>,
     /// What an import does while its caller is suspended.
     pub(crate) operation: Option<Box<Operation>>,
 }
@@ -41,6 +43,7 @@ impl State {
             now_ms: 0,
             newcomer: None,
             random: Generator::Seed(seed),
+            tables: Vec::new(),
             operation: None,
         }
     }

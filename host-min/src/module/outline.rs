@@ -1,15 +1,16 @@
 use alloc::{
+    boxed::Box,
     collections::{BTreeMap, BTreeSet},
-    format,
+    format, vec,
     vec::Vec,
 };
 use core::ops::Range;
 
 use stateroom_sdk_core::abi;
 use wasmparser::{
-    BinaryReaderError, BlockType, CompositeInnerType, ConstExpr, DataKind, ElementItems, ExternalKind,
-    FuncType, FunctionBody, GlobalType, Import, MemoryType, Operator, Parser, Payload, TableType, TypeRef,
-    ValType,
+    BinaryReaderError, BlockType, CompositeInnerType, ConstExpr, DataKind, ElementItems, ElementKind,
+    ExternalKind, FuncType, FunctionBody, GlobalType, Import, MemoryType, Operator, Parser, Payload,
+    TableType, TypeRef, ValType,
 };
 
 use super::pieces::{Sizes, WRITTEN};
@@ -35,8 +36,6 @@ pub(crate) struct Outline<'a> {
     pub(super) start: Option<u32>,
     pub(super) bodies: Vec<FunctionBody<'a>>,
     pub(super) data: Vec<Data<'a>>,
-    /// The functions that tables may point to.
-    pub(super) referenced: BTreeSet<u32>,
     /// Whether there are references outside of tables: in variables, parameters, results or instructions.
     pub(super) references: bool,
     /// Whether there are calls in the place of the function that calls.
@@ -45,8 +44,19 @@ pub(crate) struct Outline<'a> {
     pub(super) changing: BTreeSet<u32>,
     /// The instructions that the host replaces: which body, where in the module, and what.
     pub(super) replaced: Vec<(usize, Range<usize>, Replaced)>,
-    /// How many elements the segments for tables have.
-    elements: usize,
+    /// The segments for tables.
+    pub(super) elements: Vec<Elements>,
+    /// How many elements they have together.
+    element_count: usize,
+}
+
+/// A segment for tables.
+#[derive(Debug)]
+pub(super) struct Elements {
+    /// The table in which it is at first, and where.
+    pub(super) place: Option<(u32, u32)>,
+    /// One more than the index of each function, or 0.
+    pub(super) functions: Box<[u32]>,
 }
 
 /// A data segment.
@@ -66,6 +76,10 @@ pub(super) enum Replaced {
     Copy,
     /// With the segment that is copied from.
     Init(u32),
+    /// With the table and the segment.
+    InitTable(u32, u32),
+    /// With the table that is copied to, and that which is copied from.
+    CopyTable(u32, u32),
     DropData(u32),
     DropElements(u32),
     Select,
@@ -146,8 +160,24 @@ impl<'a> Outline<'a> {
     pub(crate) fn instance_size(&self) -> usize {
         let tables: u64 = self.tables.iter().map(|table| table.initial).sum();
         // Tables have a limit.
-        let elements = self.elements + usize::try_from(tables).unwrap_or(usize::MAX / 64);
+        let elements = self.element_count + usize::try_from(tables).unwrap_or(usize::MAX / 64);
         INSTANCE + 8 * elements + 64 * self.functions.len() + 32 * (self.globals.len() + self.data.len())
+    }
+
+    /// What is in its tables at first. Where that does not fit, or is too much, the engine does not make an instance.
+    pub(super) fn first_elements(&self, limits: &Limits) -> Vec<Box<[u32]>> {
+        let size = |table: &TableType| {
+            usize::try_from(table.initial).ok().filter(|size| *size <= limits.table_elements).unwrap_or(0)
+        };
+        let mut tables: Vec<_> = self.tables.iter().map(|table| vec![0; size(table)].into()).collect();
+        for Elements { place, functions } in &self.elements {
+            let Some((table, at)) = place.map(|(table, at)| (table as usize, at as usize)) else { continue };
+            let place = tables.get_mut(table).and_then(|table: &mut Box<[u32]>| table.get_mut(at..));
+            if let Some(place) = place.and_then(|rest| rest.get_mut(..functions.len())) {
+                place.copy_from_slice(functions);
+            }
+        }
+        tables
     }
 
     /// What is in its memory at first.
@@ -286,25 +316,30 @@ impl<'a> Outline<'a> {
                 bounded("element segments", elements.count(), MOST)?;
                 for element in elements {
                     let element = element.map_err(invalid)?;
-                    self.elements += match &element.items {
+                    self.element_count += match &element.items {
                         ElementItems::Functions(items) => items.count() as usize,
                         ElementItems::Expressions(_, items) => items.count() as usize,
                     };
-                    if self.elements > MOST_ELEMENTS {
+                    if self.element_count > MOST_ELEMENTS {
                         return Err(LoadError::TooMany { what: "elements for tables", limit: MOST_ELEMENTS });
                     }
-                    match element.items {
-                        ElementItems::Functions(functions) => {
-                            for function in functions {
-                                self.referenced.insert(function.map_err(invalid)?);
-                            }
+                    let place = match &element.kind {
+                        ElementKind::Active { table_index, offset_expr } => {
+                            number(offset_expr)?.map(|at| (table_index.unwrap_or(0), at.cast_unsigned()))
                         }
-                        ElementItems::Expressions(_, expressions) => {
-                            for expression in expressions {
-                                self.element(&expression.map_err(invalid)?)?;
-                            }
-                        }
-                    }
+                        ElementKind::Passive | ElementKind::Declared => None,
+                    };
+                    let functions = match element.items {
+                        ElementItems::Functions(functions) => functions
+                            .into_iter()
+                            .map(|function| Ok(function.map_err(invalid)?.saturating_add(1)))
+                            .collect::<Result<_, LoadError>>()?,
+                        ElementItems::Expressions(_, expressions) => expressions
+                            .into_iter()
+                            .map(|expression| referenced(&expression.map_err(invalid)?))
+                            .collect::<Result<_, LoadError>>()?,
+                    };
+                    self.elements.push(Elements { place, functions });
                 }
             }
             Payload::DataCountSection { count, .. } => bounded("data segments", count, MOST)?,
@@ -327,15 +362,6 @@ impl<'a> Outline<'a> {
     fn constant(&mut self, index: u32, expression: &ConstExpr<'a>) -> Result<(), LoadError> {
         if let Some(value) = number(expression)? {
             self.constants.insert(index, value);
-        }
-        Ok(())
-    }
-
-    fn element(&mut self, expression: &ConstExpr<'a>) -> Result<(), LoadError> {
-        for operator in expression.get_operators_reader() {
-            if let Operator::RefFunc { function_index } = operator.map_err(invalid)? {
-                self.referenced.insert(function_index);
-            }
         }
         Ok(())
     }
@@ -370,9 +396,13 @@ impl<'a> Outline<'a> {
                 Operator::MemoryFill { .. } => Replaced::Fill,
                 Operator::MemoryCopy { .. } => Replaced::Copy,
                 Operator::MemoryInit { data_index, .. } => Replaced::Init(data_index),
-                Operator::TableInit { table, .. } | Operator::TableCopy { dst_table: table, .. } => {
+                Operator::TableInit { table, elem_index } => {
                     self.changing.insert(table);
-                    continue;
+                    Replaced::InitTable(table, elem_index)
+                }
+                Operator::TableCopy { dst_table, src_table } => {
+                    self.changing.insert(dst_table);
+                    Replaced::CopyTable(dst_table, src_table)
                 }
                 Operator::RefNull { .. }
                 | Operator::RefFunc { .. }
@@ -425,6 +455,14 @@ fn number(expression: &ConstExpr<'_>) -> Result<Option<i32>, LoadError> {
     match expression.get_operators_reader().read().map_err(invalid)? {
         Operator::I32Const { value } => Ok(Some(value)),
         _ => Ok(None),
+    }
+}
+
+/// One more than the index of the function that an expression refers to, or 0.
+fn referenced(expression: &ConstExpr<'_>) -> Result<u32, LoadError> {
+    match expression.get_operators_reader().read().map_err(invalid)? {
+        Operator::RefFunc { function_index } => Ok(function_index.saturating_add(1)),
+        _ => Ok(0),
     }
 }
 

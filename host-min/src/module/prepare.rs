@@ -3,6 +3,7 @@ use alloc::{
     collections::{BTreeMap, BTreeSet},
     format,
     string::String,
+    sync::Arc,
     vec,
     vec::Vec,
 };
@@ -10,7 +11,8 @@ use alloc::{
 use stateroom_sdk_core::abi;
 use wasm_encoder::{
     BlockType, ConstExpr, DataSection, Encode, ExportKind, ExportSection, Function, GlobalType, Instruction,
-    InstructionSink, MemArg, MemArgTarget, MemorySection, MemoryType, Module, RawSection, ValType,
+    InstructionSink, MemArg, MemArgTarget, MemorySection, MemoryType, Module, RawSection, RefType, TableType,
+    ValType,
 };
 use wasmparser::BinaryReader;
 
@@ -19,7 +21,10 @@ use super::{
     outline::{Data, Generation, ORDER, Outline, Replaced, page_log2},
     pieces::{LARGE, Sizes},
 };
-use crate::Limits;
+use crate::{
+    Limits,
+    tables::{Change, Tables, WATCHER},
+};
 
 /// A module that the host can run: the guest's own, with what the host adds and without what it has no use
 /// for.
@@ -30,7 +35,8 @@ use crate::Limits;
 ///   rooms.
 /// - The functions that take data give it back themselves, where that does anything, which spares the host a call for
 ///   each message.
-/// - Segments are dropped by functions that take note of it, as the engine does not tell.
+/// - Segments are dropped by functions that take note of it, as the engine does not tell. Tables are changed by functions
+///   that tell the host: see `tables.rs`.
 /// - What takes as long as its operands say is done by functions, in pieces: see `pieces.rs`.
 /// - The memory is empty. What is in it at first is the host's to bring: see `construction.rs`.
 /// - Where the engine would translate instructions wrongly, others are between them.
@@ -47,7 +53,10 @@ pub(crate) struct Prepared {
 pub(crate) struct Layout {
     pub(crate) sizes: Sizes,
     pub(crate) globals: Vec<String>,
-    pub(crate) tables: Vec<String>,
+    /// The tables that can change, with their indices.
+    pub(crate) tables: Vec<(u32, String)>,
+    /// The account that is kept of them.
+    pub(crate) account: Option<Arc<Tables>>,
     /// The functions that the tables may refer to, by their index.
     pub(crate) functions: Vec<(u32, String)>,
     /// What can be dropped, with the function that drops it and the global that says whether it has been.
@@ -87,6 +96,7 @@ pub(crate) fn prepare(outline: &Outline<'_>, limits: &Limits) -> Prepared {
         }
     }
     layout.segments = additions.replacements(layout.sizes);
+    layout.account = additions.account(limits);
     Prepared { bytes: additions.module(), layout }
 }
 
@@ -98,6 +108,8 @@ struct Additions<'a> {
     globals: Vec<Vec<u8>>,
     /// Their types' indices and their bodies.
     functions: Vec<(u32, Function)>,
+    /// What some of them do to tables.
+    changes: Vec<Change>,
     /// The functions that stand for instructions.
     replacements: BTreeMap<Replaced, u32>,
 }
@@ -110,6 +122,7 @@ impl<'a> Additions<'a> {
             types: Vec::new(),
             globals: Vec::new(),
             functions: Vec::new(),
+            changes: Vec::new(),
             replacements: BTreeMap::new(),
         }
     }
@@ -157,7 +170,15 @@ impl<'a> Additions<'a> {
 
     /// A function with so many parameters and results, all of them 32-bit numbers.
     fn add(&mut self, parameters: usize, results: usize, body: Function) -> u32 {
-        let ty = self.outline.type_of(parameters, results).unwrap_or_else(|| {
+        let ty = self.ty(parameters, results);
+        let index = (self.outline.functions.len() + self.functions.len()) as u32;
+        self.functions.push((ty, body));
+        index
+    }
+
+    /// The type of such a function.
+    fn ty(&mut self, parameters: usize, results: usize) -> u32 {
+        self.outline.type_of(parameters, results).unwrap_or_else(|| {
             let mut ty = vec![FUNCTION_TYPE];
             vec![ValType::I32; parameters].encode(&mut ty);
             vec![ValType::I32; results].encode(&mut ty);
@@ -166,10 +187,7 @@ impl<'a> Additions<'a> {
                 self.types.len() - 1
             });
             (self.outline.types.len() + known) as u32
-        });
-        let index = (self.outline.functions.len() + self.functions.len()) as u32;
-        self.functions.push((ty, body));
-        index
+        })
     }
 
     /// Exports a function that calls the guest's own of this name, and then gives back the data that it got:
@@ -223,13 +241,15 @@ impl<'a> Additions<'a> {
         for index in &outline.changing {
             let name = format!("t{index}");
             self.exports.export(&name, ExportKind::Table, *index);
-            layout.tables.push(name);
+            layout.tables.push((*index, name));
         }
         if !layout.tables.is_empty() {
-            for index in &outline.referenced {
+            let elements = outline.elements.iter().flat_map(|segment| segment.functions.iter());
+            let functions: BTreeSet<_> = elements.filter_map(|element| element.checked_sub(1)).collect();
+            for index in functions {
                 let name = format!("f{index}");
-                self.exports.export(&name, ExportKind::Func, *index);
-                layout.functions.push((*index, name));
+                self.exports.export(&name, ExportKind::Func, index);
+                layout.functions.push((index, name));
             }
         }
         layout
@@ -246,6 +266,14 @@ impl<'a> Additions<'a> {
                 Replaced::Grow => self.add(1, 1, sizes.grow()),
                 Replaced::Copy => self.add(3, 0, sizes.copy()),
                 Replaced::Init(segment) => self.add(3, 0, sizes.init(segment)),
+                Replaced::InitTable(table, segment) => self.changer(
+                    Change::Init { table, segment },
+                    &Instruction::TableInit { elem_index: segment, table },
+                ),
+                Replaced::CopyTable(to, from) => self.changer(
+                    Change::Copy { to, from },
+                    &Instruction::TableCopy { src_table: from, dst_table: to },
+                ),
                 Replaced::DropData(segment) => {
                     let names = (format!("d{segment}"), format!("d{segment}?"));
                     let index = self.dropper(&names, Instruction::DataDrop(segment));
@@ -263,6 +291,33 @@ impl<'a> Additions<'a> {
             self.replacements.insert(replaced, index);
         }
         segments
+    }
+
+    /// `(to, from, len)`: changes a table, and tells the host of it.
+    fn changer(&mut self, change: Change, instruction: &Instruction<'_>) -> u32 {
+        let watcher = self.outline.tables.len() as u32;
+        let ty = self.ty(4, 0);
+        let mut body = Function::new([]);
+        body.instructions().local_get(0).local_get(1).local_get(2);
+        body.instruction(instruction);
+        let mut code = body.instructions();
+        code.local_get(0).local_get(1).local_get(2).i32_const(self.changes.len() as i32);
+        code.i32_const(0).call_indirect(watcher, ty).end();
+        self.changes.push(change);
+        self.add(3, 0, body)
+    }
+
+    /// The account that is to be kept of tables that can change.
+    fn account(&mut self, limits: &Limits) -> Option<Arc<Tables>> {
+        if self.changes.is_empty() {
+            return None;
+        }
+        self.exports.export(WATCHER, ExportKind::Table, self.outline.tables.len() as u32);
+        Some(Arc::new(Tables {
+            first: self.outline.first_elements(limits),
+            segments: self.outline.elements.iter().map(|segment| segment.functions.clone()).collect(),
+            changes: self.changes.clone(),
+        }))
     }
 
     /// The function that fills memory in pieces.
@@ -322,6 +377,16 @@ impl<'a> Additions<'a> {
                 FUNCTIONS => {
                     let types = self.functions.iter().map(|(ty, _)| encoded(ty)).collect();
                     Cow::Owned(appended(section, types))
+                }
+                TABLES if !self.changes.is_empty() => {
+                    let watcher = TableType {
+                        element_type: RefType::FUNCREF,
+                        table64: false,
+                        minimum: 1,
+                        maximum: Some(1),
+                        shared: false,
+                    };
+                    Cow::Owned(appended(section, vec![encoded(&watcher)]))
                 }
                 GLOBALS => Cow::Owned(appended(section, self.globals.clone())),
                 // Sections encode their size, too, which `RawSection` does itself.
@@ -402,6 +467,7 @@ const FUNCTION_TYPE: u8 = 0x60;
 // The ids of sections (WebAssembly core specification, 5.5.2).
 const TYPES: u8 = 1;
 const FUNCTIONS: u8 = 3;
+const TABLES: u8 = 4;
 const MEMORIES: u8 = 5;
 const GLOBALS: u8 = 6;
 const EXPORTS: u8 = 7;

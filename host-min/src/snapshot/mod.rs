@@ -1,16 +1,14 @@
 //! The state of a room as bytes.
 
 mod error;
-mod functions;
 mod restore;
 mod value;
 
 use alloc::vec::Vec;
 use core::ops::Range;
 
-use wasmi::{Global, Table, Val};
+use wasmi::{Global, Val};
 
-use self::functions::Functions;
 use crate::{Program, Step, Trap, hibernation::Saved, image::WINDOW, live::Live, state::Generator};
 
 pub use error::{RestoreError, SnapshotError};
@@ -130,14 +128,10 @@ impl Live {
             out.extend(value.to_le_bytes());
         }
         put_count(out, layout.tables.len());
-        if !layout.tables.is_empty() {
-            let functions = Functions::of(self);
-            for table in self.tables() {
-                put_count(out, usize::try_from(table.size(&self.store)).unwrap_or(0));
-                for element in (0..).map_while(|index| table.get(&self.store, index)) {
-                    out.extend(functions.encode(&element).to_le_bytes());
-                }
-            }
+        for (index, _) in &layout.tables {
+            let elements = self.store.data().tables.get(*index as usize).map_or(&[][..], |table| table);
+            put_count(out, elements.len());
+            out.extend(elements.iter().flat_map(|element| element.to_le_bytes()));
         }
         put_count(out, layout.segments.len());
         for (_, flag) in &layout.segments {
@@ -150,12 +144,6 @@ impl Live {
     fn globals(&self) -> impl Iterator<Item = Global> {
         let names = self.program.layout().globals.iter();
         names.filter_map(|name| self.instance.get_global(&self.store, name))
-    }
-
-    /// The tables that can change.
-    fn tables(&self) -> impl Iterator<Item = Table> {
-        let names = self.program.layout().tables.iter();
-        names.filter_map(|name| self.instance.get_table(&self.store, name))
     }
 }
 

@@ -1,9 +1,9 @@
 use alloc::{format, vec::Vec};
 use core::str;
 
-use wasmi::RefType;
+use wasmi::{Nullable, Ref};
 
-use super::{CHECKSUM, MAGIC, RestoreError, VERSION, functions::Functions, value};
+use super::{CHECKSUM, MAGIC, RestoreError, VERSION, value};
 use crate::{
     Program, Room,
     construction::grow,
@@ -120,29 +120,41 @@ impl Live {
     }
 
     fn restore_tables(&mut self, reader: &mut Reader<'_>) -> Result<(), RestoreError> {
-        let tables: Vec<_> = self.tables().collect();
+        let program = self.program.clone();
+        let tables = &program.layout().tables;
         if reader.count()? != tables.len() {
             return Err(RestoreError::Damaged);
         }
-        if tables.is_empty() {
-            return Ok(());
-        }
-        let functions = Functions::of(self);
-        for table in tables {
+        for (index, name) in tables {
+            let table = self.instance.get_table(&self.store, name).ok_or(RestoreError::Damaged)?;
             // They do not grow: see `module/admission.rs`.
             let size = table.size(&self.store);
             if u64::from(reader.u32()?) != size {
                 return Err(RestoreError::Damaged);
             }
-            for index in 0..size {
-                let element = functions.decode(reader.u32()?).ok_or(RestoreError::Damaged)?;
-                // Objects of the host there are none.
-                if table.ty(&self.store).element() == RefType::Func {
-                    table.set(&mut self.store, index, element).map_err(|_| RestoreError::Damaged)?;
+            for at in 0..size {
+                let element = reader.u32()?;
+                let held = self.store.data_mut().tables.get_mut(*index as usize);
+                let held = held.and_then(|table| table.get_mut(at as usize)).ok_or(RestoreError::Damaged)?;
+                // Most are what they are at first.
+                if *held != element {
+                    *held = element;
+                    let element = self.function(element)?;
+                    table.set(&mut self.store, at, element).map_err(|_| RestoreError::Damaged)?;
                 }
             }
         }
         Ok(())
+    }
+
+    /// The function that a number stands for.
+    fn function(&self, element: u32) -> Result<Ref, RestoreError> {
+        let Some(index) = element.checked_sub(1) else { return Ok(Ref::Func(Nullable::Null)) };
+        let functions = &self.program.layout().functions;
+        let known = functions.binary_search_by_key(&index, |(index, _)| *index);
+        let name = known.map(|known| &functions[known].1).map_err(|_| RestoreError::Damaged)?;
+        let function = self.instance.get_func(&self.store, name).ok_or(RestoreError::Damaged)?;
+        Ok(Ref::Func(Nullable::Val(function)))
     }
 
     fn restore_segments(&mut self, reader: &mut Reader<'_>) -> Result<(), RestoreError> {
