@@ -59,6 +59,7 @@ impl Construction {
             while pieces.left() > 0 {
                 room.restore_piece(&mut pieces).map_err(unreadable)?;
             }
+            saved.memory_held -= window.len();
             written += window.len();
         }
         if !saved.memory.is_empty() {

@@ -47,6 +47,8 @@ pub(crate) struct Saved {
     /// them.
     pub(crate) pieces: usize,
     pub(crate) memory: Vec<Box<[u8]>>,
+    /// How many bytes these are together.
+    pub(crate) memory_held: usize,
     /// Its random numbers, and all that comes behind the memory, as a snapshot has them.
     pub(crate) random: [u8; RANDOM],
     pub(crate) rest: Box<[u8]>,
@@ -72,8 +74,8 @@ const GIVEN_BACK: usize = 8;
 impl Saved {
     /// How many bytes it takes.
     pub(crate) fn held(&self) -> usize {
-        let windows: usize = self.memory.iter().map(|window| window.len()).sum();
-        size_of::<Self>() + self.memory.capacity() * size_of::<Box<[u8]>>() + windows + self.rest.len()
+        let windows = self.memory.capacity() * size_of::<Box<[u8]>>();
+        size_of::<Self>() + windows + self.memory_held + self.rest.len()
     }
 }
 
@@ -154,6 +156,7 @@ impl Live {
         let saved = Saved {
             memory_size: self.memory_size(),
             pieces: progress.pieces,
+            memory_held: progress.memory.iter().map(|window| window.len()).sum(),
             memory: progress.memory,
             random: self.random(),
             rest: rest.into(),

@@ -76,8 +76,7 @@ pub(crate) fn put_pieces(pieces: &[Range<usize>], memory: &[u8], out: &mut Vec<u
 impl Saved {
     /// Writes down what events may have changed: all from the random numbers to the segments.
     pub(crate) fn put_state(&self, out: &mut Vec<u8>) {
-        let windows: usize = self.memory.iter().map(|window| window.len()).sum();
-        out.reserve_exact(RANDOM + 12 + windows + self.rest.len() + CHECKSUM);
+        out.reserve_exact(RANDOM + 12 + self.memory_held + self.rest.len() + CHECKSUM);
         out.extend(self.random);
         out.extend((self.memory_size as u64).to_le_bytes());
         put_count(out, self.pieces);
