@@ -13,6 +13,7 @@ mod pieces;
 mod pointers;
 mod programs;
 mod sizes;
+mod tables;
 
 use std::{panic::resume_unwind, thread};
 
