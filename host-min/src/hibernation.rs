@@ -94,6 +94,10 @@ impl Progress {
             let mut window = Vec::new();
             put_pieces(&self.found, memory, &mut window);
             self.pieces += self.found.len();
+            if self.memory.is_empty() {
+                // A small room has one.
+                self.memory.reserve_exact(1);
+            }
             self.memory.push(window.into());
         }
         self.compared += WINDOW;

@@ -96,7 +96,10 @@ impl Live {
             windows.for_each(|window| self.program.image().differences(memory, window, &mut pieces));
         }
         let changed: usize = pieces.iter().map(|piece| 8 + piece.len()).sum();
-        out.reserve_exact(73 + changed + 9 * layout.globals.len() + layout.segments.len() + CHECKSUM);
+        // All of it, or nearly, so that it is not moved.
+        out.reserve_exact(
+            RANDOM + 24 + changed + 9 * layout.globals.len() + layout.segments.len() + CHECKSUM,
+        );
         out.extend(self.random());
         out.extend((self.memory_size() as u64).to_le_bytes());
         put_count(out, pieces.len());
@@ -120,6 +123,7 @@ impl Live {
     /// Writes down what comes behind the memory: globals, tables and segments.
     pub(crate) fn put_rest(&self, out: &mut Vec<u8>) {
         let layout = self.program.layout();
+        out.reserve_exact(12 + 9 * layout.globals.len() + layout.segments.len() + CHECKSUM);
         put_count(out, layout.globals.len());
         for global in self.globals() {
             let (ty, value) = value::encode(&global.get(&self.store));
