@@ -74,7 +74,7 @@ impl Program {
         })?;
         let image = Image::new(size, outline.contents())
             .ok_or_else(|| LoadError::CannotStart("its data does not fit into its memory".into()))?;
-        let prepared = module::prepare(&outline, &limits);
+        let prepared = module::prepare(&outline, &limits)?;
         // What the engine has no room for, such as a function with a very large frame.
         let translated = Module::new(&engine, &prepared.bytes).map_err(invalid)?;
 

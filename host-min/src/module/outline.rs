@@ -116,8 +116,8 @@ const MOST_REPLACED: u32 = 500_000;
 /// From which offset on the engine has instructions of their own for stores.
 const FAR: u64 = 1 << 16;
 
-/// How many elements all segments together may have. Each room has its own copy of them.
-const MOST_ELEMENTS: usize = 100_000;
+/// How many elements all segments together may have. They are copied when a room is made.
+const MOST_ELEMENTS: usize = 20_000;
 
 /// What the engine takes for an instance with nothing in it, and the host for its room, in bytes.
 const INSTANCE: usize = 5 << 10;

@@ -22,7 +22,7 @@ use super::{
     pieces::{LARGE, Sizes},
 };
 use crate::{
-    Limits,
+    Limits, LoadError,
     tables::{Change, Tables, WATCHER},
 };
 
@@ -63,13 +63,20 @@ pub(crate) struct Layout {
     pub(crate) segments: Vec<(String, String)>,
 }
 
+/// How much of an instance may be exported because it can change. Each export takes a quarter of a microsecond when a room is
+/// made, and as much again when it is woken; compilers make one or two such globals, and no other such things.
+const MOST_CHANGING: usize = 500;
+
 /// The export of the start function.
 pub(crate) const START: &str = "start";
 /// The export of the global that is 1 while data is given back.
 pub(crate) const FREEING: &str = "freeing";
 
 /// Makes a module ready that is valid, and in which no problems have been found.
-pub(crate) fn prepare(outline: &Outline<'_>, limits: &Limits) -> Prepared {
+///
+/// # Errors
+/// More of it can change than the host can see to.
+pub(crate) fn prepare(outline: &Outline<'_>, limits: &Limits) -> Result<Prepared, LoadError> {
     let mut additions = Additions::new(outline);
     let (free, takers, callers): (_, &[_], &[_]) = match outline.generation() {
         Generation::Jam => (
@@ -97,7 +104,13 @@ pub(crate) fn prepare(outline: &Outline<'_>, limits: &Limits) -> Prepared {
     }
     layout.segments = additions.replacements(layout.sizes);
     layout.account = additions.account(limits);
-    Prepared { bytes: additions.module(), layout }
+    let changing =
+        layout.globals.len() + layout.tables.len() + layout.functions.len() + 2 * layout.segments.len();
+    if changing > MOST_CHANGING {
+        let what = "globals and segments that can change, and functions in tables that can";
+        return Err(LoadError::TooMany { what, limit: MOST_CHANGING });
+    }
+    Ok(Prepared { bytes: additions.module(), layout })
 }
 
 /// What is added to a module.
