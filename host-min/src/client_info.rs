@@ -67,6 +67,11 @@ impl Newcomer {
         None
     }
 
+    /// How many bytes it takes.
+    pub(crate) fn held(&self) -> usize {
+        size_of::<Self>() + self.text.capacity() + self.ends.capacity() * size_of::<(usize, usize)>()
+    }
+
     /// As work on how many bytes it counts to look through all of it.
     pub(crate) fn cost(&self) -> u32 {
         u32::try_from(self.text.len() + 8 * self.ends.len()).unwrap_or(u32::MAX)

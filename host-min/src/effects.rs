@@ -54,11 +54,11 @@ pub(crate) struct Arena {
     /// How many entries there were when the last of them was a line whose end had not been printed yet.
     unfinished: Option<usize>,
     /// How many entries have been carried out, where that is done here: see `service.rs`.
-    pub(crate) done: usize,
+    done: usize,
 }
 
 /// How much an arena keeps between events, in bytes: a room is small between two messages, and does not allocate for
-/// each. Idle rooms are folded, and keep nothing.
+/// each. Rooms that hibernate keep nothing.
 const KEPT: usize = 8 << 10;
 
 #[derive(Debug, Clone, Copy)]
@@ -93,6 +93,19 @@ impl Arena {
         self.entries.shrink_to_fit();
         self.text.shrink_to_fit();
         self.bytes.shrink_to_fit();
+    }
+
+    /// Notes that so many more effects have been carried out, and gives back what they took when these were the last.
+    pub(crate) fn note_done(&mut self, effects: usize) {
+        self.done += effects;
+        if self.done >= self.entries.len() {
+            self.clear();
+        }
+    }
+
+    /// How many bytes it takes.
+    pub(crate) fn held(&self) -> usize {
+        self.entries.capacity() * size_of::<Entry>() + self.text.capacity() + self.bytes.capacity()
     }
 
     /// Takes back everything but log lines, as the event has failed.
@@ -182,13 +195,44 @@ impl Arena {
         Ok(())
     }
 
+    /// Where the text of effects ends, or their bytes: where that of the next one begins.
+    pub(crate) fn end(&self, bytes: bool) -> usize {
+        if bytes { self.bytes.len() } else { self.text.len() }
+    }
+
+    /// Adds text that comes piece by piece, of an effect that has been [admitted](Self::admit) as a whole.
+    pub(crate) fn extend_text(&mut self, text: &str) {
+        self.text.push_str(text);
+    }
+
+    pub(crate) fn extend_bytes(&mut self, bytes: &[u8]) {
+        self.bytes.extend_from_slice(bytes);
+    }
+
+    /// Makes an effect of all text from there on.
+    pub(crate) fn end_text(&mut self, recipient: MessageRecipient, begin: usize) {
+        let span = Span { begin, end: self.text.len() };
+        self.entries.push(Entry::Text(recipient, span));
+    }
+
+    pub(crate) fn end_bytes(&mut self, recipient: MessageRecipient, begin: usize) {
+        let span = Span { begin, end: self.bytes.len() };
+        self.entries.push(Entry::Bytes(recipient, span));
+    }
+
+    pub(crate) fn end_log(&mut self, level: LogLevel, begin: usize) {
+        let span = Span { begin, end: self.text.len() };
+        self.entries.push(Entry::Log(level, span));
+    }
+
     fn push_text(&mut self, text: &str) -> Span {
         let begin = self.text.len();
         self.text.push_str(text);
         Span { begin, end: self.text.len() }
     }
 
-    fn admit(&self, len: usize, limits: &Limits) -> Result<(), TrapReason> {
+    /// Makes sure that one more effect is within the limits, with so many bytes.
+    pub(crate) fn admit(&self, len: usize, limits: &Limits) -> Result<(), TrapReason> {
         if self.entries.len() >= limits.effects {
             return Err(TrapReason::TooManyEffects { limit: limits.effects });
         }

@@ -27,7 +27,7 @@ pub enum Event<'a> {
 pub enum Step {
     /// It is over: see [`Room::effects`](crate::Room::effects).
     Done,
-    /// It has used up its slice: go on with [`Room::resume`](crate::Room::resume), and hand in no other event
+    /// It has used up its slice, or the room is getting its memory first: go on with [`Room::resume`](crate::Room::resume), and hand in no other event
     /// until it is over.
     Suspended,
     /// The guest had no room for the message. It did not happen; the room lives on.

@@ -1,4 +1,4 @@
-use alloc::{boxed::Box, vec::Vec};
+use alloc::{boxed::Box, collections::BTreeMap, vec::Vec};
 use core::ops::Range;
 
 /// A linear memory as every room of a program begins with it. A snapshot holds only what differs from it.
@@ -6,13 +6,24 @@ use core::ops::Range;
 /// Nearly all of a published guest's megabyte is zero, and stays so.
 #[derive(Debug, Default)]
 pub(crate) struct Image {
-    /// The chunks that are not zero, with their indices, in order.
-    chunks: Vec<(usize, Box<[u8]>)>,
-    memory_size: usize,
+    /// In bytes.
+    size: usize,
+    runs: Vec<Run>,
+}
+
+/// Chunks in a row that are not zero, all in one window.
+#[derive(Debug)]
+pub(crate) struct Run {
+    pub(crate) at: usize,
+    pub(crate) bytes: Box<[u8]>,
 }
 
 /// In how many bytes memories are compared.
 const CHUNK: usize = 256;
+
+/// How many bytes of a memory are compared, and copied, at a stretch. Whole chunks; where some have changed on both sides
+/// of its end, they are two pieces of a snapshot.
+pub(crate) const WINDOW: usize = 128 << 10;
 
 /// Whether all bytes are zero. Some C libraries compare byte by byte; this is compiled to many at a time.
 fn is_zero(bytes: &[u8]) -> bool {
@@ -25,41 +36,131 @@ fn is_same(one: &[u8], other: &[u8]) -> bool {
 }
 
 impl Image {
-    pub(crate) fn of(memory: &[u8]) -> Self {
-        let chunks = memory.chunks(CHUNK).enumerate().filter(|(_, chunk)| !is_zero(chunk));
-        Self {
-            chunks: chunks.map(|(index, chunk)| (index, chunk.into())).collect(),
-            memory_size: memory.len(),
+    /// A memory of this size with data at these addresses, where they fit.
+    pub(crate) fn new<'a>(size: usize, data: impl Iterator<Item = (u32, &'a [u8])>) -> Option<Self> {
+        let mut chunks = BTreeMap::<usize, [u8; CHUNK]>::new();
+        for (at, mut bytes) in data {
+            let mut at = at as usize;
+            if at.checked_add(bytes.len())? > size {
+                return None;
+            }
+            while !bytes.is_empty() {
+                let (begin, rest) = (at % CHUNK, CHUNK - at % CHUNK);
+                let (front, back) = bytes.split_at(bytes.len().min(rest));
+                let chunk = chunks.entry(at - begin).or_insert([0; CHUNK]);
+                chunk[begin..begin + front.len()].copy_from_slice(front);
+                (at, bytes) = (at + front.len(), back);
+            }
         }
+        chunks.retain(|_, chunk| !is_zero(chunk));
+        Some(Self { size, runs: runs(size, &chunks) })
     }
 
-    /// How many bytes of linear memory a room begins with.
-    pub(crate) fn memory_size(&self) -> usize {
-        self.memory_size
+    /// How many bytes the memory has at first.
+    pub(crate) fn size(&self) -> usize {
+        self.size
     }
 
-    /// Where a memory differs that has grown out of this one, in order and apart from one another.
-    pub(crate) fn differences(&self, memory: &[u8]) -> Vec<Range<usize>> {
-        let mut known = self.chunks.iter().peekable();
-        let mut differences: Vec<Range<usize>> = Vec::new();
-        for (index, chunk) in memory.chunks(CHUNK).enumerate() {
-            let begin = index * CHUNK;
-            let same = match known.next_if(|(known, _)| *known == index) {
-                // The last chunk of this memory may be longer by now.
-                Some((_, before)) => {
-                    let (kept, new) = chunk.split_at(before.len().min(chunk.len()));
-                    is_same(kept, before) && is_zero(new)
-                }
-                None => is_zero(chunk),
-            };
-            if same {
+    pub(crate) fn runs(&self) -> &[Run] {
+        &self.runs
+    }
+
+    /// Finds where a memory differs that has grown out of this one, in the window that begins there: in order, and
+    /// apart from one another.
+    pub(crate) fn differences(&self, memory: &[u8], window: usize, found: &mut Vec<Range<usize>>) {
+        let end = memory.len().min(window + WINDOW);
+        let (known, mut last) = (found.len(), self.runs.partition_point(|run| run.end() <= window));
+        for begin in (window..end).step_by(CHUNK) {
+            let chunk = &memory[begin..end.min(begin + CHUNK)];
+            while self.runs.get(last).is_some_and(|run| run.end() <= begin) {
+                last += 1;
+            }
+            let before = self.runs.get(last).map_or(&[][..], |run| run.chunk(begin));
+            // The last chunk of this memory may be longer by now.
+            let (kept, new) = chunk.split_at(before.len().min(chunk.len()));
+            if is_same(kept, before) && is_zero(new) {
                 continue;
             }
-            match differences.last_mut() {
+            match found[known..].last_mut() {
                 Some(last) if last.end == begin => last.end += chunk.len(),
-                _ => differences.push(begin..begin + chunk.len()),
+                _ => found.push(begin..begin + chunk.len()),
             }
         }
-        differences
+    }
+}
+
+impl Run {
+    fn end(&self) -> usize {
+        self.at + self.bytes.len()
+    }
+
+    /// Its bytes of the chunk that begins there; nothing where it begins later.
+    fn chunk(&self, begin: usize) -> &[u8] {
+        let Some(skipped) = begin.checked_sub(self.at) else { return &[] };
+        &self.bytes[skipped..self.bytes.len().min(skipped + CHUNK)]
+    }
+}
+
+/// Puts chunks together that follow one another.
+fn runs(size: usize, chunks: &BTreeMap<usize, [u8; CHUNK]>) -> Vec<Run> {
+    let mut runs: Vec<(usize, Vec<u8>)> = Vec::new();
+    for (at, chunk) in chunks {
+        let bytes = &chunk[..CHUNK.min(size - at)];
+        match runs.last_mut() {
+            Some((begin, run)) if *begin + run.len() == *at && at % WINDOW != 0 => {
+                run.extend_from_slice(bytes)
+            }
+            _ => runs.push((*at, bytes.to_vec())),
+        }
+    }
+    runs.into_iter().map(|(at, bytes)| Run { at, bytes: bytes.into() }).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use alloc::vec;
+
+    use super::*;
+
+    #[test]
+    fn later_data_lies_over_earlier_and_what_is_zero_is_not_kept() {
+        let data = [(250, &[1; 20][..]), (255, &[2; 2]), (5_000, &[0; 300]), (0, &[])];
+        let image = Image::new(6_000, data.into_iter()).unwrap();
+        assert_eq!(image.runs.len(), 1);
+        let mut memory = vec![0; 6_000];
+        memory[..512].copy_from_slice(&image.runs[0].bytes);
+        assert_eq!(memory[249..258], [0, 1, 1, 1, 1, 1, 2, 2, 1]);
+        let mut found = Vec::new();
+        image.differences(&memory, 0, &mut found);
+        assert_eq!(found, []);
+        memory[300] = 1;
+        image.differences(&memory, 0, &mut found);
+        assert_eq!((found.len(), &found[0]), (1, &(256..512)));
+    }
+
+    #[test]
+    fn data_fits_to_the_last_byte() {
+        let fits = |at, len| Image::new(1_000, [(at, &vec![1; len][..])].into_iter()).is_some();
+        assert!(fits(999, 1) && fits(1_000, 0) && fits(0, 1_000));
+        assert!(!fits(999, 2) && !fits(1_001, 0) && !fits(u32::MAX, 1));
+    }
+
+    #[test]
+    fn a_memory_that_has_grown_differs_only_where_something_is() {
+        let image = Image::new(300, [(299, &[7][..])].into_iter()).unwrap();
+        let mut memory = vec![0; WINDOW + 1_000];
+        memory[299] = 7;
+        let mut found = Vec::new();
+        for window in [0, WINDOW] {
+            image.differences(&memory, window, &mut found);
+        }
+        assert_eq!(found, []);
+        // On both sides of the end of a window.
+        memory[WINDOW - 1..=WINDOW].fill(1);
+        memory[300] = 1;
+        for window in [0, WINDOW] {
+            image.differences(&memory, window, &mut found);
+        }
+        assert_eq!(found, [256..512, WINDOW - CHUNK..WINDOW, WINDOW..WINDOW + CHUNK]);
     }
 }

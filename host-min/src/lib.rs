@@ -87,16 +87,16 @@
 //!
 //! # Idle rooms
 //!
-//! A room has all of its memory, of which it uses a small part as a rule. One that has no event for a while can be
-//! [folded](Room::fold): it gives up its instance and keeps what has changed. The next event brings it back.
+//! A room has all of its memory, of which it uses a small part as a rule. One that has no event for a while can
+//! [hibernate](Room::hibernate): it gives up its instance and keeps what has changed. The next event wakes it.
 //!
 //! ```
 //! # use stateroom_host_min::{Event, Room};
 //! # fn example(room: &mut Room) -> Result<(), Box<dyn core::error::Error>> {
-//! room.fold()?;
-//! assert!(room.is_folded());
+//! room.hibernate()?;
+//! assert!(room.is_hibernating());
 //! let _ = room.handle(Event::Timer, 40)?;
-//! assert!(!room.is_folded());
+//! assert!(!room.is_hibernating());
 //! # Ok(()) }
 //! ```
 //!
@@ -121,16 +121,20 @@
 extern crate alloc;
 
 mod client_info;
+mod construction;
 mod effects;
 mod engine;
 mod event;
-mod fold;
+mod growth;
+mod hibernation;
 mod image;
 mod imports;
 mod interface;
 mod limits;
+mod live;
 mod load_error;
 mod module;
+mod operation;
 mod program;
 mod reader;
 mod recv;
@@ -138,18 +142,19 @@ mod room;
 mod service;
 mod snapshot;
 mod state;
+mod tables;
 mod trap;
 
 pub use client_info::ClientInfo;
 pub use effects::{Effect, Effects};
 pub use event::{Event, Step};
-pub use fold::Room;
 pub use limits::Limits;
 pub use load_error::{LoadError, Problem};
 pub use program::Program;
+pub use room::Room;
 pub use snapshot::{RestoreError, SnapshotError};
 // What events and effects are made of, so that a program needs no other crate for them.
-pub use stateroom_core::{ClientId, LogLevel, MessagePayload, MessageRecipient};
+pub use stateroom_core::{ClientId, LogLevel, MessagePayload, MessageRecipient, engine::Hibernation};
 pub use trap::{Trap, TrapReason};
 
 /// What the README says compiles.

@@ -3,19 +3,16 @@ use core::fmt;
 
 use sha2::{Digest as _, Sha256};
 use stateroom_core::abi;
-use wasmi::{
-    Engine, ImportType, Instance, Linker, Module, Store,
-    errors::{ErrorKind, InstantiationError, MemoryError},
-};
+use wasmi::{Engine, ImportType, Instance, Linker, Module, Store};
 
 use crate::{
     Limits, LoadError, Room, Trap, TrapReason,
     engine::engine,
     image::Image,
     imports::Imports,
+    live::Live,
     load_error::clip,
     module::{self, Generation, Layout, Outline},
-    room::Live,
     state::State,
 };
 
@@ -37,6 +34,8 @@ pub(crate) struct Loaded {
     /// Whether the module asks what clients' connections have brought with them.
     asks_for_client_info: bool,
     layout: Layout,
+    /// How many bytes an instance takes beside its memory, about.
+    instance_size: usize,
     /// The memory of a room before its first event.
     image: Image,
 }
@@ -67,13 +66,21 @@ impl Program {
         if !problems.is_empty() {
             return Err(LoadError::NotAGuest(problems));
         }
-        let prepared = module::prepare(&outline);
+        let asked = outline.memory_size();
+        let size = usize::try_from(asked).ok().filter(|size| *size <= limits.memory).ok_or_else(|| {
+            let limit = limits.memory;
+            let reason = format!("it asks for {asked} bytes of memory; {limit} are the limit (`memory`)");
+            LoadError::CannotStart(reason)
+        })?;
+        let image = Image::new(size, outline.contents())
+            .ok_or_else(|| LoadError::CannotStart("its data does not fit into its memory".into()))?;
+        let prepared = module::prepare(&outline, &limits)?;
         // What the engine has no room for, such as a function with a very large frame.
         let translated = Module::new(&engine, &prepared.bytes).map_err(invalid)?;
 
         let asked_for =
             |import: ImportType<'_>| (import.module(), import.name()) == (abi::EXTENSIONS, abi::CLIENT_INFO);
-        let mut loaded = Loaded {
+        let loaded = Loaded {
             engine,
             asks_for_client_info: translated.imports().any(asked_for),
             module: translated,
@@ -84,33 +91,20 @@ impl Program {
             versioned: outline.versioned(),
             inbox: outline.inbox(),
             layout: prepared.layout,
-            image: Image::default(),
+            instance_size: outline.instance_size(),
+            image,
         };
-        // The engine's words are about its own insides.
-        let (store, _) = loaded.instantiate([0; 32]).map_err(|error| {
-            let asked = outline.memory_size();
-            LoadError::CannotStart(if asked > limits.memory as u64 {
-                format!("it asks for {asked} bytes of memory; {} are the limit (`memory`)", limits.memory)
-            } else if let ErrorKind::Instantiation(InstantiationError::FailedToInstantiateMemory(
-                MemoryError::OutOfSystemMemory,
-            )) = error.kind()
-            {
-                format!("it asks for {asked} bytes of memory, and this machine does not have as much to give")
-            } else {
-                format!(
-                    "its data or elements do not fit where they are to go, or a table is too large: {} elements are the limit of a table (`table_elements`)",
-                    limits.table_elements
-                )
-            })
-        })?;
-        loaded.image = Image::of(memory(&store));
-        // It may be large, and the next one is made below.
-        drop(store);
-
         let program = Self(Arc::new(loaded));
-        let mut room = program.live("", [0; 32]).map_err(LoadError::Trapped)?;
+        // The engine's words are about its own insides.
+        let (store, instance) = program.0.instantiate([0; 32]).map_err(|_| {
+            LoadError::CannotStart(format!(
+                "its elements do not fit where they are to go, or a table is too large: {} elements are the limit of a table (`table_elements`)",
+                limits.table_elements
+            ))
+        })?;
+        let mut room = Live::new("", program.clone(), store, instance).map_err(LoadError::Trapped)?;
         room.try_startup().map_err(LoadError::Trapped)?;
-        match module::wrong_version(&outline, memory(&room.store)) {
+        match module::wrong_version(&outline, room.memory()) {
             Some(problem) => Err(LoadError::NotAGuest(vec![problem])),
             None => Ok(program),
         }
@@ -122,9 +116,18 @@ impl Program {
     /// # Errors
     /// There is not enough memory for it.
     pub fn room(&self, room_id: &str, seed: [u8; 32]) -> Result<Room, Trap> {
-        self.live(room_id, seed).map(Room::from)
+        let mut room = self.live(room_id, seed)?;
+        room.construct()?;
+        Ok(room.into())
     }
 
+    /// About how many bytes a new room takes at once, before its first event.
+    #[must_use]
+    pub fn room_size(&self) -> usize {
+        self.0.instance_size + self.0.image.size()
+    }
+
+    /// Makes an instance, of which nothing has been [constructed](Live::construct).
     pub(crate) fn live(&self, room_id: &str, seed: [u8; 32]) -> Result<Live, Trap> {
         let (store, instance) = self.0.instantiate(seed).map_err(|_| {
             let reason = TrapReason::Wasm("there is not enough memory for another room".into());
@@ -143,6 +146,10 @@ impl Program {
     #[must_use]
     pub fn hash(&self) -> [u8; 32] {
         self.0.hash
+    }
+
+    pub(crate) fn instance_size(&self) -> usize {
+        self.0.instance_size
     }
 
     pub(crate) fn generation(&self) -> Generation {
@@ -183,11 +190,9 @@ impl Loaded {
         // The module has no start function any more, so that nothing runs here: see `prepare.rs`.
         let instance = self.linker.instantiate_and_start(&mut store, &self.module)?;
         store.data_mut().memory = instance.get_memory(&store, abi::MEMORY);
+        if let Some(tables) = &self.layout.account {
+            tables.watch(&mut store, &instance)?;
+        }
         Ok((store, instance))
     }
-}
-
-/// The linear memory of an instance.
-pub(crate) fn memory(store: &Store<State>) -> &[u8] {
-    store.data().memory.map_or(&[], |memory| memory.data(store))
 }

@@ -1,12 +1,13 @@
 //! The values that host and guest exchange in the interface of the 0.4 line: the bincode-1 format, which is
 //! little endian, with variants as `u32` and lengths as `u64`, and nothing between.
 
-use core::{fmt, str};
+use alloc::format;
+use core::{fmt, ops::Range};
 
 use stateroom_core::{ClientId, MessagePayload, MessageRecipient};
 
 use crate::{
-    Event,
+    Event, TrapReason,
     reader::{Reader, Short},
 };
 
@@ -53,14 +54,15 @@ pub(crate) fn encode(event: Event<'_>) -> (Head, &[u8]) {
 
 /// Something that a guest asks for.
 #[derive(Debug, PartialEq, Eq)]
-pub(crate) enum Request<'a> {
-    Send(MessageRecipient, MessagePayload<'a>),
+pub(crate) enum Request {
+    /// Whether it is text, which is for the caller to check, and where in the bytes it lies.
+    Send(MessageRecipient, bool, Range<usize>),
     /// In so many milliseconds; never 0.
     Timer(u32),
 }
 
 /// Reads what a guest asks for. What follows the value is ignored, as published hosts do.
-pub(crate) fn decode(bytes: &[u8]) -> Result<Request<'_>, Malformed> {
+pub(crate) fn decode(bytes: &[u8]) -> Result<Request, Malformed> {
     let mut reader = Reader::new(bytes);
     match reader.u32()? {
         0 => {
@@ -75,13 +77,10 @@ pub(crate) fn decode(bytes: &[u8]) -> Result<Request<'_>, Malformed> {
                 return Err(Malformed::Variant { of: "payload", variant: kind });
             }
             let len = reader.u64()?;
+            let begin = bytes.len() - reader.left();
             let malformed = Malformed::Length { len, left: reader.left() };
-            let data = usize::try_from(len).ok().and_then(|len| reader.bytes(len).ok()).ok_or(malformed)?;
-            let payload = match kind {
-                0 => MessagePayload::Bytes(data),
-                _ => MessagePayload::Text(str::from_utf8(data).map_err(|_| Malformed::NotUtf8)?),
-            };
-            Ok(Request::Send(recipient, payload))
+            let len = usize::try_from(len).ok().filter(|len| *len <= reader.left()).ok_or(malformed)?;
+            Ok(Request::Send(recipient, kind == 1, begin..begin + len))
         }
         // The documentation of that line has 0 cancel, and its hosts have it fire at once. Its guests rely on
         // what its hosts do: Aper asks for 0 where something is due already, and would wait for it
@@ -98,6 +97,12 @@ pub(crate) enum Malformed {
     Variant { of: &'static str, variant: u32 },
     Length { len: u64, left: usize },
     NotUtf8,
+}
+
+impl From<Malformed> for TrapReason {
+    fn from(malformed: Malformed) -> Self {
+        Self::Malformed(format!("{malformed}"))
+    }
 }
 
 impl From<Short> for Malformed {

@@ -1,389 +1,225 @@
-use alloc::{boxed::Box, format, vec::Vec};
-use core::mem;
-
-use wasmi::{
-    Error, Instance, Store, TrapCode, TypedFunc, TypedResumableCall, TypedResumableCallOutOfFuel, Val,
-    WasmParams, WasmResults,
-};
+use alloc::{boxed::Box, vec::Vec};
+use core::fmt;
 
 use crate::{
-    Effects, Event, Program, Step, Trap, TrapReason,
-    client_info::Newcomer,
-    engine::slice,
-    interface::{Call, Function, Interface},
-    module,
-    program::memory,
-    state::{State, span},
-    trap::reason,
+    Effects, Event, Hibernation, Program, SnapshotError, Step, Trap,
+    hibernation::Hibernated,
+    live::Live,
+    snapshot::{self, resting},
 };
 
-/// A [`Room`](crate::Room) with its instance, ready to run. What its methods are is said there.
-pub(crate) struct Live {
-    pub(crate) id: Box<str>,
-    pub(crate) program: Program,
-    pub(crate) store: Store<State>,
-    pub(crate) instance: Instance,
-    interface: Interface,
-    /// Whether the functions have run that come before the first event.
-    pub(crate) started: bool,
-    /// How much fuel the event that runs may use.
-    budget: u64,
-    /// How much of it is left beyond the present slice.
-    fuel: u64,
-    status: Status,
+/// One instance of a [`Program`], with state of its own. See the [crate's documentation](crate) for how to
+/// drive it.
+pub struct Room(Form);
+
+enum Form {
+    Live(Box<Live>),
+    Hibernated(Box<Hibernated>),
 }
 
-enum Status {
-    /// Ready for an event; how the last one ended.
-    Ready(Step),
-    Suspended(Box<Suspended>),
-    Broken(Trap),
-}
-
-/// Where an event stopped that has used up its slice.
-enum Suspended {
-    /// In one of the functions that come before the first event; which one, and what comes then.
-    Startup(usize, TypedResumableCallOutOfFuel<()>, Option<Pending>),
-    /// While the guest looks for a place for data.
-    Malloc(TypedResumableCallOutOfFuel<u32>, Pending),
-    /// In the export of this name.
-    Call(&'static str, TypedResumableCallOutOfFuel<()>),
-}
-
-/// What an event comes down to, with a copy of its data.
-struct Pending {
-    call: Call,
-    data: Vec<u8>,
-}
-
-/// The exports that run before the first event, in this order, where a module has them.
-const STARTUP: [&str; 2] = [module::START, module::REACTOR];
-
-/// The most that a published guest whose `jam_malloc` answers 0 can take: what it overwrites there is the far
-/// end of its stack.
-const AT_ZERO: usize = 64 << 10;
-
-impl Live {
-    pub(crate) fn new(
-        id: &str,
-        program: Program,
-        store: Store<State>,
-        instance: Instance,
-    ) -> Result<Self, Trap> {
-        let interface = Interface::new(program.generation(), &store, &instance)?;
-        Ok(Self {
-            id: id.into(),
-            program,
-            store,
-            instance,
-            interface,
-            started: false,
-            budget: 0,
-            fuel: 0,
-            status: Status::Ready(Step::Done),
-        })
+impl Room {
+    /// The id that the room was made with.
+    #[must_use]
+    pub fn id(&self) -> &str {
+        match &self.0 {
+            Form::Live(live) => &live.id,
+            Form::Hibernated(hibernated) => &hibernated.id,
+        }
     }
 
-    pub(crate) fn handle(&mut self, event: Event<'_>, now_ms: u64) -> Result<Step, Trap> {
-        match &self.status {
-            Status::Ready(_) => {}
-            Status::Suspended(_) => return Ok(Step::Suspended),
-            Status::Broken(trap) => return Err(trap.clone()),
-        }
-        let state = self.store.data_mut();
-        state.effects.clear();
-        state.now_ms = now_ms;
-        if let Event::Connect(client, info) = event
-            && self.program.asks_for_client_info()
-        {
-            state.newcomer = Newcomer::new(client, info);
-        }
-        let budget = state.limits.fuel;
-        self.begin(budget);
-        let id = mem::take(&mut self.id);
-        let (call, data) = self.interface.call(event, &id);
-        let result = if self.started { self.run(&call, data) } else { self.start_up(0, Some((&call, data))) };
-        self.id = id;
-        self.settle(result)
-    }
-
-    pub(crate) fn resume(&mut self) -> Result<Step, Trap> {
-        match mem::replace(&mut self.status, Status::Ready(Step::Done)) {
-            Status::Suspended(suspended) => {
-                let result = self.go_on(*suspended);
-                self.settle(result)
-            }
-            other => {
-                self.status = other;
-                self.last().map_err(Trap::clone)
+    /// Begins an event, at most one slice of it. `now_ms` is the time in milliseconds since the Unix epoch;
+    /// the guest sees it stand still until the event is over.
+    ///
+    /// While another event is suspended, this does nothing but answer [`Step::Suspended`]. A room that
+    /// [hibernates](Self::hibernate) is woken first, and a new one gets its memory; where that is more than some ten KiB,
+    /// it takes slices of its own.
+    ///
+    /// # Errors
+    /// The event ended badly and the room is broken: all further events fail with the same [`Trap`].
+    pub fn handle(&mut self, event: Event<'_>, now_ms: u64) -> Result<Step, Trap> {
+        match &mut self.0 {
+            Form::Live(live) => live.handle(event, now_ms),
+            Form::Hibernated(hibernated) => {
+                let mut live = hibernated.wake()?;
+                let result = live.handle(event, now_ms);
+                self.0 = Form::Live(live);
+                result
             }
         }
     }
 
-    /// Takes up the answer to the last event, in the place of the room that had it.
-    pub(crate) fn rest(&mut self, last: Step) {
-        self.status = Status::Ready(last);
-    }
-
-    pub(crate) fn last(&self) -> Result<Step, &Trap> {
-        match &self.status {
-            Status::Ready(step) => Ok(*step),
-            Status::Suspended(_) => Ok(Step::Suspended),
-            Status::Broken(trap) => Err(trap),
+    /// Goes on with a suspended event, at most one slice of it. Without one, this does nothing but repeat the
+    /// last answer.
+    ///
+    /// # Errors
+    /// As for [`handle`](Self::handle).
+    pub fn resume(&mut self) -> Result<Step, Trap> {
+        match &mut self.0 {
+            Form::Live(live) => live.resume(),
+            Form::Hibernated(hibernated) => hibernated.last.clone(),
         }
     }
 
-    pub(crate) fn effects(&self) -> Effects<'_> {
-        let effects = self.store.data().effects.iter();
-        match self.status {
-            Status::Suspended(_) => effects.none(),
-            Status::Ready(_) | Status::Broken(_) => effects,
+    /// How the last event stands: what [`handle`](Self::handle) or [`resume`](Self::resume) answered.
+    ///
+    /// # Errors
+    /// The room is broken.
+    pub fn last(&self) -> Result<Step, &Trap> {
+        match &self.0 {
+            Form::Live(live) => live.last(),
+            Form::Hibernated(hibernated) => hibernated.last.as_ref().copied(),
         }
     }
 
-    pub(crate) fn memory_size(&self) -> usize {
-        memory(&self.store).len()
+    /// What the last event asks of the world. Empty while an event is suspended; of an event that was
+    /// refused or trapped only log lines are left.
+    #[must_use]
+    pub fn effects(&self) -> Effects<'_> {
+        match &self.0 {
+            Form::Live(live) => live.effects(),
+            Form::Hibernated(hibernated) => hibernated.effects.iter(),
+        }
     }
 
-    /// Runs what comes before the first event, and nothing else.
-    pub(crate) fn try_startup(&mut self) -> Result<(), Trap> {
-        let budget = self.store.data().limits.startup_fuel;
-        self.begin(budget);
-        let result = self.start_up(0, None);
-        let mut step = self.settle(result)?;
-        while step == Step::Suspended {
-            step = self.resume()?;
+    /// Whether there are effects that have not been [carried out](Self::note_done).
+    pub(crate) fn has_effects_left(&self) -> bool {
+        self.effects().rest().next().is_some()
+    }
+
+    /// Notes that so many more effects of the last event have been carried out. Once all have, they take no more memory
+    /// than those of an ordinary event.
+    pub(crate) fn note_done(&mut self, effects: usize) {
+        match &mut self.0 {
+            Form::Live(live) => live.store.data_mut().effects.note_done(effects),
+            Form::Hibernated(hibernated) => hibernated.effects.note_done(effects),
+        }
+    }
+
+    /// How many bytes of linear memory the guest has at present. It grows and never shrinks; [hibernating](Self::hibernate)
+    /// makes no difference to the guest.
+    #[must_use]
+    pub fn memory_size(&self) -> usize {
+        match &self.0 {
+            Form::Live(live) => live.memory_size(),
+            Form::Hibernated(hibernated) => hibernated.memory_size,
+        }
+    }
+
+    /// About how many bytes the room takes now: its memory as far as it has been made, its tables, effects that have
+    /// not been given back, what a suspended event keeps, and what is left of it while it hibernates.
+    ///
+    /// It is told without looking anything through, and can be asked after each slice. Of the stack of a suspended call the
+    /// engine does not tell how large it is: 1 MB at most, and usually 1 KB, as which it counts here.
+    #[must_use]
+    pub fn memory_held(&self) -> usize {
+        match &self.0 {
+            Form::Live(live) => live.held(),
+            Form::Hibernated(hibernated) => hibernated.held(),
+        }
+    }
+
+    /// About how many bytes the room would give back, at most, if it hibernated; 0 where it does.
+    #[must_use]
+    pub fn reclaimable(&self) -> usize {
+        match &self.0 {
+            Form::Live(live) => live.reclaimable(),
+            Form::Hibernated(_) => 0,
+        }
+    }
+
+    /// Gives up the room's instance, for as long as it has no event: what is kept is what its events have
+    /// changed, which is often a thousandth of its memory. The next event wakes it as it was, and takes
+    /// longer by what it takes to make a room and to write that into it.
+    ///
+    /// Nothing else can be told from it: not by the guest, nor by what the other methods answer.
+    ///
+    /// It takes some milliseconds for a memory of some ten MiB; [`hibernate_step`](Self::hibernate_step) does the same
+    /// little by little. Where there is no memory to wake a room, it is broken: the event fails with a [`Trap`].
+    ///
+    /// # Errors
+    /// The room is not between two events. It stays as it is.
+    pub fn hibernate(&mut self) -> Result<(), SnapshotError> {
+        let last = resting(self.last())?;
+        if let Form::Live(live) = &mut self.0 {
+            self.0 = Form::Hibernated(Box::new(live.hibernate(last)));
         }
         Ok(())
     }
 
-    /// Calls the functions that come before the first event, `from` this one on, and then what the event
-    /// comes down to.
-    fn start_up(&mut self, from: usize, then: Option<(&Call, &[u8])>) -> Result<Step, Trap> {
-        for (index, name) in STARTUP.iter().enumerate().skip(from) {
-            let Ok(function) = self.instance.get_typed_func::<(), ()>(&self.store, name) else { continue };
-            let result = function.call_resumable(&mut self.store, ());
-            if let Some(call) = self.outcome(name, result)?.suspended() {
-                let then = then.map(|(call, data)| Pending { call: *call, data: data.to_vec() });
-                return self.suspend(Suspended::Startup(index, call, then));
+    /// Takes a step on the way to what [`hibernate`](Self::hibernate) does, in a fraction of a millisecond, where that
+    /// makes the room less than half as large.
+    pub fn hibernate_step(&mut self) -> Hibernation {
+        let Form::Live(live) = &mut self.0 else { return Hibernation::Done };
+        let Ok(last) = resting(live.last()) else { return Hibernation::Kept };
+        match live.hibernate_step(last) {
+            Ok(hibernated) => {
+                self.0 = Form::Hibernated(Box::new(hibernated));
+                Hibernation::Done
+            }
+            Err(outcome) => outcome,
+        }
+    }
+
+    /// Whether the room [hibernates](Self::hibernate).
+    #[must_use]
+    pub fn is_hibernating(&self) -> bool {
+        matches!(self.0, Form::Hibernated(_))
+    }
+
+    /// The state of the room between two events, from which [`Program::restore`](crate::Program::restore)
+    /// makes a room that goes on as this one would: its id, memory, globals, tables, segments and random
+    /// numbers.
+    ///
+    /// What is not in it is not the room's: who is connected, when its timer is due, and the effects of the
+    /// last event, which are to be read before.
+    ///
+    /// Its size is about that of what the guest has changed in its memory. It is the same whether or not the
+    /// room [hibernates](Self::hibernate).
+    ///
+    /// # Errors
+    /// The room is not between two events.
+    pub fn snapshot(&self) -> Result<Vec<u8>, SnapshotError> {
+        let _ = resting(self.last())?;
+        let mut out = snapshot::begin(self.program(), self.started(), self.id());
+        match &self.0 {
+            Form::Live(live) => live.put_state(&mut out),
+            // It has been saved, as it could not be woken otherwise; then it is broken.
+            Form::Hibernated(hibernated) => {
+                hibernated.saved.iter().for_each(|saved| saved.put_state(&mut out))
             }
         }
-        self.started = true;
-        match then {
-            Some((call, data)) => self.run(call, data),
-            None => Ok(Step::Done),
+        Ok(snapshot::finish(out))
+    }
+
+    pub(crate) fn program(&self) -> &Program {
+        match &self.0 {
+            Form::Live(live) => &live.program,
+            Form::Hibernated(hibernated) => &hibernated.program,
         }
     }
 
-    fn run(&mut self, call: &Call, data: &[u8]) -> Result<Step, Trap> {
-        match &call.function {
-            Function::Plain(function) => self.call(call.name, function, ()),
-            Function::Client(function, client) => self.call(call.name, function, *client),
-            Function::Data(_, head) => self.hand_over(call, head.bytes().len(), data),
-            Function::ClientData(..) => self.hand_over(call, 0, data),
+    fn started(&self) -> bool {
+        match &self.0 {
+            Form::Live(live) => live.started,
+            Form::Hibernated(hibernated) => hibernated.started,
         }
-    }
-
-    fn go_on(&mut self, suspended: Suspended) -> Result<Step, Trap> {
-        match suspended {
-            Suspended::Startup(index, call, then) => {
-                let result = self.next_slice(STARTUP[index], call)?;
-                match result.suspended() {
-                    Some(call) => self.suspend(Suspended::Startup(index, call, then)),
-                    None => {
-                        let then = then.as_ref().map(|pending| (&pending.call, &pending.data[..]));
-                        self.start_up(index + 1, then)
-                    }
-                }
-            }
-            Suspended::Malloc(call, pending) => match self.next_slice(self.interface.malloc_name, call)? {
-                Outcome::Returned(at) => self.deliver(&pending.call, &pending.data, at),
-                Outcome::OutOfFuel(call) => self.suspend(Suspended::Malloc(call, pending)),
-            },
-            Suspended::Call(name, call) => match self.next_slice(name, call)? {
-                Outcome::Returned(()) => Ok(Step::Done),
-                Outcome::OutOfFuel(call) => self.suspend(Suspended::Call(name, call)),
-            },
-        }
-    }
-
-    /// Gives data to the guest, with `head` bytes before it: first the guest says where it wants it, if it has not done
-    /// so once and for all.
-    fn hand_over(&mut self, call: &Call, head: usize, data: &[u8]) -> Result<Step, Trap> {
-        let too_large = call.message && data.len() > self.store.data().limits.message_size;
-        let Some(len) = u32::try_from(head + data.len()).ok().filter(|_| !too_large) else {
-            return refused(call, head + data.len());
-        };
-        if let Some(at) = self.inbox(len) {
-            return self.deliver(call, data, at);
-        }
-        match self.interface.malloc.call_resumable(&mut self.store, len) {
-            // Nearly always; whatever else it is takes a hundred bytes, which are not moved about for that.
-            Ok(TypedResumableCall::Finished(at)) => self.deliver(call, data, at),
-            result => match self.outcome(self.interface.malloc_name, result)? {
-                Outcome::Returned(at) => self.deliver(call, data, at),
-                Outcome::OutOfFuel(suspended) => {
-                    self.suspend(Suspended::Malloc(suspended, Pending { call: *call, data: data.to_vec() }))
-                }
-            },
-        }
-    }
-
-    /// Writes the data where the guest wants it, and calls the export that it is for.
-    fn deliver(&mut self, call: &Call, data: &[u8], at: u32) -> Result<Step, Trap> {
-        let head = match &call.function {
-            Function::Data(_, head) => head.bytes(),
-            _ => &[],
-        };
-        // As the data has come this far, its length fits: see `hand_over`.
-        let len = u32::try_from(head.len() + data.len()).unwrap_or(u32::MAX);
-        let Some(place) = self.place(at, len) else {
-            return refused(call, head.len() + data.len());
-        };
-        let (front, back) = place.split_at_mut(head.len());
-        front.copy_from_slice(head);
-        back.copy_from_slice(data);
-        match &call.function {
-            Function::Plain(function) => self.call(call.name, function, ()),
-            Function::Client(function, client) => self.call(call.name, function, *client),
-            Function::Data(function, _) => self.call(call.name, function, (at, len)),
-            Function::ClientData(function, client) => self.call(call.name, function, (*client, at, len)),
-        }
-    }
-
-    /// The guest's inbox, if it has one and `len` bytes fit into it.
-    fn inbox(&self, len: u32) -> Option<u32> {
-        let at = self.program.inbox()? as usize;
-        let memory = memory(&self.store);
-        let [b0, b1, b2, b3, e0, e1, e2, e3] = *memory.get(at..)?.first_chunk()?;
-        let (begin, end) = (u32::from_le_bytes([b0, b1, b2, b3]), u32::from_le_bytes([e0, e1, e2, e3]));
-        (begin.checked_add(len)? <= end && end as usize <= memory.len()).then_some(begin)
-    }
-
-    /// The place that the guest has for data, if it is one.
-    fn place(&mut self, at: u32, len: u32) -> Option<&mut [u8]> {
-        if at == 0 && len as usize > AT_ZERO && self.program.versioned() {
-            return None;
-        }
-        let memory = self.store.data().memory?;
-        memory.data_mut(&mut self.store).get_mut(span(at, len)?)
-    }
-
-    fn call<P: WasmParams>(
-        &mut self,
-        name: &'static str,
-        function: &TypedFunc<P, ()>,
-        parameters: P,
-    ) -> Result<Step, Trap> {
-        match function.call_resumable(&mut self.store, parameters) {
-            Ok(TypedResumableCall::Finished(())) => Ok(Step::Done),
-            result => match self.outcome(name, result)? {
-                Outcome::Returned(()) => Ok(Step::Done),
-                Outcome::OutOfFuel(call) => self.suspend(Suspended::Call(name, call)),
-            },
-        }
-    }
-
-    #[cold]
-    fn suspend(&mut self, suspended: Suspended) -> Result<Step, Trap> {
-        self.status = Status::Suspended(Box::new(suspended));
-        Ok(Step::Suspended)
-    }
-
-    #[cold]
-    fn outcome<R: WasmResults>(
-        &self,
-        name: &'static str,
-        result: Result<TypedResumableCall<R>, Error>,
-    ) -> Result<Outcome<R>, Trap> {
-        match result {
-            Ok(TypedResumableCall::Finished(value)) => Ok(Outcome::Returned(value)),
-            Ok(TypedResumableCall::OutOfFuel(call)) => Ok(Outcome::OutOfFuel(call)),
-            Ok(TypedResumableCall::HostTrap(call)) => Err(self.trap(name, call.host_error())),
-            Err(error) => Err(self.trap(name, &error)),
-        }
-    }
-
-    #[cold]
-    fn trap(&self, name: &'static str, error: &Error) -> Trap {
-        let freeing = self.instance.get_global(&self.store, module::FREEING);
-        let freeing = freeing.is_some_and(|global| matches!(global.get(&self.store), Val::I32(1)));
-        let name = if freeing { self.interface.free_name } else { name };
-        let reason = reason(error, self.budget).unwrap_or_else(|| TrapReason::Wasm(format!("{error}")));
-        Trap::new(name, reason)
-    }
-
-    /// Makes the fuel of an event ready, and its first slice.
-    fn begin(&mut self, budget: u64) {
-        self.store.data_mut().debt = 0;
-        (self.budget, self.fuel) = (budget, budget);
-        self.refuel(0);
-    }
-
-    /// Goes on with a call for another slice, or ends the event that has no fuel left for it.
-    fn next_slice<R: WasmResults>(
-        &mut self,
-        name: &'static str,
-        call: TypedResumableCallOutOfFuel<R>,
-    ) -> Result<Outcome<R>, Trap> {
-        let required = call.required_fuel();
-        let left_over = self.store.get_fuel().unwrap_or(0);
-        let debt = mem::take(&mut self.store.data_mut().debt);
-        self.fuel = self.fuel.saturating_add(left_over).saturating_sub(debt);
-        if self.fuel < required.max(1) {
-            return Err(self.trap(name, &TrapCode::OutOfFuel.into()));
-        }
-        self.refuel(required);
-        let result = call.resume(&mut self.store);
-        self.outcome(name, result)
-    }
-
-    /// Fills up a slice, which has to have `required` units at least.
-    fn refuel(&mut self, required: u64) {
-        let slice = slice(&self.store.data().limits).max(required).min(self.fuel);
-        self.fuel -= slice;
-        // Fails only where fuel is not metered, which `engine` turns on.
-        let _ = self.store.set_fuel(slice);
-    }
-
-    /// Puts the room into the state that the outcome of an event leaves it in.
-    fn settle(&mut self, result: Result<Step, Trap>) -> Result<Step, Trap> {
-        if !matches!(result, Ok(Step::Suspended)) {
-            self.store.data_mut().newcomer = None;
-        }
-        match &result {
-            Ok(Step::Suspended) => {}
-            Ok(Step::Done) => self.status = Status::Ready(Step::Done),
-            Ok(Step::Refused) => {
-                self.store.data_mut().effects.undo();
-                self.status = Status::Ready(Step::Refused);
-            }
-            Err(trap) => {
-                self.store.data_mut().effects.undo();
-                self.status = Status::Broken(trap.clone());
-            }
-        }
-        result
     }
 }
 
-/// What comes of data for which the guest has no room: it may do without a message, but not without other
-/// events.
-fn refused(call: &Call, size: usize) -> Result<Step, Trap> {
-    if call.message { Ok(Step::Refused) } else { Err(Trap::new(call.name, TrapReason::NoRoom { size })) }
+impl From<Live> for Room {
+    fn from(live: Live) -> Self {
+        Self(Form::Live(Box::new(live)))
+    }
 }
 
-/// How a call into the guest stands.
-enum Outcome<R> {
-    Returned(R),
-    OutOfFuel(TypedResumableCallOutOfFuel<R>),
-}
-
-impl Outcome<()> {
-    fn suspended(self) -> Option<TypedResumableCallOutOfFuel<()>> {
-        match self {
-            Self::Returned(()) => None,
-            Self::OutOfFuel(call) => Some(call),
-        }
+impl fmt::Debug for Room {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let status = match (self.last(), self.is_hibernating()) {
+            (Err(_), _) => "broken",
+            (Ok(Step::Suspended), _) => "suspended",
+            (Ok(_), true) => "hibernating",
+            (Ok(_), false) => "ready",
+        };
+        f.debug_struct("Room").field("id", &self.id()).field("status", &status).finish_non_exhaustive()
     }
 }

@@ -7,7 +7,7 @@ use stateroom_core::{
     engine::{self, Engine, EngineContext, EngineFactory, Hibernation, Progress},
 };
 
-use crate::{ClientInfo, Effect, Event, Program, Room, Step, Trap, fold::INSTANCE};
+use crate::{ClientInfo, Effect, Event, Program, Room, Step, Trap};
 
 impl EngineFactory for Program {
     type Engine = Room;
@@ -20,7 +20,7 @@ impl EngineFactory for Program {
     }
 
     fn room_size(&self) -> usize {
-        INSTANCE + self.image().memory_size()
+        Self::room_size(self)
     }
 }
 
@@ -59,13 +59,11 @@ impl Engine for Room {
     }
 
     fn reclaimable(&self) -> usize {
-        self.foldable()
+        Self::reclaimable(self)
     }
 
-    /// Folds the room, in one step.
     fn hibernate(&mut self) -> Hibernation {
-        self.fold_if_smaller();
-        if self.is_folded() { Hibernation::Done } else { Hibernation::Kept }
+        self.hibernate_step()
     }
 }
 

@@ -1,13 +1,15 @@
-use alloc::boxed::Box;
+use alloc::{boxed::Box, vec::Vec};
 use core::str;
 
 use chacha20::{
     ChaCha12Rng,
     rand_core::{Rng as _, SeedableRng as _},
 };
-use wasmi::{Caller, Memory, StoreLimits, StoreLimitsBuilder};
+use wasmi::{Caller, Memory};
 
-use crate::{Limits, TrapReason, client_info::Newcomer, effects::Arena};
+use crate::{
+    Limits, TrapReason, client_info::Newcomer, effects::Arena, growth::Growth, operation::Operation,
+};
 
 /// What the host keeps beside a guest's instance.
 #[derive(Debug)]
@@ -15,7 +17,7 @@ pub(crate) struct State {
     /// Known once the module has been instantiated.
     pub(crate) memory: Option<Memory>,
     pub(crate) limits: Limits,
-    pub(crate) growth: StoreLimits,
+    pub(crate) growth: Growth,
     pub(crate) effects: Arena,
     /// What the guest owes for imports, in fuel, beyond what its slice had.
     pub(crate) debt: u64,
@@ -24,6 +26,10 @@ pub(crate) struct State {
     /// While the `connect` of a client runs about which the guest can ask.
     pub(crate) newcomer: Option<Box<Newcomer>>,
     pub(crate) random: Generator,
+    /// What its tables hold, where they can change: see [`Tables`](crate::tables::Tables).
+    pub(crate) tables: Vec<Box<[u32]>>,
+    /// What an import does while its caller is suspended.
+    pub(crate) operation: Option<Box<Operation>>,
 }
 
 impl State {
@@ -31,17 +37,14 @@ impl State {
         Self {
             memory: None,
             limits,
-            growth: StoreLimitsBuilder::new()
-                .memory_size(limits.memory)
-                .table_elements(limits.table_elements)
-                .instances(1)
-                .memories(1)
-                .build(),
+            growth: Growth::new(&limits),
             effects: Arena::default(),
             debt: 0,
             now_ms: 0,
             newcomer: None,
             random: Generator::Seed(seed),
+            tables: Vec::new(),
+            operation: None,
         }
     }
 }
@@ -63,7 +66,7 @@ impl Generator {
         Self::Running(Box::new(random))
     }
 
-    fn fill(&mut self, bytes: &mut [u8]) {
+    pub(crate) fn fill(&mut self, bytes: &mut [u8]) {
         if let Self::Seed(seed) = self {
             *self = Self::at(*seed, 0);
         }
@@ -71,22 +74,6 @@ impl Generator {
             random.fill_bytes(bytes);
         }
     }
-}
-
-/// Fills a piece of the guest's memory with the room's random numbers; at most as much as a message may have,
-/// as one call is not interrupted.
-pub(crate) fn fill_random(
-    memory: &mut GuestMemory<'_>,
-    state: &mut State,
-    at: u32,
-    len: u32,
-) -> Result<(), TrapReason> {
-    let (size, limit) = (len as usize, state.limits.message_size);
-    if size > limit {
-        return Err(TrapReason::MessageTooLarge { size, limit });
-    }
-    state.random.fill(memory.bytes_mut(at, len)?);
-    Ok(())
 }
 
 /// As how many bytes of other work so many random ones count.

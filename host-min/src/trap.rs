@@ -60,6 +60,8 @@ pub enum TrapReason {
     MemoryAccess,
     /// Its calls nest too deeply, or have too many variables.
     StackOverflow,
+    /// It asked for memory within its limits that the system does not have.
+    OutOfMemory,
     /// The engine stopped it for another reason: a division by zero and the like.
     Wasm(String),
     /// It computed for longer than an event may.
@@ -137,6 +139,9 @@ impl fmt::Display for TrapReason {
             Self::StackOverflow => f.write_str(
                 "its stack is full: its calls nest too deeply (the limit `call_depth`), or have very many variables",
             ),
+            Self::OutOfMemory => f.write_str(
+                "this machine does not have as much memory to give as the limit `memory` allows a room to have",
+            ),
             Self::Wasm(reason) => f.write_str(reason),
             Self::OutOfFuel { limit } => {
                 write!(f, "it used up the {limit} units of fuel that it may use (the limit `fuel`)")
@@ -183,6 +188,8 @@ pub(crate) fn reason(error: &wasmi::Error, fuel: u64) -> Option<TrapReason> {
         TrapCode::UnreachableCodeReached => TrapReason::Unreachable,
         TrapCode::MemoryOutOfBounds => TrapReason::MemoryAccess,
         TrapCode::StackOverflow => TrapReason::StackOverflow,
+        // See `growth.rs`: what goes beyond a limit is an answer to the guest.
+        TrapCode::GrowthOperationLimited => TrapReason::OutOfMemory,
         code => TrapReason::Wasm(alloc::format!("{code}")),
     })
 }

@@ -257,7 +257,7 @@ pub fn query(bytes: &[u8]) {
 fn check(program: &Program, room: &mut Room, event: Event<'_>) -> Result<(), Trap> {
     let snapshot = room.snapshot().expect("it is between events");
     let mut copy = program.restore(&snapshot).expect("it has just been made");
-    copy.fold().expect("it is between events");
+    copy.hibernate().expect("it is between events");
     let outcome = finish(room, event);
     assert_eq!(outcome, finish(&mut copy, event));
     assert!(room.effects().eq(copy.effects()));

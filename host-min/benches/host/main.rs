@@ -173,9 +173,9 @@ mod snapshot {
     }
 }
 
-/// Folding a room that has had a message, and the message that brings it back: see `event` for one without that. What
-/// is allocated while it folds, less what is shrunk, is what a folded room takes.
-mod fold {
+/// Hibernating of a room that has had a message, and the message that wakes it: see `event` for one without that. What
+/// is allocated while it does so, less what is shrunk, is what a hibernating room takes.
+mod hibernation {
     use super::*;
 
     fn room(kib: u32) -> Room {
@@ -185,21 +185,21 @@ mod fold {
     }
 
     #[divan::bench(args = [2, 64, 1088])]
-    fn fold(bencher: Bencher<'_, '_>, kib: u32) {
+    fn hibernate(bencher: Bencher<'_, '_>, kib: u32) {
         bencher.with_inputs(|| room(kib)).bench_local_values(|mut room| {
-            room.fold().expect("it is between events");
+            room.hibernate().expect("it is between events");
             room
         });
     }
 
     #[divan::bench(args = [2, 64, 1088])]
-    fn unfold(bencher: Bencher<'_, '_>, kib: u32) {
-        let folded = || {
+    fn wake(bencher: Bencher<'_, '_>, kib: u32) {
+        let hibernating = || {
             let mut room = room(kib);
-            room.fold().expect("it is between events");
+            room.hibernate().expect("it is between events");
             room
         };
-        bencher.with_inputs(folded).bench_local_values(|mut room| {
+        bencher.with_inputs(hibernating).bench_local_values(|mut room| {
             run(&mut room, black_box(MESSAGE));
             room
         });

@@ -2,17 +2,19 @@
 //! itself.
 
 use alloc::{format, string::String};
+use core::str;
 
 use stateroom_core::{
-    MessagePayload, MessageRecipient,
+    MessageRecipient,
     abi::{self, ENV, SEND_BINARY, SEND_MESSAGE, SET_TIMER},
 };
 use wasmi::{Caller, Error};
 
-use super::Imports;
+use super::{Imports, Paused};
 use crate::{
     TrapReason,
-    recv::{self, Request},
+    operation::{Operation, PIECE, What},
+    recv::{self, Malformed, Request},
     state::{GuestMemory, State, charge},
 };
 
@@ -26,6 +28,10 @@ pub(super) fn define(imports: &mut Imports) -> Result<(), Error> {
 }
 
 fn send_message(mut caller: Caller<'_, State>, recipient: i32, at: u32, len: u32) -> Result<(), Error> {
+    if len > PIECE {
+        let what = What::SendText(MessageRecipient::decode_i32(recipient));
+        return Err(Operation::begin(caller, what, at, len));
+    }
     let (memory, State { effects, limits, .. }) = GuestMemory::of(&mut caller, len)?;
     let text = memory.text(at, len)?;
     effects.send_text(MessageRecipient::decode_i32(recipient), text, limits)?;
@@ -33,6 +39,10 @@ fn send_message(mut caller: Caller<'_, State>, recipient: i32, at: u32, len: u32
 }
 
 fn send_binary(mut caller: Caller<'_, State>, recipient: i32, at: u32, len: u32) -> Result<(), Error> {
+    if len > PIECE {
+        let what = What::SendBytes(MessageRecipient::decode_i32(recipient));
+        return Err(Operation::begin(caller, what, at, len));
+    }
     let (memory, State { effects, limits, .. }) = GuestMemory::of(&mut caller, len)?;
     let bytes = memory.bytes(at, len)?;
     effects.send_bytes(MessageRecipient::decode_i32(recipient), bytes, limits)?;
@@ -48,16 +58,26 @@ fn set_timer(mut caller: Caller<'_, State>, ms_delay: u32) -> Result<(), Error> 
 
 /// All that a guest of the 0.4 line imports.
 fn stateroom_send(mut caller: Caller<'_, State>, at: u32, len: u32) -> Result<(), Error> {
-    let (memory, State { effects, limits, .. }) = GuestMemory::of(&mut caller, len)?;
-    match recv::decode(memory.bytes(at, len)?) {
-        Ok(Request::Send(recipient, MessagePayload::Text(text))) => {
-            effects.send_text(recipient, text, limits)?
+    let (memory, state) = GuestMemory::of(&mut caller, len)?;
+    let State { effects, limits, .. } = state;
+    match recv::decode(memory.bytes(at, len)?).map_err(TrapReason::from)? {
+        Request::Timer(ms) => effects.set_timer(ms, limits)?,
+        Request::Send(recipient, is_text, span) if span.len() > PIECE as usize => {
+            let what = if is_text { What::RecvText(recipient) } else { What::SendBytes(recipient) };
+            // It lies within what the guest has passed.
+            let (at, len) = (at + span.start as u32, span.len() as u32);
+            Operation::begin_of(what, at, len, state)?;
+            return Err(Paused.into());
         }
-        Ok(Request::Send(recipient, MessagePayload::Bytes(bytes))) => {
-            effects.send_bytes(recipient, bytes, limits)?;
+        Request::Send(recipient, is_text, span) => {
+            let data = &memory.bytes(at, len)?[span];
+            if is_text {
+                let text = str::from_utf8(data).map_err(|_| TrapReason::from(Malformed::NotUtf8))?;
+                effects.send_text(recipient, text, limits)?;
+            } else {
+                effects.send_bytes(recipient, data, limits)?;
+            }
         }
-        Ok(Request::Timer(ms)) => effects.set_timer(ms, limits)?,
-        Err(malformed) => return Err(TrapReason::Malformed(format!("{malformed}")).into()),
     }
     Ok(())
 }

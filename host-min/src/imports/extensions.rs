@@ -2,12 +2,16 @@
 
 use stateroom_core::{
     ClientId, LogLevel, MessageRecipient,
-    abi::{CLIENT_INFO, CLOSE, EXTENSIONS, LOG, NOW_MS, RANDOM},
+    abi::{CLIENT_INFO, CLOSE, CLOSE_REASON_SIZE, EXTENSIONS, LOG, NOW_MS, RANDOM},
 };
 use wasmi::{Caller, Error};
 
 use super::Imports;
-use crate::state::{GuestMemory, State, charge, fill_random, random_cost};
+use crate::{
+    TrapReason,
+    operation::{Operation, PIECE, What},
+    state::{GuestMemory, State, charge, random_cost},
+};
 
 pub(super) fn define(imports: &mut Imports) -> Result<(), Error> {
     imports.add(EXTENSIONS, LOG, log)?;
@@ -19,6 +23,9 @@ pub(super) fn define(imports: &mut Imports) -> Result<(), Error> {
 }
 
 fn log(mut caller: Caller<'_, State>, level: u32, at: u32, len: u32) -> Result<(), Error> {
+    if len > PIECE {
+        return Err(Operation::begin(caller, What::Log(LogLevel::from_u32(level)), at, len));
+    }
     let (memory, State { effects, limits, .. }) = GuestMemory::of(&mut caller, len)?;
     effects.log(LogLevel::from_u32(level), memory.text(at, len)?, limits)?;
     Ok(())
@@ -30,13 +37,21 @@ fn now_ms(mut caller: Caller<'_, State>) -> i64 {
 }
 
 fn random(mut caller: Caller<'_, State>, at: u32, len: u32) -> Result<(), Error> {
+    if len > PIECE {
+        return Err(Operation::begin(caller, What::Random, at, len));
+    }
     let (mut memory, state) = GuestMemory::of(&mut caller, random_cost(len))?;
-    fill_random(&mut memory, state, at, len)?;
+    state.random.fill(memory.bytes_mut(at, len)?);
     Ok(())
 }
 
 fn close(mut caller: Caller<'_, State>, recipient: i32, code: u32, at: u32, len: u32) -> Result<(), Error> {
     let (memory, State { effects, limits, .. }) = GuestMemory::of(&mut caller, len)?;
+    // Before all of it is looked through.
+    let size = memory.bytes(at, len)?.len();
+    if size > CLOSE_REASON_SIZE {
+        return Err(TrapReason::CloseReasonTooLong { size }.into());
+    }
     effects.close(MessageRecipient::decode_i32(recipient), code, memory.text(at, len)?, limits)?;
     Ok(())
 }

@@ -60,6 +60,24 @@ impl fmt::Display for Fault {
 
 impl HostError for Fault {}
 
+/// Suspends the guest, until what it has called for is [done](crate::operation::Operation).
+#[derive(Debug)]
+pub(crate) struct Paused;
+
+impl fmt::Display for Paused {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("an import is at work")
+    }
+}
+
+impl HostError for Paused {}
+
+impl From<Paused> for Error {
+    fn from(paused: Paused) -> Self {
+        Self::host(paused)
+    }
+}
+
 impl From<TrapReason> for Error {
     fn from(reason: TrapReason) -> Self {
         Self::host(Fault(reason))

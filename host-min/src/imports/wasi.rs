@@ -5,6 +5,7 @@
 //! Everything else links and answers with an error number, as a system without files and sockets would.
 
 use alloc::{string::String, vec::Vec};
+use core::str;
 
 use stateroom_core::LogLevel;
 use wasmi::{
@@ -15,7 +16,8 @@ use wasmi::{
 use super::Imports;
 use crate::{
     TrapReason,
-    state::{GuestMemory, State, charge, fill_random, random_cost},
+    operation::{Operation, PIECE, What},
+    state::{GuestMemory, State, charge, random_cost},
 };
 
 const MODULE: &str = "wasi_snapshot_preview1";
@@ -71,13 +73,17 @@ fn clock_res_get(mut caller: Caller<'_, State>, _clock: u32, at: u32) -> Result<
 }
 
 fn random_get(mut caller: Caller<'_, State>, at: u32, len: u32) -> Result<i32, Error> {
+    if len > PIECE {
+        return Err(Operation::begin(caller, What::WasiRandom, at, len));
+    }
     let (mut memory, state) = GuestMemory::of(&mut caller, random_cost(len))?;
-    fill_random(&mut memory, state, at, len)?;
+    state.random.fill(memory.bytes_mut(at, len)?);
     Ok(SUCCESS)
 }
 
 /// Writes the pieces that `count` pairs of address and length at `pieces` describe: each line becomes a log
-/// line.
+/// line. Of more than [`PIECE`] bytes it writes the first, as a pipe does that is full, and the guest comes again with the
+/// rest.
 fn fd_write(
     mut caller: Caller<'_, State>,
     fd: u32,
@@ -97,23 +103,37 @@ fn fd_write(
     let limit = caller.data().limits.message_size;
     let (memory, _) = GuestMemory::of(&mut caller, count * 8)?;
     let pairs = memory.bytes(pieces, count * 8)?;
-    let mut written = Vec::new();
+    let (mut written, mut size) = (Vec::new(), 0);
     for pair in pairs.chunks_exact(8) {
         let word =
             |from: usize| u32::from_le_bytes([pair[from], pair[from + 1], pair[from + 2], pair[from + 3]]);
         let piece = memory.bytes(word(0), word(4))?;
-        let size = written.len() + piece.len();
+        size += piece.len();
         if size > limit {
             return Err(TrapReason::MessageTooLarge { size, limit }.into());
         }
-        written.extend_from_slice(piece);
+        let room = PIECE as usize - written.len();
+        written.extend_from_slice(&piece[..piece.len().min(room)]);
     }
-    // At most `message_size`, which is far below 4 GiB or else cannot be reached.
+    if size > written.len() {
+        written.truncate(whole_characters(&written));
+    }
+    // At most a piece.
     let len = u32::try_from(written.len()).unwrap_or(u32::MAX);
     let (mut memory, State { effects, limits, .. }) = GuestMemory::of(&mut caller, len)?;
     memory.write(written_at, len.to_le_bytes())?;
     effects.print(level, &String::from_utf8_lossy(&written), limits)?;
     Ok(SUCCESS)
+}
+
+/// How many of these bytes there are but for a character that they end in the middle of.
+fn whole_characters(bytes: &[u8]) -> usize {
+    let last = bytes.iter().rev().take(4).position(|byte| byte & 0xc0 != 0x80);
+    let begin = last.map_or(bytes.len(), |last| bytes.len() - 1 - last);
+    match str::from_utf8(&bytes[begin..]) {
+        Err(error) if error.error_len().is_none() => begin,
+        _ => bytes.len(),
+    }
 }
 
 /// There are no arguments and no environment: both the count and the size are 0.

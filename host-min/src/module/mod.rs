@@ -3,9 +3,11 @@
 mod admission;
 mod inspect;
 mod outline;
+mod pieces;
 mod prepare;
 
 pub(crate) use admission::admit;
 pub(crate) use inspect::{REACTOR, problems, wrong_version};
 pub(crate) use outline::{Generation, Outline};
+pub(crate) use pieces::{GROWN, LARGE};
 pub(crate) use prepare::{FREEING, Layout, START, prepare};

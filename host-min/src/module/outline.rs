@@ -1,17 +1,20 @@
 use alloc::{
+    boxed::Box,
     collections::{BTreeMap, BTreeSet},
-    format,
+    format, vec,
     vec::Vec,
 };
 use core::ops::Range;
 
 use stateroom_core::abi;
 use wasmparser::{
-    BinaryReaderError, BlockType, CompositeInnerType, ConstExpr, ElementItems, ExternalKind, FuncType,
-    FunctionBody, GlobalType, Import, MemoryType, Operator, Parser, Payload, TableType, TypeRef, ValType,
+    BinaryReaderError, BlockType, CompositeInnerType, ConstExpr, DataKind, ElementItems, ElementKind,
+    ExternalKind, FuncType, FunctionBody, GlobalType, Import, MemoryType, Operator, Parser, Payload,
+    TableType, TypeRef, ValType,
 };
 
-use crate::{LoadError, load_error::clip};
+use super::pieces::{Sizes, WRITTEN};
+use crate::{Limits, LoadError, load_error::clip};
 
 /// What a module consists of and declares. Nothing is checked here beyond its size: that is the part of
 /// `admission.rs`, which comes after.
@@ -32,22 +35,51 @@ pub(crate) struct Outline<'a> {
     pub(super) exports: BTreeMap<&'a str, (ExternalKind, u32)>,
     pub(super) start: Option<u32>,
     pub(super) bodies: Vec<FunctionBody<'a>>,
-    /// The functions that tables may point to.
-    pub(super) referenced: BTreeSet<u32>,
+    pub(super) data: Vec<Data<'a>>,
     /// Whether there are references outside of tables: in variables, parameters, results or instructions.
     pub(super) references: bool,
+    /// Whether there are calls in the place of the function that calls.
+    pub(super) tail_calls: bool,
     /// The tables that instructions change.
     pub(super) changing: BTreeSet<u32>,
     /// The instructions that the host replaces: which body, where in the module, and what.
     pub(super) replaced: Vec<(usize, Range<usize>, Replaced)>,
-    /// How many elements the segments for tables have.
-    elements: usize,
+    /// The segments for tables.
+    pub(super) elements: Vec<Elements>,
+    /// How many elements they have together.
+    element_count: usize,
+}
+
+/// A segment for tables.
+#[derive(Debug)]
+pub(super) struct Elements {
+    /// The table in which it is at first, and where.
+    pub(super) place: Option<(u32, u32)>,
+    /// One more than the index of each function, or 0.
+    pub(super) functions: Box<[u32]>,
+}
+
+/// A data segment.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum Data<'a> {
+    /// It is in the memory at first, at this address.
+    Active(u32, &'a [u8]),
+    /// Instructions copy from it.
+    Passive(&'a [u8]),
 }
 
 /// An instruction in place of which something else is done: see `prepare.rs`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Replaced {
     Grow,
+    Fill,
+    Copy,
+    /// With the segment that is copied from.
+    Init(u32),
+    /// With the table and the segment.
+    InitTable(u32, u32),
+    /// With the table that is copied to, and that which is copied from.
+    CopyTable(u32, u32),
     DropData(u32),
     DropElements(u32),
     Select,
@@ -84,8 +116,11 @@ const MOST_REPLACED: u32 = 500_000;
 /// From which offset on the engine has instructions of their own for stores.
 const FAR: u64 = 1 << 16;
 
-/// How many elements all segments together may have. Each room has its own copy of them.
-const MOST_ELEMENTS: usize = 100_000;
+/// How many elements all segments together may have. They are copied when a room is made.
+const MOST_ELEMENTS: usize = 20_000;
+
+/// What the engine takes for an instance with nothing in it, and the host for its room, in bytes.
+const INSTANCE: usize = 5 << 10;
 
 /// How many parameters a function may have. A call copies them, whatever it costs in fuel.
 const MOST_PARAMETERS: u32 = 100;
@@ -118,10 +153,60 @@ impl<'a> Outline<'a> {
 
     /// How many bytes its memory has at first.
     pub(crate) fn memory_size(&self) -> u64 {
-        let size = |memory: &MemoryType| {
-            memory.initial.saturating_mul(1 << memory.page_size_log2.unwrap_or(16).min(16))
+        self.memories.first().map_or(0, |memory| memory.initial.saturating_mul(1 << page_log2(memory)))
+    }
+
+    /// How many bytes an instance takes beside its memory, about: what the engine has for each thing in it.
+    pub(crate) fn instance_size(&self) -> usize {
+        let tables: u64 = self.tables.iter().map(|table| table.initial).sum();
+        // Tables have a limit.
+        let elements = self.element_count + usize::try_from(tables).unwrap_or(usize::MAX / 64);
+        INSTANCE + 8 * elements + 64 * self.functions.len() + 32 * (self.globals.len() + self.data.len())
+    }
+
+    /// What is in its tables at first. Where that does not fit, or is too much, the engine does not make an instance.
+    pub(super) fn first_elements(&self, limits: &Limits) -> Vec<Box<[u32]>> {
+        let size = |table: &TableType| {
+            usize::try_from(table.initial).ok().filter(|size| *size <= limits.table_elements).unwrap_or(0)
         };
-        self.memories.first().map_or(0, size)
+        let mut tables: Vec<_> = self.tables.iter().map(|table| vec![0; size(table)].into()).collect();
+        for Elements { place, functions } in &self.elements {
+            let Some((table, at)) = place.map(|(table, at)| (table as usize, at as usize)) else { continue };
+            let place = tables.get_mut(table).and_then(|table: &mut Box<[u32]>| table.get_mut(at..));
+            if let Some(place) = place.and_then(|rest| rest.get_mut(..functions.len())) {
+                place.copy_from_slice(functions);
+            }
+        }
+        tables
+    }
+
+    /// What is in its memory at first.
+    pub(crate) fn contents(&self) -> impl Iterator<Item = (u32, &'a [u8])> {
+        self.data.iter().filter_map(|data| match data {
+            Data::Active(at, bytes) => Some((*at, *bytes)),
+            Data::Passive(_) => None,
+        })
+    }
+
+    /// The sizes that its memory can have.
+    pub(super) fn sizes(&self, limits: &Limits) -> Sizes {
+        let (page_log2, maximum) =
+            self.memories.first().map_or((0, None), |memory| (page_log2(memory), memory.maximum));
+        // As many bytes as there are addresses, but for the last one where a page is one byte: that many are no number
+        // of 32 bits.
+        let addressable = (1_u64 << 32 >> page_log2).min(u32::MAX.into());
+        let most = (limits.memory as u64 >> page_log2).min(maximum.unwrap_or(u64::MAX)).min(addressable);
+        Sizes { page_log2, most: u32::try_from(most).unwrap_or(u32::MAX) }
+    }
+
+    /// The type of functions with these parameters and results, of 32-bit numbers all, if the module has it.
+    pub(super) fn type_of(&self, parameters: usize, results: usize) -> Option<u32> {
+        let is_it = |ty: &FuncType| {
+            (ty.params().len(), ty.results().len()) == (parameters, results)
+                && ty.params().iter().chain(ty.results()).all(|ty| *ty == ValType::I32)
+        };
+        let index = self.types.iter().position(|ty| ty.as_ref().is_some_and(is_it))?;
+        u32::try_from(index).ok()
     }
 
     /// The exported function of this name.
@@ -231,29 +316,39 @@ impl<'a> Outline<'a> {
                 bounded("element segments", elements.count(), MOST)?;
                 for element in elements {
                     let element = element.map_err(invalid)?;
-                    self.elements += match &element.items {
+                    self.element_count += match &element.items {
                         ElementItems::Functions(items) => items.count() as usize,
                         ElementItems::Expressions(_, items) => items.count() as usize,
                     };
-                    if self.elements > MOST_ELEMENTS {
+                    if self.element_count > MOST_ELEMENTS {
                         return Err(LoadError::TooMany { what: "elements for tables", limit: MOST_ELEMENTS });
                     }
-                    match element.items {
-                        ElementItems::Functions(functions) => {
-                            for function in functions {
-                                self.referenced.insert(function.map_err(invalid)?);
-                            }
+                    let place = match &element.kind {
+                        ElementKind::Active { table_index, offset_expr } => {
+                            number(offset_expr)?.map(|at| (table_index.unwrap_or(0), at.cast_unsigned()))
                         }
-                        ElementItems::Expressions(_, expressions) => {
-                            for expression in expressions {
-                                self.element(&expression.map_err(invalid)?)?;
-                            }
-                        }
-                    }
+                        ElementKind::Passive | ElementKind::Declared => None,
+                    };
+                    let functions = match element.items {
+                        ElementItems::Functions(functions) => functions
+                            .into_iter()
+                            .map(|function| Ok(function.map_err(invalid)?.saturating_add(1)))
+                            .collect::<Result<_, LoadError>>()?,
+                        ElementItems::Expressions(_, expressions) => expressions
+                            .into_iter()
+                            .map(|expression| referenced(&expression.map_err(invalid)?))
+                            .collect::<Result<_, LoadError>>()?,
+                    };
+                    self.elements.push(Elements { place, functions });
                 }
             }
             Payload::DataCountSection { count, .. } => bounded("data segments", count, MOST)?,
-            Payload::DataSection(data) => bounded("data segments", data.count(), MOST)?,
+            Payload::DataSection(segments) => {
+                bounded("data segments", segments.count(), MOST)?;
+                for segment in segments {
+                    self.data.push(data(&segment.map_err(invalid)?)?);
+                }
+            }
             Payload::CodeSectionStart { count, .. } => bounded("functions", count, MOST)?,
             Payload::CodeSectionEntry(body) => {
                 self.code(&body)?;
@@ -265,18 +360,8 @@ impl<'a> Outline<'a> {
     }
 
     fn constant(&mut self, index: u32, expression: &ConstExpr<'a>) -> Result<(), LoadError> {
-        let mut operators = expression.get_operators_reader();
-        if let Operator::I32Const { value } = operators.read().map_err(invalid)? {
+        if let Some(value) = number(expression)? {
             self.constants.insert(index, value);
-        }
-        Ok(())
-    }
-
-    fn element(&mut self, expression: &ConstExpr<'a>) -> Result<(), LoadError> {
-        for operator in expression.get_operators_reader() {
-            if let Operator::RefFunc { function_index } = operator.map_err(invalid)? {
-                self.referenced.insert(function_index);
-            }
         }
         Ok(())
     }
@@ -291,12 +376,33 @@ impl<'a> Outline<'a> {
             bounded("local variables in a function", locals, MOST_LOCALS)?;
         }
         let mut operators = body.get_operators_reader().map_err(invalid)?;
+        // The number that the instruction before leaves on the stack, if it is one.
+        let mut constant = None;
         while !operators.eof() {
             let begin = operators.original_position();
-            let replaced = match operators.read().map_err(invalid)? {
-                Operator::TableInit { table, .. } | Operator::TableCopy { dst_table: table, .. } => {
-                    self.changing.insert(table);
+            let operator = operators.read().map_err(invalid)?;
+            let short = constant.take().is_some_and(|len: i32| len.cast_unsigned() <= WRITTEN);
+            let replaced = match operator {
+                Operator::I32Const { value } => {
+                    constant = Some(value);
                     continue;
+                }
+                // As nearly all are, in which there is nothing to be done in pieces.
+                Operator::MemoryFill { .. } | Operator::MemoryCopy { .. } | Operator::MemoryInit { .. }
+                    if short =>
+                {
+                    continue;
+                }
+                Operator::MemoryFill { .. } => Replaced::Fill,
+                Operator::MemoryCopy { .. } => Replaced::Copy,
+                Operator::MemoryInit { data_index, .. } => Replaced::Init(data_index),
+                Operator::TableInit { table, elem_index } => {
+                    self.changing.insert(table);
+                    Replaced::InitTable(table, elem_index)
+                }
+                Operator::TableCopy { dst_table, src_table } => {
+                    self.changing.insert(dst_table);
+                    Replaced::CopyTable(dst_table, src_table)
                 }
                 Operator::RefNull { .. }
                 | Operator::RefFunc { .. }
@@ -310,6 +416,10 @@ impl<'a> Outline<'a> {
                 | Operator::Loop { blockty: BlockType::Type(ValType::Ref(_)) }
                 | Operator::If { blockty: BlockType::Type(ValType::Ref(_)) } => {
                     self.references = true;
+                    continue;
+                }
+                Operator::ReturnCall { .. } | Operator::ReturnCallIndirect { .. } => {
+                    self.tail_calls = true;
                     continue;
                 }
                 Operator::MemoryGrow { .. } => Replaced::Grow,
@@ -338,6 +448,38 @@ impl<'a> Outline<'a> {
         }
         Ok(())
     }
+}
+
+/// The 32-bit number that an expression is, if it is one.
+fn number(expression: &ConstExpr<'_>) -> Result<Option<i32>, LoadError> {
+    match expression.get_operators_reader().read().map_err(invalid)? {
+        Operator::I32Const { value } => Ok(Some(value)),
+        _ => Ok(None),
+    }
+}
+
+/// One more than the index of the function that an expression refers to, or 0.
+fn referenced(expression: &ConstExpr<'_>) -> Result<u32, LoadError> {
+    match expression.get_operators_reader().read().map_err(invalid)? {
+        Operator::RefFunc { function_index } => Ok(function_index.saturating_add(1)),
+        _ => Ok(0),
+    }
+}
+
+fn data<'a>(segment: &wasmparser::Data<'a>) -> Result<Data<'a>, LoadError> {
+    match &segment.kind {
+        DataKind::Passive => Ok(Data::Passive(segment.data)),
+        DataKind::Active { offset_expr, .. } => match number(offset_expr)? {
+            Some(at) => Ok(Data::Active(at.cast_unsigned(), segment.data)),
+            // It could be that of a global which is imported, and none can be.
+            None => Err(LoadError::Invalid("the address of its data is not a number".into())),
+        },
+    }
+}
+
+/// How many bytes a page of a memory has, as a power of two. Others than 1 and 64 Ki are not valid.
+pub(super) fn page_log2(memory: &MemoryType) -> u32 {
+    memory.page_size_log2.unwrap_or(16).min(16)
 }
 
 /// The id of custom sections, of which there may be many.

@@ -3,19 +3,27 @@ use alloc::{
     collections::{BTreeMap, BTreeSet},
     format,
     string::String,
+    sync::Arc,
+    vec,
     vec::Vec,
 };
 
 use stateroom_core::abi;
 use wasm_encoder::{
-    BlockType, ConstExpr, Encode, ExportKind, ExportSection, Function, GlobalType, Instruction,
-    InstructionSink, MemArg, MemArgTarget, MemorySection, MemoryType, Module, RawSection, ValType,
+    BlockType, ConstExpr, DataSection, Encode, ExportKind, ExportSection, Function, GlobalType, Instruction,
+    InstructionSink, MemArg, MemArgTarget, MemorySection, MemoryType, Module, RawSection, RefType, TableType,
+    ValType,
 };
 use wasmparser::BinaryReader;
 
 use super::{
     inspect::REACTOR,
-    outline::{Generation, ORDER, Outline, Replaced},
+    outline::{Data, Generation, ORDER, Outline, Replaced, page_log2},
+    pieces::{LARGE, Sizes},
+};
+use crate::{
+    Limits, LoadError,
+    tables::{Change, Tables, WATCHER},
 };
 
 /// A module that the host can run: the guest's own, with what the host adds and without what it has no use
@@ -27,9 +35,10 @@ use super::{
 ///   rooms.
 /// - The functions that take data give it back themselves, where that does anything, which spares the host a call for
 ///   each message.
-/// - Segments are dropped by functions that take note of it, as the engine does not tell. The memory is grown
-///   by one that costs fuel.
-/// - A memory's maximum is left out where it is all that can be addressed.
+/// - Segments are dropped by functions that take note of it, as the engine does not tell. Tables are changed by functions
+///   that tell the host: see `tables.rs`.
+/// - What takes as long as its operands say is done by functions, in pieces: see `pieces.rs`.
+/// - The memory is empty. What is in it at first is the host's to bring: see `construction.rs`.
 /// - Where the engine would translate instructions wrongly, others are between them.
 /// - Custom sections, which hold names and debugging information, are left out.
 ///
@@ -42,15 +51,21 @@ pub(crate) struct Prepared {
 /// Under which names a prepared module exports the parts of its state that can change.
 #[derive(Debug, Default)]
 pub(crate) struct Layout {
-    /// How many bytes a page of the memory has.
-    pub(crate) page_size: u64,
+    pub(crate) sizes: Sizes,
     pub(crate) globals: Vec<String>,
-    pub(crate) tables: Vec<String>,
+    /// The tables that can change, with their indices.
+    pub(crate) tables: Vec<(u32, String)>,
+    /// The account that is kept of them.
+    pub(crate) account: Option<Arc<Tables>>,
     /// The functions that the tables may refer to, by their index.
     pub(crate) functions: Vec<(u32, String)>,
     /// What can be dropped, with the function that drops it and the global that says whether it has been.
     pub(crate) segments: Vec<(String, String)>,
 }
+
+/// How much of an instance may be exported because it can change. Each export takes a quarter of a microsecond when a room is
+/// made, and as much again when it is woken; compilers make one or two such globals, and no other such things.
+const MOST_CHANGING: usize = 500;
 
 /// The export of the start function.
 pub(crate) const START: &str = "start";
@@ -58,7 +73,10 @@ pub(crate) const START: &str = "start";
 pub(crate) const FREEING: &str = "freeing";
 
 /// Makes a module ready that is valid, and in which no problems have been found.
-pub(crate) fn prepare(outline: &Outline<'_>) -> Prepared {
+///
+/// # Errors
+/// More of it can change than the host can see to.
+pub(crate) fn prepare(outline: &Outline<'_>, limits: &Limits) -> Result<Prepared, LoadError> {
     let mut additions = Additions::new(outline);
     let (free, takers, callers): (_, &[_], &[_]) = match outline.generation() {
         Generation::Jam => (
@@ -73,27 +91,38 @@ pub(crate) fn prepare(outline: &Outline<'_>) -> Prepared {
         additions.function(name, outline.function(name));
     }
     additions.function(START, outline.start);
-    let mut layout = additions.state();
-    // Every guest has them: see `inspect.rs`.
-    if let (Some(malloc), Some(free)) = (outline.function(callers[0]), outline.function(free)) {
+    let mut layout = additions.state(outline.sizes(limits));
+    // Every guest has it: see `inspect.rs`.
+    if let Some(free) = outline.function(free) {
         if outline.is_empty(free) {
             takers.iter().for_each(|name| additions.function(name, outline.function(name)));
         } else {
             let freeing = additions.global(FREEING);
-            takers.iter().for_each(|name| additions.taker(name, free, freeing));
+            let fill = additions.fill(layout.sizes);
+            takers.iter().for_each(|name| additions.taker(name, free, freeing, fill));
         }
-        layout.segments = additions.replacements(malloc, free);
     }
-    Prepared { bytes: additions.module(), layout }
+    layout.segments = additions.replacements(layout.sizes);
+    layout.account = additions.account(limits);
+    let changing =
+        layout.globals.len() + layout.tables.len() + layout.functions.len() + 2 * layout.segments.len();
+    if changing > MOST_CHANGING {
+        let what = "globals and segments that can change, and functions in tables that can";
+        return Err(LoadError::TooMany { what, limit: MOST_CHANGING });
+    }
+    Ok(Prepared { bytes: additions.module(), layout })
 }
 
 /// What is added to a module.
 struct Additions<'a> {
     outline: &'a Outline<'a>,
     exports: ExportSection,
+    types: Vec<Vec<u8>>,
     globals: Vec<Vec<u8>>,
     /// Their types' indices and their bodies.
     functions: Vec<(u32, Function)>,
+    /// What some of them do to tables.
+    changes: Vec<Change>,
     /// The functions that stand for instructions.
     replacements: BTreeMap<Replaced, u32>,
 }
@@ -103,8 +132,10 @@ impl<'a> Additions<'a> {
         Self {
             outline,
             exports: ExportSection::new(),
+            types: Vec::new(),
             globals: Vec::new(),
             functions: Vec::new(),
+            changes: Vec::new(),
             replacements: BTreeMap::new(),
         }
     }
@@ -116,8 +147,27 @@ impl<'a> Additions<'a> {
 
     fn function(&mut self, name: &str, index: Option<u32>) {
         if let Some(index) = index {
+            let index = self.resumable(index);
             self.exports.export(name, ExportKind::Func, index);
         }
+    }
+
+    /// The function itself, or one that calls it where it is an import or may come to one by a tail call: the engine can
+    /// go on with a call that an import has suspended, unless there is nothing but the import.
+    fn resumable(&mut self, index: u32) -> u32 {
+        let outline = self.outline;
+        let is_import = (index as usize) < outline.functions.len() - outline.bodies.len();
+        let ty = outline.functions.get(index as usize).filter(|_| is_import || outline.tail_calls);
+        let Some(ty) = ty.copied() else { return index };
+        let parameters = outline.function_type(index).map_or(0, |ty| ty.params().len() as u32);
+        let mut body = Function::new([]);
+        let mut code = body.instructions();
+        (0..parameters).for_each(|parameter| {
+            code.local_get(parameter);
+        });
+        code.call(index).end();
+        self.functions.push((ty, body));
+        (outline.functions.len() + self.functions.len() - 1) as u32
     }
 
     /// A number that can change, 0 at first.
@@ -131,18 +181,32 @@ impl<'a> Additions<'a> {
         index
     }
 
-    /// A function of the same type as the function `like`.
-    fn add(&mut self, like: u32, body: Function) -> u32 {
+    /// A function with so many parameters and results, all of them 32-bit numbers.
+    fn add(&mut self, parameters: usize, results: usize, body: Function) -> u32 {
+        let ty = self.ty(parameters, results);
         let index = (self.outline.functions.len() + self.functions.len()) as u32;
-        // The engine finds what does not exist.
-        let ty = self.outline.functions.get(like as usize).copied().unwrap_or(u32::MAX);
         self.functions.push((ty, body));
         index
     }
 
+    /// The type of such a function.
+    fn ty(&mut self, parameters: usize, results: usize) -> u32 {
+        self.outline.type_of(parameters, results).unwrap_or_else(|| {
+            let mut ty = vec![FUNCTION_TYPE];
+            vec![ValType::I32; parameters].encode(&mut ty);
+            vec![ValType::I32; results].encode(&mut ty);
+            let known = self.types.iter().position(|known| *known == ty).unwrap_or_else(|| {
+                self.types.push(ty);
+                self.types.len() - 1
+            });
+            (self.outline.types.len() + known) as u32
+        })
+    }
+
     /// Exports a function that calls the guest's own of this name, and then gives back the data that it got:
-    /// its last two parameters. What lies in the guest's inbox is not given back.
-    fn taker(&mut self, name: &str, free: u32, freeing: u32) {
+    /// its last two parameters. What lies in the guest's inbox is not given back. Where it is large it is cleared first, as
+    /// a room that hibernates keeps what is not zero.
+    fn taker(&mut self, name: &str, free: u32, freeing: u32, fill: u32) {
         let Some(own) = self.outline.function(name) else { return };
         let parameters = self.outline.function_type(own).map_or(0, |ty| ty.params().len() as u32);
         let (at, len, is_asked_for) =
@@ -166,21 +230,22 @@ impl<'a> Additions<'a> {
         if inbox.is_some() {
             code.local_get(is_asked_for).if_(BlockType::Empty);
         }
+        code.local_get(len).i32_const(LARGE.cast_signed()).i32_ge_u().if_(BlockType::Empty);
+        code.local_get(at).i32_const(0).local_get(len).call(fill).end();
         code.i32_const(1).global_set(freeing);
         code.local_get(at).local_get(len).call(free).i32_const(0).global_set(freeing);
         if inbox.is_some() {
             code.end();
         }
         code.end();
-        let index = self.add(own, body);
+        let index = self.add(parameters as usize, 0, body);
         self.function(name, Some(index));
     }
 
     /// Exports everything that can change.
-    fn state(&mut self) -> Layout {
+    fn state(&mut self, sizes: Sizes) -> Layout {
         let outline = self.outline;
-        let page = outline.memories.first().and_then(|memory| memory.page_size_log2).unwrap_or(16);
-        let mut layout = Layout { page_size: 1 << page.min(16), ..Layout::default() };
+        let mut layout = Layout { sizes, ..Layout::default() };
         for (index, _) in outline.globals.iter().enumerate().filter(|(_, global)| global.mutable) {
             let name = format!("g{index}");
             self.exports.export(&name, ExportKind::Global, index as u32);
@@ -189,36 +254,48 @@ impl<'a> Additions<'a> {
         for index in &outline.changing {
             let name = format!("t{index}");
             self.exports.export(&name, ExportKind::Table, *index);
-            layout.tables.push(name);
+            layout.tables.push((*index, name));
         }
         if !layout.tables.is_empty() {
-            for index in &outline.referenced {
+            let elements = outline.elements.iter().flat_map(|segment| segment.functions.iter());
+            let functions: BTreeSet<_> = elements.filter_map(|element| element.checked_sub(1)).collect();
+            for index in functions {
                 let name = format!("f{index}");
-                self.exports.export(&name, ExportKind::Func, *index);
-                layout.functions.push((*index, name));
+                self.exports.export(&name, ExportKind::Func, index);
+                layout.functions.push((index, name));
             }
         }
         layout
     }
 
-    /// Adds the functions that stand for instructions. They have the types of functions that are there
-    /// anyway, and ignore parameters that they have no use for. The names of those that drop segments,
-    /// and of the globals in which they note it.
-    fn replacements(&mut self, malloc: u32, free: u32) -> Vec<(String, String)> {
+    /// Adds the functions that stand for instructions. Returns the names of those that drop segments, and of the
+    /// globals in which they note it.
+    fn replacements(&mut self, sizes: Sizes) -> Vec<(String, String)> {
         let mut segments = Vec::new();
         let replaced: BTreeSet<_> = self.outline.replaced.iter().map(|(_, _, replaced)| *replaced).collect();
         for replaced in replaced {
             let index = match replaced {
-                Replaced::Grow => self.add(malloc, grow()),
+                Replaced::Fill => self.fill(sizes),
+                Replaced::Grow => self.add(1, 1, sizes.grow()),
+                Replaced::Copy => self.add(3, 0, sizes.copy()),
+                Replaced::Init(segment) => self.add(3, 0, sizes.init(segment)),
+                Replaced::InitTable(table, segment) => self.changer(
+                    Change::Init { table, segment },
+                    &Instruction::TableInit { elem_index: segment, table },
+                ),
+                Replaced::CopyTable(to, from) => self.changer(
+                    Change::Copy { to, from },
+                    &Instruction::TableCopy { src_table: from, dst_table: to },
+                ),
                 Replaced::DropData(segment) => {
                     let names = (format!("d{segment}"), format!("d{segment}?"));
-                    let index = self.dropper(&names, free, Instruction::DataDrop(segment));
+                    let index = self.dropper(&names, Instruction::DataDrop(segment));
                     segments.push(names);
                     index
                 }
                 Replaced::DropElements(segment) => {
                     let names = (format!("e{segment}"), format!("e{segment}?"));
-                    let index = self.dropper(&names, free, Instruction::ElemDrop(segment));
+                    let index = self.dropper(&names, Instruction::ElemDrop(segment));
                     segments.push(names);
                     index
                 }
@@ -229,31 +306,79 @@ impl<'a> Additions<'a> {
         segments
     }
 
-    fn dropper(&mut self, (name, flag): &(String, String), like: u32, drop: Instruction<'_>) -> u32 {
+    /// `(to, from, len)`: changes a table, and tells the host of it.
+    fn changer(&mut self, change: Change, instruction: &Instruction<'_>) -> u32 {
+        let watcher = self.outline.tables.len() as u32;
+        let ty = self.ty(4, 0);
+        let mut body = Function::new([]);
+        body.instructions().local_get(0).local_get(1).local_get(2);
+        body.instruction(instruction);
+        let mut code = body.instructions();
+        code.local_get(0).local_get(1).local_get(2).i32_const(self.changes.len() as i32);
+        code.i32_const(0).call_indirect(watcher, ty).end();
+        self.changes.push(change);
+        self.add(3, 0, body)
+    }
+
+    /// The account that is to be kept of tables that can change.
+    fn account(&mut self, limits: &Limits) -> Option<Arc<Tables>> {
+        if self.changes.is_empty() {
+            return None;
+        }
+        self.exports.export(WATCHER, ExportKind::Table, self.outline.tables.len() as u32);
+        Some(Arc::new(Tables {
+            first: self.outline.first_elements(limits),
+            segments: self.outline.elements.iter().map(|segment| segment.functions.clone()).collect(),
+            changes: self.changes.clone(),
+        }))
+    }
+
+    /// The function that fills memory in pieces.
+    fn fill(&mut self, sizes: Sizes) -> u32 {
+        if let Some(index) = self.replacements.get(&Replaced::Fill) {
+            return *index;
+        }
+        let index = self.add(3, 0, sizes.fill());
+        self.replacements.insert(Replaced::Fill, index);
+        index
+    }
+
+    fn dropper(&mut self, (name, flag): &(String, String), drop: Instruction<'_>) -> u32 {
         let global = self.global(flag);
         let mut body = Function::new([]);
         body.instruction(&drop).instructions().i32_const(1).global_set(global).end();
-        let index = self.add(like, body);
+        let index = self.add(0, 0, body);
         self.function(name, Some(index));
         index
     }
 
-    /// The memory without its maximum, where that is all that can be addressed. It means nothing then, but where addresses
-    /// are of 32 bits wasmi 2.0 takes 4 GiB for 0 when the memory grows.
-    fn without_maximum(&self) -> Option<MemorySection> {
-        let memory = self.outline.memories.first()?;
-        let most = memory.maximum? << memory.page_size_log2.unwrap_or(16).min(16);
-        (most > u64::from(u32::MAX)).then(|| {
-            let mut memories = MemorySection::new();
+    /// A memory that begins with nothing in it: the host makes it what it is at first, in pieces. Its maximum is left out
+    /// where that is all that can be addressed. It means nothing then, but where addresses are of 32 bits wasmi 2.0 takes
+    /// 4 GiB for 0 when the memory grows.
+    fn empty_memory(&self) -> MemorySection {
+        let mut memories = MemorySection::new();
+        if let Some(memory) = self.outline.memories.first() {
             memories.memory(MemoryType {
-                minimum: memory.initial,
-                maximum: None,
+                minimum: 0,
+                maximum: memory.maximum.filter(|most| most << page_log2(memory) <= u64::from(u32::MAX)),
                 memory64: false,
                 shared: false,
                 page_size_log2: memory.page_size_log2,
             });
-            memories
-        })
+        }
+        memories
+    }
+
+    /// The segments that instructions copy from. Of the others, of which they find nothing left, it has their numbers.
+    fn data(&self) -> DataSection {
+        let mut section = DataSection::new();
+        for data in &self.outline.data {
+            match data {
+                Data::Active(..) => section.passive([]),
+                Data::Passive(bytes) => section.passive(bytes.iter().copied()),
+            };
+        }
+        section
     }
 
     fn module(self) -> Vec<u8> {
@@ -261,14 +386,29 @@ impl<'a> Additions<'a> {
         for id in ORDER {
             let section = self.outline.sections[usize::from(id)];
             let data: Cow<'_, [u8]> = match id {
+                TYPES => Cow::Owned(appended(section, self.types.clone())),
                 FUNCTIONS => {
                     let types = self.functions.iter().map(|(ty, _)| encoded(ty)).collect();
                     Cow::Owned(appended(section, types))
                 }
+                TABLES if !self.changes.is_empty() => {
+                    let watcher = TableType {
+                        element_type: RefType::FUNCREF,
+                        table64: false,
+                        minimum: 1,
+                        maximum: Some(1),
+                        shared: false,
+                    };
+                    Cow::Owned(appended(section, vec![encoded(&watcher)]))
+                }
                 GLOBALS => Cow::Owned(appended(section, self.globals.clone())),
                 // Sections encode their size, too, which `RawSection` does itself.
-                MEMORIES if let Some(memories) = self.without_maximum() => {
-                    module.section(&memories);
+                MEMORIES => {
+                    module.section(&self.empty_memory());
+                    continue;
+                }
+                DATA => {
+                    module.section(&self.data());
                     continue;
                 }
                 EXPORTS => {
@@ -321,10 +461,7 @@ impl<'a> Additions<'a> {
                         sink.i64_const(0).i64_or();
                         continue;
                     }
-                    Replaced::Grow => {}
-                    Replaced::DropData(_) | Replaced::DropElements(_) => {
-                        sink.i32_const(0).i32_const(0);
-                    }
+                    _ => {}
                 }
                 copied = range.end - offset;
                 // There is one for each.
@@ -337,30 +474,19 @@ impl<'a> Additions<'a> {
     }
 }
 
-/// A function that grows the memory, and costs as much fuel as a few thousand other instructions.
-///
-/// The engine's instructions end in a call of the next one, which the compiler makes a jump. In this version
-/// it does not where the memory grows: each time takes some 200 bytes of native stack, until the slice is
-/// over. As it costs so much, a slice of a million units takes 50 KB.
-fn grow() -> Function {
-    let mut body = Function::new([]);
-    let mut code = body.instructions();
-    code.local_get(0).memory_grow(0);
-    // Nothing but expensive: see `engine.rs`.
-    for _ in 0..15 {
-        code.memory_size(0).drop();
-    }
-    code.end();
-    body
-}
+/// What the type of a function begins with (WebAssembly core specification, 5.3.6).
+const FUNCTION_TYPE: u8 = 0x60;
 
 // The ids of sections (WebAssembly core specification, 5.5.2).
+const TYPES: u8 = 1;
 const FUNCTIONS: u8 = 3;
+const TABLES: u8 = 4;
 const MEMORIES: u8 = 5;
 const GLOBALS: u8 = 6;
 const EXPORTS: u8 = 7;
 const START_FUNCTION: u8 = 8;
 const CODE: u8 = 10;
+const DATA: u8 = 11;
 
 /// The contents of a section, which begin with the number of its items, with items added.
 fn appended(section: Option<&[u8]>, added: Vec<Vec<u8>>) -> Vec<u8> {

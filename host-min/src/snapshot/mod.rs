@@ -1,17 +1,15 @@
 //! The state of a room as bytes.
 
 mod error;
-mod functions;
 mod restore;
 mod value;
 
 use alloc::vec::Vec;
 use core::ops::Range;
 
-use wasmi::{Global, Table, Val};
+use wasmi::{Global, Val};
 
-use self::functions::Functions;
-use crate::{Room, Step, Trap, program::memory, room::Live, state::Generator};
+use crate::{Program, Step, Trap, hibernation::Saved, image::WINDOW, live::Live, state::Generator};
 
 pub use error::{RestoreError, SnapshotError};
 
@@ -21,6 +19,8 @@ const MAGIC: [u8; 8] = *b"stateroo";
 const VERSION: u32 = 1;
 /// How long the checksum is that a snapshot ends with, in bytes.
 const CHECKSUM: usize = 4;
+/// How long the random numbers' part is, in bytes.
+pub(crate) const RANDOM: usize = 49;
 
 // A snapshot, all numbers little endian:
 //
@@ -36,32 +36,22 @@ const CHECKSUM: usize = 4;
 //
 // Which global, table or segment each is follows from the module.
 
-impl Room {
-    /// The state of the room between two events, from which [`Program::restore`](crate::Program::restore)
-    /// makes a room that goes on as this one would: its id, memory, globals, tables, segments and random
-    /// numbers.
-    ///
-    /// What is not in it is not the room's: who is connected, when its timer is due, and the effects of the
-    /// last event, which are to be read before.
-    ///
-    /// Its size is about that of what the guest has changed in its memory. It is the same whether or not the
-    /// room is [folded](Self::fold).
-    ///
-    /// # Errors
-    /// The room is not between two events.
-    pub fn snapshot(&self) -> Result<Vec<u8>, SnapshotError> {
-        let _ = resting(self.last())?;
-        let mut out = Vec::with_capacity(512 + self.id().len());
-        out.extend(MAGIC);
-        out.extend(VERSION.to_le_bytes());
-        out.extend(self.program().hash());
-        out.push(self.started().into());
-        put_count(&mut out, self.id().len());
-        out.extend(self.id().as_bytes());
-        self.put_state(&mut out);
-        out.extend(crc32fast::hash(&out).to_le_bytes());
-        Ok(out)
-    }
+/// Begins a snapshot of a room: all that is not its instance's state.
+pub(crate) fn begin(program: &Program, started: bool, id: &str) -> Vec<u8> {
+    let mut out = Vec::with_capacity(512 + id.len());
+    out.extend(MAGIC);
+    out.extend(VERSION.to_le_bytes());
+    out.extend(program.hash());
+    out.push(started.into());
+    put_count(&mut out, id.len());
+    out.extend(id.as_bytes());
+    out
+}
+
+/// Ends one.
+pub(crate) fn finish(mut out: Vec<u8>) -> Vec<u8> {
+    out.extend(crc32fast::hash(&out).to_le_bytes());
+    out
 }
 
 /// Makes sure that a room is between two events.
@@ -73,32 +63,67 @@ pub(crate) fn resting(last: Result<Step, &Trap>) -> Result<Step, SnapshotError> 
     }
 }
 
+/// Writes down pieces of a memory.
+pub(crate) fn put_pieces(pieces: &[Range<usize>], memory: &[u8], out: &mut Vec<u8>) {
+    out.reserve_exact(pieces.iter().map(|piece| 8 + piece.len()).sum());
+    for piece in pieces {
+        put_count(out, piece.start);
+        put_count(out, piece.len());
+        out.extend(&memory[piece.clone()]);
+    }
+}
+
+impl Saved {
+    /// Writes down what events may have changed: all from the random numbers to the segments.
+    pub(crate) fn put_state(&self, out: &mut Vec<u8>) {
+        out.reserve_exact(RANDOM + 12 + self.memory_held + self.rest.len() + CHECKSUM);
+        out.extend(self.random);
+        out.extend((self.memory_size as u64).to_le_bytes());
+        put_count(out, self.pieces);
+        self.memory.iter().for_each(|window| out.extend(window));
+        out.extend(&self.rest);
+    }
+}
+
 impl Live {
-    /// Where the memory differs from a new room's, in whole pieces.
-    pub(crate) fn differences(&self) -> Vec<Range<usize>> {
-        self.program.image().differences(memory(&self.store))
+    /// Writes down what events may have changed: all from the random numbers to the segments.
+    pub(crate) fn put_state(&self, out: &mut Vec<u8>) {
+        let (memory, layout) = (self.memory(), self.program.layout());
+        let mut pieces = Vec::new();
+        // What has not got all of its memory has changed none of it.
+        if self.construction.is_none() {
+            let windows = (0..memory.len()).step_by(WINDOW);
+            windows.for_each(|window| self.program.image().differences(memory, window, &mut pieces));
+        }
+        let changed: usize = pieces.iter().map(|piece| 8 + piece.len()).sum();
+        // All of it, or nearly, so that it is not moved.
+        out.reserve_exact(
+            RANDOM + 24 + changed + 9 * layout.globals.len() + layout.segments.len() + CHECKSUM,
+        );
+        out.extend(self.random());
+        out.extend((self.memory_size() as u64).to_le_bytes());
+        put_count(out, pieces.len());
+        put_pieces(&pieces, memory, out);
+        self.put_rest(out);
     }
 
-    /// Writes down what events may have changed: all from the random numbers to the segments.
-    pub(crate) fn put_state(&self, differences: &[Range<usize>], out: &mut Vec<u8>) {
-        let (memory, layout) = (memory(&self.store), self.program.layout());
-        let changed: usize = differences.iter().map(|range| 8 + range.len()).sum();
-        out.reserve_exact(73 + changed + 9 * layout.globals.len() + layout.segments.len() + CHECKSUM);
-
+    /// Writes down the random numbers.
+    pub(crate) fn random(&self) -> [u8; RANDOM] {
         let (seed, used, position) = match &self.store.data().random {
             Generator::Seed(seed) => (*seed, false, 0),
             Generator::Running(random) => (random.get_seed(), true, random.get_word_pos()),
         };
-        out.extend(seed);
-        out.push(used.into());
-        out.extend(position.to_le_bytes());
-        out.extend((memory.len() as u64).to_le_bytes());
-        put_count(out, differences.len());
-        for range in differences {
-            put_count(out, range.start);
-            put_count(out, range.len());
-            out.extend(&memory[range.clone()]);
-        }
+        let mut out = [0; RANDOM];
+        out[..32].copy_from_slice(&seed);
+        out[32] = used.into();
+        out[33..].copy_from_slice(&position.to_le_bytes());
+        out
+    }
+
+    /// Writes down what comes behind the memory: globals, tables and segments.
+    pub(crate) fn put_rest(&self, out: &mut Vec<u8>) {
+        let layout = self.program.layout();
+        out.reserve_exact(12 + 9 * layout.globals.len() + layout.segments.len() + CHECKSUM);
         put_count(out, layout.globals.len());
         for global in self.globals() {
             let (ty, value) = value::encode(&global.get(&self.store));
@@ -106,14 +131,10 @@ impl Live {
             out.extend(value.to_le_bytes());
         }
         put_count(out, layout.tables.len());
-        if !layout.tables.is_empty() {
-            let functions = Functions::of(self);
-            for table in self.tables() {
-                put_count(out, usize::try_from(table.size(&self.store)).unwrap_or(0));
-                for element in (0..).map_while(|index| table.get(&self.store, index)) {
-                    out.extend(functions.encode(&element).to_le_bytes());
-                }
-            }
+        for (index, _) in &layout.tables {
+            let elements = self.store.data().tables.get(*index as usize).map_or(&[][..], |table| table);
+            put_count(out, elements.len());
+            out.extend(elements.iter().flat_map(|element| element.to_le_bytes()));
         }
         put_count(out, layout.segments.len());
         for (_, flag) in &layout.segments {
@@ -126,12 +147,6 @@ impl Live {
     fn globals(&self) -> impl Iterator<Item = Global> {
         let names = self.program.layout().globals.iter();
         names.filter_map(|name| self.instance.get_global(&self.store, name))
-    }
-
-    /// The tables that can change.
-    fn tables(&self) -> impl Iterator<Item = Table> {
-        let names = self.program.layout().tables.iter();
-        names.filter_map(|name| self.instance.get_table(&self.store, name))
     }
 }
 

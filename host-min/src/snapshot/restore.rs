@@ -1,13 +1,14 @@
 use alloc::{format, vec::Vec};
 use core::str;
 
-use wasmi::RefType;
+use wasmi::{Nullable, Ref};
 
-use super::{CHECKSUM, MAGIC, RestoreError, VERSION, functions::Functions, value};
+use super::{CHECKSUM, MAGIC, RestoreError, VERSION, value};
 use crate::{
     Program, Room,
+    construction::grow,
+    live::Live,
     reader::{Reader, Short},
-    room::Live,
     state::Generator,
 };
 
@@ -44,18 +45,20 @@ impl Program {
         let started = reader.flag()?;
         let id = reader.count()?;
         let id = str::from_utf8(reader.bytes(id)?).map_err(|_| RestoreError::Damaged)?;
-        let mut room = self
-            .live(id, [0; 32])
-            .map_err(|_| RestoreError::TooLarge("there is no memory for another room".into()))?;
+        let no_memory = |_| RestoreError::TooLarge("there is no memory for another room".into());
+        let mut room = self.live(id, [0; 32]).map_err(no_memory)?;
+        while !room.construct().map_err(no_memory)? {}
         room.started = started;
-        room.restore_state(&mut reader)?;
+        room.restore_random(&mut reader)?;
+        room.restore_memory(&mut reader)?;
+        room.restore_rest(&mut reader)?;
         Ok(room.into())
     }
 }
 
 impl Live {
-    /// Takes over what [`put_state`](Self::put_state) has written down. The room is a new one.
-    pub(crate) fn restore_state(&mut self, reader: &mut Reader<'_>) -> Result<(), RestoreError> {
+    /// Takes over the random numbers.
+    pub(crate) fn restore_random(&mut self, reader: &mut Reader<'_>) -> Result<(), RestoreError> {
         let seed = reader.array()?;
         let used = reader.flag()?;
         let position = u128::from_le_bytes(reader.array()?);
@@ -64,7 +67,11 @@ impl Live {
         }
         self.store.data_mut().random =
             if used { Generator::at(seed, position) } else { Generator::Seed(seed) };
-        self.restore_memory(reader)?;
+        Ok(())
+    }
+
+    /// Takes over what comes behind the memory, up to the end.
+    pub(crate) fn restore_rest(&mut self, reader: &mut Reader<'_>) -> Result<(), RestoreError> {
         self.restore_globals(reader)?;
         self.restore_tables(reader)?;
         self.restore_segments(reader)?;
@@ -75,23 +82,28 @@ impl Live {
     }
 
     fn restore_memory(&mut self, reader: &mut Reader<'_>) -> Result<(), RestoreError> {
-        let memory = self.store.data().memory.ok_or(RestoreError::Damaged)?;
         let size = reader.u64()?;
-        let page = self.program.layout().page_size;
-        let pages = size / page;
-        let more = pages.checked_sub(memory.size(&self.store)).ok_or(RestoreError::Damaged)?;
-        if !size.is_multiple_of(page) {
+        let sizes = self.program.layout().sizes;
+        if size < self.memory().len() as u64 || !size.is_multiple_of(1 << sizes.page_log2) {
             return Err(RestoreError::Damaged);
         }
-        memory
-            .grow(&mut self.store, more)
-            .map_err(|error| RestoreError::TooLarge(format!("a memory of {size} bytes: {error}")))?;
-        let bytes = memory.data_mut(&mut self.store);
-        for _ in 0..reader.u32()? {
-            let (at, len) = (reader.count()?, reader.count()?);
-            let place = at.checked_add(len).and_then(|end| bytes.get_mut(at..end));
-            place.ok_or(RestoreError::Damaged)?.copy_from_slice(reader.bytes(len)?);
+        let too_large = || RestoreError::TooLarge(format!("a memory of {size} bytes"));
+        if size >> sizes.page_log2 > sizes.most.into() {
+            return Err(too_large());
         }
+        let size = usize::try_from(size).map_err(|_| too_large())?;
+        while !grow(self, size).map_err(|_| too_large())? {}
+        for _ in 0..reader.u32()? {
+            self.restore_piece(reader)?;
+        }
+        Ok(())
+    }
+
+    /// Takes over a piece of the memory.
+    pub(crate) fn restore_piece(&mut self, reader: &mut Reader<'_>) -> Result<(), RestoreError> {
+        let (at, len) = (reader.count()?, reader.count()?);
+        let place = at.checked_add(len).and_then(|end| self.memory_mut().get_mut(at..end));
+        place.ok_or(RestoreError::Damaged)?.copy_from_slice(reader.bytes(len)?);
         Ok(())
     }
 
@@ -108,29 +120,41 @@ impl Live {
     }
 
     fn restore_tables(&mut self, reader: &mut Reader<'_>) -> Result<(), RestoreError> {
-        let tables: Vec<_> = self.tables().collect();
+        let program = self.program.clone();
+        let tables = &program.layout().tables;
         if reader.count()? != tables.len() {
             return Err(RestoreError::Damaged);
         }
-        if tables.is_empty() {
-            return Ok(());
-        }
-        let functions = Functions::of(self);
-        for table in tables {
+        for (index, name) in tables {
+            let table = self.instance.get_table(&self.store, name).ok_or(RestoreError::Damaged)?;
             // They do not grow: see `module/admission.rs`.
             let size = table.size(&self.store);
             if u64::from(reader.u32()?) != size {
                 return Err(RestoreError::Damaged);
             }
-            for index in 0..size {
-                let element = functions.decode(reader.u32()?).ok_or(RestoreError::Damaged)?;
-                // Objects of the host there are none.
-                if table.ty(&self.store).element() == RefType::Func {
-                    table.set(&mut self.store, index, element).map_err(|_| RestoreError::Damaged)?;
+            for at in 0..size {
+                let element = reader.u32()?;
+                let held = self.store.data_mut().tables.get_mut(*index as usize);
+                let held = held.and_then(|table| table.get_mut(at as usize)).ok_or(RestoreError::Damaged)?;
+                // Most are what they are at first.
+                if *held != element {
+                    *held = element;
+                    let element = self.function(element)?;
+                    table.set(&mut self.store, at, element).map_err(|_| RestoreError::Damaged)?;
                 }
             }
         }
         Ok(())
+    }
+
+    /// The function that a number stands for.
+    fn function(&self, element: u32) -> Result<Ref, RestoreError> {
+        let Some(index) = element.checked_sub(1) else { return Ok(Ref::Func(Nullable::Null)) };
+        let functions = &self.program.layout().functions;
+        let known = functions.binary_search_by_key(&index, |(index, _)| *index);
+        let name = known.map(|known| &functions[known].1).map_err(|_| RestoreError::Damaged)?;
+        let function = self.instance.get_func(&self.store, name).ok_or(RestoreError::Damaged)?;
+        Ok(Ref::Func(Nullable::Val(function)))
     }
 
     fn restore_segments(&mut self, reader: &mut Reader<'_>) -> Result<(), RestoreError> {
@@ -139,15 +163,17 @@ impl Live {
         if reader.count()? != segments.len() {
             return Err(RestoreError::Damaged);
         }
-        // What drops a segment is a few instructions of the host's own.
-        let _ = self.store.set_fuel(u64::MAX);
+        // What drops a segment is a few instructions of the host's own, for which the event that waits does not pay.
+        let fuel = self.store.get_fuel().unwrap_or(0);
         for (dropper, _) in segments {
             if reader.flag()? {
-                let dropper = self.instance.get_typed_func::<(u32, u32), ()>(&self.store, dropper);
-                let dropped = dropper.and_then(|dropper| dropper.call(&mut self.store, (0, 0)));
+                let _ = self.store.set_fuel(u64::MAX);
+                let dropper = self.instance.get_typed_func::<(), ()>(&self.store, dropper);
+                let dropped = dropper.and_then(|dropper| dropper.call(&mut self.store, ()));
                 dropped.map_err(|_| RestoreError::Damaged)?;
             }
         }
+        let _ = self.store.set_fuel(fuel);
         Ok(())
     }
 }

@@ -52,34 +52,42 @@ fn ten_thousand_events_give_the_same_effects_and_state_in_slices_of_any_size() {
 }
 
 #[test]
-fn ten_thousand_events_give_the_same_effects_and_state_wherever_the_room_folds() {
-    let (mut live, mut folding) = (Run::new(400_000), Run::new(3_000));
-    let (mut dice, mut traps, mut folds) = (Dice(7), 0, 0);
+fn ten_thousand_events_give_the_same_effects_and_state_wherever_the_room_hibernates() {
+    let (mut live, mut hibernating) = (Run::new(400_000), Run::new(3_000));
+    let (mut dice, mut traps, mut hibernations) = (Dice(7), 0, 0);
     for now_ms in 0..10_000 {
+        // It is interrupted on its way, or not.
+        for _ in 0..dice.below(3) {
+            let _ = hibernating.room.hibernate_step();
+        }
         if dice.below(2) == 0 {
-            let (last, memory) = (folding.room.last().map_err(Trap::clone), folding.room.memory_size());
-            let snapshot = folding.room.snapshot();
-            let effects = format!("{:?}", folding.room.effects().collect::<Vec<_>>());
-            assert_eq!(folding.room.fold(), Ok(()));
+            let (last, memory) =
+                (hibernating.room.last().map_err(Trap::clone), hibernating.room.memory_size());
+            let snapshot = hibernating.room.snapshot();
+            let effects = format!("{:?}", hibernating.room.effects().collect::<Vec<_>>());
+            assert_eq!(hibernating.room.hibernate(), Ok(()));
             assert_eq!(
-                (folding.room.last().map_err(Trap::clone), folding.room.memory_size()),
+                (hibernating.room.last().map_err(Trap::clone), hibernating.room.memory_size()),
                 (last, memory)
             );
-            assert_eq!(folding.room.snapshot(), snapshot);
-            assert_eq!(format!("{:?}", folding.room.effects().collect::<Vec<_>>()), effects);
-            folds += 1;
+            assert_eq!(hibernating.room.snapshot(), snapshot);
+            assert_eq!(format!("{:?}", hibernating.room.effects().collect::<Vec<_>>()), effects);
+            hibernations += 1;
         }
         let happening = Happening::random(&mut dice);
         let outcome = live.handle(&happening, now_ms);
-        assert_eq!(outcome, folding.handle(&happening, now_ms), "{happening:?}");
-        assert_eq!(live.room.snapshot(), folding.room.snapshot(), "{happening:?}");
+        assert_eq!(outcome, hibernating.handle(&happening, now_ms), "{happening:?}");
+        assert_eq!(live.room.snapshot(), hibernating.room.snapshot(), "{happening:?}");
         if outcome.starts_with("Err") {
             traps += 1;
             live.renew();
-            folding.renew();
+            hibernating.renew();
         }
     }
-    assert!(folds > 4_000 && (100..2_000).contains(&traps), "there were {folds} folds and {traps} traps");
+    assert!(
+        hibernations > 4_000 && (100..2_000).contains(&traps),
+        "there were {hibernations} hibernations and {traps} traps"
+    );
 }
 
 #[test]

@@ -180,6 +180,7 @@ impl<F: EngineFactory> EventLock<F> {
             return None;
         }
         context.newcomer.take();
+        room.reserved.set(0);
         if let Some(ms) = context.timer.take() {
             room.set_timer(ms);
         }

@@ -69,6 +69,8 @@ pub(crate) struct Room<F: EngineFactory> {
     /// How many bytes its engine held when it was last charged for them, and the charge.
     held: Cell<usize>,
     memory: RefCell<Charge>,
+    /// How much it is charged for at least, until its first event is over: it gets its memory little by little.
+    reserved: Cell<usize>,
     registry: Weak<Registry<F>>,
     /// Its key among the empty rooms, while it is one of them.
     empty: Cell<Option<registry::EmptyKey>>,
@@ -78,7 +80,8 @@ impl<F: EngineFactory> Room<F> {
     /// Makes a room. Its service's `init` runs before its first event, or with [`ready`](Self::ready).
     fn new(id: RoomId, registry: &Rc<Registry<F>>) -> Result<Rc<Self>, CreateRoomError> {
         let thread = registry.thread();
-        let memory = thread.memory.charge(OVERHEAD + id.as_str().len(), Purpose::New);
+        let size = registry.factory().room_size();
+        let memory = thread.memory.charge(OVERHEAD + id.as_str().len() + size, Purpose::New);
         let memory = memory.map_err(|OutOfMemory| CreateRoomError::OutOfMemory)?;
         let context = RoomContext::new(id, Rc::clone(thread));
         let engine = match catch_unwind(AssertUnwindSafe(|| {
@@ -108,7 +111,8 @@ impl<F: EngineFactory> Room<F> {
             timer_request: Cell::new(0),
             idle: IdleState::default(),
             ended: Cell::new(false),
-            held: Cell::new(0),
+            held: Cell::new(size),
+            reserved: Cell::new(size),
             memory: RefCell::new(memory),
             registry: Rc::downgrade(registry),
             empty: Cell::new(None),
@@ -213,7 +217,7 @@ impl<F: EngineFactory> Room<F> {
 
     /// Charges the room for what it has come to hold.
     fn settle_memory(&self, engine: &F::Engine) -> Result<(), OutOfMemory> {
-        let held = engine.memory_held();
+        let held = engine.memory_held().max(self.reserved.get());
         if held == self.held.get() {
             return Ok(());
         }

@@ -45,8 +45,10 @@ pub(crate) struct Hibernation {
 /// How many rooms that are woken within a minute, where there is not enough memory for all, are worth a word.
 const MANY: u32 = 1_000;
 
-/// How many steps are made for one room that comes, in about 0.1 ms. They may all be busy, and there may be many.
-const STEPS: usize = 100;
+/// How much is done for one room that comes, in looks at a room that is busy: 0.1 ms for those, and 0.5 ms where rooms
+/// hibernate, which takes as long as so many looks for each step. All rooms may be busy, and there may be many.
+const LOOKS: usize = 100;
+const LIKE_LOOKS: usize = 6;
 
 #[derive(Clone)]
 struct Waiting {
@@ -157,8 +159,13 @@ impl Hibernation {
     pub(super) fn attend(&self, memory: &Ledger) {
         if memory.is_scarce()
             && !self.queue.borrow().is_empty()
-            && let Some(waker) = self.waker.take()
         {
+            self.wake();
+        }
+    }
+
+    fn wake(&self) {
+        if let Some(waker) = self.waker.take() {
             waker.wake();
         }
     }
@@ -190,10 +197,18 @@ impl Hibernation {
         if has_woken && self.awake.get() > self.allowance {
             self.warn_of_wakings();
         }
-        let mut steps = self.queue.borrow().len().min(STEPS);
-        while steps > 0 && self.awake.get() > self.allowance {
-            steps -= 1;
-            self.step();
+        let mut looks = 0;
+        while looks < LOOKS
+            && self.awake.get() > self.allowance
+            && let Some(outcome) = self.step()
+        {
+            looks += match outcome {
+                HibernateOutcome::Busy(_) | HibernateOutcome::Ended => 1,
+                _ => LIKE_LOOKS,
+            };
+        }
+        if self.current.borrow().is_some() {
+            self.wake();
         }
     }
 
@@ -207,8 +222,8 @@ impl Hibernation {
     }
 
     /// Takes a step with the room in front, or goes on with the one that was in front before. It leaves the queue, or waits
-    /// anew. Answers whether there was one.
-    fn step(&self) -> bool {
+    /// anew. Answers what it came to; nothing where there was none.
+    fn step(&self) -> Option<HibernateOutcome> {
         // One that has been woken since waits in the queue by itself.
         let current = self.current.take().filter(|waiting| waiting.room.idle_state().ticket.get().is_none());
         let next = || {
@@ -218,8 +233,9 @@ impl Hibernation {
             self.awake.set(self.awake.get() - idle.size.get());
             Some(first)
         };
-        let Some(Waiting { room, since }) = current.or_else(next) else { return false };
-        match Rc::clone(&room).hibernate() {
+        let Waiting { room, since } = current.or_else(next)?;
+        let outcome = Rc::clone(&room).hibernate();
+        match outcome {
             HibernateOutcome::Hibernates => {
                 self.note(room.idle_state(), true);
             }
@@ -235,7 +251,7 @@ impl Hibernation {
             }
             HibernateOutcome::Kept | HibernateOutcome::Ended => {}
         }
-        true
+        Some(outcome)
     }
 
     pub(super) fn clear(&self) {
@@ -293,7 +309,7 @@ impl Hibernation {
 /// Idle rooms hibernate at once where memory has run out.
 impl Reclaim for Hibernation {
     fn reclaim(&self) -> bool {
-        !self.after.is_zero() && self.step()
+        !self.after.is_zero() && self.step().is_some()
     }
 }
 
@@ -328,7 +344,7 @@ mod tests {
 
     #[test]
     fn whoever_comes_does_not_wait_until_all_busy_rooms_have_been_looked_at() {
-        const ROOMS: usize = 3 * STEPS;
+        const ROOMS: usize = 3 * LOOKS;
         let settings = Settings { awake_memory: ROOMS, ..Settings::default() };
         let hibernation = Hibernation::new(&settings, Rc::new(Clock::new(ClockSource::System)));
         let rooms: Vec<Rc<Large>> = (0..ROOMS).map(|_| Rc::default()).collect();
@@ -341,7 +357,7 @@ mod tests {
         assert_eq!(looked_at(), 0);
         for looks in 1..=3 {
             hibernation.add(Rc::<Large>::default(), 1);
-            assert_eq!(looked_at(), looks * STEPS);
+            assert_eq!(looked_at(), looks * LOOKS);
         }
         // Now there are some that have been idle since, and one that goes is enough for one that comes.
         assert_eq!(hibernation.awake(), ROOMS + 3);

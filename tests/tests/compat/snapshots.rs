@@ -48,7 +48,7 @@ fn goes_on(module: &[u8]) {
         let snapshot = restored.snapshot().expect("it is between events");
         restored = other.restore(&snapshot).unwrap_or_else(|error| panic!("{error}"));
         assert_eq!(outcome(&mut restored, event, now_ms), expected, "event {now_ms}");
-        folding.fold().expect("it is between events");
+        folding.hibernate().expect("it is between events");
         assert_eq!(outcome(&mut folding, event, now_ms), expected, "event {now_ms}");
         if expected.starts_with("Err") {
             panic!("{event:?}: {expected}");

@@ -162,14 +162,14 @@ fn beyond_the_memory_for_all_the_longest_idle_fold_at_once() {
     for client in &mut clients {
         assert_eq!(client.ask("hello"), "hello");
     }
-    assert_eq!(folded(&server), 7);
+    await_folded(&server, 7);
     // Those who come back take the place of others. All are as they were.
     for client in clients.iter_mut().chain([&mut server.client("10")]) {
         assert_eq!(client.ask("hello"), "hello");
     }
     for (room, client) in clients.iter_mut().enumerate() {
         assert_eq!(client.ask("?"), "2", "room {room}");
-        assert_eq!(folded(&server), 8);
+        await_folded(&server, 8);
     }
 }
 

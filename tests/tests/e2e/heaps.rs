@@ -1,6 +1,6 @@
 //! Whatever allocator a guest has, and however large its pages are, what it keeps stays as it is.
 
-use stateroom_host_min::{ClientInfo, Effect, Event, Room, Step, Trap};
+use stateroom_host_min::{ClientInfo, Effect, Event, Hibernation, Room, Step, Trap};
 use stateroom_sdk_core::{ClientId, MessagePayload};
 use stateroom_tests::Guest;
 
@@ -206,4 +206,27 @@ fn room(guest: Guest) -> Room {
     run(&mut room, Event::Init);
     run(&mut room, Event::Connect(ClientId(1), ClientInfo::NONE));
     room
+}
+
+/// A megabyte that a client sends is nothing that the room has to keep.
+#[test]
+fn a_large_message_does_not_keep_a_room_awake() {
+    let source = include_str!("../../../examples/counter/src/lib.rs");
+    let (source, _) = source.split_once("#[cfg(test)]").expect("it has tests");
+    let with_std = source.replace("#![no_std]", "");
+    for (name, features, source) in [
+        ("dirty-counter", "[]", source),
+        ("dirty-counter-alloc", "['alloc']", source),
+        ("dirty-counter-std", "['alloc', 'std']", &with_std),
+        ("dirty-counter-own", "['std']", &with_std),
+    ] {
+        let mut room = room(Guest::new(name, features, source));
+        let message = "x".repeat(1 << 20);
+        run(&mut room, Event::Message(ClientId(1), MessagePayload::Text(&message)));
+        while room.hibernate_step() == Hibernation::Unfinished {}
+        assert!(room.is_hibernating(), "{name}");
+        assert!(room.memory_held() < 64 << 10, "{name}: {} bytes", room.memory_held());
+        run(&mut room, Event::Message(ClientId(1), MessagePayload::Text("increment")));
+        assert_eq!(room.effects().count(), 1, "{name}");
+    }
 }

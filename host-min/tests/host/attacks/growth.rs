@@ -134,6 +134,10 @@ fn tables_have_a_limit() {
             }
         }
     }
+    // Nor does the account that the host keeps of those that change.
+    let changing = "(table $t 4294967295 funcref) (elem (table $t) (i32.const 4294967294) func $f)
+        (func $f (table.copy $t $t (i32.const 0) (i32.const 0) (i32.const 1)))";
+    assert!(matches!(load(changing), Err(LoadError::Invalid(_) | LoadError::CannotStart(_))));
     load(&"(table 10000 funcref)".repeat(16)).unwrap();
     load(&"(table 1 funcref)".repeat(17)).unwrap_err();
     load(&"(table 0 funcref)".repeat(101)).unwrap_err();

@@ -9,9 +9,11 @@ mod growth;
 mod kinds;
 mod operators;
 mod phases;
+mod pieces;
 mod pointers;
 mod programs;
 mod sizes;
+mod tables;
 
 use std::{panic::resume_unwind, thread};
 

@@ -1,0 +1,107 @@
+use alloc::{boxed::Box, format};
+
+use crate::{
+    Trap, TrapReason, hibernation::Saved, image::WINDOW, live::Live, module, module::GROWN, reader::Reader,
+    snapshot::RestoreError,
+};
+
+/// What is to be done before a room's instance can have events: its memory has to get its size, and what is in it. That
+/// takes milliseconds for some megabytes, so it goes in steps, and the room's event waits.
+#[derive(Debug)]
+pub(crate) struct Construction {
+    /// The size that the memory is to have, in bytes.
+    size: usize,
+    /// How many runs of the program's image have been written.
+    runs: usize,
+    /// What the room had become before it hibernated, and is still to be written.
+    saved: Option<Box<Saved>>,
+}
+
+impl Construction {
+    /// Of a room that has had no event.
+    pub(crate) fn new(size: usize) -> Self {
+        Self { size, runs: 0, saved: None }
+    }
+
+    /// Of a room that has hibernated.
+    pub(crate) fn waking(saved: Box<Saved>) -> Self {
+        Self { size: saved.memory_size, runs: 0, saved: Some(saved) }
+    }
+
+    pub(crate) fn memory_size(&self) -> usize {
+        self.size
+    }
+
+    /// How many bytes it keeps, beside the room's memory.
+    pub(crate) fn held(&self) -> usize {
+        self.saved.as_ref().map_or(0, |saved| saved.held())
+    }
+
+    /// Grows the memory by at most one piece, and writes about one window of it; whether that was all.
+    fn step(&mut self, room: &mut Live) -> Result<bool, Trap> {
+        if !grow(room, self.size)? {
+            return Ok(false);
+        }
+        let program = room.program.clone();
+        let mut written = 0;
+        let memory = room.memory_mut();
+        while let Some(run) = program.image().runs().get(self.runs) {
+            if written >= WINDOW {
+                return Ok(false);
+            }
+            memory[run.at..run.at + run.bytes.len()].copy_from_slice(&run.bytes);
+            (self.runs, written) = (self.runs + 1, written + run.bytes.len());
+        }
+        let Some(saved) = &mut self.saved else { return Ok(true) };
+        // Each is given back at once, so from the end; they have nothing to do with one another.
+        while let Some(window) = saved.memory.pop_if(|_| written < WINDOW) {
+            let mut pieces = Reader::new(&window);
+            while pieces.left() > 0 {
+                room.restore_piece(&mut pieces).map_err(unreadable)?;
+            }
+            saved.memory_held -= window.len();
+            written += window.len();
+        }
+        if !saved.memory.is_empty() {
+            return Ok(false);
+        }
+        room.restore_random(&mut Reader::new(&saved.random)).map_err(unreadable)?;
+        room.restore_rest(&mut Reader::new(&saved.rest)).map_err(unreadable)?;
+        Ok(true)
+    }
+}
+
+impl Live {
+    /// Does a step of what has to be done before events; whether all has been done.
+    pub(crate) fn construct(&mut self) -> Result<bool, Trap> {
+        let Some(mut construction) = self.construction.take() else { return Ok(true) };
+        let is_over = construction.step(self)?;
+        if !is_over {
+            self.construction = Some(construction);
+        }
+        Ok(is_over)
+    }
+}
+
+/// Grows a memory by a piece, unless it has this size; whether it has it then. A memory of several pieces may have been
+/// moved by the system each time that it has doubled.
+pub(crate) fn grow(room: &mut Live, size: usize) -> Result<bool, Trap> {
+    let lacking = size - room.memory().len();
+    if lacking == 0 {
+        return Ok(true);
+    }
+    let page_log2 = room.program.layout().sizes.page_log2;
+    let pages = lacking.min(GROWN as usize) >> page_log2;
+    let grown = room.store.data().memory.map(|memory| memory.grow(&mut room.store, pages as u64));
+    // Within the limits it can: see `program.rs`.
+    if !matches!(grown, Some(Ok(_))) {
+        return Err(Trap::new(module::START, TrapReason::OutOfMemory));
+    }
+    Ok(lacking <= GROWN as usize)
+}
+
+/// What this crate has written it can read.
+fn unreadable(error: RestoreError) -> Trap {
+    let reason = format!("the room cannot be brought back: {error}");
+    Trap::new(module::START, TrapReason::Wasm(reason))
+}

@@ -1,0 +1,190 @@
+//! A room while it hibernates, and on its way there.
+
+use alloc::{boxed::Box, vec::Vec};
+use core::{mem, ops::Range};
+
+use stateroom_core::engine::Hibernation;
+
+use crate::{
+    Program, Step, Trap,
+    construction::Construction,
+    effects::Arena,
+    image::WINDOW,
+    live::Live,
+    snapshot::{RANDOM, put_pieces},
+};
+
+/// A room without its instance: what its events have changed.
+pub(crate) struct Hibernated {
+    pub(crate) id: Box<str>,
+    pub(crate) program: Program,
+    pub(crate) started: bool,
+    /// How its last event ended, or why it could not be brought back.
+    pub(crate) last: Result<Step, Trap>,
+    pub(crate) effects: Arena,
+    pub(crate) memory_size: usize,
+    /// Nothing where it could not be brought back.
+    pub(crate) saved: Option<Box<Saved>>,
+}
+
+/// What is written down of a room: that part of a snapshot which is not the program's.
+#[derive(Debug)]
+pub(crate) struct Saved {
+    pub(crate) memory_size: usize,
+    /// Where its memory differs from a new room's, by windows: how many pieces these are, and the pieces as a snapshot has
+    /// them.
+    pub(crate) pieces: usize,
+    pub(crate) memory: Vec<Box<[u8]>>,
+    /// How many bytes these are together.
+    pub(crate) memory_held: usize,
+    /// Its random numbers, and all that comes behind the memory, as a snapshot has them.
+    pub(crate) random: [u8; RANDOM],
+    pub(crate) rest: Box<[u8]>,
+}
+
+/// How far a room is on its way into hibernation.
+#[derive(Debug, Default)]
+pub(crate) struct Progress {
+    /// Up to where its memory has been compared.
+    compared: usize,
+    pieces: usize,
+    memory: Vec<Box<[u8]>>,
+    /// How many bytes have been found to be different.
+    changed: usize,
+    found: Vec<Range<usize>>,
+    /// Whether it has come to nothing, so that what has been kept is given back; and whether it was not to be.
+    abandoned: Option<Hibernation>,
+}
+
+/// How many windows are given back at a stretch: a system takes as long for that as some page faults take.
+const GIVEN_BACK: usize = 8;
+
+impl Saved {
+    /// How many bytes it takes.
+    pub(crate) fn held(&self) -> usize {
+        let windows = self.memory.capacity() * size_of::<Box<[u8]>>();
+        size_of::<Self>() + windows + self.memory_held + self.rest.len()
+    }
+}
+
+impl Progress {
+    /// Compares a window of the room's memory, and keeps a copy of what differs; whether that was the last.
+    fn compare(&mut self, room: &Live) -> bool {
+        // A room that has not got its memory yet has changed none of it.
+        if room.construction.is_some() {
+            return true;
+        }
+        let memory = room.memory();
+        self.found.clear();
+        room.program.image().differences(memory, self.compared, &mut self.found);
+        if !self.found.is_empty() {
+            self.changed += self.found.iter().map(ExactSizeIterator::len).sum::<usize>();
+            let mut window = Vec::new();
+            put_pieces(&self.found, memory, &mut window);
+            self.pieces += self.found.len();
+            if self.memory.is_empty() {
+                // A small room has one.
+                self.memory.reserve_exact(1);
+            }
+            self.memory.push(window.into());
+        }
+        self.compared += WINDOW;
+        self.compared >= memory.len()
+    }
+
+    /// How many bytes it holds.
+    pub(crate) fn held(&self) -> usize {
+        self.memory.len().saturating_mul(WINDOW).min(self.changed)
+    }
+
+    /// Gives back some of what has been kept; whether that was all.
+    fn give_back(&mut self) -> bool {
+        self.memory.truncate(self.memory.len().saturating_sub(GIVEN_BACK));
+        self.memory.is_empty()
+    }
+}
+
+impl Live {
+    /// Goes on the way into hibernation, as far as one window, and nowhere where it would not pay.
+    pub(crate) fn hibernate_step(&mut self, last: Step) -> Result<Hibernated, Hibernation> {
+        let mut progress = self.hibernation.take().unwrap_or_default();
+        if let Some(outcome) = progress.abandoned {
+            if progress.give_back() {
+                return Err(outcome);
+            }
+        } else {
+            let is_over = progress.compare(self);
+            if progress.changed > self.reclaimable() / 2 {
+                progress.abandoned = Some(Hibernation::Kept);
+            } else if is_over {
+                return Ok(self.hibernated(*progress, last));
+            }
+        }
+        self.hibernation = Some(progress);
+        Err(Hibernation::Unfinished)
+    }
+
+    /// Gives up the way into hibernation, as an event has come, and with each of its slices some of what has been kept.
+    #[cold]
+    pub(crate) fn stay_awake(&mut self) {
+        if let Some(progress) = &mut self.hibernation {
+            progress.abandoned = Some(Hibernation::Unfinished);
+            if progress.give_back() {
+                self.hibernation = None;
+            }
+        }
+    }
+
+    pub(crate) fn hibernate(&mut self, last: Step) -> Hibernated {
+        let mut progress = Progress::default();
+        while !progress.compare(self) {}
+        self.hibernated(progress, last)
+    }
+
+    fn hibernated(&mut self, mut progress: Progress, last: Step) -> Hibernated {
+        progress.memory.shrink_to_fit();
+        let mut rest = Vec::new();
+        self.put_rest(&mut rest);
+        let saved = Saved {
+            memory_size: self.memory_size(),
+            pieces: progress.pieces,
+            memory_held: progress.memory.iter().map(|window| window.len()).sum(),
+            memory: progress.memory,
+            random: self.random(),
+            rest: rest.into(),
+        };
+        let mut effects = mem::take(&mut self.store.data_mut().effects);
+        effects.shrink();
+        Hibernated {
+            id: mem::take(&mut self.id),
+            program: self.program.clone(),
+            started: self.started,
+            memory_size: saved.memory_size,
+            last: Ok(last),
+            effects,
+            saved: Some(Box::new(saved)),
+        }
+    }
+}
+
+impl Hibernated {
+    /// Makes an instance, which then gets back what it had, in steps.
+    pub(crate) fn wake(&mut self) -> Result<Box<Live>, Trap> {
+        let last = self.last.clone()?;
+        let mut live = self.program.live(&self.id, [0; 32]).inspect_err(|trap| {
+            self.last = Err(trap.clone());
+            self.saved = None;
+            self.effects = Arena::default();
+        })?;
+        live.construction = self.saved.take().map(|saved| Box::new(Construction::waking(saved)));
+        live.started = self.started;
+        live.rest(last);
+        Ok(Box::new(live))
+    }
+
+    /// How many bytes it takes.
+    pub(crate) fn held(&self) -> usize {
+        let saved = self.saved.as_ref().map_or(0, |saved| saved.held());
+        size_of::<Self>() + self.id.len() + self.effects.held() + saved
+    }
+}

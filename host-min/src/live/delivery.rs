@@ -1,0 +1,115 @@
+//! How data gets to the guest, and what is left of it there.
+
+use wasmi::TypedResumableCall;
+
+use super::{
+    Live,
+    calls::Outcome,
+    suspended::{Pending, Suspended},
+};
+use crate::{
+    Step, Trap, TrapReason,
+    image::WINDOW,
+    interface::{Call, Function},
+    module::LARGE,
+    state::span,
+};
+
+/// The most that a published guest whose `jam_malloc` answers 0 can take: what it overwrites there is the far
+/// end of its stack.
+const AT_ZERO: usize = 64 << 10;
+
+impl Live {
+    /// Gives data to the guest, with `head` bytes before it: first the guest says where it wants it, if it has not done
+    /// so once and for all.
+    pub(super) fn hand_over(&mut self, call: &Call, head: usize, data: &[u8]) -> Result<Step, Trap> {
+        let too_large = call.message && data.len() > self.store.data().limits.message_size;
+        let Some(len) = u32::try_from(head + data.len()).ok().filter(|_| !too_large) else {
+            return refused(call, head + data.len());
+        };
+        if let Some(at) = self.inbox(len) {
+            return self.deliver(call, data, at);
+        }
+        match self.interface.malloc.call_resumable(&mut self.store, len) {
+            // Nearly always; whatever else it is takes a hundred bytes, which are not moved about for that.
+            Ok(TypedResumableCall::Finished(at)) => self.deliver(call, data, at),
+            result => match self.outcome(self.interface.malloc_name, result)? {
+                Outcome::Returned(at) => self.deliver(call, data, at),
+                Outcome::Paused(suspended) => {
+                    self.suspend(Suspended::Malloc(suspended, Pending { call: *call, data: data.to_vec() }))
+                }
+            },
+        }
+    }
+
+    /// Writes the data where the guest wants it, and calls the export that it is for.
+    pub(super) fn deliver(&mut self, call: &Call, data: &[u8], at: u32) -> Result<Step, Trap> {
+        let head = match &call.function {
+            Function::Data(_, head) => head.bytes(),
+            _ => &[],
+        };
+        // As the data has come this far, its length fits: see `hand_over`.
+        let len = u32::try_from(head.len() + data.len()).unwrap_or(u32::MAX);
+        let Some(place) = self.place(at, len) else {
+            return refused(call, head.len() + data.len());
+        };
+        let (front, back) = place.split_at_mut(head.len());
+        front.copy_from_slice(head);
+        back.copy_from_slice(data);
+        if len >= LARGE && self.inbox_begin() == Some(at) {
+            self.delivered = Some((at, len));
+        }
+        match &call.function {
+            Function::Plain(function) => self.call(call.name, function, ()),
+            Function::Client(function, client) => self.call(call.name, function, *client),
+            Function::Data(function, _) => self.call(call.name, function, (at, len)),
+            Function::ClientData(function, client) => self.call(call.name, function, (*client, at, len)),
+        }
+    }
+
+    /// The guest's inbox, if it has one and `len` bytes fit into it.
+    pub(super) fn inbox(&self, len: u32) -> Option<u32> {
+        let (begin, end) = self.inbox_bounds()?;
+        (begin.checked_add(len)? <= end && end as usize <= self.memory().len()).then_some(begin)
+    }
+
+    pub(super) fn inbox_begin(&self) -> Option<u32> {
+        self.inbox_bounds().map(|(begin, _)| begin)
+    }
+
+    /// The two numbers that are the guest's inbox, in order or not.
+    pub(super) fn inbox_bounds(&self) -> Option<(u32, u32)> {
+        let at = self.program.inbox()? as usize;
+        let [b0, b1, b2, b3, e0, e1, e2, e3] = *self.memory().get(at..)?.first_chunk()?;
+        Some((u32::from_le_bytes([b0, b1, b2, b3]), u32::from_le_bytes([e0, e1, e2, e3])))
+    }
+
+    /// Clears large data in the guest's inbox after the event, a window of it at a time; whether that is all. A room that
+    /// hibernates keeps what is not zero. Where the guest has its inbox elsewhere by now, it may have kept the data.
+    #[cold]
+    pub(super) fn clear(&mut self, at: u32, len: u32) -> bool {
+        self.delivered = None;
+        let rest = len.saturating_sub(WINDOW as u32);
+        if self.inbox_begin() == Some(at)
+            && let Some(place) = self.memory_mut().get_mut(at as usize..at as usize + len as usize)
+        {
+            place[rest as usize..].fill(0);
+            self.delivered = (rest > 0).then_some((at, rest));
+        }
+        self.delivered.is_none()
+    }
+
+    /// The place that the guest has for data, if it is one.
+    pub(super) fn place(&mut self, at: u32, len: u32) -> Option<&mut [u8]> {
+        if at == 0 && len as usize > AT_ZERO && self.program.versioned() {
+            return None;
+        }
+        self.memory_mut().get_mut(span(at, len)?)
+    }
+}
+
+/// What comes of data for which the guest has no room: it may do without a message, but not without other
+/// events.
+fn refused(call: &Call, size: usize) -> Result<Step, Trap> {
+    if call.message { Ok(Step::Refused) } else { Err(Trap::new(call.name, TrapReason::NoRoom { size })) }
+}

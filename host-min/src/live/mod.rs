@@ -1,0 +1,302 @@
+mod calls;
+mod delivery;
+mod suspended;
+
+use alloc::boxed::Box;
+use core::mem;
+
+use wasmi::{Instance, Store};
+
+use self::{
+    calls::Outcome,
+    suspended::{Pending, STACK, Suspended},
+};
+
+use crate::{
+    Effects, Event, Program, Step, Trap,
+    client_info::Newcomer,
+    construction::Construction,
+    hibernation::Progress,
+    interface::{Call, Function, Interface},
+    module,
+    state::State,
+};
+
+/// A [`Room`](crate::Room) with its instance. What its methods are is said there.
+pub(crate) struct Live {
+    pub(crate) id: Box<str>,
+    pub(crate) program: Program,
+    pub(crate) store: Store<State>,
+    pub(crate) instance: Instance,
+    interface: Interface,
+    /// What is to be done before anything runs.
+    pub(crate) construction: Option<Box<Construction>>,
+    /// How far it is on its way into hibernation.
+    pub(crate) hibernation: Option<Box<Progress>>,
+    /// Whether the functions have run that come before the first event.
+    pub(crate) started: bool,
+    /// The large data that the event has put into the guest's inbox, and that is still to be cleared: where, and how much.
+    delivered: Option<(u32, u32)>,
+    /// How much fuel the event that runs may use.
+    budget: u64,
+    /// How much of it is left beyond the present slice.
+    fuel: u64,
+    status: Status,
+}
+
+enum Status {
+    /// Ready for an event; how the last one ended.
+    Ready(Step),
+    Suspended(Box<Suspended>),
+    Broken(Trap),
+}
+
+/// The exports that run before the first event, in this order, where a module has them.
+const STARTUP: [&str; 2] = [module::START, module::REACTOR];
+
+impl Live {
+    pub(crate) fn new(
+        id: &str,
+        program: Program,
+        store: Store<State>,
+        instance: Instance,
+    ) -> Result<Self, Trap> {
+        let interface = Interface::new(program.generation(), &store, &instance)?;
+        let size = program.image().size();
+        Ok(Self {
+            id: id.into(),
+            program,
+            store,
+            instance,
+            interface,
+            construction: Some(Box::new(Construction::new(size))),
+            hibernation: None,
+            started: false,
+            delivered: None,
+            budget: 0,
+            fuel: 0,
+            status: Status::Ready(Step::Done),
+        })
+    }
+
+    pub(crate) fn handle(&mut self, event: Event<'_>, now_ms: u64) -> Result<Step, Trap> {
+        match &self.status {
+            Status::Ready(_) => {}
+            Status::Suspended(_) => return Ok(Step::Suspended),
+            Status::Broken(trap) => return Err(trap.clone()),
+        }
+        if self.hibernation.is_some() {
+            self.stay_awake();
+        }
+        let state = self.store.data_mut();
+        state.effects.clear();
+        state.now_ms = now_ms;
+        if let Event::Connect(client, info) = event
+            && self.program.asks_for_client_info()
+        {
+            state.newcomer = Newcomer::new(client, info);
+        }
+        let budget = state.limits.fuel;
+        self.begin(budget);
+        let id = mem::take(&mut self.id);
+        let (call, data) = self.interface.call(event, &id);
+        let is_ready = self.started && self.construction.is_none();
+        let result = if is_ready { self.run(&call, data) } else { self.set_up(Some((&call, data))) };
+        self.id = id;
+        self.settle(result)
+    }
+
+    pub(crate) fn resume(&mut self) -> Result<Step, Trap> {
+        match mem::replace(&mut self.status, Status::Ready(Step::Done)) {
+            Status::Suspended(suspended) => {
+                if self.hibernation.is_some() {
+                    self.stay_awake();
+                }
+                let result = self.go_on(*suspended);
+                self.settle(result)
+            }
+            other => {
+                self.status = other;
+                self.last().map_err(Trap::clone)
+            }
+        }
+    }
+
+    /// Takes up the answer to the last event, in the place of the room that had it.
+    pub(crate) fn rest(&mut self, last: Step) {
+        self.status = Status::Ready(last);
+    }
+
+    pub(crate) fn last(&self) -> Result<Step, &Trap> {
+        match &self.status {
+            Status::Ready(step) => Ok(*step),
+            Status::Suspended(_) => Ok(Step::Suspended),
+            Status::Broken(trap) => Err(trap),
+        }
+    }
+
+    pub(crate) fn effects(&self) -> Effects<'_> {
+        let effects = self.store.data().effects.iter();
+        match self.status {
+            Status::Suspended(_) => effects.none(),
+            Status::Ready(_) | Status::Broken(_) => effects,
+        }
+    }
+
+    /// How large its memory is for the guest.
+    pub(crate) fn memory_size(&self) -> usize {
+        self.construction
+            .as_ref()
+            .map_or_else(|| self.memory().len(), |construction| construction.memory_size())
+    }
+
+    /// How many bytes it takes, about.
+    pub(crate) fn held(&self) -> usize {
+        let data = self.store.data();
+        let rare = match (&self.status, &self.construction, &self.hibernation, &data.newcomer) {
+            (Status::Ready(_), None, None, None) => 0,
+            _ => self.rarely_held(),
+        };
+        self.program.instance_size() + self.memory().len() + data.effects.held() + rare
+    }
+
+    /// What it takes in the middle of something.
+    #[cold]
+    fn rarely_held(&self) -> usize {
+        let pending = match &self.status {
+            Status::Suspended(suspended) => STACK + suspended.held(),
+            Status::Ready(_) | Status::Broken(_) => 0,
+        };
+        pending
+            + self.construction.as_ref().map_or(0, |construction| construction.held())
+            + self.hibernation.as_ref().map_or(0, |progress| progress.held())
+            + self.store.data().newcomer.as_ref().map_or(0, |newcomer| newcomer.held())
+    }
+
+    /// How many bytes it would give back, at most, if it hibernated.
+    pub(crate) fn reclaimable(&self) -> usize {
+        self.program.instance_size() + self.memory_size()
+    }
+
+    pub(crate) fn memory(&self) -> &[u8] {
+        self.store.data().memory.map_or(&[], |memory| memory.data(&self.store))
+    }
+
+    pub(crate) fn memory_mut(&mut self) -> &mut [u8] {
+        self.store.data().memory.map_or(&mut [], |memory| memory.data_mut(&mut self.store))
+    }
+
+    /// Runs what comes before the first event, and nothing else.
+    pub(crate) fn try_startup(&mut self) -> Result<(), Trap> {
+        let budget = self.store.data().limits.startup_fuel;
+        self.begin(budget);
+        let result = self.set_up(None);
+        let mut step = self.settle(result)?;
+        while step == Step::Suspended {
+            step = self.resume()?;
+        }
+        Ok(())
+    }
+
+    /// Makes the instance ready for events, and then does what the event comes down to.
+    fn set_up(&mut self, then: Option<(&Call, &[u8])>) -> Result<Step, Trap> {
+        if self.construct()? {
+            return self.start(then);
+        }
+        let then = then.map(|(call, data)| Pending { call: *call, data: data.to_vec() });
+        self.suspend(Suspended::Construction(then))
+    }
+
+    fn start(&mut self, then: Option<(&Call, &[u8])>) -> Result<Step, Trap> {
+        match then {
+            _ if !self.started => self.start_up(0, then),
+            Some((call, data)) => self.run(call, data),
+            None => Ok(Step::Done),
+        }
+    }
+
+    /// Calls the functions that come before the first event, `from` this one on, and then what the event
+    /// comes down to.
+    fn start_up(&mut self, from: usize, then: Option<(&Call, &[u8])>) -> Result<Step, Trap> {
+        for (index, name) in STARTUP.iter().enumerate().skip(from) {
+            let Ok(function) = self.instance.get_typed_func::<(), ()>(&self.store, name) else { continue };
+            let result = function.call_resumable(&mut self.store, ());
+            if let Some(call) = self.outcome(name, result)?.suspended() {
+                let then = then.map(|(call, data)| Pending { call: *call, data: data.to_vec() });
+                return self.suspend(Suspended::Startup(index, call, then));
+            }
+        }
+        self.started = true;
+        self.start(then)
+    }
+
+    fn run(&mut self, call: &Call, data: &[u8]) -> Result<Step, Trap> {
+        match &call.function {
+            Function::Plain(function) => self.call(call.name, function, ()),
+            Function::Client(function, client) => self.call(call.name, function, *client),
+            Function::Data(_, head) => self.hand_over(call, head.bytes().len(), data),
+            Function::ClientData(..) => self.hand_over(call, 0, data),
+        }
+    }
+
+    fn go_on(&mut self, suspended: Suspended) -> Result<Step, Trap> {
+        match suspended {
+            Suspended::Construction(then) => {
+                if !self.construct()? {
+                    return self.suspend(Suspended::Construction(then));
+                }
+                self.start(then.as_ref().map(|pending| (&pending.call, &pending.data[..])))
+            }
+            Suspended::Clearing => Ok(Step::Done),
+            Suspended::Startup(index, call, then) => {
+                let result = self.next_slice(STARTUP[index], call)?;
+                match result.suspended() {
+                    Some(call) => self.suspend(Suspended::Startup(index, call, then)),
+                    None => {
+                        let then = then.as_ref().map(|pending| (&pending.call, &pending.data[..]));
+                        self.start_up(index + 1, then)
+                    }
+                }
+            }
+            Suspended::Malloc(call, pending) => match self.next_slice(self.interface.malloc_name, call)? {
+                Outcome::Returned(at) => self.deliver(&pending.call, &pending.data, at),
+                Outcome::Paused(call) => self.suspend(Suspended::Malloc(call, pending)),
+            },
+            Suspended::Call(name, call) => match self.next_slice(name, call)? {
+                Outcome::Returned(()) => Ok(Step::Done),
+                Outcome::Paused(call) => self.suspend(Suspended::Call(name, call)),
+            },
+        }
+    }
+
+    #[cold]
+    fn suspend(&mut self, suspended: Suspended) -> Result<Step, Trap> {
+        self.status = Status::Suspended(Box::new(suspended));
+        Ok(Step::Suspended)
+    }
+
+    /// Puts the room into the state that the outcome of an event leaves it in.
+    fn settle(&mut self, result: Result<Step, Trap>) -> Result<Step, Trap> {
+        if let (Some((at, len)), Ok(Step::Done)) = (self.delivered, &result)
+            && !self.clear(at, len)
+        {
+            return self.suspend(Suspended::Clearing);
+        }
+        if !matches!(result, Ok(Step::Suspended)) {
+            self.store.data_mut().newcomer = None;
+        }
+        match &result {
+            Ok(Step::Suspended) => {}
+            Ok(Step::Done) => self.status = Status::Ready(Step::Done),
+            Ok(Step::Refused) => {
+                self.store.data_mut().effects.undo();
+                self.status = Status::Ready(Step::Refused);
+            }
+            Err(trap) => {
+                self.store.data_mut().effects.undo();
+                self.status = Status::Broken(trap.clone());
+            }
+        }
+        result
+    }
+}

@@ -1,0 +1,130 @@
+use alloc::boxed::Box;
+use core::str;
+
+use stateroom_core::{LogLevel, MessageRecipient};
+use wasmi::{Caller, Error, Val};
+
+use crate::{
+    TrapReason,
+    imports::Paused,
+    recv::Malformed,
+    state::{GuestMemory, State, random_cost},
+};
+
+/// How many bytes an import reads or writes at a stretch; for more than that the guest is suspended.
+pub(crate) const PIECE: u32 = 64 << 10;
+
+/// What an import is doing, piece by piece, while the guest that has called it is suspended.
+#[derive(Debug)]
+pub(crate) struct Operation {
+    what: What,
+    /// The bytes of the guest's memory that are left.
+    at: u32,
+    len: u32,
+    /// How many bytes there were before among the effects' text, or their bytes.
+    begin: usize,
+}
+
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum What {
+    SendText(MessageRecipient),
+    SendBytes(MessageRecipient),
+    /// [`SendText`](Self::SendText), for a guest of the 0.4 line.
+    RecvText(MessageRecipient),
+    Log(LogLevel),
+    Random,
+    /// [`Random`](Self::Random), with an answer as WASI has it.
+    WasiRandom,
+}
+
+impl Operation {
+    /// Begins one that is too large to be done at once. The guest's call goes on when it is over.
+    #[cold]
+    pub(crate) fn begin(mut caller: Caller<'_, State>, what: What, at: u32, len: u32) -> Error {
+        let cost = if what.is_random() { random_cost(len) } else { len };
+        let begun = GuestMemory::of(&mut caller, cost).and_then(|(memory, state)| {
+            memory.bytes(at, len)?;
+            Self::begin_of(what, at, len, state)
+        });
+        match begun {
+            Ok(()) => Paused.into(),
+            Err(reason) => reason.into(),
+        }
+    }
+
+    /// As [`begin`](Self::begin), of bytes that are in the memory and have been paid for.
+    pub(crate) fn begin_of(what: What, at: u32, len: u32, state: &mut State) -> Result<(), TrapReason> {
+        let (size, limit) = (len as usize, state.limits.message_size);
+        if size > limit && (what.is_random() || matches!(what, What::Log(_))) {
+            return Err(TrapReason::MessageTooLarge { size, limit });
+        }
+        if !what.is_random() {
+            state.effects.admit(size, &state.limits)?;
+        }
+        let begin = state.effects.end(matches!(what, What::SendBytes(_)));
+        state.operation = Some(Box::new(Self { what, at, len, begin }));
+        Ok(())
+    }
+
+    /// Does a piece; whether it was the last.
+    pub(crate) fn step(&mut self, memory: &mut [u8], state: &mut State) -> Result<bool, TrapReason> {
+        let size = self.len.min(PIECE) as usize;
+        let piece = memory.get_mut(self.at as usize..).and_then(|rest| rest.get_mut(..size));
+        // They were there when it began, and memories do not shrink.
+        let Some(piece) = piece else {
+            return Err(TrapReason::OutOfBounds { at: self.at, len: self.len, memory: memory.len() });
+        };
+        let done = match self.what {
+            What::SendText(_) | What::RecvText(_) | What::Log(_) => {
+                let text = self.text(piece)?;
+                state.effects.extend_text(text);
+                text.len()
+            }
+            What::SendBytes(_) => {
+                state.effects.extend_bytes(piece);
+                size
+            }
+            What::Random | What::WasiRandom => {
+                state.random.fill(piece);
+                size
+            }
+        };
+        (self.at, self.len) = (self.at + done as u32, self.len - done as u32);
+        if self.len > 0 {
+            return Ok(false);
+        }
+        match self.what {
+            What::SendText(recipient) | What::RecvText(recipient) => {
+                state.effects.end_text(recipient, self.begin);
+            }
+            What::SendBytes(recipient) => state.effects.end_bytes(recipient, self.begin),
+            What::Log(level) => state.effects.end_log(level, self.begin),
+            What::Random | What::WasiRandom => {}
+        }
+        Ok(true)
+    }
+
+    /// The text of a piece, but for a character that leads into the next one.
+    fn text<'a>(&self, piece: &'a [u8]) -> Result<&'a str, TrapReason> {
+        let is_last = piece.len() == self.len as usize;
+        str::from_utf8(piece).or_else(|error| match error.error_len() {
+            None if !is_last => Ok(str::from_utf8(&piece[..error.valid_up_to()]).unwrap_or_default()),
+            _ if matches!(self.what, What::RecvText(_)) => Err(Malformed::NotUtf8.into()),
+            _ => Err(TrapReason::NotUtf8),
+        })
+    }
+
+    /// What the import answers when it is over.
+    pub(crate) fn results(&self) -> &'static [Val] {
+        match self.what {
+            What::WasiRandom => &[Val::I32(0)],
+            _ => &[],
+        }
+    }
+}
+
+impl What {
+    fn is_random(self) -> bool {
+        matches!(self, Self::Random | Self::WasiRandom)
+    }
+}
