@@ -72,8 +72,16 @@ impl Construction {
 }
 
 impl Live {
-    /// Does a step of what has to be done before events; whether all has been done.
-    pub(crate) fn construct(&mut self) -> Result<bool, Trap> {
+    /// Takes the first step of what has to be done before events. For a small room it is the last.
+    pub(crate) fn construct(&mut self, mut construction: Construction) -> Result<(), Trap> {
+        if !construction.step(self)? {
+            self.construction = Some(Box::new(construction));
+        }
+        Ok(())
+    }
+
+    /// Takes the next step; whether nothing is left to be done.
+    pub(crate) fn go_on_constructing(&mut self) -> Result<bool, Trap> {
         let Some(mut construction) = self.construction.take() else { return Ok(true) };
         let is_over = construction.step(self)?;
         if !is_over {

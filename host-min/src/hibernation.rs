@@ -171,12 +171,12 @@ impl Hibernated {
     /// Makes an instance, which then gets back what it had, in steps.
     pub(crate) fn wake(&mut self) -> Result<Box<Live>, Trap> {
         let last = self.last.clone()?;
-        let mut live = self.program.live(&self.id, [0; 32]).inspect_err(|trap| {
+        let construction =
+            self.saved.take().map_or_else(|| self.program.construction(), Construction::waking);
+        let mut live = self.program.live(&self.id, [0; 32], construction).inspect_err(|trap| {
             self.last = Err(trap.clone());
-            self.saved = None;
             self.effects = Arena::default();
         })?;
-        live.construction = self.saved.take().map(|saved| Box::new(Construction::waking(saved)));
         live.started = self.started;
         live.rest(last);
         Ok(Box::new(live))

@@ -7,6 +7,7 @@ use wasmi::{Engine, ImportType, Instance, Linker, Module, Store};
 
 use crate::{
     Limits, LoadError, Room, Trap, TrapReason,
+    construction::Construction,
     engine::engine,
     image::Image,
     imports::Imports,
@@ -102,7 +103,9 @@ impl Program {
                 limits.table_elements
             ))
         })?;
-        let mut room = Live::new("", program.clone(), store, instance).map_err(LoadError::Trapped)?;
+        let room = Live::new("", program.clone(), store, instance);
+        let mut room = room.map_err(LoadError::Trapped)?;
+        room.construct(program.construction()).map_err(LoadError::Trapped)?;
         room.try_startup().map_err(LoadError::Trapped)?;
         match module::wrong_version(&outline, room.memory()) {
             Some(problem) => Err(LoadError::NotAGuest(vec![problem])),
@@ -116,9 +119,7 @@ impl Program {
     /// # Errors
     /// There is not enough memory for it.
     pub fn room(&self, room_id: &str, seed: [u8; 32]) -> Result<Room, Trap> {
-        let mut room = self.live(room_id, seed)?;
-        room.construct()?;
-        Ok(room.into())
+        self.live(room_id, seed, self.construction()).map(Room::from)
     }
 
     /// About how many bytes a new room takes at once, before its first event.
@@ -127,13 +128,25 @@ impl Program {
         self.0.instance_size + self.0.image.size()
     }
 
-    /// Makes an instance, of which nothing has been [constructed](Live::construct).
-    pub(crate) fn live(&self, room_id: &str, seed: [u8; 32]) -> Result<Live, Trap> {
+    /// What is to be done for a new room.
+    pub(crate) fn construction(&self) -> Construction {
+        Construction::new(self.0.image.size())
+    }
+
+    /// Makes an instance, and takes the first step to what it is to become.
+    pub(crate) fn live(
+        &self,
+        room_id: &str,
+        seed: [u8; 32],
+        construction: Construction,
+    ) -> Result<Live, Trap> {
         let (store, instance) = self.0.instantiate(seed).map_err(|_| {
             let reason = TrapReason::Wasm("there is not enough memory for another room".into());
             Trap::new(module::START, reason)
         })?;
-        Live::new(room_id, self.clone(), store, instance)
+        let mut live = Live::new(room_id, self.clone(), store, instance)?;
+        live.construct(construction)?;
+        Ok(live)
     }
 
     /// The limits that the program was loaded with.

@@ -140,7 +140,7 @@ impl fmt::Display for TrapReason {
                 "its stack is full: its calls nest too deeply (the limit `call_depth`), or have very many variables",
             ),
             Self::OutOfMemory => f.write_str(
-                "this machine does not have as much memory to give as the limit `memory` allows a room to have",
+                "there is not enough memory: this machine does not have as much left as the limit `memory` lets a room have",
             ),
             Self::Wasm(reason) => f.write_str(reason),
             Self::OutOfFuel { limit } => {

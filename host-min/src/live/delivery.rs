@@ -56,7 +56,7 @@ impl Live {
         let (front, back) = place.split_at_mut(head.len());
         front.copy_from_slice(head);
         back.copy_from_slice(data);
-        if len >= LARGE && self.inbox_begin() == Some(at) {
+        if len > LARGE && self.inbox_begin() == Some(at) {
             self.delivered = Some((at, len));
         }
         match &call.function {

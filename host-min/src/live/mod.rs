@@ -62,14 +62,13 @@ impl Live {
         instance: Instance,
     ) -> Result<Self, Trap> {
         let interface = Interface::new(program.generation(), &store, &instance)?;
-        let size = program.image().size();
         Ok(Self {
             id: id.into(),
             program,
             store,
             instance,
             interface,
-            construction: Some(Box::new(Construction::new(size))),
+            construction: None,
             hibernation: None,
             started: false,
             delivered: None,
@@ -200,7 +199,7 @@ impl Live {
 
     /// Makes the instance ready for events, and then does what the event comes down to.
     fn set_up(&mut self, then: Option<(&Call, &[u8])>) -> Result<Step, Trap> {
-        if self.construct()? {
+        if self.go_on_constructing()? {
             return self.start(then);
         }
         let then = then.map(|(call, data)| Pending { call: *call, data: data.to_vec() });
@@ -242,7 +241,7 @@ impl Live {
     fn go_on(&mut self, suspended: Suspended) -> Result<Step, Trap> {
         match suspended {
             Suspended::Construction(then) => {
-                if !self.construct()? {
+                if !self.go_on_constructing()? {
                     return self.suspend(Suspended::Construction(then));
                 }
                 self.start(then.as_ref().map(|pending| (&pending.call, &pending.data[..])))

@@ -10,7 +10,7 @@ pub(super) const WRITTEN: u32 = 16 << 10;
 /// microseconds each, so that this takes 20 to 60 µs.
 pub(crate) const GROWN: u32 = 64 << 10;
 
-/// From how many bytes on data for the guest is cleared when the guest is done with it. What is smaller is not worth the
+/// Data for the guest of more bytes than that is cleared when the guest is done with it. What is smaller is not worth the
 /// time.
 pub(crate) const LARGE: u32 = 4 << 10;
 

@@ -230,7 +230,7 @@ impl<'a> Additions<'a> {
         if inbox.is_some() {
             code.local_get(is_asked_for).if_(BlockType::Empty);
         }
-        code.local_get(len).i32_const(LARGE.cast_signed()).i32_ge_u().if_(BlockType::Empty);
+        code.local_get(len).i32_const(LARGE.cast_signed()).i32_gt_u().if_(BlockType::Empty);
         code.local_get(at).i32_const(0).local_get(len).call(fill).end();
         code.i32_const(1).global_set(freeing);
         code.local_get(at).local_get(len).call(free).i32_const(0).global_set(freeing);

@@ -46,8 +46,8 @@ impl Program {
         let id = reader.count()?;
         let id = str::from_utf8(reader.bytes(id)?).map_err(|_| RestoreError::Damaged)?;
         let no_memory = |_| RestoreError::TooLarge("there is no memory for another room".into());
-        let mut room = self.live(id, [0; 32]).map_err(no_memory)?;
-        while !room.construct().map_err(no_memory)? {}
+        let mut room = self.live(id, [0; 32], self.construction()).map_err(no_memory)?;
+        while !room.go_on_constructing().map_err(no_memory)? {}
         room.started = started;
         room.restore_random(&mut reader)?;
         room.restore_memory(&mut reader)?;
