@@ -157,9 +157,7 @@ impl Hibernation {
 
     /// Sees to it that rooms hibernate where memory is scarce.
     pub(super) fn attend(&self, memory: &Ledger) {
-        if memory.is_scarce()
-            && !self.queue.borrow().is_empty()
-        {
+        if memory.is_scarce() && !self.queue.borrow().is_empty() {
             self.wake();
         }
     }
@@ -197,9 +195,12 @@ impl Hibernation {
         if has_woken && self.awake.get() > self.allowance {
             self.warn_of_wakings();
         }
+        // Each is looked at once at most: those that have been busy are left alone for this time.
+        let last = self.last_ticket.get();
         let mut looks = 0;
         while looks < LOOKS
             && self.awake.get() > self.allowance
+            && (self.current.borrow().is_some() || self.front() <= Some(last))
             && let Some(outcome) = self.step()
         {
             looks += match outcome {
@@ -210,6 +211,11 @@ impl Hibernation {
         if self.current.borrow().is_some() {
             self.wake();
         }
+    }
+
+    /// The ticket of the room in front.
+    fn front(&self) -> Option<u64> {
+        self.queue.borrow().first_key_value().map(|(ticket, _)| *ticket)
     }
 
     /// Forgets a room that has ended.
