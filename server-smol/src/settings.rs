@@ -5,7 +5,7 @@ use std::{
     time::Duration,
 };
 
-use crate::{memory::default_total, reactor::ClockSource};
+use crate::{admin_address::AdminAddress, memory::default_total, reactor::ClockSource};
 
 /// How a [`Server`](crate::Server) behaves. Each setting has a `with_…` method there.
 #[derive(Debug, Clone)]
@@ -96,6 +96,12 @@ pub struct Settings {
     /// It bounds what a slow client can make the server hold; nobody else notices.
     pub outbox_size: usize,
 
+    /// Where the operator reaches the server: a Unix socket, or a loopback address. Default: none.
+    ///
+    /// Whoever reaches it sees the ids of all rooms, and may create and end rooms. A Unix socket is its user's alone; a
+    /// loopback address is everybody's who is on this machine, but not of pages in their browsers.
+    pub admin: Option<AdminAddress>,
+
     /// The headers of a client's request that its room may
     /// [ask for](stateroom_core::StateroomContext::client_info), whatever the case of their names. Default:
     /// `origin`, `user-agent` and `accept-language`.
@@ -137,6 +143,7 @@ impl Default for Settings {
             max_rooms: 100_000,
             message_size: 1 << 20,
             outbox_size: 8 << 20,
+            admin: None,
             client_headers: ["origin", "user-agent", "accept-language"].map(String::from).into(),
             threads: 1,
             measure_passes: false,

@@ -20,8 +20,10 @@ use smol::{
 use stateroom_core::engine::EngineFactory;
 
 use crate::{
+    admin_address::AdminAddress,
     error::ServeError,
     http::{self, Shared},
+    operator::Operator,
     reactor::{Clock, ClockSource, Listener, Reactor, VirtualClock},
     room::RoomCounts,
     settings::{RoomIds, Settings, ShutdownPolicy},
@@ -149,6 +151,12 @@ impl Server {
         self
     }
 
+    /// Sets where the operator reaches the server; see [`Settings::admin`].
+    pub fn with_admin(mut self, address: Option<AdminAddress>) -> Self {
+        self.settings.admin = address;
+        self
+    }
+
     /// Lets rooms see one more header of their clients' requests.
     pub fn with_client_header(mut self, name: &str) -> Self {
         let name = name.to_ascii_lowercase();
@@ -210,7 +218,8 @@ impl Server {
     /// nobody waits for it: whoever needs that, or the port again, makes `shutdown` ready and awaits this.
     ///
     /// # Errors
-    /// The system does not let the server start threads, or one of them has [panicked](ServeError::Panicked).
+    /// The system does not let the server start threads, the [operator's address](Settings::admin) cannot be listened on, or a
+    /// thread has [panicked](ServeError::Panicked).
     pub async fn run<F: EngineFactory>(
         self,
         factory: F,
@@ -252,7 +261,7 @@ impl Server {
     /// ```
     ///
     /// # Errors
-    /// The system does not let the server start threads.
+    /// The system does not let the server start threads, or the [operator's address](Settings::admin) cannot be listened on.
     pub fn start<F: EngineFactory>(
         self,
         factory: F,
@@ -276,7 +285,14 @@ impl Server {
         };
         let (running, ended) = channel::bounded::<()>(1);
         // Dropped on the way out, it ends the threads that have begun.
-        let mut server = ServerHandle { address, workers, threads: Vec::new(), ended };
+        let mut server = ServerHandle { address, workers, operator: None, threads: Vec::new(), ended };
+        if let Some(address) = &shared.settings.admin {
+            let running = Running(running.clone());
+            let (operator, thread) =
+                Operator::start(address, shared.workers.clone(), shared.started, running)?;
+            server.operator = Some(operator);
+            server.threads.push(thread);
+        }
         for (number, commands) in receivers.into_iter().enumerate() {
             let (factory, room_counts) = (Arc::clone(&factory), Arc::clone(&room_counts));
             let (shared, running) = (shared.clone(), Running(running.clone()));
