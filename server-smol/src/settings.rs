@@ -72,11 +72,25 @@ pub struct Settings {
     /// What waits takes memory.
     pub outbox_timeout: Duration,
 
-    /// How many connections there may be at a time, those of requests and pages counted in. Default: 10,000. Whoever
-    /// wants to be one client more is turned away, with 503.
+    /// How many connections there may be at a time, those of requests and pages counted in. Default: 10,000. Where there
+    /// are as many, the one makes place that has asked for nothing for longest; where all of them have, whoever wants to be one
+    /// client more is turned away, with 503.
     ///
     /// Anybody may connect, and each connection takes memory: it bounds what strangers can make the server hold.
     pub max_connections: usize,
+
+    /// How many connections there may be at a time from one IPv4 address, or from one IPv6 network of 64 bits. Others are
+    /// answered with 503. Default: none, as many as there may be at all.
+    ///
+    /// It keeps one client from taking all places. Behind a proxy all clients come from the proxy's address, as they do
+    /// from that of a school or a mobile network: so it is the operator's to set, or the proxy's.
+    pub max_connections_per_address: Option<usize>,
+
+    /// How many static files may be on their way to clients at a time. Default: 64. Who wants one more is told to come again
+    /// (503).
+    ///
+    /// Each has an open file, and a piece of it in memory.
+    pub max_downloads: usize,
 
     /// How many rooms there may be at a time. Default: 100,000. Who wants one more is turned away, with 1013 or 503.
     ///
@@ -140,6 +154,8 @@ impl Default for Settings {
             message_timeout: Duration::from_secs(30),
             outbox_timeout: Duration::from_secs(30),
             max_connections: 10_000,
+            max_connections_per_address: None,
+            max_downloads: 64,
             max_rooms: 100_000,
             message_size: 1 << 20,
             outbox_size: 8 << 20,

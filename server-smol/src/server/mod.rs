@@ -22,7 +22,7 @@ use stateroom_core::engine::EngineFactory;
 use crate::{
     admin_address::AdminAddress,
     error::ServeError,
-    http::{self, Shared},
+    http::{self, Downloads, Shared},
     operator::Operator,
     reactor::{Clock, ClockSource, Listener, Reactor, VirtualClock},
     room::RoomCounts,
@@ -130,6 +130,18 @@ impl Server {
     /// Sets how many connections there may be at a time.
     pub fn with_max_connections(mut self, connections: usize) -> Self {
         self.settings.max_connections = connections;
+        self
+    }
+
+    /// Sets how many connections there may be from one address at a time, if they are to be counted.
+    pub fn with_max_connections_per_address(mut self, connections: Option<usize>) -> Self {
+        self.settings.max_connections_per_address = connections;
+        self
+    }
+
+    /// Sets how many downloads there may be at a time.
+    pub fn with_max_downloads(mut self, downloads: usize) -> Self {
+        self.settings.max_downloads = downloads;
         self
     }
 
@@ -277,12 +289,10 @@ impl Server {
         let (senders, receivers): (Vec<_>, Vec<_>) =
             (0..settings.threads.max(1)).map(|_| channel::unbounded()).unzip();
         let workers = Workers::new(senders);
-        let shared = Shared {
-            settings,
-            workers: workers.clone(),
-            permits: Permits::default(),
-            started: Instant::now(),
-        };
+        let permits = Permits::new(settings.max_connections, settings.max_connections_per_address);
+        let downloads = Downloads::new(settings.max_downloads);
+        let shared =
+            Shared { settings, workers: workers.clone(), permits, downloads, started: Instant::now() };
         let (running, ended) = channel::bounded::<()>(1);
         // Dropped on the way out, it ends the threads that have begun.
         let mut server = ServerHandle { address, workers, operator: None, threads: Vec::new(), ended };
