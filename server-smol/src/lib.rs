@@ -33,8 +33,9 @@
 //!
 //! A room's id is any text of 1 to 512 bytes, percent-encoded in the path.
 //!
-//! Where there are as many connections as there may be, a request for one more is answered with 503; so is a `POST` for
-//! one room more.
+//! Where there are as many connections as there may be, one makes place that has asked for nothing; where all have, a request
+//! for one more is answered with 503. So is a `POST` for one room more, and a download where there are too many. Who creates
+//! rooms too fast is answered with 429. Both come with `Retry-After` where it is known when to come again.
 //!
 //! # What the operator asks
 //!
@@ -58,7 +59,7 @@
 //! | 1008 | the room does not exist (any more) |
 //! | 1009 | a message was larger than the server or the room takes |
 //! | 1011 | the room failed; the next connection gets a fresh one |
-//! | 1013 | the client did not read what it was sent; the room has run out of client ids; or there are as many rooms as there may be |
+//! | 1013 | the client did not read what it was sent; the room has run out of client ids; there are as many rooms as there may be; or they are created too fast from the client's address |
 #![forbid(unsafe_code)]
 
 mod admin_address;

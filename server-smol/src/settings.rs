@@ -97,6 +97,13 @@ pub struct Settings {
     /// Anybody may open rooms, and each takes memory: it bounds what strangers can make the server hold.
     pub max_rooms: usize,
 
+    /// How many rooms may be created in a second from one IPv4 address, or from one IPv6 network of 64 bits; ten times as many
+    /// at once. 0: as many as anybody likes. Default: 1,000. Who wants one more is turned away, with 1013 or 429.
+    ///
+    /// Rooms that nobody is in make place for new ones: it bounds how fast one client can have others' rooms end. Behind a
+    /// proxy all clients have its address, and share this.
+    pub room_rate: u32,
+
     /// The largest message that a client may send, in bytes. Default: 1 MiB. A larger one closes its
     /// connection with 1009.
     ///
@@ -157,6 +164,7 @@ impl Default for Settings {
             max_connections_per_address: None,
             max_downloads: 64,
             max_rooms: 100_000,
+            room_rate: 1_000,
             message_size: 1 << 20,
             outbox_size: 8 << 20,
             admin: None,

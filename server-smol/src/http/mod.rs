@@ -184,7 +184,7 @@ impl<F: EngineFactory> Site<F> {
         let path = request.uri().path();
         let room = match path {
             "/status" => return self.status(&request).await,
-            "/new_room" => return self.new_room(request.method()).await,
+            "/new_room" => return self.new_room(request.method(), peer).await,
             "/ws" => Ok(RoomId::default_room()),
             _ => match path.strip_prefix("/ws/") {
                 Some(encoded) => RoomId::from_path(encoded),
@@ -193,11 +193,11 @@ impl<F: EngineFactory> Site<F> {
         };
         match (room, request.method()) {
             (Err(reason), _) => {
-                log::debug!("{} asks for {path}: {reason}", peer.address);
+                log::debug!("{} asks for {path:?}: {reason}", peer.address);
                 text(StatusCode::BAD_REQUEST, reason)
             }
             (Ok(room), &Method::GET) => self.upgrade(&request, room, peer).await,
-            (Ok(room), &Method::POST) => self.create_room(room).await,
+            (Ok(room), &Method::POST) => self.create_room(room, peer).await,
             (Ok(_), _) => not_allowed("GET, POST"),
         }
     }

@@ -11,7 +11,7 @@ use crate::{
     memory::{Charge, OutOfMemory, Purpose},
     reactor::{Clock, Timer},
     room::{ClientInfo, RoomId},
-    worker::Permit,
+    worker::{Permit, TooFast},
 };
 
 /// How long a client may take to send a request's head, or to take a piece of an answer, and how long an idle connection
@@ -102,6 +102,14 @@ impl Peer {
         self.permit.borrow_mut().iter_mut().for_each(|permit| permit.set_idle(is_idle));
     }
 
+    /// Takes note of a room that the peer is about to create.
+    ///
+    /// # Errors
+    /// It may not, as too many are created from its address.
+    pub(super) fn create_room(&self) -> Result<(), TooFast> {
+        self.permit.borrow().as_ref().map_or(Ok(()), |permit| permit.create_room(self.clock.now()))
+    }
+
     /// Ready when the connection is to end, so that others have a place.
     pub(super) fn poll_evicted(&self, cx: &Context<'_>) -> Poll<()> {
         self.permit.borrow().as_ref().map_or(Poll::Pending, |permit| permit.poll_evicted(cx))
@@ -188,7 +196,7 @@ mod tests {
     };
 
     fn peer(address: SocketAddr, clock: Clock) -> Peer {
-        let permit = Permits::new(1, None).take(address.ip()).unwrap();
+        let permit = Permits::new(&Settings::default()).take(address.ip()).unwrap();
         Peer::new(address, permit, Rc::new(clock), Ledger::new(1 << 20).nothing())
     }
 

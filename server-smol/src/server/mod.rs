@@ -151,6 +151,12 @@ impl Server {
         self
     }
 
+    /// Sets how many rooms may be created in a second from one address; 0 is no limit.
+    pub fn with_room_rate(mut self, rooms: u32) -> Self {
+        self.settings.room_rate = rooms;
+        self
+    }
+
     /// Sets the largest message that a client may send, in bytes.
     pub fn with_message_size(mut self, bytes: usize) -> Self {
         self.settings.message_size = bytes;
@@ -289,7 +295,7 @@ impl Server {
         let (senders, receivers): (Vec<_>, Vec<_>) =
             (0..settings.threads.max(1)).map(|_| channel::unbounded()).unzip();
         let workers = Workers::new(senders);
-        let permits = Permits::new(settings.max_connections, settings.max_connections_per_address);
+        let permits = Permits::new(&settings);
         let downloads = Downloads::new(settings.max_downloads);
         let shared =
             Shared { settings, workers: workers.clone(), permits, downloads, started: Instant::now() };

@@ -2,6 +2,7 @@
 
 mod command;
 mod permits;
+mod room_rates;
 mod subnet;
 mod workers;
 
@@ -15,7 +16,7 @@ use crate::{
     close::CloseReason,
     memory::{OutOfMemory, Purpose},
     reactor::{Clock, Poller, Stream, Timer},
-    room::{CreateRoomError, Registry, RoomCounts, RoomId},
+    room::{CreateRoomError, Registry, Room, RoomCounts, RoomId},
     session,
     settings::Settings,
     thread::{self, Thread},
@@ -24,6 +25,7 @@ use crate::{
 
 pub(crate) use command::{Arrival, Command, Counts, Visitor};
 pub(crate) use permits::{Permit, Permits, TooManyOfAddress};
+pub(crate) use room_rates::TooFast;
 use subnet::Subnet;
 pub(crate) use workers::{Ending, Workers};
 
@@ -182,10 +184,11 @@ impl<F: EngineFactory> Worker<F> {
         let charge = self.thread.memory.charge(CONNECTION, Purpose::New);
         let room = match charge {
             Err(OutOfMemory) => Err(CloseReason::OutOfMemory),
-            Ok(_) if settings.room_ids.implicit() => {
-                self.registry.find_or_create(id).map_err(CloseReason::from)
-            }
-            Ok(_) => self.registry.find(&id).ok_or(CloseReason::NoSuchRoom),
+            Ok(_) => match self.registry.find(&id) {
+                Some(room) => Ok(room),
+                None if settings.room_ids.implicit() => self.create(id, &permit),
+                None => Err(CloseReason::NoSuchRoom),
+            },
         };
         // Before anything waits, so that the room does not end for want of clients.
         let place = room.and_then(|room| match room.enter() {
@@ -198,6 +201,12 @@ impl<F: EngineFactory> Worker<F> {
             session::serve(socket, read_ahead, info, place).await;
             drop((connection, permit, charge));
         });
+    }
+
+    /// Creates the room that a connection has asked for.
+    fn create(&self, id: RoomId, permit: &Permit) -> Result<Rc<Room<F>>, CloseReason> {
+        permit.create_room(self.thread.clock.now()).map_err(|_: TooFast| CloseReason::TooManyNewRooms)?;
+        Ok(self.registry.find_or_create(id)?)
     }
 
     async fn last_connection(&self) {

@@ -4,9 +4,12 @@ use std::{
     net::IpAddr,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
     task::{Context, Poll, Waker},
+    time::Instant,
 };
 
-use super::Subnet;
+use crate::settings::Settings;
+
+use super::{Subnet, TooFast, room_rates::RoomRates};
 
 /// Counts the connections of all threads, and knows which of them have asked for nothing: where there are too many, those go
 /// first, so that nobody keeps others out by being silent.
@@ -18,6 +21,7 @@ struct Shared {
     most: usize,
     most_per_address: Option<usize>,
     state: Mutex<State>,
+    room_rates: RoomRates,
 }
 
 #[derive(Default)]
@@ -54,8 +58,13 @@ pub(crate) struct TooManyOfAddress;
 const SPARE: usize = 64;
 
 impl Permits {
-    pub(crate) fn new(most: usize, most_per_address: Option<usize>) -> Self {
-        Self(Arc::new(Shared { most, most_per_address, state: Mutex::default() }))
+    pub(crate) fn new(settings: &Settings) -> Self {
+        Self(Arc::new(Shared {
+            most: settings.max_connections,
+            most_per_address: settings.max_connections_per_address,
+            state: Mutex::default(),
+            room_rates: RoomRates::new(settings.room_rate),
+        }))
     }
 
     /// Lets a connection in. Where there are as many as there may be, one makes place that has asked for nothing, if there is
@@ -146,6 +155,14 @@ impl Permit {
         }
     }
 
+    /// Takes note of a room that the connection is about to create.
+    ///
+    /// # Errors
+    /// It may not, as too many are created from its address.
+    pub(crate) fn create_room(&self, now: Instant) -> Result<(), TooFast> {
+        self.permits.0.room_rates.take(self.subnet, now)
+    }
+
     /// Ready when the connection is evicted.
     pub(crate) fn poll_evicted(&self, cx: &Context<'_>) -> Poll<()> {
         let Some(key) = self.idle else { return Poll::Pending };
@@ -188,6 +205,10 @@ impl fmt::Debug for State {
 mod tests {
     use super::*;
 
+    fn permits(max_connections: usize, max_connections_per_address: Option<usize>) -> Permits {
+        Permits::new(&Settings { max_connections, max_connections_per_address, ..Settings::default() })
+    }
+
     fn address(last: u8) -> IpAddr {
         [10, 0, 0, last].into()
     }
@@ -208,7 +229,7 @@ mod tests {
 
     #[test]
     fn the_oldest_that_has_asked_for_nothing_makes_place() {
-        let permits = Permits::new(3, None);
+        let permits = permits(3, None);
         let (mut first, second, third) = (idle(&permits), idle(&permits), permits.take(address(1)).unwrap());
         // It has been answered, and is the youngest now.
         first.set_idle(false);
@@ -230,7 +251,7 @@ mod tests {
 
     #[test]
     fn who_asks_just_as_it_is_evicted_stays() {
-        let permits = Permits::new(1, None);
+        let permits = permits(1, None);
         let mut first = idle(&permits);
         let second = permits.take(address(2)).unwrap();
         assert!(is_evicted(&first));
@@ -242,7 +263,7 @@ mod tests {
 
     #[test]
     fn connections_are_accepted_while_there_are_not_too_many_that_ask() {
-        let permits = Permits::new(1, None);
+        let permits = permits(1, None);
         let mut all: Vec<_> = (0..1 + SPARE).map(|_| permits.take(address(1)).unwrap()).collect();
         assert!(!has_place(&permits));
         all.last_mut().unwrap().set_idle(true);
@@ -258,7 +279,7 @@ mod tests {
 
     #[test]
     fn connections_of_an_address_are_counted_if_that_is_wanted() {
-        let permits = Permits::new(10, Some(2));
+        let permits = permits(10, Some(2));
         let of_first = (permits.take(address(1)).unwrap(), permits.take(address(1)).unwrap());
         assert_eq!(permits.take(address(1)).unwrap_err(), TooManyOfAddress);
         let of_second = permits.take(address(2)).unwrap();
