@@ -22,7 +22,7 @@ const PATIENCE: Duration = Duration::from_secs(30);
 pub(super) const SILENT: usize = 1 << 10;
 
 /// What it takes once it has, beside what it has sent: the library's structures and its buffers.
-const TALKING: usize = 12 << 10;
+const TALKING: usize = 14 << 10;
 
 /// Where requests come from.
 #[derive(Debug)]
@@ -222,6 +222,17 @@ mod tests {
     }
 
     #[test]
+    fn a_request_waits_until_the_answers_before_it_are_taken() {
+        let peer = peer(([127, 0, 0, 1], 1).into(), Clock::new(ClockSource::System));
+        let is_answered = || peer.poll_unblocked(&Context::from_waker(Waker::noop())).is_ready();
+        assert!(is_answered());
+        peer.set_blocked(true);
+        assert!(!is_answered() && peer.unblocked.borrow().is_some());
+        peer.set_blocked(false);
+        assert!(is_answered() && peer.unblocked.borrow().is_none());
+    }
+
+    #[test]
     fn who_takes_an_answer_little_by_little_is_not_given_up() {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let mut client = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
@@ -240,7 +251,8 @@ mod tests {
             while takes_more() {}
             // Much less than what the system gives news of.
             client.read_exact(&mut vec![0; 256 << 10]).unwrap();
-            assert!(!takes_more());
+            // Elsewhere each write tries.
+            assert!(!takes_more() || cfg!(not(epoll)));
             let begin = Instant::now();
             peer.alive.set(begin - PATIENCE);
             while !takes_more() {
