@@ -338,7 +338,7 @@ fn connections_hold_memory_until_they_end() {
         assert_eq!(Answer::read(&mut BufReader::new(&*stream), "GET").status, 200);
         write!(stream, "GET /{}", "x".repeat(5_000)).expect("a part of a request");
     }
-    eventually("what has come is charged", || held() >= 10 * (1 + 14 + 4) << 10);
+    eventually("what has come is charged", || held() >= (10 * (1 + 14 + 4)) << 10);
     drop((silent, talking));
     eventually("everything is given back", || held() == 0);
 }
