@@ -25,6 +25,7 @@ pub(crate) enum CloseReason {
     ClientTooSlow,
     OutOfClientIds,
     TooManyRooms,
+    TooManyNewRooms,
     OutOfMemory,
 }
 
@@ -40,7 +41,8 @@ impl CloseReason {
             Self::NoSuchRoom | Self::MessageUnfinished => 1008,
             Self::MessageTooLarge | Self::MessageRefused => 1009,
             Self::RoomFailed => 1011,
-            Self::ClientTooSlow | Self::OutOfClientIds | Self::TooManyRooms | Self::OutOfMemory => 1013,
+            Self::ClientTooSlow | Self::OutOfClientIds | Self::OutOfMemory => 1013,
+            Self::TooManyRooms | Self::TooManyNewRooms => 1013,
         })
     }
 
@@ -62,6 +64,7 @@ impl CloseReason {
             Self::ClientTooSlow => "the client does not read fast enough",
             Self::OutOfClientIds => "the room has run out of client ids",
             Self::TooManyRooms => "the server has no space for another room",
+            Self::TooManyNewRooms => "rooms are created too fast from your address; come again later",
             Self::OutOfMemory => "the server is out of memory; come again later",
         }
     }
@@ -88,6 +91,7 @@ mod tests {
             ClientTooSlow,
             OutOfClientIds,
             TooManyRooms,
+            TooManyNewRooms,
             OutOfMemory,
         ] {
             assert!((1..=123).contains(&reason.words().len()), "{reason:?}");

@@ -1,6 +1,6 @@
 use std::{error::Error, fmt, io, net::SocketAddr};
 
-use crate::room::CreateRoomError;
+use crate::{admin_address::AdminAddress, room::CreateRoomError};
 
 /// Why a server could not be started.
 #[derive(Debug)]
@@ -11,6 +11,13 @@ pub enum ServeError {
         /// The address.
         address: SocketAddr,
         /// What the system says.
+        source: io::Error,
+    },
+    /// The operator's address cannot be listened on.
+    Admin {
+        /// The address.
+        address: AdminAddress,
+        /// What is wrong with it.
         source: io::Error,
     },
     /// The system does not let the server handle signals, start threads, or wait for connections.
@@ -41,6 +48,12 @@ impl fmt::Display for ServeError {
                 }
                 _ => write!(f, "cannot listen on {address}: {source}"),
             },
+            Self::Admin { address, source } => match source.kind() {
+                io::ErrorKind::InvalidInput if matches!(address, AdminAddress::Tcp(_)) => {
+                    write!(f, "the operator's address {address} {source}")
+                }
+                _ => write!(f, "the operator's address {address} cannot be listened on: {source}"),
+            },
             Self::System(source) => write!(f, "the system refused: {source}"),
             Self::Panicked => f.write_str("a thread of rooms has panicked, and the server has ended"),
         }
@@ -50,7 +63,7 @@ impl fmt::Display for ServeError {
 impl Error for ServeError {
     fn source(&self) -> Option<&(dyn Error + 'static)> {
         match self {
-            Self::Bind { source, .. } | Self::System(source) => Some(source),
+            Self::Bind { source, .. } | Self::Admin { source, .. } | Self::System(source) => Some(source),
             Self::Panicked => None,
         }
     }

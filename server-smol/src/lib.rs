@@ -28,13 +28,26 @@
 //! | `GET /ws/{room}` | opens a WebSocket to a room; `GET /ws` to the room `default` |
 //! | `POST /ws/{room}` | creates a room: 201, or 409 where it exists |
 //! | `POST /new_room` | creates a room and answers with its generated id |
-//! | `GET /status` | answers `ok`; `GET /status?verbose` answers with counts as JSON, and with the rooms where it comes from this machine |
+//! | `GET /status` | answers `ok`; `GET /status?verbose` answers with counts as JSON |
 //! | `GET /…` | static files, where a directory is set |
 //!
 //! A room's id is any text of 1 to 512 bytes, percent-encoded in the path.
 //!
-//! Where there are as many connections as there may be, a request for one more is answered with 503; so is a `POST` for
-//! one room more.
+//! Where there are as many connections as there may be, one makes place that has asked for nothing; where all have, a request
+//! for one more is answered with 503. So is a `POST` for one room more, and a download where there are too many. Who creates
+//! rooms too fast is answered with 429. Both come with `Retry-After` where it is known when to come again.
+//!
+//! # What the operator asks
+//!
+//! Whoever knows a room's id can join, so ids are nobody's but the operator's. They are at an address of its own, if
+//! [there is one](Settings::admin): a Unix socket, or a loopback address.
+//!
+//! | request | does |
+//! | --- | --- |
+//! | `GET /status` | answers with counts as JSON |
+//! | `GET /rooms?after={room}&limit={n}` | lists up to n rooms as JSON, 100 if it is not said, 1,000 at most: the first ones, or those behind a room. `next` is where the next page begins, or null |
+//! | `POST /rooms/{room}` | creates a room: 201, or 409 where it exists |
+//! | `DELETE /rooms/{room}` | ends a room, whose clients are closed with 1001: 200, or 404 where there is none |
 //!
 //! # How connections end
 //!
@@ -46,15 +59,17 @@
 //! | 1008 | the room does not exist (any more) |
 //! | 1009 | a message was larger than the server or the room takes |
 //! | 1011 | the room failed; the next connection gets a fresh one |
-//! | 1013 | the client did not read what it was sent; the room has run out of client ids; or there are as many rooms as there may be |
+//! | 1013 | the client did not read what it was sent; the room has run out of client ids; there are as many rooms as there may be; or they are created too fast from the client's address |
 #![forbid(unsafe_code)]
 
+mod admin_address;
 mod close;
 mod error;
 #[cfg(feature = "wasm")]
 mod guests;
 mod http;
 mod memory;
+mod operator;
 mod reactor;
 mod room;
 mod server;
@@ -67,6 +82,7 @@ mod worker;
 
 use std::borrow::Cow;
 
+pub use admin_address::AdminAddress;
 pub use error::{RoomError, ServeError};
 pub use reactor::VirtualClock;
 pub use server::{RoomInfo, Server, ServerHandle, Stats};

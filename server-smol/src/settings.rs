@@ -5,7 +5,7 @@ use std::{
     time::Duration,
 };
 
-use crate::{memory::default_total, reactor::ClockSource};
+use crate::{admin_address::AdminAddress, memory::default_total, reactor::ClockSource};
 
 /// How a [`Server`](crate::Server) behaves. Each setting has a `with_…` method there.
 #[derive(Debug, Clone)]
@@ -72,16 +72,37 @@ pub struct Settings {
     /// What waits takes memory.
     pub outbox_timeout: Duration,
 
-    /// How many connections there may be at a time, those of requests and pages counted in. Default: 10,000. Whoever
-    /// wants to be one client more is turned away, with 503.
+    /// How many connections there may be at a time, those of requests and pages counted in. Default: 10,000. Where there
+    /// are as many, the one makes place that has asked for nothing for longest; where all of them have, whoever wants to be one
+    /// client more is turned away, with 503.
     ///
     /// Anybody may connect, and each connection takes memory: it bounds what strangers can make the server hold.
     pub max_connections: usize,
+
+    /// How many connections there may be at a time from one IPv4 address, or from one IPv6 network of 64 bits. Others are
+    /// answered with 503. Default: none, as many as there may be at all.
+    ///
+    /// It keeps one client from taking all places. Behind a proxy all clients come from the proxy's address, as they do
+    /// from that of a school or a mobile network: so it is the operator's to set, or the proxy's.
+    pub max_connections_per_address: Option<usize>,
+
+    /// How many static files may be on their way to clients at a time. Default: 64. Who wants one more is told to come again
+    /// (503).
+    ///
+    /// Each has an open file, and a piece of it in memory.
+    pub max_downloads: usize,
 
     /// How many rooms there may be at a time. Default: 100,000. Who wants one more is turned away, with 1013 or 503.
     ///
     /// Anybody may open rooms, and each takes memory: it bounds what strangers can make the server hold.
     pub max_rooms: usize,
+
+    /// How many rooms may be created in a second from one IPv4 address, or from one IPv6 network of 64 bits; ten times as many
+    /// at once. 0: as many as anybody likes. Default: 1,000. Who wants one more is turned away, with 1013 or 429.
+    ///
+    /// Rooms that nobody is in make place for new ones: it bounds how fast one client can have others' rooms end. Behind a
+    /// proxy all clients have its address, and share this.
+    pub room_rate: u32,
 
     /// The largest message that a client may send, in bytes. Default: 1 MiB. A larger one closes its
     /// connection with 1009.
@@ -95,6 +116,12 @@ pub struct Settings {
     ///
     /// It bounds what a slow client can make the server hold; nobody else notices.
     pub outbox_size: usize,
+
+    /// Where the operator reaches the server: a Unix socket, or a loopback address. Default: none.
+    ///
+    /// Whoever reaches it sees the ids of all rooms, and may create and end rooms. A Unix socket is its user's alone; a
+    /// loopback address is everybody's who is on this machine, but not of pages in their browsers.
+    pub admin: Option<AdminAddress>,
 
     /// The headers of a client's request that its room may
     /// [ask for](stateroom_core::StateroomContext::client_info), whatever the case of their names. Default:
@@ -134,9 +161,13 @@ impl Default for Settings {
             message_timeout: Duration::from_secs(30),
             outbox_timeout: Duration::from_secs(30),
             max_connections: 10_000,
+            max_connections_per_address: None,
+            max_downloads: 64,
             max_rooms: 100_000,
+            room_rate: 1_000,
             message_size: 1 << 20,
             outbox_size: 8 << 20,
+            admin: None,
             client_headers: ["origin", "user-agent", "accept-language"].map(String::from).into(),
             threads: 1,
             measure_passes: false,

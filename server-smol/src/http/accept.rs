@@ -1,5 +1,6 @@
-use std::{io, rc::Rc, time::Duration};
+use std::{future::poll_fn, io, rc::Rc, time::Duration};
 
+use smol::future::{or, yield_now};
 use stateroom_core::engine::EngineFactory;
 
 use crate::reactor::{Listener, Timer};
@@ -10,39 +11,59 @@ use super::Site;
 /// descriptor. Trying at once would fail at once, and keep everything else from running.
 const BACK_OFF: Duration = Duration::from_millis(100);
 
-/// So many connections more than there may be clients are accepted, for a moment each: so that who is one too many
-/// can be told, and `/status` asked.
-const SPARE: usize = 64;
+/// How many connections are accepted before others go on.
+const BATCH: usize = 8;
 
 /// Accepts connections until it is dropped.
 pub(super) async fn accept<F: EngineFactory>(listener: Listener, site: Rc<Site<F>>) {
-    let mut failing = false;
+    let log = &site.here.0.thread().log;
+    let mut is_failing = false;
+    let mut warn = |reason: &str| {
+        if !is_failing {
+            log.event(log::Level::Warn, || format!("no new connections for now: {reason}"));
+        }
+        is_failing = !reason.is_empty();
+    };
+    let mut accepted = 0;
     loop {
-        let most = site.shared.settings.max_connections.saturating_add(SPARE);
-        if site.shared.permits.taken() >= most {
-            if !failing {
-                log::warn!("no new connections for now: there are as many as there may be");
-            }
-            failing = true;
-            Timer::after(BACK_OFF).await;
+        let permits = &site.shared.permits;
+        let place = async {
+            poll_fn(|cx| permits.poll_place(cx)).await;
+            true
+        };
+        if !or(place, backed_off()).await {
+            warn("there are as many as there may be");
             continue;
         }
         match listener.accept().await {
             Ok((stream, peer)) => {
-                failing = false;
                 site.serve(stream, peer);
+                accepted += 1;
+                if accepted % BATCH == 0 {
+                    yield_now().await;
+                }
             }
             // The client gave up while it waited.
             Err(error) if error.kind() == io::ErrorKind::ConnectionAborted => {}
             Err(error) => {
-                if !failing {
-                    log::warn!(
-                        "no new connections for now: {error}; raise the limit of open files, with `ulimit -n`"
-                    );
+                let line = format!("{error}; raise the limit of open files, with `ulimit -n`");
+                warn(&line);
+                // Who has asked for nothing makes place.
+                if permits.evict() {
+                    let evicted = async {
+                        poll_fn(|cx| permits.poll_evicted(cx)).await;
+                        true
+                    };
+                    or(evicted, backed_off()).await;
+                } else {
+                    backed_off().await;
                 }
-                failing = true;
-                Timer::after(BACK_OFF).await;
             }
         }
     }
+}
+
+async fn backed_off() -> bool {
+    Timer::after(BACK_OFF).await;
+    false
 }

@@ -1,21 +1,104 @@
-use std::{io, pin::Pin};
+use std::{
+    io,
+    pin::Pin,
+    rc::Rc,
+    task::{Context, Poll},
+};
 
-use http_body_util::{Either, Full, StreamBody};
 use hyper::{
     Response, StatusCode,
-    body::{Bytes, Frame},
-    header::{CONTENT_TYPE, HeaderValue},
+    body::{self, Buf, Bytes, Frame, SizeHint},
+    header::{CONTENT_TYPE, HeaderValue, RETRY_AFTER},
 };
-use smol::stream::Stream;
+
+use crate::memory::Charge;
+
+use super::{download::Download, peer::InProgress};
 
 /// What a response carries: something short, or a file piece by piece.
-pub(super) type Body = Either<Full<Bytes>, StreamBody<Pieces>>;
+#[derive(Debug)]
+pub(super) struct Body {
+    content: Content,
+    /// The request that it answers.
+    request: Option<Rc<InProgress>>,
+}
 
-/// A file, piece by piece.
-pub(super) type Pieces = Pin<Box<dyn Stream<Item = io::Result<Frame<Bytes>>>>>;
+#[derive(Debug)]
+enum Content {
+    Short(Bytes),
+    File(Download),
+}
+
+/// A piece of what a response carries, until it has been written.
+#[derive(Debug)]
+pub(super) struct Piece {
+    bytes: Bytes,
+    /// What the memory of it is charged with, where that is worth it.
+    _charge: Option<Charge>,
+    _request: Option<Rc<InProgress>>,
+}
+
+impl Body {
+    /// Holds on to the request that this answers, until all of it has been written.
+    pub(super) fn hold(&mut self, request: InProgress) {
+        self.request = Some(Rc::new(request));
+    }
+}
+
+impl From<Download> for Body {
+    fn from(download: Download) -> Self {
+        Self { content: Content::File(download), request: None }
+    }
+}
+
+impl body::Body for Body {
+    type Data = Piece;
+    type Error = io::Error;
+
+    fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<io::Result<Frame<Piece>>>> {
+        let this = &mut *self;
+        let request = &this.request;
+        let piece = |bytes, charge| Frame::data(Piece { bytes, _charge: charge, _request: request.clone() });
+        match &mut this.content {
+            Content::Short(bytes) if bytes.is_empty() => Poll::Ready(None),
+            Content::Short(bytes) => Poll::Ready(Some(Ok(piece(bytes.split_to(bytes.len()), None)))),
+            Content::File(download) => download
+                .poll_piece(cx)
+                .map(|read| read.map(|read| read.map(|(bytes, charge)| piece(bytes.into(), Some(charge))))),
+        }
+    }
+
+    fn is_end_stream(&self) -> bool {
+        match &self.content {
+            Content::Short(bytes) => bytes.is_empty(),
+            Content::File(download) => download.left() == 0,
+        }
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        SizeHint::with_exact(match &self.content {
+            Content::Short(bytes) => bytes.len() as u64,
+            Content::File(download) => download.left(),
+        })
+    }
+}
+
+impl Buf for Piece {
+    fn remaining(&self) -> usize {
+        self.bytes.remaining()
+    }
+
+    fn chunk(&self) -> &[u8] {
+        self.bytes.chunk()
+    }
+
+    fn advance(&mut self, count: usize) {
+        self.bytes.advance(count);
+    }
+}
 
 pub(super) fn full(content: impl Into<Bytes>) -> Body {
-    Either::Left(Full::new(content.into()))
+    Body { content: Content::Short(content.into()), request: None }
 }
 
 /// A response of one line for a person to read.
@@ -31,5 +114,12 @@ pub(super) fn typed(
     let mut response = Response::new(full(content));
     *response.status_mut() = status;
     response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static(content_type));
+    response
+}
+
+/// A response that asks to come again in so many seconds.
+pub(super) fn later(status: StatusCode, line: &str, seconds: u64) -> Response<Body> {
+    let mut response = text(status, line);
+    response.headers_mut().insert(RETRY_AFTER, seconds.into());
     response
 }

@@ -2,14 +2,24 @@
 
 mod accept;
 mod body;
+mod download;
 mod peer;
+mod refusal;
 mod rooms;
 mod socket;
 mod static_files;
 mod status;
 mod upgrade;
 
-use std::{fmt, future::Future, io, net::SocketAddr, rc::Rc, sync::Arc, time::Instant};
+use std::{
+    fmt,
+    future::{Future, poll_fn},
+    io,
+    net::SocketAddr,
+    rc::Rc,
+    sync::Arc,
+    time::Instant,
+};
 
 use hyper::{
     Method, Request, Response, StatusCode,
@@ -22,15 +32,19 @@ use smol::future::or;
 use stateroom_core::engine::EngineFactory;
 
 use crate::{
+    close::CloseReason,
+    memory::{OutOfMemory, Purpose},
     reactor::{Listener, Stream},
     room::RoomId,
     settings::Settings,
-    worker::{Arrival, Command, Permits, Visitor, Worker, Workers},
+    worker::{Arrival, Command, Permits, TooManyOfAddress, Visitor, Worker, Workers},
 };
 
 use accept::accept;
 use body::{Body, text};
-use peer::Peer;
+pub(crate) use download::Downloads;
+use peer::{Peer, SILENT};
+use refusal::Refusals;
 use socket::Socket;
 
 /// The largest head of a request, in bytes.
@@ -42,6 +56,7 @@ pub(crate) struct Shared {
     pub(crate) settings: Arc<Settings>,
     pub(crate) workers: Workers,
     pub(crate) permits: Permits,
+    pub(crate) downloads: Downloads,
     pub(crate) started: Instant,
 }
 
@@ -50,6 +65,7 @@ struct Site<F: EngineFactory> {
     shared: Shared,
     /// That of this thread, and which of them it is.
     here: (Rc<Worker<F>>, usize),
+    refusals: Refusals,
 }
 
 /// Accepts connections on the thread of a worker, serves HTTP on them, and hands those that become WebSockets to the
@@ -60,43 +76,81 @@ pub(crate) async fn serve<F: EngineFactory>(
     worker: &Rc<Worker<F>>,
     number: usize,
 ) {
-    let site = Site { shared, here: (Rc::clone(worker), number) };
+    let site = Site { shared, here: (Rc::clone(worker), number), refusals: Refusals::default() };
     accept(listener, Rc::new(site)).await
 }
 
 impl<F: EngineFactory> Site<F> {
     /// Serves a connection, beside everything else.
     fn serve(self: &Rc<Self>, stream: Stream, address: SocketAddr) {
-        let site = Rc::clone(self);
-        let clock = Rc::clone(&self.here.0.thread().clock);
-        let peer = Rc::new(Peer::new(address, self.shared.permits.take(), clock));
-        self.spawn(async move {
-            let answer = service_fn(|request| {
-                let (site, peer) = (&site, &peer);
-                async move {
-                    peer.set_answered(true);
-                    let response = site.answer(request, peer).await;
-                    peer.set_answered(false);
-                    Ok::<_, io::Error>(response)
-                }
-            });
-            let buffers = Rc::clone(&site.here.0.thread().buffers);
-            let socket = Socket { stream, buffers, peer: Rc::clone(&peer) };
-            let connection = http1::Builder::new()
-                .header_read_timeout(None)
-                .max_buf_size(HEAD_SIZE)
-                .serve_connection(socket, answer);
-            let served = async { Some(connection.without_shutdown().await) };
-            let given_up = async {
-                peer.lost_patience().await;
-                None
-            };
-            match or(served, given_up).await {
-                Some(Ok(parts)) => site.take_over(&peer, parts.io.stream, parts.read_buf.to_vec()),
-                Some(Err(error)) => log::debug!("{address}: {error}"),
-                None => log::debug!("{address}: nothing has been asked for, or taken, for too long"),
+        let thread = self.here.0.thread();
+        let permit = match self.shared.permits.take(address.ip()) {
+            Ok(permit) => permit,
+            Err(TooManyOfAddress) => {
+                log::debug!("{address}: there are as many from there as there may be");
+                return self
+                    .refuse(stream, "there are as many connections from your address as there may be");
             }
+        };
+        match thread.memory.charge(SILENT, Purpose::New) {
+            Ok(memory) => {
+                let peer = Rc::new(Peer::new(address, permit, Rc::clone(&thread.clock), memory));
+                peer.set_idle(true);
+                self.spawn(Rc::clone(self).attend(stream, peer));
+            }
+            Err(OutOfMemory) => self.refuse_for_memory(stream),
+        }
+    }
+
+    /// Answers a connection that there is no memory for, and sees to it that there is some for the next one.
+    fn refuse_for_memory(&self, stream: Stream) {
+        self.shared.permits.evict();
+        self.refuse(stream, CloseReason::OutOfMemory.words());
+    }
+
+    /// Answers a connection that there is no place for, or closes it.
+    fn refuse(&self, stream: Stream, reason: &'static str) {
+        let buffers = Rc::clone(&self.here.0.thread().buffers);
+        if let Some(refusal) = self.refusals.refuse(stream, buffers, reason) {
+            self.spawn(refusal);
+        }
+    }
+
+    /// Serves a connection to its end, or until it becomes a WebSocket.
+    async fn attend(self: Rc<Self>, stream: Stream, peer: Rc<Peer>) {
+        // What it takes to read requests is taken when there is one.
+        let begun = async {
+            poll_fn(|cx| stream.poll_readable(cx)).await;
+            true
+        };
+        if !unless_given_up(&peer, begun).await.unwrap_or_default() {
+            return;
+        }
+        match peer.charge_requests() {
+            Ok(()) => Box::pin(self.answer_requests(stream, &peer)).await,
+            Err(OutOfMemory) => self.refuse_for_memory(stream),
+        }
+    }
+
+    async fn answer_requests(&self, stream: Stream, peer: &Rc<Peer>) {
+        let answer = service_fn(|request| async move {
+            poll_fn(|cx| peer.poll_unblocked(cx)).await;
+            let in_progress = peer.begin_request(self.here.0.hold());
+            let mut response = self.answer(request, peer).await;
+            peer.set_answered(false);
+            response.body_mut().hold(in_progress);
+            Ok::<_, io::Error>(response)
         });
+        let buffers = Rc::clone(&self.here.0.thread().buffers);
+        let connection = http1::Builder::new()
+            .header_read_timeout(None)
+            .max_buf_size(HEAD_SIZE)
+            .serve_connection(Socket { stream, buffers, peer: Rc::clone(peer) }, answer);
+        match unless_given_up(peer, connection.without_shutdown()).await {
+            Some(Ok(parts)) => self.take_over(peer, parts.io.stream, parts.read_buf.to_vec()),
+            Some(Err(error)) => log::debug!("{}: {error}", peer.address),
+            None => log::debug!("{}: nothing has been asked for, or taken, for too long", peer.address),
+        }
     }
 
     /// Sees to a connection that HTTP has ended on.
@@ -130,7 +184,7 @@ impl<F: EngineFactory> Site<F> {
         let path = request.uri().path();
         let room = match path {
             "/status" => return self.status(&request).await,
-            "/new_room" => return self.new_room(request.method()).await,
+            "/new_room" => return self.new_room(request.method(), peer).await,
             "/ws" => Ok(RoomId::default_room()),
             _ => match path.strip_prefix("/ws/") {
                 Some(encoded) => RoomId::from_path(encoded),
@@ -139,23 +193,38 @@ impl<F: EngineFactory> Site<F> {
         };
         match (room, request.method()) {
             (Err(reason), _) => {
-                log::debug!("{} asks for {path}: {reason}", peer.address);
+                log::debug!("{} asks for {path:?}: {reason}", peer.address);
                 text(StatusCode::BAD_REQUEST, reason)
             }
             (Ok(room), &Method::GET) => self.upgrade(&request, room, peer).await,
-            (Ok(room), &Method::POST) => self.create_room(room).await,
+            (Ok(room), &Method::POST) => self.create_room(room, peer).await,
             (Ok(_), _) => not_allowed("GET, POST"),
         }
     }
 
     /// Whether there are more connections than there may be clients.
     fn is_full(&self) -> bool {
-        self.shared.permits.taken() > self.shared.settings.max_connections
+        self.shared.permits.are_exceeded()
     }
 
     fn spawn(&self, task: impl Future<Output = ()> + 'static) {
         self.here.0.requests().spawn(task).detach();
     }
+}
+
+/// Nothing where the peer has asked for nothing, or has not taken what it was given, for too long, or where others need its place.
+async fn unless_given_up<T>(peer: &Peer, served: impl Future<Output = T>) -> Option<T> {
+    let served = async { Some(served.await) };
+    let given_up = async {
+        peer.lost_patience().await;
+        None
+    };
+    let evicted = async {
+        poll_fn(|cx| peer.poll_evicted(cx)).await;
+        None
+    };
+    // The request that has just come goes first.
+    or(served, or(given_up, evicted)).await
 }
 
 impl<F: EngineFactory> fmt::Debug for Site<F> {

@@ -8,20 +8,24 @@ use crate::{
     close::CloseReason,
     room::{CreateRoomError, RoomId},
     settings::RoomIds,
-    worker::Ending,
+    worker::{Ending, TooFast},
 };
 
 use super::{
     Site,
-    body::{Body, text},
+    body::{Body, later, text},
     ending, not_allowed,
+    peer::Peer,
 };
 
 impl<F: EngineFactory> Site<F> {
     /// `POST /new_room`: creates a room under a new id.
-    pub(super) async fn new_room(&self, method: &Method) -> Response<Body> {
+    pub(super) async fn new_room(&self, method: &Method, peer: &Peer) -> Response<Body> {
         if method != Method::POST {
             return not_allowed("POST");
+        }
+        if let Err(error) = peer.create_room() {
+            return too_fast(error);
         }
         loop {
             let Ok(room) = RoomId::generate(self.shared.settings.room_ids.generated()) else {
@@ -36,12 +40,15 @@ impl<F: EngineFactory> Site<F> {
     }
 
     /// `POST /ws/{room}`: creates a room under a given id.
-    pub(super) async fn create_room(&self, room: RoomId) -> Response<Body> {
+    pub(super) async fn create_room(&self, room: RoomId, peer: &Peer) -> Response<Body> {
         if let RoomIds::Generated(_) = self.shared.settings.room_ids {
             return text(
                 StatusCode::FORBIDDEN,
                 "rooms have generated ids here: POST /new_room creates one and answers with its id",
             );
+        }
+        if let Err(error) = peer.create_room() {
+            return too_fast(error);
         }
         answer(self.shared.workers.create(&room).await, &room)
     }
@@ -68,4 +75,10 @@ fn answer(created: Result<Result<(), CreateRoomError>, Ending>, room: &RoomId) -
         }
         Err(Ending) => ending(),
     }
+}
+
+fn too_fast(TooFast { wait }: TooFast) -> Response<Body> {
+    // Rounded up: it is never zero.
+    let seconds = wait.as_secs() + u64::from(wait.subsec_nanos() > 0);
+    later(StatusCode::TOO_MANY_REQUESTS, CloseReason::TooManyNewRooms.words(), seconds)
 }

@@ -32,7 +32,12 @@ impl Read for Socket {
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
                     ready!(self.stream.poll_readable(cx));
                 }
-                read => return Poll::Ready(read.map(|size| buffer.put_slice(&input[..size]))),
+                Err(error) => return Poll::Ready(Err(error)),
+                Ok(size) => {
+                    self.peer.charge_read(size)?;
+                    buffer.put_slice(&input[..size]);
+                    return Poll::Ready(Ok(()));
+                }
             }
         }
     }
@@ -40,17 +45,32 @@ impl Read for Socket {
 
 impl Write for Socket {
     fn poll_write(self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+        self.poll_write_vectored(cx, &[IoSlice::new(bytes)])
+    }
+
+    /// The library keeps what it writes in pieces then, as they are, and copies none of them into a buffer of its own.
+    fn is_write_vectored(&self) -> bool {
+        true
+    }
+
+    fn poll_write_vectored(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        pieces: &[IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
         // There are news only when a third of what the system keeps for a connection is free again, which may be a
         // megabyte, and takes a slow client longer than anybody waits for it.
         if self.peer.is_overdue() {
             self.stream.assume_writable();
         }
         loop {
-            match self.stream.try_write(&[IoSlice::new(bytes)]) {
+            match self.stream.try_write(pieces) {
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                    self.peer.set_blocked(true);
                     ready!(self.stream.poll_writable(cx));
                 }
                 written => {
+                    self.peer.set_blocked(false);
                     self.peer.note_alive();
                     return Poll::Ready(written);
                 }

@@ -1,30 +1,31 @@
 use std::{
-    fs::File,
     io,
     path::{Component, Path, PathBuf},
     time::{Duration, SystemTime},
 };
 
-use http_body_util::{Either, StreamBody};
 use hyper::{
     Method, Request, Response, StatusCode,
-    body::{Bytes, Frame, Incoming},
+    body::{Bytes, Incoming},
     header::{
         CACHE_CONTROL, CONTENT_LENGTH, CONTENT_TYPE, HeaderValue, IF_MODIFIED_SINCE, LAST_MODIFIED, LOCATION,
     },
 };
 use percent_encoding::percent_decode_str;
-use smol::{Unblock, fs::metadata, io::AsyncReadExt as _, stream, unblock};
+use smol::fs::metadata;
 use stateroom_core::engine::EngineFactory;
+
+use crate::{close::CloseReason, thread::Cut};
 
 use super::{
     Site,
-    body::{Body, Pieces, full, text},
+    body::{Body, full, later, text},
+    download::Download,
     not_allowed,
 };
 
-/// How much of a file is read at a time, in bytes.
-const PIECE: usize = 64 << 10;
+/// When to come again where there is no place for a download, in seconds.
+const LATER: u64 = 5;
 
 impl<F: EngineFactory> Site<F> {
     /// `GET /…`: a file of the static directory.
@@ -39,15 +40,19 @@ impl<F: EngineFactory> Site<F> {
         else {
             return not_found();
         };
-        match serve(path, request).await {
+        match self.send(path, request).await {
             Ok(response) => response,
             Err(error) => match error.kind() {
                 io::ErrorKind::NotFound
                 | io::ErrorKind::NotADirectory
                 | io::ErrorKind::InvalidInput
                 | io::ErrorKind::InvalidFilename => not_found(),
+                io::ErrorKind::OutOfMemory => {
+                    later(StatusCode::SERVICE_UNAVAILABLE, CloseReason::OutOfMemory.words(), LATER)
+                }
                 _ => {
-                    log::warn!("{url_path} cannot be served: {error}");
+                    let line = || format!("{:?} cannot be served: {error}", Cut::new(url_path));
+                    self.here.0.thread().log.event(log::Level::Warn, line);
                     text(
                         StatusCode::INTERNAL_SERVER_ERROR,
                         "the file cannot be read; the server's log says why",
@@ -55,6 +60,63 @@ impl<F: EngineFactory> Site<F> {
                 }
             },
         }
+    }
+
+    async fn send(&self, mut path: PathBuf, request: &Request<Incoming>) -> io::Result<Response<Body>> {
+        let mut found = metadata(&path).await?;
+        if found.is_dir() {
+            let url_path = request.uri().path();
+            if !url_path.ends_with('/') {
+                // So that relative links in the page lead where they should. A path that begins with `//` would
+                // lead to another host.
+                return Ok(redirect(&format!("/{}/", url_path.trim_matches('/'))));
+            }
+            path.push("index.html");
+            found = metadata(&path).await?;
+        }
+        // Neither devices nor pipes, which a read may wait for without end.
+        if !found.is_file() {
+            return Err(io::ErrorKind::NotFound.into());
+        }
+        let modified = found.modified().ok().and_then(http_time);
+        if let (Some(modified), Some(since)) = (modified, since(request))
+            && modified <= since
+        {
+            let mut response = Response::new(full(Bytes::new()));
+            *response.status_mut() = StatusCode::NOT_MODIFIED;
+            return Ok(response);
+        }
+        let kind = mime_guess::from_path(&path).first_raw().unwrap_or("application/octet-stream");
+        let kind = match kind {
+            "text/html" => "text/html; charset=utf-8",
+            "text/plain" => "text/plain; charset=utf-8",
+            kind => kind,
+        };
+        let content = if *request.method() == Method::HEAD {
+            full(Bytes::new())
+        } else {
+            let Some(permit) = self.shared.downloads.take() else {
+                return Ok(later(
+                    StatusCode::SERVICE_UNAVAILABLE,
+                    "there are as many downloads as there may be",
+                    LATER,
+                ));
+            };
+            let ledger = &self.here.0.thread().memory;
+            Download::open(path, found.len(), ledger, permit).await?.into()
+        };
+        let mut response = Response::new(content);
+        let headers = response.headers_mut();
+        headers.insert(CONTENT_LENGTH, found.len().into());
+        // Always ask whether it is still the same: a page and its service change together.
+        headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-cache"));
+        if let Some(modified) = modified
+            && let Ok(date) = HeaderValue::try_from(httpdate::fmt_http_date(modified))
+        {
+            headers.insert(LAST_MODIFIED, date);
+        }
+        headers.insert(CONTENT_TYPE, HeaderValue::from_static(kind));
+        Ok(response)
     }
 }
 
@@ -73,75 +135,6 @@ fn below(root: &Path, url_path: &str) -> Option<PathBuf> {
         }
     }
     Some(path)
-}
-
-async fn serve(mut path: PathBuf, request: &Request<Incoming>) -> io::Result<Response<Body>> {
-    let mut found = metadata(&path).await?;
-    if found.is_dir() {
-        let url_path = request.uri().path();
-        if !url_path.ends_with('/') {
-            // So that relative links in the page lead where they should. A path that begins with `//` would
-            // lead to another host.
-            return Ok(redirect(&format!("/{}/", url_path.trim_matches('/'))));
-        }
-        path.push("index.html");
-        found = metadata(&path).await?;
-    }
-    // Neither devices nor pipes, which a read may wait for without end.
-    if !found.is_file() {
-        return Err(io::ErrorKind::NotFound.into());
-    }
-    let modified = found.modified().ok().and_then(http_time);
-    if let (Some(modified), Some(since)) = (modified, since(request))
-        && modified <= since
-    {
-        let mut response = Response::new(full(Bytes::new()));
-        *response.status_mut() = StatusCode::NOT_MODIFIED;
-        return Ok(response);
-    }
-    let kind = mime_guess::from_path(&path).first_raw().unwrap_or("application/octet-stream");
-    let kind = match kind {
-        "text/html" => "text/html; charset=utf-8",
-        "text/plain" => "text/plain; charset=utf-8",
-        kind => kind,
-    };
-    let content = if *request.method() == Method::HEAD {
-        full(Bytes::new())
-    } else {
-        let file = unblock(move || File::open(path)).await?;
-        // The library's own file type reads 8 MiB ahead.
-        let file = Unblock::with_capacity(PIECE, file);
-        let pieces: Pieces = Box::pin(pieces(file, found.len()));
-        Either::Right(StreamBody::new(pieces))
-    };
-    let mut response = Response::new(content);
-    let headers = response.headers_mut();
-    headers.insert(CONTENT_LENGTH, found.len().into());
-    // Always ask whether it is still the same: a page and its service change together.
-    headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-cache"));
-    if let Some(modified) = modified
-        && let Ok(date) = HeaderValue::try_from(httpdate::fmt_http_date(modified))
-    {
-        headers.insert(LAST_MODIFIED, date);
-    }
-    headers.insert(CONTENT_TYPE, HeaderValue::from_static(kind));
-    Ok(response)
-}
-
-/// The first `len` bytes of a file; its length has been promised already, and it may have grown since.
-fn pieces(file: Unblock<File>, len: u64) -> impl stream::Stream<Item = io::Result<Frame<Bytes>>> {
-    stream::try_unfold((file.take(len), len), |(mut file, left)| async move {
-        if left == 0 {
-            return Ok(None);
-        }
-        let mut piece = vec![0; PIECE.min(usize::try_from(left).unwrap_or(PIECE))];
-        let read = file.read(&mut piece).await?;
-        if read == 0 {
-            return Err(io::Error::new(io::ErrorKind::UnexpectedEof, "the file has become shorter"));
-        }
-        piece.truncate(read);
-        Ok(Some((Frame::data(piece.into()), (file, left - read as u64))))
-    })
 }
 
 fn redirect(to: &str) -> Response<Body> {

@@ -4,7 +4,9 @@ use async_io::Timer;
 use smol::{channel::Receiver, future::or};
 
 use crate::{
+    admin_address::AdminAddress,
     error::{RoomError, ServeError},
+    operator::Operator,
     room::{RoomId, RoomStatus},
     worker::{Counts, Ending, Workers},
 };
@@ -18,6 +20,7 @@ const PATIENCE: Duration = Duration::from_millis(1_900);
 pub struct ServerHandle {
     pub(super) address: SocketAddr,
     pub(super) workers: Workers,
+    pub(super) operator: Option<Operator>,
     pub(super) threads: Vec<JoinHandle<Result<(), ServeError>>>,
     /// That all senders are gone tells that all threads are at their end.
     pub(super) ended: Receiver<()>,
@@ -95,6 +98,17 @@ impl ServerHandle {
         Ok(self.workers.counts().await?.into())
     }
 
+    /// The address that the operator reaches the server at, if [there is one](crate::Settings::admin).
+    #[must_use]
+    pub fn admin_address(&self) -> Option<&AdminAddress> {
+        self.operator.as_ref().map(Operator::address)
+    }
+
+    fn end(&self) {
+        self.workers.end();
+        self.operator.iter().for_each(Operator::end);
+    }
+
     /// Waits until one of the server's threads has ended by itself, which is a fault.
     pub(super) async fn failed(&self) {
         _ = self.ended.recv().await;
@@ -102,7 +116,7 @@ impl ServerHandle {
 
     /// Tells the server to end, and does not wait for it. [`shutdown`](Self::shutdown) does.
     pub fn begin_shutdown(&self) {
-        self.workers.end();
+        self.end();
     }
 
     /// Ends the server: clients get a close frame, and this returns within two seconds. Where a native service keeps its thread
@@ -111,7 +125,7 @@ impl ServerHandle {
     /// # Errors
     /// A thread has [panicked](ServeError::Panicked), or could not begin.
     pub async fn shutdown(mut self) -> Result<(), ServeError> {
-        self.workers.end();
+        self.end();
         let all = async { while self.ended.recv().await.is_ok() {} };
         let patience = async {
             Timer::after(PATIENCE).await;
@@ -132,7 +146,7 @@ impl ServerHandle {
 
 impl Drop for ServerHandle {
     fn drop(&mut self) {
-        self.workers.end();
+        self.end();
     }
 }
 

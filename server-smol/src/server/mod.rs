@@ -20,8 +20,10 @@ use smol::{
 use stateroom_core::engine::EngineFactory;
 
 use crate::{
+    admin_address::AdminAddress,
     error::ServeError,
-    http::{self, Shared},
+    http::{self, Downloads, Shared},
+    operator::Operator,
     reactor::{Clock, ClockSource, Listener, Reactor, VirtualClock},
     room::RoomCounts,
     settings::{RoomIds, Settings, ShutdownPolicy},
@@ -131,9 +133,27 @@ impl Server {
         self
     }
 
+    /// Sets how many connections there may be from one address at a time, if they are to be counted.
+    pub fn with_max_connections_per_address(mut self, connections: Option<usize>) -> Self {
+        self.settings.max_connections_per_address = connections;
+        self
+    }
+
+    /// Sets how many downloads there may be at a time.
+    pub fn with_max_downloads(mut self, downloads: usize) -> Self {
+        self.settings.max_downloads = downloads;
+        self
+    }
+
     /// Sets how many rooms there may be at a time.
     pub fn with_max_rooms(mut self, rooms: usize) -> Self {
         self.settings.max_rooms = rooms;
+        self
+    }
+
+    /// Sets how many rooms may be created in a second from one address; 0 is no limit.
+    pub fn with_room_rate(mut self, rooms: u32) -> Self {
+        self.settings.room_rate = rooms;
         self
     }
 
@@ -146,6 +166,12 @@ impl Server {
     /// Sets how many bytes may wait for a client that does not read them.
     pub fn with_outbox_size(mut self, bytes: usize) -> Self {
         self.settings.outbox_size = bytes;
+        self
+    }
+
+    /// Sets where the operator reaches the server; see [`Settings::admin`].
+    pub fn with_admin(mut self, address: Option<AdminAddress>) -> Self {
+        self.settings.admin = address;
         self
     }
 
@@ -210,7 +236,8 @@ impl Server {
     /// nobody waits for it: whoever needs that, or the port again, makes `shutdown` ready and awaits this.
     ///
     /// # Errors
-    /// The system does not let the server start threads, or one of them has [panicked](ServeError::Panicked).
+    /// The system does not let the server start threads, the [operator's address](Settings::admin) cannot be listened on, or a
+    /// thread has [panicked](ServeError::Panicked).
     pub async fn run<F: EngineFactory>(
         self,
         factory: F,
@@ -252,7 +279,7 @@ impl Server {
     /// ```
     ///
     /// # Errors
-    /// The system does not let the server start threads.
+    /// The system does not let the server start threads, or the [operator's address](Settings::admin) cannot be listened on.
     pub fn start<F: EngineFactory>(
         self,
         factory: F,
@@ -268,15 +295,20 @@ impl Server {
         let (senders, receivers): (Vec<_>, Vec<_>) =
             (0..settings.threads.max(1)).map(|_| channel::unbounded()).unzip();
         let workers = Workers::new(senders);
-        let shared = Shared {
-            settings,
-            workers: workers.clone(),
-            permits: Permits::default(),
-            started: Instant::now(),
-        };
+        let permits = Permits::new(&settings);
+        let downloads = Downloads::new(settings.max_downloads);
+        let shared =
+            Shared { settings, workers: workers.clone(), permits, downloads, started: Instant::now() };
         let (running, ended) = channel::bounded::<()>(1);
         // Dropped on the way out, it ends the threads that have begun.
-        let mut server = ServerHandle { address, workers, threads: Vec::new(), ended };
+        let mut server = ServerHandle { address, workers, operator: None, threads: Vec::new(), ended };
+        if let Some(address) = &shared.settings.admin {
+            let running = Running(running.clone());
+            let (operator, thread) =
+                Operator::start(address, shared.workers.clone(), shared.started, running)?;
+            server.operator = Some(operator);
+            server.threads.push(thread);
+        }
         for (number, commands) in receivers.into_iter().enumerate() {
             let (factory, room_counts) = (Arc::clone(&factory), Arc::clone(&room_counts));
             let (shared, running) = (shared.clone(), Running(running.clone()));

@@ -2,6 +2,8 @@
 
 mod command;
 mod permits;
+mod room_rates;
+mod subnet;
 mod workers;
 
 use std::{cell::Cell, fmt, future::Future, pin::pin, rc::Rc, sync::Arc, time::Duration};
@@ -14,7 +16,7 @@ use crate::{
     close::CloseReason,
     memory::{OutOfMemory, Purpose},
     reactor::{Clock, Poller, Stream, Timer},
-    room::{CreateRoomError, Registry, RoomCounts, RoomId},
+    room::{CreateRoomError, Registry, Room, RoomCounts, RoomId},
     session,
     settings::Settings,
     thread::{self, Thread},
@@ -22,7 +24,9 @@ use crate::{
 };
 
 pub(crate) use command::{Arrival, Command, Counts, Visitor};
-pub(crate) use permits::{Permit, Permits};
+pub(crate) use permits::{Permit, Permits, TooManyOfAddress};
+pub(crate) use room_rates::TooFast;
+use subnet::Subnet;
 pub(crate) use workers::{Ending, Workers};
 
 /// How long connections have for their last words when the server ends.
@@ -39,7 +43,7 @@ pub(crate) struct Worker<F: EngineFactory> {
     executor: Rc<LocalExecutor<'static>>,
     /// The tasks that serve requests.
     requests: Rc<LocalExecutor<'static>>,
-    /// Counts the connections: each holds a clone.
+    /// Counts the connections, and the requests in progress: each holds a clone.
     connections: Rc<()>,
     is_ending: Cell<bool>,
 }
@@ -76,6 +80,11 @@ impl<F: EngineFactory> Worker<F> {
         self.is_ending.get()
     }
 
+    /// Keeps the thread from ending while the result lives, but not for long.
+    pub(crate) fn hold(&self) -> Rc<()> {
+        Rc::clone(&self.connections)
+    }
+
     /// Where the tasks run that serve requests.
     pub(crate) fn requests(&self) -> &Rc<LocalExecutor<'static>> {
         &self.requests
@@ -90,6 +99,7 @@ impl<F: EngineFactory> Worker<F> {
     ) {
         let thread = Rc::clone(&self.thread);
         self.thread.spawn_detached(async move { thread.hibernation.run(&thread).await });
+        let mut accepting = pin!(accepting);
         let main = async {
             let served = async {
                 // Fails only where whoever started the thread is gone.
@@ -100,14 +110,15 @@ impl<F: EngineFactory> Worker<F> {
                     self.execute(command);
                 }
             };
-            or(served, pin!(accepting)).await;
+            or(served, accepting.as_mut()).await;
             self.is_ending.set(true);
             commands.close();
             self.registry.shut_down();
             let patience = async {
                 Timer::after(FAREWELL).await;
             };
-            or(self.last_connection(), patience).await;
+            // Who comes now is told that the server ends.
+            or(or(self.last_connection(), patience), accepting).await;
         };
         thread::run(poller, &self.thread, [&self.executor, &self.requests], main);
     }
@@ -173,10 +184,11 @@ impl<F: EngineFactory> Worker<F> {
         let charge = self.thread.memory.charge(CONNECTION, Purpose::New);
         let room = match charge {
             Err(OutOfMemory) => Err(CloseReason::OutOfMemory),
-            Ok(_) if settings.room_ids.implicit() => {
-                self.registry.find_or_create(id).map_err(CloseReason::from)
-            }
-            Ok(_) => self.registry.find(&id).ok_or(CloseReason::NoSuchRoom),
+            Ok(_) => match self.registry.find(&id) {
+                Some(room) => Ok(room),
+                None if settings.room_ids.implicit() => self.create(id, &permit),
+                None => Err(CloseReason::NoSuchRoom),
+            },
         };
         // Before anything waits, so that the room does not end for want of clients.
         let place = room.and_then(|room| match room.enter() {
@@ -184,11 +196,17 @@ impl<F: EngineFactory> Worker<F> {
             None => Err(CloseReason::OutOfClientIds),
         });
         let socket = Socket::new(stream, Rc::clone(&self.thread.buffers), settings.outbox_size);
-        let connection = Rc::clone(&self.connections);
+        let connection = self.hold();
         self.thread.spawn_detached(async move {
             session::serve(socket, read_ahead, info, place).await;
             drop((connection, permit, charge));
         });
+    }
+
+    /// Creates the room that a connection has asked for.
+    fn create(&self, id: RoomId, permit: &Permit) -> Result<Rc<Room<F>>, CloseReason> {
+        permit.create_room(self.thread.clock.now()).map_err(|_: TooFast| CloseReason::TooManyNewRooms)?;
+        Ok(self.registry.find_or_create(id)?)
     }
 
     async fn last_connection(&self) {

@@ -1,29 +1,292 @@
-use std::sync::{
-    Arc,
-    atomic::{AtomicUsize, Ordering},
+use std::{
+    collections::{BTreeMap, HashMap},
+    fmt,
+    net::IpAddr,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    task::{Context, Poll, Waker},
+    time::Instant,
 };
 
-/// Counts the connections of all threads.
-#[derive(Debug, Clone, Default)]
-pub(crate) struct Permits(Arc<AtomicUsize>);
+use crate::settings::Settings;
+
+use super::{Subnet, TooFast, room_rates::RoomRates};
+
+/// Counts the connections of all threads, and knows which of them have asked for nothing: where there are too many, those go
+/// first, so that nobody keeps others out by being silent.
+#[derive(Debug, Clone)]
+pub(crate) struct Permits(Arc<Shared>);
+
+#[derive(Debug)]
+struct Shared {
+    most: usize,
+    most_per_address: Option<usize>,
+    state: Mutex<State>,
+    room_rates: RoomRates,
+}
+
+#[derive(Default)]
+struct State {
+    /// How many there are, without those that are evicted.
+    taken: usize,
+    /// How many are evicted, and not closed yet.
+    evicted: usize,
+    /// Where connections are counted by address.
+    by_subnet: HashMap<Subnet, usize>,
+    /// Those that have asked for nothing since they came, or since they were answered: the oldest first. They are woken when they
+    /// are taken out.
+    idle: BTreeMap<u64, Option<Waker>>,
+    last_idle: u64,
+    /// Who waits for a connection to end.
+    waiting: Vec<Waker>,
+}
 
 /// The permission for a connection, from its arrival to its end, whatever it becomes and on whichever thread.
 #[derive(Debug)]
-pub(crate) struct Permit(Permits);
+pub(crate) struct Permit {
+    permits: Permits,
+    subnet: Subnet,
+    /// Its key among the idle ones. Where it has one and is not among them, it is evicted.
+    idle: Option<u64>,
+}
+
+/// There are as many connections from an address as there may be.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct TooManyOfAddress;
+
+/// So many connections more than there may be clients are accepted, for a moment each: so that who is one too many
+/// can be told, and `/status` asked. And so many may be about to end.
+const SPARE: usize = 64;
 
 impl Permits {
-    pub(crate) fn take(&self) -> Permit {
-        self.0.fetch_add(1, Ordering::Relaxed);
-        Permit(self.clone())
+    pub(crate) fn new(settings: &Settings) -> Self {
+        Self(Arc::new(Shared {
+            most: settings.max_connections,
+            most_per_address: settings.max_connections_per_address,
+            state: Mutex::default(),
+            room_rates: RoomRates::new(settings.room_rate),
+        }))
     }
 
-    pub(crate) fn taken(&self) -> usize {
-        self.0.load(Ordering::Relaxed)
+    /// Lets a connection in. Where there are as many as there may be, one makes place that has asked for nothing, if there is
+    /// one.
+    ///
+    /// # Errors
+    /// There are as many from its address as there may be.
+    pub(crate) fn take(&self, address: IpAddr) -> Result<Permit, TooManyOfAddress> {
+        let subnet = Subnet::of(address);
+        let mut state = self.state();
+        if let Some(most) = self.0.most_per_address {
+            let count = state.by_subnet.entry(subnet).or_default();
+            if *count >= most {
+                return Err(TooManyOfAddress);
+            }
+            *count += 1;
+        }
+        if state.taken >= self.0.most {
+            state.evict();
+        }
+        state.taken += 1;
+        drop(state);
+        Ok(Permit { permits: self.clone(), subnet, idle: None })
+    }
+
+    /// Whether there are more connections than there may be clients.
+    pub(crate) fn are_exceeded(&self) -> bool {
+        self.state().taken > self.0.most
+    }
+
+    /// Ready when another connection may be accepted.
+    pub(crate) fn poll_place(&self, cx: &Context<'_>) -> Poll<()> {
+        let mut state = self.state();
+        let most = self.0.most.saturating_add(SPARE);
+        let has_place = state.taken < most || !state.idle.is_empty();
+        if has_place && state.evicted < SPARE {
+            return Poll::Ready(());
+        }
+        state.waiting.push(cx.waker().clone());
+        Poll::Pending
+    }
+
+    /// Has the connection end that has asked for nothing for longest. Answers whether there is one.
+    pub(crate) fn evict(&self) -> bool {
+        self.state().evict()
+    }
+
+    /// Ready when all that are [evicted](Self::evict) have ended.
+    pub(crate) fn poll_evicted(&self, cx: &Context<'_>) -> Poll<()> {
+        let mut state = self.state();
+        if state.evicted == 0 {
+            return Poll::Ready(());
+        }
+        state.waiting.push(cx.waker().clone());
+        Poll::Pending
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.0.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl State {
+    fn evict(&mut self) -> bool {
+        let Some((_, waker)) = self.idle.pop_first() else { return false };
+        self.taken -= 1;
+        self.evicted += 1;
+        waker.into_iter().for_each(Waker::wake);
+        true
+    }
+}
+
+impl Permit {
+    /// Notes whether the connection has asked for nothing, or is answered. One that asks just as it is evicted stays.
+    pub(crate) fn set_idle(&mut self, is_idle: bool) {
+        let mut state = self.permits.state();
+        if let Some(key) = self.idle.take()
+            && state.idle.remove(&key).is_none()
+        {
+            state.evicted -= 1;
+            state.taken += 1;
+        }
+        if is_idle {
+            state.last_idle += 1;
+            self.idle = Some(state.last_idle);
+            let key = state.last_idle;
+            state.idle.insert(key, None);
+        }
+    }
+
+    /// Takes note of a room that the connection is about to create.
+    ///
+    /// # Errors
+    /// It may not, as too many are created from its address.
+    pub(crate) fn create_room(&self, now: Instant) -> Result<(), TooFast> {
+        self.permits.0.room_rates.take(self.subnet, now)
+    }
+
+    /// Ready when the connection is evicted.
+    pub(crate) fn poll_evicted(&self, cx: &Context<'_>) -> Poll<()> {
+        let Some(key) = self.idle else { return Poll::Pending };
+        match self.permits.state().idle.get_mut(&key) {
+            None => Poll::Ready(()),
+            Some(waker) => {
+                *waker = Some(cx.waker().clone());
+                Poll::Pending
+            }
+        }
     }
 }
 
 impl Drop for Permit {
     fn drop(&mut self) {
-        self.0.0.fetch_sub(1, Ordering::Relaxed);
+        self.set_idle(false);
+        let mut state = self.permits.state();
+        state.taken -= 1;
+        if let Some(count) = state.by_subnet.get_mut(&self.subnet) {
+            *count -= 1;
+            if *count == 0 {
+                state.by_subnet.remove(&self.subnet);
+            }
+        }
+        state.waiting.drain(..).for_each(Waker::wake);
+    }
+}
+
+impl fmt::Debug for State {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("State")
+            .field("taken", &self.taken)
+            .field("evicted", &self.evicted)
+            .field("idle", &self.idle.len())
+            .finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn permits(max_connections: usize, max_connections_per_address: Option<usize>) -> Permits {
+        Permits::new(&Settings { max_connections, max_connections_per_address, ..Settings::default() })
+    }
+
+    fn address(last: u8) -> IpAddr {
+        [10, 0, 0, last].into()
+    }
+
+    fn idle(permits: &Permits) -> Permit {
+        let mut permit = permits.take(address(1)).unwrap();
+        permit.set_idle(true);
+        permit
+    }
+
+    fn is_evicted(permit: &Permit) -> bool {
+        permit.poll_evicted(&Context::from_waker(Waker::noop())).is_ready()
+    }
+
+    fn has_place(permits: &Permits) -> bool {
+        permits.poll_place(&Context::from_waker(Waker::noop())).is_ready()
+    }
+
+    #[test]
+    fn the_oldest_that_has_asked_for_nothing_makes_place() {
+        let permits = permits(3, None);
+        let (mut first, second, third) = (idle(&permits), idle(&permits), permits.take(address(1)).unwrap());
+        // It has been answered, and is the youngest now.
+        first.set_idle(false);
+        first.set_idle(true);
+        let fourth = permits.take(address(2)).unwrap();
+        assert_eq!([&first, &second, &third, &fourth].map(is_evicted), [false, true, false, false]);
+        let fifth = permits.take(address(2)).unwrap();
+        assert!(is_evicted(&first));
+        assert!(!permits.are_exceeded());
+        // Nobody is silent any more.
+        let sixth = permits.take(address(2)).unwrap();
+        assert!(permits.are_exceeded());
+        drop(sixth);
+        assert!(!permits.are_exceeded());
+        drop((first, second, third, fourth, fifth));
+        let state = permits.state();
+        assert_eq!((state.taken, state.evicted, state.idle.len()), (0, 0, 0));
+    }
+
+    #[test]
+    fn who_asks_just_as_it_is_evicted_stays() {
+        let permits = permits(1, None);
+        let mut first = idle(&permits);
+        let second = permits.take(address(2)).unwrap();
+        assert!(is_evicted(&first));
+        first.set_idle(false);
+        assert!(!is_evicted(&first) && permits.are_exceeded());
+        drop((first, second));
+        assert_eq!(permits.state().taken, 0);
+    }
+
+    #[test]
+    fn connections_are_accepted_while_there_are_not_too_many_that_ask() {
+        let permits = permits(1, None);
+        let mut all: Vec<_> = (0..1 + SPARE).map(|_| permits.take(address(1)).unwrap()).collect();
+        assert!(!has_place(&permits));
+        all.last_mut().unwrap().set_idle(true);
+        assert!(has_place(&permits));
+        // Until those that are evicted are gone, they have file descriptors.
+        let mut evicted: Vec<_> = (0..SPARE).map(|_| idle(&permits)).collect();
+        assert!(permits.evict());
+        assert!(!has_place(&permits));
+        evicted.clear();
+        all.pop();
+        assert!(has_place(&permits));
+    }
+
+    #[test]
+    fn connections_of_an_address_are_counted_if_that_is_wanted() {
+        let permits = permits(10, Some(2));
+        let of_first = (permits.take(address(1)).unwrap(), permits.take(address(1)).unwrap());
+        assert_eq!(permits.take(address(1)).unwrap_err(), TooManyOfAddress);
+        let of_second = permits.take(address(2)).unwrap();
+        drop(of_first.0);
+        let of_first = (permits.take(address(1)).unwrap(), of_first.1);
+        assert!(permits.take(address(1)).is_err());
+        drop((of_first, of_second));
+        assert!(permits.state().by_subnet.is_empty());
     }
 }

@@ -1,13 +1,15 @@
 //! What is not a WebSocket.
 
 use std::{
-    io::{BufReader, Read as _, Write as _},
+    fs::File,
+    io::{BufReader, Cursor, Read as _, Write as _},
     net::TcpStream,
 };
 
 use stateroom_server_smol::Server;
 use stateroom_tests::{
-    Answer, Child, Client, Directory, Frame, Output, PATIENCE, TestServer, example, server, services::script,
+    Answer, Child, Client, Directory, Frame, Output, PATIENCE, TestServer, eventually, example, server,
+    services::script,
 };
 
 #[test]
@@ -257,13 +259,13 @@ fn a_server_that_runs_out_of_files_serves_on_when_there_are_some() {
     let address = child.line(Output::Stderr, "serving on ").parse().expect("an address");
     let mut early = Client::connect(address, "/ws/room").expect("an upgrade");
     assert_eq!(early.ask("hello"), "hello");
+    // Who has asked for nothing makes place for others.
     let crowd: Vec<_> = (0..50).map(|_| TcpStream::connect(address).expect("the system takes it")).collect();
     child.line(Output::Stderr, "no new connections for now");
-    // Whoever is in is served all the while.
     assert_eq!(early.ask("still here"), "still here");
-    drop(crowd);
     let mut late = Client::connect(address, "/ws/room").expect("an upgrade");
     assert_eq!(late.ask("hello"), "hello");
+    drop(crowd);
 }
 
 #[test]
@@ -272,4 +274,155 @@ fn a_name_that_no_file_can_have_is_not_found() {
     for path in [format!("/{}", "a".repeat(300)), format!("/{}", "a/".repeat(3000)), "/a%00b".into()] {
         assert_eq!(server.get(&path).status, 404, "{path}");
     }
+}
+
+/// A page with a file that is larger than what the system takes of it for a client that does not read.
+fn site_with_huge(server: Server) -> (Directory, TestServer) {
+    let directory = Directory::new().with("small.txt", "small");
+    let huge = File::create(directory.path().join("huge.bin")).expect("a file");
+    huge.set_len(HUGE).expect("the disk takes it");
+    let server = TestServer::with(server.with_static_files(Some(directory.path().into())), script());
+    (directory, server)
+}
+
+const HUGE: u64 = 64 << 20;
+
+/// A connection that has asked for something, and read nothing.
+fn asking(server: &TestServer, path: &str) -> TcpStream {
+    let mut stream = TcpStream::connect(server.address()).expect("a connection");
+    stream.set_read_timeout(Some(PATIENCE)).expect("not zero");
+    write!(stream, "GET {path} HTTP/1.1\r\nHost: a\r\n\r\n").expect("a request");
+    stream
+}
+
+#[test]
+fn there_are_only_so_many_downloads() {
+    let (_directory, server) = site_with_huge(server().with_max_downloads(1));
+    let first = asking(&server, "/huge.bin");
+    let mut begin = [0; 9];
+    (&first).read_exact(&mut begin).expect("it begins");
+    assert_eq!(&begin, b"HTTP/1.1 ");
+    for path in ["/huge.bin", "/small.txt"] {
+        let answer = server.get(path);
+        assert_eq!((answer.status, answer.header("retry-after")), (503, Some("5")), "{path}");
+    }
+    assert_eq!(server.request("HEAD", "/huge.bin", &[]).status, 200);
+    assert_eq!(server.get("/status").status, 200);
+    drop(first);
+    eventually("the place is free", || server.get("/small.txt").status == 200);
+}
+
+#[test]
+fn a_download_holds_one_piece_and_nothing_when_it_is_over() {
+    let (_directory, server) = site_with_huge(server());
+    let before = server.stats().memory;
+    let slow: Vec<_> = (0..8).map(|_| asking(&server, "/huge.bin")).collect();
+    let held = || server.stats().memory - before;
+    eventually("all have begun, and one piece each is left that the system does not take", || {
+        (8 * (64 << 10)..8 * (100 << 10)).contains(&held())
+    });
+    drop(slow);
+    eventually("everything is given back", || held() == 0);
+}
+
+#[test]
+fn connections_hold_memory_until_they_end() {
+    let server = TestServer::new(script());
+    let before = server.stats().memory;
+    let held = || server.stats().memory.saturating_sub(before);
+    let silent: Vec<_> =
+        (0..10).map(|_| TcpStream::connect(server.address()).expect("a connection")).collect();
+    eventually("they are charged", || held() >= 10 << 10);
+    let mut talking: Vec<_> = (0..10).map(|_| asking(&server, "/status")).collect();
+    for stream in &mut talking {
+        assert_eq!(Answer::read(&mut BufReader::new(&*stream), "GET").status, 200);
+        write!(stream, "GET /{}", "x".repeat(5_000)).expect("a part of a request");
+    }
+    eventually("what has come is charged", || held() >= (10 * (1 + 14 + 4)) << 10);
+    drop((silent, talking));
+    eventually("everything is given back", || held() == 0);
+}
+
+#[test]
+fn a_connection_that_there_is_no_memory_for_is_told() {
+    // The thread's own lists take some of it.
+    let server = TestServer::with(server().with_total_memory(64 << 10), script());
+    let mut held = Vec::new();
+    let refused = loop {
+        let mut stream = asking(&server, "/status");
+        let answer = Answer::read(&mut BufReader::new(&mut stream), "GET");
+        if answer.status != 200 {
+            break answer;
+        }
+        held.push(stream);
+        assert!(held.len() < 10);
+    };
+    assert_eq!((refused.status, refused.header("connection")), (503, Some("close")));
+    assert!(refused.text().contains("memory"), "{refused:?}");
+    // One that has asked for nothing since makes place for the next one.
+    eventually("there is memory", || server.get("/status").status == 200);
+}
+
+#[test]
+fn who_asks_and_takes_no_answers_is_answered_no_more() {
+    let (_directory, server) = site_with_huge(server());
+    let mut stream = asking(&server, "/huge.bin");
+    write!(stream, "POST /ws/late HTTP/1.1\r\nHost: a\r\nContent-Length: 0\r\n\r\n").expect("a request");
+    let mut begin = [0; 9];
+    stream.read_exact(&mut begin).expect("it begins");
+    assert!(server.rooms().is_empty());
+    let mut stream = BufReader::new(Cursor::new(begin).chain(stream));
+    assert_eq!(Answer::read(&mut stream, "GET").body.len() as u64, HUGE);
+    assert_eq!(Answer::read(&mut stream, "POST").status, 201);
+}
+
+#[test]
+fn connections_that_ask_for_nothing_keep_nobody_out() {
+    for threads in [1, 2] {
+        let server = TestServer::with(server().with_max_connections(50).with_threads(threads), script());
+        let mut early = server.client("room");
+        assert_eq!(early.ask("hello"), "hello");
+        let mut answered = asking(&server, "/status");
+        assert_eq!(Answer::read(&mut BufReader::new(&answered), "GET").status, 200);
+        let silent: Vec<_> =
+            (0..300).map(|_| TcpStream::connect(server.address()).expect("the system takes it")).collect();
+        let mut late = server.client("room");
+        assert_eq!(late.ask("hello"), "hello");
+        assert_eq!(early.ask("hello"), "hello");
+        // Those that came first have gone first.
+        assert_eq!(answered.read(&mut [0]).unwrap_or(0), 0);
+        let mut oldest = &silent[0];
+        oldest.set_read_timeout(Some(PATIENCE)).expect("not zero");
+        assert_eq!(oldest.read(&mut [0]).unwrap_or(0), 0);
+        assert_eq!(asking_on(&silent[299]).status, 200);
+    }
+}
+
+/// The answer to a request on a connection that is there.
+fn asking_on(mut stream: &TcpStream) -> Answer {
+    stream.set_read_timeout(Some(PATIENCE)).expect("not zero");
+    stream.write_all(b"GET /status HTTP/1.1\r\nHost: a\r\n\r\n").expect("a request");
+    Answer::read(&mut BufReader::new(stream), "GET")
+}
+
+#[test]
+fn an_address_has_only_so_many_connections_if_they_are_counted() {
+    let server = TestServer::with(server().with_max_connections_per_address(Some(2)), script());
+    let (mut one, two) = (server.client("a"), server.client("b"));
+    let refused = server.get("/status");
+    assert_eq!((refused.status, refused.header("connection")), (503, Some("close")));
+    assert!(refused.text().contains("your address"), "{refused:?}");
+    assert_eq!(server.connect("/ws/c").expect_err("it is one too many").status, 503);
+    two.leave();
+    eventually("there is a place", || server.get("/status").status == 200);
+    assert_eq!(one.ask("hello"), "hello");
+    // More than are told are closed.
+    let third = TcpStream::connect(server.address()).expect("a connection");
+    let crowd: Vec<_> =
+        (0..100).map(|_| TcpStream::connect(server.address()).expect("a connection")).collect();
+    assert!(crowd.iter().any(|mut stream| {
+        stream.set_read_timeout(Some(PATIENCE)).expect("not zero");
+        stream.read(&mut [0]).unwrap_or(0) == 0
+    }));
+    assert_eq!(asking_on(&third).status, 200);
 }

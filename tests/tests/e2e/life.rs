@@ -2,7 +2,7 @@
 
 use std::{net::TcpStream, thread, time::Duration};
 
-use stateroom_server_smol::{RoomIds, ShutdownPolicy};
+use stateroom_server_smol::{RoomIds, ShutdownPolicy, VirtualClock};
 use stateroom_tests::{
     Client, TestServer, eventually, records, server,
     services::{script, script_guest},
@@ -141,6 +141,29 @@ fn there_are_only_so_many_rooms() {
         server.await_rooms(1);
         assert_eq!(server.client("three").ask("hello"), "hello");
         assert_eq!(one.ask("hello"), "hello");
+    }
+}
+
+#[test]
+fn rooms_are_created_only_so_fast_from_an_address() {
+    for threads in [1, 2] {
+        let clock = VirtualClock::new();
+        let settings = server().with_room_rate(1).with_threads(threads).with_clock(clock.clone());
+        let server = TestServer::with(settings, script());
+        for room in 0..9 {
+            assert_eq!(server.post(&format!("/ws/{room}")).status, 201);
+        }
+        assert_eq!(server.client("by-connecting").ask("hello"), "hello");
+        for path in ["/ws/late", "/new_room"] {
+            let refused = server.post(path);
+            assert_eq!((refused.status, refused.header("retry-after")), (429, Some("1")), "{path}");
+        }
+        assert_eq!(server.client("late").closed(), 1013);
+        // Rooms that there are cost nothing.
+        assert_eq!(server.client("8").ask("hello"), "hello");
+        clock.advance(Duration::from_secs(1));
+        assert_eq!(server.client("late").ask("hello"), "hello");
+        assert_eq!(server.post("/new_room").status, 429);
     }
 }
 

@@ -1,9 +1,14 @@
 //! The end of a server.
 
-use std::{net::TcpStream, time::Duration};
+use std::{
+    fs::File,
+    io::{BufRead as _, BufReader, Write as _},
+    net::TcpStream,
+    time::Duration,
+};
 
 use stateroom_tests::{
-    Child, Client, Directory, Frame, Message, Module, Output, TestServer, server,
+    Answer, Child, Client, Directory, Frame, Message, Module, Output, PATIENCE, TestServer, server,
     services::{journal, script, script_guest},
 };
 
@@ -48,6 +53,37 @@ fn replies_that_wait_are_sent_before_the_end() {
         }
         next += 1;
     }
+}
+
+#[test]
+fn requests_in_progress_are_answered_to_the_end_and_new_ones_are_not() {
+    let directory = Directory::new();
+    let file = File::create(directory.path().join("huge.bin")).expect("a file");
+    file.set_len(64 << 20).expect("the disk takes it");
+    let server = server().with_static_files(Some(directory.path().into()));
+    let server = TestServer::with(server, script());
+    let connect = || TcpStream::connect(server.address()).expect("a connection");
+    let mut download = BufReader::new(connect());
+    let (kept, late) = (connect(), connect());
+    let ask = |mut stream: &TcpStream, path: &str| {
+        stream.set_read_timeout(Some(PATIENCE)).expect("not zero");
+        write!(stream, "GET {path} HTTP/1.1\r\nHost: a\r\n\r\n").expect("a request");
+    };
+    ask(download.get_ref(), "/huge.bin");
+    download.fill_buf().expect("it begins");
+    ask(&kept, "/status");
+    assert_eq!(Answer::read(&mut BufReader::new(&kept), "GET").status, 200);
+    let mut client = server.client("room");
+    server.handle().begin_shutdown();
+    assert_eq!(client.closed(), 1001);
+    for stream in [&kept, &late] {
+        ask(stream, "/status");
+        let answer = Answer::read(&mut BufReader::new(stream), "GET");
+        assert_eq!((answer.status, answer.text()), (503, "the server is ending"));
+    }
+    assert_eq!(Answer::read(&mut download, "GET").body.len(), 64 << 20);
+    let took = server.stop();
+    assert!(took < LIMIT, "{took:?}");
 }
 
 #[test]

@@ -1,0 +1,82 @@
+use std::{
+    fmt,
+    net::{Ipv4Addr, SocketAddr},
+    path::PathBuf,
+    str::FromStr,
+};
+
+/// Where the operator reaches the server; see [`Settings::admin`](crate::Settings::admin).
+///
+/// It is written as `127.0.0.1:9000`, `[::1]:9000` or `localhost:9000`, or as the path of a Unix socket, which has a slash
+/// in it.
+///
+/// ```
+/// use stateroom_server_smol::AdminAddress;
+///
+/// assert_eq!("./admin.sock".parse(), Ok(AdminAddress::Unix("./admin.sock".into())));
+/// assert!("127.0.0.1:9000".parse::<AdminAddress>().is_ok());
+/// assert!("0.0.0.0:9000".parse::<AdminAddress>().is_err());
+/// ```
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum AdminAddress {
+    /// The path of a Unix socket, which only the user may use who runs the server.
+    Unix(PathBuf),
+    /// A loopback address, which everybody may use who is on this machine. Port 0 lets the system choose.
+    Tcp(SocketAddr),
+}
+
+/// What is wrong with an address that others than this machine could reach.
+pub(crate) const NOT_LOOPBACK: &str = "is no loopback address, and whoever reaches the operator's may end rooms; use `127.0.0.1` or a Unix socket";
+
+impl FromStr for AdminAddress {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        if text.contains('/') {
+            return Ok(Self::Unix(text.into()));
+        }
+        let of_localhost = |text: &str| {
+            let port = text.strip_prefix("localhost:")?.parse().ok()?;
+            Some(SocketAddr::from((Ipv4Addr::LOCALHOST, port)))
+        };
+        match of_localhost(text).or_else(|| text.parse().ok()) {
+            Some(address) if address.ip().is_loopback() => Ok(Self::Tcp(address)),
+            Some(_) => Err(NOT_LOOPBACK.to_owned()),
+            None => {
+                Err("is neither an address such as `127.0.0.1:9000` nor the path of a Unix socket, such as \
+                         `/run/stateroom.sock` or `./admin.sock`"
+                    .to_owned())
+            }
+        }
+    }
+}
+
+impl fmt::Display for AdminAddress {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Unix(path) => path.display().fmt(f),
+            Self::Tcp(address) => address.fmt(f),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_loopback_addresses_and_paths_are_for_the_operator() {
+        let tcp = |text: &str| Ok(AdminAddress::Tcp(text.parse().unwrap()));
+        assert_eq!("127.0.0.1:0".parse(), tcp("127.0.0.1:0"));
+        assert_eq!("[::1]:9000".parse(), tcp("[::1]:9000"));
+        assert_eq!("localhost:9000".parse(), tcp("127.0.0.1:9000"));
+        assert_eq!("/run/a.sock".parse(), Ok(AdminAddress::Unix("/run/a.sock".into())));
+        for text in ["0.0.0.0:9000", "[::]:9000", "192.168.1.2:80", "[::ffff:10.0.0.1]:1"] {
+            assert!(text.parse::<AdminAddress>().unwrap_err().contains("loopback"), "{text}");
+        }
+        for text in ["", "9000", "admin.sock", "localhost", "localhost:port", "example.com:9000"] {
+            assert!(text.parse::<AdminAddress>().unwrap_err().contains("./admin.sock"), "{text}");
+        }
+    }
+}

@@ -1,0 +1,80 @@
+use std::{
+    future::poll_fn,
+    io::{self, IoSlice},
+    rc::Rc,
+    time::Duration,
+};
+
+use smol::future::or;
+
+use crate::{
+    reactor::{Stream, Timer},
+    wire::Buffers,
+};
+
+/// How many connections of a thread may be refused at a time. Others are closed without a word.
+const MOST: usize = 32;
+
+/// How long a connection has to ask for something, and to take the answer.
+const PATIENCE: Duration = Duration::from_secs(1);
+
+/// How much is read of what it asks for, in bytes, before it is closed.
+const LONGEST: usize = 64 << 10;
+
+/// The refusals of a thread that are going on: each holds a clone.
+#[derive(Debug, Default)]
+pub(super) struct Refusals(Rc<()>);
+
+impl Refusals {
+    /// Answers a connection that there is no place for with 503, whatever it asks, without looking at it and without taking
+    /// memory. Nothing where too many others are being answered: then it is closed.
+    pub(super) fn refuse(
+        &self,
+        stream: Stream,
+        buffers: Rc<Buffers>,
+        reason: &'static str,
+    ) -> Option<impl Future<Output = ()> + 'static> {
+        let going_on = Rc::clone(&self.0);
+        (Rc::strong_count(&self.0) <= MOST + 1).then_some(async move {
+            let patience = async {
+                Timer::after(PATIENCE).await;
+                Ok(())
+            };
+            // It is gone then, or has been told.
+            _ = or(answer(&stream, &buffers, reason), patience).await;
+            drop(going_on);
+        })
+    }
+}
+
+async fn answer(stream: &Stream, buffers: &Buffers, reason: &str) -> io::Result<()> {
+    let mut read = discard(stream, buffers).await?;
+    let answer = format!(
+        "HTTP/1.1 503 Service Unavailable\r\nContent-Type: text/plain; charset=utf-8\r\nContent-Length: {}\r\n\
+         Retry-After: 5\r\nConnection: close\r\n\r\n{reason}",
+        reason.len()
+    );
+    // A new connection takes as much as that at once.
+    stream.try_write(&[IoSlice::new(answer.as_bytes())])?;
+    stream.end_writing()?;
+    // Closing a socket with unread bytes resets the connection, and then the client may never see the answer.
+    while read < LONGEST {
+        match discard(stream, buffers).await? {
+            0 => break,
+            more => read += more,
+        }
+    }
+    Ok(())
+}
+
+async fn discard(stream: &Stream, buffers: &Buffers) -> io::Result<usize> {
+    let read = || stream.try_read(&mut buffers.input());
+    loop {
+        match read() {
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                poll_fn(|cx| stream.poll_readable(cx)).await;
+            }
+            read => return read,
+        }
+    }
+}

@@ -1,0 +1,194 @@
+use std::time::{Duration, Instant};
+
+use async_io::Timer;
+use http_body_util::Full;
+use hyper::{
+    Method, Request, Response, StatusCode,
+    body::Bytes,
+    header::{ALLOW, CONTENT_TYPE, HeaderValue},
+};
+use serde_json::{Value, json};
+use smol::future::or;
+
+use crate::{
+    close::CloseReason,
+    room::{CreateRoomError, RoomId, parameters},
+    worker::{Ending, Workers},
+};
+
+use super::origin;
+
+/// How many rooms a page lists at most, and where the request does not say.
+const MOST_ROOMS: usize = 1_000;
+const ROOMS: usize = 100;
+
+/// How long the threads of rooms have to answer. A native service that does not return keeps its thread for longer.
+const PATIENCE: Duration = Duration::from_secs(2);
+
+type Answer = Response<Full<Bytes>>;
+
+/// What the operator's requests are answered from.
+#[derive(Debug)]
+pub(super) struct Site {
+    pub(super) workers: Workers,
+    pub(super) started: Instant,
+    /// Whether pages in browsers reach it, too.
+    pub(super) is_tcp: bool,
+}
+
+impl Site {
+    pub(super) async fn answer<B>(&self, request: &Request<B>) -> Answer {
+        if self.is_tcp
+            && let Err(reason) = origin::check(request)
+        {
+            return text(StatusCode::FORBIDDEN, reason);
+        }
+        let answered = async { self.dispatch(request).await.unwrap_or_else(|Ending| ending()) };
+        let late = async {
+            Timer::after(PATIENCE).await;
+            text(StatusCode::GATEWAY_TIMEOUT, "a room keeps its thread busy, which does not answer")
+        };
+        or(answered, late).await
+    }
+
+    async fn dispatch<B>(&self, request: &Request<B>) -> Result<Answer, Ending> {
+        let method = request.method();
+        match request.uri().path() {
+            "/status" if method == Method::GET => self.status().await,
+            "/rooms" if method == Method::GET => self.rooms(request.uri().query().unwrap_or("")).await,
+            "/status" | "/rooms" => Ok(not_allowed("GET")),
+            path => match path.strip_prefix("/rooms/").map(RoomId::from_path) {
+                None => Ok(text(StatusCode::NOT_FOUND, "there are /status, /rooms and /rooms/{room}")),
+                Some(Err(reason)) => Ok(text(StatusCode::BAD_REQUEST, reason)),
+                Some(Ok(room)) if method == Method::POST => self.create(&room).await,
+                Some(Ok(room)) if method == Method::DELETE => self.close(&room).await,
+                Some(Ok(_)) => Ok(not_allowed("DELETE, POST")),
+            },
+        }
+    }
+
+    /// `GET /status`: how much there is.
+    async fn status(&self) -> Result<Answer, Ending> {
+        let counts = self.workers.counts().await?;
+        Ok(json(&json!({
+            "version": env!("CARGO_PKG_VERSION"),
+            "uptime_seconds": self.started.elapsed().as_secs(),
+            "rooms": counts.rooms,
+            "hibernating_rooms": counts.hibernating_rooms,
+            "clients": counts.clients,
+            "memory": counts.memory,
+            "peak_memory": counts.peak_memory,
+            "memory_limit": counts.memory_limit,
+            "awake_memory": counts.awake_memory,
+            "p99_pass_us": counts.p99_pass,
+            "longest_pass_us": counts.p99_pass.map(|_| counts.longest_pass),
+        })))
+    }
+
+    /// `GET /rooms?after=ID&limit=N`: the rooms, page by page.
+    async fn rooms(&self, query: &str) -> Result<Answer, Ending> {
+        let Page { after, limit } = match Page::of(query) {
+            Ok(page) => page,
+            Err(reason) => return Ok(text(StatusCode::BAD_REQUEST, reason)),
+        };
+        let mut rooms = self.workers.list(after.as_ref(), limit + 1).await?;
+        let has_more = rooms.len() > limit;
+        rooms.truncate(limit);
+        let next = rooms.last().filter(|_| has_more).map(|room| room.id.as_str());
+        let list: Vec<_> = rooms
+            .iter()
+            .map(|room| {
+                json!({ "id": room.id.as_str(), "clients": room.clients, "hibernates": room.hibernates })
+            })
+            .collect();
+        Ok(json(&json!({ "rooms": list, "next": next })))
+    }
+
+    /// `POST /rooms/ID`: creates a room.
+    async fn create(&self, room: &RoomId) -> Result<Answer, Ending> {
+        Ok(match self.workers.create(room).await? {
+            Ok(()) => text(StatusCode::CREATED, room.as_str()),
+            Err(CreateRoomError::Exists) => text(StatusCode::CONFLICT, "the room exists"),
+            Err(CreateRoomError::Failed) => {
+                text(StatusCode::INTERNAL_SERVER_ERROR, "the room failed; the server's log says why")
+            }
+            Err(error @ (CreateRoomError::TooMany | CreateRoomError::OutOfMemory)) => {
+                text(StatusCode::SERVICE_UNAVAILABLE, CloseReason::from(error).words())
+            }
+        })
+    }
+
+    /// `DELETE /rooms/ID`: ends a room.
+    async fn close(&self, room: &RoomId) -> Result<Answer, Ending> {
+        Ok(match self.workers.close(room).await? {
+            true => text(StatusCode::OK, "the room has ended"),
+            false => text(StatusCode::NOT_FOUND, "the room does not exist"),
+        })
+    }
+}
+
+/// Which rooms are asked for.
+#[derive(Debug, PartialEq, Eq)]
+struct Page {
+    after: Option<RoomId>,
+    limit: usize,
+}
+
+impl Page {
+    fn of(query: &str) -> Result<Self, &'static str> {
+        let mut page = Self { after: None, limit: ROOMS };
+        for (name, value) in parameters(query) {
+            match &*name {
+                "after" => page.after = Some(RoomId::new(&value)?),
+                "limit" => {
+                    let limit = value.parse().ok().filter(|limit| (1..=MOST_ROOMS).contains(limit));
+                    page.limit = limit.ok_or("`limit` is a number from 1 to 1000")?;
+                }
+                _ => return Err("there are the parameters `after` and `limit`"),
+            }
+        }
+        Ok(page)
+    }
+}
+
+fn json(value: &Value) -> Answer {
+    typed(StatusCode::OK, "application/json", value.to_string())
+}
+
+/// An answer of one line for a person to read.
+fn text(status: StatusCode, line: &str) -> Answer {
+    typed(status, "text/plain; charset=utf-8", line.to_owned())
+}
+
+fn typed(status: StatusCode, content_type: &'static str, content: String) -> Answer {
+    let mut answer = Response::new(Full::from(content));
+    *answer.status_mut() = status;
+    answer.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static(content_type));
+    answer
+}
+
+fn not_allowed(allowed: &'static str) -> Answer {
+    let mut answer = text(StatusCode::METHOD_NOT_ALLOWED, &format!("this takes {allowed}"));
+    answer.headers_mut().insert(ALLOW, HeaderValue::from_static(allowed));
+    answer
+}
+
+fn ending() -> Answer {
+    text(StatusCode::SERVICE_UNAVAILABLE, "the server is ending")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_page_has_at_most_a_thousand_rooms() {
+        let page =
+            |after: Option<&str>, limit| Ok(Page { after: after.map(|id| RoomId::new(id).unwrap()), limit });
+        assert_eq!(Page::of(""), page(None, 100));
+        assert_eq!(Page::of("limit=1000&after=a%2Fb+c"), page(Some("a/b c"), 1_000));
+        for query in ["limit=0", "limit=1001", "limit=-1", "limit=", "after=", "befor=a"] {
+            assert!(Page::of(query).is_err(), "{query}");
+        }
+    }
+}

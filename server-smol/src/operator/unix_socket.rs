@@ -1,0 +1,123 @@
+use std::{
+    fs, io,
+    os::unix::{
+        fs::{FileTypeExt as _, MetadataExt as _, PermissionsExt as _},
+        net::{UnixListener, UnixStream},
+    },
+    path::{Path, PathBuf},
+};
+
+use async_io::Async;
+use rustix::{
+    io::FdFlags,
+    net::{AddressFamily, SocketAddrUnix, SocketType},
+};
+
+/// A Unix socket at a path, which is removed at the end.
+#[derive(Debug)]
+pub(super) struct UnixSocket {
+    listener: Async<UnixListener>,
+    path: PathBuf,
+    /// Its device and inode, which tell it from one that another program has put there since.
+    identity: (u64, u64),
+}
+
+/// How many connections may wait to be accepted.
+const BACKLOG: i32 = 16;
+
+impl UnixSocket {
+    /// Listens on a path, for this user alone. A socket that nobody listens on any more is replaced.
+    ///
+    /// # Errors
+    /// The system refuses it, another program listens there, or there is a file that is no socket.
+    pub(super) fn bind(path: &Path) -> io::Result<Self> {
+        remove_stale(path)?;
+        let address = SocketAddrUnix::new(path)?;
+        let socket = rustix::net::socket(AddressFamily::UNIX, SocketType::STREAM, None)?;
+        rustix::io::fcntl_setfd(&socket, FdFlags::CLOEXEC)?;
+        rustix::net::bind(&socket, &address)?;
+        // Before anybody can connect, which takes somebody who listens.
+        fs::set_permissions(path, fs::Permissions::from_mode(0o600))?;
+        rustix::net::listen(&socket, BACKLOG)?;
+        let metadata = fs::symlink_metadata(path)?;
+        Ok(Self {
+            listener: Async::new(UnixListener::from(socket))?,
+            path: path.to_owned(),
+            identity: (metadata.dev(), metadata.ino()),
+        })
+    }
+
+    pub(super) fn path(&self) -> &Path {
+        &self.path
+    }
+
+    pub(super) async fn accept(&self) -> io::Result<Async<UnixStream>> {
+        Ok(self.listener.accept().await?.0)
+    }
+}
+
+impl Drop for UnixSocket {
+    fn drop(&mut self) {
+        let is_own = fs::symlink_metadata(&self.path)
+            .is_ok_and(|metadata| (metadata.dev(), metadata.ino()) == self.identity);
+        if is_own && let Err(error) = fs::remove_file(&self.path) {
+            log::warn!("the operator's socket {:?} cannot be removed: {error}", self.path);
+        }
+    }
+}
+
+/// Removes what a server has left that did not end by itself.
+fn remove_stale(path: &Path) -> io::Result<()> {
+    match fs::symlink_metadata(path) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+        Err(error) => Err(error),
+        Ok(found) if !found.file_type().is_socket() => Err(io::Error::new(
+            io::ErrorKind::AlreadyExists,
+            "there is a file of this name that is no socket",
+        )),
+        Ok(_) => match UnixStream::connect(path) {
+            Err(error) if error.kind() == io::ErrorKind::ConnectionRefused => fs::remove_file(path),
+            Err(error) => Err(error),
+            Ok(_) => Err(io::Error::new(io::ErrorKind::AddrInUse, "another program listens there")),
+        },
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::{env, process};
+
+    use super::*;
+
+    /// A path that nothing is at.
+    fn path(name: &str) -> PathBuf {
+        env::temp_dir().join(format!("stateroom-{name}-{}.sock", process::id()))
+    }
+
+    #[test]
+    fn a_socket_is_for_its_user_alone_and_removed_at_the_end() {
+        let path = path("own");
+        let socket = UnixSocket::bind(&path).unwrap();
+        assert_eq!(fs::symlink_metadata(&path).unwrap().permissions().mode() & 0o777, 0o600);
+        assert!(UnixStream::connect(&path).is_ok());
+        let taken = UnixSocket::bind(&path).unwrap_err();
+        assert_eq!(taken.kind(), io::ErrorKind::AddrInUse);
+        drop(socket);
+        assert!(!path.exists());
+    }
+
+    #[test]
+    fn a_stale_socket_is_replaced_and_any_other_file_is_not() {
+        let path = path("stale");
+        drop(UnixListener::bind(&path).unwrap());
+        assert!(path.exists());
+        let socket = UnixSocket::bind(&path).unwrap();
+        // Another program has taken its place.
+        fs::remove_file(&path).unwrap();
+        fs::write(&path, "precious").unwrap();
+        drop(socket);
+        assert_eq!(UnixSocket::bind(&path).unwrap_err().kind(), io::ErrorKind::AlreadyExists);
+        assert_eq!(fs::read(&path).unwrap(), b"precious");
+        fs::remove_file(&path).unwrap();
+    }
+}
