@@ -5,6 +5,9 @@ use crate::{
     snapshot::RestoreError,
 };
 
+/// The largest memory that is made in one step: in 0.1 ms, or 0.2 where the system has to find it.
+const AT_ONCE: usize = 5 << 18;
+
 /// What is to be done before a room's instance can have events: its memory has to get its size, and what is in it. That
 /// takes milliseconds for some megabytes, so it goes in steps, and the room's event waits.
 #[derive(Debug)]
@@ -99,13 +102,15 @@ pub(crate) fn grow(room: &mut Live, size: usize) -> Result<bool, Trap> {
         return Ok(true);
     }
     let page_log2 = room.program.layout().sizes.page_log2;
-    let pages = lacking.min(GROWN as usize) >> page_log2;
+    // One that is not much larger than those of published guests is made at once, and takes no more than it has.
+    let most = if size <= AT_ONCE { AT_ONCE } else { GROWN as usize };
+    let pages = lacking.min(most) >> page_log2;
     let grown = room.store.data().memory.map(|memory| memory.grow(&mut room.store, pages as u64));
     // Within the limits it can: see `program.rs`.
     if !matches!(grown, Some(Ok(_))) {
         return Err(Trap::new(module::START, TrapReason::OutOfMemory));
     }
-    Ok(lacking <= GROWN as usize)
+    Ok(lacking <= most)
 }
 
 /// What this crate has written it can read.

@@ -11,17 +11,31 @@ use crate::Limits;
 pub(crate) struct Growth {
     memory: usize,
     table_elements: usize,
+    /// How many bytes the engine has allocated for the memory. It keeps it in a vector, which takes twice as much
+    /// whenever it is full.
+    allocated: usize,
 }
 
 impl Growth {
     pub(crate) fn new(limits: &Limits) -> Self {
-        Self { memory: limits.memory, table_elements: limits.table_elements }
+        Self { memory: limits.memory, table_elements: limits.table_elements, allocated: 0 }
+    }
+
+    /// How many bytes the memory takes, the part of it included that it has not grown to.
+    pub(crate) fn allocated(&self) -> usize {
+        self.allocated
     }
 }
 
 impl ResourceLimiter for Growth {
     fn memory_growing(&mut self, _: usize, desired: usize, _: Option<usize>) -> Result<bool, LimiterError> {
-        Ok(desired <= self.memory)
+        if desired > self.memory {
+            return Ok(false);
+        }
+        if desired > self.allocated {
+            self.allocated = desired.max(2 * self.allocated);
+        }
+        Ok(true)
     }
 
     fn table_growing(&mut self, _: usize, desired: usize, _: Option<usize>) -> Result<bool, LimiterError> {
@@ -59,6 +73,19 @@ impl ResourceLimiter for Growth {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_memory_takes_what_a_vector_does_that_grows_like_it() {
+        let mut growth = Growth::new(&Limits::default());
+        let mut vector = alloc::vec::Vec::<u8>::new();
+        for size in [0, 1, 70_000, 70_001, 140_000, 140_001, 1_000_000, 1_000_100] {
+            assert!(growth.memory_growing(vector.len(), size, None).unwrap());
+            vector.reserve(size - vector.len());
+            vector.resize(size, 0);
+            assert!(growth.allocated() + 8 >= vector.capacity(), "{size}");
+        }
+        assert!(!growth.memory_growing(0, usize::MAX, None).unwrap());
+    }
 
     #[test]
     fn a_guest_goes_on_where_fuel_is_lacking_and_not_where_memory_is() {

@@ -156,7 +156,7 @@ impl Live {
             (Status::Ready(_), None, None, None) => 0,
             _ => self.rarely_held(),
         };
-        self.program.instance_size() + self.memory().len() + data.effects.held() + rare
+        self.program.instance_size() + data.growth.allocated() + data.effects.held() + rare
     }
 
     /// What it takes in the middle of something.
@@ -174,7 +174,7 @@ impl Live {
 
     /// How many bytes it would give back, at most, if it hibernated.
     pub(crate) fn reclaimable(&self) -> usize {
-        self.program.instance_size() + self.memory_size()
+        self.program.instance_size() + self.store.data().growth.allocated()
     }
 
     pub(crate) fn memory(&self) -> &[u8] {

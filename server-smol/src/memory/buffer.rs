@@ -13,6 +13,9 @@ pub(crate) struct Buffer {
     charge: Charge,
 }
 
+/// The largest that is small, in bytes.
+const SMALL: usize = 64 << 10;
+
 /// The least that a buffer grows to.
 const LEAST: usize = 256;
 
@@ -61,7 +64,8 @@ impl Buffer {
 
     #[cold]
     fn grow(&mut self, capacity: usize) -> Result<(), OutOfMemory> {
-        self.charge.set(capacity, Purpose::New)?;
+        let purpose = if capacity <= SMALL { Purpose::Small } else { Purpose::LargeMessage };
+        self.charge.set(capacity, purpose)?;
         self.bytes.reserve_exact(capacity - self.bytes.len());
         Ok(())
     }

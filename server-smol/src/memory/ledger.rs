@@ -39,13 +39,30 @@ pub(crate) enum Stage {
     EmptyRooms,
 }
 
-/// What memory is wanted for.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+/// What memory is wanted for. Those that come first are refused first: each may fill the ledger up to a part of it, so that
+/// there is still something left for those behind.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Purpose {
-    /// Something new, which can be refused: a message, a room, a connection.
+    /// A large message on its way in.
+    LargeMessage,
+    /// A room or a connection.
     New,
     /// What a room that runs has come to hold.
     Running,
+    /// A small message, or something else that takes little.
+    Small,
+}
+
+impl Purpose {
+    /// How many sixteenths of the ledger may be full with it.
+    fn sixteenths(self) -> usize {
+        match self {
+            Self::LargeMessage => 12,
+            Self::New => 14,
+            Self::Running => 15,
+            Self::Small => 16,
+        }
+    }
 }
 
 /// There is not enough memory, and nobody gives any back.
@@ -109,7 +126,7 @@ impl Ledger {
     }
 
     fn add(&self, bytes: usize, purpose: Purpose) -> Result<(), OutOfMemory> {
-        if !self.fits(bytes) {
+        if !self.fits(bytes, purpose) {
             self.reclaim(bytes, purpose)?;
         }
         let used = self.used.get() + bytes;
@@ -120,8 +137,9 @@ impl Ledger {
         Ok(())
     }
 
-    fn fits(&self, bytes: usize) -> bool {
-        bytes <= self.limit.saturating_sub(self.used.get())
+    fn fits(&self, bytes: usize, purpose: Purpose) -> bool {
+        let limit = self.limit - self.limit / 16 * (16 - purpose.sixteenths());
+        bytes <= limit.saturating_sub(self.used.get())
     }
 
     #[cold]
@@ -130,18 +148,18 @@ impl Ledger {
             return Err(OutOfMemory);
         }
         let reclaimers = self.reclaimers.borrow().clone();
-        let allowed = |stage| stage < Stage::EmptyRooms || purpose == Purpose::Running;
+        let allowed = |stage| stage < Stage::EmptyRooms || purpose >= Purpose::Running;
         let mut steps = 0;
         for (_, reclaimer) in reclaimers.iter().filter(|(stage, _)| allowed(*stage)) {
             let Some(reclaimer) = reclaimer.upgrade() else { continue };
-            while !self.fits(bytes) && steps < STEPS && reclaimer.reclaim() {
+            while !self.fits(bytes, purpose) && steps < STEPS && reclaimer.reclaim() {
                 steps += 1;
             }
             // Each stage has steps of its own.
             steps = 0;
         }
         self.is_reclaiming.set(false);
-        if self.fits(bytes) { Ok(()) } else { Err(OutOfMemory) }
+        if self.fits(bytes, purpose) { Ok(()) } else { Err(OutOfMemory) }
     }
 }
 
@@ -152,11 +170,6 @@ pub(crate) struct Charge {
 }
 
 impl Charge {
-    /// How many bytes these are.
-    pub(crate) fn bytes(&self) -> usize {
-        self.bytes
-    }
-
     /// Makes these so many bytes.
     ///
     /// # Errors
@@ -169,15 +182,6 @@ impl Charge {
         }
         self.bytes = bytes;
         Ok(())
-    }
-
-    /// Makes these so many bytes, which have been taken already, whether they fit or not. Those that did not are made up
-    /// for by whoever wants memory next.
-    pub(crate) fn force(&mut self, bytes: usize) {
-        let ledger = &self.ledger;
-        ledger.used.set(ledger.used.get() - self.bytes + bytes);
-        ledger.peak.set(ledger.peak.get().max(ledger.used.get()));
-        self.bytes = bytes;
     }
 
     pub(crate) fn ledger(&self) -> &Rc<Ledger> {
@@ -223,7 +227,7 @@ mod tests {
 
     fn holder(ledger: &Rc<Ledger>, stage: Stage, charges: &[usize]) -> Rc<Holder> {
         let holder = Rc::new(Holder::default());
-        let charge = |bytes: &usize| ledger.charge(*bytes, Purpose::New).unwrap();
+        let charge = |bytes: &usize| ledger.charge(*bytes, Purpose::Small).unwrap();
         holder.0.replace(charges.iter().map(charge).collect());
         let weak: Weak<Holder> = Rc::downgrade(&holder);
         ledger.ask(stage, weak);
@@ -233,40 +237,48 @@ mod tests {
     #[test]
     fn what_is_charged_is_bounded_and_given_back_with_the_charge() {
         let ledger = Ledger::new(100);
-        let mut charge = ledger.charge(60, Purpose::New).unwrap();
-        assert_eq!(ledger.charge(41, Purpose::New).unwrap_err(), OutOfMemory);
-        charge.set(30, Purpose::New).unwrap();
-        let other = ledger.charge(70, Purpose::Running).unwrap();
-        assert_eq!(charge.set(31, Purpose::Running), Err(OutOfMemory));
-        assert_eq!((charge.bytes(), ledger.used()), (30, 100));
+        let mut charge = ledger.charge(60, Purpose::Small).unwrap();
+        assert_eq!(ledger.charge(41, Purpose::Small).unwrap_err(), OutOfMemory);
+        charge.set(30, Purpose::Small).unwrap();
+        let other = ledger.charge(70, Purpose::Small).unwrap();
+        assert_eq!(charge.set(31, Purpose::Small), Err(OutOfMemory));
+        assert_eq!((charge.bytes, ledger.used()), (30, 100));
         drop(other);
         assert_eq!(ledger.used(), 30);
-        charge.force(1_000);
-        assert_eq!((ledger.used(), ledger.peak()), (1_000, 1_000));
-        assert!(ledger.charge(1, Purpose::Running).is_err());
         drop(charge);
-        assert_eq!((ledger.used(), ledger.peak()), (0, 1_000));
+        assert_eq!((ledger.used(), ledger.peak()), (0, 100));
     }
 
     #[test]
     fn those_who_can_give_memory_back_are_asked_in_order() {
-        let ledger = Ledger::new(100);
+        let ledger = Ledger::new(160);
         let empty_rooms = holder(&ledger, Stage::EmptyRooms, &[20]);
         let slow_clients = holder(&ledger, Stage::SlowClients, &[20, 20]);
         let idle_rooms = holder(&ledger, Stage::Hibernate, &[20, 20]);
         let left = || [&idle_rooms, &slow_clients, &empty_rooms].map(|holder| holder.0.borrow().len());
-        let first = ledger.charge(20, Purpose::New).unwrap();
-        assert_eq!(left(), [1, 2, 1]);
+        let first = ledger.charge(40, Purpose::New).unwrap();
+        assert_eq!(left(), [2, 2, 1]);
         let second = ledger.charge(40, Purpose::New).unwrap();
-        assert_eq!(left(), [0, 1, 1]);
-        let third = ledger.charge(20, Purpose::New).unwrap();
+        assert_eq!(left(), [0, 2, 1]);
+        let third = ledger.charge(40, Purpose::New).unwrap();
         assert_eq!(left(), [0, 0, 1]);
         // What is new does not end what is there.
         assert!(ledger.charge(20, Purpose::New).is_err());
         assert_eq!(left(), [0, 0, 1]);
         let fourth = ledger.charge(20, Purpose::Running).unwrap();
-        assert_eq!(left(), [0, 0, 0]);
-        assert!(ledger.charge(1, Purpose::Running).is_err());
+        assert_eq!((left(), ledger.used()), ([0, 0, 0], 140));
         drop((first, second, third, fourth));
+    }
+
+    #[test]
+    fn what_can_be_refused_leaves_something_for_what_takes_little() {
+        let ledger = Ledger::new(160);
+        let purposes = [Purpose::LargeMessage, Purpose::New, Purpose::Running, Purpose::Small];
+        let mut charges = Vec::new();
+        for (purpose, most) in purposes.into_iter().zip([120, 140, 150, 160]) {
+            charges.push(ledger.charge(most - ledger.used(), purpose).unwrap());
+            assert!(ledger.charge(1, purpose).is_err());
+            assert_eq!(ledger.used(), most);
+        }
     }
 }

@@ -540,7 +540,7 @@ mod tests {
             }
             let used = ledger.used();
             assert!(used >= 9 << 20);
-            let charge = ledger.charge(ledger.limit() - used + 1, Purpose::New).unwrap();
+            let charge = ledger.charge(ledger.limit() - used + 1, Purpose::Small).unwrap();
             assert_eq!(*many.0.closing.borrow(), Some(CloseReason::ClientTooSlow));
             assert_eq!(*few.0.closing.borrow(), None);
             drop(charge);
