@@ -35,7 +35,7 @@ use crate::{
 use self::{context::RoomContext, event::panic_message, lock::LockQueue};
 
 pub(crate) use client_info::ClientInfo;
-#[doc(hidden)]
+#[cfg(feature = "fuzzing")]
 pub(crate) use client_info::parameters;
 pub(crate) use event::{Event, Outcome, Submitted};
 pub(crate) use id::RoomId;
