@@ -254,7 +254,7 @@ pub fn query(bytes: &[u8]) {
     assert_eq!(query_parameters(&again.join("&")), parameters);
 }
 
-/// Runs an event to its end, on a room and on its copy, which has been folded: both come to the same.
+/// Runs an event to its end, on a room and on its copy, which has hibernated: both come to the same.
 fn check(program: &Program, room: &mut Room, event: Event<'_>) -> Result<(), Trap> {
     let snapshot = room.snapshot().expect("it is between events");
     let mut copy = program.restore(&snapshot).expect("it has just been made");

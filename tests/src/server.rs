@@ -1,13 +1,17 @@
 use std::{
     io::{BufReader, Write as _},
     net::{Ipv4Addr, SocketAddr, TcpStream},
+    sync::{Arc, Weak},
     thread,
-    time::{Duration, Instant},
+    time::Duration,
 };
 
-use smol::block_on;
-use stateroom_sdk_core::engine::EngineFactory;
-use stateroom_server_smol::{RoomInfo, Server, ServerHandle, Stats};
+use smol::{
+    Timer, block_on,
+    future::{or, pending},
+};
+use stateroom_sdk_core::engine::{EngineContext, EngineFactory};
+use stateroom_server_smol::{RoomInfo, Server, ServerHandle, Stats, VirtualClock};
 
 use crate::{Answer, Client, PATIENCE, eventually, records};
 
@@ -20,6 +24,28 @@ pub fn server() -> Server {
 #[derive(Debug)]
 pub struct TestServer {
     handle: Option<ServerHandle>,
+    clock: Option<VirtualClock>,
+    /// Its threads hold the other end.
+    threads: Weak<()>,
+}
+
+/// Makes what another factory makes, and is dropped with the last thread that has it.
+struct Watched<F> {
+    factory: F,
+    _threads: Arc<()>,
+}
+
+impl<F: EngineFactory> EngineFactory for Watched<F> {
+    type Engine = F::Engine;
+    type Error = F::Error;
+
+    fn build(&self, room_id: &str, context: &impl EngineContext) -> Result<F::Engine, F::Error> {
+        self.factory.build(room_id, context)
+    }
+
+    fn room_size(&self) -> usize {
+        self.factory.room_size()
+    }
 }
 
 impl TestServer {
@@ -32,10 +58,37 @@ impl TestServer {
     /// Serves with the settings of `server`.
     #[track_caller]
     pub fn with(server: Server, factory: impl EngineFactory) -> Self {
+        Self::start(server, factory, None)
+    }
+
+    /// Serves with the settings of `server`, on a clock that stands still but for [`pass`](Self::pass).
+    ///
+    /// Whatever waits for a time waits from the moment on at which the server gets to it, so that a test has an answer
+    /// before it moves the clock.
+    #[track_caller]
+    pub fn with_clock(server: Server, factory: impl EngineFactory) -> Self {
+        let clock = VirtualClock::new();
+        Self::start(server.with_clock(clock.clone()), factory, Some(clock))
+    }
+
+    #[track_caller]
+    fn start(server: Server, factory: impl EngineFactory, clock: Option<VirtualClock>) -> Self {
         records::install();
         let listener = server.bind().expect("the system has a port");
+        let alive = Arc::new(());
+        let threads = Arc::downgrade(&alive);
+        let factory = Watched { factory, _threads: alive };
         let handle = server.start(factory, listener).expect("the system has threads");
-        Self { handle: Some(handle) }
+        Self { handle: Some(handle), clock, threads }
+    }
+
+    /// Moves the clock.
+    ///
+    /// # Panics
+    /// It moves by itself.
+    #[track_caller]
+    pub fn pass(&self, time: Duration) {
+        self.clock.as_ref().expect("the server has a clock that stands still").advance(time);
     }
 
     /// The server as the program sees it that it is a part of.
@@ -119,16 +172,42 @@ impl TestServer {
         eventually(&format!("{count} rooms"), || self.stats().rooms == count);
     }
 
-    /// Ends it, and returns how long that took.
+    /// Has it end while the clock goes on slowly, and returns how far that went.
     ///
     /// # Panics
-    /// It does not end.
+    /// It does not end, or its clock is not one that stands still.
     #[track_caller]
     pub fn stop(mut self) -> Duration {
-        let begin = Instant::now();
-        let handle = self.handle.take().expect("only this takes it");
-        block_on(handle.shutdown()).expect("the server ends well");
-        begin.elapsed()
+        const STEP: Duration = Duration::from_millis(5);
+        self.handle().begin_shutdown();
+        let mut steps = 0;
+        eventually("the server ends", || {
+            let has_ended = self.threads.strong_count() == 0;
+            if !has_ended {
+                self.pass(STEP);
+                steps += 1;
+                // So that the threads get to what there is to do, however busy the machine is.
+                thread::sleep(STEP * steps / 2);
+            }
+            has_ended
+        });
+        self.end();
+        STEP * steps
+    }
+
+    /// Ends it, and does not care how far the clock goes.
+    #[track_caller]
+    fn end(&mut self) {
+        let Some(handle) = self.handle.take() else { return };
+        let clock = self.clock.clone();
+        let time_passes = async {
+            let Some(clock) = clock else { return pending().await };
+            loop {
+                Timer::after(Duration::from_millis(1)).await;
+                clock.advance(Duration::from_millis(100));
+            }
+        };
+        block_on(or(handle.shutdown(), time_passes)).expect("the server ends well");
     }
 }
 
@@ -155,10 +234,8 @@ fn request(address: SocketAddr, method: &str, path: &str, headers: &[&str]) -> A
 
 impl Drop for TestServer {
     fn drop(&mut self) {
-        if let Some(handle) = self.handle.take()
-            && !thread::panicking()
-        {
-            block_on(handle.shutdown()).expect("the server ends well");
+        if !thread::panicking() {
+            self.end();
         }
     }
 }
