@@ -91,6 +91,11 @@ impl Poller {
         self.notifier.take_woken()
     }
 
+    /// Whether the [waker](Self::waker) has been used since it was last asked whether it was.
+    pub(crate) fn is_woken(&self) -> bool {
+        self.notifier.is_woken()
+    }
+
     /// Begins a pass: looks at the sockets, and waits for them if there is nothing else to do (`may_wait`). Tells
     /// whoever listens to those that have news, and wakes whoever waits for a timer that is due.
     pub(crate) fn wait(&self, may_wait: bool) {

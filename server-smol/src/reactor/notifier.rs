@@ -29,7 +29,11 @@ impl Notifier {
 
     /// Whether the future has been woken since the last time.
     pub(super) fn take_woken(&self) -> bool {
-        self.woken.swap(false, Ordering::SeqCst)
+        self.is_woken() && self.woken.swap(false, Ordering::SeqCst)
+    }
+
+    pub(super) fn is_woken(&self) -> bool {
+        self.woken.load(Ordering::SeqCst)
     }
 
     /// Announces a wait. Answers whether there is reason to: with one of the two, either this sees the wake-up or

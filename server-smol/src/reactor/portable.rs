@@ -89,7 +89,12 @@ impl Poller {
 
     /// Whether the [waker](Self::waker) has been used since the last time.
     pub(crate) fn take_woken(&self) -> bool {
-        self.notifier.woken.swap(false, Ordering::SeqCst)
+        self.is_woken() && self.notifier.woken.swap(false, Ordering::SeqCst)
+    }
+
+    /// Whether the [waker](Self::waker) has been used since it was last asked whether it was.
+    pub(crate) fn is_woken(&self) -> bool {
+        self.notifier.woken.load(Ordering::SeqCst)
     }
 
     /// Begins a pass: looks at the sockets, and waits for them if there is nothing else to do (`may_wait`). Tells
@@ -242,8 +247,8 @@ impl Stream {
         self.stream.poll_readable(cx).map(drop)
     }
 
-    /// Whether it is worth trying to read.
-    pub(crate) fn is_readable(&self) -> bool {
+    /// Whether there may be more to read than what was read last.
+    pub(crate) fn may_have_more(&self) -> bool {
         true
     }
 

@@ -133,8 +133,8 @@ impl Stream {
         Poll::Pending
     }
 
-    /// Whether it is worth trying to read.
-    pub(crate) fn is_readable(&self) -> bool {
+    /// Whether there may be more to read than what was read last.
+    pub(crate) fn may_have_more(&self) -> bool {
         self.watch.source.readable.get()
     }
 

@@ -66,7 +66,8 @@ pub(crate) struct Room<F: EngineFactory> {
     timer_request: Cell<u64>,
     idle: IdleState,
     ended: Cell<bool>,
-    /// What it holds.
+    /// How many bytes its engine held when it was last charged for them, and the charge.
+    held: Cell<usize>,
     memory: RefCell<Charge>,
     registry: Weak<Registry<F>>,
     /// Its key among the empty rooms, while it is one of them.
@@ -107,6 +108,7 @@ impl<F: EngineFactory> Room<F> {
             timer_request: Cell::new(0),
             idle: IdleState::default(),
             ended: Cell::new(false),
+            held: Cell::new(0),
             memory: RefCell::new(memory),
             registry: Rc::downgrade(registry),
             empty: Cell::new(None),
@@ -212,12 +214,13 @@ impl<F: EngineFactory> Room<F> {
 
     /// Charges the room for what it has come to hold.
     fn settle_memory(&self, engine: &F::Engine) -> Result<(), OutOfMemory> {
-        let held = OVERHEAD + self.id().as_str().len() + engine.memory_held();
-        let mut memory = self.memory.borrow_mut();
-        if held == memory.bytes() {
+        let held = engine.memory_held();
+        if held == self.held.get() {
             return Ok(());
         }
-        memory.set(held, Purpose::Running)
+        self.memory.borrow_mut().set(OVERHEAD + self.id().as_str().len() + held, Purpose::Running)?;
+        self.held.set(held);
+        Ok(())
     }
 
     /// How much the last slice has delivered, in messages.

@@ -11,7 +11,7 @@ use crate::{
     memory::{Buffer, OutOfMemory},
     reactor::OnReadable,
     room::{Event, Outcome, Submitted},
-    thread::{QUANTUM, Reader},
+    thread::{Budget, QUANTUM, Reader},
     websocket::{Item, Opcode, Violation},
     wire::Frame,
 };
@@ -23,6 +23,25 @@ const BETWEEN_MESSAGES: usize = 16 << 10;
 
 /// How many bytes take as long as another message.
 const LIKE_ANOTHER: usize = 2 << 10;
+
+/// What one turn of a reader has done.
+struct Share<'a> {
+    units: u32,
+    budget: &'a Budget,
+}
+
+impl Share<'_> {
+    fn spend(&mut self, units: usize) {
+        let units = u32::try_from(units).unwrap_or(u32::MAX);
+        self.units = self.units.saturating_add(units);
+        self.budget.spend(units);
+    }
+
+    /// Whether others go on first.
+    fn is_over(&self) -> bool {
+        self.units >= QUANTUM || self.budget.is_over()
+    }
+}
 
 /// What has been read and not handled.
 #[derive(Debug)]
@@ -78,28 +97,29 @@ impl<F: EngineFactory> Session<F> {
             && self.socket.outbox.may_be_read()
     }
 
-    /// Reads and handles what has come, of about [`QUANTUM`] units. Answers how many it were, and whether there may be more.
-    fn read_some(&self) -> (u32, bool) {
-        let mut units = 0;
+    /// Reads and handles what has come, as much as is this one's share. Answers whether there may be more.
+    fn read_some(&self) -> bool {
+        let mut share = Share { units: 0, budget: &self.room.thread().scheduler.budget };
         while self.may_read() {
-            if units >= QUANTUM {
-                return (units, true);
-            }
-            match self.read_once(&mut units) {
+            match self.read_once(&mut share) {
+                Some(Next::Read) if self.backlog_is_empty() && !self.socket.stream.may_have_more() => {
+                    return false;
+                }
+                Some(Next::Read) if share.is_over() => return true,
                 Some(Next::Read) => {}
                 Some(next) => _ = self.next.replace(Some(next)),
-                None => return (units, false),
+                None => return false,
             }
         }
         self.pause();
-        (units, false)
+        false
     }
 
     /// Handles what was read before, or reads once and handles what that brings. Nothing where nothing has come.
-    fn read_once(&self, units: &mut u32) -> Option<Next<F>> {
+    fn read_once(&self, share: &mut Share<'_>) -> Option<Next<F>> {
         if let Some(Backlog { mut bytes, handled }) = self.backlog.take() {
             let mut input = &mut bytes[handled..];
-            let next = self.handle(&mut input, units);
+            let next = self.handle(&mut input, share);
             let left = input.len();
             if left > 0 {
                 let handled = bytes.len() - left;
@@ -113,9 +133,9 @@ impl<F: EngineFactory> Session<F> {
             Ok(0) => Some(Next::End(End::Gone)),
             Ok(size) => {
                 self.was_heard.set(true);
-                *units += 1 + (size / LIKE_ANOTHER) as u32;
+                share.spend(1 + size / LIKE_ANOTHER);
                 let mut input = &mut input[..size];
-                let next = self.handle(&mut input, units);
+                let next = self.handle(&mut input, share);
                 if input.is_empty() {
                     return Some(next);
                 }
@@ -134,7 +154,7 @@ impl<F: EngineFactory> Session<F> {
     }
 
     /// Handles bytes as far as that goes without waiting, and without taking too long. What is left stays in `input`.
-    fn handle(&self, input: &mut &mut [u8], units: &mut u32) -> Next<F> {
+    fn handle(&self, input: &mut &mut [u8], share: &mut Share<'_>) -> Next<F> {
         let outbox = &self.socket.outbox;
         let mut decoder = self.decoder.borrow_mut();
         loop {
@@ -143,15 +163,15 @@ impl<F: EngineFactory> Session<F> {
                 Ok(Some(Item::Message(payload))) => payload,
                 Ok(Some(Item::Ping(data))) => {
                     outbox.push(&Frame::new(Opcode::Pong, data));
-                    *units += 1;
-                    if *units >= QUANTUM || outbox.is_half_full() {
+                    share.spend(1);
+                    if share.is_over() || outbox.is_half_full() {
                         return Next::Read;
                     }
                     continue;
                 }
                 Ok(Some(Item::Pong)) => {
-                    *units += 1;
-                    if *units >= QUANTUM {
+                    share.spend(1);
+                    if share.is_over() {
                         return Next::Read;
                     }
                     continue;
@@ -162,8 +182,8 @@ impl<F: EngineFactory> Session<F> {
             self.messages.set(self.messages.get().wrapping_add(1));
             let next = match self.room.submit(Event::Message(self.client, outbox, payload)) {
                 Submitted::Over(Outcome::Done) => {
-                    *units += 1 + self.room.deliveries() as u32;
-                    if *units < QUANTUM && !outbox.is_half_full() {
+                    share.spend(1 + self.room.deliveries());
+                    if !share.is_over() && !outbox.is_half_full() {
                         continue;
                     }
                     Next::Read
@@ -182,6 +202,10 @@ impl<F: EngineFactory> Session<F> {
         }
     }
 
+    fn backlog_is_empty(&self) -> bool {
+        self.backlog.borrow().is_none()
+    }
+
     /// Keeps a message for which the room has no time now.
     fn hold(&self, payload: MessagePayload<'_>) -> Result<Held, OutOfMemory> {
         let (is_text, payload) = match payload {
@@ -196,22 +220,22 @@ impl<F: EngineFactory> Session<F> {
 
     /// Counts the messages that have been begun; nothing while none is unfinished through the client's fault.
     pub(super) fn unfinished_message(&self) -> Option<u32> {
-        let waits_for_client = self.backlog.borrow().is_none() && self.may_read();
+        let waits_for_client = self.backlog_is_empty() && self.may_read();
         (waits_for_client && self.decoder.borrow().is_in_message()).then(|| self.messages.get())
     }
 }
 
 impl<F: EngineFactory> Reader for Session<F> {
-    fn read(self: Rc<Self>) -> (u32, bool) {
+    fn read(self: Rc<Self>) -> bool {
         let read = catch_unwind(AssertUnwindSafe(|| self.read_some()));
         // It was a fault of this crate, and has been printed. Nobody but this client is to suffer, as in a task.
-        let (units, has_more) = read.unwrap_or_else(|_| {
+        let has_more = read.unwrap_or_else(|_| {
             self.next.replace(Some(Next::End(End::Gone)));
             self.socket.outbox.wake();
-            (0, false)
+            false
         });
         self.is_scheduled.set(has_more);
-        (units, has_more)
+        has_more
     }
 }
 

@@ -38,72 +38,70 @@ pub(crate) fn run<T>(
     let (mut rooms, mut requests) = (tasks(rooms), tasks(requests));
     let flush = Budget::new(FLUSH, 2 * WRITE);
     let mut meter = PassMeter::new(thread);
-    let mut is_idle = false;
+    let Thread { scheduler, buffers, .. } = thread;
+    let budget = &scheduler.budget;
+    let (mut is_idle, mut has_tasks) = (false, true);
     loop {
-        thread.scheduler.budget.reset();
+        budget.reset();
         poller.wait(is_idle);
-        if poller.take_woken()
-            && let Poll::Ready(output) = main.as_mut().poll(&mut cx)
-        {
-            while thread.buffers.flush.flush_next() {}
-            return output;
-        }
         thread.hibernation.attend(&thread.memory);
-        let is_done = work(thread, &mut rooms, &mut requests, &mut cx);
+        // Some of each kind in turn, for as long as a pass may take.
+        let is_done = loop {
+            if scheduler.is_idle() && !has_tasks && !poller.is_woken() {
+                break true;
+            }
+            // Whoever it is runs as a task.
+            scheduler.grant(buffers.flush.many() < MANY);
+            if poller.take_woken() {
+                if let Poll::Ready(output) = main.as_mut().poll(&mut cx) {
+                    while buffers.flush.flush_next() {}
+                    return output;
+                }
+                has_tasks = true;
+            }
+            some(budget, BATCH, || scheduler.read_fresh());
+            some(budget, 1, || scheduler.read_backlog());
+            if has_tasks {
+                has_tasks = !some(budget, BATCH, || {
+                    let has_run = rooms(&mut cx);
+                    if has_run {
+                        budget.spend(TASK);
+                    }
+                    has_run
+                });
+                has_tasks |= !some(budget, 1, || {
+                    let has_run = requests(&mut cx);
+                    if has_run {
+                        budget.look();
+                    }
+                    has_run
+                });
+            }
+            if budget.is_over() {
+                break false;
+            }
+        };
         flush.reset();
-        while !flush.is_over() && thread.buffers.flush.flush_next() {
+        while !flush.is_over() && buffers.flush.flush_next() {
             flush.spend(WRITE);
         }
-        is_idle = is_done && thread.buffers.flush.is_empty() && thread.scheduler.is_idle(true);
+        is_idle = is_done && scheduler.is_idle() && buffers.flush.is_empty();
         meter.end_pass(thread);
     }
 }
 
-/// Does what there is to do, some of each kind in turn, for as long as a pass may take. Answers whether all of it is done.
-fn work(
-    thread: &Thread,
-    rooms: &mut impl FnMut(&mut Context<'_>) -> bool,
-    requests: &mut impl FnMut(&mut Context<'_>) -> bool,
-    cx: &mut Context<'_>,
-) -> bool {
-    let scheduler = &thread.scheduler;
-    let budget = &scheduler.budget;
-    loop {
-        let mut is_done = true;
-        let mut some = |most: usize, one: &mut dyn FnMut() -> bool| {
-            for _ in 0..most {
-                if budget.is_over() || !one() {
-                    break;
-                }
-                is_done = false;
-            }
-        };
-        some(BATCH, &mut || scheduler.read_fresh());
-        some(BATCH, &mut || {
-            let has_run = rooms(cx);
-            if has_run {
-                budget.spend(TASK);
-            }
-            has_run
-        });
-        some(1, &mut || scheduler.read_backlog());
-        some(1, &mut || {
-            let has_run = requests(cx);
-            if has_run {
-                budget.look();
-            }
-            has_run
-        });
-        // Whoever it is runs as a task.
-        scheduler.grant(thread.buffers.flush.many() < MANY);
-        if scheduler.has_granted() {
-            budget.spend(TASK);
-            is_done = false;
+/// Has one of a kind go on after the other, some at most, and one in any case: nobody is to wait for ever because others use up
+/// the time. Answers whether there are no more.
+fn some(budget: &Budget, most: usize, mut one: impl FnMut() -> bool) -> bool {
+    for _ in 0..most {
+        if !one() {
+            return true;
         }
-        if is_done || budget.is_over() {
-            return is_done;
+        if budget.is_over() {
+            break;
         }
     }
+    false
 }
 
 /// Runs the tasks of an executor one by one: each call runs one that is ready, and answers whether there was one. Where there

@@ -25,7 +25,7 @@ use crate::{
     wire::Buffers,
 };
 
-use budget::Budget;
+pub(crate) use budget::Budget;
 
 pub(crate) use event_loop::run;
 pub(crate) use hibernation::{Hibernate, HibernateOutcome, Hibernation, IdleState};

@@ -13,9 +13,9 @@ use super::Budget;
 
 /// How long the work of one pass of the event loop may take. What is left waits for the next pass, before which the sockets
 /// are looked at and what has come together is written.
-const PASS: Duration = Duration::from_micros(400);
+const PASS: Duration = Duration::from_micros(300);
 /// How many units of work go by before the clock is read.
-const STEP: u32 = 16;
+const STEP: u32 = 8;
 
 /// How many units of work a reader may do before others go on: a message, a delivery, or some KB are a unit.
 pub(crate) const QUANTUM: u32 = 64;
@@ -42,6 +42,8 @@ pub(crate) struct Scheduler {
     slices: RefCell<VecDeque<Rc<Ticket>>>,
     /// Messages to many clients that are not delivered to all of them.
     deliveries: RefCell<VecDeque<Rc<Ticket>>>,
+    /// How many wait in all queues together.
+    waiting: Cell<usize>,
     /// Whether the last one that went on was a delivery.
     has_delivered: Cell<bool>,
     /// Who goes on now.
@@ -50,9 +52,9 @@ pub(crate) struct Scheduler {
 
 /// Reads from a client and handles what has come.
 pub(crate) trait Reader {
-    /// Reads and handles messages, of [`QUANTUM`] units at most. Answers how many units that took, and whether there is more
+    /// Reads and handles messages, of [`QUANTUM`] units and within the [budget](Scheduler::budget). Answers whether there is more
     /// to do.
-    fn read(self: Rc<Self>) -> (u32, bool);
+    fn read(self: Rc<Self>) -> bool;
 }
 
 /// A place in a queue.
@@ -79,6 +81,7 @@ impl Default for Scheduler {
             backlog: RefCell::default(),
             slices: RefCell::default(),
             deliveries: RefCell::default(),
+            waiting: Cell::new(0),
             has_delivered: Cell::new(false),
             granted: RefCell::default(),
         }
@@ -88,8 +91,8 @@ impl Default for Scheduler {
 impl Scheduler {
     /// Has a reader read that has news: at once, if it is its turn and there is time left in this pass.
     pub(crate) fn on_readable(&self, reader: Rc<dyn Reader>) {
-        if self.budget.is_over() || !self.fresh.borrow().is_empty() {
-            self.fresh.borrow_mut().push_back(reader);
+        if self.budget.is_over() || self.waiting.get() > 0 && !self.fresh.borrow().is_empty() {
+            self.push(&self.fresh, reader);
         } else {
             self.run(reader);
         }
@@ -97,26 +100,35 @@ impl Scheduler {
 
     /// Has a reader go on that has more to do.
     pub(crate) fn read_later(&self, reader: Rc<dyn Reader>) {
-        self.backlog.borrow_mut().push_back(reader);
+        self.push(&self.backlog, reader);
+    }
+
+    fn push<T>(&self, queue: &RefCell<VecDeque<T>>, one: T) {
+        queue.borrow_mut().push_back(one);
+        self.waiting.set(self.waiting.get() + 1);
+    }
+
+    fn pop<T>(&self, queue: &RefCell<VecDeque<T>>) -> Option<T> {
+        let one = queue.borrow_mut().pop_front()?;
+        self.waiting.set(self.waiting.get() - 1);
+        Some(one)
     }
 
     /// Lets one reader read that has news. Answers whether there was one.
     pub(super) fn read_fresh(&self) -> bool {
-        let reader = self.fresh.borrow_mut().pop_front();
+        let reader = self.pop(&self.fresh);
         reader.map(|reader| self.run(reader)).is_some()
     }
 
     /// Lets one reader go on that has more to do. Answers whether there was one.
     pub(super) fn read_backlog(&self) -> bool {
-        let reader = self.backlog.borrow_mut().pop_front();
+        let reader = self.pop(&self.backlog);
         reader.map(|reader| self.run(reader)).is_some()
     }
 
     fn run(&self, reader: Rc<dyn Reader>) {
-        let (units, has_more) = Rc::clone(&reader).read();
-        self.budget.spend(units);
-        if has_more {
-            self.backlog.borrow_mut().push_back(reader);
+        if Rc::clone(&reader).read() {
+            self.push(&self.backlog, reader);
         }
     }
 
@@ -127,25 +139,18 @@ impl Scheduler {
 
     /// Lets one go on that waits for its [turn](Self::turn), unless somebody has it.
     pub(super) fn grant(&self, may_deliver: bool) {
-        if self.granted.borrow().is_some() {
+        if self.waiting.get() == 0 || self.granted.borrow().is_some() {
             return;
         }
-        let mut slices = self.slices.borrow_mut();
         // One of each kind in turn, where there are both.
-        let delivers = may_deliver && (slices.is_empty() || !self.has_delivered.get());
-        let delivery = if delivers { self.deliveries.borrow_mut().pop_front() } else { None };
+        let delivers = may_deliver && (self.slices.borrow().is_empty() || !self.has_delivered.get());
+        let delivery = if delivers { self.pop(&self.deliveries) } else { None };
         self.has_delivered.set(delivery.is_some());
-        let Some(next) = delivery.or_else(|| slices.pop_front()) else { return };
-        drop(slices);
+        let Some(next) = delivery.or_else(|| self.pop(&self.slices)) else { return };
         next.is_granted.set(true);
         let waker = next.waker.borrow_mut().take();
         self.granted.replace(Some(next));
         waker.into_iter().for_each(Waker::wake);
-    }
-
-    /// Whether somebody has the turn.
-    pub(super) fn has_granted(&self) -> bool {
-        self.granted.borrow().is_some()
     }
 
     pub(super) fn clear(&self) {
@@ -153,14 +158,12 @@ impl Scheduler {
         self.backlog.take();
         self.slices.take();
         self.deliveries.take();
+        self.waiting.set(0);
     }
 
     /// Whether nobody has anything to do.
-    pub(super) fn is_idle(&self, may_deliver: bool) -> bool {
-        self.fresh.borrow().is_empty()
-            && self.backlog.borrow().is_empty()
-            && self.slices.borrow().is_empty()
-            && (!may_deliver || self.deliveries.borrow().is_empty())
+    pub(super) fn is_idle(&self) -> bool {
+        self.waiting.get() == 0
     }
 }
 
@@ -201,7 +204,7 @@ impl<'a> Future for Turn<'a> {
             None => {
                 let ticket = Rc::new(Ticket::default());
                 ticket.waker.replace(Some(cx.waker().clone()));
-                self.queue().borrow_mut().push_back(Rc::clone(&ticket));
+                self.scheduler.push(self.queue(), Rc::clone(&ticket));
                 self.ticket = Some(ticket);
                 Poll::Pending
             }
@@ -215,7 +218,11 @@ impl Drop for Turn<'_> {
         if ticket.is_granted.get() {
             self.scheduler.granted.take();
         } else {
-            self.queue().borrow_mut().retain(|other| !Rc::ptr_eq(other, &ticket));
+            let (mut queue, waiting) = (self.queue().borrow_mut(), &self.scheduler.waiting);
+            let before = queue.len();
+            queue.retain(|other| !Rc::ptr_eq(other, &ticket));
+            // It is not there any more where the thread has ended.
+            waiting.set(waiting.get() - (before - queue.len()));
         }
     }
 }

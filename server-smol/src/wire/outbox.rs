@@ -50,11 +50,10 @@ pub(crate) struct Outbox {
 
 impl Outbox {
     pub(crate) fn new(stream: Rc<Stream>, buffers: Rc<Buffers>, limit: usize) -> Rc<Self> {
-        let queue = RefCell::new(Queue::new(&buffers));
         Rc::new(Self {
             stream,
             buffers,
-            queue,
+            queue: RefCell::default(),
             limit,
             listed: Cell::new(false),
             blocked: Cell::new(None),
@@ -123,31 +122,35 @@ impl Outbox {
         if self.broken.get() {
             return false;
         }
-        let (before, written) = {
-            let mut queue = self.queue.borrow_mut();
-            (queue.size, queue.write(&self.stream, &self.buffers))
-        };
-        let mut wants_more = false;
+        let mut queue = self.queue.borrow_mut();
+        let before = queue.size;
+        let written = queue.write(&self.stream, &self.buffers);
+        if queue.size < before {
+            self.progress.set(self.progress.get().wrapping_add(1));
+        }
+        drop(queue);
         match written {
             Ok(written) => {
                 self.set_blocked(false);
-                wants_more = written == Written::Some;
+                if self.throttling.get() && !self.is_half_full() {
+                    self.wake();
+                }
+                written == Written::Some
             }
-            Err(error) if error.kind() == io::ErrorKind::WouldBlock => self.set_blocked(true),
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                self.set_blocked(true);
+                self.wake();
+                false
+            }
             Err(_) => {
                 self.queue.borrow_mut().clear();
                 self.set_blocked(false);
                 self.broken.set(true);
                 self.is_over.set(true);
+                self.wake();
+                false
             }
         }
-        if self.queue.borrow().size < before {
-            self.progress.set(self.progress.get().wrapping_add(1));
-        }
-        if self.is_blocked() || self.broken.get() || self.throttling.get() && !self.is_half_full() {
-            self.wake();
-        }
-        wants_more
     }
 
     /// Ends the connection once what waits has been written. The first reason counts.

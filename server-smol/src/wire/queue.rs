@@ -22,11 +22,11 @@ const CHUNKS: usize = 16;
 const STEP: usize = 256 << 10;
 
 /// Bytes that wait to be written, as they go over the network.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub(super) struct Queue {
     /// What comes before `last`; nothing where the client keeps up.
     first: VecDeque<Chunk>,
-    last: Buffer,
+    last: Option<Buffer>,
     /// How much of the very first chunk has been written.
     written: usize,
     /// How many bytes wait.
@@ -57,10 +57,6 @@ pub(super) enum Written {
 }
 
 impl Queue {
-    pub(super) fn new(buffers: &Buffers) -> Self {
-        Self { first: VecDeque::new(), last: Buffer::new(buffers.ledger()), written: 0, size: 0 }
-    }
-
     /// Adds a frame.
     ///
     /// # Errors
@@ -69,18 +65,15 @@ impl Queue {
         let size = frame.size();
         match frame {
             Frame::Parts(head, payload) => {
-                let last = self.last(buffers);
-                last.reserve(size)?;
+                let end = self.end(buffers);
+                end.reserve(size)?;
                 // There is room for both.
-                last.extend(head.as_ref())?;
-                last.extend(payload)?;
+                end.extend(head.as_ref())?;
+                end.extend(payload)?;
             }
-            Frame::Encoded(bytes) => self.last(buffers).extend(bytes)?,
+            Frame::Encoded(bytes) => self.end(buffers).extend(bytes)?,
             Frame::Shared(frame) => {
-                if !self.last.is_empty() {
-                    let last = self.last.take();
-                    self.first.push_back(Chunk::Own(last));
-                }
+                self.first.extend(self.last.take().map(Chunk::Own));
                 self.first.push_back(Chunk::Shared(Rc::clone(frame)));
             }
         }
@@ -89,22 +82,16 @@ impl Queue {
     }
 
     /// Where to put what comes next.
-    fn last(&mut self, buffers: &Buffers) -> &mut Buffer {
-        if self.last.len() >= CHUNK {
-            let last = self.last.take();
-            self.first.push_back(Chunk::Own(last));
+    fn end(&mut self, buffers: &Buffers) -> &mut Buffer {
+        if self.last.as_ref().is_some_and(|last| last.len() >= CHUNK) {
+            self.first.extend(self.last.take().map(Chunk::Own));
         }
-        if self.last.capacity() == 0 {
-            self.last = buffers.take();
-        }
-        &mut self.last
+        self.last.get_or_insert_with(|| buffers.take())
     }
 
     /// Forgets everything.
     pub(super) fn clear(&mut self) {
-        self.first = VecDeque::new();
-        drop(self.last.take());
-        (self.written, self.size) = (0, 0);
+        *self = Self::default();
     }
 
     /// Forgets everything but the rest of a frame that has been written in part.
@@ -114,7 +101,7 @@ impl Queue {
         match begun {
             // It is a single frame.
             Some(Chunk::Shared(frame)) => {
-                drop(self.last.take());
+                self.last = None;
                 if self.written == 0 {
                     self.size = 0;
                     return;
@@ -123,15 +110,17 @@ impl Queue {
                 self.first.push_back(Chunk::Shared(frame));
                 return;
             }
-            Some(Chunk::Own(bytes)) => self.last = bytes,
+            Some(Chunk::Own(bytes)) => self.last = Some(bytes),
             None => {}
         }
         // Chunks begin and end with frames.
         let mut end = 0;
-        while end < self.written {
-            end += Head::frame_size(&self.last[end..]);
+        if let Some(last) = &mut self.last {
+            while end < self.written {
+                end += Head::frame_size(&last[end..]);
+            }
+            last.truncate(end);
         }
-        self.last.truncate(end);
         self.size = end - self.written;
         if self.size == 0 {
             self.clear();
@@ -146,10 +135,10 @@ impl Queue {
                 return Ok(Written::Some);
             }
             let written = if self.first.is_empty() {
-                stream.try_write(&[IoSlice::new(&self.last[self.written..])])
+                stream.try_write(&[IoSlice::new(&self.last()[self.written..])])
             } else {
                 let mut slices = [IoSlice::new(&[]); CHUNKS];
-                let chunks = self.first.iter().map(Chunk::as_ref).chain([&self.last[..]]);
+                let chunks = self.first.iter().map(Chunk::as_ref).chain([self.last()]);
                 let mut skipped = self.written;
                 for (slice, chunk) in slices.iter_mut().zip(chunks) {
                     *slice = IoSlice::new(&chunk[mem::take(&mut skipped)..]);
@@ -161,8 +150,14 @@ impl Queue {
             self.advance(written);
         }
         self.first.shrink_to_fit();
-        buffers.give_back(self.last.take());
+        if let Some(last) = self.last.take() {
+            buffers.give_back(last);
+        }
         Ok(Written::All)
+    }
+
+    fn last(&self) -> &[u8] {
+        self.last.as_deref().unwrap_or_default()
     }
 
     /// Forgets bytes that have been written.
@@ -175,9 +170,9 @@ impl Queue {
             self.written -= chunk;
             self.first.pop_front();
         }
-        if self.first.is_empty() && self.written == self.last.len() {
+        if self.first.is_empty() && self.written == self.last().len() {
             self.written = 0;
-            self.last.clear();
+            self.last.iter_mut().for_each(Buffer::clear);
         }
     }
 
@@ -188,6 +183,6 @@ impl Queue {
             Chunk::Own(bytes) => bytes.capacity(),
             Chunk::Shared(_) => 0,
         });
-        first.sum::<usize>() + self.last.capacity()
+        first.sum::<usize>() + self.last.as_ref().map_or(0, Buffer::capacity)
     }
 }

@@ -159,26 +159,34 @@ fn there_are_only_so_many_rooms() {
 
 #[test]
 fn a_room_that_nobody_is_in_makes_place_for_another_one() {
-    for threads in [1, 2] {
-        let server = TestServer::with(server().with_max_rooms(3).with_threads(threads), script());
-        let ids = || server.rooms().into_iter().map(|(id, _)| id).collect::<Vec<_>>();
-        let mut one = server.client("one");
-        assert_eq!(one.ask("hello"), "hello");
-        server.client("left").leave();
-        server.await_clients(1);
-        // One that was never entered goes first, then the one that has been empty for longest.
-        assert_eq!(server.post("/ws/created").status, 201);
-        assert_eq!(server.post("/ws/other").status, 201);
-        eventually("the room makes place", || ids() == ["left", "one", "other"]);
-        let mut two = server.client("two");
-        assert_eq!(two.ask("hello"), "hello");
-        eventually("the room makes place", || ids() == ["left", "one", "two"]);
-        let mut three = server.client("three");
-        assert_eq!(three.ask("hello"), "hello");
-        eventually("the room makes place", || ids() == ["one", "three", "two"]);
-        assert_eq!(server.client("four").closed(), 1013);
-        assert_eq!(one.ask("hello"), "hello");
+    let server = TestServer::with(server().with_max_rooms(3), script());
+    let ids = || server.rooms().into_iter().map(|(id, _)| id).collect::<Vec<_>>();
+    let mut one = server.client("one");
+    assert_eq!(one.ask("hello"), "hello");
+    server.client("left").leave();
+    server.await_clients(1);
+    // One that was never entered goes first, then the one that has been empty for longest.
+    assert_eq!(server.post("/ws/created").status, 201);
+    assert_eq!(server.post("/ws/other").status, 201);
+    assert_eq!(ids(), ["left", "one", "other"]);
+    let mut two = server.client("two");
+    assert_eq!(two.ask("hello"), "hello");
+    assert_eq!(ids(), ["left", "one", "two"]);
+    let mut three = server.client("three");
+    assert_eq!(three.ask("hello"), "hello");
+    assert_eq!(ids(), ["one", "three", "two"]);
+    assert_eq!(server.client("four").closed(), 1013);
+    assert_eq!(one.ask("hello"), "hello");
+}
+
+#[test]
+fn a_room_makes_place_for_one_of_another_thread() {
+    const ROOMS: usize = 8;
+    let server = TestServer::with(server().with_max_rooms(ROOMS).with_threads(4), script());
+    for room in 0..4 * ROOMS {
+        assert_eq!(server.post(&format!("/ws/{room}")).status, 201);
     }
+    server.await_rooms(ROOMS);
 }
 
 #[test]

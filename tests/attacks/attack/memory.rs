@@ -1,0 +1,102 @@
+//! Attacks on the server's memory.
+
+use std::time::{Duration, Instant};
+
+use stateroom_tests::Frame;
+
+use crate::{
+    http::request,
+    stage::Stage,
+    swarm::{Plan, text},
+};
+
+/// How long it may take to send everything.
+const PATIENCE: Duration = Duration::from_secs(15);
+const MEBIBYTE: usize = 1 << 20;
+
+pub(super) fn large_messages(stage: &mut Stage) -> Result<(), String> {
+    let count = stage.scale.many(600);
+    // Nothing that would take less memory when it is folded.
+    let mut state = 1_u32;
+    let letters = (1..MEBIBYTE).map(|_| {
+        state = state.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+        char::from(b'0' + (state >> 26) as u8)
+    });
+    let message: String = std::iter::once('k').chain(letters).collect();
+    let says = [text(&message), Frame::close(1000).masked()].concat();
+    stage.calm();
+    let mut swarm = stage.swarm(count, Plan::joining(|number| format!("m{number}")).saying(says))?;
+    swarm.run_until(PATIENCE, |tally| tally.ended + tally.refused >= count)?;
+    swarm.run(stage.scale.storm() / 4)?;
+    stage.note(format!("{} messages sent", swarm.tally().said));
+    stage.note_tally(swarm.tally());
+    Ok(())
+}
+
+pub(super) fn deaf_rooms(stage: &mut Stage) -> Result<(), String> {
+    let rooms = 2;
+    let count = stage.scale.many(64) * rooms;
+    let room = move |number: usize| format!("d{}", number % rooms);
+    let mut listeners = stage.swarm(count, Plan::joining(room).deaf())?;
+    listeners.enter(PATIENCE)?;
+    stage.calm_with(&mut listeners)?;
+    let message = format!("b{}", "x".repeat(9_999));
+    let mut speakers = stage.swarm(rooms, Plan::joining(room).saying(text(&message).repeat(800)))?;
+    speakers.run_until(PATIENCE, |tally| tally.said + tally.ended >= rooms)?;
+    // What has come in has to go out as well.
+    speakers.run(stage.scale.storm() / 4)?;
+    listeners.run(Duration::from_millis(50))?;
+    stage.note(format!("{} of {rooms} have said everything", speakers.tally().said));
+    stage.note_tally(listeners.tally());
+    Ok(())
+}
+
+pub(super) fn unfinished_messages(stage: &mut Stage) -> Result<(), String> {
+    /// So many bytes are not sent with the others.
+    const REST: usize = 64;
+    let count = stage.scale.many(600);
+    let whole = text(&"k".repeat(MEBIBYTE));
+    let (most, rest) = whole.split_at(whole.len() - REST);
+    stage.calm();
+    let mut swarm = stage.swarm(count, Plan::joining(|number| format!("u{number}")).saying(most))?;
+    swarm.run_until(PATIENCE, |tally| tally.said + tally.refused + tally.ended >= count)?;
+    let end = Instant::now() + stage.scale.storm();
+    for byte in rest.chunks(1) {
+        if Instant::now() >= end {
+            break;
+        }
+        swarm.say(0, byte);
+        swarm.run(Duration::from_millis(500))?;
+    }
+    stage.note_tally(swarm.tally());
+    Ok(())
+}
+
+pub(super) fn stalled_downloads(stage: &mut Stage) -> Result<(), String> {
+    let count = stage.scale.many(6000);
+    stage.calm();
+    let plan = Plan::silent().saying(request("GET", "/large.bin").into_bytes()).deaf();
+    let mut swarm = stage.swarm(count, plan)?;
+    swarm.run_until(PATIENCE, |tally| tally.said + tally.ended >= count)?;
+    swarm.run(stage.scale.storm())?;
+    stage.note_tally(swarm.tally());
+    Ok(())
+}
+
+pub(super) fn wide_rooms(stage: &mut Stage) -> Result<(), String> {
+    join(stage, 2000)
+}
+
+pub(super) fn vast_rooms(stage: &mut Stage) -> Result<(), String> {
+    join(stage, 100)
+}
+
+/// So many clients join a room each.
+fn join(stage: &mut Stage, count: usize) -> Result<(), String> {
+    stage.calm();
+    let mut swarm = stage.swarm(stage.scale.many(count), Plan::joining(|number| format!("j{number}")))?;
+    swarm.enter(PATIENCE)?;
+    swarm.run(stage.scale.storm() / 4)?;
+    stage.note_tally(swarm.tally());
+    Ok(())
+}

@@ -1,0 +1,26 @@
+//! Attacks on what others keep to themselves.
+
+use std::time::Duration;
+
+use crate::{stage::Stage, swarm::Plan};
+
+/// The id of a room, which lets in whoever knows it.
+const SECRET: &str = "a-secret-that-is-long";
+
+pub(super) fn room_ids(stage: &mut Stage) -> Result<(), String> {
+    let mut swarm = stage.swarm(1, Plan::joining(|_| SECRET.to_owned()))?;
+    swarm.enter(Duration::from_secs(5))?;
+    if swarm.tally().up < 1 {
+        return Err("the room is not there".to_owned());
+    }
+    stage.calm_with(&mut swarm)?;
+    for path in ["/status", "/status?verbose"] {
+        let answer = stage.ask("GET", path, Duration::from_secs(5))?;
+        stage.note(format!("{path}: {}, {} bytes", answer.status, answer.body.len()));
+        if answer.body.contains(SECRET) {
+            stage.broke(format!("`{path}` has a room's id"));
+        }
+    }
+    swarm.run(stage.scale.storm() / 4)?;
+    Ok(())
+}

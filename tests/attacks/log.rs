@@ -1,0 +1,138 @@
+use std::{
+    io::Read,
+    net::SocketAddr,
+    sync::{
+        Arc, Mutex, PoisonError,
+        atomic::{AtomicU64, Ordering},
+        mpsc,
+    },
+    thread,
+    time::{Duration, Instant},
+};
+
+/// How the server's standard error is read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Reader {
+    /// As fast as it is written.
+    Fast,
+    /// 100 KB a second.
+    Slow,
+    /// Not any more, when the server has said where it is.
+    Stopped,
+}
+
+const SLOW: f64 = 100e3;
+/// So much of its end is kept.
+const END: usize = 2000;
+
+/// Counts what the server writes to its standard error.
+#[derive(Debug)]
+pub(crate) struct Log {
+    counts: Arc<Counts>,
+    address: mpsc::Receiver<SocketAddr>,
+    /// A reader that has stopped waits for the end of this.
+    _held: mpsc::Sender<()>,
+}
+
+#[derive(Debug, Default)]
+struct Counts {
+    bytes: AtomicU64,
+    lines: AtomicU64,
+    end: Mutex<Vec<u8>>,
+}
+
+impl Log {
+    pub(crate) fn read(output: impl Read + Send + 'static, reader: Reader) -> Self {
+        let counts = Arc::new(Counts::default());
+        let (found, address) = mpsc::channel();
+        let (held, wait) = mpsc::channel();
+        let shared = Arc::clone(&counts);
+        thread::spawn(move || drain(output, reader, &shared, &found, &wait));
+        Self { counts, address, _held: held }
+    }
+
+    /// Waits until the server says where it is; an error is what it has said instead.
+    pub(crate) fn address(&self, patience: Duration) -> Result<SocketAddr, String> {
+        self.address.recv_timeout(patience).map_err(|_| self.end())
+    }
+
+    pub(crate) fn bytes(&self) -> u64 {
+        self.counts.bytes.load(Ordering::Relaxed)
+    }
+
+    pub(crate) fn lines(&self) -> u64 {
+        self.counts.lines.load(Ordering::Relaxed)
+    }
+
+    /// The last of what was written.
+    pub(crate) fn end(&self) -> String {
+        let end = self.counts.end.lock().unwrap_or_else(PoisonError::into_inner);
+        String::from_utf8_lossy(&end).trim().to_owned()
+    }
+}
+
+fn drain(
+    mut output: impl Read,
+    reader: Reader,
+    counts: &Counts,
+    found: &mpsc::Sender<SocketAddr>,
+    wait: &mpsc::Receiver<()>,
+) {
+    let (begin, mut chunk, mut is_found) = (Instant::now(), vec![0; 64 << 10], false);
+    loop {
+        let room = if reader == Reader::Slow { 4 << 10 } else { chunk.len() };
+        let Ok(count @ 1..) = output.read(&mut chunk[..room]) else { return };
+        let bytes = &chunk[..count];
+        let lines = bytes.iter().filter(|byte| **byte == b'\n').count();
+        let sum = counts.bytes.fetch_add(count as u64, Ordering::Relaxed) + count as u64;
+        counts.lines.fetch_add(lines as u64, Ordering::Relaxed);
+        {
+            let mut end = counts.end.lock().unwrap_or_else(PoisonError::into_inner);
+            end.extend(&bytes[count.saturating_sub(END)..]);
+            let excess = end.len().saturating_sub(END);
+            end.drain(..excess);
+            if !is_found && let Some(address) = address(&String::from_utf8_lossy(&end)) {
+                is_found = true;
+                let _ = found.send(address);
+            }
+        }
+        match reader {
+            Reader::Fast => {}
+            Reader::Slow => {
+                let due = Duration::from_secs_f64(sum as f64 / SLOW);
+                thread::sleep(due.saturating_sub(begin.elapsed()));
+            }
+            Reader::Stopped if is_found => {
+                let _ = wait.recv();
+                return;
+            }
+            Reader::Stopped => {}
+        }
+    }
+}
+
+/// Finds where the server says that it listens, once the line is whole.
+fn address(text: &str) -> Option<SocketAddr> {
+    let (_, rest) = text.split_once("serving on ")?;
+    rest.split_once('\n')?.0.trim().parse().ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn everything_is_counted_and_the_address_is_found() {
+        let text = "INFO  serving on 127.0.0.1:4000\nINFO  a room\n";
+        let log = Log::read(text.as_bytes(), Reader::Fast);
+        assert_eq!(log.address(Duration::from_secs(10)), Ok(([127, 0, 0, 1], 4000).into()));
+        assert_eq!((log.bytes(), log.lines()), (text.len() as u64, 2));
+        assert!(log.end().ends_with("a room"));
+    }
+
+    #[test]
+    fn a_server_that_does_not_start_says_why() {
+        let log = Log::read(&b"error: no such file\n"[..], Reader::Stopped);
+        assert_eq!(log.address(Duration::from_secs(10)), Err("error: no such file".to_owned()));
+    }
+}

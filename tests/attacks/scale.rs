@@ -1,0 +1,45 @@
+use std::time::Duration;
+
+/// How large an attack is.
+#[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Scale {
+    /// As the page has it.
+    #[default]
+    Full,
+    /// A quarter of that, against a quarter of the memory, and for a shorter time.
+    Short,
+}
+
+impl Scale {
+    /// So many, or fewer in a short attack.
+    pub(crate) fn many(self, full: usize) -> usize {
+        match self {
+            Self::Full => full,
+            Self::Short => (full / 4).max(1),
+        }
+    }
+
+    /// How much memory the server is given (`--max-total-memory`), in bytes.
+    pub(crate) fn memory(self) -> u64 {
+        match self {
+            Self::Full => 256 << 20,
+            Self::Short => 64 << 20,
+        }
+    }
+
+    /// How long the innocent client is alone with the server.
+    pub(crate) fn calm(self) -> Duration {
+        match self {
+            Self::Full => Duration::from_secs(2),
+            Self::Short => Duration::from_millis(200),
+        }
+    }
+
+    /// How long an attack goes on that has no end of its own.
+    pub(crate) fn storm(self) -> Duration {
+        match self {
+            Self::Full => Duration::from_secs(4),
+            Self::Short => Duration::from_secs(1),
+        }
+    }
+}

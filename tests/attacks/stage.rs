@@ -1,0 +1,156 @@
+use std::{
+    net::SocketAddr,
+    thread,
+    time::{Duration, Instant},
+};
+
+use crate::{
+    dial::NEWCOMER,
+    http::{self, ask},
+    innocent::{Innocent, Story},
+    latency::Latency,
+    scale::Scale,
+    server::Server,
+    swarm::{Plan, Swarm, Tally},
+    watch::Taken,
+};
+
+/// What an attack is made on: a server, with an innocent client in it.
+#[derive(Debug)]
+pub(crate) struct Stage {
+    pub(crate) server: Server,
+    pub(crate) scale: Scale,
+    /// As many files and sockets may the attackers have open, and as many the server.
+    pub(crate) files: usize,
+    innocent: Option<Innocent>,
+    pub(crate) seen: Seen,
+    begun: Option<(Instant, Taken)>,
+}
+
+/// What was seen in an attack.
+#[derive(Debug, Default)]
+pub(crate) struct Seen {
+    /// Before the attack, and during it.
+    pub(crate) innocent: [Latency; 2],
+    /// How often the innocent client's connection ended.
+    pub(crate) innocent_ends: usize,
+    pub(crate) longest_pass: Option<Duration>,
+    /// How long the attack took.
+    pub(crate) time: Duration,
+    /// The processor time that the server took meanwhile.
+    pub(crate) cpu: Duration,
+    /// The most memory that the server has had, in bytes.
+    pub(crate) memory: u64,
+    pub(crate) log_bytes: u64,
+    pub(crate) log_lines: u64,
+    /// How the server ended, if nobody asked it to.
+    pub(crate) end: Option<String>,
+    /// What the attackers got.
+    pub(crate) notes: Vec<String>,
+    /// The promises of the attack itself that were broken.
+    pub(crate) broken: Vec<String>,
+}
+
+impl Stage {
+    /// Puts the innocent client into a room of its own.
+    pub(crate) fn new(
+        server: Server,
+        scale: Scale,
+        files: usize,
+        has_generated_ids: bool,
+    ) -> Result<Self, String> {
+        let room = match has_generated_ids {
+            true => open_room(server.address)?,
+            false => "innocent".to_owned(),
+        };
+        let innocent = Some(Innocent::begin(server.address, room)?);
+        Ok(Self { server, scale, files, innocent, seen: Seen::default(), begun: None })
+    }
+
+    pub(crate) fn address(&self) -> SocketAddr {
+        self.server.address
+    }
+
+    /// So many connections that do the same. They begin with the first step.
+    pub(crate) fn swarm(&self, count: usize, plan: Plan) -> Result<Swarm, String> {
+        Swarm::new(self.server.address, count, plan)
+    }
+
+    /// Leaves the innocent client alone with the server for a while. What follows is the attack.
+    pub(crate) fn calm(&mut self) {
+        thread::sleep(self.scale.calm());
+        self.begin();
+    }
+
+    /// As [`calm`](Self::calm), with attackers that have come already and are quiet.
+    pub(crate) fn calm_with(&mut self, swarm: &mut Swarm) -> Result<(), String> {
+        swarm.run(self.scale.calm())?;
+        self.begin();
+        Ok(())
+    }
+
+    fn begin(&mut self) {
+        if let Some(innocent) = &mut self.innocent {
+            innocent.attacked();
+        }
+        self.begun = Some((Instant::now(), self.server.watch.taken()));
+    }
+
+    pub(crate) fn note(&mut self, what: impl Into<String>) {
+        self.seen.notes.push(what.into());
+    }
+
+    /// Notes what has come of a swarm.
+    pub(crate) fn note_tally(&mut self, tally: Tally) {
+        let Tally { up, refused, ended, .. } = tally;
+        let counts = [(up, "in"), (refused, "refused"), (ended, "ended")];
+        let counts = counts.into_iter().filter(|(count, _)| *count > 0);
+        let counts: Vec<_> = counts.map(|(count, what)| format!("{count} {what}")).collect();
+        self.note(if counts.is_empty() { "nobody got in".to_owned() } else { counts.join(", ") });
+    }
+
+    /// Says that a promise of the attack itself is broken.
+    pub(crate) fn broke(&mut self, what: impl Into<String>) {
+        self.seen.broken.push(what.into());
+    }
+
+    /// Asks for something from an address that nobody else has.
+    pub(crate) fn ask(&self, method: &str, path: &str, patience: Duration) -> Result<http::Answer, String> {
+        ask(self.server.address, NEWCOMER, method, path, patience).map_err(|error| error.to_string())
+    }
+
+    /// Looks at what the attack has done. After this, nothing that happens to the server is the attack's doing.
+    pub(crate) fn look(&mut self) -> Result<(), String> {
+        let Some(innocent) = self.innocent.take() else { return Ok(()) };
+        let (begun, before) = self.begun.ok_or("the attack has not begun")?;
+        self.seen.time = begun.elapsed();
+        self.seen.cpu = self.server.watch.taken().cpu.saturating_sub(before.cpu);
+        // The last answers may take a while.
+        let (latencies, Story { ends, .. }) = innocent.end();
+        self.seen.innocent = latencies;
+        self.seen.innocent_ends = ends;
+        self.seen.end = self.server.end();
+        self.seen.memory = self.server.watch.taken().memory;
+        self.seen.longest_pass = self.longest_pass();
+        self.seen.log_bytes = self.server.log.bytes();
+        self.seen.log_lines = self.server.log.lines();
+        Ok(())
+    }
+
+    /// The longest pass of the event loop, if the server says it.
+    fn longest_pass(&self) -> Option<Duration> {
+        let status = self.ask("GET", "/status?verbose", Duration::from_secs(1)).ok()?;
+        let status: serde_json::Value = serde_json::from_str(&status.body).ok()?;
+        status["longest_pass_us"].as_u64().map(Duration::from_micros)
+    }
+}
+
+/// Opens a room whose id the server chooses.
+pub(crate) fn open_room(address: SocketAddr) -> Result<String, String> {
+    let answer = ask(address, NEWCOMER, "POST", "/new_room", Duration::from_secs(5));
+    let answer = answer.map_err(|error| format!("no room is opened: {error}"))?;
+    match answer.status {
+        201 => Ok(answer.body.trim().to_owned()),
+        status => Err(format!("no room is opened, but {status}: {}", answer.body.trim())),
+    }
+}

@@ -1,0 +1,128 @@
+use std::{fmt, time::Duration};
+
+use crate::{scale::Scale, stage::Seen};
+
+/// How much more memory than it is given the server may have: what an allocator cannot give back.
+pub(crate) const SPARE_PERCENT: u64 = 10;
+/// How much later than without the attack 99 in 100 answers may come.
+pub(crate) const LATER: Duration = Duration::from_millis(5);
+/// How many bytes of log there may be in any case, …
+pub(crate) const LOG: u64 = 1 << 20;
+/// … and how many more for each second that the attack lasts.
+pub(crate) const LOG_A_SECOND: u64 = 256 << 10;
+
+/// What is broken of the promises.
+#[derive(Debug, Default)]
+pub(crate) struct Verdict {
+    /// All but how long the innocent client waits.
+    pub(crate) broken: Vec<String>,
+    /// That it waits for too long. On a machine that does other things as well, this is sometimes their doing.
+    pub(crate) late: Option<String>,
+}
+
+impl Verdict {
+    /// Judges by the promises that hold in all attacks, and by the attack's own.
+    pub(crate) fn of(seen: &Seen, scale: Scale) -> Self {
+        let mut broken = Vec::new();
+        if let Some(end) = &seen.end {
+            broken.push(format!("the server is gone: {end}"));
+        }
+        let most = scale.memory() / 100 * (100 + SPARE_PERCENT);
+        if seen.memory > most {
+            broken.push(format!("{} MiB of memory, and may have {}", seen.memory >> 20, most >> 20));
+        }
+        let log = LOG + (LOG_A_SECOND as f64 * seen.time.as_secs_f64()) as u64;
+        if seen.log_bytes > log {
+            broken.push(format!("{} of log, and may write {}", megabytes(seen.log_bytes), megabytes(log)));
+        }
+        let [calm, attacked] = seen.innocent;
+        let lost = calm.lost + attacked.lost;
+        if lost > 0 {
+            let of = calm.count + attacked.count;
+            broken.push(format!("{lost} of {of} answers to the innocent client are lost"));
+        }
+        broken.extend(seen.broken.iter().cloned());
+        let later = attacked.p99.saturating_sub(calm.p99);
+        let is_late = scale == Scale::Full && lost == 0 && later > LATER;
+        let late = is_late.then(|| format!("p99 of the innocent client is {} later", milliseconds(later)));
+        Self { broken, late }
+    }
+
+    pub(crate) fn holds(&self) -> bool {
+        self.broken.is_empty() && self.late.is_none()
+    }
+
+    /// Says whether it may hold in another attempt.
+    pub(crate) fn is_only_late(&self) -> bool {
+        self.broken.is_empty() && self.late.is_some()
+    }
+}
+
+impl fmt::Display for Verdict {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if self.holds() {
+            return f.write_str("holds");
+        }
+        let all: Vec<_> = self.broken.iter().chain(&self.late).map(String::as_str).collect();
+        write!(f, "**broken**: {}", all.join("; "))
+    }
+}
+
+pub(crate) fn megabytes(bytes: u64) -> String {
+    format!("{:.1} MB", bytes as f64 / 1e6)
+}
+
+pub(crate) fn milliseconds(time: Duration) -> String {
+    let ms = time.as_secs_f64() * 1e3;
+    if ms < 9.995 { format!("{ms:.2} ms") } else { format!("{ms:.0} ms") }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::latency::Latency;
+
+    fn seen() -> Seen {
+        let latency = |p99| Latency { count: 100, p99: Duration::from_millis(p99), ..Latency::default() };
+        Seen {
+            innocent: [latency(1), latency(6)],
+            memory: 281 << 20,
+            log_bytes: LOG + LOG_A_SECOND,
+            time: Duration::from_secs(1),
+            ..Seen::default()
+        }
+    }
+
+    #[test]
+    fn what_is_just_within_the_promises_holds() {
+        let verdict = Verdict::of(&seen(), Scale::Full);
+        assert!(verdict.holds() && !verdict.is_only_late(), "{verdict}");
+        assert_eq!(verdict.to_string(), "holds");
+    }
+
+    #[test]
+    fn each_promise_can_be_broken() {
+        let broken = |words: &str, change: fn(&mut Seen)| {
+            let mut seen = seen();
+            change(&mut seen);
+            let verdict = Verdict::of(&seen, Scale::Full);
+            let text = verdict.to_string();
+            assert!(!verdict.holds() && text.contains(words) && !text.contains(';'), "{text}");
+            verdict.is_only_late()
+        };
+        assert!(!broken("gone: signal: 9", |seen| seen.end = Some("signal: 9 (SIGKILL)".to_owned())));
+        assert!(!broken("300 MiB", |seen| seen.memory = 300 << 20));
+        assert!(!broken("1.3 MB", |seen| seen.log_bytes += 1));
+        assert!(!broken("3 of 200", |seen| seen.innocent[1].lost = 3));
+        assert!(!broken("no room", |seen| seen.broken.push("no room".to_owned())));
+        assert!(broken("6.00 ms later", |seen| seen.innocent[1].p99 = Duration::from_millis(7)));
+    }
+
+    #[test]
+    fn a_short_attack_promises_nothing_about_latency() {
+        let mut seen = seen();
+        seen.memory = 0;
+        seen.innocent[1].p99 = Duration::from_secs(1);
+        assert!(Verdict::of(&seen, Scale::Short).holds());
+    }
+}
