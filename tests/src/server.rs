@@ -15,12 +15,12 @@ use stateroom_server_smol::{RoomInfo, Server, ServerHandle, Stats, VirtualClock}
 
 use crate::{Answer, Client, PATIENCE, eventually, records};
 
-/// A server on this machine alone, on a port that nobody else has.
+/// Returns a server on this machine alone, on a port that nobody else has.
 pub fn server() -> Server {
     Server::new().with_ip(Ipv4Addr::LOCALHOST).with_port(0)
 }
 
-/// A server in this process, on a thread of its own. Dropping it ends it.
+/// A server in this process, on threads of its own. Dropping it ends it.
 #[derive(Debug)]
 pub struct TestServer {
     handle: Option<ServerHandle>,
@@ -91,19 +91,19 @@ impl TestServer {
         self.clock.as_ref().expect("the server has a clock that stands still").advance(time);
     }
 
-    /// The server as the program sees it that it is a part of.
+    /// Returns the server as the program sees it that it is a part of.
     #[must_use]
     pub fn handle(&self) -> &ServerHandle {
         self.handle.as_ref().expect("it runs until it is stopped")
     }
 
-    /// Where it listens.
+    /// Returns the address that it listens on.
     #[must_use]
     pub fn address(&self) -> SocketAddr {
         self.handle().address()
     }
 
-    /// A client in a room; `room` stands in the path as it is.
+    /// Connects a client to a room; `room` stands in the path as it is.
     #[track_caller]
     pub fn client(&self, room: &str) -> Client {
         self.connect(&format!("/ws/{room}")).unwrap_or_else(|answer| panic!("no upgrade: {answer:?}"))
@@ -118,43 +118,43 @@ impl TestServer {
         Client::connect(self.address(), path)
     }
 
-    /// A request without content. `headers` are whole lines.
+    /// Sends a request without content. `headers` are whole lines.
     #[track_caller]
     pub fn request(&self, method: &str, path: &str, headers: &[&str]) -> Answer {
         request(self.address(), method, path, headers)
     }
 
-    /// `GET`
+    /// Sends a `GET` request.
     #[track_caller]
     pub fn get(&self, path: &str) -> Answer {
         self.request("GET", path, &[])
     }
 
-    /// `POST`
+    /// Sends a `POST` request.
     #[track_caller]
     pub fn post(&self, path: &str) -> Answer {
         self.request("POST", path, &["Content-Length: 0"])
     }
 
-    /// What `/status?verbose` says.
+    /// Returns what `/status?verbose` says.
     #[track_caller]
     pub fn status(&self) -> serde_json::Value {
         status(self.address())
     }
 
-    /// The rooms that there are, with the ids of their clients.
+    /// Returns the rooms that there are, with the ids of their clients.
     #[track_caller]
     pub fn rooms(&self) -> Vec<(String, Vec<u32>)> {
         self.room_infos().into_iter().map(|room| (room.id, room.clients)).collect()
     }
 
-    /// The rooms that there are.
+    /// Returns the rooms that there are.
     #[track_caller]
     pub fn room_infos(&self) -> Vec<RoomInfo> {
         block_on(self.handle().rooms(None, usize::MAX)).expect("it runs")
     }
 
-    /// How much there is.
+    /// Returns how much there is.
     #[track_caller]
     pub fn stats(&self) -> Stats {
         block_on(self.handle().stats()).expect("it runs")
@@ -211,7 +211,7 @@ impl TestServer {
     }
 }
 
-/// What `/status?verbose` of a server says.
+/// Returns what `/status?verbose` of a server says.
 #[track_caller]
 #[must_use]
 pub fn status(address: SocketAddr) -> serde_json::Value {
