@@ -65,6 +65,9 @@
 mod admin_address;
 mod close;
 mod error;
+#[cfg(feature = "fuzzing")]
+#[doc(hidden)]
+pub mod fuzzing;
 #[cfg(feature = "wasm")]
 mod guests;
 mod http;
@@ -80,25 +83,8 @@ mod websocket;
 mod wire;
 mod worker;
 
-use std::borrow::Cow;
-
 pub use admin_address::AdminAddress;
 pub use error::{RoomError, ServeError};
 pub use reactor::VirtualClock;
 pub use server::{RoomInfo, Server, ServerHandle, Stats};
 pub use settings::{GeneratedIds, RoomIds, Settings, ShutdownPolicy};
-
-/// The parameters of a query, decoded. For the fuzz target; not a part of the interface.
-#[doc(hidden)]
-pub fn query_parameters(query: &str) -> Vec<(String, String)> {
-    let owned = |(name, value): (Cow<'_, str>, Cow<'_, str>)| (name.into_owned(), value.into_owned());
-    room::parameters(query).map(owned).collect()
-}
-
-/// The room that the last part of a path names, and that part as this server writes it. For the fuzz target; not a
-/// part of the interface.
-#[doc(hidden)]
-pub fn room_id_of_path(encoded: &str) -> Result<(String, String), &'static str> {
-    let id = room::RoomId::from_path(encoded)?;
-    Ok((id.as_str().to_owned(), id.to_path().to_string()))
-}

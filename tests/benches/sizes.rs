@@ -65,7 +65,7 @@ fn memory(module: &[u8]) -> usize {
 /// The bytes by which the server's resident memory grows for each room, which nobody is in.
 fn resident(module: &Path) -> f64 {
     let module = module.to_str().expect("cargo's directory has a name in UTF-8");
-    let arguments = ["serve", module, "--ip", "127.0.0.1", "--port", "0", "--fold-after", "0"];
+    let arguments = ["serve", module, "--ip", "127.0.0.1", "--port", "0", "--hibernate-after", "0"];
     let server = Child::start("stateroom", &arguments);
     let address = server.line(Output::Stderr, "serving on ");
     let create = |rooms: std::ops::Range<usize>| {

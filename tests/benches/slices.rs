@@ -1,7 +1,7 @@
 //! How long a slice of fuel takes, by what a guest does with it.
 //!
 //! `cargo bench -p stateroom-tests --bench slices` measures it, in time of the processor; another size of slice may
-//! follow after `--`. A slice is the least that a guest computes at a stretch: see `TURN` in server-smol.
+//! follow after `--`. A slice is the least that a guest computes at a stretch: see `TIME_SLICE` in server-smol.
 
 use std::time::Duration;
 

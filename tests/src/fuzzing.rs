@@ -7,6 +7,7 @@ use std::sync::LazyLock;
 
 use stateroom_host_min::{ClientInfo, Effect, Event, Limits, Program, Room, Step, Trap, TrapReason};
 use stateroom_sdk_core::{ClientId, MessagePayload, MessageRecipient};
+use stateroom_server_smol::fuzzing::{query_parameters, room_id_of_path};
 
 /// The name of a target and what it does.
 pub type Target = (&'static str, fn(&[u8]));
@@ -234,26 +235,26 @@ pub fn snapshot(bytes: &[u8]) {
 /// The last part of a path: it names a room, whose path leads back to it, or is refused.
 pub fn room_id(bytes: &[u8]) {
     if let Ok(path) = str::from_utf8(bytes)
-        && let Ok((id, path)) = stateroom_server_smol::room_id_of_path(path)
+        && let Ok((id, path)) = room_id_of_path(path)
     {
         assert!((1..=512).contains(&id.len()));
         assert!(path.is_ascii(), "{path}");
-        assert_eq!(stateroom_server_smol::room_id_of_path(&path), Ok((id, path.clone())));
+        assert_eq!(room_id_of_path(&path), Ok((id, path.clone())));
     }
 }
 
 /// A query: its parameters are those of any other way to write them.
 pub fn query(bytes: &[u8]) {
     let Ok(query) = str::from_utf8(bytes) else { return };
-    let parameters = stateroom_server_smol::query_parameters(query);
+    let parameters = query_parameters(query);
     assert!(parameters.len() <= query.split('&').count());
     let encoded = |text: &str| text.bytes().map(|byte| format!("%{byte:02x}")).collect::<String>();
     let again: Vec<_> =
         parameters.iter().map(|(name, value)| format!("{}={}", encoded(name), encoded(value))).collect();
-    assert_eq!(stateroom_server_smol::query_parameters(&again.join("&")), parameters);
+    assert_eq!(query_parameters(&again.join("&")), parameters);
 }
 
-/// Runs an event to its end, on a room and on its copy, which has been folded: both come to the same.
+/// Runs an event to its end, on a room and on its copy, which has hibernated: both come to the same.
 fn check(program: &Program, room: &mut Room, event: Event<'_>) -> Result<(), Trap> {
     let snapshot = room.snapshot().expect("it is between events");
     let mut copy = program.restore(&snapshot).expect("it has just been made");

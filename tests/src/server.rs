@@ -1,25 +1,51 @@
 use std::{
     io::{BufReader, Write as _},
     net::{Ipv4Addr, SocketAddr, TcpStream},
+    sync::{Arc, Weak},
     thread,
-    time::{Duration, Instant},
+    time::Duration,
 };
 
-use smol::block_on;
-use stateroom_sdk_core::engine::EngineFactory;
-use stateroom_server_smol::{RoomInfo, Server, ServerHandle, Stats};
+use smol::{
+    Timer, block_on,
+    future::{or, pending},
+};
+use stateroom_sdk_core::engine::{EngineContext, EngineFactory};
+use stateroom_server_smol::{RoomInfo, Server, ServerHandle, Stats, VirtualClock};
 
 use crate::{Answer, Client, PATIENCE, eventually, records};
 
-/// A server on this machine alone, on a port that nobody else has.
+/// Returns a server on this machine alone, on a port that nobody else has.
 pub fn server() -> Server {
     Server::new().with_ip(Ipv4Addr::LOCALHOST).with_port(0)
 }
 
-/// A server in this process, on a thread of its own. Dropping it ends it.
+/// A server in this process, on threads of its own. Dropping it ends it.
 #[derive(Debug)]
 pub struct TestServer {
     handle: Option<ServerHandle>,
+    clock: Option<VirtualClock>,
+    /// Its threads hold the other end.
+    threads: Weak<()>,
+}
+
+/// Makes what another factory makes, and is dropped with the last thread that has it.
+struct Watched<F> {
+    factory: F,
+    _threads: Arc<()>,
+}
+
+impl<F: EngineFactory> EngineFactory for Watched<F> {
+    type Engine = F::Engine;
+    type Error = F::Error;
+
+    fn build(&self, room_id: &str, context: &impl EngineContext) -> Result<F::Engine, F::Error> {
+        self.factory.build(room_id, context)
+    }
+
+    fn room_size(&self) -> usize {
+        self.factory.room_size()
+    }
 }
 
 impl TestServer {
@@ -32,25 +58,52 @@ impl TestServer {
     /// Serves with the settings of `server`.
     #[track_caller]
     pub fn with(server: Server, factory: impl EngineFactory) -> Self {
-        records::install();
-        let listener = server.bind().expect("the system has a port");
-        let handle = server.start(factory, listener).expect("the system has threads");
-        Self { handle: Some(handle) }
+        Self::start(server, factory, None)
     }
 
-    /// The server as the program sees it that it is a part of.
+    /// Serves with the settings of `server`, on a clock that stands still but for [`pass`](Self::pass).
+    ///
+    /// Whatever waits for a time waits from the moment on at which the server gets to it, so that a test has an answer
+    /// before it moves the clock.
+    #[track_caller]
+    pub fn with_clock(server: Server, factory: impl EngineFactory) -> Self {
+        let clock = VirtualClock::new();
+        Self::start(server.with_clock(clock.clone()), factory, Some(clock))
+    }
+
+    #[track_caller]
+    fn start(server: Server, factory: impl EngineFactory, clock: Option<VirtualClock>) -> Self {
+        records::install();
+        let listener = server.bind().expect("the system has a port");
+        let alive = Arc::new(());
+        let threads = Arc::downgrade(&alive);
+        let factory = Watched { factory, _threads: alive };
+        let handle = server.start(factory, listener).expect("the system has threads");
+        Self { handle: Some(handle), clock, threads }
+    }
+
+    /// Moves the clock.
+    ///
+    /// # Panics
+    /// It moves by itself.
+    #[track_caller]
+    pub fn pass(&self, time: Duration) {
+        self.clock.as_ref().expect("the server has a clock that stands still").advance(time);
+    }
+
+    /// Returns the server as the program sees it that it is a part of.
     #[must_use]
     pub fn handle(&self) -> &ServerHandle {
         self.handle.as_ref().expect("it runs until it is stopped")
     }
 
-    /// Where it listens.
+    /// Returns the address that it listens on.
     #[must_use]
     pub fn address(&self) -> SocketAddr {
         self.handle().address()
     }
 
-    /// A client in a room; `room` stands in the path as it is.
+    /// Connects a client to a room; `room` stands in the path as it is.
     #[track_caller]
     pub fn client(&self, room: &str) -> Client {
         self.connect(&format!("/ws/{room}")).unwrap_or_else(|answer| panic!("no upgrade: {answer:?}"))
@@ -65,43 +118,43 @@ impl TestServer {
         Client::connect(self.address(), path)
     }
 
-    /// A request without content. `headers` are whole lines.
+    /// Sends a request without content. `headers` are whole lines.
     #[track_caller]
     pub fn request(&self, method: &str, path: &str, headers: &[&str]) -> Answer {
         request(self.address(), method, path, headers)
     }
 
-    /// `GET`
+    /// Sends a `GET` request.
     #[track_caller]
     pub fn get(&self, path: &str) -> Answer {
         self.request("GET", path, &[])
     }
 
-    /// `POST`
+    /// Sends a `POST` request.
     #[track_caller]
     pub fn post(&self, path: &str) -> Answer {
         self.request("POST", path, &["Content-Length: 0"])
     }
 
-    /// What `/status?verbose` says.
+    /// Returns what `/status?verbose` says.
     #[track_caller]
     pub fn status(&self) -> serde_json::Value {
         status(self.address())
     }
 
-    /// The rooms that there are, with the ids of their clients.
+    /// Returns the rooms that there are, with the ids of their clients.
     #[track_caller]
     pub fn rooms(&self) -> Vec<(String, Vec<u32>)> {
         self.room_infos().into_iter().map(|room| (room.id, room.clients)).collect()
     }
 
-    /// The rooms that there are.
+    /// Returns the rooms that there are.
     #[track_caller]
     pub fn room_infos(&self) -> Vec<RoomInfo> {
         block_on(self.handle().rooms(None, usize::MAX)).expect("it runs")
     }
 
-    /// How much there is.
+    /// Returns how much there is.
     #[track_caller]
     pub fn stats(&self) -> Stats {
         block_on(self.handle().stats()).expect("it runs")
@@ -119,20 +172,46 @@ impl TestServer {
         eventually(&format!("{count} rooms"), || self.stats().rooms == count);
     }
 
-    /// Ends it, and returns how long that took.
+    /// Has it end while the clock goes on slowly, and returns how far that went.
     ///
     /// # Panics
-    /// It does not end.
+    /// It does not end, or its clock is not one that stands still.
     #[track_caller]
     pub fn stop(mut self) -> Duration {
-        let begin = Instant::now();
-        let handle = self.handle.take().expect("only this takes it");
-        block_on(handle.shutdown()).expect("the server ends well");
-        begin.elapsed()
+        const STEP: Duration = Duration::from_millis(5);
+        self.handle().begin_shutdown();
+        let mut steps = 0;
+        eventually("the server ends", || {
+            let has_ended = self.threads.strong_count() == 0;
+            if !has_ended {
+                self.pass(STEP);
+                steps += 1;
+                // So that the threads get to what there is to do, however busy the machine is.
+                thread::sleep(STEP * steps / 2);
+            }
+            has_ended
+        });
+        self.end();
+        STEP * steps
+    }
+
+    /// Ends it, and does not care how far the clock goes.
+    #[track_caller]
+    fn end(&mut self) {
+        let Some(handle) = self.handle.take() else { return };
+        let clock = self.clock.clone();
+        let time_passes = async {
+            let Some(clock) = clock else { return pending().await };
+            loop {
+                Timer::after(Duration::from_millis(1)).await;
+                clock.advance(Duration::from_millis(100));
+            }
+        };
+        block_on(or(handle.shutdown(), time_passes)).expect("the server ends well");
     }
 }
 
-/// What `/status?verbose` of a server says.
+/// Returns what `/status?verbose` of a server says.
 #[track_caller]
 #[must_use]
 pub fn status(address: SocketAddr) -> serde_json::Value {
@@ -155,10 +234,8 @@ fn request(address: SocketAddr, method: &str, path: &str, headers: &[&str]) -> A
 
 impl Drop for TestServer {
     fn drop(&mut self) {
-        if let Some(handle) = self.handle.take()
-            && !thread::panicking()
-        {
-            block_on(handle.shutdown()).expect("the server ends well");
+        if !thread::panicking() {
+            self.end();
         }
     }
 }

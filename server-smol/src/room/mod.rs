@@ -176,8 +176,9 @@ impl<F: EngineFactory> Room<F> {
             return;
         }
         let room = Rc::downgrade(self);
+        let timer = Timer::after(delay);
         let task = self.thread().spawn(async move {
-            Timer::after(delay).await;
+            timer.await;
             if let Some(room) = room.upgrade() {
                 if let Some(this) = room.vacancy.take() {
                     this.detach();
@@ -238,8 +239,10 @@ impl<F: EngineFactory> Room<F> {
             return;
         }
         let room = Rc::downgrade(self);
+        // It counts from the event on, and not from when the task gets to it.
+        let timer = Timer::after(Duration::from_millis(ms.into()));
         let task = self.thread().spawn(async move {
-            Timer::after(Duration::from_millis(ms.into())).await;
+            timer.await;
             if let Some(room) = room.upgrade() {
                 // From here on the timer is an event, which a new timer must not cancel.
                 if let Some(this) = room.timer.take() {

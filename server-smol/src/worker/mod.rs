@@ -6,7 +6,15 @@ mod room_rates;
 mod subnet;
 mod workers;
 
-use std::{cell::Cell, fmt, future::Future, pin::pin, rc::Rc, sync::Arc, time::Duration};
+use std::{
+    cell::{Cell, RefCell},
+    fmt,
+    future::Future,
+    pin::pin,
+    rc::Rc,
+    sync::Arc,
+    time::Duration,
+};
 
 use async_executor::LocalExecutor;
 use smol::{channel::Receiver, future::or};
@@ -42,7 +50,7 @@ pub(crate) struct Worker<F: EngineFactory> {
     /// The tasks of rooms and connections.
     executor: Rc<LocalExecutor<'static>>,
     /// The tasks that serve requests.
-    requests: Rc<LocalExecutor<'static>>,
+    requests: RefCell<Rc<LocalExecutor<'static>>>,
     /// Counts the connections, and the requests in progress: each holds a clone.
     connections: Rc<()>,
     is_ending: Cell<bool>,
@@ -65,7 +73,7 @@ impl<F: EngineFactory> Worker<F> {
             thread,
             registry,
             executor,
-            requests: Rc::default(),
+            requests: RefCell::default(),
             connections: Rc::new(()),
             is_ending: Cell::new(false),
         })
@@ -86,8 +94,8 @@ impl<F: EngineFactory> Worker<F> {
     }
 
     /// Where the tasks run that serve requests.
-    pub(crate) fn requests(&self) -> &Rc<LocalExecutor<'static>> {
-        &self.requests
+    pub(crate) fn requests(&self) -> Rc<LocalExecutor<'static>> {
+        Rc::clone(&self.requests.borrow())
     }
 
     /// Serves commands until it is told to end, and `accepting` beside them. Says goodbye to all clients then.
@@ -120,7 +128,9 @@ impl<F: EngineFactory> Worker<F> {
             // Who comes now is told that the server ends.
             or(or(self.last_connection(), patience), accepting).await;
         };
-        thread::run(poller, &self.thread, [&self.executor, &self.requests], main);
+        thread::run(poller, &self.thread, [&self.executor, &self.requests()], main);
+        // Those that are left hold the worker, and it would never be dropped.
+        self.requests.take();
     }
 
     fn execute(self: &Rc<Self>, command: Command) {

@@ -2,6 +2,7 @@
 //! they are rooms on WebAssembly only.
 
 mod bouncer;
+mod gate;
 mod journal;
 mod script;
 mod simple;
@@ -10,6 +11,8 @@ use stateroom_host_min::Program;
 use stateroom_sdk_core::{DefaultStateroomFactory, SimpleStateroomFactory};
 
 use crate::Guest;
+
+pub use gate::Gate;
 
 /// The service that lets not everyone in, native.
 #[must_use]

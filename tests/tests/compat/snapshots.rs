@@ -1,4 +1,4 @@
-//! A room goes on from its snapshot, or when it has been folded, as if nothing had been, whatever its guest is made of.
+//! A room goes on from its snapshot, or when it has hibernated, as if nothing had been, whatever its guest is made of.
 
 use stateroom_host_min::{Effect, Event, Limits, Program, Room, Step};
 use stateroom_tests::{Foreign, Guest, Profile};
@@ -16,14 +16,14 @@ fn outcome(room: &mut Room, event: Event<'_>, now_ms: u64) -> String {
 }
 
 /// Has three rooms of the same guest handle the same events: one as it is, one restored from a snapshot before each
-/// event, by a program that has been loaded anew, and one folded before each event.
+/// event, by a program that has been loaded anew, and one that hibernates before each event.
 #[track_caller]
 fn goes_on(module: &[u8]) {
     let load = || Program::load(module, Limits::default()).unwrap_or_else(|error| panic!("{error}"));
     let (program, other) = (load(), load());
     let mut original = program.room("lobby", [7; 32]).expect("there is memory");
     let mut restored = other.room("lobby", [7; 32]).expect("there is memory");
-    let mut folding = program.room("lobby", [7; 32]).expect("there is memory");
+    let mut hibernating = program.room("lobby", [7; 32]).expect("there is memory");
     // A simple generator (Numerical Recipes' constants): the events are the same in every run.
     let mut dice = 1_u32;
     for now_ms in 0..300 {
@@ -48,13 +48,13 @@ fn goes_on(module: &[u8]) {
         let snapshot = restored.snapshot().expect("it is between events");
         restored = other.restore(&snapshot).unwrap_or_else(|error| panic!("{error}"));
         assert_eq!(outcome(&mut restored, event, now_ms), expected, "event {now_ms}");
-        folding.hibernate().expect("it is between events");
-        assert_eq!(outcome(&mut folding, event, now_ms), expected, "event {now_ms}");
+        hibernating.hibernate().expect("it is between events");
+        assert_eq!(outcome(&mut hibernating, event, now_ms), expected, "event {now_ms}");
         if expected.starts_with("Err") {
             panic!("{event:?}: {expected}");
         }
         assert_eq!(original.snapshot(), restored.snapshot(), "event {now_ms}");
-        assert_eq!(original.snapshot(), folding.snapshot(), "event {now_ms}");
+        assert_eq!(original.snapshot(), hibernating.snapshot(), "event {now_ms}");
     }
 }
 

@@ -48,17 +48,18 @@ fn clients_that_come_at_once_get_ids_of_their_own() {
     drop(clients);
 }
 
+const INTERVAL: Duration = Duration::from_secs(10);
+/// Between two pings.
+const TIMEOUT: Duration = Duration::from_secs(25);
+
 /// A client comes, says two things and ends as `end` has it: exactly these events must come of it. What `end`
 /// returns lives until then.
 #[track_caller]
-fn leaving_is_told_once<T>(end: impl Fn(Client) -> T) {
-    // Only a client that is silent loses by the timeout; the observer answers pings while it waits.
-    let settings = || {
-        server()
-            .with_heartbeat_interval(Duration::from_millis(50))
-            .with_heartbeat_timeout(Duration::from_millis(800))
-    };
-    for server in [TestServer::with(settings(), journal()), TestServer::with(settings(), journal_guest())] {
+fn leaving_is_told_once<T>(end: impl Fn(Client, &TestServer, &mut Client) -> T) {
+    let settings = || server().with_heartbeat_interval(INTERVAL).with_heartbeat_timeout(TIMEOUT);
+    for server in
+        [TestServer::with_clock(settings(), journal()), TestServer::with_clock(settings(), journal_guest())]
+    {
         let mut observer = server.client("room");
         observer.expect(&["connect 1"]);
         for id in [2, 3] {
@@ -70,7 +71,7 @@ fn leaving_is_told_once<T>(end: impl Fn(Client) -> T) {
                 &format!("message {id} a"),
                 &format!("message {id} b"),
             ]);
-            let _end = end(client);
+            let _end = end(client, &server, &mut observer);
             observer.expect(&[&format!("disconnect {id}")]);
         }
         observer.text("the end");
@@ -81,12 +82,12 @@ fn leaving_is_told_once<T>(end: impl Fn(Client) -> T) {
 
 #[test]
 fn disconnect_comes_once_after_a_close_frame() {
-    leaving_is_told_once(|client| client.leave());
+    leaving_is_told_once(|client, _, _| client.leave());
 }
 
 #[test]
 fn disconnect_comes_once_after_a_close_frame_whose_answer_nobody_awaits() {
-    leaving_is_told_once(|mut client| {
+    leaving_is_told_once(|mut client, _, _| {
         client.frame(&Frame::new(Frame::CLOSE, []));
         client.hang_up();
     });
@@ -94,17 +95,17 @@ fn disconnect_comes_once_after_a_close_frame_whose_answer_nobody_awaits() {
 
 #[test]
 fn disconnect_comes_once_after_a_reset() {
-    leaving_is_told_once(|client| client.reset());
+    leaving_is_told_once(|client, _, _| client.reset());
 }
 
 #[test]
 fn disconnect_comes_once_after_an_end_without_a_word() {
-    leaving_is_told_once(|client| client.hang_up());
+    leaving_is_told_once(|client, _, _| client.hang_up());
 }
 
 #[test]
 fn disconnect_comes_once_after_an_end_within_a_frame() {
-    leaving_is_told_once(|mut client| {
+    leaving_is_told_once(|mut client, _, _| {
         let frame = Frame::text("never to be finished").masked();
         client.raw(&frame[..frame.len() / 2]);
         client.hang_up();
@@ -113,13 +114,22 @@ fn disconnect_comes_once_after_an_end_within_a_frame() {
 
 #[test]
 fn disconnect_comes_once_after_silence() {
-    // It lives on, but answers no ping.
-    leaving_is_told_once(|client| client);
+    leaving_is_told_once(|mut client, server, observer| {
+        // It has spoken before the first ping, and answers none.
+        for _ in 0..3 {
+            server.pass(INTERVAL);
+            while client.next_frame().expect("a frame").opcode != Frame::PING {}
+            observer.text("here");
+            observer.expect(&["message 1 here"]);
+        }
+        server.pass(TIMEOUT - 2 * INTERVAL);
+        client
+    });
 }
 
 #[test]
 fn disconnect_comes_once_after_a_breach_of_the_protocol() {
-    leaving_is_told_once(|mut client| {
+    leaving_is_told_once(|mut client, _, _| {
         client.raw(&Frame::text("unmasked").unmasked());
         while client.next_frame().is_some() {}
     });

@@ -1,13 +1,10 @@
 //! Rooms that close connections, and ask what clients have brought with them.
 
-use std::{
-    iter, thread,
-    time::{Duration, Instant},
-};
+use std::{iter, time::Duration};
 
 use stateroom_server_smol::ShutdownPolicy;
 use stateroom_tests::{
-    Client, Frame, Guest, Message, PATIENCE, TestServer, records, server,
+    Client, Frame, Guest, Message, TestServer, eventually, records, server,
     services::{bouncer, bouncer_guest},
 };
 
@@ -203,8 +200,8 @@ fn closing_with_a_code_or_a_reason_that_there_is_not_ends_the_room() {
 #[test]
 fn a_client_that_does_not_read_is_gone_soon_after_it_has_been_closed() {
     for server in [
-        TestServer::with(server().with_outbox_size(16 << 20), bouncer()),
-        TestServer::with(server().with_outbox_size(16 << 20), bouncer_guest()),
+        TestServer::with_clock(server().with_outbox_size(16 << 20), bouncer()),
+        TestServer::with_clock(server().with_outbox_size(16 << 20), bouncer_guest()),
     ] {
         let mut slow = join(&server, "room");
         slow.expect(&["connect 1"]);
@@ -218,11 +215,8 @@ fn a_client_that_does_not_read_is_gone_soon_after_it_has_been_closed() {
         speaker.text("close 1 4000 wake up");
         // The room need not wait for it.
         speaker.expect(&["disconnect 1"]);
-        let begin = Instant::now();
-        while slow.takes(&Frame::new(Frame::PONG, [])) {
-            assert!(begin.elapsed() < PATIENCE, "the server still holds it");
-            thread::sleep(Duration::from_millis(10));
-        }
+        server.pass(Duration::from_secs(1));
+        eventually("the server lets go of it", || !slow.takes(&Frame::new(Frame::PONG, [])));
         assert_eq!(speaker.ask("well"), "message 2 well");
     }
 }

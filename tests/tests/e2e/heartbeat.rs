@@ -1,11 +1,21 @@
 //! Pings, and what becomes of those who do not answer them.
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
+use stateroom_server_smol::Server;
 use stateroom_tests::{
-    Client, Frame, Module, TestServer, server,
-    services::{journal, script},
+    Client, Frame, TestServer, server,
+    services::{Gate, journal, script},
 };
+
+const INTERVAL: Duration = Duration::from_secs(10);
+/// Between two pings.
+const TIMEOUT: Duration = Duration::from_secs(25);
+const MOMENT: Duration = Duration::from_millis(1);
+
+fn settings() -> Server {
+    server().with_heartbeat_interval(INTERVAL).with_heartbeat_timeout(TIMEOUT)
+}
 
 /// Waits for a ping and returns its content.
 #[track_caller]
@@ -15,41 +25,49 @@ fn ping(client: &mut Client) -> Vec<u8> {
     frame.payload
 }
 
+/// Waits for a ping, answers it, and waits until the server has heard the answer.
+#[track_caller]
+fn answer_ping(client: &mut Client) {
+    let content = ping(client);
+    client.frame(&Frame::new(Frame::PONG, content));
+    client.frame(&Frame::new(Frame::PING, "heard?"));
+    assert_eq!(client.next_frame(), Some(Frame::new(Frame::PONG, "heard?")));
+}
+
 #[test]
 fn clients_are_pinged_at_the_interval() {
-    let interval = Duration::from_millis(60);
-    let settings = server().with_heartbeat_interval(interval).with_heartbeat_timeout(Duration::ZERO);
-    let server = TestServer::with(settings, script());
+    let server = TestServer::with_clock(settings(), script());
     let mut client = server.client("room");
-    let begin = Instant::now();
-    for count in 1..=5 {
-        let content = ping(&mut client);
-        // The first ping may be a little early as seen from here, as the interval begins before the client
-        // knows that it is in.
-        assert!(begin.elapsed() >= interval * count - Duration::from_millis(30), "ping {count}");
-        client.frame(&Frame::new(Frame::PONG, content));
+    assert_eq!(client.ask("hello"), "hello");
+    for _ in 0..5 {
+        server.pass(INTERVAL - MOMENT);
+        // Messages come in between as always.
+        client.text("not yet");
+        assert_eq!(client.next_frame(), Some(Frame::text("not yet")));
+        server.pass(MOMENT);
+        answer_ping(&mut client);
     }
-    assert!(begin.elapsed() < Duration::from_secs(5));
-    // Messages come in between as always.
-    client.text("between");
-    let frame = std::iter::repeat_with(|| client.next_frame().expect("a frame"));
-    assert_eq!(frame.into_iter().find(|frame| frame.opcode != Frame::PING), Some(Frame::text("between")));
 }
 
 #[test]
 fn a_silent_client_is_dropped_and_one_that_answers_pings_stays() {
-    let (interval, timeout) = (Duration::from_millis(50), Duration::from_millis(800));
-    let settings = server().with_heartbeat_interval(interval).with_heartbeat_timeout(timeout);
-    let server = TestServer::with(settings, journal());
+    let server = TestServer::with_clock(settings(), journal());
     let mut patient = server.client("room");
     patient.expect(&["connect 1"]);
-    let begin = Instant::now();
     let mut silent = server.client("room");
-    // It answers pings while it waits for this, well beyond the timeout.
-    patient.expect(&["connect 2", "disconnect 2"]);
-    assert!(begin.elapsed() >= timeout);
+    patient.expect(&["connect 2"]);
     silent.expect(&["connect 2"]);
-    // The silent one was told; what it had been asked comes first.
+    for _ in 0..2 {
+        server.pass(INTERVAL);
+        answer_ping(&mut patient);
+        ping(&mut silent);
+    }
+    server.pass(TIMEOUT - 2 * INTERVAL - MOMENT);
+    patient.text("still here");
+    patient.expect(&["message 1 still here"]);
+    silent.expect(&["message 1 still here"]);
+    server.pass(MOMENT);
+    patient.expect(&["disconnect 2"]);
     assert_eq!(silent.closed(), 1001);
     patient.text("still here");
     patient.expect(&["message 1 still here"]);
@@ -57,24 +75,23 @@ fn a_silent_client_is_dropped_and_one_that_answers_pings_stays() {
 
 #[test]
 fn a_client_that_speaks_need_not_answer_pings() {
-    let (interval, timeout) = (Duration::from_millis(50), Duration::from_millis(800));
-    let settings = server().with_heartbeat_interval(interval).with_heartbeat_timeout(timeout);
-    let server = TestServer::with(settings, script());
+    let server = TestServer::with_clock(settings(), script());
     let mut client = server.client("room");
-    let begin = Instant::now();
-    while begin.elapsed() < 2 * timeout {
+    assert_eq!(client.ask("hello"), "hello");
+    for _ in 0..6 {
+        server.pass(INTERVAL);
+        ping(&mut client);
         client.text("I speak");
-        // Waits for the next ping, so that this is done at the interval, and does not answer it.
-        while client.next_frame().expect("a frame").opcode != Frame::PING {}
+        assert_eq!(client.next_frame(), Some(Frame::text("I speak")));
     }
 }
 
 #[test]
 fn without_an_interval_nobody_is_pinged() {
-    let timeout = Duration::from_millis(400);
-    let settings = server().with_heartbeat_interval(Duration::ZERO).with_heartbeat_timeout(timeout);
-    let server = TestServer::with(settings, script());
+    let server = TestServer::with_clock(settings().with_heartbeat_interval(Duration::ZERO), journal());
     let mut client = server.client("room");
+    client.expect(&["connect 1"]);
+    server.pass(TIMEOUT);
     // The first thing to come is the end.
     let frame = client.next_frame().expect("a frame");
     assert_eq!((frame.opcode, &frame.payload[..2]), (Frame::CLOSE, &1001_u16.to_be_bytes()[..]));
@@ -82,30 +99,32 @@ fn without_an_interval_nobody_is_pinged() {
 
 #[test]
 fn without_a_timeout_nobody_is_dropped() {
-    let settings =
-        server().with_heartbeat_interval(Duration::from_millis(10)).with_heartbeat_timeout(Duration::ZERO);
-    let server = TestServer::with(settings, script());
+    let server = TestServer::with_clock(settings().with_heartbeat_timeout(Duration::ZERO), journal());
     let mut client = server.client("room");
+    client.expect(&["connect 1"]);
     for _ in 0..50 {
+        server.pass(INTERVAL);
         ping(&mut client);
     }
-    assert_eq!(client.ask("hello"), "hello");
+    assert_eq!(client.ask("hello"), "message 1 hello");
 }
 
 #[test]
 fn a_client_whose_room_computes_is_not_taken_for_silent() {
-    // About a second, in which the server has no eye for the client's pongs.
-    let module = Module::new().told(
-        "(loop $again
-            (br_if $again (i32.lt_u (local.tee $i (i32.add (local.get $i) (i32.const 1))) (i32.const 200000000))))",
-    );
-    let (interval, timeout) = (Duration::from_millis(50), Duration::from_millis(250));
-    let settings = server().with_heartbeat_interval(interval).with_heartbeat_timeout(timeout);
-    let server = TestServer::with(settings, module.program());
-    let mut client = server.client("room");
-    let begin = Instant::now();
+    let gate = Gate::default();
+    let server = TestServer::with_clock(settings(), gate.clone());
+    let (mut client, mut silent) = (server.client("busy"), server.client("quiet"));
+    assert_eq!(silent.ask("hello"), "hello");
     client.text("!");
+    gate.await_computing(1);
     client.text("more");
+    // With the first ping the server finds that the silent one has spoken before.
+    for _ in 0..3 {
+        server.pass(INTERVAL);
+        ping(&mut silent);
+    }
+    server.pass(TIMEOUT - 2 * INTERVAL);
+    assert_eq!(silent.closed(), 1001);
+    gate.open();
     client.expect(&["!", "more"]);
-    assert!(begin.elapsed() > timeout, "this test needs an event that takes longer than silence may");
 }

@@ -4,6 +4,7 @@ use std::{
     fs::File,
     io::{BufReader, Cursor, Read as _, Write as _},
     net::TcpStream,
+    time::Duration,
 };
 
 use stateroom_server_smol::Server;
@@ -126,6 +127,29 @@ fn a_connection_takes_several_requests_and_becomes_a_websocket_with_the_last() {
         server.await_clients(0);
         assert_eq!(server.status()["room_count"], 4);
     }
+}
+
+#[test]
+fn a_connection_has_half_a_minute_for_a_request() {
+    const PATIENCE: Duration = Duration::from_secs(30);
+    let server = TestServer::with_clock(server(), script());
+    let mut streams = [0; 2].map(|_| TcpStream::connect(server.address()).expect("a connection"));
+    for stream in &mut streams {
+        stream.set_read_timeout(Some(stateroom_tests::PATIENCE)).expect("not zero");
+        write!(stream, "GET /status HTTP/1.1\r\nHost: a\r\n").expect("a request can begin");
+    }
+    // They have been accepted before this one.
+    assert_eq!(server.get("/status").status, 200);
+    let [mut late, mut never] = streams;
+    server.pass(PATIENCE - Duration::from_millis(1));
+    write!(late, "\r\n").expect("it is not too late");
+    let mut late = BufReader::new(late);
+    assert_eq!(Answer::read(&mut late, "GET").status, 200);
+    server.pass(Duration::from_millis(1));
+    assert_eq!(never.read(&mut [0]).expect("the end"), 0);
+    // Nor are connections kept that have been answered.
+    server.pass(PATIENCE);
+    assert_eq!(late.read(&mut [0]).expect("the end"), 0);
 }
 
 #[test]

@@ -53,52 +53,65 @@ fn a_room_that_nobody_has_been_in_waits_for_its_first_client() {
 }
 
 #[test]
-fn a_room_that_ends_after_a_while_keeps_its_state_for_that_while() {
-    let settings = server().with_shutdown(ShutdownPolicy::After(Duration::from_secs(3600)));
-    let server = TestServer::with(settings, script());
-    let mut client = server.client("hall");
-    assert_eq!(client.ask("count"), "1");
-    client.leave();
-    server.await_clients(0);
-    assert_eq!(server.client("hall").ask("count"), "2");
+fn a_room_that_nobody_comes_to_ends_after_a_minute() {
+    let settings = server().with_shutdown(ShutdownPolicy::Immediate);
+    let server = TestServer::with_clock(settings, script());
+    assert_eq!(server.post("/ws/hall").status, 201);
+    server.pass(Duration::from_secs(59));
+    assert_eq!(server.rooms(), [("hall".to_owned(), vec![])]);
+    server.pass(Duration::from_secs(1));
+    server.await_rooms(0);
+}
+
+/// How long an empty room stays.
+const WHILE: Duration = Duration::from_secs(60);
+
+fn server_of_rooms_that_stay_for_a_while() -> TestServer {
+    TestServer::with_clock(server().with_shutdown(ShutdownPolicy::After(WHILE)), script())
 }
 
 #[test]
 fn a_room_that_ends_after_a_while_ends_when_nobody_comes_back() {
-    let settings = server().with_shutdown(ShutdownPolicy::After(Duration::from_millis(30)));
-    let server = TestServer::with(settings, script());
+    let server = server_of_rooms_that_stay_for_a_while();
     let mut client = server.client("hall");
     assert_eq!(client.ask("count"), "1");
     client.leave();
-    server.await_rooms(0);
+    // The while begins when the connection has ended.
+    eventually("the room ends", || {
+        server.pass(WHILE);
+        server.stats().rooms == 0
+    });
     assert_eq!(server.client("hall").ask("count"), "1");
 }
 
 #[test]
 fn a_room_that_somebody_comes_back_to_in_time_goes_on() {
-    let settings = server().with_shutdown(ShutdownPolicy::After(Duration::from_millis(700)));
-    let server = TestServer::with(settings, script());
+    let server = server_of_rooms_that_stay_for_a_while();
     let mut client = server.client("comeback");
     assert_eq!(client.ask("count"), "1");
     client.leave();
     server.await_clients(0);
+    server.pass(WHILE - Duration::from_millis(1));
     let mut client = server.client("comeback");
     assert_eq!(client.ask("count"), "2");
-    // Longer than the while, which must not go on counting.
-    client.text("timer 900");
-    client.expect(&["timer 1"]);
+    // The while must not go on counting.
+    server.pass(WHILE);
     assert_eq!(client.ask("count"), "3");
+    assert_eq!(client.ask("count"), "4");
 }
 
 #[test]
 fn the_end_of_a_room_takes_its_timer_along() {
-    let server = TestServer::with(server().with_shutdown(ShutdownPolicy::Immediate), script());
+    let settings = server().with_shutdown(ShutdownPolicy::Immediate);
+    let server = TestServer::with_clock(settings, script());
     let mut client = server.client("untimely");
     client.text("timer 50");
     client.leave();
     server.await_rooms(0);
     let mut client = server.client("untimely");
     client.text("timer 100");
+    assert_eq!(client.ask("hello"), "hello");
+    server.pass(Duration::from_millis(100));
     client.expect(&["timer 1"]);
     assert_eq!(records("untimely").iter().filter(|line| line.contains("the timer was due")).count(), 1);
 }

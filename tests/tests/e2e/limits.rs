@@ -124,15 +124,15 @@ fn second_client(address: SocketAddr, path: &str) -> String {
     }
 }
 
-/// Whether rooms are folded at once when three are opened, of 9 MiB each.
-fn folds_at_once(address: SocketAddr) -> String {
+/// Says whether rooms hibernate at once when three are opened, of 9 MiB each.
+fn hibernates_at_once(address: SocketAddr) -> String {
     for room in ["one", "two", "three"] {
         let mut client = Client::connect(address, &format!("/ws/{room}")).expect("an upgrade");
         // They do so in steps, and there is one between two messages.
         (0..200).for_each(|_| assert_eq!(client.ask("a"), "a"));
     }
-    let folded = status(address)["hibernating_room_count"].as_u64();
-    if folded > Some(0) { "some do" } else { "none does" }.to_owned()
+    let hibernating = status(address)["hibernating_room_count"].as_u64();
+    if hibernating > Some(0) { "some do" } else { "none does" }.to_owned()
 }
 
 /// How a client ends that does not read while others get 6 MiB: it hears of the last one, or it is closed.
@@ -158,7 +158,7 @@ fn reads_late(address: SocketAddr) -> String {
 const TRIALS: [(&str, &str, Trial, &str, &str); 14] = [
     ("connections", "1", |address| second_client(address, "/ws/one"), "a", "503"),
     ("rooms", "1", |address| second_client(address, "/ws/two"), "a", "1013"),
-    ("awake_memory", "1MiB", folds_at_once, "none does", "some do"),
+    ("awake_memory", "1MiB", hibernates_at_once, "none does", "some do"),
     ("outbox_size", "1KiB", reads_late, "all", "1013"),
     ("message_size", "64", |address| tell(client(address), &"x".repeat(65)), "65 bytes", "1009"),
     ("memory", "9280KiB", |address| tell(client(address), "g"), "g", "."),

@@ -12,12 +12,27 @@ use stateroom_tests::{
     services::{journal, script, script_guest},
 };
 
+/// How long the server waits for those who do not say goodbye.
+const FAREWELL: Duration = Duration::from_millis(1_500);
 /// What the end may take.
 const LIMIT: Duration = Duration::from_secs(2);
+/// What it takes where nobody is waited for.
+const AT_ONCE: Duration = Duration::from_secs(1);
+
+/// Has a server end that has told its clients so, and whose clients do not say goodbye.
+#[track_caller]
+fn ends_in_time(server: TestServer) {
+    server.pass(FAREWELL);
+    let took = FAREWELL + server.stop();
+    assert!(took < LIMIT, "{took:?}");
+}
 
 #[test]
 fn clients_are_told_that_the_server_goes_away() {
-    for server in [TestServer::new(script()), TestServer::with(server().with_threads(2), script_guest())] {
+    for server in [
+        TestServer::with_clock(server(), script()),
+        TestServer::with_clock(server().with_threads(2), script_guest()),
+    ] {
         let mut clients: Vec<_> = ["a", "b", "c", "d", "a"].map(|room| server.client(room)).into();
         for client in &mut clients {
             assert_eq!(client.ask("hello"), "hello");
@@ -29,7 +44,7 @@ fn clients_are_told_that_the_server_goes_away() {
         let address = server.address();
         let took = server.stop();
         // Nobody was waited for, as all said goodbye.
-        assert!(took < Duration::from_millis(800), "{took:?}");
+        assert!(took < AT_ONCE, "{took:?}");
         assert!(TcpStream::connect(address).is_err(), "nobody listens any more");
     }
 }
@@ -88,26 +103,26 @@ fn requests_in_progress_are_answered_to_the_end_and_new_ones_are_not() {
 
 #[test]
 fn a_server_without_clients_ends_at_once() {
-    let server = TestServer::new(script());
+    let server = TestServer::with_clock(server(), script());
     server.client("room").leave();
     server.await_clients(0);
     let took = server.stop();
-    assert!(took < Duration::from_millis(500), "{took:?}");
+    assert!(took < AT_ONCE, "{took:?}");
 }
 
 #[test]
 fn a_client_that_never_answers_does_not_keep_the_server() {
-    let server = TestServer::new(script());
+    let server = TestServer::with_clock(server(), script());
     let mut silent = server.client("room");
     assert_eq!(silent.ask("hello"), "hello");
-    let took = server.stop();
-    assert!(took < LIMIT, "{took:?}");
-    assert_eq!(silent.closed(), 1001);
+    server.handle().begin_shutdown();
+    assert_eq!(silent.message(), Message::Close(1001));
+    ends_in_time(server);
 }
 
 #[test]
 fn a_client_that_does_not_read_does_not_keep_the_server() {
-    let server = TestServer::with(server().with_outbox_size(16 << 20), script());
+    let server = TestServer::with_clock(server().with_outbox_size(16 << 20), script());
     let mut slow = server.client("room");
     assert_eq!(slow.ask("hello"), "hello");
     let mut speaker = server.client("room");
@@ -120,51 +135,51 @@ fn a_client_that_does_not_read_does_not_keep_the_server() {
         2,
         "this test needs a client for which some wait, but not too many"
     );
-    let took = server.stop();
-    assert!(took < LIMIT, "{took:?}");
+    server.handle().begin_shutdown();
     assert_eq!(speaker.closed(), 1001);
+    ends_in_time(server);
 }
 
 #[test]
 fn a_connection_without_a_request_does_not_keep_the_server() {
-    let server = TestServer::new(script());
+    let server = TestServer::with_clock(server(), script());
     let _idle = TcpStream::connect(server.address()).expect("a connection");
     assert_eq!(server.get("/status").text(), "ok");
     let took = server.stop();
-    assert!(took < LIMIT, "{took:?}");
+    assert!(took < AT_ONCE, "{took:?}");
 }
 
 #[test]
 fn a_room_in_the_middle_of_a_long_event_does_not_keep_the_server() {
-    let server = TestServer::new(Module::new().told("(loop $again (br $again))").program());
+    let server = TestServer::with_clock(server(), Module::new().told("(loop $again (br $again))").program());
     let (mut busy, mut waiting) = (server.client("busy"), server.client("busy"));
     assert_eq!(busy.ask("hello"), "hello");
     assert_eq!(waiting.ask("hello"), "hello");
     busy.text("!");
-    busy.text("when is it my turn?");
+    busy.text("is anybody there?");
     let mut other = server.client("other");
     assert_eq!(other.ask("hello"), "hello");
-    let took = server.stop();
-    assert!(took < LIMIT, "{took:?}");
+    server.handle().begin_shutdown();
     for client in [&mut busy, &mut waiting, &mut other] {
         assert_eq!(client.closed(), 1001);
     }
+    ends_in_time(server);
 }
 
 #[test]
 fn a_client_that_waits_to_connect_to_a_busy_room_is_told_too() {
     let spin = "(loop $again (br $again))";
-    let server = TestServer::new(Module::new().told(spin).program());
+    let server = TestServer::with_clock(server(), Module::new().told(spin).program());
     let mut busy = server.client("room");
     assert_eq!(busy.ask("hello"), "hello");
     busy.text("!");
     // The second is sure to come to a room that computes, as the first one's message has been sent before.
     let mut waiting = server.client("room");
     assert_eq!(server.client("other").ask("hello"), "hello");
-    let took = server.stop();
-    assert!(took < LIMIT, "{took:?}");
+    server.handle().begin_shutdown();
     assert_eq!(waiting.closed(), 1001);
     assert_eq!(busy.closed(), 1001);
+    ends_in_time(server);
 }
 
 /// Starts the command with a module, and returns a client of it as well.
@@ -187,9 +202,7 @@ fn signals_end_the_command_well() {
         let (mut child, mut client, _directory) = command(&["--threads", "2"]);
         child.signal(signal);
         assert_eq!(client.closed(), 1001);
-        let (code, took) = child.exit();
-        assert_eq!(code, Some(0), "{signal}");
-        assert!(took < LIMIT, "{took:?}");
+        assert_eq!(child.exit().0, Some(0), "{signal}");
     }
 }
 
@@ -199,9 +212,7 @@ fn signals_end_the_command_while_a_room_computes_and_a_client_is_silent() {
     let (mut child, mut client, _directory) = command(&[]);
     client.text("!");
     child.signal("TERM");
-    let (code, took) = child.exit();
-    assert_eq!(code, Some(0));
-    assert!(took < LIMIT, "{took:?}");
+    assert_eq!(child.exit().0, Some(0));
     assert_eq!(client.closed(), 1001);
 }
 

@@ -1,27 +1,49 @@
 //! A room's timer.
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
+use stateroom_sdk_core::engine::EngineFactory;
 use stateroom_tests::{
-    Module, TestServer, eventually, guest, records,
-    services::{script, script_guest},
+    Client, Module, TestServer, eventually, guest, records, server,
+    services::{Gate, script, script_guest},
 };
 
+/// A server whose clients may be silent for as long as they like.
+fn serve(factory: impl EngineFactory) -> TestServer {
+    let settings = server().with_heartbeat_interval(Duration::ZERO).with_heartbeat_timeout(Duration::ZERO);
+    TestServer::with_clock(settings, factory)
+}
+
 fn scripts() -> [TestServer; 2] {
-    [TestServer::new(script()), TestServer::new(script_guest())]
+    [serve(script()), serve(script_guest())]
+}
+
+fn ms(ms: u64) -> Duration {
+    Duration::from_millis(ms)
+}
+
+/// Sends commands, and waits until they have been carried out.
+#[track_caller]
+fn tell(client: &mut Client, commands: &[&str]) {
+    commands.iter().for_each(|command| client.text(command));
+    assert_eq!(client.ask("and then?"), "and then?");
 }
 
 #[test]
 fn a_timer_is_due_once_and_not_too_early() {
     for server in scripts() {
         let mut client = server.client("room");
-        let begin = Instant::now();
-        client.text("timer 100");
+        tell(&mut client, &["timer 100"]);
+        server.pass(ms(99));
+        assert_eq!(client.ask("fired"), "0");
+        server.pass(ms(1));
         client.expect(&["timer 1"]);
-        assert!(begin.elapsed() >= Duration::from_millis(100));
-        // Were it due again by itself, the count would be higher once the next one is.
-        client.text("timer 250");
+        tell(&mut client, &["timer 250"]);
+        server.pass(ms(249));
+        assert_eq!(client.ask("fired"), "1");
+        server.pass(ms(1));
         client.expect(&["timer 2"]);
+        server.pass(ms(1_000));
         assert_eq!(client.ask("fired"), "2");
     }
 }
@@ -30,17 +52,16 @@ fn a_timer_is_due_once_and_not_too_early() {
 fn a_new_timer_replaces_the_old_one() {
     for server in scripts() {
         let mut client = server.client("room");
-        let begin = Instant::now();
-        client.text("timer 100000");
-        client.text("timer 20");
+        tell(&mut client, &["timer 1000", "timer 20"]);
+        server.pass(ms(20));
         client.expect(&["timer 1"]);
-        assert!(begin.elapsed() < Duration::from_secs(10));
         // The other way round: the first one must not be due at its time.
-        let begin = Instant::now();
-        client.text("timer 50");
-        client.text("timer 150");
+        tell(&mut client, &["timer 50", "timer 150"]);
+        server.pass(ms(50));
+        assert_eq!(client.ask("fired"), "1");
+        server.pass(ms(100));
         client.expect(&["timer 2"]);
-        assert!(begin.elapsed() >= Duration::from_millis(150));
+        server.pass(ms(1_000));
         assert_eq!(client.ask("fired"), "2");
     }
 }
@@ -50,23 +71,21 @@ fn zero_cancels_the_timer() {
     for server in scripts() {
         let mut client = server.client("room");
         let mut other = server.client("other");
-        client.text("timer 50");
-        client.text("timer 0");
-        // By then the cancelled one would have been due.
-        assert_eq!(client.ask("fired"), "0");
-        other.text("timer 150");
+        tell(&mut client, &["timer 50", "timer 0"]);
+        tell(&mut other, &["timer 50"]);
+        server.pass(ms(50));
         other.expect(&["timer 1"]);
         assert_eq!(client.ask("fired"), "0");
         // To cancel nothing is nothing, and a cancelled timer can be set again.
-        client.text("timer 0");
-        client.text("timer 1");
+        tell(&mut client, &["timer 0", "timer 1"]);
+        server.pass(ms(1));
         client.expect(&["timer 1"]);
     }
 }
 
 #[test]
 fn of_several_requests_in_one_event_the_last_one_counts() {
-    let server = TestServer::new(
+    let server = serve(
         Module::new()
             .told(
                 "(call $set_timer (i32.const 100000)) (call $set_timer (i32.const 0)) (call $set_timer (i32.const 5))",
@@ -75,9 +94,10 @@ fn of_several_requests_in_one_event_the_last_one_counts() {
             .program(),
     );
     let mut client = server.client("room");
-    client.text("!");
-    client.expect(&["!", "hello"]);
-    let server = TestServer::new(
+    assert_eq!(client.ask("!"), "!");
+    server.pass(ms(5));
+    client.expect(&["hello"]);
+    let server = serve(
         Module::new()
             .told("(call $set_timer (i32.const 1)) (call $set_timer (i32.const 0))")
             .connect(
@@ -88,7 +108,11 @@ fn of_several_requests_in_one_event_the_last_one_counts() {
     );
     let mut client = server.client("room");
     assert_eq!(client.ask("!"), "!");
-    let _second = server.client("room");
+    server.pass(ms(1));
+    assert_eq!(client.ask("none"), "none");
+    let mut second = server.client("room");
+    assert_eq!(second.ask("here"), "here");
+    server.pass(ms(50));
     client.expect(&["hello"]);
     assert_eq!(client.ask("just once"), "just once");
 }
@@ -101,7 +125,8 @@ fn a_timer_is_due_with_nobody_there() {
         client.leave();
         server.await_clients(0);
         let due = || records(room).iter().any(|line| line.contains("the timer was due"));
-        assert!(!due(), "this test needs a moment with nobody there");
+        assert!(!due());
+        server.pass(ms(200));
         eventually("the timer is due", due);
         assert_eq!(server.client(room).ask("fired"), "1");
     }
@@ -111,13 +136,16 @@ fn a_timer_is_due_with_nobody_there() {
 fn rooms_have_timers_of_their_own() {
     for server in scripts() {
         let (mut one, mut two) = (server.client("one"), server.client("two"));
-        one.text("timer 60");
-        two.text("timer 120");
-        two.text("timer 30");
-        assert_eq!(two.next_text(), "timer 1");
+        tell(&mut one, &["timer 60"]);
+        tell(&mut two, &["timer 120", "timer 30"]);
+        server.pass(ms(30));
+        two.expect(&["timer 1"]);
+        assert_eq!(one.ask("fired"), "0");
+        server.pass(ms(30));
         one.expect(&["timer 1"]);
-        two.text("timer 20");
-        one.text("timer 0");
+        tell(&mut two, &["timer 20"]);
+        tell(&mut one, &["timer 0"]);
+        server.pass(ms(20));
         two.expect(&["timer 2"]);
         assert_eq!(one.ask("fired"), "1");
     }
@@ -125,25 +153,30 @@ fn rooms_have_timers_of_their_own() {
 
 #[test]
 fn a_timer_may_set_itself_again() {
-    let server = TestServer::new(
+    let server = serve(
         Module::new()
             .connect("(call $set_timer (i32.const 1))")
             .timer("(call $set_timer (i32.const 1)) (call $send_message (i32.const 0) (i32.const 0) (i32.const 5))")
             .program(),
     );
     let mut client = server.client("room");
-    client.expect(&["hello"; 20]);
+    assert_eq!(client.ask("here"), "here");
+    for _ in 0..20 {
+        server.pass(ms(1));
+        client.expect(&["hello"]);
+    }
 }
 
 #[test]
 fn a_timer_may_be_set_before_anyone_has_come() {
-    let server = TestServer::new(
+    let server = serve(
         Module::new()
             .initialize("(call $set_timer (i32.const 1))")
             .timer("(i32.store8 (i32.const 16) (i32.const 116))")
             .program(),
     );
     assert_eq!(server.post("/ws/early").status, 201);
+    server.pass(ms(1));
     let mut client = server.client("early");
     eventually("the timer is due", || client.ask("?") == "t");
 }
@@ -152,56 +185,57 @@ fn a_timer_may_be_set_before_anyone_has_come() {
 fn the_longest_timer_is_just_a_long_one() {
     for server in scripts() {
         let mut client = server.client("room");
-        client.text("timer 4294967295");
+        tell(&mut client, &["timer 4294967295"]);
+        // Forty-nine days and a bit.
+        server.pass(ms(u64::from(u32::MAX) - 1));
         assert_eq!(client.ask("fired"), "0");
-        client.text("timer 1");
+        server.pass(ms(1));
         client.expect(&["timer 1"]);
     }
 }
 
 #[test]
 fn the_clock_ticks_while_somebody_listens() {
-    let server = TestServer::new(guest("clock"));
+    let server = serve(guest("clock"));
     let mut client = server.client("room");
-    let begin = Instant::now();
-    client.expect(&["1", "2"]);
-    assert!(begin.elapsed() >= Duration::from_millis(1_900));
+    server.await_clients(1);
+    for second in ["1", "2"] {
+        server.pass(ms(1_000));
+        client.expect(&[second]);
+    }
     client.leave();
     server.await_clients(0);
+    server.pass(ms(10_000));
     let mut client = server.client("room");
-    let begin = Instant::now();
+    server.await_clients(1);
+    // It stood still, and begins a whole second anew.
+    server.pass(ms(999));
+    assert_eq!(server.stats().clients, 1);
+    assert!(client.is_quiet());
+    server.pass(ms(1));
     client.expect(&["3"]);
-    // It stood still, and began a whole second anew.
-    assert!(begin.elapsed() >= Duration::from_millis(900));
 }
 
 #[test]
 fn a_timer_that_is_due_during_an_event_which_replaces_or_cancels_it_does_not_fire() {
-    // Each event computes for longer than the timer of the one before has: `s` sets 1 ms, `c` cancels, `r` asks for
-    // 200 ms; when it fires the room says `T`.
-    let module = Module::new()
-        .told(
-            "(if (i32.eq (i32.load8_u offset=1 (local.get $at)) (i32.const 115))
-                (then (call $set_timer (i32.const 1)))
-                (else
-                    (loop $again
-                        (br_if $again
-                            (i32.lt_u (local.tee $i (i32.add (local.get $i) (i32.const 1))) (i32.const 20000000))))
-                    (call $set_timer
-                        (select (i32.const 0) (i32.const 200)
-                            (i32.eq (i32.load8_u offset=1 (local.get $at)) (i32.const 99))))))",
-        )
-        .timer("(i32.store8 (i32.const 64) (i32.const 84)) (call $send_message (i32.const 0) (i32.const 64) (i32.const 1))");
-    let server = TestServer::new(module.program());
-    let mut client = server.client("room");
-    for text in ["!s", "!c"] {
-        client.text(text);
+    for (event, replaced) in [("!0", false), ("!200", true)] {
+        let gate = Gate::default();
+        let server = serve(gate.clone());
+        let (mut client, mut other) = (server.client("room"), server.client("other"));
+        assert_eq!(client.ask("1"), "1");
+        assert_eq!(other.ask("1"), "1");
+        client.text(event);
+        gate.await_computing(1);
+        server.pass(ms(1));
+        other.expect(&["timer"]);
+        gate.open();
+        client.expect(&[event]);
+        server.pass(ms(199));
+        assert_eq!(client.ask("not now"), "not now");
+        server.pass(ms(1));
+        if replaced {
+            client.expect(&["timer"]);
+        }
+        assert_eq!(client.ask("no more"), "no more");
     }
-    client.expect(&["!s", "!c"]);
-    assert_eq!(client.ask("still"), "still", "it was cancelled");
-    for text in ["!s", "!r"] {
-        client.text(text);
-    }
-    client.expect(&["!s", "!r", "T"]);
-    assert_eq!(client.ask("once"), "once", "it was replaced");
 }

@@ -1,6 +1,6 @@
 //! What rooms of a published guest take that are idle, and what it costs to come back to one.
 //!
-//! `cargo bench -p stateroom-tests --bench folding` opens 10,000 rooms with a client each; `-- 1000 --fold-after 2` opens
+//! `cargo bench -p stateroom-tests --bench hibernation` opens 10,000 rooms with a client each; `-- 1000 --hibernate-after 2` opens
 //! 1,000, and passes the rest on to the server. It takes as many open files as there are rooms, and some more.
 
 use std::{
@@ -12,7 +12,7 @@ use std::{
 
 use stateroom_tests::{Child, Client, Directory, Foreign, Output, Profile, example, status};
 
-/// How many of the rooms are come back to: so few that none is folded for another.
+/// How many of the rooms are come back to: so few that none hibernates for another.
 const ASKED: usize = 100;
 
 fn main() {
@@ -26,7 +26,7 @@ fn main() {
     };
     let flags: Vec<_> = arguments.iter().map(String::as_str).collect();
     println!("{rooms} rooms with a client each; memory in MB, times in µs (median, 99th of 100)\n");
-    println!("| guest | opened in | server before | peak | folded | first answer | the next |");
+    println!("| guest | opened in | server before | peak | hibernating | first answer | the next |");
     println!("| --- | ---: | ---: | ---: | ---: | ---: | ---: |");
     measure("published, 1.06 MiB", Foreign::Rust("stateroom-0.2", Profile::Release).module(), rooms, &flags);
     let echo = fs::read(example("echo").join("server.wasm")).expect("it has been built");
@@ -55,10 +55,10 @@ fn measure(name: &str, module: Vec<u8>, rooms: usize, flags: &[&str]) {
         .collect();
     let opened = begin.elapsed();
     let deadline = begin + Duration::from_secs(120);
-    while folded(address) < rooms && Instant::now() < deadline {
+    while hibernating(address) < rooms && Instant::now() < deadline {
         thread::sleep(Duration::from_millis(100));
     }
-    assert!(folded(address) == rooms, "only {} rooms are folded", folded(address));
+    assert!(hibernating(address) == rooms, "only {} rooms hibernate", hibernating(address));
     let (peak, after) = (server.most_resident(), server.resident());
 
     // From all over, and one after the other, so that nobody waits for anything else.
@@ -85,8 +85,8 @@ fn ask(client: &mut Client) {
     while client.next_text() != "hello" {}
 }
 
-/// How many rooms are folded.
-fn folded(address: SocketAddr) -> usize {
+/// How many rooms hibernate.
+fn hibernating(address: SocketAddr) -> usize {
     let count = status(address)["hibernating_room_count"].as_u64().expect("a number");
     usize::try_from(count).expect("there are fewer rooms than bytes")
 }

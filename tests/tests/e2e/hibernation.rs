@@ -1,4 +1,4 @@
-//! Rooms that have been idle for a while fold, and nobody notices.
+//! Rooms that have been idle for a while hibernate, and nobody notices.
 
 use std::{
     convert::Infallible,
@@ -18,49 +18,60 @@ use stateroom_tests::{
     services::{script, script_guest},
 };
 
-/// As soon as it is idle, so to speak.
-const SOON: Duration = Duration::from_millis(30);
+/// How long a room is idle before it hibernates.
+const AFTER: Duration = Duration::from_secs(10);
 
-/// So many seconds that no test lasts that long.
-const NEVER: Duration = Duration::from_secs(3600);
+const DAY: Duration = Duration::from_secs(24 * 60 * 60);
 
-fn folding() -> Server {
-    server().with_hibernate_after(SOON)
+/// The settings of a server whose clients may be silent for as long as they like.
+fn settings() -> Server {
+    server()
+        .with_hibernate_after(AFTER)
+        .with_heartbeat_interval(Duration::ZERO)
+        .with_heartbeat_timeout(Duration::ZERO)
+}
+
+fn serve(factory: impl EngineFactory) -> TestServer {
+    TestServer::with_clock(settings(), factory)
 }
 
 #[track_caller]
-fn folded(server: &TestServer) -> u64 {
-    server.stats().hibernating_rooms as u64
+fn hibernating(server: &TestServer) -> usize {
+    server.stats().hibernating_rooms
 }
 
+/// Lets time pass until so many rooms hibernate.
 #[track_caller]
-fn await_folded(server: &TestServer, count: u64) {
-    eventually(&format!("{count} rooms are folded"), || folded(server) == count);
+fn await_hibernating(server: &TestServer, count: usize) {
+    eventually(&format!("{count} rooms hibernate"), || {
+        server.pass(AFTER);
+        hibernating(server) == count
+    });
 }
 
 #[test]
-fn an_idle_room_folds_and_its_clients_stay() {
-    let server = TestServer::with(folding(), script_guest());
+fn an_idle_room_hibernates_and_its_clients_stay() {
+    let server = serve(script_guest());
     let (mut one, mut two) = (server.client("attic"), server.client("attic"));
     assert_eq!(one.ask("count"), "1");
     for count in 2..5 {
-        await_folded(&server, 1);
+        await_hibernating(&server, 1);
         assert_eq!(server.rooms(), [("attic".to_owned(), vec![1, 2])]);
         assert_eq!(two.ask("count"), count.to_string());
     }
     // Whoever comes, and whoever goes, is an event like any other.
-    await_folded(&server, 1);
+    await_hibernating(&server, 1);
     let mut three = server.client("attic");
     assert_eq!(three.ask("count"), "5");
-    await_folded(&server, 1);
+    await_hibernating(&server, 1);
     three.leave();
     server.await_clients(2);
-    await_folded(&server, 1);
+    await_hibernating(&server, 1);
     assert_eq!(one.ask("count"), "6");
 }
 
 #[test]
-fn a_room_that_folds_has_its_state_memory_and_all() {
+fn a_room_that_hibernates_has_its_state_memory_and_all() {
     // It grows, and counts where it has grown.
     let module = Module::new().memory("17").told(
         "(if (i32.eq (memory.size) (i32.const 17)) (then (drop (memory.grow (i32.const 16)))))
@@ -68,27 +79,27 @@ fn a_room_that_folds_has_its_state_memory_and_all() {
          (i32.store8 (i32.const 2162687) (i32.add (local.get $i) (i32.const 1)))
          (i32.store8 (i32.const 16) (i32.add (local.get $i) (i32.const 48)))",
     );
-    let server = TestServer::with(folding(), module.program());
+    let server = serve(module.program());
     let mut client = server.client("attic");
     for count in 1..5 {
         assert_eq!(client.ask("!"), "!");
-        await_folded(&server, 1);
+        await_hibernating(&server, 1);
         assert_eq!(client.ask("?"), count.to_string());
-        await_folded(&server, 1);
+        await_hibernating(&server, 1);
     }
 }
 
 #[test]
-fn a_room_that_uses_all_of_its_memory_does_not_fold() {
+fn a_room_that_uses_all_of_its_memory_does_not_hibernate() {
     let module =
         Module::new().memory("1").told("(memory.fill (i32.const 8192) (i32.const 1) (i32.const 57344))");
-    let server = TestServer::with(folding(), module.program());
+    let server = serve(module.program());
     let (mut full, mut empty) = (server.client("full"), server.client("empty"));
     assert_eq!(full.ask("!"), "!");
     for _ in 0..2 {
         assert_eq!(empty.ask("hello"), "hello");
         // By then the other one has been looked at, too, as it has been idle for longer.
-        await_folded(&server, 1);
+        await_hibernating(&server, 1);
     }
     let rooms: Vec<_> = server.room_infos().into_iter().map(|room| (room.id, room.hibernates)).collect();
     assert_eq!(rooms, [("empty".to_owned(), true), ("full".to_owned(), false)]);
@@ -96,88 +107,98 @@ fn a_room_that_uses_all_of_its_memory_does_not_fold() {
 }
 
 #[test]
-fn a_timer_that_was_set_before_the_fold_is_due_after_it() {
-    let server = TestServer::with(folding(), script_guest());
+fn a_timer_is_due_in_a_room_that_hibernates() {
+    let server = serve(script_guest());
     let mut client = server.client("attic");
-    client.text("timer 600");
-    await_folded(&server, 1);
-    assert!(client.is_quiet(), "this test needs a room that folds within half a second");
+    client.text(&format!("timer {}", DAY.as_millis()));
+    assert_eq!(client.ask("hello"), "hello");
+    await_hibernating(&server, 1);
+    assert!(client.is_quiet());
+    server.pass(DAY);
     client.expect(&["timer 1"]);
     assert_eq!(client.ask("fired"), "1");
 }
 
 #[test]
-fn a_folded_room_ends_like_any_other() {
-    let policy = ShutdownPolicy::After(Duration::from_millis(300));
-    let server = TestServer::with(folding().with_shutdown(policy), script_guest());
+fn a_room_that_hibernates_ends_like_any_other() {
+    let policy = ShutdownPolicy::After(10 * DAY);
+    let server = TestServer::with_clock(settings().with_shutdown(policy), script_guest());
     let mut client = server.client("attic");
     assert_eq!(client.ask("count"), "1");
     client.leave();
-    await_folded(&server, 1);
-    server.await_rooms(0);
-    assert_eq!(folded(&server), 0);
+    await_hibernating(&server, 1);
+    eventually("the room ends", || {
+        server.pass(DAY);
+        server.stats().rooms == 0
+    });
+    assert_eq!(hibernating(&server), 0);
     // A fresh room.
     assert_eq!(server.client("attic").ask("count"), "1");
 }
 
 #[test]
 fn a_room_that_fails_when_it_comes_back_fails_like_any_other() {
-    let server = TestServer::with(folding(), Module::new().told("unreachable").program());
+    let server = serve(Module::new().told("unreachable").program());
     let mut client = server.client("cellar");
     assert_eq!(client.ask("hello"), "hello");
-    await_folded(&server, 1);
+    await_hibernating(&server, 1);
     client.text("!");
     assert_eq!(client.closed(), 1011);
     assert_eq!(server.client("cellar").ask("?"), "0");
 }
 
-#[test]
-fn without_a_time_no_room_folds() {
-    let settings = server().with_hibernate_after(Duration::ZERO).with_awake_memory(1);
-    let server = TestServer::with(settings, script_guest());
+/// No room hibernates, neither in time nor as others are opened beyond the memory that rooms may have together.
+#[track_caller]
+fn stays_awake(server: &TestServer) {
     let mut client = server.client("attic");
-    client.text("timer 200");
-    client.expect(&["timer 1"]);
-    // Beyond what rooms may have together, others are opened; not even that folds any.
+    assert_eq!(client.ask("count"), "1");
+    for count in 2..5 {
+        server.pass(AFTER);
+        assert_eq!(hibernating(server), 0);
+        assert_eq!(client.ask("count"), count.to_string());
+    }
     assert_eq!(server.client("hall").ask("count"), "1");
-    assert_eq!(folded(&server), 0);
+    assert_eq!(hibernating(server), 0);
 }
 
 #[test]
-fn a_native_service_is_never_folded() {
-    let server = TestServer::with(folding().with_awake_memory(1), script());
-    let mut client = server.client("attic");
-    client.text("timer 200");
-    client.expect(&["timer 1"]);
-    assert_eq!(server.client("hall").ask("count"), "1");
-    assert_eq!(folded(&server), 0);
+fn without_a_time_no_room_hibernates() {
+    let settings = settings().with_hibernate_after(Duration::ZERO).with_awake_memory(1);
+    let server = TestServer::with_clock(settings, script_guest());
+    stays_awake(&server);
 }
 
 #[test]
-fn beyond_the_memory_for_all_the_longest_idle_fold_at_once() {
-    // Each room has 1 MiB and 64 KiB, so that three have room, and nobody is idle for long enough.
-    let settings = server().with_hibernate_after(NEVER).with_awake_memory(4 << 20);
-    let server = TestServer::with(settings, Module::new().memory("17").program());
+fn a_native_service_never_hibernates() {
+    let server = TestServer::with_clock(settings().with_awake_memory(1), script());
+    stays_awake(&server);
+}
+
+#[test]
+fn beyond_the_memory_for_all_the_longest_idle_hibernate_at_once() {
+    // Each room has 1 MiB and 64 KiB, so that three have room. Time stands still, so that nobody is idle for long enough.
+    let settings = settings().with_awake_memory(4 << 20);
+    let server = TestServer::with_clock(settings, Module::new().memory("17").program());
     let mut clients: Vec<_> = (0..10).map(|room| server.client(&room.to_string())).collect();
     for client in &mut clients {
         assert_eq!(client.ask("hello"), "hello");
     }
-    await_folded(&server, 7);
+    await_hibernating(&server, 7);
     // Those who come back take the place of others. All are as they were.
     for client in clients.iter_mut().chain([&mut server.client("10")]) {
         assert_eq!(client.ask("hello"), "hello");
     }
     for (room, client) in clients.iter_mut().enumerate() {
         assert_eq!(client.ask("?"), "2", "room {room}");
-        await_folded(&server, 8);
+        await_hibernating(&server, 8);
     }
 }
 
 #[test]
 fn the_operator_is_told_of_rooms_that_come_and_go_all_the_time() {
     // Three of the ten fit.
-    let settings = server().with_hibernate_after(NEVER).with_awake_memory(4 << 20);
-    let server = TestServer::with(settings, Module::new().memory("17").program());
+    let settings = settings().with_awake_memory(4 << 20);
+    let server = TestServer::with_clock(settings, Module::new().memory("17").program());
     let mut clients: Vec<_> = (0..10).map(|room| server.client(&room.to_string())).collect();
     for _ in 0..200 {
         for client in &mut clients {
@@ -185,14 +206,14 @@ fn the_operator_is_told_of_rooms_that_come_and_go_all_the_time() {
         }
     }
     assert_eq!(records_with("--max-awake-memory").len(), 1);
-    let unfolded = server.stats().awake_memory;
-    assert!((17 << 16..6 << 20).contains(&unfolded), "{unfolded}");
+    let awake = server.stats().awake_memory;
+    assert!((17 << 16..6 << 20).contains(&awake), "{awake}");
 }
 
 #[test]
 fn of_two_rooms_the_one_that_is_in_use_stays() {
-    let settings = server().with_hibernate_after(NEVER).with_awake_memory(5 << 19);
-    let server = TestServer::with(settings, Module::new().memory("17").program());
+    let settings = settings().with_awake_memory(5 << 19);
+    let server = TestServer::with_clock(settings, Module::new().memory("17").program());
     let (mut busy, mut idle) = (server.client("busy"), server.client("idle"));
     assert_eq!(busy.ask("hello"), "hello");
     assert_eq!(idle.ask("hello"), "hello");
@@ -200,7 +221,7 @@ fn of_two_rooms_the_one_that_is_in_use_stays() {
         let hibernating = server.room_infos().into_iter().filter(|room| room.hibernates);
         hibernating.map(|room| room.id).collect::<Vec<_>>()
     };
-    // All three have had events since they were opened, so that it takes a fourth one for any to be folded.
+    // All three have had events since they were opened, so that it takes a fourth one for any to hibernate.
     assert_eq!(server.client("third").ask("hello"), "hello");
     for others in 0..20 {
         assert_eq!(busy.ask("hello"), "hello");
@@ -211,11 +232,11 @@ fn of_two_rooms_the_one_that_is_in_use_stays() {
 }
 
 #[test]
-fn rooms_that_fold_all_the_time_lose_nothing_and_are_counted() {
+fn rooms_that_hibernate_all_the_time_lose_nothing_and_are_counted() {
     for shutdown in [ShutdownPolicy::Never, ShutdownPolicy::Immediate] {
-        // There is space for none, so that each event folds the room that had one before.
-        let server = server().with_hibernate_after(SOON).with_awake_memory(0).with_shutdown(shutdown);
-        let server = TestServer::with(server, script_guest());
+        // There is space for none, so that with each event the room hibernates that had one before.
+        let settings = settings().with_awake_memory(0).with_shutdown(shutdown);
+        let server = TestServer::with_clock(settings, script_guest());
         let mut rooms: Vec<_> = (0..8).map(|room| (server.client(&room.to_string()), 0)).collect();
         for event in 0..400 {
             let room = event * 5 % 8;
@@ -228,14 +249,14 @@ fn rooms_that_fold_all_the_time_lose_nothing_and_are_counted() {
             *count += 1;
             assert_eq!(client.ask("count"), count.to_string(), "event {event} in room {room}");
         }
-        await_folded(&server, 8);
+        await_hibernating(&server, 8);
         drop(rooms);
         server.await_clients(0);
         if shutdown == ShutdownPolicy::Immediate {
             server.await_rooms(0);
-            assert_eq!(folded(&server), 0);
+            assert_eq!(hibernating(&server), 0);
         } else {
-            await_folded(&server, 8);
+            await_hibernating(&server, 8);
         }
     }
 }
@@ -270,14 +291,14 @@ fn a_room_that_cannot_come_back_for_want_of_memory_fails_alone() {
         .arg(binary("stateroom"))
         .arg("serve")
         .arg(directory.path().join("large.wat"));
-    command.args(["--ip", "127.0.0.1", "--port", "0", "--fold-after", "1", "--max-memory", "256MiB"]);
+    command.args(["--ip", "127.0.0.1", "--port", "0", "--hibernate-after", "1", "--max-memory", "256MiB"]);
     let server = Child::of(&mut command);
     let address = server.line(Output::Stderr, "serving on ").parse().expect("an address");
     let client = |room: &str| Client::connect(address, &format!("/ws/{room}")).expect("an upgrade");
 
     let mut one = client("one");
     assert_eq!(one.ask("hello"), "hello");
-    eventually("the room is folded", || status(address)["hibernating_room_count"] == 1);
+    eventually("the room hibernates", || status(address)["hibernating_room_count"] == 1);
     let mut two = client("two");
     assert_eq!(two.ask("!"), "!");
     one.text("hello");
@@ -287,8 +308,8 @@ fn a_room_that_cannot_come_back_for_want_of_memory_fails_alone() {
     assert_eq!(two.ask("hello"), "hello");
 }
 
-/// Can be folded, and notes when it is. `!` makes it compute until it is told that this is enough; `.` makes it tick.
-struct Foldable {
+/// Can hibernate, and notes when it is told to. `!` makes it compute until the gate is open; `.` makes it tick.
+struct Hibernating {
     room: String,
     computes: bool,
     notes: Arc<Notes>,
@@ -296,29 +317,35 @@ struct Foldable {
 
 #[derive(Debug, Default)]
 struct Notes {
-    /// The rooms that were folded, each time.
-    folds: Mutex<Vec<String>>,
-    enough: AtomicBool,
+    /// The rooms that were told to hibernate, each time.
+    hibernations: Mutex<Vec<String>>,
+    ticks: AtomicU64,
+    gate_is_open: AtomicBool,
 }
 
-impl Engine for Foldable {
+const TICK: Duration = Duration::from_secs(1);
+
+impl Engine for Hibernating {
     fn begin(&mut self, event: Event<'_>, ctx: &impl EngineContext) {
         match event {
             Event::Message(client, message) => {
                 match message.text() {
                     Some("!") => self.computes = true,
-                    Some(".") => ctx.set_timer(1),
+                    Some(".") => ctx.set_timer(1_000),
                     _ => {}
                 }
                 ctx.send_message(client, message);
             }
-            Event::Timer => ctx.set_timer(1),
+            Event::Timer => {
+                self.notes.ticks.fetch_add(1, Ordering::Relaxed);
+                ctx.set_timer(1_000);
+            }
             Event::Init | Event::Connect(_) | Event::Disconnect(_) => {}
         }
     }
 
     fn advance(&mut self, _: &impl EngineContext) -> Progress<'_> {
-        self.computes &= !self.notes.enough.load(Ordering::Relaxed);
+        self.computes &= !self.notes.gate_is_open.load(Ordering::Relaxed);
         if self.computes { Progress::Unfinished } else { Progress::Done }
     }
 
@@ -328,55 +355,66 @@ impl Engine for Foldable {
 
     fn hibernate(&mut self) -> Hibernation {
         assert!(!self.computes, "it is in the middle of an event");
-        self.notes.folds.lock().expect("nobody panics with it").push(self.room.clone());
+        self.notes.hibernations.lock().expect("nobody panics with it").push(self.room.clone());
         Hibernation::Kept
     }
 }
 
 /// Makes such rooms.
 #[derive(Clone, Default)]
-struct FoldableRooms(Arc<Notes>);
+struct HibernatingRooms(Arc<Notes>);
 
-impl FoldableRooms {
-    /// How often a room has been folded.
-    fn folds(&self, room: &str) -> usize {
-        self.0.folds.lock().expect("nobody panics with it").iter().filter(|folded| *folded == room).count()
+impl HibernatingRooms {
+    /// How often a room was told to hibernate.
+    fn hibernations(&self, room: &str) -> usize {
+        let hibernations = self.0.hibernations.lock().expect("nobody panics with it");
+        hibernations.iter().filter(|name| *name == room).count()
+    }
+
+    fn ticks(&self) -> u64 {
+        self.0.ticks.load(Ordering::Relaxed)
     }
 }
 
-impl EngineFactory for FoldableRooms {
-    type Engine = Foldable;
+impl EngineFactory for HibernatingRooms {
+    type Engine = Hibernating;
     type Error = Infallible;
 
-    fn build(&self, room: &str, _: &impl EngineContext) -> Result<Foldable, Infallible> {
-        Ok(Foldable { room: room.to_owned(), computes: false, notes: Arc::clone(&self.0) })
+    fn build(&self, room: &str, _: &impl EngineContext) -> Result<Hibernating, Infallible> {
+        Ok(Hibernating { room: room.to_owned(), computes: false, notes: Arc::clone(&self.0) })
     }
 }
 
 #[test]
-fn a_room_that_is_busy_does_not_fold() {
-    let rooms = FoldableRooms::default();
+fn a_room_that_is_busy_does_not_hibernate() {
     // Nor does it when there is too much in memory.
     for memory in [1 << 20, 1] {
-        let server = TestServer::with(folding().with_awake_memory(memory), rooms.clone());
+        let rooms = HibernatingRooms::default();
+        let server = TestServer::with_clock(settings().with_awake_memory(memory), rooms.clone());
         let [mut computing, mut waiting, mut ticking, mut idle] =
             ["computing", "computing", "ticking", "idle"].map(|room| server.client(room));
         assert_eq!(computing.ask("!"), "!");
         waiting.text("hello");
         assert_eq!(ticking.ask("."), ".");
-        let before = (rooms.folds("computing"), rooms.folds("ticking"));
+        let before = (rooms.hibernations("computing"), rooms.hibernations("ticking"));
         for _ in 0..5 {
-            let folds = rooms.folds("idle");
+            let hibernations = rooms.hibernations("idle");
             assert_eq!(idle.ask("hello"), "hello");
-            eventually("the idle one is folded", || rooms.folds("idle") > folds);
+            while rooms.hibernations("idle") == hibernations {
+                let ticks = rooms.ticks();
+                server.pass(TICK);
+                eventually("the clock ticks", || rooms.ticks() > ticks);
+            }
         }
         if memory > 1 {
-            assert_eq!((rooms.folds("computing"), rooms.folds("ticking")), before);
+            assert_eq!((rooms.hibernations("computing"), rooms.hibernations("ticking")), before);
         }
-        rooms.0.enough.store(true, Ordering::Relaxed);
+        rooms.0.gate_is_open.store(true, Ordering::Relaxed);
         waiting.expect(&["hello"]);
-        eventually("all is quiet", || rooms.folds("computing") > before.0);
-        rooms.0.enough.store(false, Ordering::Relaxed);
+        eventually("all is quiet", || {
+            server.pass(AFTER);
+            rooms.hibernations("computing") > before.0
+        });
     }
 }
 
@@ -425,12 +463,12 @@ impl EngineFactory for StepwiseRooms {
 #[test]
 fn an_engine_that_hibernates_in_steps_does_all_of_them_after_each_event() {
     let rooms = StepwiseRooms::default();
-    let server = TestServer::with(folding(), rooms.clone());
+    let server = serve(rooms.clone());
     let mut client = server.client("attic");
     for _ in 0..2 {
         rooms.0.store(0, Ordering::Relaxed);
         assert_eq!(client.ask("hello"), "hello");
-        await_folded(&server, 1);
+        await_hibernating(&server, 1);
     }
     assert_eq!(rooms.0.load(Ordering::Relaxed), 3);
 }
