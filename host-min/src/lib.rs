@@ -149,6 +149,7 @@ pub use load_error::{LoadError, Problem};
 pub use program::Program;
 pub use snapshot::{RestoreError, SnapshotError};
 // What events and effects are made of, so that a program needs no other crate for them.
+pub use stateroom_core::settings::{SettingProblem, SettingsError};
 pub use stateroom_core::{ClientId, LogLevel, MessagePayload, MessageRecipient};
 pub use trap::{Trap, TrapReason};
 

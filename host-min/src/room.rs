@@ -9,7 +9,6 @@ use wasmi::{
 use crate::{
     Effects, Event, Program, Step, Trap, TrapReason,
     client_info::Newcomer,
-    engine::slice,
     interface::{Call, Function, Interface},
     module,
     program::memory,
@@ -340,7 +339,7 @@ impl Live {
 
     /// Fills up a slice, which has to have `required` units at least.
     fn refuel(&mut self, required: u64) {
-        let slice = slice(&self.store.data().limits).max(required).min(self.fuel);
+        let slice = self.store.data().limits.slice.max(required).min(self.fuel);
         self.fuel -= slice;
         // Fails only where fuel is not metered, which `engine` turns on.
         let _ = self.store.set_fuel(slice);

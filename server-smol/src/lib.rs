@@ -71,6 +71,7 @@ pub use error::{RoomError, ServeError};
 pub use reactor::VirtualClock;
 pub use server::{RoomInfo, Server, ServerHandle, Stats};
 pub use settings::{GeneratedIds, RoomIds, Settings, ShutdownPolicy};
+pub use stateroom_core::settings::{SettingProblem, SettingsError};
 
 /// The parameters of a query, decoded. For the fuzz target; not a part of the interface.
 #[doc(hidden)]

@@ -158,9 +158,9 @@ impl Server {
         self
     }
 
-    /// Sets how many threads run rooms; at least one does.
+    /// Sets how many threads run rooms.
     pub fn with_threads(mut self, threads: usize) -> Self {
-        self.settings.threads = threads.max(1);
+        self.settings.threads = threads;
         self
     }
 
@@ -179,8 +179,9 @@ impl Server {
     /// Listens on the address of the settings.
     ///
     /// # Errors
-    /// [`ServeError::Bind`], with what to do about it.
+    /// [`ServeError::Bind`], with what to do about it, or [`ServeError::Settings`].
     pub fn bind(&self) -> Result<TcpListener, ServeError> {
+        self.settings.check().map_err(ServeError::Settings)?;
         let address = SocketAddr::new(self.settings.ip, self.settings.port);
         TcpListener::bind(address).map_err(|source| ServeError::Bind { address, source })
     }
@@ -189,8 +190,8 @@ impl Server {
     /// and this returns within two seconds.
     ///
     /// # Errors
-    /// The address cannot be listened on, or the system does not let the server handle signals or start
-    /// threads.
+    /// The settings are [contradictory](Settings::check), the address cannot be listened on, or the system does not let the
+    /// server handle signals or start threads.
     pub fn serve<F: EngineFactory>(self, factory: F) -> Result<(), ServeError> {
         // Before anyone can know that the server runs, and tell it to end.
         let mut signals = Signals::new([Signal::Term, Signal::Int]).map_err(ServeError::System)?;
@@ -210,7 +211,8 @@ impl Server {
     /// nobody waits for it: whoever needs that, or the port again, makes `shutdown` ready and awaits this.
     ///
     /// # Errors
-    /// The system does not let the server start threads, or one of them has [panicked](ServeError::Panicked).
+    /// The settings are [contradictory](Settings::check), the system does not let the server start threads, or one of them has
+    /// [panicked](ServeError::Panicked).
     pub async fn run<F: EngineFactory>(
         self,
         factory: F,
@@ -252,13 +254,13 @@ impl Server {
     /// ```
     ///
     /// # Errors
-    /// The system does not let the server start threads.
+    /// The settings are [contradictory](Settings::check), or the system does not let the server start threads.
     pub fn start<F: EngineFactory>(
         self,
         factory: F,
         listener: TcpListener,
     ) -> Result<ServerHandle, ServeError> {
-        let settings = Arc::new(self.settings);
+        let settings = Arc::new(self.settings.settled().map_err(ServeError::Settings)?);
         let factory = Arc::new(factory);
         let room_counts = Arc::new(RoomCounts::default());
         listener.set_nonblocking(true).map_err(ServeError::System)?;
@@ -266,7 +268,7 @@ impl Server {
         announce(&settings, address);
 
         let (senders, receivers): (Vec<_>, Vec<_>) =
-            (0..settings.threads.max(1)).map(|_| channel::unbounded()).unzip();
+            (0..settings.threads).map(|_| channel::unbounded()).unzip();
         let workers = Workers::new(senders);
         let shared = Shared {
             settings,
