@@ -134,8 +134,9 @@ mod tests {
                 Pin::new(&mut socket).poll_write(cx, &[0; 64 << 10]).is_ready()
             };
             while takes_more() {}
-            // Much less than what the system gives news of.
+            // Much less than what the system gives news of. Elsewhere than on Linux each write tries.
             client.read_exact(&mut vec![0; 256 << 10]).unwrap();
+            #[cfg(epoll)]
             assert!(!takes_more());
             let begin = Instant::now();
             peer.alive.set(begin - PATIENCE);
