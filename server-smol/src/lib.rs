@@ -1,7 +1,7 @@
 //! Serves Stateroom rooms over WebSocket: a small server on [`smol`] for WebAssembly guests and native
 //! services.
 //!
-//! A [`Server`] takes an [`EngineFactory`](stateroom_sdk_core::engine::EngineFactory): a loaded guest
+//! A [`Server`] takes an [`EngineFactory`](stateroom_core::engine::EngineFactory): a loaded guest
 //! (`stateroom_host_min::Program`), or a factory of your own services.
 //!
 //! ```no_run
