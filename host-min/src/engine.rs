@@ -18,13 +18,9 @@ pub(crate) fn engine(limits: &Limits) -> Engine {
         .wasm_multi_value(false)
         .wasm_extended_const(false)
         .ignore_custom_sections(true)
-        .set_max_recursion_depth(limits.call_depth.min(DEEPEST));
+        .set_max_recursion_depth(limits.call_depth);
     Engine::new(&config)
 }
-
-/// How deep calls may nest at most. Each takes 32 bytes, beside its variables, which have a limit of their
-/// own.
-const DEEPEST: usize = 100_000;
 
 /// Fuel stands for time, and some instructions take more of it than others.
 fn operators() -> OperatorCost {
@@ -39,15 +35,6 @@ fn operators() -> OperatorCost {
         memory_size: u8::MAX,
         ..OperatorCost::default()
     }
-}
-
-/// The largest slice that is used, in units of fuel: 10 ms or more. It takes up to half a megabyte of native
-/// stack, for a reason that stands in `module/prepare.rs`.
-const LARGEST_SLICE: u64 = 10_000_000;
-
-/// How much a guest computes at a stretch.
-pub(crate) fn slice(limits: &Limits) -> u64 {
-    limits.slice.min(LARGEST_SLICE)
 }
 
 /// Moving bytes takes more time than the engine assumes.

@@ -154,6 +154,7 @@ pub use program::Program;
 pub use room::Room;
 pub use snapshot::{RestoreError, SnapshotError};
 // What events and effects are made of, so that a program needs no other crate for them.
+pub use stateroom_core::settings::{SettingProblem, SettingsError};
 pub use stateroom_core::{ClientId, LogLevel, MessagePayload, MessageRecipient, engine::Hibernation};
 pub use trap::{Trap, TrapReason};
 

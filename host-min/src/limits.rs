@@ -1,5 +1,11 @@
+use core::ops::RangeInclusive;
+
+use stateroom_core::settings::{SettingProblem, SettingsError};
+
 /// What a module and its rooms may use. Each limit protects the host and the other rooms from one that goes
 /// wrong or means harm.
+///
+/// Each has a range, the constant of the same name. Others are [refused](Self::check).
 ///
 /// ```
 /// use stateroom_host_min::Limits;
@@ -24,8 +30,7 @@ pub struct Limits {
     /// pointers. Tables keep the size that they are made with.
     pub table_elements: usize,
 
-    /// How deep calls may nest. Default: 1,000. Deeper recursion traps. More than 100,000
-    /// counts as that.
+    /// How deep calls may nest. Default: 1,000. Deeper recursion traps.
     pub call_depth: usize,
 
     /// The largest message to a guest, in bytes. Default: 1 MiB. It is also the largest line for the log, and the
@@ -57,8 +62,66 @@ pub struct Limits {
     /// How much a guest computes at a stretch before the host can have others go on, in units of fuel.
     /// Default: 20,000, some 0.02 ms.
     ///
-    /// Suspending a guest costs as much as some 500 units. More than 10 million counts as that.
+    /// Suspending a guest costs as much as some 500 units.
     pub slice: u64,
+}
+
+/// What the values can be, in the units of the fields.
+impl Limits {
+    /// From 1 byte to 4 GiB.
+    pub const MODULE_SIZE: RangeInclusive<u64> = 1..=ADDRESSABLE;
+    /// From 1 byte to 4 GiB, as much as a guest can address.
+    pub const MEMORY: RangeInclusive<u64> = 1..=ADDRESSABLE;
+    /// From none to 4,294,967,295.
+    pub const TABLE_ELEMENTS: RangeInclusive<u64> = 0..=COUNTABLE;
+    /// From 1 to 100,000. Each call takes 32 bytes, beside its variables, which have a limit of their own.
+    pub const CALL_DEPTH: RangeInclusive<u64> = 1..=100_000;
+    /// From 1 byte to 4 GiB.
+    pub const MESSAGE_SIZE: RangeInclusive<u64> = 1..=ADDRESSABLE;
+    /// From 1 to 4,294,967,295.
+    pub const EFFECTS: RangeInclusive<u64> = 1..=COUNTABLE;
+    /// From 1 byte to 4 GiB.
+    pub const EFFECT_BYTES: RangeInclusive<u64> = 1..=ADDRESSABLE;
+    /// From 1 on.
+    pub const STARTUP_FUEL: RangeInclusive<u64> = 1..=u64::MAX;
+    /// From 1 on.
+    pub const FUEL: RangeInclusive<u64> = 1..=u64::MAX;
+    /// From 1 to 10 million, which is 10 ms or more.
+    // It takes up to half a megabyte of native stack, for a reason that stands in `module/prepare.rs`.
+    pub const SLICE: RangeInclusive<u64> = 1..=10_000_000;
+}
+
+/// No guest can address more.
+const ADDRESSABLE: u64 = 4 << 30;
+
+/// No guest can count further.
+const COUNTABLE: u64 = u32::MAX as u64;
+
+impl Limits {
+    /// Checks that each limit is in its range, and that a slice is not more than the fuel of an event.
+    /// [`Program::load`](crate::Program::load) does so.
+    ///
+    /// # Errors
+    /// The error lists everything that is wrong.
+    pub fn check(&self) -> Result<(), SettingsError> {
+        let in_range = [
+            ("module_size", self.module_size as u64, Self::MODULE_SIZE),
+            ("memory", self.memory as u64, Self::MEMORY),
+            ("table_elements", self.table_elements as u64, Self::TABLE_ELEMENTS),
+            ("call_depth", self.call_depth as u64, Self::CALL_DEPTH),
+            ("message_size", self.message_size as u64, Self::MESSAGE_SIZE),
+            ("effects", self.effects as u64, Self::EFFECTS),
+            ("effect_bytes", self.effect_bytes as u64, Self::EFFECT_BYTES),
+            ("startup_fuel", self.startup_fuel, Self::STARTUP_FUEL),
+            ("fuel", self.fuel, Self::FUEL),
+            ("slice", self.slice, Self::SLICE),
+        ];
+        let in_range =
+            in_range.iter().map(|(name, value, range)| SettingProblem::out_of_range(name, *value, range));
+        let why = "a slice is a part of what an event may compute";
+        let slice = SettingProblem::exceeds(("slice", self.slice), 1, ("fuel", self.fuel), why);
+        SettingsError::check(in_range.chain([slice]))
+    }
 }
 
 impl Default for Limits {
@@ -75,5 +138,52 @@ impl Default for Limits {
             fuel: 6_000_000_000,
             slice: 20_000,
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use alloc::string::ToString as _;
+
+    use super::*;
+    use crate::{LoadError, Program};
+
+    #[test]
+    fn the_defaults_are_sound() {
+        assert_eq!(Limits::default().check(), Ok(()));
+    }
+
+    #[test]
+    fn the_ends_of_each_range_are_allowed_and_what_is_beyond_is_not() {
+        let mut limits = Limits::default();
+        let check = |change: &dyn Fn(&mut Limits)| {
+            let mut limits = Limits::default();
+            change(&mut limits);
+            limits.check().map_err(|error| error.to_string())
+        };
+        for depth in [1, 100_000] {
+            assert_eq!(check(&|limits| limits.call_depth = depth), Ok(()));
+        }
+        for depth in [0, 100_001] {
+            let said = alloc::format!("`call_depth` is {depth}, and has to be from 1 to 100000");
+            assert_eq!(check(&|limits| limits.call_depth = depth), Err(said));
+        }
+        assert_eq!(check(&|limits| limits.slice = 10_000_000), Ok(()));
+        assert!(check(&|limits| limits.slice = 10_000_001).is_err());
+        assert_eq!(check(&|limits| limits.table_elements = 0), Ok(()));
+        assert_eq!(check(&|limits| limits.fuel = u64::MAX), Ok(()));
+        (limits.memory, limits.fuel, limits.effects) = (0, 10, 0);
+        assert_eq!(limits.check().unwrap_err().problems().len(), 3, "memory, effects, and a slice of 20,000");
+    }
+
+    #[test]
+    fn a_program_is_not_loaded_with_limits_that_cannot_be() {
+        let mut limits = Limits::default();
+        (limits.slice, limits.fuel) = (1_000, 100);
+        let error = Program::load(b"", limits).unwrap_err();
+        assert!(matches!(error, LoadError::Limits(_)));
+        let said = "`slice` is 1000, more than `fuel`, which is 100: a slice is a part of what an event may compute; \
+                    lower the one or raise the other";
+        assert_eq!(error.to_string(), said);
     }
 }

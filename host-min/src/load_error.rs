@@ -1,12 +1,16 @@
 use alloc::{string::String, vec::Vec};
 use core::{error::Error, fmt};
 
+use stateroom_core::settings::SettingsError;
+
 use crate::Trap;
 
 /// Why a module cannot be loaded. The message is complete: it lists everything that is wrong.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum LoadError {
+    /// The limits that it was to be loaded with cannot be.
+    Limits(SettingsError),
     /// The bytes are something else than a WebAssembly module.
     NotWasm,
     /// The bytes are a WebAssembly component, not a core module.
@@ -59,6 +63,7 @@ pub(crate) fn clip(text: &str) -> String {
 impl fmt::Display for LoadError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
+            Self::Limits(error) => write!(f, "{error}"),
             Self::NotWasm => f.write_str("this is not a WebAssembly module: it does not begin with `\\0asm`"),
             Self::Component => f.write_str(
                 "this is a WebAssembly component; a guest is a core module (build it for `wasm32-unknown-unknown` or `wasm32-wasip1`)",
@@ -86,6 +91,7 @@ impl fmt::Display for LoadError {
 impl Error for LoadError {
     fn source(&self) -> Option<&(dyn Error + 'static)> {
         match self {
+            Self::Limits(error) => Some(error),
             Self::Trapped(trap) => Some(trap),
             _ => None,
         }

@@ -50,6 +50,7 @@ impl Program {
     /// # Errors
     /// See [`LoadError`]; its message lists everything that is wrong with the module.
     pub fn load(module: &[u8], limits: Limits) -> Result<Self, LoadError> {
+        limits.check().map_err(LoadError::Limits)?;
         if module.len() > limits.module_size {
             return Err(LoadError::TooLarge { size: module.len(), limit: limits.module_size });
         }

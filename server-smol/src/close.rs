@@ -72,30 +72,79 @@ impl CloseReason {
 
 #[cfg(test)]
 mod tests {
-    use super::*;
+    use super::{CloseReason::*, *};
+
+    const ALL: [CloseReason; 15] = [
+        ServerShutdown,
+        RoomEnded,
+        ClientSilent,
+        ProtocolError,
+        NotUtf8,
+        NoSuchRoom,
+        MessageTooLarge,
+        MessageRefused,
+        MessageUnfinished,
+        RoomFailed,
+        ClientTooSlow,
+        OutOfClientIds,
+        TooManyRooms,
+        TooManyNewRooms,
+        OutOfMemory,
+    ];
 
     #[test]
     fn all_words_fit_into_a_close_frame() {
-        use CloseReason::*;
-        for reason in [
-            ServerShutdown,
-            RoomEnded,
-            ClientSilent,
-            ProtocolError,
-            NotUtf8,
-            NoSuchRoom,
-            MessageTooLarge,
-            MessageRefused,
-            MessageUnfinished,
-            RoomFailed,
-            ClientTooSlow,
-            OutOfClientIds,
-            TooManyRooms,
-            TooManyNewRooms,
-            OutOfMemory,
-        ] {
+        for reason in ALL {
             assert!((1..=123).contains(&reason.words().len()), "{reason:?}");
             assert!(reason.code().is_some());
+        }
+    }
+
+    /// What the documents say of it, in the row of its code.
+    fn documented(reason: &CloseReason) -> &'static str {
+        match reason {
+            ByRoom { .. } => "the room has closed the connection",
+            ByClient(_) => "",
+            ServerShutdown => "the server goes away",
+            RoomEnded => "the room has ended",
+            ClientSilent => "the client was silent for too long",
+            ProtocolError => "the client broke the WebSocket protocol",
+            NotUtf8 => "sent text that is not UTF-8",
+            NoSuchRoom => "the room does not exist",
+            MessageUnfinished => "the rest of a message did not come in time",
+            MessageTooLarge | MessageRefused => "a message was larger than the server or the room takes",
+            RoomFailed => "the room failed",
+            ClientTooSlow => "the client did not read what it was sent",
+            OutOfClientIds => "the room has run out of client ids",
+            TooManyRooms => "there are as many rooms as there may be",
+            TooManyNewRooms => "rooms are created too fast from the client's address",
+            OutOfMemory => "the server is out of memory",
+        }
+    }
+
+    #[test]
+    fn the_documents_list_all_close_codes_with_their_reasons() {
+        let read = |path: &str| std::fs::read_to_string(format!("{}/{path}", env!("CARGO_MANIFEST_DIR")));
+        for path in ["src/lib.rs", "../README.md"] {
+            let text = read(path).unwrap();
+            let table = text.lines().map(|line| line.trim_start_matches("//! "));
+            let table = table.skip_while(|line| *line != "| close code | means |").skip(2);
+            let rows: Vec<_> = table.map_while(|line| line.strip_prefix("| ")?.split_once(" | ")).collect();
+            let says = |reason: &CloseReason, code: u16| {
+                let means = rows.iter().find(|(codes, _)| codes.contains(&code.to_string()));
+                means.is_some_and(|(_, means)| means.contains(documented(reason)))
+            };
+            for reason in ALL {
+                assert!(reason.code().is_some_and(|code| says(&reason, code)), "{reason:?} is not in {path}");
+            }
+            for code in [1000, 3000, 4999] {
+                assert!(says(&ByRoom { code, reason: "".into() }, code), "{code} is not in {path}");
+            }
+            let codes = |(codes, _): &(&str, &str)| codes.split(", ").map(str::to_owned).collect::<Vec<_>>();
+            for code in rows.iter().skip(1).flat_map(codes) {
+                let has = |reason: &CloseReason| reason.code().is_some_and(|known| code == known.to_string());
+                assert!(ALL.iter().any(has), "nothing is closed with {code}, as {path} says");
+            }
         }
     }
 }

@@ -1,11 +1,15 @@
 use std::{error::Error, fmt, io, net::SocketAddr};
 
+use stateroom_core::settings::SettingsError;
+
 use crate::{admin_address::AdminAddress, room::CreateRoomError};
 
 /// Why a server could not be started.
 #[derive(Debug)]
 #[non_exhaustive]
 pub enum ServeError {
+    /// The settings contradict one another, or the limits of guests, or are out of their ranges.
+    Settings(SettingsError),
     /// The address cannot be listened on.
     Bind {
         /// The address.
@@ -30,6 +34,7 @@ pub enum ServeError {
 impl fmt::Display for ServeError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
+            Self::Settings(error) => write!(f, "{error}"),
             Self::Bind { address, source } => match source.kind() {
                 io::ErrorKind::AddrInUse => write!(
                     f,
@@ -63,6 +68,7 @@ impl fmt::Display for ServeError {
 impl Error for ServeError {
     fn source(&self) -> Option<&(dyn Error + 'static)> {
         match self {
+            Self::Settings(error) => Some(error),
             Self::Bind { source, .. } | Self::Admin { source, .. } | Self::System(source) => Some(source),
             Self::Panicked => None,
         }

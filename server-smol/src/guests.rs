@@ -10,24 +10,28 @@ type Boxed<'a, T> = Pin<Box<dyn Future<Output = T> + 'a>>;
 /// [`serve`](Self::serve) or [`run`](Self::run) with it, and as fast or as small as that one is to be. A command that is
 /// to be small calls these, and its rooms are fast all the same.
 impl Server {
-    /// Does what [`serve`](Self::serve) does.
+    /// Does what [`serve`](Self::serve) does, with settings that [fit](crate::Settings::for_guests) the program's limits.
     ///
     /// # Errors
-    /// The same.
+    /// The same, and limits that contradict the settings.
     pub fn serve_guests(self, program: Program) -> Result<(), ServeError> {
-        self.serve(program)
+        self.for_guests(&program)?.serve(program)
     }
 
-    /// Does what [`run`](Self::run) does.
+    /// Does what [`run`](Self::run) does, with settings that [fit](crate::Settings::for_guests) the program's limits.
     ///
     /// # Errors
-    /// The same.
+    /// The same, and limits that contradict the settings.
     pub fn run_guests<'a>(
         self,
         program: Program,
         listener: TcpListener,
         shutdown: Boxed<'a, ()>,
     ) -> Boxed<'a, Result<(), ServeError>> {
-        Box::pin(self.run(program, listener, shutdown))
+        Box::pin(async { self.for_guests(&program)?.run(program, listener, shutdown).await })
+    }
+
+    fn for_guests(self, program: &Program) -> Result<Self, ServeError> {
+        self.settings().for_guests(program.limits()).map(Self::from).map_err(ServeError::Settings)
     }
 }

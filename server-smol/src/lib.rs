@@ -1,7 +1,7 @@
 //! Serves Stateroom rooms over WebSocket: a small server on [`smol`] for WebAssembly guests and native
 //! services.
 //!
-//! A [`Server`] takes an [`EngineFactory`](stateroom_sdk_core::engine::EngineFactory): a loaded guest
+//! A [`Server`] takes an [`EngineFactory`](stateroom_core::engine::EngineFactory): a loaded guest
 //! (`stateroom_host_min::Program`), or a factory of your own services.
 //!
 //! ```no_run
@@ -56,10 +56,10 @@
 //! | 1000, 3000 to 4999 | the room has closed the connection, and says why in its own words |
 //! | 1001 | the server goes away, the room has ended, or the client was silent for too long |
 //! | 1002, 1007 | the client broke the WebSocket protocol, or sent text that is not UTF-8 |
-//! | 1008 | the room does not exist (any more) |
+//! | 1008 | the room does not exist (any more), or the rest of a message did not come in time |
 //! | 1009 | a message was larger than the server or the room takes |
 //! | 1011 | the room failed; the next connection gets a fresh one |
-//! | 1013 | the client did not read what it was sent; the room has run out of client ids; there are as many rooms as there may be; or they are created too fast from the client's address |
+//! | 1013 | the client did not read what it was sent, the room has run out of client ids, there are as many rooms as there may be, rooms are created too fast from the client's address, or the server is out of memory |
 #![forbid(unsafe_code)]
 
 mod admin_address;
@@ -88,3 +88,4 @@ pub use error::{RoomError, ServeError};
 pub use reactor::VirtualClock;
 pub use server::{RoomInfo, Server, ServerHandle, Stats};
 pub use settings::{GeneratedIds, RoomIds, Settings, ShutdownPolicy};
+pub use stateroom_core::settings::{Part, SettingProblem, SettingsError};

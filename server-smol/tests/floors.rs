@@ -18,14 +18,14 @@ use syn::{
 const FLOORS: &[&[&str]] = &[
     &["guests", "fuzzing"],
     &["server"],
-    &["http"],
+    &["http", "operator"],
     &["worker"],
     &["session", "error"],
     &["room"],
     &["thread"],
     &["settings", "wire"],
     &["websocket", "reactor"],
-    &["memory", "close"],
+    &["memory", "close", "admin_address"],
 ];
 
 #[test]

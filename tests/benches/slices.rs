@@ -41,8 +41,9 @@ fn main() {
     for (name, body) in LOOPS {
         let text = format!("(loop $again {body} (br $again))");
         let module = Module::new().told(Box::leak(text.into_boxed_str()));
-        let endless =
-            |limits: &mut Limits| (limits.fuel, limits.effects, limits.slice) = (u64::MAX, usize::MAX, size);
+        let endless = |limits: &mut Limits| {
+            (limits.fuel, limits.effects, limits.slice) = (u64::MAX, u32::MAX as usize, size)
+        };
         let program = module.limits(endless).program();
         let mut room = program.room("slices", [0; 32]).expect("it starts");
         let told = Event::Message(ClientId(1), MessagePayload::Text("!"));

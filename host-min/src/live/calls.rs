@@ -9,7 +9,7 @@ use wasmi::{
 };
 
 use super::{Live, suspended::Suspended};
-use crate::{Step, Trap, TrapReason, engine::slice, module, trap::reason};
+use crate::{Step, Trap, TrapReason, module, trap::reason};
 
 /// A call into the guest that can go on.
 pub(super) enum Paused<R> {
@@ -131,7 +131,7 @@ impl Live {
 
     /// Fills up a slice, which has to have `required` units at least.
     pub(super) fn refuel(&mut self, required: u64) {
-        let slice = slice(&self.store.data().limits).max(required).min(self.fuel);
+        let slice = self.store.data().limits.slice.max(required).min(self.fuel);
         self.fuel -= slice;
         // Fails only where fuel is not metered, which `engine` turns on.
         let _ = self.store.set_fuel(slice);

@@ -146,7 +146,7 @@ fn slices(room: &mut Room, event: Event<'_>) -> usize {
 #[test]
 fn a_room_gets_its_memory_in_pieces_and_pays_nothing_for_it() {
     let mut limits = Limits::default();
-    limits.fuel = 1_000;
+    (limits.fuel, limits.slice) = (1_000, 1_000);
     let mut room = program_with(&large(0), limits).room("lobby", [0; 32]).unwrap();
     assert_eq!(room.memory_size(), 8 << 20);
     assert!(room.memory_held() < 100_000, "{}", room.memory_held());

@@ -246,7 +246,7 @@ fn large_pieces_cost_the_same_in_slices_of_any_size() {
             let mut room = program(&send, limits).room("lobby", [3; 32]).unwrap();
             assert_eq!(finish(&mut room, Event::Init), Ok(Step::Done));
             let snapshot = room.snapshot().unwrap();
-            limits.fuel = fuel;
+            (limits.fuel, limits.slice) = (fuel, slice.min(fuel));
             let mut room = program(&send, limits).restore(&snapshot).unwrap();
             let expected = if ends { Ok(Step::Done) } else { Err(TrapReason::OutOfFuel { limit: fuel }) };
             assert_eq!(run(&mut room).1, expected, "slices of {slice}, {fuel} units");

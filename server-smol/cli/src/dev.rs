@@ -5,6 +5,7 @@ use async_io::block_on;
 use async_signal::{Signal, Signals};
 use smol::{future::or, stream::StreamExt as _, unblock};
 use stateroom_host_min::Program;
+use stateroom_server_smol::{Server, Settings};
 
 use super::{
     args::{DevArgs, ProjectArgs},
@@ -20,12 +21,11 @@ use super::{
 /// `stateroom dev`: builds and serves, and does so again whenever a source file has changed.
 pub(crate) fn run(args: DevArgs) -> Result<()> {
     let DevArgs { project, server } = args;
-    let options = Options { project, limits: server.limits.clone() };
+    let options = Options { project, settings: server.settings(), limits: server.limits };
     let mut signals = Signals::new([Signal::Term, Signal::Int]).context("cannot handle signals")?;
-    let server = server.server();
     // What no source file can mend is told before the long work, and ends it.
     let project = options.open()?;
-    drop(server.bind().map_err(explain)?);
+    drop(Server::from(options.settings.clone()).bind().map_err(explain)?);
     let sources = Sources::before(&project);
     let first = options.build(&project);
     block_on(async {
@@ -43,7 +43,7 @@ pub(crate) fn run(args: DevArgs) -> Result<()> {
             first => Some(first?),
         };
         while let Some(Built { program, bounds, static_files, sources }) = built.take() {
-            let server = bounds.set(server.clone()).with_static_files(static_files);
+            let server = bounds.server().with_static_files(static_files);
             let listener = server.bind().map_err(explain)?;
             let shutdown = or(
                 async {
@@ -63,6 +63,7 @@ pub(crate) fn run(args: DevArgs) -> Result<()> {
 #[derive(Debug, Clone)]
 struct Options {
     project: ProjectArgs,
+    settings: Settings,
     limits: LimitArgs,
 }
 
@@ -83,7 +84,7 @@ impl Options {
     }
 
     fn bounds(&self, project: &Project) -> Result<Bounds> {
-        self.limits.over(&project.config.limits).bounds()
+        self.limits.over(&project.config.limits).bounds(self.settings.clone())
     }
 
     fn build(&self, project: &Project) -> Result<Built> {

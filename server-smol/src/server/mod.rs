@@ -184,9 +184,9 @@ impl Server {
         self
     }
 
-    /// Sets how many threads run rooms; at least one does.
+    /// Sets how many threads run rooms.
     pub fn with_threads(mut self, threads: usize) -> Self {
-        self.settings.threads = threads.max(1);
+        self.settings.threads = threads;
         self
     }
 
@@ -205,8 +205,9 @@ impl Server {
     /// Listens on the address of the settings.
     ///
     /// # Errors
-    /// [`ServeError::Bind`], with what to do about it.
+    /// [`ServeError::Bind`], with what to do about it, or [`ServeError::Settings`].
     pub fn bind(&self) -> Result<TcpListener, ServeError> {
+        self.settings.check().map_err(ServeError::Settings)?;
         let address = SocketAddr::new(self.settings.ip, self.settings.port);
         TcpListener::bind(address).map_err(|source| ServeError::Bind { address, source })
     }
@@ -215,8 +216,8 @@ impl Server {
     /// and this returns within two seconds.
     ///
     /// # Errors
-    /// The address cannot be listened on, or the system does not let the server handle signals or start
-    /// threads.
+    /// The settings are [contradictory](Settings::check), the address cannot be listened on, or the system does not let the
+    /// server handle signals or start threads.
     pub fn serve<F: EngineFactory>(self, factory: F) -> Result<(), ServeError> {
         // Before anyone can know that the server runs, and tell it to end.
         let mut signals = Signals::new([Signal::Term, Signal::Int]).map_err(ServeError::System)?;
@@ -236,8 +237,8 @@ impl Server {
     /// nobody waits for it: whoever needs that, or the port again, makes `shutdown` ready and awaits this.
     ///
     /// # Errors
-    /// The system does not let the server start threads, the [operator's address](Settings::admin) cannot be listened on, or a
-    /// thread has [panicked](ServeError::Panicked).
+    /// The settings are [contradictory](Settings::check), the system does not let the server start threads, the
+    /// [operator's address](Settings::admin) cannot be listened on, or a thread has [panicked](ServeError::Panicked).
     pub async fn run<F: EngineFactory>(
         self,
         factory: F,
@@ -279,13 +280,14 @@ impl Server {
     /// ```
     ///
     /// # Errors
-    /// The system does not let the server start threads, or the [operator's address](Settings::admin) cannot be listened on.
+    /// The settings are [contradictory](Settings::check), the system does not let the server start threads, or the
+    /// [operator's address](Settings::admin) cannot be listened on.
     pub fn start<F: EngineFactory>(
         self,
         factory: F,
         listener: TcpListener,
     ) -> Result<ServerHandle, ServeError> {
-        let settings = Arc::new(self.settings);
+        let settings = Arc::new(self.settings.settled().map_err(ServeError::Settings)?);
         let factory = Arc::new(factory);
         let room_counts = Arc::new(RoomCounts::default());
         listener.set_nonblocking(true).map_err(ServeError::System)?;
@@ -293,7 +295,7 @@ impl Server {
         announce(&settings, address);
 
         let (senders, receivers): (Vec<_>, Vec<_>) =
-            (0..settings.threads.max(1)).map(|_| channel::unbounded()).unzip();
+            (0..settings.threads).map(|_| channel::unbounded()).unzip();
         let workers = Workers::new(senders);
         let permits = Permits::new(&settings);
         let downloads = Downloads::new(settings.max_downloads);

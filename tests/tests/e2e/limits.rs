@@ -155,9 +155,10 @@ fn reads_late(address: SocketAddr) -> String {
 }
 
 /// Each limit with a value of it, how it is tried, and what comes of it by default and with the value.
-const TRIALS: [(&str, &str, Trial, &str, &str); 14] = [
+const TRIALS: [(&str, &str, Trial, &str, &str); 15] = [
     ("connections", "1", |address| second_client(address, "/ws/one"), "a", "503"),
     ("rooms", "1", |address| second_client(address, "/ws/two"), "a", "1013"),
+    ("total_memory", "20MiB", hibernates_at_once, "none does", "some do"),
     ("awake_memory", "1MiB", hibernates_at_once, "none does", "some do"),
     ("outbox_size", "1KiB", reads_late, "all", "1013"),
     ("message_size", "64", |address| tell(client(address), &"x".repeat(65)), "65 bytes", "1009"),

@@ -405,7 +405,7 @@ fn answers_come_in_order_in_whatever_pieces_one_asks_and_however_late_one_reads(
                 (br_if $on (i32.lt_u (local.get $i) (i32.const 50000))))",
         )
     };
-    for outbox in [300, 3_000, 100_000] {
+    for outbox in [1_024, 3_000, 100_000] {
         let server = TestServer::with(server().with_outbox_size(outbox), module().program());
         let texts = |client: usize| {
             (0..200).map(move |index| {

@@ -179,7 +179,7 @@ fn run(snippets: Vec<String>) {
     let mut limits = Limits::default();
     (limits.slice, limits.fuel) = (1_000_000, 1_000_000);
     // So that effects last as long as the slice.
-    limits.effects = usize::MAX;
+    limits.effects = u32::MAX as usize;
     for snippet in snippets {
         let mut room = room_with_all(&snippet, limits);
         let trap = on_a_small_stack(move || finish(&mut room, Event::Timer).unwrap_err());
@@ -218,7 +218,7 @@ fn no_operator_uses_it_up_after_the_others_in_a_long_slice() {
     let mut limits = Limits::default();
     // A longer one takes more than the small stack has, by growing memory: see `Limits::slice`.
     (limits.slice, limits.fuel) = (4_000_000, 4_000_000);
-    limits.effects = usize::MAX;
+    limits.effects = u32::MAX as usize;
     let mut room = room_with_all(&all, limits);
     let trap = on_a_small_stack(move || finish(&mut room, Event::Timer).unwrap_err());
     assert!(trap.to_string().contains("fuel"), "{trap}");

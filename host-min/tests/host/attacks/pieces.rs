@@ -197,7 +197,7 @@ fn a_memory_is_written_in_pieces_between_which_others_go_on() {
 fn all_that_a_guest_costs_for_a_few_bytes_is_a_call() {
     // With so little fuel, nothing but a call and a few comparisons can be paid for.
     let mut limits = Limits::default();
-    limits.fuel = 100;
+    (limits.fuel, limits.slice) = (100, 100);
     for what in ["memory.fill (i32.const 64)", "memory.copy (i32.const 64)"] {
         let fields = format!(
             r#"(memory (export "memory") 1) (global $len (mut i32) (i32.const 8))

@@ -12,6 +12,7 @@ use std::{
 };
 
 use anyhow::{Result, bail};
+use stateroom_server_smol::Settings;
 
 use self::description::Description;
 use super::{
@@ -24,7 +25,7 @@ use super::{
 /// `stateroom inspect`
 pub(crate) fn run(args: InspectArgs) -> Result<()> {
     let Found { module: path, limits, .. } = serve::locate(&args.module)?;
-    let limits = limits.bounds()?.guest;
+    let limits = limits.bounds(Settings::default())?.guest;
     let bytes = module::bytes(&path)?;
     let shown = path.display();
     if !args.check {

@@ -2,7 +2,10 @@ use std::collections::BTreeMap;
 
 use anyhow::{Result, anyhow};
 
-use super::{ALL, Bounds, EFFECT_BYTES, FUEL, Limit, MEMORY, MESSAGE_SIZE, OUTBOX_SIZE, SLICE};
+use stateroom_host_min::Limits;
+use stateroom_server_smol::{Part, SettingProblem, Settings};
+
+use super::{ALL, Bounds, Limit};
 
 /// The limits that somebody has set, by their keys.
 #[derive(Debug, Clone, Default, PartialEq)]
@@ -40,72 +43,43 @@ impl Chosen {
         all
     }
 
-    /// The values of all limits: those that were chosen, and defaults that give way to them.
+    /// The values of all limits: those that were chosen, and defaults that [give way](Settings::fit) to them. `settings` has
+    /// those of the server's settings that are no limits.
     ///
     /// # Errors
     /// They contradict one another. The message names everything that is wrong.
-    pub(crate) fn bounds(&self) -> Result<Bounds> {
-        let mut bounds = Bounds::default();
+    pub(crate) fn bounds(&self, settings: Settings) -> Result<Bounds> {
+        let mut bounds = Bounds { settings, guest: Limits::default() };
         for limit in ALL {
             if let Some(choice) = self.0.get(limit.key) {
                 limit.set(&mut bounds, choice.value);
             }
         }
-        self.give_way(&mut bounds);
-        self.check(&bounds)?;
-        Ok(bounds)
-    }
-
-    /// Makes the defaults fit to what was chosen, where there is but one way.
-    fn give_way(&self, bounds: &mut Bounds) {
-        let chosen = |limit: &Limit| self.0.contains_key(limit.key);
-        let Bounds { guest, outbox_size, .. } = bounds;
-        let half_outbox = if chosen(&OUTBOX_SIZE) { *outbox_size / 2 } else { usize::MAX };
-        if !chosen(&SLICE) {
-            guest.slice = guest.slice.min(guest.fuel);
-        }
-        if !chosen(&MESSAGE_SIZE) {
-            let together = if chosen(&EFFECT_BYTES) { guest.effect_bytes } else { half_outbox };
-            guest.message_size = guest.message_size.min(guest.memory).min(together);
-        }
-        if !chosen(&EFFECT_BYTES) {
-            let twice = guest.message_size.saturating_mul(2);
-            guest.effect_bytes = guest.effect_bytes.max(twice).min(half_outbox).max(guest.message_size);
-        }
-        if !chosen(&OUTBOX_SIZE) {
-            *outbox_size = (*outbox_size).max(guest.effect_bytes.saturating_mul(2));
-        }
-    }
-
-    fn check(&self, bounds: &Bounds) -> Result<()> {
-        let mut problems = Vec::new();
-        let mut at_most = |small: &Limit, part: u64, large: &Limit, why: &str| {
-            let (value, limit) = (small.of(bounds), large.of(bounds));
-            if value > limit / part {
-                let half = if part == 2 { "half of " } else { "" };
-                problems.push(format!(
-                    "{} is {}, more than {half}{}, which is {}: {why}; lower the one or raise the other",
-                    self.place(small),
-                    small.show(value),
-                    self.place(large),
-                    large.show(limit),
-                ));
+        let is_set = |field: &str| Limit::with_field(field).is_none_or(|limit| self.has(limit));
+        match bounds.settings.fit(&mut bounds.guest, is_set) {
+            Ok(()) => Ok(bounds),
+            Err(error) => {
+                let problems: Vec<_> = error.problems().iter().map(|problem| self.words(problem)).collect();
+                Err(anyhow!(problems.join("\n       ")))
             }
-        };
-        at_most(&SLICE, 1, &FUEL, "a slice is a part of what an event may compute");
-        at_most(&MESSAGE_SIZE, 1, &MEMORY, "a room has to have room for a message");
-        if self.0.contains_key(EFFECT_BYTES.key) {
-            at_most(&MESSAGE_SIZE, 1, &EFFECT_BYTES, "an event has to be able to send a message");
-            at_most(
-                &EFFECT_BYTES,
-                2,
-                &OUTBOX_SIZE,
-                "what an event sends has to find room while a client reads",
-            );
-        } else {
-            at_most(&MESSAGE_SIZE, 2, &OUTBOX_SIZE, "a message has to find room while a client reads");
         }
-        if problems.is_empty() { Ok(()) } else { Err(anyhow!(problems.join("\n       "))) }
+    }
+
+    /// Says what is wrong in the words of who has chosen it.
+    fn words(&self, problem: &SettingProblem) -> String {
+        if let SettingProblem::Exceeds { name, value, part, other, limit, why } = problem
+            && let (Some(small), Some(large)) = (Limit::with_field(name), Limit::with_field(other))
+        {
+            return format!(
+                "{} is {}, more than {}{}, which is {}: {why}; lower the one or raise the other",
+                self.place(small),
+                small.show(*value),
+                Part(*part),
+                self.place(large),
+                large.show(*limit),
+            );
+        }
+        problem.to_string()
     }
 
     /// Where somebody finds the value of a limit.
@@ -133,6 +107,16 @@ impl Chosen {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::limits::{
+        AWAKE_MEMORY, EFFECT_BYTES, FUEL, MEMORY, MESSAGE_SIZE, OUTBOX_SIZE, SLICE, TOTAL_MEMORY,
+    };
+
+    /// The settings on a machine with 2 GiB.
+    fn settings() -> Settings {
+        let mut settings = Settings::default();
+        settings.total_memory = 1 << 30;
+        settings
+    }
 
     /// What follows from flags, given as `key value`.
     fn bounds(flags: &[(&Limit, &str)]) -> Result<Bounds, String> {
@@ -140,7 +124,16 @@ mod tests {
         for (limit, text) in flags {
             chosen.choose(limit, limit.read(text).unwrap(), Origin::Flag);
         }
-        chosen.bounds().map_err(|error| error.to_string())
+        chosen.bounds(settings()).map_err(|error| error.to_string())
+    }
+
+    /// The values of all limits.
+    fn all(bounds: &Bounds) -> Vec<(&'static str, u64)> {
+        ALL.iter().map(|limit| (limit.key, limit.of(bounds))).collect()
+    }
+
+    fn defaults() -> Bounds {
+        Bounds { settings: settings(), guest: Limits::default() }
     }
 
     /// The values of some limits that follow from flags.
@@ -151,14 +144,14 @@ mod tests {
 
     #[test]
     fn without_a_choice_the_defaults_hold() {
-        assert_eq!(bounds(&[]), Ok(Bounds::default()));
+        assert_eq!(all(&bounds(&[]).unwrap()), all(&defaults()));
     }
 
     #[test]
     fn every_limit_can_be_set_to_its_default() {
         for limit in ALL {
-            let default = limit.show(limit.of(&Bounds::default()));
-            assert_eq!(bounds(&[(limit, &default)]), Ok(Bounds::default()), "{}", limit.key);
+            let default = limit.show(limit.of(&defaults()));
+            assert_eq!(all(&bounds(&[(limit, &default)]).unwrap()), all(&defaults()), "{}", limit.key);
         }
     }
 
@@ -172,6 +165,18 @@ mod tests {
         assert_eq!(values(&[(&OUTBOX_SIZE, "1MiB")], sizes), ["512KiB", "512KiB", "1MiB"]);
         assert_eq!(values(&[(&MEMORY, "64KiB")], sizes), ["64KiB", "4MiB", "8MiB"]);
         assert_eq!(values(&[(&FUEL, "10k")], [&FUEL, &SLICE]), ["10k", "10k"]);
+        let sizes = [&AWAKE_MEMORY, &MEMORY, &MESSAGE_SIZE, &EFFECT_BYTES, &OUTBOX_SIZE];
+        let small = values(&[(&TOTAL_MEMORY, "8MiB")], sizes);
+        assert_eq!(small, ["8MiB", "8MiB", "1MiB", "4MiB", "8MiB"]);
+        let threads = |count| {
+            let mut settings = settings();
+            settings.threads = count;
+            let mut chosen = Chosen::default();
+            chosen.choose(&TOTAL_MEMORY, 8 << 20, Origin::Flag);
+            let bounds = chosen.bounds(settings).unwrap();
+            sizes.map(|limit| limit.show(limit.of(&bounds)))
+        };
+        assert_eq!(threads(8), ["8MiB", "1MiB", "512KiB", "512KiB", "1MiB"]);
     }
 
     #[test]
@@ -199,6 +204,15 @@ mod tests {
             &[(&MESSAGE_SIZE, "2MiB"), (&OUTBOX_SIZE, "3MiB")],
             &["`--max-message-size` is 2MiB, more than half"],
         );
+        let total = (&TOTAL_MEMORY, "16MiB");
+        told(
+            &[total, (&AWAKE_MEMORY, "32MiB")],
+            &["`--max-awake-memory` is 32MiB, more than `--max-total-memory`"],
+        );
+        told(&[total, (&MEMORY, "32MiB")], &["`--max-memory` is 32MiB, more than `--max-total-memory`"]);
+        told(&[total, (&OUTBOX_SIZE, "32MiB")], &["`--max-outbox-size` is 32MiB, more than `--max-total"]);
+        told(&[total, (&EFFECT_BYTES, "9MiB")], &["is 9MiB, more than half of `--max-total-memory`"]);
+        told(&[(&MEMORY, "2GiB")], &["more than the default of `--max-total-memory`, which is 1GiB"]);
         let all = bounds(&[(&SLICE, "7M"), (&FUEL, "6M"), (&MESSAGE_SIZE, "64MiB")]).unwrap_err();
         assert_eq!(all.lines().count(), 2, "{all}");
     }
@@ -209,10 +223,10 @@ mod tests {
         flags.choose(&SLICE, 1_000, Origin::Flag);
         file.choose(&SLICE, 2_000, Origin::File("p/stateroom.toml:3".into()));
         file.choose(&FUEL, 500, Origin::File("p/stateroom.toml:4".into()));
-        let message = flags.over(&file).bounds().unwrap_err().to_string();
+        let message = flags.over(&file).bounds(settings()).unwrap_err().to_string();
         assert!(message.contains("`--max-slice` is 1k, more than `fuel` (p/stateroom.toml:4), which is 500"));
         flags.choose(&FUEL, 1_000, Origin::Flag);
-        let bounds = flags.over(&file).bounds().unwrap();
+        let bounds = flags.over(&file).bounds(settings()).unwrap();
         assert_eq!((bounds.guest.slice, bounds.guest.fuel), (1_000, 1_000));
     }
 }

@@ -1,12 +1,14 @@
 //! What clients, rooms and guests may take of the machine.
 //!
 //! Each limit is described once, in [`ALL`]: its key in `[limits]` of `stateroom.toml`, from which its flag
-//! follows (`memory` is `--max-memory`), what it bounds and why. The defaults are those of the libraries.
+//! follows (`memory` is `--max-memory`), what it bounds and why. The defaults and ranges are those of the libraries.
 
 mod args;
 mod chosen;
 mod page;
 mod unit;
+
+use std::ops::RangeInclusive;
 
 use stateroom_host_min::Limits;
 use stateroom_server_smol::{Server, Settings};
@@ -22,51 +24,26 @@ pub(crate) use self::{
 };
 
 /// The values of all limits.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Default)]
 pub(crate) struct Bounds {
-    /// Those of a guest. One message has the same limit on its way in and on its way out.
+    /// Those of a guest. A message has the same limit in the server.
     pub(crate) guest: Limits,
-    connections: usize,
-    rooms: usize,
-    awake_memory: usize,
-    outbox_size: usize,
-}
-
-impl Default for Bounds {
-    fn default() -> Self {
-        let settings = Settings::default();
-        Self {
-            guest: Limits::default(),
-            connections: settings.max_connections,
-            rooms: settings.max_rooms,
-            awake_memory: settings.awake_memory,
-            outbox_size: settings.outbox_size,
-        }
-    }
+    /// Those of the server, among its other settings.
+    settings: Settings,
 }
 
 impl Bounds {
-    /// How many connections there may be, as far as the system lets this process have them.
-    fn connections(&self) -> usize {
+    /// Returns the server that has these limits, and has this process have as many files open as they take.
+    pub(crate) fn server(&self) -> Server {
         #[cfg(target_os = "linux")]
-        if let Err(TooFew { needed, allowed }) = open_files::allow(self.connections) {
+        if let Err(TooFew { needed, allowed }) = open_files::allow(self.settings.max_connections) {
             log::warn!(
                 "{} connections (`--max-connections`) take {needed} open files, and this process may have {allowed}: raise \
                  the limit, as root with `ulimit -n {needed}`, or with `LimitNOFILE={needed}` in a systemd unit",
-                self.connections
+                self.settings.max_connections
             );
         }
-        self.connections
-    }
-
-    /// Sets the limits of a server; a guest's are given when it is loaded.
-    pub(crate) fn set(&self, server: Server) -> Server {
-        server
-            .with_max_connections(self.connections())
-            .with_max_rooms(self.rooms)
-            .with_awake_memory(self.awake_memory)
-            .with_message_size(self.guest.message_size)
-            .with_outbox_size(self.outbox_size)
+        Server::from(self.settings.clone())
     }
 }
 
@@ -78,8 +55,10 @@ pub(crate) struct Limit {
     /// The name that it had before, which is still read.
     old_key: Option<&'static str>,
     unit: Unit,
-    least: u64,
-    most: u64,
+    /// What it can be.
+    range: RangeInclusive<u64>,
+    /// What its default is, where that depends on the machine.
+    default: Option<&'static str>,
     /// What it bounds, in one line.
     what: &'static str,
     /// What happens beyond it, and what it protects.
@@ -92,9 +71,6 @@ enum Value<'a> {
     Size(&'a mut usize),
     Fuel(&'a mut u64),
 }
-
-/// No guest can address more.
-const ADDRESSABLE: u64 = 4 << 30;
 
 impl Limit {
     pub(crate) fn flag(&self) -> String {
@@ -111,13 +87,19 @@ impl Limit {
         ALL.into_iter().find(|limit| limit.key == key || limit.old_key == Some(key))
     }
 
+    /// Finds the limit that a field of [`Limits`] or [`Settings`] is.
+    fn with_field(name: &str) -> Option<&'static Self> {
+        let key = name.strip_prefix("max_").unwrap_or(name);
+        ALL.into_iter().find(|limit| limit.key == key)
+    }
+
     /// Reads what somebody wrote as text.
     pub(crate) fn read(&self, text: &str) -> Option<u64> {
         self.unit.read(text).filter(|value| self.allows(*value))
     }
 
     pub(crate) fn allows(&self, value: u64) -> bool {
-        (self.least..=self.most).contains(&value)
+        self.range.contains(&value)
     }
 
     /// What its values look like.
@@ -126,9 +108,10 @@ impl Limit {
             Unit::Bytes => "a number of bytes",
             Unit::Number => "a whole number",
         };
-        let range = match self.most {
-            u64::MAX => format!("of at least {}", self.least),
-            most => format!("from {} to {}", self.least, self.unit.show(most)),
+        let (least, most) = (self.show(*self.range.start()), *self.range.end());
+        let range = match most {
+            u64::MAX => format!("of at least {least}"),
+            most => format!("from {least} to {}", self.show(most)),
         };
         format!("{thing} {range}, such as {}", self.unit.examples())
     }
@@ -147,7 +130,7 @@ impl Limit {
     }
 
     fn of(&self, bounds: &Bounds) -> u64 {
-        let mut copy = *bounds;
+        let mut copy = bounds.clone();
         match (self.value)(&mut copy) {
             Value::Size(size) => *size as u64,
             Value::Fuel(fuel) => *fuel,
@@ -156,22 +139,31 @@ impl Limit {
 
     fn set(&self, bounds: &mut Bounds, value: u64) {
         match (self.value)(bounds) {
-            // Where addresses are of 32 bits, `ADDRESSABLE` itself is one too many.
+            // Where addresses are of 32 bits, there is no more than that.
             Value::Size(size) => *size = usize::try_from(value).unwrap_or(usize::MAX),
             Value::Fuel(fuel) => *fuel = value,
         }
     }
 
-    const fn size(key: &'static str, value: fn(&mut Bounds) -> Value<'_>) -> Self {
-        Self { key, old_key: None, unit: Unit::Bytes, least: 1, most: ADDRESSABLE, what: "", why: "", value }
+    /// Returns its default, for people.
+    fn shown_default(&self) -> String {
+        self.default.map_or_else(|| self.show(self.of(&Bounds::default())), str::to_owned)
     }
 
-    const fn count(key: &'static str, value: fn(&mut Bounds) -> Value<'_>) -> Self {
-        Self { unit: Unit::Number, most: u32::MAX as u64, ..Self::size(key, value) }
+    const fn size(
+        key: &'static str,
+        range: RangeInclusive<u64>,
+        value: fn(&mut Bounds) -> Value<'_>,
+    ) -> Self {
+        Self { key, old_key: None, unit: Unit::Bytes, range, default: None, what: "", why: "", value }
     }
 
-    const fn fuel(key: &'static str, value: fn(&mut Bounds) -> Value<'_>) -> Self {
-        Self { unit: Unit::Number, most: u64::MAX, ..Self::size(key, value) }
+    const fn number(
+        key: &'static str,
+        range: RangeInclusive<u64>,
+        value: fn(&mut Bounds) -> Value<'_>,
+    ) -> Self {
+        Self { unit: Unit::Number, ..Self::size(key, range, value) }
     }
 }
 
@@ -180,9 +172,10 @@ fn flag(key: &str) -> String {
 }
 
 /// All limits, those of the server first.
-pub(crate) static ALL: [&Limit; 14] = [
+pub(crate) static ALL: [&Limit; 15] = [
     &CONNECTIONS,
     &ROOMS,
+    &TOTAL_MEMORY,
     &AWAKE_MEMORY,
     &OUTBOX_SIZE,
     &MESSAGE_SIZE,
@@ -201,13 +194,27 @@ static CONNECTIONS: Limit = Limit {
     what: "Maximum number of connections",
     why: "Connections for requests and pages count, too. A client beyond it gets a 503. An idle client
 takes 2 KB, and one that does not read up to --max-outbox-size.",
-    ..Limit::count("connections", |bounds| Value::Size(&mut bounds.connections))
+    ..Limit::number("connections", Settings::MAX_CONNECTIONS, |bounds| {
+        Value::Size(&mut bounds.settings.max_connections)
+    })
 };
 
 static ROOMS: Limit = Limit {
     what: "Maximum number of rooms",
     why: "Anybody may open rooms, and each takes memory. Beyond it no room is opened.",
-    ..Limit::count("rooms", |bounds| Value::Size(&mut bounds.rooms))
+    ..Limit::number("rooms", Settings::MAX_ROOMS, |bounds| Value::Size(&mut bounds.settings.max_rooms))
+};
+
+static TOTAL_MEMORY: Limit = Limit {
+    what: "Maximum memory of guests, clients and requests together",
+    why: "Beyond it idle rooms hibernate, the clients that read most slowly are disconnected, and new
+messages, rooms and connections are refused, in this order. Each of --threads has its share. The
+program takes some MB beside it. On a small machine this is the one limit to set: those below
+that are not set give way to it.",
+    default: Some("half of the memory of the machine, or of its control group"),
+    ..Limit::size("total_memory", Settings::TOTAL_MEMORY, |bounds| {
+        Value::Size(&mut bounds.settings.total_memory)
+    })
 };
 
 static AWAKE_MEMORY: Limit = Limit {
@@ -216,87 +223,90 @@ static AWAKE_MEMORY: Limit = Limit {
 no hard limit: rooms that have changed most of their memory stay as they are. If rooms in use
 need more than that, they hibernate and wake all the time, which takes processor time. With
 --hibernate-after 0 no room hibernates.",
-    most: u64::MAX,
     old_key: Some("unfolded_memory"),
-    ..Limit::size("awake_memory", |bounds| Value::Size(&mut bounds.awake_memory))
+    ..Limit::size("awake_memory", Settings::AWAKE_MEMORY, |bounds| {
+        Value::Size(&mut bounds.settings.awake_memory)
+    })
 };
 
 static OUTBOX_SIZE: Limit = Limit {
     what: "Maximum amount of data that waits for one slow client",
     why: "A client for which more would wait is disconnected, and nobody else notices. It is at least
 twice --max-effect-bytes, and follows that unless it is set itself.",
-    least: 1024,
-    ..Limit::size("outbox_size", |bounds| Value::Size(&mut bounds.outbox_size))
+    ..Limit::size("outbox_size", Settings::OUTBOX_SIZE, |bounds| {
+        Value::Size(&mut bounds.settings.outbox_size)
+    })
 };
 
 static MESSAGE_SIZE: Limit = Limit {
     what: "Maximum size of a message from a client",
     why: "A client that sends a larger one is disconnected. This bounds the memory that one client can
 take. It is at most --max-memory and --max-effect-bytes.",
-    ..Limit::size("message_size", |bounds| Value::Size(&mut bounds.guest.message_size))
+    ..Limit::size("message_size", Limits::MESSAGE_SIZE, |bounds| Value::Size(&mut bounds.guest.message_size))
 };
 
 static MEMORY: Limit = Limit {
     what: "Maximum memory of a room",
     why: "Beyond it the guest's allocator finds no more. A module that needs more from the start is not
 served.",
-    ..Limit::size("memory", |bounds| Value::Size(&mut bounds.guest.memory))
+    ..Limit::size("memory", Limits::MEMORY, |bounds| Value::Size(&mut bounds.guest.memory))
 };
 
 static FUEL: Limit = Limit {
     what: "Maximum fuel for one event",
     why: "A unit of fuel is about one instruction, and a second has about 1G of them. A guest that needs
 more fails, so an endless loop ends.",
-    ..Limit::fuel("fuel", |bounds| Value::Fuel(&mut bounds.guest.fuel))
+    ..Limit::number("fuel", Limits::FUEL, |bounds| Value::Fuel(&mut bounds.guest.fuel))
 };
 
 static SLICE: Limit = Limit {
     what: "Maximum fuel for one slice of an event",
     why: "An event that takes more than a slice waits for a time slice of 0.25 ms, and runs slice after
 slice until that is over. 20k units are about 0.02 ms.",
-    most: 10_000_000,
-    ..Limit::fuel("slice", |bounds| Value::Fuel(&mut bounds.guest.slice))
+    ..Limit::number("slice", Limits::SLICE, |bounds| Value::Fuel(&mut bounds.guest.slice))
 };
 
 static STARTUP_FUEL: Limit = Limit {
     what: "Maximum fuel for loading the module",
     why: "Loading runs the module's start function. In a room, that is a part of the first event.",
-    ..Limit::fuel("startup_fuel", |bounds| Value::Fuel(&mut bounds.guest.startup_fuel))
+    ..Limit::number("startup_fuel", Limits::STARTUP_FUEL, |bounds| {
+        Value::Fuel(&mut bounds.guest.startup_fuel)
+    })
 };
 
 static EFFECTS: Limit = Limit {
     what: "Maximum number of messages, log lines, timers and closes from one event",
     why: "A guest that asks for more fails. This bounds the memory that a room can take before anything
 is sent.",
-    ..Limit::count("effects", |bounds| Value::Size(&mut bounds.guest.effects))
+    ..Limit::number("effects", Limits::EFFECTS, |bounds| Value::Size(&mut bounds.guest.effects))
 };
 
 static EFFECT_BYTES: Limit = Limit {
     what: "Maximum total size of the messages and log lines from one event",
     why: "A guest that asks for more fails. It is at least --max-message-size, and twice that unless it
 is set itself: an answer is often a message and something more.",
-    ..Limit::size("effect_bytes", |bounds| Value::Size(&mut bounds.guest.effect_bytes))
+    ..Limit::size("effect_bytes", Limits::EFFECT_BYTES, |bounds| Value::Size(&mut bounds.guest.effect_bytes))
 };
 
 static CALL_DEPTH: Limit = Limit {
     what: "Maximum depth of nested calls in a guest",
     why: "A guest whose recursion is deeper fails.",
-    most: 100_000,
-    ..Limit::count("call_depth", |bounds| Value::Size(&mut bounds.guest.call_depth))
+    ..Limit::number("call_depth", Limits::CALL_DEPTH, |bounds| Value::Size(&mut bounds.guest.call_depth))
 };
 
 static TABLE_ELEMENTS: Limit = Limit {
     what: "Maximum number of elements in each of a guest's tables",
     why: "Tables hold function pointers, and take memory in each room beside --max-memory.",
-    least: 0,
-    ..Limit::count("table_elements", |bounds| Value::Size(&mut bounds.guest.table_elements))
+    ..Limit::number("table_elements", Limits::TABLE_ELEMENTS, |bounds| {
+        Value::Size(&mut bounds.guest.table_elements)
+    })
 };
 
 static MODULE_SIZE: Limit = Limit {
     what: "Maximum size of the module",
     why: "This bounds the time and memory that loading takes. Most guests have a few KB, and some carry
 megabytes of debug information.",
-    ..Limit::size("module_size", |bounds| Value::Size(&mut bounds.guest.module_size))
+    ..Limit::size("module_size", Limits::MODULE_SIZE, |bounds| Value::Size(&mut bounds.guest.module_size))
 };
 
 #[cfg(test)]
@@ -328,9 +338,9 @@ mod tests {
     fn the_readme_has_all_limits_with_their_defaults() {
         let readme = concat!(env!("CARGO_MANIFEST_DIR"), "/../../README.md");
         let readme = std::fs::read_to_string(readme).unwrap();
-        let defaults = ALL.map(|limit| {
-            let default = limit.show(limit.of(&Bounds::default()));
-            format!("# {}.\n{} = \"{default}\"\n", limit.what, limit.key)
+        let defaults = ALL.map(|limit| match limit.default {
+            None => format!("# {}.\n{} = \"{}\"\n", limit.what, limit.key, limit.shown_default()),
+            Some(words) => format!("# {}.\n# Default: {words}.\n{} = \"256MiB\"\n", limit.what, limit.key),
         });
         let table = format!("[limits]\n{}```\n", defaults.concat());
         assert!(readme.contains(&table), "this is what README.md should say:\n{table}");
@@ -368,11 +378,13 @@ mod tests {
         assert_eq!((MEMORY.read("0"), MEMORY.read("1"), MEMORY.read("4GiB")), (None, Some(1), Some(4 << 30)));
         assert_eq!(MEMORY.read("4294967297"), None);
         assert_eq!((SLICE.read("0"), TABLE_ELEMENTS.read("0")), (None, Some(0)));
+        assert_eq!((TOTAL_MEMORY.read("8MiB"), TOTAL_MEMORY.read("7MiB")), (Some(8 << 20), None));
         assert_eq!(FUEL.read("18446744073709551615"), Some(u64::MAX));
         assert_eq!(
             MEMORY.expected(),
             "a number of bytes from 1 to 4GiB, such as 65536, 64KiB, 32MiB or 1GiB"
         );
+        assert!(TOTAL_MEMORY.expected().starts_with("a number of bytes of at least 8MiB, such as"));
         assert_eq!(FUEL.expected(), "a whole number of at least 1, such as 20000, 20_000, 20k or 5M");
     }
 }

@@ -5,7 +5,7 @@ use std::{
 
 use anyhow::Result;
 
-use super::{ALL, Bounds, Limit};
+use super::{ALL, Limit};
 
 /// `stateroom limits`: prints the page.
 pub(crate) fn print() -> Result<()> {
@@ -30,10 +30,9 @@ A SIZE is a number of bytes, or of KiB, MiB or GiB: 65536, 64KiB. A NUMBER or FU
 k, M or G, for thousands, millions and thousands of millions: 400000, 400_000, 400k.
 ",
         )?;
-        let defaults = Bounds::default();
         for limit in ALL {
             let Limit { what, why, .. } = limit;
-            let (flag, default) = (limit.flag(), limit.show(limit.of(&defaults)));
+            let (flag, default) = (limit.flag(), limit.shown_default());
             write!(f, "\n  --{flag} <{}> [default: {default}]\n      {what}.\n", limit.value_name())?;
             why.lines().try_for_each(|line| writeln!(f, "      {line}"))?;
         }

@@ -47,6 +47,9 @@ fn bad_options_are_status_2() {
         &["soon", "whole number of seconds"],
     );
     refuses(&nowhere, &["serve", "x.wasm", "--hibernate-after", "1.5"], &["1.5", "whole number of seconds"]);
+    refuses(&nowhere, &["serve", "x.wasm", "--message-timeout", "-1"], &["-1", "--message-timeout"]);
+    refuses(&nowhere, &["serve", "x.wasm", "--outbox-timeout", "31536001"], &["from 0 to 31536000"]);
+    refuses(&nowhere, &["serve", "x.wasm", "--max-total-memory", "7MiB"], &["of at least 8MiB"]);
     refuses(&nowhere, &["serve", "x.wasm", "--room-ids", "any"], &["any", "explicit"]);
     refuses(&nowhere, &["serve", "x.wasm", "--shutdown", "after:x"], &["after:x", "after:60"]);
     refuses(
@@ -54,7 +57,7 @@ fn bad_options_are_status_2() {
         &["serve", "x.wasm", "--client-header", "X-User: ada"],
         &["X-User: ada", "x-forwarded-for"],
     );
-    refuses(&nowhere, &["serve", "x.wasm", "--threads", "0"], &["--threads", "1..=256"]);
+    refuses(&nowhere, &["serve", "x.wasm", "--threads", "0"], &["--threads", "from 1 to 256"]);
     refuses(&nowhere, &["serve", "x.wasm", "--max-memory", "1MB"], &["1MB", "--max-memory", "MiB"]);
     refuses(&nowhere, &["serve", "x.wasm", "--max-slice", "0"], &["--max-slice", "from 1 to 10M"]);
     refuses(&nowhere, &["dev", "--max-effects", "-1"], &["-1", "--max-effects", "from 1 to"]);

@@ -1,13 +1,26 @@
+//! How a server behaves.
+
+mod check;
+mod give_way;
+mod room_ids;
+mod shutdown;
+
 use std::{
     net::{IpAddr, Ipv4Addr},
     path::PathBuf,
-    str::FromStr,
     time::Duration,
 };
 
+pub use self::{
+    room_ids::{GeneratedIds, RoomIds},
+    shutdown::ShutdownPolicy,
+};
 use crate::{admin_address::AdminAddress, memory::default_total, reactor::ClockSource};
 
 /// How a [`Server`](crate::Server) behaves. Each setting has a `with_…` method there.
+///
+/// What bounds something has a range, a constant here. The values are [checked](Self::check) before a server starts.
+/// Those that have their defaults count as not set: they give way to those that are set, where these leave them less.
 #[derive(Debug, Clone)]
 #[non_exhaustive]
 pub struct Settings {
@@ -157,7 +170,7 @@ impl Default for Settings {
             shutdown: ShutdownPolicy::default(),
             hibernate_after: Duration::from_secs(10),
             awake_memory: 256 << 20,
-            total_memory: default_total(),
+            total_memory: default_total().max(8 << 20),
             message_timeout: Duration::from_secs(30),
             outbox_timeout: Duration::from_secs(30),
             max_connections: 10_000,
@@ -173,117 +186,5 @@ impl Default for Settings {
             measure_passes: false,
             clock: ClockSource::System,
         }
-    }
-}
-
-/// Who may create rooms, and how they are named.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-#[non_exhaustive]
-pub enum RoomIds {
-    /// Any id is valid, and connecting to a room that does not exist creates it. `implicit`.
-    #[default]
-    Implicit,
-    /// A room is created by `POST /ws/{room}`; connecting to one that does not exist fails with 404.
-    /// `explicit`.
-    Explicit,
-    /// A room is created, and named, by `POST /new_room` alone. `generated` (or `generated:short`,
-    /// `generated:uuid`).
-    Generated(GeneratedIds),
-}
-
-/// What the ids made by `POST /new_room` look like. Both come from the system's random source.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-#[non_exhaustive]
-pub enum GeneratedIds {
-    /// Ten lower-case letters and digits without look-alikes (50 random bits): short enough to read out, long
-    /// enough not to be guessed.
-    #[default]
-    Short,
-    /// A random UUID (RFC 9562, version 4).
-    Uuid,
-}
-
-impl RoomIds {
-    /// Whether connecting creates a room.
-    pub(crate) fn implicit(self) -> bool {
-        self == Self::Implicit
-    }
-
-    pub(crate) fn generated(self) -> GeneratedIds {
-        match self {
-            Self::Generated(ids) => ids,
-            Self::Implicit | Self::Explicit => GeneratedIds::default(),
-        }
-    }
-}
-
-impl FromStr for RoomIds {
-    type Err = String;
-
-    fn from_str(text: &str) -> Result<Self, String> {
-        match text {
-            "implicit" => Ok(Self::Implicit),
-            "explicit" => Ok(Self::Explicit),
-            "generated" | "generated:short" => Ok(Self::Generated(GeneratedIds::Short)),
-            "generated:uuid" => Ok(Self::Generated(GeneratedIds::Uuid)),
-            _ => Err("is none of `implicit`, `explicit`, `generated`, `generated:uuid`".to_owned()),
-        }
-    }
-}
-
-/// What happens to a room that nobody is in.
-///
-/// A room that was created with `POST` and that nobody has entered yet has a minute, or the time of
-/// [`After`](Self::After) if that is longer, before the policy applies.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-#[non_exhaustive]
-pub enum ShutdownPolicy {
-    /// It stays, with its state and its timer, until the server ends. `never`.
-    #[default]
-    Never,
-    /// It ends with its last client. `immediate`.
-    Immediate,
-    /// It ends when nobody has come back for this long. `after:<seconds>`.
-    After(Duration),
-}
-
-impl FromStr for ShutdownPolicy {
-    type Err = String;
-
-    fn from_str(text: &str) -> Result<Self, String> {
-        match text {
-            "never" => Ok(Self::Never),
-            "immediate" => Ok(Self::Immediate),
-            _ => text
-                .strip_prefix("after:")
-                .and_then(|seconds| seconds.parse().ok())
-                // A year is far beyond any use, and far below what overflows a point in time.
-                .filter(|seconds| *seconds <= 365 * 24 * 60 * 60)
-                .map(|seconds| Self::After(Duration::from_secs(seconds)))
-                .ok_or_else(|| {
-                    "is none of `never`, `immediate`, `after:<seconds>` (such as `after:60`, a year at most)"
-                        .to_owned()
-                }),
-        }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn settings_are_written_as_the_command_line_writes_them() {
-        assert_eq!("implicit".parse(), Ok(RoomIds::Implicit));
-        assert_eq!("explicit".parse(), Ok(RoomIds::Explicit));
-        assert_eq!("generated".parse(), Ok(RoomIds::Generated(GeneratedIds::Short)));
-        assert_eq!("generated:uuid".parse(), Ok(RoomIds::Generated(GeneratedIds::Uuid)));
-        assert!("".parse::<RoomIds>().is_err());
-        assert_eq!("never".parse(), Ok(ShutdownPolicy::Never));
-        assert_eq!("immediate".parse(), Ok(ShutdownPolicy::Immediate));
-        assert_eq!("after:5".parse(), Ok(ShutdownPolicy::After(Duration::from_secs(5))));
-        assert!("after:-1".parse::<ShutdownPolicy>().unwrap_err().contains("after:60"));
-        assert!("after:99999999999".parse::<ShutdownPolicy>().is_err());
-        assert!("after".parse::<ShutdownPolicy>().is_err());
     }
 }

@@ -1,0 +1,172 @@
+use std::{ops::RangeInclusive, time::Duration};
+
+use stateroom_core::settings::{SettingProblem, SettingsError};
+
+use super::Settings;
+
+/// What the values can be, in bytes where they are sizes.
+impl Settings {
+    /// How long the timeouts, intervals and delays can be, in seconds: a year at most, which is far beyond any use, and far
+    /// below what overflows a point in time.
+    pub const SECONDS: RangeInclusive<u64> = 0..=365 * 24 * 60 * 60;
+    /// From 0 on, where rooms hibernate as soon as they are idle.
+    pub const AWAKE_MEMORY: RangeInclusive<u64> = 0..=u64::MAX;
+    /// From 8 MiB on.
+    pub const TOTAL_MEMORY: RangeInclusive<u64> = 8 << 20..=u64::MAX;
+    /// From 1 to 4,294,967,295.
+    pub const MAX_CONNECTIONS: RangeInclusive<u64> = 1..=COUNTABLE;
+    /// From 1 to 4,294,967,295.
+    pub const MAX_ROOMS: RangeInclusive<u64> = 1..=COUNTABLE;
+    /// From 1 byte to 4 GiB.
+    pub const MESSAGE_SIZE: RangeInclusive<u64> = 1..=LARGEST;
+    /// From 1 KiB to 4 GiB.
+    pub const OUTBOX_SIZE: RangeInclusive<u64> = 1 << 10..=LARGEST;
+    /// From 1 to 256.
+    pub const THREADS: RangeInclusive<u64> = 1..=256;
+}
+
+/// As much as a guest can address.
+const LARGEST: u64 = 4 << 30;
+
+/// More than any machine has of anything that is counted.
+const COUNTABLE: u64 = u32::MAX as u64;
+
+impl Settings {
+    /// Checks these settings: each has to be in its range, and none more than another one allows. A
+    /// [`Server`](crate::Server) does so before it starts.
+    ///
+    /// # Errors
+    /// The error lists everything that is wrong.
+    pub fn check(&self) -> Result<(), SettingsError> {
+        self.settled().map(drop)
+    }
+
+    /// These settings, with values for those that are not set that leave the others their place.
+    pub(crate) fn settled(&self) -> Result<Self, SettingsError> {
+        let mut settled = self.clone();
+        let defaults = Self::default();
+        let is_set = |name: &str| self.is_set(name, &defaults);
+        settled.give_way(&is_set);
+        SettingsError::check(settled.problems(&is_set))?;
+        Ok(settled)
+    }
+
+    /// Everything that may be wrong with these settings.
+    pub(super) fn problems(&self, is_set: &dyn Fn(&str) -> bool) -> Vec<Option<SettingProblem>> {
+        // What is over a whole second counts, and a part of it does not.
+        let seconds = |name, value: Duration| {
+            let above = u64::from(value.subsec_nanos() > 0);
+            SettingProblem::out_of_range(name, value.as_secs().saturating_add(above), &Self::SECONDS)
+        };
+        let number = |name, value: usize, range| SettingProblem::out_of_range(name, value as u64, &range);
+        let mut problems = vec![
+            seconds("heartbeat_interval", self.heartbeat_interval),
+            seconds("heartbeat_timeout", self.heartbeat_timeout),
+            seconds("hibernate_after", self.hibernate_after),
+            seconds("message_timeout", self.message_timeout),
+            seconds("outbox_timeout", self.outbox_timeout),
+            number("awake_memory", self.awake_memory, Self::AWAKE_MEMORY),
+            number("total_memory", self.total_memory, Self::TOTAL_MEMORY),
+            number("max_connections", self.max_connections, Self::MAX_CONNECTIONS),
+            number("max_rooms", self.max_rooms, Self::MAX_ROOMS),
+            number("message_size", self.message_size, Self::MESSAGE_SIZE),
+            number("outbox_size", self.outbox_size, Self::OUTBOX_SIZE),
+            number("threads", self.threads, Self::THREADS),
+        ];
+        if is_set("awake_memory") {
+            let (awake, total) = (self.awake_memory as u64, self.total_memory as u64);
+            let why = "rooms that are awake are a part of it";
+            problems.push(SettingProblem::exceeds(("awake_memory", awake), 1, ("total_memory", total), why));
+        }
+        let shared = [("outbox_size", self.outbox_size), ("message_size", self.message_size)];
+        problems.extend(
+            shared
+                .into_iter()
+                .filter(|(name, _)| is_set(name))
+                .map(|(name, value)| self.exceeds_share(name, value, 1)),
+        );
+        problems
+    }
+
+    /// How much memory each thread has.
+    pub(super) fn share(&self) -> usize {
+        self.total_memory / self.threads.max(1)
+    }
+
+    /// Finds out whether something, so many times, takes more memory than a thread has.
+    pub(super) fn exceeds_share(
+        &self,
+        name: &'static str,
+        value: usize,
+        times: u64,
+    ) -> Option<SettingProblem> {
+        let threads = self.threads.max(1) as u64;
+        let why = match threads {
+            1 => "there would be no memory for it",
+            _ => "each thread has its share of the memory, and that would not be enough for it",
+        };
+        SettingProblem::exceeds(
+            (name, value as u64),
+            threads * times,
+            ("total_memory", self.total_memory as u64),
+            why,
+        )
+    }
+
+    /// Answers whether a setting, of those that give way, has another value than its default.
+    pub(super) fn is_set(&self, name: &str, defaults: &Self) -> bool {
+        match name {
+            "awake_memory" => self.awake_memory != defaults.awake_memory,
+            "outbox_size" => self.outbox_size != defaults.outbox_size,
+            "message_size" => self.message_size != defaults.message_size,
+            _ => true,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn check(change: impl FnOnce(&mut Settings)) -> Result<(), String> {
+        let mut settings = Settings { total_memory: 1 << 30, ..Settings::default() };
+        change(&mut settings);
+        settings.check().map_err(|error| error.to_string())
+    }
+
+    #[test]
+    fn the_defaults_are_sound_on_every_machine() {
+        assert_eq!(Settings::default().check(), Ok(()));
+        for threads in [1, 256] {
+            let least =
+                |settings: &mut Settings| (settings.total_memory, settings.threads) = (8 << 20, threads);
+            assert_eq!(check(least), Ok(()));
+        }
+    }
+
+    #[test]
+    fn what_is_out_of_its_range_is_named() {
+        let threads = "`threads` is 0, and has to be from 1 to 256".to_owned();
+        assert_eq!(check(|settings| settings.threads = 0), Err(threads));
+        let year = Duration::from_secs(365 * 24 * 60 * 60);
+        assert_eq!(check(|settings| settings.outbox_timeout = year), Ok(()));
+        let more = |settings: &mut Settings| settings.outbox_timeout = year + Duration::from_nanos(1);
+        assert!(check(more).unwrap_err().contains("`outbox_timeout` is 31536001"));
+        assert!(check(|settings| settings.hibernate_after = Duration::MAX).is_err());
+        let all = check(|settings| {
+            (settings.max_rooms, settings.outbox_size, settings.total_memory) = (0, 1023, 1 << 20);
+            settings.message_size = 0;
+        });
+        assert_eq!(all.unwrap_err().lines().count(), 4);
+    }
+
+    #[test]
+    fn what_is_set_to_more_than_all_memory_is_named() {
+        let message = "`awake_memory` is 1073741825, more than `total_memory`, which is 1073741824: rooms that are awake are a \
+                       part of it; lower the one or raise the other";
+        assert_eq!(check(|settings| settings.awake_memory = (1 << 30) + 1), Err(message.into()));
+        let outbox = check(|settings| (settings.outbox_size, settings.threads) = ((1 << 28) + 1, 4));
+        let said = "`outbox_size` is 268435457, more than 1/4 of `total_memory`, which is 1073741824: each thread has its share";
+        assert!(outbox.unwrap_err().starts_with(said));
+    }
+}

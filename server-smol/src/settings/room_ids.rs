@@ -1,0 +1,70 @@
+use std::str::FromStr;
+
+/// Who may create rooms, and how they are named.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[non_exhaustive]
+pub enum RoomIds {
+    /// Any id is valid, and connecting to a room that does not exist creates it. `implicit`.
+    #[default]
+    Implicit,
+    /// A room is created by `POST /ws/{room}`; connecting to one that does not exist fails with 404.
+    /// `explicit`.
+    Explicit,
+    /// A room is created, and named, by `POST /new_room` alone. `generated` (or `generated:short`,
+    /// `generated:uuid`).
+    Generated(GeneratedIds),
+}
+
+/// What the ids made by `POST /new_room` look like. Both come from the system's random source.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[non_exhaustive]
+pub enum GeneratedIds {
+    /// Ten lower-case letters and digits without look-alikes (50 random bits): short enough to read out, long
+    /// enough not to be guessed.
+    #[default]
+    Short,
+    /// A random UUID (RFC 9562, version 4).
+    Uuid,
+}
+
+impl RoomIds {
+    /// Whether connecting creates a room.
+    pub(crate) fn implicit(self) -> bool {
+        self == Self::Implicit
+    }
+
+    pub(crate) fn generated(self) -> GeneratedIds {
+        match self {
+            Self::Generated(ids) => ids,
+            Self::Implicit | Self::Explicit => GeneratedIds::default(),
+        }
+    }
+}
+
+impl FromStr for RoomIds {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        match text {
+            "implicit" => Ok(Self::Implicit),
+            "explicit" => Ok(Self::Explicit),
+            "generated" | "generated:short" => Ok(Self::Generated(GeneratedIds::Short)),
+            "generated:uuid" => Ok(Self::Generated(GeneratedIds::Uuid)),
+            _ => Err("is none of `implicit`, `explicit`, `generated`, `generated:uuid`".to_owned()),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn they_are_written_as_the_command_line_writes_them() {
+        assert_eq!("implicit".parse(), Ok(RoomIds::Implicit));
+        assert_eq!("explicit".parse(), Ok(RoomIds::Explicit));
+        assert_eq!("generated".parse(), Ok(RoomIds::Generated(GeneratedIds::Short)));
+        assert_eq!("generated:uuid".parse(), Ok(RoomIds::Generated(GeneratedIds::Uuid)));
+        assert!("".parse::<RoomIds>().is_err());
+    }
+}
