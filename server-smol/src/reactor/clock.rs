@@ -69,10 +69,14 @@ impl Clock {
         self.unix_ms.set(None);
     }
 
-    /// Whether the time moves by itself.
-    #[cfg_attr(not(target_os = "linux"), allow(dead_code, reason = "only epoll has an alarm to set"))]
+    /// Whether the time stands still until somebody moves it.
     pub(super) fn is_virtual(&self) -> bool {
         matches!(self.source, ClockSource::Virtual(_))
+    }
+
+    /// Whether somebody has moved the clock since it was read in this pass, whose timers do not know of that.
+    pub(super) fn has_moved(&self) -> bool {
+        self.is_virtual() && self.now.get().is_some_and(|now| now != self.source.now())
     }
 
     /// Has `waker` be woken whenever somebody moves the clock.
@@ -154,9 +158,12 @@ mod tests {
         let virtual_clock = VirtualClock::new();
         let clock = Clock::new(ClockSource::Virtual(virtual_clock.clone()));
         let (begin, begin_ms) = (clock.now(), clock.unix_ms());
+        assert!(!clock.has_moved());
         virtual_clock.advance(Duration::from_secs(3_600));
+        assert!(clock.has_moved());
         assert_eq!((clock.now(), clock.unix_ms()), (begin, begin_ms), "the pass is not over");
         clock.begin_pass();
+        assert!(!clock.has_moved());
         assert_eq!(clock.now() - begin, Duration::from_secs(3_600));
         assert_eq!(clock.unix_ms() - begin_ms, 3_600_000);
     }

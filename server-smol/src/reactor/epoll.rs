@@ -103,7 +103,7 @@ impl Poller {
         if !clock.is_virtual() {
             self.alarm.set(self.timers.next());
         }
-        let waits = may_wait && self.notifier.begin_wait();
+        let waits = may_wait && !clock.has_moved() && self.notifier.begin_wait();
         let timeout = (!waits).then(Timespec::default);
         let mut events = self.events.borrow_mut();
         events.clear();

@@ -101,7 +101,7 @@ impl Poller {
     /// whoever listens to those that have news, and wakes whoever waits for a timer that is due.
     pub(crate) fn wait(&self, may_wait: bool) {
         let clock = self.timers.clock();
-        if may_wait {
+        if may_wait && !clock.has_moved() {
             let next = self.timers.next().filter(|_| !clock.is_virtual());
             let alarm = async {
                 match next {

@@ -183,14 +183,14 @@ fn beyond_the_memory_for_all_the_longest_idle_hibernate_at_once() {
     for client in &mut clients {
         assert_eq!(client.ask("hello"), "hello");
     }
-    await_hibernating(&server, 7);
+    eventually("seven rooms hibernate", || hibernating(&server) == 7);
     // Those who come back take the place of others. All are as they were.
     for client in clients.iter_mut().chain([&mut server.client("10")]) {
         assert_eq!(client.ask("hello"), "hello");
     }
     for (room, client) in clients.iter_mut().enumerate() {
         assert_eq!(client.ask("?"), "2", "room {room}");
-        await_hibernating(&server, 8);
+        eventually("eight rooms hibernate", || hibernating(&server) == 8);
     }
 }
 

@@ -51,7 +51,7 @@ fn clients_are_told_that_the_server_goes_away() {
 
 #[test]
 fn replies_that_wait_are_sent_before_the_end() {
-    let server = TestServer::new(journal());
+    let server = TestServer::with_clock(server(), journal());
     let mut client = server.client("room");
     client.expect(&["connect 1"]);
     let frames: Vec<_> = (0..1_000).flat_map(|number| Frame::text(&number.to_string()).masked()).collect();
