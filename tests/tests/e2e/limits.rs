@@ -148,7 +148,8 @@ fn reads_late(address: SocketAddr) -> String {
         match late.message() {
             Message::Text(last) if last == "o" => return "all".into(),
             Message::Text(_) => {}
-            Message::Close(code) => return code.to_string(),
+            // If it reads too late for that, it does not see the close frame.
+            Message::Close(1013) | Message::End => return "closed".into(),
             other => panic!("this should have been a message: {other:?}"),
         }
     }
@@ -160,7 +161,7 @@ const TRIALS: [(&str, &str, Trial, &str, &str); 15] = [
     ("rooms", "1", |address| second_client(address, "/ws/two"), "a", "1013"),
     ("total_memory", "20MiB", hibernates_at_once, "none does", "some do"),
     ("awake_memory", "1MiB", hibernates_at_once, "none does", "some do"),
-    ("outbox_size", "1KiB", reads_late, "all", "1013"),
+    ("outbox_size", "1KiB", reads_late, "all", "closed"),
     ("message_size", "64", |address| tell(client(address), &"x".repeat(65)), "65 bytes", "1009"),
     ("memory", "9280KiB", |address| tell(client(address), "g"), "g", "."),
     ("fuel", "1M", |address| tell(client(address), "c"), "c", "1011"),

@@ -36,7 +36,7 @@ enum Manner {
 /// How long a stalled service computes.
 const STALL: Duration = Duration::from_millis(200);
 /// Which message of a room it is that something happens to.
-const CHOSEN: u32 = 100;
+const CHOSEN: u32 = 10;
 
 struct Service {
     manner: Manner,

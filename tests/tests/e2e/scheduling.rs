@@ -11,7 +11,7 @@ use stateroom_sdk_core::{
     ClientId,
     engine::{Engine, EngineContext, EngineFactory, Event, Progress},
 };
-use stateroom_tests::{Frame, Module, TestServer, eventually, services::Gate};
+use stateroom_tests::{Frame, Module, TestServer, eventually, server, services::Gate};
 
 /// Computes for a good while, half a second or so, when it is told to.
 fn thinker() -> Module {
@@ -24,12 +24,13 @@ fn thinker() -> Module {
 #[test]
 fn another_room_answers_while_one_computes() {
     let gate = Gate::default();
-    let server = TestServer::new(gate.clone());
+    // Nobody is pinged, however long this takes.
+    let server = TestServer::with_clock(server(), gate.clone());
     let (mut thinking, mut quick) = (server.client("thinking"), server.client("quick"));
     thinking.text("!");
     gate.await_computing(1);
     for number in 0..30 {
-        let text = number.to_string();
+        let text = format!("number {number}");
         assert_eq!(quick.ask(&text), text);
     }
     // Newcomers, and requests, are served all the while.
