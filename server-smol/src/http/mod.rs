@@ -119,12 +119,15 @@ impl<F: EngineFactory> Site<F> {
     /// Serves a connection to its end, or until it becomes a WebSocket.
     async fn attend(self: Rc<Self>, stream: Stream, peer: Rc<Peer>) {
         // What it takes to read requests is taken when there is one.
-        let begun = async {
-            poll_fn(|cx| stream.poll_readable(cx)).await;
-            true
-        };
-        if !unless_given_up(&peer, begun).await.unwrap_or_default() {
-            return;
+        let begun = poll_fn(|cx| stream.poll_readable(cx));
+        match unless_given_up(&peer, begun).await {
+            Some(_) => {}
+            // Its request may be on its way.
+            None if peer.is_evicted() => {
+                drop(peer);
+                return self.refuse(stream, "the server has no space for another client");
+            }
+            None => return,
         }
         match peer.charge_requests() {
             Ok(()) => Box::pin(self.answer_requests(stream, &peer)).await,

@@ -110,6 +110,11 @@ impl Peer {
         self.permit.borrow().as_ref().map_or(Ok(()), |permit| permit.create_room(self.clock.now()))
     }
 
+    /// Whether others need its place.
+    pub(super) fn is_evicted(&self) -> bool {
+        self.poll_evicted(&Context::from_waker(Waker::noop())).is_ready()
+    }
+
     /// Ready when the connection is to end, so that others have a place.
     pub(super) fn poll_evicted(&self, cx: &Context<'_>) -> Poll<()> {
         self.permit.borrow().as_ref().map_or(Poll::Pending, |permit| permit.poll_evicted(cx))

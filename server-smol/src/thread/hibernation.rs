@@ -265,6 +265,11 @@ impl Hibernation {
         self.current.take();
     }
 
+    /// Whether a room is about to hibernate.
+    pub(crate) fn is_under_way(&self) -> bool {
+        self.current.borrow().is_some()
+    }
+
     /// How many of the thread's rooms hibernate.
     pub(crate) fn hibernating(&self) -> usize {
         self.hibernating.get()

@@ -18,7 +18,7 @@ use std::{
 
 use async_executor::LocalExecutor;
 use smol::{channel::Receiver, future::or};
-use stateroom_core::engine::EngineFactory;
+use stateroom_core::{ClientId, engine::EngineFactory};
 
 use crate::{
     close::CloseReason,
@@ -27,7 +27,7 @@ use crate::{
     room::{CreateRoomError, Registry, Room, RoomCounts, RoomId},
     session,
     settings::Settings,
-    thread::{self, Thread},
+    thread::{self, Kind, Thread},
     wire::Socket,
 };
 
@@ -39,6 +39,9 @@ pub(crate) use workers::{Ending, Workers};
 
 /// How long connections have for their last words when the server ends.
 const FAREWELL: Duration = Duration::from_millis(1_500);
+
+/// How often a room is tried to be made while others hibernate.
+const ATTEMPTS: usize = 100;
 
 /// What a connection takes, in bytes, beside what is read of it and waits for it: its structures and its task.
 const CONNECTION: usize = 2 << 10;
@@ -196,18 +199,20 @@ impl<F: EngineFactory> Worker<F> {
             Err(OutOfMemory) => Err(CloseReason::OutOfMemory),
             Ok(_) => match self.registry.find(&id) {
                 Some(room) => Ok(room),
-                None if settings.room_ids.implicit() => self.create(id, &permit),
+                None if settings.room_ids.implicit() => self.create(id.clone(), &permit),
                 None => Err(CloseReason::NoSuchRoom),
             },
         };
         // Before anything waits, so that the room does not end for want of clients.
-        let place = room.and_then(|room| match room.enter() {
-            Some(client) => Ok((room, client)),
-            None => Err(CloseReason::OutOfClientIds),
-        });
+        let place = room.and_then(enter);
         let socket = Socket::new(stream, Rc::clone(&self.thread.buffers), settings.outbox_size);
         let connection = self.hold();
+        let (registry, thread) = (Rc::clone(&self.registry), Rc::clone(&self.thread));
         self.thread.spawn_detached(async move {
+            let place = match place {
+                Err(CloseReason::OutOfMemory) if charge.is_ok() => enter_later(&registry, &thread, id).await,
+                place => place,
+            };
             session::serve(socket, read_ahead, info, place).await;
             drop((connection, permit, charge));
         });
@@ -225,6 +230,33 @@ impl<F: EngineFactory> Worker<F> {
             Timer::after(Duration::from_millis(5)).await;
         }
     }
+}
+
+/// Makes a place in a room for a connection.
+fn enter<F: EngineFactory>(room: Rc<Room<F>>) -> Result<(Rc<Room<F>>, ClientId), CloseReason> {
+    match room.enter() {
+        Some(client) => Ok((room, client)),
+        None => Err(CloseReason::OutOfClientIds),
+    }
+}
+
+/// Tries again to create a room, for as long as others hibernate to make space for it: they do so in steps.
+async fn enter_later<F: EngineFactory>(
+    registry: &Rc<Registry<F>>,
+    thread: &Thread,
+    id: RoomId,
+) -> Result<(Rc<Room<F>>, ClientId), CloseReason> {
+    for _ in 0..ATTEMPTS {
+        if !thread.hibernation.is_under_way() {
+            break;
+        }
+        drop(thread.scheduler.turn(Kind::Slice).await);
+        match registry.find_or_create(id.clone()) {
+            Err(CreateRoomError::OutOfMemory) => {}
+            room => return enter(room?),
+        }
+    }
+    Err(CloseReason::OutOfMemory)
 }
 
 impl<F: EngineFactory> Drop for Worker<F> {

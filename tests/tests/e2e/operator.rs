@@ -198,7 +198,7 @@ fn a_unix_socket_lasts_as_long_as_the_server() {
     let directory = stateroom_tests::Directory::new();
     let path = directory.path().join("admin.sock");
     let at_path = || server().with_admin(Some(AdminAddress::Unix(path.clone())));
-    let server = TestServer::with(at_path(), script());
+    let server = TestServer::with_clock(at_path(), script());
     assert_eq!(path.metadata().expect("it is there").permissions().mode() & 0o777, 0o600);
     // Nobody but its user gets here, so any host will do.
     assert_eq!(ask(&server, "POST", "/rooms/hall", &["Host: server"]).status, 201);
@@ -211,6 +211,6 @@ fn a_unix_socket_lasts_as_long_as_the_server() {
     assert!(!path.exists());
     // What a server has left that was killed is no hindrance to the next one.
     drop(std::os::unix::net::UnixListener::bind(&path).expect("nothing is there"));
-    let server = TestServer::with(at_path(), script());
+    let server = TestServer::with_clock(at_path(), script());
     assert_eq!(order(&server, "GET", "/status").status, 200);
 }
