@@ -86,7 +86,7 @@ impl Peer {
     pub(super) fn charge_read(&self, bytes: usize) -> io::Result<()> {
         let unanswered = self.unanswered.get() + bytes;
         self.unanswered.set(unanswered);
-        let charged = self.memory.borrow_mut().set(TALKING + unanswered, Purpose::New);
+        let charged = self.memory.borrow_mut().set(TALKING + unanswered, Purpose::Small);
         charged.map_err(|OutOfMemory| io::ErrorKind::OutOfMemory.into())
     }
 

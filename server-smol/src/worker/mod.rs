@@ -196,6 +196,8 @@ impl<F: EngineFactory> Worker<F> {
         let settings = &self.thread.settings;
         let charge = self.thread.memory.charge(CONNECTION, Purpose::New);
         let room = match charge {
+            // It was let in before, and nobody would tell it.
+            _ if self.is_ending() => Err(CloseReason::ServerShutdown),
             Err(OutOfMemory) => Err(CloseReason::OutOfMemory),
             Ok(_) => match self.registry.find(&id) {
                 Some(room) => Ok(room),
