@@ -242,6 +242,11 @@ impl Arena {
         Ok(())
     }
 
+    /// Whether there are entries that have not been carried out.
+    pub(crate) fn has_left(&self) -> bool {
+        self.done < self.entries.len()
+    }
+
     pub(crate) fn iter(&self) -> Effects<'_> {
         Effects { arena: self, next: 0 }
     }

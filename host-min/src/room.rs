@@ -83,7 +83,10 @@ impl Room {
 
     /// Whether there are effects that have not been [carried out](Self::note_done).
     pub(crate) fn has_effects_left(&self) -> bool {
-        self.effects().rest().next().is_some()
+        match &self.0 {
+            Form::Live(live) => live.last() != Ok(Step::Suspended) && live.store.data().effects.has_left(),
+            Form::Hibernated(hibernated) => hibernated.effects.has_left(),
+        }
     }
 
     /// Notes that so many more effects of the last event have been carried out. Once all have, they take no more memory

@@ -46,6 +46,13 @@ impl RoomContext {
     }
 }
 
+impl RoomContext {
+    /// Whether a `connect` runs, or has just ended.
+    pub(super) fn has_newcomer(&self) -> bool {
+        self.newcomer.borrow().is_some()
+    }
+}
+
 impl StateroomContext for RoomContext {
     fn send_message(&self, recipient: impl Into<MessageRecipient>, message: impl ToPayload) {
         let recipient = recipient.into();

@@ -35,6 +35,8 @@ pub(super) struct Deliveries {
     count: Cell<usize>,
     /// Whether there was no memory for a message to several clients.
     has_failed: Cell<bool>,
+    /// Whether something is pending, or has failed.
+    is_special: Cell<bool>,
 }
 
 #[derive(Debug)]
@@ -69,7 +71,13 @@ impl Content {
 
 impl Deliveries {
     pub(super) fn new(thread: Rc<Thread>) -> Self {
-        Self { thread, pending: RefCell::default(), count: Cell::new(0), has_failed: Cell::new(false) }
+        Self {
+            thread,
+            pending: RefCell::default(),
+            count: Cell::new(0),
+            has_failed: Cell::new(false),
+            is_special: Cell::new(false),
+        }
     }
 
     /// Sends a message to clients of `roster`.
@@ -93,7 +101,7 @@ impl Deliveries {
                 self.thread.buffers.flush.set_for_many(list.len() > FEW);
                 match Frame::for_several(opcode, payload, &mut buffer, &self.thread.memory) {
                     Ok(frame) => among(&list, recipient).for_each(|(_, outbox)| outbox.push(&frame)),
-                    Err(OutOfMemory) => self.has_failed.set(true),
+                    Err(OutOfMemory) => self.note_failed(),
                 }
                 self.thread.buffers.flush.set_for_many(false);
                 buffers.give_back(buffer);
@@ -111,9 +119,10 @@ impl Deliveries {
             Ok(content) => {
                 let delivery = Delivery { content, recipient, next: ClientId(0) };
                 self.pending.borrow_mut().push_back(delivery);
+                self.is_special.set(true);
                 self.go_on(roster);
             }
-            Err(OutOfMemory) => self.has_failed.set(true),
+            Err(OutOfMemory) => self.note_failed(),
         }
     }
 
@@ -173,7 +182,22 @@ impl Deliveries {
 
     /// Whether something is not delivered to all that it is for.
     pub(super) fn is_pending(&self) -> bool {
-        !self.pending.borrow().is_empty()
+        self.is_special.get() && !self.pending.borrow().is_empty()
+    }
+
+    fn note_failed(&self) {
+        self.has_failed.set(true);
+        self.is_special.set(true);
+    }
+
+    /// Whether nothing is pending, and nothing has failed, as nearly always.
+    pub(super) fn is_ordinary(&self) -> bool {
+        !self.is_special.get()
+    }
+
+    /// Begins anew: nothing is pending, and nothing has failed.
+    pub(super) fn settle(&self) {
+        self.is_special.set(false);
     }
 
     /// Forgets what is pending.

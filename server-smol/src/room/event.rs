@@ -145,13 +145,15 @@ impl<F: EngineFactory> EventLock<F> {
     fn slice(&self, event: Option<engine::Event<'_>>) -> Option<Outcome> {
         let room = &self.room;
         let context = &room.context;
-        context.deliveries.reset();
+        let deliveries = &context.deliveries;
+        deliveries.reset();
         // What was sent before goes first.
-        if context.deliveries.is_pending() {
-            context.deliveries.go_on(&context.roster);
-            if context.deliveries.is_pending() {
+        if !deliveries.is_ordinary() {
+            deliveries.go_on(&context.roster);
+            if deliveries.is_pending() {
                 return None;
             }
+            deliveries.settle();
         }
         let engine = &mut *room.engine.borrow_mut();
         // A service that panics takes its own room down and nothing else.
@@ -171,16 +173,17 @@ impl<F: EngineFactory> EventLock<F> {
             room.fail(&reason);
             return Some(Outcome::Ended);
         }
-        if context.deliveries.take_failed() || room.settle_memory(engine).is_err() {
+        if !deliveries.is_ordinary() && deliveries.take_failed() || room.settle_memory(engine).is_err() {
             room.fail("the server has no memory left for it (`--max-total-memory`)");
             return Some(Outcome::Ended);
         }
         let Step::Ended(outcome) = step else { return None };
-        if context.deliveries.is_pending() {
+        if deliveries.is_pending() {
             return None;
         }
-        context.newcomer.take();
-        room.reserved.set(0);
+        if room.reserved.take() > 0 || context.has_newcomer() {
+            context.newcomer.take();
+        }
         if let Some(ms) = context.timer.take() {
             room.set_timer(ms);
         }

@@ -241,9 +241,7 @@ impl<F: EngineFactory> Reader for Session<F> {
 
 impl<F: EngineFactory> OnReadable for Session<F> {
     fn on_readable(self: Rc<Self>) {
-        if !self.may_read() {
-            self.pause();
-        } else if !self.is_scheduled.replace(true) {
+        if !self.is_scheduled.replace(true) {
             let thread = Rc::clone(self.room.thread());
             thread.scheduler.on_readable(self);
         }
