@@ -103,14 +103,20 @@ fn links_lead_somewhere() {
         .map(|language| format!("examples/counter-{language}/README.md"));
     let others = [
         "README.md",
+        "ARCHITECTURE.md",
         "CHANGELOG.md",
         "docs/abi.md",
         "docs/comparison.md",
         "docs/costs.md",
+        "docs/scale.md",
         "examples/README.md",
     ]
     .map(str::to_owned);
-    for name in others.iter().chain(&examples) {
+    let decisions = fs::read_dir(root().join("docs/decisions")).unwrap();
+    let decisions: Vec<_> =
+        decisions.map(|entry| format!("docs/decisions/{}", entry.unwrap().file_name().display())).collect();
+    assert!(decisions.len() > 40, "only {} decisions are found", decisions.len());
+    for name in others.iter().chain(&examples).chain(&decisions) {
         let path = root().join(name);
         let text = fs::read_to_string(&path).unwrap();
         for (index, line) in text.lines().enumerate() {
