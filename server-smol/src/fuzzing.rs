@@ -1,4 +1,4 @@
-//! What strangers' text goes through before anything else, for `tests/fuzz`. It is not a part of the interface.
+//! Opens the parsers of clients' text to `tests/fuzz`. It is not part of the interface.
 
 use crate::room::{RoomId, parameters};
 

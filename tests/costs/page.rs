@@ -130,33 +130,33 @@ pub(crate) fn shown(number: f64) -> String {
 const BEGIN: &str = "\
 # Costs
 
-What a message, a connection and a room cost the server, in counts. They are the same on a busy machine as on a quiet one, so that each change
-is held to them: `cargo run -p stateroom-tests --bin costs` fails where one has grown. The program has written this page, with `--write`, and
-reads it back ([`tests/costs`](../tests/costs/main.rs)). What they come to in time is in [`comparison.md`](comparison.md).
+What a message, a connection and a room cost the server, in counts. Counts are the same on a busy machine as on a quiet one, so each change
+is compared with them: `cargo run -p stateroom-tests --bin costs` fails if one has grown. The program writes this page (`--write`) and
+reads it back ([`tests/costs`](../tests/costs/main.rs)). Measurements of time are in [`comparison.md`](comparison.md).
 
 ";
 
 const MEANING: &str = "
-Each number is the difference between two runs, a short one and a long one, for each thing that the long one did more. So starting and ending the
-server is in none, and what it does for the first messages only is not either. The load goes in lockstep: one thread sends, and waits for all
+Each number is the difference between a short and a long run, divided by the number of things that the long one did more. So no number contains
+the start or the end of the server, or what it does for the first messages only. The load goes in lockstep: one thread sends, and waits for all
 answers before it sends again. The rooms are the guest `echo` of the examples, which has no allocator, and one like it that sends everything to
 everyone. There is one thread of rooms, the heartbeat is off, and client and server share one core.
 
 *System calls* are counted by `strace`, *allocations* (one that grows is one more) by valgrind's `dhat`, *instructions* by its `callgrind`: those of
 all threads, in the program and in the C library, and not in the system. The C library is told to do without the processor's newer features, so
-that another machine counts nearly the same. Under valgrind the server takes fifty times as long, so that 32 messages together take longer than a turn
-there, and wait for another one.
+that another machine counts nearly the same. Under valgrind the server takes fifty times as long. So 32 messages together take longer there than one
+pass of the event loop may, and the rest is handled in the next pass.
 
 ## How much a count may grow
 
-A part of what it is here, so many of it, or both:
+By a part of the count above, by a fixed number, or by both:
 
 ";
 
 const SLACK: &str = "
-While a connection or a room is made, several threads wait for one another, and not the same way each time. What is larger is counted up to three
-times, and the least of these holds. With another compiler than the one above, instructions may be 10 % more; on another kind of processor they
-are not compared. What has become less is said, and is no failure.
+While a connection or a room is made, several threads wait for one another, and not in the same way each time. So a count that is too large is taken
+up to three times, and the smallest is used. With another compiler than the one above, instructions may be 10 % more; on another kind of processor they
+are not compared. If a count has become smaller, the program says so, and does not fail.
 ";
 
 #[cfg(test)]

@@ -103,14 +103,16 @@ fn links_lead_somewhere() {
         .map(|language| format!("examples/counter-{language}/README.md"));
     let others = [
         "README.md",
+        "ARCHITECTURE.md",
         "CHANGELOG.md",
         "docs/abi.md",
         "docs/comparison.md",
         "docs/costs.md",
+        "docs/scale.md",
         "examples/README.md",
     ]
     .map(str::to_owned);
-    for name in others.iter().chain(&examples) {
+    for name in others.iter().chain(&examples).chain(&decisions()) {
         let path = root().join(name);
         let text = fs::read_to_string(&path).unwrap();
         for (index, line) in text.lines().enumerate() {
@@ -133,6 +135,27 @@ fn links_lead_somewhere() {
             }
         }
     }
+}
+
+#[test]
+fn the_files_that_decisions_name_are_there() {
+    for name in decisions() {
+        let text = fs::read_to_string(root().join(&name)).unwrap();
+        // What stands between backticks, and has a slash but not at the beginning.
+        let paths = text.split('`').skip(1).step_by(2).filter(|code| code.find('/').is_some_and(|at| at > 0));
+        for path in paths {
+            assert!(root().join(path).exists(), "{name}: there is no `{path}`");
+        }
+    }
+}
+
+/// Returns the files of decisions, from the root on.
+fn decisions() -> Vec<String> {
+    let files = fs::read_dir(root().join("docs/decisions")).unwrap();
+    let names: Vec<_> =
+        files.map(|entry| format!("docs/decisions/{}", entry.unwrap().file_name().display())).collect();
+    assert!(names.len() > 40, "only {} decisions are found", names.len());
+    names
 }
 
 #[test]

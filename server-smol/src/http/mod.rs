@@ -1,4 +1,4 @@
-//! The HTTP side: what is not a WebSocket, and how a connection becomes one.
+//! Serves HTTP: answers requests, sends static files, and upgrades connections to WebSockets.
 
 mod accept;
 mod body;

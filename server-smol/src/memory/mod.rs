@@ -1,4 +1,4 @@
-//! The memory that the server holds for guests, clients and requests: counted before it is taken, and bounded.
+//! Counts and bounds the memory that the server holds for guests, clients and requests. It is counted before it is taken.
 
 mod buffer;
 mod ledger;

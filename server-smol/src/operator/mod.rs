@@ -1,5 +1,4 @@
-//! What the operator asks and orders: a listener of its own, on a thread of its own, so that it answers whatever the
-//! rooms do.
+//! Answers the operator, at an address and on a thread of its own: so it answers even if the threads of the rooms are busy.
 
 mod answers;
 mod listener;

@@ -1,11 +1,10 @@
-//! The sockets and timers of a thread that runs rooms.
+//! The sockets, timers and clock of a thread that runs rooms.
 //!
 //! On Linux this is a loop of our own around epoll. The runtime's reactor serves any thread and any number of
-//! readers, and for that it arms each socket anew before each wait, wakes itself up through a pipe, and sets a
-//! kernel timer: five system calls for a message besides the three that carry it. A thread that runs rooms has
-//! its sockets to itself, and needs none of that.
+//! readers. For that it arms each socket again before each wait, wakes itself through a notification, and sets a
+//! kernel timer. A thread that runs rooms has its sockets to itself and needs none of this.
 //!
-//! Elsewhere it is the runtime's.
+//! On other systems this is the runtime's reactor.
 
 #[cfg(epoll)]
 mod alarm;
@@ -36,7 +35,7 @@ pub(crate) use timer::Timer;
 
 use std::rc::Rc;
 
-/// Listens to a socket, outside of any task: most messages need nothing that would have to wait, and a task costs as
+/// Is called when a socket is readable, outside of any task: most messages need nothing that waits, and a task costs as
 /// much as the message itself.
 pub(crate) trait OnReadable {
     /// There is something to read, or there may be.

@@ -1,4 +1,4 @@
-//! The runtime's reactor, for systems without epoll. It costs more system calls for a message, and runs everywhere.
+//! The runtime's reactor, for systems without epoll. It takes more system calls for a message.
 
 use std::{
     cell::RefCell,
@@ -98,7 +98,7 @@ impl Poller {
     }
 
     /// Begins a pass: looks at the sockets, and waits for them if there is nothing else to do (`may_wait`). Tells
-    /// whoever listens to those that have news, and wakes whoever waits for a timer that is due.
+    /// the listeners of those that are ready, and wakes whoever waits for a timer that is due.
     pub(crate) fn wait(&self, may_wait: bool) {
         let clock = self.timers.clock();
         if may_wait && !clock.has_moved() {

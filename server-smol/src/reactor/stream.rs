@@ -34,12 +34,12 @@ impl Drop for Watch {
 /// What is known of a socket, and who waits for it.
 pub(super) struct Source {
     pub(super) key: usize,
-    /// Whether it is worth trying to read: once there have been news, until a try has told otherwise. That there is
-    /// something from the beginning is news, too.
+    /// Whether it is worth trying to read: from the beginning, or once epoll has reported something, until a try finds
+    /// nothing.
     readable: Cell<bool>,
     /// Whether it is worth trying to write.
     writable: Cell<bool>,
-    /// Whether nothing more comes than what has come: there will be no news of that.
+    /// Whether nothing more comes than what has come. Epoll does not report what is left to read then.
     hung_up: Cell<bool>,
     /// Who is told first that there is something to read.
     listener: RefCell<Option<Weak<dyn OnReadable>>>,
@@ -167,7 +167,7 @@ impl Stream {
         Poll::Pending
     }
 
-    /// Has the next write try, without news from the system.
+    /// Has the next write try, although epoll has not reported that the socket is writable.
     pub(crate) fn assume_writable(&self) {
         self.watch.source.writable.set(true);
     }

@@ -28,10 +28,10 @@ use self::{
     reader::{Backlog, Held},
 };
 
-/// A client in a room: what it says goes from its socket into the room.
+/// A client in a room: hands its messages from its socket to the room.
 ///
-/// While there is nothing to wait for, news of the socket lead there without a detour. Only what has to wait, for the room,
-/// for others or for the client, wakes the session's task.
+/// If nothing has to wait, a readable socket leads there directly. The session's task wakes only for what has to wait: for
+/// the room, for other sessions, or for the client.
 pub(crate) struct Session<F: EngineFactory> {
     socket: Socket,
     room: Rc<Room<F>>,

@@ -1,4 +1,4 @@
-//! One thread of rooms: the loop that runs it, and what its rooms and connections share.
+//! What the rooms and connections of a thread share: the event loop, the scheduler, hibernation, and the log.
 
 mod budget;
 mod event_loop;

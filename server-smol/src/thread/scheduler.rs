@@ -11,30 +11,29 @@ use std::{
 
 use super::Budget;
 
-/// How long the work of one pass of the event loop may take. What is left waits for the next pass, before which the sockets
-/// are looked at and what has come together is written.
+/// How long the work of one pass of the event loop may take. What is left waits for the next pass. Before that, the
+/// outboxes are written and the sockets are looked at.
 const PASS: Duration = Duration::from_micros(300);
 /// How many units of work go by before the clock is read.
 const STEP: u32 = 8;
 
-/// How many units of work a reader may do before others go on: a message, a delivery, or some KB are a unit.
+/// How many units of work a reader may do before others go on. A message, a delivery, or 2 KiB of input are a unit.
 pub(crate) const QUANTUM: u32 = 64;
 
 /// How long an event that takes longer than a slice goes on at a time, slice by slice.
 ///
 /// Fuel is no measure of time: one slice takes several times as long as another, depending on what the guest does,
-/// and ten times as long on a slower machine. Slices are short, so that the clock is looked at often.
+/// and ten times as long on a slower machine. So slices are short, and the clock is read after each.
 pub(crate) const TIME_SLICE: Duration = Duration::from_micros(250);
 
-/// Decides who goes on next on a thread: in each pass everybody who has something to do gets a bounded piece of it done, and
-/// what is over waits in a queue of its kind.
+/// Decides who goes on next on a thread. Each kind of work has a queue, and each pass does a bounded amount of each kind.
 ///
-/// Readers are scheduled as flows are in `fq_codel` (RFC 8290): one that has news and nothing left to do goes before those
-/// that have more to do than their share, and whoever always has more to do waits for all others like it.
+/// Readers are scheduled as flows are in `fq_codel` (RFC 8290). A reader with new data and no backlog goes before those with
+/// a backlog. Whoever has more to do than its share goes to the end of the backlog queue.
 pub(crate) struct Scheduler {
     /// What is left of this pass.
     pub(crate) budget: Budget,
-    /// Readers that have news.
+    /// Readers with new data and no backlog.
     fresh: RefCell<VecDeque<Rc<dyn Reader>>>,
     /// Readers that have more to do than they could do at a time.
     backlog: RefCell<VecDeque<Rc<dyn Reader>>>,
@@ -89,7 +88,7 @@ impl Default for Scheduler {
 }
 
 impl Scheduler {
-    /// Has a reader read that has news: at once, if it is its turn and there is time left in this pass.
+    /// Has a reader read whose socket is readable: at once, unless another fresh reader waits or the time of this pass is over.
     pub(crate) fn on_readable(&self, reader: Rc<dyn Reader>) {
         if self.budget.is_over() || self.waiting.get() > 0 && !self.fresh.borrow().is_empty() {
             self.push(&self.fresh, reader);
@@ -114,7 +113,7 @@ impl Scheduler {
         Some(one)
     }
 
-    /// Lets one reader read that has news. Answers whether there was one.
+    /// Lets one fresh reader read. Answers whether there was one.
     pub(super) fn read_fresh(&self) -> bool {
         let reader = self.pop(&self.fresh);
         reader.map(|reader| self.run(reader)).is_some()
@@ -132,7 +131,7 @@ impl Scheduler {
         }
     }
 
-    /// Waits until it is this one's turn to go on with something long. Others wait until the result is dropped.
+    /// Waits for the right to go on with something long. Others wait until the result is dropped.
     pub(crate) fn turn(&self, kind: Kind) -> Turn<'_> {
         Turn { scheduler: self, kind, ticket: None }
     }
@@ -142,7 +141,7 @@ impl Scheduler {
         if self.waiting.get() == 0 || self.granted.borrow().is_some() {
             return;
         }
-        // One of each kind in turn, where there are both.
+        // The two kinds alternate, if both wait.
         let delivers = may_deliver && (self.slices.borrow().is_empty() || !self.has_delivered.get());
         let delivery = if delivers { self.pop(&self.deliveries) } else { None };
         self.has_delivered.set(delivery.is_some());

@@ -1,9 +1,7 @@
-//! The WebSocket protocol behind the handshake (RFC 6455, sections 5 to 7), without IO: bytes in, messages out, and
-//! the other way.
+//! Decodes and encodes WebSocket frames (RFC 6455, sections 5 to 7), without IO. The handshake is in `http/upgrade.rs`.
 //!
-//! This is the path of every message, and it is made for that: a message that has come in as a whole is read where
-//! it lies, a connection between two messages holds no buffer, and what goes out is written once into the bytes
-//! that the socket takes.
+//! Every message goes this way, so nothing is copied twice: a message that arrives in one piece is read in place, a
+//! connection between two messages holds no buffer, and a frame is written once into the bytes that the socket takes.
 
 mod close;
 mod decoder;

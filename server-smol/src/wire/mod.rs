@@ -1,4 +1,4 @@
-//! A client's socket and the bytes on their way to it.
+//! A client's socket, and the bytes that wait to be written to it.
 
 mod buffers;
 mod flush;

@@ -1,4 +1,4 @@
-//! A thread's rooms and connections as the rest of the server sees them: it carries out what others ask for.
+//! Carries out what other threads ask of a thread's rooms and connections, and counts connections for all threads.
 
 mod command;
 mod permits;
