@@ -59,25 +59,28 @@ pub(crate) fn run<T>(
                 }
                 has_tasks = true;
             }
-            some(budget, BATCH, || scheduler.read_fresh());
-            some(budget, 1, || scheduler.read_backlog());
+            let mut is_stuck = !some(budget, BATCH, || scheduler.read_fresh()).has_run;
+            is_stuck &= !some(budget, 1, || scheduler.read_backlog()).has_run;
             if has_tasks {
-                has_tasks = !some(budget, BATCH, || {
+                let rooms = some(budget, BATCH, || {
                     let has_run = rooms(&mut cx);
                     if has_run {
                         budget.spend(TASK);
                     }
                     has_run
                 });
-                has_tasks |= !some(budget, 1, || {
+                let requests = some(budget, 1, || {
                     let has_run = requests(&mut cx);
                     if has_run {
                         budget.look();
                     }
                     has_run
                 });
+                has_tasks = rooms.is_over || requests.is_over;
+                is_stuck &= !rooms.has_run && !requests.has_run;
             }
-            if budget.is_over() {
+            // What waits may wait for what is written.
+            if budget.is_over() || is_stuck {
                 break false;
             }
         };
@@ -90,18 +93,28 @@ pub(crate) fn run<T>(
     }
 }
 
+/// What has come of [`some`].
+struct Ran {
+    /// Whether there was one.
+    has_run: bool,
+    /// Whether it is over though there may be more.
+    is_over: bool,
+}
+
 /// Has one of a kind go on after the other, some at most, and one in any case: nobody is to wait for ever because others use up
-/// the time. Answers whether there are no more.
-fn some(budget: &Budget, most: usize, mut one: impl FnMut() -> bool) -> bool {
+/// the time.
+fn some(budget: &Budget, most: usize, mut one: impl FnMut() -> bool) -> Ran {
+    let mut has_run = false;
     for _ in 0..most {
         if !one() {
-            return true;
+            return Ran { has_run, is_over: false };
         }
+        has_run = true;
         if budget.is_over() {
             break;
         }
     }
-    false
+    Ran { has_run, is_over: true }
 }
 
 /// Runs the tasks of an executor one by one: each call runs one that is ready, and answers whether there was one. Where there
