@@ -118,15 +118,16 @@ attack on a server of its own, and fails where a promise is broken. The program 
 const METHOD: &str = "
 ## Method
 
-The server runs one thread of rooms with its default settings, and those that a row names; for what is told here, it is given so much memory
-(`--max-total-memory`), an address for the operator (`--admin`), and measures its event loop (`--measure-passes`). The attackers come from 64 addresses of this machine
+The server runs one thread of rooms with its default settings, those that a row names, the memory from above (`--max-total-memory`), an address for
+the operator (`--admin`), who asks for the passes, and `--measure-passes`. The attackers come from 64 addresses of this machine
 where nothing else is said, on threads that give way to others. The *innocent client* is in a room of its own: it sends 16 bytes every
 5 ms, whether or not it has been answered, and gets them back. Its latencies are from the moment at which a message was due, for 2 s without the
 attack and then with it. On loopback, attackers and server share the machine, so a part of what it waits for is the attackers' doing: an attack of
 which nothing is broken but that it waits is made up to three times, and the best holds.
 
 *Peak memory* is the most that the process has had, *CPU* what it took of a core during the attack, in the system as in the program. The *passes*
-are those of the event loop, since the server's start. *Log* is what it has written to standard error.
+are those of the event loop since the server's start, by the processor's time; their p99 is rounded up to a power of two of microseconds.
+*Log* is what it has written to standard error.
 What the attackers got stands in brackets: how many got in, were refused, and were ended.
 ";
 
