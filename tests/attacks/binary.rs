@@ -34,10 +34,3 @@ pub(crate) fn find(options: &Options, root: &Path) -> Result<(PathBuf, String), 
     let program = program.ok_or("cargo says nothing of the program that it has built")?;
     Ok((program, if options.is_static { "release, static (musl)" } else { "release" }.to_owned()))
 }
-
-/// Says whether `serve` of a program knows an option.
-pub(crate) fn knows(program: &Path, option: &str) -> Result<bool, String> {
-    let output = Command::new(program).args(["serve", "--help"]).output();
-    let output = output.map_err(|error| format!("{}: {error}", program.display()))?;
-    Ok(String::from_utf8_lossy(&output.stdout).contains(option))
-}

@@ -25,11 +25,18 @@ const SLOW: f64 = 100e3;
 /// So much of its end is kept.
 const END: usize = 2000;
 
+/// Where the server says that it is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Addresses {
+    pub(crate) public: SocketAddr,
+    pub(crate) operator: SocketAddr,
+}
+
 /// Counts what the server writes to its standard error.
 #[derive(Debug)]
 pub(crate) struct Log {
     counts: Arc<Counts>,
-    address: mpsc::Receiver<SocketAddr>,
+    addresses: mpsc::Receiver<Addresses>,
     /// A reader that has stopped waits for the end of this.
     _held: mpsc::Sender<()>,
 }
@@ -44,16 +51,16 @@ struct Counts {
 impl Log {
     pub(crate) fn read(output: impl Read + Send + 'static, reader: Reader) -> Self {
         let counts = Arc::new(Counts::default());
-        let (found, address) = mpsc::channel();
+        let (found, addresses) = mpsc::channel();
         let (held, wait) = mpsc::channel();
         let shared = Arc::clone(&counts);
         thread::spawn(move || drain(output, reader, &shared, &found, &wait));
-        Self { counts, address, _held: held }
+        Self { counts, addresses, _held: held }
     }
 
     /// Waits until the server says where it is; an error is what it has said instead.
-    pub(crate) fn address(&self, patience: Duration) -> Result<SocketAddr, String> {
-        self.address.recv_timeout(patience).map_err(|_| self.end())
+    pub(crate) fn addresses(&self, patience: Duration) -> Result<Addresses, String> {
+        self.addresses.recv_timeout(patience).map_err(|_| self.end())
     }
 
     pub(crate) fn bytes(&self) -> u64 {
@@ -75,7 +82,7 @@ fn drain(
     mut output: impl Read,
     reader: Reader,
     counts: &Counts,
-    found: &mpsc::Sender<SocketAddr>,
+    found: &mpsc::Sender<Addresses>,
     wait: &mpsc::Receiver<()>,
 ) {
     let (begin, mut chunk, mut is_found) = (Instant::now(), vec![0; 64 << 10], false);
@@ -91,9 +98,9 @@ fn drain(
             end.extend(&bytes[count.saturating_sub(END)..]);
             let excess = end.len().saturating_sub(END);
             end.drain(..excess);
-            if !is_found && let Some(address) = address(&String::from_utf8_lossy(&end)) {
+            if !is_found && let Some(addresses) = addresses(&String::from_utf8_lossy(&end)) {
                 is_found = true;
-                let _ = found.send(address);
+                let _ = found.send(addresses);
             }
         }
         match reader {
@@ -111,10 +118,11 @@ fn drain(
     }
 }
 
-/// Finds where the server says that it listens, once the line is whole.
-fn address(text: &str) -> Option<SocketAddr> {
-    let (_, rest) = text.split_once("serving on ")?;
-    rest.split_once('\n')?.0.trim().parse().ok()
+/// Finds where the server says that it listens, once it has said both.
+fn addresses(text: &str) -> Option<Addresses> {
+    let between = |begin, end| text.split_once(begin)?.1.split_once(end)?.0.parse().ok();
+    let public = between("serving on ", "\n")?;
+    Some(Addresses { public, operator: between("the operator's status is at http://", "/status")? })
 }
 
 #[cfg(test)]
@@ -122,17 +130,19 @@ mod tests {
     use super::*;
 
     #[test]
-    fn everything_is_counted_and_the_address_is_found() {
-        let text = "INFO  serving on 127.0.0.1:4000\nINFO  a room\n";
+    fn everything_is_counted_and_the_addresses_are_found() {
+        let text = "INFO  serving on 127.0.0.1:4000\nINFO  the operator's status is at http://127.0.0.1:4001/status, \
+                    the rooms\nINFO  a room\n";
         let log = Log::read(text.as_bytes(), Reader::Fast);
-        assert_eq!(log.address(Duration::from_secs(10)), Ok(([127, 0, 0, 1], 4000).into()));
-        assert_eq!((log.bytes(), log.lines()), (text.len() as u64, 2));
+        let [public, operator] = [4000, 4001].map(|port| ([127, 0, 0, 1], port).into());
+        assert_eq!(log.addresses(Duration::from_secs(10)), Ok(Addresses { public, operator }));
+        assert_eq!((log.bytes(), log.lines()), (text.len() as u64, 3));
         assert!(log.end().ends_with("a room"));
     }
 
     #[test]
     fn a_server_that_does_not_start_says_why() {
         let log = Log::read(&b"error: no such file\n"[..], Reader::Stopped);
-        assert_eq!(log.address(Duration::from_secs(10)), Err("error: no such file".to_owned()));
+        assert_eq!(log.addresses(Duration::from_secs(10)), Err("error: no such file".to_owned()));
     }
 }

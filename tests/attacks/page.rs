@@ -3,7 +3,7 @@ use std::fmt::Write as _;
 use crate::{
     attack::Attack,
     scale::Scale,
-    stage::Seen,
+    stage::{Passes, Seen},
     verdict::{LATER, LOG, LOG_A_SECOND, SPARE_PERCENT, Verdict, megabytes, milliseconds},
 };
 
@@ -28,7 +28,7 @@ const TITLES: [&str; 10] = [
     "attack",
     "promise",
     "peak memory",
-    "longest pass",
+    "passes: p99 / longest",
     "CPU",
     "log",
     "innocent client without: p50 / p99",
@@ -48,6 +48,8 @@ impl Row {
         let [without, with] = seen
             .innocent
             .map(|latency| format!("{} / {}", milliseconds(latency.p50), milliseconds(latency.p99)));
+        let passes = seen.passes.map(|Passes { p99, longest }| [p99, longest].map(milliseconds).join(" / "));
+        let passes = passes.unwrap_or_else(|| "-".to_owned());
         let cpu = seen.cpu.as_secs_f64() / seen.time.as_secs_f64().max(0.001);
         let mut verdict = verdict.to_string();
         if seen.innocent_ends > 0 {
@@ -61,7 +63,7 @@ impl Row {
             attack.title.to_owned(),
             attack.promise.to_owned(),
             format!("{} MiB", seen.memory >> 20),
-            seen.longest_pass.map_or_else(|| "-".to_owned(), milliseconds),
+            passes,
             format!("{:.0} %", cpu * 100.0),
             format!("{}, {} lines", megabytes(seen.log_bytes), seen.log_lines),
             without,
@@ -116,14 +118,16 @@ attack on a server of its own, and fails where a promise is broken. The program 
 const METHOD: &str = "
 ## Method
 
-The server runs one thread of rooms with its default settings, and those that a row names. The attackers come from 64 addresses of this machine
+The server runs one thread of rooms with its default settings, those that a row names, the memory from above (`--max-total-memory`), an address for
+the operator (`--admin`), who asks for the passes, and `--measure-passes`. The attackers come from 64 addresses of this machine
 where nothing else is said, on threads that give way to others. The *innocent client* is in a room of its own: it sends 16 bytes every
 5 ms, whether or not it has been answered, and gets them back. Its latencies are from the moment at which a message was due, for 2 s without the
 attack and then with it. On loopback, attackers and server share the machine, so a part of what it waits for is the attackers' doing: an attack of
 which nothing is broken but that it waits is made up to three times, and the best holds.
 
-*Peak memory* is the most that the process has had, *CPU* what it took of a core during the attack, in the system as in the program. The *longest
-pass* is that of the event loop, where the server says it. *Log* is what it has written to standard error.
+*Peak memory* is the most that the process has had, *CPU* what it took of a core during the attack, in the system as in the program. The *passes*
+are those of the event loop since the server's start, by the processor's time; their p99 is rounded up to a power of two of microseconds.
+*Log* is what it has written to standard error.
 What the attackers got stands in brackets: how many got in, were refused, and were ended.
 ";
 

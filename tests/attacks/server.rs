@@ -25,6 +25,8 @@ const START: Duration = Duration::from_secs(10);
 pub(crate) struct Server {
     process: process::Child,
     pub(crate) address: SocketAddr,
+    /// Where the operator reaches it.
+    pub(crate) operator: SocketAddr,
     pub(crate) log: Log,
     pub(crate) watch: Watch,
 }
@@ -47,9 +49,11 @@ impl Server {
         let stderr = process.stderr.take().ok_or("it was asked for")?;
         let watch = Watch::begin(process.id());
         let log = Log::read(stderr, reader);
-        let mut server = Self { process, address: ([127, 0, 0, 1], 0).into(), log, watch };
-        let address = server.log.address(START);
-        server.address = address.map_err(|said| format!("the server does not start: {said}"))?;
+        let nowhere = ([127, 0, 0, 1], 0).into();
+        let mut server = Self { process, address: nowhere, operator: nowhere, log, watch };
+        let addresses = server.log.addresses(START);
+        let addresses = addresses.map_err(|said| format!("the server does not start: {said}"))?;
+        (server.address, server.operator) = (addresses.public, addresses.operator);
         // It has said so before its threads take connections, and those that come earlier are not like others: they
         // have not got the listener's options.
         ask(server.address, NEWCOMER, "GET", "/status", START)

@@ -15,6 +15,9 @@ use crate::{
     watch::Taken,
 };
 
+/// How long the operator waits for an answer.
+const OPERATORS_PATIENCE: Duration = Duration::from_secs(5);
+
 /// What an attack is made on: a server, with an innocent client in it.
 #[derive(Debug)]
 pub(crate) struct Stage {
@@ -34,7 +37,8 @@ pub(crate) struct Seen {
     pub(crate) innocent: [Latency; 2],
     /// How often the innocent client's connection ended.
     pub(crate) innocent_ends: usize,
-    pub(crate) longest_pass: Option<Duration>,
+    /// How long the passes of the event loop were, unless the server is gone.
+    pub(crate) passes: Option<Passes>,
     /// How long the attack took.
     pub(crate) time: Duration,
     /// The processor time that the server took meanwhile.
@@ -49,6 +53,13 @@ pub(crate) struct Seen {
     pub(crate) notes: Vec<String>,
     /// The promises of the attack itself that were broken.
     pub(crate) broken: Vec<String>,
+}
+
+/// How long passes of the event loop take.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Passes {
+    pub(crate) p99: Duration,
+    pub(crate) longest: Duration,
 }
 
 impl Stage {
@@ -131,17 +142,29 @@ impl Stage {
         self.seen.innocent_ends = ends;
         self.seen.end = self.server.end();
         self.seen.memory = self.server.watch.taken().memory;
-        self.seen.longest_pass = self.longest_pass();
+        self.seen.passes = self.passes();
         self.seen.log_bytes = self.server.log.bytes();
         self.seen.log_lines = self.server.log.lines();
         Ok(())
     }
 
-    /// The longest pass of the event loop, if the server says it.
-    fn longest_pass(&self) -> Option<Duration> {
-        let status = self.ask("GET", "/status?verbose", Duration::from_secs(1)).ok()?;
-        let status: serde_json::Value = serde_json::from_str(&status.body).ok()?;
-        status["longest_pass_us"].as_u64().map(Duration::from_micros)
+    /// Asks, as the operator, for JSON.
+    pub(crate) fn ask_as_operator(&self, path: &str) -> Result<serde_json::Value, String> {
+        let answer = ask(self.server.operator, NEWCOMER, "GET", path, OPERATORS_PATIENCE);
+        let answer = answer.map_err(|error| format!("the operator gets no `{path}`: {error}"))?;
+        match answer.status {
+            200 => serde_json::from_str(&answer.body).map_err(|error| error.to_string()),
+            status => Err(format!("the operator gets no `{path}`, but {status}: {}", answer.body.trim())),
+        }
+    }
+
+    /// The passes of the event loop since the server's start.
+    fn passes(&self) -> Option<Passes> {
+        let status = self.ask_as_operator("/status").ok()?;
+        let time = |name| status[name].as_u64().map(Duration::from_micros);
+        let longest = time("longest_pass_us")?;
+        // It is rounded up, and no pass is longer than the longest.
+        Some(Passes { p99: time("p99_pass_us")?.min(longest), longest })
     }
 }
 

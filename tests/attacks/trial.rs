@@ -30,10 +30,6 @@ pub(crate) fn run(options: &Options) -> Result<(), String> {
     let group = MemoryGroup::make();
     let about = describe(&program, &kind, root, group.as_ref(), files)?;
     about.iter().for_each(|line| println!("{line}"));
-    let has_ledger = binary::knows(&program, "--max-total-memory")?;
-    if !has_ledger {
-        println!("`serve` has no `--max-total-memory`: it is held to what it would be given");
-    }
     let mut page = Page { about, rows: Vec::new() };
     if options.scale == Scale::Short {
         println!(
@@ -43,8 +39,7 @@ pub(crate) fn run(options: &Options) -> Result<(), String> {
     }
     println!("{}", Row::head());
     for attack in options.attacks() {
-        let trial =
-            Trial { attack, options, program: &program, files, group: group.as_ref().ok(), has_ledger };
+        let trial = Trial { attack, options, program: &program, files, group: group.as_ref().ok() };
         let row = trial.row(&place).map_err(|error| format!("{}, {}: {error}", attack.row, attack.title))?;
         println!("{}", row.line());
         page.rows.push(row);
@@ -66,7 +61,6 @@ struct Trial<'a> {
     program: &'a Path,
     files: usize,
     group: Option<&'a MemoryGroup>,
-    has_ledger: bool,
 }
 
 impl Trial<'_> {
@@ -89,17 +83,16 @@ impl Trial<'_> {
     }
 
     fn make(&self, place: &Path) -> Result<Seen, String> {
-        let Self { attack, options, program, files, group, has_ledger } = *self;
+        let Self { attack, options, program, files, group } = *self;
         let scale = options.scale;
         let dist = attack.guest.dist(place)?;
         let mut arguments: Vec<_> = ["serve", "--ip", "127.0.0.1", "--port", "0", "--threads", "1"]
             .into_iter()
+            .chain(["--admin", "127.0.0.1:0", "--measure-passes"])
             .map(str::to_owned)
             .collect();
         arguments.push(dist.display().to_string());
-        if has_ledger {
-            arguments.extend(["--max-total-memory".to_owned(), format!("{}MiB", scale.memory() >> 20)]);
-        }
+        arguments.extend(["--max-total-memory".to_owned(), format!("{}MiB", scale.memory() >> 20)]);
         let settings = (attack.settings)(scale, files);
         let has_generated_ids = settings.iter().any(|setting| setting == "generated");
         arguments.extend(settings);

@@ -39,7 +39,7 @@ fn measure(name: &str, module: Vec<u8>, rooms: usize, flags: &[&str]) {
     let connections = (rooms + 100).to_string();
     let mut arguments = vec!["serve", &path, "--ip", "127.0.0.1", "--port", "0"];
     arguments.extend(["--max-connections", &connections, "--heartbeat-interval", "0"]);
-    arguments.extend(["--heartbeat-timeout", "0"]);
+    arguments.extend(["--heartbeat-timeout", "0", "--room-rate", "0"]);
     arguments.extend(flags);
     let server = Child::start("stateroom", &arguments);
     let address: SocketAddr = server.line(Output::Stderr, "serving on ").parse().expect("an address");

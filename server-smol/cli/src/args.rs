@@ -3,7 +3,7 @@ use std::{net::IpAddr, ops::RangeInclusive, path::PathBuf, time::Duration};
 use clap::{ArgAction, Parser, Subcommand};
 use hyper::header::HeaderName;
 use log::LevelFilter;
-use stateroom_server_smol::{RoomIds, Settings, ShutdownPolicy};
+use stateroom_server_smol::{AdminAddress, RoomIds, Settings, ShutdownPolicy};
 
 use super::limits::{LimitArgs, Page};
 #[cfg(feature = "dev")]
@@ -278,6 +278,12 @@ pub(crate) struct ServerArgs {
     #[arg(long, default_value_t = 1, value_parser = threads, verbatim_doc_comment)]
     threads: usize,
 
+    /// Where the operator sees counts and all rooms, and ends rooms: the path of a Unix socket, with
+    /// a `/` in it, or a loopback address with a port, such as 127.0.0.1:9000. By default nowhere in
+    /// `stateroom serve`, and on a free port in `stateroom dev`
+    #[arg(long, value_name = "ADDRESS", verbatim_doc_comment)]
+    admin: Option<AdminAddress>,
+
     /// Measure each pass of the event loop, for the operator's status
     #[arg(long, hide = true)]
     measure_passes: bool,
@@ -308,6 +314,7 @@ impl ServerArgs {
         settings.shutdown = self.shutdown;
         settings.hibernate_after = self.hibernate_after;
         settings.threads = self.threads;
+        settings.admin = self.admin.clone();
         settings.measure_passes = self.measure_passes;
         for name in &self.client_headers {
             if !settings.client_headers.contains(name) {

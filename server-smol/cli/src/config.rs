@@ -223,7 +223,10 @@ mod tests {
             ("slice = 0", "`slice` is a whole number from 1 to 10M, such as 20000, 20_000, 20k"),
             ("effects = -1", "`effects` is a whole number from 1 to 4294967295"),
             ("fuel = true", "`fuel` is a whole number"),
-            ("max-fuel = 1", "unknown key `max-fuel` in `[limits]`: known are `connections`, `rooms`"),
+            (
+                "max-fuel = 1",
+                "unknown key `max-fuel` in `[limits]`: known are `connections`, `connections_per_address`",
+            ),
         ] {
             let message = limits(text).unwrap_err();
             assert!(message.starts_with("p/stateroom.toml:2: ") && message.contains(expected), "{message}");

@@ -1,11 +1,11 @@
-use std::{path::PathBuf, time::SystemTime};
+use std::{net::Ipv4Addr, path::PathBuf, time::SystemTime};
 
 use anyhow::{Context, Result};
 use async_io::block_on;
 use async_signal::{Signal, Signals};
 use smol::{future::or, stream::StreamExt as _, unblock};
 use stateroom_host_min::Program;
-use stateroom_server_smol::{Server, Settings};
+use stateroom_server_smol::{AdminAddress, Server, Settings};
 
 use super::{
     args::{DevArgs, ProjectArgs},
@@ -21,7 +21,9 @@ use super::{
 /// `stateroom dev`: builds and serves, and does so again whenever a source file has changed.
 pub(crate) fn run(args: DevArgs) -> Result<()> {
     let DevArgs { project, server } = args;
-    let options = Options { project, settings: server.settings(), limits: server.limits };
+    let mut settings = server.settings();
+    settings.admin.get_or_insert(AdminAddress::Tcp((Ipv4Addr::LOCALHOST, 0).into()));
+    let options = Options { project, settings, limits: server.limits };
     let mut signals = Signals::new([Signal::Term, Signal::Int]).context("cannot handle signals")?;
     // What no source file can mend is told before the long work, and ends it.
     let project = options.open()?;

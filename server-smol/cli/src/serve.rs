@@ -20,6 +20,7 @@ pub(crate) fn run(args: ServeArgs) -> Result<()> {
 pub(crate) fn explain(error: ServeError) -> Error {
     match error {
         ServeError::Bind { .. } => anyhow!("{error} (see `--port` and `--ip`)"),
+        ServeError::Admin { .. } => anyhow!("{error} (see `--admin`)"),
         error => anyhow!("{error}"),
     }
 }

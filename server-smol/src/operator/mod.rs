@@ -62,7 +62,14 @@ impl Operator {
         let refused = |source| ServeError::Admin { address: address.clone(), source };
         let listener = Listener::bind(address).map_err(refused)?;
         let address = listener.address().map_err(refused)?;
-        log::info!("the operator's address is {address}");
+        match &address {
+            AdminAddress::Tcp(address) => log::info!(
+                "the operator's status is at http://{address}/status, the rooms are at http://{address}/rooms"
+            ),
+            AdminAddress::Unix(path) => {
+                log::info!("the operator's /status and /rooms are at the Unix socket {}", path.display());
+            }
+        }
         let site = Site { workers, started, is_tcp: matches!(address, AdminAddress::Tcp(_)) };
         let (end, ended) = bounded(1);
         let work = move || {

@@ -16,7 +16,13 @@ impl Settings {
     /// From 1 to 4,294,967,295.
     pub const MAX_CONNECTIONS: RangeInclusive<u64> = 1..=COUNTABLE;
     /// From 1 to 4,294,967,295.
+    pub const MAX_CONNECTIONS_PER_ADDRESS: RangeInclusive<u64> = 1..=COUNTABLE;
+    /// From 1 to 4,294,967,295.
+    pub const MAX_DOWNLOADS: RangeInclusive<u64> = 1..=COUNTABLE;
+    /// From 1 to 4,294,967,295.
     pub const MAX_ROOMS: RangeInclusive<u64> = 1..=COUNTABLE;
+    /// From 0, which is no limit, to 4,294,967,295.
+    pub const ROOM_RATE: RangeInclusive<u64> = 0..=COUNTABLE;
     /// From 1 byte to 4 GiB.
     pub const MESSAGE_SIZE: RangeInclusive<u64> = 1..=LARGEST;
     /// From 1 KiB to 4 GiB.
@@ -68,11 +74,15 @@ impl Settings {
             number("awake_memory", self.awake_memory, Self::AWAKE_MEMORY),
             number("total_memory", self.total_memory, Self::TOTAL_MEMORY),
             number("max_connections", self.max_connections, Self::MAX_CONNECTIONS),
+            number("max_downloads", self.max_downloads, Self::MAX_DOWNLOADS),
             number("max_rooms", self.max_rooms, Self::MAX_ROOMS),
             number("message_size", self.message_size, Self::MESSAGE_SIZE),
             number("outbox_size", self.outbox_size, Self::OUTBOX_SIZE),
             number("threads", self.threads, Self::THREADS),
         ];
+        if let Some(most) = self.max_connections_per_address {
+            problems.push(number("max_connections_per_address", most, Self::MAX_CONNECTIONS_PER_ADDRESS));
+        }
         if is_set("awake_memory") {
             let (awake, total) = (self.awake_memory as u64, self.total_memory as u64);
             let why = "rooms that are awake are a part of it";
@@ -155,9 +165,10 @@ mod tests {
         assert!(check(|settings| settings.hibernate_after = Duration::MAX).is_err());
         let all = check(|settings| {
             (settings.max_rooms, settings.outbox_size, settings.total_memory) = (0, 1023, 1 << 20);
+            (settings.max_connections_per_address, settings.max_downloads) = (Some(0), 0);
             settings.message_size = 0;
         });
-        assert_eq!(all.unwrap_err().lines().count(), 4);
+        assert_eq!(all.unwrap_err().lines().count(), 6);
     }
 
     #[test]

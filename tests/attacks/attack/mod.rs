@@ -186,9 +186,10 @@ pub(crate) const ATTACKS: &[Attack] = &[
     },
     Attack {
         row: "T5",
-        title: "the list of 100,000 rooms, again and again",
+        title: "100,000 rooms, which the operator lists again and again",
         promise: "others have their turns",
         guest: Guest::Small,
+        settings: time::settings_for_lists,
         make: time::room_lists,
         ..ATTACK
     },
@@ -247,8 +248,8 @@ pub(crate) const ATTACKS: &[Attack] = &[
     },
     Attack {
         row: "P1",
-        title: "`/status?verbose` from this machine, as a careless proxy would ask for it",
-        promise: "the answer has no room's id",
+        title: "`/status?verbose` and `/rooms` from this machine, as a careless proxy would ask for them",
+        promise: "no answer has a room's id, and the operator sees it",
         make: privacy::room_ids,
         ..ATTACK
     },

@@ -14,7 +14,11 @@ pub(super) fn room_ids(stage: &mut Stage) -> Result<(), String> {
         return Err("the room is not there".to_owned());
     }
     stage.calm_with(&mut swarm)?;
-    for path in ["/status", "/status?verbose"] {
+    let rooms = stage.ask_as_operator("/rooms")?;
+    if !rooms["rooms"].as_array().is_some_and(|rooms| rooms.iter().any(|room| room["id"] == SECRET)) {
+        stage.broke("the operator does not see the room");
+    }
+    for path in ["/status", "/status?verbose", "/rooms"] {
         let answer = stage.ask("GET", path, Duration::from_secs(5))?;
         stage.note(format!("{path}: {}, {} bytes", answer.status, answer.body.len()));
         if answer.body.contains(SECRET) {

@@ -9,6 +9,7 @@ use stateroom_tests::Frame;
 
 use crate::{
     http::{last_request, request},
+    scale::Scale,
     stage::Stage,
     swarm::{Plan, Swarm, text},
 };
@@ -102,6 +103,11 @@ pub(super) fn pipelines(stage: &mut Stage) -> Result<(), String> {
     storm(stage, 500, Plan::silent().saying(requests).deaf())
 }
 
+/// All rooms are opened as fast as that is possible.
+pub(super) fn settings_for_lists(_: Scale, _: usize) -> Vec<String> {
+    ["--room-rate", "0"].map(str::to_owned).into()
+}
+
 pub(super) fn room_lists(stage: &mut Stage) -> Result<(), String> {
     let (count, makers) = (stage.scale.many(100_000), 8);
     // Each maker has its own part of the ids.
@@ -120,10 +126,16 @@ pub(super) fn room_lists(stage: &mut Stage) -> Result<(), String> {
         swarms.iter_mut().try_for_each(|swarm| swarm.run(Duration::from_millis(10)))?;
     }
     drop(swarms);
-    let plan = Plan::silent().repeating(request("GET", "/status?verbose").as_bytes());
     stage.calm();
-    let mut swarm = stage.swarm(2, plan)?;
-    swarm.run(stage.scale.storm())?;
-    stage.note(format!("{:.1} MB received", swarm.tally().received as f64 / 1e6));
+    let rooms = &stage.ask_as_operator("/status")?["rooms"];
+    stage.note(format!("{rooms} rooms"));
+    let end = Instant::now() + stage.scale.storm();
+    let (mut after, mut pages) = (String::new(), 0);
+    while Instant::now() < end {
+        let page = stage.ask_as_operator(&format!("/rooms?limit=1000{after}"))?;
+        after = page["next"].as_str().map(|id| format!("&after={id}")).unwrap_or_default();
+        pages += 1;
+    }
+    stage.note(format!("{pages} pages of 1,000 rooms"));
     Ok(())
 }

@@ -19,7 +19,7 @@ const LATER: Duration = Duration::from_secs(15);
 /// How often clients are pinged, by default.
 const HEARTBEAT: Duration = Duration::from_secs(30);
 
-const FLAGS: [&str; 4] = ["--max-connections", "1M", "--max-rooms", "10M"];
+const FLAGS: [&str; 6] = ["--max-connections", "1M", "--max-rooms", "10M", "--room-rate", "0"];
 
 /// Many idle rooms in a server, and what they cost a busy one.
 pub(crate) fn measure(bench: &Bench, page: &mut Page) {

@@ -1,6 +1,12 @@
 //! Each limit that the `stateroom` command takes has an effect, as a flag and in a `stateroom.toml`.
 
-use std::{net::SocketAddr, path::Path, process::Command};
+use std::{
+    fs::File,
+    io::{BufRead as _, BufReader, Write as _},
+    net::{SocketAddr, TcpStream},
+    path::Path,
+    process::Command,
+};
 
 use stateroom_tests::{Child, Client, Directory, Message, Output, binary, status};
 
@@ -69,9 +75,12 @@ fn serve(path: &Path, flags: &[&str]) -> Result<(Child, SocketAddr), String> {
     }
 }
 
-/// A `dist` directory with this in its `stateroom.toml`.
+/// A `dist` directory with this in its `stateroom.toml`, and with a file that is larger than what sockets buffer.
 fn dist(toml: &str) -> Directory {
-    let directory = Directory::new().with("server.wasm", module());
+    let directory = Directory::new().with("server.wasm", module()).with("static/large.bin", "");
+    let file = File::options().write(true).open(directory.path().join("static/large.bin"));
+    // It takes no place on the disk.
+    file.and_then(|file| file.set_len(64 << 20)).expect("a file");
     if toml.is_empty() { directory } else { directory.with("stateroom.toml", format!("[limits]\n{toml}\n")) }
 }
 
@@ -124,6 +133,33 @@ fn second_client(address: SocketAddr, path: &str) -> String {
     }
 }
 
+/// Asks for a file while somebody reads nothing of it: what the answer is.
+fn second_download(address: SocketAddr) -> String {
+    let download = || {
+        let mut socket = BufReader::new(TcpStream::connect(address).expect("it listens"));
+        let request = b"GET /large.bin HTTP/1.1\r\nHost: localhost\r\n\r\n";
+        socket.get_mut().write_all(request).expect("it reads");
+        let mut status = String::new();
+        socket.read_line(&mut status).expect("an answer");
+        (socket, status)
+    };
+    let (_first, status) = download();
+    assert!(status.starts_with("HTTP/1.1 200"), "{status}");
+    let (_second, status) = download();
+    status.split(' ').nth(1).expect("a status").to_owned()
+}
+
+/// Says what comes of as many rooms as may be created at once at one a second, and of one more.
+fn eleven_rooms(address: SocketAddr) -> String {
+    let rooms = (0..11).map(|room| match Client::connect(address, &format!("/ws/{room}")) {
+        Ok(client) => tell(client, "a"),
+        Err(answer) => answer.status.to_string(),
+    });
+    let mut answers: Vec<_> = rooms.collect();
+    answers.dedup();
+    answers.join(", ")
+}
+
 /// Says whether rooms hibernate at once when three are opened, of 9 MiB each.
 fn hibernates_at_once(address: SocketAddr) -> String {
     for room in ["one", "two", "three"] {
@@ -156,8 +192,11 @@ fn reads_late(address: SocketAddr) -> String {
 }
 
 /// Each limit with a value of it, how it is tried, and what comes of it by default and with the value.
-const TRIALS: [(&str, &str, Trial, &str, &str); 15] = [
+const TRIALS: [(&str, &str, Trial, &str, &str); 18] = [
     ("connections", "1", |address| second_client(address, "/ws/one"), "a", "503"),
+    ("connections_per_address", "1", |address| second_client(address, "/ws/one"), "a", "503"),
+    ("downloads", "1", second_download, "200", "503"),
+    ("room_rate", "1", eleven_rooms, "a", "a, 1013"),
     ("rooms", "1", |address| second_client(address, "/ws/two"), "a", "1013"),
     ("total_memory", "20MiB", hibernates_at_once, "none does", "some do"),
     ("awake_memory", "1MiB", hibernates_at_once, "none does", "some do"),
@@ -174,6 +213,11 @@ const TRIALS: [(&str, &str, Trial, &str, &str); 15] = [
     ("module_size", "100", |_| "it serves".into(), "it serves", "100 is the limit"),
 ];
 
+fn flag(key: &str) -> String {
+    let name = key.replace('_', "-");
+    if key == "room_rate" { format!("--{name}") } else { format!("--max-{name}") }
+}
+
 #[test]
 fn each_limit_has_an_effect_as_a_flag_and_in_a_file() {
     let outcome = |trial: Trial, dist: &Directory, flags: &[&str]| match serve(dist.path(), flags) {
@@ -183,7 +227,7 @@ fn each_limit_has_an_effect_as_a_flag_and_in_a_file() {
     let usual = dist("");
     for (key, value, trial, by_default, limited) in TRIALS {
         assert_eq!(outcome(trial, &usual, &[]), by_default, "{key}");
-        let flag = format!("--max-{}", key.replace('_', "-"));
+        let flag = flag(key);
         let flagged = outcome(trial, &usual, &[&flag, value]);
         assert!(flagged.contains(limited), "{flag} {value}: {flagged}");
         let filed = outcome(trial, &dist(&format!("{key} = '{value}'")), &[]);
@@ -195,9 +239,9 @@ fn each_limit_has_an_effect_as_a_flag_and_in_a_file() {
 fn no_limit_goes_untried() {
     let help = Command::new(binary("stateroom")).arg("limits").output().expect("it has been built");
     let help = String::from_utf8(help.stdout).expect("text");
-    let flags = help.lines().filter_map(|line| line.trim_start().strip_prefix("--max-")?.split(' ').next());
-    let mut flags: Vec<_> = flags.map(|flag| flag.replace('-', "_")).collect();
-    let mut tried: Vec<_> = TRIALS.iter().map(|(key, ..)| (*key).to_owned()).collect();
+    let flags = help.lines().filter_map(|line| line.strip_prefix("  --")?.split(' ').next());
+    let mut flags: Vec<_> = flags.map(|flag| format!("--{flag}")).collect();
+    let mut tried: Vec<_> = TRIALS.iter().map(|(key, ..)| flag(key)).collect();
     flags.sort();
     tried.sort();
     assert_eq!(flags, tried);

@@ -128,7 +128,7 @@ mod tests {
     }
 
     /// The values of all limits.
-    fn all(bounds: &Bounds) -> Vec<(&'static str, u64)> {
+    fn all(bounds: &Bounds) -> Vec<(&'static str, Option<u64>)> {
         ALL.iter().map(|limit| (limit.key, limit.of(bounds))).collect()
     }
 
@@ -139,7 +139,7 @@ mod tests {
     /// The values of some limits that follow from flags.
     fn values<const N: usize>(flags: &[(&Limit, &str)], limits: [&Limit; N]) -> [String; N] {
         let bounds = bounds(flags).unwrap();
-        limits.map(|limit| limit.show(limit.of(&bounds)))
+        limits.map(|limit| limit.show(limit.of(&bounds).unwrap()))
     }
 
     #[test]
@@ -150,7 +150,8 @@ mod tests {
     #[test]
     fn every_limit_can_be_set_to_its_default() {
         for limit in ALL {
-            let default = limit.show(limit.of(&defaults()));
+            let Some(default) = limit.of(&defaults()) else { continue };
+            let default = limit.show(default);
             assert_eq!(all(&bounds(&[(limit, &default)]).unwrap()), all(&defaults()), "{}", limit.key);
         }
     }
@@ -174,7 +175,7 @@ mod tests {
             let mut chosen = Chosen::default();
             chosen.choose(&TOTAL_MEMORY, 8 << 20, Origin::Flag);
             let bounds = chosen.bounds(settings).unwrap();
-            sizes.map(|limit| limit.show(limit.of(&bounds)))
+            sizes.map(|limit| limit.show(limit.of(&bounds).unwrap()))
         };
         assert_eq!(threads(8), ["8MiB", "1MiB", "512KiB", "512KiB", "1MiB"]);
     }

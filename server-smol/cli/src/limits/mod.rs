@@ -1,7 +1,8 @@
 //! What clients, rooms and guests may take of the machine.
 //!
 //! Each limit is described once, in [`ALL`]: its key in `[limits]` of `stateroom.toml`, from which its flag
-//! follows (`memory` is `--max-memory`), what it bounds and why. The defaults and ranges are those of the libraries.
+//! follows (`memory` is `--max-memory`, `room_rate` is `--room-rate`), what it bounds and why. The defaults
+//! and ranges are those of the libraries.
 
 mod args;
 mod chosen;
@@ -36,16 +37,30 @@ impl Bounds {
     /// Returns the server that has these limits, and has this process have as many files open as they take.
     pub(crate) fn server(&self) -> Server {
         #[cfg(target_os = "linux")]
-        if let Err(TooFew { needed, allowed }) = open_files::allow(self.settings.max_connections) {
+        if let Err(TooFew { needed, allowed }) = open_files::allow(self.open_files()) {
             log::warn!(
-                "{} connections (`--max-connections`) take {needed} open files, and this process may have {allowed}: raise \
-                 the limit, as root with `ulimit -n {needed}`, or with `LimitNOFILE={needed}` in a systemd unit",
-                self.settings.max_connections
+                "{} connections (`--max-connections`) and {} downloads (`--max-downloads`) take {needed} open files, and this \
+                 process may have {allowed}: raise the limit, as root with `ulimit -n {needed}`, or with \
+                 `LimitNOFILE={needed}` in a systemd unit",
+                self.settings.max_connections,
+                self.settings.max_downloads
             );
         }
         Server::from(self.settings.clone())
     }
+
+    /// Counts the sockets and files that clients and the operator may have open.
+    #[cfg(target_os = "linux")]
+    fn open_files(&self) -> usize {
+        let Settings { max_connections, max_downloads, admin, .. } = &self.settings;
+        let operator = admin.as_ref().map_or(0, |_| OPERATOR);
+        max_connections.saturating_add(*max_downloads).saturating_add(operator)
+    }
 }
+
+/// How many connections of the operator there may be, with the socket that takes them.
+#[cfg(target_os = "linux")]
+const OPERATOR: usize = 17;
 
 /// A limit, as people know it.
 #[derive(Debug)]
@@ -57,7 +72,7 @@ pub(crate) struct Limit {
     unit: Unit,
     /// What it can be.
     range: RangeInclusive<u64>,
-    /// What its default is, where that depends on the machine.
+    /// What its default is, where that is no number.
     default: Option<&'static str>,
     /// What it bounds, in one line.
     what: &'static str,
@@ -69,6 +84,9 @@ pub(crate) struct Limit {
 /// Where the value of a limit is.
 enum Value<'a> {
     Size(&'a mut usize),
+    /// No limit where there is none.
+    Optional(&'a mut Option<usize>),
+    Rate(&'a mut u32),
     Fuel(&'a mut u64),
 }
 
@@ -129,25 +147,34 @@ impl Limit {
         self.unit.show(value)
     }
 
-    fn of(&self, bounds: &Bounds) -> u64 {
+    /// Returns its value; nothing where there is no limit.
+    fn of(&self, bounds: &Bounds) -> Option<u64> {
         let mut copy = bounds.clone();
         match (self.value)(&mut copy) {
-            Value::Size(size) => *size as u64,
-            Value::Fuel(fuel) => *fuel,
+            Value::Size(size) => Some(*size as u64),
+            Value::Optional(size) => size.map(|size| size as u64),
+            Value::Rate(rate) => Some(u64::from(*rate)),
+            Value::Fuel(fuel) => Some(*fuel),
         }
     }
 
     fn set(&self, bounds: &mut Bounds, value: u64) {
+        // Where addresses are of 32 bits, there is no more than that.
+        let size = usize::try_from(value).unwrap_or(usize::MAX);
         match (self.value)(bounds) {
-            // Where addresses are of 32 bits, there is no more than that.
-            Value::Size(size) => *size = usize::try_from(value).unwrap_or(usize::MAX),
+            Value::Size(place) => *place = size,
+            Value::Optional(place) => *place = Some(size),
+            Value::Rate(rate) => *rate = u32::try_from(value).unwrap_or(u32::MAX),
             Value::Fuel(fuel) => *fuel = value,
         }
     }
 
     /// Returns its default, for people.
     fn shown_default(&self) -> String {
-        self.default.map_or_else(|| self.show(self.of(&Bounds::default())), str::to_owned)
+        match (self.default, self.of(&Bounds::default())) {
+            (None, Some(value)) => self.show(value),
+            (words, _) => words.unwrap_or("none").to_owned(),
+        }
     }
 
     const fn size(
@@ -168,13 +195,18 @@ impl Limit {
 }
 
 fn flag(key: &str) -> String {
-    format!("max-{}", key.replace('_', "-"))
+    let name = key.replace('_', "-");
+    // A rate is a limit by its name.
+    if name.ends_with("-rate") { name } else { format!("max-{name}") }
 }
 
 /// All limits, those of the server first.
-pub(crate) static ALL: [&Limit; 15] = [
+pub(crate) static ALL: [&Limit; 18] = [
     &CONNECTIONS,
+    &CONNECTIONS_PER_ADDRESS,
+    &DOWNLOADS,
     &ROOMS,
+    &ROOM_RATE,
     &TOTAL_MEMORY,
     &AWAKE_MEMORY,
     &OUTBOX_SIZE,
@@ -199,10 +231,36 @@ takes 2 KB, and one that does not read up to --max-outbox-size.",
     })
 };
 
+static CONNECTIONS_PER_ADDRESS: Limit = Limit {
+    what: "Maximum number of connections from one IPv4 address, or IPv6 network of 64 bits",
+    why: "Others get a 503. It keeps one client from taking all places. Do not set it behind a proxy: all
+clients have the proxy's address there, and share it.",
+    default: Some("none"),
+    ..Limit::number("connections_per_address", Settings::MAX_CONNECTIONS_PER_ADDRESS, |bounds| {
+        Value::Optional(&mut bounds.settings.max_connections_per_address)
+    })
+};
+
+static DOWNLOADS: Limit = Limit {
+    what: "Maximum number of static files that are on their way to clients",
+    why: "A request for one more gets a 503. Each has an open file, and a piece of it in memory.",
+    ..Limit::number("downloads", Settings::MAX_DOWNLOADS, |bounds| {
+        Value::Size(&mut bounds.settings.max_downloads)
+    })
+};
+
 static ROOMS: Limit = Limit {
     what: "Maximum number of rooms",
     why: "Anybody may open rooms, and each takes memory. Beyond it no room is opened.",
     ..Limit::number("rooms", Settings::MAX_ROOMS, |bounds| Value::Size(&mut bounds.settings.max_rooms))
+};
+
+static ROOM_RATE: Limit = Limit {
+    what: "Maximum number of rooms created in a second from one IPv4 address, or IPv6 network of 64 bits",
+    why: "Ten times as many may be created at once. Beyond it a client is closed with 1013, or gets a 429.
+Rooms that nobody is in make place for new ones: this bounds how fast one client can have them
+end. Behind a proxy all clients have its address, and share it. 0 is no limit.",
+    ..Limit::number("room_rate", Settings::ROOM_RATE, |bounds| Value::Rate(&mut bounds.settings.room_rate))
 };
 
 static TOTAL_MEMORY: Limit = Limit {
@@ -325,7 +383,7 @@ mod tests {
         let mut bounds = Bounds::default();
         for (number, limit) in (1_000_001..).zip(ALL) {
             limit.set(&mut bounds, number);
-            assert_eq!(limit.of(&bounds), number);
+            assert_eq!(limit.of(&bounds), Some(number));
         }
         for (field, value) in fields(&bounds.guest) {
             let position = ALL.iter().position(|limit| limit.key == field);
@@ -340,7 +398,10 @@ mod tests {
         let readme = std::fs::read_to_string(readme).unwrap();
         let defaults = ALL.map(|limit| match limit.default {
             None => format!("# {}.\n{} = \"{}\"\n", limit.what, limit.key, limit.shown_default()),
-            Some(words) => format!("# {}.\n# Default: {words}.\n{} = \"256MiB\"\n", limit.what, limit.key),
+            Some(words) => {
+                let example = if limit.unit == Unit::Bytes { "256MiB" } else { "100" };
+                format!("# {}.\n# Default: {words}.\n{} = \"{example}\"\n", limit.what, limit.key)
+            }
         });
         let table = format!("[limits]\n{}```\n", defaults.concat());
         assert!(readme.contains(&table), "this is what README.md should say:\n{table}");
@@ -349,6 +410,7 @@ mod tests {
     #[test]
     fn flags_follow_from_keys() {
         assert_eq!(MESSAGE_SIZE.flag(), "max-message-size");
+        assert_eq!(ROOM_RATE.flag(), "room-rate");
         let mut keys: Vec<_> =
             ALL.iter().flat_map(|limit| [Some(limit.key), limit.old_key]).flatten().collect();
         let count = keys.len();
@@ -368,9 +430,21 @@ mod tests {
     #[test]
     fn defaults_are_allowed() {
         for limit in ALL {
-            let default = limit.of(&Bounds::default());
+            let Some(default) = limit.of(&Bounds::default()) else { continue };
             assert_eq!(limit.read(&limit.show(default)), Some(default), "{}", limit.key);
         }
+    }
+
+    #[cfg(target_os = "linux")]
+    #[test]
+    fn downloads_and_the_operator_take_open_files_beside_clients() {
+        let mut bounds = Bounds::default();
+        (bounds.settings.max_connections, bounds.settings.max_downloads) = (1_000, 64);
+        assert_eq!(bounds.open_files(), 1_064);
+        bounds.settings.admin = "127.0.0.1:0".parse().ok();
+        assert_eq!(bounds.open_files(), 1_081);
+        bounds.settings.max_connections = usize::MAX;
+        assert_eq!(bounds.open_files(), usize::MAX);
     }
 
     #[test]

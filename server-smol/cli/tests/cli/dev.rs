@@ -1,6 +1,9 @@
 //! `stateroom dev`
 
-use std::{fs, net::TcpListener};
+use std::{
+    fs,
+    net::{TcpListener, TcpStream},
+};
 
 use crate::{
     directory::Directory,
@@ -14,6 +17,9 @@ fn dev_builds_and_serves_again_when_a_file_changes() {
         Directory::new().with_guest("", ECHO).with("old/index.html", "old").with("new/index.html", "new");
     let here = here.with("stateroom.toml", "static_files = 'old'");
     let mut server = Serving::start(stateroom(&here, &["dev", "--port", "0"]));
+    let line = server.await_line("the operator's status is at http://127.0.0.1:");
+    let (_, operator) = line.split_once("http://").unwrap();
+    assert!(TcpStream::connect(operator.split_once("/status").unwrap().0).is_ok(), "{line}");
     assert!(server.get("/").ends_with("old"));
 
     // What does not build is told of, and what was there before is still served.

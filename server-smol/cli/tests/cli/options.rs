@@ -57,6 +57,11 @@ fn bad_options_are_status_2() {
         &["serve", "x.wasm", "--client-header", "X-User: ada"],
         &["X-User: ada", "x-forwarded-for"],
     );
+    refuses(&nowhere, &["serve", "x.wasm", "--admin", "0.0.0.0:9000"], &["--admin", "no loopback address"]);
+    refuses(&nowhere, &["serve", "x.wasm", "--admin", "admin.sock"], &["--admin", "./admin.sock"]);
+    let per_address = "--max-connections-per-address";
+    refuses(&nowhere, &["serve", "x.wasm", per_address, "0"], &[per_address, "from 1 to"]);
+    refuses(&nowhere, &["serve", "x.wasm", "--room-rate", "4294967296"], &["--room-rate", "from 0 to"]);
     refuses(&nowhere, &["serve", "x.wasm", "--threads", "0"], &["--threads", "from 1 to 256"]);
     refuses(&nowhere, &["serve", "x.wasm", "--max-memory", "1MB"], &["1MB", "--max-memory", "MiB"]);
     refuses(&nowhere, &["serve", "x.wasm", "--max-slice", "0"], &["--max-slice", "from 1 to 10M"]);

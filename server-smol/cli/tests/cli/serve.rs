@@ -56,6 +56,35 @@ fn port_in_use_is_told() {
     fails(serve, &["127.0.0.1", &port, "in use", "`--port`"]);
 }
 
+#[cfg(unix)]
+#[test]
+fn the_operator_sees_rooms_where_it_is_told_to_look_and_nowhere_else() {
+    use std::{
+        io::{Read as _, Write as _},
+        os::unix::net::UnixStream,
+    };
+    let here = Directory::new().with("quiet.wat", QUIET);
+    let serve = ["serve", "quiet.wat", "--port", "0", "--admin", "./admin.sock"];
+    let mut server = Serving::start(stateroom(&here, &serve));
+    server.await_line("the operator's /status and /rooms are at the Unix socket ./admin.sock");
+    assert!(server.post("/ws/lobby").starts_with("HTTP/1.1 201"));
+    let mut operator = UnixStream::connect(here.path("admin.sock")).unwrap();
+    write!(operator, "GET /rooms HTTP/1.1\r\nHost: localhost\r\n\r\n").unwrap();
+    let mut rooms = String::new();
+    operator.read_to_string(&mut rooms).unwrap();
+    assert!(rooms.starts_with("HTTP/1.1 200") && rooms.contains("\"lobby\""), "{rooms}");
+    assert!(server.get("/rooms").starts_with("HTTP/1.1 404"));
+}
+
+#[test]
+fn an_operators_address_in_use_is_told() {
+    let here = Directory::new().with("quiet.wat", QUIET);
+    let taken = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = taken.local_addr().unwrap().to_string();
+    let serve = stateroom(&here, &["serve", "quiet.wat", "--port", "0", "--admin", &address]);
+    fails(serve, &["the operator's address", &address, "`--admin`"]);
+}
+
 #[test]
 fn text_module_is_served() {
     let here = Directory::new().with("QUIET.WAT", QUIET);
