@@ -1,5 +1,7 @@
 use std::time::Duration;
 
+use crate::verdict::SPARE_PERCENT;
+
 /// How large an attack is.
 #[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Scale {
@@ -24,6 +26,15 @@ impl Scale {
         match self {
             Self::Full => 256 << 20,
             Self::Short => 64 << 20,
+        }
+    }
+
+    /// How much more than that the program may take, in bytes: a tenth, and where that is little, itself.
+    pub(crate) fn spare(self) -> u64 {
+        let tenth = self.memory() / 100 * SPARE_PERCENT;
+        match self {
+            Self::Full => tenth,
+            Self::Short => tenth + (16 << 20),
         }
     }
 

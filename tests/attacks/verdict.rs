@@ -27,7 +27,7 @@ impl Verdict {
         if let Some(end) = &seen.end {
             broken.push(format!("the server is gone: {end}"));
         }
-        let most = scale.memory() / 100 * (100 + SPARE_PERCENT);
+        let most = scale.memory() + scale.spare();
         if seen.memory > most {
             broken.push(format!("{} MiB of memory, and may have {}", seen.memory >> 20, most >> 20));
         }

@@ -144,8 +144,8 @@ everyone. There is one thread of rooms, the heartbeat is off, and client and ser
 
 *System calls* are counted by `strace`, *allocations* (one that grows is one more) by valgrind's `dhat`, *instructions* by its `callgrind`: those of
 all threads, in the program and in the C library, and not in the system. The C library is told to do without the processor's newer features, so
-that another machine counts nearly the same. Under valgrind the server takes fifty times as long. So 32 messages together take longer there than one
-pass of the event loop may, and the rest is handled in the next pass.
+that another machine counts nearly the same. The tools make the server up to fifty times as slow. So a pass of the event loop is given more time
+than usual, and does as much as without them.
 
 ## How much a count may grow
 

@@ -55,6 +55,8 @@ impl Server {
         command.arg(&self.program).arg("serve").arg(self.module(script.guest));
         command.args(["--ip", "127.0.0.1", "--port", "0", "--threads", "1"]);
         command.args(["--heartbeat-interval", "0", "--heartbeat-timeout", "0"]);
+        // The tools make it slow, and it would do less in each pass.
+        command.args(["--pass-time", "1000"]);
         let mut server = Child::of(&mut command);
         let address: SocketAddr = server
             .find_line(Output::Stderr, "serving on ")

@@ -288,6 +288,10 @@ pub(crate) struct ServerArgs {
     #[arg(long, hide = true)]
     measure_passes: bool,
 
+    /// How long a pass of the event loop may go on with work, in milliseconds: for tools that make the server slow
+    #[arg(long, hide = true, value_name = "MS")]
+    pass_time: Option<u64>,
+
     #[command(flatten)]
     pub(crate) limits: LimitArgs,
 }
@@ -316,6 +320,9 @@ impl ServerArgs {
         settings.threads = self.threads;
         settings.admin = self.admin.clone();
         settings.measure_passes = self.measure_passes;
+        if let Some(ms) = self.pass_time {
+            settings.pass_time = Duration::from_millis(ms);
+        }
         for name in &self.client_headers {
             if !settings.client_headers.contains(name) {
                 settings.client_headers.push(name.clone());

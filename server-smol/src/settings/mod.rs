@@ -154,6 +154,12 @@ pub struct Settings {
     #[doc(hidden)]
     pub measure_passes: bool,
 
+    /// How long a pass of the event loop may go on with work, and then with writing, before it looks at the sockets again.
+    /// Default: 0.3 ms. More makes some clients wait for others; it is for tools that make the server slow to count what it
+    /// does.
+    #[doc(hidden)]
+    pub pass_time: Duration,
+
     /// Where the time comes from.
     pub(crate) clock: ClockSource,
 }
@@ -184,6 +190,7 @@ impl Default for Settings {
             client_headers: ["origin", "user-agent", "accept-language"].map(String::from).into(),
             threads: 1,
             measure_passes: false,
+            pass_time: Duration::from_micros(300),
             clock: ClockSource::System,
         }
     }

@@ -2,7 +2,6 @@ use std::{
     future::Future,
     pin::pin,
     task::{Context, Poll},
-    time::Duration,
 };
 
 use async_executor::LocalExecutor;
@@ -11,8 +10,6 @@ use crate::reactor::Poller;
 
 use super::{Budget, Thread, stats::PassMeter};
 
-/// How long the writing of one pass may take.
-const FLUSH: Duration = Duration::from_micros(400);
 /// How many units a write is: it is a system call.
 const WRITE: u32 = 4;
 /// How many units a task is.
@@ -36,7 +33,7 @@ pub(crate) fn run<T>(
     let waker = poller.waker();
     let mut cx = Context::from_waker(&waker);
     let (mut rooms, mut requests) = (tasks(rooms), tasks(requests));
-    let flush = Budget::new(FLUSH, 2 * WRITE);
+    let flush = Budget::new(thread.settings.pass_time, 2 * WRITE);
     let mut meter = PassMeter::new(thread);
     let Thread { scheduler, buffers, .. } = thread;
     let budget = &scheduler.budget;

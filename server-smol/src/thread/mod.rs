@@ -60,12 +60,13 @@ impl Thread {
         let (idle_rooms, slow_clients) = (Rc::downgrade(&idle_rooms), Rc::downgrade(&slow_clients));
         memory.ask(Stage::Hibernate, idle_rooms);
         memory.ask(Stage::SlowClients, slow_clients);
+        let scheduler = Scheduler::new(settings.pass_time);
         let log = Rc::new(ThreadLog::new(Rc::clone(&clock)));
         Rc::new(Self {
             settings,
             clock,
             log,
-            scheduler: Scheduler::default(),
+            scheduler,
             memory,
             hibernation,
             buffers,

@@ -11,14 +11,11 @@ use std::{
 
 use super::Budget;
 
-/// How long the work of one pass of the event loop may take. What is left waits for the next pass. Before that, the
-/// outboxes are written and the sockets are looked at.
-const PASS: Duration = Duration::from_micros(300);
 /// How many units of work go by before the clock is read.
 const STEP: u32 = 8;
 
 /// How many units of work a reader may do before others go on. A message, a delivery, or 2 KiB of input are a unit.
-pub(crate) const QUANTUM: u32 = 64;
+pub(crate) const QUANTUM: u32 = 160;
 
 /// How long an event that takes longer than a slice goes on at a time, slice by slice.
 ///
@@ -72,10 +69,12 @@ pub(crate) enum Kind {
     Delivery,
 }
 
-impl Default for Scheduler {
-    fn default() -> Self {
+impl Scheduler {
+    /// Lets the work of one pass take about `pass`. What is left waits for the next pass, before which the sockets are looked at
+    /// and what has come together is written.
+    pub(super) fn new(pass: Duration) -> Self {
         Self {
-            budget: Budget::new(PASS, STEP),
+            budget: Budget::new(pass, STEP),
             fresh: RefCell::default(),
             backlog: RefCell::default(),
             slices: RefCell::default(),
@@ -85,9 +84,7 @@ impl Default for Scheduler {
             granted: RefCell::default(),
         }
     }
-}
 
-impl Scheduler {
     /// Has a reader read whose socket is readable: at once, unless another fresh reader waits or the time of this pass is over.
     pub(crate) fn on_readable(&self, reader: Rc<dyn Reader>) {
         if self.budget.is_over() || self.waiting.get() > 0 && !self.fresh.borrow().is_empty() {
