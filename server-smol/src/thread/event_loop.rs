@@ -43,12 +43,16 @@ pub(crate) fn run<T>(
         poller.wait(is_idle);
         thread.hibernation.attend(&thread.memory);
         // Some of each kind in turn, for as long as a pass may take.
+        let mut has_granted = false;
         let is_done = loop {
             if scheduler.is_idle() && !has_tasks && !poller.is_woken() {
                 break true;
             }
-            // Whoever it is runs as a task.
-            scheduler.grant(buffers.flush.many() < MANY);
+            // Whoever it is runs as a task, and nearly uses up the pass.
+            if !has_granted && scheduler.grant(buffers.flush.many() < MANY) {
+                has_granted = true;
+                budget.look();
+            }
             if poller.take_woken() {
                 if let Poll::Ready(output) = main.as_mut().poll(&mut cx) {
                     while buffers.flush.flush_next() {}

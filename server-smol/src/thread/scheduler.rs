@@ -133,20 +133,21 @@ impl Scheduler {
         Turn { scheduler: self, kind, ticket: None }
     }
 
-    /// Lets one go on that waits for its [turn](Self::turn), unless somebody has it.
-    pub(super) fn grant(&self, may_deliver: bool) {
+    /// Lets one go on that waits for its [turn](Self::turn), unless somebody has it. Answers whether one does.
+    pub(super) fn grant(&self, may_deliver: bool) -> bool {
         if self.waiting.get() == 0 || self.granted.borrow().is_some() {
-            return;
+            return false;
         }
         // The two kinds alternate, if both wait.
         let delivers = may_deliver && (self.slices.borrow().is_empty() || !self.has_delivered.get());
         let delivery = if delivers { self.pop(&self.deliveries) } else { None };
         self.has_delivered.set(delivery.is_some());
-        let Some(next) = delivery.or_else(|| self.pop(&self.slices)) else { return };
+        let Some(next) = delivery.or_else(|| self.pop(&self.slices)) else { return false };
         next.is_granted.set(true);
         let waker = next.waker.borrow_mut().take();
         self.granted.replace(Some(next));
         waker.into_iter().for_each(Waker::wake);
+        true
     }
 
     pub(super) fn clear(&self) {
