@@ -57,6 +57,7 @@ impl Args {
 }
 
 #[derive(Debug, Subcommand)]
+#[allow(clippy::large_enum_variant, reason = "there is one in a process")]
 pub(crate) enum Command {
     /// Build a package as a guest and serve it, again whenever a source file changes
     #[cfg(feature = "dev")]
