@@ -145,6 +145,10 @@ impl<F: EngineFactory> Room<F> {
     /// Lets a client know when the server ends, while it waits for its `connect`.
     pub(crate) fn expect(&self, outbox: &Rc<Outbox>) {
         self.context.roster.expect(outbox);
+        // All others have been told by now.
+        if self.registry.upgrade().is_some_and(|registry| registry.is_shut_down()) {
+            outbox.close(CloseReason::ServerShutdown);
+        }
     }
 
     /// Gives a place back.

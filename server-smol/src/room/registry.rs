@@ -28,6 +28,7 @@ pub(crate) struct Registry<F: EngineFactory> {
     /// Those that nobody is in, in the order in which they make place for others.
     empty: RefCell<BTreeMap<EmptyKey, Rc<Room<F>>>>,
     last_emptied: Cell<u64>,
+    is_shut_down: Cell<bool>,
     counts: Arc<RoomCounts>,
     /// Tells the other threads to [make place](Self::make_place).
     tell_others: Box<dyn Fn()>,
@@ -86,6 +87,7 @@ impl<F: EngineFactory> Registry<F> {
             rooms: RefCell::default(),
             empty: RefCell::default(),
             last_emptied: Cell::new(0),
+            is_shut_down: Cell::new(false),
             counts,
             tell_others: Box::new(tell_others),
         });
@@ -211,8 +213,14 @@ impl<F: EngineFactory> Registry<F> {
         rooms.range::<RoomId, _>((begin, Bound::Unbounded)).take(most).map(status).collect()
     }
 
+    /// Whether the server shuts down.
+    pub(super) fn is_shut_down(&self) -> bool {
+        self.is_shut_down.get()
+    }
+
     /// Closes the connections of all clients, as the server shuts down.
     pub(crate) fn shut_down(&self) {
+        self.is_shut_down.set(true);
         self.rooms.borrow().values().for_each(|room| room.shut_down());
     }
 }
