@@ -2,7 +2,10 @@ use std::{
     collections::{BTreeMap, HashMap},
     fmt,
     net::IpAddr,
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    sync::{
+        Arc, Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicBool, Ordering},
+    },
     task::{Context, Poll, Waker},
     time::Instant,
 };
@@ -21,6 +24,8 @@ struct Shared {
     most: usize,
     most_per_address: Option<usize>,
     state: Mutex<State>,
+    /// Whether the system has no file descriptor for another connection.
+    lacks_files: AtomicBool,
     room_rates: RoomRates,
 }
 
@@ -63,6 +68,7 @@ impl Permits {
             most: settings.max_connections,
             most_per_address: settings.max_connections_per_address,
             state: Mutex::default(),
+            lacks_files: AtomicBool::new(false),
             room_rates: RoomRates::new(settings.room_rate),
         }))
     }
@@ -110,6 +116,16 @@ impl Permits {
     /// Has the connection end that has asked for nothing for longest. Answers whether there is one.
     pub(crate) fn evict(&self) -> bool {
         self.state().evict()
+    }
+
+    /// Notes whether the system has no file descriptor for another connection.
+    pub(crate) fn set_lack_files(&self, lacks_files: bool) {
+        self.0.lacks_files.store(lacks_files, Ordering::Relaxed);
+    }
+
+    /// Returns whether connections that end have to give their file descriptors back at once.
+    pub(crate) fn lack_files(&self) -> bool {
+        self.0.lacks_files.load(Ordering::Relaxed)
     }
 
     /// Ready when all that are [evicted](Self::evict) have ended.
