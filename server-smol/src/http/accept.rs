@@ -37,7 +37,7 @@ pub(super) async fn accept<F: EngineFactory>(listener: Listener, site: Rc<Site<F
         }
         match listener.accept().await {
             Ok((stream, peer)) => {
-                permits.set_lack_files(false);
+                permits.set_lacks_files(false);
                 site.serve(stream, peer);
                 accepted += 1;
                 if accepted % BATCH == 0 {
@@ -49,7 +49,7 @@ pub(super) async fn accept<F: EngineFactory>(listener: Listener, site: Rc<Site<F
             Err(error) => {
                 let line = format!("{error}; raise the limit of open files, with `ulimit -n`");
                 warn(&line);
-                permits.set_lack_files(true);
+                permits.set_lacks_files(true);
                 // Who has asked for nothing makes place.
                 if permits.evict() {
                     let evicted = async {

@@ -111,7 +111,7 @@ impl<F: EngineFactory> Site<F> {
     /// Answers a connection that there is no place for. Where there are too few file descriptors or too many refusals, closes it.
     fn refuse(&self, stream: Stream, reason: &'static str) {
         // The answer would keep it for a while, and meanwhile others would be evicted, too.
-        if self.shared.permits.lack_files() {
+        if self.shared.permits.lacks_files() {
             return;
         }
         let buffers = Rc::clone(&self.here.0.thread().buffers);

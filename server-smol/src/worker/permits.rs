@@ -119,12 +119,12 @@ impl Permits {
     }
 
     /// Notes whether the system has no file descriptor for another connection.
-    pub(crate) fn set_lack_files(&self, lacks_files: bool) {
+    pub(crate) fn set_lacks_files(&self, lacks_files: bool) {
         self.0.lacks_files.store(lacks_files, Ordering::Relaxed);
     }
 
     /// Returns whether connections that end have to give their file descriptors back at once.
-    pub(crate) fn lack_files(&self) -> bool {
+    pub(crate) fn lacks_files(&self) -> bool {
         self.0.lacks_files.load(Ordering::Relaxed)
     }
 
