@@ -34,8 +34,8 @@ pub(crate) struct Innocent {
 #[derive(Debug, Default)]
 pub(crate) struct Story {
     messages: Vec<Message>,
-    /// How often its connection ended.
-    pub(crate) ends: usize,
+    /// Why its connection ended, each time.
+    pub(crate) ends: Vec<String>,
     over: Option<Instant>,
 }
 
@@ -106,9 +106,9 @@ fn live(mut talk: Talk, is_over: &AtomicBool) -> Story {
         }
         talk.come_back(now);
         while last.is_none() && due <= now {
-            if !talk.say(story.messages.len()) {
+            if let Err(error) = talk.say(story.messages.len()) {
                 talk.hang_up(now);
-                story.ends += 1;
+                story.ends.push(error.to_string());
             }
             story.messages.push(Message { due, answered: None });
             unanswered += 1;
@@ -127,9 +127,9 @@ fn live(mut talk: Talk, is_over: &AtomicBool) -> Story {
                     }
                 }
             }
-            Err(_) => {
+            Err(error) => {
                 talk.hang_up(now);
-                story.ends += 1;
+                story.ends.push(error.to_string());
             }
         }
     }
@@ -152,10 +152,10 @@ impl Talk {
         self.retry = now + Duration::from_millis(50);
     }
 
-    /// Says whether the connection stands. Whoever has none says nothing, and gets no answer.
-    fn say(&mut self, number: usize) -> bool {
-        let Some(socket) = &mut self.socket else { return true };
-        socket.write_all(&Frame::text(&format!("e{number:015}")).masked()).is_ok()
+    /// Sends a message. Does nothing while there is no connection.
+    fn say(&mut self, number: usize) -> io::Result<()> {
+        let Some(socket) = &mut self.socket else { return Ok(()) };
+        socket.write_all(&Frame::text(&format!("e{number:015}")).masked())
     }
 
     /// Waits for so long at most, and returns the numbers of the messages that have come back.
@@ -180,7 +180,10 @@ impl Talk {
             match opcode {
                 Frame::TEXT => numbers.extend(number(&payload)),
                 Frame::PING => socket.write_all(&Frame::new(Frame::PONG, payload).masked())?,
-                Frame::CLOSE => return Err(io::ErrorKind::ConnectionAborted.into()),
+                Frame::CLOSE => {
+                    let words = payload.get(2..).map(String::from_utf8_lossy).unwrap_or_default();
+                    return Err(io::Error::other(format!("it was closed: {words}")));
+                }
                 _ => {}
             }
         }

@@ -52,8 +52,9 @@ impl Row {
         let passes = passes.unwrap_or_else(|| "-".to_owned());
         let cpu = seen.cpu.as_secs_f64() / seen.time.as_secs_f64().max(0.001);
         let mut verdict = verdict.to_string();
-        if seen.innocent_ends > 0 {
-            let _ = write!(verdict, "; its connection ended {} times", seen.innocent_ends);
+        if let [.., last] = &seen.innocent_ends[..] {
+            let count = seen.innocent_ends.len();
+            let _ = write!(verdict, "; its connection ended {count} times, the last time so: {last}");
         }
         if !seen.notes.is_empty() {
             let _ = write!(verdict, " ({})", seen.notes.join("; "));

@@ -35,8 +35,8 @@ pub(crate) struct Stage {
 pub(crate) struct Seen {
     /// Before the attack, and during it.
     pub(crate) innocent: [Latency; 2],
-    /// How often the innocent client's connection ended.
-    pub(crate) innocent_ends: usize,
+    /// Why the innocent client's connection ended, each time.
+    pub(crate) innocent_ends: Vec<String>,
     /// How long the passes of the event loop were, unless the server is gone.
     pub(crate) passes: Option<Passes>,
     /// How long the attack took.

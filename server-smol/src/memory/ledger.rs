@@ -47,9 +47,9 @@ pub(crate) enum Purpose {
     LargeMessage,
     /// A room or a connection.
     New,
-    /// What a room that runs has come to hold.
+    /// What a room has come to hold that takes much more than it began with.
     Running,
-    /// A small message, or something else that takes little.
+    /// A small message, a room that takes little more than it began with, or something else that takes little.
     Small,
 }
 

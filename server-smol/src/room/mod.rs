@@ -46,6 +46,10 @@ const FIRST_CLIENT: Duration = Duration::from_secs(60);
 /// What a room takes beside its service, in bytes: its structures, and its places in the thread's lists.
 const OVERHEAD: usize = 1 << 10;
 
+/// How much memory a room may take beyond what it began with, in bytes, and still counts as one that takes little. A room that
+/// answers a message takes some, and is not to fail for the memory that others hold.
+const LITTLE: usize = 64 << 10;
+
 /// A service and the clients that are connected to it. It lives on one thread, together with their connections.
 pub(crate) struct Room<F: EngineFactory> {
     /// Whoever has the lock runs events of it: they come one at a time, those of one client in order.
@@ -67,6 +71,8 @@ pub(crate) struct Room<F: EngineFactory> {
     /// How many bytes its engine held when it was last charged for them, and the charge.
     held: Cell<usize>,
     memory: RefCell<Charge>,
+    /// How many bytes its engine may hold and still counts as one that takes little.
+    little: usize,
     /// How much it is charged for at least, until its first event is over: it gets its memory little by little.
     reserved: Cell<usize>,
     registry: Weak<Registry<F>>,
@@ -112,6 +118,7 @@ impl<F: EngineFactory> Room<F> {
             held: Cell::new(size),
             reserved: Cell::new(size),
             memory: RefCell::new(memory),
+            little: size + LITTLE,
             registry: Rc::downgrade(registry),
             empty: Cell::new(None),
         };
@@ -224,7 +231,8 @@ impl<F: EngineFactory> Room<F> {
         if held == self.held.get() {
             return Ok(());
         }
-        self.memory.borrow_mut().set(OVERHEAD + self.id().as_str().len() + held, Purpose::Running)?;
+        let purpose = if held <= self.little { Purpose::Small } else { Purpose::Running };
+        self.memory.borrow_mut().set(OVERHEAD + self.id().as_str().len() + held, purpose)?;
         self.held.set(held);
         Ok(())
     }
@@ -339,9 +347,12 @@ impl<F: EngineFactory> fmt::Debug for Room<F> {
 
 #[cfg(test)]
 mod tests {
-    use std::sync::Arc;
+    use std::{convert::Infallible, sync::Arc};
 
-    use stateroom_core::{DefaultStateroomFactory, StateroomService};
+    use stateroom_core::{
+        DefaultStateroomFactory, StateroomService,
+        engine::{Engine, EngineContext, Progress},
+    };
 
     use super::*;
     use crate::settings::Settings;
@@ -362,5 +373,58 @@ mod tests {
             || {},
         );
         registry.find_or_create(RoomId::default_room()).unwrap()
+    }
+
+    /// Builds rooms that take as many bytes with their first event as their ids say.
+    struct Takers;
+
+    struct Taker {
+        wanted: usize,
+        held: usize,
+    }
+
+    impl EngineFactory for Takers {
+        type Engine = Taker;
+        type Error = Infallible;
+
+        fn build(&self, room_id: &str, _: &impl EngineContext) -> Result<Taker, Infallible> {
+            Ok(Taker { wanted: room_id.parse().unwrap(), held: 0 })
+        }
+    }
+
+    impl Engine for Taker {
+        fn begin(&mut self, _: stateroom_core::engine::Event<'_>, _: &impl EngineContext) {
+            self.held = self.wanted;
+        }
+
+        fn advance(&mut self, _: &impl EngineContext) -> Progress<'_> {
+            Progress::Done
+        }
+
+        fn memory_held(&self) -> usize {
+            self.held
+        }
+    }
+
+    #[test]
+    fn a_room_that_takes_little_goes_on_where_others_have_taken_nearly_all_memory() {
+        let settings = Settings { total_memory: 16 << 20, ..Settings::default() };
+        let thread = Thread::for_tests(settings);
+        let registry = Registry::new(Arc::new(Takers), Rc::clone(&thread), Arc::default(), || {});
+        let taker = |bytes: usize| {
+            let room = registry.find_or_create(RoomId::from_path(&bytes.to_string()).unwrap()).unwrap();
+            room.initialized.set(true);
+            room
+        };
+        let outcome = |room: &Rc<Room<Takers>>| match room.submit(Event::Disconnect(ClientId(1))) {
+            Submitted::Over(outcome) => outcome,
+            submitted => panic!("{submitted:?}"),
+        };
+        let (little, much) = (taker(LITTLE), taker(LITTLE + 1));
+        let limit = thread.memory.limit();
+        let others = thread.memory.charge(limit / 16 * 15 - thread.memory.used(), Purpose::Running).unwrap();
+        assert_eq!((outcome(&little), outcome(&much)), (Outcome::Done, Outcome::Ended));
+        drop(others);
+        assert_eq!(outcome(&taker(LITTLE + 2)), Outcome::Done);
     }
 }
