@@ -42,11 +42,10 @@ impl Engine for Room {
             // What came of it is asked for below.
             let _ = self.resume();
         }
-        if self.has_effects_left() {
-            carry_out(self, context);
+        if self.has_effects_left() && !carry_out(self, context) {
+            return Progress::Unfinished;
         }
         match self.last() {
-            _ if self.has_effects_left() => Progress::Unfinished,
             Ok(Step::Done) => Progress::Done,
             Ok(Step::Suspended) => Progress::Unfinished,
             Ok(Step::Refused) => Progress::Refused,
@@ -54,6 +53,7 @@ impl Engine for Room {
         }
     }
 
+    #[inline]
     fn memory_held(&self) -> usize {
         Self::memory_held(self)
     }
@@ -82,9 +82,9 @@ fn begin(room: &mut Room, event: Event<'_>, context: &impl EngineContext) {
     let _ = room.handle(event, context.now_ms());
 }
 
-/// Carries out effects of the last event, as many as go at a stretch.
-fn carry_out(room: &mut Room, context: &impl EngineContext) {
-    let mut done = 0;
+/// Carries out effects of the last event, as many as go at a stretch. Returns whether that is all of them.
+fn carry_out(room: &mut Room, context: &impl EngineContext) -> bool {
+    let (mut done, mut is_pausing) = (0, false);
     for effect in room.effects().rest() {
         done += 1;
         match effect {
@@ -94,9 +94,11 @@ fn carry_out(room: &mut Room, context: &impl EngineContext) {
             Effect::Close { recipient, code, reason } => context.close(recipient, code, reason),
             Effect::Log { level, text } => context.log(level, text),
         }
-        if context.wants_pause() {
+        is_pausing = context.wants_pause();
+        if is_pausing {
             break;
         }
     }
     room.note_done(done);
+    !is_pausing || !room.has_effects_left()
 }

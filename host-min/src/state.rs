@@ -1,5 +1,4 @@
 use alloc::{boxed::Box, vec::Vec};
-use core::str;
 
 use chacha20::{
     ChaCha12Rng,
@@ -126,7 +125,7 @@ impl<'a> GuestMemory<'a> {
     }
 
     pub(crate) fn text(&self, at: u32, len: u32) -> Result<&str, TrapReason> {
-        str::from_utf8(self.bytes(at, len)?).map_err(|_| TrapReason::NotUtf8)
+        simdutf8::basic::from_utf8(self.bytes(at, len)?).map_err(|_| TrapReason::NotUtf8)
     }
 
     pub(crate) fn read_u32(&self, at: u32) -> Result<u32, TrapReason> {

@@ -2,7 +2,6 @@
 //! itself.
 
 use alloc::{format, string::String};
-use core::str;
 
 use stateroom_core::{
     MessageRecipient,
@@ -72,7 +71,8 @@ fn stateroom_send(mut caller: Caller<'_, State>, at: u32, len: u32) -> Result<()
         Request::Send(recipient, is_text, span) => {
             let data = &memory.bytes(at, len)?[span];
             if is_text {
-                let text = str::from_utf8(data).map_err(|_| TrapReason::from(Malformed::NotUtf8))?;
+                let text =
+                    simdutf8::basic::from_utf8(data).map_err(|_| TrapReason::from(Malformed::NotUtf8))?;
                 effects.send_text(recipient, text, limits)?;
             } else {
                 effects.send_bytes(recipient, data, limits)?;

@@ -1,13 +1,16 @@
 use std::{
     cell::{Cell, RefCell},
     fmt,
-    io::{self, IoSlice, Read as _, Write as _},
+    io::{self, IoSlice, Write as _},
     net::{Shutdown, TcpStream},
     rc::{Rc, Weak},
     task::{Context, Poll, Waker},
 };
 
-use rustix::event::epoll::EventFlags;
+use rustix::{
+    event::epoll::EventFlags,
+    net::{self, RecvFlags, SendFlags},
+};
 
 use super::{OnReadable, epoll::Sockets};
 
@@ -114,8 +117,8 @@ impl Stream {
 
     /// Reads what there is, at most so much.
     pub(crate) fn try_read(&self, bytes: &mut [u8]) -> io::Result<usize> {
-        let (mut stream, source) = (&self.stream, &self.watch.source);
-        let read = source.attempt_read(|| stream.read(bytes));
+        let source = &self.watch.source;
+        let read = source.attempt_read(|| receive(&self.stream, bytes));
         // Less than there is room for is all that there is. What comes later is news, but for an end that has been told
         // of.
         if matches!(read, Ok(size) if size < bytes.len()) && !source.hung_up.get() {
@@ -153,7 +156,7 @@ impl Stream {
     pub(crate) fn try_write(&self, pieces: &[IoSlice<'_>]) -> io::Result<usize> {
         let mut stream: &TcpStream = &self.stream;
         attempt(&self.watch.source.writable, || match pieces {
-            [piece] => stream.write(piece),
+            [piece] => send(&self.stream, piece),
             pieces => stream.write_vectored(pieces),
         })
     }
@@ -176,6 +179,17 @@ impl Stream {
     pub(crate) fn end_writing(&self) -> io::Result<()> {
         self.stream.shutdown(Shutdown::Write)
     }
+}
+
+/// Reads as [`Read`](io::Read) does. Straight from the system: the C library looks whether the thread is to be cancelled, before
+/// and after, which takes as long as the rest.
+fn receive(stream: &TcpStream, bytes: &mut [u8]) -> io::Result<usize> {
+    Ok(net::recv(stream, bytes, RecvFlags::empty())?.0)
+}
+
+/// Writes as [`Write`](io::Write) does, straight to the system.
+fn send(stream: &TcpStream, bytes: &[u8]) -> io::Result<usize> {
+    Ok(net::send(stream, bytes, SendFlags::NOSIGNAL)?)
 }
 
 /// Tries something, if that is worth a system call.

@@ -98,6 +98,7 @@ impl<F: EngineFactory> EventLock<F> {
     }
 
     /// Begins an event, and goes on with it for a slice. The outcome, if it is over then.
+    #[inline]
     fn begin(&self, event: Event<'_>) -> Option<Outcome> {
         let room = &*self.room;
         if room.ended.get() {

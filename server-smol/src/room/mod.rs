@@ -226,11 +226,14 @@ impl<F: EngineFactory> Room<F> {
     }
 
     /// Charges the room for what it has come to hold.
+    #[inline]
     fn settle_memory(&self, engine: &F::Engine) -> Result<(), OutOfMemory> {
         let held = engine.memory_held().max(self.reserved.get());
-        if held == self.held.get() {
-            return Ok(());
-        }
+        if held == self.held.get() { Ok(()) } else { self.charge(held) }
+    }
+
+    #[cold]
+    fn charge(&self, held: usize) -> Result<(), OutOfMemory> {
         let purpose = if held <= self.little { Purpose::Small } else { Purpose::Running };
         self.memory.borrow_mut().set(OVERHEAD + self.id().as_str().len() + held, purpose)?;
         self.held.set(held);

@@ -117,15 +117,11 @@ impl<F: EngineFactory> Session<F> {
 
     /// Handles what was read before, or reads once and handles what that brings. Nothing where nothing has come.
     fn read_once(&self, share: &mut Share<'_>) -> Option<Next<F>> {
-        if let Some(Backlog { mut bytes, handled }) = self.backlog.take() {
-            let mut input = &mut bytes[handled..];
-            let next = self.handle(&mut input, share);
-            let left = input.len();
-            if left > 0 {
-                let handled = bytes.len() - left;
-                self.backlog.replace(Some(Backlog { bytes, handled }));
-            }
-            return Some(next);
+        // Nearly always there is none, and to look costs less than to take.
+        if !self.backlog_is_empty()
+            && let Some(backlog) = self.backlog.take()
+        {
+            return Some(self.read_backlog(backlog, share));
         }
         let mut input = self.socket.buffers.input();
         let most = self.decoder.borrow().remaining().clamp(BETWEEN_MESSAGES, input.len());
@@ -151,6 +147,19 @@ impl<F: EngineFactory> Session<F> {
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => None,
             Err(_) => Some(Next::End(End::Gone)),
         }
+    }
+
+    /// Handles what was read before.
+    fn read_backlog(&self, backlog: Backlog, share: &mut Share<'_>) -> Next<F> {
+        let Backlog { mut bytes, handled } = backlog;
+        let mut input = &mut bytes[handled..];
+        let next = self.handle(&mut input, share);
+        let left = input.len();
+        if left > 0 {
+            let handled = bytes.len() - left;
+            self.backlog.replace(Some(Backlog { bytes, handled }));
+        }
+        next
     }
 
     /// Handles bytes as far as that goes without waiting, and without taking too long. What is left stays in `input`.

@@ -10,8 +10,11 @@ use crate::reactor::Poller;
 
 use super::{Budget, Thread, stats::PassMeter};
 
-/// How many units a write is: it is a system call.
+/// How many units a write is: it is a system call. So many more bytes take as long as a unit.
 const WRITE: u32 = 4;
+const LIKE_A_UNIT: usize = 4 << 10;
+/// How many units of writing go by before the clock is read.
+const WRITES: u32 = 8 * WRITE;
 /// How many units a task is.
 const TASK: u32 = 4;
 /// How many of a kind go on before it is another kind's turn.
@@ -33,7 +36,7 @@ pub(crate) fn run<T>(
     let waker = poller.waker();
     let mut cx = Context::from_waker(&waker);
     let (mut rooms, mut requests) = (tasks(rooms), tasks(requests));
-    let flush = Budget::new(thread.settings.pass_time, 2 * WRITE);
+    let flush = Budget::new(thread.settings.pass_time, WRITES);
     let mut meter = PassMeter::new(thread);
     let Thread { scheduler, buffers, .. } = thread;
     let budget = &scheduler.budget;
@@ -55,7 +58,7 @@ pub(crate) fn run<T>(
             }
             if poller.take_woken() {
                 if let Poll::Ready(output) = main.as_mut().poll(&mut cx) {
-                    while buffers.flush.flush_next() {}
+                    buffers.flush.flush_all();
                     return output;
                 }
                 has_tasks = true;
@@ -86,8 +89,10 @@ pub(crate) fn run<T>(
             }
         };
         flush.reset();
-        while !flush.is_over() && buffers.flush.flush_next() {
-            flush.spend(WRITE);
+        while !flush.is_over()
+            && let Some(bytes) = buffers.flush.flush_next()
+        {
+            flush.spend(WRITE + (bytes / LIKE_A_UNIT) as u32);
         }
         is_idle = is_done && scheduler.is_idle() && buffers.flush.is_empty();
         meter.end_pass(thread);

@@ -282,7 +282,8 @@ fn frame(bytes: &[u8]) -> Result<Frame, Violation> {
 fn item(opcode: Opcode, payload: &[u8]) -> Result<Item<'_>, Violation> {
     Ok(match opcode {
         Opcode::Text => {
-            Item::Message(MessagePayload::Text(str::from_utf8(payload).map_err(|_| Violation::Utf8)?))
+            let text = simdutf8::basic::from_utf8(payload).map_err(|_| Violation::Utf8)?;
+            Item::Message(MessagePayload::Text(text))
         }
         Opcode::Binary => Item::Message(MessagePayload::Bytes(payload)),
         Opcode::Ping => Item::Ping(payload),

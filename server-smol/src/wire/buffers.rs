@@ -41,12 +41,14 @@ impl Buffers {
         self.input.borrow_mut()
     }
 
-    /// An empty buffer.
+    /// Returns an empty buffer.
+    #[inline]
     pub(crate) fn take(&self) -> Buffer {
         self.spare.borrow_mut().pop().unwrap_or_else(|| Buffer::new(&self.ledger))
     }
 
     /// Takes a buffer back.
+    #[inline]
     pub(crate) fn give_back(&self, mut buffer: Buffer) {
         let mut spare = self.spare.borrow_mut();
         if spare.len() < SPARE && (1..=SPARE_SIZE).contains(&buffer.capacity()) {

@@ -14,8 +14,7 @@ use crate::{
 
 use super::{
     Buffers, Frame,
-    flush::Flush,
-    queue::{CHUNK, Queue, Written},
+    queue::{CHUNK, Queue, STEP, Written},
 };
 
 /// What waits to be written to one client, and how its connection is to end.
@@ -81,13 +80,11 @@ impl Outbox {
         }
         if queue.size + size > self.limit {
             drop(queue);
-            self.abandon(CloseReason::ClientTooSlow);
-            return;
+            return self.abandon(CloseReason::ClientTooSlow);
         }
         if let Err(OutOfMemory) = queue.push(frame, &self.buffers) {
             drop(queue);
-            self.abandon(CloseReason::OutOfMemory);
-            return;
+            return self.abandon(CloseReason::OutOfMemory);
         }
         if self.is_blocked() {
             return;
@@ -96,8 +93,7 @@ impl Outbox {
             drop(queue);
             self.write();
         } else if !self.listed.replace(true) {
-            let this = Rc::clone(self);
-            self.buffers.flush.add(this);
+            self.buffers.flush.add(Rc::clone(self));
         }
     }
 
@@ -110,11 +106,19 @@ impl Outbox {
     }
 
     /// Writes as much as the client takes, and as much as goes in one step.
+    #[inline]
     pub(crate) fn write(self: &Rc<Self>) {
         if self.write_step() && !self.listed.replace(true) {
-            let this = Rc::clone(self);
-            self.buffers.flush.add(this);
+            self.buffers.flush.add(Rc::clone(self));
         }
+    }
+
+    /// Writes, as it is next on the list of those that have something to write. Returns how many bytes that was, at most.
+    pub(super) fn flush(self: Rc<Self>) -> usize {
+        let size = self.queue.borrow().size;
+        self.listed.set(false);
+        self.write();
+        size.min(STEP)
     }
 
     /// Writes as much as goes in one step. Answers whether there is more to write at once.
@@ -171,6 +175,7 @@ impl Outbox {
     }
 
     /// Ends the connection without what waits, but for the rest of a frame that has been written in part.
+    #[cold]
     pub(crate) fn abandon(&self, reason: CloseReason) {
         self.queue.borrow_mut().keep_begun();
         self.close(reason);
@@ -289,13 +294,6 @@ impl Outbox {
     }
 }
 
-impl Flush for Outbox {
-    fn flush(self: Rc<Self>) {
-        self.listed.set(false);
-        self.write();
-    }
-}
-
 impl Drop for Outbox {
     fn drop(&mut self) {
         if let Some(key) = self.blocked.get() {
@@ -343,7 +341,7 @@ mod tests {
 
     /// Writes what has come together.
     fn flush(buffers: &Buffers) {
-        while buffers.flush.flush_next() {}
+        buffers.flush.flush_all();
     }
 
     fn for_several<'a>(payload: &[u8], buffer: &'a mut Buffer, buffers: &Buffers) -> Frame<'a> {

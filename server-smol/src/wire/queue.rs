@@ -19,7 +19,7 @@ pub(super) const CHUNK: usize = 64 << 10;
 /// How many chunks one system call writes.
 const CHUNKS: usize = 16;
 /// How much is written in one step, in bytes: some 0.1 ms.
-const STEP: usize = 256 << 10;
+pub(super) const STEP: usize = 256 << 10;
 
 /// Bytes that wait to be written, as they go over the network.
 #[derive(Debug, Default)]
@@ -61,6 +61,8 @@ impl Queue {
     ///
     /// # Errors
     /// There is no memory for it. Nothing is added.
+    // It is called for each message to each client, from one place.
+    #[inline(always)]
     pub(super) fn push(&mut self, frame: &Frame<'_>, buffers: &Buffers) -> Result<(), OutOfMemory> {
         let size = frame.size();
         match frame {
@@ -81,7 +83,8 @@ impl Queue {
         Ok(())
     }
 
-    /// Where to put what comes next.
+    /// Returns where to put what comes next.
+    #[inline]
     fn end(&mut self, buffers: &Buffers) -> &mut Buffer {
         if self.last.as_ref().is_some_and(|last| last.len() >= CHUNK) {
             self.first.extend(self.last.take().map(Chunk::Own));
@@ -129,6 +132,24 @@ impl Queue {
 
     /// Writes until everything is written, the stream takes no more, or it is enough for one step.
     pub(super) fn write(&mut self, stream: &Stream, buffers: &Buffers) -> io::Result<Written> {
+        // Nearly always it is one chunk, and the socket takes all of it.
+        if self.first.is_empty()
+            && let Some(last) = &self.last
+            && self.size <= STEP
+        {
+            let written = stream.try_write(&[IoSlice::new(&last[self.written..])])?;
+            if written == self.size {
+                (self.size, self.written) = (0, 0);
+                self.last.take().into_iter().for_each(|last| buffers.give_back(last));
+                return Ok(Written::All);
+            }
+            self.advance(written);
+        }
+        self.write_chunks(stream, buffers)
+    }
+
+    /// Writes chunk by chunk.
+    fn write_chunks(&mut self, stream: &Stream, buffers: &Buffers) -> io::Result<Written> {
         let mut step = 0;
         while self.size > 0 {
             if step >= STEP {
