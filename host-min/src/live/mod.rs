@@ -218,7 +218,10 @@ impl Live {
     /// comes down to.
     fn start_up(&mut self, from: usize, then: Option<(&Call, &[u8])>) -> Result<Step, Trap> {
         for (index, name) in STARTUP.iter().enumerate().skip(from) {
-            let Ok(function) = self.instance.get_typed_func::<(), ()>(&self.store, name) else { continue };
+            let function = self.instance.get_func(&self.store, name);
+            let Some(Ok(function)) = function.map(|function| function.typed::<(), ()>(&self.store)) else {
+                continue;
+            };
             let result = function.call_resumable(&mut self.store, ());
             if let Some(call) = self.outcome(name, result)?.suspended() {
                 let then = then.map(|(call, data)| Pending { call: *call, data: data.to_vec() });

@@ -31,7 +31,7 @@ impl<F: EngineFactory> Site<F> {
             let Ok(room) = RoomId::generate(self.shared.settings.room_ids.generated()) else {
                 return text(StatusCode::INTERNAL_SERVER_ERROR, "the system has no random numbers");
             };
-            match self.shared.workers.create(&room).await {
+            match self.create(&room).await {
                 // Rarer than anything else that can go wrong, but an existing room is not a new one.
                 Ok(Err(CreateRoomError::Exists)) => {}
                 created => return answer(created, &room),
@@ -50,7 +50,16 @@ impl<F: EngineFactory> Site<F> {
         if let Err(error) = peer.create_room() {
             return too_fast(error);
         }
-        answer(self.shared.workers.create(&room).await, &room)
+        answer(self.create(&room).await, &room)
+    }
+
+    /// Creates a room that does not exist, on the thread that it is to live on.
+    async fn create(&self, room: &RoomId) -> Result<Result<(), CreateRoomError>, Ending> {
+        let (worker, number) = &self.here;
+        if self.shared.workers.home(room) == *number {
+            return Ok(worker.create(room.clone()).await);
+        }
+        self.shared.workers.create(room).await
     }
 }
 

@@ -53,9 +53,10 @@ impl<F: EngineFactory> Room<F> {
     /// Hands an event in, which is nearly always over with that. This and [`handle`](Self::handle), which waits for what is left,
     /// are the only way into a room.
     pub(crate) fn submit<'a>(self: &Rc<Self>, event: Event<'a>) -> Submitted<'a, F> {
+        if !self.initialized.get() {
+            self.initialize();
+        }
         match EventLock::try_acquire(self) {
-            // Its `init` comes first, and may take long.
-            Some(_) if !self.initialized.get() && !self.ended.get() => Submitted::Busy(event),
             Some(lock) => match lock.begin(event) {
                 Some(outcome) => Submitted::Over(outcome),
                 None => Submitted::Unfinished(lock),
@@ -71,32 +72,37 @@ impl<F: EngineFactory> Room<F> {
             Submitted::Unfinished(lock) => lock.finish().await,
             Submitted::Busy(event) => {
                 let lock = EventLock::acquire(self).await;
-                if !self.initialized.replace(true) && lock.run(Event::Init).await == Outcome::Ended {
-                    return Outcome::Ended;
+                match lock.begin(event) {
+                    Some(outcome) => outcome,
+                    None => lock.finish().await,
                 }
-                lock.run(event).await
             }
         }
     }
 
-    /// Waits until `init` has run. Nothing where it failed.
+    /// Waits until `init` has run. Returns nothing where it failed.
     pub(crate) async fn ready(self: &Rc<Self>) -> Option<()> {
-        let lock = EventLock::acquire(self).await;
-        if !self.initialized.replace(true) {
-            lock.run(Event::Init).await;
+        if !self.initialized.get() {
+            self.initialize();
         }
+        drop(EventLock::acquire(self).await);
         (!self.ended.get()).then_some(())
+    }
+
+    /// Hands `init` in, which comes before all other events. Where it takes longer than a slice, a task of its own goes on with
+    /// it: whoever has wanted the room may go meanwhile.
+    #[cold]
+    fn initialize(self: &Rc<Self>) {
+        self.initialized.set(true);
+        if let Some(lock) = EventLock::try_acquire(self)
+            && lock.begin(Event::Init).is_none()
+        {
+            self.thread().spawn_detached(async move { _ = lock.finish().await });
+        }
     }
 }
 
 impl<F: EngineFactory> EventLock<F> {
-    async fn run(&self, event: Event<'_>) -> Outcome {
-        match self.begin(event) {
-            Some(outcome) => outcome,
-            None => self.finish().await,
-        }
-    }
-
     /// Begins an event, and goes on with it for a slice. The outcome, if it is over then.
     #[inline]
     fn begin(&self, event: Event<'_>) -> Option<Outcome> {

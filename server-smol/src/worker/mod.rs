@@ -140,16 +140,9 @@ impl<F: EngineFactory> Worker<F> {
         // Where an answer is wanted no more, it is dropped.
         match command {
             Command::Create(id, answer) => {
-                let created = self.registry.create(id);
-                if let Ok(room) = &created {
-                    room.await_first_client();
-                }
+                let this = Rc::clone(self);
                 self.thread.spawn_detached(async move {
-                    let ready = match created {
-                        Ok(room) => room.ready().await.ok_or(CreateRoomError::Failed),
-                        Err(error) => Err(error),
-                    };
-                    let _ = answer.try_send(ready);
+                    let _ = answer.try_send(this.create(id).await);
                 });
             }
             Command::Exists(id, answer) => {
@@ -173,6 +166,13 @@ impl<F: EngineFactory> Worker<F> {
             Command::MakePlace => _ = self.registry.make_place(),
             Command::End => {}
         }
+    }
+
+    /// Creates a room of this thread that does not exist, and waits until its `init` has run.
+    pub(crate) async fn create(&self, id: RoomId) -> Result<(), CreateRoomError> {
+        let room = self.registry.create(id)?;
+        room.await_first_client();
+        room.ready().await.ok_or(CreateRoomError::Failed)
     }
 
     fn counts(&self) -> Counts {
@@ -201,7 +201,7 @@ impl<F: EngineFactory> Worker<F> {
             Err(OutOfMemory) => Err(CloseReason::OutOfMemory),
             Ok(_) => match self.registry.find(&id) {
                 Some(room) => Ok(room),
-                None if settings.room_ids.implicit() => self.create(id.clone(), &permit),
+                None if settings.room_ids.implicit() => self.find_or_create(id.clone(), &permit),
                 None => Err(CloseReason::NoSuchRoom),
             },
         };
@@ -221,7 +221,7 @@ impl<F: EngineFactory> Worker<F> {
     }
 
     /// Creates the room that a connection has asked for.
-    fn create(&self, id: RoomId, permit: &Permit) -> Result<Rc<Room<F>>, CloseReason> {
+    fn find_or_create(&self, id: RoomId, permit: &Permit) -> Result<Rc<Room<F>>, CloseReason> {
         permit.create_room(self.thread.clock.now()).map_err(|_: TooFast| CloseReason::TooManyNewRooms)?;
         Ok(self.registry.find_or_create(id)?)
     }
