@@ -45,6 +45,8 @@ pub(crate) struct Session<F: EngineFactory> {
     is_paused: Cell<bool>,
     /// Whether the session waits among the thread's readers.
     is_scheduled: Cell<bool>,
+    /// Whether much had come from the client when it was last read.
+    reads_much: Cell<bool>,
     /// Whether anything has come from the client since the heartbeat last looked.
     was_heard: Cell<bool>,
     /// Counts the client's messages.
@@ -123,6 +125,7 @@ impl<F: EngineFactory> Session<F> {
             next: RefCell::default(),
             is_paused: Cell::new(false),
             is_scheduled: Cell::new(false),
+            reads_much: Cell::new(false),
             was_heard: Cell::new(false),
             messages: Cell::new(0),
             is_in_event: Cell::new(false),

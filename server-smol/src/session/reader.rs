@@ -11,7 +11,7 @@ use crate::{
     memory::{Buffer, OutOfMemory},
     reactor::OnReadable,
     room::{Event, Outcome, Submitted},
-    thread::{Budget, QUANTUM, Reader},
+    thread::{Budget, QUANTUM, Reader, Thread},
     websocket::{Item, Opcode, Violation},
     wire::Frame,
 };
@@ -24,15 +24,23 @@ const BETWEEN_MESSAGES: usize = 16 << 10;
 /// How many bytes take as long as another message.
 const LIKE_ANOTHER: usize = 2 << 10;
 
+/// How many units of input a reader of little handles at a time: a read, and a few messages.
+const LITTLE: u32 = 8;
+
 /// What one turn of a reader has done.
 struct Share<'a> {
     units: u32,
+    /// How many of them were for what has come, and not for what was delivered.
+    input: u32,
     budget: &'a Budget,
 }
 
 impl Share<'_> {
-    fn spend(&mut self, units: usize) {
-        let units = u32::try_from(units).unwrap_or(u32::MAX);
+    /// Counts so many units of input, and what it took to deliver so many messages.
+    fn spend(&mut self, input: usize, deliveries: usize) {
+        let [input, units] =
+            [input, input + deliveries].map(|units| u32::try_from(units).unwrap_or(u32::MAX));
+        self.input = self.input.saturating_add(input);
         self.units = self.units.saturating_add(units);
         self.budget.spend(units);
     }
@@ -97,11 +105,20 @@ impl<F: EngineFactory> Session<F> {
             && self.socket.outbox.may_be_read()
     }
 
-    /// Reads and handles what has come, as much as is this one's share. Answers whether there may be more.
+    /// Reads and handles what has come, as much as is this one's share. Returns whether there may be more.
     fn read_some(&self) -> bool {
-        let mut share = Share { units: 0, budget: &self.room.thread().scheduler.budget };
+        let Thread { scheduler, buffers, .. } = &**self.room.thread();
+        let mut share = Share { units: 0, input: 0, budget: &scheduler.budget };
+        buffers.flush.set_urgent(!self.reads_much.get());
+        let has_more = self.read_share(&mut share);
+        buffers.flush.set_urgent(false);
+        self.reads_much.set(share.input > LITTLE);
+        has_more
+    }
+
+    fn read_share(&self, share: &mut Share<'_>) -> bool {
         while self.may_read() {
-            match self.read_once(&mut share) {
+            match self.read_once(share) {
                 Some(Next::Read) if self.backlog_is_empty() && !self.socket.stream.may_have_more() => {
                     return false;
                 }
@@ -129,7 +146,7 @@ impl<F: EngineFactory> Session<F> {
             Ok(0) => Some(Next::End(End::Gone)),
             Ok(size) => {
                 self.was_heard.set(true);
-                share.spend(1 + size / LIKE_ANOTHER);
+                share.spend(1 + size / LIKE_ANOTHER, 0);
                 let mut input = &mut input[..size];
                 let next = self.handle(&mut input, share);
                 if input.is_empty() {
@@ -172,14 +189,14 @@ impl<F: EngineFactory> Session<F> {
                 Ok(Some(Item::Message(payload))) => payload,
                 Ok(Some(Item::Ping(data))) => {
                     outbox.push(&Frame::new(Opcode::Pong, data));
-                    share.spend(1);
+                    share.spend(1, 0);
                     if share.is_over() || outbox.is_half_full() {
                         return Next::Read;
                     }
                     continue;
                 }
                 Ok(Some(Item::Pong)) => {
-                    share.spend(1);
+                    share.spend(1, 0);
                     if share.is_over() {
                         return Next::Read;
                     }
@@ -191,7 +208,7 @@ impl<F: EngineFactory> Session<F> {
             self.messages.set(self.messages.get().wrapping_add(1));
             let next = match self.room.submit(Event::Message(self.client, outbox, payload)) {
                 Submitted::Over(Outcome::Done) => {
-                    share.spend(1 + self.room.deliveries());
+                    share.spend(1, self.room.deliveries());
                     if !share.is_over() && !outbox.is_half_full() {
                         continue;
                     }
@@ -245,6 +262,10 @@ impl<F: EngineFactory> Reader for Session<F> {
         });
         self.is_scheduled.set(has_more);
         has_more
+    }
+
+    fn reads_much(&self) -> bool {
+        self.reads_much.get()
     }
 }
 

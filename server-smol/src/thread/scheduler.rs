@@ -26,7 +26,8 @@ pub(crate) const TIME_SLICE: Duration = Duration::from_micros(250);
 /// Decides who goes on next on a thread. Each kind of work has a queue, and each pass does a bounded amount of each kind.
 ///
 /// Readers are scheduled as flows are in `fq_codel` (RFC 8290). A reader with new data and no backlog goes before those with
-/// a backlog. Whoever has more to do than its share goes to the end of the backlog queue.
+/// a backlog, unless much had come when it last read: that one waits its turn with those. Whoever has more to do than its
+/// share goes to the end of the backlog queue.
 pub(crate) struct Scheduler {
     /// What is left of this pass.
     pub(crate) budget: Budget,
@@ -51,6 +52,9 @@ pub(crate) trait Reader {
     /// Reads and handles messages, of [`QUANTUM`] units and within the [budget](Scheduler::budget). Answers whether there is more
     /// to do.
     fn read(self: Rc<Self>) -> bool;
+
+    /// Returns whether much had come when it last read. It does not go before others then.
+    fn reads_much(&self) -> bool;
 }
 
 /// A place in a queue.
@@ -88,7 +92,7 @@ impl Scheduler {
     /// Has a reader read whose socket is readable: at once, unless another fresh reader waits or the time of this pass is over.
     pub(crate) fn on_readable(&self, reader: Rc<dyn Reader>) {
         if self.budget.is_over() || self.waiting.get() > 0 && !self.fresh.borrow().is_empty() {
-            self.push(&self.fresh, reader);
+            self.push(if reader.reads_much() { &self.backlog } else { &self.fresh }, reader);
         } else {
             self.run(reader);
         }
@@ -238,5 +242,49 @@ impl fmt::Debug for Scheduler {
             .field("slices", &self.slices.borrow().len())
             .field("deliveries", &self.deliveries.borrow().len())
             .finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    struct Client {
+        reads_much: bool,
+        order: Rc<RefCell<Vec<&'static str>>>,
+        name: &'static str,
+    }
+
+    impl Reader for Client {
+        fn read(self: Rc<Self>) -> bool {
+            self.order.borrow_mut().push(self.name);
+            false
+        }
+
+        fn reads_much(&self) -> bool {
+            self.reads_much
+        }
+    }
+
+    #[test]
+    fn who_sends_little_is_read_before_those_who_send_much() {
+        let scheduler = Scheduler::new(Duration::ZERO);
+        let order = Rc::default();
+        let client = |name, reads_much| Rc::new(Client { reads_much, order: Rc::clone(&order), name });
+        // The time of this pass is over.
+        scheduler.budget.look();
+        scheduler.budget.look();
+        for (name, reads_much) in [("much", true), ("more", true), ("little", false)] {
+            scheduler.on_readable(client(name, reads_much));
+        }
+        assert!(order.borrow().is_empty());
+        assert!(scheduler.read_fresh() && !scheduler.read_fresh());
+        while scheduler.read_backlog() {}
+        assert_eq!(*order.borrow(), ["little", "much", "more"]);
+        assert!(scheduler.is_idle());
+        // Where there is time, and nobody waits, all are read at once.
+        scheduler.budget.reset();
+        scheduler.on_readable(client("much", true));
+        assert_eq!(order.borrow().last(), Some(&"much"));
     }
 }

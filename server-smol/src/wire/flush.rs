@@ -7,23 +7,30 @@ use std::{
 
 use super::Outbox;
 
-/// The outboxes that have something to write, in two queues: what comes of an event with few recipients does not wait behind
-/// a message to thousands.
+/// The outboxes that have something to write, in three queues: what comes of the messages of those who send little goes first, and
+/// what comes of an event with few recipients does not wait behind a message to thousands.
 ///
 /// What has come together for a client in a pass is written with one system call, however many messages it is.
 #[derive(Default)]
 pub(crate) struct FlushList {
+    urgent: RefCell<VecDeque<Rc<Outbox>>>,
     few: RefCell<VecDeque<Rc<Outbox>>>,
     many: RefCell<VecDeque<Rc<Outbox>>>,
     /// Whether what is added now is a part of a message to many.
     is_for_many: Cell<bool>,
+    /// Whether what is added now goes first, unless it is a part of a message to many.
+    is_urgent: Cell<bool>,
 }
 
 impl FlushList {
     /// Adds an outbox that has something to write, once.
     #[inline(always)]
     pub(super) fn add(&self, outbox: Rc<Outbox>) {
-        let queue = if self.is_for_many.get() { &self.many } else { &self.few };
+        let queue = match (self.is_for_many.get(), self.is_urgent.get()) {
+            (true, _) => &self.many,
+            (false, true) => &self.urgent,
+            (false, false) => &self.few,
+        };
         queue.borrow_mut().push_back(outbox);
     }
 
@@ -32,12 +39,17 @@ impl FlushList {
         self.is_for_many.set(is_for_many);
     }
 
+    /// Says whether what is added from now on goes first, unless it is a part of a message to many.
+    pub(crate) fn set_urgent(&self, is_urgent: bool) {
+        self.is_urgent.set(is_urgent);
+    }
+
     /// Writes what the outbox that is next has, as much as goes in one step. Returns how many bytes that was,
     /// at most, or nothing where there was no outbox.
     #[inline(always)]
     pub(crate) fn flush_next(&self) -> Option<usize> {
-        let few = self.few.borrow_mut().pop_front();
-        let next = few.or_else(|| self.many.borrow_mut().pop_front())?;
+        let next = |queue: &RefCell<VecDeque<_>>| queue.borrow_mut().pop_front();
+        let next = next(&self.urgent).or_else(|| next(&self.few)).or_else(|| next(&self.many))?;
         Some(next.flush())
     }
 
@@ -48,13 +60,14 @@ impl FlushList {
     }
 
     pub(crate) fn clear(&self) {
+        self.urgent.take();
         self.few.take();
         self.many.take();
     }
 
     /// Returns whether nobody has anything to write.
     pub(crate) fn is_empty(&self) -> bool {
-        self.few.borrow().is_empty() && self.many.borrow().is_empty()
+        [&self.urgent, &self.few, &self.many].iter().all(|queue| queue.borrow().is_empty())
     }
 
     /// Returns how many wait for a part of messages to many.
@@ -66,6 +79,7 @@ impl FlushList {
 impl fmt::Debug for FlushList {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("FlushList")
+            .field("urgent", &self.urgent.borrow().len())
             .field("few", &self.few.borrow().len())
             .field("many", &self.many())
             .finish_non_exhaustive()

@@ -398,6 +398,37 @@ mod tests {
     }
 
     #[test]
+    fn what_is_urgent_is_written_first_and_what_goes_to_many_last() {
+        with_outbox(1 << 20, |many, _client, buffers| {
+            let (one, _other) = {
+                let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
+                let client = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
+                (listener.accept().unwrap().0, client)
+            };
+            one.set_nonblocking(true).unwrap();
+            let outbox = |stream: &TcpStream| {
+                let stream = Rc::new(Stream::new(stream.try_clone().unwrap()).unwrap());
+                Outbox::new(stream, Rc::clone(&many.buffers), 1 << 20)
+            };
+            let (few, urgent) = (outbox(&one), outbox(&one));
+            let flush = &buffers.flush;
+            flush.set_for_many(true);
+            many.push(&text("many"));
+            flush.set_for_many(false);
+            few.push(&text("few"));
+            flush.set_urgent(true);
+            urgent.push(&text("urgent"));
+            flush.set_urgent(false);
+            for written in 1..=3 {
+                assert!(flush.flush_next().is_some());
+                let is_empty = [&urgent, &few, many].map(|outbox| outbox.is_empty());
+                assert_eq!(is_empty, [true, written > 1, written > 2]);
+            }
+            assert_eq!(flush.flush_next(), None);
+        });
+    }
+
+    #[test]
     fn buffers_are_given_back_when_all_is_written() {
         with_outbox(1 << 20, |outbox, _client, buffers| {
             for _ in 0..3 {
