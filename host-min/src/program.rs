@@ -13,7 +13,7 @@ use crate::{
     imports::Imports,
     live::Live,
     load_error::clip,
-    module::{self, Generation, Layout, Outline},
+    module::{self, AbiFlavor, Layout, Outline},
     state::State,
 };
 
@@ -27,7 +27,7 @@ pub(crate) struct Loaded {
     linker: Linker<State>,
     limits: Limits,
     hash: [u8; 32],
-    generation: Generation,
+    abi_flavor: AbiFlavor,
     /// Whether the module names a version, as those made by the published SDKs do.
     versioned: bool,
     /// The address of the guest's inbox, where it has one.
@@ -89,7 +89,7 @@ impl Program {
             linker: imports.linker,
             limits,
             hash: Sha256::digest(module).into(),
-            generation: outline.generation(),
+            abi_flavor: outline.abi_flavor(),
             versioned: outline.versioned(),
             inbox: outline.inbox(),
             layout: prepared.layout,
@@ -166,8 +166,8 @@ impl Program {
         self.0.instance_size
     }
 
-    pub(crate) fn generation(&self) -> Generation {
-        self.0.generation
+    pub(crate) fn abi_flavor(&self) -> AbiFlavor {
+        self.0.abi_flavor
     }
 
     pub(crate) fn versioned(&self) -> bool {

@@ -61,7 +61,7 @@ impl Live {
         store: Store<State>,
         instance: Instance,
     ) -> Result<Self, Trap> {
-        let interface = Interface::new(program.generation(), &store, &instance)?;
+        let interface = Interface::new(program.abi_flavor(), &store, &instance)?;
         Ok(Self {
             id: id.into(),
             program,

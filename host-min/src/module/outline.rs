@@ -91,11 +91,11 @@ pub(super) enum Replaced {
 
 /// Which of the interfaces a module was made for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Generation {
+pub(crate) enum AbiFlavor {
     /// The documented one, with an export for each kind of event.
-    Jam,
+    Exports,
     /// That of the 0.4 line: one export that takes encoded events.
-    Recv,
+    Bincode,
 }
 
 /// One more than the highest id of a section.
@@ -147,8 +147,8 @@ impl<'a> Outline<'a> {
     }
 
     /// Which interface the module was made for, by its exports.
-    pub(crate) fn generation(&self) -> Generation {
-        if self.exports.contains_key(abi::recv::RECV) { Generation::Recv } else { Generation::Jam }
+    pub(crate) fn abi_flavor(&self) -> AbiFlavor {
+        if self.exports.contains_key(abi::recv::RECV) { AbiFlavor::Bincode } else { AbiFlavor::Exports }
     }
 
     /// How many bytes its memory has at first.

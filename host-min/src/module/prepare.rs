@@ -18,7 +18,7 @@ use wasmparser::BinaryReader;
 
 use super::{
     inspect::REACTOR,
-    outline::{Data, Generation, ORDER, Outline, Replaced, page_log2},
+    outline::{AbiFlavor, Data, ORDER, Outline, Replaced, page_log2},
     pieces::{LARGE, Sizes},
 };
 use crate::{
@@ -78,13 +78,13 @@ pub(crate) const FREEING: &str = "freeing";
 /// More of it can change than the host can see to.
 pub(crate) fn prepare(outline: &Outline<'_>, limits: &Limits) -> Result<Prepared, LoadError> {
     let mut additions = Additions::new(outline);
-    let (free, takers, callers): (_, &[_], &[_]) = match outline.generation() {
-        Generation::Jam => (
+    let (free, takers, callers): (_, &[_], &[_]) = match outline.abi_flavor() {
+        AbiFlavor::Exports => (
             abi::FREE,
             &[abi::INITIALIZE, abi::MESSAGE, abi::BINARY],
             &[abi::MALLOC, abi::CONNECT, abi::DISCONNECT, abi::TIMER],
         ),
-        Generation::Recv => (abi::recv::FREE, &[abi::recv::RECV], &[abi::recv::MALLOC]),
+        AbiFlavor::Bincode => (abi::recv::FREE, &[abi::recv::RECV], &[abi::recv::MALLOC]),
     };
     additions.memory();
     for name in callers.iter().chain(&[REACTOR]) {
