@@ -1,7 +1,7 @@
 //! A picture that everyone paints, a few pixels at a time.
 #![no_std]
 
-use stateroom_sdk_core::{parts::TokenBucket, *};
+use stateroom_sdk_core::*;
 
 const SIDE: usize = 32;
 const COLOURS: u8 = 16;

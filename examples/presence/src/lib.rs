@@ -1,7 +1,7 @@
 //! Who is here, who is typing, and who has gone quiet.
 #![no_std]
 
-use stateroom_sdk_core::{parts::Timers, *};
+use stateroom_sdk_core::*;
 
 /// How many clients are shown. Those beyond that watch.
 const CAPACITY: usize = 32;

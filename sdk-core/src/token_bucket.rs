@@ -4,7 +4,7 @@
 /// another one, up to `BURST`. It takes eight bytes, so each client can have one:
 ///
 /// ```
-/// use stateroom_sdk_core::{parts::TokenBucket, *};
+/// use stateroom_sdk_core::*;
 ///
 /// #[stateroom_wasm]
 /// #[derive(Default)]

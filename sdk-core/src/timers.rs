@@ -10,7 +10,7 @@ use crate::StateroomContext;
 /// [`timer`](crate::StateroomService::timer) what is due:
 ///
 /// ```
-/// use stateroom_sdk_core::{parts::Timers, *};
+/// use stateroom_sdk_core::*;
 ///
 /// /// Turns a light off for those who forget it: each has one minute.
 /// #[stateroom_wasm]
