@@ -62,7 +62,7 @@ pub(crate) fn limits_of_dist(directory: &Path) -> Result<Chosen> {
     })
 }
 
-/// Gathers everything that is wrong with a file, so that it is mended in one go.
+/// Gathers everything that is wrong with a file, so that it is fixed in one go.
 pub(crate) struct Reader<'a> {
     path: &'a Path,
     text: &'a str,
