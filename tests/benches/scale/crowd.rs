@@ -9,7 +9,7 @@ use crate::{
     Bench,
     page::{Page, Verdict, size},
     pairs::{Pairs, change},
-    server::{Place, Server},
+    server::{Affinity, Server},
 };
 
 /// Sockets that a server needs beside those of the crowd.
@@ -23,11 +23,11 @@ const FLAGS: [&str; 6] = ["--max-connections", "1M", "--max-rooms", "10M", "--ro
 
 /// Many idle rooms in a server, and what they cost a busy one.
 pub(crate) fn measure(bench: &Bench, page: &mut Page) {
-    let quiet = bench.serve(&bench.echo, Place::ItsCore, &FLAGS);
+    let quiet = bench.serve(&bench.echo, Affinity::OneCore, &FLAGS);
     let files = open_files() - OTHERS.min(open_files() / 2);
     let some = 10_000.min(bench.options.crowd).min(files);
     {
-        let server = bench.serve(&bench.echo, Place::ItsCore, &FLAGS);
+        let server = bench.serve(&bench.echo, Affinity::OneCore, &FLAGS);
         independence(bench, page, [&quiet, &server], "and nobody else: how exact this is", None);
         let _crowd = bench.crowd(&server, some);
         let what = format!("beside {} idle rooms with a client each", grouped(some as u64));
@@ -35,7 +35,7 @@ pub(crate) fn measure(bench: &Bench, page: &mut Page) {
     }
 
     let (rooms, clients) = (bench.options.crowd, files.min(bench.options.crowd));
-    let server = bench.serve(&bench.echo, Place::ItsCore, &FLAGS);
+    let server = bench.serve(&bench.echo, Affinity::OneCore, &FLAGS);
     let empty = server.resident();
     let crowd = bench.crowd(&server, clients);
     let with_clients = server.resident();

@@ -11,7 +11,7 @@ use crate::{
     Bench,
     page::{Page, Verdict},
     pairs::{median, quantile},
-    server::Place,
+    server::Affinity,
 };
 
 /// How many rooms are asked, of each kind.
@@ -34,7 +34,7 @@ type Wait = fn(&Waits) -> Duration;
 
 /// The first reply of a new room beside that of one that exists.
 pub(crate) fn replies(bench: &Bench, page: &mut Page) {
-    let server = bench.serve(&bench.echo, Place::ItsCore, &[]);
+    let server = bench.serve(&bench.echo, Affinity::OneCore, &[]);
     first_reply(server.address(), "old");
     let mut waits = [Vec::new(), Vec::new()];
     for number in 0..ROOMS {

@@ -20,11 +20,11 @@ pub(crate) struct Server {
 
 /// Where a server runs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Place {
+pub(crate) enum Affinity {
     /// On one core, away from the load.
-    ItsCore,
+    OneCore,
     /// Where the system puts it.
-    Anywhere,
+    AnyCore,
 }
 
 /// A program that has as many open files as it may, and that ends when the thread ends that has started it, however
@@ -38,12 +38,12 @@ pub(crate) fn confined(program: &Path) -> Command {
 
 impl Bench {
     /// Starts the server with these flags, and waits until it listens.
-    pub(crate) fn serve(&self, module: &Path, place: Place, flags: &[&str]) -> Server {
+    pub(crate) fn serve(&self, module: &Path, affinity: Affinity, flags: &[&str]) -> Server {
         let mut command = confined(&self.server);
         command.args(["serve", "--ip", "127.0.0.1", "--port", "0"]).args(flags).arg(module);
-        let child = match place {
-            Place::ItsCore => self.cores.server(&mut command, |command| Ok(Child::of(command))),
-            Place::Anywhere => Ok(Child::of(&mut command)),
+        let child = match affinity {
+            Affinity::OneCore => self.cores.server(&mut command, |command| Ok(Child::of(command))),
+            Affinity::AnyCore => Ok(Child::of(&mut command)),
         };
         let child = child.expect("it starts there");
         // `setpriv` is a part of util-linux.
