@@ -111,7 +111,7 @@ pub enum TrapReason {
     Malformed(String),
     /// It had no room for what comes with an event that is not a message: the room's id, or a whole event of
     /// the 0.4 line.
-    NoRoom {
+    AllocFailed {
         /// How many bytes it had no room for.
         size: usize,
     },
@@ -171,7 +171,7 @@ impl fmt::Display for TrapReason {
             Self::Malformed(reason) => {
                 write!(f, "it passed bytes to `stateroom_send` that say nothing: {reason}")
             }
-            Self::NoRoom { size } => write!(f, "it has no room for an event with {size} bytes of data"),
+            Self::AllocFailed { size } => write!(f, "it has no space for an event with {size} bytes of data"),
             Self::Exited { code } => write!(f, "it exited with code {code}"),
             Self::Aborted { message } => write!(f, "it aborted: {message}"),
         }

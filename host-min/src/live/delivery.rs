@@ -111,5 +111,5 @@ impl Live {
 /// What comes of data for which the guest has no room: it may do without a message, but not without other
 /// events.
 fn refused(call: &Call, size: usize) -> Result<Step, Trap> {
-    if call.message { Ok(Step::Refused) } else { Err(Trap::new(call.name, TrapReason::NoRoom { size })) }
+    if call.message { Ok(Step::Refused) } else { Err(Trap::new(call.name, TrapReason::AllocFailed { size })) }
 }

@@ -98,7 +98,7 @@ pub mod recv {
 ///
 /// The host then refuses that one message (WebSocket close code 1009) and the room lives on. 0 cannot serve:
 /// published guests answer 0 for every size and mean it.
-pub const NO_ROOM: u32 = u32::MAX;
+pub const ALLOC_FAILED: u32 = u32::MAX;
 
 #[cfg(test)]
 mod tests {

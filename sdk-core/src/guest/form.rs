@@ -43,7 +43,7 @@ pub const BY_DEFAULT: u8 = 1;
 pub const BY_NEW: u8 = 2;
 /// Of every other type. The attribute refuses it, and has one error of it to show because everything else
 /// that it expands to compiles all the same.
-const NO_ROOM: u8 = 0;
+const INVALID: u8 = 0;
 
 /// The form of a type that implements these traits.
 #[must_use]
@@ -51,7 +51,7 @@ pub const fn form(service: bool, simple: bool, default: bool) -> u8 {
     match (service, simple, default) {
         (true, false, true) => BY_DEFAULT,
         (false, true, _) => BY_NEW,
-        _ => NO_ROOM,
+        _ => INVALID,
     }
 }
 
@@ -92,7 +92,7 @@ pub enum Nothing {}
 
 impl StateroomService for Nothing {}
 
-impl<S> Guest for InForm<S, NO_ROOM> {
+impl<S> Guest for InForm<S, INVALID> {
     type Service = Nothing;
 
     fn create(_: &str, _: &impl StateroomContext) -> Nothing {

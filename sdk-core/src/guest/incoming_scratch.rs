@@ -6,7 +6,7 @@
 
 use core::{cell::Cell, ptr};
 
-use crate::abi::NO_ROOM;
+use crate::abi::ALLOC_FAILED;
 
 use super::linear_memory::{self, HEAP_BASE, HEAP_END};
 
@@ -24,7 +24,7 @@ unsafe impl Sync for Inbox {}
 #[unsafe(export_name = "jam_inbox")]
 static INBOX: Inbox = Inbox { begin: HEAP_BASE, end: Cell::new(HEAP_END) };
 
-/// Room for `size` bytes, or [`NO_ROOM`].
+/// Room for `size` bytes, or [`ALLOC_FAILED`].
 pub(super) fn malloc(size: usize) -> *mut u8 {
     let end = INBOX.end.get().addr();
     let wanted = HEAP_BASE.addr().wrapping_add(size);
@@ -32,7 +32,7 @@ pub(super) fn malloc(size: usize) -> *mut u8 {
         // Where there is no more; or somebody else has grown the memory in between, and what is theirs stays
         // theirs.
         if linear_memory::grow(wanted - end) != end {
-            return ptr::without_provenance_mut(NO_ROOM as usize);
+            return ptr::without_provenance_mut(ALLOC_FAILED as usize);
         }
         INBOX.end.set(ptr::without_provenance_mut(linear_memory::end()));
     }

@@ -9,7 +9,7 @@ use std::{
     vec::Vec,
 };
 
-use crate::{MessagePayload, abi::NO_ROOM};
+use crate::{MessagePayload, abi::ALLOC_FAILED};
 
 use super::{Address, Guest, Room};
 
@@ -195,7 +195,7 @@ impl TestHost {
 
     fn hand_over<G: Guest>(&self, room: &Room<G>, data: &[u8], event: impl FnOnce(Address, usize)) -> bool {
         let at = room.malloc(data.len()).0;
-        if at.addr() == NO_ROOM as usize {
+        if at.addr() == ALLOC_FAILED as usize {
             return false;
         }
         #[cfg(not(feature = "heap"))]

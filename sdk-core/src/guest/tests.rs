@@ -207,6 +207,6 @@ fn a_heap_without_room_refuses_a_message() {
     // SAFETY: `malloc` may be called before `initialize`, which needs it.
     let room: Room<InForm<Journal, BY_DEFAULT>> = unsafe { Room::new() };
     for size in [usize::MAX, isize::MAX as usize + 1] {
-        assert_eq!(room.malloc(size).0.addr(), abi::NO_ROOM as usize);
+        assert_eq!(room.malloc(size).0.addr(), abi::ALLOC_FAILED as usize);
     }
 }

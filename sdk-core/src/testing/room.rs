@@ -280,7 +280,7 @@ impl Room {
             match service.advance(&self.world) {
                 Progress::Done => return service,
                 Progress::Unfinished => {}
-                Progress::Refused => panic!("the room has no place for this message"),
+                Progress::Refused => panic!("the room has no space for this message"),
                 Progress::Failed(reason) => panic!("the room failed: {reason}{}", self.last_words()),
             }
         }

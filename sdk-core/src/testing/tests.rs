@@ -311,7 +311,7 @@ fn a_service_that_fails_fails_the_test_where_it_caused_that() {
     let client = slow();
     let line = line!() + 1;
     let says = failure(|| client.send("refuse"));
-    assert_eq!(says, ("the room has no place for this message".into(), line));
+    assert_eq!(says, ("the room has no space for this message".into(), line));
 }
 
 /// A factory that makes nothing.

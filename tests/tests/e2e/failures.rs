@@ -284,7 +284,7 @@ fn a_guest_without_room_for_the_id_leaves_no_room() {
     let server = TestServer::new(module.program());
     let room = format!("nameless{}", "x".repeat(50));
     assert_eq!(server.client(&room).closed(), 1011);
-    log_says(&room, "no room for an event with 58 bytes");
+    log_says(&room, "no space for an event with 58 bytes");
     assert_eq!(server.client("short").ask("hello"), "hello");
 }
 

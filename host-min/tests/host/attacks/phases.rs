@@ -240,5 +240,5 @@ fn room_ids_may_be_anything_that_fits() {
     assert_eq!(finish(&mut room, Event::Init), Ok(Step::Done));
     let mut room = program.room(&"x".repeat(2 << 20), [0; 32]).unwrap();
     let trap = finish(&mut room, Event::Init).unwrap_err();
-    assert_eq!(*trap.reason(), TrapReason::NoRoom { size: 2 << 20 }, "beyond its memory");
+    assert_eq!(*trap.reason(), TrapReason::AllocFailed { size: 2 << 20 }, "beyond its memory");
 }

@@ -160,7 +160,7 @@ impl<'a> Script<'a> {
                 [(MessagePayload::Text(text), as_text), (MessagePayload::Bytes(&bytes[..size]), as_bytes)]
             {
                 match self.try_message(message) {
-                    Ok(Some(Step::Refused)) if size <= 1 => self.report.no_place(size),
+                    Ok(Some(Step::Refused)) if size <= 1 => self.report.no_space(size),
                     Ok(Some(Step::Refused)) => refused = refused.or(Some(size)),
                     Ok(Some(_)) => largest = largest.max(size),
                     Ok(None) => {}
@@ -170,7 +170,7 @@ impl<'a> Script<'a> {
         }
         if let Some(size) = refused {
             self.report.note(format!(
-                "it has no place for messages of {size} bytes; who sends one is closed with 1009"
+                "it has no space for messages of {size} bytes; who sends one is closed with 1009"
             ));
         }
         Ok(largest)

@@ -33,10 +33,10 @@ fn lacks(module: &str, parts: &[&str]) {
 fn finds(here: &Directory, arguments: &[&str], parts: &[&str]) {
     let (status, text) = run(stateroom(here, arguments));
     assert_eq!(status, 1, "{text}");
-    assert!(text.contains("does not conform: there is one thing to mend"), "{text}");
+    assert!(text.contains("does not conform: there is one thing to fix"), "{text}");
     let mut findings = text.lines().filter(|line| line.starts_with("- "));
     let finding = findings.next().unwrap_or_default();
-    for part in parts.iter().chain(&[". Mend: "]) {
+    for part in parts.iter().chain(&[". Fix: "]) {
         assert!(finding.contains(part), "`{part}` is not in: {text}");
     }
     assert_eq!(findings.next(), None, "{text}");
@@ -48,7 +48,7 @@ fn the_conformance_guest_conforms() {
     let said = succeeds(stateroom(&here, &["inspect", "--check", "room.wat", "--say", "later"]));
     assert!(said.contains("room.wat conforms.") && !said.contains("- "), "{said}");
     // What is as it may be is told all the same.
-    assert!(said.contains("no place for messages of 1048576 bytes"), "{said}");
+    assert!(said.contains("no space for messages of 1048576 bytes"), "{said}");
     assert!(!said.contains("timer"), "{said}");
 
     let said = succeeds(stateroom(&here, &["inspect", "--check", "room.wat"]));
@@ -107,7 +107,7 @@ fn everything_that_is_missing_is_listed() {
     ] {
         assert!(text.contains(&format!("- it does not export `{name}`")), "{text}");
     }
-    assert!(text.contains("there are 9 things to mend"), "{text}");
+    assert!(text.contains("there are 9 things to fix"), "{text}");
 }
 
 #[test]
@@ -142,7 +142,7 @@ fn memory_that_is_not_handed_over_well_is_found() {
     let empty = "(if (i32.eqz (local.get $size)) (then (return (i32.const -1))))";
     lacks(&in_function(malloc, empty), &["an empty room id", "no room", "an address"]);
     let one = "(if (i32.eq (local.get $size) (i32.const 1)) (then (return (i32.const -1))))";
-    lacks(&in_function(malloc, one), &["no place for a message of 1 bytes"]);
+    lacks(&in_function(malloc, one), &["no space for a message of 1 bytes"]);
     let free = "(func (export \"jam_free\") (param $at i32) (param $size i32)";
     lacks(&in_function(free, "unreachable"), &["`jam_free` fails", "the same size"]);
 }
@@ -325,8 +325,8 @@ fn the_mend_fits_the_reason() {
             format!("(call $close (i32.const 0) (i32.const {code}) (i32.const 0x400) (i32.const {len}))");
         in_function(message, &close_all).replacen("(module", &format!("(module {close}"), 1)
     };
-    lacks(&closes(1001, 0), &["the code 1001", "Mend: close with 1000, or with 3000 to 4999"]);
-    lacks(&closes(4000, 124), &["a reason of 124 bytes", "Mend: give no more than 123 bytes"]);
+    lacks(&closes(1001, 0), &["the code 1001", "Fix: close with 1000, or with 3000 to 4999"]);
+    lacks(&closes(4000, 124), &["a reason of 124 bytes", "Fix: give no more than 123 bytes"]);
 }
 
 #[test]
