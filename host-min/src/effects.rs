@@ -7,15 +7,15 @@ use stateroom_core::{
 
 use crate::{Limits, TrapReason};
 
-/// Something that an event asks of the world.
+/// An effect: something that an event asks the host to do.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Effect<'a> {
     /// Send a message to clients of the room.
     Send {
-        /// Who gets it.
+        /// Its recipients.
         recipient: MessageRecipient,
-        /// What they get.
+        /// Its content.
         payload: MessagePayload<'a>,
     },
     /// Hand in [`Event::Timer`](crate::Event::Timer) in so many milliseconds, instead of any earlier request.
@@ -28,7 +28,7 @@ pub enum Effect<'a> {
     /// Close the connections of clients of the room: what was to be sent to them before still arrives, what comes
     /// after this does not. Each wants an [`Event::Disconnect`](crate::Event::Disconnect), as if it had left by itself.
     Close {
-        /// Whose connections.
+        /// The clients whose connections are closed.
         recipient: MessageRecipient,
         /// The WebSocket close code: 1000, or one from 3000 to 4999.
         code: u16,
@@ -37,7 +37,7 @@ pub enum Effect<'a> {
     },
     /// Write a line to the log. The only effect of an event that was refused or trapped.
     Log {
-        /// How important it is.
+        /// Its level.
         level: LogLevel,
         /// The line. What a guest passes to `stateroom.log` may hold line breaks, and anything else.
         text: &'a str,
@@ -51,14 +51,14 @@ pub(crate) struct Arena {
     entries: Vec<Entry>,
     text: String,
     bytes: Vec<u8>,
-    /// How many entries there were when the last of them was a line whose end had not been printed yet.
+    /// The number of entries when the last of them was a line that had no end yet.
     unfinished: Option<usize>,
-    /// How many entries have been carried out, where that is done here: see `service.rs`.
+    /// The number of entries that have been carried out, if that is done here: see `service.rs`.
     done: usize,
 }
 
-/// How much an arena keeps between events, in bytes: a room is small between two messages, and does not allocate for
-/// each. Rooms that hibernate keep nothing.
+/// The capacity that an arena keeps between events, in bytes. It keeps rooms small between two messages, without an
+/// allocation for each. Rooms that hibernate keep nothing.
 const KEPT: usize = 8 << 10;
 
 #[derive(Debug, Clone, Copy)]
@@ -103,7 +103,7 @@ impl Arena {
         }
     }
 
-    /// How many bytes it takes.
+    /// Returns how many bytes it takes.
     pub(crate) fn held(&self) -> usize {
         self.entries.capacity() * size_of::<Entry>() + self.text.capacity() + self.bytes.capacity()
     }
@@ -195,7 +195,7 @@ impl Arena {
         Ok(())
     }
 
-    /// Where the text of effects ends, or their bytes: where that of the next one begins.
+    /// Returns where the text of effects ends, or their bytes: where that of the next one begins.
     pub(crate) fn end(&self, bytes: bool) -> usize {
         if bytes { self.bytes.len() } else { self.text.len() }
     }
@@ -242,7 +242,7 @@ impl Arena {
         Ok(())
     }
 
-    /// Whether there are entries that have not been carried out.
+    /// Returns whether there are entries that have not been carried out.
     pub(crate) fn has_left(&self) -> bool {
         self.done < self.entries.len()
     }
@@ -265,7 +265,7 @@ impl Effects<'_> {
         self
     }
 
-    /// Those that have not been carried out.
+    /// Returns those that have not been carried out.
     pub(crate) fn rest(mut self) -> Self {
         self.next = self.next.max(self.arena.done);
         self

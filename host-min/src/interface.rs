@@ -1,4 +1,4 @@
-//! How an event becomes a call into the guest: what differs between the interfaces that guests were made for.
+//! The calls into the guest, for each of the two interfaces that guests are made for.
 
 use alloc::format;
 
@@ -32,12 +32,12 @@ struct Exports {
     binary: TypedFunc<(u32, u32, u32), ()>,
 }
 
-/// What an event comes down to.
+/// A call into the guest, made from an event.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Call {
     /// The export that is called.
     pub(crate) name: &'static str,
-    /// Whether it hands over a message, which a guest may have no room for.
+    /// True if it hands over a message. A guest may have no space for one.
     pub(crate) message: bool,
     pub(crate) function: Function,
 }
@@ -47,7 +47,7 @@ pub(crate) struct Call {
 pub(crate) enum Function {
     Plain(TypedFunc<(), ()>),
     Client(TypedFunc<u32, ()>, u32),
-    /// It gets data, and gives it back before it returns: see `prepare.rs`.
+    /// A function that gets data, and that gives the data back before it returns: see `prepare.rs`.
     Data(TypedFunc<(u32, u32), ()>, recv::Head),
     ClientData(TypedFunc<(u32, u32, u32), ()>, u32),
 }
@@ -80,7 +80,7 @@ impl Interface {
         Ok(Self { malloc: export(store, instance, malloc_name)?, malloc_name, free_name, events })
     }
 
-    /// The call that hands in an event, and the data that it takes along.
+    /// Returns the call that hands in an event, and the data that it takes along.
     pub(crate) fn call<'a>(&self, event: Event<'a>, room_id: &'a str) -> (Call, &'a [u8]) {
         let message = matches!(event, Event::Message(..));
         let exports = match &self.events {

@@ -158,7 +158,7 @@ pub use stateroom_core::settings::{SettingProblem, SettingsError};
 pub use stateroom_core::{ClientId, LogLevel, MessagePayload, MessageRecipient, engine::Hibernation};
 pub use trap::{Trap, TrapReason};
 
-/// What the README says compiles.
+/// The code of the README, which is compiled here.
 #[cfg(doctest)]
 #[doc = include_str!("../README.md")]
 struct Readme;

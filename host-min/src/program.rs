@@ -28,14 +28,14 @@ pub(crate) struct Loaded {
     limits: Limits,
     hash: [u8; 32],
     abi_flavor: AbiFlavor,
-    /// Whether the module names a version, as those made by the published SDKs do.
+    /// True if the module names a version, as those made by the published SDKs do.
     versioned: bool,
     /// The address of the guest's inbox, where it has one.
     inbox: Option<u32>,
-    /// Whether the module asks what clients' connections have brought with them.
+    /// True if the module imports `client_info`.
     asks_for_client_info: bool,
     layout: Layout,
-    /// How many bytes an instance takes beside its memory, about.
+    /// The approximate size of an instance without its memory, in bytes.
     instance_size: usize,
     /// The memory of a room before its first event.
     image: Image,
@@ -129,7 +129,7 @@ impl Program {
         self.0.instance_size + self.0.image.size()
     }
 
-    /// What is to be done for a new room.
+    /// Returns the construction of a new room.
     pub(crate) fn construction(&self) -> Construction {
         Construction::new(self.0.image.size())
     }
@@ -150,13 +150,13 @@ impl Program {
         Ok(live)
     }
 
-    /// The limits that the program was loaded with.
+    /// Returns the limits that the program was loaded with.
     #[must_use]
     pub fn limits(&self) -> &Limits {
         &self.0.limits
     }
 
-    /// The SHA-256 of the module: what snapshots are tied to.
+    /// Returns the SHA-256 of the module. Snapshots name it.
     #[must_use]
     pub fn hash(&self) -> [u8; 32] {
         self.0.hash

@@ -18,7 +18,7 @@ enum Form {
 }
 
 impl Room {
-    /// The id that the room was made with.
+    /// Returns the id that the room was made with.
     #[must_use]
     pub fn id(&self) -> &str {
         match &self.0 {
@@ -60,7 +60,7 @@ impl Room {
         }
     }
 
-    /// How the last event stands: what [`handle`](Self::handle) or [`resume`](Self::resume) answered.
+    /// Returns how the last event stands: what [`handle`](Self::handle) or [`resume`](Self::resume) answered.
     ///
     /// # Errors
     /// The room is broken.
@@ -71,7 +71,7 @@ impl Room {
         }
     }
 
-    /// What the last event asks of the world. Empty while an event is suspended; of an event that was
+    /// Returns what the last event asks of the world. Empty while an event is suspended; of an event that was
     /// refused or trapped only log lines are left.
     #[must_use]
     pub fn effects(&self) -> Effects<'_> {
@@ -81,7 +81,7 @@ impl Room {
         }
     }
 
-    /// Whether there are effects that have not been [carried out](Self::note_done).
+    /// Returns whether there are effects that have not been [carried out](Self::note_done).
     pub(crate) fn has_effects_left(&self) -> bool {
         match &self.0 {
             Form::Live(live) => live.last() != Ok(Step::Suspended) && live.store.data().effects.has_left(),
@@ -98,8 +98,8 @@ impl Room {
         }
     }
 
-    /// How many bytes of linear memory the guest has at present. It grows and never shrinks; [hibernating](Self::hibernate)
-    /// makes no difference to the guest.
+    /// Returns how many bytes of linear memory the guest has at present. It grows and never shrinks;
+    /// [hibernating](Self::hibernate) makes no difference to the guest.
     #[must_use]
     pub fn memory_size(&self) -> usize {
         match &self.0 {
@@ -163,13 +163,13 @@ impl Room {
         }
     }
 
-    /// Whether the room [hibernates](Self::hibernate).
+    /// Returns whether the room [hibernates](Self::hibernate).
     #[must_use]
     pub fn is_hibernating(&self) -> bool {
         matches!(self.0, Form::Hibernated(_))
     }
 
-    /// The state of the room between two events, from which [`Program::restore`](crate::Program::restore)
+    /// Returns the state of the room between two events, from which [`Program::restore`](crate::Program::restore)
     /// makes a room that goes on as this one would: its id, memory, globals, tables, segments and random
     /// numbers.
     ///

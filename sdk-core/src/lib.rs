@@ -103,7 +103,7 @@ pub use timers::Timers;
 pub use token_bucket::TokenBucket;
 pub use ufmt;
 
-/// What services of the 0.2 line import.
+/// The names that services of the 0.2 line import.
 pub mod prelude {
     pub use crate::{
         ClientId, MessagePayload, MessageRecipient, SimpleStateroomService, StateroomContext,

@@ -16,7 +16,7 @@ pub(crate) const NEWCOMER: Ipv4Addr = Ipv4Addr::new(127, 0, 0, 3);
 /// So many addresses have the attackers that come from several.
 const ADDRESSES: usize = 64;
 
-/// One of the attackers' addresses.
+/// Returns one of the attackers' addresses.
 pub(crate) fn attacker(index: usize) -> Ipv4Addr {
     Ipv4Addr::new(127, 0, 1, 1 + (index % ADDRESSES) as u8)
 }

@@ -71,7 +71,7 @@ impl Log {
         self.counts.lines.load(Ordering::Relaxed)
     }
 
-    /// The last of what was written.
+    /// Returns the last of what was written.
     pub(crate) fn end(&self) -> String {
         let end = self.counts.end.lock().unwrap_or_else(PoisonError::into_inner);
         String::from_utf8_lossy(&end).trim().to_owned()

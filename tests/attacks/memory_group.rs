@@ -32,7 +32,7 @@ impl MemoryGroup {
         Ok(group)
     }
 
-    /// The file that a process writes its id to, to be in the group.
+    /// Returns the file that a process writes its id to, to be in the group.
     pub(crate) fn processes(&self) -> PathBuf {
         self.0.join("cgroup.procs")
     }

@@ -37,12 +37,12 @@ const TITLES: [&str; 10] = [
 ];
 
 impl Row {
-    /// The names of the columns.
+    /// Returns the names of the columns.
     pub(crate) fn head() -> String {
         format!("| {} |\n|{}", TITLES.join(" | "), " --- |".repeat(TITLES.len()))
     }
 
-    /// A line of the table.
+    /// Returns a line of the table.
     pub(crate) fn line(&self) -> String {
         let Self { attack, seen, verdict } = self;
         let [without, with] = seen
@@ -75,7 +75,7 @@ impl Row {
 }
 
 impl Page {
-    /// The page.
+    /// Returns the page.
     pub(crate) fn text(&self) -> String {
         let mut text = format!("{BEGIN}{}\n", Row::head());
         for row in &self.rows {

@@ -21,7 +21,7 @@ impl Scale {
         }
     }
 
-    /// How much memory the server is given (`--max-total-memory`), in bytes.
+    /// Returns how much memory the server is given (`--max-total-memory`), in bytes.
     pub(crate) fn memory(self) -> u64 {
         match self {
             Self::Full => 256 << 20,
@@ -29,7 +29,7 @@ impl Scale {
         }
     }
 
-    /// How much more than that the program may take, in bytes: a tenth, and where that is little, itself.
+    /// Returns how much more than that the program may take, in bytes: a tenth, and where that is little, itself.
     pub(crate) fn spare(self) -> u64 {
         let tenth = self.memory() / 100 * SPARE_PERCENT;
         match self {
@@ -38,7 +38,7 @@ impl Scale {
         }
     }
 
-    /// How long the innocent client is alone with the server.
+    /// Returns how long the innocent client is alone with the server.
     pub(crate) fn calm(self) -> Duration {
         match self {
             Self::Full => Duration::from_secs(2),
@@ -46,7 +46,7 @@ impl Scale {
         }
     }
 
-    /// How long an attack goes on that has no end of its own.
+    /// Returns how long an attack goes on that has no end of its own.
     pub(crate) fn storm(self) -> Duration {
         match self {
             Self::Full => Duration::from_secs(4),

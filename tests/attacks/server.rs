@@ -68,7 +68,7 @@ impl Server {
         Some(status.to_string())
     }
 
-    /// How many files and sockets it has open.
+    /// Returns how many files and sockets it has open.
     pub(crate) fn files(&self) -> usize {
         fs::read_dir(format!("/proc/{}/fd", self.process.id())).map(Iterator::count).unwrap_or_default()
     }

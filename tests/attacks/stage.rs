@@ -158,7 +158,7 @@ impl Stage {
         }
     }
 
-    /// The passes of the event loop since the server's start.
+    /// Returns the passes of the event loop since the server's start.
     fn passes(&self) -> Option<Passes> {
         let status = self.ask_as_operator("/status").ok()?;
         let time = |name| status[name].as_u64().map(Duration::from_micros);

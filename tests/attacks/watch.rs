@@ -44,7 +44,7 @@ impl Watch {
         Self { last, is_over, thread: Some(thread) }
     }
 
-    /// What it has taken so far, or until it ended.
+    /// Returns what it has taken so far, or until it ended.
     pub(crate) fn taken(&self) -> Taken {
         *self.last.lock().unwrap_or_else(PoisonError::into_inner)
     }

@@ -137,7 +137,7 @@ impl Line {
         Self { rooms, kind, waits, slices, cpu }
     }
 
-    /// The wait that so many of a thousand do not exceed.
+    /// Returns the wait that so many of a thousand do not exceed.
     fn quantile(&self, thousandths: usize) -> Duration {
         self.waits[(self.waits.len() - 1) * thousandths / 1000]
     }
@@ -170,7 +170,7 @@ impl Line {
     }
 }
 
-/// How long this process has run.
+/// Returns how long this process has run.
 fn cpu_time() -> Duration {
     let time = clock_gettime(ClockId::ProcessCPUTime);
     Duration::try_from(time).expect("it does not run backwards")

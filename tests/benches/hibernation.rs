@@ -85,7 +85,7 @@ fn ask(client: &mut Client) {
     while client.next_text() != "hello" {}
 }
 
-/// How many rooms hibernate.
+/// Returns how many rooms hibernate.
 fn hibernating(address: SocketAddr) -> usize {
     let count = status(address)["hibernating_room_count"].as_u64().expect("a number");
     usize::try_from(count).expect("there are fewer rooms than bytes")

@@ -54,7 +54,7 @@ fn main() {
     fs::write(path, page).expect("the README can be written");
 }
 
-/// The bytes of a new room's linear memory.
+/// Returns the bytes of a new room's linear memory.
 fn memory(module: &[u8]) -> usize {
     let program = Program::load(module, Limits::default()).expect("it has been built for this");
     let mut room = program.room("lobby", [0; 32]).expect("it begins");
@@ -62,7 +62,7 @@ fn memory(module: &[u8]) -> usize {
     room.memory_size()
 }
 
-/// The bytes by which the server's resident memory grows for each room, which nobody is in.
+/// Returns the bytes by which the server's resident memory grows for each room, which nobody is in.
 fn resident(module: &Path) -> f64 {
     let module = module.to_str().expect("cargo's directory has a name in UTF-8");
     let arguments = ["serve", module, "--ip", "127.0.0.1", "--port", "0", "--hibernate-after", "0"];

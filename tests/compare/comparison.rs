@@ -110,7 +110,7 @@ fn measure(peer: &Peer, row: &Row, options: &Options, place: &Path, cores: &Core
     serde_json::from_slice(&output.stdout).map_err(|error| error.to_string())
 }
 
-/// How many programs want to run at present, beside this one.
+/// Returns how many programs want to run at present, beside this one.
 fn busy() -> String {
     let load = fs::read_to_string("/proc/loadavg").unwrap_or_default();
     load.split(' ').next().unwrap_or("?").to_owned()

@@ -80,7 +80,7 @@ impl Peer {
         Ok(running)
     }
 
-    /// Where its rooms are.
+    /// Returns where its rooms are.
     pub(crate) fn url(&self, port: u16) -> String {
         match self.has_rooms {
             true => format!("ws://127.0.0.1:{port}/ws/{{room}}"),
@@ -141,7 +141,7 @@ fn raw(_: &Path, port: u16, room: Room) -> Command {
     command
 }
 
-/// The sources of what is compared with.
+/// Returns the sources of what is compared with.
 fn sources(name: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("compare").join("peers").join(name)
 }
@@ -178,7 +178,7 @@ fn node_server(place: &Path, port: u16, room: Room) -> Command {
     command
 }
 
-/// The original's command, and guests with its SDK.
+/// Returns the original's command, and guests with its SDK.
 fn original(place: &Path) -> Result<(), String> {
     let root = place.join("stateroom-cli");
     if !root.join("bin/stateroom").exists() {

@@ -51,7 +51,7 @@ pub(crate) enum Unit {
 }
 
 impl Unit {
-    /// The number in this unit.
+    /// Returns the number in this unit.
     pub(crate) fn of(self, value: f64) -> f64 {
         match self {
             Self::Microseconds | Self::Latency => value,

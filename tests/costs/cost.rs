@@ -36,7 +36,7 @@ impl Totals {
         self.counts.get(&count).copied().unwrap_or(0.0)
     }
 
-    /// What each of `units` things takes that `more` did beyond `self`: what both do once is in neither.
+    /// Returns what each of `units` things takes that `more` did beyond `self`: what both do once is in neither.
     pub(crate) fn each(&self, more: &Self, units: f64) -> Self {
         Self { counts: each(&self.counts, &more.counts, units), calls: each(&self.calls, &more.calls, units) }
     }

@@ -92,8 +92,8 @@ fn committed(path: &Path) -> Result<Page, String> {
     page.map_err(|error| format!("docs/costs.md cannot be read: {error}; `--write` writes it anew"))
 }
 
-/// What a tool counts for a script, and how that differs from the page. What is more is counted again, and so is what
-/// differs from run to run while there is no page yet; the least holds.
+/// Returns what a tool counts for a script, and how that differs from the page. Counts that have grown are counted
+/// again. So are counts that differ from run to run, if there is no page yet. The least one is taken.
 fn count(
     server: &Server,
     script: &Script,
@@ -140,7 +140,7 @@ fn compare(script: &Script, tool: Tool, found: &Totals, before: &Page, now: &Pag
     differences
 }
 
-/// Which system calls have become more.
+/// Returns which system calls have become more.
 fn more_calls(before: &Totals, now: &Totals) -> String {
     let more = now.calls.iter().filter_map(|(name, is)| {
         let was = before.calls.get(name).copied().unwrap_or(0.0);

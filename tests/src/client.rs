@@ -219,7 +219,7 @@ impl Client {
         self.stream.get_mut().write_all(&frame.masked()).is_ok()
     }
 
-    /// Whether nothing has come that has not been read yet.
+    /// Returns whether nothing has come that has not been read yet.
     #[track_caller]
     pub fn is_quiet(&mut self) -> bool {
         let stream = self.stream.get_ref();

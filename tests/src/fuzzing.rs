@@ -179,7 +179,7 @@ pub fn recv(bytes: &[u8]) {
     }
 }
 
-/// The bytes that ask for an effect, up to a timer of 0 ms, which becomes one of 1 ms.
+/// Returns the bytes that ask for an effect, up to a timer of 0 ms, which becomes one of 1 ms.
 fn encoded(effect: Effect<'_>) -> Vec<u8> {
     let mut bytes = Vec::new();
     let mut put = |number: u32| bytes.extend(number.to_le_bytes());

@@ -48,7 +48,7 @@ impl StateroomService for Cursors {
     }
 }
 
-/// The message that says where cursors are.
+/// Returns the message that says where cursors are.
 fn at<'a>(positions: impl IntoIterator<Item = (&'a ClientId, &'a Position)>) -> Message {
     let mut message = Message::new();
     write_at(&mut message, positions).expect("a message has room for all cursors");
@@ -68,7 +68,7 @@ fn write_at<'a, W: Write>(
     Ok(())
 }
 
-/// The message that says that a cursor is gone.
+/// Returns the message that says that a cursor is gone.
 fn gone(client: ClientId) -> [u8; 5] {
     let [a, b, c, d] = client.0.to_le_bytes();
     [GONE, a, b, c, d]

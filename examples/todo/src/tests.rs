@@ -4,7 +4,7 @@ use super::room;
 
 const NO_PLACE: &str = r#""the list has no space for that""#;
 
-/// A client that has read the list as it was when it came.
+/// Returns a client that has read the list as it was when it came.
 fn client() -> TestClient {
     let client = room().connect();
     assert_eq!(client.received(), ["[]"]);

@@ -35,7 +35,7 @@ impl StateroomService for Vote {
     }
 }
 
-/// The choices with the number of their votes, the favourite first, one to a line.
+/// Returns the choices with the number of their votes, the favourite first, one to a line.
 fn tally<'a>(choices: impl Iterator<Item = &'a String>) -> String {
     let mut votes = HashMap::<&str, usize>::new();
     for choice in choices {

@@ -36,17 +36,17 @@ pub(crate) fn binary(text: &str) -> Vec<u8> {
     wat::parse_str(text).unwrap_or_else(|error| panic!("{error}"))
 }
 
-/// The echo with a page of 64 KiB.
+/// Returns the echo with a page of 64 KiB.
 pub(crate) fn portable() -> String {
     EXPORTS.replace("2048 (pagesize 1)", "1")
 }
 
-/// The echo with so much memory.
+/// Returns the echo with so much memory.
 pub(crate) fn echo_of(kib: u32) -> String {
     EXPORTS.replace("2048", &format!("{}", kib * 1024))
 }
 
-/// A guest that answers a message with so many broadcasts of it.
+/// Returns a guest that answers a message with so many broadcasts of it.
 pub(crate) fn sending(times: u32) -> String {
     EXPORTS.replace(
         "(call $send (i32.const 0) (local.get $at) (local.get $len))",
@@ -59,7 +59,7 @@ pub(crate) fn sending(times: u32) -> String {
     )
 }
 
-/// A guest with so much memory that changes so much of it when its timer is due.
+/// Returns a guest with so much memory that changes so much of it when its timer is due.
 pub(crate) fn filling(kib: u32, changed: u32) -> String {
     echo_of(kib).replace(
         r#"(func (export "timer"))"#,
@@ -70,7 +70,7 @@ pub(crate) fn filling(kib: u32, changed: u32) -> String {
     )
 }
 
-/// An echo, or one with about 100 KB of code that is not called, as in a guest with the standard library.
+/// Returns an echo, or one with about 100 KB of code that is not called, as in a guest with the standard library.
 pub(crate) fn sized(size: &str) -> Vec<u8> {
     let mut functions = String::new();
     if size == "guest of 100 KB" {

@@ -13,13 +13,13 @@ use crate::{Step, Trap, TrapReason, module, trap::reason};
 
 /// A call into the guest that can go on.
 pub(super) enum Paused<R> {
-    /// When it has been given fuel.
+    /// It goes on when it has been given fuel.
     OutOfFuel(TypedResumableCallOutOfFuel<R>),
-    /// When an import has [done](crate::operation::Operation) what it has been called for.
+    /// It goes on when an import has [done](crate::operation::Operation) its work.
     Importing(TypedResumableCallHostTrap<R>),
 }
 
-/// How a call into the guest stands.
+/// The state of a call into the guest.
 pub(super) enum Outcome<R> {
     Returned(R),
     Paused(Paused<R>),
@@ -115,7 +115,7 @@ impl Live {
         self.outcome(name, result)
     }
 
-    /// Does a piece of what an import has been called for; what the import answers where that was the last.
+    /// Does one piece of an import's work. After the last piece it returns the result of the import.
     pub(super) fn operate(&mut self) -> Result<Option<&'static [Val]>, TrapReason> {
         let Some(mut operation) = self.store.data_mut().operation.take() else { return Ok(Some(&[])) };
         let memory = self.store.data().memory;

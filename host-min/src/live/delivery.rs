@@ -1,4 +1,4 @@
-//! How data gets to the guest, and what is left of it there.
+//! Hands data over to the guest, and clears it afterwards.
 
 use wasmi::TypedResumableCall;
 
@@ -67,7 +67,7 @@ impl Live {
         }
     }
 
-    /// The guest's inbox, if it has one and `len` bytes fit into it.
+    /// Returns the guest's inbox, if it has one and `len` bytes fit into it.
     pub(super) fn inbox(&self, len: u32) -> Option<u32> {
         let (begin, end) = self.inbox_bounds()?;
         (begin.checked_add(len)? <= end && end as usize <= self.memory().len()).then_some(begin)
@@ -77,7 +77,7 @@ impl Live {
         self.inbox_bounds().map(|(begin, _)| begin)
     }
 
-    /// The two numbers that are the guest's inbox, in order or not.
+    /// Returns the two numbers that are the guest's inbox, in order or not.
     pub(super) fn inbox_bounds(&self) -> Option<(u32, u32)> {
         let at = self.program.inbox()? as usize;
         let [b0, b1, b2, b3, e0, e1, e2, e3] = *self.memory().get(at..)?.first_chunk()?;
@@ -99,7 +99,7 @@ impl Live {
         self.delivered.is_none()
     }
 
-    /// The place that the guest has for data, if it is one.
+    /// Returns the guest's memory of `len` bytes at `at`, if it has so much there.
     pub(super) fn place(&mut self, at: u32, len: u32) -> Option<&mut [u8]> {
         if at == 0 && len as usize > AT_ZERO && self.program.versioned() {
             return None;
@@ -108,8 +108,8 @@ impl Live {
     }
 }
 
-/// What comes of data for which the guest has no room: it may do without a message, but not without other
-/// events.
+/// Returns the result for data that the guest has no space for. A message is refused. Without other data, such as the
+/// room's id, the room cannot go on.
 fn refused(call: &Call, size: usize) -> Result<Step, Trap> {
     if call.message { Ok(Step::Refused) } else { Err(Trap::new(call.name, TrapReason::AllocFailed { size })) }
 }

@@ -29,17 +29,17 @@ pub(crate) struct Live {
     pub(crate) store: Store<State>,
     pub(crate) instance: Instance,
     interface: Interface,
-    /// What is to be done before anything runs.
+    /// The construction of its instance, if it is not finished.
     pub(crate) construction: Option<Box<Construction>>,
-    /// How far it is on its way into hibernation.
+    /// Its progress on the way into hibernation.
     pub(crate) hibernation: Option<Box<Progress>>,
-    /// Whether the functions have run that come before the first event.
+    /// True if the functions that come before the first event have run.
     pub(crate) started: bool,
     /// The large data that the event has put into the guest's inbox, and that is still to be cleared: where, and how much.
     delivered: Option<(u32, u32)>,
-    /// How much fuel the event that runs may use.
+    /// The fuel that the running event may use.
     budget: u64,
-    /// How much of it is left beyond the present slice.
+    /// The fuel that is left beyond the present slice.
     fuel: u64,
     status: Status,
 }
@@ -142,14 +142,14 @@ impl Live {
         }
     }
 
-    /// How large its memory is for the guest.
+    /// Returns how large its memory is for the guest.
     pub(crate) fn memory_size(&self) -> usize {
         self.construction
             .as_ref()
             .map_or_else(|| self.memory().len(), |construction| construction.memory_size())
     }
 
-    /// How many bytes it takes, about.
+    /// Returns how many bytes it takes, about.
     pub(crate) fn held(&self) -> usize {
         let data = self.store.data();
         let rare = match (&self.status, &self.construction, &self.hibernation, &data.newcomer) {
@@ -159,7 +159,7 @@ impl Live {
         self.program.instance_size() + data.growth.allocated() + data.effects.held() + rare
     }
 
-    /// What it takes in the middle of something.
+    /// Returns how many bytes it takes for things that are rarely under way.
     #[cold]
     fn rarely_held(&self) -> usize {
         let pending = match &self.status {
@@ -172,7 +172,7 @@ impl Live {
             + self.store.data().newcomer.as_ref().map_or(0, |newcomer| newcomer.held())
     }
 
-    /// How many bytes it would give back, at most, if it hibernated.
+    /// Returns how many bytes it would give back, at most, if it hibernated.
     pub(crate) fn reclaimable(&self) -> usize {
         self.program.instance_size() + self.store.data().growth.allocated()
     }

@@ -1,4 +1,4 @@
-//! Whether a module is a guest: everything that is wrong with it, in one go.
+//! Checks whether a module is a guest, and finds everything that is wrong with it at once.
 
 use alloc::{
     format,
@@ -25,7 +25,7 @@ const EXPORTS: [(&str, &str); 8] = [
     (abi::BINARY, "a function (i32, i32, i32)"),
 ];
 
-/// Those of one of the 0.4 line.
+/// The functions that a guest of the 0.4 line exports.
 const BINCODE: [(&str, &str); 3] = [
     (abi::recv::MALLOC, "a function (i32) -> (i32)"),
     (abi::recv::FREE, "a function (i32, i32)"),
@@ -43,7 +43,7 @@ impl AbiFlavor {
         }
     }
 
-    /// The globals that name the version and the protocol.
+    /// Returns the globals that name the version and the protocol.
     fn versions(self) -> [&'static str; 2] {
         match self {
             Self::Exports => [abi::VERSION_GLOBAL, abi::PROTOCOL_GLOBAL],
@@ -53,13 +53,13 @@ impl AbiFlavor {
 }
 
 impl Outline<'_> {
-    /// Whether the module names a version, as those made by the published SDKs do.
+    /// Returns whether the module names a version, as those made by the published SDKs do.
     pub(crate) fn versioned(&self) -> bool {
         self.abi_flavor().versions().iter().any(|name| self.exports.contains_key(name))
     }
 }
 
-/// What can be told from the module alone.
+/// Returns what can be told from the module alone.
 pub(crate) fn problems(module: &Outline<'_>, known: &Imports) -> Vec<Problem> {
     let mut problems = imports(module, known);
     let exports = module.abi_flavor().exports();
@@ -92,7 +92,7 @@ pub(crate) fn problems(module: &Outline<'_>, known: &Imports) -> Vec<Problem> {
     problems
 }
 
-/// How many wrong imports are listed. A guest for another host has a few dozen.
+/// The maximum number of wrong imports that are listed. A guest for another host has a few dozen.
 const LISTED: usize = 100;
 
 fn imports(module: &Outline<'_>, known: &Imports) -> Vec<Problem> {
@@ -198,7 +198,7 @@ fn list<N: Display>(text: &mut String, names: impl Iterator<Item = N>) {
     text.push(')');
 }
 
-/// What is wrong with the version that a module names, if it names one: the documented interface does not ask
+/// Returns what is wrong with the version that a module names, if it names one: the documented interface does not ask
 /// for it. The globals hold the *addresses* of the version and the protocol, so that this can be told only
 /// from the memory of an instance.
 pub(crate) fn wrong_version(module: &Outline<'_>, memory: &[u8]) -> Option<Problem> {

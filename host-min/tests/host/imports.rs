@@ -37,7 +37,7 @@ fn timer(body: &str) -> String {
     format!(r#"(func (export "timer") {body})"#)
 }
 
-/// The text in its memory.
+/// Returns the text in its memory.
 fn pattern(at: usize, len: usize) -> String {
     let bytes: Vec<u8> = "aä€😀".bytes().cycle().skip(at).take(len).collect();
     String::from_utf8(bytes).unwrap()

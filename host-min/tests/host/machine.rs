@@ -188,7 +188,7 @@ const MACHINE: &str = r#"
             (local.set $at (i32.add (local.get $at) (i32.const 4)))
             (br $next)))"#;
 
-/// The machine in slices of this many units of fuel.
+/// Returns the machine in slices of this many units of fuel.
 pub(crate) fn machine(slice: u64) -> Program {
     let mut limits = Limits::default();
     limits.slice = slice;
@@ -228,7 +228,7 @@ pub(crate) enum Happening {
 }
 
 impl Happening {
-    /// One in two hundred instructions traps.
+    /// Picks an instruction. One in two hundred traps.
     pub(crate) fn random(dice: &mut Dice) -> Self {
         match dice.below(10) {
             0 => Self::Connect(dice.below(5) as u32, dice.below(BELONGINGS.len() + 1)),
@@ -260,7 +260,7 @@ impl Happening {
     }
 }
 
-/// Everything that can be seen of an event: how it ended and what it asked for.
+/// Returns everything that can be seen of an event: how it ended and what it asked for.
 pub(crate) fn outcome(room: &mut Room, event: Event<'_>, now_ms: u64) -> String {
     let mut step = room.handle(event, now_ms);
     while step == Ok(Step::Suspended) {

@@ -123,7 +123,7 @@ fn a_snapshot_beyond_the_limits_is_refused() {
     assert!(error.to_string().contains("a memory of 655360 bytes"), "{error}");
 }
 
-/// A snapshot with everything in it that one can have.
+/// Returns a snapshot with everything in it that one can have.
 fn full() -> Vec<u8> {
     let program = machine(400_000);
     let mut room = program.room("full", [5; 32]).unwrap();

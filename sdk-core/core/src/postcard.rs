@@ -82,14 +82,14 @@ impl<'a> MessagePayload<'a> {
     }
 }
 
-/// Why a message could not be read as postcard; written out, it says what is wrong.
+/// The reason why a message could not be read as postcard. The text says what is wrong.
 #[derive(Debug)]
 pub struct PostcardError(Problem);
 
 #[derive(Debug)]
 enum Problem {
     Text,
-    /// This many bytes are left over.
+    /// Bytes that are left over, and their number.
     Rest(usize),
     Other(::postcard::Error),
 }

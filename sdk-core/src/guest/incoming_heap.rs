@@ -5,7 +5,7 @@ use core::{alloc::Layout, ptr};
 
 use crate::abi::ALLOC_FAILED;
 
-/// Room for `size` bytes, or [`ALLOC_FAILED`].
+/// Returns space for `size` bytes, or [`ALLOC_FAILED`].
 pub(super) fn malloc(size: usize) -> *mut u8 {
     let failed = ptr::without_provenance_mut(ALLOC_FAILED as usize);
     match Layout::array::<u8>(size) {

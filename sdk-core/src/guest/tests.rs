@@ -11,7 +11,7 @@ use super::{
     test_host::{Asked, TestHost},
 };
 
-/// Tells of all that happens to it, and remembers the last message.
+/// A service that reports every event, and remembers the last message.
 #[derive(Default)]
 struct Journal {
     last: Vec<u8>,
@@ -45,7 +45,7 @@ fn text(recipient: i32, text: &str) -> Asked {
     Asked::Text(recipient, text.into())
 }
 
-/// A room that a host has begun.
+/// Returns a room that a host has begun.
 fn begun<S: StateroomService + Default + 'static>(host: &TestHost) -> Room<InForm<S, BY_DEFAULT>> {
     // SAFETY: its methods are called by `TestHost`, and by tests that keep the same promises.
     let room = unsafe { Room::new() };

@@ -298,7 +298,7 @@ pub(crate) struct ServerArgs {
 }
 
 impl ServerArgs {
-    /// The settings that these options ask for, without static files and limits.
+    /// Returns the settings that these options ask for, without static files and limits.
     pub(crate) fn settings(&self) -> Settings {
         let (interval, timeout) = (self.heartbeat_interval, self.heartbeat_timeout);
         if !timeout.is_zero() && (interval.is_zero() || timeout <= interval) {

@@ -17,8 +17,8 @@ pub(crate) struct Diagnostic {
     children: Vec<Self>,
 }
 
-/// The format in which cargo hands on what the compiler says: for us to read, with a text that is as colourful as
-/// cargo's own would be.
+/// Returns the format in which cargo hands on what the compiler says: for us to read, with a text that is as colourful
+/// as cargo's own would be.
 pub(crate) fn format() -> &'static str {
     let colourful = match env::var("CARGO_TERM_COLOR").as_deref() {
         Ok("always") => true,
@@ -40,7 +40,7 @@ impl Diagnostic {
         let _ = write!(stderr, "{begin}{rendered}");
     }
 
-    /// What to do about it, where the compiler cannot know.
+    /// Returns what to do about it, where the compiler cannot know.
     pub(crate) fn hint(&self, memory: Memory, package: &Package) -> Option<String> {
         if self.says("no global memory allocator found") {
             return Some(
@@ -76,7 +76,7 @@ impl Diagnostic {
         self.texts().any(|text| text.contains(words))
     }
 
-    /// Its message and its notes.
+    /// Returns its message and its notes.
     fn texts(&self) -> impl Iterator<Item = &str> {
         [&self.message].into_iter().chain(self.children.iter().map(|note| &note.message)).map(String::as_str)
     }

@@ -27,7 +27,7 @@ pub(crate) enum Memory {
 }
 
 impl Memory {
-    /// How much stack a guest has whose author does not say, in bytes.
+    /// Returns how much stack a guest has whose author does not say, in bytes.
     pub(crate) const fn stack_size(self) -> u32 {
         match self {
             Self::Static => 3072,
@@ -36,8 +36,8 @@ impl Memory {
         }
     }
 
-    /// How much memory behind its own a guest with pages of one byte begins with, in bytes: enough for a short message,
-    /// or for a first heap. The first time that a memory grows, the engine makes room for it to double.
+    /// Returns how much memory behind its own a guest with pages of one byte begins with, in bytes: enough for a short
+    /// message, or for a first heap. The first time that a memory grows, the engine makes room for it to double.
     const fn heap_size(self) -> u32 {
         match self {
             Self::Static => 512,
@@ -87,7 +87,7 @@ impl Memory {
     }
 }
 
-/// What to tell the linker about the guest's memory.
+/// Returns what to tell the linker about the guest's memory.
 ///
 /// A memory grows by pages, of 64 KiB if nothing is said, and Rust gives guests a stack of 1 MiB: a room
 /// would take over a megabyte to hold a number. With pages of one byte and a small stack it takes some three
@@ -125,7 +125,7 @@ pub(crate) fn arguments(memory: Memory, config: &Config, portable: bool, purpose
 /// The size of pages where nothing is said, in bytes.
 pub(crate) const DEFAULT_PAGE: u64 = 1 << 16;
 
-/// How many bytes a page of a module's memory has. Nothing where it has no memory, or is no module.
+/// Returns how many bytes a page of a module's memory has. Nothing where it has no memory, or is no module.
 pub(crate) fn page_size(module: &[u8]) -> Option<u64> {
     let memory = Parser::new(0).parse_all(module).find_map(|payload| match payload {
         Ok(Payload::MemorySection(memories)) => memories.into_iter().next()?.ok(),

@@ -92,7 +92,7 @@ pub(crate) fn cargo(directory: &Path) -> Command {
     program("CARGO", "cargo", directory)
 }
 
-/// The program that the environment names, or else `default`, in `directory`.
+/// Returns the program that the environment names, or else `default`, in `directory`.
 pub(crate) fn program(variable: &str, default: &str, directory: &Path) -> Command {
     let name = env::var_os(variable).filter(|name| !name.is_empty());
     let mut command = Command::new(name.unwrap_or_else(|| OsString::from(default)));
@@ -115,7 +115,7 @@ pub(crate) fn output(mut command: Command, name: &str) -> Result<Vec<u8>> {
     Ok(stdout)
 }
 
-/// The message for one of Rust's programs that does not start.
+/// Returns the message for one of Rust's programs that does not start.
 pub(crate) fn not_started(error: &io::Error, name: &str) -> anyhow::Error {
     match error.kind() {
         io::ErrorKind::NotFound => anyhow!(

@@ -207,7 +207,7 @@ impl<'a> Parts<'a> {
         Ok(Body { bytes: &module[range], changes })
     }
 
-    /// The new number of each global, or nothing for those that are not used.
+    /// Returns the new number of each global, or nothing for those that are not used.
     fn kept_globals(&self) -> Vec<Option<u32>> {
         let mut used = vec![false; self.globals.len()];
         let exported = self.exports.iter().filter(|(_, kind, _)| *kind == ExportKind::Global);
@@ -226,7 +226,7 @@ impl<'a> Parts<'a> {
     }
 }
 
-/// The kind of an export, as it is written.
+/// Returns the kind of an export, as it is written.
 pub(crate) fn export_kind(kind: ExternalKind) -> Result<ExportKind> {
     Ok(match kind {
         ExternalKind::Func => ExportKind::Func,
@@ -237,7 +237,7 @@ pub(crate) fn export_kind(kind: ExternalKind) -> Result<ExportKind> {
     })
 }
 
-/// A function's code with what is to be in place of something else.
+/// Returns a function's code with what is to be in place of something else.
 fn changed(body: &Body<'_>, kept: &[Option<u32>]) -> Vec<u8> {
     let number = |global: u32| kept.get(global as usize).copied().flatten().unwrap_or(global);
     let mut code = Vec::with_capacity(body.bytes.len());
@@ -256,7 +256,7 @@ fn changed(body: &Body<'_>, kept: &[Option<u32>]) -> Vec<u8> {
     code
 }
 
-/// Where data goes that is in the memory from the beginning.
+/// Returns where data goes that is in the memory from the beginning.
 fn address(kind: &DataKind<'_>) -> Result<Option<u32>> {
     let DataKind::Active { memory_index: 0, offset_expr } = kind else { return Ok(None) };
     let mut operators = offset_expr.get_operators_reader();
@@ -266,7 +266,7 @@ fn address(kind: &DataKind<'_>) -> Result<Option<u32>> {
     })
 }
 
-/// The data, with pieces made one that lie side by side: each takes six bytes of its own.
+/// Returns the data, with pieces made one that lie side by side: each takes six bytes of its own.
 fn joined(data: &[(u32, &[u8])]) -> DataSection {
     let mut pieces: Vec<(u32, Vec<u8>)> = Vec::new();
     for (address, bytes) in data {

@@ -8,8 +8,8 @@ pub(crate) enum Purpose {
 }
 
 impl Purpose {
-    /// The build profile, given here so that an author's `Cargo.toml` needs none. It has a name of its own, so it
-    /// leaves the author's other builds alone.
+    /// Returns the build profile, given here so that an author's `Cargo.toml` needs none. It has a name of its own, so
+    /// it leaves the author's other builds alone.
     pub(crate) fn profile(self) -> Vec<String> {
         let (name, checks): (_, &[_]) = match self {
             // The author's own release profile may ask for them, and they bring the words of panics along.

@@ -24,13 +24,13 @@ pub(crate) struct Sources {
 type File = (PathBuf, Option<SystemTime>);
 
 impl Sources {
-    /// What is known of them before the first build.
+    /// Returns what is known of them before the first build.
     pub(crate) fn before(project: &Project) -> Self {
         let root = root(project);
         Self { files: manifests(project).map(file).into(), own: Some(rust_files(&root)), root }
     }
 
-    /// The manifest and the configuration of `project`, and the source files that cargo says went into
+    /// Returns the manifest and the configuration of `project`, and the source files that cargo says went into
     /// `module`, those of its path dependencies included.
     pub(crate) fn of(project: &Project, module: &Path, begun: SystemTime) -> Self {
         let cargo_says = fs::read_to_string(module.with_extension("d")).ok();
@@ -79,7 +79,8 @@ fn root(project: &Project) -> PathBuf {
     project.package.source.parent().unwrap_or(&project.directory).to_owned()
 }
 
-/// All of Rust's source files below a directory. What cargo builds there is not looked through, nor what is hidden.
+/// Returns all of Rust's source files below a directory. What cargo builds there is not looked through, nor what is
+/// hidden.
 fn rust_files(directory: &Path) -> Vec<File> {
     let mut files = Vec::new();
     for entry in fs::read_dir(directory).into_iter().flatten().flatten() {
@@ -106,7 +107,7 @@ fn modified(path: &Path) -> Option<SystemTime> {
     fs::metadata(path).and_then(|found| found.modified()).ok()
 }
 
-/// What stands behind the colon in a file of cargo's, which is written as `make` reads it: a blank in a name
+/// Returns what stands behind the colon in a file of cargo's, which is written as `make` reads it: a blank in a name
 /// has a backslash before it.
 fn prerequisites(text: &str) -> Vec<PathBuf> {
     let (_, list) = text.lines().next().and_then(|line| line.split_once(": ")).unwrap_or_default();

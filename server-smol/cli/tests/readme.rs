@@ -203,7 +203,7 @@ struct Block {
     text: String,
 }
 
-/// All blocks of a text, or the line that is not as it should be.
+/// Returns all blocks of a text, or the line that is not as it should be.
 fn blocks(text: &str) -> Result<Vec<Block>, (usize, &'static str)> {
     let mut blocks = Vec::new();
     let mut lines = (1..).zip(text.lines());
@@ -239,7 +239,7 @@ fn blocks(text: &str) -> Result<Vec<Block>, (usize, &'static str)> {
     Ok(blocks)
 }
 
-/// Whether two lines are the same but for sizes, and those about the same.
+/// Returns whether two lines are the same but for sizes, and those about the same.
 fn is_like(expected: &str, actual: &str) -> bool {
     let (expected, actual) = (pieces(expected), pieces(actual));
     expected.len() == actual.len()
@@ -253,7 +253,7 @@ fn is_like(expected: &str, actual: &str) -> bool {
         })
 }
 
-/// The numbers of a line, and what is between them.
+/// Returns the numbers of a line, and what is between them.
 fn pieces(line: &str) -> Vec<&str> {
     line.trim_end().as_bytes().chunk_by(|a, b| a.is_ascii_digit() == b.is_ascii_digit()).map(utf8).collect()
 }
@@ -477,7 +477,7 @@ impl Reader {
         node
     }
 
-    /// A program whose output [`printed`](Self::printed) is.
+    /// Returns a program whose output [`printed`](Self::printed) is.
     fn command(&mut self, name: &str) -> Command {
         self.outputs += 1;
         self.output = self.home.join(format!("output-{}", self.outputs));

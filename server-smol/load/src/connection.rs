@@ -124,7 +124,7 @@ impl Connection {
         Ok(())
     }
 
-    /// What the poller watches.
+    /// Returns what the poller watches.
     pub(crate) fn socket(&self) -> &TcpStream {
         &self.socket
     }

@@ -181,7 +181,7 @@ fn go_on(connection: &mut Connection, token: usize, close: Option<Close>, poller
     }
 }
 
-/// How far it has come when something goes wrong.
+/// Returns a text that says how many connections were open when something went wrong.
 fn reached(done: usize, count: usize) -> String {
     match (done, count) {
         (0, _) => "cannot connect".to_owned(),
@@ -189,7 +189,7 @@ fn reached(done: usize, count: usize) -> String {
     }
 }
 
-/// What it means that nothing happens.
+/// Returns the error for a server that does not answer.
 pub(crate) fn unanswered(address: SocketAddr, patience: Duration) -> anyhow::Error {
     anyhow::anyhow!(
         "{address} has not answered for {} s; it may not let in more, or have no open files left (`ulimit -n`)",

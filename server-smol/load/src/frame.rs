@@ -94,7 +94,7 @@ pub(crate) fn read(bytes: &[u8]) -> Result<Option<(Frame<'_>, usize)>> {
 mod tests {
     use super::*;
 
-    /// What a server makes of a client's frame.
+    /// Returns what a server makes of a client's frame.
     fn unmasked(bytes: &[u8]) -> Vec<u8> {
         let at = match bytes[1] & 0x7f {
             126 => 4,

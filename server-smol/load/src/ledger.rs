@@ -23,17 +23,17 @@ impl Shape {
         self.groups * self.senders
     }
 
-    /// The connection of a sender.
+    /// Returns the connection of a sender.
     pub(crate) fn connection(&self, sender: usize) -> usize {
         sender / self.senders * self.clients + sender % self.senders
     }
 
-    /// How many hear each message.
+    /// Returns how many hear each message.
     pub(crate) fn hearers(&self) -> usize {
         self.clients - usize::from(self.except_sender)
     }
 
-    /// The sender that a connection may hear under this number, and its place in the group.
+    /// Returns the sender that a connection may hear under this number, and its place in the group.
     fn sender(&self, hearer: usize, connection: usize) -> Option<(usize, usize)> {
         let (group, place) = (connection / self.clients, connection % self.clients);
         let heard = group == hearer / self.clients && !(self.except_sender && hearer == connection);
@@ -106,12 +106,12 @@ impl Ledger {
         Self { shape, senders, next, overtaken: BTreeSet::new(), open: 0, faults: Faults::default() }
     }
 
-    /// How many messages of a sender are on their way.
+    /// Returns how many messages of a sender are on their way.
     pub(crate) fn outstanding(&self, sender: usize) -> usize {
         self.senders[sender].open.len()
     }
 
-    /// How many messages a sender has sent.
+    /// Returns how many messages a sender has sent.
     pub(crate) fn sent(&self, sender: usize) -> u32 {
         self.senders[sender].count
     }
@@ -171,17 +171,17 @@ impl Ledger {
         self.faults.altered += 1;
     }
 
-    /// Whether all has arrived.
+    /// Returns whether all has arrived.
     pub(crate) fn is_settled(&self) -> bool {
         self.open == 0 && self.overtaken.is_empty()
     }
 
-    /// Whether so much is wrong that going on tells nothing new.
+    /// Returns whether so much is wrong that going on tells nothing new.
     pub(crate) fn is_hopeless(&self) -> bool {
         self.overtaken.len() as u64 + self.faults.count() > 10_000
     }
 
-    /// What is wrong, if nothing comes any more.
+    /// Returns what is wrong, if nothing comes any more.
     pub(crate) fn faults(&self) -> Faults {
         let left = self.senders.iter().flat_map(|sender| &sender.open).map(|message| message.left as u64);
         Faults { missing: left.sum::<u64>() + self.overtaken.len() as u64, ..self.faults }

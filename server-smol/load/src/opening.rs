@@ -58,7 +58,7 @@ impl Opening {
         Ok(Self { socket, token, request, sent: 0, answer: Vec::new(), began })
     }
 
-    /// When it began.
+    /// Returns when it began.
     pub(crate) fn began(&self) -> Instant {
         self.began
     }
@@ -120,7 +120,7 @@ fn begin(address: SocketAddr, number: usize) -> io::Result<TcpStream> {
     Ok(socket)
 }
 
-/// What the system says, and what to do about it.
+/// Returns an error with the system's message and with what to do about it.
 fn explained(error: &io::Error, address: SocketAddr) -> Error {
     match Errno::from_io_error(error) {
         Some(Errno::CONNREFUSED) => anyhow!("nothing listens at {address} (connection refused)"),
@@ -159,7 +159,7 @@ fn check(head: &[u8], address: SocketAddr) -> Result<()> {
     Ok(())
 }
 
-/// The beginning of an answer, for people.
+/// Returns the beginning of an answer, for people.
 fn first_line(answer: &[u8]) -> String {
     let line = answer.split(|&byte| byte == b'\n').next().unwrap_or_default();
     let line = String::from_utf8_lossy(&line[..line.len().min(100)]);

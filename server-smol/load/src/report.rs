@@ -35,12 +35,12 @@ pub(crate) struct Count {
 }
 
 impl Count {
-    /// A second's share.
+    /// Returns the number for one second.
     fn per_second(&self, time: Duration) -> f64 {
         self.number as f64 / time.as_secs_f64().max(1e-9)
     }
 
-    /// The price of one, in microseconds.
+    /// Returns the CPU time of one message, in microseconds.
     fn price(&self, cpu: Duration) -> f64 {
         cpu.as_secs_f64() * 1e6 / self.number as f64
     }
@@ -57,7 +57,7 @@ pub(crate) struct Usage {
 }
 
 impl Usage {
-    /// What a connection takes, in bytes.
+    /// Returns the memory of one connection, in bytes.
     fn per_connection(&self) -> Option<f64> {
         let [before, after] = self.resident.map(|bytes| bytes as f64);
         (self.connections > 0).then(|| (after - before) / self.connections as f64)
@@ -185,7 +185,7 @@ impl Report {
     }
 }
 
-/// A number as people read it.
+/// Formats a number with separated thousands.
 fn thousands(number: u64) -> String {
     let digits = number.to_string();
     let mut text = String::new();
@@ -198,7 +198,7 @@ fn thousands(number: u64) -> String {
     text
 }
 
-/// A time as people read it.
+/// Formats a time in a unit that suits it.
 fn short(time: Duration) -> String {
     match time.as_nanos() as f64 {
         ns @ ..1e6 => format!("{:.1} µs", ns / 1e3),

@@ -13,7 +13,7 @@ const PATIENCE: Duration = Duration::from_secs(20);
 /// How long a newcomer waits.
 const SOON: Duration = Duration::from_secs(2);
 
-/// How many connections the server takes: what it takes by default, or as many as there may be open files for.
+/// Returns how many connections the server takes: what it takes by default, or as many as there may be open files for.
 fn most(scale: Scale, files: usize) -> usize {
     scale.many(10_000).min(files.saturating_sub(BEYOND + SPARE))
 }

@@ -103,7 +103,7 @@ pub(super) fn pipelines(stage: &mut Stage) -> Result<(), String> {
     storm(stage, 500, Plan::silent().saying(requests).deaf())
 }
 
-/// All rooms are opened as fast as that is possible.
+/// Returns flags with which all rooms may be opened as fast as possible.
 pub(super) fn settings_for_lists(_: Scale, _: usize) -> Vec<String> {
     ["--room-rate", "0"].map(str::to_owned).into()
 }

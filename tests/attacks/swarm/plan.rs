@@ -67,13 +67,13 @@ impl Plan {
         Self { is_returning: true, ..self }
     }
 
-    /// All come from one address, in place of several.
+    /// Lets all connections come from one address, not from several.
     pub(crate) fn all_from_one_address(self) -> Self {
         Self { is_from_one_address: true, ..self }
     }
 }
 
-/// A text message as a client sends it.
+/// Returns a text message as a client sends it.
 pub(crate) fn text(text: &str) -> Vec<u8> {
     Frame::text(text).masked()
 }

@@ -104,7 +104,7 @@ fn independence(bench: &Bench, page: &mut Page, servers: [&Server; 2], beside: &
     }
 }
 
-/// How many files a process may have open here at most.
+/// Returns how many files a process may have open here at most.
 fn open_files() -> usize {
     let limits = fs::read_to_string("/proc/self/limits").unwrap_or_default();
     let line = limits.lines().find_map(|line| line.strip_prefix("Max open files"));

@@ -118,7 +118,7 @@ fn about(bench: &Bench, busy: &str, took: Duration) -> Vec<String> {
     ]
 }
 
-/// A size in the unit that suits it.
+/// Returns a size in the unit that suits it.
 pub(crate) fn size(bytes: f64) -> String {
     match bytes / 1024.0 {
         kib @ ..1024.0 => format!("{kib:.1} KiB"),

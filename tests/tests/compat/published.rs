@@ -17,7 +17,7 @@ const STATEROOM_0_2_DEV: Foreign = Foreign::Rust("stateroom-0.2", Profile::Dev);
 /// Those that work, of the first generation.
 const WORKING: [Foreign; 3] = [JAMSOCKET_0_1, STATEROOM_0_2, STATEROOM_0_2_LTO];
 
-/// A room that two clients have come to.
+/// Returns a room that two clients have come to.
 #[track_caller]
 pub(crate) fn room(guest: Foreign) -> Host {
     let mut room = Host::load(&guest.module());

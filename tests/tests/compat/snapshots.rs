@@ -5,7 +5,7 @@ use stateroom_tests::{Foreign, Guest, Profile};
 
 use crate::conversation::{bytes, connect, text};
 
-/// Everything that can be seen of an event.
+/// Returns everything that can be seen of an event.
 fn outcome(room: &mut Room, event: Event<'_>, now_ms: u64) -> String {
     let mut step = room.handle(event, now_ms);
     while step == Ok(Step::Suspended) {

@@ -52,8 +52,8 @@ const INTERVAL: Duration = Duration::from_secs(10);
 /// Between two pings.
 const TIMEOUT: Duration = Duration::from_secs(25);
 
-/// A client comes, says two things and ends as `end` has it: exactly these events must come of it. What `end`
-/// returns lives until then.
+/// Connects a client that says two things and ends as `end` has it: exactly these events must follow. The result of
+/// `end` lives until then.
 #[track_caller]
 fn leaving_is_told_once<T>(end: impl Fn(Client, &TestServer, &mut Client) -> T) {
     let settings = || server().with_heartbeat_interval(INTERVAL).with_heartbeat_timeout(TIMEOUT);

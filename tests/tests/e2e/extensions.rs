@@ -8,7 +8,7 @@ use stateroom_tests::{
     services::{bouncer, bouncer_guest},
 };
 
-/// The same for native services and guests.
+/// Returns the same for native services and guests.
 fn both() -> [TestServer; 2] {
     [TestServer::new(bouncer()), TestServer::new(bouncer_guest())]
 }
@@ -238,7 +238,7 @@ fn a_room_that_closes_its_last_client_is_empty() {
     server.await_rooms(0);
 }
 
-/// What a room learns while a client connects with this query and these headers.
+/// Returns what a room learns while a client connects with this query and these headers.
 #[track_caller]
 fn learns(server: &TestServer, query: &str, headers: &[&str]) -> String {
     let client = Client::connect_with(server.address(), &format!("/ws/room?token=1&{query}"), headers);

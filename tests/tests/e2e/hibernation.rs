@@ -23,7 +23,7 @@ const AFTER: Duration = Duration::from_secs(10);
 
 const DAY: Duration = Duration::from_secs(24 * 60 * 60);
 
-/// The settings of a server whose clients may be silent for as long as they like.
+/// Returns the settings of a server whose clients may be silent for as long as they like.
 fn settings() -> Server {
     server()
         .with_hibernate_after(AFTER)
@@ -365,7 +365,7 @@ impl Engine for Hibernating {
 struct HibernatingRooms(Arc<Notes>);
 
 impl HibernatingRooms {
-    /// How often a room was told to hibernate.
+    /// Returns how often a room was told to hibernate.
     fn hibernations(&self, room: &str) -> usize {
         let hibernations = self.0.hibernations.lock().expect("nobody panics with it");
         hibernations.iter().filter(|name| *name == room).count()

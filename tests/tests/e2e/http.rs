@@ -300,7 +300,7 @@ fn a_name_that_no_file_can_have_is_not_found() {
     }
 }
 
-/// A page with a file that is larger than what the system takes of it for a client that does not read.
+/// Returns a page with a file that is larger than what the system takes of it for a client that does not read.
 fn site_with_huge(server: Server) -> (Directory, TestServer) {
     let directory = Directory::new().with("small.txt", "small");
     let huge = File::create(directory.path().join("huge.bin")).expect("a file");
@@ -311,7 +311,7 @@ fn site_with_huge(server: Server) -> (Directory, TestServer) {
 
 const HUGE: u64 = 64 << 20;
 
-/// A connection that has asked for something, and read nothing.
+/// Returns a connection that has asked for something, and read nothing.
 fn asking(server: &TestServer, path: &str) -> TcpStream {
     let mut stream = TcpStream::connect(server.address()).expect("a connection");
     stream.set_read_timeout(Some(PATIENCE)).expect("not zero");
@@ -422,7 +422,7 @@ fn connections_that_ask_for_nothing_keep_nobody_out() {
     }
 }
 
-/// The answer to a request on a connection that is there.
+/// Returns the answer to a request on a connection that is there.
 fn asking_on(mut stream: &TcpStream) -> Answer {
     stream.set_read_timeout(Some(PATIENCE)).expect("not zero");
     stream.write_all(b"GET /status HTTP/1.1\r\nHost: a\r\n\r\n").expect("a request");

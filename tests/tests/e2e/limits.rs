@@ -10,7 +10,7 @@ use std::{
 
 use stateroom_tests::{Child, Client, Directory, Message, Output, binary, status};
 
-/// A guest that sends everything back, and first does what the first letter says.
+/// Returns a guest that sends everything back, and first does what the first letter says.
 fn module() -> Vec<u8> {
     wat::parse_str(
         r#"(module
@@ -64,7 +64,7 @@ fn module() -> Vec<u8> {
     .expect("a module")
 }
 
-/// A server, or what it says instead of serving.
+/// Returns a server, or what it says instead of serving.
 fn serve(path: &Path, flags: &[&str]) -> Result<(Child, SocketAddr), String> {
     let path = path.display().to_string();
     let arguments = [&["serve", &path, "--ip", "127.0.0.1", "--port", "0"], flags].concat();
@@ -75,7 +75,8 @@ fn serve(path: &Path, flags: &[&str]) -> Result<(Child, SocketAddr), String> {
     }
 }
 
-/// A `dist` directory with this in its `stateroom.toml`, and with a file that is larger than what sockets buffer.
+/// Returns a `dist` directory with this in its `stateroom.toml`, and with a file that is larger than what sockets
+/// buffer.
 fn dist(toml: &str) -> Directory {
     let directory = Directory::new().with("server.wasm", module()).with("static/large.bin", "");
     let file = File::options().write(true).open(directory.path().join("static/large.bin"));
@@ -102,7 +103,7 @@ fn tell(mut client: Client, text: &str) -> String {
     }
 }
 
-/// How many answers another room gives while one computes, several times.
+/// Returns how many answers another room gives while one computes, several times.
 fn answers_meanwhile(address: SocketAddr) -> String {
     const TIMES: usize = 30;
     let mut computing = Client::connect(address, "/ws/computing").expect("an upgrade");
@@ -123,7 +124,7 @@ fn answers_meanwhile(address: SocketAddr) -> String {
     if answers > 6 { "many" } else { "few" }.to_owned()
 }
 
-/// A client in the room `one`, and then another one: what that gets.
+/// Returns a client in the room `one`, and then another one: what that gets.
 fn second_client(address: SocketAddr, path: &str) -> String {
     let mut first = Client::connect(address, "/ws/one").expect("an upgrade");
     assert_eq!(first.ask("a"), "a");
@@ -171,7 +172,7 @@ fn hibernates_at_once(address: SocketAddr) -> String {
     if hibernating > Some(0) { "some do" } else { "none does" }.to_owned()
 }
 
-/// How a client ends that does not read while others get 6 MiB: it hears of the last one, or it is closed.
+/// Returns how a client ends that does not read while others get 6 MiB: it hears of the last one, or it is closed.
 fn reads_late(address: SocketAddr) -> String {
     let (mut late, mut other) = (client(address), client(address));
     let text = format!("o{}", "x".repeat(200));

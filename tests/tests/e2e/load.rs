@@ -108,7 +108,7 @@ fn load(address: SocketAddr, path: &str, words: &str) -> Run {
 }
 
 impl Run {
-    /// What a good run has reported.
+    /// Returns what a good run has reported.
     #[track_caller]
     fn report(&self) -> Value {
         assert_eq!((self.status, &*self.stderr), (Some(0), ""), "{}", self.stdout);

@@ -6,7 +6,7 @@ use stateroom_tests::{
     services::{journal, journal_guest, script, script_guest},
 };
 
-/// A native service and a guest.
+/// Returns a native service and a guest.
 fn scripts() -> [TestServer; 2] {
     [TestServer::new(script()), TestServer::new(script_guest())]
 }

@@ -111,7 +111,7 @@ const FILLER: usize = 100_000;
 /// How long a client may take nothing, or may take for a message.
 const TIMEOUT: Duration = Duration::from_secs(3);
 
-/// A server on which nothing has a time but messages and outboxes, and pings.
+/// Returns a server on which nothing has a time but messages and outboxes, and pings.
 fn server_with_timeouts() -> TestServer {
     let settings = server()
         .with_heartbeat_interval(TIMEOUT)

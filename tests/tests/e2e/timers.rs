@@ -8,7 +8,7 @@ use stateroom_tests::{
     services::{Gate, script, script_guest},
 };
 
-/// A server whose clients may be silent for as long as they like.
+/// Returns a server whose clients may be silent for as long as they like.
 fn serve(factory: impl EngineFactory) -> TestServer {
     let settings = server().with_heartbeat_interval(Duration::ZERO).with_heartbeat_timeout(Duration::ZERO);
     TestServer::with_clock(settings, factory)

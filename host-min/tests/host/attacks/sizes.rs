@@ -159,7 +159,7 @@ fn custom_sections_count_and_are_not_kept() {
     begin(&with_sections(&[0; 100_000]), limits).unwrap();
 }
 
-/// How much memory this process has, in bytes; 0 where the system does not say.
+/// Returns how much memory this process has, in bytes; 0 where the system does not say.
 fn resident() -> usize {
     let pages = std::fs::read_to_string("/proc/self/statm").unwrap_or_default();
     pages.split(' ').nth(1).and_then(|pages| pages.parse().ok()).map_or(0, |pages: usize| pages * 4096)

@@ -73,13 +73,13 @@ impl Description {
         }
     }
 
-    /// Whether it can set the timer.
+    /// Returns whether it can set the timer.
     pub(crate) fn sets_the_timer(&self) -> bool {
         let sets = |name: &String| [abi::SET_TIMER, abi::recv::SEND].contains(&name.as_str());
         self.imports.get(abi::ENV).is_some_and(|names| names.iter().any(sets))
     }
 
-    /// How many bytes of memory it may have by its own account.
+    /// Returns how many bytes of memory it may have by its own account.
     pub(crate) fn most_memory(&self) -> Option<u64> {
         let memory = self.memory.as_ref()?;
         Some(bytes(memory, memory.maximum?))

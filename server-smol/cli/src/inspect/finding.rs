@@ -132,7 +132,7 @@ fn fix_for_trap(event: Kind, trap: &Trap) -> String {
     }
 }
 
-/// Where the reason tells more than the event.
+/// Returns the fix, if the reason of the trap tells more than the event.
 fn fix_for_reason(reason: &TrapReason) -> Option<&'static str> {
     Some(match reason {
         TrapReason::AllocFailed { .. } => {

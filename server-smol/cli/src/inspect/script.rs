@@ -176,7 +176,8 @@ impl<'a> Script<'a> {
         Ok(largest)
     }
 
-    /// A message in a room of its own, which goes on afterwards. Nothing if the room has closed the client before.
+    /// Sends a message in a room of its own, which goes on afterwards. Returns nothing if the room has closed the
+    /// client before.
     fn try_message(&self, message: MessagePayload<'_>) -> Result<Option<Step>, Failure> {
         let mut session = Session::with_client(self.setting)?;
         let step = session.message(1, message)?;
@@ -216,7 +217,7 @@ impl<'a> Script<'a> {
         }
     }
 
-    /// What the service understands, and the timer that it may set then.
+    /// Sends a message that the service understands, and waits for the timer that it may set then.
     fn word(&mut self, word: &str) -> Result<(), Stopped> {
         let outcome = (|| {
             let mut session = Session::with_client(self.setting)?;

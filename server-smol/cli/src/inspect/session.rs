@@ -71,7 +71,7 @@ pub(crate) enum Kind {
 }
 
 impl Failure {
-    /// Whether the event has used up its fuel, which takes seconds.
+    /// Returns whether the event has used up its fuel, which takes seconds.
     pub(crate) fn takes_long(&self) -> bool {
         matches!(self.trap.reason(), TrapReason::OutOfFuel { .. })
     }
@@ -82,12 +82,12 @@ impl Tried {
         self.kinds.borrow().contains(&kind)
     }
 
-    /// Whether it has taken too long.
+    /// Returns whether it has taken too long.
     pub(crate) fn is_late(&self) -> bool {
         self.begun.elapsed() > PATIENCE
     }
 
-    /// Whether a room has closed a client.
+    /// Returns whether a room has closed a client.
     pub(crate) fn closed(&self) -> bool {
         self.closed.get()
     }
@@ -100,7 +100,7 @@ impl Tried {
 }
 
 impl<'a> Session<'a> {
-    /// A room that has begun.
+    /// Returns a room that has begun.
     pub(crate) fn begin(setting: Setting<'a>, room_id: &str) -> Result<Self, Failure> {
         let failure = |trap| Failure { event: Kind::Init, trap };
         let room = setting.program.room(room_id, [7; 32]).map_err(failure)?;
@@ -116,7 +116,7 @@ impl<'a> Session<'a> {
         session.run(Event::Init).map(|_| session)
     }
 
-    /// The same, with a client in it, unless the room has closed it.
+    /// Returns the same, with a client in it, unless the room has closed it.
     pub(crate) fn with_client(setting: Setting<'a>) -> Result<Self, Failure> {
         let mut session = Self::begin(setting, "room")?;
         session.connect(1)?;
@@ -162,7 +162,7 @@ impl<'a> Session<'a> {
         Ok(())
     }
 
-    /// The clients that are connected, and that the room has not closed.
+    /// Returns the clients that are connected, and that the room has not closed.
     pub(crate) fn here(&self) -> &[u32] {
         &self.here
     }

@@ -43,8 +43,8 @@ impl Chosen {
         all
     }
 
-    /// The values of all limits: those that were chosen, and defaults that [give way](Settings::fit) to them. `settings` has
-    /// those of the server's settings that are no limits.
+    /// Returns the values of all limits: those that were chosen, and defaults that [give way](Settings::fit) to them.
+    /// `settings` has those of the server's settings that are no limits.
     ///
     /// # Errors
     /// They contradict one another. The message names everything that is wrong.
@@ -82,7 +82,7 @@ impl Chosen {
         problem.to_string()
     }
 
-    /// Where somebody finds the value of a limit.
+    /// Returns where somebody finds the value of a limit.
     fn place(&self, limit: &Limit) -> String {
         match self.0.get(limit.key) {
             None => format!("the default of `--{}`", limit.flag()),
@@ -91,7 +91,7 @@ impl Chosen {
         }
     }
 
-    /// The table `[limits]` of a `stateroom.toml`; nothing where nothing was chosen.
+    /// Returns the table `[limits]` of a `stateroom.toml`; nothing where nothing was chosen.
     #[cfg(feature = "dev")]
     pub(crate) fn to_toml(&self) -> Option<String> {
         let mut toml = "[limits]\n".to_owned();
@@ -111,14 +111,14 @@ mod tests {
         AWAKE_MEMORY, EFFECT_BYTES, FUEL, MEMORY, MESSAGE_SIZE, OUTBOX_SIZE, SLICE, TOTAL_MEMORY,
     };
 
-    /// The settings on a machine with 2 GiB.
+    /// Returns the settings on a machine with 2 GiB.
     fn settings() -> Settings {
         let mut settings = Settings::default();
         settings.total_memory = 1 << 30;
         settings
     }
 
-    /// What follows from flags, given as `key value`.
+    /// Returns what follows from flags, given as `key value`.
     fn bounds(flags: &[(&Limit, &str)]) -> Result<Bounds, String> {
         let mut chosen = Chosen::default();
         for (limit, text) in flags {
@@ -127,7 +127,7 @@ mod tests {
         chosen.bounds(settings()).map_err(|error| error.to_string())
     }
 
-    /// The values of all limits.
+    /// Returns the values of all limits.
     fn all(bounds: &Bounds) -> Vec<(&'static str, Option<u64>)> {
         ALL.iter().map(|limit| (limit.key, limit.of(bounds))).collect()
     }

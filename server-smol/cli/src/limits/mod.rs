@@ -120,7 +120,7 @@ impl Limit {
         self.range.contains(&value)
     }
 
-    /// What its values look like.
+    /// Returns what its values look like.
     pub(crate) fn expected(&self) -> String {
         let thing = match self.unit {
             Unit::Bytes => "a number of bytes",

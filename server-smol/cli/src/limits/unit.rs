@@ -18,7 +18,7 @@ impl Unit {
         }
     }
 
-    /// What can be written.
+    /// Returns what can be written.
     pub(crate) fn examples(self) -> &'static str {
         match self {
             Self::Bytes => "65536, 64KiB, 32MiB or 1GiB",

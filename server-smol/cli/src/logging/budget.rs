@@ -45,7 +45,7 @@ impl Budget {
 mod tests {
     use super::*;
 
-    /// A clock that counts milliseconds.
+    /// Returns a clock that counts milliseconds.
     fn clock() -> impl Fn(u64) -> Instant {
         let begin = Instant::now();
         move |ms| begin + Duration::from_millis(ms)

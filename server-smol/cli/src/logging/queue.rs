@@ -110,7 +110,7 @@ mod tests {
 
     use super::*;
 
-    /// A queue, and a time for each line: so far apart that the budget admits them all.
+    /// Returns a queue, and a time for each line: so far apart that the budget admits them all.
     fn queue() -> (Queue, impl FnMut() -> Instant) {
         let mut now = Instant::now();
         (Queue::default(), move || {

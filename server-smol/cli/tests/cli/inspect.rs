@@ -9,14 +9,14 @@ use crate::{
 /// The guest that has all that a guest needs.
 const CONFORMANCE: &str = include_str!("../../../../docs/conformance.wat");
 
-/// The conformance guest with one piece of it replaced.
+/// Returns the conformance guest with one piece of it replaced.
 #[track_caller]
 fn with(piece: &str, other: &str) -> String {
     assert_eq!(CONFORMANCE.matches(piece).count(), 1, "{piece}");
     CONFORMANCE.replace(piece, other)
 }
 
-/// The conformance guest with something added at the beginning of one of its functions.
+/// Returns the conformance guest with something added at the beginning of one of its functions.
 #[track_caller]
 fn in_function(begin: &str, added: &str) -> String {
     with(begin, &format!("{begin} {added}"))
@@ -223,7 +223,7 @@ const MESSAGE: &str = "(func (export \"message\") (param $client i32) (param $te
 /// Whether the guest has closed a client (1), and whether that has gone (2).
 const STATE: &str = "(i32.load8_u (i32.add (i32.const 0x20000) (local.get $client)))";
 
-/// A guest that can close its clients, and traps where one that it has closed says something, or goes twice.
+/// Returns a guest that can close its clients, and traps where one that it has closed says something, or goes twice.
 /// With something added at the beginning of some of its functions.
 #[track_caller]
 fn closing(added: &[(&str, &str)]) -> String {

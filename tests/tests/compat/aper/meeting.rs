@@ -31,7 +31,7 @@ struct Client {
 }
 
 impl Meeting {
-    /// A room without clients, in November 2023.
+    /// Returns a room without clients, in November 2023.
     #[track_caller]
     pub(crate) fn new(guest: Aper) -> Self {
         let room = guest.program().room("notes", [7; 32]).expect("it starts");
@@ -48,7 +48,7 @@ impl Meeting {
         meeting
     }
 
-    /// A client comes.
+    /// Lets a client come.
     #[track_caller]
     pub(crate) fn join(&mut self) -> ClientId {
         self.joined += 1;
@@ -73,22 +73,22 @@ impl Meeting {
         client.to_room.extend(client.replica.user(what));
     }
 
-    /// What a client shows its user.
+    /// Returns what a client shows its user.
     pub(crate) fn shows(&self, id: ClientId) -> &str {
         self.clients[&id].replica.shows()
     }
 
-    /// What time it is in the room, as far as a client has been told.
+    /// Returns what time it is in the room, as far as a client has been told.
     pub(crate) fn clock_ms(&self, id: ClientId) -> Option<u64> {
         self.clients[&id].replica.clock_ms()
     }
 
-    /// How many messages are under way to a client.
+    /// Returns how many messages are under way to a client.
     pub(crate) fn waiting(&self, id: ClientId) -> usize {
         self.clients[&id].from_room.len()
     }
 
-    /// The next message from a client arrives, if there is one.
+    /// Delivers the next message from a client, if there is one.
     #[track_caller]
     pub(crate) fn room_hears(&mut self, id: ClientId) -> bool {
         let Some(message) = self.client(id).to_room.pop_front() else { return false };
@@ -96,7 +96,7 @@ impl Meeting {
         true
     }
 
-    /// The next message to a client arrives, if there is one.
+    /// Delivers the next message to a client, if there is one.
     #[track_caller]
     pub(crate) fn client_hears(&mut self, id: ClientId) -> bool {
         let client = self.client(id);
