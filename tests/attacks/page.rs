@@ -7,7 +7,7 @@ use crate::{
     verdict::{LATER, LOG, LOG_A_SECOND, SPARE_PERCENT, Verdict, megabytes, milliseconds},
 };
 
-/// Everything that was found, as people read it.
+/// The results, as people read them.
 #[derive(Debug)]
 pub(crate) struct Page {
     /// Machine, versions and binary, as lines.
@@ -15,7 +15,7 @@ pub(crate) struct Page {
     pub(crate) rows: Vec<Row>,
 }
 
-/// What came of an attack.
+/// The results of an attack.
 #[derive(Debug)]
 pub(crate) struct Row {
     pub(crate) attack: &'static Attack,

@@ -2,7 +2,7 @@ use std::time::Duration;
 
 use crate::verdict::SPARE_PERCENT;
 
-/// How large an attack is.
+/// The size of an attack.
 #[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Scale {
     /// As the page has it.
@@ -13,7 +13,7 @@ pub(crate) enum Scale {
 }
 
 impl Scale {
-    /// So many, or fewer in a short attack.
+    /// Returns so many, or fewer in a short attack.
     pub(crate) fn many(self, full: usize) -> usize {
         match self {
             Self::Full => full,

@@ -25,7 +25,7 @@ const START: Duration = Duration::from_secs(10);
 pub(crate) struct Server {
     process: process::Child,
     pub(crate) address: SocketAddr,
-    /// Where the operator reaches it.
+    /// The operator's address.
     pub(crate) operator: SocketAddr,
     pub(crate) log: Log,
     pub(crate) watch: Watch,
@@ -61,7 +61,7 @@ impl Server {
         Ok(server)
     }
 
-    /// Says how it has ended, if it has.
+    /// Returns how it has ended, if it has.
     pub(crate) fn end(&mut self) -> Option<String> {
         let status = self.process.try_wait().ok()??;
         // `signal: 9 (SIGKILL)` or `exit status: 1`

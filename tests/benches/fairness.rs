@@ -1,5 +1,5 @@
-//! How long a room's clients wait while other rooms compute without end, all on one thread, and whether those
-//! share the processor evenly.
+//! Measures how long a room's clients wait while other rooms compute without end, all on one thread, and whether
+//! those rooms share the processor evenly.
 //!
 //! `cargo bench -p stateroom-tests --bench fairness` measures it; seconds for each line of the table may follow
 //! after `--`. It fails where 1 answer in 100 comes over 5 ms later than without them, or where one of the
@@ -23,9 +23,9 @@ use stateroom_host_min::{Limits, Program, Room, Trap};
 use stateroom_sdk_core::engine::{Engine, EngineContext, EngineFactory, Event, Progress};
 use stateroom_tests::{Module, TestServer};
 
-/// How much later than without computing rooms 99 in 100 answers may come.
+/// The additional delay that 99 in 100 answers may have because of computing rooms.
 const MOST_DELAY: Duration = Duration::from_millis(5);
-/// How evenly they have to share the processor: the fewest slices by the most.
+/// The least evenness with which they must share the processor: the fewest slices divided by the most.
 const LEAST_EVENNESS: f64 = 0.8;
 
 /// Answers, and computes in one event without end when it is told to.
@@ -90,11 +90,11 @@ impl Rooms {
 struct Line {
     rooms: usize,
     kind: &'static str,
-    /// In ascending order.
+    /// The waits in ascending order.
     waits: Vec<Duration>,
     /// The slices of each computing room.
     slices: Vec<u64>,
-    /// How long this process ran meanwhile, which on a busy machine is less than how long it took.
+    /// The CPU time of this process meanwhile. On a busy machine it is less than the time that has passed.
     cpu: Duration,
 }
 

@@ -1,5 +1,5 @@
-//! How large the example guests are: the module, the memory of a new room, and what the server's resident memory
-//! grows by for each room.
+//! Measures the example guests: the size of the module, the memory of a new room, and the growth of the server's
+//! resident memory for each room.
 //!
 //! `cargo bench -p stateroom-tests --bench sizes` measures it, and writes the table in `examples/README.md` anew.
 
@@ -28,10 +28,10 @@ const GUESTS: [&str; 12] = [
     "seed-echo",
 ];
 
-/// What the table stands between.
+/// The marks around the table.
 const MARKS: [&str; 2] = ["<!-- sizes -->\n", "<!-- end of sizes -->"];
 
-/// How many rooms are made before the measured ones, so that what the server takes once is not theirs.
+/// The number of rooms that are made before the measured ones, so that one-time costs of the server are not counted.
 const EARLIER: usize = 100;
 const ROOMS: usize = 2000;
 

@@ -7,7 +7,7 @@ use crate::{
 };
 
 const WIDTH: f64 = 860.0;
-/// Where bars begin and where they end.
+/// The begin and the end of the bars.
 const LEFT: f64 = 350.0;
 const RIGHT: f64 = 800.0;
 const BAR: f64 = 11.0;

@@ -16,12 +16,12 @@ use crate::{
     table,
 };
 
-/// Everything that was found, and where and when.
+/// All results, with the place and the time.
 #[derive(Debug)]
 pub(crate) struct Comparison {
     pub(crate) rows: Vec<&'static Row>,
     pub(crate) peers: Vec<Peer>,
-    /// What could not be installed, and why.
+    /// The servers that could not be installed, and why.
     pub(crate) missing: Vec<(&'static str, String)>,
     pub(crate) results: Results,
     /// Machine, date and version, as lines.

@@ -15,9 +15,9 @@ use crate::row::{Room, Row};
 #[derive(Debug)]
 pub(crate) struct Peer {
     pub(crate) name: &'static str,
-    /// With its version, as the table has it.
+    /// Its name and version, as in the table.
     pub(crate) title: String,
-    /// Whether it has more than one room.
+    /// True if it has more than one room.
     pub(crate) has_rooms: bool,
     /// The program and what comes before the port and after it, for each kind of room.
     command: fn(&Path, port: u16, room: Room) -> Command,
@@ -103,7 +103,7 @@ impl Drop for Running {
     }
 }
 
-/// This server's guests, built from source.
+/// Builds this server's guests from source.
 fn guests(place: &Path) -> Result<(), String> {
     let echo = fs::read(example("echo").join("server.wasm")).map_err(|error| error.to_string())?;
     let broadcast = broadcast().module();

@@ -1,9 +1,9 @@
 use std::collections::HashMap;
 
-/// What was measured: for each figure of each server a number for each round, or why there is none.
+/// The measurements: for each figure of each server a number for each round, or the reason why there is none.
 #[derive(Debug, Default)]
 pub(crate) struct Results {
-    /// By the figure's title and the server's name.
+    /// The numbers, by the figure's title and the server's name.
     numbers: HashMap<(&'static str, &'static str), Vec<f64>>,
     failures: HashMap<(&'static str, &'static str), String>,
 }

@@ -12,7 +12,7 @@ use crate::{
     verdict::{Verdict, judge},
 };
 
-/// How often a count is taken at most: what chance has added is not there each time.
+/// The maximum number of times that a count is taken: what chance has added is not there each time.
 const TRIES: usize = 3;
 
 /// Counts, and compares with the page or writes it.
@@ -79,7 +79,7 @@ pub(crate) fn run(options: &Options) -> Result<(), String> {
     ))
 }
 
-/// What is not as it stands in the page, as lines.
+/// The differences from the page, as lines.
 #[derive(Debug, Default)]
 struct Differences {
     more: Vec<String>,
@@ -117,7 +117,7 @@ fn count(
     least.ok_or_else(|| "nothing was counted".to_owned())
 }
 
-/// Says what is more than in the page, and what is less.
+/// Notes what is more than in the page, and what is less.
 fn compare(script: &Script, tool: Tool, found: &Totals, before: &Page, now: &Page) -> Differences {
     let mut differences = Differences::default();
     let Some(row) = before.row(script.title) else {

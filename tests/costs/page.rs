@@ -11,11 +11,11 @@ use crate::{
 /// The page that people read, and that is read back: it holds the counts that must not grow.
 #[derive(Debug, Default, PartialEq)]
 pub(crate) struct Page {
-    /// What the server was compiled with.
+    /// The compiler of the server.
     pub(crate) compiler: String,
-    /// What it was compiled for.
+    /// The processor that it was compiled for.
     pub(crate) processor: String,
-    /// What it was counted with.
+    /// The tools that have counted.
     pub(crate) tools: String,
     pub(crate) rows: Vec<Row>,
 }

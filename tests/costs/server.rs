@@ -18,7 +18,7 @@ use crate::{
 #[derive(Debug)]
 pub(crate) struct Server {
     program: PathBuf,
-    /// Where the tools write to.
+    /// The directory that the tools write to.
     place: PathBuf,
 }
 

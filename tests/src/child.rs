@@ -52,7 +52,7 @@ pub struct Child {
     stderr: Lines,
 }
 
-/// Where a program writes lines to.
+/// The stream that a program writes lines to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Output {
     /// Standard output.

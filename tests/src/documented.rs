@@ -26,7 +26,7 @@ impl Documented {
         Self { name, needs, changes: Vec::new() }
     }
 
-    /// Has a piece of its source replaced, which has to be there, once.
+    /// Replaces a piece of its source, which must be there once.
     #[must_use]
     pub fn with(mut self, piece: &str, other: &str) -> Self {
         self.changes.push((piece.to_owned(), other.to_owned()));

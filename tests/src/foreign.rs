@@ -27,7 +27,7 @@ pub enum Foreign {
     Text,
 }
 
-/// How a Rust guest is built.
+/// The profile with which a Rust guest is built.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Profile {
     /// Cargo's own, without optimisation.

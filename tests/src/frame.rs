@@ -4,11 +4,11 @@ use std::io::{self, Read};
 /// any and see all.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Frame {
-    /// Whether it is the last of its message.
+    /// True if it is the last frame of its message.
     pub fin: bool,
-    /// What it is: one of the constants here, or any other number of four bits.
+    /// Its opcode: one of the constants here, or any other number of four bits.
     pub opcode: u8,
-    /// What it carries.
+    /// Its payload.
     pub payload: Vec<u8>,
 }
 

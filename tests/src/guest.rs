@@ -66,7 +66,7 @@ impl Guest {
         self
     }
 
-    /// Has it built for any WebAssembly engine.
+    /// Builds it for any WebAssembly engine.
     #[must_use]
     pub fn portable(mut self) -> Self {
         self.portable = true;

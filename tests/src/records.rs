@@ -1,4 +1,4 @@
-//! What is logged while the tests run, by all servers of this process.
+//! The log of all servers of this process while the tests run.
 
 use std::sync::{Mutex, MutexGuard, Once, PoisonError};
 

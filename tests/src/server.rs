@@ -25,7 +25,7 @@ pub fn server() -> Server {
 pub struct TestServer {
     handle: Option<ServerHandle>,
     clock: Option<VirtualClock>,
-    /// Its threads hold the other end.
+    /// A handle whose other end the server's threads hold.
     threads: Weak<()>,
 }
 
@@ -172,7 +172,7 @@ impl TestServer {
         eventually(&format!("{count} rooms"), || self.stats().rooms == count);
     }
 
-    /// Has it end while the clock goes on slowly, and returns how far that went.
+    /// Stops it while the clock goes on slowly, and returns how far the clock went.
     ///
     /// # Panics
     /// It does not end, or its clock is not one that stands still.

@@ -1,9 +1,9 @@
-//! Everyone sees where everyone else's mouse is.
+//! A room in which everyone sees the cursors of all others.
 #![no_std]
 
 use stateroom_sdk_core::{embedded_io::Write, *};
 
-/// How many cursors a room shows. Clients beyond that watch, until a place becomes free.
+/// The number of cursors that a room shows. Further clients watch until one is free.
 const CAPACITY: usize = 32;
 
 /// `x` and `y`, each a little-endian `u16`. The room keeps them as they come: what they mean is between the

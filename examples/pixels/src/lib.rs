@@ -6,7 +6,7 @@ use stateroom_sdk_core::*;
 const SIDE: usize = 32;
 const COLOURS: u8 = 16;
 
-/// How many clients paint. Those beyond that watch.
+/// The number of clients that paint. Further clients watch.
 const CAPACITY: usize = 64;
 
 /// Ten pixels at once, and then one a second.

@@ -8,7 +8,7 @@ use alloc::{format, string::String, vec::Vec};
 use serde::{Deserialize, Serialize};
 use stateroom_sdk_core::*;
 
-/// What clients make the room remember needs a bound: entries, and bytes in each.
+/// Bounds on what clients make the room remember: entries, and bytes in each.
 const MAX_ENTRIES: usize = 100;
 const MAX_TEXT: usize = 200;
 

@@ -4,7 +4,7 @@ use std::{cmp::Reverse, collections::HashMap};
 
 use stateroom_sdk_core::*;
 
-/// In bytes. What clients make the room remember needs a bound.
+/// A size in bytes: what clients make the room remember needs a bound.
 const MAX_CHOICE: usize = 64;
 
 #[stateroom_wasm]

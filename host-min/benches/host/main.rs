@@ -1,4 +1,4 @@
-//! What a room costs, beside the same work done with the engine alone: `cargo bench -p stateroom-host-min`.
+//! Benchmarks of a room, beside the same work done with the engine alone: `cargo bench -p stateroom-host-min`.
 //!
 //! `reference` is the least that can be done: the engine without limits, checks or slices, and effects that
 //! are copied and forgotten.

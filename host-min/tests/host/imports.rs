@@ -1,4 +1,4 @@
-//! What imports do with more bytes than go at a stretch.
+//! Tests of imports with more bytes than they handle in one step.
 
 use stateroom_core::{LogLevel, MessagePayload};
 use stateroom_host_min::{Effect, Event, Limits, Program, Room, Step, TrapReason};

@@ -6,7 +6,7 @@ use stateroom_host_min::{ClientInfo, Effect, Event, Limits, Program, Room, Step}
 
 use crate::guest::{IMPORTS, wat};
 
-/// What the first byte of an instruction says; `a`, `b` and `c` are the others.
+/// The operation, which is the first byte of an instruction; `a`, `b` and `c` are the others.
 #[derive(Debug, Clone, Copy)]
 #[repr(u8)]
 pub(crate) enum Op {
@@ -214,14 +214,15 @@ impl Dice {
     }
 }
 
-/// What clients bring with them: nothing that the machine asks for, the longest that it takes, and what does not count.
+/// The information that clients bring with them: nothing that the machine asks for, the longest value that it takes,
+/// and values that do not count.
 const BELONGINGS: [(&str, &str); 3] =
     [("address", "::1"), ("query", "0123456789abcdef"), ("query", "second")];
 
 /// An event with data of its own.
 #[derive(Debug, Clone)]
 pub(crate) enum Happening {
-    /// With so many of [`BELONGINGS`].
+    /// A client with so many of [`BELONGINGS`].
     Connect(u32, usize),
     Timer,
     Instructions(Vec<u8>),

@@ -35,7 +35,7 @@ fn room(fields: &str) -> Room {
     room
 }
 
-/// Has the guest ask for something.
+/// Makes the guest ask for something.
 fn ask(room: &mut Room, bytes: &[u8]) -> Result<Step, Trap> {
     finish(room, Event::Message(ClientId(1), MessagePayload::Bytes(bytes)))
 }

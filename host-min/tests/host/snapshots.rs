@@ -5,7 +5,7 @@ use crate::{
     machine::{Dice, Happening, machine, outcome},
 };
 
-/// Answers each timer with the digits of a number that it keeps where nobody sees it.
+/// A guest that answers each timer with the digits of a number that it keeps where nobody sees it.
 const COUNTER: &str = r#"
     (memory (export "memory") 17)
     (global $n (mut i32) (i32.const 0))

@@ -7,7 +7,7 @@ use serde::Deserialize;
 
 use super::{linker::Memory, package::Package};
 
-/// What the compiler says, as cargo hands it on.
+/// A message of the compiler, as cargo hands it on.
 #[derive(Debug, Deserialize)]
 pub(crate) struct Diagnostic {
     message: String,
@@ -40,7 +40,7 @@ impl Diagnostic {
         let _ = write!(stderr, "{begin}{rendered}");
     }
 
-    /// Returns what to do about it, where the compiler cannot know.
+    /// Returns what to do about it, if the compiler cannot know.
     pub(crate) fn hint(&self, memory: Memory, package: &Package) -> Option<String> {
         if self.says("no global memory allocator found") {
             return Some(
@@ -111,7 +111,7 @@ mod tests {
     }
 
     #[test]
-    fn whoever_brings_the_standard_library_is_found_in_either_order() {
+    fn the_crate_that_brings_the_standard_library_is_found_in_either_order() {
         let message = "found duplicate lang item `panic_impl`";
         let note = "the lang item is first defined in crate `std` (which `serde` depends on)";
         assert!(hint(Memory::Static, message, note).unwrap().starts_with("`serde` brings"));

@@ -20,7 +20,7 @@ const STATIC: &str = "static";
 pub(crate) struct Dist {
     path: PathBuf,
     draft: PathBuf,
-    /// For files that are not to stay.
+    /// A directory for temporary files.
     scratch: PathBuf,
     /// The `dist` of the last build, on its way out.
     old: PathBuf,

@@ -62,7 +62,7 @@ pub(crate) fn program(path: &Path, bytes: &[u8], limits: Limits) -> Result<Progr
     Program::load(bytes, limits).map_err(|error| anyhow!("cannot run `{}`: {error}", path.display()))
 }
 
-/// Turns the text format into the binary one.
+/// Converts the text format into the binary one.
 #[cfg(feature = "dev")]
 fn assemble(path: &Path, bytes: &[u8]) -> Result<Vec<u8>> {
     let text = str::from_utf8(bytes).map_err(|error| {

@@ -3,7 +3,7 @@ use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 /// Files that are open besides downloads, and sockets besides those of clients and of the operator.
 const OTHERS: u64 = 128;
 
-/// How many files have to be open, and how many may be.
+/// The number of files that must be open, and the number that may be.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct TooFew {
     pub(crate) needed: u64,

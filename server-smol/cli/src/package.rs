@@ -14,7 +14,7 @@ use super::toml_file::FILE;
 /// A package that has a library to build a guest from.
 #[derive(Debug)]
 pub(crate) struct Package {
-    /// What cargo knows it by; unlike the name it is never ambiguous.
+    /// Its id for cargo. Unlike the name, it is never ambiguous.
     pub(crate) id: String,
     pub(crate) name: String,
     /// The library's root source file.

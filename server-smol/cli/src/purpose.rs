@@ -1,9 +1,9 @@
-/// What a guest is built for.
+/// The purpose of a build.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Purpose {
-    /// To be served to others: as small as it can be.
+    /// To be served: as small as possible.
     Release,
-    /// To be tried by its author: with overflow checks, and with words for panics.
+    /// To be tried by its author: with overflow checks, and with messages for panics.
     Trial,
 }
 

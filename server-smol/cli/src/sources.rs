@@ -8,23 +8,24 @@ use async_io::Timer;
 
 use super::{project::Project, toml_file::FILE};
 
-/// How often the files are looked at. A person does not notice, and a look at a few dozen files costs nothing.
+/// The time between two looks at the files. A person does not notice the delay, and a look at a few dozen files costs
+/// nothing.
 const INTERVAL: Duration = Duration::from_millis(300);
 
 /// The files that a guest is made of, and how old each was when it was built.
 #[derive(Debug)]
 pub(crate) struct Sources {
     files: Vec<File>,
-    /// Where the package's own source files are.
+    /// The directory of the package's own source files.
     root: PathBuf,
-    /// Those, as long as they do not build: one that is missing may come.
+    /// The package's own files, as long as they do not build: a missing file may appear.
     own: Option<Vec<File>>,
 }
 
 type File = (PathBuf, Option<SystemTime>);
 
 impl Sources {
-    /// Returns what is known of them before the first build.
+    /// Returns the known files before the first build.
     pub(crate) fn before(project: &Project) -> Self {
         let root = root(project);
         Self { files: manifests(project).map(file).into(), own: Some(rust_files(&root)), root }

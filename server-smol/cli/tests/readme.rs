@@ -31,8 +31,8 @@ use std::{
     time::{Duration, Instant},
 };
 
-/// What is different from an author's shell: the `stateroom` command is the one under test, on a port of its own, and cargo does not build
-/// with optimisations what is known to work without. `$exec` is `exec` where a command is going to be stopped.
+/// The differences from an author's shell. The `stateroom` command is the one under test, on a port of its own. Cargo
+/// does not optimise what is known to work without. `$exec` is `exec` if a command is going to be stopped.
 const SHELL: &str = r#"
 set -e
 stateroom() {
@@ -54,7 +54,7 @@ cargo() {
   esac
 }
 rustup() {
-  # For whoever has no network. A check does not need the target's linker, but it needs its library.
+  # For machines without a network. A check does not need the target's linker, but it needs its library.
   test "$1 $2" = "target add" && { test -d "$(rustc --print=target-libdir --target "$3")" || command rustup "$@"; }
 }
 curl() { command curl --silent --show-error --fail "$@"; }
@@ -197,7 +197,7 @@ fn sizes_may_differ_and_results_may_not() {
 
 #[derive(Debug)]
 struct Block {
-    /// Where it begins.
+    /// The line at which it begins.
     line: usize,
     directive: String,
     text: String,
@@ -269,19 +269,19 @@ fn root() -> &'static Path {
 // ---------------------------------------------------------------------------------------------------------------------------------
 // The one who reads it
 
-/// Somebody who has just cloned the repository and does what the README says.
+/// A reader who has just cloned the repository and does what the README says.
 struct Reader {
-    /// What the checkout is in, under the name `stateroom`.
+    /// The directory that has the checkout, under the name `stateroom`.
     home: PathBuf,
-    /// Where the shell is; a link is not resolved, as a shell does not resolve it.
+    /// The directory of the shell. A link is not resolved, as a shell does not resolve it.
     directory: PathBuf,
     port: u16,
     server: Option<Serving>,
     console: Vec<String>,
-    /// What the last commands have printed, and are printing.
+    /// The output of the last commands, which may still run.
     output: PathBuf,
     outputs: usize,
-    /// So that nobody else is in `home`.
+    /// A lock that keeps other processes out of `home`.
     _lock: File,
 }
 

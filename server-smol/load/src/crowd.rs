@@ -12,7 +12,7 @@ use crate::{
     target::Target,
 };
 
-/// How many connections are made at a time: fewer than wait in a server's queue.
+/// The number of connections that are opened at a time: fewer than wait in a server's queue.
 const AT_A_TIME: usize = 100;
 
 /// Open connections, and what they are waited for with.
@@ -20,9 +20,9 @@ const AT_A_TIME: usize = 100;
 pub(crate) struct Crowd {
     pub(crate) connections: Vec<Connection>,
     pub(crate) poller: Poller,
-    /// Where all of them read.
+    /// The buffer that all of them read into.
     pub(crate) buffer: Vec<u8>,
-    /// Those that are ready, in a list that is used again.
+    /// The connections that are ready. The list is used again.
     ready: Vec<usize>,
 }
 
@@ -117,7 +117,7 @@ impl Crowd {
         self.ready = ready;
     }
 
-    /// Answers pings until `deadline`; what else is said is not heard. A connection that ends is an error.
+    /// Answers pings until `deadline`, and ignores everything else. A connection that ends is an error.
     pub(crate) fn hold(&mut self, deadline: Instant) -> Result<()> {
         while Instant::now() < deadline {
             let ready = self.wait(deadline)?;
@@ -129,8 +129,8 @@ impl Crowd {
         Ok(())
     }
 
-    /// Says goodbye to the server, and hands out what it still says until all connections have ended or `deadline` is
-    /// over. How they end does not matter any more.
+    /// Closes all connections. Hands out what the server still sends until they have ended or `deadline` is over. It
+    /// does not matter any more how they end.
     pub(crate) fn leave(&mut self, deadline: Instant, mut message: impl FnMut(usize, &[u8])) -> Result<()> {
         let mut left = 0;
         for connection in &mut self.connections {

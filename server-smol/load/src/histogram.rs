@@ -1,11 +1,11 @@
 use std::{fmt, time::Duration};
 
-/// How many bits of a value are kept: it is wrong by 1 part in 128 at most.
+/// The number of bits of a value that are kept: it is wrong by 1 part in 128 at most.
 const BITS: u32 = 7;
 const STEPS: usize = 1 << BITS;
 
-/// How often which time was taken, from nanoseconds to centuries, in 58 KB: for each power of two as many steps as for
-/// any other.
+/// The distribution of times, from nanoseconds to centuries, in 58 KB. Each power of two has the same number of
+/// steps.
 #[derive(Clone)]
 pub(crate) struct Histogram {
     counts: Box<[u64]>,

@@ -2,15 +2,16 @@ use std::collections::{BTreeSet, VecDeque};
 
 use super::mark::Mark;
 
-/// Who hears whom. Connections are numbered group by group; the first of each group send.
+/// The groups of clients that hear one another. Connections are numbered group by group; the first ones of each group
+/// send.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Shape {
     pub(crate) groups: usize,
-    /// How many of a group hear each message.
+    /// The number of clients of a group.
     pub(crate) clients: usize,
-    /// How many of those send.
+    /// The number of clients of a group that send.
     pub(crate) senders: usize,
-    /// Whether senders do not hear themselves.
+    /// True if senders do not hear themselves.
     pub(crate) except_sender: bool,
 }
 
@@ -28,7 +29,7 @@ impl Shape {
         sender / self.senders * self.clients + sender % self.senders
     }
 
-    /// Returns how many hear each message.
+    /// Returns the number of clients that hear each message.
     pub(crate) fn hearers(&self) -> usize {
         self.clients - usize::from(self.except_sender)
     }
@@ -41,16 +42,17 @@ impl Shape {
     }
 }
 
-/// What has been sent and what of it has arrived: each message has to, once and in order, at all that hear its sender.
+/// The messages that have been sent, and those that have arrived. Each must arrive once and in order at every client
+/// that hears its sender.
 #[derive(Debug)]
 pub(crate) struct Ledger {
     shape: Shape,
     senders: Vec<Sender>,
-    /// For each connection and each sender of its group, the number that comes next.
+    /// The number that comes next, for each connection and each sender of its group.
     next: Vec<u32>,
     /// Hearer, sender and number of what others have overtaken.
     overtaken: BTreeSet<(usize, usize, u32)>,
-    /// How many messages have not been passed by everywhere.
+    /// The number of messages that have not arrived everywhere, or been passed by.
     open: u64,
     faults: Faults,
 }
@@ -64,13 +66,13 @@ struct Sender {
 
 #[derive(Debug)]
 struct Open {
-    /// When it was sent, or should have been.
+    /// The time at which it was sent, or should have been sent.
     at: u64,
-    /// Where it is still to arrive.
+    /// The number of clients at which it is still to arrive.
     left: usize,
 }
 
-/// What a server has done wrong.
+/// The mistakes of a server.
 #[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Faults {
     /// Deliveries that have not come.
@@ -89,12 +91,12 @@ impl Faults {
     }
 }
 
-/// What a delivery was.
+/// The result of a delivery.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) struct Arrival {
-    /// When the message was sent, unless it was late or wrong.
+    /// The time at which the message was sent, unless it was late or wrong.
     pub(crate) at: Option<u64>,
-    /// Who may send another one, as this has arrived everywhere.
+    /// The sender that may send another message, because this one has arrived everywhere.
     pub(crate) freed: Option<usize>,
 }
 

@@ -27,7 +27,7 @@ pub(crate) struct Opening {
     began: Instant,
 }
 
-/// What has become of it.
+/// The state of the opening.
 #[derive(Debug)]
 pub(crate) enum Progress {
     Opening(Opening),
@@ -38,7 +38,7 @@ pub(crate) enum Progress {
 /// go on with, and so it is done long before the last port is taken: when half of them are, Linux looks at thousands
 /// for each connection that it makes.
 const PER_ADDRESS: usize = 10_000;
-/// No server has more to say before it is a WebSocket.
+/// The maximum size of the answer before a connection is a WebSocket.
 const MOST_ANSWER: usize = 64 << 10;
 
 impl Opening {

@@ -4,20 +4,20 @@ use serde_json::{Map, Value, json};
 
 use crate::{histogram::Histogram, ledger::Faults};
 
-/// What a run has found: as text for people, and as JSON for programs.
+/// The report of a run: as text for people, and as JSON for programs.
 #[derive(Debug)]
 pub(crate) struct Report {
-    /// What was done, in a word.
+    /// The kind of run, in a word.
     pub(crate) mode: &'static str,
     pub(crate) url: String,
-    /// What was asked for: a name, and a number.
+    /// The parameters: a name and a number each.
     pub(crate) asked: Vec<(&'static str, u64)>,
-    /// How long it was measured.
+    /// The time that was measured.
     pub(crate) time: Duration,
     pub(crate) counts: Vec<Count>,
     pub(crate) latency: Option<Histogram>,
     pub(crate) server: Option<Usage>,
-    /// How long this process has run meanwhile.
+    /// The CPU time of this process meanwhile.
     pub(crate) own_cpu: Duration,
     pub(crate) faults: Option<Faults>,
     /// Messages that are none of this run, as servers greet their clients.
@@ -26,7 +26,7 @@ pub(crate) struct Report {
     pub(crate) unsent: u64,
 }
 
-/// Something that was counted, which has a price.
+/// A count, whose cost for each one is known.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Count {
     pub(crate) one: &'static str,
@@ -46,13 +46,13 @@ impl Count {
     }
 }
 
-/// What the server has taken.
+/// The resources that the server has used.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Usage {
     pub(crate) cpu: Duration,
     /// Its memory at the beginning and at the end, in bytes.
     pub(crate) resident: [u64; 2],
-    /// So many connections have come in between.
+    /// The number of connections that have come in between.
     pub(crate) connections: u64,
 }
 

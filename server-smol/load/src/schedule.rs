@@ -1,20 +1,20 @@
-/// When which message is due, at a fixed rate of all senders together: the first of each, then the second of each. All
-/// times are in nanoseconds since the beginning.
+/// The times at which messages are due, at a fixed rate of all senders together: the first of each, then the second
+/// of each. All times are in nanoseconds since the beginning.
 #[derive(Debug)]
 pub(crate) struct Schedule {
     senders: usize,
     nanoseconds: f64,
-    /// How many messages have been due.
+    /// The number of messages that have been due.
     due: u64,
 }
 
 impl Schedule {
-    /// So many messages a second.
+    /// Creates a schedule of so many messages a second.
     pub(crate) fn new(rate: u64, senders: usize) -> Self {
         Self { senders, nanoseconds: 1e9 / rate as f64, due: 0 }
     }
 
-    /// Returns when a sender's message with this number is due.
+    /// Returns the time at which a sender's message with this number is due.
     pub(crate) fn time(&self, sender: usize, number: u32) -> u64 {
         self.at(u64::from(number) * self.senders as u64 + sender as u64)
     }
@@ -23,7 +23,7 @@ impl Schedule {
         (index as f64 * self.nanoseconds) as u64
     }
 
-    /// Returns when the next message is due.
+    /// Returns the time at which the next message is due.
     pub(crate) fn next(&self) -> u64 {
         self.at(self.due)
     }

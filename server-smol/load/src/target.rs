@@ -2,7 +2,7 @@ use std::net::{SocketAddr, ToSocketAddrs as _};
 
 use anyhow::{Context as _, Result, bail, ensure};
 
-/// Where the rooms are: `ws://host:port/path`, with the room's number for `{room}`.
+/// The address of the rooms: `ws://host:port/path`, with the room's number for `{room}`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Target {
     authority: String,
@@ -75,7 +75,7 @@ impl Target {
     }
 }
 
-/// What a server has to answer to [`Target::request`].
+/// The `Sec-WebSocket-Accept` that a server must answer to [`Target::request`].
 pub(crate) const ACCEPT: &str = "s3pPLMBiTxaQ9kYGzzhZRbK+xOo=";
 
 #[cfg(test)]

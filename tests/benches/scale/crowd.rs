@@ -14,9 +14,9 @@ use crate::{
 
 /// Sockets that a server needs beside those of the crowd.
 const OTHERS: usize = 500;
-/// How long rooms have been idle when the rest is measured: a server may do something about them before.
+/// The time that rooms have been idle when the rest is measured: a server may do something about them before.
 const LATER: Duration = Duration::from_secs(15);
-/// How often clients are pinged, by default.
+/// The default time between two pings.
 const HEARTBEAT: Duration = Duration::from_secs(30);
 
 const FLAGS: [&str; 6] = ["--max-connections", "1M", "--max-rooms", "10M", "--room-rate", "0"];
@@ -89,7 +89,7 @@ pub(crate) fn measure(bench: &Bench, page: &mut Page) {
     independence(bench, page, [&quiet, &server], &what, Some(10.0));
 }
 
-/// What a message takes in a server with a crowd and in one without.
+/// Measures a message in a server with a crowd and in one without.
 fn independence(bench: &Bench, page: &mut Page, servers: [&Server; 2], beside: &str, most: Option<f64>) {
     for (window, at_a_time) in [(1, "one message"), (32, "32 messages")] {
         let load = format!("echo --connections 50 --window {window}");

@@ -2,7 +2,7 @@ use std::path::PathBuf;
 
 use crate::PARTS;
 
-/// What is to be measured.
+/// The choice of what is measured.
 #[derive(Debug)]
 pub(crate) struct Options {
     only: Vec<String>,

@@ -2,7 +2,7 @@ use serde_json::Value;
 
 use crate::{Bench, server::Server};
 
-/// The same load on two servers in turn, several times.
+/// The same load on two servers alternately, several times.
 #[derive(Debug)]
 pub(crate) struct Pairs {
     reports: Vec<[Value; 2]>,

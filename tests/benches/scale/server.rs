@@ -18,12 +18,12 @@ pub(crate) struct Server {
     address: String,
 }
 
-/// Where a server runs.
+/// The cores that a server runs on.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Affinity {
-    /// On one core, away from the load.
+    /// One core, away from the load.
     OneCore,
-    /// Where the system puts it.
+    /// All cores, as the system chooses.
     AnyCore,
 }
 

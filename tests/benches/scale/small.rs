@@ -4,7 +4,7 @@ use crate::{Bench, page::Page, server::Affinity};
 
 const MB: f64 = 1e6;
 
-/// The memory of a server that has just begun, and of one with a few hundred rooms.
+/// Measures the memory of a server that has just begun, and of one with a few hundred rooms.
 pub(crate) fn measure(bench: &Bench, page: &mut Page) {
     let server = bench.serve(&bench.echo, Affinity::OneCore, &[]);
     // Whatever it does at its beginning.

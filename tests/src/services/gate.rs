@@ -52,7 +52,7 @@ impl EngineFactory for Gate {
 #[derive(Debug)]
 pub struct Gated {
     gate: Arc<Inner>,
-    /// What is sent when the event is over.
+    /// The message that is sent when the event is over.
     answer: Option<(ClientId, String)>,
     is_computing: bool,
 }

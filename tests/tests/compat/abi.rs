@@ -1,4 +1,4 @@
-//! What `docs/abi.md` says about the interface is so.
+//! Tests of what `docs/abi.md` says about the interface.
 
 use std::{fs, process::Command};
 

@@ -1,9 +1,9 @@
-//! What every guest in `tests/guests` has to answer, whatever it is made of.
+//! The answers that every guest in `tests/guests` must give, whatever it is made of.
 
 use stateroom_host_min::{ClientInfo, Effect, Event, Limits, Program, Room, Step, Trap};
 use stateroom_sdk_core::{ClientId, MessagePayload, MessageRecipient};
 
-/// What happens to a room, and what it asks for then.
+/// An event, and the effects that the room then asks for.
 pub(crate) type Exchange = (Event<'static>, Vec<Effect<'static>>);
 
 /// Returns the conversation. Everyone hears of the value when it changes, and who comes is told it; messages that

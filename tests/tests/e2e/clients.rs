@@ -49,7 +49,7 @@ fn clients_that_come_at_once_get_ids_of_their_own() {
 }
 
 const INTERVAL: Duration = Duration::from_secs(10);
-/// Between two pings.
+/// The timeout, which falls between two pings.
 const TIMEOUT: Duration = Duration::from_secs(25);
 
 /// Connects a client that says two things and ends as `end` has it: exactly these events must follow. The result of

@@ -118,7 +118,7 @@ fn what_waits_for_a_busy_room_is_not_heard_once_its_client_has_been_closed() {
     let source = "#![no_std]
         use stateroom_sdk_core::*;
 
-        /// Says what it hears; `close` takes a while, and closes everyone else.
+        /// A service that sends back what it hears; `close` takes a while, and closes everyone else.
         #[stateroom_wasm]
         #[derive(Default)]
         struct Slow(u32);

@@ -49,7 +49,7 @@ impl Bystander {
     }
 }
 
-/// The log has one line about the end of a room, with `why` in it.
+/// Checks that the log has one line about the end of a room, with `why` in it.
 #[track_caller]
 fn log_says(room: &str, why: &str) {
     let lines = records(room);
@@ -58,7 +58,7 @@ fn log_says(room: &str, why: &str) {
     assert!(failures[0].contains(why), "{}", failures[0]);
 }
 
-/// A text that begins with `!` makes the module fail: `room`, which no other test has, must end and begin
+/// Makes the module fail with a text that begins with `!`: `room`, which no other test has, must end and begin
 /// afresh.
 #[track_caller]
 fn a_message_ends_the_room(room: &str, why: &str, module: Module) {

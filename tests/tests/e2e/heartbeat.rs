@@ -9,7 +9,7 @@ use stateroom_tests::{
 };
 
 const INTERVAL: Duration = Duration::from_secs(10);
-/// Between two pings.
+/// The timeout, which falls between two pings.
 const TIMEOUT: Duration = Duration::from_secs(25);
 const MOMENT: Duration = Duration::from_millis(1);
 

@@ -18,7 +18,7 @@ use stateroom_tests::{
     services::{script, script_guest},
 };
 
-/// How long a room is idle before it hibernates.
+/// The time that a room is idle before it hibernates.
 const AFTER: Duration = Duration::from_secs(10);
 
 const DAY: Duration = Duration::from_secs(24 * 60 * 60);
@@ -59,7 +59,7 @@ fn an_idle_room_hibernates_and_its_clients_stay() {
         assert_eq!(server.rooms(), [("attic".to_owned(), vec![1, 2])]);
         assert_eq!(two.ask("count"), count.to_string());
     }
-    // Whoever comes, and whoever goes, is an event like any other.
+    // A client that comes or goes is an event like any other.
     await_hibernating(&server, 1);
     let mut three = server.client("attic");
     assert_eq!(three.ask("count"), "5");
@@ -147,7 +147,8 @@ fn a_room_that_fails_when_it_comes_back_fails_like_any_other() {
     assert_eq!(server.client("cellar").ask("?"), "0");
 }
 
-/// No room hibernates, neither in time nor as others are opened beyond the memory that rooms may have together.
+/// Checks that no room hibernates, neither in time nor as others are opened beyond the memory that rooms may have
+/// together.
 #[track_caller]
 fn stays_awake(server: &TestServer) {
     let mut client = server.client("attic");

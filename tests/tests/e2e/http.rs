@@ -1,4 +1,4 @@
-//! What is not a WebSocket.
+//! Tests of requests that are not for a WebSocket.
 
 use std::{
     fs::File,
@@ -34,7 +34,7 @@ fn verbose_status_counts_rooms_and_clients() {
     assert!(status["version"].is_string());
 
     let mut clients = [server.client("b"), server.client("a"), server.client("b")];
-    // Whoever has an answer is in.
+    // A client that has an answer is in.
     for client in &mut clients {
         assert_eq!(client.ask("hello"), "hello");
     }
@@ -283,7 +283,7 @@ fn a_server_that_runs_out_of_files_serves_on_when_there_are_some() {
     let address = child.line(Output::Stderr, "serving on ").parse().expect("an address");
     let mut early = Client::connect(address, "/ws/room").expect("an upgrade");
     assert_eq!(early.ask("hello"), "hello");
-    // Who has asked for nothing makes place for others.
+    // A connection that has asked for nothing is closed to make space for others.
     let crowd: Vec<_> = (0..50).map(|_| TcpStream::connect(address).expect("the system takes it")).collect();
     child.line(Output::Stderr, "no new connections for now");
     assert_eq!(early.ask("still here"), "still here");
@@ -383,7 +383,7 @@ fn a_connection_that_there_is_no_memory_for_is_told() {
     };
     assert_eq!((refused.status, refused.header("connection")), (503, Some("close")));
     assert!(refused.text().contains("memory"), "{refused:?}");
-    // One that has asked for nothing since makes place for the next one.
+    // A connection that has asked for nothing since is closed to make space for the next one.
     eventually("there is memory", || server.get("/status").status == 200);
 }
 

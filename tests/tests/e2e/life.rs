@@ -1,4 +1,4 @@
-//! How long rooms live.
+//! Tests of how long rooms live.
 
 use std::{net::TcpStream, thread, time::Duration};
 
@@ -63,7 +63,7 @@ fn a_room_that_nobody_comes_to_ends_after_a_minute() {
     server.await_rooms(0);
 }
 
-/// How long an empty room stays.
+/// The time that an empty room stays.
 const WHILE: Duration = Duration::from_secs(60);
 
 fn server_of_rooms_that_stay_for_a_while() -> TestServer {
@@ -117,7 +117,7 @@ fn the_end_of_a_room_takes_its_timer_along() {
 }
 
 #[test]
-fn whoever_comes_as_the_last_one_leaves_finds_a_room_that_lives() {
+fn a_client_that_comes_as_the_last_one_leaves_finds_a_room_that_lives() {
     let server = TestServer::with(server().with_shutdown(ShutdownPolicy::Immediate), script());
     let address = server.address();
     let guests: Vec<_> = (0..4)
@@ -221,7 +221,7 @@ fn there_are_only_so_many_clients() {
         let answer = server.connect("/ws/three").expect_err("one too many");
         assert_eq!((answer.status, answer.text()), (503, "the server has no space for another client"));
         assert_eq!(answer.header("connection"), Some("close"));
-        // Whoever looks after the server can still ask, and those that are in stay.
+        // The operator can still ask, and clients that are in stay.
         assert_eq!(server.get("/status").status, 200);
         assert_eq!(one.ask("hello"), "hello");
         two.hang_up();

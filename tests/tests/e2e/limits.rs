@@ -85,7 +85,7 @@ fn dist(toml: &str) -> Directory {
     if toml.is_empty() { directory } else { directory.with("stateroom.toml", format!("[limits]\n{toml}\n")) }
 }
 
-/// What a server does when it is tried in some way.
+/// A trial of a server, which returns what the server does.
 type Trial = fn(SocketAddr) -> String;
 
 fn client(address: SocketAddr) -> Client {
@@ -150,7 +150,7 @@ fn second_download(address: SocketAddr) -> String {
     status.split(' ').nth(1).expect("a status").to_owned()
 }
 
-/// Says what comes of as many rooms as may be created at once at one a second, and of one more.
+/// Creates as many rooms as may be created at once at one a second, and one more. Returns what happens.
 fn eleven_rooms(address: SocketAddr) -> String {
     let rooms = (0..11).map(|room| match Client::connect(address, &format!("/ws/{room}")) {
         Ok(client) => tell(client, "a"),
@@ -161,7 +161,7 @@ fn eleven_rooms(address: SocketAddr) -> String {
     answers.join(", ")
 }
 
-/// Says whether rooms hibernate at once when three are opened, of 9 MiB each.
+/// Returns whether rooms hibernate at once when three are opened, of 9 MiB each.
 fn hibernates_at_once(address: SocketAddr) -> String {
     for room in ["one", "two", "three"] {
         let mut client = Client::connect(address, &format!("/ws/{room}")).expect("an upgrade");
@@ -257,7 +257,7 @@ fn a_flag_wins_over_the_file() {
 }
 
 #[test]
-fn whoever_raises_the_size_of_messages_has_them_come_back() {
+fn raised_message_sizes_hold_for_answers_as_well() {
     let dist = dist("");
     // More than waits for a client by default.
     let size = 9 << 20;

@@ -15,7 +15,7 @@ use stateroom_sdk_core::{
 };
 use stateroom_tests::{Child, TestServer, binary, eventually, guest};
 
-/// What a service does with what its clients send.
+/// The reaction of a service to its clients' messages.
 #[derive(Debug, Clone, Copy)]
 enum Manner {
     /// Sends it to everyone.
@@ -33,9 +33,9 @@ enum Manner {
     Stalls,
 }
 
-/// How long a stalled service computes.
+/// The time that a stalled service computes.
 const STALL: Duration = Duration::from_millis(200);
-/// Which message of a room it is that something happens to.
+/// The number of the message in a room that something happens to.
 const CHOSEN: u32 = 10;
 
 struct Service {
@@ -90,7 +90,7 @@ impl StateroomServiceFactory for Manner {
     }
 }
 
-/// What the command has done.
+/// The results of the command.
 struct Run {
     status: Option<i32>,
     stdout: String,

@@ -11,7 +11,7 @@ fn scripts() -> [TestServer; 2] {
     [TestServer::new(script()), TestServer::new(script_guest())]
 }
 
-/// What every service that echoes does, whatever it is made of.
+/// Tests a service that echoes, whatever it is made of.
 #[track_caller]
 fn echoes(factory: impl EngineFactory) {
     let server = TestServer::new(factory);

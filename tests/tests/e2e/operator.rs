@@ -1,4 +1,4 @@
-//! What the operator asks and orders, over a Unix socket or a loopback address.
+//! Tests of the operator's requests, over a Unix socket or a loopback address.
 
 use std::{
     io::{BufReader, Read, Write},

@@ -8,7 +8,7 @@ use stateroom_tests::{
     services::{journal, script, script_guest},
 };
 
-/// So many messages of 10,000 bytes fill the system's buffers and the server's, too.
+/// The number of messages of 10,000 bytes that fill the system's buffers and the server's, too.
 const MANY: usize = 5_000;
 
 #[test]
@@ -108,7 +108,7 @@ fn fall_behind(server: &TestServer, speaker: &mut Client, bytes: usize) -> usize
 /// The bytes of such a message.
 const FILLER: usize = 100_000;
 
-/// How long a client may take nothing, or may take for a message.
+/// The time that a client may take nothing, or may take for a message.
 const TIMEOUT: Duration = Duration::from_secs(3);
 
 /// Returns a server on which nothing has a time but messages and outboxes, and pings.

@@ -43,7 +43,7 @@ fn compare(pairs: &mut [Pair]) -> bool {
     anything
 }
 
-/// Has clients come, talk and go, in an order that only looks like chance.
+/// Lets clients come, talk and go, in an order that only looks like chance.
 fn alike(tested: impl EngineFactory, served: impl EngineFactory) {
     let (room, server) = (TestRoom::of(tested), TestServer::new(served));
     let mut pairs = Vec::<Pair>::new();

@@ -31,7 +31,7 @@ fn limits() -> Limits {
     limits
 }
 
-/// Answers whether it is a guest at all.
+/// Returns whether it is a guest at all.
 fn survives(module: &[u8]) -> bool {
     match Program::load(module, limits()) {
         Err(error) => {

@@ -1,4 +1,4 @@
-//! What the engine would get wrong, and the host puts right before it sees it.
+//! Faults of the engine that the host avoids.
 
 use stateroom_core::MessagePayload;
 use stateroom_host_min::Step;

@@ -5,7 +5,7 @@ use stateroom_host_min::{ClientInfo, Effect, Event, Limits, Step, TrapReason};
 
 use crate::guest::{finish, program_with, room};
 
-/// What a client brings with it here.
+/// The information that a client brings with it here.
 const INFO: ClientInfo<'_> = ClientInfo(&[("key", "value"), ("🦀", "crab")]);
 const CONNECT: Event<'_> = Event::Connect(ClientId(1), INFO);
 

@@ -1,4 +1,4 @@
-//! What strangers' modules, guests and messages cannot do: hurt anything but their own room.
+//! Tests that strangers' modules, guests and messages hurt nothing but their own room.
 
 mod binaries;
 mod endless;
@@ -24,7 +24,7 @@ use crate::guest::{bytes, connect, text};
 
 const CONNECT: Event<'_> = connect(1);
 
-/// The exports that an event calls, in turn, and their types.
+/// The exports that an event calls, in order, and their types.
 const EXPORTS: [(&str, &str); 8] = [
     ("jam_malloc", "(param i32) (result i32)"),
     ("initialize", "(param i32 i32)"),
@@ -54,7 +54,7 @@ fn trap<T: std::fmt::Debug>(result: Result<T, LoadError>) -> Trap {
     }
 }
 
-/// Has a room go through an event of each kind. Each ends, well or badly, after so many slices at most.
+/// Runs an event of each kind in a room. Each ends, well or badly, after so many slices at most.
 fn every_event_ends(room: &mut Room, slices: usize) {
     let message = "a message of some length";
     for event in

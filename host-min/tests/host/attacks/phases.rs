@@ -10,7 +10,7 @@ const WASI: &str = r#"
     (import "wasi_snapshot_preview1" "fd_write" (func $fd_write (param i32 i32 i32 i32) (result i32)))
     (import "wasi_snapshot_preview1" "proc_exit" (func $proc_exit (param i32)))"#;
 
-/// Everything that has an effect or reads something, with pieces that are there.
+/// All calls that have an effect or read something, with valid pieces of memory.
 const EVERYTHING: &str = "
     (call $send (i32.const 0) (i32.const 0) (i32.const 1)) (call $send_binary (i32.const 1) (i32.const 0) (i32.const 1))
     (call $set_timer (i32.const 5)) (call $log (i32.const 1) (i32.const 0) (i32.const 1))

@@ -33,7 +33,7 @@ fn obedient(memory: &str, page: usize) -> String {
 
 const PASSIVE: &str = "a segment from which memory is initialised";
 
-/// What the same instructions do to a memory, as the specification has it.
+/// A model of what the same instructions do to a memory, by the specification.
 struct Model {
     memory: Vec<u8>,
     passive: Vec<u8>,
@@ -85,7 +85,7 @@ fn operand(dice: &mut Numbers, size: usize) -> u32 {
     }
 }
 
-/// All of the room's memory.
+/// Returns all of the room's memory.
 fn memory(room: &mut Room, sent: &mut Vec<u8>) {
     assert_eq!(finish(room, Event::Timer), Ok(Step::Done));
     sent.clear();

@@ -14,7 +14,7 @@ struct Writer {
     numbers: Numbers,
     text: String,
     stack: Vec<usize>,
-    /// For each block that is open, how high the stack was.
+    /// The height of the stack at the beginning of each open block.
     blocks: Vec<usize>,
 }
 

@@ -5,7 +5,7 @@ use stateroom_host_min::{Event, Limits, LoadError, Step};
 use super::{CONNECT, every_event_ends, leb, module, on_a_small_stack, section};
 use crate::guest::{IMPORTS, begin, connect, finish, load, program_with, wat};
 
-/// So many things of one kind.
+/// Repeats `thing` so many times.
 fn many(count: usize, thing: impl Fn(usize) -> String) -> String {
     (0..count).map(thing).collect()
 }

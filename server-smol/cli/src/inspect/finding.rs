@@ -5,22 +5,22 @@ use stateroom_sdk_core::abi;
 
 use super::session::{Failure, Kind};
 
-/// What has been found out about a module.
+/// The results of the checks of a module.
 #[derive(Default)]
 pub(crate) struct Report {
     findings: Vec<Finding>,
     notes: Vec<String>,
 }
 
-/// Something that is wrong, and the fix.
+/// A problem, and the fix for it.
 pub(crate) struct Finding {
     cause: Cause,
     wrong: String,
     fix: String,
 }
 
-/// Where to look for a fault. One of each is reported: what else fails there fails for the same reason, or is
-/// found the next time.
+/// The place of a fault. One fault of each place is reported: others there have the same reason, or are found the
+/// next time.
 #[derive(Debug, PartialEq, Eq)]
 enum Cause {
     Load,
@@ -39,12 +39,12 @@ impl Report {
         self.notes.iter()
     }
 
-    /// Something that is not wrong, and worth knowing.
+    /// Adds a note about something that is not wrong, but worth knowing.
     pub(crate) fn note(&mut self, note: String) {
         self.notes.push(note);
     }
 
-    /// The module is no guest.
+    /// Adds the problems of a module that is no guest.
     pub(crate) fn refused(&mut self, error: &LoadError) {
         if let LoadError::NotAGuest(problems) = error {
             let finding = |problem: &Problem| Finding {
@@ -59,7 +59,7 @@ impl Report {
         self.findings.push(Finding { cause: Cause::Load, wrong: error.to_string(), fix });
     }
 
-    /// A room of it has ended, which was tried `with` something.
+    /// Adds the failure of a room that was tried `with` something.
     pub(crate) fn failed(&mut self, with: &str, failure: &Failure) {
         let Failure { event, trap } = failure;
         let (cause, fix) = (cause(*event, trap), fix_for_trap(*event, trap));
@@ -67,14 +67,14 @@ impl Report {
         self.add(Finding { cause, wrong, fix });
     }
 
-    /// It has no space for a message that it should have one for.
+    /// Adds that the guest has no space for a message that it should have space for.
     pub(crate) fn no_space(&mut self, size: usize) {
         let wrong = format!("it has no space for a message of {size} bytes, which is refused");
         let fix = "have `jam_malloc` answer with an address in the memory, for size 0 as well";
         self.add(Finding { cause: Cause::Room, wrong, fix: fix.into() });
     }
 
-    /// It says that it has no place with an address.
+    /// Adds that an allocator reports a lack of space with an address.
     pub(crate) fn null(&mut self, export: &'static str, size: usize) {
         let wrong = format!("`{export}` answers 0 for {size} bytes, as if 0 were no address");
         let fix = "0 is an address, and what is handed over is written there: \
@@ -82,7 +82,7 @@ impl Report {
         self.add(Finding { cause: Cause::Export(export), wrong, fix: fix.into() });
     }
 
-    /// It takes more and more memory.
+    /// Adds that the guest takes more and more memory.
     pub(crate) fn grows(&mut self, wrong: String) {
         let fix = "have `jam_free` give back what `jam_malloc` has given, \
                     and keep no more of what clients send than has an end";
@@ -174,7 +174,7 @@ fn fix_for_event(event: Kind) -> &'static str {
         Kind::Binary => {
             "have it ignore what it does not know, which need not be text, or one client ends the room of all"
         }
-        Kind::Timer => "have it return whenever the timer is due, whoever is there",
+        Kind::Timer => "have it return whenever the timer is due, also if no client is there",
     }
 }
 

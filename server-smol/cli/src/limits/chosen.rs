@@ -17,7 +17,7 @@ struct Choice {
     origin: Origin,
 }
 
-/// Where a value comes from.
+/// The origin of a value.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) enum Origin {
     /// The command line.
@@ -31,12 +31,12 @@ impl Chosen {
         self.0.insert(limit.key, Choice { value, origin });
     }
 
-    /// Answers whether a limit is among them.
+    /// Returns whether a limit is among them.
     pub(crate) fn has(&self, limit: &Limit) -> bool {
         self.0.contains_key(limit.key)
     }
 
-    /// These, and of `others` those that are not among them.
+    /// Merges two sets of choices. A choice in `others` holds if there is none here.
     pub(crate) fn over(&self, others: &Self) -> Self {
         let mut all = others.clone();
         all.0.extend(self.0.clone());
@@ -65,7 +65,7 @@ impl Chosen {
         }
     }
 
-    /// Says what is wrong in the words of who has chosen it.
+    /// Describes a problem in the words of the place where the value was chosen.
     fn words(&self, problem: &SettingProblem) -> String {
         if let SettingProblem::Exceeds { name, value, part, other, limit, why } = problem
             && let (Some(small), Some(large)) = (Limit::with_field(name), Limit::with_field(other))
@@ -136,7 +136,7 @@ mod tests {
         Bounds { settings: settings(), guest: Limits::default() }
     }
 
-    /// The values of some limits that follow from flags.
+    /// Returns the values of some limits that follow from flags.
     fn values<const N: usize>(flags: &[(&Limit, &str)], limits: [&Limit; N]) -> [String; N] {
         let bounds = bounds(flags).unwrap();
         limits.map(|limit| limit.show(limit.of(&bounds).unwrap()))

@@ -140,7 +140,7 @@ fn memory_that_is_not_handed_over_well_is_found() {
     let large = with("(then (return (i32.const -1)))", "(then unreachable)");
     lacks(&large, &["`jam_malloc` fails", "a text of 1048576 bytes", "0xffffffff"]);
     let empty = "(if (i32.eqz (local.get $size)) (then (return (i32.const -1))))";
-    lacks(&in_function(malloc, empty), &["an empty room id", "no room", "an address"]);
+    lacks(&in_function(malloc, empty), &["an empty room id", "no space", "an address"]);
     let one = "(if (i32.eq (local.get $size) (i32.const 1)) (then (return (i32.const -1))))";
     lacks(&in_function(malloc, one), &["no space for a message of 1 bytes"]);
     let free = "(func (export \"jam_free\") (param $at i32) (param $size i32)";
@@ -220,7 +220,7 @@ const CONNECT: &str = "(func (export \"connect\") (param $client i32)";
 const DISCONNECT: &str = "(func (export \"disconnect\") (param $client i32)";
 const MESSAGE: &str = "(func (export \"message\") (param $client i32) (param $text i32) (param $len i32)";
 
-/// Whether the guest has closed a client (1), and whether that has gone (2).
+/// The guest's state: whether it has closed a client (1), and whether that client has gone (2).
 const STATE: &str = "(i32.load8_u (i32.add (i32.const 0x20000) (local.get $client)))";
 
 /// Returns a guest that can close its clients, and traps where one that it has closed says something, or goes twice.
@@ -296,7 +296,7 @@ fn what_a_room_does_with_those_it_lets_in_is_tried() {
 
 #[test]
 fn a_room_that_closes_its_clients_is_tried_to_the_end() {
-    // Whoever is closed goes, and somebody else comes and is heard.
+    // A closed client goes. Another one comes and is heard.
     let gone = format!("(if {STATE} (then unreachable))");
     lacks(&closing(&[TURN_AWAY, (DISCONNECT, &gone)]), &["`disconnect` fails", "the first client"]);
     let grow = "(drop (memory.grow (i32.eqz (i32.rem_u (local.get $client) (i32.const 64)))))";
@@ -304,7 +304,7 @@ fn a_room_that_closes_its_clients_is_tried_to_the_end() {
 }
 
 #[test]
-fn the_mend_fits_the_reason() {
+fn the_fix_fits_the_reason() {
     let message = "(func (export \"message\") (param $client i32) (param $text i32) (param $len i32)";
     let fails = |how: &str, parts: &[&str]| lacks(&in_function(message, how), parts);
     fails(

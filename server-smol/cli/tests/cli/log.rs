@@ -27,7 +27,7 @@ fn a_log_that_nobody_reads_holds_up_nobody_and_says_what_is_missing() {
     let mut server = flooded(&here);
     assert!(server.post("/ws/lobby").starts_with("HTTP/1.1 201"));
     server.await_line("asks for \"/ws/xxx");
-    server.await_line("log lines were dropped: whoever reads this is too slow");
+    server.await_line("log lines were dropped: the reader of this log is too slow");
 }
 
 #[cfg(unix)]

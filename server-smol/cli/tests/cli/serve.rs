@@ -129,7 +129,7 @@ fn as_many_files_can_be_open_as_there_may_be_connections() {
     assert!(said.contains("this process may have 400") || said.contains("serving"), "{said}");
 }
 
-/// Logs the header `x-user` of whoever connects.
+/// Logs the header `x-user` of each client that connects.
 const BOUNCER: &str = r#"(module
   (import "stateroom" "log" (func $log (param i32 i32 i32)))
   (import "stateroom" "client_info" (func $client_info (param i32 i32 i32 i32 i32) (result i32)))

@@ -14,12 +14,12 @@ pub(crate) struct Meeting {
     guest: Aper,
     room: Room,
     pub(crate) now_ms: u64,
-    /// When the room's timer is due.
+    /// The time at which the room's timer is due.
     pub(crate) timer_ms: Option<u64>,
     clients: BTreeMap<ClientId, Client>,
-    /// How many there have been.
+    /// The number of clients that there have been.
     joined: u32,
-    /// What the room wrote to its log in the last event.
+    /// The log of the room in the last event.
     pub(crate) log: Vec<String>,
 }
 
@@ -59,14 +59,14 @@ impl Meeting {
         id
     }
 
-    /// A client goes, and what is under way from it and to it is lost.
+    /// Removes a client. Messages that are under way from it and to it are lost.
     #[track_caller]
     pub(crate) fn leave(&mut self, id: ClientId) {
         self.clients.remove(&id).expect("it is there");
         self.run(Event::Disconnect(id));
     }
 
-    /// A client's user does something.
+    /// Lets a client's user do something.
     #[track_caller]
     pub(crate) fn user(&mut self, id: ClientId, what: &str) {
         let client = self.client(id);
@@ -105,7 +105,7 @@ impl Meeting {
         true
     }
 
-    /// Everything arrives that is under way, and whatever is sent because of that.
+    /// Delivers all messages that are under way, and those that are sent because of them.
     #[track_caller]
     pub(crate) fn settle(&mut self) {
         let ids: Vec<_> = self.clients.keys().copied().collect();
