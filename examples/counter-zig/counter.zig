@@ -12,7 +12,7 @@ var value: i32 = 0;
 /// brings the next.
 var inbox: [32 * 1024]u8 = undefined;
 
-/// The highest of all addresses is none: the host refuses the message that there is no room for.
+/// The highest of all addresses is none: the host refuses the message if there is no space for it.
 const alloc_failed = std.math.maxInt(usize);
 
 export fn jam_malloc(size: usize) usize {

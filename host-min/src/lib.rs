@@ -23,7 +23,7 @@
 //!         step = room.resume()?;
 //!     }
 //!     if step == Step::Refused {
-//!         // The guest had no room for the message: a server closes the connection with 1009 here.
+//!         // The guest had no space for the message: a server closes the connection with 1009 here.
 //!     }
 //!     Ok(room
 //!         .effects()

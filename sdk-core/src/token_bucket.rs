@@ -53,7 +53,7 @@ pub struct TokenBucket<const BURST: u32, const EVERY_MS: u32> {
 impl<const BURST: u32, const EVERY_MS: u32> TokenBucket<BURST, EVERY_MS> {
     /// The time that it takes to fill an empty bucket.
     const FILLING_MS: u64 = {
-        assert!(BURST > 0, "a bucket without a place for tokens never has any");
+        assert!(BURST > 0, "a bucket needs space for at least one token");
         BURST as u64 * EVERY_MS as u64
     };
 

@@ -51,7 +51,7 @@ impl StateroomService for Cursors {
 /// Returns the message that says where cursors are.
 fn at<'a>(positions: impl IntoIterator<Item = (&'a ClientId, &'a Position)>) -> Message {
     let mut message = Message::new();
-    write_at(&mut message, positions).expect("a message has room for all cursors");
+    write_at(&mut message, positions).expect("a message has space for all cursors");
     message
 }
 

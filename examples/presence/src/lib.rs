@@ -71,7 +71,7 @@ impl Presence {
     }
 
     fn set(&mut self, timer: (ClientId, State), ms: u64, ctx: &impl StateroomContext) {
-        self.timers.set(timer, ms, ctx).expect("there are two for each client");
+        self.timers.set(timer, ms, ctx).expect("there is space for two timers of each client");
     }
 
     fn change(&mut self, client: ClientId, state: State, ctx: &impl StateroomContext) {

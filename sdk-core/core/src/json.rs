@@ -60,6 +60,7 @@ impl<T: Serialize> ToPayload for Json<T> {
     fn with_payload<R>(&self, send: impl FnOnce(MessagePayload<'_>) -> R) -> R {
         match serde_json::to_string(&self.0) {
             Ok(text) => send(MessagePayload::Text(&text)),
+            // A mistake of the service's author, for which `ToPayload` has no error: see the documentation of `Json`.
             Err(error) => panic!("a message has no form in JSON: {error}"),
         }
     }

@@ -52,6 +52,7 @@ impl<T: Serialize> ToPayload for Postcard<T> {
     fn with_payload<R>(&self, send: impl FnOnce(MessagePayload<'_>) -> R) -> R {
         match ::postcard::to_allocvec(&self.0) {
             Ok(bytes) => send(MessagePayload::Bytes(&bytes)),
+            // A mistake of the service's author, for which `ToPayload` has no error: see the documentation of `Postcard`.
             Err(error) => panic!("a message has no form in postcard: {error}"),
         }
     }

@@ -96,6 +96,6 @@ impl<S> Guest for InForm<S, INVALID> {
     type Service = Nothing;
 
     fn create(_: &str, _: &impl StateroomContext) -> Nothing {
-        unreachable!("it does not compile")
+        unreachable!("`#[stateroom_wasm]` refuses such a type when it is compiled")
     }
 }

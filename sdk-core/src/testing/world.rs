@@ -53,11 +53,11 @@ impl World {
         }
     }
 
-    /// Makes a place for another client.
+    /// Adds a client, and returns its id.
     pub(super) fn enter(&self) -> ClientId {
         let mut clients = self.clients.borrow_mut();
         clients.push(Client { is_here: true, closed: None, inbox: Vec::new() });
-        ClientId(u32::try_from(clients.len()).expect("a test has fewer clients"))
+        ClientId(u32::try_from(clients.len()).expect("a test has fewer than 2^32 clients"))
     }
 
     pub(super) fn leave(&self, client: ClientId) {

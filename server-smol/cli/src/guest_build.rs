@@ -83,7 +83,7 @@ pub(crate) fn run(
 
     let mut child =
         cargo.stdout(Stdio::piped()).spawn().map_err(|error| package::not_started(&error, "cargo"))?;
-    let messages = child.stdout.take().expect("stdout was asked for a line above");
+    let messages = child.stdout.take().expect("the line above has piped stdout");
     let (mut module, mut hints) = (None, Vec::new());
     for message in BufReader::new(messages).split(b'\n') {
         let message = message.context("cannot read what cargo prints")?;
