@@ -5,8 +5,7 @@ use stateroom_core::ClientId;
 /// The keys and values that a client's connection has brought with it. The guest reads them with
 /// `stateroom.client_info` while it handles [`Event::Connect`](crate::Event::Connect).
 ///
-/// Which keys there are is the host's to say; [`StateroomContext::client_info`] lists those of this project's server.
-/// Of a key that is there twice the first counts.
+/// The host decides which keys there are; [`StateroomContext::client_info`] lists those of this project's server.
 ///
 /// ```
 /// use stateroom_host_min::{ClientId, ClientInfo, Event};

@@ -42,8 +42,8 @@ impl ResourceLimiter for Growth {
         Ok(desired <= self.table_elements)
     }
 
-    /// Makes a trap of it where the system has no memory. A guest that was told so would go on differently on another
-    /// machine, with the same events.
+    /// Traps if the system has no memory. A guest that learned of it would behave differently on another machine,
+    /// with the same events.
     fn memory_grow_failed(&mut self, error: &MemoryError) -> Result<(), LimiterError> {
         match error {
             MemoryError::OutOfSystemMemory => Err(LimiterError::ResourceLimiterDeniedAllocation),

@@ -44,7 +44,7 @@ pub(crate) struct Saved {
 
 /// The progress of a room on its way into hibernation.
 #[derive(Debug, Default)]
-pub(crate) struct Progress {
+pub(crate) struct HibernationProgress {
     /// The address up to which its memory has been compared.
     compared: usize,
     pieces: usize,
@@ -67,7 +67,7 @@ impl Saved {
     }
 }
 
-impl Progress {
+impl HibernationProgress {
     /// Compares a window of the room's memory, and keeps a copy of what differs; whether that was the last.
     fn compare(&mut self, room: &Live) -> bool {
         // A room that has not got its memory yet has changed none of it.
@@ -105,7 +105,7 @@ impl Progress {
 }
 
 impl Live {
-    /// Goes on the way into hibernation, as far as one window, and nowhere where it would not pay.
+    /// Continues the way into hibernation by one window. Does nothing if hibernation would not pay.
     pub(crate) fn hibernate_step(&mut self, last: Step) -> Result<Hibernated, Hibernation> {
         let mut progress = self.hibernation.take().unwrap_or_default();
         if let Some(outcome) = progress.abandoned {
@@ -136,12 +136,12 @@ impl Live {
     }
 
     pub(crate) fn hibernate(&mut self, last: Step) -> Hibernated {
-        let mut progress = Progress::default();
+        let mut progress = HibernationProgress::default();
         while !progress.compare(self) {}
         self.hibernated(progress, last)
     }
 
-    fn hibernated(&mut self, mut progress: Progress, last: Step) -> Hibernated {
+    fn hibernated(&mut self, mut progress: HibernationProgress, last: Step) -> Hibernated {
         progress.memory.shrink_to_fit();
         let mut rest = Vec::new();
         self.put_rest(&mut rest);

@@ -17,7 +17,7 @@ use crate::{
     state::State,
 };
 
-/// A loaded module: what all rooms of a service have in common. Cheap to clone, and shared by threads.
+/// A loaded module, which all rooms of a service share. It is cheap to clone, and threads can share it.
 #[derive(Clone)]
 pub struct Program(Arc<Loaded>);
 
@@ -30,7 +30,7 @@ pub(crate) struct Loaded {
     abi_flavor: AbiFlavor,
     /// True if the module names a version, as those made by the published SDKs do.
     versioned: bool,
-    /// The address of the guest's inbox, where it has one.
+    /// The address of the guest's inbox, if it has one.
     inbox: Option<u32>,
     /// True if the module imports `client_info`.
     asks_for_client_info: bool,
@@ -44,8 +44,8 @@ pub(crate) struct Loaded {
 impl Program {
     /// Checks and translates a module in the WebAssembly binary format.
     ///
-    /// The module's `start` function and its `_initialize` run once, so that what fails in every room fails
-    /// here.
+    /// The module's `start` function and its `_initialize` run once, so that faults that would end every room are
+    /// found here.
     ///
     /// # Errors
     /// See [`LoadError`]; its message lists everything that is wrong with the module.
@@ -114,7 +114,7 @@ impl Program {
         }
     }
 
-    /// Makes a room, which then wants [`Event::Init`](crate::Event::Init). Its random numbers follow from
+    /// Makes a room. Its first event must be [`Event::Init`](crate::Event::Init). Its random numbers follow from
     /// `seed`.
     ///
     /// # Errors
@@ -123,7 +123,7 @@ impl Program {
         self.live(room_id, seed, self.construction()).map(Room::from)
     }
 
-    /// About how many bytes a new room takes at once, before its first event.
+    /// Returns the approximate number of bytes that a new room takes at once, before its first event.
     #[must_use]
     pub fn room_size(&self) -> usize {
         self.0.instance_size + self.0.image.size()
@@ -134,7 +134,7 @@ impl Program {
         Construction::new(self.0.image.size())
     }
 
-    /// Makes an instance, and takes the first step to what it is to become.
+    /// Makes an instance, and does the first step of its construction.
     pub(crate) fn live(
         &self,
         room_id: &str,

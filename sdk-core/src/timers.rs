@@ -5,9 +5,8 @@ use crate::StateroomContext;
 /// A key tells timers apart: it may be an enum, a [`ClientId`](crate::ClientId), or a pair of both. There is space
 /// for `N` timers.
 ///
-/// The room's own timer is theirs: a room that has `Timers` leaves
-/// [`set_timer`](StateroomContext::set_timer) to them, and asks them in its
-/// [`timer`](crate::StateroomService::timer) what is due:
+/// They use the room's own timer. So a room with `Timers` does not call [`set_timer`](StateroomContext::set_timer)
+/// itself. In its [`timer`](crate::StateroomService::timer) it asks them which timers are due:
 ///
 /// ```
 /// use stateroom_sdk_core::*;
@@ -54,8 +53,9 @@ use crate::StateroomContext;
 /// # }
 /// ```
 ///
-/// Timers go by [`now_ms`](StateroomContext::now_ms). Where the machine's clock is set, those that wait are due that
-/// much earlier or later; and those that are set right after a jump ahead may wait for the next one before it.
+/// Timers use [`now_ms`](StateroomContext::now_ms). If the machine's clock is set, waiting timers are due that much
+/// earlier or later. Timers that are set right after a jump forward may wait for the next timer that was set before
+/// it.
 #[derive(Debug)]
 pub struct Timers<K, const N: usize> {
     /// The timers, in the order in which they were set.
@@ -139,7 +139,7 @@ impl<K: Eq, const N: usize> Timers<K, N> {
         Ok(())
     }
 
-    /// Cancels a timer, and says whether it was set.
+    /// Cancels a timer. Returns whether it was set.
     pub fn cancel(&mut self, key: &K, ctx: &impl StateroomContext) -> bool {
         let was_set = self.forget(key);
         self.arm(ctx.now_ms(), ctx);

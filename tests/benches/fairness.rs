@@ -28,12 +28,13 @@ const MOST_DELAY: Duration = Duration::from_millis(5);
 /// The least evenness with which they must share the processor: the fewest slices divided by the most.
 const LEAST_EVENNESS: f64 = 0.8;
 
-/// Answers, and computes in one event without end when it is told to.
+/// Makes a guest that answers, and that computes in one event without end when it is told to.
 fn without_end() -> Program {
     Module::new().told("(loop $again (br $again))").limits(|limits| limits.fuel = u64::MAX).program()
 }
 
-/// Answers, and computes in one short event after the other when it is told to, more than there is time for.
+/// Makes a guest that answers, and that computes in one short event after the other when it is told to, more than
+/// there is time for.
 fn over_and_over() -> Program {
     let compute = "(loop $again
         (br_if $again (i32.lt_u (local.tee $i (i32.add (local.get $i) (i32.const 1))) (i32.const 30000))))

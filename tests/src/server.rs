@@ -162,13 +162,13 @@ impl TestServer {
 
     /// Waits until there are so many clients in all rooms together.
     #[track_caller]
-    pub fn await_clients(&self, count: usize) {
+    pub fn wait_for_clients(&self, count: usize) {
         eventually(&format!("{count} clients"), || self.stats().clients == count);
     }
 
     /// Waits until there are so many rooms.
     #[track_caller]
-    pub fn await_rooms(&self, count: usize) {
+    pub fn wait_for_rooms(&self, count: usize) {
         eventually(&format!("{count} rooms"), || self.stats().rooms == count);
     }
 

@@ -4,7 +4,7 @@ use wasmi::TypedResumableCall;
 
 use super::{
     Live,
-    calls::Outcome,
+    calls::CallState,
     suspended::{Pending, Suspended},
 };
 use crate::{
@@ -20,8 +20,8 @@ use crate::{
 const AT_ZERO: usize = 64 << 10;
 
 impl Live {
-    /// Gives data to the guest, with `head` bytes before it: first the guest says where it wants it, if it has not done
-    /// so once and for all.
+    /// Gives data to the guest, with `head` bytes before it. First the guest's allocator returns the address, unless
+    /// the data fits into the inbox.
     pub(super) fn hand_over(&mut self, call: &Call, head: usize, data: &[u8]) -> Result<Step, Trap> {
         let too_large = call.message && data.len() > self.store.data().limits.message_size;
         let Some(len) = u32::try_from(head + data.len()).ok().filter(|_| !too_large) else {
@@ -34,8 +34,8 @@ impl Live {
             // Nearly always; whatever else it is takes a hundred bytes, which are not moved about for that.
             Ok(TypedResumableCall::Finished(at)) => self.deliver(call, data, at),
             result => match self.outcome(self.interface.malloc_name, result)? {
-                Outcome::Returned(at) => self.deliver(call, data, at),
-                Outcome::Paused(suspended) => {
+                CallState::Returned(at) => self.deliver(call, data, at),
+                CallState::Paused(suspended) => {
                     self.suspend(Suspended::Malloc(suspended, Pending { call: *call, data: data.to_vec() }))
                 }
             },

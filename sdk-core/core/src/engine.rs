@@ -1,8 +1,8 @@
 //! The interface between a server and what runs in its rooms. Servers and hosts use it; authors do not need it.
 //!
-//! A server takes an [`EngineFactory`], builds an [`Engine`] for each room, and hands it one [`Event`] at a time. Every
-//! [`StateroomService`] is an engine that ends its events by returning. An interpreter of guests implements [`Engine`]
-//! itself: its events may take several slices, be refused or fail, and its rooms may hibernate.
+//! A server takes an [`EngineFactory`], builds an [`Engine`] for each room, and hands it one [`Event`] at a time.
+//! Every [`StateroomService`] is an engine: its events end when its methods return. An interpreter of guests
+//! implements [`Engine`] itself: its events may take several slices, be refused or fail, and its rooms may hibernate.
 //!
 //! ```
 //! use stateroom_core::engine::{Engine, EngineContext, Event, Progress};
@@ -37,22 +37,22 @@ use core::fmt;
 
 use crate::{ClientId, MessagePayload, StateroomContext, StateroomService, StateroomServiceFactory};
 
-/// Runs the events of one room: a native service, or an interpreter of guests.
+/// A runner of one room's events: a native service, or an interpreter of guests.
 ///
 /// A server calls [`begin`](Self::begin) once for each event, and then [`advance`](Self::advance) until the event is
 /// over. It begins no other event in between, and asks for nothing else than the two amounts of memory.
 ///
-/// Implement [`StateroomService`] instead where events end by returning: every service is an engine.
+/// Implement [`StateroomService`] instead if your events end by returning: every service is an engine.
 pub trait Engine {
     /// Begins an event. Runs one slice of it at most.
     ///
     /// [`Event::Init`] comes first, and once. Messages come from clients that have connected and not disconnected.
     fn begin(&mut self, event: Event<'_>, context: &impl EngineContext);
 
-    /// Carries the last event on, for one slice at most, and answers how it stands.
+    /// Continues the last event for one slice at most, and returns its state.
     ///
-    /// A server calls it after [`begin`](Self::begin), and again while the answer is [`Progress::Unfinished`]. When the
-    /// event is over, this does nothing but repeat the answer.
+    /// A server calls it after [`begin`](Self::begin), and again while the result is [`Progress::Unfinished`]. When
+    /// the event is over, this only repeats the result.
     fn advance(&mut self, context: &impl EngineContext) -> Progress<'_>;
 
     /// Returns about how many bytes of memory the engine holds now. 0 if nobody counts, as in native services.

@@ -255,7 +255,7 @@ impl Room {
         self.see_off();
     }
 
-    /// Hands in the `disconnect` of those whom the service has closed.
+    /// Runs the `disconnect` of the clients that the service has closed.
     #[track_caller]
     fn see_off(&self) {
         while let Some(client) = self.world.take_leaving() {
@@ -274,7 +274,7 @@ impl Room {
         self.stage.set(Stage::Running(service));
     }
 
-    /// Carries an event on until it is over.
+    /// Continues an event until it is over.
     #[track_caller]
     fn finish(&self, mut service: Box<dyn AnyEngine>) -> Box<dyn AnyEngine> {
         loop {

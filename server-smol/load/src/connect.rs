@@ -10,7 +10,7 @@ use crate::{
     crowd::unanswered,
     histogram::Histogram,
     meter::Meter,
-    opening::{Opening, Progress},
+    opening::{Opening, OpeningState},
     poller::Poller,
     process::Process,
     target::Target,
@@ -82,8 +82,8 @@ impl Plan<'_> {
                     Slot::Opening(opening) => {
                         let began = opening.began();
                         slots[token] = match opening.advance(address, &poller)? {
-                            Progress::Opening(opening) => Slot::Opening(opening),
-                            Progress::Open(mut connection) => {
+                            OpeningState::Opening(opening) => Slot::Opening(opening),
+                            OpeningState::Open(mut connection) => {
                                 handshakes += 1;
                                 latency.record(began.elapsed().as_nanos() as u64);
                                 connection.queue_close();

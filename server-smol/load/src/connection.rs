@@ -148,7 +148,7 @@ impl Connection {
         }
     }
 
-    /// Hands out the messages in what was read, and answers pings. What comes behind a close frame is not read.
+    /// Hands out the messages that were read, and answers pings. Bytes after a close frame are ignored.
     pub(crate) fn hear(&mut self, mut bytes: &[u8], mut message: impl FnMut(&[u8])) -> Result<Option<Close>> {
         while let Some((Frame { fin, opcode, payload }, end)) = frame::read(bytes)? {
             bytes = &bytes[end..];

@@ -7,7 +7,7 @@ use anyhow::{Context as _, Result, bail};
 
 use crate::{
     connection::{Close, Connection, Filled},
-    opening::{Opening, Progress},
+    opening::{Opening, OpeningState},
     poller::Poller,
     target::Target,
 };
@@ -77,15 +77,15 @@ impl Crowd {
                 };
                 is_going_on = true;
                 let progress = one.advance(address, &crowd.poller).and_then(|mut progress| {
-                    if let Progress::Open(connection) = &mut progress {
+                    if let OpeningState::Open(connection) = &mut progress {
                         let close = connection.hear_rest()?;
                         go_on(connection, token, close, &crowd.poller)?;
                     }
                     Ok(progress)
                 });
                 match progress {
-                    Ok(Progress::Opening(one)) => opening[token] = Some(one),
-                    Ok(Progress::Open(connection)) => {
+                    Ok(OpeningState::Opening(one)) => opening[token] = Some(one),
+                    Ok(OpeningState::Open(connection)) => {
                         open[token] = Some(connection);
                         done += 1;
                         deadline = Instant::now() + patience;
@@ -173,7 +173,7 @@ fn attend(connection: &mut Connection, token: usize, buffer: &mut Vec<u8>, polle
     go_on(connection, token, close, poller)
 }
 
-/// Answers pings that have been heard, if the server has not closed the connection.
+/// Answers the received pings, if the server has not closed the connection.
 fn go_on(connection: &mut Connection, token: usize, close: Option<Close>, poller: &Poller) -> Result<()> {
     match close {
         Some(close) => bail!("the server has closed connection {token} ({close})"),

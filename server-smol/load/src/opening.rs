@@ -29,7 +29,7 @@ pub(crate) struct Opening {
 
 /// The state of the opening.
 #[derive(Debug)]
-pub(crate) enum Progress {
+pub(crate) enum OpeningState {
     Opening(Opening),
     Open(Connection),
 }
@@ -64,7 +64,7 @@ impl Opening {
     }
 
     /// Goes on when the socket is ready.
-    pub(crate) fn advance(mut self, address: SocketAddr, poller: &Poller) -> Result<Progress> {
+    pub(crate) fn advance(mut self, address: SocketAddr, poller: &Poller) -> Result<OpeningState> {
         let step = |error: io::Error| explained(&error, address);
         if let Some(error) = self.socket.take_error()? {
             return Err(step(error));
@@ -78,7 +78,7 @@ impl Opening {
             if self.sent == self.request.len() {
                 poller.change(&self.socket, self.token, Interest::Read)?;
             }
-            return Ok(Progress::Opening(self));
+            return Ok(OpeningState::Opening(self));
         }
         let mut buffer = [0; 4096];
         match self.socket.read(&mut buffer) {
@@ -93,12 +93,12 @@ impl Opening {
             if !b"HTTP/".starts_with(begin) || self.answer.len() > MOST_ANSWER {
                 bail!("{address} does not speak HTTP: it answered {}", first_line(&self.answer));
             }
-            return Ok(Progress::Opening(self));
+            return Ok(OpeningState::Opening(self));
         };
         check(&self.answer[..end], address)?;
         // What came behind the answer is the connection's.
         self.answer.drain(..end + 4);
-        Ok(Progress::Open(Connection::new(self.socket, self.token, self.answer)))
+        Ok(OpeningState::Open(Connection::new(self.socket, self.token, self.answer)))
     }
 }
 

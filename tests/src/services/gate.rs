@@ -29,7 +29,7 @@ struct Inner {
 impl Gate {
     /// Waits until so many events compute.
     #[track_caller]
-    pub fn await_computing(&self, count: usize) {
+    pub fn wait_for_computing(&self, count: usize) {
         eventually(&format!("{count} rooms compute"), || self.0.computing.load(Ordering::Acquire) == count);
     }
 

@@ -59,7 +59,7 @@ fn everyone_can_be_closed_and_the_room_lives_on() {
         for client in &mut clients {
             is_closed(client, 4002, "closing time");
         }
-        server.await_clients(0);
+        server.wait_for_clients(0);
         join(&server, "room").expect(&["connect 4"]);
     }
 }
@@ -158,7 +158,7 @@ fn what_waits_for_a_busy_room_is_not_heard_once_its_client_has_been_closed() {
     }
     assert_eq!(two.closed(), 4000);
     sending.join().expect("it only sends");
-    server.await_clients(1);
+    server.wait_for_clients(1);
     assert_eq!(one.ask("silence"), "silence");
 }
 
@@ -232,10 +232,10 @@ fn a_room_that_closes_its_last_client_is_empty() {
     client.expect(&["connect 1"]);
     client.text("close 0 1000 the end");
     is_closed(&mut client, 1000, "the end");
-    server.await_rooms(0);
+    server.wait_for_rooms(0);
     let mut stranger = server.client("room");
     assert_eq!(stranger.closed_because(), (4001, "where is your token?"));
-    server.await_rooms(0);
+    server.wait_for_rooms(0);
 }
 
 /// Returns what a room learns while a client connects with this query and these headers.

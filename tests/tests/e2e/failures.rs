@@ -349,7 +349,7 @@ fn a_room_that_fails_with_nobody_there_begins_afresh() {
     let mut client = server.client("lonely");
     assert_eq!(client.ask("!"), "!");
     client.hang_up();
-    server.await_rooms(0);
+    server.wait_for_rooms(0);
     log_says("lonely", "`timer`");
     assert_eq!(server.client("lonely").ask("?"), "0");
 }
@@ -414,7 +414,7 @@ fn a_native_service_that_panics_when_it_is_dropped_hurts_nobody_else() {
         let mut client = server.client("clinging");
         assert_eq!(client.ask("hello"), "hello");
         client.leave();
-        server.await_rooms(1);
+        server.wait_for_rooms(1);
         assert_eq!(bystander.ask("still there?"), "still there?");
     }
 }
@@ -459,7 +459,7 @@ fn a_native_service_may_panic_at_any_event() {
     log_says("touchy-timer", "is it that late?");
 
     server.client("touchy-disconnect").leave();
-    server.await_rooms(1);
+    server.wait_for_rooms(1);
     log_says("touchy-disconnect", "do not go");
     assert_eq!(server.client("touchy-disconnect").ask("some"), "some");
     bystander.noticed_nothing();

@@ -43,7 +43,7 @@ fn verbose_status_counts_rooms_and_clients() {
     assert_eq!(status["client_count"], 3);
     assert_eq!(server.rooms(), [("a".to_owned(), vec![1]), ("b".to_owned(), vec![1, 2])]);
     drop(clients);
-    server.await_clients(0);
+    server.wait_for_clients(0);
     assert_eq!(server.status()["room_count"], 2);
 }
 
@@ -124,7 +124,7 @@ fn a_connection_takes_several_requests_and_becomes_a_websocket_with_the_last() {
             stream.read_exact(&mut echo).expect("an answer");
             assert_eq!(echo, *b"\x81\x05hello");
         }
-        server.await_clients(0);
+        server.wait_for_clients(0);
         assert_eq!(server.status()["room_count"], 4);
     }
 }

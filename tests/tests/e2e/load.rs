@@ -168,7 +168,7 @@ fn broadcasts_reach_everyone_in_the_room_and_nobody_else() {
         let on_their_way = 3.0 * f64::from(senders) * window * clients;
         assert!(messages > 0.0 && (messages * clients - deliveries).abs() <= on_their_way, "{report}");
     }
-    server.await_clients(0);
+    server.wait_for_clients(0);
     assert_eq!(server.rooms().len(), 3);
 }
 
@@ -285,7 +285,7 @@ fn idle_connections_have_a_size() {
     assert!(number(&report, "/server/resident_per_connection") < 100_000.0, "{report}");
     let text = load(server.address(), "/ws/{room}", &words);
     assert!(text.status == Some(0) && text.stdout.contains("KiB for each connection"), "{text}");
-    server.await_clients(0);
+    server.wait_for_clients(0);
     assert_eq!(server.rooms().len(), 5);
 }
 

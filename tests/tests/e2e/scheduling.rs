@@ -28,7 +28,7 @@ fn another_room_answers_while_one_computes() {
     let server = TestServer::with_clock(server(), gate.clone());
     let (mut thinking, mut quick) = (server.client("thinking"), server.client("quick"));
     thinking.text("!");
-    gate.await_computing(1);
+    gate.wait_for_computing(1);
     for number in 0..30 {
         let text = format!("number {number}");
         assert_eq!(quick.ask(&text), text);

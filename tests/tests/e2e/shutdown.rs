@@ -105,7 +105,7 @@ fn requests_in_progress_are_answered_to_the_end_and_new_ones_are_not() {
 fn a_server_without_clients_ends_at_once() {
     let server = TestServer::with_clock(server(), script());
     server.client("room").leave();
-    server.await_clients(0);
+    server.wait_for_clients(0);
     let took = server.stop();
     assert!(took < AT_ONCE, "{took:?}");
 }
