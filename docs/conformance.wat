@@ -1,4 +1,4 @@
-;; A guest that watches its host, for whoever writes either of them.
+;; A guest that checks its host, for authors of guests and of hosts.
 ;;
 ;; It has all that the interface asks of a guest (docs/abi.md), and checks all that the interface promises to one.
 ;; What its clients can say:

@@ -13,7 +13,7 @@
   (global $value (mut i32) (i32.const 0))
 
   ;; Where the host puts what it hands over: always in the same place, as it brings one thing at a time. The
-  ;; highest of all addresses says that there is no room for it.
+  ;; highest of all addresses says that there is no space for it.
   (func (export "jam_malloc") (param $size i32) (result i32)
     (local $room i32)
     (local.set $room (i32.sub (memory.size) (global.get $inbox)))

@@ -12,11 +12,11 @@ var value: i32 = 0;
 /// brings the next.
 var inbox: [32 * 1024]u8 = undefined;
 
-/// The highest of all addresses is none: the host refuses the message that there is no room for.
-const no_room = std.math.maxInt(usize);
+/// The highest of all addresses is none: the host refuses the message if there is no space for it.
+const alloc_failed = std.math.maxInt(usize);
 
 export fn jam_malloc(size: usize) usize {
-    return if (size <= inbox.len) @intFromPtr(&inbox) else no_room;
+    return if (size <= inbox.len) @intFromPtr(&inbox) else alloc_failed;
 }
 
 export fn jam_free(_: [*]u8, _: usize) void {}

@@ -2,11 +2,10 @@ use alloc::{boxed::Box, string::String, vec::Vec};
 
 use stateroom_core::ClientId;
 
-/// What a client's connection has brought with it: keys and values, for the guest to ask for with
+/// The keys and values that a client's connection has brought with it. The guest reads them with
 /// `stateroom.client_info` while it handles [`Event::Connect`](crate::Event::Connect).
 ///
-/// Which keys there are is the host's to say; [`StateroomContext::client_info`] lists those of this project's server.
-/// Of a key that is there twice the first counts.
+/// The host decides which keys there are; [`StateroomContext::client_info`] lists those of this project's server.
 ///
 /// ```
 /// use stateroom_host_min::{ClientId, ClientInfo, Event};
@@ -19,7 +18,7 @@ use stateroom_core::ClientId;
 pub struct ClientInfo<'a>(pub &'a [(&'a str, &'a str)]);
 
 impl ClientInfo<'_> {
-    /// Nothing at all.
+    /// No information.
     pub const NONE: ClientInfo<'static> = ClientInfo(&[]);
 }
 
@@ -30,12 +29,12 @@ pub(crate) struct Newcomer {
     client: ClientId,
     /// Keys and values, one after the other. Most are short, and there may be thousands.
     text: String,
-    /// Where each key and its value end.
+    /// The end of each key and of its value.
     ends: Vec<(usize, usize)>,
 }
 
 impl Newcomer {
-    /// Nothing where the guest could not find out anything.
+    /// Copies the information. Returns nothing if the connection has brought nothing with it.
     pub(crate) fn new(client: ClientId, info: ClientInfo<'_>) -> Option<Box<Self>> {
         let ClientInfo(pairs) = info;
         if pairs.is_empty() {
@@ -67,12 +66,12 @@ impl Newcomer {
         None
     }
 
-    /// How many bytes it takes.
+    /// Returns how many bytes it takes.
     pub(crate) fn held(&self) -> usize {
         size_of::<Self>() + self.text.capacity() + self.ends.capacity() * size_of::<(usize, usize)>()
     }
 
-    /// As work on how many bytes it counts to look through all of it.
+    /// Returns the cost of a search through all of it, as a number of bytes.
     pub(crate) fn cost(&self) -> u32 {
         u32::try_from(self.text.len() + 8 * self.ends.len()).unwrap_or(u32::MAX)
     }

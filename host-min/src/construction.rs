@@ -8,25 +8,25 @@ use crate::{
 /// The largest memory that is made in one step: in 0.1 ms, or 0.2 where the system has to find it.
 const AT_ONCE: usize = 5 << 18;
 
-/// What is to be done before a room's instance can have events: its memory has to get its size, and what is in it. That
-/// takes milliseconds for some megabytes, so it goes in steps, and the room's event waits.
+/// The work that a room's instance needs before its first event: its memory must get its size and its contents. That
+/// takes milliseconds for some megabytes, so it is done in steps, and the room's event waits.
 #[derive(Debug)]
 pub(crate) struct Construction {
     /// The size that the memory is to have, in bytes.
     size: usize,
-    /// How many runs of the program's image have been written.
+    /// The number of the image's runs that have been written.
     runs: usize,
-    /// What the room had become before it hibernated, and is still to be written.
+    /// The state of the room before it hibernated, which is still to be written.
     saved: Option<Box<Saved>>,
 }
 
 impl Construction {
-    /// Of a room that has had no event.
+    /// Creates the construction of a room that has had no event.
     pub(crate) fn new(size: usize) -> Self {
         Self { size, runs: 0, saved: None }
     }
 
-    /// Of a room that has hibernated.
+    /// Creates the construction of a room that has hibernated.
     pub(crate) fn waking(saved: Box<Saved>) -> Self {
         Self { size: saved.memory_size, runs: 0, saved: Some(saved) }
     }
@@ -35,7 +35,7 @@ impl Construction {
         self.size
     }
 
-    /// How many bytes it keeps, beside the room's memory.
+    /// Returns how many bytes it keeps, beside the room's memory.
     pub(crate) fn held(&self) -> usize {
         self.saved.as_ref().map_or(0, |saved| saved.held())
     }
@@ -113,7 +113,7 @@ pub(crate) fn grow(room: &mut Live, size: usize) -> Result<bool, Trap> {
     Ok(lacking <= most)
 }
 
-/// What this crate has written it can read.
+/// Makes the trap for a saved state that cannot be read. This does not happen, because this crate has written it.
 fn unreadable(error: RestoreError) -> Trap {
     let reason = format!("the room cannot be brought back: {error}");
     Trap::new(module::START, TrapReason::Wasm(reason))

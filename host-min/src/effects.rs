@@ -7,28 +7,28 @@ use stateroom_core::{
 
 use crate::{Limits, TrapReason};
 
-/// Something that an event asks of the world.
+/// An effect: something that an event asks the host to do.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Effect<'a> {
     /// Send a message to clients of the room.
     Send {
-        /// Who gets it.
+        /// Its recipients.
         recipient: MessageRecipient,
-        /// What they get.
+        /// Its content.
         payload: MessagePayload<'a>,
     },
-    /// Hand in [`Event::Timer`](crate::Event::Timer) in so many milliseconds, instead of any earlier request.
+    /// Hand in [`Event::Timer`](crate::Event::Timer) in so many milliseconds, and forget any earlier request.
     SetTimer {
         /// The delay; never 0.
         ms: u32,
     },
     /// Forget the timer.
     CancelTimer,
-    /// Close the connections of clients of the room: what was to be sent to them before still arrives, what comes
-    /// after this does not. Each wants an [`Event::Disconnect`](crate::Event::Disconnect), as if it had left by itself.
+    /// Close the connections of clients of the room. Earlier messages to them still arrive, later ones do not. Each
+    /// client needs an [`Event::Disconnect`](crate::Event::Disconnect), as if it had left by itself.
     Close {
-        /// Whose connections.
+        /// The clients whose connections are closed.
         recipient: MessageRecipient,
         /// The WebSocket close code: 1000, or one from 3000 to 4999.
         code: u16,
@@ -37,28 +37,28 @@ pub enum Effect<'a> {
     },
     /// Write a line to the log. The only effect of an event that was refused or trapped.
     Log {
-        /// How important it is.
+        /// Its level.
         level: LogLevel,
-        /// The line. What a guest passes to `stateroom.log` may hold line breaks, and anything else.
+        /// The line. A text that a guest passes to `stateroom.log` may contain line breaks, and anything else.
         text: &'a str,
     },
 }
 
-/// The effects of an event in order, gathered in two arenas that live as long as the room: nothing is
-/// allocated per message once they have grown to the usual size.
+/// The effects of an event in order, in two arenas that live as long as the room. Once these have grown to the usual
+/// size, a message needs no allocation.
 #[derive(Debug, Default)]
 pub(crate) struct Arena {
     entries: Vec<Entry>,
     text: String,
     bytes: Vec<u8>,
-    /// How many entries there were when the last of them was a line whose end had not been printed yet.
+    /// The number of entries when the last of them was a line that had no end yet.
     unfinished: Option<usize>,
-    /// How many entries have been carried out, where that is done here: see `service.rs`.
+    /// The number of entries that have been carried out, if that is done here: see `service.rs`.
     done: usize,
 }
 
-/// How much an arena keeps between events, in bytes: a room is small between two messages, and does not allocate for
-/// each. Rooms that hibernate keep nothing.
+/// The capacity that an arena keeps between events, in bytes. It keeps rooms small between two messages, without an
+/// allocation for each. Rooms that hibernate keep nothing.
 const KEPT: usize = 8 << 10;
 
 #[derive(Debug, Clone, Copy)]
@@ -95,7 +95,7 @@ impl Arena {
         self.bytes.shrink_to_fit();
     }
 
-    /// Notes that so many more effects have been carried out, and gives back what they took when these were the last.
+    /// Notes that so many more effects have been carried out. Gives back their memory if these were the last.
     pub(crate) fn note_done(&mut self, effects: usize) {
         self.done += effects;
         if self.done >= self.entries.len() {
@@ -103,12 +103,12 @@ impl Arena {
         }
     }
 
-    /// How many bytes it takes.
+    /// Returns how many bytes it takes.
     pub(crate) fn held(&self) -> usize {
         self.entries.capacity() * size_of::<Entry>() + self.text.capacity() + self.bytes.capacity()
     }
 
-    /// Takes back everything but log lines, as the event has failed.
+    /// Removes everything except log lines, because the event has failed.
     pub(crate) fn undo(&mut self) {
         self.entries.retain(|entry| matches!(entry, Entry::Log(..)));
     }
@@ -173,8 +173,8 @@ impl Arena {
         Ok(())
     }
 
-    /// Makes log lines of what is printed, which may come piece by piece. A line ends with a line break, with
-    /// the event, or where something else comes between.
+    /// Makes log lines of printed text, which may come piece by piece. A line ends with a line break, with the event,
+    /// or with another effect.
     pub(crate) fn print(&mut self, level: LogLevel, text: &str, limits: &Limits) -> Result<(), TrapReason> {
         for piece in text.split_inclusive('\n') {
             let line = piece.trim_end_matches(['\r', '\n']);
@@ -195,12 +195,12 @@ impl Arena {
         Ok(())
     }
 
-    /// Where the text of effects ends, or their bytes: where that of the next one begins.
+    /// Returns the end of the effects' text, or of their bytes, which is the begin of the next effect.
     pub(crate) fn end(&self, bytes: bool) -> usize {
         if bytes { self.bytes.len() } else { self.text.len() }
     }
 
-    /// Adds text that comes piece by piece, of an effect that has been [admitted](Self::admit) as a whole.
+    /// Adds a piece of the text of an effect that has been [admitted](Self::admit) as a whole.
     pub(crate) fn extend_text(&mut self, text: &str) {
         self.text.push_str(text);
     }
@@ -209,7 +209,7 @@ impl Arena {
         self.bytes.extend_from_slice(bytes);
     }
 
-    /// Makes an effect of all text from there on.
+    /// Makes an effect of all text from `begin` on.
     pub(crate) fn end_text(&mut self, recipient: MessageRecipient, begin: usize) {
         let span = Span { begin, end: self.text.len() };
         self.entries.push(Entry::Text(recipient, span));
@@ -242,7 +242,7 @@ impl Arena {
         Ok(())
     }
 
-    /// Whether there are entries that have not been carried out.
+    /// Returns whether there are entries that have not been carried out.
     pub(crate) fn has_left(&self) -> bool {
         self.done < self.entries.len()
     }
@@ -265,7 +265,7 @@ impl Effects<'_> {
         self
     }
 
-    /// Those that have not been carried out.
+    /// Returns the effects that have not been carried out.
     pub(crate) fn rest(mut self) -> Self {
         self.next = self.next.max(self.arena.done);
         self

@@ -2,7 +2,7 @@ use wasmi::{CompilationMode, Config, CustomFuelCosts, Engine, OperatorCost};
 
 use crate::Limits;
 
-/// The interpreter, set up so that a run depends on nothing but the module and its events.
+/// Returns the interpreter, set up so that a run depends on nothing but the module and its events.
 pub(crate) fn engine(limits: &Limits) -> Engine {
     let mut config = Config::default();
     config

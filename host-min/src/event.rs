@@ -2,7 +2,7 @@ use stateroom_core::{ClientId, MessagePayload};
 
 use crate::ClientInfo;
 
-/// Something that happens to a room.
+/// An event in a room.
 ///
 /// The host sees to it that [`Init`](Self::Init) comes first, and once, and that messages come from clients
 /// that have connected and not disconnected. Guests rely on it; a host that does otherwise confuses them and
@@ -21,15 +21,15 @@ pub enum Event<'a> {
     Timer,
 }
 
-/// How an event stands.
+/// The state of an event.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[must_use]
 pub enum Step {
-    /// It is over: see [`Room::effects`](crate::Room::effects).
+    /// The event is over: see [`Room::effects`](crate::Room::effects).
     Done,
-    /// It has used up its slice, or the room is getting its memory first: go on with [`Room::resume`](crate::Room::resume), and hand in no other event
-    /// until it is over.
+    /// The event has used up its slice, or the room is still getting its memory. Continue with
+    /// [`Room::resume`](crate::Room::resume), and hand in no other event until it is over.
     Suspended,
-    /// The guest had no room for the message. It did not happen; the room lives on.
+    /// The guest had no space for the message. The event has not happened, and the room lives on.
     Refused,
 }

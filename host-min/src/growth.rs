@@ -6,13 +6,13 @@ use wasmi_core::LimiterError;
 
 use crate::Limits;
 
-/// What the engine asks before it gives an instance memory or tables.
+/// The limiter that the engine asks before it gives an instance memory or tables.
 #[derive(Debug)]
 pub(crate) struct Growth {
     memory: usize,
     table_elements: usize,
-    /// How many bytes the engine has allocated for the memory. It keeps it in a vector, which takes twice as much
-    /// whenever it is full.
+    /// The number of bytes that the engine has allocated for the memory. The engine keeps the memory in a vector,
+    /// which doubles when it is full.
     allocated: usize,
 }
 
@@ -21,7 +21,7 @@ impl Growth {
         Self { memory: limits.memory, table_elements: limits.table_elements, allocated: 0 }
     }
 
-    /// How many bytes the memory takes, the part of it included that it has not grown to.
+    /// Returns how many bytes the memory takes, the part of it included that it has not grown to.
     pub(crate) fn allocated(&self) -> usize {
         self.allocated
     }
@@ -42,8 +42,8 @@ impl ResourceLimiter for Growth {
         Ok(desired <= self.table_elements)
     }
 
-    /// Makes a trap of it where the system has no memory. A guest that was told so would go on differently on another
-    /// machine, with the same events.
+    /// Traps if the system has no memory. A guest that learned of it would behave differently on another machine,
+    /// with the same events.
     fn memory_grow_failed(&mut self, error: &MemoryError) -> Result<(), LimiterError> {
         match error {
             MemoryError::OutOfSystemMemory => Err(LimiterError::ResourceLimiterDeniedAllocation),

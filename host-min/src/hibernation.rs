@@ -19,55 +19,55 @@ pub(crate) struct Hibernated {
     pub(crate) id: Box<str>,
     pub(crate) program: Program,
     pub(crate) started: bool,
-    /// How its last event ended, or why it could not be brought back.
+    /// The result of its last event, or the trap for which it could not be brought back.
     pub(crate) last: Result<Step, Trap>,
     pub(crate) effects: Arena,
     pub(crate) memory_size: usize,
-    /// Nothing where it could not be brought back.
+    /// Its state, or nothing if it could not be brought back.
     pub(crate) saved: Option<Box<Saved>>,
 }
 
-/// What is written down of a room: that part of a snapshot which is not the program's.
+/// The stored state of a room: a snapshot without the part that is the program's.
 #[derive(Debug)]
 pub(crate) struct Saved {
     pub(crate) memory_size: usize,
-    /// Where its memory differs from a new room's, by windows: how many pieces these are, and the pieces as a snapshot has
-    /// them.
+    /// The number of pieces in which its memory differs from a new room's, and those pieces as a snapshot has them.
+    /// The memory is compared window by window.
     pub(crate) pieces: usize,
     pub(crate) memory: Vec<Box<[u8]>>,
-    /// How many bytes these are together.
+    /// The size of all pieces, in bytes.
     pub(crate) memory_held: usize,
-    /// Its random numbers, and all that comes behind the memory, as a snapshot has them.
+    /// The state of its random generator. `rest` is all that follows the memory in a snapshot.
     pub(crate) random: [u8; RANDOM],
     pub(crate) rest: Box<[u8]>,
 }
 
-/// How far a room is on its way into hibernation.
+/// The progress of a room on its way into hibernation.
 #[derive(Debug, Default)]
-pub(crate) struct Progress {
-    /// Up to where its memory has been compared.
+pub(crate) struct HibernationProgress {
+    /// The address up to which its memory has been compared.
     compared: usize,
     pieces: usize,
     memory: Vec<Box<[u8]>>,
-    /// How many bytes have been found to be different.
+    /// The number of bytes that have been found to be different.
     changed: usize,
     found: Vec<Range<usize>>,
-    /// Whether it has come to nothing, so that what has been kept is given back; and whether it was not to be.
+    /// The result, if hibernation was given up and the stored pieces are being given back.
     abandoned: Option<Hibernation>,
 }
 
-/// How many windows are given back at a stretch: a system takes as long for that as some page faults take.
+/// The number of windows that are given back in one step. The system needs as long for them as for some page faults.
 const GIVEN_BACK: usize = 8;
 
 impl Saved {
-    /// How many bytes it takes.
+    /// Returns how many bytes it takes.
     pub(crate) fn held(&self) -> usize {
         let windows = self.memory.capacity() * size_of::<Box<[u8]>>();
         size_of::<Self>() + windows + self.memory_held + self.rest.len()
     }
 }
 
-impl Progress {
+impl HibernationProgress {
     /// Compares a window of the room's memory, and keeps a copy of what differs; whether that was the last.
     fn compare(&mut self, room: &Live) -> bool {
         // A room that has not got its memory yet has changed none of it.
@@ -92,7 +92,7 @@ impl Progress {
         self.compared >= memory.len()
     }
 
-    /// How many bytes it holds.
+    /// Returns how many bytes it holds.
     pub(crate) fn held(&self) -> usize {
         self.memory.len().saturating_mul(WINDOW).min(self.changed)
     }
@@ -105,7 +105,7 @@ impl Progress {
 }
 
 impl Live {
-    /// Goes on the way into hibernation, as far as one window, and nowhere where it would not pay.
+    /// Continues the way into hibernation by one window. Does nothing if hibernation would not pay.
     pub(crate) fn hibernate_step(&mut self, last: Step) -> Result<Hibernated, Hibernation> {
         let mut progress = self.hibernation.take().unwrap_or_default();
         if let Some(outcome) = progress.abandoned {
@@ -136,12 +136,12 @@ impl Live {
     }
 
     pub(crate) fn hibernate(&mut self, last: Step) -> Hibernated {
-        let mut progress = Progress::default();
+        let mut progress = HibernationProgress::default();
         while !progress.compare(self) {}
         self.hibernated(progress, last)
     }
 
-    fn hibernated(&mut self, mut progress: Progress, last: Step) -> Hibernated {
+    fn hibernated(&mut self, mut progress: HibernationProgress, last: Step) -> Hibernated {
         progress.memory.shrink_to_fit();
         let mut rest = Vec::new();
         self.put_rest(&mut rest);
@@ -182,7 +182,7 @@ impl Hibernated {
         Ok(Box::new(live))
     }
 
-    /// How many bytes it takes.
+    /// Returns how many bytes it takes.
     pub(crate) fn held(&self) -> usize {
         let saved = self.saved.as_ref().map_or(0, |saved| saved.held());
         size_of::<Self>() + self.id.len() + self.effects.held() + saved

@@ -6,7 +6,7 @@ use core::ops::Range;
 /// Nearly all of a published guest's megabyte is zero, and stays so.
 #[derive(Debug, Default)]
 pub(crate) struct Image {
-    /// In bytes.
+    /// The size in bytes.
     size: usize,
     runs: Vec<Run>,
 }
@@ -18,25 +18,25 @@ pub(crate) struct Run {
     pub(crate) bytes: Box<[u8]>,
 }
 
-/// In how many bytes memories are compared.
+/// The number of bytes by which memories are compared.
 const CHUNK: usize = 256;
 
-/// How many bytes of a memory are compared, and copied, at a stretch. Whole chunks; where some have changed on both sides
-/// of its end, they are two pieces of a snapshot.
+/// The number of bytes of a memory that are compared, or copied, in one step: a multiple of the chunk. Changes on
+/// both sides of its end become two pieces of a snapshot.
 pub(crate) const WINDOW: usize = 128 << 10;
 
-/// Whether all bytes are zero. Some C libraries compare byte by byte; this is compiled to many at a time.
+/// Returns whether all bytes are zero. Some C libraries compare byte by byte; this is compiled to many at a time.
 fn is_zero(bytes: &[u8]) -> bool {
     bytes.iter().fold(0, |all, byte| all | byte) == 0
 }
 
-/// Whether two pieces of the same length are the same, by as many at a time.
+/// Returns whether two pieces of the same length are the same, by as many at a time.
 fn is_same(one: &[u8], other: &[u8]) -> bool {
     one.iter().zip(other).fold(0, |all, (one, other)| all | (one ^ other)) == 0
 }
 
 impl Image {
-    /// A memory of this size with data at these addresses, where they fit.
+    /// Returns a memory of this size with data at these addresses, where they fit.
     pub(crate) fn new<'a>(size: usize, data: impl Iterator<Item = (u32, &'a [u8])>) -> Option<Self> {
         let mut chunks = BTreeMap::<usize, [u8; CHUNK]>::new();
         for (at, mut bytes) in data {
@@ -56,7 +56,7 @@ impl Image {
         Some(Self { size, runs: runs(size, &chunks) })
     }
 
-    /// How many bytes the memory has at first.
+    /// Returns how many bytes the memory has at first.
     pub(crate) fn size(&self) -> usize {
         self.size
     }
@@ -94,7 +94,7 @@ impl Run {
         self.at + self.bytes.len()
     }
 
-    /// Its bytes of the chunk that begins there; nothing where it begins later.
+    /// Returns its bytes of the chunk that begins there, or nothing if the run begins later.
     fn chunk(&self, begin: usize) -> &[u8] {
         let Some(skipped) = begin.checked_sub(self.at) else { return &[] };
         &self.bytes[skipped..self.bytes.len().min(skipped + CHUNK)]

@@ -1,11 +1,11 @@
-//! How an event becomes a call into the guest: what differs between the interfaces that guests were made for.
+//! The calls into the guest, for each of the two interfaces that guests are made for.
 
 use alloc::format;
 
 use stateroom_core::{MessagePayload, abi};
 use wasmi::{Instance, Store, TypedFunc, WasmParams, WasmResults};
 
-use crate::{Event, Trap, TrapReason, module::Generation, recv, state::State};
+use crate::{Event, Trap, TrapReason, module::AbiFlavor, recv, state::State};
 
 /// A guest's functions, looked up once.
 pub(crate) struct Interface {
@@ -18,12 +18,12 @@ pub(crate) struct Interface {
 }
 
 enum Events {
-    Jam(Jam),
-    Recv(TypedFunc<(u32, u32), ()>),
+    Exports(Exports),
+    Bincode(TypedFunc<(u32, u32), ()>),
 }
 
 /// The documented interface has a function for each kind of event.
-struct Jam {
+struct Exports {
     initialize: TypedFunc<(u32, u32), ()>,
     connect: TypedFunc<u32, ()>,
     disconnect: TypedFunc<u32, ()>,
@@ -32,12 +32,12 @@ struct Jam {
     binary: TypedFunc<(u32, u32, u32), ()>,
 }
 
-/// What an event comes down to.
+/// A call into the guest, made from an event.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Call {
     /// The export that is called.
     pub(crate) name: &'static str,
-    /// Whether it hands over a message, which a guest may have no room for.
+    /// True if it hands over a message. A guest may have no space for one.
     pub(crate) message: bool,
     pub(crate) function: Function,
 }
@@ -47,22 +47,22 @@ pub(crate) struct Call {
 pub(crate) enum Function {
     Plain(TypedFunc<(), ()>),
     Client(TypedFunc<u32, ()>, u32),
-    /// It gets data, and gives it back before it returns: see `prepare.rs`.
+    /// A function that gets data, and that gives the data back before it returns: see `prepare.rs`.
     Data(TypedFunc<(u32, u32), ()>, recv::Head),
     ClientData(TypedFunc<(u32, u32, u32), ()>, u32),
 }
 
 impl Interface {
     pub(crate) fn new(
-        generation: Generation,
+        abi_flavor: AbiFlavor,
         store: &Store<State>,
         instance: &Instance,
     ) -> Result<Self, Trap> {
-        let (malloc_name, free_name, events) = match generation {
-            Generation::Jam => (
+        let (malloc_name, free_name, events) = match abi_flavor {
+            AbiFlavor::Exports => (
                 abi::MALLOC,
                 abi::FREE,
-                Events::Jam(Jam {
+                Events::Exports(Exports {
                     initialize: export(store, instance, abi::INITIALIZE)?,
                     connect: export(store, instance, abi::CONNECT)?,
                     disconnect: export(store, instance, abi::DISCONNECT)?,
@@ -71,19 +71,21 @@ impl Interface {
                     binary: export(store, instance, abi::BINARY)?,
                 }),
             ),
-            Generation::Recv => {
-                (abi::recv::MALLOC, abi::recv::FREE, Events::Recv(export(store, instance, abi::recv::RECV)?))
-            }
+            AbiFlavor::Bincode => (
+                abi::recv::MALLOC,
+                abi::recv::FREE,
+                Events::Bincode(export(store, instance, abi::recv::RECV)?),
+            ),
         };
         Ok(Self { malloc: export(store, instance, malloc_name)?, malloc_name, free_name, events })
     }
 
-    /// The call that hands in an event, and the data that it takes along.
+    /// Returns the call that hands in an event, and the data that it takes along.
     pub(crate) fn call<'a>(&self, event: Event<'a>, room_id: &'a str) -> (Call, &'a [u8]) {
         let message = matches!(event, Event::Message(..));
-        let jam = match &self.events {
-            Events::Jam(jam) => jam,
-            Events::Recv(function) => {
+        let exports = match &self.events {
+            Events::Exports(exports) => exports,
+            Events::Bincode(function) => {
                 let (head, data) = recv::encode(event);
                 let function = Function::Data(*function, head);
                 return (Call { name: abi::recv::RECV, message, function }, data);
@@ -91,19 +93,19 @@ impl Interface {
         };
         let (name, function, data) = match event {
             Event::Init => {
-                let function = Function::Data(jam.initialize, recv::Head::default());
+                let function = Function::Data(exports.initialize, recv::Head::default());
                 (abi::INITIALIZE, function, room_id.as_bytes())
             }
-            Event::Connect(client, _) => (abi::CONNECT, Function::Client(jam.connect, client.0), &[][..]),
+            Event::Connect(client, _) => (abi::CONNECT, Function::Client(exports.connect, client.0), &[][..]),
             Event::Disconnect(client) => {
-                (abi::DISCONNECT, Function::Client(jam.disconnect, client.0), &[][..])
+                (abi::DISCONNECT, Function::Client(exports.disconnect, client.0), &[][..])
             }
-            Event::Timer => (abi::TIMER, Function::Plain(jam.timer), &[][..]),
+            Event::Timer => (abi::TIMER, Function::Plain(exports.timer), &[][..]),
             Event::Message(client, MessagePayload::Text(text)) => {
-                (abi::MESSAGE, Function::ClientData(jam.message, client.0), text.as_bytes())
+                (abi::MESSAGE, Function::ClientData(exports.message, client.0), text.as_bytes())
             }
             Event::Message(client, MessagePayload::Bytes(bytes)) => {
-                (abi::BINARY, Function::ClientData(jam.binary, client.0), bytes)
+                (abi::BINARY, Function::ClientData(exports.binary, client.0), bytes)
             }
         };
         (Call { name, message, function }, data)

@@ -1,14 +1,14 @@
 //! Runs Stateroom guests in a sandbox, without IO: events go in, effects come out.
 //!
-//! A [`Program`] is a loaded module; a [`Room`] is one instance of it with state of its own. The crate opens
-//! no socket, reads no clock, starts no thread and prints nothing. Time and randomness are arguments, so the
-//! same events give the same state and the same effects.
+//! A [`Program`] is a loaded module. A [`Room`] is one instance of it, with its own state. The crate opens no socket,
+//! reads no clock, starts no thread and prints nothing. Time and randomness are arguments, so the same events give
+//! the same state and the same effects.
 //!
 //! # The loop
 //!
-//! The methods of [`Room`] are of four kinds: [`handle`](Room::handle) takes an event,
-//! [`resume`](Room::resume) goes on with one that gave up its turn, [`effects`](Room::effects) reads what
-//! the last event asks of the world, and [`snapshot`](Room::snapshot) what the room has become.
+//! The methods of [`Room`] are of four kinds. [`handle`](Room::handle) takes an event. [`resume`](Room::resume)
+//! continues an event that has used up its slice. [`effects`](Room::effects) reads the effects that the last event
+//! asks for. [`snapshot`](Room::snapshot) returns the state of the room.
 //!
 //! ```
 //! use stateroom_host_min::{
@@ -23,7 +23,7 @@
 //!         step = room.resume()?;
 //!     }
 //!     if step == Step::Refused {
-//!         // The guest had no room for the message: a server closes the connection with 1009 here.
+//!         // The guest had no space for the message: a server closes the connection with 1009 here.
 //!     }
 //!     Ok(room
 //!         .effects()
@@ -59,11 +59,11 @@
 //!
 //! # Modules
 //!
-//! Any module that was made for a Stateroom (or Jamsocket) host runs: those of the documented interface
-//! (`jam_malloc`, `initialize`, `message`, …), which this project's SDK makes, too, and those of the 0.4 line
-//! (`stateroom_recv`). They may import WASI preview 1, of which they get a clock, random numbers and standard
-//! output as log lines. What a module may be made of is WebAssembly 1.0 with sign extension, bulk memory,
-//! saturating conversions, tail calls and pages of one byte; references only in tables.
+//! Any module that was made for a Stateroom (or Jamsocket) host runs. There are two interfaces: the documented one
+//! (`jam_malloc`, `initialize`, `message`, …), which this project's SDK uses, and that of the 0.4 line
+//! (`stateroom_recv`). Modules may import WASI preview 1. It gives them a clock, random numbers, and standard output
+//! as log lines. A module may use WebAssembly 1.0 with sign extension, bulk memory, saturating conversions, tail
+//! calls and pages of one byte; references only in tables.
 //!
 //! # Snapshots
 //!
@@ -158,7 +158,7 @@ pub use stateroom_core::settings::{SettingProblem, SettingsError};
 pub use stateroom_core::{ClientId, LogLevel, MessagePayload, MessageRecipient, engine::Hibernation};
 pub use trap::{Trap, TrapReason};
 
-/// What the README says compiles.
+/// The code of the README, which is compiled here.
 #[cfg(doctest)]
 #[doc = include_str!("../README.md")]
 struct Readme;

@@ -2,8 +2,8 @@ use core::ops::RangeInclusive;
 
 use stateroom_core::settings::{SettingProblem, SettingsError};
 
-/// What a module and its rooms may use. Each limit protects the host and the other rooms from one that goes
-/// wrong or means harm.
+/// Limits of a module and its rooms. Each protects the host and the other rooms from a module that is faulty or
+/// malicious.
 ///
 /// Each has a range, the constant of the same name. Others are [refused](Self::check).
 ///
@@ -30,7 +30,7 @@ pub struct Limits {
     /// pointers. Tables keep the size that they are made with.
     pub table_elements: usize,
 
-    /// How deep calls may nest. Default: 1,000. Deeper recursion traps.
+    /// The maximum depth of calls. Default: 1,000. Deeper recursion traps.
     pub call_depth: usize,
 
     /// The largest message to a guest, in bytes. Default: 1 MiB. It is also the largest line for the log, and the
@@ -38,35 +38,35 @@ pub struct Limits {
     /// an answer is often a message and something more.
     pub message_size: usize,
 
-    /// How many effects one event may have. Default: 10,000.
+    /// The maximum number of effects of one event. Default: 10,000.
     pub effects: usize,
 
-    /// How many bytes the messages, close reasons and log lines of one event may have together. Default: 4 MiB,
+    /// The maximum size of the messages, close reasons and log lines of one event together, in bytes. Default: 4 MiB,
     /// half of what the server lets wait for a client.
     ///
     /// It bounds what a room can make the host hold before anything is sent.
     pub effect_bytes: usize,
 
-    /// How much a guest may compute while its module is loaded, in units of fuel. Default: 50 million, some
-    /// 50 ms. Its `start` function and its `_initialize` are tried then, which bounds how long loading
-    /// takes. In a room they are a part of the first event.
+    /// The maximum computation of a guest while its module is loaded, in units of fuel. Default: 50 million, some 50
+    /// ms. Its `start` function and its `_initialize` run then, so this bounds how long loading takes. In a room they
+    /// are a part of the first event.
     ///
     /// One unit is about one instruction. An optimised build runs 1,000 to 2,500 million a second on a
     /// machine of 2026, and a tenth of that on a small one.
     pub startup_fuel: u64,
 
-    /// How much a guest may compute in one event, in units of fuel. Default: 6,000 million, some
-    /// seconds. More is a trap.
+    /// The maximum computation of a guest in one event, in units of fuel. Default: 6,000 million, some seconds. More
+    /// is a trap.
     pub fuel: u64,
 
-    /// How much a guest computes at a stretch before the host can have others go on, in units of fuel.
+    /// The computation of a guest in one slice, in units of fuel. After a slice the host can run other rooms.
     /// Default: 20,000, some 0.02 ms.
     ///
     /// Suspending a guest costs as much as some 500 units.
     pub slice: u64,
 }
 
-/// What the values can be, in the units of the fields.
+/// The ranges of the values, in the units of the fields.
 impl Limits {
     /// From 1 byte to 4 GiB.
     pub const MODULE_SIZE: RangeInclusive<u64> = 1..=ADDRESSABLE;
@@ -91,10 +91,10 @@ impl Limits {
     pub const SLICE: RangeInclusive<u64> = 1..=10_000_000;
 }
 
-/// No guest can address more.
+/// The largest size that a guest can address.
 const ADDRESSABLE: u64 = 4 << 30;
 
-/// No guest can count further.
+/// The largest number that a guest can count to.
 const COUNTABLE: u64 = u32::MAX as u64;
 
 impl Limits {

@@ -5,7 +5,7 @@ use stateroom_core::settings::SettingsError;
 
 use crate::Trap;
 
-/// Why a module cannot be loaded. The message is complete: it lists everything that is wrong.
+/// The reason why a module cannot be loaded. The message is complete: it lists everything that is wrong.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum LoadError {
@@ -24,7 +24,7 @@ pub enum LoadError {
     },
     /// The module has more of something than it may have, which would take memory in every room.
     TooMany {
-        /// What it has too many of.
+        /// The kind of item that it has too many of.
         what: &'static str,
         /// The limit.
         limit: usize,
@@ -39,7 +39,7 @@ pub enum LoadError {
     Trapped(Trap),
 }
 
-/// How much of what a module says about itself is repeated in a message, in bytes.
+/// The maximum length of a module's own text in a message, in bytes.
 const SHOWN: usize = 200;
 
 /// Text with a module's own words in it, fit for a line on a terminal: they may be long, and may hold control
@@ -98,7 +98,7 @@ impl Error for LoadError {
     }
 }
 
-/// One thing that keeps a module from being a guest.
+/// One reason why a module is not a guest.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Problem {
@@ -136,7 +136,7 @@ pub enum Problem {
     },
     /// More of its imports are wrong than are listed.
     MoreImports {
-        /// How many more.
+        /// The number of further imports.
         count: usize,
     },
     /// It was made with `wasm-bindgen` for a JavaScript host.

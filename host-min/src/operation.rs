@@ -11,17 +11,17 @@ use crate::{
     state::{GuestMemory, State, random_cost},
 };
 
-/// How many bytes an import reads or writes at a stretch; for more than that the guest is suspended.
+/// The number of bytes that an import reads or writes in one step. If there are more, the guest is suspended.
 pub(crate) const PIECE: u32 = 64 << 10;
 
-/// What an import is doing, piece by piece, while the guest that has called it is suspended.
+/// The work of an import, which is done piece by piece while the guest that called it is suspended.
 #[derive(Debug)]
 pub(crate) struct Operation {
     what: What,
     /// The bytes of the guest's memory that are left.
     at: u32,
     len: u32,
-    /// How many bytes there were before among the effects' text, or their bytes.
+    /// The number of bytes that were among the effects' text, or their bytes, before.
     begin: usize,
 }
 
@@ -52,7 +52,7 @@ impl Operation {
         }
     }
 
-    /// As [`begin`](Self::begin), of bytes that are in the memory and have been paid for.
+    /// Begins as [`begin`](Self::begin) does, with bytes that are in the memory and have been paid for.
     pub(crate) fn begin_of(what: What, at: u32, len: u32, state: &mut State) -> Result<(), TrapReason> {
         let (size, limit) = (len as usize, state.limits.message_size);
         if size > limit && (what.is_random() || matches!(what, What::Log(_))) {
@@ -66,7 +66,7 @@ impl Operation {
         Ok(())
     }
 
-    /// Does a piece; whether it was the last.
+    /// Does one piece. Returns whether it was the last.
     pub(crate) fn step(&mut self, memory: &mut [u8], state: &mut State) -> Result<bool, TrapReason> {
         let size = self.len.min(PIECE) as usize;
         let piece = memory.get_mut(self.at as usize..).and_then(|rest| rest.get_mut(..size));
@@ -104,7 +104,7 @@ impl Operation {
         Ok(true)
     }
 
-    /// The text of a piece, but for a character that leads into the next one.
+    /// Returns the text of a piece, without a character that continues in the next piece.
     fn text<'a>(&self, piece: &'a [u8]) -> Result<&'a str, TrapReason> {
         let is_last = piece.len() == self.len as usize;
         str::from_utf8(piece).or_else(|error| match error.error_len() {
@@ -114,7 +114,7 @@ impl Operation {
         })
     }
 
-    /// What the import answers when it is over.
+    /// Returns the results of the import when it is over.
     pub(crate) fn results(&self) -> &'static [Val] {
         match self.what {
             What::WasiRandom => &[Val::I32(0)],

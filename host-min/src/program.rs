@@ -13,11 +13,11 @@ use crate::{
     imports::Imports,
     live::Live,
     load_error::clip,
-    module::{self, Generation, Layout, Outline},
+    module::{self, AbiFlavor, Layout, Outline},
     state::State,
 };
 
-/// A loaded module: what all rooms of a service have in common. Cheap to clone, and shared by threads.
+/// A loaded module, which all rooms of a service share. It is cheap to clone, and threads can share it.
 #[derive(Clone)]
 pub struct Program(Arc<Loaded>);
 
@@ -27,15 +27,15 @@ pub(crate) struct Loaded {
     linker: Linker<State>,
     limits: Limits,
     hash: [u8; 32],
-    generation: Generation,
-    /// Whether the module names a version, as those made by the published SDKs do.
+    abi_flavor: AbiFlavor,
+    /// True if the module names a version, as those made by the published SDKs do.
     versioned: bool,
-    /// The address of the guest's inbox, where it has one.
+    /// The address of the guest's inbox, if it has one.
     inbox: Option<u32>,
-    /// Whether the module asks what clients' connections have brought with them.
+    /// True if the module imports `client_info`.
     asks_for_client_info: bool,
     layout: Layout,
-    /// How many bytes an instance takes beside its memory, about.
+    /// The approximate size of an instance without its memory, in bytes.
     instance_size: usize,
     /// The memory of a room before its first event.
     image: Image,
@@ -44,8 +44,8 @@ pub(crate) struct Loaded {
 impl Program {
     /// Checks and translates a module in the WebAssembly binary format.
     ///
-    /// The module's `start` function and its `_initialize` run once, so that what fails in every room fails
-    /// here.
+    /// The module's `start` function and its `_initialize` run once, so that faults that would end every room are
+    /// found here.
     ///
     /// # Errors
     /// See [`LoadError`]; its message lists everything that is wrong with the module.
@@ -89,7 +89,7 @@ impl Program {
             linker: imports.linker,
             limits,
             hash: Sha256::digest(module).into(),
-            generation: outline.generation(),
+            abi_flavor: outline.abi_flavor(),
             versioned: outline.versioned(),
             inbox: outline.inbox(),
             layout: prepared.layout,
@@ -114,7 +114,7 @@ impl Program {
         }
     }
 
-    /// Makes a room, which then wants [`Event::Init`](crate::Event::Init). Its random numbers follow from
+    /// Makes a room. Its first event must be [`Event::Init`](crate::Event::Init). Its random numbers follow from
     /// `seed`.
     ///
     /// # Errors
@@ -123,18 +123,18 @@ impl Program {
         self.live(room_id, seed, self.construction()).map(Room::from)
     }
 
-    /// About how many bytes a new room takes at once, before its first event.
+    /// Returns the approximate number of bytes that a new room takes at once, before its first event.
     #[must_use]
     pub fn room_size(&self) -> usize {
         self.0.instance_size + self.0.image.size()
     }
 
-    /// What is to be done for a new room.
+    /// Returns the construction of a new room.
     pub(crate) fn construction(&self) -> Construction {
         Construction::new(self.0.image.size())
     }
 
-    /// Makes an instance, and takes the first step to what it is to become.
+    /// Makes an instance, and does the first step of its construction.
     pub(crate) fn live(
         &self,
         room_id: &str,
@@ -150,13 +150,13 @@ impl Program {
         Ok(live)
     }
 
-    /// The limits that the program was loaded with.
+    /// Returns the limits that the program was loaded with.
     #[must_use]
     pub fn limits(&self) -> &Limits {
         &self.0.limits
     }
 
-    /// The SHA-256 of the module: what snapshots are tied to.
+    /// Returns the SHA-256 of the module. Snapshots name it.
     #[must_use]
     pub fn hash(&self) -> [u8; 32] {
         self.0.hash
@@ -166,8 +166,8 @@ impl Program {
         self.0.instance_size
     }
 
-    pub(crate) fn generation(&self) -> Generation {
-        self.0.generation
+    pub(crate) fn abi_flavor(&self) -> AbiFlavor {
+        self.0.abi_flavor
     }
 
     pub(crate) fn versioned(&self) -> bool {

@@ -10,7 +10,7 @@ impl<'a> Reader<'a> {
         Self(bytes)
     }
 
-    /// How many bytes are left.
+    /// Returns how many bytes are left.
     pub(crate) fn left(&self) -> usize {
         self.0.len()
     }

@@ -32,7 +32,7 @@ impl Head {
     }
 }
 
-/// The event as the guest gets it: the head and then the data.
+/// Encodes an event for the guest: a head, and the data that follows it.
 pub(crate) fn encode(event: Event<'_>) -> (Head, &[u8]) {
     let variant = |number: u32| Head::default().with(number.to_le_bytes());
     match event {
@@ -52,12 +52,12 @@ pub(crate) fn encode(event: Event<'_>) -> (Head, &[u8]) {
     }
 }
 
-/// Something that a guest asks for.
+/// A request of a guest.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum Request {
-    /// Whether it is text, which is for the caller to check, and where in the bytes it lies.
+    /// A message: true if it is text, which the caller must check, and its range in the bytes.
     Send(MessageRecipient, bool, Range<usize>),
-    /// In so many milliseconds; never 0.
+    /// A timer in so many milliseconds; never 0.
     Timer(u32),
 }
 
@@ -90,7 +90,7 @@ pub(crate) fn decode(bytes: &[u8]) -> Result<Request, Malformed> {
     }
 }
 
-/// Why bytes from a guest say nothing.
+/// The reason why bytes from a guest cannot be decoded.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Malformed {
     Short,

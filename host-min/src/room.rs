@@ -8,8 +8,7 @@ use crate::{
     snapshot::{self, resting},
 };
 
-/// One instance of a [`Program`], with state of its own. See the [crate's documentation](crate) for how to
-/// drive it.
+/// One instance of a [`Program`], with its own state. See the [crate's documentation](crate) for how to drive it.
 pub struct Room(Form);
 
 enum Form {
@@ -18,7 +17,7 @@ enum Form {
 }
 
 impl Room {
-    /// The id that the room was made with.
+    /// Returns the id that the room was made with.
     #[must_use]
     pub fn id(&self) -> &str {
         match &self.0 {
@@ -27,11 +26,11 @@ impl Room {
         }
     }
 
-    /// Begins an event, at most one slice of it. `now_ms` is the time in milliseconds since the Unix epoch;
-    /// the guest sees it stand still until the event is over.
+    /// Begins an event, and runs one slice of it at most. `now_ms` is the time in milliseconds since the Unix epoch.
+    /// For the guest it stands still until the event is over.
     ///
-    /// While another event is suspended, this does nothing but answer [`Step::Suspended`]. A room that
-    /// [hibernates](Self::hibernate) is woken first, and a new one gets its memory; where that is more than some ten KiB,
+    /// While another event is suspended, this only returns [`Step::Suspended`]. A room that
+    /// [hibernates](Self::hibernate) wakes first, and a new one gets its memory. If that is more than some ten KiB,
     /// it takes slices of its own.
     ///
     /// # Errors
@@ -48,8 +47,7 @@ impl Room {
         }
     }
 
-    /// Goes on with a suspended event, at most one slice of it. Without one, this does nothing but repeat the
-    /// last answer.
+    /// Continues a suspended event for one slice at most. Without one, this only repeats the last result.
     ///
     /// # Errors
     /// As for [`handle`](Self::handle).
@@ -60,7 +58,7 @@ impl Room {
         }
     }
 
-    /// How the last event stands: what [`handle`](Self::handle) or [`resume`](Self::resume) answered.
+    /// Returns the state of the last event: the last result of [`handle`](Self::handle) or [`resume`](Self::resume).
     ///
     /// # Errors
     /// The room is broken.
@@ -71,8 +69,8 @@ impl Room {
         }
     }
 
-    /// What the last event asks of the world. Empty while an event is suspended; of an event that was
-    /// refused or trapped only log lines are left.
+    /// Returns the effects of the last event. There are none while an event is suspended. After an event that was
+    /// refused or trapped, there are only log lines.
     #[must_use]
     pub fn effects(&self) -> Effects<'_> {
         match &self.0 {
@@ -81,7 +79,7 @@ impl Room {
         }
     }
 
-    /// Whether there are effects that have not been [carried out](Self::note_done).
+    /// Returns whether there are effects that have not been [carried out](Self::note_done).
     pub(crate) fn has_effects_left(&self) -> bool {
         match &self.0 {
             Form::Live(live) => live.last() != Ok(Step::Suspended) && live.store.data().effects.has_left(),
@@ -98,8 +96,8 @@ impl Room {
         }
     }
 
-    /// How many bytes of linear memory the guest has at present. It grows and never shrinks; [hibernating](Self::hibernate)
-    /// makes no difference to the guest.
+    /// Returns the present size of the guest's linear memory, in bytes. It grows and never shrinks;
+    /// [hibernating](Self::hibernate) makes no difference to the guest.
     #[must_use]
     pub fn memory_size(&self) -> usize {
         match &self.0 {
@@ -108,11 +106,12 @@ impl Room {
         }
     }
 
-    /// About how many bytes the room takes now: its memory as far as it has been made, its tables, effects that have
-    /// not been given back, what a suspended event keeps, and what is left of it while it hibernates.
+    /// Returns the approximate number of bytes that the room takes now. It counts its memory as far as it has been
+    /// made, its tables, effects that have not been given back, the data of a suspended event, and the stored state
+    /// while it hibernates.
     ///
-    /// It is told without looking anything through, and can be asked after each slice. Of the stack of a suspended call the
-    /// engine does not tell how large it is: 1 MB at most, and usually 1 KB, as which it counts here.
+    /// This is cheap and can be called after each slice. The engine does not tell the size of a suspended call's
+    /// stack, which is 1 MB at most and usually 1 KB. It counts as 1 KB here.
     #[must_use]
     pub fn memory_held(&self) -> usize {
         match &self.0 {
@@ -121,7 +120,8 @@ impl Room {
         }
     }
 
-    /// About how many bytes the room would give back, at most, if it hibernated; 0 where it does.
+    /// Returns the approximate number of bytes that the room would give back, at most, if it hibernated; 0 if it
+    /// does.
     #[must_use]
     pub fn reclaimable(&self) -> usize {
         match &self.0 {
@@ -130,14 +130,15 @@ impl Room {
         }
     }
 
-    /// Gives up the room's instance, for as long as it has no event: what is kept is what its events have
-    /// changed, which is often a thousandth of its memory. The next event wakes it as it was, and takes
-    /// longer by what it takes to make a room and to write that into it.
+    /// Gives up the room's instance until its next event. The room keeps only what its events have changed, which is
+    /// often a thousandth of its memory. The next event wakes it as it was. That event takes longer, by the time to
+    /// make a room and to write the changes into it.
     ///
-    /// Nothing else can be told from it: not by the guest, nor by what the other methods answer.
+    /// Hibernation changes nothing else: neither for the guest, nor in the results of the other methods.
     ///
-    /// It takes some milliseconds for a memory of some ten MiB; [`hibernate_step`](Self::hibernate_step) does the same
-    /// little by little. Where there is no memory to wake a room, it is broken: the event fails with a [`Trap`].
+    /// It takes some milliseconds for a memory of some ten MiB; [`hibernate_step`](Self::hibernate_step) does the
+    /// same in small steps. If there is no memory to wake a room, the room is broken: the event fails with a
+    /// [`Trap`].
     ///
     /// # Errors
     /// The room is not between two events. It stays as it is.
@@ -149,8 +150,8 @@ impl Room {
         Ok(())
     }
 
-    /// Takes a step on the way to what [`hibernate`](Self::hibernate) does, in a fraction of a millisecond, where that
-    /// makes the room less than half as large.
+    /// Does one step of [`hibernate`](Self::hibernate), in a fraction of a millisecond, if that makes the room less
+    /// than half as large.
     pub fn hibernate_step(&mut self) -> Hibernation {
         let Form::Live(live) = &mut self.0 else { return Hibernation::Done };
         let Ok(last) = resting(live.last()) else { return Hibernation::Kept };
@@ -163,21 +164,21 @@ impl Room {
         }
     }
 
-    /// Whether the room [hibernates](Self::hibernate).
+    /// Returns whether the room [hibernates](Self::hibernate).
     #[must_use]
     pub fn is_hibernating(&self) -> bool {
         matches!(self.0, Form::Hibernated(_))
     }
 
-    /// The state of the room between two events, from which [`Program::restore`](crate::Program::restore)
-    /// makes a room that goes on as this one would: its id, memory, globals, tables, segments and random
-    /// numbers.
+    /// Returns the state of the room between two events. [`Program::restore`](crate::Program::restore) makes a room
+    /// from it that continues as this one would. The state is the room's id, memory, globals, tables, segments and
+    /// random numbers.
     ///
-    /// What is not in it is not the room's: who is connected, when its timer is due, and the effects of the
-    /// last event, which are to be read before.
+    /// It does not contain the connected clients, the time at which the timer is due, or the effects of the last
+    /// event. Read the effects before.
     ///
-    /// Its size is about that of what the guest has changed in its memory. It is the same whether or not the
-    /// room [hibernates](Self::hibernate).
+    /// Its size is about that of the guest's changes to its memory. It is the same whether or not the room
+    /// [hibernates](Self::hibernate).
     ///
     /// # Errors
     /// The room is not between two events.

@@ -1,4 +1,4 @@
-//! Rooms as engines, so that servers take guests and native services alike.
+//! Implements the engine traits for rooms, so that servers take guests and native services alike.
 
 use alloc::{string::String, vec::Vec};
 
@@ -24,7 +24,7 @@ impl EngineFactory for Program {
     }
 }
 
-/// The time comes from the context, the effects go to it once the event is over.
+/// Takes the time from the context, and gives the effects to it when the event is over.
 impl Engine for Room {
     fn begin(&mut self, event: engine::Event<'_>, context: &impl EngineContext) {
         let event = match event {
@@ -67,7 +67,7 @@ impl Engine for Room {
     }
 }
 
-/// Begins a `connect`, with what the client has brought if the guest may ask for it.
+/// Begins a `connect`, with the client's information if the guest may ask for it.
 fn connect(room: &mut Room, client: ClientId, context: &impl EngineContext) {
     let mut info: Vec<(String, String)> = Vec::new();
     if room.program().asks_for_client_info() {

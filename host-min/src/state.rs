@@ -10,7 +10,7 @@ use crate::{
     Limits, TrapReason, client_info::Newcomer, effects::Arena, growth::Growth, operation::Operation,
 };
 
-/// What the host keeps beside a guest's instance.
+/// The host's state of one guest instance.
 #[derive(Debug)]
 pub(crate) struct State {
     /// Known once the module has been instantiated.
@@ -18,16 +18,16 @@ pub(crate) struct State {
     pub(crate) limits: Limits,
     pub(crate) growth: Growth,
     pub(crate) effects: Arena,
-    /// What the guest owes for imports, in fuel, beyond what its slice had.
+    /// The fuel that the guest owes for imports, beyond what its slice had.
     pub(crate) debt: u64,
     /// The time of the event that runs.
     pub(crate) now_ms: u64,
-    /// While the `connect` of a client runs about which the guest can ask.
+    /// The client whose `connect` runs, if the guest can ask about it.
     pub(crate) newcomer: Option<Box<Newcomer>>,
     pub(crate) random: Generator,
-    /// What its tables hold, where they can change: see [`Tables`](crate::tables::Tables).
+    /// The contents of its tables, if they can change: see [`Tables`](crate::tables::Tables).
     pub(crate) tables: Vec<Box<[u32]>>,
-    /// What an import does while its caller is suspended.
+    /// The work of an import whose caller is suspended.
     pub(crate) operation: Option<Box<Operation>>,
 }
 
@@ -52,13 +52,13 @@ impl State {
 /// the seed alone.
 #[derive(Debug)]
 pub(crate) enum Generator {
-    /// Not used yet, as in most rooms.
+    /// A generator that has not been used yet, as in most rooms.
     Seed([u8; 32]),
     Running(Box<ChaCha12Rng>),
 }
 
 impl Generator {
-    /// One that has been used, and has come to `position`.
+    /// Creates a generator that has been used, and is at `position`.
     pub(crate) fn at(seed: [u8; 32], position: u128) -> Self {
         let mut random = ChaCha12Rng::from_seed(seed);
         random.set_word_pos(position);
@@ -75,7 +75,7 @@ impl Generator {
     }
 }
 
-/// As how many bytes of other work so many random ones count.
+/// Returns the cost of so many random bytes, as a number of bytes of other work.
 pub(crate) fn random_cost(len: u32) -> u32 {
     len.saturating_mul(2)
 }
@@ -83,7 +83,7 @@ pub(crate) fn random_cost(len: u32) -> u32 {
 /// The guest's memory as an import sees it. Every address and length that a guest passes is checked here.
 pub(crate) struct GuestMemory<'a>(&'a mut [u8]);
 
-/// What each call of an import costs the guest, in fuel: about as long as it takes.
+/// The fuel that each call of an import costs the guest: about as much as the time that it takes.
 const CALL: u64 = 50;
 
 /// Makes the guest pay for work on so many bytes. Otherwise it could have the host work for as long as it
@@ -99,7 +99,7 @@ pub(crate) fn charge(caller: &mut Caller<'_, State>, bytes: u32) {
 }
 
 impl<'a> GuestMemory<'a> {
-    /// The memory of the guest that called, for work on so many bytes of it.
+    /// Returns the memory of the guest that called, for work on so many bytes of it.
     pub(crate) fn of(
         caller: &'a mut Caller<'_, State>,
         bytes: u32,
@@ -140,7 +140,7 @@ impl<'a> GuestMemory<'a> {
     }
 }
 
-/// The addresses of `len` bytes from `at` on, where they can be addresses.
+/// Returns the addresses of `len` bytes from `at` on, where they can be addresses.
 pub(crate) fn span(at: u32, len: u32) -> Option<core::ops::Range<usize>> {
     let begin = at as usize;
     Some(begin..begin.checked_add(len as usize)?)

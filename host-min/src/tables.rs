@@ -4,17 +4,17 @@ use wasmi::{Caller, Error, Func, Instance, Nullable, Ref, Store};
 
 use crate::state::State;
 
-/// What a module's tables hold, in numbers. The engine does not tell functions apart, so the host keeps an account of
-/// them: the instructions that change tables tell it what they have done (see `module/prepare.rs`). Few modules have any.
+/// The contents of a module's tables, as numbers. The engine does not tell functions apart, so the host records the
+/// contents: the instructions that change tables report each change (see `module/prepare.rs`). Few modules have any.
 ///
 /// A function is one more than its index, and 0 is none.
 #[derive(Debug)]
 pub(crate) struct Tables {
-    /// What is in each table at first.
+    /// The initial contents of each table.
     pub(crate) first: Vec<Box<[u32]>>,
     /// The segments that they can be changed from.
     pub(crate) segments: Vec<Box<[u32]>>,
-    /// What instructions do to them; they say which by its index.
+    /// The changes that instructions make to them. An instruction names its change by the index.
     pub(crate) changes: Vec<Change>,
 }
 

@@ -10,7 +10,7 @@ use crate::imports::Fault;
 #[derive(Clone, PartialEq, Eq)]
 pub struct Trap(Box<Inner>);
 
-/// On the heap, as every event returns room for it.
+/// The contents, which are on the heap so that the result of an event stays small.
 #[derive(Debug, Clone, PartialEq, Eq)]
 struct Inner {
     during: &'static str,
@@ -22,13 +22,13 @@ impl Trap {
         Self(Box::new(Inner { during, reason }))
     }
 
-    /// The guest's export that was running; `start` is its start function.
+    /// Returns the guest's export that was running; `start` is its start function.
     #[must_use]
     pub fn during(&self) -> &'static str {
         self.0.during
     }
 
-    /// What went wrong.
+    /// Returns what went wrong.
     #[must_use]
     pub fn reason(&self) -> &TrapReason {
         &self.0.reason
@@ -50,7 +50,7 @@ impl fmt::Debug for Trap {
 
 impl Error for Trap {}
 
-/// What went wrong in a guest.
+/// The reason of a trap in a guest.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum TrapReason {
@@ -71,11 +71,11 @@ pub enum TrapReason {
     },
     /// It passed an import a piece of memory that it does not have.
     OutOfBounds {
-        /// Where the piece begins.
+        /// The address at which the piece begins.
         at: u32,
-        /// How long it is, in bytes.
+        /// Its length in bytes.
         len: u32,
-        /// How large the guest's memory is, in bytes.
+        /// The size of the guest's memory in bytes.
         memory: usize,
     },
     /// It passed bytes as text that are not UTF-8.
@@ -102,17 +102,17 @@ pub enum TrapReason {
         /// The code.
         code: u32,
     },
-    /// It closed a connection with a reason for which a close frame has no room.
+    /// It closed a connection with a reason that does not fit into a close frame.
     CloseReasonTooLong {
         /// Its size in bytes.
         size: usize,
     },
-    /// It passed bytes to `stateroom_send` that are no message to the host; why not.
+    /// It passed bytes to `stateroom_send` that are no message to the host, for this reason.
     Malformed(String),
-    /// It had no room for what comes with an event that is not a message: the room's id, or a whole event of
-    /// the 0.4 line.
-    NoRoom {
-        /// How many bytes it had no room for.
+    /// It had no space for the data of an event that is not a message: the room's id, or a whole event of the 0.4
+    /// line.
+    AllocFailed {
+        /// The size of the data in bytes.
         size: usize,
     },
     /// It called `proc_exit`.
@@ -171,7 +171,7 @@ impl fmt::Display for TrapReason {
             Self::Malformed(reason) => {
                 write!(f, "it passed bytes to `stateroom_send` that say nothing: {reason}")
             }
-            Self::NoRoom { size } => write!(f, "it has no room for an event with {size} bytes of data"),
+            Self::AllocFailed { size } => write!(f, "it has no space for an event with {size} bytes of data"),
             Self::Exited { code } => write!(f, "it exited with code {code}"),
             Self::Aborted { message } => write!(f, "it aborted: {message}"),
         }

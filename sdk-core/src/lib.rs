@@ -40,7 +40,19 @@
 //! [`random`](StateroomContext::random) has some. On `wasm32-wasip1` all but threads work, with the C library's
 //! allocator.
 //!
-//! [`parts`] has what rooms keep needing, for all three.
+//! # Helpers for rooms
+//!
+//! They need no heap, have the fixed capacities of [`heapless`], and add nothing to a module that does not use them:
+//!
+//! - [`Timers`]: several timers, each with its own key, on the one timer that a room has.
+//! - [`TokenBucket`]: limits how often a client may do something.
+//!
+//! Both read the time with [`now_ms`](StateroomContext::now_ms), so a guest that uses them runs only on hosts of this
+//! project.
+//!
+//! State for each client needs no helper: use a [`heapless::LinearMap`] from [`ClientId`] to that state. Its keys are
+//! also the list of clients that are in the room. With the feature `alloc` it may be a `BTreeMap`, with `std` a
+//! `HashMap`.
 //!
 //! # Typed messages
 //!
@@ -63,9 +75,10 @@ extern crate std;
 #[doc(hidden)]
 #[allow(unsafe_code, reason = "the ABI is made of addresses; see the module's documentation")]
 pub mod guest;
-pub mod parts;
 mod simple;
 mod text;
+mod timers;
+mod token_bucket;
 // A guest's tests run on the machine that builds it: nothing of this gets into modules.
 #[cfg(all(any(test, feature = "testing"), not(target_family = "wasm")))]
 pub mod testing;
@@ -86,9 +99,11 @@ pub use stateroom_core::{JSON_DEPTH, Json, JsonError};
 #[doc(inline)]
 pub use stateroom_core::{Postcard, PostcardError};
 pub use stateroom_sdk_macro::stateroom_wasm;
+pub use timers::Timers;
+pub use token_bucket::TokenBucket;
 pub use ufmt;
 
-/// What services of the 0.2 line import.
+/// The names that services of the 0.2 line import.
 pub mod prelude {
     pub use crate::{
         ClientId, MessagePayload, MessageRecipient, SimpleStateroomService, StateroomContext,

@@ -9,19 +9,19 @@ pub trait SimpleStateroomService: Sized {
     /// Makes the service of the room `room_id`; nobody is in it yet.
     fn new(room_id: &str, context: &impl StateroomContext) -> Self;
 
-    /// A client has come.
+    /// Handles a client that has come.
     fn connect(&mut self, client: ClientId, context: &impl StateroomContext) {}
 
-    /// A client has gone.
+    /// Handles a client that has gone.
     fn disconnect(&mut self, client: ClientId, context: &impl StateroomContext) {}
 
-    /// A client sent a text message.
+    /// Handles a text message from a client.
     fn message(&mut self, client: ClientId, message: &str, context: &impl StateroomContext) {}
 
-    /// A client sent a binary message.
+    /// Handles a binary message from a client.
     fn binary(&mut self, client: ClientId, message: &[u8], context: &impl StateroomContext) {}
 
-    /// The timer is due.
+    /// Handles the timer, which is due.
     fn timer(&mut self, context: &impl StateroomContext) {}
 }
 

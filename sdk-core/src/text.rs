@@ -1,7 +1,7 @@
 use stateroom_core::TEXT_CAPACITY;
 
-/// Puts a text together as `format!` does, but without a heap, and in a fraction of the code: a guest that
-/// formats a number with it is 2 KB smaller than one that uses `format_args!`.
+/// Formats a text as `format!` does, but without a heap and with a fraction of the code. A guest that formats a
+/// number with it is 2 KB smaller than one that uses `format_args!`.
 ///
 /// Its values come after the text, without names, and are written
 ///
@@ -50,8 +50,8 @@ macro_rules! text {
     }};
 }
 
-/// What [`text!`](crate::text) writes into. A string of `heapless` would do, but for `char`: there it falls back on what
-/// `ufmt` 0.2 does by itself, with memory that has not been set.
+/// The target of [`text!`](crate::text). A `heapless` string cannot serve because of `char`: for it, `heapless` uses
+/// `ufmt` 0.2's default method, which reads memory that has not been set.
 #[derive(Debug)]
 pub struct Text(pub heapless::String<TEXT_CAPACITY>);
 

@@ -1,6 +1,6 @@
-//! What the compiler says of each likely mistake, most of it by `#[stateroom_wasm]`: one error, where the mistake is,
-//! with what to do about it. A guest is compiled for this machine (by its tests) and for WebAssembly, where there is more to go
-//! wrong, so all this holds for both.
+//! The compiler's messages for each likely mistake, most of them from `#[stateroom_wasm]`: one error, at the mistake,
+//! that says what to do about it. A guest is compiled for this machine (by its tests) and for WebAssembly, where more
+//! can go wrong, so all this holds for both.
 //!
 //! `diagnostics` has a mistake in each file, and beside it what the compiler says; `rooms` has what is none.
 //! After a change of the words, `TRYBUILD=overwrite cargo test -p stateroom-sdk-core --test diagnostics` writes
@@ -64,7 +64,7 @@ fn a_forgotten_dependency_is_named() {
     }
 }
 
-/// The words of an error as the compiler writes it for people, and the file with line and column, without the
+/// Returns the words of an error as the compiler writes it for people, and the file with line and column, without the
 /// way there.
 fn head(text: &str) -> (&str, &str) {
     let mut lines = text.lines();
@@ -73,7 +73,7 @@ fn head(text: &str) -> (&str, &str) {
     (words, place.rsplit('/').next().unwrap_or_default())
 }
 
-/// The Rust files of a directory.
+/// Returns the Rust files of a directory.
 fn sources(directory: &str) -> Vec<PathBuf> {
     let directory = Path::new(env!("CARGO_MANIFEST_DIR")).join(directory);
     let files = fs::read_dir(directory).expect("it is there").map(|file| file.expect("it is there").path());
@@ -88,7 +88,7 @@ fn workspace() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR")).parent().expect("the SDK is in the workspace")
 }
 
-/// The manifest of a package that is no part of our workspace. `SDK` in its dependencies is this workspace.
+/// Returns the manifest of a package that is no part of our workspace. `SDK` in its dependencies is this workspace.
 fn manifest(name: &str, dependencies: &str) -> String {
     let dependencies = dependencies.replace("SDK", &workspace().display().to_string());
     format!("[workspace]\n[package]\nname = '{name}'\nedition = '2024'\n[dependencies]\n{dependencies}\n")

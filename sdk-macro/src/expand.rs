@@ -7,7 +7,7 @@ use crate::item::room_type;
 
 const SDK: &str = "stateroom-sdk-core";
 
-/// The item as it was, and behind it either the export or one error.
+/// Returns the item unchanged, followed by the export or by one error.
 pub(crate) fn expand(arguments: &TokenStream, item: &TokenStream) -> TokenStream {
     let behind = match (room_type(arguments, item), sdk_path()) {
         (Ok(room), Ok(sdk)) => export(&sdk, &room),
@@ -16,8 +16,8 @@ pub(crate) fn expand(arguments: &TokenStream, item: &TokenStream) -> TokenStream
     quote! { #item #behind }
 }
 
-/// What makes `room` the room of the module. Whatever is wrong with it gives one error, at its name or at the
-/// attribute.
+/// Returns the code that makes `room` the room of the module. Every mistake gives one error, at the type's name or at
+/// the attribute.
 fn export(sdk: &TokenStream, room: &Ident) -> TokenStream {
     let check = check(room);
     let only_once = only_once();
@@ -37,8 +37,8 @@ fn export(sdk: &TokenStream, room: &Ident) -> TokenStream {
     }
 }
 
-/// What fails to compile at the name of a type that cannot be a room. What can be one is settled in
-/// `guest::form`, which does not know the type's name.
+/// Returns code that fails to compile, at the name of a type that cannot be a room. `guest::form` decides what can be
+/// one, but it does not know the type's name.
 fn check(room: &Ident) -> TokenStream {
     let neither = format!(
         "`{room}` is no room yet: write `impl StateroomService for {room} {{ … }}`, \
@@ -62,8 +62,8 @@ fn check(room: &Ident) -> TokenStream {
     }
 }
 
-/// An item that a crate can have once, wherever it stands: exported macros belong to the crate's root. Its
-/// name is what the compiler shows, at both attributes, where there is a second one.
+/// Returns an item that a crate can have only once: exported macros belong to the crate's root. If there is a second
+/// one, the compiler shows the item's name at both attributes.
 fn only_once() -> TokenStream {
     quote! {
         #[doc(hidden)]
@@ -74,7 +74,7 @@ fn only_once() -> TokenStream {
     }
 }
 
-/// The path of the SDK under whatever name the guest's `Cargo.toml` gives it.
+/// Returns the path of the SDK under whatever name the guest's `Cargo.toml` gives it.
 fn sdk_path() -> syn::Result<TokenStream> {
     match crate_name(SDK) {
         Ok(FoundCrate::Itself) => {

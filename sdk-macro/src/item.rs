@@ -20,7 +20,7 @@ pub(crate) fn room_type(arguments: &TokenStream, item: &TokenStream) -> syn::Res
     Ok(ident)
 }
 
-/// A room is made out of nothing and lives on its own, so its type is complete in itself.
+/// Refuses generic types: a room is made from nothing, so its type must be complete.
 fn without_generics(generics: &Generics) -> syn::Result<()> {
     let message = if generics.params.is_empty() {
         return Ok(());
@@ -34,7 +34,7 @@ fn without_generics(generics: &Generics) -> syn::Result<()> {
     Err(Error::new_spanned(generics, message))
 }
 
-/// Says where the attribute goes instead.
+/// Makes the error that says where the attribute belongs.
 fn misplaced(item: &Item) -> Error {
     let token = match item {
         Item::Impl(item) => {

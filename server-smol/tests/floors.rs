@@ -242,7 +242,7 @@ impl<'ast> Visit<'ast> for Paths {
         self.note_tokens(item.tokens.clone());
     }
 
-    /// Says whom something is visible to, which is no import.
+    /// Ignores visibilities, which are no imports.
     fn visit_visibility(&mut self, _: &'ast Visibility) {}
 }
 

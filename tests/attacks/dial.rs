@@ -10,13 +10,13 @@ use rustix::{
 
 /// The innocent client's own address.
 pub(crate) const INNOCENT: Ipv4Addr = Ipv4Addr::new(127, 0, 0, 2);
-/// Whoever comes last.
+/// The address of the client that comes last.
 pub(crate) const NEWCOMER: Ipv4Addr = Ipv4Addr::new(127, 0, 0, 3);
 
-/// So many addresses have the attackers that come from several.
+/// The number of addresses of those attackers that come from several.
 const ADDRESSES: usize = 64;
 
-/// One of the attackers' addresses.
+/// Returns one of the attackers' addresses.
 pub(crate) fn attacker(index: usize) -> Ipv4Addr {
     Ipv4Addr::new(127, 0, 1, 1 + (index % ADDRESSES) as u8)
 }

@@ -9,7 +9,7 @@ use std::{
 pub(crate) enum Guest {
     /// Little memory, which grows with the messages. `k` is kept, everything else goes to everyone.
     Small,
-    /// Does what a letter says: grows, loops, logs, fails.
+    /// A guest that does what a letter says: grows, loops, logs, fails.
     Commands,
     /// 1.1 MB of memory at its start.
     Wide,
@@ -17,7 +17,7 @@ pub(crate) enum Guest {
     Vast,
 }
 
-/// How large the static file is.
+/// The size of the static file.
 const FILE: u64 = 16 << 20;
 
 impl Guest {

@@ -15,7 +15,7 @@ pub(crate) struct Answer {
     pub(crate) body: String,
 }
 
-/// The request that opens a WebSocket in a room.
+/// Returns the request that opens a WebSocket in a room.
 pub(crate) fn upgrade(room: &str) -> String {
     format!(
         "GET /ws/{room} HTTP/1.1\r\nHost: localhost\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\
@@ -23,12 +23,12 @@ pub(crate) fn upgrade(room: &str) -> String {
     )
 }
 
-/// A request without content.
+/// Returns a request without content.
 pub(crate) fn request(method: &str, path: &str) -> String {
     format!("{method} {path} HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Length: 0\r\n\r\n")
 }
 
-/// A request after whose answer the server ends the connection.
+/// Returns a request after whose answer the server ends the connection.
 pub(crate) fn last_request(method: &str, path: &str) -> String {
     format!("{method} {path} HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Length: 0\r\nConnection: close\r\n\r\n")
 }

@@ -14,9 +14,9 @@ use stateroom_tests::Frame;
 
 use crate::{dial::INNOCENT, http::join, latency::Latency};
 
-/// How often it says something, whether or not it has been answered.
+/// The time between two messages, whether or not they have been answered.
 const INTERVAL: Duration = Duration::from_millis(5);
-/// How long it waits for the last answers.
+/// The time that it waits for the last answers.
 const PATIENCE: Duration = Duration::from_secs(5);
 
 /// A client in a room of its own that has done nothing wrong: it sends 16 bytes every 5 ms, and gets them back.
@@ -30,7 +30,7 @@ pub(crate) struct Innocent {
     attacked: Option<Instant>,
 }
 
-/// What happened to it.
+/// The record of what happened to it.
 #[derive(Debug, Default)]
 pub(crate) struct Story {
     messages: Vec<Message>,
@@ -66,7 +66,7 @@ impl Innocent {
         Ok(Self { is_over, thread, attacked: None })
     }
 
-    /// Says that what is due from now on is due during an attack.
+    /// Notes that messages that are due from now on are due during an attack.
     pub(crate) fn attacked(&mut self) {
         self.attacked.get_or_insert_with(Instant::now);
     }

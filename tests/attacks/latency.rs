@@ -1,10 +1,10 @@
 use std::time::Duration;
 
-/// How long answers took that were due in some time.
+/// The latency of the answers that were due in some time.
 #[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Latency {
     pub(crate) count: usize,
-    /// So many have not come at all. Each counts as long as it was waited for.
+    /// The number of answers that have not come at all. Each counts with the time that it was waited for.
     pub(crate) lost: usize,
     pub(crate) p50: Duration,
     pub(crate) p99: Duration,
@@ -12,7 +12,7 @@ pub(crate) struct Latency {
 }
 
 impl Latency {
-    /// Of all these: how long each took, or was waited for, and whether it came.
+    /// Computes the latency from all answers: how long each took, or was waited for, and whether it came.
     pub(crate) fn of(mut answers: Vec<(Duration, bool)>) -> Self {
         answers.sort_unstable();
         let part = |part: usize| {

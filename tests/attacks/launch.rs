@@ -16,8 +16,8 @@ pub(crate) const LAUNCH: &str = "--launch";
 /// Stands for no limit.
 const NONE: &str = "";
 
-/// The command that becomes a program, which may have so many files open, has the memory of the group, and does not
-/// outlive this process. The program's arguments are to be added.
+/// Returns the command that becomes a program, which may have so many files open, has the memory of the group, and does
+/// not outlive this process. The program's arguments are to be added.
 pub(crate) fn command(program: &Path, files: Option<u32>, group: Option<&MemoryGroup>) -> Command {
     // This very program, even where another one has been built in its place.
     let mut command = Command::new("/proc/self/exe");

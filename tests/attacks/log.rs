@@ -10,7 +10,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-/// How the server's standard error is read.
+/// The speed at which the server's standard error is read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Reader {
     /// As fast as it is written.
@@ -22,10 +22,10 @@ pub(crate) enum Reader {
 }
 
 const SLOW: f64 = 100e3;
-/// So much of its end is kept.
+/// The number of bytes of its end that are kept.
 const END: usize = 2000;
 
-/// Where the server says that it is.
+/// The addresses that the server reports.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Addresses {
     pub(crate) public: SocketAddr,
@@ -71,7 +71,7 @@ impl Log {
         self.counts.lines.load(Ordering::Relaxed)
     }
 
-    /// The last of what was written.
+    /// Returns the last of what was written.
     pub(crate) fn end(&self) -> String {
         let end = self.counts.end.lock().unwrap_or_else(PoisonError::into_inner);
         String::from_utf8_lossy(&end).trim().to_owned()

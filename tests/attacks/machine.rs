@@ -11,7 +11,7 @@ pub(crate) fn more_files() -> usize {
     getrlimit(Resource::Nofile).current.and_then(|files| usize::try_from(files).ok()).unwrap_or(usize::MAX)
 }
 
-/// Says what was attacked and where, as lines.
+/// Describes what was attacked and where, as lines.
 pub(crate) fn describe(
     program: &Path,
     kind: &str,

@@ -5,10 +5,10 @@ use std::{
     time::Duration,
 };
 
-/// How much memory the server's group has: what is beyond is the end of the server.
+/// The memory of the server's group. A server that takes more ends.
 pub(crate) const LIMIT: u64 = 512 << 20;
 
-/// What the names of groups begin with. The id of the process that has made it follows.
+/// The beginning of the names of groups. The id of the process that has made the group follows.
 const NAME: &str = "stateroom-attacks-";
 
 /// A group of processes that have so much memory together (a cgroup), below the one that this process is in.
@@ -32,7 +32,7 @@ impl MemoryGroup {
         Ok(group)
     }
 
-    /// The file that a process writes its id to, to be in the group.
+    /// Returns the file that a process writes its id to, to be in the group.
     pub(crate) fn processes(&self) -> PathBuf {
         self.0.join("cgroup.procs")
     }

@@ -5,7 +5,7 @@ use crate::{
     scale::Scale,
 };
 
-/// Which attacks are made, on which program.
+/// The attacks that are made, and the program that they are made on.
 #[derive(Debug, Default)]
 pub(crate) struct Options {
     pub(crate) is_writing: bool,

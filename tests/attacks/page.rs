@@ -7,7 +7,7 @@ use crate::{
     verdict::{LATER, LOG, LOG_A_SECOND, SPARE_PERCENT, Verdict, megabytes, milliseconds},
 };
 
-/// Everything that was found, as people read it.
+/// The results, as people read them.
 #[derive(Debug)]
 pub(crate) struct Page {
     /// Machine, versions and binary, as lines.
@@ -15,7 +15,7 @@ pub(crate) struct Page {
     pub(crate) rows: Vec<Row>,
 }
 
-/// What came of an attack.
+/// The results of an attack.
 #[derive(Debug)]
 pub(crate) struct Row {
     pub(crate) attack: &'static Attack,
@@ -37,12 +37,12 @@ const TITLES: [&str; 10] = [
 ];
 
 impl Row {
-    /// The names of the columns.
+    /// Returns the names of the columns.
     pub(crate) fn head() -> String {
         format!("| {} |\n|{}", TITLES.join(" | "), " --- |".repeat(TITLES.len()))
     }
 
-    /// A line of the table.
+    /// Returns a line of the table.
     pub(crate) fn line(&self) -> String {
         let Self { attack, seen, verdict } = self;
         let [without, with] = seen
@@ -76,7 +76,7 @@ impl Row {
 }
 
 impl Page {
-    /// The page.
+    /// Returns the page.
     pub(crate) fn text(&self) -> String {
         let mut text = format!("{BEGIN}{}\n", Row::head());
         for row in &self.rows {

@@ -2,7 +2,7 @@ use std::time::Duration;
 
 use crate::verdict::SPARE_PERCENT;
 
-/// How large an attack is.
+/// The size of an attack.
 #[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Scale {
     /// As the page has it.
@@ -13,7 +13,7 @@ pub(crate) enum Scale {
 }
 
 impl Scale {
-    /// So many, or fewer in a short attack.
+    /// Returns so many, or fewer in a short attack.
     pub(crate) fn many(self, full: usize) -> usize {
         match self {
             Self::Full => full,
@@ -21,7 +21,7 @@ impl Scale {
         }
     }
 
-    /// How much memory the server is given (`--max-total-memory`), in bytes.
+    /// Returns how much memory the server is given (`--max-total-memory`), in bytes.
     pub(crate) fn memory(self) -> u64 {
         match self {
             Self::Full => 256 << 20,
@@ -29,7 +29,7 @@ impl Scale {
         }
     }
 
-    /// How much more than that the program may take, in bytes: a tenth, and where that is little, itself.
+    /// Returns how much more than that the program may take, in bytes: a tenth, and where that is little, itself.
     pub(crate) fn spare(self) -> u64 {
         let tenth = self.memory() / 100 * SPARE_PERCENT;
         match self {
@@ -38,7 +38,7 @@ impl Scale {
         }
     }
 
-    /// How long the innocent client is alone with the server.
+    /// Returns how long the innocent client is alone with the server.
     pub(crate) fn calm(self) -> Duration {
         match self {
             Self::Full => Duration::from_secs(2),
@@ -46,7 +46,7 @@ impl Scale {
         }
     }
 
-    /// How long an attack goes on that has no end of its own.
+    /// Returns how long an attack goes on that has no end of its own.
     pub(crate) fn storm(self) -> Duration {
         match self {
             Self::Full => Duration::from_secs(4),

@@ -25,7 +25,7 @@ const START: Duration = Duration::from_secs(10);
 pub(crate) struct Server {
     process: process::Child,
     pub(crate) address: SocketAddr,
-    /// Where the operator reaches it.
+    /// The operator's address.
     pub(crate) operator: SocketAddr,
     pub(crate) log: Log,
     pub(crate) watch: Watch,
@@ -61,14 +61,14 @@ impl Server {
         Ok(server)
     }
 
-    /// Says how it has ended, if it has.
+    /// Returns how it has ended, if it has.
     pub(crate) fn end(&mut self) -> Option<String> {
         let status = self.process.try_wait().ok()??;
         // `signal: 9 (SIGKILL)` or `exit status: 1`
         Some(status.to_string())
     }
 
-    /// How many files and sockets it has open.
+    /// Returns how many files and sockets it has open.
     pub(crate) fn files(&self) -> usize {
         fs::read_dir(format!("/proc/{}/fd", self.process.id())).map(Iterator::count).unwrap_or_default()
     }

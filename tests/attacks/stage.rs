@@ -15,31 +15,31 @@ use crate::{
     watch::Taken,
 };
 
-/// How long the operator waits for an answer.
+/// The time that the operator waits for an answer.
 const OPERATORS_PATIENCE: Duration = Duration::from_secs(5);
 
-/// What an attack is made on: a server, with an innocent client in it.
+/// The stage of an attack: a server, with an innocent client in it.
 #[derive(Debug)]
 pub(crate) struct Stage {
     pub(crate) server: Server,
     pub(crate) scale: Scale,
-    /// As many files and sockets may the attackers have open, and as many the server.
+    /// The maximum number of open files and sockets of the attackers, and of the server.
     pub(crate) files: usize,
     innocent: Option<Innocent>,
     pub(crate) seen: Seen,
     begun: Option<(Instant, Taken)>,
 }
 
-/// What was seen in an attack.
+/// The observations of an attack.
 #[derive(Debug, Default)]
 pub(crate) struct Seen {
     /// Before the attack, and during it.
     pub(crate) innocent: [Latency; 2],
     /// Why the innocent client's connection ended, each time.
     pub(crate) innocent_ends: Vec<String>,
-    /// How long the passes of the event loop were, unless the server is gone.
+    /// The lengths of the event loop's passes, unless the server is gone.
     pub(crate) passes: Option<Passes>,
-    /// How long the attack took.
+    /// The duration of the attack.
     pub(crate) time: Duration,
     /// The processor time that the server took meanwhile.
     pub(crate) cpu: Duration,
@@ -47,15 +47,15 @@ pub(crate) struct Seen {
     pub(crate) memory: u64,
     pub(crate) log_bytes: u64,
     pub(crate) log_lines: u64,
-    /// How the server ended, if nobody asked it to.
+    /// The way in which the server ended, if nobody asked it to.
     pub(crate) end: Option<String>,
-    /// What the attackers got.
+    /// The results of the attackers.
     pub(crate) notes: Vec<String>,
     /// The promises of the attack itself that were broken.
     pub(crate) broken: Vec<String>,
 }
 
-/// How long passes of the event loop take.
+/// The lengths of passes of the event loop.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Passes {
     pub(crate) p99: Duration,
@@ -82,7 +82,7 @@ impl Stage {
         self.server.address
     }
 
-    /// So many connections that do the same. They begin with the first step.
+    /// Makes a swarm of so many connections that do the same. They begin with the first step.
     pub(crate) fn swarm(&self, count: usize, plan: Plan) -> Result<Swarm, String> {
         Swarm::new(self.server.address, count, plan)
     }
@@ -93,7 +93,7 @@ impl Stage {
         self.begin();
     }
 
-    /// As [`calm`](Self::calm), with attackers that have come already and are quiet.
+    /// Does the same as [`calm`](Self::calm), with attackers that have come already and are quiet.
     pub(crate) fn calm_with(&mut self, swarm: &mut Swarm) -> Result<(), String> {
         swarm.run(self.scale.calm())?;
         self.begin();
@@ -120,7 +120,7 @@ impl Stage {
         self.note(if counts.is_empty() { "nobody got in".to_owned() } else { counts.join(", ") });
     }
 
-    /// Says that a promise of the attack itself is broken.
+    /// Notes that a promise of the attack itself is broken.
     pub(crate) fn broke(&mut self, what: impl Into<String>) {
         self.seen.broken.push(what.into());
     }
@@ -158,7 +158,7 @@ impl Stage {
         }
     }
 
-    /// The passes of the event loop since the server's start.
+    /// Returns the passes of the event loop since the server's start.
     fn passes(&self) -> Option<Passes> {
         let status = self.ask_as_operator("/status").ok()?;
         let time = |name| status[name].as_u64().map(Duration::from_micros);

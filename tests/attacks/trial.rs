@@ -15,9 +15,9 @@ use crate::{
     verdict::Verdict,
 };
 
-/// How often an attack is made at most: what another program has delayed is not delayed each time.
+/// The maximum number of attempts for an attack. What another program has delayed once is not delayed each time.
 const TRIES: usize = 3;
-/// How much less the attackers' threads have to say than others where there are few cores.
+/// The niceness of the attackers' threads on a machine with few cores.
 const NICE: i32 = 10;
 
 /// Makes the attacks, and writes what came of them.

@@ -2,21 +2,22 @@ use std::{fmt, time::Duration};
 
 use crate::{scale::Scale, stage::Seen};
 
-/// How much more memory than it is given the server may have: what an allocator cannot give back.
+/// The memory that the server may take beyond its limit, in per cent: an allocator cannot give back everything.
 pub(crate) const SPARE_PERCENT: u64 = 10;
-/// How much later than without the attack 99 in 100 answers may come.
+/// The additional delay that 99 in 100 answers may have during an attack.
 pub(crate) const LATER: Duration = Duration::from_millis(5);
-/// How many bytes of log there may be in any case, …
+/// The number of bytes of log that are always allowed.
 pub(crate) const LOG: u64 = 1 << 20;
-/// … and how many more for each second that the attack lasts.
+/// The number of further bytes of log for each second that the attack lasts.
 pub(crate) const LOG_A_SECOND: u64 = 256 << 10;
 
-/// What is broken of the promises.
+/// The promises that are broken.
 #[derive(Debug, Default)]
 pub(crate) struct Verdict {
-    /// All but how long the innocent client waits.
+    /// The broken promises except for the innocent client's wait.
     pub(crate) broken: Vec<String>,
-    /// That it waits for too long. On a machine that does other things as well, this is sometimes their doing.
+    /// The report that it waits for too long. On a machine that does other things as well, this is sometimes their
+    /// fault.
     pub(crate) late: Option<String>,
 }
 
@@ -52,7 +53,7 @@ impl Verdict {
         self.broken.is_empty() && self.late.is_none()
     }
 
-    /// Says whether it may hold in another attempt.
+    /// Returns whether it may hold in another attempt.
     pub(crate) fn is_only_late(&self) -> bool {
         self.broken.is_empty() && self.late.is_some()
     }

@@ -8,15 +8,15 @@ use std::{
     time::Duration,
 };
 
-/// How often is looked. A process that is killed has nothing to look at any more.
+/// The time between two looks. There is nothing to see of a process that has been killed.
 const INTERVAL: Duration = Duration::from_millis(10);
 
-/// What a process has taken.
+/// The resources that a process has used.
 #[derive(Debug, Default, Clone, Copy)]
 pub(crate) struct Taken {
     /// The most memory that it has had, in bytes (`VmHWM`).
     pub(crate) memory: u64,
-    /// How long its threads have run, in the system as in the program.
+    /// The CPU time of its threads, in the system as in the program.
     pub(crate) cpu: Duration,
 }
 
@@ -44,7 +44,7 @@ impl Watch {
         Self { last, is_over, thread: Some(thread) }
     }
 
-    /// What it has taken so far, or until it ended.
+    /// Returns what it has taken so far, or until it ended.
     pub(crate) fn taken(&self) -> Taken {
         *self.last.lock().unwrap_or_else(PoisonError::into_inner)
     }

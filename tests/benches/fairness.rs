@@ -1,5 +1,5 @@
-//! How long a room's clients wait while other rooms compute without end, all on one thread, and whether those
-//! share the processor evenly.
+//! Measures how long a room's clients wait while other rooms compute without end, all on one thread, and whether
+//! those rooms share the processor evenly.
 //!
 //! `cargo bench -p stateroom-tests --bench fairness` measures it; seconds for each line of the table may follow
 //! after `--`. It fails where 1 answer in 100 comes over 5 ms later than without them, or where one of the
@@ -23,17 +23,18 @@ use stateroom_host_min::{Limits, Program, Room, Trap};
 use stateroom_sdk_core::engine::{Engine, EngineContext, EngineFactory, Event, Progress};
 use stateroom_tests::{Module, TestServer};
 
-/// How much later than without computing rooms 99 in 100 answers may come.
+/// The additional delay that 99 in 100 answers may have because of computing rooms.
 const MOST_DELAY: Duration = Duration::from_millis(5);
-/// How evenly they have to share the processor: the fewest slices by the most.
+/// The least evenness with which they must share the processor: the fewest slices divided by the most.
 const LEAST_EVENNESS: f64 = 0.8;
 
-/// Answers, and computes in one event without end when it is told to.
+/// Makes a guest that answers, and that computes in one event without end when it is told to.
 fn without_end() -> Program {
     Module::new().told("(loop $again (br $again))").limits(|limits| limits.fuel = u64::MAX).program()
 }
 
-/// Answers, and computes in one short event after the other when it is told to, more than there is time for.
+/// Makes a guest that answers, and that computes in one short event after the other when it is told to, more than
+/// there is time for.
 fn over_and_over() -> Program {
     let compute = "(loop $again
         (br_if $again (i32.lt_u (local.tee $i (i32.add (local.get $i) (i32.const 1))) (i32.const 30000))))
@@ -90,11 +91,11 @@ impl Rooms {
 struct Line {
     rooms: usize,
     kind: &'static str,
-    /// In ascending order.
+    /// The waits in ascending order.
     waits: Vec<Duration>,
     /// The slices of each computing room.
     slices: Vec<u64>,
-    /// How long this process ran meanwhile, which on a busy machine is less than how long it took.
+    /// The CPU time of this process meanwhile. On a busy machine it is less than the time that has passed.
     cpu: Duration,
 }
 
@@ -137,7 +138,7 @@ impl Line {
         Self { rooms, kind, waits, slices, cpu }
     }
 
-    /// The wait that so many of a thousand do not exceed.
+    /// Returns the wait that so many of a thousand do not exceed.
     fn quantile(&self, thousandths: usize) -> Duration {
         self.waits[(self.waits.len() - 1) * thousandths / 1000]
     }
@@ -170,7 +171,7 @@ impl Line {
     }
 }
 
-/// How long this process has run.
+/// Returns how long this process has run.
 fn cpu_time() -> Duration {
     let time = clock_gettime(ClockId::ProcessCPUTime);
     Duration::try_from(time).expect("it does not run backwards")

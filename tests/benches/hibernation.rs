@@ -1,4 +1,4 @@
-//! What rooms of a published guest take that are idle, and what it costs to come back to one.
+//! Measures the idle rooms of a published guest, and the cost of coming back to one.
 //!
 //! `cargo bench -p stateroom-tests --bench hibernation` opens 10,000 rooms with a client each; `-- 1000 --hibernate-after 2` opens
 //! 1,000, and passes the rest on to the server. It takes as many open files as there are rooms, and some more.
@@ -12,7 +12,7 @@ use std::{
 
 use stateroom_tests::{Child, Client, Directory, Foreign, Output, Profile, example, status};
 
-/// How many of the rooms are come back to: so few that none hibernates for another.
+/// The number of rooms that clients come back to: so few that no other room hibernates for them.
 const ASKED: usize = 100;
 
 fn main() {
@@ -85,7 +85,7 @@ fn ask(client: &mut Client) {
     while client.next_text() != "hello" {}
 }
 
-/// How many rooms hibernate.
+/// Returns how many rooms hibernate.
 fn hibernating(address: SocketAddr) -> usize {
     let count = status(address)["hibernating_room_count"].as_u64().expect("a number");
     usize::try_from(count).expect("there are fewer rooms than bytes")

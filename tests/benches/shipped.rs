@@ -16,10 +16,10 @@ use stateroom_tests::{Child, Client, Output, example};
 
 const TARGET: &str = "x86_64-unknown-linux-musl";
 
-/// How many rooms there are at a time, with two clients each.
+/// The number of rooms at a time, with two clients each.
 const ROOMS: usize = 500;
 
-/// How often it is started: the machine may have something else to do, but not each time.
+/// The number of starts: the machine may have something else to do, but not each time.
 const STARTS: usize = 20;
 
 fn main() {
@@ -102,7 +102,7 @@ impl Server {
     }
 }
 
-/// From the start of the process to the first answer of a room, the loading of the module included.
+/// Measures the time from the start of the process to the first answer of a room, with the loading of the module.
 fn first_answer(binary: &Path, module: &str) -> Duration {
     let port = std::net::TcpListener::bind("127.0.0.1:0").and_then(|socket| socket.local_addr());
     let address = port.expect("the system has a port");

@@ -1,5 +1,5 @@
-//! How large the example guests are: the module, the memory of a new room, and what the server's resident memory
-//! grows by for each room.
+//! Measures the example guests: the size of the module, the memory of a new room, and the growth of the server's
+//! resident memory for each room.
 //!
 //! `cargo bench -p stateroom-tests --bench sizes` measures it, and writes the table in `examples/README.md` anew.
 
@@ -28,10 +28,10 @@ const GUESTS: [&str; 12] = [
     "seed-echo",
 ];
 
-/// What the table stands between.
+/// The marks around the table.
 const MARKS: [&str; 2] = ["<!-- sizes -->\n", "<!-- end of sizes -->"];
 
-/// How many rooms are made before the measured ones, so that what the server takes once is not theirs.
+/// The number of rooms that are made before the measured ones, so that one-time costs of the server are not counted.
 const EARLIER: usize = 100;
 const ROOMS: usize = 2000;
 
@@ -54,7 +54,7 @@ fn main() {
     fs::write(path, page).expect("the README can be written");
 }
 
-/// The bytes of a new room's linear memory.
+/// Returns the bytes of a new room's linear memory.
 fn memory(module: &[u8]) -> usize {
     let program = Program::load(module, Limits::default()).expect("it has been built for this");
     let mut room = program.room("lobby", [0; 32]).expect("it begins");
@@ -62,7 +62,7 @@ fn memory(module: &[u8]) -> usize {
     room.memory_size()
 }
 
-/// The bytes by which the server's resident memory grows for each room, which nobody is in.
+/// Returns the bytes by which the server's resident memory grows for each room, which nobody is in.
 fn resident(module: &Path) -> f64 {
     let module = module.to_str().expect("cargo's directory has a name in UTF-8");
     let arguments = ["serve", module, "--ip", "127.0.0.1", "--port", "0", "--hibernate-after", "0"];

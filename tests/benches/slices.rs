@@ -1,4 +1,4 @@
-//! How long a slice of fuel takes, by what a guest does with it.
+//! Measures how long a slice of fuel takes, by what a guest does with it.
 //!
 //! `cargo bench -p stateroom-tests --bench slices` measures it, in time of the processor; another size of slice may
 //! follow after `--`. A slice is the least that a guest computes at a stretch: see `TIME_SLICE` in server-smol.
@@ -10,7 +10,7 @@ use stateroom_host_min::{ClientInfo, Event, Limits, Step};
 use stateroom_sdk_core::{ClientId, MessagePayload};
 use stateroom_tests::Module;
 
-/// What a guest repeats without end.
+/// The loops that a guest runs without end.
 const LOOPS: [(&str, &str); 15] = [
     ("nothing", ""),
     ("adds", "(local.set $i (i32.add (local.get $i) (i32.const 1)))"),

@@ -7,7 +7,7 @@ use crate::{
 };
 
 const WIDTH: f64 = 860.0;
-/// Where bars begin and where they end.
+/// The begin and the end of the bars.
 const LEFT: f64 = 350.0;
 const RIGHT: f64 = 800.0;
 const BAR: f64 = 11.0;
@@ -20,7 +20,7 @@ const STYLE: &str = "text { font: 12px system-ui, sans-serif; fill: #1f2328; } .
 @media (prefers-color-scheme: dark) { text { fill: #e6edf3; } .small { fill: #9198a1; } .grid { stroke: #3d444d; } \
 .p0 { fill: #f0883e; } .p1 { fill: #848d97; } .p2 { fill: #58a6ff; } .p3 { fill: #3fb950; } .p4 { fill: #a371f7; } }";
 
-/// The figures as bars on logarithmic scales, one for each unit.
+/// Returns the figures as bars on logarithmic scales, one for each unit.
 pub(crate) fn svg(comparison: &Comparison) -> String {
     let mut body = String::new();
     let mut y = 24.0;

@@ -16,12 +16,12 @@ use crate::{
     table,
 };
 
-/// Everything that was found, and where and when.
+/// All results, with the place and the time.
 #[derive(Debug)]
 pub(crate) struct Comparison {
     pub(crate) rows: Vec<&'static Row>,
     pub(crate) peers: Vec<Peer>,
-    /// What could not be installed, and why.
+    /// The servers that could not be installed, and why.
     pub(crate) missing: Vec<(&'static str, String)>,
     pub(crate) results: Results,
     /// Machine, date and version, as lines.
@@ -110,7 +110,7 @@ fn measure(peer: &Peer, row: &Row, options: &Options, place: &Path, cores: &Core
     serde_json::from_slice(&output.stdout).map_err(|error| error.to_string())
 }
 
-/// How many programs want to run at present, beside this one.
+/// Returns how many programs want to run at present, beside this one.
 fn busy() -> String {
     let load = fs::read_to_string("/proc/loadavg").unwrap_or_default();
     load.split(' ').next().unwrap_or("?").to_owned()

@@ -1,6 +1,7 @@
-//! This server beside others, one after the other on the same machine, with the same load from `stateroom load`.
+//! Compares this server with others, one after the other on the same machine, with the same load from `stateroom
+//! load`.
 //!
-//! `cargo run --release -p stateroom-tests --bin compare` measures everything three times, in turn, and writes
+//! `cargo run --release -p stateroom-tests --bin compare` measures everything three times, in alternation, and writes
 //! `docs/comparison.md` and `docs/comparison.svg` with the medians; that takes half an hour. Options:
 //!
 //! - `--seconds N`: how long each row is measured (default: 4)

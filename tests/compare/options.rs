@@ -1,4 +1,4 @@
-/// What is to be compared.
+/// The choice of what is compared.
 #[derive(Debug)]
 pub(crate) struct Options {
     pub(crate) seconds: f64,

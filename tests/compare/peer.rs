@@ -15,9 +15,9 @@ use crate::row::{Room, Row};
 #[derive(Debug)]
 pub(crate) struct Peer {
     pub(crate) name: &'static str,
-    /// With its version, as the table has it.
+    /// Its name and version, as in the table.
     pub(crate) title: String,
-    /// Whether it has more than one room.
+    /// True if it has more than one room.
     pub(crate) has_rooms: bool,
     /// The program and what comes before the port and after it, for each kind of room.
     command: fn(&Path, port: u16, room: Room) -> Command,
@@ -80,7 +80,7 @@ impl Peer {
         Ok(running)
     }
 
-    /// Where its rooms are.
+    /// Returns where its rooms are.
     pub(crate) fn url(&self, port: u16) -> String {
         match self.has_rooms {
             true => format!("ws://127.0.0.1:{port}/ws/{{room}}"),
@@ -103,7 +103,7 @@ impl Drop for Running {
     }
 }
 
-/// This server's guests, built from source.
+/// Builds this server's guests from source.
 fn guests(place: &Path) -> Result<(), String> {
     let echo = fs::read(example("echo").join("server.wasm")).map_err(|error| error.to_string())?;
     let broadcast = broadcast().module();
@@ -141,7 +141,7 @@ fn raw(_: &Path, port: u16, room: Room) -> Command {
     command
 }
 
-/// The sources of what is compared with.
+/// Returns the sources of what is compared with.
 fn sources(name: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("compare").join("peers").join(name)
 }
@@ -178,7 +178,7 @@ fn node_server(place: &Path, port: u16, room: Room) -> Command {
     command
 }
 
-/// The original's command, and guests with its SDK.
+/// Returns the original's command, and guests with its SDK.
 fn original(place: &Path) -> Result<(), String> {
     let root = place.join("stateroom-cli");
     if !root.join("bin/stateroom").exists() {

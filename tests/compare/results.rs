@@ -1,9 +1,9 @@
 use std::collections::HashMap;
 
-/// What was measured: for each figure of each server a number for each round, or why there is none.
+/// The measurements: for each figure of each server a number for each round, or the reason why there is none.
 #[derive(Debug, Default)]
 pub(crate) struct Results {
-    /// By the figure's title and the server's name.
+    /// The numbers, by the figure's title and the server's name.
     numbers: HashMap<(&'static str, &'static str), Vec<f64>>,
     failures: HashMap<(&'static str, &'static str), String>,
 }
@@ -17,7 +17,7 @@ impl Results {
         self.failures.entry((figure, peer)).or_insert_with(|| why.to_owned());
     }
 
-    /// The median of all rounds, if each has a number.
+    /// Returns the median of all rounds, if each has a number.
     pub(crate) fn median(&self, figure: &'static str, peer: &'static str) -> Option<f64> {
         if self.failures.contains_key(&(figure, peer)) {
             return None;
@@ -32,7 +32,8 @@ impl Results {
         })
     }
 
-    /// How far the rounds are apart in a usual figure: the largest by the smallest. Nothing where there is one alone.
+    /// Returns how far the rounds are apart in a usual figure: the largest by the smallest. Nothing where there is one
+    /// alone.
     pub(crate) fn spread(&self) -> Option<f64> {
         let several = self.numbers.values().filter(|numbers| numbers.len() > 1);
         let mut spreads: Vec<_> = several

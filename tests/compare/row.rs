@@ -1,4 +1,4 @@
-/// What a room does with a message.
+/// The reaction of a room to a message.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub(crate) enum Room {
     Echo,
@@ -17,13 +17,13 @@ impl Room {
 /// A kind of load, and what is read from its reports.
 #[derive(Debug)]
 pub(crate) struct Row {
-    /// What the command line calls it.
+    /// Its name on the command line.
     pub(crate) name: &'static str,
     pub(crate) room: Room,
     pub(crate) rooms: usize,
     /// The mode and its options.
     pub(crate) load: &'static str,
-    /// Whether there is something to warm up and to go on for a time.
+    /// True if there is something to warm up and to continue for a time.
     pub(crate) has_duration: bool,
     pub(crate) figures: &'static [Figure],
 }
@@ -32,26 +32,26 @@ pub(crate) struct Row {
 #[derive(Debug)]
 pub(crate) struct Figure {
     pub(crate) title: &'static str,
-    /// Where it is in the JSON.
+    /// Its path in the JSON.
     pub(crate) pointer: &'static str,
     pub(crate) unit: Unit,
 }
 
-/// What a number is, from what the report has.
+/// The unit of a number, computed from the report.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Unit {
     /// Processor time.
     Microseconds,
     /// The time that something took.
     Latency,
-    /// From microseconds for each.
+    /// Things a second, from microseconds for each.
     PerSecond,
-    /// From bytes.
+    /// Kibibytes, from bytes.
     Kibibytes,
 }
 
 impl Unit {
-    /// The number in this unit.
+    /// Returns the number in this unit.
     pub(crate) fn of(self, value: f64) -> f64 {
         match self {
             Self::Microseconds | Self::Latency => value,

@@ -2,7 +2,7 @@ use std::fmt::Write as _;
 
 use crate::{comparison::Comparison, row::Unit};
 
-/// The table, with what belongs to it, as a page.
+/// Returns the table, with what belongs to it, as a page.
 pub(crate) fn markdown(comparison: &Comparison) -> String {
     let Comparison { rows, peers, missing, results, about } = comparison;
     let mut page = String::from(BEGIN);
@@ -73,7 +73,7 @@ How far this server goes, in rooms and in threads, is in [`scale.md`](scale.md).
 What these take in system calls, allocations and instructions, which hardly depend on the machine, is in [`costs.md`](costs.md).
 ";
 
-/// A unit, for the table.
+/// Returns a unit, for the table.
 pub(crate) fn unit(unit: Unit) -> &'static str {
     match unit {
         Unit::Microseconds => "CPU, µs",
@@ -83,7 +83,7 @@ pub(crate) fn unit(unit: Unit) -> &'static str {
     }
 }
 
-/// As many digits as are worth something.
+/// Returns as many digits as are worth something.
 pub(crate) fn three_digits(number: f64) -> String {
     match number.abs() {
         0.0..10.0 => format!("{number:.2}"),

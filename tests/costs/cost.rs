@@ -1,6 +1,6 @@
 use std::collections::BTreeMap;
 
-/// What is counted.
+/// The things that are counted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Count {
     SystemCalls,
@@ -10,7 +10,7 @@ pub(crate) enum Count {
 }
 
 impl Count {
-    /// In the order of the table.
+    /// All counts, in the order of the table.
     pub(crate) const ALL: [Self; 4] = [Self::SystemCalls, Self::Allocations, Self::Bytes, Self::Instructions];
 
     pub(crate) fn title(self) -> &'static str {
@@ -23,7 +23,7 @@ impl Count {
     }
 }
 
-/// What a whole process took, from its start to its end.
+/// The counts of a whole process, from its start to its end.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub(crate) struct Totals {
     pub(crate) counts: BTreeMap<Count, f64>,
@@ -36,7 +36,7 @@ impl Totals {
         self.counts.get(&count).copied().unwrap_or(0.0)
     }
 
-    /// What each of `units` things takes that `more` did beyond `self`: what both do once is in neither.
+    /// Returns what each of `units` things takes that `more` did beyond `self`: what both do once is in neither.
     pub(crate) fn each(&self, more: &Self, units: f64) -> Self {
         Self { counts: each(&self.counts, &more.counts, units), calls: each(&self.calls, &more.calls, units) }
     }

@@ -12,7 +12,7 @@ use crate::{
     verdict::{Verdict, judge},
 };
 
-/// How often a count is taken at most: what chance has added is not there each time.
+/// The maximum number of times that a count is taken: what chance has added is not there each time.
 const TRIES: usize = 3;
 
 /// Counts, and compares with the page or writes it.
@@ -79,7 +79,7 @@ pub(crate) fn run(options: &Options) -> Result<(), String> {
     ))
 }
 
-/// What is not as it stands in the page, as lines.
+/// The differences from the page, as lines.
 #[derive(Debug, Default)]
 struct Differences {
     more: Vec<String>,
@@ -92,8 +92,8 @@ fn committed(path: &Path) -> Result<Page, String> {
     page.map_err(|error| format!("docs/costs.md cannot be read: {error}; `--write` writes it anew"))
 }
 
-/// What a tool counts for a script, and how that differs from the page. What is more is counted again, and so is what
-/// differs from run to run while there is no page yet; the least holds.
+/// Returns what a tool counts for a script, and how that differs from the page. Counts that have grown are counted
+/// again. So are counts that differ from run to run, if there is no page yet. The least one is taken.
 fn count(
     server: &Server,
     script: &Script,
@@ -117,7 +117,7 @@ fn count(
     least.ok_or_else(|| "nothing was counted".to_owned())
 }
 
-/// Says what is more than in the page, and what is less.
+/// Notes what is more than in the page, and what is less.
 fn compare(script: &Script, tool: Tool, found: &Totals, before: &Page, now: &Page) -> Differences {
     let mut differences = Differences::default();
     let Some(row) = before.row(script.title) else {
@@ -140,7 +140,7 @@ fn compare(script: &Script, tool: Tool, found: &Totals, before: &Page, now: &Pag
     differences
 }
 
-/// Which system calls have become more.
+/// Returns which system calls have become more.
 fn more_calls(before: &Totals, now: &Totals) -> String {
     let more = now.calls.iter().filter_map(|(name, is)| {
         let was = before.calls.get(name).copied().unwrap_or(0.0);

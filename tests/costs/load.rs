@@ -1,5 +1,5 @@
-//! What is done to the server. Everything goes in lockstep: a step begins when all that the one before has caused has
-//! come, so that the server has the same to do in each run.
+//! The load for the server. Everything goes in lockstep: a step begins when all results of the step before have come,
+//! so that the server has the same work in each run.
 
 use std::{
     io::{Read as _, Write as _},
@@ -10,7 +10,7 @@ use std::{
 
 use stateroom_tests::{Client, Frame};
 
-/// One client sends so many messages at a time, in one piece, and waits for all of them.
+/// Sends so many messages at a time from one client, in one piece, and waits for all of them.
 pub(crate) fn echo(address: SocketAddr, steps: usize, at_a_time: usize, size: usize) {
     let mut client = client(address);
     let message = "x".repeat(size);
@@ -21,7 +21,7 @@ pub(crate) fn echo(address: SocketAddr, steps: usize, at_a_time: usize, size: us
     }
 }
 
-/// The first `senders` of so many clients in a room send a message each, which all get.
+/// Sends a message from each of the first `senders` of so many clients in a room. All clients get it.
 pub(crate) fn broadcast(address: SocketAddr, steps: usize, clients: usize, senders: usize) {
     let mut room: Vec<Client> = Vec::new();
     for _ in 0..clients {
@@ -64,7 +64,7 @@ pub(crate) fn rooms(address: SocketAddr, steps: usize) {
     }
 }
 
-/// A client does nothing for so many seconds.
+/// Connects a client that does nothing for so many seconds.
 pub(crate) fn idle(address: SocketAddr, seconds: usize) {
     let _client = client(address);
     // This waits for nothing: the time is what is measured.

@@ -1,5 +1,5 @@
-//! What messages, connections and rooms cost the server, in counts: system calls, allocations, bytes, instructions. No
-//! clock is looked at, so a busy machine finds the same as a quiet one.
+//! Counts what messages, connections and rooms cost the server: system calls, allocations, bytes, instructions. It
+//! reads no clock, so a busy machine gives the same result as a quiet one.
 //!
 //! `cargo run -p stateroom-tests --bin costs` builds the server as it is shipped, counts, and fails where a count is
 //! larger than in `docs/costs.md`. Options:

@@ -1,6 +1,6 @@
 use crate::script::{SCRIPTS, Script};
 
-/// What is to be counted, and what is done with it.
+/// The choice of what is counted, and what is done with it.
 #[derive(Debug, Default)]
 pub(crate) struct Options {
     pub(crate) is_writing: bool,

@@ -11,11 +11,11 @@ use crate::{
 /// The page that people read, and that is read back: it holds the counts that must not grow.
 #[derive(Debug, Default, PartialEq)]
 pub(crate) struct Page {
-    /// What the server was compiled with.
+    /// The compiler of the server.
     pub(crate) compiler: String,
-    /// What it was compiled for.
+    /// The processor that it was compiled for.
     pub(crate) processor: String,
-    /// What it was counted with.
+    /// The tools that have counted.
     pub(crate) tools: String,
     pub(crate) rows: Vec<Row>,
 }
@@ -46,7 +46,7 @@ impl Page {
         Ok(page)
     }
 
-    /// The page.
+    /// Returns the page.
     pub(crate) fn text(&self) -> String {
         let mut text = BEGIN.to_owned();
         let titles: String = Count::ALL.iter().map(|count| format!(" {} |", count.title())).collect();
@@ -91,7 +91,7 @@ impl Row {
     }
 }
 
-/// How much each count may grow, as a table.
+/// Returns how much each count may grow, as a table.
 fn slacks() -> String {
     let mut table = "| | messages | connections, rooms | idle |\n| --- | ---: | ---: | ---: |\n".to_owned();
     for count in Count::ALL {
@@ -102,7 +102,7 @@ fn slacks() -> String {
     table
 }
 
-/// Those that come up at all, the most frequent ones first.
+/// Returns those that come up at all, the most frequent ones first.
 fn calls(calls: &BTreeMap<String, f64>) -> String {
     let mut calls: Vec<_> = calls.iter().filter(|(_, count)| **count >= 0.02).collect();
     calls.sort_by(|a, b| b.1.total_cmp(a.1));
@@ -115,7 +115,7 @@ fn read_calls(cell: &str) -> BTreeMap<String, f64> {
     calls.filter_map(|(name, count)| Some((name.to_owned(), count.parse().ok()?))).collect()
 }
 
-/// As many digits as are worth something.
+/// Returns as many digits as are worth something.
 pub(crate) fn shown(number: f64) -> String {
     match number {
         ..0.0005 => "0".to_owned(),

@@ -2,7 +2,7 @@ use std::net::SocketAddr;
 
 use crate::load;
 
-/// What a room does with a message.
+/// The reaction of a room to a message.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Guest {
     /// Sends it back. It has no allocator.
@@ -11,10 +11,10 @@ pub(crate) enum Guest {
     Broadcast,
 }
 
-/// How a script's counts differ from run to run.
+/// The differences between a script's runs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Spread {
-    /// Not at all, but for what happens a few times in a run.
+    /// No differences, except for what happens a few times in a run.
     None,
     /// Several threads take part, and which of them waits for which is chance.
     Racing,
@@ -22,26 +22,26 @@ pub(crate) enum Spread {
     Idle,
 }
 
-/// Something that is done again and again, with nothing going on beside it.
+/// A script: something that is done again and again, with nothing else going on.
 #[derive(Debug)]
 pub(crate) struct Script {
-    /// What the command line calls it.
+    /// Its name on the command line.
     pub(crate) name: &'static str,
-    /// What the table calls it.
+    /// Its title in the table.
     pub(crate) title: &'static str,
-    /// What the table counts by.
+    /// The unit of the table's counts.
     pub(crate) unit: &'static str,
-    /// How many of those there are in a step.
+    /// The number of units in a step.
     pub(crate) units: usize,
     pub(crate) guest: Guest,
-    /// How many steps a short run has, and a long one. The first ones fill caches, in both.
+    /// The number of steps of a short run, and of a long one. The first ones fill caches, in both.
     pub(crate) steps: [usize; 2],
     pub(crate) load: fn(SocketAddr, steps: usize),
     pub(crate) spread: Spread,
 }
 
 impl Script {
-    /// In how many units the two runs differ.
+    /// Returns the number of units by which the two runs differ.
     pub(crate) fn difference(&self) -> f64 {
         ((self.steps[1] - self.steps[0]) * self.units) as f64
     }

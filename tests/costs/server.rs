@@ -18,7 +18,7 @@ use crate::{
 #[derive(Debug)]
 pub(crate) struct Server {
     program: PathBuf,
-    /// Where the tools write to.
+    /// The directory that the tools write to.
     place: PathBuf,
 }
 
@@ -40,13 +40,13 @@ impl Server {
         })
     }
 
-    /// What each unit of a script takes, as far as a tool can tell.
+    /// Returns what each unit of a script takes, as far as a tool can tell.
     pub(crate) fn count(&self, script: &Script, tool: Tool) -> Result<Totals, String> {
         let [less, more] = script.steps.map(|steps| self.run(script, tool, steps));
         Ok(less?.each(&more?, script.difference()))
     }
 
-    /// A server's whole life.
+    /// Runs a server from its start to its end.
     fn run(&self, script: &Script, tool: Tool, steps: usize) -> Result<Totals, String> {
         let report = self.place.join("report");
         // What an earlier server has left would be taken for this one's.

@@ -22,7 +22,7 @@ pub(crate) enum Tool {
 impl Tool {
     pub(crate) const ALL: [Self; 3] = [Self::Strace, Self::Dhat, Self::Callgrind];
 
-    /// What it counts.
+    /// Returns what it counts.
     pub(crate) fn counts(self) -> &'static [Count] {
         match self {
             Self::Strace => &[Count::SystemCalls],
@@ -31,8 +31,8 @@ impl Tool {
         }
     }
 
-    /// The beginning of a command, which the counted program's own has to follow. What is started is that program's
-    /// process.
+    /// Returns the beginning of a command, which the counted program's own has to follow. What is started is that
+    /// program's process.
     pub(crate) fn command(self, report: &Path) -> Command {
         // A process of this kind runs when nobody else wants to: on one core, it begins when its client waits.
         let mut command = Command::new("chrt");
@@ -55,7 +55,7 @@ impl Tool {
         command
     }
 
-    /// Whether it works here; an error says what to do about it.
+    /// Returns whether it works here; an error says what to do about it.
     pub(crate) fn check(self, place: &Path) -> Result<(), String> {
         let output = self.command(&place.join("check")).arg("true").output();
         let output = output.map_err(|error| format!("there is no `chrt`: {error}; install util-linux"))?;
@@ -79,7 +79,7 @@ impl Tool {
         ))
     }
 
-    /// Which version it is.
+    /// Returns which version it is.
     pub(crate) fn version(self) -> Result<String, String> {
         let name = if self == Self::Strace { "strace" } else { "valgrind" };
         let output = Command::new(name).arg("--version").output().map_err(|error| error.to_string())?;

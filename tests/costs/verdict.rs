@@ -5,10 +5,10 @@ use crate::{
     script::{Script, Spread},
 };
 
-/// By how much the instructions may differ that another compiler makes.
+/// The part by which the instructions may differ with another compiler.
 const OTHER_COMPILER: f64 = 0.1;
 
-/// How a count stands beside the one in the page.
+/// The comparison of a count with the one in the page.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Verdict {
     Same,
@@ -16,7 +16,7 @@ pub(crate) enum Verdict {
     More,
 }
 
-/// How far a count may be from the one in the page: a part of that, and so many beside.
+/// The allowed difference of a count from the one in the page: a part of it, and so many beside.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Slack {
     part: f64,

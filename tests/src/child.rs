@@ -12,7 +12,7 @@ use std::{
 
 use crate::{PATIENCE, eventually};
 
-/// The directory that cargo builds into, as it did with the program that runs.
+/// Returns the directory that cargo builds into, as it did with the program that runs.
 pub(crate) fn target_directory() -> PathBuf {
     let program = env::current_exe().expect("a program has a path");
     // target/debug/deps/program, if it is a test or a benchmark, or else target/debug/program.
@@ -20,12 +20,12 @@ pub(crate) fn target_directory() -> PathBuf {
     profile.and_then(Path::parent).expect("cargo's layout").to_owned()
 }
 
-/// The root of the workspace.
+/// Returns the root of the workspace.
 pub(crate) fn workspace() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR")).parent().expect("this package is in a workspace")
 }
 
-/// One of the workspace's programs, built first.
+/// Returns one of the workspace's programs, built first.
 #[must_use]
 pub fn binary(name: &str) -> PathBuf {
     static BUILT: OnceLock<()> = OnceLock::new();
@@ -52,7 +52,7 @@ pub struct Child {
     stderr: Lines,
 }
 
-/// Where a program writes lines to.
+/// The stream that a program writes lines to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Output {
     /// Standard output.
@@ -129,13 +129,13 @@ impl Child {
         Err(seen)
     }
 
-    /// The number that the system knows it by.
+    /// Returns the number that the system knows it by.
     #[must_use]
     pub fn id(&self) -> u32 {
         self.process.id()
     }
 
-    /// Whether it has not ended yet.
+    /// Returns whether it has not ended yet.
     #[must_use]
     pub fn is_running(&mut self) -> bool {
         self.process.try_wait().is_ok_and(|status| status.is_none())
@@ -162,14 +162,14 @@ impl Child {
         assert!(kill.status().expect("a program of every system").success());
     }
 
-    /// How many bytes of memory it has at present that are not swapped out or never touched.
+    /// Returns how many bytes of memory it has at present that are not swapped out or never touched.
     #[cfg(target_os = "linux")]
     #[track_caller]
     pub fn resident(&self) -> u64 {
         self.memory("VmRSS:")
     }
 
-    /// The most of that which it has ever had.
+    /// Returns the most of that which it has ever had.
     #[cfg(target_os = "linux")]
     #[track_caller]
     pub fn most_resident(&self) -> u64 {

@@ -16,11 +16,11 @@ use crate::{Answer, Frame, PATIENCE};
 #[derive(Debug)]
 pub struct Client {
     stream: BufReader<TcpStream>,
-    /// Why the server has closed the connection, once it has.
+    /// The reason with which the server has closed the connection, once it has.
     reason: String,
 }
 
-/// What a client can get.
+/// A message that a client can get.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Message {
     /// A text message.
@@ -207,7 +207,7 @@ impl Client {
         }
     }
 
-    /// As [`closed`](Self::closed), with the reason.
+    /// Does the same as [`closed`](Self::closed), and returns the reason as well.
     #[track_caller]
     pub fn closed_because(&mut self) -> (u16, &str) {
         (self.closed(), &self.reason)
@@ -219,7 +219,7 @@ impl Client {
         self.stream.get_mut().write_all(&frame.masked()).is_ok()
     }
 
-    /// Whether nothing has come that has not been read yet.
+    /// Returns whether nothing has come that has not been read yet.
     #[track_caller]
     pub fn is_quiet(&mut self) -> bool {
         let stream = self.stream.get_ref();
@@ -230,14 +230,14 @@ impl Client {
         quiet
     }
 
-    /// Says that it goes, waits for the server to say the same, and goes.
+    /// Sends a close frame, waits for the server's answer, and goes.
     #[track_caller]
     pub fn leave(mut self) {
         self.frame(&Frame::close(1000));
         while !matches!(self.message(), Message::Close(1000)) {}
     }
 
-    /// Says nothing more, and still listens.
+    /// Stops sending, and still listens.
     #[track_caller]
     pub fn end_sending(&mut self) {
         self.stream.get_ref().shutdown(Shutdown::Write).expect("the connection stands");

@@ -22,7 +22,7 @@ impl Cores {
         Ok(Self { all, two })
     }
 
-    /// Where things run, in words.
+    /// Returns where things run, in words.
     #[must_use]
     pub fn described(&self) -> &'static str {
         match self.two {
@@ -51,7 +51,7 @@ impl Cores {
         self.on(self.two.map(|[_, load]| load), command, start)
     }
 
-    /// What is started from here stays where this thread is meanwhile.
+    /// Runs `start` on this core. What it starts stays on this core, too.
     fn on<T>(
         &self,
         core: Option<usize>,

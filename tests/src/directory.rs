@@ -16,7 +16,7 @@ impl Default for Directory {
 }
 
 impl Directory {
-    /// An empty directory.
+    /// Returns an empty directory.
     #[must_use]
     pub fn new() -> Self {
         static COUNT: AtomicUsize = AtomicUsize::new(0);
@@ -35,7 +35,7 @@ impl Directory {
         self
     }
 
-    /// Where it is.
+    /// Returns where it is.
     #[must_use]
     pub fn path(&self) -> &Path {
         &self.0

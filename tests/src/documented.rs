@@ -20,13 +20,13 @@ pub struct Documented {
 }
 
 impl Documented {
-    /// The example of this name. `needs` says what has to be installed for the README's commands.
+    /// Returns the example of this name. `needs` says what has to be installed for the README's commands.
     #[must_use]
     pub fn new(name: &'static str, needs: &'static str) -> Self {
         Self { name, needs, changes: Vec::new() }
     }
 
-    /// Has a piece of its source replaced, which has to be there, once.
+    /// Replaces a piece of its source, which must be there once.
     #[must_use]
     pub fn with(mut self, piece: &str, other: &str) -> Self {
         self.changes.push((piece.to_owned(), other.to_owned()));
@@ -80,7 +80,7 @@ fn copy(from: &Path, to: &Path, mut changes: Vec<(String, String)>) -> String {
     fs::read_to_string(to.join("README.md")).expect("each example has one")
 }
 
-/// The commands in a section of a README.
+/// Returns the commands in a section of a README.
 fn commands(readme: &str, heading: &str) -> String {
     let section = readme.lines().skip_while(|line| *line != heading).skip(1);
     let section = section.take_while(|line| !line.starts_with("## "));

@@ -27,7 +27,7 @@ pub enum Foreign {
     Text,
 }
 
-/// How a Rust guest is built.
+/// The profile with which a Rust guest is built.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Profile {
     /// Cargo's own, without optimisation.
@@ -39,7 +39,7 @@ pub enum Profile {
 }
 
 impl Foreign {
-    /// The module, which is built once.
+    /// Returns the module, which is built once.
     #[track_caller]
     #[must_use]
     pub fn module(self) -> Vec<u8> {
@@ -49,7 +49,7 @@ impl Foreign {
         built.entry(self).or_insert_with(|| self.build()).clone()
     }
 
-    /// The module, loaded.
+    /// Returns the module, loaded.
     #[track_caller]
     #[must_use]
     pub fn program(self) -> Program {
@@ -70,7 +70,7 @@ impl Foreign {
     }
 }
 
-/// The program of a Rust package in `tests/guests` that runs on this machine: a client of its guest.
+/// Returns the program of a Rust package in `tests/guests` that runs on this machine: a client of its guest.
 #[track_caller]
 #[must_use]
 pub fn foreign_client(package: &str) -> PathBuf {
@@ -79,7 +79,7 @@ pub fn foreign_client(package: &str) -> PathBuf {
     out.join("debug").join(format!("{}-client{}", package.replace('.', "-"), env::consts::EXE_SUFFIX))
 }
 
-/// A directory of programs with `wasm-opt` among them: that of AssemblyScript's compiler.
+/// Returns a directory of programs with `wasm-opt` among them: that of AssemblyScript's compiler.
 #[track_caller]
 #[must_use]
 pub fn binaryen() -> PathBuf {
@@ -91,7 +91,7 @@ fn guests() -> PathBuf {
     workspace().join("tests").join("guests")
 }
 
-/// Where everything is built, for as long as the lock is held: another run of the tests may want the same.
+/// Returns where everything is built, for as long as the lock is held: another run of the tests may want the same.
 pub(crate) fn out() -> (PathBuf, File) {
     let out = target_directory().join("tmp").join("foreign");
     fs::create_dir_all(&out).expect("cargo's directory can be written");
@@ -100,7 +100,7 @@ pub(crate) fn out() -> (PathBuf, File) {
     (out, lock)
 }
 
-/// A build of a part of a package, in the versions of its own lock file.
+/// Returns a build of a part of a package, in the versions of its own lock file.
 fn cargo(package: &str, out: &Path, part: &[&str]) -> Command {
     let mut cargo = Command::new(env!("CARGO"));
     cargo.args(["build", "--quiet", "--locked"]).args(part);
@@ -143,7 +143,7 @@ fn assembly_script(package: &Path, out: &Path) -> PathBuf {
     module
 }
 
-/// Where the compiler and what it needs are installed: not among the sources.
+/// Returns where the compiler and what it needs are installed: not among the sources.
 #[track_caller]
 fn assembly_script_tools(package: &Path, out: &Path) -> PathBuf {
     let tools = out.join("assemblyscript");

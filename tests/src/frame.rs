@@ -4,11 +4,11 @@ use std::io::{self, Read};
 /// any and see all.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Frame {
-    /// Whether it is the last of its message.
+    /// True if it is the last frame of its message.
     pub fin: bool,
-    /// What it is: one of the constants here, or any other number of four bits.
+    /// Its opcode: one of the constants here, or any other number of four bits.
     pub opcode: u8,
-    /// What it carries.
+    /// Its payload.
     pub payload: Vec<u8>,
 }
 
@@ -29,29 +29,29 @@ impl Frame {
     /// The answer to [`PING`](Self::PING).
     pub const PONG: u8 = 10;
 
-    /// A frame that is a whole message.
+    /// Returns a frame that is a whole message.
     pub fn new(opcode: u8, payload: impl Into<Vec<u8>>) -> Self {
         Self { fin: true, opcode, payload: payload.into() }
     }
 
-    /// A frame that has others behind it.
+    /// Returns a frame that has others behind it.
     pub fn unfinished(opcode: u8, payload: impl Into<Vec<u8>>) -> Self {
         Self { fin: false, opcode, payload: payload.into() }
     }
 
-    /// A text message.
+    /// Returns a text message.
     #[must_use]
     pub fn text(text: &str) -> Self {
         Self::new(Self::TEXT, text)
     }
 
-    /// A close frame.
+    /// Returns a close frame.
     #[must_use]
     pub fn close(code: u16) -> Self {
         Self::new(Self::CLOSE, code.to_be_bytes())
     }
 
-    /// The frame as a client sends it.
+    /// Returns the frame as a client sends it.
     #[must_use]
     pub fn masked(&self) -> Vec<u8> {
         let mut bytes = self.head(0x80);
@@ -60,7 +60,7 @@ impl Frame {
         bytes
     }
 
-    /// The frame as a server sends it, and a client must not.
+    /// Returns the frame as a server sends it, and a client must not.
     #[must_use]
     pub fn unmasked(&self) -> Vec<u8> {
         let mut bytes = self.head(0);

@@ -1,4 +1,4 @@
-//! What the fuzz targets in `tests/fuzz` do with their bytes, and the tests with what has been found so far.
+//! The bodies of the fuzz targets in `tests/fuzz`. The tests run them with what fuzzing has found so far.
 //!
 //! Each function takes any bytes and panics where something is wrong: the host's promise is that nothing
 //! does.
@@ -12,7 +12,7 @@ use stateroom_server_smol::fuzzing::{query_parameters, room_id_of_path};
 /// The name of a target and what it does.
 pub type Target = (&'static str, fn(&[u8]));
 
-/// All of them.
+/// All targets.
 pub const TARGETS: [Target; 6] = [
     ("load", load),
     ("answers", answers),
@@ -43,7 +43,7 @@ const EVERY_KIND: [Event<'_>; 5] = [
     Event::Disconnect(ClientId(1)),
 ];
 
-/// A module: it is refused with a message of bounded length, or its rooms handle events until one traps.
+/// Checks a module: it is refused with a message of bounded length, or its rooms handle events until one traps.
 pub fn load(bytes: &[u8]) {
     match Program::load(bytes, limits()) {
         Err(error) => assert!(error.to_string().len() < 50_000),
@@ -56,8 +56,8 @@ pub fn load(bytes: &[u8]) {
     }
 }
 
-/// A guest that does what its memory says, which is the fuzzer's: it answers with any addresses, and calls
-/// any import with any arguments.
+/// Checks a guest that does what its memory says, which the fuzzer fills: it returns any addresses, and calls any
+/// import with any arguments.
 ///
 /// The memory is a list of calls, each of 16 bytes: which one, and up to three arguments. `jam_malloc`
 /// answers with the word at 0.
@@ -147,7 +147,7 @@ const ANSWERS: &str = r#"(module
         (if (global.get $ready) (then (call $run)))
         (global.set $ready (i32.const 1))))"#;
 
-/// What a guest of the 0.4 line asks for: it is one effect, which says what the bytes say, or a trap.
+/// Checks a request of a guest of the 0.4 line: it is one effect, as the bytes say, or a trap.
 pub fn recv(bytes: &[u8]) {
     static PROGRAM: LazyLock<Program> = LazyLock::new(|| {
         program(
@@ -179,7 +179,7 @@ pub fn recv(bytes: &[u8]) {
     }
 }
 
-/// The bytes that ask for an effect, up to a timer of 0 ms, which becomes one of 1 ms.
+/// Returns the bytes that ask for an effect, up to a timer of 0 ms, which becomes one of 1 ms.
 fn encoded(effect: Effect<'_>) -> Vec<u8> {
     let mut bytes = Vec::new();
     let mut put = |number: u32| bytes.extend(number.to_le_bytes());
@@ -215,7 +215,7 @@ fn encoded(effect: Effect<'_>) -> Vec<u8> {
     bytes
 }
 
-/// A snapshot with any content and the right checksum: it is refused, or makes a room that has that very
+/// Checks a snapshot with any content and the right checksum: it is refused, or makes a room that has the same
 /// snapshot.
 pub fn snapshot(bytes: &[u8]) {
     static PROGRAM: LazyLock<Program> = LazyLock::new(|| program(ANSWERS));
@@ -232,7 +232,7 @@ pub fn snapshot(bytes: &[u8]) {
     }
 }
 
-/// The last part of a path: it names a room, whose path leads back to it, or is refused.
+/// Checks the last part of a path: it names a room, whose path leads back to it, or it is refused.
 pub fn room_id(bytes: &[u8]) {
     if let Ok(path) = str::from_utf8(bytes)
         && let Ok((id, path)) = room_id_of_path(path)
@@ -243,7 +243,7 @@ pub fn room_id(bytes: &[u8]) {
     }
 }
 
-/// A query: its parameters are those of any other way to write them.
+/// Checks a query: its parameters are those of any other way to write them.
 pub fn query(bytes: &[u8]) {
     let Ok(query) = str::from_utf8(bytes) else { return };
     let parameters = query_parameters(query);

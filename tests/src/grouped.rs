@@ -1,4 +1,4 @@
-/// A count with its thousands apart.
+/// Returns a count with its thousands apart.
 #[must_use]
 pub fn grouped(number: u64) -> String {
     let digits = number.to_string();

@@ -34,7 +34,7 @@ pub struct Guest {
 }
 
 impl Guest {
-    /// A package; its name must be its own among all tests, and none of the examples'.
+    /// Returns a package; its name must be its own among all tests, and none of the examples'.
     ///
     /// It depends on the SDK with `features`, written as a list in TOML.
     #[must_use]
@@ -66,7 +66,7 @@ impl Guest {
         self
     }
 
-    /// Has it built for any WebAssembly engine.
+    /// Builds it for any WebAssembly engine.
     #[must_use]
     pub fn portable(mut self) -> Self {
         self.portable = true;
@@ -114,20 +114,20 @@ impl Guest {
     }
 }
 
-/// An example guest, built and loaded.
+/// Returns an example guest, built and loaded.
 #[track_caller]
 #[must_use]
 pub fn guest(name: &str) -> Program {
     load(&example(name))
 }
 
-/// A guest that sends what it gets to everyone in the room, as small as one can be.
+/// Returns a guest that sends what it gets to everyone in the room, as small as one can be.
 #[must_use]
 pub fn broadcast() -> Guest {
     Guest::new("broadcast", "[]", BROADCAST)
 }
 
-/// An example guest's `dist`, freshly built.
+/// Returns an example guest's `dist`, freshly built.
 #[track_caller]
 #[must_use]
 pub fn example(name: &str) -> PathBuf {
@@ -215,7 +215,7 @@ fn begin(root: &Path) {
     write(&root.join("basis"), basis.as_bytes());
 }
 
-/// The workspace's own manifest, with the guests as its members.
+/// Returns the workspace's own manifest, with the guests as its members.
 fn manifest() -> String {
     let manifest = fs::read_to_string(workspace().join("Cargo.toml")).expect("the workspace has one");
     let lists = ["members", "exclude", "default-members"];

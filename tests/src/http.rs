@@ -39,13 +39,13 @@ impl Answer {
         answer
     }
 
-    /// The value of a header, whose name is given in lower case.
+    /// Returns the value of a header, whose name is given in lower case.
     #[must_use]
     pub fn header(&self, name: &str) -> Option<&str> {
         self.headers.iter().find(|header| header.0 == name).map(|(_, value)| value.as_str())
     }
 
-    /// The content as text.
+    /// Returns the content as text.
     #[must_use]
     pub fn text(&self) -> &str {
         str::from_utf8(&self.body).expect("text is UTF-8")

@@ -2,7 +2,7 @@ use std::process::Command;
 
 use crate::{Directory, binary};
 
-/// Has `stateroom inspect --check` look at a module, whose clients say these words as well.
+/// Runs `stateroom inspect --check` on a module, whose clients send these words as well.
 ///
 /// # Panics
 /// It lacks something.

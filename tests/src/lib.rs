@@ -1,5 +1,5 @@
-//! What the end-to-end tests run on: servers in this process and of their own, clients that can misbehave,
-//! guests built from source.
+//! The tools of the end-to-end tests: servers in this process and of their own, clients that can misbehave, guests
+//! built from source.
 //!
 //! The tests are in `tests/e2e` and `tests/compat`. Everything here that waits does so for [`PATIENCE`] at most, and then says
 //! what it waited for.
@@ -46,7 +46,7 @@ pub use node::{in_json, run_in_changed_host, run_in_node};
 pub use records::{records, records_with};
 pub use server::{TestServer, server, status};
 
-/// How long a test waits for anything that should happen soon, however busy the machine is.
+/// The time that a test waits for anything that should happen soon, however busy the machine is.
 pub const PATIENCE: Duration = Duration::from_secs(60);
 
 /// Waits until `condition` holds, where there is nothing to read from that would tell.

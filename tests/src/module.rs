@@ -27,7 +27,7 @@ impl Default for Module {
 }
 
 impl Module {
-    /// The guest as it stands.
+    /// Returns the guest as it stands.
     #[must_use]
     pub fn new() -> Self {
         Self {
@@ -44,55 +44,55 @@ impl Module {
         }
     }
 
-    /// The pages of its memory: how many at first, and perhaps how many at most.
+    /// Sets the pages of its memory: how many at first, and perhaps how many at most.
     #[must_use]
     pub fn memory(self, memory: &'static str) -> Self {
         Self { memory, ..self }
     }
 
-    /// What lies in its memory from address 64 on, as a string of the text format has it.
+    /// Sets what lies in its memory from address 64 on, as a string of the text format has it.
     #[must_use]
     pub fn data(self, data: &'static str) -> Self {
         Self { data, ..self }
     }
 
-    /// What `jam_malloc` does with `$size`; it leaves an address.
+    /// Sets what `jam_malloc` does with `$size`; it leaves an address.
     #[must_use]
     pub fn malloc(self, malloc: &'static str) -> Self {
         Self { malloc, ..self }
     }
 
-    /// What `jam_free` does.
+    /// Sets what `jam_free` does.
     #[must_use]
     pub fn free(self, free: &'static str) -> Self {
         Self { free, ..self }
     }
 
-    /// What `initialize` does with the room's id, `$len` bytes at `$at`.
+    /// Sets what `initialize` does with the room's id, `$len` bytes at `$at`.
     #[must_use]
     pub fn initialize(self, initialize: &'static str) -> Self {
         Self { initialize, ..self }
     }
 
-    /// What `connect` does with `$client`.
+    /// Sets what `connect` does with `$client`.
     #[must_use]
     pub fn connect(self, connect: &'static str) -> Self {
         Self { connect, ..self }
     }
 
-    /// What `disconnect` does with `$client`.
+    /// Sets what `disconnect` does with `$client`.
     #[must_use]
     pub fn disconnect(self, disconnect: &'static str) -> Self {
         Self { disconnect, ..self }
     }
 
-    /// What `timer` does.
+    /// Sets what `timer` does.
     #[must_use]
     pub fn timer(self, timer: &'static str) -> Self {
         Self { timer, ..self }
     }
 
-    /// What a text that begins with `!` makes it do before it sends it back: `$client` has sent `$len` bytes
+    /// Sets what a text that begins with `!` makes it do before it sends it back: `$client` has sent `$len` bytes
     /// at `$at`.
     #[must_use]
     pub fn told(self, told: &'static str) -> Self {

@@ -18,7 +18,7 @@ pub fn run_in_node(module: &[u8], events: &[Event<'_>]) -> Vec<Value> {
     run_in_changed_host(module, events, &[])
 }
 
-/// The same with a host of which pieces are replaced, each of which has to be there, once.
+/// Returns the same with a host of which pieces are replaced, each of which has to be there, once.
 #[track_caller]
 #[must_use]
 pub fn run_in_changed_host(module: &[u8], events: &[Event<'_>], changes: &[(&str, &str)]) -> Vec<Value> {

@@ -1,4 +1,4 @@
-//! What is logged while the tests run, by all servers of this process.
+//! The log of all servers of this process while the tests run.
 
 use std::sync::{Mutex, MutexGuard, Once, PoisonError};
 
@@ -37,14 +37,14 @@ pub(crate) fn install() {
     });
 }
 
-/// The lines that name a room, each with its level. As all tests share one log, a room that is asked for here
+/// Returns the lines that name a room, each with its level. As all tests share one log, a room that is asked for here
 /// needs a name of its own.
 #[must_use]
 pub fn records(room: &str) -> Vec<String> {
     records_with(&format!("room {room:?}"))
 }
 
-/// The lines with this in them, of all servers.
+/// Returns the lines with this in them, of all servers.
 #[must_use]
 pub fn records_with(part: &str) -> Vec<String> {
     RECORDER.lines().iter().filter(|line| line.contains(part)).cloned().collect()

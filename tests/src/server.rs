@@ -25,7 +25,7 @@ pub fn server() -> Server {
 pub struct TestServer {
     handle: Option<ServerHandle>,
     clock: Option<VirtualClock>,
-    /// Its threads hold the other end.
+    /// A handle whose other end the server's threads hold.
     threads: Weak<()>,
 }
 
@@ -162,17 +162,17 @@ impl TestServer {
 
     /// Waits until there are so many clients in all rooms together.
     #[track_caller]
-    pub fn await_clients(&self, count: usize) {
+    pub fn wait_for_clients(&self, count: usize) {
         eventually(&format!("{count} clients"), || self.stats().clients == count);
     }
 
     /// Waits until there are so many rooms.
     #[track_caller]
-    pub fn await_rooms(&self, count: usize) {
+    pub fn wait_for_rooms(&self, count: usize) {
         eventually(&format!("{count} rooms"), || self.stats().rooms == count);
     }
 
-    /// Has it end while the clock goes on slowly, and returns how far that went.
+    /// Stops it while the clock goes on slowly, and returns how far the clock went.
     ///
     /// # Panics
     /// It does not end, or its clock is not one that stands still.

@@ -7,7 +7,7 @@ use alloc::{collections::BTreeMap, format, string::String};
 
 use stateroom_sdk_core::*;
 
-/// In bytes. What clients make the room remember needs a bound.
+/// A size in bytes: what clients make the room remember needs a bound.
 const MAX_NICKNAME: usize = 32;
 
 #[stateroom_wasm]

@@ -2,7 +2,7 @@ use stateroom_sdk_core::testing::*;
 
 use super::room;
 
-/// A room with two clients that have read what they were sent.
+/// Returns a room with two clients that have read what they were sent.
 fn two() -> (TestClient, TestClient) {
     let room = room();
     let two = (room.connect(), room.connect());

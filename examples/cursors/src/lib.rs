@@ -1,9 +1,9 @@
-//! Everyone sees where everyone else's mouse is.
+//! A room in which everyone sees the cursors of all others.
 #![no_std]
 
 use stateroom_sdk_core::{embedded_io::Write, *};
 
-/// How many cursors a room shows. Clients beyond that watch, until a place becomes free.
+/// The number of cursors that a room shows. Further clients watch until one is free.
 const CAPACITY: usize = 32;
 
 /// `x` and `y`, each a little-endian `u16`. The room keeps them as they come: what they mean is between the
@@ -48,10 +48,10 @@ impl StateroomService for Cursors {
     }
 }
 
-/// The message that says where cursors are.
+/// Returns the message that says where cursors are.
 fn at<'a>(positions: impl IntoIterator<Item = (&'a ClientId, &'a Position)>) -> Message {
     let mut message = Message::new();
-    write_at(&mut message, positions).expect("a message has room for all cursors");
+    write_at(&mut message, positions).expect("a message has space for all cursors");
     message
 }
 
@@ -68,7 +68,7 @@ fn write_at<'a, W: Write>(
     Ok(())
 }
 
-/// The message that says that a cursor is gone.
+/// Returns the message that says that a cursor is gone.
 fn gone(client: ClientId) -> [u8; 5] {
     let [a, b, c, d] = client.0.to_le_bytes();
     [GONE, a, b, c, d]

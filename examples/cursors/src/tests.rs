@@ -2,7 +2,7 @@ use stateroom_sdk_core::testing::*;
 
 use super::room;
 
-/// How many cursors a room shows.
+/// The number of cursors that a room shows.
 const PLACES: usize = 32;
 
 #[test]

@@ -3,7 +3,7 @@
 
 use stateroom_sdk_core::*;
 
-/// In bytes. What clients make the room remember needs a bound.
+/// A size in bytes: what clients make the room remember needs a bound.
 const MAX_NAME: usize = 16;
 
 #[stateroom_wasm]

@@ -1,12 +1,12 @@
 //! A picture that everyone paints, a few pixels at a time.
 #![no_std]
 
-use stateroom_sdk_core::{parts::TokenBucket, *};
+use stateroom_sdk_core::*;
 
 const SIDE: usize = 32;
 const COLOURS: u8 = 16;
 
-/// How many clients paint. Those beyond that watch.
+/// The number of clients that paint. Further clients watch.
 const CAPACITY: usize = 64;
 
 /// Ten pixels at once, and then one a second.

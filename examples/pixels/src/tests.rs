@@ -2,7 +2,7 @@ use stateroom_sdk_core::testing::*;
 
 use super::room;
 
-/// The picture as a newcomer sees it.
+/// Returns the picture as a newcomer sees it.
 fn picture(room: &TestRoom) -> Message {
     let client = room.connect();
     let [picture] = <[Message; 1]>::try_from(client.received()).expect("the picture");

@@ -1,13 +1,13 @@
-//! Who is here, who is typing, and who has gone quiet.
+//! A room that shows who is here, who is typing, and who has gone quiet.
 #![no_std]
 
-use stateroom_sdk_core::{parts::Timers, *};
+use stateroom_sdk_core::*;
 
-/// How many clients are shown. Those beyond that watch.
+/// The number of clients that are shown. Further clients watch.
 const CAPACITY: usize = 32;
-/// How long a client types after it has said so.
+/// The time that a client counts as typing after it has said so.
 const TYPING_MS: u64 = 3_000;
-/// After how much silence a client is away.
+/// The silence after which a client is away.
 const SILENCE_MS: u64 = 60_000;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -21,7 +21,7 @@ enum State {
 #[derive(Default)]
 struct Presence {
     states: heapless::LinearMap<ClientId, State, CAPACITY>,
-    /// What becomes of whom, if nothing is heard of it.
+    /// The next state of each client, if nothing is heard of it.
     timers: Timers<(ClientId, State), { 2 * CAPACITY }>,
 }
 
@@ -56,7 +56,7 @@ impl StateroomService for Presence {
 }
 
 impl Presence {
-    /// There is a sign of life.
+    /// Notes a sign of life.
     fn heard(&mut self, client: ClientId, state: State, ctx: &impl StateroomContext) {
         if !self.states.contains_key(&client) {
             return;
@@ -71,7 +71,7 @@ impl Presence {
     }
 
     fn set(&mut self, timer: (ClientId, State), ms: u64, ctx: &impl StateroomContext) {
-        self.timers.set(timer, ms, ctx).expect("there are two for each client");
+        self.timers.set(timer, ms, ctx).expect("there is space for two timers of each client");
     }
 
     fn change(&mut self, client: ClientId, state: State, ctx: &impl StateroomContext) {

@@ -8,7 +8,7 @@ use alloc::{format, string::String, vec::Vec};
 use serde::{Deserialize, Serialize};
 use stateroom_sdk_core::*;
 
-/// What clients make the room remember needs a bound: entries, and bytes in each.
+/// Bounds on what clients make the room remember: entries, and bytes in each.
 const MAX_ENTRIES: usize = 100;
 const MAX_TEXT: usize = 200;
 
@@ -44,7 +44,7 @@ impl StateroomService for Todo {
             }
             Ok(Request::Done(at)) if at < self.entries.len() => self.entries[at].done = true,
             Ok(Request::Remove(at)) if at < self.entries.len() => drop(self.entries.remove(at)),
-            Ok(_) => return ctx.send_message(client, Json("the list has no place for that")),
+            Ok(_) => return ctx.send_message(client, Json("the list has no space for that")),
             Err(error) => return ctx.send_message(client, Json(format!("{error}"))),
         }
         ctx.send_message(MessageRecipient::Broadcast, Json(&self.entries));

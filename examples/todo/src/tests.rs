@@ -2,9 +2,9 @@ use stateroom_sdk_core::testing::*;
 
 use super::room;
 
-const NO_PLACE: &str = r#""the list has no place for that""#;
+const NO_PLACE: &str = r#""the list has no space for that""#;
 
-/// A client that has read the list as it was when it came.
+/// Returns a client that has read the list as it was when it came.
 fn client() -> TestClient {
     let client = room().connect();
     assert_eq!(client.received(), ["[]"]);

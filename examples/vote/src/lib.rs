@@ -4,7 +4,7 @@ use std::{cmp::Reverse, collections::HashMap};
 
 use stateroom_sdk_core::*;
 
-/// In bytes. What clients make the room remember needs a bound.
+/// A size in bytes: what clients make the room remember needs a bound.
 const MAX_CHOICE: usize = 64;
 
 #[stateroom_wasm]
@@ -35,7 +35,7 @@ impl StateroomService for Vote {
     }
 }
 
-/// The choices with the number of their votes, the favourite first, one to a line.
+/// Returns the choices with the number of their votes, the favourite first, one to a line.
 fn tally<'a>(choices: impl Iterator<Item = &'a String>) -> String {
     let mut votes = HashMap::<&str, usize>::new();
     for choice in choices {

@@ -1,4 +1,4 @@
-//! What a room costs, beside the same work done with the engine alone: `cargo bench -p stateroom-host-min`.
+//! Benchmarks of a room, beside the same work done with the engine alone: `cargo bench -p stateroom-host-min`.
 //!
 //! `reference` is the least that can be done: the engine without limits, checks or slices, and effects that
 //! are copied and forgotten.
@@ -10,7 +10,7 @@ use divan::{AllocProfiler, Bencher, black_box};
 use stateroom_core::{ClientId, MessagePayload};
 use stateroom_host_min::{Event, Limits, Program, Room, Step};
 
-use modules::{JAM, RECV};
+use modules::{BINCODE, EXPORTS};
 
 #[global_allocator]
 static ALLOCATOR: AllocProfiler = AllocProfiler::system();
@@ -96,12 +96,12 @@ mod event {
 
     #[divan::bench]
     fn generation_a(bencher: Bencher<'_, '_>) {
-        host(bencher, JAM);
+        host(bencher, EXPORTS);
     }
 
     #[divan::bench]
     fn generation_b(bencher: Bencher<'_, '_>) {
-        host(bencher, RECV);
+        host(bencher, BINCODE);
     }
 
     #[divan::bench]
@@ -111,7 +111,7 @@ mod event {
 
     #[divan::bench]
     fn reference(bencher: Bencher<'_, '_>) {
-        let mut room = reference::Program::load(&modules::binary(JAM)).room();
+        let mut room = reference::Program::load(&modules::binary(EXPORTS)).room();
         bencher.bench_local(|| room.message(black_box(TEXT.as_bytes())));
     }
 }

@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 
 /// An echo of the documented interface in pages of one byte, as `stateroom build` makes them: 2 KiB of
 /// memory.
-pub(crate) const JAM: &str = r#"(module
+pub(crate) const EXPORTS: &str = r#"(module
     (import "env" "send_message" (func $send (param i32 i32 i32)))
     (memory (export "memory") 2048 (pagesize 1))
     (global $__stack_pointer (mut i32) (i32.const 1024))
@@ -22,7 +22,7 @@ pub(crate) const JAM: &str = r#"(module
 ///
 /// A message is a variant, a client, a kind and a length; what is sent is a variant, a recipient, a kind and
 /// a length.
-pub(crate) const RECV: &str = r#"(module
+pub(crate) const BINCODE: &str = r#"(module
     (import "env" "stateroom_send" (func $send (param i32 i32)))
     (memory (export "memory") 1)
     (func (export "stateroom_malloc") (param i32) (result i32) i32.const 1024)
@@ -36,19 +36,19 @@ pub(crate) fn binary(text: &str) -> Vec<u8> {
     wat::parse_str(text).unwrap_or_else(|error| panic!("{error}"))
 }
 
-/// The echo with a page of 64 KiB.
+/// Returns the echo with a page of 64 KiB.
 pub(crate) fn portable() -> String {
-    JAM.replace("2048 (pagesize 1)", "1")
+    EXPORTS.replace("2048 (pagesize 1)", "1")
 }
 
-/// The echo with so much memory.
+/// Returns the echo with so much memory.
 pub(crate) fn echo_of(kib: u32) -> String {
-    JAM.replace("2048", &format!("{}", kib * 1024))
+    EXPORTS.replace("2048", &format!("{}", kib * 1024))
 }
 
-/// A guest that answers a message with so many broadcasts of it.
+/// Returns a guest that answers a message with so many broadcasts of it.
 pub(crate) fn sending(times: u32) -> String {
-    JAM.replace(
+    EXPORTS.replace(
         "(call $send (i32.const 0) (local.get $at) (local.get $len))",
         &format!(
             "(local $n i32)
@@ -59,7 +59,7 @@ pub(crate) fn sending(times: u32) -> String {
     )
 }
 
-/// A guest with so much memory that changes so much of it when its timer is due.
+/// Returns a guest with so much memory that changes so much of it when its timer is due.
 pub(crate) fn filling(kib: u32, changed: u32) -> String {
     echo_of(kib).replace(
         r#"(func (export "timer"))"#,
@@ -70,7 +70,7 @@ pub(crate) fn filling(kib: u32, changed: u32) -> String {
     )
 }
 
-/// An echo, or one with about 100 KB of code that is not called, as in a guest with the standard library.
+/// Returns an echo, or one with about 100 KB of code that is not called, as in a guest with the standard library.
 pub(crate) fn sized(size: &str) -> Vec<u8> {
     let mut functions = String::new();
     if size == "guest of 100 KB" {
@@ -86,6 +86,6 @@ pub(crate) fn sized(size: &str) -> Vec<u8> {
             functions.push_str("(local.get 2))");
         }
     }
-    let end = JAM.len() - 1;
-    binary(&format!("{}{functions})", &JAM[..end]))
+    let end = EXPORTS.len() - 1;
+    binary(&format!("{}{functions})", &EXPORTS[..end]))
 }

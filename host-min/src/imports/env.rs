@@ -55,7 +55,7 @@ fn set_timer(mut caller: Caller<'_, State>, ms_delay: u32) -> Result<(), Error> 
     Ok(())
 }
 
-/// All that a guest of the 0.4 line imports.
+/// Takes one value that a guest of the 0.4 line sends: the only import of that line.
 fn stateroom_send(mut caller: Caller<'_, State>, at: u32, len: u32) -> Result<(), Error> {
     let (memory, state) = GuestMemory::of(&mut caller, len)?;
     let State { effects, limits, .. } = state;

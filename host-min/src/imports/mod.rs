@@ -1,4 +1,4 @@
-//! What a guest may import.
+//! The imports of guests.
 
 mod env;
 mod extensions;
@@ -16,7 +16,7 @@ pub(crate) struct Imports {
     pub(crate) linker: Linker<State>,
     /// Their modules, names and types: the engine's linker keeps those to itself.
     types: Vec<(&'static str, &'static str, FuncType)>,
-    /// Only to ask the engine for a function's type.
+    /// A store that is needed only to ask the engine for a function's type.
     store: Store<State>,
 }
 

@@ -28,7 +28,7 @@ const BADF: i32 = 8;
 const INVAL: i32 = 28;
 const NOSYS: i32 = 52;
 
-/// How many pieces one `fd_write` may have: what systems grant (POSIX, `IOV_MAX`).
+/// The maximum number of pieces of one `fd_write`. Systems allow as many (POSIX, `IOV_MAX`).
 const MOST_PIECES: u32 = 1024;
 
 pub(super) fn define(imports: &mut Imports) -> Result<(), Error> {
@@ -126,7 +126,7 @@ fn fd_write(
     Ok(SUCCESS)
 }
 
-/// How many of these bytes there are but for a character that they end in the middle of.
+/// Returns the length of these bytes without an incomplete character at their end.
 fn whole_characters(bytes: &[u8]) -> usize {
     let last = bytes.iter().rev().take(4).position(|byte| byte & 0xc0 != 0x80);
     let begin = last.map_or(bytes.len(), |last| bytes.len() - 1 - last);
@@ -136,7 +136,7 @@ fn whole_characters(bytes: &[u8]) -> usize {
     }
 }
 
-/// There are no arguments and no environment: both the count and the size are 0.
+/// Writes that there are no arguments and no environment: both the count and the size are 0.
 fn nothing_sizes(mut caller: Caller<'_, State>, count_at: u32, size_at: u32) -> Result<i32, Error> {
     let (mut memory, _) = GuestMemory::of(&mut caller, 8)?;
     memory.write(count_at, 0_u32.to_le_bytes())?;

@@ -13,19 +13,19 @@ use crate::{Step, Trap, TrapReason, module, trap::reason};
 
 /// A call into the guest that can go on.
 pub(super) enum Paused<R> {
-    /// When it has been given fuel.
+    /// It goes on when it has been given fuel.
     OutOfFuel(TypedResumableCallOutOfFuel<R>),
-    /// When an import has [done](crate::operation::Operation) what it has been called for.
+    /// It goes on when an import has [done](crate::operation::Operation) its work.
     Importing(TypedResumableCallHostTrap<R>),
 }
 
-/// How a call into the guest stands.
-pub(super) enum Outcome<R> {
+/// The state of a call into the guest.
+pub(super) enum CallState<R> {
     Returned(R),
     Paused(Paused<R>),
 }
 
-impl Outcome<()> {
+impl CallState<()> {
     pub(super) fn suspended(self) -> Option<Paused<()>> {
         match self {
             Self::Returned(()) => None,
@@ -44,8 +44,8 @@ impl Live {
         match function.call_resumable(&mut self.store, parameters) {
             Ok(TypedResumableCall::Finished(())) => Ok(Step::Done),
             result => match self.outcome(name, result)? {
-                Outcome::Returned(()) => Ok(Step::Done),
-                Outcome::Paused(call) => self.suspend(Suspended::Call(name, call)),
+                CallState::Returned(()) => Ok(Step::Done),
+                CallState::Paused(call) => self.suspend(Suspended::Call(name, call)),
             },
         }
     }
@@ -55,12 +55,12 @@ impl Live {
         &self,
         name: &'static str,
         result: Result<TypedResumableCall<R>, Error>,
-    ) -> Result<Outcome<R>, Trap> {
+    ) -> Result<CallState<R>, Trap> {
         match result {
-            Ok(TypedResumableCall::Finished(value)) => Ok(Outcome::Returned(value)),
-            Ok(TypedResumableCall::OutOfFuel(call)) => Ok(Outcome::Paused(Paused::OutOfFuel(call))),
+            Ok(TypedResumableCall::Finished(value)) => Ok(CallState::Returned(value)),
+            Ok(TypedResumableCall::OutOfFuel(call)) => Ok(CallState::Paused(Paused::OutOfFuel(call))),
             Ok(TypedResumableCall::HostTrap(call)) if self.store.data().operation.is_some() => {
-                Ok(Outcome::Paused(Paused::Importing(call)))
+                Ok(CallState::Paused(Paused::Importing(call)))
             }
             Ok(TypedResumableCall::HostTrap(call)) => Err(self.trap(name, call.host_error())),
             Err(error) => Err(self.trap(name, &error)),
@@ -83,12 +83,12 @@ impl Live {
         self.refuel(0);
     }
 
-    /// Goes on with a call for another slice, or ends the event that has no fuel left for it.
+    /// Continues a call for another slice, or ends the event if it has no fuel left for it.
     pub(super) fn next_slice<R: WasmResults>(
         &mut self,
         name: &'static str,
         call: Paused<R>,
-    ) -> Result<Outcome<R>, Trap> {
+    ) -> Result<CallState<R>, Trap> {
         let required = match &call {
             Paused::OutOfFuel(call) => call.required_fuel(),
             Paused::Importing(_) => 0,
@@ -107,7 +107,7 @@ impl Live {
             }
             Paused::Importing(call) => {
                 let done = self.operate().map_err(|reason| self.trap(name, &reason.into()))?;
-                let Some(results) = done else { return Ok(Outcome::Paused(Paused::Importing(call))) };
+                let Some(results) = done else { return Ok(CallState::Paused(Paused::Importing(call))) };
                 self.refuel(0);
                 call.resume(&mut self.store, results)
             }
@@ -115,7 +115,7 @@ impl Live {
         self.outcome(name, result)
     }
 
-    /// Does a piece of what an import has been called for; what the import answers where that was the last.
+    /// Does one piece of an import's work. After the last piece it returns the result of the import.
     pub(super) fn operate(&mut self) -> Result<Option<&'static [Val]>, TrapReason> {
         let Some(mut operation) = self.store.data_mut().operation.take() else { return Ok(Some(&[])) };
         let memory = self.store.data().memory;

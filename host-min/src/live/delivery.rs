@@ -1,10 +1,10 @@
-//! How data gets to the guest, and what is left of it there.
+//! Hands data over to the guest, and clears it afterwards.
 
 use wasmi::TypedResumableCall;
 
 use super::{
     Live,
-    calls::Outcome,
+    calls::CallState,
     suspended::{Pending, Suspended},
 };
 use crate::{
@@ -20,8 +20,8 @@ use crate::{
 const AT_ZERO: usize = 64 << 10;
 
 impl Live {
-    /// Gives data to the guest, with `head` bytes before it: first the guest says where it wants it, if it has not done
-    /// so once and for all.
+    /// Gives data to the guest, with `head` bytes before it. First the guest's allocator returns the address, unless
+    /// the data fits into the inbox.
     pub(super) fn hand_over(&mut self, call: &Call, head: usize, data: &[u8]) -> Result<Step, Trap> {
         let too_large = call.message && data.len() > self.store.data().limits.message_size;
         let Some(len) = u32::try_from(head + data.len()).ok().filter(|_| !too_large) else {
@@ -34,8 +34,8 @@ impl Live {
             // Nearly always; whatever else it is takes a hundred bytes, which are not moved about for that.
             Ok(TypedResumableCall::Finished(at)) => self.deliver(call, data, at),
             result => match self.outcome(self.interface.malloc_name, result)? {
-                Outcome::Returned(at) => self.deliver(call, data, at),
-                Outcome::Paused(suspended) => {
+                CallState::Returned(at) => self.deliver(call, data, at),
+                CallState::Paused(suspended) => {
                     self.suspend(Suspended::Malloc(suspended, Pending { call: *call, data: data.to_vec() }))
                 }
             },
@@ -67,7 +67,7 @@ impl Live {
         }
     }
 
-    /// The guest's inbox, if it has one and `len` bytes fit into it.
+    /// Returns the guest's inbox, if it has one and `len` bytes fit into it.
     pub(super) fn inbox(&self, len: u32) -> Option<u32> {
         let (begin, end) = self.inbox_bounds()?;
         (begin.checked_add(len)? <= end && end as usize <= self.memory().len()).then_some(begin)
@@ -77,7 +77,7 @@ impl Live {
         self.inbox_bounds().map(|(begin, _)| begin)
     }
 
-    /// The two numbers that are the guest's inbox, in order or not.
+    /// Returns the two numbers that are the guest's inbox, in order or not.
     pub(super) fn inbox_bounds(&self) -> Option<(u32, u32)> {
         let at = self.program.inbox()? as usize;
         let [b0, b1, b2, b3, e0, e1, e2, e3] = *self.memory().get(at..)?.first_chunk()?;
@@ -99,7 +99,7 @@ impl Live {
         self.delivered.is_none()
     }
 
-    /// The place that the guest has for data, if it is one.
+    /// Returns the guest's memory of `len` bytes at `at`, if it has so much there.
     pub(super) fn place(&mut self, at: u32, len: u32) -> Option<&mut [u8]> {
         if at == 0 && len as usize > AT_ZERO && self.program.versioned() {
             return None;
@@ -108,8 +108,8 @@ impl Live {
     }
 }
 
-/// What comes of data for which the guest has no room: it may do without a message, but not without other
-/// events.
+/// Returns the result for data that the guest has no space for. A message is refused. Without other data, such as the
+/// room's id, the room cannot go on.
 fn refused(call: &Call, size: usize) -> Result<Step, Trap> {
-    if call.message { Ok(Step::Refused) } else { Err(Trap::new(call.name, TrapReason::NoRoom { size })) }
+    if call.message { Ok(Step::Refused) } else { Err(Trap::new(call.name, TrapReason::AllocFailed { size })) }
 }

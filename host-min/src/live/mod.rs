@@ -8,7 +8,7 @@ use core::mem;
 use wasmi::{Instance, Store};
 
 use self::{
-    calls::Outcome,
+    calls::CallState,
     suspended::{Pending, STACK, Suspended},
 };
 
@@ -16,35 +16,35 @@ use crate::{
     Effects, Event, Program, Step, Trap,
     client_info::Newcomer,
     construction::Construction,
-    hibernation::Progress,
+    hibernation::HibernationProgress,
     interface::{Call, Function, Interface},
     module,
     state::State,
 };
 
-/// A [`Room`](crate::Room) with its instance. What its methods are is said there.
+/// A [`Room`](crate::Room) with its instance. The methods are documented there.
 pub(crate) struct Live {
     pub(crate) id: Box<str>,
     pub(crate) program: Program,
     pub(crate) store: Store<State>,
     pub(crate) instance: Instance,
     interface: Interface,
-    /// What is to be done before anything runs.
+    /// The construction of its instance, if it is not finished.
     pub(crate) construction: Option<Box<Construction>>,
-    /// How far it is on its way into hibernation.
-    pub(crate) hibernation: Option<Box<Progress>>,
-    /// Whether the functions have run that come before the first event.
+    /// Its progress on the way into hibernation.
+    pub(crate) hibernation: Option<Box<HibernationProgress>>,
+    /// True if the functions that come before the first event have run.
     pub(crate) started: bool,
     /// The large data that the event has put into the guest's inbox, and that is still to be cleared: where, and how much.
     delivered: Option<(u32, u32)>,
-    /// How much fuel the event that runs may use.
+    /// The fuel that the running event may use.
     budget: u64,
-    /// How much of it is left beyond the present slice.
+    /// The fuel that is left beyond the present slice.
     fuel: u64,
-    status: Status,
+    status: LiveState,
 }
 
-enum Status {
+enum LiveState {
     /// Ready for an event; how the last one ended.
     Ready(Step),
     Suspended(Box<Suspended>),
@@ -61,7 +61,7 @@ impl Live {
         store: Store<State>,
         instance: Instance,
     ) -> Result<Self, Trap> {
-        let interface = Interface::new(program.generation(), &store, &instance)?;
+        let interface = Interface::new(program.abi_flavor(), &store, &instance)?;
         Ok(Self {
             id: id.into(),
             program,
@@ -74,15 +74,15 @@ impl Live {
             delivered: None,
             budget: 0,
             fuel: 0,
-            status: Status::Ready(Step::Done),
+            status: LiveState::Ready(Step::Done),
         })
     }
 
     pub(crate) fn handle(&mut self, event: Event<'_>, now_ms: u64) -> Result<Step, Trap> {
         match &self.status {
-            Status::Ready(_) => {}
-            Status::Suspended(_) => return Ok(Step::Suspended),
-            Status::Broken(trap) => return Err(trap.clone()),
+            LiveState::Ready(_) => {}
+            LiveState::Suspended(_) => return Ok(Step::Suspended),
+            LiveState::Broken(trap) => return Err(trap.clone()),
         }
         if self.hibernation.is_some() {
             self.stay_awake();
@@ -106,8 +106,8 @@ impl Live {
     }
 
     pub(crate) fn resume(&mut self) -> Result<Step, Trap> {
-        match mem::replace(&mut self.status, Status::Ready(Step::Done)) {
-            Status::Suspended(suspended) => {
+        match mem::replace(&mut self.status, LiveState::Ready(Step::Done)) {
+            LiveState::Suspended(suspended) => {
                 if self.hibernation.is_some() {
                     self.stay_awake();
                 }
@@ -121,50 +121,50 @@ impl Live {
         }
     }
 
-    /// Takes up the answer to the last event, in the place of the room that had it.
+    /// Takes over the result of the last event from the stored room.
     pub(crate) fn rest(&mut self, last: Step) {
-        self.status = Status::Ready(last);
+        self.status = LiveState::Ready(last);
     }
 
     pub(crate) fn last(&self) -> Result<Step, &Trap> {
         match &self.status {
-            Status::Ready(step) => Ok(*step),
-            Status::Suspended(_) => Ok(Step::Suspended),
-            Status::Broken(trap) => Err(trap),
+            LiveState::Ready(step) => Ok(*step),
+            LiveState::Suspended(_) => Ok(Step::Suspended),
+            LiveState::Broken(trap) => Err(trap),
         }
     }
 
     pub(crate) fn effects(&self) -> Effects<'_> {
         let effects = self.store.data().effects.iter();
         match self.status {
-            Status::Suspended(_) => effects.none(),
-            Status::Ready(_) | Status::Broken(_) => effects,
+            LiveState::Suspended(_) => effects.none(),
+            LiveState::Ready(_) | LiveState::Broken(_) => effects,
         }
     }
 
-    /// How large its memory is for the guest.
+    /// Returns how large its memory is for the guest.
     pub(crate) fn memory_size(&self) -> usize {
         self.construction
             .as_ref()
             .map_or_else(|| self.memory().len(), |construction| construction.memory_size())
     }
 
-    /// How many bytes it takes, about.
+    /// Returns how many bytes it takes, about.
     pub(crate) fn held(&self) -> usize {
         let data = self.store.data();
         let rare = match (&self.status, &self.construction, &self.hibernation, &data.newcomer) {
-            (Status::Ready(_), None, None, None) => 0,
+            (LiveState::Ready(_), None, None, None) => 0,
             _ => self.rarely_held(),
         };
         self.program.instance_size() + data.growth.allocated() + data.effects.held() + rare
     }
 
-    /// What it takes in the middle of something.
+    /// Returns how many bytes it takes for things that are rarely under way.
     #[cold]
     fn rarely_held(&self) -> usize {
         let pending = match &self.status {
-            Status::Suspended(suspended) => STACK + suspended.held(),
-            Status::Ready(_) | Status::Broken(_) => 0,
+            LiveState::Suspended(suspended) => STACK + suspended.held(),
+            LiveState::Ready(_) | LiveState::Broken(_) => 0,
         };
         pending
             + self.construction.as_ref().map_or(0, |construction| construction.held())
@@ -172,7 +172,7 @@ impl Live {
             + self.store.data().newcomer.as_ref().map_or(0, |newcomer| newcomer.held())
     }
 
-    /// How many bytes it would give back, at most, if it hibernated.
+    /// Returns how many bytes it would give back, at most, if it hibernated.
     pub(crate) fn reclaimable(&self) -> usize {
         self.program.instance_size() + self.store.data().growth.allocated()
     }
@@ -185,7 +185,7 @@ impl Live {
         self.store.data().memory.map_or(&mut [], |memory| memory.data_mut(&mut self.store))
     }
 
-    /// Runs what comes before the first event, and nothing else.
+    /// Runs only the functions that come before the first event.
     pub(crate) fn try_startup(&mut self) -> Result<(), Trap> {
         let budget = self.store.data().limits.startup_fuel;
         self.begin(budget);
@@ -197,7 +197,7 @@ impl Live {
         Ok(())
     }
 
-    /// Makes the instance ready for events, and then does what the event comes down to.
+    /// Makes the instance ready for events, and then makes the event's call.
     fn set_up(&mut self, then: Option<(&Call, &[u8])>) -> Result<Step, Trap> {
         if self.go_on_constructing()? {
             return self.start(then);
@@ -214,8 +214,7 @@ impl Live {
         }
     }
 
-    /// Calls the functions that come before the first event, `from` this one on, and then what the event
-    /// comes down to.
+    /// Calls the functions that come before the first event, from index `from` on, and then makes the event's call.
     fn start_up(&mut self, from: usize, then: Option<(&Call, &[u8])>) -> Result<Step, Trap> {
         for (index, name) in STARTUP.iter().enumerate().skip(from) {
             let function = self.instance.get_func(&self.store, name);
@@ -261,23 +260,23 @@ impl Live {
                 }
             }
             Suspended::Malloc(call, pending) => match self.next_slice(self.interface.malloc_name, call)? {
-                Outcome::Returned(at) => self.deliver(&pending.call, &pending.data, at),
-                Outcome::Paused(call) => self.suspend(Suspended::Malloc(call, pending)),
+                CallState::Returned(at) => self.deliver(&pending.call, &pending.data, at),
+                CallState::Paused(call) => self.suspend(Suspended::Malloc(call, pending)),
             },
             Suspended::Call(name, call) => match self.next_slice(name, call)? {
-                Outcome::Returned(()) => Ok(Step::Done),
-                Outcome::Paused(call) => self.suspend(Suspended::Call(name, call)),
+                CallState::Returned(()) => Ok(Step::Done),
+                CallState::Paused(call) => self.suspend(Suspended::Call(name, call)),
             },
         }
     }
 
     #[cold]
     fn suspend(&mut self, suspended: Suspended) -> Result<Step, Trap> {
-        self.status = Status::Suspended(Box::new(suspended));
+        self.status = LiveState::Suspended(Box::new(suspended));
         Ok(Step::Suspended)
     }
 
-    /// Puts the room into the state that the outcome of an event leaves it in.
+    /// Puts the room into the state that follows from the result of an event.
     fn settle(&mut self, result: Result<Step, Trap>) -> Result<Step, Trap> {
         if let (Some((at, len)), Ok(Step::Done)) = (self.delivered, &result)
             && !self.clear(at, len)
@@ -289,14 +288,14 @@ impl Live {
         }
         match &result {
             Ok(Step::Suspended) => {}
-            Ok(Step::Done) => self.status = Status::Ready(Step::Done),
+            Ok(Step::Done) => self.status = LiveState::Ready(Step::Done),
             Ok(Step::Refused) => {
                 self.store.data_mut().effects.undo();
-                self.status = Status::Ready(Step::Refused);
+                self.status = LiveState::Ready(Step::Refused);
             }
             Err(trap) => {
                 self.store.data_mut().effects.undo();
-                self.status = Status::Broken(trap.clone());
+                self.status = LiveState::Broken(trap.clone());
             }
         }
         result

@@ -3,13 +3,13 @@ use alloc::vec::Vec;
 use super::calls::Paused;
 use crate::interface::Call;
 
-/// Where an event stopped that has used up its slice.
+/// The point at which an event stopped that has used up its slice.
 pub(super) enum Suspended {
-    /// Before anything has run; what comes then.
+    /// Before anything has run, with the call that follows.
     Construction(Option<Pending>),
-    /// In one of the functions that come before the first event; which one, and what comes then.
+    /// In one of the functions that come before the first event, with its index and the call that follows.
     Startup(usize, Paused<()>, Option<Pending>),
-    /// While the guest looks for a place for data.
+    /// In the guest's allocator, which looks for space for data.
     Malloc(Paused<u32>, Pending),
     /// In the export of this name.
     Call(&'static str, Paused<()>),
@@ -17,14 +17,14 @@ pub(super) enum Suspended {
     Clearing,
 }
 
-/// What an event comes down to, with a copy of its data.
+/// A call into the guest, with a copy of its data.
 pub(super) struct Pending {
     pub(super) call: Call,
     pub(super) data: Vec<u8>,
 }
 
 impl Suspended {
-    /// How many bytes of the event it keeps.
+    /// Returns how many bytes of the event it keeps.
     pub(super) fn held(&self) -> usize {
         match self {
             Self::Construction(pending) | Self::Startup(_, _, pending) => {
@@ -36,5 +36,5 @@ impl Suspended {
     }
 }
 
-/// As how many bytes the stack of a suspended call counts: what the engine begins with.
+/// The number of bytes that the stack of a suspended call is counted as. The engine begins with so many.
 pub(super) const STACK: usize = 1 << 10;

@@ -5,7 +5,7 @@ use wasmparser::{Validator, WasmFeatures};
 use super::outline::Outline;
 use crate::{LoadError, load_error::clip};
 
-/// What a module may use: no more than the engine is set up for.
+/// The features of WebAssembly that a module may use: no more than the engine is set up for.
 ///
 /// Not among it is what wasmi 2.0 has wrong, and compilers make no use of (what they do make use of is put
 /// right in `prepare.rs`):

@@ -1,4 +1,4 @@
-//! Whether a module is a guest: everything that is wrong with it, in one go.
+//! Checks whether a module is a guest, and finds everything that is wrong with it at once.
 
 use alloc::{
     format,
@@ -10,11 +10,11 @@ use core::fmt::{Display, Write as _};
 use stateroom_core::abi;
 use wasmparser::{ExternalKind, FuncType, TypeRef, ValType};
 
-use super::outline::{Generation, Outline};
+use super::outline::{AbiFlavor, Outline};
 use crate::{Problem, imports::Imports, load_error::clip};
 
 /// The functions that a guest of the documented interface exports, with the types that they have to have.
-const JAM: [(&str, &str); 8] = [
+const EXPORTS: [(&str, &str); 8] = [
     (abi::MALLOC, "a function (i32) -> (i32)"),
     (abi::FREE, "a function (i32, i32)"),
     (abi::INITIALIZE, "a function (i32, i32)"),
@@ -25,8 +25,8 @@ const JAM: [(&str, &str); 8] = [
     (abi::BINARY, "a function (i32, i32, i32)"),
 ];
 
-/// Those of one of the 0.4 line.
-const RECV: [(&str, &str); 3] = [
+/// The functions that a guest of the 0.4 line exports.
+const BINCODE: [(&str, &str); 3] = [
     (abi::recv::MALLOC, "a function (i32) -> (i32)"),
     (abi::recv::FREE, "a function (i32, i32)"),
     (abi::recv::RECV, "a function (i32, i32)"),
@@ -35,34 +35,34 @@ const RECV: [(&str, &str); 3] = [
 /// A function that modules may have that are made like libraries; it wants to be called first.
 pub(crate) const REACTOR: &str = "_initialize";
 
-impl Generation {
+impl AbiFlavor {
     fn exports(self) -> &'static [(&'static str, &'static str)] {
         match self {
-            Self::Jam => &JAM,
-            Self::Recv => &RECV,
+            Self::Exports => &EXPORTS,
+            Self::Bincode => &BINCODE,
         }
     }
 
-    /// The globals that name the version and the protocol.
+    /// Returns the globals that name the version and the protocol.
     fn versions(self) -> [&'static str; 2] {
         match self {
-            Self::Jam => [abi::VERSION_GLOBAL, abi::PROTOCOL_GLOBAL],
-            Self::Recv => [abi::recv::VERSION_GLOBAL, abi::recv::PROTOCOL_GLOBAL],
+            Self::Exports => [abi::VERSION_GLOBAL, abi::PROTOCOL_GLOBAL],
+            Self::Bincode => [abi::recv::VERSION_GLOBAL, abi::recv::PROTOCOL_GLOBAL],
         }
     }
 }
 
 impl Outline<'_> {
-    /// Whether the module names a version, as those made by the published SDKs do.
+    /// Returns whether the module names a version, as those made by the published SDKs do.
     pub(crate) fn versioned(&self) -> bool {
-        self.generation().versions().iter().any(|name| self.exports.contains_key(name))
+        self.abi_flavor().versions().iter().any(|name| self.exports.contains_key(name))
     }
 }
 
-/// What can be told from the module alone.
+/// Returns what can be told from the module alone.
 pub(crate) fn problems(module: &Outline<'_>, known: &Imports) -> Vec<Problem> {
     let mut problems = imports(module, known);
-    let exports = module.generation().exports();
+    let exports = module.abi_flavor().exports();
     let exported = |name: &str| module.exports.contains_key(name);
     if exported("_start") && !exports.iter().any(|(name, _)| exported(name)) {
         problems.push(Problem::Command);
@@ -78,7 +78,7 @@ pub(crate) fn problems(module: &Outline<'_>, known: &Imports) -> Vec<Problem> {
             problems.push(wrong(name, expected, found));
         }
     }
-    let [version, protocol] = module.generation().versions();
+    let [version, protocol] = module.abi_flavor().versions();
     for (name, expected) in [version, protocol, abi::INBOX].map(|name| (name, "a global of type i32")) {
         let found = module.exports.get(name).map(|export| describe(module, *export));
         if found.as_deref().is_some_and(|found| found != expected) {
@@ -92,7 +92,7 @@ pub(crate) fn problems(module: &Outline<'_>, known: &Imports) -> Vec<Problem> {
     problems
 }
 
-/// How many wrong imports are listed. A guest for another host has a few dozen.
+/// The maximum number of wrong imports that are listed. A guest for another host has a few dozen.
 const LISTED: usize = 100;
 
 fn imports(module: &Outline<'_>, known: &Imports) -> Vec<Problem> {
@@ -198,7 +198,7 @@ fn list<N: Display>(text: &mut String, names: impl Iterator<Item = N>) {
     text.push(')');
 }
 
-/// What is wrong with the version that a module names, if it names one: the documented interface does not ask
+/// Returns what is wrong with the version that a module names, if it names one: the documented interface does not ask
 /// for it. The globals hold the *addresses* of the version and the protocol, so that this can be told only
 /// from the memory of an instance.
 pub(crate) fn wrong_version(module: &Outline<'_>, memory: &[u8]) -> Option<Problem> {
@@ -208,7 +208,7 @@ pub(crate) fn wrong_version(module: &Outline<'_>, memory: &[u8]) -> Option<Probl
         let bytes = at.and_then(|at| memory.get(at..)?.first_chunk());
         Some(bytes.copied().map(i32::from_le_bytes))
     };
-    let [version, protocol] = module.generation().versions().map(number);
+    let [version, protocol] = module.abi_flavor().versions().map(number);
     match (version, protocol) {
         (None | Some(Some(abi::VERSION)), None | Some(Some(abi::PROTOCOL))) => None,
         (version, protocol) => Some(Problem::Version {

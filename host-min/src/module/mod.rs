@@ -8,6 +8,6 @@ mod prepare;
 
 pub(crate) use admission::admit;
 pub(crate) use inspect::{REACTOR, problems, wrong_version};
-pub(crate) use outline::{Generation, Outline};
+pub(crate) use outline::{AbiFlavor, Outline};
 pub(crate) use pieces::{GROWN, LARGE};
 pub(crate) use prepare::{FREEING, Layout, START, prepare};

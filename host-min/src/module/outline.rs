@@ -16,13 +16,13 @@ use wasmparser::{
 use super::pieces::{Sizes, WRITTEN};
 use crate::{Limits, LoadError, load_error::clip};
 
-/// What a module consists of and declares. Nothing is checked here beyond its size: that is the part of
-/// `admission.rs`, which comes after.
+/// The contents and declarations of a module. Only its size is checked here; `admission.rs` checks everything else
+/// afterwards.
 #[derive(Default)]
 pub(crate) struct Outline<'a> {
     /// The contents of each section, by its id.
     pub(super) sections: [Option<&'a [u8]>; SECTIONS],
-    /// Nothing where a type is not a function's.
+    /// The types; nothing if a type is not a function's.
     pub(super) types: Vec<Option<FuncType>>,
     pub(super) imports: Vec<Import<'a>>,
     /// The index of each function's type, those of imported ones first.
@@ -36,9 +36,9 @@ pub(crate) struct Outline<'a> {
     pub(super) start: Option<u32>,
     pub(super) bodies: Vec<FunctionBody<'a>>,
     pub(super) data: Vec<Data<'a>>,
-    /// Whether there are references outside of tables: in variables, parameters, results or instructions.
+    /// True if there are references outside of tables: in variables, parameters, results or instructions.
     pub(super) references: bool,
-    /// Whether there are calls in the place of the function that calls.
+    /// True if there are tail calls.
     pub(super) tail_calls: bool,
     /// The tables that instructions change.
     pub(super) changing: BTreeSet<u32>,
@@ -46,7 +46,7 @@ pub(crate) struct Outline<'a> {
     pub(super) replaced: Vec<(usize, Range<usize>, Replaced)>,
     /// The segments for tables.
     pub(super) elements: Vec<Elements>,
-    /// How many elements they have together.
+    /// The number of their elements together.
     element_count: usize,
 }
 
@@ -74,11 +74,11 @@ pub(super) enum Replaced {
     Grow,
     Fill,
     Copy,
-    /// With the segment that is copied from.
+    /// `memory.init`, with the segment that is copied from.
     Init(u32),
-    /// With the table and the segment.
+    /// `table.init`, with the table and the segment.
     InitTable(u32, u32),
-    /// With the table that is copied to, and that which is copied from.
+    /// `table.copy`, with the table that is copied to and the table that is copied from.
     CopyTable(u32, u32),
     DropData(u32),
     DropElements(u32),
@@ -89,13 +89,13 @@ pub(super) enum Replaced {
     FarStore64,
 }
 
-/// Which of the interfaces a module was made for.
+/// The interface that a module was made for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Generation {
+pub(crate) enum AbiFlavor {
     /// The documented one, with an export for each kind of event.
-    Jam,
-    /// That of the 0.4 line: one export that takes encoded events.
-    Recv,
+    Exports,
+    /// The interface of the 0.4 line: one export that takes events encoded in the format of bincode 1.
+    Bincode,
 }
 
 /// One more than the highest id of a section.
@@ -104,28 +104,28 @@ pub(super) const SECTIONS: usize = 14;
 /// The ids of sections in the order in which they have to come (WebAssembly core specification, 5.5.16).
 pub(super) const ORDER: [u8; 13] = [1, 2, 3, 4, 5, 13, 6, 7, 8, 9, 12, 10, 11];
 
-/// How many types, imports, functions and the like a module may have, each. They take memory in every room.
+/// The maximum number of types, of imports, of functions and the like in a module. They take memory in every room.
 const MOST: u32 = 10_000;
 
-/// How many tables a module may have.
+/// The maximum number of tables of a module.
 const MOST_TABLES: u32 = 16;
 
-/// How many instructions may be replaced: as many as there can be in a module of many megabytes.
+/// The maximum number of instructions that are replaced: as many as there can be in a module of many megabytes.
 const MOST_REPLACED: u32 = 500_000;
 
-/// From which offset on the engine has instructions of their own for stores.
+/// The offset from which the engine has special instructions for stores.
 const FAR: u64 = 1 << 16;
 
-/// How many elements all segments together may have. They are copied when a room is made.
+/// The maximum number of elements of all segments together. They are copied when a room is made.
 const MOST_ELEMENTS: usize = 20_000;
 
-/// What the engine takes for an instance with nothing in it, and the host for its room, in bytes.
+/// The size of an empty instance in the engine, with the host's memory for its room, in bytes.
 const INSTANCE: usize = 5 << 10;
 
-/// How many parameters a function may have. A call copies them, whatever it costs in fuel.
+/// The maximum number of parameters of a function. A call copies them, and fuel does not count that.
 const MOST_PARAMETERS: u32 = 100;
 
-/// How many local variables a function may have. A call sets them to zero, at the same cost in fuel.
+/// The maximum number of local variables of a function. A call sets them to zero, and fuel does not count that.
 const MOST_LOCALS: u32 = 1_000;
 
 impl<'a> Outline<'a> {
@@ -146,17 +146,17 @@ impl<'a> Outline<'a> {
         Ok(outline)
     }
 
-    /// Which interface the module was made for, by its exports.
-    pub(crate) fn generation(&self) -> Generation {
-        if self.exports.contains_key(abi::recv::RECV) { Generation::Recv } else { Generation::Jam }
+    /// Returns which interface the module was made for, by its exports.
+    pub(crate) fn abi_flavor(&self) -> AbiFlavor {
+        if self.exports.contains_key(abi::recv::RECV) { AbiFlavor::Bincode } else { AbiFlavor::Exports }
     }
 
-    /// How many bytes its memory has at first.
+    /// Returns how many bytes its memory has at first.
     pub(crate) fn memory_size(&self) -> u64 {
         self.memories.first().map_or(0, |memory| memory.initial.saturating_mul(1 << page_log2(memory)))
     }
 
-    /// How many bytes an instance takes beside its memory, about: what the engine has for each thing in it.
+    /// Returns how many bytes an instance takes beside its memory, about: what the engine has for each thing in it.
     pub(crate) fn instance_size(&self) -> usize {
         let tables: u64 = self.tables.iter().map(|table| table.initial).sum();
         // Tables have a limit.
@@ -164,7 +164,8 @@ impl<'a> Outline<'a> {
         INSTANCE + 8 * elements + 64 * self.functions.len() + 32 * (self.globals.len() + self.data.len())
     }
 
-    /// What is in its tables at first. Where that does not fit, or is too much, the engine does not make an instance.
+    /// Returns what is in its tables at first. Where that does not fit, or is too much, the engine does not make an
+    /// instance.
     pub(super) fn first_elements(&self, limits: &Limits) -> Vec<Box<[u32]>> {
         let size = |table: &TableType| {
             usize::try_from(table.initial).ok().filter(|size| *size <= limits.table_elements).unwrap_or(0)
@@ -180,7 +181,7 @@ impl<'a> Outline<'a> {
         tables
     }
 
-    /// What is in its memory at first.
+    /// Returns what is in its memory at first.
     pub(crate) fn contents(&self) -> impl Iterator<Item = (u32, &'a [u8])> {
         self.data.iter().filter_map(|data| match data {
             Data::Active(at, bytes) => Some((*at, *bytes)),
@@ -188,7 +189,7 @@ impl<'a> Outline<'a> {
         })
     }
 
-    /// The sizes that its memory can have.
+    /// Returns the sizes that its memory can have.
     pub(super) fn sizes(&self, limits: &Limits) -> Sizes {
         let (page_log2, maximum) =
             self.memories.first().map_or((0, None), |memory| (page_log2(memory), memory.maximum));
@@ -199,7 +200,7 @@ impl<'a> Outline<'a> {
         Sizes { page_log2, most: u32::try_from(most).unwrap_or(u32::MAX) }
     }
 
-    /// The type of functions with these parameters and results, of 32-bit numbers all, if the module has it.
+    /// Returns the type of functions with these parameters and results, of 32-bit numbers all, if the module has it.
     pub(super) fn type_of(&self, parameters: usize, results: usize) -> Option<u32> {
         let is_it = |ty: &FuncType| {
             (ty.params().len(), ty.results().len()) == (parameters, results)
@@ -209,7 +210,7 @@ impl<'a> Outline<'a> {
         u32::try_from(index).ok()
     }
 
-    /// The exported function of this name.
+    /// Returns the exported function of this name.
     pub(super) fn function(&self, name: &str) -> Option<u32> {
         match self.exports.get(name) {
             Some((ExternalKind::Func, index)) => Some(*index),
@@ -217,7 +218,7 @@ impl<'a> Outline<'a> {
         }
     }
 
-    /// Whether a function of the module's own does nothing.
+    /// Returns whether a function of the module's own does nothing.
     pub(super) fn is_empty(&self, index: u32) -> bool {
         let own = (index as usize).checked_sub(self.functions.len() - self.bodies.len());
         let body = own.and_then(|own| self.bodies.get(own));
@@ -225,8 +226,8 @@ impl<'a> Outline<'a> {
         matches!(first, Some(Operator::End))
     }
 
-    /// Where the guest says what its inbox is, if that place is the same always, and in the memory from the beginning:
-    /// see [`abi::INBOX`].
+    /// Returns the address of the guest's description of its inbox, if that address is constant and in the memory
+    /// from the beginning: see [`abi::INBOX`].
     pub(crate) fn inbox(&self) -> Option<u32> {
         let Some((ExternalKind::Global, index)) = self.exports.get(abi::INBOX) else { return None };
         if self.globals.get(*index as usize)?.mutable {
@@ -237,7 +238,7 @@ impl<'a> Outline<'a> {
         (u64::from(at) + 8 <= self.memory_size()).then_some(at)
     }
 
-    /// The type of a function.
+    /// Returns the type of a function.
     pub(super) fn function_type(&self, index: u32) -> Option<&FuncType> {
         let ty = *self.functions.get(index as usize)?;
         self.types.get(ty as usize)?.as_ref()
@@ -450,7 +451,7 @@ impl<'a> Outline<'a> {
     }
 }
 
-/// The 32-bit number that an expression is, if it is one.
+/// Returns the value of an expression, if it is a 32-bit number.
 fn number(expression: &ConstExpr<'_>) -> Result<Option<i32>, LoadError> {
     match expression.get_operators_reader().read().map_err(invalid)? {
         Operator::I32Const { value } => Ok(Some(value)),
@@ -458,7 +459,7 @@ fn number(expression: &ConstExpr<'_>) -> Result<Option<i32>, LoadError> {
     }
 }
 
-/// One more than the index of the function that an expression refers to, or 0.
+/// Returns one more than the index of the function that an expression refers to, or 0.
 fn referenced(expression: &ConstExpr<'_>) -> Result<u32, LoadError> {
     match expression.get_operators_reader().read().map_err(invalid)? {
         Operator::RefFunc { function_index } => Ok(function_index.saturating_add(1)),
@@ -477,7 +478,7 @@ fn data<'a>(segment: &wasmparser::Data<'a>) -> Result<Data<'a>, LoadError> {
     }
 }
 
-/// How many bytes a page of a memory has, as a power of two. Others than 1 and 64 Ki are not valid.
+/// Returns the size of a memory's page in bytes, as a power of two. Only 1 and 64 Ki are valid.
 pub(super) fn page_log2(memory: &MemoryType) -> u32 {
     memory.page_size_log2.unwrap_or(16).min(16)
 }
@@ -493,7 +494,7 @@ fn invalid(error: BinaryReaderError) -> LoadError {
     LoadError::Invalid(clip(&format!("{error}")))
 }
 
-/// A number of things in a module, of which there cannot be 2^32.
+/// Returns a count of things in a module as `u32`. There cannot be 2^32 of them.
 fn count(len: usize) -> u32 {
     u32::try_from(len).unwrap_or(u32::MAX)
 }

@@ -3,11 +3,11 @@
 
 use wasm_encoder::{BlockType, Function, InstructionSink, ValType};
 
-/// How many bytes are written at a stretch: 2,048 units of fuel, about 2 µs.
+/// The number of bytes that are written in one step: 2,048 units of fuel, about 2 µs.
 pub(super) const WRITTEN: u32 = 16 << 10;
 
-/// How many bytes a memory grows by at a stretch. Most systems hand out memory page by page as it is touched, at some
-/// microseconds each, so that this takes 20 to 60 µs.
+/// The number of bytes that a memory grows by in one step. Most systems hand out memory page by page when it is
+/// touched, at some microseconds each, so a step takes 20 to 60 µs.
 pub(crate) const GROWN: u32 = 64 << 10;
 
 /// Data for the guest of more bytes than that is cleared when the guest is done with it. What is smaller is not worth the
@@ -17,9 +17,9 @@ pub(crate) const LARGE: u32 = 4 << 10;
 /// The sizes that a memory can have.
 #[derive(Debug, Default, Clone, Copy)]
 pub(crate) struct Sizes {
-    /// How many bytes a page has, as a power of two: 1 or 64 Ki.
+    /// The size of a page in bytes, as a power of two: 1 or 64 Ki.
     pub(crate) page_log2: u32,
-    /// How many pages there may be, by the module and by the host.
+    /// The maximum number of pages, by the module and by the host.
     pub(crate) most: u32,
 }
 
@@ -96,8 +96,8 @@ impl Sizes {
         body
     }
 
-    /// A function that writes from the front on. Its first parameter is where; `moved` are those that go up with
-    /// it, and `write` is the instruction for a piece, or for the whole of what is left.
+    /// Returns a function that writes from the beginning to the end. Its first parameter is the address. The
+    /// parameters `moved` grow with it. `write` is the instruction for a piece, or for all that is left.
     fn upwards(self, moved: &[u32], len: u32, write: impl Fn(&mut InstructionSink<'_>, bool)) -> Function {
         let mut body = Function::new([]);
         let mut code = body.instructions();
@@ -114,7 +114,7 @@ impl Sizes {
         body
     }
 
-    /// Whether so many bytes from there on are in the memory. Without that an address could come round to 0 on the way.
+    /// Checks that so many bytes at this address are in the memory. Otherwise an address could overflow on the way.
     fn is_inside(self, code: &mut InstructionSink<'_>, at: u32, len: u32) {
         code.local_get(at).i64_extend_i32_u().local_get(len).i64_extend_i32_u().i64_add();
         code.memory_size(0).i64_extend_i32_u().i64_const(self.page_log2.into()).i64_shl().i64_le_u();
@@ -135,7 +135,7 @@ fn shorten(code: &mut InstructionSink<'_>, len: u32) {
     code.local_get(len).i32_const(piece).i32_sub().local_tee(len).i32_const(piece).i32_gt_u();
 }
 
-/// Nothing but expensive: see `engine.rs`.
+/// Adds code that does nothing, but costs fuel: see `engine.rs`.
 fn cost(code: &mut InstructionSink<'_>, times: usize) {
     for _ in 0..times {
         code.memory_size(0).drop();

@@ -18,7 +18,7 @@ use wasmparser::BinaryReader;
 
 use super::{
     inspect::REACTOR,
-    outline::{Data, Generation, ORDER, Outline, Replaced, page_log2},
+    outline::{AbiFlavor, Data, ORDER, Outline, Replaced, page_log2},
     pieces::{LARGE, Sizes},
 };
 use crate::{
@@ -48,7 +48,7 @@ pub(crate) struct Prepared {
     pub(crate) layout: Layout,
 }
 
-/// Under which names a prepared module exports the parts of its state that can change.
+/// The names under which a prepared module exports the parts of its state that can change.
 #[derive(Debug, Default)]
 pub(crate) struct Layout {
     pub(crate) sizes: Sizes,
@@ -59,12 +59,14 @@ pub(crate) struct Layout {
     pub(crate) account: Option<Arc<Tables>>,
     /// The functions that the tables may refer to, by their index.
     pub(crate) functions: Vec<(u32, String)>,
-    /// What can be dropped, with the function that drops it and the global that says whether it has been.
+    /// The segments that can be dropped: for each, the function that drops it, and the global that says whether it
+    /// has been dropped.
     pub(crate) segments: Vec<(String, String)>,
 }
 
-/// How much of an instance may be exported because it can change. Each export takes a quarter of a microsecond when a room is
-/// made, and as much again when it is woken; compilers make one or two such globals, and no other such things.
+/// The maximum number of exports that exist because their values can change. Each takes a quarter of a microsecond
+/// when a room is made, and again when it wakes. Compilers make one or two such globals, and nothing else of the
+/// kind.
 const MOST_CHANGING: usize = 500;
 
 /// The export of the start function.
@@ -78,13 +80,13 @@ pub(crate) const FREEING: &str = "freeing";
 /// More of it can change than the host can see to.
 pub(crate) fn prepare(outline: &Outline<'_>, limits: &Limits) -> Result<Prepared, LoadError> {
     let mut additions = Additions::new(outline);
-    let (free, takers, callers): (_, &[_], &[_]) = match outline.generation() {
-        Generation::Jam => (
+    let (free, takers, callers): (_, &[_], &[_]) = match outline.abi_flavor() {
+        AbiFlavor::Exports => (
             abi::FREE,
             &[abi::INITIALIZE, abi::MESSAGE, abi::BINARY],
             &[abi::MALLOC, abi::CONNECT, abi::DISCONNECT, abi::TIMER],
         ),
-        Generation::Recv => (abi::recv::FREE, &[abi::recv::RECV], &[abi::recv::MALLOC]),
+        AbiFlavor::Bincode => (abi::recv::FREE, &[abi::recv::RECV], &[abi::recv::MALLOC]),
     };
     additions.memory();
     for name in callers.iter().chain(&[REACTOR]) {
@@ -113,7 +115,7 @@ pub(crate) fn prepare(outline: &Outline<'_>, limits: &Limits) -> Result<Prepared
     Ok(Prepared { bytes: additions.module(), layout })
 }
 
-/// What is added to a module.
+/// The additions to a module.
 struct Additions<'a> {
     outline: &'a Outline<'a>,
     exports: ExportSection,
@@ -121,7 +123,7 @@ struct Additions<'a> {
     globals: Vec<Vec<u8>>,
     /// Their types' indices and their bodies.
     functions: Vec<(u32, Function)>,
-    /// What some of them do to tables.
+    /// The changes that some of them make to tables.
     changes: Vec<Change>,
     /// The functions that stand for instructions.
     replacements: BTreeMap<Replaced, u32>,
@@ -152,8 +154,8 @@ impl<'a> Additions<'a> {
         }
     }
 
-    /// The function itself, or one that calls it where it is an import or may come to one by a tail call: the engine can
-    /// go on with a call that an import has suspended, unless there is nothing but the import.
+    /// Returns the function, or a new one that calls it if it is an import or may end in one by a tail call. The
+    /// engine can resume a call that an import has suspended only if there is a function around the import.
     fn resumable(&mut self, index: u32) -> u32 {
         let outline = self.outline;
         let is_import = (index as usize) < outline.functions.len() - outline.bodies.len();
@@ -170,7 +172,7 @@ impl<'a> Additions<'a> {
         (outline.functions.len() + self.functions.len() - 1) as u32
     }
 
-    /// A number that can change, 0 at first.
+    /// Adds a mutable global that is 0 at first, and returns its index.
     fn global(&mut self, name: &str) -> u32 {
         let index = (self.outline.globals.len() + self.globals.len()) as u32;
         let mut global = Vec::new();
@@ -181,7 +183,7 @@ impl<'a> Additions<'a> {
         index
     }
 
-    /// A function with so many parameters and results, all of them 32-bit numbers.
+    /// Adds a function with so many parameters and results, all of them 32-bit numbers, and returns its index.
     fn add(&mut self, parameters: usize, results: usize, body: Function) -> u32 {
         let ty = self.ty(parameters, results);
         let index = (self.outline.functions.len() + self.functions.len()) as u32;
@@ -189,7 +191,7 @@ impl<'a> Additions<'a> {
         index
     }
 
-    /// The type of such a function.
+    /// Returns the index of the type of such a function, and adds the type if the module lacks it.
     fn ty(&mut self, parameters: usize, results: usize) -> u32 {
         self.outline.type_of(parameters, results).unwrap_or_else(|| {
             let mut ty = vec![FUNCTION_TYPE];
@@ -320,7 +322,7 @@ impl<'a> Additions<'a> {
         self.add(3, 0, body)
     }
 
-    /// The account that is to be kept of tables that can change.
+    /// Makes the list of the contents of those tables that can change.
     fn account(&mut self, limits: &Limits) -> Option<Arc<Tables>> {
         if self.changes.is_empty() {
             return None;
@@ -333,7 +335,7 @@ impl<'a> Additions<'a> {
         }))
     }
 
-    /// The function that fills memory in pieces.
+    /// Adds the function that fills memory in pieces.
     fn fill(&mut self, sizes: Sizes) -> u32 {
         if let Some(index) = self.replacements.get(&Replaced::Fill) {
             return *index;
@@ -352,9 +354,9 @@ impl<'a> Additions<'a> {
         index
     }
 
-    /// A memory that begins with nothing in it: the host makes it what it is at first, in pieces. Its maximum is left out
-    /// where that is all that can be addressed. It means nothing then, but where addresses are of 32 bits wasmi 2.0 takes
-    /// 4 GiB for 0 when the memory grows.
+    /// Returns a memory that begins with nothing in it: the host makes it what it is at first, in pieces. Its maximum
+    /// is left out where that is all that can be addressed. It means nothing then, but where addresses are of 32 bits
+    /// wasmi 2.0 takes 4 GiB for 0 when the memory grows.
     fn empty_memory(&self) -> MemorySection {
         let mut memories = MemorySection::new();
         if let Some(memory) = self.outline.memories.first() {
@@ -369,7 +371,8 @@ impl<'a> Additions<'a> {
         memories
     }
 
-    /// The segments that instructions copy from. Of the others, of which they find nothing left, it has their numbers.
+    /// Returns the segments that instructions copy from. Of the others, of which they find nothing left, it has their
+    /// numbers.
     fn data(&self) -> DataSection {
         let mut section = DataSection::new();
         for data in &self.outline.data {
@@ -436,7 +439,7 @@ impl<'a> Additions<'a> {
         module.finish()
     }
 
-    /// The guest's own functions, with calls in place of some of their instructions, and something before
+    /// Returns the guest's own functions, with calls in place of some of their instructions, and something before
     /// others.
     fn bodies(&self) -> Vec<Vec<u8>> {
         let mut places = self.outline.replaced.iter().peekable();
@@ -474,7 +477,7 @@ impl<'a> Additions<'a> {
     }
 }
 
-/// What the type of a function begins with (WebAssembly core specification, 5.3.6).
+/// The first byte of a function's type (WebAssembly core specification, 5.3.6).
 const FUNCTION_TYPE: u8 = 0x60;
 
 // The ids of sections (WebAssembly core specification, 5.5.2).
@@ -488,7 +491,7 @@ const START_FUNCTION: u8 = 8;
 const CODE: u8 = 10;
 const DATA: u8 = 11;
 
-/// The contents of a section, which begin with the number of its items, with items added.
+/// Returns the contents of a section, which begin with the number of its items, with items added.
 fn appended(section: Option<&[u8]>, added: Vec<Vec<u8>>) -> Vec<u8> {
     let section = section.unwrap_or(&[0]);
     let mut reader = BinaryReader::new(section, 0);

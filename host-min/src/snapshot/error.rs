@@ -4,7 +4,7 @@ use core::{error::Error, fmt};
 use super::VERSION;
 use crate::reader::Short;
 
-/// Why a room has no snapshot.
+/// The reason why a room has no snapshot.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum SnapshotError {
@@ -25,7 +25,7 @@ impl fmt::Display for SnapshotError {
 
 impl Error for SnapshotError {}
 
-/// Why a snapshot does not make a room.
+/// The reason why a snapshot cannot become a room.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum RestoreError {
@@ -38,9 +38,9 @@ pub enum RestoreError {
     },
     /// The bytes have changed since it was made.
     Damaged,
-    /// It is of a room of another module, of which the state has another meaning.
+    /// It is of another module, whose state has another meaning.
     OtherModule,
-    /// It does not fit the program's limits, or this machine; what of it does not.
+    /// It does not fit the program's limits, or this machine. The text says what does not fit.
     TooLarge(String),
 }
 

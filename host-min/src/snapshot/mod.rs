@@ -13,13 +13,13 @@ use crate::{Program, Step, Trap, hibernation::Saved, image::WINDOW, live::Live, 
 
 pub use error::{RestoreError, SnapshotError};
 
-/// What a snapshot begins with.
+/// The first bytes of a snapshot.
 const MAGIC: [u8; 8] = *b"stateroo";
 /// The version of the format. It changes whenever the meaning of any byte does.
 const VERSION: u32 = 1;
-/// How long the checksum is that a snapshot ends with, in bytes.
+/// The length of the checksum at the end of a snapshot, in bytes.
 const CHECKSUM: usize = 4;
-/// How long the random numbers' part is, in bytes.
+/// The length of the random generator's part, in bytes.
 pub(crate) const RANDOM: usize = 49;
 
 // A snapshot, all numbers little endian:
@@ -143,14 +143,14 @@ impl Live {
         }
     }
 
-    /// The globals that can change.
+    /// Returns the globals that can change.
     fn globals(&self) -> impl Iterator<Item = Global> {
         let names = self.program.layout().globals.iter();
         names.filter_map(|name| self.instance.get_global(&self.store, name))
     }
 }
 
-/// A number of bytes or things in a room: far below 2^32.
+/// Writes a number of bytes or things in a room, which is far below 2^32.
 fn put_count(out: &mut Vec<u8>, count: usize) {
     out.extend(u32::try_from(count).unwrap_or(u32::MAX).to_le_bytes());
 }

@@ -12,7 +12,7 @@ use crate::{
     state::Generator,
 };
 
-/// How many bits the position in the key stream has: 64 of the block, and four of the word in it.
+/// The number of bits of the position in the key stream: 64 of the block, and four of the word in it.
 const POSITION_BITS: u32 = 68;
 
 impl Program {
@@ -147,7 +147,7 @@ impl Live {
         Ok(())
     }
 
-    /// The function that a number stands for.
+    /// Returns the function that a number stands for.
     fn function(&self, element: u32) -> Result<Ref, RestoreError> {
         let Some(index) = element.checked_sub(1) else { return Ok(Ref::Func(Nullable::Null)) };
         let functions = &self.program.layout().functions;

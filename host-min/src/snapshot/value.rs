@@ -1,6 +1,6 @@
 use wasmi::{F32, F64, Val};
 
-/// The value of a global as a snapshot has it: its type and its bits.
+/// Returns the value of a global as a snapshot has it: its type and its bits.
 pub(super) fn encode(value: &Val) -> (u8, u64) {
     match value {
         Val::I32(value) => (0, u64::from(value.cast_unsigned())),
@@ -12,7 +12,7 @@ pub(super) fn encode(value: &Val) -> (u8, u64) {
     }
 }
 
-/// The value that was written down so, if one was.
+/// Returns the value with this type and these bits, if there is one.
 pub(super) fn decode(ty: u8, value: u64) -> Option<Val> {
     let narrow = u32::try_from(value);
     Some(match ty {

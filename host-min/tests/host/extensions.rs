@@ -85,7 +85,7 @@ const ASK: &str = r#"
             (call $client_info (local.get $client) (i32.const 0) (local.get $len) (i32.const 64) (i32.const 8)))
         (call $send_binary (i32.const 0) (i32.const 60) (i32.const 12)))"#;
 
-/// What `$ask` has sent: one answer after the other.
+/// Returns what `$ask` has sent: one answer after the other.
 fn answers(room: &Room) -> Vec<(i32, String)> {
     let answer = |effect| match effect {
         Effect::Send { payload, .. } => {

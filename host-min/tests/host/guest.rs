@@ -25,7 +25,7 @@ const DEFAULTS: [(&str, &str); 9] = [
     ("binary", r#"(func (export "binary") (param i32 i32 i32))"#),
 ];
 
-/// A module with `fields`, and a default for each export that they lack.
+/// Returns a module with `fields`, and a default for each export that they lack.
 pub(crate) fn wat(fields: &str) -> Vec<u8> {
     let missing = DEFAULTS.iter().filter(|(name, _)| !fields.contains(&format!("(export \"{name}\"")));
     let defaults: String = missing.map(|(_, default)| *default).collect();
@@ -33,7 +33,7 @@ pub(crate) fn wat(fields: &str) -> Vec<u8> {
     wat::parse_str(&text).unwrap_or_else(|error| panic!("{error}\n{text}"))
 }
 
-/// The same, with everything that can be imported.
+/// Returns the same, with everything that can be imported.
 pub(crate) fn program(fields: &str) -> Program {
     program_with(fields, Limits::default())
 }
@@ -50,7 +50,7 @@ pub(crate) fn load_with(fields: &str, limits: Limits) -> Result<Program, LoadErr
     Program::load(&wat(fields), limits)
 }
 
-/// A room that has had its first event.
+/// Returns a room that has had its first event.
 pub(crate) fn room(fields: &str) -> Room {
     room_with(fields, Limits::default())
 }
@@ -84,17 +84,17 @@ pub(crate) fn bytes(bytes: &[u8]) -> Event<'_> {
     Event::Message(ClientId(1), MessagePayload::Bytes(bytes))
 }
 
-/// A client has come, and has brought nothing with it.
+/// Returns the event of a client that has come and has brought nothing with it.
 pub(crate) const fn connect(client: u32) -> Event<'static> {
     Event::Connect(ClientId(client), ClientInfo::NONE)
 }
 
-/// The effect of sending text to everyone.
+/// Returns the effect of sending text to everyone.
 pub(crate) fn broadcast(text: &str) -> Effect<'_> {
     Effect::Send { recipient: MessageRecipient::Broadcast, payload: MessagePayload::Text(text) }
 }
 
-/// What the room has sent as text, whoever it was for.
+/// Returns the texts that the room has sent, for all recipients.
 pub(crate) fn said(room: &Room) -> Vec<&str> {
     let text = |effect| match effect {
         Effect::Send { payload, .. } => payload.text(),

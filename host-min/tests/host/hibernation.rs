@@ -120,7 +120,7 @@ fn what_a_room_may_have_is_the_same_after_hibernation() {
     assert_eq!(room.memory_size(), 3 << 16);
 }
 
-/// A guest with 8 MiB of memory, of which it fills so many bytes, beginning in the middle, and sends a few.
+/// Returns a guest with 8 MiB of memory, of which it fills so many bytes, beginning in the middle, and sends a few.
 fn large(filled: u32) -> String {
     format!(
         r#"(memory (export "memory") 128) (data (i32.const 7000000) "data at a far place")
@@ -295,7 +295,7 @@ fn the_message_of_a_suspended_event_counts_as_the_rooms() {
     assert_eq!(room.memory_held(), before);
 }
 
-/// A guest that does something with the data that it is given; `free` is the body of its `jam_free`.
+/// Returns a guest that does something with the data that it is given; `free` is the body of its `jam_free`.
 fn receiving(inbox: bool, free: &str, message: &str) -> String {
     let inbox = if inbox { r#"(global (export "jam_inbox") i32 (i32.const 16))"# } else { "" };
     format!(
@@ -312,7 +312,7 @@ fn receiving(inbox: bool, free: &str, message: &str) -> String {
 
 const FREE: &str = "(global.set $freed (local.get $len))";
 
-/// What the room takes while it hibernates, after a message of a million bytes, if it does.
+/// Returns what the room takes while it hibernates, after a message of a million bytes, if it does.
 fn after_a_large_message(fields: &str) -> (Option<usize>, Room) {
     let mut room = room(fields);
     let message = "x".repeat(1_000_000);

@@ -1,4 +1,4 @@
-//! What imports do with more bytes than go at a stretch.
+//! Tests of imports with more bytes than they handle in one step.
 
 use stateroom_core::{LogLevel, MessagePayload};
 use stateroom_host_min::{Effect, Event, Limits, Program, Room, Step, TrapReason};
@@ -37,7 +37,7 @@ fn timer(body: &str) -> String {
     format!(r#"(func (export "timer") {body})"#)
 }
 
-/// The text in its memory.
+/// Returns the text in its memory.
 fn pattern(at: usize, len: usize) -> String {
     let bytes: Vec<u8> = "aä€😀".bytes().cycle().skip(at).take(len).collect();
     String::from_utf8(bytes).unwrap()

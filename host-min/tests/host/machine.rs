@@ -6,7 +6,7 @@ use stateroom_host_min::{ClientInfo, Effect, Event, Limits, Program, Room, Step}
 
 use crate::guest::{IMPORTS, wat};
 
-/// What the first byte of an instruction says; `a`, `b` and `c` are the others.
+/// The operation, which is the first byte of an instruction; `a`, `b` and `c` are the others.
 #[derive(Debug, Clone, Copy)]
 #[repr(u8)]
 pub(crate) enum Op {
@@ -188,7 +188,7 @@ const MACHINE: &str = r#"
             (local.set $at (i32.add (local.get $at) (i32.const 4)))
             (br $next)))"#;
 
-/// The machine in slices of this many units of fuel.
+/// Returns the machine in slices of this many units of fuel.
 pub(crate) fn machine(slice: u64) -> Program {
     let mut limits = Limits::default();
     limits.slice = slice;
@@ -214,21 +214,22 @@ impl Dice {
     }
 }
 
-/// What clients bring with them: nothing that the machine asks for, the longest that it takes, and what does not count.
+/// The information that clients bring with them: nothing that the machine asks for, the longest value that it takes,
+/// and values that do not count.
 const BELONGINGS: [(&str, &str); 3] =
     [("address", "::1"), ("query", "0123456789abcdef"), ("query", "second")];
 
 /// An event with data of its own.
 #[derive(Debug, Clone)]
 pub(crate) enum Happening {
-    /// With so many of [`BELONGINGS`].
+    /// A client with so many of [`BELONGINGS`].
     Connect(u32, usize),
     Timer,
     Instructions(Vec<u8>),
 }
 
 impl Happening {
-    /// One in two hundred instructions traps.
+    /// Picks an instruction. One in two hundred traps.
     pub(crate) fn random(dice: &mut Dice) -> Self {
         match dice.below(10) {
             0 => Self::Connect(dice.below(5) as u32, dice.below(BELONGINGS.len() + 1)),
@@ -260,7 +261,7 @@ impl Happening {
     }
 }
 
-/// Everything that can be seen of an event: how it ended and what it asked for.
+/// Returns everything that can be seen of an event: how it ended and what it asked for.
 pub(crate) fn outcome(room: &mut Room, event: Event<'_>, now_ms: u64) -> String {
     let mut step = room.handle(event, now_ms);
     while step == Ok(Step::Suspended) {

@@ -1,4 +1,4 @@
-//! What a host of guests does, seen from outside, with modules written in the text format.
+//! Tests of a host of guests from outside, with modules written in the text format.
 
 mod attacks;
 mod effects;

@@ -35,7 +35,7 @@ fn room(fields: &str) -> Room {
     room
 }
 
-/// Has the guest ask for something.
+/// Makes the guest ask for something.
 fn ask(room: &mut Room, bytes: &[u8]) -> Result<Step, Trap> {
     finish(room, Event::Message(ClientId(1), MessagePayload::Bytes(bytes)))
 }
@@ -192,7 +192,7 @@ fn only_messages_can_be_refused() {
     for (event, size) in [(Event::Init, 4), (connect(1), 8), (Event::Timer, 4)] {
         let mut room = load(&full).room("lobby", [0; 32]).unwrap();
         let trap = finish(&mut room, event).unwrap_err();
-        assert_eq!(*trap.reason(), TrapReason::NoRoom { size }, "{event:?}");
+        assert_eq!(*trap.reason(), TrapReason::AllocFailed { size }, "{event:?}");
     }
     let mut room = load(&full).room("lobby", [0; 32]).unwrap();
     assert_eq!(ask(&mut room, b"anything"), Ok(Step::Refused));

@@ -16,7 +16,7 @@ use crate::{
 struct World {
     did: RefCell<Vec<String>>,
     seeds: Cell<u8>,
-    /// Whether it has enough after each thing.
+    /// True if it has enough after each thing.
     weary: Cell<bool>,
 }
 
@@ -198,7 +198,7 @@ fn a_room_that_has_changed_most_of_its_memory_does_not_hibernate() {
         assert!(matches!(room.advance(&world), Progress::Done));
         assert_eq!(hibernate(&mut room), comes_to, "{size} bytes");
         assert_eq!(room.is_hibernating(), comes_to == Hibernation::Done);
-        // Whoever embeds rooms may know better.
+        // A program that embeds rooms may know better.
         assert_eq!(room.hibernate(), Ok(()));
         assert!(room.is_hibernating());
     }

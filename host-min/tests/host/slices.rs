@@ -2,7 +2,8 @@ use stateroom_host_min::{Event, Limits, Room, Step, TrapReason};
 
 use crate::guest::{connect, program_with, said, text};
 
-/// Says "ab", with a long computation before each letter; `jam_malloc` and `jam_free` take their time, too.
+/// A guest that sends "ab", with a long computation before each letter; `jam_malloc` and `jam_free` take their time,
+/// too.
 const SLOW: &str = r#"
     (memory (export "memory") 1) (data (i32.const 0) "ab")
     (global $worked (mut i32) (i32.const 0))

@@ -5,7 +5,7 @@ use crate::{
     machine::{Dice, Happening, machine, outcome},
 };
 
-/// Answers each timer with the digits of a number that it keeps where nobody sees it.
+/// A guest that answers each timer with the digits of a number that it keeps where nobody sees it.
 const COUNTER: &str = r#"
     (memory (export "memory") 17)
     (global $n (mut i32) (i32.const 0))
@@ -123,7 +123,7 @@ fn a_snapshot_beyond_the_limits_is_refused() {
     assert!(error.to_string().contains("a memory of 655360 bytes"), "{error}");
 }
 
-/// A snapshot with everything in it that one can have.
+/// Returns a snapshot with everything in it that one can have.
 fn full() -> Vec<u8> {
     let program = machine(400_000);
     let mut room = program.room("full", [5; 32]).unwrap();

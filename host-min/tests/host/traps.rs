@@ -77,7 +77,7 @@ fn a_guest_without_room_for_the_room_id_has_no_room() {
     let program = program(r#"(func (export "jam_malloc") (param i32) (result i32) i32.const -1)"#);
     let mut room = program.room("lobby", [0; 32]).unwrap();
     let trap = finish(&mut room, Event::Init).unwrap_err();
-    assert_eq!((trap.during(), trap.reason()), ("initialize", &TrapReason::NoRoom { size: 5 }));
+    assert_eq!((trap.during(), trap.reason()), ("initialize", &TrapReason::AllocFailed { size: 5 }));
 }
 
 #[test]

@@ -1,4 +1,4 @@
-//! The names, numbers and encodings that a guest and its host agree on, in one place for both.
+//! The names, numbers and encodings that a guest and its host agree on. Both take them from here.
 //!
 //! This is the interface of the published Stateroom hosts (protocol 0, version 1), called "jam" after its
 //! exports. All pointers and lengths are `u32` into the guest's exported memory; text is UTF-8; client ids
@@ -24,8 +24,8 @@ pub const MESSAGE: &str = "message";
 /// `binary(client, ptr, len)`: a binary message.
 pub const BINARY: &str = "binary";
 
-/// The exported global, which a guest need not have, that holds the *address* of two numbers: where what is handed over
-/// may be put without asking [`MALLOC`], and where that place ends. What is put there is not given back.
+/// The exported global with the *address* of two numbers: the begin and the end of the guest's inbox. It is optional.
+/// The host may put data into the inbox without a call of [`MALLOC`] and [`FREE`].
 pub const INBOX: &str = "jam_inbox";
 
 /// The module of the imports that every host has. None is compulsory.
@@ -48,19 +48,19 @@ pub const NOW_MS: &str = "now_ms";
 /// `stateroom.random(ptr, len)`: fills bytes from the room's generator.
 pub const RANDOM: &str = "random";
 /// `stateroom.close(recipient, code, ptr, len)`: closes the connections of the clients that `recipient` means (as in
-/// [`SEND_MESSAGE`]) with a code and a reason in UTF-8; see [`is_close_code`] and [`CLOSE_REASON_SIZE`]. What was
-/// sent to them before arrives first, what is sent to them afterwards is dropped. [`DISCONNECT`] follows for each.
+/// [`SEND_MESSAGE`]) with a code and a reason in UTF-8; see [`is_close_code`] and [`CLOSE_REASON_SIZE`]. Earlier
+/// messages to these clients arrive before the close, and later ones are dropped. [`DISCONNECT`] follows for each.
 pub const CLOSE: &str = "close";
-/// `stateroom.client_info(client, key_ptr, key_len, out_ptr, out_cap) -> i32`: what the connection of `client` has
-/// brought with it, during [`CONNECT`] of that client only. A value of at most `out_cap` bytes is written to
-/// `out_ptr`. The answer is its length in bytes, or -1 where there is none. A value that does not fit is not written at
-/// all, so that the guest can ask again with more room.
+/// `stateroom.client_info(client, key_ptr, key_len, out_ptr, out_cap) -> i32`: reads what the connection of `client`
+/// has brought with it, during [`CONNECT`] of that client only. The host writes a value of at most `out_cap` bytes to
+/// `out_ptr`. It returns the value's length in bytes, or -1 if there is none. It does not write a longer value, so
+/// that the guest can ask again with more space.
 pub const CLIENT_INFO: &str = "client_info";
 
-/// The longest reason of [`CLOSE`], in bytes: what a close frame has room for (RFC 6455, section 5.5).
+/// The longest reason of [`CLOSE`], in bytes: so much fits into a close frame (RFC 6455, section 5.5).
 pub const CLOSE_REASON_SIZE: usize = 123;
 
-/// Whether [`CLOSE`] takes this code: 1000, for a normal end, and 3000 to 4999, which are for applications
+/// Returns whether [`CLOSE`] takes this code: 1000, for a normal end, and 3000 to 4999, which are for applications
 /// (RFC 6455, section 7.4). All others say something about the connection or the server.
 #[must_use]
 pub const fn is_close_code(code: u32) -> bool {
@@ -88,17 +88,17 @@ pub mod recv {
     pub const RECV: &str = "stateroom_recv";
     /// `env.stateroom_send(ptr, len)`: something that the guest asks for.
     pub const SEND: &str = "stateroom_send";
-    /// As [`VERSION_GLOBAL`](super::VERSION_GLOBAL), with the same version.
+    /// The counterpart of [`VERSION_GLOBAL`](super::VERSION_GLOBAL), with the same version.
     pub const VERSION_GLOBAL: &str = "STATEROOM_API_VERSION";
-    /// As [`PROTOCOL_GLOBAL`](super::PROTOCOL_GLOBAL), with the same protocol.
+    /// The counterpart of [`PROTOCOL_GLOBAL`](super::PROTOCOL_GLOBAL), with the same protocol.
     pub const PROTOCOL_GLOBAL: &str = "STATEROOM_API_PROTOCOL";
 }
 
-/// What a guest's [`MALLOC`] answers when it has no room: a pointer that no memory contains.
+/// The result of a guest's [`MALLOC`] when it has no space: an address that no memory contains.
 ///
-/// The host then refuses that one message (WebSocket close code 1009) and the room lives on. 0 cannot serve:
-/// published guests answer 0 for every size and mean it.
-pub const NO_ROOM: u32 = u32::MAX;
+/// The host then refuses that one message (WebSocket close code 1009), and the room lives on. 0 cannot mean this:
+/// published guests return 0 for every size, and accept the data there.
+pub const ALLOC_FAILED: u32 = u32::MAX;
 
 #[cfg(test)]
 mod tests {

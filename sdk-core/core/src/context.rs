@@ -1,6 +1,6 @@
 use crate::{ClientId, MessagePayload, MessageRecipient, ToPayload};
 
-/// How important a line in the host's log is. The numbers are those of the ABI.
+/// The level of a line in the host's log. The numbers are those of the ABI.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 #[repr(u32)]
 pub enum LogLevel {
@@ -10,14 +10,14 @@ pub enum LogLevel {
     Warn = 2,
     /// Something worth knowing happened.
     Info = 3,
-    /// For whoever looks for a fault.
+    /// For debugging.
     Debug = 4,
-    /// Everything.
+    /// Every detail.
     Trace = 5,
 }
 
 impl LogLevel {
-    /// The level of a number from the ABI; numbers above the last mean [`Trace`](Self::Trace), 0 means
+    /// Returns the level of a number from the ABI; numbers above the last mean [`Trace`](Self::Trace), 0 means
     /// [`Error`](Self::Error).
     #[must_use]
     pub const fn from_u32(level: u32) -> Self {
@@ -31,11 +31,11 @@ impl LogLevel {
     }
 }
 
-/// What a service can do to the world: send messages to the clients of its room, close their connections, and ask to
-/// be called later.
+/// The actions of a service: it sends messages to the clients of its room, closes their connections, and asks to be
+/// called later.
 ///
-/// Hosts and guests both implement it; hosts add an [`EngineContext`](crate::engine::EngineContext). What a service does during one event takes effect in order, after the
-/// event.
+/// Hosts and guests both implement it; hosts add an [`EngineContext`](crate::engine::EngineContext). The actions of
+/// one event take effect in order, after the event.
 pub trait StateroomContext {
     /// Sends a message to one client, to everyone in the room, or to everyone but one.
     ///
@@ -62,8 +62,8 @@ pub trait StateroomContext {
         let _ = (level, message);
     }
 
-    /// The time in milliseconds since the Unix epoch. For a guest it stands still during
-    /// one event. Contexts without a clock answer 0.
+    /// Returns the time in milliseconds since the Unix epoch. For a guest it stands still during one event. Contexts
+    /// without a clock return 0.
     ///
     /// In a guest this is an import, as [`log`](Self::log) is.
     fn now_ms(&self) -> u64 {
@@ -80,9 +80,9 @@ pub trait StateroomContext {
     /// Closes the connection of one client, of everyone in the room, or of everyone but one, with a WebSocket
     /// close code and a reason. Contexts without connections do nothing.
     ///
-    /// What has been sent to the client before arrives first, if it reads; what is sent to it afterwards is dropped,
-    /// and what it says itself is not heard any more. [`disconnect`](crate::StateroomService::disconnect) comes
-    /// later, as for every client. Closing who has left does nothing.
+    /// Earlier messages to the client arrive before the close, if the client reads. Later ones are dropped, and so is
+    /// everything that the client sends. [`disconnect`](crate::StateroomService::disconnect) comes later, as for
+    /// every client. Closing a client that has left does nothing.
     ///
     /// The code is 1000 or one from 3000 to 4999, the reason has at most 123 bytes. Everything else is a mistake
     /// that ends the room, as a panic does.
@@ -104,9 +104,9 @@ pub trait StateroomContext {
         let _ = (recipient.into(), code, reason);
     }
 
-    /// What the connection of `client` has brought with it under `key`, while
-    /// [`connect`](crate::StateroomService::connect) of that client runs. Nothing at any other time, where there is no
-    /// such thing, and where `buffer` has no room for all of it. Contexts without connections have nothing.
+    /// Returns the value that the connection of `client` has brought with it under `key`. It is there only while
+    /// [`connect`](crate::StateroomService::connect) of that client runs. Returns nothing at any other time, if there
+    /// is no such value, or if it does not fit into `buffer`. Contexts without connections have no values.
     ///
     /// | key | value |
     /// | --- | --- |

@@ -1,8 +1,8 @@
-//! For servers and hosts, not for authors: how a server drives what runs in its rooms.
+//! The interface between a server and what runs in its rooms. Servers and hosts use it; authors do not need it.
 //!
-//! A server takes an [`EngineFactory`], builds an [`Engine`] for each room, and hands it one [`Event`] at a time. Every
-//! [`StateroomService`] is an engine that ends its events by returning. An interpreter of guests implements [`Engine`]
-//! itself: its events may take several slices, be refused or fail, and its rooms may hibernate.
+//! A server takes an [`EngineFactory`], builds an [`Engine`] for each room, and hands it one [`Event`] at a time.
+//! Every [`StateroomService`] is an engine: its events end when its methods return. An interpreter of guests
+//! implements [`Engine`] itself: its events may take several slices, be refused or fail, and its rooms may hibernate.
 //!
 //! ```
 //! use stateroom_core::engine::{Engine, EngineContext, Event, Progress};
@@ -37,22 +37,22 @@ use core::fmt;
 
 use crate::{ClientId, MessagePayload, StateroomContext, StateroomService, StateroomServiceFactory};
 
-/// Runs the events of one room: a native service, or an interpreter of guests.
+/// A runner of one room's events: a native service, or an interpreter of guests.
 ///
 /// A server calls [`begin`](Self::begin) once for each event, and then [`advance`](Self::advance) until the event is
 /// over. It begins no other event in between, and asks for nothing else than the two amounts of memory.
 ///
-/// Implement [`StateroomService`] instead where events end by returning: every service is an engine.
+/// Implement [`StateroomService`] instead if your events end by returning: every service is an engine.
 pub trait Engine {
     /// Begins an event. Runs one slice of it at most.
     ///
     /// [`Event::Init`] comes first, and once. Messages come from clients that have connected and not disconnected.
     fn begin(&mut self, event: Event<'_>, context: &impl EngineContext);
 
-    /// Carries the last event on, for one slice at most, and answers how it stands.
+    /// Continues the last event for one slice at most, and returns its state.
     ///
-    /// A server calls it after [`begin`](Self::begin), and again while the answer is [`Progress::Unfinished`]. When the
-    /// event is over, this does nothing but repeat the answer.
+    /// A server calls it after [`begin`](Self::begin), and again while the result is [`Progress::Unfinished`]. When
+    /// the event is over, this only repeats the result.
     fn advance(&mut self, context: &impl EngineContext) -> Progress<'_>;
 
     /// Returns about how many bytes of memory the engine holds now. 0 if nobody counts, as in native services.
@@ -70,8 +70,8 @@ pub trait Engine {
         0
     }
 
-    /// Does one bounded step towards holding less memory until the next event, which then takes a little longer. The
-    /// service notices nothing.
+    /// Does one bounded step towards holding less memory until the next event. That event then takes a little longer.
+    /// The service notices nothing.
     ///
     /// A server calls this between two events of a room that has been idle for a while, or that it needs the memory of,
     /// and again while the answer is [`Hibernation::Unfinished`]. An event may come between two steps. It finds
@@ -81,7 +81,7 @@ pub trait Engine {
     }
 }
 
-/// Something that happens to a room.
+/// An event in a room.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Event<'a> {
     /// The room has been made; nobody is in it yet.
@@ -96,7 +96,7 @@ pub enum Event<'a> {
     Timer,
 }
 
-/// Tells how the last event of an [`Engine`] stands.
+/// The state of the last event of an [`Engine`].
 #[derive(Clone, Copy)]
 #[must_use]
 pub enum Progress<'a> {
@@ -122,7 +122,7 @@ impl fmt::Debug for Progress<'_> {
     }
 }
 
-/// Tells what one step of [`Engine::hibernate`] came to.
+/// The result of one step of [`Engine::hibernate`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[must_use]
 pub enum Hibernation {
@@ -135,7 +135,7 @@ pub enum Hibernation {
     Kept,
 }
 
-/// Does for an [`Engine`] what its room asks for, as a [`StateroomContext`], and answers what only engines ask.
+/// The actions that an [`Engine`] can ask for: those of a [`StateroomContext`], and a few for engines only.
 pub trait EngineContext: StateroomContext {
     /// Calls `each` with every key and value that [`client_info`](StateroomContext::client_info) has at this moment,
     /// each key once. Contexts without connections have none.
@@ -163,7 +163,7 @@ pub trait EngineFactory: Send + Sync + 'static {
     /// The engines that this factory builds.
     type Engine: Engine + 'static;
 
-    /// Why an engine could not be built. It is shown to the operator, not to clients.
+    /// The reason why an engine could not be built. It is shown to the operator, not to clients.
     type Error: fmt::Display;
 
     /// Builds the engine of the room `room_id`. The server then hands it [`Event::Init`].
@@ -227,7 +227,7 @@ mod tests {
 
     impl EngineContext for World {}
 
-    /// Says which of its methods is called.
+    /// A service that reports which of its methods is called.
     #[derive(Default)]
     struct Chatty;
 

@@ -60,6 +60,7 @@ impl<T: Serialize> ToPayload for Json<T> {
     fn with_payload<R>(&self, send: impl FnOnce(MessagePayload<'_>) -> R) -> R {
         match serde_json::to_string(&self.0) {
             Ok(text) => send(MessagePayload::Text(&text)),
+            // A mistake of the service's author, for which `ToPayload` has no error: see the documentation of `Json`.
             Err(error) => panic!("a message has no form in JSON: {error}"),
         }
     }
@@ -87,11 +88,12 @@ impl<'a> MessagePayload<'a> {
     }
 }
 
-/// How deep arrays and objects may lie in each other in a message that is read with [`MessagePayload::json`].
+/// The maximum depth of arrays and objects in a message that is read with [`MessagePayload::json`].
 ///
-/// Each level takes stack, of which a guest has little, even where the type has no place for it: serde keeps what it
-/// does not know yet when an enum has a tag. Without this limit a client could end a room with a few hundred
-/// brackets. For more, read the text with `serde_json` yourself, and give the guest a larger stack.
+/// Each level takes stack, of which a guest has little. This holds even if the type has no field for the value,
+/// because serde buffers unknown values if an enum has a tag. Without this limit a client could end a room with a few
+/// hundred brackets. For deeper messages, read the text with `serde_json` yourself, and give the guest a larger
+/// stack.
 pub const JSON_DEPTH: usize = 16;
 
 fn is_too_deep(text: &str) -> bool {
@@ -111,7 +113,7 @@ fn is_too_deep(text: &str) -> bool {
     false
 }
 
-/// Why a message could not be read as JSON; written out, it says what was expected and where.
+/// The reason why a message could not be read as JSON. The text says what was expected, and where.
 #[derive(Debug)]
 pub struct JsonError(Reason);
 

@@ -1,4 +1,4 @@
-//! What Stateroom's guests, hosts and servers share.
+//! The traits, types and names that Stateroom's guests, hosts and servers share.
 //!
 //! To write rooms, depend on `stateroom-sdk-core`, which has all of this under the same names. To write a host or a server,
 //! depend on this crate: it builds no macro, and without features it depends on nothing.

@@ -12,7 +12,7 @@ pub enum MessagePayload<'a> {
 }
 
 impl<'a> MessagePayload<'a> {
-    /// The text, if this is a text message.
+    /// Returns the text, if this is a text message.
     #[must_use]
     pub const fn text(&self) -> Option<&'a str> {
         match self {
@@ -21,7 +21,7 @@ impl<'a> MessagePayload<'a> {
         }
     }
 
-    /// The bytes, if this is a binary message. The bytes of a text message are `text().map(str::as_bytes)`.
+    /// Returns the bytes, if this is a binary message. The bytes of a text message are `text().map(str::as_bytes)`.
     #[must_use]
     pub const fn bytes(&self) -> Option<&'a [u8]> {
         match self {
@@ -30,7 +30,7 @@ impl<'a> MessagePayload<'a> {
         }
     }
 
-    /// The data, whichever kind it is. As `&[u8]` is an `embedded_io::Read`, this is also how to read a
+    /// Returns the data, whichever kind it is. As `&[u8]` is an `embedded_io::Read`, this is also how to read a
     /// message piece by piece.
     #[must_use]
     pub const fn data(&self) -> &'a [u8] {
@@ -53,7 +53,7 @@ impl<'a> From<&'a [u8]> for MessagePayload<'a> {
     }
 }
 
-/// Whatever can be sent as a message, lent to the sender for as long as the sending takes, so that nothing is
+/// A value that can be sent as a message. It is lent to the sender for the time of the call, so that nothing is
 /// copied without need.
 ///
 /// Text: `str`, `String`, `heapless::String`, `format_args!(…)`. Bytes: `[u8]`, arrays, `Vec<u8>`,

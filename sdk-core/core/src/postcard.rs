@@ -52,6 +52,7 @@ impl<T: Serialize> ToPayload for Postcard<T> {
     fn with_payload<R>(&self, send: impl FnOnce(MessagePayload<'_>) -> R) -> R {
         match ::postcard::to_allocvec(&self.0) {
             Ok(bytes) => send(MessagePayload::Bytes(&bytes)),
+            // A mistake of the service's author, for which `ToPayload` has no error: see the documentation of `Postcard`.
             Err(error) => panic!("a message has no form in postcard: {error}"),
         }
     }
@@ -82,14 +83,14 @@ impl<'a> MessagePayload<'a> {
     }
 }
 
-/// Why a message could not be read as postcard; written out, it says what is wrong.
+/// The reason why a message could not be read as postcard. The text says what is wrong.
 #[derive(Debug)]
 pub struct PostcardError(Problem);
 
 #[derive(Debug)]
 enum Problem {
     Text,
-    /// This many bytes are left over.
+    /// Bytes that are left over, and their number.
     Rest(usize),
     Other(::postcard::Error),
 }

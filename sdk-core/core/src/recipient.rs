@@ -1,6 +1,6 @@
 use crate::ClientId;
 
-/// Who gets a message. Only clients of the sender's own room can be reached; a client that has left gets
+/// The recipients of a message. Only clients of the sender's own room can be reached; a client that has left gets
 /// nothing.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum MessageRecipient {
@@ -13,7 +13,7 @@ pub enum MessageRecipient {
 }
 
 impl MessageRecipient {
-    /// The recipient as the ABI writes it: 0 for everyone, `n` for client `n`, `-n` for everyone except
+    /// Returns the recipient as the ABI writes it: 0 for everyone, `n` for client `n`, `-n` for everyone except
     /// client `n`.
     #[must_use]
     pub const fn encode_i32(self) -> i32 {
@@ -34,7 +34,7 @@ impl MessageRecipient {
         }
     }
 
-    /// Whether `client` is among those meant.
+    /// Returns whether `client` is among those meant.
     #[must_use]
     pub fn includes(self, client: ClientId) -> bool {
         match self {

@@ -27,21 +27,21 @@ use crate::{ClientId, MessagePayload, StateroomContext};
 /// ```
 #[allow(unused_variables, reason = "the parameters' names are documentation")]
 pub trait StateroomService {
-    /// The room has been made; nobody is in it yet.
+    /// Handles the beginning of the room. Nobody is in it yet.
     fn init(&mut self, context: &impl StateroomContext) {}
 
-    /// A client has come. Comes before the client's first message.
+    /// Handles a client that has come. It is called before the client's first message.
     fn connect(&mut self, client_id: ClientId, context: &impl StateroomContext) {}
 
-    /// A client has gone and can no longer be reached. Comes exactly once, after the client's last message,
-    /// however it left.
+    /// Handles a client that has gone and can no longer be reached. It is called exactly once, after the client's
+    /// last message, however the client left.
     fn disconnect(&mut self, client_id: ClientId, context: &impl StateroomContext) {}
 
-    /// A client sent a message.
+    /// Handles a message from a client.
     fn message(&mut self, client_id: ClientId, message: MessagePayload<'_>, context: &impl StateroomContext) {
     }
 
-    /// The time asked for with [`set_timer`](StateroomContext::set_timer) is up.
+    /// Handles the timer that was set with [`set_timer`](StateroomContext::set_timer) and is due.
     fn timer(&mut self, context: &impl StateroomContext) {}
 }
 
@@ -51,7 +51,7 @@ pub trait StateroomServiceFactory: Send + Sync + 'static {
     /// The services that this factory makes.
     type Service: StateroomService + 'static;
 
-    /// Why a service could not be made. It is shown to the operator, not to clients.
+    /// The reason why a service could not be made. It is shown to the operator, not to clients.
     type Error: fmt::Display;
 
     /// Makes the service of the room `room_id`. The host then calls its [`init`](StateroomService::init).

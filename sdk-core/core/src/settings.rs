@@ -1,15 +1,16 @@
-//! What can be wrong with settings. Hosts and servers have settings of their own, and say in one way what is wrong with them.
+//! The mistakes that settings can have. Hosts and servers have settings of their own, and report mistakes in the same
+//! way.
 
 use alloc::vec::Vec;
 use core::{error::Error, fmt, ops::RangeInclusive};
 
-/// Everything that is wrong with some settings.
+/// All problems of some settings.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct SettingsError {
     problems: Vec<SettingProblem>,
 }
 
-/// One thing that is wrong with a setting. Durations are in seconds, sizes in bytes.
+/// One problem of a setting. Durations are in seconds, sizes in bytes.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum SettingProblem {
@@ -30,25 +31,25 @@ pub enum SettingProblem {
         name: &'static str,
         /// Its value.
         value: u64,
-        /// Which part of the other one it can be: 1 is all of it, 2 is half.
+        /// The largest part of the other field that it can be: 1 is all of it, 2 is half.
         part: u64,
         /// The other field.
         other: &'static str,
         /// The other field's value.
         limit: u64,
-        /// Why that is too much.
+        /// The reason why that is too much.
         why: &'static str,
     },
 }
 
 impl SettingsError {
-    /// What is wrong, one thing after the other; there is one at least.
+    /// Returns all problems. There is at least one.
     #[must_use]
     pub fn problems(&self) -> &[SettingProblem] {
         &self.problems
     }
 
-    /// Answers what a check has found; what it has found twice is said once.
+    /// Returns the problems that a check has found, as an error. A problem that was found twice is listed once.
     ///
     /// # Errors
     /// It has found problems.
@@ -84,7 +85,7 @@ impl SettingProblem {
     }
 }
 
-/// How a [part](SettingProblem::Exceeds) is written before what it is a part of.
+/// A [part](SettingProblem::Exceeds), formatted for use before the name of the whole.
 #[derive(Debug, Clone, Copy)]
 pub struct Part(pub u64);
 

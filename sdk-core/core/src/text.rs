@@ -1,4 +1,4 @@
-/// How many bytes a text may have that is put together without an allocator: by `text!` of the SDK, or by
+/// The maximum length of a text that is formatted without an allocator, in bytes: by `text!` of the SDK, or by
 /// sending `format_args!(…)` in a guest without one.
 ///
 /// A longer one panics, which ends the room. To decide for yourself what happens to a text that does not fit,

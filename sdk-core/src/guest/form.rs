@@ -4,13 +4,13 @@ use core::marker::PhantomData;
 
 use crate::{Simple, SimpleStateroomService, StateroomContext, StateroomService};
 
-/// Tells which traits a type implements: each constant is true here if `S` has the trait, and else the one of
-/// [`Lacking`] is found in its place. This works where `S` is a concrete type, as it is in what
-/// `#[stateroom_wasm]` expands to.
+/// A type whose constants tell which traits `S` implements. If `S` has the trait, the constant here is found, and it
+/// is true. Otherwise the constant of [`Lacking`] is found. This works if `S` is a concrete type, as it is in the
+/// expansion of `#[stateroom_wasm]`.
 #[derive(Debug)]
 pub struct Probe<S>(PhantomData<S>);
 
-/// What is found of a [`Probe`] whose type does not implement a trait.
+/// The constants of a [`Probe`] whose type does not implement a trait.
 pub trait Lacking {
     /// Does not implement [`StateroomService`].
     const SERVICE: bool = false;
@@ -41,17 +41,17 @@ impl<S: Default> Probe<S> {
 pub const BY_DEFAULT: u8 = 1;
 /// The form of a type that implements [`SimpleStateroomService`].
 pub const BY_NEW: u8 = 2;
-/// Of every other type. The attribute refuses it, and has one error of it to show because everything else
-/// that it expands to compiles all the same.
-const NO_ROOM: u8 = 0;
+/// The form of every other type. The attribute refuses such a type, with only one error, because everything else in
+/// its expansion compiles.
+const INVALID: u8 = 0;
 
-/// The form of a type that implements these traits.
+/// Returns the form of a type that implements these traits.
 #[must_use]
 pub const fn form(service: bool, simple: bool, default: bool) -> u8 {
     match (service, simple, default) {
         (true, false, true) => BY_DEFAULT,
         (false, true, _) => BY_NEW,
-        _ => NO_ROOM,
+        _ => INVALID,
     }
 }
 
@@ -86,16 +86,16 @@ impl<S: SimpleStateroomService + 'static> Guest for InForm<S, BY_NEW> {
     }
 }
 
-/// No service.
+/// A service that cannot exist.
 #[derive(Debug)]
 pub enum Nothing {}
 
 impl StateroomService for Nothing {}
 
-impl<S> Guest for InForm<S, NO_ROOM> {
+impl<S> Guest for InForm<S, INVALID> {
     type Service = Nothing;
 
     fn create(_: &str, _: &impl StateroomContext) -> Nothing {
-        unreachable!("it does not compile")
+        unreachable!("`#[stateroom_wasm]` refuses such a type when it is compiled")
     }
 }

@@ -17,8 +17,8 @@ use super::linear_memory::{self, HEAP_BASE};
 static HEAP: talc::cell::TalcSyncCell<LinearMemory, WasmBinning> =
     talc::cell::TalcSyncCell::new_wasm(LinearMemory::new());
 
-/// How much more than needed the heap grows by, so that a room that fills up slowly does not ask for every
-/// few bytes.
+/// The number of bytes that the heap grows by beyond the need, so that a room that fills up slowly does not ask for
+/// every few bytes.
 const SLACK: usize = 512;
 
 /// A chunk's tag and its rounding, generously.
@@ -27,9 +27,9 @@ const CHUNK_OVERHEAD: usize = 32;
 /// Gives the allocator the memory from the linker's heap base on, as one heap that grows at its end.
 #[derive(Debug)]
 struct LinearMemory {
-    /// Where the heap ends, which talc rounds down.
+    /// The end of the heap, which talc rounds down.
     heap_end: Option<NonNull<u8>>,
-    /// Where the memory ended when the heap last got some of it.
+    /// The end of the memory when the heap last got a part of it.
     end: usize,
 }
 

@@ -23,7 +23,7 @@ mod extensions {
         pub(super) fn now_ms() -> i64;
         pub(super) fn random(at: *mut u8, len: usize);
         pub(super) fn close(recipient: i32, code: u32, at: *const u8, len: usize);
-        /// Answers with `usize::MAX` where there is nothing, which the ABI calls -1.
+        /// Returns `usize::MAX` if there is no value. The ABI calls this -1.
         pub(super) fn client_info(
             client: u32,
             key_at: *const u8,

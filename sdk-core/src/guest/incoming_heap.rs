@@ -3,19 +3,19 @@
 use alloc::alloc::{alloc, dealloc};
 use core::{alloc::Layout, ptr};
 
-use crate::abi::NO_ROOM;
+use crate::abi::ALLOC_FAILED;
 
-/// Room for `size` bytes, or [`NO_ROOM`].
+/// Returns space for `size` bytes, or [`ALLOC_FAILED`].
 pub(super) fn malloc(size: usize) -> *mut u8 {
-    let no_room = ptr::without_provenance_mut(NO_ROOM as usize);
+    let failed = ptr::without_provenance_mut(ALLOC_FAILED as usize);
     match Layout::array::<u8>(size) {
         Ok(layout) if size > 0 => {
             // SAFETY: the layout's size is not 0.
             let at = unsafe { alloc(layout) };
-            if at.is_null() { no_room } else { at }
+            if at.is_null() { failed } else { at }
         }
         Ok(_) => ptr::dangling_mut(),
-        Err(_) => no_room,
+        Err(_) => failed,
     }
 }
 

@@ -6,11 +6,11 @@
 
 use core::{cell::Cell, ptr};
 
-use crate::abi::NO_ROOM;
+use crate::abi::ALLOC_FAILED;
 
 use super::linear_memory::{self, HEAP_BASE, HEAP_END};
 
-/// Where the place is, as [`INBOX`](crate::abi::INBOX) says it.
+/// The bounds of the inbox, as [`INBOX`](crate::abi::INBOX) describes them.
 #[repr(C)]
 struct Inbox {
     begin: *mut u8,
@@ -24,7 +24,7 @@ unsafe impl Sync for Inbox {}
 #[unsafe(export_name = "jam_inbox")]
 static INBOX: Inbox = Inbox { begin: HEAP_BASE, end: Cell::new(HEAP_END) };
 
-/// Room for `size` bytes, or [`NO_ROOM`].
+/// Returns space for `size` bytes, or [`ALLOC_FAILED`].
 pub(super) fn malloc(size: usize) -> *mut u8 {
     let end = INBOX.end.get().addr();
     let wanted = HEAP_BASE.addr().wrapping_add(size);
@@ -32,7 +32,7 @@ pub(super) fn malloc(size: usize) -> *mut u8 {
         // Where there is no more; or somebody else has grown the memory in between, and what is theirs stays
         // theirs.
         if linear_memory::grow(wanted - end) != end {
-            return ptr::without_provenance_mut(NO_ROOM as usize);
+            return ptr::without_provenance_mut(ALLOC_FAILED as usize);
         }
         INBOX.end.set(ptr::without_provenance_mut(linear_memory::end()));
     }
@@ -43,7 +43,7 @@ pub(super) fn malloc(size: usize) -> *mut u8 {
 /// None is needed: nothing is given back.
 pub(super) unsafe fn free(_at: *mut u8, _size: usize) {}
 
-/// For tests, which have one instance after the other.
+/// Resets the inbox for tests, which have one instance after the other.
 #[cfg(test)]
 pub(super) fn reset() {
     INBOX.end.set(HEAP_END);

@@ -11,10 +11,10 @@ unsafe extern "C" {
     static __wasm_first_page_end: u8;
 }
 
-/// Where the memory that the linker laid out ends.
+/// The end of the memory that the linker laid out.
 pub(super) const HEAP_BASE: *mut u8 = (&raw const __heap_base).cast_mut();
 
-/// Where the memory ends at first.
+/// The end of the memory at first.
 #[cfg(not(feature = "heap"))]
 pub(super) const HEAP_END: *mut u8 = (&raw const __heap_end).cast_mut();
 
@@ -22,7 +22,7 @@ fn page_size() -> usize {
     &raw const __wasm_first_page_end as usize
 }
 
-/// Where the memory ends.
+/// Returns where the memory ends.
 pub(super) fn end() -> usize {
     memory_size::<0>() * page_size()
 }

@@ -1,5 +1,6 @@
-//! What becomes of a panic: a trap, which ends the room. `stateroom dev` builds guests with debug assertions, and
-//! then its words go to the host's log first. Other builds do without them, as they are larger than many a guest.
+//! The panic handler: a panic is a trap, which ends the room. `stateroom dev` builds guests with debug assertions,
+//! and then the handler first writes the message to the host's log. Other builds leave the message out, because its
+//! code is larger than many a guest.
 #![forbid(unsafe_code)]
 
 #[cfg(not(feature = "std"))]
@@ -10,7 +11,7 @@ fn panic(_info: &core::panic::PanicInfo<'_>) -> ! {
     core::arch::wasm32::unreachable()
 }
 
-/// Has panics reported from now on. The standard library would write them to where nobody reads.
+/// Reports panics from now on. The standard library would write them to where nobody reads.
 #[cfg(all(feature = "std", debug_assertions))]
 pub(super) fn watch() {
     std::panic::set_hook(std::boxed::Box::new(|info| report(info)));

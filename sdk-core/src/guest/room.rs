@@ -28,7 +28,7 @@ enum State {
 unsafe impl<G: Guest> Sync for Room<G> {}
 
 impl<G: Guest> Room<G> {
-    /// A room before `initialize`.
+    /// Returns a room before `initialize`.
     ///
     /// # Safety
     /// Nobody but the host calls the room's methods, and the host keeps its [promises](super).
@@ -93,7 +93,7 @@ impl<G: Guest> Room<G> {
         self.event(|service| service.message(ClientId(client), MessagePayload::Bytes(bytes), &Host));
     }
 
-    /// An export begins, in a room that should be in this state.
+    /// Begins an export, in a room that should be in this state.
     fn begin(&self, _wanted: State) {
         #[cfg(debug_assertions)]
         assert_eq!(self.state.replace(State::Busy), _wanted, "the host breaks its promises");

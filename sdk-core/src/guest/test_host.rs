@@ -9,11 +9,11 @@ use std::{
     vec::Vec,
 };
 
-use crate::{MessagePayload, abi::NO_ROOM};
+use crate::{MessagePayload, abi::ALLOC_FAILED};
 
 use super::{Address, Guest, Room};
 
-/// What a guest has asked for.
+/// An effect that a guest has asked for.
 #[derive(Debug, PartialEq)]
 pub(super) enum Asked {
     Text(i32, String),
@@ -118,7 +118,7 @@ pub(super) mod linear_memory {
     };
 
     const CAPACITY: usize = 1 << 19;
-    /// What the guest has at first.
+    /// The guest's memory at first, in bytes.
     const INITIAL: usize = 1024;
 
     #[repr(align(16))]
@@ -129,7 +129,7 @@ pub(super) mod linear_memory {
 
     static MEMORY: Memory = Memory(UnsafeCell::new([0xa5; CAPACITY]));
 
-    /// What the guest has, what it may have, and how large pages are.
+    /// The guest's memory, its maximum, and the size of its pages, in bytes.
     static SIZE: AtomicUsize = AtomicUsize::new(INITIAL);
     static LIMIT: AtomicUsize = AtomicUsize::new(CAPACITY);
     static PAGE: AtomicUsize = AtomicUsize::new(1);
@@ -153,7 +153,7 @@ pub(super) mod linear_memory {
         HEAP_BASE.addr() + size
     }
 
-    /// A new memory, in pages of so many bytes, that may grow by so many.
+    /// Makes a new memory, in pages of so many bytes, that may grow by so many.
     pub(super) fn reset(page: usize, more: usize) {
         assert!(INITIAL + more <= CAPACITY, "the tests want more memory than there is");
         SIZE.store(INITIAL, Relaxed);
@@ -172,7 +172,7 @@ impl TestHost {
         Self::with_memory(1, 256 << 10)
     }
 
-    /// The guest's memory is in pages of so many bytes, and may grow by so many.
+    /// Makes a host whose guest has memory in pages of so many bytes, which may grow by so many pages.
     pub(super) fn with_memory(_page: usize, _more: usize) -> Self {
         static TURN: Mutex<()> = Mutex::new(());
         let turn = TURN.lock().unwrap_or_else(PoisonError::into_inner);
@@ -195,7 +195,7 @@ impl TestHost {
 
     fn hand_over<G: Guest>(&self, room: &Room<G>, data: &[u8], event: impl FnOnce(Address, usize)) -> bool {
         let at = room.malloc(data.len()).0;
-        if at.addr() == NO_ROOM as usize {
+        if at.addr() == ALLOC_FAILED as usize {
             return false;
         }
         #[cfg(not(feature = "heap"))]
@@ -207,7 +207,7 @@ impl TestHost {
         true
     }
 
-    /// What the guest has asked for since the last time.
+    /// Returns what the guest has asked for since the last time.
     pub(super) fn asked(&self) -> Vec<Asked> {
         ASKED.take()
     }

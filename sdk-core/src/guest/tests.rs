@@ -11,7 +11,7 @@ use super::{
     test_host::{Asked, TestHost},
 };
 
-/// Tells of all that happens to it, and remembers the last message.
+/// A service that reports every event, and remembers the last message.
 #[derive(Default)]
 struct Journal {
     last: Vec<u8>,
@@ -45,7 +45,7 @@ fn text(recipient: i32, text: &str) -> Asked {
     Asked::Text(recipient, text.into())
 }
 
-/// A room that a host has begun.
+/// Returns a room that a host has begun.
 fn begun<S: StateroomService + Default + 'static>(host: &TestHost) -> Room<InForm<S, BY_DEFAULT>> {
     // SAFETY: its methods are called by `TestHost`, and by tests that keep the same promises.
     let room = unsafe { Room::new() };
@@ -207,6 +207,6 @@ fn a_heap_without_room_refuses_a_message() {
     // SAFETY: `malloc` may be called before `initialize`, which needs it.
     let room: Room<InForm<Journal, BY_DEFAULT>> = unsafe { Room::new() };
     for size in [usize::MAX, isize::MAX as usize + 1] {
-        assert_eq!(room.malloc(size).0.addr(), abi::NO_ROOM as usize);
+        assert_eq!(room.malloc(size).0.addr(), abi::ALLOC_FAILED as usize);
     }
 }

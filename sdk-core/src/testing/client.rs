@@ -20,7 +20,7 @@ impl TestClient {
         Self { room, id }
     }
 
-    /// The client's id, by which the room knows it. The first client of a room has the id 1.
+    /// Returns the client's id, by which the room knows it. The first client of a room has the id 1.
     #[must_use]
     pub fn id(&self) -> ClientId {
         self.id
@@ -45,8 +45,8 @@ impl TestClient {
         self.room.world.take_inbox(self.id)
     }
 
-    /// How the room has closed the client's connection, if it has. It can say nothing any more then, and what has
-    /// arrived before can still be taken.
+    /// Returns the code and the reason with which the room has closed the client's connection, if it has. The client
+    /// can send nothing more then. What arrived before can still be taken.
     ///
     /// ```
     /// # use stateroom_sdk_core::{testing::*, *};

@@ -3,7 +3,7 @@ use core::fmt;
 
 use crate::{LogLevel, MessagePayload};
 
-/// What a client has received that has received nothing: `assert_eq!(bob.received(), NOTHING)`.
+/// An empty list of messages, to compare with: `assert_eq!(bob.received(), NOTHING)`.
 pub const NOTHING: [Message; 0] = [];
 
 /// A message that a client has received. It compares with whatever a service may have sent: text with `&str`
@@ -28,7 +28,7 @@ pub enum Message {
 }
 
 impl Message {
-    /// The message as a service would get it.
+    /// Returns the message as a service would get it.
     #[must_use]
     pub fn payload(&self) -> MessagePayload<'_> {
         match self {
@@ -37,20 +37,20 @@ impl Message {
         }
     }
 
-    /// The text, if this is a text message.
+    /// Returns the text, if this is a text message.
     #[must_use]
     pub fn text(&self) -> Option<&str> {
         self.payload().text()
     }
 
-    /// The bytes, if this is a binary message.
+    /// Returns the bytes, if this is a binary message.
     #[must_use]
     pub fn bytes(&self) -> Option<&[u8]> {
         self.payload().bytes()
     }
 }
 
-/// As a literal, so that the two sides of a failed `assert_eq!` look alike.
+/// Formats the message as a literal, so that the two sides of a failed `assert_eq!` look alike.
 impl fmt::Debug for Message {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
@@ -115,9 +115,9 @@ compare! {
 /// and text.
 #[derive(Clone, PartialEq, Eq, Hash)]
 pub struct LogLine {
-    /// How important it is.
+    /// Its level.
     pub level: LogLevel,
-    /// What it says.
+    /// Its text.
     pub text: String,
 }
 
@@ -139,7 +139,7 @@ impl PartialEq<(LogLevel, &str)> for LogLine {
     }
 }
 
-/// How the room has closed a client: the close code and the reason. It compares with a pair of both.
+/// The close code and the reason with which the room has closed a client. It compares with a pair of both.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct Closed {
     /// The WebSocket close code: 1000, or one from 3000 to 4999.

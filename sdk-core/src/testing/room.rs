@@ -27,7 +27,7 @@ pub struct TestRoom<Form = ()> {
 }
 
 impl<Form> TestRoom<Form> {
-    /// A room whose service is a type of this program: one that implements
+    /// Returns a room whose service is a type of this program: one that implements
     /// [`StateroomService`](crate::StateroomService) and `Default`, or
     /// [`SimpleStateroomService`](crate::SimpleStateroomService).
     ///
@@ -55,7 +55,7 @@ impl<Form> TestRoom<Form> {
 }
 
 impl TestRoom {
-    /// A room of anything that makes rooms for a server, such as a `Program` of `stateroom-host-min`: the
+    /// Returns a room of anything that makes rooms for a server, such as a `Program` of `stateroom-host-min`: the
     /// guest as a module.
     ///
     /// ```
@@ -106,8 +106,8 @@ impl TestRoom {
         self
     }
 
-    /// Has a client come, and the room get its `connect`. The client stays until it
-    /// [leaves](TestClient::leave), or the room closes it.
+    /// Connects a client and runs the room's `connect`. The client stays until it [leaves](TestClient::leave), or
+    /// until the room closes it.
     ///
     /// # Panics
     /// The room fails.
@@ -116,7 +116,7 @@ impl TestRoom {
         self.connect_with(&[])
     }
 
-    /// Has a client come that brings something with it, by the keys of
+    /// Connects a client that brings something with it, by the keys of
     /// [`client_info`](crate::StateroomContext::client_info).
     ///
     /// ```
@@ -169,7 +169,7 @@ impl TestRoom {
         now_ms.set(end);
     }
 
-    /// How long it takes until the timer is due, if it is set.
+    /// Returns how long it takes until the timer is due, if it is set.
     ///
     /// # Panics
     /// The room fails, if its `init` has not run before.
@@ -181,7 +181,7 @@ impl TestRoom {
         due_ms.get().map(|due| Duration::from_millis(due - now_ms.get()))
     }
 
-    /// The time, in milliseconds since the Unix epoch. It begins at [`START_MS`](super::START_MS).
+    /// Returns the time, in milliseconds since the Unix epoch. It begins at [`START_MS`](super::START_MS).
     #[must_use]
     pub fn now_ms(&self) -> u64 {
         self.room.world.now_ms.get()
@@ -210,7 +210,7 @@ impl<Form> fmt::Debug for TestRoom<Form> {
     }
 }
 
-/// What a room and its clients have in common.
+/// The state that a room and its clients share.
 pub(super) struct Room {
     pub(super) world: World,
     id: RefCell<String>,
@@ -220,7 +220,8 @@ pub(super) struct Room {
 enum Stage {
     Ready(Make),
     Running(Box<dyn AnyEngine>),
-    /// Also while an event runs, so that a room whose service panics stays this way.
+    /// The room has failed. It is also in this state while an event runs, so that a room whose service panics stays
+    /// in it.
     Failed,
 }
 
@@ -233,7 +234,7 @@ impl Room {
         assert!(ready, "the room runs already: it can be given {what} before anything else is done with it");
     }
 
-    /// Has the service made, if it has not been yet.
+    /// Makes the service, if it has not been made yet.
     #[track_caller]
     fn begin(&self) {
         let service = match self.stage.replace(Stage::Failed) {
@@ -254,7 +255,7 @@ impl Room {
         self.see_off();
     }
 
-    /// Hands in the `disconnect` of those whom the service has closed.
+    /// Runs the `disconnect` of the clients that the service has closed.
     #[track_caller]
     fn see_off(&self) {
         while let Some(client) = self.world.take_leaving() {
@@ -273,20 +274,20 @@ impl Room {
         self.stage.set(Stage::Running(service));
     }
 
-    /// Carries an event on until it is over.
+    /// Continues an event until it is over.
     #[track_caller]
     fn finish(&self, mut service: Box<dyn AnyEngine>) -> Box<dyn AnyEngine> {
         loop {
             match service.advance(&self.world) {
                 Progress::Done => return service,
                 Progress::Unfinished => {}
-                Progress::Refused => panic!("the room has no place for this message"),
+                Progress::Refused => panic!("the room has no space for this message"),
                 Progress::Failed(reason) => panic!("the room failed: {reason}{}", self.last_words()),
             }
         }
     }
 
-    /// What the service has written to the log, for whoever looks for the reason of a failure.
+    /// Returns the log of the service, for the message of a failure.
     fn last_words(&self) -> String {
         let lines = self.world.take_log();
         lines.iter().map(|line| format!("\n{:?}: {}", line.level, line.text)).collect()

@@ -27,11 +27,11 @@ pub trait Native<Form> {
     type Guest: Guest;
 }
 
-/// What implements [`StateroomService`] and [`Default`].
+/// The form of a type that implements [`StateroomService`] and [`Default`].
 #[derive(Debug)]
 pub enum ByDefault {}
 
-/// What implements [`SimpleStateroomService`].
+/// The form of a type that implements [`SimpleStateroomService`].
 #[derive(Debug)]
 pub enum ByNew {}
 

@@ -8,7 +8,7 @@ use crate::{
 
 use super::*;
 
-/// Does what it is told, and tells what happens to it.
+/// A service that does what it is told, and reports every event.
 #[derive(Default)]
 struct Script {
     timers: u32,
@@ -67,7 +67,7 @@ fn ms(ms: u64) -> Duration {
     Duration::from_millis(ms)
 }
 
-/// What the panic of `fails` says, and its line in this file.
+/// Returns what the panic of `fails` says, and its line in this file.
 fn failure(fails: impl FnOnce()) -> (String, u32) {
     thread_local! {
         static LINE: RefCell<Option<u32>> = const { RefCell::new(None) };
@@ -244,7 +244,7 @@ fn a_panic_of_the_service_is_the_tests_and_ends_the_room() {
     assert_eq!(says, ("the room has failed before".into(), line));
 }
 
-/// As a host: its events take three steps, and end as the message says.
+/// An engine like a host's: its events take three steps, and end as the message says.
 #[derive(Default)]
 struct Slow {
     steps: u32,
@@ -311,7 +311,7 @@ fn a_service_that_fails_fails_the_test_where_it_caused_that() {
     let client = slow();
     let line = line!() + 1;
     let says = failure(|| client.send("refuse"));
-    assert_eq!(says, ("the room has no place for this message".into(), line));
+    assert_eq!(says, ("the room has no space for this message".into(), line));
 }
 
 /// A factory that makes nothing.
@@ -383,7 +383,7 @@ fn the_older_form_is_a_room_too() {
     }
 }
 
-/// Tells everyone who has come, by name, and who has gone; closes whom it is told to.
+/// A service that tells everyone who has come, by name, and who has gone. It closes clients on demand.
 #[derive(Default)]
 struct Doorkeeper;
 

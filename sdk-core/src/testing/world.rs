@@ -5,21 +5,21 @@ use crate::{ClientId, LogLevel, MessageRecipient, StateroomContext, ToPayload, a
 
 use super::{Closed, LogLine, Message};
 
-/// When a room's clock starts: the first moment of the year 2000, in milliseconds since the Unix epoch.
+/// The time at which a room's clock starts: the first moment of the year 2000, in milliseconds since the Unix epoch.
 pub const START_MS: u64 = 946_684_800_000;
 
 /// The world as the room's service sees it.
 #[derive(Debug)]
 pub(super) struct World {
-    /// All that ever came. The first has the id 1.
+    /// All clients that ever came. The first has the id 1.
     clients: RefCell<Vec<Client>>,
     log: RefCell<Vec<LogLine>>,
-    /// Those that the service has closed, and whose `disconnect` has not come.
+    /// The clients that the service has closed, and whose `disconnect` has not come.
     leaving: RefCell<Vec<ClientId>>,
     /// The client whose `connect` runs, and what it has brought.
     newcomer: RefCell<Option<Newcomer>>,
     pub(super) now_ms: Cell<u64>,
-    /// When the timer is due.
+    /// The time at which the timer is due.
     pub(super) due_ms: Cell<Option<u64>>,
     /// The state of the generator.
     pub(super) random: Cell<u64>,
@@ -36,7 +36,7 @@ struct Newcomer {
 struct Client {
     is_here: bool,
     closed: Option<Closed>,
-    /// What it has been sent and nobody has looked at.
+    /// The messages that it has been sent and that nobody has looked at.
     inbox: Vec<Message>,
 }
 
@@ -53,11 +53,11 @@ impl World {
         }
     }
 
-    /// Makes a place for another client.
+    /// Adds a client, and returns its id.
     pub(super) fn enter(&self) -> ClientId {
         let mut clients = self.clients.borrow_mut();
         clients.push(Client { is_here: true, closed: None, inbox: Vec::new() });
-        ClientId(u32::try_from(clients.len()).expect("a test has fewer clients"))
+        ClientId(u32::try_from(clients.len()).expect("a test has fewer than 2^32 clients"))
     }
 
     pub(super) fn leave(&self, client: ClientId) {
@@ -68,7 +68,7 @@ impl World {
         self.clients.borrow()[index(client)].is_here
     }
 
-    /// How the service has closed the client, if it has.
+    /// Returns the code and the reason with which the service has closed the client, if it has.
     pub(super) fn closed(&self, client: ClientId) -> Option<Closed> {
         self.clients.borrow()[index(client)].closed.clone()
     }
@@ -79,7 +79,7 @@ impl World {
         (!leaving.is_empty()).then(|| leaving.remove(0))
     }
 
-    /// What the client has brought whose `connect` runs next, or none's.
+    /// Sets the client whose `connect` runs next, and what it has brought with it.
     pub(super) fn set_newcomer(&self, newcomer: Option<(ClientId, &[(&str, &str)])>) {
         let owned = |(key, value): &(&str, &str)| (String::from(*key), String::from(*value));
         let newcomer =
@@ -126,7 +126,7 @@ impl StateroomContext for World {
         self.now_ms.get()
     }
 
-    /// A mistake is shown where the service makes it.
+    /// Closes connections. A mistake is shown at the line where the service makes it.
     #[track_caller]
     fn close(&self, recipient: impl Into<MessageRecipient>, code: u16, reason: &str) {
         assert!(

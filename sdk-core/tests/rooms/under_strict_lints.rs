@@ -1,4 +1,4 @@
-//! What the attribute adds offends no lint of its author.
+//! The attribute's expansion passes the lints of its author.
 #![forbid(unsafe_code)]
 #![deny(warnings, missing_docs, unused, nonstandard_style, unreachable_pub, non_local_definitions)]
 #![deny(clippy::all, clippy::pedantic, clippy::panic, clippy::undocumented_unsafe_blocks)]

@@ -90,7 +90,7 @@ pub(crate) enum Command {
     Load(NoArgs),
 }
 
-/// What a command takes that is not for this system.
+/// The arguments of a command that is not for this system.
 #[cfg(all(feature = "load", not(target_os = "linux")))]
 #[derive(Debug, clap::Args)]
 pub(crate) struct NoArgs {
@@ -107,7 +107,7 @@ pub(crate) fn project_help() -> String {
     let [none, heap, std] = [Memory::Static, Memory::Heap, Memory::Std].map(Memory::stack_size);
     format!(
         "\
-A `stateroom.toml` beside `Cargo.toml` is optional. What it may say:
+A `stateroom.toml` beside `Cargo.toml` is optional. It may contain:
   static_files = \"web\"                a directory to serve at `/`
   [service]
   package = \"chat\"                    which package of the workspace; default: the one at PATH
@@ -177,11 +177,11 @@ pub(crate) struct InspectArgs {
     #[arg(verbatim_doc_comment)]
     pub(crate) module: PathBuf,
 
-    /// Run rooms of it as a server would, and name all that goes wrong, with the mend
+    /// Run rooms of it as a server would, and list all problems with their fixes
     ///
-    /// Clients come, send messages of many sizes, and go; none of it may end the room, and
-    /// ten thousand messages may not leave it larger and larger. The exit status is 0 where
-    /// nothing is wrong, and 1 otherwise.
+    /// Clients come, send messages of many sizes, and go. None of this may end the room, and
+    /// the room's memory may not grow forever during ten thousand messages. The exit status
+    /// is 0 if nothing is wrong, and 1 otherwise.
     #[arg(long, verbatim_doc_comment)]
     pub(crate) check: bool,
 
@@ -189,7 +189,7 @@ pub(crate) struct InspectArgs {
     #[arg(long, value_name = "TEXT", requires = "check")]
     pub(crate) say: Vec<String>,
 
-    /// What each client brings with it, such as query:name=Ada; may be repeated
+    /// Information that each client brings with it, such as query:name=Ada; may be repeated
     ///
     /// A KEY is one that rooms can ask for: `query`, `query:NAME`, `header:NAME` with the name in
     /// lower case, or `address`.
@@ -223,45 +223,45 @@ pub(crate) struct ServerArgs {
     #[arg(long, default_value = "0.0.0.0", verbatim_doc_comment)]
     ip: IpAddr,
 
-    /// How often to ping each client; 0 sends no pings. Many proxies close connections that
-    /// are quiet for a minute
+    /// Time between two pings of each client; 0 sends no pings. Many proxies close connections
+    /// that are quiet for a minute
     #[arg(short = 'i', long, value_name = "SECONDS", default_value = "30", verbatim_doc_comment)]
     #[arg(value_parser = seconds, allow_negative_numbers = true)]
     heartbeat_interval: Duration,
 
-    /// How long a client may be silent before it is disconnected; 0 waits forever. It should
-    /// be longer than the interval: clients that only listen answer nothing but pings
+    /// Time after which a silent client is disconnected; 0 waits forever. It should be longer
+    /// than the interval: clients that only listen answer nothing but pings
     #[arg(short = 't', long, value_name = "SECONDS", default_value = "120", verbatim_doc_comment)]
     #[arg(value_parser = seconds, allow_negative_numbers = true)]
     heartbeat_timeout: Duration,
 
-    /// How long a client may take to finish a message, or at most twice as long; 0 waits forever
+    /// Time that a client has to finish a message, or at most twice as long; 0 waits forever
     #[arg(long, value_name = "SECONDS", default_value = "30", verbatim_doc_comment)]
     #[arg(value_parser = seconds, allow_negative_numbers = true)]
     message_timeout: Duration,
 
-    /// How long a client may read nothing of what waits for it, or at most twice as long; 0 waits
-    /// forever
+    /// Time after which a client that reads nothing of its waiting data is disconnected, or at
+    /// most twice as long; 0 waits forever
     #[arg(long, value_name = "SECONDS", default_value = "30", verbatim_doc_comment)]
     #[arg(value_parser = seconds, allow_negative_numbers = true)]
     outbox_timeout: Duration,
 
-    /// Who may create rooms:
-    /// implicit    whoever connects to a room that does not exist creates it
+    /// Way in which rooms are created:
+    /// implicit    a client that connects to a room that does not exist creates it
     /// explicit    `POST /ws/{room}` creates it; connecting creates nothing
     /// generated   `POST /new_room` creates a room and names it, with ten characters that
     ///             nobody can guess; generated:uuid names it with a UUID
     #[arg(long, value_name = "WHO", default_value = "implicit", verbatim_doc_comment)]
     room_ids: RoomIds,
 
-    /// What happens to empty rooms:
+    /// End of empty rooms:
     /// never       they stay, with their state, until the server ends
     /// immediate   they end with their last client
     /// after:60    they end when nobody has come back for a minute
     #[arg(long, value_name = "WHEN", default_value = "never", verbatim_doc_comment)]
     shutdown: ShutdownPolicy,
 
-    /// How long a room has no event before it hibernates, or at most twice as long; 0 lets no
+    /// Time without events after which a room hibernates, or at most twice as long; 0 lets no
     /// room hibernate. It then keeps only the memory that its guest has changed, often 1 KB of
     /// 1 MB. Clients stay connected, and the next event wakes it in less than a millisecond
     #[arg(long, alias = "fold-after", value_name = "SECONDS", default_value = "10", verbatim_doc_comment)]
@@ -274,14 +274,14 @@ pub(crate) struct ServerArgs {
     #[arg(long = "client-header", value_name = "NAME", value_parser = header_name, verbatim_doc_comment)]
     client_headers: Vec<String>,
 
-    /// How many threads run rooms. A room and its clients stay on one thread. More than one
-    /// helps if that one is busy and there are cores left
+    /// Number of threads that run rooms. A room and its clients stay on one thread. More than
+    /// one helps if that one is busy and there are free cores
     #[arg(long, default_value_t = 1, value_parser = threads, verbatim_doc_comment)]
     threads: usize,
 
-    /// Where the operator sees counts and all rooms, and ends rooms: the path of a Unix socket, with
-    /// a `/` in it, or a loopback address with a port, such as 127.0.0.1:9000. By default nowhere in
-    /// `stateroom serve`, and on a free port in `stateroom dev`
+    /// Address where the operator sees counts and all rooms, and ends rooms: the path of a Unix
+    /// socket, with a `/` in it, or a loopback address with a port, such as 127.0.0.1:9000. By
+    /// default, `stateroom serve` has none, and `stateroom dev` uses a free port
     #[arg(long, value_name = "ADDRESS", verbatim_doc_comment)]
     admin: Option<AdminAddress>,
 
@@ -289,7 +289,7 @@ pub(crate) struct ServerArgs {
     #[arg(long, hide = true)]
     measure_passes: bool,
 
-    /// How long a pass of the event loop may go on with work, in milliseconds: for tools that make the server slow
+    /// Time that a pass of the event loop may spend on work, in milliseconds: for tools that make the server slow
     #[arg(long, hide = true, value_name = "MS")]
     pass_time: Option<u64>,
 
@@ -298,7 +298,7 @@ pub(crate) struct ServerArgs {
 }
 
 impl ServerArgs {
-    /// The settings that these options ask for, without static files and limits.
+    /// Returns the settings that these options ask for, without static files and limits.
     pub(crate) fn settings(&self) -> Settings {
         let (interval, timeout) = (self.heartbeat_interval, self.heartbeat_timeout);
         if !timeout.is_zero() && (interval.is_zero() || timeout <= interval) {

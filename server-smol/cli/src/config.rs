@@ -11,7 +11,7 @@ use super::{
     toml_file::{self, Reader},
 };
 
-/// What `stateroom.toml` says. Without one the defaults hold.
+/// The contents of `stateroom.toml`. Without the file the defaults hold.
 #[derive(Debug, Default, PartialEq)]
 pub(crate) struct Config {
     /// A directory that exists.
@@ -19,12 +19,12 @@ pub(crate) struct Config {
     /// The name of the guest's package, where the directory's own is not meant.
     pub(crate) package: Option<String>,
     pub(crate) target: Target,
-    /// In bytes, a multiple of 16.
+    /// The size of the stack in bytes, a multiple of 16.
     pub(crate) stack_size: Option<u32>,
     pub(crate) limits: Chosen,
 }
 
-/// What a guest can be compiled for.
+/// A target that a guest can be compiled for.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub(crate) enum Target {
     #[default]

@@ -25,7 +25,7 @@ pub(crate) fn run(args: DevArgs) -> Result<()> {
     settings.admin.get_or_insert(AdminAddress::Tcp((Ipv4Addr::LOCALHOST, 0).into()));
     let options = Options { project, settings, limits: server.limits };
     let mut signals = Signals::new([Signal::Term, Signal::Int]).context("cannot handle signals")?;
-    // What no source file can mend is told before the long work, and ends it.
+    // A failure that no change to a source file can fix ends the command before the long work.
     let project = options.open()?;
     drop(Server::from(options.settings.clone()).bind().map_err(explain)?);
     let sources = Sources::before(&project);
@@ -61,7 +61,7 @@ pub(crate) fn run(args: DevArgs) -> Result<()> {
     })
 }
 
-/// What a build depends on beside files.
+/// The options of a build, on which it depends beside files.
 #[derive(Debug, Clone)]
 struct Options {
     project: ProjectArgs,

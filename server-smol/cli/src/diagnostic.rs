@@ -7,7 +7,7 @@ use serde::Deserialize;
 
 use super::{linker::Memory, package::Package};
 
-/// What the compiler says, as cargo hands it on.
+/// A message of the compiler, as cargo hands it on.
 #[derive(Debug, Deserialize)]
 pub(crate) struct Diagnostic {
     message: String,
@@ -17,8 +17,8 @@ pub(crate) struct Diagnostic {
     children: Vec<Self>,
 }
 
-/// The format in which cargo hands on what the compiler says: for us to read, with a text that is as colourful as
-/// cargo's own would be.
+/// Returns the format in which cargo hands on what the compiler says: for us to read, with a text that is as colourful
+/// as cargo's own would be.
 pub(crate) fn format() -> &'static str {
     let colourful = match env::var("CARGO_TERM_COLOR").as_deref() {
         Ok("always") => true,
@@ -40,7 +40,7 @@ impl Diagnostic {
         let _ = write!(stderr, "{begin}{rendered}");
     }
 
-    /// What to do about it, where the compiler cannot know.
+    /// Returns what to do about it, if the compiler cannot know.
     pub(crate) fn hint(&self, memory: Memory, package: &Package) -> Option<String> {
         if self.says("no global memory allocator found") {
             return Some(
@@ -76,7 +76,7 @@ impl Diagnostic {
         self.texts().any(|text| text.contains(words))
     }
 
-    /// Its message and its notes.
+    /// Returns its message and its notes.
     fn texts(&self) -> impl Iterator<Item = &str> {
         [&self.message].into_iter().chain(self.children.iter().map(|note| &note.message)).map(String::as_str)
     }
@@ -111,7 +111,7 @@ mod tests {
     }
 
     #[test]
-    fn whoever_brings_the_standard_library_is_found_in_either_order() {
+    fn the_crate_that_brings_the_standard_library_is_found_in_either_order() {
         let message = "found duplicate lang item `panic_impl`";
         let note = "the lang item is first defined in crate `std` (which `serde` depends on)";
         assert!(hint(Memory::Static, message, note).unwrap().starts_with("`serde` brings"));

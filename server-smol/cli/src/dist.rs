@@ -20,14 +20,14 @@ const STATIC: &str = "static";
 pub(crate) struct Dist {
     path: PathBuf,
     draft: PathBuf,
-    /// For files that are not to stay.
+    /// A directory for temporary files.
     scratch: PathBuf,
     /// The `dist` of the last build, on its way out.
     old: PathBuf,
 }
 
 impl Dist {
-    /// The `dist` of the package in `directory`, if it may be written. Nothing is, yet.
+    /// Returns the `dist` of the package in `directory`, if it may be written. Nothing is written yet.
     pub(crate) fn of(directory: &Path) -> Result<Self> {
         let draft = directory.join(format!(".dist-new-{}", process::id()));
         let dist = Self {
@@ -40,7 +40,7 @@ impl Dist {
         Ok(dist)
     }
 
-    /// Where the module is going to be.
+    /// Returns the path that the module is written to.
     pub(crate) fn module(&self) -> PathBuf {
         self.path.join(MODULE)
     }
@@ -82,7 +82,7 @@ impl Dist {
         Ok(())
     }
 
-    /// Nothing is deleted that a build has not made.
+    /// Checks that the directory has only files that a build has made, so that nothing else is deleted.
     fn check_is_ours(&self) -> Result<()> {
         let shown = self.path.display();
         let Ok(found) = fs::symlink_metadata(&self.path) else {

@@ -20,12 +20,12 @@ use super::{
     toolchain,
 };
 
-/// What Rust's compiler would use of later versions of WebAssembly, beyond bulk memory. That stays: every engine
-/// has it, and without it copying would be a loop. As all code is compiled when the module is linked
+/// The features of later versions of WebAssembly that Rust's compiler would use, switched off. Bulk memory stays:
+/// every engine has it, and without it copying would be a loop. As all code is compiled when the module is linked
 /// (`lto`), this holds for the standard library, too.
 const PORTABLE: &str = "target-feature=-sign-ext,-multivalue,-nontrapping-fptoint,-reference-types";
 
-/// What is wrong with a guest's sources. A change to them mends it, and nothing else does.
+/// An error in a guest's sources. Only a change to the sources fixes it.
 #[derive(Debug)]
 pub(crate) struct SourceError(pub(crate) String);
 
@@ -83,7 +83,7 @@ pub(crate) fn run(
 
     let mut child =
         cargo.stdout(Stdio::piped()).spawn().map_err(|error| package::not_started(&error, "cargo"))?;
-    let messages = child.stdout.take().expect("stdout was asked for a line above");
+    let messages = child.stdout.take().expect("the line above has piped stdout");
     let (mut module, mut hints) = (None, Vec::new());
     for message in BufReader::new(messages).split(b'\n') {
         let message = message.context("cannot read what cargo prints")?;
@@ -136,7 +136,7 @@ struct Message {
     message: Option<Diagnostic>,
 }
 
-/// What of that is of interest.
+/// The parts of a message that are of interest.
 #[derive(Debug)]
 enum Said {
     /// The module has been made of the package.

@@ -12,13 +12,13 @@ use super::{
 
 const SDK: &str = "stateroom-sdk-core";
 
-/// How much more stack a guest has whose panics are put into words.
+/// The additional stack of a guest that formats the messages of panics, in bytes.
 pub(crate) const FOR_PANICS: u32 = 16384;
 
-/// How a guest comes by memory, which decides how its memory may be laid out.
+/// The way in which a guest gets memory. It decides how the memory may be laid out.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Memory {
-    /// No allocator at all: our SDK without features.
+    /// No allocator: the SDK without features.
     Static,
     /// Our SDK's allocator, which asks the linker for the page size: feature `alloc`.
     Heap,
@@ -27,7 +27,7 @@ pub(crate) enum Memory {
 }
 
 impl Memory {
-    /// How much stack a guest has whose author does not say, in bytes.
+    /// Returns the default size of a guest's stack, in bytes.
     pub(crate) const fn stack_size(self) -> u32 {
         match self {
             Self::Static => 3072,
@@ -36,8 +36,8 @@ impl Memory {
         }
     }
 
-    /// How much memory behind its own a guest with pages of one byte begins with, in bytes: enough for a short message,
-    /// or for a first heap. The first time that a memory grows, the engine makes room for it to double.
+    /// Returns the size of the heap that a guest with pages of one byte begins with, in bytes: enough for a short
+    /// message, or for a first heap. The first time that a memory grows, the engine allocates twice as much.
     const fn heap_size(self) -> u32 {
         match self {
             Self::Static => 512,
@@ -87,11 +87,11 @@ impl Memory {
     }
 }
 
-/// What to tell the linker about the guest's memory.
+/// Returns the linker's arguments for the guest's memory.
 ///
 /// A memory grows by pages, of 64 KiB if nothing is said, and Rust gives guests a stack of 1 MiB: a room
 /// would take over a megabyte to hold a number. With pages of one byte and a small stack it takes some three
-/// kilobytes, a hundredfold less than anything that could be gained from the code.
+/// kilobytes, a hundred times less than anything that could be gained from the code.
 ///
 /// The standard library's allocator takes the 64 KiB for granted, on every target: it asks for one page and
 /// uses 64 KiB. In pages of one byte it would write past the end of the memory. So only guests whose
@@ -125,7 +125,7 @@ pub(crate) fn arguments(memory: Memory, config: &Config, portable: bool, purpose
 /// The size of pages where nothing is said, in bytes.
 pub(crate) const DEFAULT_PAGE: u64 = 1 << 16;
 
-/// How many bytes a page of a module's memory has. Nothing where it has no memory, or is no module.
+/// Returns how many bytes a page of a module's memory has. Nothing where it has no memory, or is no module.
 pub(crate) fn page_size(module: &[u8]) -> Option<u64> {
     let memory = Parser::new(0).parse_all(module).find_map(|payload| match payload {
         Ok(Payload::MemorySection(memories)) => memories.into_iter().next()?.ok(),

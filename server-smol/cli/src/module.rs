@@ -62,7 +62,7 @@ pub(crate) fn program(path: &Path, bytes: &[u8], limits: Limits) -> Result<Progr
     Program::load(bytes, limits).map_err(|error| anyhow!("cannot run `{}`: {error}", path.display()))
 }
 
-/// Turns the text format into the binary one.
+/// Converts the text format into the binary one.
 #[cfg(feature = "dev")]
 fn assemble(path: &Path, bytes: &[u8]) -> Result<Vec<u8>> {
     let text = str::from_utf8(bytes).map_err(|error| {
@@ -80,7 +80,7 @@ fn assemble(path: &Path, bytes: &[u8]) -> Result<Vec<u8>> {
         .map_err(|error| anyhow!("cannot read `{}` as WebAssembly text: {error}", path.display()))
 }
 
-/// What reads the text format takes half a megabyte.
+/// Refuses the text format. Its parser takes half a megabyte, and this build does not have it.
 #[cfg(not(feature = "dev"))]
 fn assemble(path: &Path, _: &[u8]) -> Result<Vec<u8>> {
     bail!(

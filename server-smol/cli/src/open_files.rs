@@ -3,15 +3,15 @@ use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 /// Files that are open besides downloads, and sockets besides those of clients and of the operator.
 const OTHERS: u64 = 128;
 
-/// How many files have to be open, and how many may be.
+/// The number of files that must be open, and the number that may be.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct TooFew {
     pub(crate) needed: u64,
     pub(crate) allowed: u64,
 }
 
-/// Sees to it that so many sockets and files can be open: raises the limit as far as the system lets this process. Many systems
-/// begin with 1024, for the sake of programs of old, and leave it to each to ask for more.
+/// Makes sure that so many sockets and files can be open. It raises the limit as far as the system lets this process.
+/// Many systems begin with 1024, for old programs, and let each program ask for more.
 pub(crate) fn allow(files: usize) -> Result<(), TooFew> {
     let needed = files as u64 + OTHERS;
     let Rlimit { current, maximum } = getrlimit(Resource::Nofile);

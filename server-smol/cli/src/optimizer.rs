@@ -9,8 +9,8 @@ use stateroom_host_min::Limits;
 
 use super::module;
 
-/// What Rust's compiler uses of WebAssembly beyond its first version. The module no longer says so itself,
-/// being stripped.
+/// The features of WebAssembly beyond its first version that Rust's compiler uses. The module itself no longer names
+/// them, because it is stripped.
 const FEATURES: [&str; 6] = [
     "--enable-bulk-memory",
     "--enable-mutable-globals",
@@ -20,7 +20,7 @@ const FEATURES: [&str; 6] = [
     "--enable-custom-page-sizes",
 ];
 
-/// What a portable module may use: see `guest_build`.
+/// The features that a portable module may use: see `guest_build`.
 const PORTABLE: [&str; 2] = ["--mvp-features", "--enable-bulk-memory"];
 
 /// Makes the module smaller with Binaryen's `wasm-opt`, if that is installed. Whatever goes wrong, there is a

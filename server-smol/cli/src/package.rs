@@ -14,7 +14,7 @@ use super::toml_file::FILE;
 /// A package that has a library to build a guest from.
 #[derive(Debug)]
 pub(crate) struct Package {
-    /// What cargo knows it by; unlike the name it is never ambiguous.
+    /// Its id for cargo. Unlike the name, it is never ambiguous.
     pub(crate) id: String,
     pub(crate) name: String,
     /// The library's root source file.
@@ -92,7 +92,7 @@ pub(crate) fn cargo(directory: &Path) -> Command {
     program("CARGO", "cargo", directory)
 }
 
-/// The program that the environment names, or else `default`, in `directory`.
+/// Returns the program that the environment names, or else `default`, in `directory`.
 pub(crate) fn program(variable: &str, default: &str, directory: &Path) -> Command {
     let name = env::var_os(variable).filter(|name| !name.is_empty());
     let mut command = Command::new(name.unwrap_or_else(|| OsString::from(default)));
@@ -115,7 +115,7 @@ pub(crate) fn output(mut command: Command, name: &str) -> Result<Vec<u8>> {
     Ok(stdout)
 }
 
-/// The message for one of Rust's programs that does not start.
+/// Returns the message for one of Rust's programs that does not start.
 pub(crate) fn not_started(error: &io::Error, name: &str) -> anyhow::Error {
     match error.kind() {
         io::ErrorKind::NotFound => anyhow!(

@@ -10,7 +10,7 @@ use wasmparser::{DataKind, ExternalKind, FunctionBody, Operator, Parser, Payload
 
 use super::module;
 
-/// What the compiler has the linker export, and no host asks for.
+/// The exports that the compiler has the linker make, and that no host asks for.
 const LEFT_OVER: [&str; 2] = ["__heap_base", "__data_end"];
 
 // The ids of sections (WebAssembly core specification, 5.5.2).
@@ -81,9 +81,9 @@ fn try_prune(module: &[u8], limits: Limits) -> Result<Vec<u8>> {
     Ok(pruned)
 }
 
-/// What of a module is of interest.
+/// The parts of a module that are of interest.
 struct Parts<'a> {
-    /// In order, with their ids.
+    /// The sections in order, with their ids.
     sections: Vec<(u8, &'a [u8])>,
     /// Each as it is encoded.
     globals: Vec<&'a [u8]>,
@@ -91,9 +91,9 @@ struct Parts<'a> {
     exports: Vec<(&'a str, ExportKind, u32)>,
     bodies: Vec<Body<'a>>,
     tables_used: bool,
-    /// Where it goes, and what.
+    /// The address of each piece of data, and its bytes.
     data: Vec<(u32, &'a [u8])>,
-    /// Whether all of the data is in the memory from the beginning, and no instruction names any of it.
+    /// True if all data is in the memory from the beginning, and no instruction names any of it.
     is_data_plain: bool,
 }
 
@@ -107,7 +107,7 @@ enum Change {
     /// The global has another number.
     Get(u32),
     Set(u32),
-    /// Nothing, as it does nothing.
+    /// Nothing: the instruction does nothing.
     Nothing,
 }
 
@@ -207,7 +207,7 @@ impl<'a> Parts<'a> {
         Ok(Body { bytes: &module[range], changes })
     }
 
-    /// The new number of each global, or nothing for those that are not used.
+    /// Returns the new number of each global, or nothing for those that are not used.
     fn kept_globals(&self) -> Vec<Option<u32>> {
         let mut used = vec![false; self.globals.len()];
         let exported = self.exports.iter().filter(|(_, kind, _)| *kind == ExportKind::Global);
@@ -226,7 +226,7 @@ impl<'a> Parts<'a> {
     }
 }
 
-/// The kind of an export, as it is written.
+/// Returns the kind of an export, as it is written.
 pub(crate) fn export_kind(kind: ExternalKind) -> Result<ExportKind> {
     Ok(match kind {
         ExternalKind::Func => ExportKind::Func,
@@ -237,7 +237,7 @@ pub(crate) fn export_kind(kind: ExternalKind) -> Result<ExportKind> {
     })
 }
 
-/// A function's code with what is to be in place of something else.
+/// Returns a function's code with what is to be in place of something else.
 fn changed(body: &Body<'_>, kept: &[Option<u32>]) -> Vec<u8> {
     let number = |global: u32| kept.get(global as usize).copied().flatten().unwrap_or(global);
     let mut code = Vec::with_capacity(body.bytes.len());
@@ -256,7 +256,7 @@ fn changed(body: &Body<'_>, kept: &[Option<u32>]) -> Vec<u8> {
     code
 }
 
-/// Where data goes that is in the memory from the beginning.
+/// Returns where data goes that is in the memory from the beginning.
 fn address(kind: &DataKind<'_>) -> Result<Option<u32>> {
     let DataKind::Active { memory_index: 0, offset_expr } = kind else { return Ok(None) };
     let mut operators = offset_expr.get_operators_reader();
@@ -266,7 +266,7 @@ fn address(kind: &DataKind<'_>) -> Result<Option<u32>> {
     })
 }
 
-/// The data, with pieces made one that lie side by side: each takes six bytes of its own.
+/// Returns the data, with pieces made one that lie side by side: each takes six bytes of its own.
 fn joined(data: &[(u32, &[u8])]) -> DataSection {
     let mut pieces: Vec<(u32, Vec<u8>)> = Vec::new();
     for (address, bytes) in data {
@@ -291,7 +291,7 @@ mod tests {
 
     use super::*;
 
-    /// Answers with what is in its memory, and in between with what calculations with the number one come to.
+    /// A guest that sends the contents of its memory, and in between the results of calculations with the number one.
     const GUEST: &str = r#"(module
         (import "env" "send_binary" (func $send (param i32 i32 i32)))
         (memory (export "memory") 1)

@@ -1,15 +1,15 @@
-/// What a guest is built for.
+/// The purpose of a build.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Purpose {
-    /// To be served to others: as small as it can be.
+    /// To be served: as small as possible.
     Release,
-    /// To be tried by its author: with overflow checks, and with words for panics.
+    /// To be tried by its author: with overflow checks, and with messages for panics.
     Trial,
 }
 
 impl Purpose {
-    /// The build profile, given here so that an author's `Cargo.toml` needs none. It has a name of its own, so it
-    /// leaves the author's other builds alone.
+    /// Returns the build profile, given here so that an author's `Cargo.toml` needs none. It has a name of its own, so
+    /// it leaves the author's other builds alone.
     pub(crate) fn profile(self) -> Vec<String> {
         let (name, checks): (_, &[_]) = match self {
             // The author's own release profile may ask for them, and they bring the words of panics along.

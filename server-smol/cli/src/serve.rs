@@ -16,7 +16,7 @@ pub(crate) fn run(args: ServeArgs) -> Result<()> {
     bounds.server().with_static_files(static_files).serve_guests(program).map_err(explain)
 }
 
-/// Says what can be done about it. The server's messages say everything else; their sources would say it again.
+/// Adds what to do about the error. The server's messages say everything else; their sources would repeat it.
 pub(crate) fn explain(error: ServeError) -> Error {
     match error {
         ServeError::Bind { .. } => anyhow!("{error} (see `--port` and `--ip`)"),
@@ -25,14 +25,14 @@ pub(crate) fn explain(error: ServeError) -> Error {
     }
 }
 
-/// What there is to serve.
+/// The module that is served, and what belongs to it.
 pub(crate) struct Found {
     pub(crate) module: PathBuf,
     pub(crate) static_files: Option<PathBuf>,
     pub(crate) limits: Chosen,
 }
 
-/// What the names of modules end in.
+/// The endings of the names of modules.
 const MODULE: &str = if cfg!(feature = "dev") { "`.wasm` or `.wat`" } else { "`.wasm`" };
 
 /// Finds what `path` means.

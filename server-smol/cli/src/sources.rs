@@ -8,29 +8,30 @@ use async_io::Timer;
 
 use super::{project::Project, toml_file::FILE};
 
-/// How often the files are looked at. A person does not notice, and a look at a few dozen files costs nothing.
+/// The time between two looks at the files. A person does not notice the delay, and a look at a few dozen files costs
+/// nothing.
 const INTERVAL: Duration = Duration::from_millis(300);
 
 /// The files that a guest is made of, and how old each was when it was built.
 #[derive(Debug)]
 pub(crate) struct Sources {
     files: Vec<File>,
-    /// Where the package's own source files are.
+    /// The directory of the package's own source files.
     root: PathBuf,
-    /// Those, as long as they do not build: one that is missing may come.
+    /// The package's own files, as long as they do not build: a missing file may appear.
     own: Option<Vec<File>>,
 }
 
 type File = (PathBuf, Option<SystemTime>);
 
 impl Sources {
-    /// What is known of them before the first build.
+    /// Returns the known files before the first build.
     pub(crate) fn before(project: &Project) -> Self {
         let root = root(project);
         Self { files: manifests(project).map(file).into(), own: Some(rust_files(&root)), root }
     }
 
-    /// The manifest and the configuration of `project`, and the source files that cargo says went into
+    /// Returns the manifest and the configuration of `project`, and the source files that cargo says went into
     /// `module`, those of its path dependencies included.
     pub(crate) fn of(project: &Project, module: &Path, begun: SystemTime) -> Self {
         let cargo_says = fs::read_to_string(module.with_extension("d")).ok();
@@ -79,7 +80,8 @@ fn root(project: &Project) -> PathBuf {
     project.package.source.parent().unwrap_or(&project.directory).to_owned()
 }
 
-/// All of Rust's source files below a directory. What cargo builds there is not looked through, nor what is hidden.
+/// Returns all of Rust's source files below a directory. What cargo builds there is not looked through, nor what is
+/// hidden.
 fn rust_files(directory: &Path) -> Vec<File> {
     let mut files = Vec::new();
     for entry in fs::read_dir(directory).into_iter().flatten().flatten() {
@@ -106,7 +108,7 @@ fn modified(path: &Path) -> Option<SystemTime> {
     fs::metadata(path).and_then(|found| found.modified()).ok()
 }
 
-/// What stands behind the colon in a file of cargo's, which is written as `make` reads it: a blank in a name
+/// Returns what stands behind the colon in a file of cargo's, which is written as `make` reads it: a blank in a name
 /// has a backslash before it.
 fn prerequisites(text: &str) -> Vec<PathBuf> {
     let (_, list) = text.lines().next().and_then(|line| line.split_once(": ")).unwrap_or_default();

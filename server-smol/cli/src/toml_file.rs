@@ -62,7 +62,7 @@ pub(crate) fn limits_of_dist(directory: &Path) -> Result<Chosen> {
     })
 }
 
-/// Gathers everything that is wrong with a file, so that it is mended in one go.
+/// Gathers everything that is wrong with a file, so that it is fixed in one go.
 pub(crate) struct Reader<'a> {
     path: &'a Path,
     text: &'a str,
@@ -70,7 +70,7 @@ pub(crate) struct Reader<'a> {
 }
 
 impl Reader<'_> {
-    /// The table `[limits]`.
+    /// Returns the table `[limits]`.
     pub(crate) fn limits(&mut self, value: &Spanned<DeValue<'_>>) -> Chosen {
         let mut limits = Chosen::default();
         let DeValue::Table(table) = value.get_ref() else {
@@ -121,7 +121,7 @@ impl Reader<'_> {
     }
 }
 
-/// A number as TOML has it, or in quotes as the command line does.
+/// Returns a number as TOML has it, or in quotes as the command line does.
 fn quantity(limit: &Limit, value: &DeValue<'_>) -> Option<u64> {
     match value {
         DeValue::Integer(number) => {

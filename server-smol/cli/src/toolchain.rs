@@ -10,7 +10,7 @@ use super::{
     package::{self, program},
 };
 
-/// Sees to it that the toolchain of `directory` can compile for `target`.
+/// Makes sure that the toolchain of `directory` can compile for `target`.
 pub(crate) fn prepare(directory: &Path, target: Target) -> Result<()> {
     if has(directory, target)? {
         return Ok(());

@@ -31,8 +31,8 @@ use std::{
     time::{Duration, Instant},
 };
 
-/// What is different from an author's shell: the `stateroom` command is the one under test, on a port of its own, and cargo does not build
-/// with optimisations what is known to work without. `$exec` is `exec` where a command is going to be stopped.
+/// The differences from an author's shell. The `stateroom` command is the one under test, on a port of its own. Cargo
+/// does not optimise what is known to work without. `$exec` is `exec` if a command is going to be stopped.
 const SHELL: &str = r#"
 set -e
 stateroom() {
@@ -54,7 +54,7 @@ cargo() {
   esac
 }
 rustup() {
-  # For whoever has no network. A check does not need the target's linker, but it needs its library.
+  # For machines without a network. A check does not need the target's linker, but it needs its library.
   test "$1 $2" = "target add" && { test -d "$(rustc --print=target-libdir --target "$3")" || command rustup "$@"; }
 }
 curl() { command curl --silent --show-error --fail "$@"; }
@@ -197,13 +197,13 @@ fn sizes_may_differ_and_results_may_not() {
 
 #[derive(Debug)]
 struct Block {
-    /// Where it begins.
+    /// The line at which it begins.
     line: usize,
     directive: String,
     text: String,
 }
 
-/// All blocks of a text, or the line that is not as it should be.
+/// Returns all blocks of a text, or the line that is not as it should be.
 fn blocks(text: &str) -> Result<Vec<Block>, (usize, &'static str)> {
     let mut blocks = Vec::new();
     let mut lines = (1..).zip(text.lines());
@@ -239,7 +239,7 @@ fn blocks(text: &str) -> Result<Vec<Block>, (usize, &'static str)> {
     Ok(blocks)
 }
 
-/// Whether two lines are the same but for sizes, and those about the same.
+/// Returns whether two lines are the same but for sizes, and those about the same.
 fn is_like(expected: &str, actual: &str) -> bool {
     let (expected, actual) = (pieces(expected), pieces(actual));
     expected.len() == actual.len()
@@ -253,7 +253,7 @@ fn is_like(expected: &str, actual: &str) -> bool {
         })
 }
 
-/// The numbers of a line, and what is between them.
+/// Returns the numbers of a line, and what is between them.
 fn pieces(line: &str) -> Vec<&str> {
     line.trim_end().as_bytes().chunk_by(|a, b| a.is_ascii_digit() == b.is_ascii_digit()).map(utf8).collect()
 }
@@ -269,19 +269,19 @@ fn root() -> &'static Path {
 // ---------------------------------------------------------------------------------------------------------------------------------
 // The one who reads it
 
-/// Somebody who has just cloned the repository and does what the README says.
+/// A reader who has just cloned the repository and does what the README says.
 struct Reader {
-    /// What the checkout is in, under the name `stateroom`.
+    /// The directory that has the checkout, under the name `stateroom`.
     home: PathBuf,
-    /// Where the shell is; a link is not resolved, as a shell does not resolve it.
+    /// The directory of the shell. A link is not resolved, as a shell does not resolve it.
     directory: PathBuf,
     port: u16,
     server: Option<Serving>,
     console: Vec<String>,
-    /// What the last commands have printed, and are printing.
+    /// The output of the last commands, which may still run.
     output: PathBuf,
     outputs: usize,
-    /// So that nobody else is in `home`.
+    /// A lock that keeps other processes out of `home`.
     _lock: File,
 }
 
@@ -477,7 +477,7 @@ impl Reader {
         node
     }
 
-    /// A program whose output [`printed`](Self::printed) is.
+    /// Returns a program whose output [`printed`](Self::printed) is.
     fn command(&mut self, name: &str) -> Command {
         self.outputs += 1;
         self.output = self.home.join(format!("output-{}", self.outputs));

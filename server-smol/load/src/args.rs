@@ -51,11 +51,11 @@ pub(crate) struct EchoArgs {
     #[command(flatten)]
     pub(crate) common: CommonArgs,
 
-    /// How many connections
+    /// Number of connections
     #[arg(short, long, value_name = "NUMBER", default_value = "50", value_parser = connections)]
     pub(crate) connections: usize,
 
-    /// How many rooms the connections are spread over
+    /// Number of rooms that the connections are spread over
     #[arg(short, long, value_name = "NUMBER", default_value = "1", value_parser = connections)]
     pub(crate) rooms: usize,
 
@@ -68,15 +68,15 @@ pub(crate) struct BroadcastArgs {
     #[command(flatten)]
     pub(crate) common: CommonArgs,
 
-    /// How many rooms
+    /// Number of rooms
     #[arg(short, long, value_name = "NUMBER", default_value = "1", value_parser = connections)]
     pub(crate) rooms: usize,
 
-    /// How many clients in each room
+    /// Number of clients in each room
     #[arg(short, long, value_name = "NUMBER", default_value = "20", value_parser = connections)]
     pub(crate) clients: usize,
 
-    /// How many of them send
+    /// Number of clients in each room that send
     #[arg(short, long, value_name = "NUMBER", default_value = "1", value_parser = connections)]
     pub(crate) senders: usize,
 
@@ -93,11 +93,11 @@ pub(crate) struct ConnectArgs {
     #[command(flatten)]
     pub(crate) common: CommonArgs,
 
-    /// How many connections there are at a time
+    /// Number of connections at a time
     #[arg(short, long, value_name = "NUMBER", default_value = "16", value_parser = connections)]
     pub(crate) concurrency: usize,
 
-    /// How many rooms the connections are spread over
+    /// Number of rooms that the connections are spread over
     #[arg(short, long, value_name = "NUMBER", default_value = "1", value_parser = connections)]
     pub(crate) rooms: usize,
 
@@ -110,22 +110,22 @@ pub(crate) struct IdleArgs {
     #[command(flatten)]
     pub(crate) common: CommonArgs,
 
-    /// How many connections
+    /// Number of connections
     #[arg(short, long, value_name = "NUMBER", default_value = "1000", value_parser = connections)]
     pub(crate) connections: usize,
 
-    /// How many rooms the connections are spread over
+    /// Number of rooms that the connections are spread over
     #[arg(short, long, value_name = "NUMBER", default_value = "1", value_parser = connections)]
     pub(crate) rooms: usize,
 
-    /// How long the connections are held
+    /// Time for which the connections are held
     #[arg(long, alias = "duration", value_name = "SECONDS", default_value = "5", value_parser = time)]
     pub(crate) hold: Duration,
 }
 
 #[derive(Debug, clap::Args)]
 pub(crate) struct CommonArgs {
-    /// Where the rooms are: ws://127.0.0.1:8080/ws/{room}
+    /// Address of the rooms: ws://127.0.0.1:8080/ws/{room}
     ///
     /// The number of a room stands for {room}, from 0 on.
     #[arg(value_name = "URL", value_parser = target)]
@@ -139,22 +139,22 @@ pub(crate) struct CommonArgs {
     #[arg(long)]
     pub(crate) json: bool,
 
-    /// How long to wait for a server that does not answer, and for messages that have not come at the end
+    /// Time to wait for a server that does not answer, and for messages that have not come at the end
     #[arg(long, value_name = "SECONDS", default_value = "10", value_parser = time)]
     pub(crate) patience: Duration,
 }
 
 #[derive(Debug, clap::Args)]
 pub(crate) struct MessageArgs {
-    /// How many messages of a sender may be on their way [default: 1, and 1000 with --rate]
+    /// Maximum number of a sender's messages that are on their way [default: 1, and 1000 with --rate]
     #[arg(short, long, value_name = "NUMBER", value_parser = RangedU64ValueParser::<usize>::new().range(1..=1_000_000))]
     pub(crate) window: Option<usize>,
 
-    /// How large a message is: at least 16 bytes, for its sender and its number
+    /// Size of a message: at least 16 bytes, for its sender and its number
     #[arg(long, value_name = "SIZE", default_value = "64", value_parser = size)]
     pub(crate) size: usize,
 
-    /// How many messages are sent a second, by all senders together [default: as many as the window lets]
+    /// Number of messages a second, by all senders together [default: as many as the window lets]
     ///
     /// Latency then counts from the moment at which a message should have been sent, so that
     /// a server that falls behind cannot make it look shorter.
@@ -177,11 +177,11 @@ impl MessageArgs {
 
 #[derive(Debug, clap::Args)]
 pub(crate) struct TimeArgs {
-    /// How long it is measured
+    /// Time that is measured
     #[arg(short, long, value_name = "SECONDS", default_value = "10", value_parser = time)]
     pub(crate) duration: Duration,
 
-    /// How long it runs before that
+    /// Time that it runs before that
     #[arg(long, value_name = "SECONDS", default_value = "1", value_parser = time)]
     pub(crate) warmup: Duration,
 }

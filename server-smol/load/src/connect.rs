@@ -10,7 +10,7 @@ use crate::{
     crowd::unanswered,
     histogram::Histogram,
     meter::Meter,
-    opening::{Opening, Progress},
+    opening::{Opening, OpeningState},
     poller::Poller,
     process::Process,
     target::Target,
@@ -21,7 +21,7 @@ use crate::{
 pub(crate) struct Plan<'a> {
     pub(crate) target: &'a Target,
     pub(crate) rooms: usize,
-    /// How many are open or being opened at a time.
+    /// The number of connections that are open or being opened at a time.
     pub(crate) concurrency: usize,
     pub(crate) warmup: Duration,
     pub(crate) duration: Duration,
@@ -29,11 +29,11 @@ pub(crate) struct Plan<'a> {
     pub(crate) process: Option<Process>,
 }
 
-/// What came of it.
+/// The results of the run.
 #[derive(Debug)]
 pub(crate) struct Outcome {
     pub(crate) handshakes: u64,
-    /// From the beginning of a connection until it is a WebSocket.
+    /// The times from the beginning of a connection until it is a WebSocket.
     pub(crate) latency: Histogram,
     pub(crate) meter: Meter,
 }
@@ -82,8 +82,8 @@ impl Plan<'_> {
                     Slot::Opening(opening) => {
                         let began = opening.began();
                         slots[token] = match opening.advance(address, &poller)? {
-                            Progress::Opening(opening) => Slot::Opening(opening),
-                            Progress::Open(mut connection) => {
+                            OpeningState::Opening(opening) => Slot::Opening(opening),
+                            OpeningState::Open(mut connection) => {
                                 handshakes += 1;
                                 latency.record(began.elapsed().as_nanos() as u64);
                                 connection.queue_close();

@@ -10,7 +10,7 @@ use crate::{
     poller::{Interest, Poller, is_not_ready},
 };
 
-/// So much is read at a time.
+/// The maximum number of bytes that are read at a time.
 const READ: usize = 64 << 10;
 
 /// An open WebSocket. Idle it holds no memory but its own few bytes.
@@ -21,7 +21,7 @@ pub(crate) struct Connection {
     /// Frames that wait to be written, of which so many bytes have been.
     out: Vec<u8>,
     written: usize,
-    /// Whether the socket takes no more at present.
+    /// True if the socket takes no more at present.
     is_full: bool,
     /// The beginning of a frame.
     rest: Vec<u8>,
@@ -30,16 +30,16 @@ pub(crate) struct Connection {
     key: u32,
 }
 
-/// What reading a socket has given.
+/// The result of reading a socket.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum Filled {
     Nothing,
-    /// So many bytes at the beginning of the buffer.
+    /// A number of bytes at the beginning of the buffer.
     Bytes(usize),
     End,
 }
 
-/// How a server has closed a connection.
+/// The code and the reason with which a server has closed a connection.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Close {
     code: u16,
@@ -94,7 +94,7 @@ impl Connection {
         frame::write(&mut self.out, opcode, self.key.to_ne_bytes(), head, tail);
     }
 
-    /// Says goodbye, behind all that is to be written.
+    /// Queues a close frame after all that waits to be written.
     pub(crate) fn queue_close(&mut self) {
         self.queue(frame::CLOSE, &1000_u16.to_be_bytes(), &[]);
     }
@@ -124,7 +124,7 @@ impl Connection {
         Ok(())
     }
 
-    /// What the poller watches.
+    /// Returns the socket, which the poller watches.
     pub(crate) fn socket(&self) -> &TcpStream {
         &self.socket
     }
@@ -148,7 +148,7 @@ impl Connection {
         }
     }
 
-    /// Hands out the messages in what was read, and answers pings. What comes behind a close frame is not read.
+    /// Hands out the messages that were read, and answers pings. Bytes after a close frame are ignored.
     pub(crate) fn hear(&mut self, mut bytes: &[u8], mut message: impl FnMut(&[u8])) -> Result<Option<Close>> {
         while let Some((Frame { fin, opcode, payload }, end)) = frame::read(bytes)? {
             bytes = &bytes[end..];

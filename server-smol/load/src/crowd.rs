@@ -7,12 +7,12 @@ use anyhow::{Context as _, Result, bail};
 
 use crate::{
     connection::{Close, Connection, Filled},
-    opening::{Opening, Progress},
+    opening::{Opening, OpeningState},
     poller::Poller,
     target::Target,
 };
 
-/// How many connections are made at a time: fewer than wait in a server's queue.
+/// The number of connections that are opened at a time: fewer than wait in a server's queue.
 const AT_A_TIME: usize = 100;
 
 /// Open connections, and what they are waited for with.
@@ -20,9 +20,9 @@ const AT_A_TIME: usize = 100;
 pub(crate) struct Crowd {
     pub(crate) connections: Vec<Connection>,
     pub(crate) poller: Poller,
-    /// Where all of them read.
+    /// The buffer that all of them read into.
     pub(crate) buffer: Vec<u8>,
-    /// Those that are ready, in a list that is used again.
+    /// The connections that are ready. The list is used again.
     ready: Vec<usize>,
 }
 
@@ -77,15 +77,15 @@ impl Crowd {
                 };
                 is_going_on = true;
                 let progress = one.advance(address, &crowd.poller).and_then(|mut progress| {
-                    if let Progress::Open(connection) = &mut progress {
+                    if let OpeningState::Open(connection) = &mut progress {
                         let close = connection.hear_rest()?;
                         go_on(connection, token, close, &crowd.poller)?;
                     }
                     Ok(progress)
                 });
                 match progress {
-                    Ok(Progress::Opening(one)) => opening[token] = Some(one),
-                    Ok(Progress::Open(connection)) => {
+                    Ok(OpeningState::Opening(one)) => opening[token] = Some(one),
+                    Ok(OpeningState::Open(connection)) => {
                         open[token] = Some(connection);
                         done += 1;
                         deadline = Instant::now() + patience;
@@ -117,7 +117,7 @@ impl Crowd {
         self.ready = ready;
     }
 
-    /// Answers pings until `deadline`; what else is said is not heard. A connection that ends is an error.
+    /// Answers pings until `deadline`, and ignores everything else. A connection that ends is an error.
     pub(crate) fn hold(&mut self, deadline: Instant) -> Result<()> {
         while Instant::now() < deadline {
             let ready = self.wait(deadline)?;
@@ -129,8 +129,8 @@ impl Crowd {
         Ok(())
     }
 
-    /// Says goodbye to the server, and hands out what it still says until all connections have ended or `deadline` is
-    /// over. How they end does not matter any more.
+    /// Closes all connections. Hands out what the server still sends until they have ended or `deadline` is over. It
+    /// does not matter any more how they end.
     pub(crate) fn leave(&mut self, deadline: Instant, mut message: impl FnMut(usize, &[u8])) -> Result<()> {
         let mut left = 0;
         for connection in &mut self.connections {
@@ -173,7 +173,7 @@ fn attend(connection: &mut Connection, token: usize, buffer: &mut Vec<u8>, polle
     go_on(connection, token, close, poller)
 }
 
-/// Answers pings that have been heard, if the server has not closed the connection.
+/// Answers the received pings, if the server has not closed the connection.
 fn go_on(connection: &mut Connection, token: usize, close: Option<Close>, poller: &Poller) -> Result<()> {
     match close {
         Some(close) => bail!("the server has closed connection {token} ({close})"),
@@ -181,7 +181,7 @@ fn go_on(connection: &mut Connection, token: usize, close: Option<Close>, poller
     }
 }
 
-/// How far it has come when something goes wrong.
+/// Returns a text that says how many connections were open when something went wrong.
 fn reached(done: usize, count: usize) -> String {
     match (done, count) {
         (0, _) => "cannot connect".to_owned(),
@@ -189,7 +189,7 @@ fn reached(done: usize, count: usize) -> String {
     }
 }
 
-/// What it means that nothing happens.
+/// Returns the error for a server that does not answer.
 pub(crate) fn unanswered(address: SocketAddr, patience: Duration) -> anyhow::Error {
     anyhow::anyhow!(
         "{address} has not answered for {} s; it may not let in more, or have no open files left (`ulimit -n`)",

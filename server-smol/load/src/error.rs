@@ -1,6 +1,7 @@
 use std::fmt;
 
-/// Why a run has failed: it could not be made, or the server has not delivered what it was sent. In a sentence for people.
+/// The reason why a run has failed, as a sentence: it could not be made, or the server has not delivered what it was
+/// sent.
 pub struct Error(anyhow::Error);
 
 impl From<anyhow::Error> for Error {

@@ -50,7 +50,7 @@ fn mask(payload: &mut [u8], key: [u8; 4]) {
 /// A frame that a server has sent.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) struct Frame<'a> {
-    /// Whether it is the last of its message.
+    /// True if it is the last frame of its message.
     pub(crate) fin: bool,
     pub(crate) opcode: u8,
     pub(crate) payload: &'a [u8],
@@ -94,7 +94,7 @@ pub(crate) fn read(bytes: &[u8]) -> Result<Option<(Frame<'_>, usize)>> {
 mod tests {
     use super::*;
 
-    /// What a server makes of a client's frame.
+    /// Decodes a client's frame as a server does.
     fn unmasked(bytes: &[u8]) -> Vec<u8> {
         let at = match bytes[1] & 0x7f {
             126 => 4,

@@ -1,11 +1,11 @@
 use std::{fmt, time::Duration};
 
-/// How many bits of a value are kept: it is wrong by 1 part in 128 at most.
+/// The number of bits of a value that are kept: it is wrong by 1 part in 128 at most.
 const BITS: u32 = 7;
 const STEPS: usize = 1 << BITS;
 
-/// How often which time was taken, from nanoseconds to centuries, in 58 KB: for each power of two as many steps as for
-/// any other.
+/// The distribution of times, from nanoseconds to centuries, in 58 KB. Each power of two has the same number of
+/// steps.
 #[derive(Clone)]
 pub(crate) struct Histogram {
     counts: Box<[u64]>,
@@ -29,14 +29,14 @@ impl fmt::Debug for Histogram {
     }
 }
 
-/// The step that a value is counted in.
+/// Returns the bucket that a value is counted in.
 fn step(nanoseconds: u64) -> usize {
     // All values below 2 * STEPS have a step of their own.
     let shift = (u64::BITS - nanoseconds.leading_zeros()).saturating_sub(BITS + 1);
     shift as usize * STEPS + (nanoseconds >> shift) as usize
 }
 
-/// The largest value that is counted in a step.
+/// Returns the largest value that is counted in a bucket.
 fn top(step: usize) -> u64 {
     let shift = (step / STEPS).saturating_sub(1);
     let first = (step - shift * STEPS) as u64;
@@ -54,7 +54,7 @@ impl Histogram {
         self.count == 0
     }
 
-    /// The time that so many of a thousand do not exceed.
+    /// Returns the time that so many of a thousand do not exceed.
     pub(crate) fn quantile(&self, thousandths: u64) -> Duration {
         let rank = (u128::from(self.count) * u128::from(thousandths)).div_ceil(1000);
         let rank = u64::try_from(rank).unwrap_or(u64::MAX).max(1);

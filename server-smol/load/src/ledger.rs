@@ -2,15 +2,16 @@ use std::collections::{BTreeSet, VecDeque};
 
 use super::mark::Mark;
 
-/// Who hears whom. Connections are numbered group by group; the first of each group send.
+/// The groups of clients that hear one another. Connections are numbered group by group; the first ones of each group
+/// send.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Shape {
     pub(crate) groups: usize,
-    /// How many of a group hear each message.
+    /// The number of clients of a group.
     pub(crate) clients: usize,
-    /// How many of those send.
+    /// The number of clients of a group that send.
     pub(crate) senders: usize,
-    /// Whether senders do not hear themselves.
+    /// True if senders do not hear themselves.
     pub(crate) except_sender: bool,
 }
 
@@ -23,17 +24,17 @@ impl Shape {
         self.groups * self.senders
     }
 
-    /// The connection of a sender.
+    /// Returns the connection of a sender.
     pub(crate) fn connection(&self, sender: usize) -> usize {
         sender / self.senders * self.clients + sender % self.senders
     }
 
-    /// How many hear each message.
+    /// Returns the number of clients that hear each message.
     pub(crate) fn hearers(&self) -> usize {
         self.clients - usize::from(self.except_sender)
     }
 
-    /// The sender that a connection may hear under this number, and its place in the group.
+    /// Returns the sender that a connection may hear under this number, and its place in the group.
     fn sender(&self, hearer: usize, connection: usize) -> Option<(usize, usize)> {
         let (group, place) = (connection / self.clients, connection % self.clients);
         let heard = group == hearer / self.clients && !(self.except_sender && hearer == connection);
@@ -41,16 +42,17 @@ impl Shape {
     }
 }
 
-/// What has been sent and what of it has arrived: each message has to, once and in order, at all that hear its sender.
+/// The messages that have been sent, and those that have arrived. Each must arrive once and in order at every client
+/// that hears its sender.
 #[derive(Debug)]
 pub(crate) struct Ledger {
     shape: Shape,
     senders: Vec<Sender>,
-    /// For each connection and each sender of its group, the number that comes next.
+    /// The number that comes next, for each connection and each sender of its group.
     next: Vec<u32>,
     /// Hearer, sender and number of what others have overtaken.
     overtaken: BTreeSet<(usize, usize, u32)>,
-    /// How many messages have not been passed by everywhere.
+    /// The number of messages that have not arrived everywhere, or been passed by.
     open: u64,
     faults: Faults,
 }
@@ -64,13 +66,13 @@ struct Sender {
 
 #[derive(Debug)]
 struct Open {
-    /// When it was sent, or should have been.
+    /// The time at which it was sent, or should have been sent.
     at: u64,
-    /// Where it is still to arrive.
+    /// The number of clients at which it is still to arrive.
     left: usize,
 }
 
-/// What a server has done wrong.
+/// The mistakes of a server.
 #[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Faults {
     /// Deliveries that have not come.
@@ -89,12 +91,12 @@ impl Faults {
     }
 }
 
-/// What a delivery was.
+/// The result of a delivery.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) struct Arrival {
-    /// When the message was sent, unless it was late or wrong.
+    /// The time at which the message was sent, unless it was late or wrong.
     pub(crate) at: Option<u64>,
-    /// Who may send another one, as this has arrived everywhere.
+    /// The sender that may send another message, because this one has arrived everywhere.
     pub(crate) freed: Option<usize>,
 }
 
@@ -106,12 +108,12 @@ impl Ledger {
         Self { shape, senders, next, overtaken: BTreeSet::new(), open: 0, faults: Faults::default() }
     }
 
-    /// How many messages of a sender are on their way.
+    /// Returns how many messages of a sender are on their way.
     pub(crate) fn outstanding(&self, sender: usize) -> usize {
         self.senders[sender].open.len()
     }
 
-    /// How many messages a sender has sent.
+    /// Returns how many messages a sender has sent.
     pub(crate) fn sent(&self, sender: usize) -> u32 {
         self.senders[sender].count
     }
@@ -171,17 +173,17 @@ impl Ledger {
         self.faults.altered += 1;
     }
 
-    /// Whether all has arrived.
+    /// Returns whether all has arrived.
     pub(crate) fn is_settled(&self) -> bool {
         self.open == 0 && self.overtaken.is_empty()
     }
 
-    /// Whether so much is wrong that going on tells nothing new.
+    /// Returns whether so much is wrong that going on tells nothing new.
     pub(crate) fn is_hopeless(&self) -> bool {
         self.overtaken.len() as u64 + self.faults.count() > 10_000
     }
 
-    /// What is wrong, if nothing comes any more.
+    /// Returns what is wrong, if nothing comes any more.
     pub(crate) fn faults(&self) -> Faults {
         let left = self.senders.iter().flat_map(|sender| &sender.open).map(|message| message.left as u64);
         Faults { missing: left.sum::<u64>() + self.overtaken.len() as u64, ..self.faults }

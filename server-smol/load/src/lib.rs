@@ -78,7 +78,7 @@ fn broadcast(args: &BroadcastArgs) -> Result<()> {
     })
 }
 
-/// Who hears whom is kept for each pair, in four bytes.
+/// The maximum number of pairs of a client and a sender. Each takes four bytes.
 const MOST_PAIRS: usize = 100_000_000;
 
 /// Sends messages to `rooms` rooms and reports what came of it; `room` tells the room of a connection.

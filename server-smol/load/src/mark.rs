@@ -1,5 +1,5 @@
-/// What each message begins with: who has sent it, and how many that one had sent before. Written as text, so that
-/// it fits into messages of both kinds.
+/// The first bytes of each message: its sender, and the number of earlier messages of that sender. It is written as
+/// text, so that it fits into messages of both kinds.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Mark {
     pub(crate) sender: u32,
@@ -20,7 +20,7 @@ const VALUES: [u8; 256] = {
 };
 
 impl Mark {
-    /// How many bytes it takes.
+    /// Its size in bytes.
     pub(crate) const SIZE: usize = 16;
     /// The number of messages that only find out who is there.
     pub(crate) const CALL: u32 = u32::MAX;

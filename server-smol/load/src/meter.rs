@@ -7,7 +7,7 @@ use crate::{
     report::Usage,
 };
 
-/// What the server and this process take, from its start to its stop.
+/// A meter of the server's and this process' resources, from its start to its stop.
 #[derive(Debug)]
 pub(crate) struct Meter {
     process: Option<Process>,
@@ -15,11 +15,11 @@ pub(crate) struct Meter {
     own: Duration,
     cpu: Duration,
     resident: u64,
-    /// What was found when it was stopped.
+    /// The reading when it was stopped.
     reading: Reading,
 }
 
-/// What a meter shows.
+/// The reading of a meter.
 #[derive(Debug, Default, Clone, Copy)]
 pub(crate) struct Reading {
     pub(crate) time: Duration,

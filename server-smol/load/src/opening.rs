@@ -27,9 +27,9 @@ pub(crate) struct Opening {
     began: Instant,
 }
 
-/// What has become of it.
+/// The state of the opening.
 #[derive(Debug)]
-pub(crate) enum Progress {
+pub(crate) enum OpeningState {
     Opening(Opening),
     Open(Connection),
 }
@@ -38,7 +38,7 @@ pub(crate) enum Progress {
 /// go on with, and so it is done long before the last port is taken: when half of them are, Linux looks at thousands
 /// for each connection that it makes.
 const PER_ADDRESS: usize = 10_000;
-/// No server has more to say before it is a WebSocket.
+/// The maximum size of the answer before a connection is a WebSocket.
 const MOST_ANSWER: usize = 64 << 10;
 
 impl Opening {
@@ -58,13 +58,13 @@ impl Opening {
         Ok(Self { socket, token, request, sent: 0, answer: Vec::new(), began })
     }
 
-    /// When it began.
+    /// Returns when it began.
     pub(crate) fn began(&self) -> Instant {
         self.began
     }
 
     /// Goes on when the socket is ready.
-    pub(crate) fn advance(mut self, address: SocketAddr, poller: &Poller) -> Result<Progress> {
+    pub(crate) fn advance(mut self, address: SocketAddr, poller: &Poller) -> Result<OpeningState> {
         let step = |error: io::Error| explained(&error, address);
         if let Some(error) = self.socket.take_error()? {
             return Err(step(error));
@@ -78,7 +78,7 @@ impl Opening {
             if self.sent == self.request.len() {
                 poller.change(&self.socket, self.token, Interest::Read)?;
             }
-            return Ok(Progress::Opening(self));
+            return Ok(OpeningState::Opening(self));
         }
         let mut buffer = [0; 4096];
         match self.socket.read(&mut buffer) {
@@ -93,12 +93,12 @@ impl Opening {
             if !b"HTTP/".starts_with(begin) || self.answer.len() > MOST_ANSWER {
                 bail!("{address} does not speak HTTP: it answered {}", first_line(&self.answer));
             }
-            return Ok(Progress::Opening(self));
+            return Ok(OpeningState::Opening(self));
         };
         check(&self.answer[..end], address)?;
         // What came behind the answer is the connection's.
         self.answer.drain(..end + 4);
-        Ok(Progress::Open(Connection::new(self.socket, self.token, self.answer)))
+        Ok(OpeningState::Open(Connection::new(self.socket, self.token, self.answer)))
     }
 }
 
@@ -120,7 +120,7 @@ fn begin(address: SocketAddr, number: usize) -> io::Result<TcpStream> {
     Ok(socket)
 }
 
-/// What the system says, and what to do about it.
+/// Returns an error with the system's message and with what to do about it.
 fn explained(error: &io::Error, address: SocketAddr) -> Error {
     match Errno::from_io_error(error) {
         Some(Errno::CONNREFUSED) => anyhow!("nothing listens at {address} (connection refused)"),
@@ -159,7 +159,7 @@ fn check(head: &[u8], address: SocketAddr) -> Result<()> {
     Ok(())
 }
 
-/// The beginning of an answer, for people.
+/// Returns the beginning of an answer, for people.
 fn first_line(answer: &[u8]) -> String {
     let line = answer.split(|&byte| byte == b'\n').next().unwrap_or_default();
     let line = String::from_utf8_lossy(&line[..line.len().min(100)]);

@@ -33,7 +33,7 @@ impl fmt::Debug for Poller {
     }
 }
 
-/// What a socket waits for.
+/// The readiness that a socket waits for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Interest {
     Read,
@@ -53,11 +53,11 @@ impl Interest {
 
 /// The timer's, and no socket's.
 const TIMER: u64 = u64::MAX;
-/// So many events are taken at a time.
+/// The maximum number of events that are taken at a time.
 const EVENTS: usize = 1024;
 const NANOSECONDS: u128 = 1_000_000_000;
 
-/// Answers whether a socket is to be tried again, when the poller says so or at once.
+/// Returns whether a socket is to be tried again, either when the poller says so or at once.
 pub(crate) fn is_not_ready(error: &io::Error) -> bool {
     matches!(error.kind(), io::ErrorKind::WouldBlock | io::ErrorKind::Interrupted)
 }
@@ -82,7 +82,7 @@ impl Poller {
         Ok(epoll::modify(&self.epoll, socket.as_fd(), EventData::new_u64(token as u64), interest.flags())?)
     }
 
-    /// Does not watch a socket any more.
+    /// Stops watching a socket.
     pub(crate) fn remove(&self, socket: &TcpStream) -> io::Result<()> {
         Ok(epoll::delete(&self.epoll, socket.as_fd())?)
     }

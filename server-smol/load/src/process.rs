@@ -8,7 +8,7 @@ use rustix::time::{ClockId, clock_gettime};
 pub(crate) struct Process(u32);
 
 impl Process {
-    /// The process with this id, if there is one.
+    /// Returns the process with this id, if there is one.
     pub(crate) fn find(id: u32) -> Result<Self> {
         let process = Self(id);
         process.cpu()?;
@@ -16,7 +16,7 @@ impl Process {
         Ok(process)
     }
 
-    /// How long its threads have run: in the system as in the program.
+    /// Returns how long its threads have run: in the system as in the program.
     ///
     /// To the nanosecond, where the other place that has it, `stat`, counts hundredths of a second.
     pub(crate) fn cpu(self) -> Result<Duration> {
@@ -31,7 +31,7 @@ impl Process {
         Ok(Duration::from_nanos(sum))
     }
 
-    /// How many bytes of memory it has that are not swapped out or never touched.
+    /// Returns how many bytes of memory it has that are not swapped out or never touched.
     pub(crate) fn resident(self) -> Result<u64> {
         let status = fs::read_to_string(format!("/proc/{}/status", self.0))
             .with_context(|| format!("cannot read the memory of process {}", self.0))?;
@@ -41,7 +41,7 @@ impl Process {
     }
 }
 
-/// How long this process has run.
+/// Returns how long this process has run.
 pub(crate) fn own_cpu() -> Duration {
     Duration::try_from(clock_gettime(ClockId::ProcessCPUTime)).unwrap_or_default()
 }

@@ -4,20 +4,20 @@ use serde_json::{Map, Value, json};
 
 use crate::{histogram::Histogram, ledger::Faults};
 
-/// What a run has found: as text for people, and as JSON for programs.
+/// The report of a run: as text for people, and as JSON for programs.
 #[derive(Debug)]
 pub(crate) struct Report {
-    /// What was done, in a word.
+    /// The kind of run, in a word.
     pub(crate) mode: &'static str,
     pub(crate) url: String,
-    /// What was asked for: a name, and a number.
+    /// The parameters: a name and a number each.
     pub(crate) asked: Vec<(&'static str, u64)>,
-    /// How long it was measured.
+    /// The time that was measured.
     pub(crate) time: Duration,
     pub(crate) counts: Vec<Count>,
     pub(crate) latency: Option<Histogram>,
     pub(crate) server: Option<Usage>,
-    /// How long this process has run meanwhile.
+    /// The CPU time of this process meanwhile.
     pub(crate) own_cpu: Duration,
     pub(crate) faults: Option<Faults>,
     /// Messages that are none of this run, as servers greet their clients.
@@ -26,7 +26,7 @@ pub(crate) struct Report {
     pub(crate) unsent: u64,
 }
 
-/// Something that was counted, which has a price.
+/// A count, whose cost for each one is known.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Count {
     pub(crate) one: &'static str,
@@ -35,29 +35,29 @@ pub(crate) struct Count {
 }
 
 impl Count {
-    /// A second's share.
+    /// Returns the number for one second.
     fn per_second(&self, time: Duration) -> f64 {
         self.number as f64 / time.as_secs_f64().max(1e-9)
     }
 
-    /// The price of one, in microseconds.
+    /// Returns the CPU time of one message, in microseconds.
     fn price(&self, cpu: Duration) -> f64 {
         cpu.as_secs_f64() * 1e6 / self.number as f64
     }
 }
 
-/// What the server has taken.
+/// The resources that the server has used.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Usage {
     pub(crate) cpu: Duration,
     /// Its memory at the beginning and at the end, in bytes.
     pub(crate) resident: [u64; 2],
-    /// So many connections have come in between.
+    /// The number of connections that have come in between.
     pub(crate) connections: u64,
 }
 
 impl Usage {
-    /// What a connection takes, in bytes.
+    /// Returns the memory of one connection, in bytes.
     fn per_connection(&self) -> Option<f64> {
         let [before, after] = self.resident.map(|bytes| bytes as f64);
         (self.connections > 0).then(|| (after - before) / self.connections as f64)
@@ -185,7 +185,7 @@ impl Report {
     }
 }
 
-/// A number as people read it.
+/// Formats a number with separated thousands.
 fn thousands(number: u64) -> String {
     let digits = number.to_string();
     let mut text = String::new();
@@ -198,7 +198,7 @@ fn thousands(number: u64) -> String {
     text
 }
 
-/// A time as people read it.
+/// Formats a time in a unit that suits it.
 fn short(time: Duration) -> String {
     match time.as_nanos() as f64 {
         ns @ ..1e6 => format!("{:.1} µs", ns / 1e3),

@@ -1,20 +1,20 @@
-/// When which message is due, at a fixed rate of all senders together: the first of each, then the second of each. All
-/// times are in nanoseconds since the beginning.
+/// The times at which messages are due, at a fixed rate of all senders together: the first of each, then the second
+/// of each. All times are in nanoseconds since the beginning.
 #[derive(Debug)]
 pub(crate) struct Schedule {
     senders: usize,
     nanoseconds: f64,
-    /// How many messages have been due.
+    /// The number of messages that have been due.
     due: u64,
 }
 
 impl Schedule {
-    /// So many messages a second.
+    /// Creates a schedule of so many messages a second.
     pub(crate) fn new(rate: u64, senders: usize) -> Self {
         Self { senders, nanoseconds: 1e9 / rate as f64, due: 0 }
     }
 
-    /// When a sender's message with this number is due.
+    /// Returns the time at which a sender's message with this number is due.
     pub(crate) fn time(&self, sender: usize, number: u32) -> u64 {
         self.at(u64::from(number) * self.senders as u64 + sender as u64)
     }
@@ -23,12 +23,12 @@ impl Schedule {
         (index as f64 * self.nanoseconds) as u64
     }
 
-    /// When the next message is due.
+    /// Returns the time at which the next message is due.
     pub(crate) fn next(&self) -> u64 {
         self.at(self.due)
     }
 
-    /// A sender whose message is due by `now`, each message once.
+    /// Returns a sender whose message is due by `now`, each message once.
     pub(crate) fn pop(&mut self, now: u64) -> Option<usize> {
         if self.next() > now {
             return None;
@@ -38,7 +38,7 @@ impl Schedule {
         Some(sender)
     }
 
-    /// How many messages have been due so far.
+    /// Returns how many messages have been due so far.
     pub(crate) fn due(&self) -> u64 {
         self.due
     }

@@ -2,7 +2,7 @@ use std::net::{SocketAddr, ToSocketAddrs as _};
 
 use anyhow::{Context as _, Result, bail, ensure};
 
-/// Where the rooms are: `ws://host:port/path`, with the room's number for `{room}`.
+/// The address of the rooms: `ws://host:port/path`, with the room's number for `{room}`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Target {
     authority: String,
@@ -34,7 +34,7 @@ impl Target {
         Ok(Self { authority: authority.to_owned(), path })
     }
 
-    /// The address as it was given.
+    /// Returns the address as it was given.
     pub(crate) fn url(&self) -> String {
         format!("ws://{}{}", self.authority, self.path)
     }
@@ -61,7 +61,7 @@ impl Target {
         found.next().with_context(|| format!("`{}` has no address", self.authority))
     }
 
-    /// The request that opens a WebSocket to a room.
+    /// Returns the request that opens a WebSocket to a room.
     ///
     /// The key is that of RFC 6455, section 1.3. It should be another one each time, against caches between a browser
     /// and its server; there are none here, and so the answer is known.
@@ -75,7 +75,7 @@ impl Target {
     }
 }
 
-/// What a server has to answer to [`Target::request`].
+/// The `Sec-WebSocket-Accept` that a server must answer to [`Target::request`].
 pub(crate) const ACCEPT: &str = "s3pPLMBiTxaQ9kYGzzhZRbK+xOo=";
 
 #[cfg(test)]

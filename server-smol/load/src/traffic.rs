@@ -13,11 +13,11 @@ use crate::{
     schedule::Schedule,
 };
 
-/// What is to be sent, and for how long.
+/// The messages that are to be sent, and for how long.
 #[derive(Debug)]
 pub(crate) struct Plan {
     pub(crate) shape: Shape,
-    /// How many messages of a sender may be on their way.
+    /// The maximum number of a sender's messages that are on their way.
     pub(crate) window: usize,
     /// The size of a message.
     pub(crate) size: usize,
@@ -31,10 +31,10 @@ pub(crate) struct Plan {
     pub(crate) process: Option<Process>,
 }
 
-/// What came of it.
+/// The results of the run.
 #[derive(Debug)]
 pub(crate) struct Outcome {
-    /// What was sent and what arrived while it was measured.
+    /// The messages that were sent and that arrived while it was measured.
     pub(crate) messages: u64,
     pub(crate) deliveries: u64,
     pub(crate) unsent: u64,
@@ -44,9 +44,9 @@ pub(crate) struct Outcome {
     pub(crate) meter: Meter,
 }
 
-/// How long an unanswered call waits before it is repeated.
+/// The time after which an unanswered call is repeated.
 const CALL: Duration = Duration::from_millis(50);
-/// How long a server has to say goodbye.
+/// The time that a server has to answer the close frames.
 const FAREWELL: Duration = Duration::from_secs(2);
 
 /// Sends messages in circles: what arrives makes room for what is sent next.
@@ -55,17 +55,17 @@ pub(crate) struct Traffic<'a> {
     plan: &'a Plan,
     crowd: Crowd,
     begin: Instant,
-    /// What each message ends with.
+    /// The end of each message.
     filler: Vec<u8>,
     ledger: Ledger,
     schedule: Option<Schedule>,
     is_sending: bool,
     tally: Tally,
-    /// Who may send, in a list that is used again.
+    /// The senders that may send. The list is used again.
     freed: Vec<usize>,
 }
 
-/// What is counted while it is measured.
+/// The counts of the time that is measured.
 #[derive(Debug, Default)]
 struct Tally {
     messages: u64,
@@ -271,7 +271,7 @@ impl<'a> Traffic<'a> {
     }
 }
 
-/// Where a message is put down.
+/// The records in which a message is noted.
 struct Books<'a> {
     tally: &'a mut Tally,
     ledger: &'a mut Ledger,

@@ -4,16 +4,16 @@ use std::time::{Duration, Instant};
 
 use crate::{dial::NEWCOMER, http::join, scale::Scale, stage::Stage, swarm::Plan};
 
-/// How many there are beyond those that the server takes.
+/// The number of connections beyond those that the server takes.
 const BEYOND: usize = 200;
-/// So many open files are for other things.
+/// The number of open files that are kept for other things.
 const SPARE: usize = 500;
-/// How long the attackers try to get in. Some have to try again, and wait for that.
+/// The time for which the attackers try to get in. Some must try again, and wait for that.
 const PATIENCE: Duration = Duration::from_secs(20);
-/// How long a newcomer waits.
+/// The time that a newcomer waits.
 const SOON: Duration = Duration::from_secs(2);
 
-/// How many connections the server takes: what it takes by default, or as many as there may be open files for.
+/// Returns how many connections the server takes: what it takes by default, or as many as there may be open files for.
 fn most(scale: Scale, files: usize) -> usize {
     scale.many(10_000).min(files.saturating_sub(BEYOND + SPARE))
 }

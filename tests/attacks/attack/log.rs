@@ -8,7 +8,7 @@ use crate::{
     swarm::{Plan, text},
 };
 
-/// So many rooms log, as `letter` says.
+/// Lets so many rooms log, as `letter` says.
 pub(super) fn chatter(stage: &mut Stage, rooms: usize, letter: &'static str) -> Result<(), String> {
     stage.calm();
     let mut swarm = stage.swarm(rooms, Plan::joining(|number| format!("l{number}")).saying(text(letter)))?;

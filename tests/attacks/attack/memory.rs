@@ -10,13 +10,13 @@ use crate::{
     swarm::{Plan, text},
 };
 
-/// How long it may take to send everything.
+/// The time that sending everything may take.
 const PATIENCE: Duration = Duration::from_secs(15);
 const MEBIBYTE: usize = 1 << 20;
 
 pub(super) fn large_messages(stage: &mut Stage) -> Result<(), String> {
     let count = stage.scale.many(600);
-    // Nothing that would take less memory when it is folded.
+    // Memory that would take no less space when its room hibernates.
     let mut state = 1_u32;
     let letters = (1..MEBIBYTE).map(|_| {
         state = state.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
@@ -52,7 +52,7 @@ pub(super) fn deaf_rooms(stage: &mut Stage) -> Result<(), String> {
 }
 
 pub(super) fn unfinished_messages(stage: &mut Stage) -> Result<(), String> {
-    /// So many bytes are not sent with the others.
+    /// The number of bytes that are not sent with the others.
     const REST: usize = 64;
     let count = stage.scale.many(600);
     let whole = text(&"k".repeat(MEBIBYTE));
@@ -91,7 +91,7 @@ pub(super) fn vast_rooms(stage: &mut Stage) -> Result<(), String> {
     join(stage, 100)
 }
 
-/// So many clients join a room each.
+/// Lets so many clients join a room each.
 fn join(stage: &mut Stage, count: usize) -> Result<(), String> {
     stage.calm();
     let mut swarm = stage.swarm(stage.scale.many(count), Plan::joining(|number| format!("j{number}")))?;

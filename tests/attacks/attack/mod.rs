@@ -10,26 +10,26 @@ mod time;
 
 use crate::{guest::Guest, log::Reader, scale::Scale, stage::Stage};
 
-/// Something that strangers can do.
+/// An attack: something that strangers can do.
 #[derive(Debug)]
 pub(crate) struct Attack {
-    /// What the command line calls it, with others of its kind.
+    /// Its name on the command line, which others of its kind share.
     pub(crate) row: &'static str,
-    /// What the table calls it.
+    /// Its title in the table.
     pub(crate) title: &'static str,
-    /// What it promises beside what all attacks do.
+    /// Its promise beside those of all attacks.
     pub(crate) promise: &'static str,
     pub(crate) guest: Guest,
     /// Options of `serve`, where there may be so many open files.
     pub(crate) settings: fn(Scale, files: usize) -> Vec<String>,
-    /// How many files the server may have open, if not as many as the system lets it.
+    /// The maximum number of the server's open files, if not as many as the system allows.
     pub(crate) files: Option<u32>,
     pub(crate) reader: Reader,
-    /// Does it. Between what it prepares and the attack itself it has the stage [be calm](Stage::calm).
+    /// Runs the attack. Between its preparation and the attack itself it lets the stage [be calm](Stage::calm).
     pub(crate) make: fn(&mut Stage) -> Result<(), String>,
 }
 
-/// What most have in common.
+/// The fields that most attacks share.
 const ATTACK: Attack = Attack {
     row: "",
     title: "",
@@ -101,63 +101,63 @@ pub(crate) const ATTACKS: &[Attack] = &[
     Attack {
         row: "T2",
         title: "`memory.fill` and `memory.copy` of 30 MB without end, in 20 rooms",
-        promise: "others have their turns",
+        promise: "others are served meanwhile",
         make: |stage| time::bulk_memory(stage, 20),
         ..ATTACK
     },
     Attack {
         row: "T2",
         title: "the same in 4 rooms, for which there is memory",
-        promise: "others have their turns",
+        promise: "others are served meanwhile",
         make: |stage| time::bulk_memory(stage, 4),
         ..ATTACK
     },
     Attack {
         row: "T3",
         title: "empty messages from 100 clients",
-        promise: "others have their turns",
+        promise: "others are served meanwhile",
         make: |stage| time::flood(stage, 100, time::Flood::Empty),
         ..ATTACK
     },
     Attack {
         row: "T3",
         title: "empty messages from 1,000 clients",
-        promise: "others have their turns",
+        promise: "others are served meanwhile",
         make: |stage| time::flood(stage, 1000, time::Flood::Empty),
         ..ATTACK
     },
     Attack {
         row: "T3",
         title: "pings from 100 clients",
-        promise: "others have their turns",
+        promise: "others are served meanwhile",
         make: |stage| time::flood(stage, 100, time::Flood::Ping),
         ..ATTACK
     },
     Attack {
         row: "T3",
         title: "pings from 1,000 clients",
-        promise: "others have their turns",
+        promise: "others are served meanwhile",
         make: |stage| time::flood(stage, 1000, time::Flood::Ping),
         ..ATTACK
     },
     Attack {
         row: "T3",
         title: "echoes for 100 clients",
-        promise: "others have their turns",
+        promise: "others are served meanwhile",
         make: |stage| time::flood(stage, 100, time::Flood::Echo),
         ..ATTACK
     },
     Attack {
         row: "T3",
         title: "echoes for 1,000 clients",
-        promise: "others have their turns",
+        promise: "others are served meanwhile",
         make: |stage| time::flood(stage, 1000, time::Flood::Echo),
         ..ATTACK
     },
     Attack {
         row: "T4",
         title: "broadcasts to 5,000 clients, four a second",
-        promise: "others have their turns",
+        promise: "others are served meanwhile",
         guest: Guest::Small,
         make: |stage| time::broadcasts(stage, 5000),
         ..ATTACK
@@ -165,7 +165,7 @@ pub(crate) const ATTACKS: &[Attack] = &[
     Attack {
         row: "T4",
         title: "broadcasts to 9,900 clients, four a second",
-        promise: "others have their turns",
+        promise: "others are served meanwhile",
         guest: Guest::Small,
         make: |stage| time::broadcasts(stage, 9900),
         ..ATTACK
@@ -173,21 +173,21 @@ pub(crate) const ATTACKS: &[Attack] = &[
     Attack {
         row: "T4",
         title: "9,999 broadcasts to 2,000 clients in one event",
-        promise: "others have their turns",
+        promise: "others are served meanwhile",
         make: time::many_broadcasts,
         ..ATTACK
     },
     Attack {
         row: "T5",
         title: "500 connections that ask 20,000 times each and read nothing",
-        promise: "others have their turns",
+        promise: "others are served meanwhile",
         make: time::pipelines,
         ..ATTACK
     },
     Attack {
         row: "T5",
         title: "100,000 rooms, which the operator lists again and again",
-        promise: "others have their turns",
+        promise: "others are served meanwhile",
         guest: Guest::Small,
         settings: time::settings_for_lists,
         make: time::room_lists,

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use crate::{stage::Stage, swarm::Plan};
 
-/// The id of a room, which lets in whoever knows it.
+/// The id of a room. A client that knows it can join.
 const SECRET: &str = "a-secret-that-is-long";
 
 pub(super) fn room_ids(stage: &mut Stage) -> Result<(), String> {

@@ -10,7 +10,7 @@ use crate::{
     swarm::Plan,
 };
 
-/// How many rooms there may be in a short attack: as many as can be opened.
+/// The number of rooms in a short attack: as many as can be opened.
 const FEW: &str = "2k";
 
 pub(super) fn settings(scale: Scale, _: usize) -> Vec<String> {

@@ -11,10 +11,10 @@ use crate::{
     swarm::{Plan, Swarm, text},
 };
 
-/// How long the server may take to end.
+/// The time that the server may take to end.
 const SOON: Duration = Duration::from_secs(2);
 
-/// So many rooms log, as `letter` says.
+/// Lets so many rooms log, as `letter` says.
 pub(super) fn while_logging(stage: &mut Stage, rooms: usize, letter: &'static str) -> Result<(), String> {
     let mut swarm = stage.swarm(rooms, Plan::joining(|number| format!("s{number}")).saying(text(letter)))?;
     stage.calm();

@@ -16,7 +16,7 @@ use crate::{
 
 const PATIENCE: Duration = Duration::from_secs(20);
 
-/// What a flood is of.
+/// The messages of a flood.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Flood {
     Empty,
@@ -55,7 +55,7 @@ pub(super) fn flood(stage: &mut Stage, count: usize, flood: Flood) -> Result<(),
     storm(stage, count, Plan::joining(|number| format!("f{}", number % 10)).repeating(&frame))
 }
 
-/// Has so many clients do something for a while.
+/// Lets so many clients do something for a while.
 fn storm(stage: &mut Stage, count: usize, plan: Plan) -> Result<(), String> {
     stage.calm();
     let mut swarm = stage.swarm(stage.scale.many(count), plan)?;
@@ -64,7 +64,7 @@ fn storm(stage: &mut Stage, count: usize, plan: Plan) -> Result<(), String> {
     Ok(())
 }
 
-/// Has so many clients join one room.
+/// Lets so many clients join one room.
 fn crowd(stage: &mut Stage, count: usize) -> Result<Swarm, String> {
     let mut swarm = stage.swarm(count, Plan::joining(|_| "crowd".to_owned()))?;
     swarm.enter(PATIENCE)?;
@@ -103,7 +103,7 @@ pub(super) fn pipelines(stage: &mut Stage) -> Result<(), String> {
     storm(stage, 500, Plan::silent().saying(requests).deaf())
 }
 
-/// All rooms are opened as fast as that is possible.
+/// Returns flags with which all rooms may be opened as fast as possible.
 pub(super) fn settings_for_lists(_: Scale, _: usize) -> Vec<String> {
     ["--room-rate", "0"].map(str::to_owned).into()
 }

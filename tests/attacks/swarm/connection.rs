@@ -11,11 +11,11 @@ use rustix::event::epoll::EventFlags;
 pub(super) struct Connection {
     pub(super) socket: TcpStream,
     pub(super) stage: Stage,
-    /// What is to be written, and how much of it has been.
+    /// The bytes that are to be written, and how many of them have been written.
     says: Arc<[u8]>,
     written: usize,
     pub(super) is_repeating: bool,
-    /// What has come of the answer to its request.
+    /// The bytes that have come of the answer to its request.
     head: Vec<u8>,
     pub(super) watched: EventFlags,
 }
@@ -28,7 +28,7 @@ pub(super) enum Stage {
     Up,
 }
 
-/// What has come of a read.
+/// The result of a read.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Heard {
     Nothing,

@@ -25,11 +25,11 @@ use crate::dial::{attacker, dial};
 use self::connection::{Connection, Heard, Stage};
 pub(crate) use self::plan::{Plan, text};
 
-/// So many are on their way in at a time: fewer than wait in a server's queue.
+/// The maximum number of connections that are being opened at a time: fewer than wait in a server's queue.
 const AT_A_TIME: usize = 100;
-/// How much fits into the socket of someone who does not read. The system takes twice that.
+/// The size of the socket's buffer of a client that does not read. The system takes twice that.
 const LITTLE: usize = 4096;
-/// How long is waited for sockets before the clock is looked at.
+/// The time to wait for sockets before the clock is looked at.
 const PAUSE: Timespec = Timespec { tv_sec: 0, tv_nsec: 5_000_000 };
 
 /// The connections.
@@ -40,27 +40,27 @@ pub(crate) struct Swarm {
     events: Vec<Event>,
     buffer: Vec<u8>,
     connections: Vec<Option<Connection>>,
-    /// How many have been begun, those included that have come back.
+    /// The number of connections that have been begun, those included that have come back.
     begun: usize,
-    /// How many of them have neither got in nor been turned away yet.
+    /// The number of connections that have neither got in nor been refused yet.
     opening: usize,
     /// Places whose connections are to be begun, or begun again.
     waiting: Vec<usize>,
     tally: Tally,
 }
 
-/// What has come of them.
+/// The counts of the connections' results.
 #[derive(Debug, Default, Clone, Copy)]
 pub(crate) struct Tally {
-    /// How many have got in.
+    /// The number of connections that have got in.
     pub(crate) up: usize,
-    /// How many were answered something else.
+    /// The number of connections that got another answer.
     pub(crate) refused: usize,
-    /// How many have ended after they had got in, or while they tried.
+    /// The number of connections that have ended after they had got in, or while they tried.
     pub(crate) ended: usize,
-    /// How many have said all that they had to say.
+    /// The number of connections that have sent everything.
     pub(crate) said: usize,
-    /// How many bytes have come for those that are up.
+    /// The number of bytes that have come for connections that are up.
     pub(crate) received: u64,
 }
 
@@ -113,7 +113,7 @@ impl Swarm {
         Ok(())
     }
 
-    /// Has one say something when it can. One that has gone says nothing.
+    /// Sends bytes on one connection when it can. A connection that has gone sends nothing.
     pub(crate) fn say(&mut self, index: usize, bytes: impl Into<Arc<[u8]>>) {
         if let Some(connection) = &mut self.connections[index] {
             connection.say(bytes.into());
@@ -208,7 +208,7 @@ impl Swarm {
         self.watch(index);
     }
 
-    /// A connection has got to where it wanted.
+    /// Notes that a connection has got to where it wanted.
     fn up(&mut self, index: usize) {
         let Some(connection) = &mut self.connections[index] else { return };
         connection.stage = Stage::Up;

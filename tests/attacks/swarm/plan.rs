@@ -4,11 +4,11 @@ use stateroom_tests::Frame;
 
 use crate::http::upgrade;
 
-/// What each connection of a swarm does.
+/// The plan for each connection of a swarm.
 pub(crate) struct Plan {
-    /// What connection number so many begins with. Those that are made anew have numbers of their own.
+    /// The first bytes of a connection, by its number. Connections that are made anew have numbers of their own.
     pub(super) begin: Box<dyn Fn(usize) -> Vec<u8> + Send>,
-    /// Whether it waits for a WebSocket before it says more.
+    /// True if it waits for a WebSocket before it sends more.
     pub(super) is_client: bool,
     pub(super) says: Arc<[u8]>,
     pub(super) is_repeating: bool,
@@ -46,12 +46,12 @@ impl Plan {
         }
     }
 
-    /// Says these bytes when it is up.
+    /// Sends these bytes when it is up.
     pub(crate) fn saying(self, bytes: impl Into<Arc<[u8]>>) -> Self {
         Self { says: bytes.into(), ..self }
     }
 
-    /// Says the same over and over, as fast as it goes, in large pieces.
+    /// Sends the same bytes over and over, as fast as possible, in large pieces.
     pub(crate) fn repeating(self, bytes: &[u8]) -> Self {
         let times = ((64 << 10) / bytes.len().max(1)).max(1);
         Self { is_repeating: true, ..self.saying(bytes.repeat(times)) }
@@ -67,13 +67,13 @@ impl Plan {
         Self { is_returning: true, ..self }
     }
 
-    /// All come from one address, in place of several.
+    /// Lets all connections come from one address, not from several.
     pub(crate) fn all_from_one_address(self) -> Self {
         Self { is_from_one_address: true, ..self }
     }
 }
 
-/// A text message as a client sends it.
+/// Returns a text message as a client sends it.
 pub(crate) fn text(text: &str) -> Vec<u8> {
     Frame::text(text).masked()
 }

@@ -9,25 +9,25 @@ use crate::{
     Bench,
     page::{Page, Verdict, size},
     pairs::{Pairs, change},
-    server::{Place, Server},
+    server::{Affinity, Server},
 };
 
 /// Sockets that a server needs beside those of the crowd.
 const OTHERS: usize = 500;
-/// How long rooms have been idle when the rest is measured: a server may do something about them before.
+/// The time that rooms have been idle when the rest is measured: a server may do something about them before.
 const LATER: Duration = Duration::from_secs(15);
-/// How often clients are pinged, by default.
+/// The default time between two pings.
 const HEARTBEAT: Duration = Duration::from_secs(30);
 
 const FLAGS: [&str; 6] = ["--max-connections", "1M", "--max-rooms", "10M", "--room-rate", "0"];
 
 /// Many idle rooms in a server, and what they cost a busy one.
 pub(crate) fn measure(bench: &Bench, page: &mut Page) {
-    let quiet = bench.serve(&bench.echo, Place::ItsCore, &FLAGS);
+    let quiet = bench.serve(&bench.echo, Affinity::OneCore, &FLAGS);
     let files = open_files() - OTHERS.min(open_files() / 2);
     let some = 10_000.min(bench.options.crowd).min(files);
     {
-        let server = bench.serve(&bench.echo, Place::ItsCore, &FLAGS);
+        let server = bench.serve(&bench.echo, Affinity::OneCore, &FLAGS);
         independence(bench, page, [&quiet, &server], "and nobody else: how exact this is", None);
         let _crowd = bench.crowd(&server, some);
         let what = format!("beside {} idle rooms with a client each", grouped(some as u64));
@@ -35,7 +35,7 @@ pub(crate) fn measure(bench: &Bench, page: &mut Page) {
     }
 
     let (rooms, clients) = (bench.options.crowd, files.min(bench.options.crowd));
-    let server = bench.serve(&bench.echo, Place::ItsCore, &FLAGS);
+    let server = bench.serve(&bench.echo, Affinity::OneCore, &FLAGS);
     let empty = server.resident();
     let crowd = bench.crowd(&server, clients);
     let with_clients = server.resident();
@@ -89,7 +89,7 @@ pub(crate) fn measure(bench: &Bench, page: &mut Page) {
     independence(bench, page, [&quiet, &server], &what, Some(10.0));
 }
 
-/// What a message takes in a server with a crowd and in one without.
+/// Measures a message in a server with a crowd and in one without.
 fn independence(bench: &Bench, page: &mut Page, servers: [&Server; 2], beside: &str, most: Option<f64>) {
     for (window, at_a_time) in [(1, "one message"), (32, "32 messages")] {
         let load = format!("echo --connections 50 --window {window}");
@@ -104,7 +104,7 @@ fn independence(bench: &Bench, page: &mut Page, servers: [&Server; 2], beside: &
     }
 }
 
-/// How many files a process may have open here at most.
+/// Returns how many files a process may have open here at most.
 fn open_files() -> usize {
     let limits = fs::read_to_string("/proc/self/limits").unwrap_or_default();
     let line = limits.lines().find_map(|line| line.strip_prefix("Max open files"));

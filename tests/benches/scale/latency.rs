@@ -11,30 +11,30 @@ use crate::{
     Bench,
     page::{Page, Verdict},
     pairs::{median, quantile},
-    server::Place,
+    server::Affinity,
 };
 
-/// How many rooms are asked, of each kind.
+/// The number of rooms of each kind that are asked.
 const ROOMS: usize = 500;
-/// How often it is started.
+/// The number of starts.
 const STARTS: usize = 20;
 const PATIENCE: Duration = Duration::from_secs(10);
 
-/// How long a client has waited for its first reply.
+/// The times that a client has waited for its first reply.
 #[derive(Debug, Clone, Copy)]
 struct Waits {
-    /// Since it has asked to become a WebSocket.
+    /// The time since it has asked to become a WebSocket.
     upgrade: Duration,
-    /// Since it has sent its message.
+    /// The time since it has sent its message.
     message: Duration,
 }
 
-/// One of these.
+/// A choice of one of these times.
 type Wait = fn(&Waits) -> Duration;
 
-/// The first reply of a new room beside that of one that exists.
+/// Measures the first reply of a new room, and of one that exists.
 pub(crate) fn replies(bench: &Bench, page: &mut Page) {
-    let server = bench.serve(&bench.echo, Place::ItsCore, &[]);
+    let server = bench.serve(&bench.echo, Affinity::OneCore, &[]);
     first_reply(server.address(), "old");
     let mut waits = [Vec::new(), Vec::new()];
     for number in 0..ROOMS {
@@ -66,7 +66,7 @@ pub(crate) fn replies(bench: &Bench, page: &mut Page) {
     }
 }
 
-/// From the start of the process to its first answer.
+/// Measures the time from the start of the process to its first answer.
 pub(crate) fn start(bench: &Bench, page: &mut Page) {
     let waits = (0..STARTS).map(|_| {
         let begin = Instant::now();

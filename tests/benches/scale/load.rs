@@ -12,17 +12,17 @@ use crate::{
     server::{Server, confined},
 };
 
-/// How long connections are held at most, in seconds: a crowd ends with the program, and by itself if that has not
-/// ended it.
+/// The maximum time for which connections are held, in seconds: a crowd ends with the program, and by itself if that
+/// has not ended it.
 const HOLD: &str = "1800";
-/// How long it may take until one more of a crowd is there.
+/// The time within which one more connection of a crowd must appear.
 const GATHERING: Duration = Duration::from_secs(60);
 
 /// Clients that are connected and say nothing but pongs, each in a room of its own, until this is dropped.
 #[derive(Debug)]
 pub(crate) struct Crowd {
     _child: Child,
-    /// How long it took until all were there.
+    /// The time until all were there.
     pub(crate) gathered: Duration,
 }
 

@@ -1,5 +1,5 @@
-//! How far one server goes: rooms by the hundred thousand, what they cost those that are busy, several threads, new
-//! rooms, small servers, and how soon one answers.
+//! Measures how far one server goes: rooms by the hundred thousand, their cost for busy rooms, several threads, new
+//! rooms, small servers, and the time to the first answer.
 //!
 //! `cargo bench -p stateroom-tests --bench scale` measures everything, beside the targets, and writes
 //! `docs/scale.md`; that takes ten minutes and 12 GiB of memory. Options, after `--`:
@@ -8,7 +8,7 @@
 //! - `--server PATH`: the program to measure, instead of this workspace's `stateroom`
 //! - `--rooms N`: how many rooms the library holds (default: 1,000,000)
 //! - `--crowd N`: how many rooms one server holds, with a client each where there are enough open files (default: 100,000)
-//! - `--pairs N`: how often two servers are compared, in turn (default: 7)
+//! - `--pairs N`: how often two servers are compared, alternately (default: 7)
 //! - `--seconds N`: how long each time (default: 2)
 //! - `--dry`: only print the table; so it is with some of the parts, or with another program
 //!
@@ -72,7 +72,7 @@ const PARTS: [(&str, Part); 6] = [
     ("start", latency::start),
 ];
 
-/// What all parts have in common.
+/// The state that all parts share.
 #[cfg(target_os = "linux")]
 #[derive(Debug)]
 struct Bench {

@@ -2,7 +2,7 @@ use std::path::PathBuf;
 
 use crate::PARTS;
 
-/// What is to be measured.
+/// The choice of what is measured.
 #[derive(Debug)]
 pub(crate) struct Options {
     only: Vec<String>,
@@ -62,7 +62,7 @@ impl Options {
         self.only.is_empty() || self.only.iter().any(|only| only == part)
     }
 
-    /// Whether this is what the page in `docs` is about.
+    /// Returns whether this is what the page in `docs` is about.
     pub(crate) fn is_for_the_page(&self) -> bool {
         let usual = self.rooms == 1_000_000 && self.crowd == 100_000;
         !self.is_dry && self.only.is_empty() && self.server.is_none() && usual

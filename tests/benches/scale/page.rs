@@ -8,7 +8,7 @@ use std::{
 
 use crate::Bench;
 
-/// What has been found, line by line.
+/// The results, line by line.
 #[derive(Debug)]
 pub(crate) struct Page {
     lines: String,
@@ -17,7 +17,7 @@ pub(crate) struct Page {
     began: Instant,
 }
 
-/// How a result stands to its target.
+/// The comparison of a result with its target.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Verdict {
     Met,
@@ -90,7 +90,7 @@ How far one server goes, on one thread where nothing else is said. Written by `c
 
 const END: &str = "
 Rooms are `examples/echo`, a guest without an allocator, with default limits; messages have 64 bytes. *CPU* is what the server's process takes, in
-the system as in the program. Two servers are compared in turn, and the result is the median of their ratios. *RSS* is the resident memory of the
+the system as in the program. Two servers are compared alternately, and the result is the median of their ratios. *RSS* is the resident memory of the
 process; the system's own for each socket is not in it.
 ";
 
@@ -118,7 +118,7 @@ fn about(bench: &Bench, busy: &str, took: Duration) -> Vec<String> {
     ]
 }
 
-/// A size in the unit that suits it.
+/// Returns a size in the unit that suits it.
 pub(crate) fn size(bytes: f64) -> String {
     match bytes / 1024.0 {
         kib @ ..1024.0 => format!("{kib:.1} KiB"),

@@ -2,7 +2,7 @@ use serde_json::Value;
 
 use crate::{Bench, server::Server};
 
-/// The same load on two servers in turn, several times.
+/// The same load on two servers alternately, several times.
 #[derive(Debug)]
 pub(crate) struct Pairs {
     reports: Vec<[Value; 2]>,
@@ -24,7 +24,7 @@ impl Pairs {
         Self { reports: reports.collect() }
     }
 
-    /// The medians of a figure for each server, and of how the second stands to the first in each pair.
+    /// Returns the medians of a figure for each server, and of how the second stands to the first in each pair.
     pub(crate) fn figure(&self, pointer: &str) -> ([f64; 2], f64) {
         let read = |report: &Value| report.pointer(pointer).and_then(Value::as_f64).unwrap_or(f64::NAN);
         let numbers: Vec<_> = self.reports.iter().map(|pair| [read(&pair[0]), read(&pair[1])]).collect();
@@ -33,19 +33,19 @@ impl Pairs {
     }
 }
 
-/// The one in the middle.
+/// Returns the one in the middle.
 pub(crate) fn median(numbers: impl Iterator<Item = f64>) -> f64 {
     quantile(numbers, 500)
 }
 
-/// The one that so many of a thousand do not exceed.
+/// Returns the one that so many of a thousand do not exceed.
 pub(crate) fn quantile(numbers: impl Iterator<Item = f64>, thousandths: usize) -> f64 {
     let mut numbers: Vec<_> = numbers.collect();
     numbers.sort_by(f64::total_cmp);
     numbers.get((numbers.len().saturating_sub(1) * thousandths).div_ceil(1000)).copied().unwrap_or(f64::NAN)
 }
 
-/// How much more it is, in per cent.
+/// Returns how much more it is, in per cent.
 pub(crate) fn change(ratio: f64) -> String {
     format!("{:+.1} %", (ratio - 1.0) * 100.0)
 }

@@ -15,14 +15,14 @@ use crate::{
     server::{confined, kilobytes},
 };
 
-/// What this program is called with to be the process that holds the rooms.
+/// The argument that makes this program the process that holds the rooms.
 pub(crate) const COMMAND: &str = "hold-rooms";
 
 const MOST_MEMORY: u64 = 16 << 30;
-/// So much is left to everybody else.
+/// The number of bytes that are left to others.
 const RESERVE: u64 = 3 << 29;
 const MOST_TIME: Duration = Duration::from_secs(300);
-/// How often it looks at these.
+/// The number of rooms between two looks at these.
 const STEP: usize = 10_000;
 
 /// Rooms of the library, in a process that has nothing else in it.

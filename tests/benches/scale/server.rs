@@ -18,17 +18,17 @@ pub(crate) struct Server {
     address: String,
 }
 
-/// Where a server runs.
+/// The cores that a server runs on.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Place {
-    /// On one core, away from the load.
-    ItsCore,
-    /// Where the system puts it.
-    Anywhere,
+pub(crate) enum Affinity {
+    /// One core, away from the load.
+    OneCore,
+    /// All cores, as the system chooses.
+    AnyCore,
 }
 
-/// A program that has as many open files as it may, and that ends when the thread ends that has started it, however
-/// that comes.
+/// Returns a program that has as many open files as it may, and that ends when the thread ends that has started it,
+/// however that comes.
 pub(crate) fn confined(program: &Path) -> Command {
     let script = "ulimit -n $(ulimit -Hn) && exec setpriv --pdeathsig KILL \"$0\" \"$@\"";
     let mut command = Command::new("sh");
@@ -38,12 +38,12 @@ pub(crate) fn confined(program: &Path) -> Command {
 
 impl Bench {
     /// Starts the server with these flags, and waits until it listens.
-    pub(crate) fn serve(&self, module: &Path, place: Place, flags: &[&str]) -> Server {
+    pub(crate) fn serve(&self, module: &Path, affinity: Affinity, flags: &[&str]) -> Server {
         let mut command = confined(&self.server);
         command.args(["serve", "--ip", "127.0.0.1", "--port", "0"]).args(flags).arg(module);
-        let child = match place {
-            Place::ItsCore => self.cores.server(&mut command, |command| Ok(Child::of(command))),
-            Place::Anywhere => Ok(Child::of(&mut command)),
+        let child = match affinity {
+            Affinity::OneCore => self.cores.server(&mut command, |command| Ok(Child::of(command))),
+            Affinity::AnyCore => Ok(Child::of(&mut command)),
         };
         let child = child.expect("it starts there");
         // `setpriv` is a part of util-linux.
@@ -61,22 +61,22 @@ impl Server {
         &self.address
     }
 
-    /// Where the rooms are whose names begin like this and end in a number.
+    /// Returns where the rooms are whose names begin like this and end in a number.
     pub(crate) fn url(&self, prefix: &str) -> String {
         format!("ws://{}/ws/{prefix}{{room}}", self.address)
     }
 
-    /// Its memory that is not swapped out or never touched, in bytes.
+    /// Returns its memory that is not swapped out or never touched, in bytes.
     pub(crate) fn resident(&self) -> f64 {
         self.child.resident() as f64
     }
 
-    /// What of that is in no file, in bytes.
+    /// Returns what of that is in no file, in bytes.
     pub(crate) fn anonymous(&self) -> f64 {
         kilobytes(&format!("/proc/{}/status", self.id()), "RssAnon:") as f64 * 1024.0
     }
 
-    /// How many rooms and clients it has.
+    /// Returns how many rooms and clients it has.
     pub(crate) fn counts(&self) -> [u64; 2] {
         let mut line = self.line();
         // From a host of another name, so that it does not list all of them.
@@ -93,7 +93,7 @@ impl Server {
         }
     }
 
-    /// How long each of its threads of rooms has run.
+    /// Returns how long each of its threads of rooms has run.
     pub(crate) fn threads_of_rooms(&self) -> Vec<f64> {
         let threads = fs::read_dir(format!("/proc/{}/task", self.id())).expect("it runs");
         let threads = threads.flatten().filter_map(|thread| {
@@ -105,7 +105,7 @@ impl Server {
         threads.collect()
     }
 
-    /// How many sockets each of its epoll instances watches.
+    /// Returns how many sockets each of its epoll instances watches.
     pub(crate) fn sockets_watched(&self) -> Vec<usize> {
         let files = fs::read_dir(format!("/proc/{}/fdinfo", self.id())).expect("it runs");
         let watched = files.flatten().map(|file| {
@@ -153,7 +153,7 @@ impl Line {
     }
 }
 
-/// A line of a file of the system's that says how large something is.
+/// Returns a line of a file of the system's that says how large something is.
 pub(crate) fn kilobytes(file: &str, name: &str) -> u64 {
     let text = fs::read_to_string(file).expect("a file of the system's");
     let value = text.lines().find_map(|line| line.strip_prefix(name)).expect("a line of it");

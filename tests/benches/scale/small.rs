@@ -1,12 +1,12 @@
 use std::{thread, time::Duration};
 
-use crate::{Bench, page::Page, server::Place};
+use crate::{Bench, page::Page, server::Affinity};
 
 const MB: f64 = 1e6;
 
-/// The memory of a server that has just begun, and of one with a few hundred rooms.
+/// Measures the memory of a server that has just begun, and of one with a few hundred rooms.
 pub(crate) fn measure(bench: &Bench, page: &mut Page) {
-    let server = bench.serve(&bench.echo, Place::ItsCore, &[]);
+    let server = bench.serve(&bench.echo, Affinity::OneCore, &[]);
     // Whatever it does at its beginning.
     thread::sleep(Duration::from_secs(1));
     let idle = server.resident();

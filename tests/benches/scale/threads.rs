@@ -4,7 +4,7 @@ use crate::{
     Bench,
     page::{Page, Verdict},
     pairs::{Pairs, change},
-    server::Place,
+    server::Affinity,
 };
 
 /// Rooms with a client each whose threads are counted.
@@ -14,7 +14,7 @@ const ROOMS: usize = 4000;
 pub(crate) fn measure(bench: &Bench, page: &mut Page) {
     let [one, two] = ["1", "2"].map(|threads| {
         let flags = ["--max-connections", "1M", "--threads", threads];
-        bench.serve(&bench.echo, Place::Anywhere, &flags)
+        bench.serve(&bench.echo, Affinity::AnyCore, &flags)
     });
     for (window, at_a_time) in [(1, "one message"), (32, "32 messages")] {
         let load = format!("echo --connections 200 --rooms 100 --window {window}");

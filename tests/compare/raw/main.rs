@@ -1,6 +1,6 @@
-//! What is left of a WebSocket server when everything is taken away that can be: `raw PORT echo|broadcast`. One thread
-//! that waits, reads, turns frames round and writes. It checks nothing, has no limits, and knows one client's key
-//! (that of `stateroom load`). No server that does more can take less; so this is the end of the scale.
+//! The least possible WebSocket server: `raw PORT echo|broadcast`. It is one thread that waits, reads, changes frames
+//! in place and writes. It checks nothing, has no limits, and knows one client's key (that of `stateroom load`). No
+//! server that does more can take less, so this is the end of the scale.
 #![forbid(unsafe_code)]
 
 #[cfg(target_os = "linux")]

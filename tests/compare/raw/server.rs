@@ -19,14 +19,14 @@ const READ: usize = 64 << 10;
 
 struct Client {
     socket: TcpStream,
-    /// What the socket did not take.
+    /// The bytes that the socket did not take.
     out: Vec<u8>,
     /// The beginning of a frame, or of a request.
     rest: Vec<u8>,
     room: Option<usize>,
-    /// Whether the socket takes no more at present.
+    /// True if the socket takes no more at present.
     is_full: bool,
-    /// Whether it is in the list of those that have something to be written.
+    /// True if it is in the list of connections with bytes to write.
     is_due: bool,
 }
 
@@ -37,7 +37,7 @@ struct Server {
     free: Vec<usize>,
     rooms: Vec<Vec<usize>>,
     names: HashMap<Vec<u8>, usize>,
-    /// Who has something to be written when all that there is has been read.
+    /// The connections that have bytes to write after everything has been read.
     due: Vec<usize>,
 }
 

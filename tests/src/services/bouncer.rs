@@ -4,13 +4,14 @@ use alloc::format;
 
 use stateroom_sdk_core::*;
 
-/// Closes whoever comes without `token` in the query, answers the question `ask` there, and tells everyone of every
-/// event. `close N CODE REASON` closes those whom the number means; `ask KEY` asks when it is too late.
+/// A service that closes each client that comes without `token` in the query, answers the question `ask` there, and
+/// tells everyone of every event. `close N CODE REASON` closes the clients that the number means; `ask KEY` asks when
+/// it is too late.
 #[stateroom_wasm]
 #[derive(Debug, Default)]
 pub struct Bouncer;
 
-/// Tells a client what is known under `key`.
+/// Sends a client the information under `key`.
 fn answer(client: ClientId, key: &str, ctx: &impl StateroomContext) {
     match ctx.client_info(client, key, &mut [0; 200]) {
         Some(value) => ctx.send_message(client, format!("{key} is {value:?}")),

@@ -29,7 +29,7 @@ struct Inner {
 impl Gate {
     /// Waits until so many events compute.
     #[track_caller]
-    pub fn await_computing(&self, count: usize) {
+    pub fn wait_for_computing(&self, count: usize) {
         eventually(&format!("{count} rooms compute"), || self.0.computing.load(Ordering::Acquire) == count);
     }
 
@@ -52,7 +52,7 @@ impl EngineFactory for Gate {
 #[derive(Debug)]
 pub struct Gated {
     gate: Arc<Inner>,
-    /// What is sent when the event is over.
+    /// The message that is sent when the event is over.
     answer: Option<(ClientId, String)>,
     is_computing: bool,
 }

@@ -4,7 +4,7 @@ use alloc::format;
 
 use stateroom_sdk_core::*;
 
-/// Tells everyone in the room of every event.
+/// A service that tells everyone in the room of every event.
 #[cfg_attr(target_family = "wasm", stateroom_wasm)]
 #[derive(Debug, Default)]
 pub struct Journal;

@@ -14,59 +14,59 @@ use crate::Guest;
 
 pub use gate::Gate;
 
-/// The service that lets not everyone in, native.
+/// Returns the service that lets not everyone in, native.
 #[must_use]
 pub fn bouncer() -> DefaultStateroomFactory<bouncer::Bouncer> {
     DefaultStateroomFactory::default()
 }
 
-/// The service that lets not everyone in, as a guest.
+/// Returns the service that lets not everyone in, as a guest.
 #[track_caller]
 #[must_use]
 pub fn bouncer_guest() -> Program {
     small("bouncer", include_str!("bouncer.rs"))
 }
 
-/// The service that does what it is told, native.
+/// Returns the service that does what it is told, native.
 #[must_use]
 pub fn script() -> DefaultStateroomFactory<script::Script> {
     DefaultStateroomFactory::default()
 }
 
-/// The service that does what it is told, as a guest.
+/// Returns the service that does what it is told, as a guest.
 #[track_caller]
 #[must_use]
 pub fn script_guest() -> Program {
     small("script", include_str!("script.rs"))
 }
 
-/// The service that tells everyone of every event, native.
+/// Returns the service that tells everyone of every event, native.
 #[must_use]
 pub fn journal() -> DefaultStateroomFactory<journal::Journal> {
     DefaultStateroomFactory::default()
 }
 
-/// The service that tells everyone of every event, as a guest.
+/// Returns the service that tells everyone of every event, as a guest.
 #[track_caller]
 #[must_use]
 pub fn journal_guest() -> Program {
     small("journal", include_str!("journal.rs"))
 }
 
-/// A service of the older form, native.
+/// Returns a service of the older form, native.
 #[must_use]
 pub fn simple() -> SimpleStateroomFactory<simple::Simple> {
     SimpleStateroomFactory::default()
 }
 
-/// A service of the older form, as a guest.
+/// Returns a service of the older form, as a guest.
 #[track_caller]
 #[must_use]
 pub fn simple_guest() -> Program {
     small("simple", include_str!("simple.rs"))
 }
 
-/// A guest with an allocator but without the standard library.
+/// Returns a guest with an allocator but without the standard library.
 #[track_caller]
 fn small(name: &str, source: &str) -> Program {
     Guest::new(name, r#"["alloc"]"#, &format!("#![no_std]\n{source}")).program()

@@ -4,9 +4,9 @@ use alloc::format;
 
 use stateroom_sdk_core::*;
 
-/// Does what its clients tell it in text: `broadcast TEXT`, `to N TEXT`, `except N TEXT`, `timer MS`, `log
-/// TEXT`, `panic TEXT`; `count` counts, and `fired` asks how often the timer was due. Everything else goes
-/// back to its sender.
+/// A service that does what its clients tell it in text: `broadcast TEXT`, `to N TEXT`, `except N TEXT`, `timer MS`,
+/// `log TEXT`, `panic TEXT`; `count` counts, and `fired` asks how often the timer was due. It sends everything else
+/// back.
 #[cfg_attr(target_family = "wasm", stateroom_wasm)]
 #[derive(Debug, Default)]
 pub struct Script {

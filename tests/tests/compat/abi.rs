@@ -1,4 +1,4 @@
-//! What `docs/abi.md` says about the interface is so.
+//! Tests of what `docs/abi.md` says about the interface.
 
 use std::{fs, process::Command};
 
@@ -9,13 +9,13 @@ use crate::conversation::{Host, bytes, bytes_to, connect, text, to};
 
 const DOCUMENT: &str = include_str!("../../../docs/abi.md");
 
-/// The modules and pieces of modules in it.
+/// Returns the modules and pieces of modules in it.
 fn blocks() -> Vec<&'static str> {
     let blocks = DOCUMENT.split("```wat\n").skip(1);
     blocks.map(|block| block.split("```").next().unwrap_or_default()).collect()
 }
 
-/// The tables' rows in a section, as their cells.
+/// Returns the tables' rows in a section, as their cells.
 fn rows(heading: &str) -> Vec<Vec<&'static str>> {
     let lines = DOCUMENT.lines().skip_while(|line| *line != heading).skip(1);
     let rows = lines.take_while(|line| !line.starts_with('#')).filter_map(|line| line.strip_prefix("| "));
@@ -26,12 +26,12 @@ fn rows(heading: &str) -> Vec<Vec<&'static str>> {
     rows
 }
 
-/// The name in front of the parameters in `name(a, b)`, in backticks or not.
+/// Returns the name in front of the parameters in `name(a, b)`, in backticks or not.
 fn name(cell: &str) -> &str {
     cell.trim_matches('`').split('(').next().unwrap_or_default()
 }
 
-/// A function's type as the text format has it, of one such as `(i32, i32) -> (i32)`.
+/// Returns a function's type as the text format has it, of one such as `(i32, i32) -> (i32)`.
 fn signature(cell: &str) -> String {
     let (parameters, results) =
         cell.trim_matches('`').split_once(" -> ").unwrap_or((cell.trim_matches('`'), "()"));
@@ -44,12 +44,12 @@ fn load(text: &str) -> Result<Program, LoadError> {
     Program::load(&module, Limits::default())
 }
 
-/// The guest in the document with an import added, which has to come first.
+/// Returns the guest in the document with an import added, which has to come first.
 fn guest_with_import(import: &str) -> Result<Program, LoadError> {
     load(&blocks()[0].replacen("(module", &format!("(module {import}"), 1))
 }
 
-/// The guest in the document with something else added.
+/// Returns the guest in the document with something else added.
 fn guest_with(added: &str) -> Result<Program, LoadError> {
     let guest = blocks()[0].trim_end().strip_suffix(')').expect("it is a module");
     load(&format!("{guest} {added})"))

@@ -10,7 +10,7 @@ fn guest() -> Vec<u8> {
     wat::parse_str(include_str!("../../../docs/conformance.wat")).expect("it is valid")
 }
 
-/// Everything that its clients can say.
+/// Returns everything that its clients can say.
 fn script() -> Vec<Exchange> {
     vec![
         (Event::Init, vec![]),

@@ -1,12 +1,12 @@
-//! What every guest in `tests/guests` has to answer, whatever it is made of.
+//! The answers that every guest in `tests/guests` must give, whatever it is made of.
 
 use stateroom_host_min::{ClientInfo, Effect, Event, Limits, Program, Room, Step, Trap};
 use stateroom_sdk_core::{ClientId, MessagePayload, MessageRecipient};
 
-/// What happens to a room, and what it asks for then.
+/// An event, and the effects that the room then asks for.
 pub(crate) type Exchange = (Event<'static>, Vec<Effect<'static>>);
 
-/// The conversation. Everyone hears of the value when it changes, and who comes is told it; messages that
+/// Returns the conversation. Everyone hears of the value when it changes, and who comes is told it; messages that
 /// mean nothing go back to their sender.
 pub(crate) fn conversation() -> Vec<Exchange> {
     let mut conversation =
@@ -28,7 +28,7 @@ pub(crate) fn conversation() -> Vec<Exchange> {
     conversation
 }
 
-/// What the interface has had since the published version 0.2.4, and clients can ask for.
+/// Returns what the interface has had since the published version 0.2.4, and clients can ask for.
 pub(crate) fn whisper() -> Exchange {
     (text(2, "others"), vec![others(2, "psst")])
 }
@@ -39,13 +39,13 @@ pub(crate) struct Host {
 }
 
 impl Host {
-    /// A room that has not begun yet.
+    /// Returns a room that has not begun yet.
     #[track_caller]
     pub(crate) fn load(module: &[u8]) -> Self {
         Self::seeded(module, 1)
     }
 
-    /// The same, with random numbers of its own.
+    /// Returns the same, with random numbers of its own.
     #[track_caller]
     pub(crate) fn seeded(module: &[u8], seed: u8) -> Self {
         let program = Program::load(module, Limits::default()).unwrap_or_else(|error| panic!("{error}"));
@@ -80,7 +80,7 @@ impl Host {
         }
     }
 
-    /// What the last event has written to the log.
+    /// Returns what the last event has written to the log.
     pub(crate) fn log(&self) -> Vec<String> {
         let line = |effect| match effect {
             Effect::Log { level, text } => Some(format!("{level:?} {text}")),

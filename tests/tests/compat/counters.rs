@@ -6,7 +6,7 @@ use stateroom_tests::{Documented, Guest, inspect};
 
 use crate::conversation::{Exchange, Host, bytes, connect, everyone, text};
 
-/// What a counter that begins with 0 answers.
+/// Returns what a counter that begins with 0 answers.
 fn counting() -> Vec<Exchange> {
     vec![
         (Event::Init, vec![]),
@@ -30,7 +30,7 @@ fn counting() -> Vec<Exchange> {
     ]
 }
 
-/// What one answers that begins with the last number of its range but one.
+/// Returns what one answers that begins with the last number of its range but one.
 fn ending(word: &'static str, last: i32) -> Vec<Exchange> {
     let back = if word == "increment" { "decrement" } else { "increment" };
     let value = |value: i32| -> &'static str { format!("new value: {value}").leak() };

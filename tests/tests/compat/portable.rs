@@ -21,13 +21,13 @@ fn portable(name: &str, features: &str, source: &str) -> Vec<u8> {
     Guest::new(&format!("portable-{name}"), features, source).portable().module()
 }
 
-/// What a module needs of an engine beyond WebAssembly 1.0 and bulk memory.
+/// Returns what a module needs of an engine beyond WebAssembly 1.0 and bulk memory.
 fn excess(module: &[u8]) -> Option<String> {
     let features = WasmFeatures::WASM1 | WasmFeatures::BULK_MEMORY;
     Validator::new_with_features(features).validate_all(module).err().map(|error| error.to_string())
 }
 
-/// The modules that a module imports from.
+/// Returns the modules that a module imports from.
 fn imports(module: &[u8]) -> Vec<String> {
     let mut modules = Vec::new();
     for payload in Parser::new(0).parse_all(module) {

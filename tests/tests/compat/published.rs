@@ -14,10 +14,10 @@ const STATEROOM_0_2: Foreign = Foreign::Rust("stateroom-0.2", Profile::Release);
 const STATEROOM_0_2_LTO: Foreign = Foreign::Rust("stateroom-0.2", Profile::Lto);
 const STATEROOM_0_2_DEV: Foreign = Foreign::Rust("stateroom-0.2", Profile::Dev);
 
-/// Those that work, of the first generation.
+/// The working guests with the older interface.
 const WORKING: [Foreign; 3] = [JAMSOCKET_0_1, STATEROOM_0_2, STATEROOM_0_2_LTO];
 
-/// A room that two clients have come to.
+/// Returns a room that two clients have come to.
 #[track_caller]
 pub(crate) fn room(guest: Foreign) -> Host {
     let mut room = Host::load(&guest.module());

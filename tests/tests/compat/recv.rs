@@ -14,7 +14,7 @@ const STATEROOM_0_4_LTO: Foreign = Foreign::Rust("stateroom-0.4", Profile::Lto);
 
 const ALL: [Foreign; 2] = [STATEROOM_0_4, STATEROOM_0_4_LTO];
 
-/// What an encoded message has before its content: two variants, the sender, the length.
+/// The size of an encoded message's header: two variants, the sender, the length.
 const HEADER: usize = 4 + 4 + 4 + 8;
 
 #[test]

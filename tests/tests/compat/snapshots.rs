@@ -5,7 +5,7 @@ use stateroom_tests::{Foreign, Guest, Profile};
 
 use crate::conversation::{bytes, connect, text};
 
-/// Everything that can be seen of an event.
+/// Returns everything that can be seen of an event.
 fn outcome(room: &mut Room, event: Event<'_>, now_ms: u64) -> String {
     let mut step = room.handle(event, now_ms);
     while step == Ok(Step::Suspended) {
@@ -15,8 +15,8 @@ fn outcome(room: &mut Room, event: Event<'_>, now_ms: u64) -> String {
     format!("{step:?} {effects:?}")
 }
 
-/// Has three rooms of the same guest handle the same events: one as it is, one restored from a snapshot before each
-/// event, by a program that has been loaded anew, and one that hibernates before each event.
+/// Runs the same events in three rooms of a guest: one as it is, one restored from a snapshot before each event, by a
+/// program that has been loaded anew, and one that hibernates before each event.
 #[track_caller]
 fn goes_on(module: &[u8]) {
     let load = || Program::load(module, Limits::default()).unwrap_or_else(|error| panic!("{error}"));

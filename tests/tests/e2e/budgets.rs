@@ -1,4 +1,4 @@
-//! How large guests may be that `stateroom build` makes.
+//! Tests of the sizes of guests that `stateroom build` makes.
 
 use stateroom_host_min::{Event, Limits, Program, Step};
 use stateroom_tests::{Guest, example};
@@ -9,7 +9,7 @@ fn example_within(name: &str, bytes: usize, memory: usize) {
     within(&module, bytes, memory);
 }
 
-/// The module has at most so many bytes, and a new room's memory.
+/// Checks that the module has at most so many bytes, and so has a new room's memory.
 #[track_caller]
 fn within(module: &[u8], bytes: usize, memory: usize) {
     assert!(module.len() <= bytes, "the module has {} bytes, and may have {bytes}", module.len());

@@ -20,7 +20,7 @@ fn ids_count_from_1_in_each_room_and_are_not_reused() {
             observer.expect(&[&connect, &format!("disconnect {id}")]);
         }
         observer.leave();
-        server.await_clients(0);
+        server.wait_for_clients(0);
         // The room is empty, but it lives.
         server.client("one").expect(&["connect 6"]);
         server.client("two").expect(&["connect 1"]);
@@ -49,11 +49,11 @@ fn clients_that_come_at_once_get_ids_of_their_own() {
 }
 
 const INTERVAL: Duration = Duration::from_secs(10);
-/// Between two pings.
+/// The timeout, which falls between two pings.
 const TIMEOUT: Duration = Duration::from_secs(25);
 
-/// A client comes, says two things and ends as `end` has it: exactly these events must come of it. What `end`
-/// returns lives until then.
+/// Connects a client that says two things and ends as `end` has it: exactly these events must follow. The result of
+/// `end` lives until then.
 #[track_caller]
 fn leaving_is_told_once<T>(end: impl Fn(Client, &TestServer, &mut Client) -> T) {
     let settings = || server().with_heartbeat_interval(INTERVAL).with_heartbeat_timeout(TIMEOUT);
@@ -193,7 +193,7 @@ fn a_client_that_has_left_is_sent_nothing() {
     for server in [TestServer::new(script()), TestServer::new(script_guest())] {
         let mut observer = server.client("room");
         server.client("room").leave();
-        server.await_clients(1);
+        server.wait_for_clients(1);
         for command in ["to 2 hello", "to 99 hello", "except 2 still here", "broadcast and well"] {
             observer.text(command);
         }

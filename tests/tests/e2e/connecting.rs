@@ -1,4 +1,4 @@
-//! Which rooms there are, and who makes them.
+//! Tests of which rooms there are, and who makes them.
 
 use std::collections::HashSet;
 

@@ -1,4 +1,4 @@
-//! What the examples have besides their messages, which are tested in `tests/guests`.
+//! Tests of the examples, except for their messages, which are tested in `tests/guests`.
 
 use stateroom_tests::{Child, Client, Output, TestServer, eventually, example, guest, server};
 

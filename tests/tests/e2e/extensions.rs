@@ -8,7 +8,7 @@ use stateroom_tests::{
     services::{bouncer, bouncer_guest},
 };
 
-/// The same for native services and guests.
+/// Returns the same for native services and guests.
 fn both() -> [TestServer; 2] {
     [TestServer::new(bouncer()), TestServer::new(bouncer_guest())]
 }
@@ -59,7 +59,7 @@ fn everyone_can_be_closed_and_the_room_lives_on() {
         for client in &mut clients {
             is_closed(client, 4002, "closing time");
         }
-        server.await_clients(0);
+        server.wait_for_clients(0);
         join(&server, "room").expect(&["connect 4"]);
     }
 }
@@ -118,7 +118,7 @@ fn what_waits_for_a_busy_room_is_not_heard_once_its_client_has_been_closed() {
     let source = "#![no_std]
         use stateroom_sdk_core::*;
 
-        /// Says what it hears; `close` takes a while, and closes everyone else.
+        /// A service that sends back what it hears; `close` takes a while, and closes everyone else.
         #[stateroom_wasm]
         #[derive(Default)]
         struct Slow(u32);
@@ -158,7 +158,7 @@ fn what_waits_for_a_busy_room_is_not_heard_once_its_client_has_been_closed() {
     }
     assert_eq!(two.closed(), 4000);
     sending.join().expect("it only sends");
-    server.await_clients(1);
+    server.wait_for_clients(1);
     assert_eq!(one.ask("silence"), "silence");
 }
 
@@ -232,13 +232,13 @@ fn a_room_that_closes_its_last_client_is_empty() {
     client.expect(&["connect 1"]);
     client.text("close 0 1000 the end");
     is_closed(&mut client, 1000, "the end");
-    server.await_rooms(0);
+    server.wait_for_rooms(0);
     let mut stranger = server.client("room");
     assert_eq!(stranger.closed_because(), (4001, "where is your token?"));
-    server.await_rooms(0);
+    server.wait_for_rooms(0);
 }
 
-/// What a room learns while a client connects with this query and these headers.
+/// Returns what a room learns while a client connects with this query and these headers.
 #[track_caller]
 fn learns(server: &TestServer, query: &str, headers: &[&str]) -> String {
     let client = Client::connect_with(server.address(), &format!("/ws/room?token=1&{query}"), headers);

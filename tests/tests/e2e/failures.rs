@@ -49,7 +49,7 @@ impl Bystander {
     }
 }
 
-/// The log has one line about the end of a room, with `why` in it.
+/// Checks that the log has one line about the end of a room, with `why` in it.
 #[track_caller]
 fn log_says(room: &str, why: &str) {
     let lines = records(room);
@@ -58,7 +58,7 @@ fn log_says(room: &str, why: &str) {
     assert!(failures[0].contains(why), "{}", failures[0]);
 }
 
-/// A text that begins with `!` makes the module fail: `room`, which no other test has, must end and begin
+/// Makes the module fail with a text that begins with `!`: `room`, which no other test has, must end and begin
 /// afresh.
 #[track_caller]
 fn a_message_ends_the_room(room: &str, why: &str, module: Module) {
@@ -284,7 +284,7 @@ fn a_guest_without_room_for_the_id_leaves_no_room() {
     let server = TestServer::new(module.program());
     let room = format!("nameless{}", "x".repeat(50));
     assert_eq!(server.client(&room).closed(), 1011);
-    log_says(&room, "no room for an event with 58 bytes");
+    log_says(&room, "no space for an event with 58 bytes");
     assert_eq!(server.client("short").ask("hello"), "hello");
 }
 
@@ -349,7 +349,7 @@ fn a_room_that_fails_with_nobody_there_begins_afresh() {
     let mut client = server.client("lonely");
     assert_eq!(client.ask("!"), "!");
     client.hang_up();
-    server.await_rooms(0);
+    server.wait_for_rooms(0);
     log_says("lonely", "`timer`");
     assert_eq!(server.client("lonely").ask("?"), "0");
 }
@@ -414,7 +414,7 @@ fn a_native_service_that_panics_when_it_is_dropped_hurts_nobody_else() {
         let mut client = server.client("clinging");
         assert_eq!(client.ask("hello"), "hello");
         client.leave();
-        server.await_rooms(1);
+        server.wait_for_rooms(1);
         assert_eq!(bystander.ask("still there?"), "still there?");
     }
 }
@@ -459,7 +459,7 @@ fn a_native_service_may_panic_at_any_event() {
     log_says("touchy-timer", "is it that late?");
 
     server.client("touchy-disconnect").leave();
-    server.await_rooms(1);
+    server.wait_for_rooms(1);
     log_says("touchy-disconnect", "do not go");
     assert_eq!(server.client("touchy-disconnect").ask("some"), "some");
     bystander.noticed_nothing();

@@ -1,4 +1,4 @@
-//! What fuzzing has found so far, without a fuzzer: `tests/fuzz/README.md` says how to go on with it.
+//! Tests of what fuzzing has found so far, without a fuzzer: `tests/fuzz/README.md` says how to continue with it.
 
 use std::{fs, path::Path};
 

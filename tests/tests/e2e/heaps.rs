@@ -1,4 +1,4 @@
-//! Whatever allocator a guest has, and however large its pages are, what it keeps stays as it is.
+//! Tests of allocators: with each of them, and with each size of page, a guest's data stays as it is.
 
 use stateroom_host_min::{ClientInfo, Effect, Event, Hibernation, Room, Step, Trap};
 use stateroom_sdk_core::{ClientId, MessagePayload};

@@ -9,7 +9,7 @@ use stateroom_tests::{
 };
 
 const INTERVAL: Duration = Duration::from_secs(10);
-/// Between two pings.
+/// The timeout, which falls between two pings.
 const TIMEOUT: Duration = Duration::from_secs(25);
 const MOMENT: Duration = Duration::from_millis(1);
 
@@ -116,7 +116,7 @@ fn a_client_whose_room_computes_is_not_taken_for_silent() {
     let (mut client, mut silent) = (server.client("busy"), server.client("quiet"));
     assert_eq!(silent.ask("hello"), "hello");
     client.text("!");
-    gate.await_computing(1);
+    gate.wait_for_computing(1);
     client.text("more");
     // With the first ping the server finds that the silent one has spoken before.
     for _ in 0..3 {

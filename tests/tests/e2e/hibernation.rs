@@ -18,12 +18,12 @@ use stateroom_tests::{
     services::{script, script_guest},
 };
 
-/// How long a room is idle before it hibernates.
+/// The time that a room is idle before it hibernates.
 const AFTER: Duration = Duration::from_secs(10);
 
 const DAY: Duration = Duration::from_secs(24 * 60 * 60);
 
-/// The settings of a server whose clients may be silent for as long as they like.
+/// Returns the settings of a server whose clients may be silent for as long as they like.
 fn settings() -> Server {
     server()
         .with_hibernate_after(AFTER)
@@ -42,7 +42,7 @@ fn hibernating(server: &TestServer) -> usize {
 
 /// Lets time pass until so many rooms hibernate.
 #[track_caller]
-fn await_hibernating(server: &TestServer, count: usize) {
+fn wait_for_hibernating(server: &TestServer, count: usize) {
     eventually(&format!("{count} rooms hibernate"), || {
         server.pass(AFTER);
         hibernating(server) == count
@@ -55,18 +55,18 @@ fn an_idle_room_hibernates_and_its_clients_stay() {
     let (mut one, mut two) = (server.client("attic"), server.client("attic"));
     assert_eq!(one.ask("count"), "1");
     for count in 2..5 {
-        await_hibernating(&server, 1);
+        wait_for_hibernating(&server, 1);
         assert_eq!(server.rooms(), [("attic".to_owned(), vec![1, 2])]);
         assert_eq!(two.ask("count"), count.to_string());
     }
-    // Whoever comes, and whoever goes, is an event like any other.
-    await_hibernating(&server, 1);
+    // A client that comes or goes is an event like any other.
+    wait_for_hibernating(&server, 1);
     let mut three = server.client("attic");
     assert_eq!(three.ask("count"), "5");
-    await_hibernating(&server, 1);
+    wait_for_hibernating(&server, 1);
     three.leave();
-    server.await_clients(2);
-    await_hibernating(&server, 1);
+    server.wait_for_clients(2);
+    wait_for_hibernating(&server, 1);
     assert_eq!(one.ask("count"), "6");
 }
 
@@ -83,9 +83,9 @@ fn a_room_that_hibernates_has_its_state_memory_and_all() {
     let mut client = server.client("attic");
     for count in 1..5 {
         assert_eq!(client.ask("!"), "!");
-        await_hibernating(&server, 1);
+        wait_for_hibernating(&server, 1);
         assert_eq!(client.ask("?"), count.to_string());
-        await_hibernating(&server, 1);
+        wait_for_hibernating(&server, 1);
     }
 }
 
@@ -99,7 +99,7 @@ fn a_room_that_uses_all_of_its_memory_does_not_hibernate() {
     for _ in 0..2 {
         assert_eq!(empty.ask("hello"), "hello");
         // By then the other one has been looked at, too, as it has been idle for longer.
-        await_hibernating(&server, 1);
+        wait_for_hibernating(&server, 1);
     }
     let rooms: Vec<_> = server.room_infos().into_iter().map(|room| (room.id, room.hibernates)).collect();
     assert_eq!(rooms, [("empty".to_owned(), true), ("full".to_owned(), false)]);
@@ -112,7 +112,7 @@ fn a_timer_is_due_in_a_room_that_hibernates() {
     let mut client = server.client("attic");
     client.text(&format!("timer {}", DAY.as_millis()));
     assert_eq!(client.ask("hello"), "hello");
-    await_hibernating(&server, 1);
+    wait_for_hibernating(&server, 1);
     assert!(client.is_quiet());
     server.pass(DAY);
     client.expect(&["timer 1"]);
@@ -126,7 +126,7 @@ fn a_room_that_hibernates_ends_like_any_other() {
     let mut client = server.client("attic");
     assert_eq!(client.ask("count"), "1");
     client.leave();
-    await_hibernating(&server, 1);
+    wait_for_hibernating(&server, 1);
     eventually("the room ends", || {
         server.pass(DAY);
         server.stats().rooms == 0
@@ -141,13 +141,14 @@ fn a_room_that_fails_when_it_comes_back_fails_like_any_other() {
     let server = serve(Module::new().told("unreachable").program());
     let mut client = server.client("cellar");
     assert_eq!(client.ask("hello"), "hello");
-    await_hibernating(&server, 1);
+    wait_for_hibernating(&server, 1);
     client.text("!");
     assert_eq!(client.closed(), 1011);
     assert_eq!(server.client("cellar").ask("?"), "0");
 }
 
-/// No room hibernates, neither in time nor as others are opened beyond the memory that rooms may have together.
+/// Checks that no room hibernates, neither in time nor as others are opened beyond the memory that rooms may have
+/// together.
 #[track_caller]
 fn stays_awake(server: &TestServer) {
     let mut client = server.client("attic");
@@ -249,14 +250,14 @@ fn rooms_that_hibernate_all_the_time_lose_nothing_and_are_counted() {
             *count += 1;
             assert_eq!(client.ask("count"), count.to_string(), "event {event} in room {room}");
         }
-        await_hibernating(&server, 8);
+        wait_for_hibernating(&server, 8);
         drop(rooms);
-        server.await_clients(0);
+        server.wait_for_clients(0);
         if shutdown == ShutdownPolicy::Immediate {
-            server.await_rooms(0);
+            server.wait_for_rooms(0);
             assert_eq!(hibernating(&server), 0);
         } else {
-            await_hibernating(&server, 8);
+            wait_for_hibernating(&server, 8);
         }
     }
 }
@@ -365,7 +366,7 @@ impl Engine for Hibernating {
 struct HibernatingRooms(Arc<Notes>);
 
 impl HibernatingRooms {
-    /// How often a room was told to hibernate.
+    /// Returns how often a room was told to hibernate.
     fn hibernations(&self, room: &str) -> usize {
         let hibernations = self.0.hibernations.lock().expect("nobody panics with it");
         hibernations.iter().filter(|name| *name == room).count()
@@ -468,7 +469,7 @@ fn an_engine_that_hibernates_in_steps_does_all_of_them_after_each_event() {
     for _ in 0..2 {
         rooms.0.store(0, Ordering::Relaxed);
         assert_eq!(client.ask("hello"), "hello");
-        await_hibernating(&server, 1);
+        wait_for_hibernating(&server, 1);
     }
     assert_eq!(rooms.0.load(Ordering::Relaxed), 3);
 }

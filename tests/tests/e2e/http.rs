@@ -1,4 +1,4 @@
-//! What is not a WebSocket.
+//! Tests of requests that are not for a WebSocket.
 
 use std::{
     fs::File,
@@ -34,7 +34,7 @@ fn verbose_status_counts_rooms_and_clients() {
     assert!(status["version"].is_string());
 
     let mut clients = [server.client("b"), server.client("a"), server.client("b")];
-    // Whoever has an answer is in.
+    // A client that has an answer is in.
     for client in &mut clients {
         assert_eq!(client.ask("hello"), "hello");
     }
@@ -43,7 +43,7 @@ fn verbose_status_counts_rooms_and_clients() {
     assert_eq!(status["client_count"], 3);
     assert_eq!(server.rooms(), [("a".to_owned(), vec![1]), ("b".to_owned(), vec![1, 2])]);
     drop(clients);
-    server.await_clients(0);
+    server.wait_for_clients(0);
     assert_eq!(server.status()["room_count"], 2);
 }
 
@@ -124,7 +124,7 @@ fn a_connection_takes_several_requests_and_becomes_a_websocket_with_the_last() {
             stream.read_exact(&mut echo).expect("an answer");
             assert_eq!(echo, *b"\x81\x05hello");
         }
-        server.await_clients(0);
+        server.wait_for_clients(0);
         assert_eq!(server.status()["room_count"], 4);
     }
 }
@@ -283,7 +283,7 @@ fn a_server_that_runs_out_of_files_serves_on_when_there_are_some() {
     let address = child.line(Output::Stderr, "serving on ").parse().expect("an address");
     let mut early = Client::connect(address, "/ws/room").expect("an upgrade");
     assert_eq!(early.ask("hello"), "hello");
-    // Who has asked for nothing makes place for others.
+    // A connection that has asked for nothing is closed to make space for others.
     let crowd: Vec<_> = (0..50).map(|_| TcpStream::connect(address).expect("the system takes it")).collect();
     child.line(Output::Stderr, "no new connections for now");
     assert_eq!(early.ask("still here"), "still here");
@@ -300,7 +300,7 @@ fn a_name_that_no_file_can_have_is_not_found() {
     }
 }
 
-/// A page with a file that is larger than what the system takes of it for a client that does not read.
+/// Returns a page with a file that is larger than what the system takes of it for a client that does not read.
 fn site_with_huge(server: Server) -> (Directory, TestServer) {
     let directory = Directory::new().with("small.txt", "small");
     let huge = File::create(directory.path().join("huge.bin")).expect("a file");
@@ -311,7 +311,7 @@ fn site_with_huge(server: Server) -> (Directory, TestServer) {
 
 const HUGE: u64 = 64 << 20;
 
-/// A connection that has asked for something, and read nothing.
+/// Returns a connection that has asked for something, and read nothing.
 fn asking(server: &TestServer, path: &str) -> TcpStream {
     let mut stream = TcpStream::connect(server.address()).expect("a connection");
     stream.set_read_timeout(Some(PATIENCE)).expect("not zero");
@@ -383,7 +383,7 @@ fn a_connection_that_there_is_no_memory_for_is_told() {
     };
     assert_eq!((refused.status, refused.header("connection")), (503, Some("close")));
     assert!(refused.text().contains("memory"), "{refused:?}");
-    // One that has asked for nothing since makes place for the next one.
+    // A connection that has asked for nothing since is closed to make space for the next one.
     eventually("there is memory", || server.get("/status").status == 200);
 }
 
@@ -422,7 +422,7 @@ fn connections_that_ask_for_nothing_keep_nobody_out() {
     }
 }
 
-/// The answer to a request on a connection that is there.
+/// Returns the answer to a request on a connection that is there.
 fn asking_on(mut stream: &TcpStream) -> Answer {
     stream.set_read_timeout(Some(PATIENCE)).expect("not zero");
     stream.write_all(b"GET /status HTTP/1.1\r\nHost: a\r\n\r\n").expect("a request");

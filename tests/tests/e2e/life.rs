@@ -1,4 +1,4 @@
-//! How long rooms live.
+//! Tests of how long rooms live.
 
 use std::{net::TcpStream, thread, time::Duration};
 
@@ -14,7 +14,7 @@ fn a_room_that_never_ends_keeps_its_state() {
         let mut client = server.client("hall");
         assert_eq!(client.ask("count"), "1");
         client.leave();
-        server.await_clients(0);
+        server.wait_for_clients(0);
         assert_eq!(server.rooms(), [("hall".to_owned(), vec![])]);
         assert_eq!(server.client("hall").ask("count"), "2");
     }
@@ -29,10 +29,10 @@ fn a_room_that_ends_at_once_ends_with_its_last_client() {
         let (mut one, mut two) = (server.client("hall"), server.client("hall"));
         assert_eq!(one.ask("count"), "1");
         one.leave();
-        server.await_clients(1);
+        server.wait_for_clients(1);
         assert_eq!(two.ask("count"), "2");
         two.leave();
-        server.await_rooms(0);
+        server.wait_for_rooms(0);
         // A fresh room, with fresh ids.
         let mut three = server.client("hall");
         assert_eq!(three.ask("count"), "1");
@@ -47,7 +47,7 @@ fn a_room_that_nobody_has_been_in_waits_for_its_first_client() {
     assert_eq!(server.post("/ws/hall").status, 201);
     assert_eq!(server.rooms(), [("hall".to_owned(), vec![])]);
     server.client("hall").leave();
-    server.await_rooms(0);
+    server.wait_for_rooms(0);
     assert_eq!(server.connect("/ws/hall").expect_err("no room").status, 404);
     assert_eq!(server.post("/ws/hall").status, 201);
 }
@@ -60,10 +60,10 @@ fn a_room_that_nobody_comes_to_ends_after_a_minute() {
     server.pass(Duration::from_secs(59));
     assert_eq!(server.rooms(), [("hall".to_owned(), vec![])]);
     server.pass(Duration::from_secs(1));
-    server.await_rooms(0);
+    server.wait_for_rooms(0);
 }
 
-/// How long an empty room stays.
+/// The time that an empty room stays.
 const WHILE: Duration = Duration::from_secs(60);
 
 fn server_of_rooms_that_stay_for_a_while() -> TestServer {
@@ -90,7 +90,7 @@ fn a_room_that_somebody_comes_back_to_in_time_goes_on() {
     let mut client = server.client("comeback");
     assert_eq!(client.ask("count"), "1");
     client.leave();
-    server.await_clients(0);
+    server.wait_for_clients(0);
     server.pass(WHILE - Duration::from_millis(1));
     let mut client = server.client("comeback");
     assert_eq!(client.ask("count"), "2");
@@ -107,7 +107,7 @@ fn the_end_of_a_room_takes_its_timer_along() {
     let mut client = server.client("untimely");
     client.text("timer 50");
     client.leave();
-    server.await_rooms(0);
+    server.wait_for_rooms(0);
     let mut client = server.client("untimely");
     client.text("timer 100");
     assert_eq!(client.ask("hello"), "hello");
@@ -117,7 +117,7 @@ fn the_end_of_a_room_takes_its_timer_along() {
 }
 
 #[test]
-fn whoever_comes_as_the_last_one_leaves_finds_a_room_that_lives() {
+fn a_client_that_comes_as_the_last_one_leaves_finds_a_room_that_lives() {
     let server = TestServer::with(server().with_shutdown(ShutdownPolicy::Immediate), script());
     let address = server.address();
     let guests: Vec<_> = (0..4)
@@ -134,7 +134,7 @@ fn whoever_comes_as_the_last_one_leaves_finds_a_room_that_lives() {
     for guest in guests {
         guest.join().expect("everyone is let in");
     }
-    server.await_rooms(0);
+    server.wait_for_rooms(0);
 }
 
 #[test]
@@ -151,7 +151,7 @@ fn there_are_only_so_many_rooms() {
         // Those that there are stay open, and one that ends makes room.
         assert_eq!(one.ask("hello"), "hello");
         two.leave();
-        server.await_rooms(1);
+        server.wait_for_rooms(1);
         assert_eq!(server.client("three").ask("hello"), "hello");
         assert_eq!(one.ask("hello"), "hello");
     }
@@ -187,7 +187,7 @@ fn a_room_that_nobody_is_in_makes_place_for_another_one() {
     let mut one = server.client("one");
     assert_eq!(one.ask("hello"), "hello");
     server.client("left").leave();
-    server.await_clients(1);
+    server.wait_for_clients(1);
     // One that was never entered goes first, then the one that has been empty for longest.
     assert_eq!(server.post("/ws/created").status, 201);
     assert_eq!(server.post("/ws/other").status, 201);
@@ -209,7 +209,7 @@ fn a_room_makes_place_for_one_of_another_thread() {
     for room in 0..4 * ROOMS {
         assert_eq!(server.post(&format!("/ws/{room}")).status, 201);
     }
-    server.await_rooms(ROOMS);
+    server.wait_for_rooms(ROOMS);
 }
 
 #[test]
@@ -221,7 +221,7 @@ fn there_are_only_so_many_clients() {
         let answer = server.connect("/ws/three").expect_err("one too many");
         assert_eq!((answer.status, answer.text()), (503, "the server has no space for another client"));
         assert_eq!(answer.header("connection"), Some("close"));
-        // Whoever looks after the server can still ask, and those that are in stay.
+        // The operator can still ask, and clients that are in stay.
         assert_eq!(server.get("/status").status, 200);
         assert_eq!(one.ask("hello"), "hello");
         two.hang_up();

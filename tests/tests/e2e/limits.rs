@@ -10,7 +10,7 @@ use std::{
 
 use stateroom_tests::{Child, Client, Directory, Message, Output, binary, status};
 
-/// A guest that sends everything back, and first does what the first letter says.
+/// Returns a guest that sends everything back, and first does what the first letter says.
 fn module() -> Vec<u8> {
     wat::parse_str(
         r#"(module
@@ -64,7 +64,7 @@ fn module() -> Vec<u8> {
     .expect("a module")
 }
 
-/// A server, or what it says instead of serving.
+/// Returns a server, or what it says instead of serving.
 fn serve(path: &Path, flags: &[&str]) -> Result<(Child, SocketAddr), String> {
     let path = path.display().to_string();
     let arguments = [&["serve", &path, "--ip", "127.0.0.1", "--port", "0"], flags].concat();
@@ -75,7 +75,8 @@ fn serve(path: &Path, flags: &[&str]) -> Result<(Child, SocketAddr), String> {
     }
 }
 
-/// A `dist` directory with this in its `stateroom.toml`, and with a file that is larger than what sockets buffer.
+/// Returns a `dist` directory with this in its `stateroom.toml`, and with a file that is larger than what sockets
+/// buffer.
 fn dist(toml: &str) -> Directory {
     let directory = Directory::new().with("server.wasm", module()).with("static/large.bin", "");
     let file = File::options().write(true).open(directory.path().join("static/large.bin"));
@@ -84,7 +85,7 @@ fn dist(toml: &str) -> Directory {
     if toml.is_empty() { directory } else { directory.with("stateroom.toml", format!("[limits]\n{toml}\n")) }
 }
 
-/// What a server does when it is tried in some way.
+/// A trial of a server, which returns what the server does.
 type Trial = fn(SocketAddr) -> String;
 
 fn client(address: SocketAddr) -> Client {
@@ -102,7 +103,7 @@ fn tell(mut client: Client, text: &str) -> String {
     }
 }
 
-/// How many answers another room gives while one computes, several times.
+/// Returns how many answers another room gives while one computes, several times.
 fn answers_meanwhile(address: SocketAddr) -> String {
     const TIMES: usize = 30;
     let mut computing = Client::connect(address, "/ws/computing").expect("an upgrade");
@@ -123,7 +124,7 @@ fn answers_meanwhile(address: SocketAddr) -> String {
     if answers > 6 { "many" } else { "few" }.to_owned()
 }
 
-/// A client in the room `one`, and then another one: what that gets.
+/// Returns a client in the room `one`, and then another one: what that gets.
 fn second_client(address: SocketAddr, path: &str) -> String {
     let mut first = Client::connect(address, "/ws/one").expect("an upgrade");
     assert_eq!(first.ask("a"), "a");
@@ -149,7 +150,7 @@ fn second_download(address: SocketAddr) -> String {
     status.split(' ').nth(1).expect("a status").to_owned()
 }
 
-/// Says what comes of as many rooms as may be created at once at one a second, and of one more.
+/// Creates as many rooms as may be created at once at one a second, and one more. Returns what happens.
 fn eleven_rooms(address: SocketAddr) -> String {
     let rooms = (0..11).map(|room| match Client::connect(address, &format!("/ws/{room}")) {
         Ok(client) => tell(client, "a"),
@@ -160,7 +161,7 @@ fn eleven_rooms(address: SocketAddr) -> String {
     answers.join(", ")
 }
 
-/// Says whether rooms hibernate at once when three are opened, of 9 MiB each.
+/// Returns whether rooms hibernate at once when three are opened, of 9 MiB each.
 fn hibernates_at_once(address: SocketAddr) -> String {
     for room in ["one", "two", "three"] {
         let mut client = Client::connect(address, &format!("/ws/{room}")).expect("an upgrade");
@@ -171,7 +172,7 @@ fn hibernates_at_once(address: SocketAddr) -> String {
     if hibernating > Some(0) { "some do" } else { "none does" }.to_owned()
 }
 
-/// How a client ends that does not read while others get 6 MiB: it hears of the last one, or it is closed.
+/// Returns how a client ends that does not read while others get 6 MiB: it hears of the last one, or it is closed.
 fn reads_late(address: SocketAddr) -> String {
     let (mut late, mut other) = (client(address), client(address));
     let text = format!("o{}", "x".repeat(200));
@@ -256,7 +257,7 @@ fn a_flag_wins_over_the_file() {
 }
 
 #[test]
-fn whoever_raises_the_size_of_messages_has_them_come_back() {
+fn raised_message_sizes_hold_for_answers_as_well() {
     let dist = dist("");
     // More than waits for a client by default.
     let size = 9 << 20;

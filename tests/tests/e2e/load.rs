@@ -15,7 +15,7 @@ use stateroom_sdk_core::{
 };
 use stateroom_tests::{Child, TestServer, binary, eventually, guest};
 
-/// What a service does with what its clients send.
+/// The reaction of a service to its clients' messages.
 #[derive(Debug, Clone, Copy)]
 enum Manner {
     /// Sends it to everyone.
@@ -33,9 +33,9 @@ enum Manner {
     Stalls,
 }
 
-/// How long a stalled service computes.
+/// The time that a stalled service computes.
 const STALL: Duration = Duration::from_millis(200);
-/// Which message of a room it is that something happens to.
+/// The number of the message in a room that something happens to.
 const CHOSEN: u32 = 10;
 
 struct Service {
@@ -90,7 +90,7 @@ impl StateroomServiceFactory for Manner {
     }
 }
 
-/// What the command has done.
+/// The results of the command.
 struct Run {
     status: Option<i32>,
     stdout: String,
@@ -108,7 +108,7 @@ fn load(address: SocketAddr, path: &str, words: &str) -> Run {
 }
 
 impl Run {
-    /// What a good run has reported.
+    /// Returns what a good run has reported.
     #[track_caller]
     fn report(&self) -> Value {
         assert_eq!((self.status, &*self.stderr), (Some(0), ""), "{}", self.stdout);
@@ -168,7 +168,7 @@ fn broadcasts_reach_everyone_in_the_room_and_nobody_else() {
         let on_their_way = 3.0 * f64::from(senders) * window * clients;
         assert!(messages > 0.0 && (messages * clients - deliveries).abs() <= on_their_way, "{report}");
     }
-    server.await_clients(0);
+    server.wait_for_clients(0);
     assert_eq!(server.rooms().len(), 3);
 }
 
@@ -285,7 +285,7 @@ fn idle_connections_have_a_size() {
     assert!(number(&report, "/server/resident_per_connection") < 100_000.0, "{report}");
     let text = load(server.address(), "/ws/{room}", &words);
     assert!(text.status == Some(0) && text.stdout.contains("KiB for each connection"), "{text}");
-    server.await_clients(0);
+    server.wait_for_clients(0);
     assert_eq!(server.rooms().len(), 5);
 }
 

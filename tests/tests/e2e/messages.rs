@@ -6,12 +6,12 @@ use stateroom_tests::{
     services::{journal, journal_guest, script, script_guest},
 };
 
-/// A native service and a guest.
+/// Returns a native service and a guest.
 fn scripts() -> [TestServer; 2] {
     [TestServer::new(script()), TestServer::new(script_guest())]
 }
 
-/// What every service that echoes does, whatever it is made of.
+/// Tests a service that echoes, whatever it is made of.
 #[track_caller]
 fn echoes(factory: impl EngineFactory) {
     let server = TestServer::new(factory);

@@ -1,4 +1,4 @@
-//! What the operator asks and orders, over a Unix socket or a loopback address.
+//! Tests of the operator's requests, over a Unix socket or a loopback address.
 
 use std::{
     io::{BufReader, Read, Write},
@@ -17,7 +17,7 @@ use stateroom_sdk_core::{
 use stateroom_server_smol::{AdminAddress, ServeError, Server};
 use stateroom_tests::{Answer, PATIENCE, TestServer, eventually, server, services::script};
 
-/// The server's answer to the operator.
+/// Returns the server's answer to the operator.
 #[track_caller]
 fn ask(server: &TestServer, method: &str, path: &str, headers: &[&str]) -> Answer {
     let request = format!("{method} {path} HTTP/1.1\r\n{}\r\n\r\n", headers.join("\r\n"));

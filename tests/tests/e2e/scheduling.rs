@@ -28,7 +28,7 @@ fn another_room_answers_while_one_computes() {
     let server = TestServer::with_clock(server(), gate.clone());
     let (mut thinking, mut quick) = (server.client("thinking"), server.client("quick"));
     thinking.text("!");
-    gate.await_computing(1);
+    gate.wait_for_computing(1);
     for number in 0..30 {
         let text = format!("number {number}");
         assert_eq!(quick.ask(&text), text);
@@ -63,7 +63,7 @@ fn messages_to_a_busy_room_wait_and_come_in_order() {
 }
 
 #[test]
-fn whoever_comes_or_goes_while_a_room_computes_is_told_in_order() {
+fn clients_that_come_or_go_while_a_room_computes_are_reported_in_order() {
     let module = thinker()
         .connect("(i32.store8 (i32.const 16) (i32.add (i32.load8_u (i32.const 16)) (i32.const 1)))")
         .disconnect("(call $send_message (i32.const 0) (i32.const 0) (i32.const 5))");
@@ -192,7 +192,7 @@ struct Momentary {
 #[derive(Debug, Default)]
 struct Moments {
     all: usize,
-    /// Since an endless event has gone on.
+    /// The number of events in a row since an endless event last went on.
     in_a_row: usize,
     most_in_a_row: usize,
 }

@@ -7,7 +7,7 @@ use stateroom_tests::{
     services::{simple, simple_guest},
 };
 
-/// What the services below have in common: their answer to a text.
+/// Checks the services below: their answer to a text.
 #[track_caller]
 fn answers(guest: Guest, text: &str, answers: &[&str]) {
     let server = TestServer::new(guest.program());
@@ -22,7 +22,7 @@ fn a_room_may_be_a_struct_with_fields() {
         #![forbid(unsafe_code)]
         use stateroom_sdk_core::*;
 
-        /// With fields, and documentation.
+        /// A room with fields and documentation.
         #[stateroom_wasm]
         #[derive(Debug, Default)]
         pub struct Sum { total: u32, last: heapless::String<16> }

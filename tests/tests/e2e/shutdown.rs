@@ -12,14 +12,14 @@ use stateroom_tests::{
     services::{journal, script, script_guest},
 };
 
-/// How long the server waits for those who do not say goodbye.
+/// The time that the server waits for clients that do not answer its close frame.
 const FAREWELL: Duration = Duration::from_millis(1_500);
-/// What the end may take.
+/// The time that the end may take.
 const LIMIT: Duration = Duration::from_secs(2);
-/// What it takes where nobody is waited for.
+/// The time that it takes if there is nobody to wait for.
 const AT_ONCE: Duration = Duration::from_secs(1);
 
-/// Has a server end that has told its clients so, and whose clients do not say goodbye.
+/// Stops a server that has told its clients so, and whose clients do not answer.
 #[track_caller]
 fn ends_in_time(server: TestServer) {
     server.pass(FAREWELL);
@@ -105,7 +105,7 @@ fn requests_in_progress_are_answered_to_the_end_and_new_ones_are_not() {
 fn a_server_without_clients_ends_at_once() {
     let server = TestServer::with_clock(server(), script());
     server.client("room").leave();
-    server.await_clients(0);
+    server.wait_for_clients(0);
     let took = server.stop();
     assert!(took < AT_ONCE, "{took:?}");
 }

@@ -8,7 +8,7 @@ use stateroom_tests::{
     services::{journal, script, script_guest},
 };
 
-/// So many messages of 10,000 bytes fill the system's buffers and the server's, too.
+/// The number of messages of 10,000 bytes that fill the system's buffers and the server's, too.
 const MANY: usize = 5_000;
 
 #[test]
@@ -32,7 +32,7 @@ fn a_client_that_does_not_read_is_closed_and_others_keep_receiving() {
             assert_eq!(listener.next_text(), text);
         }
         // It has left the room at once, and not only when its silence is noticed.
-        server.await_clients(2);
+        server.wait_for_clients(2);
         assert_eq!(speaker.ask("count"), "1");
         assert_eq!(listener.ask("count"), "2");
         // What it gets to see is a beginning of what was said, in order.
@@ -108,10 +108,10 @@ fn fall_behind(server: &TestServer, speaker: &mut Client, bytes: usize) -> usize
 /// The bytes of such a message.
 const FILLER: usize = 100_000;
 
-/// How long a client may take nothing, or may take for a message.
+/// The time that a client may take nothing, or may take for a message.
 const TIMEOUT: Duration = Duration::from_secs(3);
 
-/// A server on which nothing has a time but messages and outboxes, and pings.
+/// Returns a server on which nothing has a time but messages and outboxes, and pings.
 fn server_with_timeouts() -> TestServer {
     let settings = server()
         .with_heartbeat_interval(TIMEOUT)
@@ -319,7 +319,7 @@ fn three_hundred_clients_leave_together() {
                 client.text("broadcast farewell");
             }
             crowd.into_iter().for_each(Client::reset);
-            server.await_clients(1);
+            server.wait_for_clients(1);
             // Of the farewells those came that were said in time; the room still answers.
             witness.text("to 1 still here");
             while witness.next_text() != "still here" {}
@@ -342,7 +342,7 @@ fn resets_with_replies_in_flight_leave_the_room_alive() {
             client.reset();
             assert_eq!(witness.ask("count"), count.to_string());
         }
-        server.await_clients(1);
+        server.wait_for_clients(1);
         assert_eq!(server.client("room").ask("count"), "6");
     }
 }
@@ -439,6 +439,6 @@ fn answers_come_in_order_in_whatever_pieces_one_asks_and_however_late_one_reads(
             }
             texts(number).for_each(|text| assert_eq!(client.next_text(), text));
         }
-        server.await_clients(0);
+        server.wait_for_clients(0);
     }
 }

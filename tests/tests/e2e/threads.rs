@@ -10,7 +10,7 @@ use stateroom_tests::{
     services::{script, script_guest},
 };
 
-/// Says on which thread it runs.
+/// A service that reports the thread on which it runs.
 #[derive(Default)]
 struct Whereabouts;
 

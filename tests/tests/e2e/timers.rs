@@ -8,7 +8,7 @@ use stateroom_tests::{
     services::{Gate, script, script_guest},
 };
 
-/// A server whose clients may be silent for as long as they like.
+/// Returns a server whose clients may be silent for as long as they like.
 fn serve(factory: impl EngineFactory) -> TestServer {
     let settings = server().with_heartbeat_interval(Duration::ZERO).with_heartbeat_timeout(Duration::ZERO);
     TestServer::with_clock(settings, factory)
@@ -123,7 +123,7 @@ fn a_timer_is_due_with_nobody_there() {
         let mut client = server.client(room);
         client.text("timer 200");
         client.leave();
-        server.await_clients(0);
+        server.wait_for_clients(0);
         let due = || records(room).iter().any(|line| line.contains("the timer was due"));
         assert!(!due());
         server.pass(ms(200));
@@ -198,16 +198,16 @@ fn the_longest_timer_is_just_a_long_one() {
 fn the_clock_ticks_while_somebody_listens() {
     let server = serve(guest("clock"));
     let mut client = server.client("room");
-    server.await_clients(1);
+    server.wait_for_clients(1);
     for second in ["1", "2"] {
         server.pass(ms(1_000));
         client.expect(&[second]);
     }
     client.leave();
-    server.await_clients(0);
+    server.wait_for_clients(0);
     server.pass(ms(10_000));
     let mut client = server.client("room");
-    server.await_clients(1);
+    server.wait_for_clients(1);
     // It stood still, and begins a whole second anew.
     server.pass(ms(999));
     assert_eq!(server.stats().clients, 1);
@@ -225,7 +225,7 @@ fn a_timer_that_is_due_during_an_event_which_replaces_or_cancels_it_does_not_fir
         assert_eq!(client.ask("1"), "1");
         assert_eq!(other.ask("1"), "1");
         client.text(event);
-        gate.await_computing(1);
+        gate.wait_for_computing(1);
         server.pass(ms(1));
         other.expect(&["timer"]);
         gate.open();

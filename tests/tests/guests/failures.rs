@@ -20,7 +20,7 @@ fn a_trap_before_anybody_has_come_fails_the_test() {
 }
 
 #[test]
-#[should_panic(expected = "the room has no place for this message")]
+#[should_panic(expected = "the room has no space for this message")]
 fn a_message_that_is_refused_fails_the_test() {
     let malloc = "(select (i32.const -1) (i32.const 4096) (i32.gt_u (local.get $size) (i32.const 5)))";
     let client = TestRoom::of(Module::new().malloc(malloc).program()).connect();

@@ -43,7 +43,7 @@ fn compare(pairs: &mut [Pair]) -> bool {
     anything
 }
 
-/// Has clients come, talk and go, in an order that only looks like chance.
+/// Lets clients come, talk and go, in an order that only looks like chance.
 fn alike(tested: impl EngineFactory, served: impl EngineFactory) {
     let (room, server) = (TestRoom::of(tested), TestServer::new(served));
     let mut pairs = Vec::<Pair>::new();
@@ -63,7 +63,7 @@ fn alike(tested: impl EngineFactory, served: impl EngineFactory) {
             let Pair { test, real } = pairs.swap_remove(random(pairs.len()));
             test.leave();
             real.leave();
-            server.await_clients(pairs.len());
+            server.wait_for_clients(pairs.len());
         } else {
             let whom = ClientId(u32::try_from(1 + random(12)).expect("it is small"));
             let message = match action {

@@ -8,7 +8,7 @@ mod likeness;
 use stateroom_sdk_core::testing::TestRoom;
 use stateroom_tests::guest;
 
-/// Has a guest's tests begin with rooms of its module.
+/// Lets a guest's tests begin with rooms of its module.
 macro_rules! tests {
     ($($name:ident: $package:literal $tests:literal)*) => {$(
         // The paths of what is inside begin where this file is.

@@ -5,7 +5,7 @@ use stateroom_host_min::{Event, Limits, LoadError, Program, Step};
 use super::{HEAD, Numbers, every_event_ends, leb, section};
 use crate::guest::{IMPORTS, finish, wat};
 
-/// A guest that has something of everything, in few bytes.
+/// Returns a guest that has something of everything, in few bytes.
 fn sample() -> Vec<u8> {
     wat(&format!(
         r#"{IMPORTS} (type (func (param i32) (result i32)))
@@ -31,7 +31,7 @@ fn limits() -> Limits {
     limits
 }
 
-/// Answers whether it is a guest at all.
+/// Returns whether it is a guest at all.
 fn survives(module: &[u8]) -> bool {
     match Program::load(module, limits()) {
         Err(error) => {

@@ -1,4 +1,4 @@
-//! What the engine would get wrong, and the host puts right before it sees it.
+//! Faults of the engine that the host avoids.
 
 use stateroom_core::MessagePayload;
 use stateroom_host_min::Step;
@@ -6,7 +6,7 @@ use stateroom_host_min::Step;
 use super::{CONNECT, every_event_ends};
 use crate::guest::{connect, finish, program, room, said};
 
-/// A guest that is told a number by `connect`, and sends `y` or `n`.
+/// Returns a guest that is told a number by `connect`, and sends `y` or `n`.
 fn chooses(condition: &str) -> String {
     format!(
         r#"(memory (export "memory") 1) (data (i32.const 0) "yn")

@@ -5,11 +5,11 @@ use stateroom_host_min::{ClientInfo, Effect, Event, Limits, Step, TrapReason};
 
 use crate::guest::{finish, program_with, room};
 
-/// What a client brings with it here.
+/// The information that a client brings with it here.
 const INFO: ClientInfo<'_> = ClientInfo(&[("key", "value"), ("🦀", "crab")]);
 const CONNECT: Event<'_> = Event::Connect(ClientId(1), INFO);
 
-/// What comes of a call in a guest with one page of memory, in which `data` is a string of the text format.
+/// Returns what comes of a call in a guest with one page of memory, in which `data` is a string of the text format.
 fn call(data: &str, call: &str) -> Result<Step, TrapReason> {
     let fields = format!(
         r#"(memory (export "memory") 1) (data (i32.const 0) "{data}")

@@ -5,7 +5,7 @@ use stateroom_host_min::{Effect, Event, Limits, Step};
 
 use crate::guest::{finish, room_with};
 
-/// The bits of expressions, computed from the variables `$n` and `$p`, NaNs with a payload, and `$z`, which
+/// Returns the bits of expressions, computed from the variables `$n` and `$p`, NaNs with a payload, and `$z`, which
 /// is 0.
 fn bits(ty: &str, nan: &str, expressions: &[&str]) -> Vec<u64> {
     let stores: String = expressions

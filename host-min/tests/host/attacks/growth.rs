@@ -116,7 +116,7 @@ fn a_memory_of_no_bytes_holds_nothing() {
     let fields =
         r#"(memory (export "memory") 0) (func (export "jam_malloc") (param i32) (result i32) i32.const 0)"#;
     let trap = super::trap(begin(&wat(fields), Limits::default()));
-    assert_eq!(*trap.reason(), TrapReason::NoRoom { size: 5 });
+    assert_eq!(*trap.reason(), TrapReason::AllocFailed { size: 5 });
     let mut room = program_with(fields, Limits::default()).room("", [0; 32]).unwrap();
     assert_eq!(finish(&mut room, Event::Init), Ok(Step::Done), "an empty id fits");
     assert_eq!(finish(&mut room, text("a")), Ok(Step::Refused));

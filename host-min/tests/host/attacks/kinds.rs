@@ -230,7 +230,7 @@ fn an_error_is_short_whatever_a_module_is_called() {
     assert!(refused(&twice).to_string().contains("duplicate export"));
 }
 
-/// A name as modules have it, of any bytes.
+/// Returns a name as modules have it, of any bytes.
 fn leb_name(name: impl AsRef<[u8]>) -> Vec<u8> {
     [&super::leb(name.as_ref().len())[..], name.as_ref()].concat()
 }

@@ -1,4 +1,4 @@
-//! What strangers' modules, guests and messages cannot do: hurt anything but their own room.
+//! Tests that strangers' modules, guests and messages hurt nothing but their own room.
 
 mod binaries;
 mod endless;
@@ -24,7 +24,7 @@ use crate::guest::{bytes, connect, text};
 
 const CONNECT: Event<'_> = connect(1);
 
-/// The exports that an event calls, in turn, and their types.
+/// The exports that an event calls, in order, and their types.
 const EXPORTS: [(&str, &str); 8] = [
     ("jam_malloc", "(param i32) (result i32)"),
     ("initialize", "(param i32 i32)"),
@@ -46,7 +46,7 @@ fn on_a_small_stack<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static
     thread.join().unwrap_or_else(|panic| resume_unwind(panic))
 }
 
-/// The trap that an error tells of.
+/// Returns the trap that an error tells of.
 fn trap<T: std::fmt::Debug>(result: Result<T, LoadError>) -> Trap {
     match result {
         Err(LoadError::Trapped(trap)) => trap,
@@ -54,7 +54,7 @@ fn trap<T: std::fmt::Debug>(result: Result<T, LoadError>) -> Trap {
     }
 }
 
-/// Has a room go through an event of each kind. Each ends, well or badly, after so many slices at most.
+/// Runs an event of each kind in a room. Each ends, well or badly, after so many slices at most.
 fn every_event_ends(room: &mut Room, slices: usize) {
     let message = "a message of some length";
     for event in
@@ -73,7 +73,7 @@ fn every_event_ends(room: &mut Room, slices: usize) {
     }
 }
 
-/// A number as LEB128, as lengths and counts are written in modules.
+/// Returns a number as LEB128, as lengths and counts are written in modules.
 fn leb(mut number: usize) -> Vec<u8> {
     let mut bytes = Vec::new();
     while number > 0x7f {
@@ -84,12 +84,12 @@ fn leb(mut number: usize) -> Vec<u8> {
     bytes
 }
 
-/// A section of a module.
+/// Returns a section of a module.
 fn section(id: u8, body: &[u8]) -> Vec<u8> {
     [&[id], &leb(body.len())[..], body].concat()
 }
 
-/// The head of a module and its sections.
+/// Returns the head of a module and its sections.
 fn module(sections: &[Vec<u8>]) -> Vec<u8> {
     [HEAD, &sections.concat()].concat()
 }

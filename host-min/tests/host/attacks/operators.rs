@@ -10,7 +10,7 @@ use crate::guest::{IMPORTS, begin, finish, room_with, wat};
 
 const TYPES: [&str; 4] = ["i32", "i64", "f32", "f64"];
 
-/// What the snippets use: variables of each type that are called like it, with the value 1.
+/// Returns what the snippets use: variables of each type that are called like it, with the value 1.
 fn around(snippet: &str, export: &str) -> String {
     format!(
         r#"{IMPORTS} (import "wasi_snapshot_preview1" "sched_yield" (func $yield (result i32)))

@@ -10,7 +10,7 @@ const WASI: &str = r#"
     (import "wasi_snapshot_preview1" "fd_write" (func $fd_write (param i32 i32 i32 i32) (result i32)))
     (import "wasi_snapshot_preview1" "proc_exit" (func $proc_exit (param i32)))"#;
 
-/// Everything that has an effect or reads something, with pieces that are there.
+/// All calls that have an effect or read something, with valid pieces of memory.
 const EVERYTHING: &str = "
     (call $send (i32.const 0) (i32.const 0) (i32.const 1)) (call $send_binary (i32.const 1) (i32.const 0) (i32.const 1))
     (call $set_timer (i32.const 5)) (call $log (i32.const 1) (i32.const 0) (i32.const 1))
@@ -240,5 +240,5 @@ fn room_ids_may_be_anything_that_fits() {
     assert_eq!(finish(&mut room, Event::Init), Ok(Step::Done));
     let mut room = program.room(&"x".repeat(2 << 20), [0; 32]).unwrap();
     let trap = finish(&mut room, Event::Init).unwrap_err();
-    assert_eq!(*trap.reason(), TrapReason::NoRoom { size: 2 << 20 }, "beyond its memory");
+    assert_eq!(*trap.reason(), TrapReason::AllocFailed { size: 2 << 20 }, "beyond its memory");
 }

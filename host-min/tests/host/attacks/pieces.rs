@@ -7,8 +7,9 @@ use stateroom_host_min::{Effect, Event, Limits, Room, Step, TrapReason};
 use super::Numbers;
 use crate::guest::{bytes, finish, program_with, room_with};
 
-/// A guest that does with its memory what it is told: a message has a number for what to do, and three operands. What
-/// `memory.grow` answers it puts behind them. When its timer is due it sends all of its memory, in pages of this size.
+/// Returns a guest that does with its memory what a message tells it. A message has the number of an instruction and
+/// three operands. The guest writes the result of `memory.grow` behind them. When its timer is due, it sends all of
+/// its memory, in pages of this size.
 fn obedient(memory: &str, page: usize) -> String {
     format!(
         r#"(memory (export "memory") {memory}) (data $passive "{PASSIVE}")
@@ -32,7 +33,7 @@ fn obedient(memory: &str, page: usize) -> String {
 
 const PASSIVE: &str = "a segment from which memory is initialised";
 
-/// What the same instructions do to a memory, as the specification has it.
+/// A model of what the same instructions do to a memory, by the specification.
 struct Model {
     memory: Vec<u8>,
     passive: Vec<u8>,
@@ -41,7 +42,7 @@ struct Model {
 }
 
 impl Model {
-    /// Nothing where the instruction traps.
+    /// Runs one instruction. Returns nothing if it traps.
     fn run(&mut self, what: u32, a: u32, b: u32, c: u32) -> Option<()> {
         let (a, b, c) = (a as usize, b as usize, c as usize);
         let size = self.memory.len();
@@ -73,7 +74,7 @@ fn message(operands: [u32; 4]) -> Vec<u8> {
     operands.iter().flat_map(|number| number.to_le_bytes()).collect()
 }
 
-/// The pieces in which instructions are done, and the ends of a memory: what could be off by one is near them.
+/// Picks an operand. Most are near the ends of pieces and of the memory, where an error by one would show.
 fn operand(dice: &mut Numbers, size: usize) -> u32 {
     let near = [0, 1, 16 << 10, 32 << 10, 64 << 10, size / 2, size, size.wrapping_sub(16 << 10), 1 << 31, 0];
     let near = near[dice.below(near.len())];
@@ -84,7 +85,7 @@ fn operand(dice: &mut Numbers, size: usize) -> u32 {
     }
 }
 
-/// All of the room's memory.
+/// Returns all of the room's memory.
 fn memory(room: &mut Room, sent: &mut Vec<u8>) {
     assert_eq!(finish(room, Event::Timer), Ok(Step::Done));
     sent.clear();
@@ -143,7 +144,7 @@ fn what_is_done_in_pieces_is_what_would_be_done_at_once() {
     }
 }
 
-/// How many slices a room's timer takes.
+/// Returns how many slices a room's timer takes.
 fn slices(room: &mut Room) -> usize {
     let (mut slices, mut step) = (1, room.handle(Event::Timer, 0));
     while step == Ok(Step::Suspended) {

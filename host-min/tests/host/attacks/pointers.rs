@@ -16,7 +16,7 @@ const WASI: &str = r#"
     (import "wasi_snapshot_preview1" "args_get" (func $args_get (param i32 i32) (result i32)))
     (import "env" "abort" (func $abort (param i32 i32 i32 i32)))"#;
 
-/// What comes of a call in a guest with one page of memory.
+/// Returns what comes of a call in a guest with one page of memory.
 fn call(call: &str) -> Result<Step, TrapReason> {
     let fields = format!(
         r#"{WASI} (memory (export "memory") 1) (data (i32.const 0) "\ff")

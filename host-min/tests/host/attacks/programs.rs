@@ -14,12 +14,12 @@ struct Writer {
     numbers: Numbers,
     text: String,
     stack: Vec<usize>,
-    /// For each block that is open, how high the stack was.
+    /// The height of the stack at the beginning of each open block.
     blocks: Vec<usize>,
 }
 
 impl Writer {
-    /// The body of a function that has two variables of each type, and leaves nothing on the stack.
+    /// Returns the body of a function that has two variables of each type, and leaves nothing on the stack.
     fn body(seed: u64) -> String {
         let mut writer = Self { numbers: Numbers(seed), text: String::new(), stack: vec![], blocks: vec![] };
         for _ in 0..writer.numbers.below(200) {
@@ -41,7 +41,7 @@ impl Writer {
         self.write(instruction);
     }
 
-    /// How many values the innermost block may take.
+    /// Returns how many values the innermost block may take.
     fn free(&self) -> usize {
         self.stack.len() - self.blocks.last().copied().unwrap_or(0)
     }
@@ -163,7 +163,7 @@ impl Writer {
     }
 }
 
-/// A guest that runs one program in another and says what became of its variables and its memory.
+/// Returns a guest that runs one program in another and says what became of its variables and its memory.
 fn guest(seed: u64) -> Vec<u8> {
     let variables: String = TYPES.map(|ty| format!("{ty} {ty} ")).concat();
     let told: String = (0..8)

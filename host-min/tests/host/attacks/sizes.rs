@@ -5,7 +5,7 @@ use stateroom_host_min::{Event, Limits, LoadError, Step};
 use super::{CONNECT, every_event_ends, leb, module, on_a_small_stack, section};
 use crate::guest::{IMPORTS, begin, connect, finish, load, program_with, wat};
 
-/// So many things of one kind.
+/// Repeats `thing` so many times.
 fn many(count: usize, thing: impl Fn(usize) -> String) -> String {
     (0..count).map(thing).collect()
 }
@@ -159,7 +159,7 @@ fn custom_sections_count_and_are_not_kept() {
     begin(&with_sections(&[0; 100_000]), limits).unwrap();
 }
 
-/// How much memory this process has, in bytes; 0 where the system does not say.
+/// Returns how much memory this process has, in bytes; 0 where the system does not say.
 fn resident() -> usize {
     let pages = std::fs::read_to_string("/proc/self/statm").unwrap_or_default();
     pages.split(' ').nth(1).and_then(|pages| pages.parse().ok()).map_or(0, |pages: usize| pages * 4096)

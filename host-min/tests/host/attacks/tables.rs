@@ -7,7 +7,7 @@ use super::Numbers;
 use crate::guest::{bytes, finish, program, said};
 
 const SIZE: usize = 60;
-/// How many elements the segment has.
+/// The number of the segment's elements.
 const SPARE: usize = 20;
 
 /// Two tables of functions that answer with letters. A message has a number for what to do, and three operands; the timer

@@ -3,7 +3,7 @@ use std::{collections::BTreeMap, fmt};
 use stateroom_sdk_core::abi;
 use wasmparser::{MemoryType, Parser, Payload, TypeRef};
 
-/// What can be told from a module's bytes. Where they are malformed, it is what comes before that.
+/// A description of a module, read from its bytes. If they are malformed, it describes what comes before that.
 #[derive(Default)]
 pub(crate) struct Description {
     size: usize,
@@ -37,7 +37,7 @@ const KNOWN: [&str; 18] = [
     "_initialize",
 ];
 
-/// From how many bytes on a section that does nothing is worth a word.
+/// The size in bytes from which a useless section is worth a note.
 const NOTABLE: usize = 256;
 
 impl Description {
@@ -73,13 +73,13 @@ impl Description {
         }
     }
 
-    /// Whether it can set the timer.
+    /// Returns whether it can set the timer.
     pub(crate) fn sets_the_timer(&self) -> bool {
         let sets = |name: &String| [abi::SET_TIMER, abi::recv::SEND].contains(&name.as_str());
         self.imports.get(abi::ENV).is_some_and(|names| names.iter().any(sets))
     }
 
-    /// How many bytes of memory it may have by its own account.
+    /// Returns how many bytes of memory it may have by its own account.
     pub(crate) fn most_memory(&self) -> Option<u64> {
         let memory = self.memory.as_ref()?;
         Some(bytes(memory, memory.maximum?))
@@ -139,7 +139,8 @@ fn bytes(memory: &MemoryType, pages: u64) -> u64 {
     pages.saturating_mul(1 << memory.page_size_log2.unwrap_or(16).min(16))
 }
 
-/// How many names are shown, and how much of each. A module may have thousands, and may have long ones.
+/// The maximum number of names that are shown, and the maximum length of each. A module may have thousands of names,
+/// and long ones.
 const SHOWN: usize = 24;
 const LONGEST: usize = 60;
 

@@ -5,22 +5,22 @@ use stateroom_sdk_core::abi;
 
 use super::session::{Failure, Kind};
 
-/// What has been found out about a module.
+/// The results of the checks of a module.
 #[derive(Default)]
 pub(crate) struct Report {
     findings: Vec<Finding>,
     notes: Vec<String>,
 }
 
-/// Something that is wrong, and the mend.
+/// A problem, and the fix for it.
 pub(crate) struct Finding {
     cause: Cause,
     wrong: String,
-    mend: String,
+    fix: String,
 }
 
-/// Where to look for a fault. One of each is reported: what else fails there fails for the same reason, or is
-/// found the next time.
+/// The place of a fault. One fault of each place is reported: others there have the same reason, or are found the
+/// next time.
 #[derive(Debug, PartialEq, Eq)]
 enum Cause {
     Load,
@@ -39,54 +39,54 @@ impl Report {
         self.notes.iter()
     }
 
-    /// Something that is not wrong, and worth knowing.
+    /// Adds a note about something that is not wrong, but worth knowing.
     pub(crate) fn note(&mut self, note: String) {
         self.notes.push(note);
     }
 
-    /// The module is no guest.
+    /// Adds the problems of a module that is no guest.
     pub(crate) fn refused(&mut self, error: &LoadError) {
         if let LoadError::NotAGuest(problems) = error {
             let finding = |problem: &Problem| Finding {
                 cause: Cause::Load,
                 wrong: problem.to_string(),
-                mend: mend_of_problem(problem).into(),
+                fix: fix_for_problem(problem).into(),
             };
             self.findings.extend(problems.iter().map(finding));
             return;
         }
-        let mend = mend_of_load_error(error).into();
-        self.findings.push(Finding { cause: Cause::Load, wrong: error.to_string(), mend });
+        let fix = fix_for_load_error(error).into();
+        self.findings.push(Finding { cause: Cause::Load, wrong: error.to_string(), fix });
     }
 
-    /// A room of it has ended, which was tried `with` something.
+    /// Adds the failure of a room that was tried `with` something.
     pub(crate) fn failed(&mut self, with: &str, failure: &Failure) {
         let Failure { event, trap } = failure;
-        let (cause, mend) = (cause(*event, trap), mend_of_trap(*event, trap));
+        let (cause, fix) = (cause(*event, trap), fix_for_trap(*event, trap));
         let wrong = format!("`{}` fails ({with}): {}", trap.during(), trap.reason());
-        self.add(Finding { cause, wrong, mend });
+        self.add(Finding { cause, wrong, fix });
     }
 
-    /// It has no place for a message that it should have one for.
-    pub(crate) fn no_place(&mut self, size: usize) {
-        let wrong = format!("it has no place for a message of {size} bytes, which is refused");
-        let mend = "have `jam_malloc` answer with an address in the memory, for size 0 as well";
-        self.add(Finding { cause: Cause::Room, wrong, mend: mend.into() });
+    /// Adds that the guest has no space for a message that it should have space for.
+    pub(crate) fn no_space(&mut self, size: usize) {
+        let wrong = format!("it has no space for a message of {size} bytes, which is refused");
+        let fix = "have `jam_malloc` answer with an address in the memory, for size 0 as well";
+        self.add(Finding { cause: Cause::Room, wrong, fix: fix.into() });
     }
 
-    /// It says that it has no place with an address.
+    /// Adds that an allocator reports a lack of space with an address.
     pub(crate) fn null(&mut self, export: &'static str, size: usize) {
         let wrong = format!("`{export}` answers 0 for {size} bytes, as if 0 were no address");
-        let mend = "0 is an address, and what is handed over is written there: \
-                    have it answer 0xffffffff where it has no place";
-        self.add(Finding { cause: Cause::Export(export), wrong, mend: mend.into() });
+        let fix = "0 is an address, and what is handed over is written there: \
+                    have it answer 0xffffffff where it has no space";
+        self.add(Finding { cause: Cause::Export(export), wrong, fix: fix.into() });
     }
 
-    /// It takes more and more memory.
+    /// Adds that the guest takes more and more memory.
     pub(crate) fn grows(&mut self, wrong: String) {
-        let mend = "have `jam_free` give back what `jam_malloc` has given, \
+        let fix = "have `jam_free` give back what `jam_malloc` has given, \
                     and keep no more of what clients send than has an end";
-        self.add(Finding { cause: Cause::Growth, wrong, mend: mend.into() });
+        self.add(Finding { cause: Cause::Growth, wrong, fix: fix.into() });
     }
 
     fn add(&mut self, finding: Finding) {
@@ -99,13 +99,13 @@ impl Report {
 impl fmt::Display for Finding {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         // One line, whatever the module itself has put into it.
-        write!(f, "{}. Mend: {}.", self.wrong.replace('\n', " "), self.mend)
+        write!(f, "{}. Fix: {}.", self.wrong.replace('\n', " "), self.fix)
     }
 }
 
 fn cause(event: Kind, trap: &Trap) -> Cause {
     match (trap.reason(), trap.during()) {
-        (TrapReason::NoRoom { .. }, _) => Cause::Room,
+        (TrapReason::AllocFailed { .. }, _) => Cause::Room,
         (_, export @ (abi::MALLOC | abi::recv::MALLOC | abi::FREE | abi::recv::FREE)) => {
             Cause::Export(export)
         }
@@ -113,29 +113,29 @@ fn cause(event: Kind, trap: &Trap) -> Cause {
     }
 }
 
-fn mend_of_trap(event: Kind, trap: &Trap) -> String {
-    if let Some(mend) = mend_of_reason(trap.reason()) {
-        return mend.into();
+fn fix_for_trap(event: Kind, trap: &Trap) -> String {
+    if let Some(fix) = fix_for_reason(trap.reason()) {
+        return fix.into();
     }
-    let mend = match trap.during() {
+    let fix = match trap.during() {
         abi::MALLOC | abi::recv::MALLOC => {
             "have it answer every size: with an address of so many bytes, or with 0xffffffff for none"
         }
         abi::FREE | abi::recv::FREE => {
             "have it take what the malloc beside it has given, with the same size, and do nothing else"
         }
-        _ => mend_of_event(event),
+        _ => fix_for_event(event),
     };
     match trap.reason() {
-        TrapReason::Unreachable => format!("{mend} (`stateroom dev` logs where a guest in Rust panics)"),
-        _ => mend.into(),
+        TrapReason::Unreachable => format!("{fix} (`stateroom dev` logs where a guest in Rust panics)"),
+        _ => fix.into(),
     }
 }
 
-/// Where the reason tells more than the event.
-fn mend_of_reason(reason: &TrapReason) -> Option<&'static str> {
+/// Returns the fix, if the reason of the trap tells more than the event.
+fn fix_for_reason(reason: &TrapReason) -> Option<&'static str> {
     Some(match reason {
-        TrapReason::NoRoom { .. } => {
+        TrapReason::AllocFailed { .. } => {
             "have `jam_malloc` answer with an address of so many bytes in the memory"
         }
         TrapReason::MemoryAccess => {
@@ -163,7 +163,7 @@ fn mend_of_reason(reason: &TrapReason) -> Option<&'static str> {
     })
 }
 
-fn mend_of_event(event: Kind) -> &'static str {
+fn fix_for_event(event: Kind) -> &'static str {
     match event {
         Kind::Init => {
             "no room can begin without it: have it take any id of UTF-8: this server gives 1 to 512 bytes, others may give none"
@@ -174,11 +174,11 @@ fn mend_of_event(event: Kind) -> &'static str {
         Kind::Binary => {
             "have it ignore what it does not know, which need not be text, or one client ends the room of all"
         }
-        Kind::Timer => "have it return whenever the timer is due, whoever is there",
+        Kind::Timer => "have it return whenever the timer is due, also if no client is there",
     }
 }
 
-fn mend_of_problem(problem: &Problem) -> &'static str {
+fn fix_for_problem(problem: &Problem) -> &'static str {
     match problem {
         Problem::MissingExport { name: "memory", .. } => {
             "export the memory under this name, as most linkers do by themselves"
@@ -189,7 +189,7 @@ fn mend_of_problem(problem: &Problem) -> &'static str {
             "define it in the module, or leave out what calls it (`docs/abi.md` lists what may be imported)"
         }
         Problem::WrongImport { .. } => "declare it as it is here",
-        Problem::MoreImports { .. } => "mend those that are listed first",
+        Problem::MoreImports { .. } => "fix those that are listed first",
         Problem::WasmBindgen { .. } => "leave out what depends on it",
         Problem::Command => "build a library, without a `main`",
         Problem::Version { .. } => {
@@ -199,7 +199,7 @@ fn mend_of_problem(problem: &Problem) -> &'static str {
     }
 }
 
-fn mend_of_load_error(error: &LoadError) -> &'static str {
+fn fix_for_load_error(error: &LoadError) -> &'static str {
     match error {
         LoadError::NotWasm | LoadError::Component => {
             "give the core module that the compiler or linker writes"

@@ -40,8 +40,8 @@ pub(crate) fn run(args: InspectArgs) -> Result<()> {
     report.notes().for_each(|note| say(format_args!("Note: {note}.")));
     match report.findings().count() {
         0 => say(format_args!("{shown} conforms.")),
-        1 => bail!("`{shown}` does not conform: there is one thing to mend"),
-        count => bail!("`{shown}` does not conform: there are {count} things to mend"),
+        1 => bail!("`{shown}` does not conform: there is one thing to fix"),
+        count => bail!("`{shown}` does not conform: there are {count} things to fix"),
     }
     Ok(())
 }

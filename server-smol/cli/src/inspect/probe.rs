@@ -13,13 +13,13 @@ const FUNCTIONS: u8 = 3;
 const EXPORTS: u8 = 7;
 const CODE: u8 = 10;
 
-/// The name of an allocator's export.
+/// Returns the name of an allocator's export.
 pub(crate) fn malloc(export: &str) -> Option<&'static str> {
     [abi::MALLOC, abi::recv::MALLOC].into_iter().find(|name| *name == export)
 }
 
-/// The module with an allocator that traps where it would answer 0. What its allocator answers cannot be seen from
-/// outside; whether a room of this one ends where the other's goes on can.
+/// Returns the module with an allocator that traps where it would answer 0. What its allocator answers cannot be seen
+/// from outside; whether a room of this one ends where the other's goes on can.
 pub(crate) fn without_zero(module: &[u8]) -> Result<Vec<u8>> {
     let (mut imported, mut types, mut bodies) = (0, Vec::new(), Vec::new());
     let (mut sections, mut exports, mut allocator) = (Vec::new(), Vec::new(), None);

@@ -14,19 +14,19 @@ use super::{
 /// The sizes of messages, in bytes.
 const SIZES: [usize; 5] = [0, 1, 4 << 10, 64 << 10, 1 << 20];
 
-/// How many messages a room gets whose memory is looked at.
+/// The number of messages for the room whose memory is watched.
 const MANY: usize = 10_000;
 
-/// After how many messages that is done, again and again. Where it has grown each time it goes on growing.
+/// The number of messages between two looks at the memory. Memory that has grown at each look goes on growing.
 const LOOK: u32 = 2_000;
 
-/// After how many a room has grown for all that it needs for messages of this size.
+/// The number of messages of a size after which a room has all the memory that it needs for them.
 const FEW: u32 = 20;
 
 /// The size of each of those messages, where the room has a place for it.
 const USUAL: usize = 1 << 10;
 
-/// What a client's connection brings with it where nothing else is said.
+/// The information that a client's connection brings with it by default.
 const ADDRESS: (&str, &str) = ("address", "127.0.0.1");
 
 /// Tries a module, in the way that `args` say.
@@ -55,7 +55,7 @@ struct Script<'a> {
     report: &'a mut Report,
 }
 
-/// There is no use in going on.
+/// The end of the checks: it is no use to continue.
 struct Stopped;
 
 impl<'a> Script<'a> {
@@ -84,7 +84,7 @@ impl<'a> Script<'a> {
         self.memory(USUAL.min(largest))
     }
 
-    /// Says what has not happened.
+    /// Notes what has not been tried.
     fn untried(self) {
         let tried = self.setting.tried;
         if !tried.has(Kind::Text) && !tried.has(Kind::Binary) && tried.closed() {
@@ -160,7 +160,7 @@ impl<'a> Script<'a> {
                 [(MessagePayload::Text(text), as_text), (MessagePayload::Bytes(&bytes[..size]), as_bytes)]
             {
                 match self.try_message(message) {
-                    Ok(Some(Step::Refused)) if size <= 1 => self.report.no_place(size),
+                    Ok(Some(Step::Refused)) if size <= 1 => self.report.no_space(size),
                     Ok(Some(Step::Refused)) => refused = refused.or(Some(size)),
                     Ok(Some(_)) => largest = largest.max(size),
                     Ok(None) => {}
@@ -170,13 +170,14 @@ impl<'a> Script<'a> {
         }
         if let Some(size) = refused {
             self.report.note(format!(
-                "it has no place for messages of {size} bytes; who sends one is closed with 1009"
+                "it has no space for messages of {size} bytes; who sends one is closed with 1009"
             ));
         }
         Ok(largest)
     }
 
-    /// A message in a room of its own, which goes on afterwards. Nothing if the room has closed the client before.
+    /// Sends a message in a room of its own, which goes on afterwards. Returns nothing if the room has closed the
+    /// client before.
     fn try_message(&self, message: MessagePayload<'_>) -> Result<Option<Step>, Failure> {
         let mut session = Session::with_client(self.setting)?;
         let step = session.message(1, message)?;
@@ -186,8 +187,8 @@ impl<'a> Script<'a> {
         Ok(step)
     }
 
-    /// Whether the allocator says with 0 that it has no place. It does if it answers another address for little: some
-    /// guests have their only place there.
+    /// Checks whether the allocator reports a lack of space with 0. That is so if it returns another address for a
+    /// small size: some guests have their only space at address 0.
     fn null(&mut self) {
         let limits = *self.setting.program.limits();
         let Ok(Ok(program)) = probe::without_zero(self.module).map(|probe| Program::load(&probe, limits))
@@ -216,7 +217,7 @@ impl<'a> Script<'a> {
         }
     }
 
-    /// What the service understands, and the timer that it may set then.
+    /// Sends a message that the service understands, and waits for the timer that it may set then.
     fn word(&mut self, word: &str) -> Result<(), Stopped> {
         let outcome = (|| {
             let mut session = Session::with_client(self.setting)?;

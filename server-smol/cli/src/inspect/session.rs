@@ -9,19 +9,20 @@ use stateroom_host_min::{
     ClientId, ClientInfo, Effect, Event, MessagePayload, Program, Room, Step, Trap, TrapReason,
 };
 
-/// What rooms are made of that are tried.
+/// The settings of the rooms that are tried.
 #[derive(Clone, Copy)]
 pub(crate) struct Setting<'a> {
     pub(crate) program: &'a Program,
-    /// What each client brings with it.
+    /// The information that each client brings with it.
     pub(crate) info: ClientInfo<'a>,
     pub(crate) tried: &'a Tried,
 }
 
-/// How long it may all take, more or less. A service that does as much as it may in each event would take hours.
+/// The approximate time that all checks together may take. A service that uses its limits in each event would take
+/// hours.
 const PATIENCE: Duration = Duration::from_secs(20);
 
-/// What has happened in any of the rooms.
+/// The things that have happened in any of the rooms.
 pub(crate) struct Tried {
     begun: Instant,
     kinds: RefCell<Vec<Kind>>,
@@ -39,27 +40,27 @@ pub(crate) struct Session<'a> {
     setting: Setting<'a>,
     room: Room,
     now_ms: u64,
-    /// When the timer is due.
+    /// The time at which the timer is due.
     timer: Option<u64>,
     /// The clients that can say something.
     here: Vec<u32>,
-    /// Those whom the room has closed, and whose `disconnect` is still to come.
+    /// The clients that the room has closed, and whose `disconnect` is still to come.
     leaving: VecDeque<u32>,
 }
 
-/// How often in a row the timer is waited for.
+/// The number of timers in a row that are waited for.
 const TIMES: usize = 100;
 
-/// How much time passes before each event, in milliseconds.
+/// The time that passes before each event, in milliseconds.
 const BETWEEN: u64 = 10;
 
-/// What ended a room.
+/// The failure that ended a room.
 pub(crate) struct Failure {
     pub(crate) event: Kind,
     pub(crate) trap: Trap,
 }
 
-/// What kind of event ended a room.
+/// The kind of the event that ended a room.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Kind {
     Init,
@@ -71,7 +72,7 @@ pub(crate) enum Kind {
 }
 
 impl Failure {
-    /// Whether the event has used up its fuel, which takes seconds.
+    /// Returns whether the event has used up its fuel, which takes seconds.
     pub(crate) fn takes_long(&self) -> bool {
         matches!(self.trap.reason(), TrapReason::OutOfFuel { .. })
     }
@@ -82,12 +83,12 @@ impl Tried {
         self.kinds.borrow().contains(&kind)
     }
 
-    /// Whether it has taken too long.
+    /// Returns whether it has taken too long.
     pub(crate) fn is_late(&self) -> bool {
         self.begun.elapsed() > PATIENCE
     }
 
-    /// Whether a room has closed a client.
+    /// Returns whether a room has closed a client.
     pub(crate) fn closed(&self) -> bool {
         self.closed.get()
     }
@@ -100,7 +101,7 @@ impl Tried {
 }
 
 impl<'a> Session<'a> {
-    /// A room that has begun.
+    /// Returns a room that has begun.
     pub(crate) fn begin(setting: Setting<'a>, room_id: &str) -> Result<Self, Failure> {
         let failure = |trap| Failure { event: Kind::Init, trap };
         let room = setting.program.room(room_id, [7; 32]).map_err(failure)?;
@@ -116,7 +117,7 @@ impl<'a> Session<'a> {
         session.run(Event::Init).map(|_| session)
     }
 
-    /// The same, with a client in it, unless the room has closed it.
+    /// Returns the same, with a client in it, unless the room has closed it.
     pub(crate) fn with_client(setting: Setting<'a>) -> Result<Self, Failure> {
         let mut session = Self::begin(setting, "room")?;
         session.connect(1)?;
@@ -129,7 +130,7 @@ impl<'a> Session<'a> {
         self.run(Event::Connect(ClientId(client), self.setting.info)).map(|_| ())
     }
 
-    /// Has a client go, unless the room has closed it.
+    /// Disconnects a client, unless the room has closed it.
     pub(crate) fn disconnect(&mut self, client: u32) -> Result<(), Failure> {
         self.pass()?;
         if !self.here.contains(&client) {
@@ -139,7 +140,7 @@ impl<'a> Session<'a> {
         self.run(Event::Disconnect(ClientId(client))).map(|_| ())
     }
 
-    /// Has a client say something. Nothing if the room has closed it.
+    /// Sends a message from a client. Returns nothing if the room has closed the client.
     pub(crate) fn message(
         &mut self,
         client: u32,
@@ -162,7 +163,7 @@ impl<'a> Session<'a> {
         Ok(())
     }
 
-    /// The clients that are connected, and that the room has not closed.
+    /// Returns the clients that are connected, and that the room has not closed.
     pub(crate) fn here(&self) -> &[u32] {
         &self.here
     }

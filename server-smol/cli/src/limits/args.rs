@@ -7,7 +7,7 @@ use super::{ALL, Chosen, Limit, Origin};
 pub(crate) struct LimitArgs(Chosen);
 
 impl LimitArgs {
-    /// What the flags say, and what a file says where they say nothing.
+    /// Returns what the flags say, and what a file says where they say nothing.
     pub(crate) fn over(&self, file: &Chosen) -> Chosen {
         self.0.over(file)
     }

@@ -17,7 +17,7 @@ struct Choice {
     origin: Origin,
 }
 
-/// Where a value comes from.
+/// The origin of a value.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) enum Origin {
     /// The command line.
@@ -31,20 +31,20 @@ impl Chosen {
         self.0.insert(limit.key, Choice { value, origin });
     }
 
-    /// Answers whether a limit is among them.
+    /// Returns whether a limit is among them.
     pub(crate) fn has(&self, limit: &Limit) -> bool {
         self.0.contains_key(limit.key)
     }
 
-    /// These, and of `others` those that are not among them.
+    /// Merges two sets of choices. A choice in `others` holds if there is none here.
     pub(crate) fn over(&self, others: &Self) -> Self {
         let mut all = others.clone();
         all.0.extend(self.0.clone());
         all
     }
 
-    /// The values of all limits: those that were chosen, and defaults that [give way](Settings::fit) to them. `settings` has
-    /// those of the server's settings that are no limits.
+    /// Returns the values of all limits: those that were chosen, and defaults that [give way](Settings::fit) to them.
+    /// `settings` has those of the server's settings that are no limits.
     ///
     /// # Errors
     /// They contradict one another. The message names everything that is wrong.
@@ -65,7 +65,7 @@ impl Chosen {
         }
     }
 
-    /// Says what is wrong in the words of who has chosen it.
+    /// Describes a problem in the words of the place where the value was chosen.
     fn words(&self, problem: &SettingProblem) -> String {
         if let SettingProblem::Exceeds { name, value, part, other, limit, why } = problem
             && let (Some(small), Some(large)) = (Limit::with_field(name), Limit::with_field(other))
@@ -82,7 +82,7 @@ impl Chosen {
         problem.to_string()
     }
 
-    /// Where somebody finds the value of a limit.
+    /// Returns where somebody finds the value of a limit.
     fn place(&self, limit: &Limit) -> String {
         match self.0.get(limit.key) {
             None => format!("the default of `--{}`", limit.flag()),
@@ -91,7 +91,7 @@ impl Chosen {
         }
     }
 
-    /// The table `[limits]` of a `stateroom.toml`; nothing where nothing was chosen.
+    /// Returns the table `[limits]` of a `stateroom.toml`; nothing where nothing was chosen.
     #[cfg(feature = "dev")]
     pub(crate) fn to_toml(&self) -> Option<String> {
         let mut toml = "[limits]\n".to_owned();
@@ -111,14 +111,14 @@ mod tests {
         AWAKE_MEMORY, EFFECT_BYTES, FUEL, MEMORY, MESSAGE_SIZE, OUTBOX_SIZE, SLICE, TOTAL_MEMORY,
     };
 
-    /// The settings on a machine with 2 GiB.
+    /// Returns the settings on a machine with 2 GiB.
     fn settings() -> Settings {
         let mut settings = Settings::default();
         settings.total_memory = 1 << 30;
         settings
     }
 
-    /// What follows from flags, given as `key value`.
+    /// Returns what follows from flags, given as `key value`.
     fn bounds(flags: &[(&Limit, &str)]) -> Result<Bounds, String> {
         let mut chosen = Chosen::default();
         for (limit, text) in flags {
@@ -127,7 +127,7 @@ mod tests {
         chosen.bounds(settings()).map_err(|error| error.to_string())
     }
 
-    /// The values of all limits.
+    /// Returns the values of all limits.
     fn all(bounds: &Bounds) -> Vec<(&'static str, Option<u64>)> {
         ALL.iter().map(|limit| (limit.key, limit.of(bounds))).collect()
     }
@@ -136,7 +136,7 @@ mod tests {
         Bounds { settings: settings(), guest: Limits::default() }
     }
 
-    /// The values of some limits that follow from flags.
+    /// Returns the values of some limits that follow from flags.
     fn values<const N: usize>(flags: &[(&Limit, &str)], limits: [&Limit; N]) -> [String; N] {
         let bounds = bounds(flags).unwrap();
         limits.map(|limit| limit.show(limit.of(&bounds).unwrap()))

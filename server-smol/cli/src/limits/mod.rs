@@ -1,4 +1,4 @@
-//! What clients, rooms and guests may take of the machine.
+//! The limits on what clients, rooms and guests take of the machine.
 //!
 //! Each limit is described once, in [`ALL`]: its key in `[limits]` of `stateroom.toml`, from which its flag
 //! follows (`memory` is `--max-memory`, `room_rate` is `--room-rate`), what it bounds and why. The defaults
@@ -27,9 +27,9 @@ pub(crate) use self::{
 /// The values of all limits.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Bounds {
-    /// Those of a guest. A message has the same limit in the server.
+    /// The limits of a guest. The server has the same limit for messages.
     pub(crate) guest: Limits,
-    /// Those of the server, among its other settings.
+    /// The limits of the server, among its other settings.
     settings: Settings,
 }
 
@@ -58,7 +58,7 @@ impl Bounds {
     }
 }
 
-/// How many connections of the operator there may be, with the socket that takes them.
+/// The maximum number of the operator's connections, with the socket that accepts them.
 #[cfg(target_os = "linux")]
 const OPERATOR: usize = 17;
 
@@ -70,21 +70,21 @@ pub(crate) struct Limit {
     /// The name that it had before, which is still read.
     old_key: Option<&'static str>,
     unit: Unit,
-    /// What it can be.
+    /// The range of its values.
     range: RangeInclusive<u64>,
-    /// What its default is, where that is no number.
+    /// Its default, if that is no number.
     default: Option<&'static str>,
-    /// What it bounds, in one line.
+    /// The thing that it bounds, in one line.
     what: &'static str,
-    /// What happens beyond it, and what it protects.
+    /// The consequence of exceeding it, and what it protects.
     why: &'static str,
     value: fn(&mut Bounds) -> Value<'_>,
 }
 
-/// Where the value of a limit is.
+/// A reference to the value of a limit.
 enum Value<'a> {
     Size(&'a mut usize),
-    /// No limit where there is none.
+    /// An optional limit.
     Optional(&'a mut Option<usize>),
     Rate(&'a mut u32),
     Fuel(&'a mut u64),
@@ -120,7 +120,7 @@ impl Limit {
         self.range.contains(&value)
     }
 
-    /// What its values look like.
+    /// Returns a description of its values.
     pub(crate) fn expected(&self) -> String {
         let thing = match self.unit {
             Unit::Bytes => "a number of bytes",
@@ -258,8 +258,8 @@ static ROOMS: Limit = Limit {
 static ROOM_RATE: Limit = Limit {
     what: "Maximum number of rooms created in a second from one IPv4 address, or IPv6 network of 64 bits",
     why: "Ten times as many may be created at once. Beyond it a client is closed with 1013, or gets a 429.
-Rooms that nobody is in make place for new ones: this bounds how fast one client can have them
-end. Behind a proxy all clients have its address, and share it. 0 is no limit.",
+Empty rooms end if new ones need space: this bounds how fast one client can make them end.
+Behind a proxy all clients have its address, and share it. 0 is no limit.",
     ..Limit::number("room_rate", Settings::ROOM_RATE, |bounds| Value::Rate(&mut bounds.settings.room_rate))
 };
 

@@ -14,7 +14,7 @@ pub(crate) fn print() -> Result<()> {
     Ok(())
 }
 
-/// All limits, with their defaults and reasons, for people.
+/// The page of all limits, with their defaults and reasons.
 #[derive(Debug)]
 pub(crate) struct Page;
 

@@ -1,4 +1,4 @@
-/// What a limit counts.
+/// The unit of a limit.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Unit {
     /// Bytes, written as they are or in binary multiples.
@@ -18,7 +18,7 @@ impl Unit {
         }
     }
 
-    /// What can be written.
+    /// Returns examples of values.
     pub(crate) fn examples(self) -> &'static str {
         match self {
             Self::Bytes => "65536, 64KiB, 32MiB or 1GiB",

@@ -2,8 +2,8 @@ use std::time::{Duration, Instant};
 
 use super::fill::Fill;
 
-/// What the whole process may write to the log in a second, errors and warnings included. A log fills a disk, and on a
-/// small machine wears it out.
+/// The budget of the whole process for one second of log, errors and warnings included. A log fills a disk, and wears
+/// out the flash memory of a small machine.
 pub(crate) const A_SECOND: Fill = Fill { lines: 1_000, bytes: 256 << 10 };
 
 const SECOND: Duration = Duration::from_secs(1);
@@ -11,7 +11,7 @@ const SECOND: Duration = Duration::from_secs(1);
 /// Counts what is written to the log in a second.
 #[derive(Debug, Default)]
 pub(crate) struct Budget {
-    /// When the present second began.
+    /// The time at which the present second began.
     began: Option<Instant>,
     spent: Fill,
     /// The lines that were dropped and are still to be reported.
@@ -45,7 +45,7 @@ impl Budget {
 mod tests {
     use super::*;
 
-    /// A clock that counts milliseconds.
+    /// Returns a clock that counts milliseconds.
     fn clock() -> impl Fn(u64) -> Instant {
         let begin = Instant::now();
         move |ms| begin + Duration::from_millis(ms)

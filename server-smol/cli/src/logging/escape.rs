@@ -19,7 +19,8 @@ pub(crate) fn escaped(text: &str) -> String {
     shown
 }
 
-/// Answers whether a character is invisible and changes how others look: reorders them, joins them, or ends their line.
+/// Returns whether a character is invisible and changes how others look: reorders them, joins them, or ends their
+/// line.
 fn is_format(character: char) -> bool {
     let code = u32::from(character);
     let order = |&(first, last): &(u32, u32)| match () {

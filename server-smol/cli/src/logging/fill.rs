@@ -5,7 +5,7 @@ pub(crate) struct Fill {
     pub(crate) bytes: usize,
 }
 
-/// This part of each limit is for errors: a flood of other lines does not drop those that say what is wrong.
+/// The part of each limit that is kept for errors. A flood of other lines does not drop errors.
 const RESERVE: usize = 8;
 
 impl Fill {

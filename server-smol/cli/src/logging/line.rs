@@ -4,7 +4,7 @@ use ::log::Level;
 
 use super::escape::escaped;
 
-/// How many bytes of a message are shown, before they are escaped. Some are long, as those of compilers.
+/// The maximum length of a message in bytes, before escaping. Some messages are long, such as those of compilers.
 const LONGEST: usize = 16 << 10;
 
 /// Makes a line of the log.

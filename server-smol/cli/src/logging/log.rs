@@ -37,7 +37,7 @@ impl Log {
         let _ = set_boxed_logger(Box::new(Logger { filter, pipe: Arc::clone(&pipe) }));
 
         let log = Arc::clone(&pipe);
-        // Rust's own hook writes to stderr itself, and whoever panics would wait for it.
+        // Rust's own hook writes to stderr itself, and the thread that panics would wait for it.
         panic::set_hook(Box::new(move |panic| {
             let thread = thread::current();
             let name = thread.name().unwrap_or("(no name)");
@@ -54,7 +54,7 @@ impl Log {
         self.0.finish();
     }
 
-    /// Does the same behind a last line that says why the command has failed.
+    /// Does the same after a last line that says why the command has failed.
     pub(crate) fn fail(self, reason: &Arguments<'_>) {
         self.0.push(last_line(reason), true);
         self.finish();

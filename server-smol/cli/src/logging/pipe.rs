@@ -7,10 +7,10 @@ use std::{
 
 use super::queue::Queue;
 
-/// How long whoever wants everything to be written waits for that. If stderr is not read, nothing ever is.
+/// The maximum time that a flush of the log waits. If nobody reads stderr, the log is never written.
 pub(crate) const PATIENCE: Duration = Duration::from_millis(500);
 
-/// How long to wait where stderr takes nothing, and does not let the system wait for it.
+/// The time to wait before another attempt, if stderr takes nothing and the system cannot tell when it will.
 const BACK_OFF: Duration = Duration::from_millis(10);
 
 /// The way of lines from the threads that log to the one that writes.
@@ -126,7 +126,7 @@ mod tests {
     }
 
     #[test]
-    fn whoever_logs_does_not_wait_for_a_writer_that_is_blocked() {
+    fn logging_does_not_wait_for_a_writer_that_is_blocked() {
         let (pipe, written) = pipe();
         for _ in 0..200 {
             pipe.push("a".repeat(1_023) + "\n", false);
@@ -134,7 +134,7 @@ mod tests {
         assert!(!pipe.flush(), "nobody reads");
         pipe.push("ERROR b\n".into(), true);
         let mut text = String::new();
-        while !(text.contains("whoever reads this is too slow\n") && text.contains("\nERROR b\n")) {
+        while !(text.contains("the reader of this log is too slow\n") && text.contains("\nERROR b\n")) {
             text += str::from_utf8(&written.recv().unwrap()).unwrap();
         }
     }

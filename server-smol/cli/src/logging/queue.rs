@@ -5,19 +5,19 @@ use super::{
     fill::Fill,
 };
 
-/// What may wait to be written: a flood of a moment, and not the memory of a small machine.
+/// The capacity of the queue: enough for a short flood, and far less than the memory of a small machine.
 const CAPACITY: Fill = Fill { lines: 2_000, bytes: 128 << 10 };
 
-/// How many bytes are written at a time, or a little more. Their place is free for others when they are written.
+/// The approximate number of bytes that are written at a time. Their space is free for others when they are written.
 const CHUNK: usize = 16 << 10;
 
 /// Lines that wait to be written. Never more than [`CAPACITY`], nor more than the [`Budget`] admits.
 #[derive(Debug, Default)]
 pub(crate) struct Queue {
     lines: VecDeque<String>,
-    /// What the lines take that wait, and those that are being written.
+    /// The size of the lines that wait, and of those that are being written.
     fill: Fill,
-    /// What is being written.
+    /// The size of the lines that are being written.
     in_flight: Fill,
     budget: Budget,
     /// The lines that were dropped because the queue was full, and are still to be reported.
@@ -25,7 +25,7 @@ pub(crate) struct Queue {
 }
 
 impl Queue {
-    /// Puts a line at the end, or counts it as dropped. Answers whether whoever writes has to be woken, if it waits.
+    /// Puts a line at the end, or counts it as dropped. Returns whether the writer must be woken, if it waits.
     pub(crate) fn push(&mut self, now: Instant, line: String, is_error: bool) -> bool {
         let was_idle = self.is_idle();
         let bytes = line.len();
@@ -71,7 +71,7 @@ impl Queue {
         self.budget.report_due()
     }
 
-    /// Answers whether everything has been written.
+    /// Returns whether everything has been written.
     pub(crate) fn is_idle(&self) -> bool {
         self.fill == Fill::default()
     }
@@ -79,7 +79,7 @@ impl Queue {
     fn report_full(&mut self) {
         let dropped = std::mem::take(&mut self.dropped);
         if dropped > 0 {
-            self.note(dropped, "whoever reads this is too slow");
+            self.note(dropped, "the reader of this log is too slow");
         }
     }
 
@@ -110,7 +110,7 @@ mod tests {
 
     use super::*;
 
-    /// A queue, and a time for each line: so far apart that the budget admits them all.
+    /// Returns a queue, and a time for each line: so far apart that the budget admits them all.
     fn queue() -> (Queue, impl FnMut() -> Instant) {
         let mut now = Instant::now();
         (Queue::default(), move || {
@@ -126,7 +126,7 @@ mod tests {
     }
 
     #[test]
-    fn lines_are_taken_in_order_and_whoever_writes_is_woken_once() {
+    fn lines_are_taken_in_order_and_the_writer_is_woken_once() {
         let (mut queue, mut now) = queue();
         assert!(queue.is_idle());
         assert!(queue.push(now(), "a\n".into(), false));
@@ -156,7 +156,7 @@ mod tests {
             while !queue.is_idle() {
                 rest += &taken(&mut queue, now());
             }
-            let end = "ERROR\nWARN  3 log lines were dropped: whoever reads this is too slow\n";
+            let end = "ERROR\nWARN  3 log lines were dropped: the reader of this log is too slow\n";
             assert_eq!(rest.strip_suffix(end).map(str::len), Some((fit - 1) * line.len()));
         }
     }

@@ -183,7 +183,7 @@ fn library_that_is_no_guest_is_told_at_build_time() {
     assert_eq!(here.entries(), ["Cargo.lock", "Cargo.toml", "src"]);
 }
 
-/// The memory that a module declares: its size at the start and the size of its pages, both in bytes.
+/// Returns the memory that a module declares: its size at the start and the size of its pages, both in bytes.
 fn memory(module: &Path) -> (u64, u64) {
     fn number(bytes: &mut &[u8]) -> u64 {
         let (mut value, mut shift) = (0, 0);

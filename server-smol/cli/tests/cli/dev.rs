@@ -17,27 +17,27 @@ fn dev_builds_and_serves_again_when_a_file_changes() {
         Directory::new().with_guest("", ECHO).with("old/index.html", "old").with("new/index.html", "new");
     let here = here.with("stateroom.toml", "static_files = 'old'");
     let mut server = Serving::start(stateroom(&here, &["dev", "--port", "0"]));
-    let line = server.await_line("the operator's status is at http://127.0.0.1:");
+    let line = server.wait_for_line("the operator's status is at http://127.0.0.1:");
     let (_, operator) = line.split_once("http://").unwrap();
     assert!(TcpStream::connect(operator.split_once("/status").unwrap().0).is_ok(), "{line}");
     assert!(server.get("/").ends_with("old"));
 
     // What does not build is told of, and what was there before is still served.
     fs::write(here.path("src/lib.rs"), "!").unwrap();
-    server.await_line("the version before is still served");
+    server.wait_for_line("the version before is still served");
     assert!(server.get("/").ends_with("old"));
 
     fs::write(here.path("stateroom.toml"), "static_files = 'new'").unwrap();
-    server.await_line("the version before is still served");
+    server.wait_for_line("the version before is still served");
     fs::write(here.path("src/lib.rs"), ECHO).unwrap();
-    server.await_address();
+    server.wait_for_address();
     assert!(server.get("/").ends_with("new"));
 
     // What is missing is waited for.
     fs::write(here.path("stateroom.toml"), "static_files = 'newer'").unwrap();
-    server.await_line("the version before is still served");
+    server.wait_for_line("the version before is still served");
     fs::rename(here.path("new"), here.path("newer")).unwrap();
-    server.await_address();
+    server.wait_for_address();
     assert!(server.get("/").ends_with("new"));
 }
 
@@ -45,17 +45,17 @@ fn dev_builds_and_serves_again_when_a_file_changes() {
 fn dev_waits_for_a_guest_that_does_not_build() {
     let here = Directory::new().with_guest("", "!");
     let mut server = Serving::launch(stateroom(&here, &["dev", "--port", "0"]));
-    server.await_line("does not build");
-    server.await_line("waiting for a change");
+    server.wait_for_line("does not build");
+    server.wait_for_line("waiting for a change");
     // It builds, and is no guest yet.
     fs::write(here.path("src/lib.rs"), "#![no_std]\nuse stateroom_sdk_core as _;").unwrap();
-    server.await_line("put `#[stateroom_wasm]`");
-    server.await_line("waiting for a change");
+    server.wait_for_line("put `#[stateroom_wasm]`");
+    server.wait_for_line("waiting for a change");
     // A module of the guest is a source, too, and one that comes.
     fs::write(here.path("src/lib.rs"), format!("{ECHO}mod parts;")).unwrap();
-    server.await_line("waiting for a change");
+    server.wait_for_line("waiting for a change");
     fs::write(here.path("src/parts.rs"), "").unwrap();
-    server.await_address();
+    server.wait_for_address();
     assert!(server.get("/status").starts_with("HTTP/1.1 200"));
 }
 
@@ -64,7 +64,7 @@ fn dev_waits_for_a_guest_that_does_not_build() {
 fn dev_ends_when_told_to_while_it_waits() {
     let here = Directory::new().with_guest("", "!");
     let mut server = Serving::launch(stateroom(&here, &["dev", "--port", "0"]));
-    server.await_line("waiting for a change");
+    server.wait_for_line("waiting for a change");
     assert_eq!(server.end("-INT"), Some(0));
 }
 
@@ -85,7 +85,7 @@ fn dev_has_the_limits_of_the_flags_and_of_the_file() {
     let mut server = Serving::start(stateroom(&here, &["dev", "--port", "0", "--max-memory", "1MiB"]));
     // What the file says is looked at again when it changes.
     let _here = here.with("stateroom.toml", "[limits]\nmodule_size = 10");
-    server.await_line("10 is the limit");
+    server.wait_for_line("10 is the limit");
 }
 
 #[test]
@@ -121,7 +121,7 @@ impl StateroomService for Broken {
         let here = Directory::new().with_guest(features, &format!("{no_std}{PANICS}"));
         let mut server = Serving::start(stateroom(&here, &["dev", "--port", "0"]));
         server.post("/ws/lobby");
-        let line = server.await_line("254 is not expected");
+        let line = server.wait_for_line("254 is not expected");
         let place = line.split_once("\"panicked at src/lib.rs:").expect(&line).1;
         assert!(place.ends_with(": 254 is not expected\"") && !place.contains('\\'), "{features}: {line}");
     }

@@ -23,12 +23,12 @@ impl Directory {
         self
     }
 
-    /// The name of the package in this directory. Tests that run at the same time must not build the same one.
+    /// Returns the name of the package in this directory. Tests that run at the same time must not build the same one.
     pub(crate) fn name(&self) -> &str {
         self.0.file_name().unwrap().to_str().unwrap()
     }
 
-    /// A package whose dependency on the SDK has `features`.
+    /// Returns a package whose dependency on the SDK has `features`.
     pub(crate) fn with_guest(self, features: &str, source: &str) -> Self {
         let sdk = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../sdk-core");
         // The lock file of the workspace spares the guests a look at the registry.
@@ -45,7 +45,7 @@ impl Directory {
         )
     }
 
-    /// The same package with one more line in its manifest.
+    /// Returns the same package with one more line in its manifest.
     pub(crate) fn with_dependency(self, line: &str) -> Self {
         let manifest = fs::read_to_string(self.path("Cargo.toml")).unwrap();
         self.with("Cargo.toml", format!("{manifest}{line}\n"))

@@ -9,14 +9,14 @@ use crate::{
 /// The guest that has all that a guest needs.
 const CONFORMANCE: &str = include_str!("../../../../docs/conformance.wat");
 
-/// The conformance guest with one piece of it replaced.
+/// Returns the conformance guest with one piece of it replaced.
 #[track_caller]
 fn with(piece: &str, other: &str) -> String {
     assert_eq!(CONFORMANCE.matches(piece).count(), 1, "{piece}");
     CONFORMANCE.replace(piece, other)
 }
 
-/// The conformance guest with something added at the beginning of one of its functions.
+/// Returns the conformance guest with something added at the beginning of one of its functions.
 #[track_caller]
 fn in_function(begin: &str, added: &str) -> String {
     with(begin, &format!("{begin} {added}"))
@@ -33,10 +33,10 @@ fn lacks(module: &str, parts: &[&str]) {
 fn finds(here: &Directory, arguments: &[&str], parts: &[&str]) {
     let (status, text) = run(stateroom(here, arguments));
     assert_eq!(status, 1, "{text}");
-    assert!(text.contains("does not conform: there is one thing to mend"), "{text}");
+    assert!(text.contains("does not conform: there is one thing to fix"), "{text}");
     let mut findings = text.lines().filter(|line| line.starts_with("- "));
     let finding = findings.next().unwrap_or_default();
-    for part in parts.iter().chain(&[". Mend: "]) {
+    for part in parts.iter().chain(&[". Fix: "]) {
         assert!(finding.contains(part), "`{part}` is not in: {text}");
     }
     assert_eq!(findings.next(), None, "{text}");
@@ -48,7 +48,7 @@ fn the_conformance_guest_conforms() {
     let said = succeeds(stateroom(&here, &["inspect", "--check", "room.wat", "--say", "later"]));
     assert!(said.contains("room.wat conforms.") && !said.contains("- "), "{said}");
     // What is as it may be is told all the same.
-    assert!(said.contains("no place for messages of 1048576 bytes"), "{said}");
+    assert!(said.contains("no space for messages of 1048576 bytes"), "{said}");
     assert!(!said.contains("timer"), "{said}");
 
     let said = succeeds(stateroom(&here, &["inspect", "--check", "room.wat"]));
@@ -107,7 +107,7 @@ fn everything_that_is_missing_is_listed() {
     ] {
         assert!(text.contains(&format!("- it does not export `{name}`")), "{text}");
     }
-    assert!(text.contains("there are 9 things to mend"), "{text}");
+    assert!(text.contains("there are 9 things to fix"), "{text}");
 }
 
 #[test]
@@ -140,9 +140,9 @@ fn memory_that_is_not_handed_over_well_is_found() {
     let large = with("(then (return (i32.const -1)))", "(then unreachable)");
     lacks(&large, &["`jam_malloc` fails", "a text of 1048576 bytes", "0xffffffff"]);
     let empty = "(if (i32.eqz (local.get $size)) (then (return (i32.const -1))))";
-    lacks(&in_function(malloc, empty), &["an empty room id", "no room", "an address"]);
+    lacks(&in_function(malloc, empty), &["an empty room id", "no space", "an address"]);
     let one = "(if (i32.eq (local.get $size) (i32.const 1)) (then (return (i32.const -1))))";
-    lacks(&in_function(malloc, one), &["no place for a message of 1 bytes"]);
+    lacks(&in_function(malloc, one), &["no space for a message of 1 bytes"]);
     let free = "(func (export \"jam_free\") (param $at i32) (param $size i32)";
     lacks(&in_function(free, "unreachable"), &["`jam_free` fails", "the same size"]);
 }
@@ -220,10 +220,10 @@ const CONNECT: &str = "(func (export \"connect\") (param $client i32)";
 const DISCONNECT: &str = "(func (export \"disconnect\") (param $client i32)";
 const MESSAGE: &str = "(func (export \"message\") (param $client i32) (param $text i32) (param $len i32)";
 
-/// Whether the guest has closed a client (1), and whether that has gone (2).
+/// The guest's state: whether it has closed a client (1), and whether that client has gone (2).
 const STATE: &str = "(i32.load8_u (i32.add (i32.const 0x20000) (local.get $client)))";
 
-/// A guest that can close its clients, and traps where one that it has closed says something, or goes twice.
+/// Returns a guest that can close its clients, and traps where one that it has closed says something, or goes twice.
 /// With something added at the beginning of some of its functions.
 #[track_caller]
 fn closing(added: &[(&str, &str)]) -> String {
@@ -296,7 +296,7 @@ fn what_a_room_does_with_those_it_lets_in_is_tried() {
 
 #[test]
 fn a_room_that_closes_its_clients_is_tried_to_the_end() {
-    // Whoever is closed goes, and somebody else comes and is heard.
+    // A closed client goes. Another one comes and is heard.
     let gone = format!("(if {STATE} (then unreachable))");
     lacks(&closing(&[TURN_AWAY, (DISCONNECT, &gone)]), &["`disconnect` fails", "the first client"]);
     let grow = "(drop (memory.grow (i32.eqz (i32.rem_u (local.get $client) (i32.const 64)))))";
@@ -304,7 +304,7 @@ fn a_room_that_closes_its_clients_is_tried_to_the_end() {
 }
 
 #[test]
-fn the_mend_fits_the_reason() {
+fn the_fix_fits_the_reason() {
     let message = "(func (export \"message\") (param $client i32) (param $text i32) (param $len i32)";
     let fails = |how: &str, parts: &[&str]| lacks(&in_function(message, how), parts);
     fails(
@@ -325,8 +325,8 @@ fn the_mend_fits_the_reason() {
             format!("(call $close (i32.const 0) (i32.const {code}) (i32.const 0x400) (i32.const {len}))");
         in_function(message, &close_all).replacen("(module", &format!("(module {close}"), 1)
     };
-    lacks(&closes(1001, 0), &["the code 1001", "Mend: close with 1000, or with 3000 to 4999"]);
-    lacks(&closes(4000, 124), &["a reason of 124 bytes", "Mend: give no more than 123 bytes"]);
+    lacks(&closes(1001, 0), &["the code 1001", "Fix: close with 1000, or with 3000 to 4999"]);
+    lacks(&closes(4000, 124), &["a reason of 124 bytes", "Fix: give no more than 123 bytes"]);
 }
 
 #[test]

@@ -26,8 +26,8 @@ fn a_log_that_nobody_reads_holds_up_nobody_and_says_what_is_missing() {
     let here = Directory::new().with("quiet.wat", QUIET);
     let mut server = flooded(&here);
     assert!(server.post("/ws/lobby").starts_with("HTTP/1.1 201"));
-    server.await_line("asks for \"/ws/xxx");
-    server.await_line("log lines were dropped: whoever reads this is too slow");
+    server.wait_for_line("asks for \"/ws/xxx");
+    server.wait_for_line("log lines were dropped: the reader of this log is too slow");
 }
 
 #[cfg(unix)]
@@ -58,7 +58,7 @@ fn what_a_guest_logs_is_cut_and_escaped() {
     let here = Directory::new().with("loud.wat", LOUD);
     let mut server = Serving::start(stateroom(&here, &["serve", "loud.wat", "--port", "0"]));
     let _client = server.join("/ws/a%E2%80%AE", "");
-    let line = server.await_line("room \"");
+    let line = server.wait_for_line("room \"");
     assert!(line.starts_with(r#"INFO  room "a\u{202e}": "\u{202e}\u{1b}\0\0"#), "{line}");
     assert!(line.ends_with(r#"\0" … (+1047552 bytes)"#), "{line}");
 }

@@ -21,7 +21,7 @@ fn with_programs(here: &Directory, mut command: Command, programs: &[(&str, Stri
     command
 }
 
-/// A compiler that looks for its targets in `libraries`.
+/// Returns a compiler that looks for its targets in `libraries`.
 fn rustc(libraries: &Path) -> (&'static str, String) {
     let real = Path::new(env!("CARGO")).with_file_name("rustc");
     let script = format!(

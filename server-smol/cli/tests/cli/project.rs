@@ -1,4 +1,4 @@
-//! What `dev` and `build` say of `stateroom.toml` and `Cargo.toml`.
+//! The messages of `dev` and `build` about `stateroom.toml` and `Cargo.toml`.
 
 use crate::{
     directory::Directory,

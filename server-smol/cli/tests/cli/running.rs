@@ -75,7 +75,7 @@ impl Serving {
     #[track_caller]
     pub(crate) fn start(command: Command) -> Self {
         let mut server = Self::launch(command);
-        server.await_address();
+        server.wait_for_address();
         server
     }
 
@@ -91,7 +91,7 @@ impl Serving {
     pub(crate) fn unread(command: Command) -> Self {
         let (lines, log) = mpsc::sync_channel(0);
         let mut server = Self::spawn(command, log, move |line| lines.send(line).is_ok());
-        server.await_address();
+        server.wait_for_address();
         server
     }
 
@@ -124,15 +124,15 @@ impl Serving {
 
     /// Waits until the log says where the server is.
     #[track_caller]
-    pub(crate) fn await_address(&mut self) {
-        let line = self.await_line("serving on ");
+    pub(crate) fn wait_for_address(&mut self) {
+        let line = self.wait_for_line("serving on ");
         let address: SocketAddr = line.split_once("serving on ").unwrap().1.parse().unwrap();
         self.address.set_port(address.port());
     }
 
     /// Waits for a line of the log with `part` in it.
     #[track_caller]
-    pub(crate) fn await_line(&mut self, part: &str) -> String {
+    pub(crate) fn wait_for_line(&mut self, part: &str) -> String {
         let mut seen = String::new();
         while let Ok(line) = self.log.recv_timeout(Duration::from_secs(120)) {
             if line.contains(part) {

@@ -66,7 +66,7 @@ fn the_operator_sees_rooms_where_it_is_told_to_look_and_nowhere_else() {
     let here = Directory::new().with("quiet.wat", QUIET);
     let serve = ["serve", "quiet.wat", "--port", "0", "--admin", "./admin.sock"];
     let mut server = Serving::start(stateroom(&here, &serve));
-    server.await_line("the operator's /status and /rooms are at the Unix socket ./admin.sock");
+    server.wait_for_line("the operator's /status and /rooms are at the Unix socket ./admin.sock");
     assert!(server.post("/ws/lobby").starts_with("HTTP/1.1 201"));
     let mut operator = UnixStream::connect(here.path("admin.sock")).unwrap();
     write!(operator, "GET /rooms HTTP/1.1\r\nHost: localhost\r\n\r\n").unwrap();
@@ -125,11 +125,11 @@ fn as_many_files_can_be_open_as_there_may_be_connections() {
     assert!((1000..2000).contains(&soft), "{open_files}");
     // Root may raise the upper limit, too, where it has that right.
     let mut server = Serving::launch(confined(300, 400, "1000"));
-    let said = server.await_line("s");
+    let said = server.wait_for_line("s");
     assert!(said.contains("this process may have 400") || said.contains("serving"), "{said}");
 }
 
-/// Logs the header `x-user` of whoever connects.
+/// Logs the header `x-user` of each client that connects.
 const BOUNCER: &str = r#"(module
   (import "stateroom" "log" (func $log (param i32 i32 i32)))
   (import "stateroom" "client_info" (func $client_info (param i32 i32 i32 i32 i32) (result i32)))
@@ -154,5 +154,5 @@ fn rooms_see_the_headers_that_are_chosen() {
         ["serve", "bouncer.wat", "--port", "0", "--client-header", "X-Team", "--client-header", "X-User"];
     let mut server = Serving::start(stateroom(&here, &serve));
     let _client = server.join("/ws", "X-User: ada\r\n");
-    assert!(server.await_line("\"default\"").ends_with("\"ada\""));
+    assert!(server.wait_for_line("\"default\"").ends_with("\"ada\""));
 }

@@ -11,13 +11,13 @@ use serde::{Deserialize, Serialize};
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
 pub struct Notes {
     notes: Vec<String>,
-    /// How often the bell has rung.
+    /// The number of times that the bell has rung.
     rings: Counter,
-    /// When it rings next, in milliseconds since the Unix epoch.
+    /// The time at which it rings next, in milliseconds since the Unix epoch.
     bell: Option<i64>,
 }
 
-/// What can happen to the notes.
+/// A change of the notes.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub enum Change {
     Note(String),

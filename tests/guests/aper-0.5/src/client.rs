@@ -1,4 +1,4 @@
-//! A client on Aper's own client code that leaves the socket to whoever runs it. Each line of its input is
+//! A client on Aper's own client code that leaves the socket to the program that runs it. Each line of its input is
 //! something that happens to it:
 //!
 //! - `binary MESSAGE`: a message has come from the room, in hexadecimal digits,

@@ -14,13 +14,13 @@ pub struct Notes {
     /// The notes by their numbers, from 0 on.
     notes: AtomMap<u32, String>,
     count: Atom<u32>,
-    /// How often the bell has rung.
+    /// The number of times that the bell has rung.
     rings: Atom<u32>,
-    /// When it rings next, in milliseconds since the Unix epoch.
+    /// The time at which it rings next, in milliseconds since the Unix epoch.
     bell: Atom<Option<i64>>,
 }
 
-/// What can happen to the notes.
+/// A change of the notes.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub enum Change {
     Note(String),

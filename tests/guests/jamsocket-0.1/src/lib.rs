@@ -8,7 +8,7 @@ use jamsocket_wasm::prelude::*;
 struct Room {
     id: String,
     value: u32,
-    /// Who has counted, and how often.
+    /// The clients that have counted, and how often.
     counted: HashMap<ClientId, u32>,
 }
 

@@ -8,7 +8,7 @@ use stateroom_wasm::*;
 #[derive(Default)]
 struct Room {
     value: u32,
-    /// Who has counted, and how often.
+    /// The clients that have counted, and how often.
     counted: HashMap<ClientId, u32>,
 }
 

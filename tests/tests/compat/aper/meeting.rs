@@ -14,12 +14,12 @@ pub(crate) struct Meeting {
     guest: Aper,
     room: Room,
     pub(crate) now_ms: u64,
-    /// When the room's timer is due.
+    /// The time at which the room's timer is due.
     pub(crate) timer_ms: Option<u64>,
     clients: BTreeMap<ClientId, Client>,
-    /// How many there have been.
+    /// The number of clients that there have been.
     joined: u32,
-    /// What the room wrote to its log in the last event.
+    /// The log of the room in the last event.
     pub(crate) log: Vec<String>,
 }
 
@@ -31,7 +31,7 @@ struct Client {
 }
 
 impl Meeting {
-    /// A room without clients, in November 2023.
+    /// Returns a room without clients, in November 2023.
     #[track_caller]
     pub(crate) fn new(guest: Aper) -> Self {
         let room = guest.program().room("notes", [7; 32]).expect("it starts");
@@ -48,7 +48,7 @@ impl Meeting {
         meeting
     }
 
-    /// A client comes.
+    /// Lets a client come.
     #[track_caller]
     pub(crate) fn join(&mut self) -> ClientId {
         self.joined += 1;
@@ -59,36 +59,36 @@ impl Meeting {
         id
     }
 
-    /// A client goes, and what is under way from it and to it is lost.
+    /// Removes a client. Messages that are under way from it and to it are lost.
     #[track_caller]
     pub(crate) fn leave(&mut self, id: ClientId) {
         self.clients.remove(&id).expect("it is there");
         self.run(Event::Disconnect(id));
     }
 
-    /// A client's user does something.
+    /// Lets a client's user do something.
     #[track_caller]
     pub(crate) fn user(&mut self, id: ClientId, what: &str) {
         let client = self.client(id);
         client.to_room.extend(client.replica.user(what));
     }
 
-    /// What a client shows its user.
+    /// Returns what a client shows its user.
     pub(crate) fn shows(&self, id: ClientId) -> &str {
         self.clients[&id].replica.shows()
     }
 
-    /// What time it is in the room, as far as a client has been told.
+    /// Returns what time it is in the room, as far as a client has been told.
     pub(crate) fn clock_ms(&self, id: ClientId) -> Option<u64> {
         self.clients[&id].replica.clock_ms()
     }
 
-    /// How many messages are under way to a client.
+    /// Returns how many messages are under way to a client.
     pub(crate) fn waiting(&self, id: ClientId) -> usize {
         self.clients[&id].from_room.len()
     }
 
-    /// The next message from a client arrives, if there is one.
+    /// Delivers the next message from a client, if there is one.
     #[track_caller]
     pub(crate) fn room_hears(&mut self, id: ClientId) -> bool {
         let Some(message) = self.client(id).to_room.pop_front() else { return false };
@@ -96,7 +96,7 @@ impl Meeting {
         true
     }
 
-    /// The next message to a client arrives, if there is one.
+    /// Delivers the next message to a client, if there is one.
     #[track_caller]
     pub(crate) fn client_hears(&mut self, id: ClientId) -> bool {
         let client = self.client(id);
@@ -105,7 +105,7 @@ impl Meeting {
         true
     }
 
-    /// Everything arrives that is under way, and whatever is sent because of that.
+    /// Delivers all messages that are under way, and those that are sent because of them.
     #[track_caller]
     pub(crate) fn settle(&mut self) {
         let ids: Vec<_> = self.clients.keys().copied().collect();

@@ -21,7 +21,7 @@ pub(crate) enum Message {
 }
 
 impl Replica {
-    /// A client that has connected, and the messages that it begins with.
+    /// Returns a client that has connected, and the messages that it begins with.
     #[track_caller]
     pub(crate) fn start(guest: Aper) -> (Self, Vec<Message>) {
         let program = Child::of(&mut Command::new(guest.client()));
@@ -30,14 +30,14 @@ impl Replica {
         (replica, messages)
     }
 
-    /// Its user does something. Returns what it sends.
+    /// Lets its user do something. Returns the messages that it sends.
     #[track_caller]
     pub(crate) fn user(&mut self, what: &str) -> Vec<Message> {
         self.program.say(what);
         self.read()
     }
 
-    /// A message arrives. Returns what it sends.
+    /// Hands it a message. Returns the messages that it sends.
     #[track_caller]
     pub(crate) fn hears(&mut self, message: &Message) -> Vec<Message> {
         self.program.say(&match message {
@@ -47,12 +47,12 @@ impl Replica {
         self.read()
     }
 
-    /// What it shows its user.
+    /// Returns what it shows its user.
     pub(crate) fn shows(&self) -> &str {
         &self.shows
     }
 
-    /// What time it is in the room, as far as it has been told.
+    /// Returns what time it is in the room, as far as it has been told.
     pub(crate) fn clock_ms(&self) -> Option<u64> {
         self.clock_ms
     }

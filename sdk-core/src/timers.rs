@@ -2,15 +2,14 @@ use crate::StateroomContext;
 
 /// Several timers, each with a key of its own, on the one timer that a room has.
 ///
-/// Keys are whatever tells timers apart: an enum, a [`ClientId`](crate::ClientId), a pair of both. There is
-/// room for `N` timers.
+/// A key tells timers apart: it may be an enum, a [`ClientId`](crate::ClientId), or a pair of both. There is space
+/// for `N` timers.
 ///
-/// The room's own timer is theirs: a room that has `Timers` leaves
-/// [`set_timer`](StateroomContext::set_timer) to them, and asks them in its
-/// [`timer`](crate::StateroomService::timer) what is due:
+/// They use the room's own timer. So a room with `Timers` does not call [`set_timer`](StateroomContext::set_timer)
+/// itself. In its [`timer`](crate::StateroomService::timer) it asks them which timers are due:
 ///
 /// ```
-/// use stateroom_sdk_core::{parts::Timers, *};
+/// use stateroom_sdk_core::*;
 ///
 /// /// Turns a light off for those who forget it: each has one minute.
 /// #[stateroom_wasm]
@@ -54,14 +53,15 @@ use crate::StateroomContext;
 /// # }
 /// ```
 ///
-/// Timers go by [`now_ms`](StateroomContext::now_ms). Where the machine's clock is set, those that wait are due that
-/// much earlier or later; and those that are set right after a jump ahead may wait for the next one before it.
+/// Timers use [`now_ms`](StateroomContext::now_ms). If the machine's clock is set, waiting timers are due that much
+/// earlier or later. Timers that are set right after a jump forward may wait for the next timer that was set before
+/// it.
 #[derive(Debug)]
 pub struct Timers<K, const N: usize> {
-    /// In the order in which they were set.
+    /// The timers, in the order in which they were set.
     list: heapless::Vec<Timer<K>, N>,
-    /// When the room's timer fires, if it is set. That may be before the next one here is due: to set it anew
-    /// each time that one is put off would cost the host more than to fire it once for nothing.
+    /// The time at which the room's timer fires, if it is set. It may be before the next one here is due: a timer
+    /// that fires once for nothing costs the host less than setting it anew each time that one is put off.
     armed: Option<u64>,
 }
 
@@ -78,7 +78,7 @@ impl<K, const N: usize> Default for Timers<K, N> {
 }
 
 impl<K, const N: usize> Timers<K, N> {
-    /// No timers.
+    /// Creates an empty set of timers.
     #[must_use]
     pub const fn new() -> Self {
         Self { list: heapless::Vec::new(), armed: None }
@@ -100,13 +100,13 @@ impl<K, const N: usize> Timers<K, N> {
         taken
     }
 
-    /// Where the timer is that is due next, and when.
+    /// Returns the index of the timer that is due next, and when it is due.
     fn next(&self) -> Option<(usize, u64)> {
         let dues = self.list.iter().map(|timer| timer.due).enumerate();
         dues.min_by_key(|(_, due)| *due)
     }
 
-    /// Sees to it that the room's timer fires no later than one here is due.
+    /// Sets the room's timer so that it fires no later than the first one here is due.
     fn arm(&mut self, now: u64, ctx: &impl StateroomContext) {
         let Some((_, due)) = self.next() else {
             if self.armed.take().is_some_and(|armed| armed > now) {
@@ -139,7 +139,7 @@ impl<K: Eq, const N: usize> Timers<K, N> {
         Ok(())
     }
 
-    /// Cancels a timer, and says whether it was set.
+    /// Cancels a timer. Returns whether it was set.
     pub fn cancel(&mut self, key: &K, ctx: &impl StateroomContext) -> bool {
         let was_set = self.forget(key);
         self.arm(ctx.now_ms(), ctx);
@@ -165,7 +165,7 @@ mod tests {
     struct Host {
         now: Cell<u64>,
         due: Cell<Option<u64>>,
-        /// How often the timer was set or cancelled.
+        /// The number of times that the timer was set or cancelled.
         calls: Cell<u32>,
     }
 

@@ -1,10 +1,10 @@
-/// How often something may happen: `BURST` times at once, and then once in `EVERY_MS` milliseconds.
+/// A limit on how often something may happen: `BURST` times at once, and then once in `EVERY_MS` milliseconds.
 ///
 /// A bucket begins with `BURST` tokens. Each time takes one, and every `EVERY_MS` milliseconds there is
 /// another one, up to `BURST`. It takes eight bytes, so each client can have one:
 ///
 /// ```
-/// use stateroom_sdk_core::{parts::TokenBucket, *};
+/// use stateroom_sdk_core::*;
 ///
 /// #[stateroom_wasm]
 /// #[derive(Default)]
@@ -46,18 +46,18 @@
 /// Where the clock is set back, a bucket has at worst no token left.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct TokenBucket<const BURST: u32, const EVERY_MS: u32> {
-    /// When the bucket is full again, or was.
+    /// The time at which the bucket is full again, or was.
     full_at: u64,
 }
 
 impl<const BURST: u32, const EVERY_MS: u32> TokenBucket<BURST, EVERY_MS> {
-    /// How long it takes to fill an empty bucket.
+    /// The time that it takes to fill an empty bucket.
     const FILLING_MS: u64 = {
-        assert!(BURST > 0, "a bucket without a place for tokens never has any");
+        assert!(BURST > 0, "a bucket needs space for at least one token");
         BURST as u64 * EVERY_MS as u64
     };
 
-    /// A full bucket.
+    /// Creates a full bucket.
     #[must_use]
     pub const fn new() -> Self {
         Self { full_at: 0 }
@@ -86,7 +86,7 @@ mod tests {
 
     type Bucket = TokenBucket<3, 1000>;
 
-    /// How many tokens can be taken at once.
+    /// Returns how many tokens can be taken at once.
     fn tokens(bucket: &mut Bucket, now_ms: u64) -> usize {
         core::iter::repeat_with(|| bucket.take(now_ms)).take_while(Result::is_ok).count()
     }
