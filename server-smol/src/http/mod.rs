@@ -9,6 +9,8 @@ mod rooms;
 mod socket;
 mod static_files;
 mod status;
+#[cfg(all(test, unix))]
+mod tests;
 mod upgrade;
 
 use std::{
@@ -153,7 +155,13 @@ impl<F: EngineFactory> Site<F> {
             .header_read_timeout(None)
             .max_buf_size(HEAD_SIZE)
             .serve_connection(Socket { stream, buffers, peer: Rc::clone(peer) }, answer);
-        match unless_given_up(peer, connection.without_shutdown()).await {
+        let served = async {
+            let parts = connection.without_shutdown().await?;
+            // Where this fails, whoever uses the connection next notices.
+            _ = poll_fn(|cx| parts.io.poll_flushed(cx)).await;
+            Ok::<_, hyper::Error>(parts)
+        };
+        match unless_given_up(peer, served).await {
             Some(Ok(parts)) => self.take_over(peer, parts.io.stream, parts.read_buf.to_vec()),
             Some(Err(error)) => log::debug!("{}: {error}", peer.address),
             None => log::debug!("{}: nothing has been asked for, or taken, for too long", peer.address),
@@ -176,8 +184,8 @@ impl<F: EngineFactory> Site<F> {
         }
         match stream.into_inner() {
             // Where the worker is ending, so is the connection.
-            Ok(stream) => {
-                let arrival = Arrival { stream, visitor };
+            Ok(transport) => {
+                let arrival = Arrival { transport, visitor };
                 let _ = self.shared.workers.tell(home, Command::Connect(room, arrival));
             }
             Err(error) => log::debug!("{} cannot be handed to its room's thread: {error}", peer.address),

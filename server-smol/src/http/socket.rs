@@ -78,11 +78,30 @@ impl Write for Socket {
         }
     }
 
-    fn poll_flush(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Poll::Ready(Ok(()))
+    fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        self.poll_flushed(cx)
     }
 
-    fn poll_shutdown(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+    fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        ready!(self.poll_flushed(cx))?;
         Poll::Ready(self.stream.end_writing())
+    }
+}
+
+impl Socket {
+    /// Ready when the system has taken all that was written.
+    pub(super) fn poll_flushed(&self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        loop {
+            match self.stream.flush() {
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                    self.peer.set_blocked(true);
+                    ready!(self.stream.poll_writable(cx));
+                }
+                flushed => {
+                    self.peer.set_blocked(false);
+                    return Poll::Ready(flushed);
+                }
+            }
+        }
     }
 }

@@ -17,9 +17,12 @@ mod listener;
 mod notifier;
 #[cfg(not(epoll))]
 mod portable;
+#[cfg(all(test, unix))]
+mod records;
 #[cfg(epoll)]
 mod stream;
 mod timer;
+mod transport;
 
 #[cfg(epoll)]
 pub(crate) use self::{
@@ -31,7 +34,10 @@ pub use clock::VirtualClock;
 pub(crate) use clock::{Clock, ClockSource};
 #[cfg(not(epoll))]
 pub(crate) use portable::{Listener, Poller, Reactor, Stream};
+#[cfg(all(test, unix))]
+pub(crate) use records::Records;
 pub(crate) use timer::Timer;
+pub(crate) use transport::AnyTransport;
 
 use std::rc::Rc;
 
