@@ -2,13 +2,12 @@ use hyper::{Method, Request, Response, StatusCode, body::Incoming};
 use serde_json::json;
 use stateroom_core::engine::EngineFactory;
 
-use crate::worker::Ending;
-
-use super::{
-    Site,
-    body::{Body, text, typed},
-    ending, not_allowed,
+use crate::{
+    requests::{Body, ending, not_allowed, text, typed},
+    worker::Ending,
 };
+
+use super::Site;
 
 impl<F: EngineFactory> Site<F> {
     /// `GET /status`: `ok`; with `?verbose`, how much there is, as JSON.

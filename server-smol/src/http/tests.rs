@@ -17,12 +17,13 @@ use stateroom_core::{ClientId, DefaultStateroomFactory, MessagePayload, Stateroo
 
 use crate::{
     reactor::{AnyTransport, Clock, ClockSource, Reactor, Records, Stream},
+    requests::Downloads,
     room::RoomId,
     settings::Settings,
     worker::{Command, Permits, Worker, Workers},
 };
 
-use super::{Downloads, Refusals, Shared, Site};
+use super::{Refusals, Shared, Site};
 
 /// Sends each message back.
 #[derive(Default)]

@@ -1,17 +1,13 @@
 use std::time::{Duration, Instant};
 
-use async_io::Timer;
-use http_body_util::Full;
-use hyper::{
-    Method, Request, Response, StatusCode,
-    body::Bytes,
-    header::{ALLOW, CONTENT_TYPE, HeaderValue},
-};
+use hyper::{Method, Request, Response, StatusCode};
 use serde_json::{Value, json};
 use smol::future::or;
 
 use crate::{
     close::CloseReason,
+    reactor::Timer,
+    requests::{Body, ending, not_allowed, text, typed},
     room::{CreateRoomError, RoomId, parameters},
     worker::{Ending, Workers},
 };
@@ -25,7 +21,7 @@ const ROOMS: usize = 100;
 /// How long the threads of rooms have to answer. A native service that does not return keeps its thread for longer.
 const PATIENCE: Duration = Duration::from_secs(2);
 
-type Answer = Response<Full<Bytes>>;
+type Answer = Response<Body>;
 
 /// What the operator's requests are answered from.
 #[derive(Debug)]
@@ -153,28 +149,6 @@ impl Page {
 
 fn json(value: &Value) -> Answer {
     typed(StatusCode::OK, "application/json", value.to_string())
-}
-
-/// An answer of one line for a person to read.
-fn text(status: StatusCode, line: &str) -> Answer {
-    typed(status, "text/plain; charset=utf-8", line.to_owned())
-}
-
-fn typed(status: StatusCode, content_type: &'static str, content: String) -> Answer {
-    let mut answer = Response::new(Full::from(content));
-    *answer.status_mut() = status;
-    answer.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static(content_type));
-    answer
-}
-
-fn not_allowed(allowed: &'static str) -> Answer {
-    let mut answer = text(StatusCode::METHOD_NOT_ALLOWED, &format!("this takes {allowed}"));
-    answer.headers_mut().insert(ALLOW, HeaderValue::from_static(allowed));
-    answer
-}
-
-fn ending() -> Answer {
-    text(StatusCode::SERVICE_UNAVAILABLE, "the server is ending")
 }
 
 #[cfg(test)]

@@ -1,5 +1,7 @@
 //! The runtime's reactor, for systems without epoll. It takes more system calls for a message.
 
+#[cfg(unix)]
+use std::os::unix::net::UnixListener;
 use std::{
     cell::RefCell,
     future::poll_fn,
@@ -175,7 +177,7 @@ fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
 
 /// Where connections come in.
 #[derive(Debug)]
-pub(crate) struct Listener(Async<TcpListener>);
+pub(crate) struct Listener<L = TcpListener>(Async<L>);
 
 impl Listener {
     pub(crate) fn new(listener: TcpListener) -> io::Result<Self> {
@@ -188,6 +190,19 @@ impl Listener {
         // Messages are small and must not wait for one another's acknowledgement.
         stream.set_nodelay(true)?;
         Ok((Stream::new(stream)?, address))
+    }
+}
+
+#[cfg(unix)]
+impl Listener<UnixListener> {
+    /// Takes over a listener that does not block.
+    pub(crate) fn of_unix(listener: UnixListener) -> io::Result<Self> {
+        Async::new_nonblocking(listener).map(Self)
+    }
+
+    pub(crate) async fn accept(&self) -> io::Result<Stream> {
+        let (stream, _) = self.0.accept().await?;
+        Stream::new(Box::new(stream.into_inner()?))
     }
 }
 

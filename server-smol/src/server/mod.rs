@@ -22,9 +22,10 @@ use stateroom_core::engine::EngineFactory;
 use crate::{
     admin_address::AdminAddress,
     error::ServeError,
-    http::{self, Downloads, Shared},
+    http::{self, Shared},
     operator::Operator,
     reactor::{Clock, ClockSource, Listener, Reactor, VirtualClock},
+    requests::Downloads,
     room::RoomCounts,
     settings::{RoomIds, Settings, ShutdownPolicy},
     worker::{Permits, Worker, Workers},

@@ -1,4 +1,5 @@
 use std::{
+    fmt,
     io::{self, IoSlice},
     pin::Pin,
     rc::Rc,
@@ -9,14 +10,34 @@ use hyper::rt::{Read, ReadBufCursor, Write};
 
 use crate::{reactor::Stream, wire::Buffers};
 
-use super::peer::Peer;
+/// Hears what happens to a connection: whoever counts what the peer sends and takes.
+pub(crate) trait Peer: fmt::Debug {
+    /// Charges the connection for bytes that have come of a request.
+    ///
+    /// # Errors
+    /// There is no memory for them ([`io::ErrorKind::OutOfMemory`]).
+    fn charge_read(&self, _bytes: usize) -> io::Result<()> {
+        Ok(())
+    }
+
+    /// Notes whether the system has not taken what was written last.
+    fn set_blocked(&self, _is_blocked: bool) {}
+
+    /// Notes that the peer has been given something.
+    fn note_alive(&self) {}
+
+    /// Returns whether the peer has taken nothing for long.
+    fn is_overdue(&self) -> bool {
+        false
+    }
+}
 
 /// A connection as the HTTP library wants it.
 #[derive(Debug)]
-pub(super) struct Socket {
-    pub(super) stream: Stream,
-    pub(super) buffers: Rc<Buffers>,
-    pub(super) peer: Rc<Peer>,
+pub(crate) struct Socket {
+    pub(crate) stream: Stream,
+    pub(crate) buffers: Rc<Buffers>,
+    pub(crate) peer: Rc<dyn Peer>,
 }
 
 impl Read for Socket {

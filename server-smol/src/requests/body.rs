@@ -1,5 +1,5 @@
 use std::{
-    io,
+    fmt, io,
     pin::Pin,
     rc::Rc,
     task::{Context, Poll},
@@ -8,19 +8,19 @@ use std::{
 use hyper::{
     Response, StatusCode,
     body::{self, Buf, Bytes, Frame, SizeHint},
-    header::{CONTENT_TYPE, HeaderValue, RETRY_AFTER},
+    header::{ALLOW, CONTENT_TYPE, HeaderValue, RETRY_AFTER},
 };
 
 use crate::memory::Charge;
 
-use super::{download::Download, peer::InProgress};
+use super::Download;
 
 /// What a response carries: something short, or a file piece by piece.
 #[derive(Debug)]
-pub(super) struct Body {
+pub(crate) struct Body {
     content: Content,
     /// The request that it answers.
-    request: Option<Rc<InProgress>>,
+    request: Option<Rc<dyn fmt::Debug>>,
 }
 
 #[derive(Debug)]
@@ -31,17 +31,23 @@ enum Content {
 
 /// A piece of what a response carries, until it has been written.
 #[derive(Debug)]
-pub(super) struct Piece {
+pub(crate) struct Piece {
     bytes: Bytes,
     /// What the memory of it is charged with, where that is worth it.
     _charge: Option<Charge>,
-    _request: Option<Rc<InProgress>>,
+    _request: Option<Rc<dyn fmt::Debug>>,
 }
 
 impl Body {
     /// Holds on to the request that this answers, until all of it has been written.
-    pub(super) fn hold(&mut self, request: InProgress) {
-        self.request = Some(Rc::new(request));
+    pub(crate) fn hold(&mut self, request: Rc<dyn fmt::Debug>) {
+        self.request = Some(request);
+    }
+}
+
+impl From<Bytes> for Body {
+    fn from(bytes: Bytes) -> Self {
+        Self { content: Content::Short(bytes), request: None }
     }
 }
 
@@ -97,28 +103,34 @@ impl Buf for Piece {
     }
 }
 
-pub(super) fn full(content: impl Into<Bytes>) -> Body {
-    Body { content: Content::Short(content.into()), request: None }
-}
-
 /// A response of one line for a person to read.
-pub(super) fn text(status: StatusCode, line: &str) -> Response<Body> {
+pub(crate) fn text(status: StatusCode, line: &str) -> Response<Body> {
     typed(status, "text/plain; charset=utf-8", line.to_owned())
 }
 
-pub(super) fn typed(
+pub(crate) fn typed(
     status: StatusCode,
     content_type: &'static str,
     content: impl Into<Bytes>,
 ) -> Response<Body> {
-    let mut response = Response::new(full(content));
+    let mut response = Response::new(Body::from(content.into()));
     *response.status_mut() = status;
     response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static(content_type));
     response
 }
 
+pub(crate) fn not_allowed(allowed: &'static str) -> Response<Body> {
+    let mut response = text(StatusCode::METHOD_NOT_ALLOWED, &format!("this takes {allowed}"));
+    response.headers_mut().insert(ALLOW, HeaderValue::from_static(allowed));
+    response
+}
+
+pub(crate) fn ending() -> Response<Body> {
+    text(StatusCode::SERVICE_UNAVAILABLE, "the server is ending")
+}
+
 /// A response that asks to come again in so many seconds.
-pub(super) fn later(status: StatusCode, line: &str, seconds: u64) -> Response<Body> {
+pub(crate) fn later(status: StatusCode, line: &str, seconds: u64) -> Response<Body> {
     let mut response = text(status, line);
     response.headers_mut().insert(RETRY_AFTER, seconds.into());
     response
