@@ -21,7 +21,7 @@ use crate::{
     thread::Cut,
 };
 
-use super::Site;
+use super::{Site, media_types::media_type};
 
 /// When to come again where there is no place for a download, in seconds.
 const LATER: u64 = 5;
@@ -85,12 +85,7 @@ impl<F: EngineFactory> Site<F> {
             *response.status_mut() = StatusCode::NOT_MODIFIED;
             return Ok(response);
         }
-        let kind = mime_guess::from_path(&path).first_raw().unwrap_or("application/octet-stream");
-        let kind = match kind {
-            "text/html" => "text/html; charset=utf-8",
-            "text/plain" => "text/plain; charset=utf-8",
-            kind => kind,
-        };
+        let media_type = media_type(&path);
         let content = if *request.method() == Method::HEAD {
             Body::from(Bytes::new())
         } else {
@@ -114,7 +109,7 @@ impl<F: EngineFactory> Site<F> {
         {
             headers.insert(LAST_MODIFIED, date);
         }
-        headers.insert(CONTENT_TYPE, HeaderValue::from_static(kind));
+        headers.insert(CONTENT_TYPE, HeaderValue::from_static(media_type));
         Ok(response)
     }
 }

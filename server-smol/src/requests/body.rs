@@ -1,5 +1,6 @@
 use std::{
-    fmt, io,
+    any::Any,
+    io,
     pin::Pin,
     rc::Rc,
     task::{Context, Poll},
@@ -20,7 +21,7 @@ use super::Download;
 pub(crate) struct Body {
     content: Content,
     /// The request that it answers.
-    request: Option<Rc<dyn fmt::Debug>>,
+    request: Option<Rc<dyn Any>>,
 }
 
 #[derive(Debug)]
@@ -35,12 +36,12 @@ pub(crate) struct Piece {
     bytes: Bytes,
     /// What the memory of it is charged with, where that is worth it.
     _charge: Option<Charge>,
-    _request: Option<Rc<dyn fmt::Debug>>,
+    _request: Option<Rc<dyn Any>>,
 }
 
 impl Body {
     /// Holds on to the request that this answers, until all of it has been written.
-    pub(crate) fn hold(&mut self, request: Rc<dyn fmt::Debug>) {
+    pub(crate) fn hold(&mut self, request: Rc<dyn Any>) {
         self.request = Some(request);
     }
 }
