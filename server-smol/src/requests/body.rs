@@ -12,6 +12,8 @@ use hyper::{
     header::{ALLOW, CONTENT_TYPE, HeaderValue, RETRY_AFTER},
 };
 
+use serde_json::Value;
+
 use crate::memory::Charge;
 
 use super::Download;
@@ -128,6 +130,16 @@ pub(crate) fn not_allowed(allowed: &'static str) -> Response<Body> {
 
 pub(crate) fn ending() -> Response<Body> {
     text(StatusCode::SERVICE_UNAVAILABLE, "the server is ending")
+}
+
+/// A response of one JSON object.
+pub(crate) fn json(fields: Vec<(&str, Value)>) -> Response<Body> {
+    typed(StatusCode::OK, "application/json", object(fields).to_string())
+}
+
+/// A JSON object. It is made here alone, as what `json!` makes of each field takes much more space in the binary.
+pub(crate) fn object(fields: Vec<(&str, Value)>) -> Value {
+    fields.into_iter().map(|(name, value)| (name.to_owned(), value)).collect()
 }
 
 /// A response that asks to come again in so many seconds.

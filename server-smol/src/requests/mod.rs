@@ -6,7 +6,7 @@ mod download;
 mod exchange;
 mod socket;
 
-pub(crate) use body::{Body, ending, later, not_allowed, text, typed};
+pub(crate) use body::{Body, ending, json, later, not_allowed, object, text};
 pub(crate) use download::{Download, Downloads};
 pub(crate) use exchange::{Protocol, serve};
 pub(crate) use socket::{Peer, Socket};
