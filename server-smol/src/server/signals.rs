@@ -38,9 +38,14 @@ mod unix {
         /// Waits for a signal, on a thread that a reactor serves.
         pub(in crate::server) async fn next(self) -> io::Result<()> {
             let signals = Stream::new(Box::new(self.0))?;
-            // Nothing is read: there is a signal, and one is enough.
-            poll_fn(|cx| signals.poll_readable(cx)).await;
-            Ok(())
+            loop {
+                match signals.try_read(&mut [0]) {
+                    Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                        poll_fn(|cx| signals.poll_readable(cx)).await;
+                    }
+                    read => return read.map(drop),
+                }
+            }
         }
     }
 }
