@@ -15,6 +15,7 @@ use std::{
     fmt,
     future::{Future, poll_fn},
     net::SocketAddr,
+    pin::pin,
     rc::Rc,
     sync::Arc,
     time::Instant,
@@ -140,7 +141,9 @@ impl<F: EngineFactory> Site<F> {
         };
         let buffers = Rc::clone(&self.here.0.thread().buffers);
         let socket = Socket { stream, buffers, peer: Rc::<Peer>::clone(peer) };
-        match unless_given_up(peer, serve_requests(socket, PROTOCOL, answer)).await {
+        // It is large, and whoever takes it by value may keep several copies.
+        let served = pin!(serve_requests(socket, PROTOCOL, answer));
+        match unless_given_up(peer, served).await {
             Some(Ok((socket, read_ahead))) => self.take_over(peer, socket.stream, read_ahead),
             Some(Err(error)) => log::debug!("{}: {error}", peer.address),
             None => log::debug!("{}: nothing has been asked for, or taken, for too long", peer.address),

@@ -55,15 +55,15 @@ pub(crate) async fn serve(
     answer: impl AsyncFn(Request<Incoming>) -> Response<Body>,
 ) -> hyper::Result<(Socket, Vec<u8>)> {
     let exchange = Exchange::default();
-    let served = serve_library(socket, protocol, &exchange);
-    let answering = async {
+    // Each is pinned where it is made: moving it would double the memory of a connection.
+    let mut served = pin!(serve_library(socket, protocol, &exchange));
+    let mut answering = pin!(async {
         loop {
             let request = poll_fn(|_| exchange.poll_request()).await;
             exchange.answer.set(Some(answer(request).await));
             exchange.is_answered.set(true);
         }
-    };
-    let (mut served, mut answering) = (pin!(served), pin!(answering));
+    });
     poll_fn(|cx| {
         loop {
             if let Poll::Ready(served) = served.as_mut().poll(cx) {
@@ -86,12 +86,13 @@ async fn serve_library(
     protocol: Protocol,
     exchange: &Exchange,
 ) -> hyper::Result<(Socket, Vec<u8>)> {
-    let connection = Builder::new()
+    let mut connection = Builder::new()
         .header_read_timeout(None)
         .max_buf_size(protocol.head_size)
         .keep_alive(protocol.keep_alive)
         .serve_connection(socket, Asking(exchange));
-    let Parts { io: socket, read_buf, .. } = connection.without_shutdown().await?;
+    poll_fn(|cx| connection.poll_without_shutdown(cx)).await?;
+    let Parts { io: socket, read_buf, .. } = connection.into_parts();
     // Where this fails, whoever uses the connection next notices.
     _ = poll_fn(|cx| socket.poll_flushed(cx)).await;
     Ok((socket, read_buf.to_vec()))
