@@ -74,6 +74,7 @@ mod http;
 mod memory;
 mod operator;
 mod reactor;
+mod requests;
 mod room;
 mod server;
 mod session;

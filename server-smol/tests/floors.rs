@@ -22,7 +22,7 @@ const FLOORS: &[&[&str]] = &[
     &["worker"],
     &["session", "error"],
     &["room"],
-    &["thread"],
+    &["thread", "requests"],
     &["settings", "wire"],
     &["websocket", "reactor"],
     &["memory", "close", "admin_address"],

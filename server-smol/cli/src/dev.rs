@@ -1,9 +1,10 @@
 use std::{net::Ipv4Addr, path::PathBuf, time::SystemTime};
 
 use anyhow::{Context, Result};
-use async_io::block_on;
-use async_signal::{Signal, Signals};
-use smol::{future::or, stream::StreamExt as _, unblock};
+use smol::{
+    future::{block_on, or},
+    unblock,
+};
 use stateroom_host_min::Program;
 use stateroom_server_smol::{AdminAddress, Server, Settings};
 
@@ -15,6 +16,7 @@ use super::{
     project::Project,
     purpose::Purpose,
     serve::explain,
+    signals::Signals,
     sources::Sources,
 };
 
@@ -24,20 +26,23 @@ pub(crate) fn run(args: DevArgs) -> Result<()> {
     let mut settings = server.settings();
     settings.admin.get_or_insert(AdminAddress::Tcp((Ipv4Addr::LOCALHOST, 0).into()));
     let options = Options { project, settings, limits: server.limits };
-    let mut signals = Signals::new([Signal::Term, Signal::Int]).context("cannot handle signals")?;
+    let signals = Signals::new().context("cannot handle signals")?;
     // A failure that no change to a source file can fix ends the command before the long work.
     let project = options.open()?;
     drop(Server::from(options.settings.clone()).bind().map_err(explain)?);
     let sources = Sources::before(&project);
     let first = options.build(&project);
     block_on(async {
+        // It is not waited for again once it has ended.
+        let mut ended = unblock(|| signals.wait());
         let mut built = match first {
             Err(error) if error.is::<SourceError>() => {
                 log::error!("{error:#}");
                 log::info!("waiting for a change");
                 let rebuilt = async { Some(rebuild(&options, sources, "waiting for a change").await) };
                 let ended = async {
-                    signals.next().await;
+                    // Where signals cannot be waited for, nothing else could end this.
+                    _ = (&mut ended).await;
                     None
                 };
                 or(ended, rebuilt).await
@@ -49,7 +54,7 @@ pub(crate) fn run(args: DevArgs) -> Result<()> {
             let listener = server.bind().map_err(explain)?;
             let shutdown = or(
                 async {
-                    signals.next().await;
+                    _ = (&mut ended).await;
                 },
                 async {
                     built = Some(rebuild(&options, sources, "the version before is still served").await)

@@ -49,6 +49,8 @@ mod prune;
 #[cfg(feature = "dev")]
 mod purpose;
 #[cfg(feature = "dev")]
+mod signals;
+#[cfg(feature = "dev")]
 mod sources;
 #[cfg(feature = "dev")]
 mod toolchain;

@@ -1,10 +1,11 @@
 use std::{
     fs,
     path::{Path, PathBuf},
+    thread,
     time::{Duration, SystemTime},
 };
 
-use async_io::Timer;
+use smol::unblock;
 
 use super::{project::Project, toml_file::FILE};
 
@@ -67,7 +68,7 @@ impl Sources {
         while self.files.iter().all(|(path, when)| modified(path) == *when)
             && self.own.as_ref().is_none_or(|own| *own == rust_files(&self.root))
         {
-            Timer::after(INTERVAL).await;
+            unblock(|| thread::sleep(INTERVAL)).await;
         }
     }
 }

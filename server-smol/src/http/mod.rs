@@ -1,33 +1,27 @@
 //! Serves HTTP: answers requests, sends static files, and upgrades connections to WebSockets.
 
 mod accept;
-mod body;
-mod download;
+mod media_types;
 mod peer;
 mod refusal;
 mod rooms;
-mod socket;
 mod static_files;
 mod status;
+#[cfg(all(test, unix))]
+mod tests;
 mod upgrade;
 
 use std::{
     fmt,
     future::{Future, poll_fn},
-    io,
     net::SocketAddr,
+    pin::pin,
     rc::Rc,
     sync::Arc,
     time::Instant,
 };
 
-use hyper::{
-    Method, Request, Response, StatusCode,
-    body::Incoming,
-    header::{ALLOW, HeaderValue},
-    server::conn::http1,
-    service::service_fn,
-};
+use hyper::{Method, Request, Response, StatusCode, body::Incoming};
 use smol::future::or;
 use stateroom_core::engine::EngineFactory;
 
@@ -35,20 +29,17 @@ use crate::{
     close::CloseReason,
     memory::{OutOfMemory, Purpose},
     reactor::{Listener, Stream},
+    requests::{Body, Downloads, Protocol, Socket, ending, not_allowed, serve as serve_requests, text},
     room::RoomId,
     settings::Settings,
     worker::{Arrival, Command, Permits, TooManyOfAddress, Visitor, Worker, Workers},
 };
 
 use accept::accept;
-use body::{Body, text};
-pub(crate) use download::Downloads;
 use peer::{Peer, SILENT};
 use refusal::Refusals;
-use socket::Socket;
 
-/// The largest head of a request, in bytes.
-const HEAD_SIZE: usize = 16 << 10;
+const PROTOCOL: Protocol = Protocol { head_size: 16 << 10, keep_alive: true };
 
 /// What the threads of a server share for HTTP.
 #[derive(Debug, Clone)]
@@ -140,21 +131,20 @@ impl<F: EngineFactory> Site<F> {
     }
 
     async fn answer_requests(&self, stream: Stream, peer: &Rc<Peer>) {
-        let answer = service_fn(|request| async move {
+        let answer = async |request| {
             poll_fn(|cx| peer.poll_unblocked(cx)).await;
             let in_progress = peer.begin_request(self.here.0.hold());
             let mut response = self.answer(request, peer).await;
             peer.set_answered(false);
-            response.body_mut().hold(in_progress);
-            Ok::<_, io::Error>(response)
-        });
+            response.body_mut().hold(Rc::new(in_progress));
+            response
+        };
         let buffers = Rc::clone(&self.here.0.thread().buffers);
-        let connection = http1::Builder::new()
-            .header_read_timeout(None)
-            .max_buf_size(HEAD_SIZE)
-            .serve_connection(Socket { stream, buffers, peer: Rc::clone(peer) }, answer);
-        match unless_given_up(peer, connection.without_shutdown()).await {
-            Some(Ok(parts)) => self.take_over(peer, parts.io.stream, parts.read_buf.to_vec()),
+        let socket = Socket { stream, buffers, peer: Rc::<Peer>::clone(peer) };
+        // It is large, and whoever takes it by value may keep several copies.
+        let served = pin!(serve_requests(socket, PROTOCOL, answer));
+        match unless_given_up(peer, served).await {
+            Some(Ok((socket, read_ahead))) => self.take_over(peer, socket.stream, read_ahead),
             Some(Err(error)) => log::debug!("{}: {error}", peer.address),
             None => log::debug!("{}: nothing has been asked for, or taken, for too long", peer.address),
         }
@@ -176,8 +166,8 @@ impl<F: EngineFactory> Site<F> {
         }
         match stream.into_inner() {
             // Where the worker is ending, so is the connection.
-            Ok(stream) => {
-                let arrival = Arrival { stream, visitor };
+            Ok(transport) => {
+                let arrival = Arrival { transport, visitor };
                 let _ = self.shared.workers.tell(home, Command::Connect(room, arrival));
             }
             Err(error) => log::debug!("{} cannot be handed to its room's thread: {error}", peer.address),
@@ -238,14 +228,4 @@ impl<F: EngineFactory> fmt::Debug for Site<F> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Site").field("shared", &self.shared).finish_non_exhaustive()
     }
-}
-
-fn not_allowed(allowed: &'static str) -> Response<Body> {
-    let mut response = text(StatusCode::METHOD_NOT_ALLOWED, &format!("this takes {allowed}"));
-    response.headers_mut().insert(ALLOW, HeaderValue::from_static(allowed));
-    response
-}
-
-fn ending() -> Response<Body> {
-    text(StatusCode::SERVICE_UNAVAILABLE, "the server is ending")
 }

@@ -10,6 +10,7 @@ use std::{
 use crate::{
     memory::{Charge, OutOfMemory, Purpose},
     reactor::{Clock, Timer},
+    requests::{self, Peer as _},
     room::{ClientInfo, RoomId},
     worker::{Permit, TooFast},
 };
@@ -79,17 +80,6 @@ impl Peer {
         self.memory.borrow_mut().set(TALKING, Purpose::New)
     }
 
-    /// Charges the connection for bytes that have come of a request.
-    ///
-    /// # Errors
-    /// There is no memory for them ([`io::ErrorKind::OutOfMemory`]).
-    pub(super) fn charge_read(&self, bytes: usize) -> io::Result<()> {
-        let unanswered = self.unanswered.get() + bytes;
-        self.unanswered.set(unanswered);
-        let charged = self.memory.borrow_mut().set(TALKING + unanswered, Purpose::Small);
-        charged.map_err(|OutOfMemory| io::ErrorKind::OutOfMemory.into())
-    }
-
     /// Takes note of a request that is answered from now on. `thread` is kept from ending meanwhile.
     pub(super) fn begin_request(self: &Rc<Self>, thread: Rc<()>) -> InProgress {
         self.set_answered(true);
@@ -120,14 +110,6 @@ impl Peer {
         self.permit.borrow().as_ref().map_or(Poll::Pending, |permit| permit.poll_evicted(cx))
     }
 
-    /// Notes whether the system has not taken what was written last.
-    pub(super) fn set_blocked(&self, is_blocked: bool) {
-        self.is_blocked.set(is_blocked);
-        if !is_blocked {
-            self.unblocked.take().into_iter().for_each(Waker::wake);
-        }
-    }
-
     /// Ready when the peer takes what it is given: whoever asks and asks and takes no answer is not answered any more.
     pub(super) fn poll_unblocked(&self, cx: &Context<'_>) -> Poll<()> {
         if !self.is_blocked.get() {
@@ -143,16 +125,6 @@ impl Peer {
         self.note_alive();
     }
 
-    /// Notes that the peer has been given something.
-    pub(super) fn note_alive(&self) {
-        self.alive.set(self.clock.now());
-    }
-
-    /// Whether the peer has asked for nothing, or has not taken what it was given, for too long.
-    pub(super) fn is_overdue(&self) -> bool {
-        self.deadline() <= self.clock.now()
-    }
-
     /// Ready when the peer is [overdue](Self::is_overdue).
     pub(super) async fn lost_patience(&self) {
         while !self.is_overdue() {
@@ -163,6 +135,30 @@ impl Peer {
     fn deadline(&self) -> Instant {
         let since = if self.is_answered.get() { self.clock.now() } else { self.alive.get() };
         since + PATIENCE
+    }
+}
+
+impl requests::Peer for Peer {
+    fn charge_read(&self, bytes: usize) -> io::Result<()> {
+        let unanswered = self.unanswered.get() + bytes;
+        self.unanswered.set(unanswered);
+        let charged = self.memory.borrow_mut().set(TALKING + unanswered, Purpose::Small);
+        charged.map_err(|OutOfMemory| io::ErrorKind::OutOfMemory.into())
+    }
+
+    fn set_blocked(&self, is_blocked: bool) {
+        self.is_blocked.set(is_blocked);
+        if !is_blocked {
+            self.unblocked.take().into_iter().for_each(Waker::wake);
+        }
+    }
+
+    fn note_alive(&self) {
+        self.alive.set(self.clock.now());
+    }
+
+    fn is_overdue(&self) -> bool {
+        self.deadline() <= self.clock.now()
     }
 }
 
@@ -192,9 +188,9 @@ mod tests {
 
     use super::*;
     use crate::{
-        http::socket::Socket,
         memory::Ledger,
         reactor::{ClockSource, Stream, VirtualClock, block_on},
+        requests::Socket,
         settings::Settings,
         thread::Thread,
         worker::Permits,
@@ -247,7 +243,7 @@ mod tests {
             let peer = Rc::new(peer(address, Clock::new(ClockSource::System)));
             let stream = Stream::new(stream).unwrap();
             let buffers = Rc::clone(&Thread::for_tests(Settings::default()).buffers);
-            let mut socket = Socket { stream, buffers, peer: Rc::clone(&peer) };
+            let mut socket = Socket { stream, buffers, peer: Rc::<Peer>::clone(&peer) };
             let mut takes_more = || {
                 let cx = &mut Context::from_waker(Waker::noop());
                 peer.clock.begin_pass();

@@ -56,6 +56,7 @@ async fn answer(stream: &Stream, buffers: &Buffers, reason: &str) -> io::Result<
     );
     // A new connection takes as much as that at once.
     stream.try_write(&[IoSlice::new(answer.as_bytes())])?;
+    stream.flush()?;
     stream.end_writing()?;
     // Closing a socket with unread bytes resets the connection, and then the client may never see the answer.
     while read < LONGEST {

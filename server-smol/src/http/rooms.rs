@@ -6,17 +6,13 @@ use stateroom_core::engine::EngineFactory;
 
 use crate::{
     close::CloseReason,
+    requests::{Body, ending, later, not_allowed, text},
     room::{CreateRoomError, RoomId},
     settings::RoomIds,
     worker::{Ending, TooFast},
 };
 
-use super::{
-    Site,
-    body::{Body, later, text},
-    ending, not_allowed,
-    peer::Peer,
-};
+use super::{Site, peer::Peer};
 
 impl<F: EngineFactory> Site<F> {
     /// `POST /new_room`: creates a room under a new id.

@@ -15,14 +15,13 @@ use percent_encoding::percent_decode_str;
 use smol::fs::metadata;
 use stateroom_core::engine::EngineFactory;
 
-use crate::{close::CloseReason, thread::Cut};
-
-use super::{
-    Site,
-    body::{Body, full, later, text},
-    download::Download,
-    not_allowed,
+use crate::{
+    close::CloseReason,
+    requests::{Body, Download, later, not_allowed, text},
+    thread::Cut,
 };
+
+use super::{Site, media_types::media_type};
 
 /// When to come again where there is no place for a download, in seconds.
 const LATER: u64 = 5;
@@ -82,18 +81,13 @@ impl<F: EngineFactory> Site<F> {
         if let (Some(modified), Some(since)) = (modified, since(request))
             && modified <= since
         {
-            let mut response = Response::new(full(Bytes::new()));
+            let mut response = Response::new(Body::from(Bytes::new()));
             *response.status_mut() = StatusCode::NOT_MODIFIED;
             return Ok(response);
         }
-        let kind = mime_guess::from_path(&path).first_raw().unwrap_or("application/octet-stream");
-        let kind = match kind {
-            "text/html" => "text/html; charset=utf-8",
-            "text/plain" => "text/plain; charset=utf-8",
-            kind => kind,
-        };
+        let media_type = media_type(&path);
         let content = if *request.method() == Method::HEAD {
-            full(Bytes::new())
+            Body::from(Bytes::new())
         } else {
             let Some(permit) = self.shared.downloads.take() else {
                 return Ok(later(
@@ -115,7 +109,7 @@ impl<F: EngineFactory> Site<F> {
         {
             headers.insert(LAST_MODIFIED, date);
         }
-        headers.insert(CONTENT_TYPE, HeaderValue::from_static(kind));
+        headers.insert(CONTENT_TYPE, HeaderValue::from_static(media_type));
         Ok(response)
     }
 }

@@ -1,14 +1,12 @@
 use hyper::{Method, Request, Response, StatusCode, body::Incoming};
-use serde_json::json;
 use stateroom_core::engine::EngineFactory;
 
-use crate::worker::Ending;
-
-use super::{
-    Site,
-    body::{Body, text, typed},
-    ending, not_allowed,
+use crate::{
+    requests::{Body, ending, json, not_allowed, text},
+    worker::Ending,
 };
+
+use super::Site;
 
 impl<F: EngineFactory> Site<F> {
     /// `GET /status`: `ok`; with `?verbose`, how much there is, as JSON.
@@ -24,16 +22,15 @@ impl<F: EngineFactory> Site<F> {
             Ok(counts) => counts,
             Err(Ending) => return ending(),
         };
-        let status = json!({
-            "status": "ok",
-            "version": env!("CARGO_PKG_VERSION"),
-            "uptime_seconds": self.shared.started.elapsed().as_secs(),
-            "room_count": counts.rooms,
-            "hibernating_room_count": counts.hibernating_rooms,
-            "awake_memory": counts.awake_memory,
-            "memory": counts.memory,
-            "client_count": counts.clients,
-        });
-        typed(StatusCode::OK, "application/json", status.to_string())
+        json(vec![
+            ("status", "ok".into()),
+            ("version", env!("CARGO_PKG_VERSION").into()),
+            ("uptime_seconds", self.shared.started.elapsed().as_secs().into()),
+            ("room_count", counts.rooms.into()),
+            ("hibernating_room_count", counts.hibernating_rooms.into()),
+            ("awake_memory", counts.awake_memory.into()),
+            ("memory", counts.memory.into()),
+            ("client_count", counts.clients.into()),
+        ])
     }
 }

@@ -7,16 +7,12 @@ use hyper::{
 use stateroom_core::engine::EngineFactory;
 
 use crate::{
+    requests::{Body, ending, text},
     room::{ClientInfo, RoomId},
     worker::Ending,
 };
 
-use super::{
-    Site,
-    body::{Body, full, text},
-    ending,
-    peer::Peer,
-};
+use super::{Site, peer::Peer};
 
 impl<F: EngineFactory> Site<F> {
     /// `GET /ws/{room}`: becomes a WebSocket (RFC 6455, section 4.2), once the answer has been written.
@@ -26,7 +22,7 @@ impl<F: EngineFactory> Site<F> {
         room: RoomId,
         peer: &Peer,
     ) -> Response<Body> {
-        let response = match create_response_with_body(request, || full(Bytes::new())) {
+        let response = match create_response_with_body(request, || Bytes::new().into()) {
             Ok(response) => response,
             Err(error) => return not_a_handshake(&error),
         };

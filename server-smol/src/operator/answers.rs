@@ -1,17 +1,13 @@
 use std::time::{Duration, Instant};
 
-use async_io::Timer;
-use http_body_util::Full;
-use hyper::{
-    Method, Request, Response, StatusCode,
-    body::Bytes,
-    header::{ALLOW, CONTENT_TYPE, HeaderValue},
-};
-use serde_json::{Value, json};
+use hyper::{Method, Request, Response, StatusCode};
+use serde_json::Value;
 use smol::future::or;
 
 use crate::{
     close::CloseReason,
+    reactor::Timer,
+    requests::{Body, ending, json, not_allowed, object, text},
     room::{CreateRoomError, RoomId, parameters},
     worker::{Ending, Workers},
 };
@@ -25,7 +21,7 @@ const ROOMS: usize = 100;
 /// How long the threads of rooms have to answer. A native service that does not return keeps its thread for longer.
 const PATIENCE: Duration = Duration::from_secs(2);
 
-type Answer = Response<Full<Bytes>>;
+type Answer = Response<Body>;
 
 /// What the operator's requests are answered from.
 #[derive(Debug)]
@@ -70,19 +66,19 @@ impl Site {
     /// `GET /status`: how much there is.
     async fn status(&self) -> Result<Answer, Ending> {
         let counts = self.workers.counts().await?;
-        Ok(json(&json!({
-            "version": env!("CARGO_PKG_VERSION"),
-            "uptime_seconds": self.started.elapsed().as_secs(),
-            "rooms": counts.rooms,
-            "hibernating_rooms": counts.hibernating_rooms,
-            "clients": counts.clients,
-            "memory": counts.memory,
-            "peak_memory": counts.peak_memory,
-            "memory_limit": counts.memory_limit,
-            "awake_memory": counts.awake_memory,
-            "p99_pass_us": counts.p99_pass,
-            "longest_pass_us": counts.p99_pass.map(|_| counts.longest_pass),
-        })))
+        Ok(json(vec![
+            ("version", env!("CARGO_PKG_VERSION").into()),
+            ("uptime_seconds", self.started.elapsed().as_secs().into()),
+            ("rooms", counts.rooms.into()),
+            ("hibernating_rooms", counts.hibernating_rooms.into()),
+            ("clients", counts.clients.into()),
+            ("memory", counts.memory.into()),
+            ("peak_memory", counts.peak_memory.into()),
+            ("memory_limit", counts.memory_limit.into()),
+            ("awake_memory", counts.awake_memory.into()),
+            ("p99_pass_us", counts.p99_pass.into()),
+            ("longest_pass_us", counts.p99_pass.map(|_| counts.longest_pass).into()),
+        ]))
     }
 
     /// `GET /rooms?after=ID&limit=N`: the rooms, page by page.
@@ -95,13 +91,17 @@ impl Site {
         let has_more = rooms.len() > limit;
         rooms.truncate(limit);
         let next = rooms.last().filter(|_| has_more).map(|room| room.id.as_str());
-        let list: Vec<_> = rooms
+        let list: Value = rooms
             .iter()
             .map(|room| {
-                json!({ "id": room.id.as_str(), "clients": room.clients, "hibernates": room.hibernates })
+                object(vec![
+                    ("id", room.id.as_str().into()),
+                    ("clients", room.clients.as_slice().into()),
+                    ("hibernates", room.hibernates.into()),
+                ])
             })
             .collect();
-        Ok(json(&json!({ "rooms": list, "next": next })))
+        Ok(json(vec![("rooms", list), ("next", next.into())]))
     }
 
     /// `POST /rooms/ID`: creates a room.
@@ -149,32 +149,6 @@ impl Page {
         }
         Ok(page)
     }
-}
-
-fn json(value: &Value) -> Answer {
-    typed(StatusCode::OK, "application/json", value.to_string())
-}
-
-/// An answer of one line for a person to read.
-fn text(status: StatusCode, line: &str) -> Answer {
-    typed(status, "text/plain; charset=utf-8", line.to_owned())
-}
-
-fn typed(status: StatusCode, content_type: &'static str, content: String) -> Answer {
-    let mut answer = Response::new(Full::from(content));
-    *answer.status_mut() = status;
-    answer.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static(content_type));
-    answer
-}
-
-fn not_allowed(allowed: &'static str) -> Answer {
-    let mut answer = text(StatusCode::METHOD_NOT_ALLOWED, &format!("this takes {allowed}"));
-    answer.headers_mut().insert(ALLOW, HeaderValue::from_static(allowed));
-    answer
-}
-
-fn ending() -> Answer {
-    text(StatusCode::SERVICE_UNAVAILABLE, "the server is ending")
 }
 
 #[cfg(test)]

@@ -1,28 +1,30 @@
+#[cfg(unix)]
+use std::os::unix::net::UnixListener;
 use std::{io, net::TcpListener};
 
-use async_io::Async;
-use smol::io::{AsyncRead, AsyncWrite};
-
-use crate::admin_address::{AdminAddress, NOT_LOOPBACK};
+use crate::{
+    admin_address::{AdminAddress, NOT_LOOPBACK},
+    reactor::{self, Stream},
+};
 
 #[cfg(unix)]
 use super::unix_socket::UnixSocket;
 
-/// Where the operator's connections come in.
+/// The operator's address, while this server listens on it.
 #[derive(Debug)]
 pub(super) enum Listener {
     #[cfg(unix)]
     Unix(UnixSocket),
-    Tcp(Async<TcpListener>),
+    Tcp(TcpListener),
 }
 
-/// A connection of either kind.
-pub(super) type Stream = Box<dyn ReadWrite>;
-
-/// Can be read and written.
-pub(super) trait ReadWrite: AsyncRead + AsyncWrite + Unpin {}
-
-impl<T: AsyncRead + AsyncWrite + Unpin> ReadWrite for T {}
+/// Where the operator's connections come in, on the thread that serves them.
+#[derive(Debug)]
+pub(super) enum Incoming {
+    #[cfg(unix)]
+    Unix(reactor::Listener<UnixListener>),
+    Tcp(reactor::Listener),
+}
 
 impl Listener {
     /// Listens on an address.
@@ -34,7 +36,11 @@ impl Listener {
             AdminAddress::Tcp(address) if !address.ip().is_loopback() => {
                 Err(io::Error::new(io::ErrorKind::InvalidInput, NOT_LOOPBACK))
             }
-            AdminAddress::Tcp(address) => Async::<TcpListener>::bind(*address).map(Self::Tcp),
+            AdminAddress::Tcp(address) => {
+                let listener = TcpListener::bind(address)?;
+                listener.set_nonblocking(true)?;
+                Ok(Self::Tcp(listener))
+            }
             #[cfg(unix)]
             AdminAddress::Unix(path) => UnixSocket::bind(path).map(Self::Unix),
             #[cfg(not(unix))]
@@ -50,17 +56,31 @@ impl Listener {
         match self {
             #[cfg(unix)]
             Self::Unix(socket) => Ok(AdminAddress::Unix(socket.path().to_owned())),
-            Self::Tcp(listener) => listener.get_ref().local_addr().map(AdminAddress::Tcp),
+            Self::Tcp(listener) => listener.local_addr().map(AdminAddress::Tcp),
         }
     }
 
-    /// Waits for a connection.
-    pub(super) async fn accept(&self) -> io::Result<Stream> {
+    /// Begins to accept connections on this thread.
+    ///
+    /// # Errors
+    /// The system has no memory or no file descriptor for that.
+    pub(super) fn incoming(&self) -> io::Result<Incoming> {
         Ok(match self {
             #[cfg(unix)]
-            Self::Unix(socket) => Box::new(socket.accept().await?),
-            Self::Tcp(listener) => Box::new(listener.accept().await?.0),
+            Self::Unix(socket) => Incoming::Unix(reactor::Listener::of_unix(socket.try_clone()?)?),
+            Self::Tcp(listener) => Incoming::Tcp(reactor::Listener::new(listener.try_clone()?)?),
         })
+    }
+}
+
+impl Incoming {
+    /// Waits for a connection.
+    pub(super) async fn accept(&self) -> io::Result<Stream> {
+        match self {
+            #[cfg(unix)]
+            Self::Unix(listener) => listener.accept().await,
+            Self::Tcp(listener) => Ok(listener.accept().await?.0),
+        }
     }
 }
 

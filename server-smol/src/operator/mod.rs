@@ -15,19 +15,24 @@ use std::{
 };
 
 use async_executor::LocalExecutor;
-use async_io::{Timer, block_on};
-use hyper::{server::conn::http1, service::service_fn};
 use smol::{
     channel::{Receiver, Sender, bounded},
     future::or,
     lock::Semaphore,
 };
-use smol_hyper::rt::FuturesIo;
 
-use crate::{admin_address::AdminAddress, error::ServeError, worker::Workers};
+use crate::{
+    admin_address::AdminAddress,
+    error::ServeError,
+    memory::Ledger,
+    reactor::{Reactor, Timer},
+    requests::{Peer, Protocol, Socket, serve},
+    wire::Buffers,
+    worker::Workers,
+};
 
 use answers::Site;
-use listener::Listener;
+use listener::{Incoming, Listener};
 
 /// How many connections there may be at a time. Others wait until one has ended.
 const CONNECTIONS: usize = 16;
@@ -38,8 +43,14 @@ const PATIENCE: Duration = Duration::from_secs(10);
 /// How long to wait where the system has no file descriptor for a connection.
 const BACK_OFF: Duration = Duration::from_millis(100);
 
-/// The largest head of a request, in bytes, and the least that the library takes.
-const HEAD_SIZE: usize = 8 << 10;
+/// The head is as small as the library lets it be.
+const PROTOCOL: Protocol = Protocol { head_size: 8 << 10, keep_alive: false };
+
+/// Whoever is at the other end of a connection of the operator. Its requests and answers are small, so nothing is counted.
+#[derive(Debug)]
+struct Uncounted;
+
+impl Peer for Uncounted {}
 
 /// The listener at work. It ends with this.
 #[derive(Debug)]
@@ -72,10 +83,11 @@ impl Operator {
         }
         let site = Site { workers, started, is_tcp: matches!(address, AdminAddress::Tcp(_)) };
         let (end, ended) = bounded(1);
+        let reactor = Reactor::new().map_err(ServeError::System)?;
         let work = move || {
-            run(&listener, Rc::new(site), &ended);
+            let served = reactor.block_on(run(&listener, site, &ended));
             drop((listener, running));
-            Ok(())
+            served.map_err(ServeError::System)
         };
         let thread = thread::Builder::new().name("operator".to_owned()).spawn(work);
         Ok((Self { address, end }, thread.map_err(ServeError::System)?))
@@ -92,25 +104,31 @@ impl Operator {
     }
 }
 
-fn run(listener: &Listener, site: Rc<Site>, ended: &Receiver<()>) {
+/// Serves the operator until the end.
+async fn run(listener: &Listener, site: Site, ended: &Receiver<()>) -> io::Result<()> {
+    let incoming = listener.incoming()?;
     let executor = LocalExecutor::new();
     let end = async {
         // Nothing is ever sent.
         _ = ended.recv().await;
     };
-    block_on(executor.run(or(end, accept(listener, site, &executor))));
+    executor.run(or(end, accept(&incoming, Rc::new(site), &executor))).await;
+    Ok(())
 }
 
 /// Accepts connections until it is dropped.
-async fn accept(listener: &Listener, site: Rc<Site>, executor: &LocalExecutor<'_>) {
+async fn accept(incoming: &Incoming, site: Rc<Site>, executor: &LocalExecutor<'_>) {
     let connections = Arc::new(Semaphore::new(CONNECTIONS));
+    let buffers = Rc::new(Buffers::new(Ledger::new(usize::MAX)));
+    let peer: Rc<dyn Peer> = Rc::new(Uncounted);
     loop {
         let place = connections.acquire_arc().await;
-        match listener.accept().await {
+        match incoming.accept().await {
             Ok(stream) => {
                 let site = Rc::clone(&site);
+                let socket = Socket { stream, buffers: Rc::clone(&buffers), peer: Rc::clone(&peer) };
                 let served = async move {
-                    or(serve(FuturesIo::new(stream), &site), timeout()).await;
+                    or(answer(socket, &site), timeout()).await;
                     drop(place);
                 };
                 executor.spawn(served).detach();
@@ -125,18 +143,11 @@ async fn accept(listener: &Listener, site: Rc<Site>, executor: &LocalExecutor<'_
 }
 
 /// Answers one request.
-async fn serve<S>(stream: FuturesIo<S>, site: &Site)
-where
-    FuturesIo<S>: hyper::rt::Read + hyper::rt::Write + Unpin,
-{
-    let answer = service_fn(|request| async move { Ok::<_, io::Error>(site.answer(&request).await) });
-    let served = http1::Builder::new()
-        .keep_alive(false)
-        .header_read_timeout(None)
-        .max_buf_size(HEAD_SIZE)
-        .serve_connection(stream, answer);
-    if let Err(error) = served.await {
-        log::debug!("a connection of the operator has failed: {error}");
+async fn answer(socket: Socket, site: &Site) {
+    match serve(socket, PROTOCOL, async |request| site.answer(&request).await).await {
+        // Nobody is left to tell where this fails.
+        Ok((socket, _)) => _ = socket.stream.end_writing(),
+        Err(error) => log::debug!("a connection of the operator has failed: {error}"),
     }
 }
 

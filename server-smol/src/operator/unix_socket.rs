@@ -7,7 +7,6 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use async_io::Async;
 use rustix::{
     io::FdFlags,
     net::{AddressFamily, SocketAddrUnix, SocketType},
@@ -16,7 +15,7 @@ use rustix::{
 /// A Unix socket at a path, which is removed at the end.
 #[derive(Debug)]
 pub(super) struct UnixSocket {
-    listener: Async<UnixListener>,
+    listener: UnixListener,
     path: PathBuf,
     /// Its device and inode, which tell it from one that another program has put there since.
     identity: (u64, u64),
@@ -40,19 +39,18 @@ impl UnixSocket {
         fs::set_permissions(path, fs::Permissions::from_mode(0o600))?;
         rustix::net::listen(&socket, BACKLOG)?;
         let metadata = fs::symlink_metadata(path)?;
-        Ok(Self {
-            listener: Async::new(UnixListener::from(socket))?,
-            path: path.to_owned(),
-            identity: (metadata.dev(), metadata.ino()),
-        })
+        let listener = UnixListener::from(socket);
+        listener.set_nonblocking(true)?;
+        Ok(Self { listener, path: path.to_owned(), identity: (metadata.dev(), metadata.ino()) })
     }
 
     pub(super) fn path(&self) -> &Path {
         &self.path
     }
 
-    pub(super) async fn accept(&self) -> io::Result<Async<UnixStream>> {
-        Ok(self.listener.accept().await?.0)
+    /// Returns what connections come in by. It may not outlive this.
+    pub(super) fn try_clone(&self) -> io::Result<UnixListener> {
+        self.listener.try_clone()
     }
 }
 

@@ -17,9 +17,12 @@ mod listener;
 mod notifier;
 #[cfg(not(epoll))]
 mod portable;
+#[cfg(all(test, unix))]
+mod records;
 #[cfg(epoll)]
 mod stream;
 mod timer;
+mod transport;
 
 #[cfg(epoll)]
 pub(crate) use self::{
@@ -31,9 +34,17 @@ pub use clock::VirtualClock;
 pub(crate) use clock::{Clock, ClockSource};
 #[cfg(not(epoll))]
 pub(crate) use portable::{Listener, Poller, Reactor, Stream};
+#[cfg(all(test, unix))]
+pub(crate) use records::Records;
 pub(crate) use timer::Timer;
+pub(crate) use transport::AnyTransport;
 
-use std::rc::Rc;
+use std::{
+    future::Future,
+    pin::pin,
+    rc::Rc,
+    task::{Context, Poll},
+};
 
 /// Is called when a socket is readable, outside of any task: most messages need nothing that waits, and a task costs as
 /// much as the message itself.
@@ -42,24 +53,25 @@ pub(crate) trait OnReadable {
     fn on_readable(self: Rc<Self>);
 }
 
+impl Reactor {
+    /// Runs a future to its end on this thread, by the system's clock. This is for threads that run no rooms.
+    pub(crate) fn block_on<T>(self, future: impl Future<Output = T>) -> T {
+        let poller = self.enter(&Rc::new(Clock::new(ClockSource::System)));
+        let waker = poller.waker();
+        let mut future = pin!(future);
+        loop {
+            if poller.take_woken()
+                && let Poll::Ready(output) = future.as_mut().poll(&mut Context::from_waker(&waker))
+            {
+                return output;
+            }
+            poller.wait(true);
+        }
+    }
+}
+
 /// Runs a future to its end on this thread, with a reactor of its own.
 #[cfg(test)]
 pub(crate) fn block_on<T>(future: impl Future<Output = T>) -> T {
-    use std::{
-        pin::pin,
-        task::{Context, Poll},
-    };
-    let poller = Reactor::new()
-        .expect("the system has file descriptors")
-        .enter(&Rc::new(Clock::new(ClockSource::System)));
-    let waker = poller.waker();
-    let mut future = pin!(future);
-    loop {
-        if poller.take_woken()
-            && let Poll::Ready(output) = future.as_mut().poll(&mut Context::from_waker(&waker))
-        {
-            return output;
-        }
-        poller.wait(true);
-    }
+    Reactor::new().expect("the system has file descriptors").block_on(future)
 }

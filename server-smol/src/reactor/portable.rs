@@ -1,11 +1,13 @@
 //! The runtime's reactor, for systems without epoll. It takes more system calls for a message.
 
+#[cfg(unix)]
+use std::os::unix::net::UnixListener;
 use std::{
     cell::RefCell,
     future::poll_fn,
-    io::{self, IoSlice, Read as _, Write as _},
+    io::{self, IoSlice},
     mem,
-    net::{Shutdown, SocketAddr, TcpListener, TcpStream},
+    net::{SocketAddr, TcpListener},
     rc::{Rc, Weak},
     sync::{
         Arc, Mutex, PoisonError,
@@ -19,7 +21,7 @@ use slab::Slab;
 use smol::future::or;
 
 use super::{
-    OnReadable,
+    AnyTransport, OnReadable,
     clock::Clock,
     timer::{Timers, current_timers},
 };
@@ -175,7 +177,7 @@ fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
 
 /// Where connections come in.
 #[derive(Debug)]
-pub(crate) struct Listener(Async<TcpListener>);
+pub(crate) struct Listener<L = TcpListener>(Async<L>);
 
 impl Listener {
     pub(crate) fn new(listener: TcpListener) -> io::Result<Self> {
@@ -184,51 +186,76 @@ impl Listener {
 
     pub(crate) async fn accept(&self) -> io::Result<(Stream, SocketAddr)> {
         let (stream, address) = self.0.accept().await?;
+        let stream = stream.into_inner()?;
         // Messages are small and must not wait for one another's acknowledgement.
-        stream.get_ref().set_nodelay(true)?;
-        Ok((Stream::of(stream), address))
+        stream.set_nodelay(true)?;
+        Ok((Stream::new(stream)?, address))
     }
 }
 
-/// A TCP connection.
+#[cfg(unix)]
+impl Listener<UnixListener> {
+    /// Takes over a listener that does not block.
+    pub(crate) fn of_unix(listener: UnixListener) -> io::Result<Self> {
+        Async::new_nonblocking(listener).map(Self)
+    }
+
+    pub(crate) async fn accept(&self) -> io::Result<Stream> {
+        let (stream, _) = self.0.accept().await?;
+        Stream::new(Box::new(stream.into_inner()?))
+    }
+}
+
+/// A connection.
 #[derive(Debug)]
 pub(crate) struct Stream {
-    stream: Async<TcpStream>,
-    sockets: Rc<Sockets>,
-    key: usize,
+    transport: Async<AnyTransport>,
+    entry: Entry,
     /// What the runtime wakes.
     waker: Waker,
 }
 
-impl Stream {
-    pub(crate) fn new(stream: TcpStream) -> io::Result<Self> {
-        Async::new_nonblocking(stream).map(Self::of)
-    }
+/// A place for whoever listens to a socket.
+#[derive(Debug)]
+struct Entry {
+    sockets: Rc<Sockets>,
+    key: usize,
+}
 
+impl Drop for Entry {
+    fn drop(&mut self) {
+        self.sockets.listeners.borrow_mut().try_remove(self.key);
+    }
+}
+
+impl Stream {
+    /// Takes over a connection that does not block.
+    ///
     /// # Panics
     /// There is no reactor on this thread.
-    fn of(stream: Async<TcpStream>) -> Self {
+    pub(crate) fn new(transport: impl Into<AnyTransport>) -> io::Result<Self> {
+        let transport = Async::new_nonblocking(transport.into())?;
         let sockets = CURRENT
             .with_borrow(|current| current.clone())
             .expect("streams are used where a reactor has been entered");
         let key = sockets.listeners.borrow_mut().insert(None);
         let waker = Waker::from(Arc::new(ReadableSocket { key, notifier: Arc::clone(&sockets.notifier) }));
-        Self { stream, sockets, key, waker }
+        Ok(Self { transport, entry: Entry { sockets, key }, waker })
     }
 
     /// The connection, for another thread.
-    pub(crate) fn into_inner(self) -> io::Result<TcpStream> {
-        self.stream.get_ref().try_clone()
+    pub(crate) fn into_inner(self) -> io::Result<AnyTransport> {
+        self.transport.into_inner()
     }
 
     /// Reads what there is, at most so much.
     pub(crate) fn try_read(&self, bytes: &mut [u8]) -> io::Result<usize> {
         loop {
-            match self.stream.get_ref().read(bytes) {
+            match self.transport.get_ref().read(bytes) {
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock && self.listens() => {
                     // Who listens is told of what comes from here on.
-                    match self.stream.poll_readable(&mut Context::from_waker(&self.waker)) {
+                    match self.transport.poll_readable(&mut Context::from_waker(&self.waker)) {
                         Poll::Pending => return Err(error),
                         Poll::Ready(_) => {}
                     }
@@ -239,12 +266,16 @@ impl Stream {
     }
 
     fn listens(&self) -> bool {
-        self.sockets.listeners.borrow().get(self.key).is_some_and(Option::is_some)
+        self.listeners().borrow().get(self.entry.key).is_some_and(Option::is_some)
+    }
+
+    fn listeners(&self) -> &RefCell<Slab<Option<Weak<dyn OnReadable>>>> {
+        &self.entry.sockets.listeners
     }
 
     /// Ready when it is worth trying to read.
     pub(crate) fn poll_readable(&self, cx: &mut Context<'_>) -> Poll<()> {
-        self.stream.poll_readable(cx).map(drop)
+        self.transport.poll_readable(cx).map(drop)
     }
 
     /// Whether there may be more to read than what was read last.
@@ -254,27 +285,30 @@ impl Stream {
 
     /// Has `listener` be told whenever there is something to read.
     pub(crate) fn set_listener(&self, listener: Weak<dyn OnReadable>) {
-        self.sockets.listeners.borrow_mut()[self.key] = Some(listener);
+        self.listeners().borrow_mut()[self.entry.key] = Some(listener);
     }
 
     /// Has nobody be told any more but whoever waits.
     pub(crate) fn remove_listener(&self) {
-        self.sockets.listeners.borrow_mut()[self.key] = None;
+        self.listeners().borrow_mut()[self.entry.key] = None;
     }
 
     /// Writes what the system takes at once.
     pub(crate) fn try_write(&self, pieces: &[IoSlice<'_>]) -> io::Result<usize> {
-        loop {
-            match self.stream.get_ref().write_vectored(pieces) {
-                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-                result => return result,
-            }
+        uninterrupted(|| self.transport.get_ref().write(pieces))
+    }
+
+    /// Writes what the transport [holds back](super::transport::Transport::write), as far as the system takes it at once.
+    pub(crate) fn flush(&self) -> io::Result<()> {
+        match self.transport.get_ref().other() {
+            Some(transport) => uninterrupted(|| transport.flush()),
+            None => Ok(()),
         }
     }
 
     /// Ready when it is worth trying to write.
     pub(crate) fn poll_writable(&self, cx: &mut Context<'_>) -> Poll<()> {
-        self.stream.poll_writable(cx).map(drop)
+        self.transport.poll_writable(cx).map(drop)
     }
 
     /// Each write tries.
@@ -282,12 +316,16 @@ impl Stream {
 
     /// Says that nothing more is written.
     pub(crate) fn end_writing(&self) -> io::Result<()> {
-        self.stream.get_ref().shutdown(Shutdown::Write)
+        self.transport.get_ref().end_writing()
     }
 }
 
-impl Drop for Stream {
-    fn drop(&mut self) {
-        self.sockets.listeners.borrow_mut().try_remove(self.key);
+/// Tries something until no signal interrupts it.
+fn uninterrupted<T>(mut operation: impl FnMut() -> io::Result<T>) -> io::Result<T> {
+    loop {
+        match operation() {
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            result => return result,
+        }
     }
 }

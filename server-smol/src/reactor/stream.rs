@@ -1,23 +1,19 @@
 use std::{
     cell::{Cell, RefCell},
     fmt,
-    io::{self, IoSlice, Write as _},
-    net::{Shutdown, TcpStream},
+    io::{self, IoSlice},
     rc::{Rc, Weak},
     task::{Context, Poll, Waker},
 };
 
-use rustix::{
-    event::epoll::EventFlags,
-    net::{self, RecvFlags, SendFlags},
-};
+use rustix::event::epoll::EventFlags;
 
-use super::{OnReadable, epoll::Sockets};
+use super::{AnyTransport, OnReadable, epoll::Sockets};
 
-/// A TCP connection of this thread.
+/// A connection of this thread.
 #[derive(Debug)]
 pub(crate) struct Stream {
-    stream: TcpStream,
+    transport: AnyTransport,
     watch: Watch,
 }
 
@@ -104,24 +100,28 @@ impl Stream {
     ///
     /// # Errors
     /// The system has no memory to watch it.
-    pub(crate) fn new(stream: TcpStream) -> io::Result<Self> {
-        let watch = Sockets::current().watch(&stream)?;
-        Ok(Self { stream, watch })
+    pub(crate) fn new(transport: impl Into<AnyTransport>) -> io::Result<Self> {
+        let transport = transport.into();
+        let watch = Sockets::current().watch(&transport)?;
+        Ok(Self { transport, watch })
     }
 
     /// The connection, for another thread.
-    pub(crate) fn into_inner(self) -> io::Result<TcpStream> {
-        self.watch.sockets.let_go(&self.stream)?;
-        Ok(self.stream)
+    pub(crate) fn into_inner(self) -> io::Result<AnyTransport> {
+        self.watch.sockets.let_go(&self.transport)?;
+        Ok(self.transport)
     }
 
     /// Reads what there is, at most so much.
     pub(crate) fn try_read(&self, bytes: &mut [u8]) -> io::Result<usize> {
         let source = &self.watch.source;
-        let read = source.attempt_read(|| receive(&self.stream, bytes));
-        // Less than there is room for is all that there is. What comes later is news, but for an end that has been told
-        // of.
-        if matches!(read, Ok(size) if size < bytes.len()) && !source.hung_up.get() {
+        let read = source.attempt_read(|| self.transport.read(bytes));
+        // Less than there is room for is all that a socket has. What comes later is news, but for an end that has been told
+        // of. Another transport may have more.
+        if matches!(read, Ok(size) if size < bytes.len())
+            && !source.hung_up.get()
+            && self.transport.other().is_none()
+        {
             source.readable.set(false);
         }
         read
@@ -154,11 +154,15 @@ impl Stream {
 
     /// Writes what the system takes at once.
     pub(crate) fn try_write(&self, pieces: &[IoSlice<'_>]) -> io::Result<usize> {
-        let mut stream: &TcpStream = &self.stream;
-        attempt(&self.watch.source.writable, || match pieces {
-            [piece] => send(&self.stream, piece),
-            pieces => stream.write_vectored(pieces),
-        })
+        attempt(&self.watch.source.writable, || self.transport.write(pieces))
+    }
+
+    /// Writes what the transport [holds back](super::transport::Transport::write), as far as the system takes it at once.
+    pub(crate) fn flush(&self) -> io::Result<()> {
+        let Some(transport) = self.transport.other() else { return Ok(()) };
+        // There may be nothing to write, and then nothing to wait for.
+        self.assume_writable();
+        attempt(&self.watch.source.writable, || transport.flush())
     }
 
     /// Ready when it is worth trying to write.
@@ -177,19 +181,8 @@ impl Stream {
 
     /// Says that nothing more is written.
     pub(crate) fn end_writing(&self) -> io::Result<()> {
-        self.stream.shutdown(Shutdown::Write)
+        self.transport.end_writing()
     }
-}
-
-/// Reads as [`Read`](io::Read) does. Straight from the system: the C library looks whether the thread is to be cancelled, before
-/// and after, which takes as long as the rest.
-fn receive(stream: &TcpStream, bytes: &mut [u8]) -> io::Result<usize> {
-    Ok(net::recv(stream, bytes, RecvFlags::empty())?.0)
-}
-
-/// Writes as [`Write`](io::Write) does, straight to the system.
-fn send(stream: &TcpStream, bytes: &[u8]) -> io::Result<usize> {
-    Ok(net::send(stream, bytes, SendFlags::NOSIGNAL)?)
 }
 
 /// Tries something, if that is worth a system call.

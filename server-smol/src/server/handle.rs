@@ -1,7 +1,10 @@
-use std::{net::SocketAddr, thread::JoinHandle, time::Duration};
+use std::{
+    net::SocketAddr,
+    thread::{self, JoinHandle},
+    time::Duration,
+};
 
-use async_io::Timer;
-use smol::{channel::Receiver, future::or};
+use smol::{channel::Receiver, future::or, unblock};
 
 use crate::{
     admin_address::AdminAddress,
@@ -127,9 +130,8 @@ impl ServerHandle {
     pub async fn shutdown(mut self) -> Result<(), ServeError> {
         self.end();
         let all = async { while self.ended.recv().await.is_ok() {} };
-        let patience = async {
-            Timer::after(PATIENCE).await;
-        };
+        // Whoever runs this future may have no timers.
+        let patience = unblock(|| thread::sleep(PATIENCE));
         or(all, patience).await;
         let mut result = Ok(());
         for thread in self.threads.drain(..) {

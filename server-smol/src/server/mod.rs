@@ -1,4 +1,5 @@
 mod handle;
+mod signals;
 
 use std::{
     future::Future,
@@ -10,27 +11,26 @@ use std::{
     time::{Duration, Instant},
 };
 
-use async_io::block_on;
-use async_signal::{Signal, Signals};
 use smol::{
     channel::{self, Sender},
     future::or,
-    stream::StreamExt as _,
 };
 use stateroom_core::engine::EngineFactory;
 
 use crate::{
     admin_address::AdminAddress,
     error::ServeError,
-    http::{self, Downloads, Shared},
+    http::{self, Shared},
     operator::Operator,
     reactor::{Clock, ClockSource, Listener, Reactor, VirtualClock},
+    requests::Downloads,
     room::RoomCounts,
     settings::{RoomIds, Settings, ShutdownPolicy},
     worker::{Permits, Worker, Workers},
 };
 
 pub use handle::{RoomInfo, ServerHandle, Stats};
+use signals::Signals;
 
 /// The native stack of a thread that runs rooms, in bytes. Guests take up to half a megabyte (see host-min), and some C
 /// libraries would give a thread 128 KiB. What is never used takes no memory.
@@ -220,13 +220,16 @@ impl Server {
     /// server handle signals or start threads.
     pub fn serve<F: EngineFactory>(self, factory: F) -> Result<(), ServeError> {
         // Before anyone can know that the server runs, and tell it to end.
-        let mut signals = Signals::new([Signal::Term, Signal::Int]).map_err(ServeError::System)?;
+        let signals = Signals::new().map_err(ServeError::System)?;
         let listener = self.bind()?;
-        let shutdown = async move {
-            signals.next().await;
+        let shutdown = async {
+            if let Err(error) = signals.next().await {
+                log::error!("cannot wait for signals, and ends: {error}");
+            }
             log::info!("saying goodbye");
         };
-        block_on(self.run(factory, listener, shutdown))
+        let reactor = Reactor::new().map_err(ServeError::System)?;
+        reactor.block_on(self.run(factory, listener, shutdown))
     }
 
     /// Serves rooms on `listener` until `shutdown` is ready. Clients then get a close frame, and this returns

@@ -249,7 +249,7 @@ impl Outbox {
             if self.broken.get() {
                 return Poll::Ready(Err(io::ErrorKind::BrokenPipe.into()));
             }
-            if self.is_empty() {
+            if self.is_empty() && !self.is_blocked() {
                 return Poll::Ready(Ok(()));
             }
             if wants_more {

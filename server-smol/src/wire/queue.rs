@@ -174,6 +174,7 @@ impl Queue {
         if let Some(last) = self.last.take() {
             buffers.give_back(last);
         }
+        stream.flush()?;
         Ok(Written::All)
     }
 

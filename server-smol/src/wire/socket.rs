@@ -86,3 +86,50 @@ impl Socket {
         }
     }
 }
+
+#[cfg(all(test, unix))]
+mod tests {
+    use std::{
+        io::{Read as _, Write as _},
+        os::unix::net::UnixStream,
+        thread,
+    };
+
+    use super::*;
+    use crate::{
+        memory::Ledger,
+        reactor::{Records, block_on},
+        websocket::Opcode,
+        wire::Frame,
+    };
+
+    fn is_written(outbox: &Rc<Outbox>) -> bool {
+        let cx = &mut Context::from_waker(std::task::Waker::noop());
+        outbox.poll_written(cx).is_ready()
+    }
+
+    #[test]
+    fn what_the_transport_holds_back_is_written_before_the_end() {
+        let (server, mut client) = UnixStream::pair().unwrap();
+        server.set_nonblocking(true).unwrap();
+        let mut fill = server.try_clone().unwrap();
+        block_on(async {
+            let stream = Stream::new(Box::new(Records::new(server))).unwrap();
+            let socket = Socket::new(stream, Rc::new(Buffers::new(Ledger::new(1 << 20))), 1_000);
+            while fill.write(&[0; 1_000]).is_ok() {}
+            drop(fill);
+            socket.outbox.push(&Frame::new(Opcode::Text, b"a"));
+            socket.buffers.flush.flush_all();
+            assert!(socket.outbox.is_empty(), "the transport has taken it");
+            assert!(!is_written(&socket.outbox), "the system has not");
+            let read = thread::spawn(move || {
+                let mut bytes = Vec::new();
+                client.read_to_end(&mut bytes).map(|_| bytes)
+            });
+            socket.close(None).await;
+            drop(socket);
+            let read = read.join().unwrap().unwrap();
+            assert_eq!(read[read.len() - 5..], [0, 3, 0x81 ^ 0xa5, 1 ^ 0xa5, b'a' ^ 0xa5]);
+        });
+    }
+}

@@ -1,8 +1,11 @@
-use std::{net::TcpStream, ops::AddAssign};
+use std::ops::AddAssign;
 
 use smol::channel::Sender;
 
-use crate::room::{ClientInfo, CreateRoomError, RoomId, RoomStatus};
+use crate::{
+    reactor::AnyTransport,
+    room::{ClientInfo, CreateRoomError, RoomId, RoomStatus},
+};
 
 use super::Permit;
 
@@ -28,7 +31,7 @@ pub(crate) enum Command {
 
 /// A connection that has just become a WebSocket, on another thread.
 pub(crate) struct Arrival {
-    pub(crate) stream: TcpStream,
+    pub(crate) transport: AnyTransport,
     pub(crate) visitor: Visitor,
 }
 

@@ -153,7 +153,7 @@ impl<F: EngineFactory> Worker<F> {
                 room.iter().for_each(|room| room.close());
                 let _ = answer.try_send(room.is_some());
             }
-            Command::Connect(id, Arrival { stream, visitor }) => match Stream::new(stream) {
+            Command::Connect(id, Arrival { transport, visitor }) => match Stream::new(transport) {
                 Ok(stream) => self.connect(id, stream, visitor),
                 Err(error) => log::error!("cannot serve a connection: {error}"),
             },

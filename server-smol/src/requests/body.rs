@@ -1,4 +1,5 @@
 use std::{
+    any::Any,
     io,
     pin::Pin,
     rc::Rc,
@@ -8,19 +9,21 @@ use std::{
 use hyper::{
     Response, StatusCode,
     body::{self, Buf, Bytes, Frame, SizeHint},
-    header::{CONTENT_TYPE, HeaderValue, RETRY_AFTER},
+    header::{ALLOW, CONTENT_TYPE, HeaderValue, RETRY_AFTER},
 };
+
+use serde_json::Value;
 
 use crate::memory::Charge;
 
-use super::{download::Download, peer::InProgress};
+use super::Download;
 
 /// What a response carries: something short, or a file piece by piece.
 #[derive(Debug)]
-pub(super) struct Body {
+pub(crate) struct Body {
     content: Content,
     /// The request that it answers.
-    request: Option<Rc<InProgress>>,
+    request: Option<Rc<dyn Any>>,
 }
 
 #[derive(Debug)]
@@ -31,17 +34,23 @@ enum Content {
 
 /// A piece of what a response carries, until it has been written.
 #[derive(Debug)]
-pub(super) struct Piece {
+pub(crate) struct Piece {
     bytes: Bytes,
     /// What the memory of it is charged with, where that is worth it.
     _charge: Option<Charge>,
-    _request: Option<Rc<InProgress>>,
+    _request: Option<Rc<dyn Any>>,
 }
 
 impl Body {
     /// Holds on to the request that this answers, until all of it has been written.
-    pub(super) fn hold(&mut self, request: InProgress) {
-        self.request = Some(Rc::new(request));
+    pub(crate) fn hold(&mut self, request: Rc<dyn Any>) {
+        self.request = Some(request);
+    }
+}
+
+impl From<Bytes> for Body {
+    fn from(bytes: Bytes) -> Self {
+        Self { content: Content::Short(bytes), request: None }
     }
 }
 
@@ -97,28 +106,44 @@ impl Buf for Piece {
     }
 }
 
-pub(super) fn full(content: impl Into<Bytes>) -> Body {
-    Body { content: Content::Short(content.into()), request: None }
-}
-
 /// A response of one line for a person to read.
-pub(super) fn text(status: StatusCode, line: &str) -> Response<Body> {
+pub(crate) fn text(status: StatusCode, line: &str) -> Response<Body> {
     typed(status, "text/plain; charset=utf-8", line.to_owned())
 }
 
-pub(super) fn typed(
+pub(crate) fn typed(
     status: StatusCode,
     content_type: &'static str,
     content: impl Into<Bytes>,
 ) -> Response<Body> {
-    let mut response = Response::new(full(content));
+    let mut response = Response::new(Body::from(content.into()));
     *response.status_mut() = status;
     response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static(content_type));
     response
 }
 
+pub(crate) fn not_allowed(allowed: &'static str) -> Response<Body> {
+    let mut response = text(StatusCode::METHOD_NOT_ALLOWED, &format!("this takes {allowed}"));
+    response.headers_mut().insert(ALLOW, HeaderValue::from_static(allowed));
+    response
+}
+
+pub(crate) fn ending() -> Response<Body> {
+    text(StatusCode::SERVICE_UNAVAILABLE, "the server is ending")
+}
+
+/// A response of one JSON object.
+pub(crate) fn json(fields: Vec<(&str, Value)>) -> Response<Body> {
+    typed(StatusCode::OK, "application/json", object(fields).to_string())
+}
+
+/// A JSON object. It is made here alone, as what `json!` makes of each field takes much more space in the binary.
+pub(crate) fn object(fields: Vec<(&str, Value)>) -> Value {
+    fields.into_iter().map(|(name, value)| (name.to_owned(), value)).collect()
+}
+
 /// A response that asks to come again in so many seconds.
-pub(super) fn later(status: StatusCode, line: &str, seconds: u64) -> Response<Body> {
+pub(crate) fn later(status: StatusCode, line: &str, seconds: u64) -> Response<Body> {
     let mut response = text(status, line);
     response.headers_mut().insert(RETRY_AFTER, seconds.into());
     response

@@ -1,4 +1,5 @@
 use std::{
+    fmt,
     io::{self, IoSlice},
     pin::Pin,
     rc::Rc,
@@ -9,14 +10,33 @@ use hyper::rt::{Read, ReadBufCursor, Write};
 
 use crate::{reactor::Stream, wire::Buffers};
 
-use super::peer::Peer;
+/// Hears what happens to a connection: whoever counts what the peer sends and takes.
+pub(crate) trait Peer {
+    /// Charges the connection for bytes that have come of a request.
+    ///
+    /// # Errors
+    /// There is no memory for them ([`io::ErrorKind::OutOfMemory`]).
+    fn charge_read(&self, _bytes: usize) -> io::Result<()> {
+        Ok(())
+    }
+
+    /// Notes whether the system has not taken what was written last.
+    fn set_blocked(&self, _is_blocked: bool) {}
+
+    /// Notes that the peer has been given something.
+    fn note_alive(&self) {}
+
+    /// Returns whether the peer has taken nothing for long.
+    fn is_overdue(&self) -> bool {
+        false
+    }
+}
 
 /// A connection as the HTTP library wants it.
-#[derive(Debug)]
-pub(super) struct Socket {
-    pub(super) stream: Stream,
-    pub(super) buffers: Rc<Buffers>,
-    pub(super) peer: Rc<Peer>,
+pub(crate) struct Socket {
+    pub(crate) stream: Stream,
+    pub(crate) buffers: Rc<Buffers>,
+    pub(crate) peer: Rc<dyn Peer>,
 }
 
 impl Read for Socket {
@@ -78,11 +98,37 @@ impl Write for Socket {
         }
     }
 
-    fn poll_flush(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Poll::Ready(Ok(()))
+    fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        self.poll_flushed(cx)
     }
 
-    fn poll_shutdown(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+    fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        ready!(self.poll_flushed(cx))?;
         Poll::Ready(self.stream.end_writing())
+    }
+}
+
+impl Socket {
+    /// Ready when the system has taken all that was written.
+    pub(super) fn poll_flushed(&self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        loop {
+            match self.stream.flush() {
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                    self.peer.set_blocked(true);
+                    ready!(self.stream.poll_writable(cx));
+                }
+                flushed => {
+                    self.peer.set_blocked(false);
+                    return Poll::Ready(flushed);
+                }
+            }
+        }
+    }
+}
+
+// The peer's own would be in each binary, whether anything prints it or not: it is called through a table.
+impl fmt::Debug for Socket {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Socket").field("stream", &self.stream).finish_non_exhaustive()
     }
 }

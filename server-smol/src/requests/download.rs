@@ -20,7 +20,7 @@ use crate::memory::{Charge, Ledger, OutOfMemory, Purpose};
 const PIECE: usize = 64 << 10;
 
 /// A piece of a file, and what its memory is charged with.
-pub(super) type Charged = (Vec<u8>, Charge);
+type Charged = (Vec<u8>, Charge);
 
 /// Counts the downloads of all threads, each of which has an open file.
 #[derive(Debug, Clone)]
@@ -31,7 +31,7 @@ pub(crate) struct Downloads {
 
 /// The permission for a download.
 #[derive(Debug)]
-pub(super) struct DownloadPermit(Downloads);
+pub(crate) struct DownloadPermit(Downloads);
 
 impl Downloads {
     pub(crate) fn new(most: usize) -> Self {
@@ -39,7 +39,7 @@ impl Downloads {
     }
 
     /// Nothing where there are as many as there may be.
-    pub(super) fn take(&self) -> Option<DownloadPermit> {
+    pub(crate) fn take(&self) -> Option<DownloadPermit> {
         let more = |count| (count < self.most).then_some(count + 1);
         self.count.fetch_update(Ordering::Relaxed, Ordering::Relaxed, more).ok()?;
         Some(DownloadPermit(self.clone()))
@@ -55,7 +55,7 @@ impl Drop for DownloadPermit {
 /// A file on its way to a client, piece by piece. The memory of a piece is charged before it is read, so there is one at a time:
 /// the next one is read when the library has written this one.
 #[derive(Debug)]
-pub(super) struct Download {
+pub(crate) struct Download {
     state: State,
     /// How many bytes are still to come.
     left: u64,
@@ -76,7 +76,7 @@ impl Download {
     ///
     /// # Errors
     /// There is no such file, or no memory for a piece of it ([`io::ErrorKind::OutOfMemory`]).
-    pub(super) async fn open(
+    pub(crate) async fn open(
         path: PathBuf,
         len: u64,
         ledger: &Rc<Ledger>,
@@ -88,12 +88,12 @@ impl Download {
         Ok(Self { state, left: len, ledger: Rc::clone(ledger), _permit: permit })
     }
 
-    pub(super) fn left(&self) -> u64 {
+    pub(crate) fn left(&self) -> u64 {
         self.left
     }
 
     /// The next piece.
-    pub(super) fn poll_piece(&mut self, cx: &mut Context<'_>) -> Poll<Option<io::Result<Charged>>> {
+    pub(crate) fn poll_piece(&mut self, cx: &mut Context<'_>) -> Poll<Option<io::Result<Charged>>> {
         if self.left == 0 {
             return Poll::Ready(None);
         }

@@ -1,0 +1,155 @@
+use std::{
+    io::{Read as _, Write as _},
+    os::unix::net::UnixStream,
+    rc::Rc,
+    sync::Arc,
+    thread,
+    time::{Duration, Instant},
+};
+
+use async_tungstenite::tungstenite::{Error, Message, Utf8Bytes, client};
+use rustix::net::sockopt::set_socket_send_buffer_size;
+use smol::{
+    channel::{Receiver, Sender, unbounded},
+    future::pending,
+};
+use stateroom_core::{ClientId, DefaultStateroomFactory, MessagePayload, StateroomContext, StateroomService};
+
+use crate::{
+    reactor::{AnyTransport, Clock, ClockSource, Reactor, Records, Stream},
+    requests::Downloads,
+    room::RoomId,
+    settings::Settings,
+    worker::{Command, Permits, Worker, Workers},
+};
+
+use super::{Refusals, Shared, Site};
+
+/// Sends each message back.
+#[derive(Default)]
+struct Echo;
+
+impl StateroomService for Echo {
+    fn message(&mut self, client: ClientId, message: MessagePayload<'_>, ctx: &impl StateroomContext) {
+        ctx.send_message(client, message);
+    }
+}
+
+/// How much the system keeps of a connection at each of its ends, in bytes: so little that the server has to wait for it.
+const KERNEL: usize = 8 << 10;
+
+/// A server with two threads, to the first of which connections come that bring their own transport.
+struct TestServer {
+    workers: Workers,
+    arriving: Sender<AnyTransport>,
+    threads: Vec<thread::JoinHandle<()>>,
+}
+
+impl TestServer {
+    fn start() -> Self {
+        let (senders, receivers): (Vec<_>, Vec<_>) = (0..2).map(|_| unbounded()).unzip();
+        let workers = Workers::new(senders);
+        let (arriving, arrived) = unbounded();
+        let settings = Arc::new(Settings::default());
+        let shared = Shared {
+            permits: Permits::new(&settings),
+            downloads: Downloads::new(1),
+            settings,
+            workers: workers.clone(),
+            started: Instant::now(),
+        };
+        let threads = receivers.into_iter().enumerate().map(|(number, commands)| {
+            let (shared, arrived) = (shared.clone(), arrived.clone());
+            let arrived = if number == 0 { arrived } else { unbounded().1 };
+            thread::spawn(move || run(number, &commands, shared, &arrived))
+        });
+        Self { threads: threads.collect(), workers, arriving }
+    }
+
+    /// Returns the client's end of a new connection.
+    fn connect(&self) -> Records {
+        let (server, client) = UnixStream::pair().unwrap();
+        server.set_nonblocking(true).unwrap();
+        set_socket_send_buffer_size(&server, KERNEL).unwrap();
+        client.set_read_timeout(Some(Duration::from_secs(10))).unwrap();
+        self.arriving.try_send(Box::new(Records::new(server)).into()).unwrap();
+        Records::new(client)
+    }
+
+    /// Returns a room whose home is the thread of this number.
+    fn room_of(&self, number: usize) -> String {
+        let mut ids = (0..).map(|id: u32| id.to_string());
+        ids.find(|id| self.workers.home(&RoomId::new(id).unwrap()) == number).unwrap()
+    }
+
+    fn end(self) {
+        self.workers.end();
+        self.threads.into_iter().for_each(|thread| thread.join().unwrap());
+    }
+}
+
+fn run(number: usize, commands: &Receiver<Command>, shared: Shared, arrived: &Receiver<AnyTransport>) {
+    let clock = Rc::new(Clock::new(ClockSource::System));
+    let poller = Reactor::new().unwrap().enter(&clock);
+    let factory = Arc::new(DefaultStateroomFactory::<Echo>::default());
+    let (settings, workers) = (Arc::clone(&shared.settings), shared.workers.clone());
+    let worker = Worker::new(factory, settings, clock, Arc::default(), workers, number);
+    let site = Rc::new(Site { shared, here: (Rc::clone(&worker), number), refusals: Refusals::default() });
+    let accepting = async {
+        while let Ok(transport) = arrived.recv().await {
+            site.serve(Stream::new(transport).unwrap(), ([127, 0, 0, 1], 1).into());
+        }
+        pending().await
+    };
+    worker.run(&poller, commands.clone(), accepting);
+}
+
+#[test]
+fn requests_are_answered_over_a_transport_that_holds_bytes_back() {
+    let server = TestServer::start();
+    let mut client = server.connect();
+    for _ in 0..10 {
+        client.write_all(b"GET /status?verbose HTTP/1.1\r\nHost: a\r\n\r\n").unwrap();
+        client.flush().unwrap();
+        let mut answer = Vec::new();
+        while !answer.ends_with(b"}") {
+            let mut bytes = [0; 100];
+            let read = client.read(&mut bytes).unwrap();
+            assert_ne!(read, 0);
+            answer.extend(&bytes[..read]);
+        }
+        assert!(answer.starts_with(b"HTTP/1.1 200 OK\r\n"));
+    }
+    client.write_all(b"GET /none HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n").unwrap();
+    client.flush().unwrap();
+    let mut answer = String::new();
+    client.read_to_string(&mut answer).unwrap();
+    assert!(answer.starts_with("HTTP/1.1 404 Not Found\r\n"), "{answer}");
+    server.end();
+}
+
+#[test]
+fn a_session_goes_over_a_transport_that_holds_bytes_back_on_either_thread() {
+    let server = TestServer::start();
+    for number in 0..2 {
+        let address = format!("ws://a/ws/{}", server.room_of(number));
+        let (mut client, _) = client::client(address, server.connect()).unwrap();
+        let message = |size: usize| Message::text(Utf8Bytes::from("é".repeat(size)));
+        let sizes = [0, 1, 60, 63, 5_000, 40_000, 2, 100_000, 7];
+        for size in sizes {
+            client.send(message(size)).unwrap();
+            assert_eq!(client.read().unwrap(), message(size));
+        }
+        // Nothing is read until all is sent, the close frame included. The server's is the last that it writes.
+        for size in sizes {
+            client.send(message(size)).unwrap();
+        }
+        client.close(None).unwrap();
+        for size in sizes {
+            assert_eq!(client.read().unwrap(), message(size));
+        }
+        assert_eq!(client.read().unwrap(), Message::Close(None));
+        assert!(matches!(client.read(), Err(Error::ConnectionClosed)));
+    }
+    server.end();
+}

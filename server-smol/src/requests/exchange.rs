@@ -1,0 +1,134 @@
+use std::{
+    cell::Cell,
+    convert::Infallible,
+    fmt,
+    future::{Future, poll_fn},
+    pin::{Pin, pin},
+    task::{Context, Poll},
+};
+
+use hyper::{
+    Request, Response,
+    body::Incoming,
+    server::conn::http1::{Builder, Parts},
+    service::Service,
+};
+
+use super::{Body, Socket};
+
+/// What a listener wants of its connections.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Protocol {
+    /// The largest head of a request, in bytes.
+    pub(crate) head_size: usize,
+    /// Whether a connection is for more than one request.
+    pub(crate) keep_alive: bool,
+}
+
+/// Hands requests from the library to whoever answers them, and the answers back. There is one request at a time.
+///
+/// If the library called for the answers itself, it would be compiled again for each kind of answers.
+#[derive(Default)]
+struct Exchange {
+    request: Cell<Option<Request<Incoming>>>,
+    answer: Cell<Option<Response<Body>>>,
+    /// Whether a request has come whose answer has not been taken.
+    is_asked: Cell<bool>,
+    /// Whether there is an answer.
+    is_answered: Cell<bool>,
+}
+
+/// Takes requests from the library.
+struct Asking<'a>(&'a Exchange);
+
+/// Waits for the answer to a request. It is polled when there is one.
+struct Answer<'a>(&'a Exchange);
+
+/// Answers the requests of a connection until its last one is answered, or until it becomes something else. The connection is
+/// then the result, with what has been read of it beyond the requests.
+///
+/// # Errors
+/// The peer is gone, or has sent something that is not HTTP.
+pub(crate) async fn serve(
+    socket: Socket,
+    protocol: Protocol,
+    answer: impl AsyncFn(Request<Incoming>) -> Response<Body>,
+) -> hyper::Result<(Socket, Vec<u8>)> {
+    let exchange = Exchange::default();
+    // Each is pinned where it is made: moving it would double the memory of a connection.
+    let mut served = pin!(serve_library(socket, protocol, &exchange));
+    let mut answering = pin!(async {
+        loop {
+            let request = poll_fn(|_| exchange.poll_request()).await;
+            exchange.answer.set(Some(answer(request).await));
+            exchange.is_answered.set(true);
+        }
+    });
+    poll_fn(|cx| {
+        loop {
+            if let Poll::Ready(served) = served.as_mut().poll(cx) {
+                return Poll::Ready(served);
+            }
+            if exchange.is_asked.get() {
+                // It has no end.
+                _ = answering.as_mut().poll(cx);
+            }
+            if !exchange.is_answered.get() {
+                return Poll::Pending;
+            }
+        }
+    })
+    .await
+}
+
+async fn serve_library(
+    socket: Socket,
+    protocol: Protocol,
+    exchange: &Exchange,
+) -> hyper::Result<(Socket, Vec<u8>)> {
+    let mut connection = Builder::new()
+        .header_read_timeout(None)
+        .max_buf_size(protocol.head_size)
+        .keep_alive(protocol.keep_alive)
+        .serve_connection(socket, Asking(exchange));
+    poll_fn(|cx| connection.poll_without_shutdown(cx)).await?;
+    let Parts { io: socket, read_buf, .. } = connection.into_parts();
+    // Where this fails, whoever uses the connection next notices.
+    _ = poll_fn(|cx| socket.poll_flushed(cx)).await;
+    Ok((socket, read_buf.to_vec()))
+}
+
+impl Exchange {
+    fn poll_request(&self) -> Poll<Request<Incoming>> {
+        self.request.take().map_or(Poll::Pending, Poll::Ready)
+    }
+}
+
+impl<'a> Service<Request<Incoming>> for Asking<'a> {
+    type Response = Response<Body>;
+    type Error = Infallible;
+    type Future = Answer<'a>;
+
+    fn call(&self, request: Request<Incoming>) -> Answer<'a> {
+        self.0.request.set(Some(request));
+        self.0.is_asked.set(true);
+        Answer(self.0)
+    }
+}
+
+impl Future for Answer<'_> {
+    type Output = Result<Response<Body>, Infallible>;
+
+    fn poll(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<Self::Output> {
+        let Some(answer) = self.0.answer.take() else { return Poll::Pending };
+        self.0.is_asked.set(false);
+        self.0.is_answered.set(false);
+        Poll::Ready(Ok(answer))
+    }
+}
+
+impl fmt::Debug for Exchange {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Exchange").field("is_asked", &self.is_asked).finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,12 @@
+//! Reads requests and writes answers on a connection, whoever gives the answers. So the HTTP library is compiled once, for one
+//! type of connection.
+
+mod body;
+mod download;
+mod exchange;
+mod socket;
+
+pub(crate) use body::{Body, ending, json, later, not_allowed, object, text};
+pub(crate) use download::{Download, Downloads};
+pub(crate) use exchange::{Protocol, serve};
+pub(crate) use socket::{Peer, Socket};
