@@ -158,6 +158,7 @@ impl Stream {
     }
 
     /// Writes what the transport [holds back](super::transport::Transport::write), as far as the system takes it at once.
+    #[inline]
     pub(crate) fn flush(&self) -> io::Result<()> {
         let Some(transport) = self.transport.other() else { return Ok(()) };
         // There may be nothing to write, and then nothing to wait for.

@@ -161,7 +161,7 @@ impl<F: EngineFactory> Session<F> {
             .await
         };
         self.has_ended.set(true);
-        socket.stream.remove_listener();
+        socket.stream().remove_listener();
         let reason = match end {
             End::Gone => {
                 log::debug!("room {}: client {client} has gone", room.id());
@@ -212,7 +212,7 @@ impl<F: EngineFactory> Session<F> {
     /// Handles what the client says, in order.
     async fn handle_messages(self: &Rc<Self>) -> End {
         let listener: Weak<Self> = Rc::downgrade(self);
-        self.socket.stream.set_listener(listener);
+        self.socket.stream().set_listener(listener);
         self.read_soon();
         loop {
             let outcome = match poll_fn(|cx| self.poll_next(cx)).await {

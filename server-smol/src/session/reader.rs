@@ -119,7 +119,7 @@ impl<F: EngineFactory> Session<F> {
     fn read_share(&self, share: &mut Share<'_>) -> bool {
         while self.may_read() {
             match self.read_once(share) {
-                Some(Next::Read) if self.backlog_is_empty() && !self.socket.stream.may_have_more() => {
+                Some(Next::Read) if self.backlog_is_empty() && !self.socket.stream().may_have_more() => {
                     return false;
                 }
                 Some(Next::Read) if share.is_over() => return true,

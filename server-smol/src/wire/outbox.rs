@@ -23,7 +23,7 @@ use super::{
 /// one thread, so nothing here is locked.
 #[derive(Debug)]
 pub(crate) struct Outbox {
-    stream: Rc<Stream>,
+    pub(super) stream: Stream,
     buffers: Rc<Buffers>,
     queue: RefCell<Queue>,
     /// The most bytes that may wait.
@@ -48,7 +48,7 @@ pub(crate) struct Outbox {
 }
 
 impl Outbox {
-    pub(crate) fn new(stream: Rc<Stream>, buffers: Rc<Buffers>, limit: usize) -> Rc<Self> {
+    pub(crate) fn new(stream: Stream, buffers: Rc<Buffers>, limit: usize) -> Rc<Self> {
         Rc::new(Self {
             stream,
             buffers,
@@ -334,7 +334,7 @@ mod tests {
         set_socket_recv_buffer_size(&client, KERNEL).unwrap();
         block_on(async {
             let buffers = Rc::new(Buffers::new(Ledger::new(usize::MAX)));
-            let stream = Rc::new(Stream::new(stream).unwrap());
+            let stream = Stream::new(stream).unwrap();
             test(&Outbox::new(stream, Rc::clone(&buffers), limit), client, &buffers);
         });
     }
@@ -407,7 +407,7 @@ mod tests {
             };
             one.set_nonblocking(true).unwrap();
             let outbox = |stream: &TcpStream| {
-                let stream = Rc::new(Stream::new(stream.try_clone().unwrap()).unwrap());
+                let stream = Stream::new(stream.try_clone().unwrap()).unwrap();
                 Outbox::new(stream, Rc::clone(&many.buffers), 1 << 20)
             };
             let (few, urgent) = (outbox(&one), outbox(&one));
@@ -563,7 +563,7 @@ mod tests {
                 let client = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
                 let (stream, _) = listener.accept().unwrap();
                 stream.set_nonblocking(true).unwrap();
-                let stream = Rc::new(Stream::new(stream).unwrap());
+                let stream = Stream::new(stream).unwrap();
                 (Outbox::new(stream, Rc::clone(&buffers), 64 << 20), client)
             };
             let (few, many) = (outbox(), outbox());

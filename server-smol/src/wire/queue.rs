@@ -141,6 +141,7 @@ impl Queue {
             if written == self.size {
                 (self.size, self.written) = (0, 0);
                 self.last.take().into_iter().for_each(|last| buffers.give_back(last));
+                stream.flush()?;
                 return Ok(Written::All);
             }
             self.advance(written);

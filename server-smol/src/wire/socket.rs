@@ -22,7 +22,6 @@ const FAREWELL: Duration = Duration::from_secs(1);
 /// A WebSocket: a client's stream, and what waits to be written to it.
 #[derive(Debug)]
 pub(crate) struct Socket {
-    pub(crate) stream: Rc<Stream>,
     pub(crate) buffers: Rc<Buffers>,
     pub(crate) outbox: Rc<Outbox>,
     /// Whether the last read brought as much as it could.
@@ -31,14 +30,18 @@ pub(crate) struct Socket {
 
 impl Socket {
     pub(crate) fn new(stream: Stream, buffers: Rc<Buffers>, outbox_size: usize) -> Self {
-        let stream = Rc::new(stream);
-        let outbox = Outbox::new(Rc::clone(&stream), Rc::clone(&buffers), outbox_size);
-        Self { stream, buffers, outbox, was_full: Cell::new(false) }
+        let outbox = Outbox::new(stream, Rc::clone(&buffers), outbox_size);
+        Self { buffers, outbox, was_full: Cell::new(false) }
+    }
+
+    /// Returns the client's stream, which is the outbox's.
+    pub(crate) fn stream(&self) -> &Stream {
+        &self.outbox.stream
     }
 
     /// Reads what there is, at most so much.
     pub(crate) fn try_read(&self, input: &mut [u8]) -> io::Result<usize> {
-        self.stream.try_read(input)
+        self.stream().try_read(input)
     }
 
     /// Closes gracefully: writes what waits and, if there is a reason to be told, the close frame, and waits for the
@@ -52,8 +55,8 @@ impl Socket {
             poll_fn(|cx| self.outbox.poll_written(cx)).await.ok()?;
             // Closing a socket with unread bytes resets the connection, and then the client may never see the
             // close frame.
-            self.stream.end_writing().ok()?;
-            self.stream.remove_listener();
+            self.stream().end_writing().ok()?;
+            self.stream().remove_listener();
             while poll_fn(|cx| self.poll_discard(cx)).await.ok()? > 0 {}
             Some(())
         };
@@ -76,7 +79,7 @@ impl Socket {
             let mut input = self.buffers.input();
             match self.try_read(&mut input) {
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
-                    ready!(self.stream.poll_readable(cx));
+                    ready!(self.stream().poll_readable(cx));
                 }
                 read => {
                     self.was_full.set(matches!(read, Ok(size) if size == input.len()));
