@@ -138,7 +138,11 @@ impl<F: EngineFactory> Registry<F> {
             }
             (self.tell_others)();
         }
-        let room = Room::new(id.clone(), self)?;
+        // This may take as long as many messages.
+        self.thread.look_at_clock();
+        let room = Room::new(id.clone(), self);
+        self.thread.look_at_clock();
+        let room = room?;
         self.counts.rooms.fetch_add(1, Ordering::Relaxed);
         self.rooms.borrow_mut().insert(id, Rc::clone(&room));
         self.note_emptiness(&room);

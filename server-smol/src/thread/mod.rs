@@ -80,6 +80,12 @@ impl Thread {
         self.executor.upgrade().map(|executor| executor.spawn(task))
     }
 
+    /// Looks at the clock, where something takes as long as many messages. Returns whether the pass has used up its time.
+    pub(crate) fn look_at_clock(&self) -> bool {
+        self.scheduler.budget.look();
+        self.scheduler.budget.is_over()
+    }
+
     /// Forgets whoever waits for something, as the thread ends: they hold it, too.
     pub(crate) fn clear(&self) {
         self.scheduler.clear();

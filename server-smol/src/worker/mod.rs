@@ -170,6 +170,10 @@ impl<F: EngineFactory> Worker<F> {
 
     /// Creates a room of this thread that does not exist, and waits until its `init` has run.
     pub(crate) async fn create(&self, id: RoomId) -> Result<(), CreateRoomError> {
+        // A connection may ask for several at a stretch.
+        if self.thread.look_at_clock() {
+            drop(self.thread.scheduler.turn(Kind::Slice).await);
+        }
         let room = self.registry.create(id)?;
         room.await_first_client();
         room.ready().await.ok_or(CreateRoomError::Failed)
