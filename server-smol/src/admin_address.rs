@@ -5,7 +5,7 @@ use std::{
     str::FromStr,
 };
 
-/// Where the operator reaches the server; see [`Settings::admin`](crate::Settings::admin).
+/// The address at which the operator reaches the server; see [`Settings::admin`](crate::Settings::admin).
 ///
 /// It is written as `127.0.0.1:9000`, `[::1]:9000` or `localhost:9000`, or as the path of a Unix socket, which has a slash
 /// in it.
@@ -20,13 +20,13 @@ use std::{
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum AdminAddress {
-    /// The path of a Unix socket, which only the user may use who runs the server.
+    /// The path of a Unix socket. Only the user that runs the server can open it.
     Unix(PathBuf),
-    /// A loopback address, which everybody may use who is on this machine. Port 0 lets the system choose.
+    /// A loopback address. Everybody on this machine can reach it. Port 0 lets the system choose.
     Tcp(SocketAddr),
 }
 
-/// What is wrong with an address that others than this machine could reach.
+/// The message for an address that other machines could reach.
 pub(crate) const NOT_LOOPBACK: &str = "is no loopback address, and whoever reaches the operator's may end rooms; use `127.0.0.1` or a Unix socket";
 
 impl FromStr for AdminAddress {

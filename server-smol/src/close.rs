@@ -1,4 +1,5 @@
-/// Why a connection ends: the one place that knows the code and the words of a close frame (RFC 6455, section 7.4).
+/// The reason why a connection ends. Only this module knows the codes and the texts of close frames (RFC 6455,
+/// section 7.4).
 ///
 /// It is also why a connection that asks for a room gets none.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -7,7 +8,7 @@ pub(crate) enum CloseReason {
     ByRoom {
         /// 1000, or one from 3000 to 4999.
         code: u16,
-        /// At most 123 bytes.
+        /// The reason, of at most 123 bytes.
         reason: Box<str>,
     },
     /// The client has said that it goes, perhaps with a code, and is answered with the same.
@@ -100,7 +101,7 @@ mod tests {
         }
     }
 
-    /// What the documents say of it, in the row of its code.
+    /// Returns what the documents say of it, in the row of its code.
     fn documented(reason: &CloseReason) -> &'static str {
         match reason {
             ByRoom { .. } => "the room has closed the connection",

@@ -4,7 +4,7 @@ use stateroom_core::settings::SettingsError;
 
 use crate::{admin_address::AdminAddress, room::CreateRoomError};
 
-/// Why a server could not be started.
+/// The reason why a server could not be started.
 #[derive(Debug)]
 #[non_exhaustive]
 pub enum ServeError {
@@ -14,14 +14,14 @@ pub enum ServeError {
     Bind {
         /// The address.
         address: SocketAddr,
-        /// What the system says.
+        /// The system's error.
         source: io::Error,
     },
     /// The operator's address cannot be listened on.
     Admin {
         /// The address.
         address: AdminAddress,
-        /// What is wrong with it.
+        /// The reason.
         source: io::Error,
     },
     /// The system does not let the server handle signals, start threads, or wait for connections.
@@ -75,20 +75,20 @@ impl Error for ServeError {
     }
 }
 
-/// Why something could not be done with a room; see [`ServerHandle`](crate::ServerHandle).
+/// The reason why a request about a room failed; see [`ServerHandle`](crate::ServerHandle).
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum RoomError {
-    /// No room can have this id.
+    /// The id is not valid.
     InvalidId {
-        /// What is wrong with it.
+        /// The reason.
         reason: &'static str,
     },
-    /// There is a room of this id already.
+    /// A room with this id exists already.
     Exists,
     /// The room could not be made, or failed at once. The log says why.
     Failed,
-    /// There are as many rooms as there may be, and somebody is in each.
+    /// The server has its maximum number of rooms, and none of them is empty.
     TooMany,
     /// There is no memory for it.
     OutOfMemory,

@@ -33,13 +33,14 @@
 //!
 //! A room's id is any text of 1 to 512 bytes, percent-encoded in the path.
 //!
-//! Where there are as many connections as there may be, one makes place that has asked for nothing; where all have, a request
-//! for one more is answered with 503. So is a `POST` for one room more, and a download where there are too many. Who creates
-//! rooms too fast is answered with 429. Both come with `Retry-After` where it is known when to come again.
+//! If the server has its maximum number of connections, it closes one that has asked for nothing. If all have asked
+//! for something, it answers one more with 503. It also answers 503 to a `POST` for one room too many, and to a
+//! download while there are too many. A client that creates rooms too fast gets a 429. Both answers have
+//! `Retry-After` if it is known when to try again.
 //!
 //! # What the operator asks
 //!
-//! Whoever knows a room's id can join, so ids are nobody's but the operator's. They are at an address of its own, if
+//! Anybody who knows a room's id can join, so only the operator sees the ids. They are at an address of its own, if
 //! [there is one](Settings::admin): a Unix socket, or a loopback address.
 //!
 //! | request | does |

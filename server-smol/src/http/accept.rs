@@ -7,11 +7,11 @@ use crate::reactor::{Listener, Timer};
 
 use super::Site;
 
-/// How long to wait before trying again when there is no place for a connection, or the system has no file
-/// descriptor. Trying at once would fail at once, and keep everything else from running.
+/// The time to wait before the next attempt, if there is no space for a connection, or no file descriptor. An
+/// immediate attempt would fail at once, and keep everything else from running.
 const BACK_OFF: Duration = Duration::from_millis(100);
 
-/// How many connections are accepted before others go on.
+/// The number of connections that are accepted before other work runs.
 const BATCH: usize = 8;
 
 /// Accepts connections until it is dropped.
@@ -50,7 +50,7 @@ pub(super) async fn accept<F: EngineFactory>(listener: Listener, site: Rc<Site<F
                 let line = format!("{error}; raise the limit of open files, with `ulimit -n`");
                 warn(&line);
                 permits.set_lacks_files(true);
-                // Who has asked for nothing makes place.
+                // A connection that has asked for nothing is closed to make space.
                 if permits.evict() {
                     let evicted = async {
                         poll_fn(|cx| permits.poll_evicted(cx)).await;

@@ -41,7 +41,7 @@ use refusal::Refusals;
 
 const PROTOCOL: Protocol = Protocol { head_size: 16 << 10, keep_alive: true };
 
-/// What the threads of a server share for HTTP.
+/// The state that the threads of a server share for HTTP.
 #[derive(Debug, Clone)]
 pub(crate) struct Shared {
     pub(crate) settings: Arc<Settings>,
@@ -51,10 +51,10 @@ pub(crate) struct Shared {
     pub(crate) started: Instant,
 }
 
-/// What requests are answered from.
+/// The state from which requests are answered.
 struct Site<F: EngineFactory> {
     shared: Shared,
-    /// That of this thread, and which of them it is.
+    /// The worker of this thread, and its number.
     here: (Rc<Worker<F>>, usize),
     refusals: Refusals,
 }
@@ -93,13 +93,14 @@ impl<F: EngineFactory> Site<F> {
         }
     }
 
-    /// Answers a connection that there is no memory for, and sees to it that there is some for the next one.
+    /// Answers a connection that there is no memory for, and asks for memory for the next one.
     fn refuse_for_memory(&self, stream: Stream) {
         self.shared.permits.evict();
         self.refuse(stream, CloseReason::OutOfMemory.words());
     }
 
-    /// Answers a connection that there is no place for. Where there are too few file descriptors or too many refusals, closes it.
+    /// Answers a connection that there is no space for. If there are too few file descriptors or too many refusals,
+    /// closes it.
     fn refuse(&self, stream: Stream, reason: &'static str) {
         // The answer would keep it for a while, and meanwhile others would be evicted, too.
         if self.shared.permits.lacks_files() {
@@ -199,7 +200,7 @@ impl<F: EngineFactory> Site<F> {
         }
     }
 
-    /// Whether there are more connections than there may be clients.
+    /// Returns whether there are more connections than there may be clients.
     fn is_full(&self) -> bool {
         self.shared.permits.are_exceeded()
     }
@@ -209,7 +210,8 @@ impl<F: EngineFactory> Site<F> {
     }
 }
 
-/// Nothing where the peer has asked for nothing, or has not taken what it was given, for too long, or where others need its place.
+/// Runs `serve` until the peer is given up: it has asked for nothing, or taken nothing, for too long, or others need
+/// its space. Returns nothing then.
 async fn unless_given_up<T>(peer: &Peer, served: impl Future<Output = T>) -> Option<T> {
     let served = async { Some(served.await) };
     let given_up = async {

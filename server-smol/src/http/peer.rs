@@ -15,36 +15,37 @@ use crate::{
     worker::{Permit, TooFast},
 };
 
-/// How long a client may take to send a request's head, or to take a piece of an answer, and how long an idle connection
-/// is kept.
+/// The time that a client has to send a request's head or to take a piece of an answer, and the time for which an
+/// idle connection is kept.
 const PATIENCE: Duration = Duration::from_secs(30);
 
-/// What a connection takes that has not asked for anything, in bytes: its structures and its task.
+/// The memory of a connection that has not asked for anything, in bytes: its structures and its task.
 pub(super) const SILENT: usize = 1 << 10;
 
-/// What it takes once it has, beside what it has sent: the library's structures and its buffers.
+/// The additional memory of a connection once it has asked for something, in bytes: the library's structures and its
+/// buffers.
 const TALKING: usize = 14 << 10;
 
-/// Where requests come from.
+/// The peer that requests come from.
 #[derive(Debug)]
 pub(super) struct Peer {
     pub(super) address: SocketAddr,
-    /// Until the connection becomes a WebSocket.
+    /// The permit of the connection, until it becomes a WebSocket.
     pub(super) permit: RefCell<Option<Permit>>,
     /// The room that the connection becomes a WebSocket to, and what the client has brought with it.
     pub(super) visit: RefCell<Option<(RoomId, Box<ClientInfo>)>>,
-    /// Whether a request is being answered.
+    /// True if a request is being answered.
     is_answered: Cell<bool>,
-    /// When it was last given something.
+    /// The time at which it was last given something.
     alive: Cell<Instant>,
     clock: Rc<Clock>,
-    /// What the connection holds.
+    /// The charge for the connection's memory.
     memory: RefCell<Charge>,
-    /// How many bytes of requests have come that are not answered.
+    /// The number of bytes of requests that have come and are not answered.
     unanswered: Cell<usize>,
-    /// Whether the system has not taken what was written last.
+    /// True if the system has not taken what was written last.
     is_blocked: Cell<bool>,
-    /// Who waits until it has.
+    /// The waker of the task that waits until the system has.
     unblocked: RefCell<Option<Waker>>,
 }
 
@@ -100,7 +101,7 @@ impl Peer {
         self.permit.borrow().as_ref().map_or(Ok(()), |permit| permit.create_room(self.clock.now()))
     }
 
-    /// Whether others need its place.
+    /// Returns whether others need its space.
     pub(super) fn is_evicted(&self) -> bool {
         self.poll_evicted(&Context::from_waker(Waker::noop())).is_ready()
     }
@@ -110,7 +111,8 @@ impl Peer {
         self.permit.borrow().as_ref().map_or(Poll::Pending, |permit| permit.poll_evicted(cx))
     }
 
-    /// Ready when the peer takes what it is given: whoever asks and asks and takes no answer is not answered any more.
+    /// Waits until the peer takes what it is given. A peer that sends requests and takes no answers is not answered
+    /// any more.
     pub(super) fn poll_unblocked(&self, cx: &Context<'_>) -> Poll<()> {
         if !self.is_blocked.get() {
             return Poll::Ready(());
@@ -201,7 +203,7 @@ mod tests {
         Peer::new(address, permit, Rc::new(clock), Ledger::new(1 << 20).nothing())
     }
 
-    /// Whether a peer is given up that was last given something so long ago.
+    /// Returns whether the server gives up a peer that was last given something so long ago.
     fn is_given_up(ago: Duration, is_answered: bool) -> bool {
         let moved = VirtualClock::new();
         let peer = peer(([127, 0, 0, 1], 1).into(), Clock::new(ClockSource::Virtual(moved.clone())));

@@ -12,13 +12,14 @@ use crate::{
     wire::Buffers,
 };
 
-/// How many connections of a thread may be refused at a time. Others are closed without a word.
+/// The maximum number of connections of a thread that are being refused at a time. Others are closed without an
+/// answer.
 const MOST: usize = 32;
 
-/// How long a connection has to ask for something, and to take the answer.
+/// The time that a connection has to ask for something, and to take the answer.
 const PATIENCE: Duration = Duration::from_secs(1);
 
-/// How much is read of what it asks for, in bytes, before it is closed.
+/// The maximum number of bytes of its request that are read before it is closed.
 const LONGEST: usize = 64 << 10;
 
 /// The refusals of a thread that are going on: each holds a clone.
@@ -26,8 +27,8 @@ const LONGEST: usize = 64 << 10;
 pub(super) struct Refusals(Rc<()>);
 
 impl Refusals {
-    /// Answers a connection that there is no place for with 503, whatever it asks, without looking at it and without taking
-    /// memory. Nothing where too many others are being answered: then it is closed.
+    /// Answers a connection that there is no space for with 503, whatever it asks, without looking at the request and
+    /// without taking memory. Returns nothing if too many others are being answered: then the connection is closed.
     pub(super) fn refuse(
         &self,
         stream: Stream,

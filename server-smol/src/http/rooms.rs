@@ -67,7 +67,7 @@ fn answer(created: Result<Result<(), CreateRoomError>, Ending>, room: &RoomId) -
             if let Ok(location) = HeaderValue::try_from(format!("/ws/{}", room.to_path())) {
                 headers.insert(LOCATION, location);
             }
-            // Whoever may open a WebSocket from another site may create its room, too.
+            // A page of another site that may open a WebSocket may create its room, too.
             headers.insert(ACCESS_CONTROL_ALLOW_ORIGIN, HeaderValue::from_static("*"));
             response
         }

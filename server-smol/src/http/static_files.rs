@@ -23,7 +23,7 @@ use crate::{
 
 use super::{Site, media_types::media_type};
 
-/// When to come again where there is no place for a download, in seconds.
+/// The time after which to try again if there is no space for a download, in seconds.
 const LATER: u64 = 5;
 
 impl<F: EngineFactory> Site<F> {
@@ -114,7 +114,7 @@ impl<F: EngineFactory> Site<F> {
     }
 }
 
-/// The file that a URL's path names below `root`; nothing for a path that leads anywhere else.
+/// Returns the file that a URL's path names below `root`; nothing for a path that leads anywhere else.
 fn below(root: &Path, url_path: &str) -> Option<PathBuf> {
     let decoded = percent_decode_str(url_path).decode_utf8().ok()?;
     let mut path = root.to_owned();
@@ -144,7 +144,7 @@ fn since(request: &Request<Incoming>) -> Option<SystemTime> {
     httpdate::parse_http_date(value).ok()
 }
 
-/// A time as HTTP dates can tell it: in whole seconds, not before 1970, and in a year of four digits.
+/// Returns a time as HTTP dates can tell it: in whole seconds, not before 1970, and in a year of four digits.
 fn http_time(time: SystemTime) -> Option<SystemTime> {
     const YEAR_10000: u64 = 253_402_300_800;
     let seconds = time.duration_since(SystemTime::UNIX_EPOCH).map_or(0, |since| since.as_secs());

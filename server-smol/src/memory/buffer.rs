@@ -20,7 +20,7 @@ const SMALL: usize = 64 << 10;
 const LEAST: usize = 256;
 
 impl Buffer {
-    /// An empty one, which takes nothing.
+    /// Returns an empty one, which takes nothing.
     pub(crate) fn new(ledger: &Rc<Ledger>) -> Self {
         Self { bytes: Vec::new(), charge: ledger.nothing() }
     }

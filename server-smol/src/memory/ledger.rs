@@ -19,9 +19,9 @@ pub(crate) struct Ledger {
     used: Cell<usize>,
     /// The most that was ever used.
     peak: Cell<usize>,
-    /// In the order in which they are asked.
+    /// The reclaimers, in the order in which they are asked.
     reclaimers: RefCell<Vec<(Stage, Weak<dyn Reclaim>)>>,
-    /// Whether somebody is being asked right now, who is not to be asked again meanwhile.
+    /// True if a reclaimer is being asked right now. It is not asked again meanwhile.
     is_reclaiming: Cell<bool>,
 }
 
@@ -31,7 +31,7 @@ pub(crate) trait Reclaim {
     fn reclaim(&self) -> bool;
 }
 
-/// Who is asked for memory first.
+/// The order in which reclaimers are asked for memory.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Stage {
     Hibernate,
@@ -39,8 +39,8 @@ pub(crate) enum Stage {
     EmptyRooms,
 }
 
-/// What memory is wanted for. Those that come first are refused first: each may fill the ledger up to a part of it, so that
-/// there is still something left for those behind.
+/// The purpose of a charge. The first purposes are refused first: each may fill the ledger up to a part of it, so
+/// that something is left for those after it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Purpose {
     /// A large message on its way in.
@@ -54,7 +54,7 @@ pub(crate) enum Purpose {
 }
 
 impl Purpose {
-    /// How many sixteenths of the ledger may be full with it.
+    /// Returns how many sixteenths of the ledger may be full with it.
     fn sixteenths(self) -> usize {
         match self {
             Self::LargeMessage => 12,
@@ -65,11 +65,11 @@ impl Purpose {
     }
 }
 
-/// There is not enough memory, and nobody gives any back.
+/// An error: there is not enough memory, and nobody gives any back.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct OutOfMemory;
 
-/// How many steps of giving memory back one charge waits for, at most: some 0.5 ms.
+/// The maximum number of reclaiming steps that one charge waits for: some 0.5 ms.
 const STEPS: usize = 16;
 
 impl Ledger {
@@ -83,7 +83,7 @@ impl Ledger {
         })
     }
 
-    /// Has `reclaimer` be asked for memory at its stage.
+    /// Registers `reclaimer`, so that it is asked for memory at its stage.
     pub(crate) fn ask(&self, stage: Stage, reclaimer: Weak<dyn Reclaim>) {
         let mut reclaimers = self.reclaimers.borrow_mut();
         reclaimers.push((stage, reclaimer));
@@ -100,27 +100,27 @@ impl Ledger {
         Ok(charge)
     }
 
-    /// A charge of nothing, which can grow.
+    /// Returns a charge of nothing, which can grow.
     pub(crate) fn nothing(self: &Rc<Self>) -> Charge {
         Charge { ledger: Rc::clone(self), bytes: 0 }
     }
 
-    /// How many bytes are charged now.
+    /// Returns how many bytes are charged now.
     pub(crate) fn used(&self) -> usize {
         self.used.get()
     }
 
-    /// The most bytes that have been charged at a time.
+    /// Returns the most bytes that have been charged at a time.
     pub(crate) fn peak(&self) -> usize {
         self.peak.get()
     }
 
-    /// How many bytes may be charged.
+    /// Returns how many bytes may be charged.
     pub(crate) fn limit(&self) -> usize {
         self.limit
     }
 
-    /// Whether so little is left that memory should be given back before somebody has to wait for it.
+    /// Returns whether so little is left that memory should be given back before somebody has to wait for it.
     pub(crate) fn is_scarce(&self) -> bool {
         self.used.get() > self.limit / 4 * 3
     }

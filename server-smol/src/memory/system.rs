@@ -1,6 +1,6 @@
 use std::{fs, path::Path};
 
-/// What is assumed where the system does not say how much memory there is.
+/// The memory that is assumed if the system does not say how much there is.
 const ASSUMED: usize = 512 << 20;
 
 /// Half of what the machine gives this process: of its memory, or of what the control groups allow that the process is in.
@@ -14,15 +14,15 @@ pub(crate) fn default_total() -> usize {
     least.min(isize::MAX as usize) / 2
 }
 
-/// The machine's memory in bytes, from `/proc/meminfo`.
+/// Returns the machine's memory in bytes, from `/proc/meminfo`.
 fn of_meminfo(text: &str) -> Option<u64> {
     let line = text.lines().find_map(|line| line.strip_prefix("MemTotal:"))?;
     let kib: u64 = line.trim().strip_suffix("kB")?.trim().parse().ok()?;
     kib.checked_mul(1024)
 }
 
-/// The least that a control group allows of those that `/proc/self/cgroup` lists, or of those above them. Version 2 has one
-/// tree at `root`, version 1 one for memory below it.
+/// Returns the least that a control group allows of those that `/proc/self/cgroup` lists, or of those above them.
+/// Version 2 has one tree at `root`, version 1 one for memory below it.
 fn of_groups(text: &str, root: &Path) -> Option<u64> {
     let limits = text.lines().filter_map(|line| {
         let mut parts = line.splitn(3, ':').skip(1);

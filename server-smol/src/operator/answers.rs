@@ -14,21 +14,22 @@ use crate::{
 
 use super::origin;
 
-/// How many rooms a page lists at most, and where the request does not say.
+/// The maximum number of rooms on a page, and the default.
 const MOST_ROOMS: usize = 1_000;
 const ROOMS: usize = 100;
 
-/// How long the threads of rooms have to answer. A native service that does not return keeps its thread for longer.
+/// The time that the threads of rooms have to answer. A native service that does not return keeps its thread for
+/// longer.
 const PATIENCE: Duration = Duration::from_secs(2);
 
 type Answer = Response<Body>;
 
-/// What the operator's requests are answered from.
+/// The state from which the operator's requests are answered.
 #[derive(Debug)]
 pub(super) struct Site {
     pub(super) workers: Workers,
     pub(super) started: Instant,
-    /// Whether pages in browsers reach it, too.
+    /// True if pages in browsers reach it, too.
     pub(super) is_tcp: bool,
 }
 
@@ -127,7 +128,7 @@ impl Site {
     }
 }
 
-/// Which rooms are asked for.
+/// The rooms that are asked for.
 #[derive(Debug, PartialEq, Eq)]
 struct Page {
     after: Option<RoomId>,

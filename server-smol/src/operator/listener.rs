@@ -18,7 +18,7 @@ pub(super) enum Listener {
     Tcp(TcpListener),
 }
 
-/// Where the operator's connections come in, on the thread that serves them.
+/// The socket for the operator's connections.
 #[derive(Debug)]
 pub(super) enum Incoming {
     #[cfg(unix)]
@@ -51,7 +51,7 @@ impl Listener {
         }
     }
 
-    /// The address, with the port that the system has chosen.
+    /// Returns the address, with the port that the system has chosen.
     pub(super) fn address(&self) -> io::Result<AdminAddress> {
         match self {
             #[cfg(unix)]

@@ -34,13 +34,13 @@ use crate::{
 use answers::Site;
 use listener::{Incoming, Listener};
 
-/// How many connections there may be at a time. Others wait until one has ended.
+/// The maximum number of connections at a time. Others wait until one has ended.
 const CONNECTIONS: usize = 16;
 
-/// How long a connection may take, which is for one request.
+/// The time that a connection may take. It is for one request.
 const PATIENCE: Duration = Duration::from_secs(10);
 
-/// How long to wait where the system has no file descriptor for a connection.
+/// The time to wait if the system has no file descriptor for a connection.
 const BACK_OFF: Duration = Duration::from_millis(100);
 
 /// The head is as small as the library lets it be.
@@ -93,12 +93,12 @@ impl Operator {
         Ok((Self { address, end }, thread.map_err(ServeError::System)?))
     }
 
-    /// Where it listens.
+    /// Returns the address that it listens on.
     pub(crate) fn address(&self) -> &AdminAddress {
         &self.address
     }
 
-    /// Has it end, and does not wait for that.
+    /// Stops it, and does not wait for the end.
     pub(crate) fn end(&self) {
         self.end.close();
     }

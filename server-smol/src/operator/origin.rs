@@ -4,11 +4,11 @@ use hyper::{
     http::uri::Authority,
 };
 
-/// Says what is wrong with a request over TCP that a page in a browser may have made. Pages reach this machine's addresses
-/// like any other: under a name of their own that leads here, or under the right one but without reading the answer.
+/// Checks a request over TCP that a page in a browser may have made. Pages reach this machine's addresses like any
+/// other: under a name of their own that leads here, or under the right name but without reading the answer.
 ///
 /// # Errors
-/// A sentence for whoever has asked.
+/// A sentence for the client that has asked.
 pub(super) fn check<B>(request: &Request<B>) -> Result<(), &'static str> {
     let headers = request.headers();
     let fetched = headers.get(HeaderName::from_static("sec-fetch-site"));

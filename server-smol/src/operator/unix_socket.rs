@@ -21,7 +21,7 @@ pub(super) struct UnixSocket {
     identity: (u64, u64),
 }
 
-/// How many connections may wait to be accepted.
+/// The maximum number of connections that wait to be accepted.
 const BACKLOG: i32 = 16;
 
 impl UnixSocket {
@@ -87,7 +87,7 @@ mod tests {
 
     use super::*;
 
-    /// A path that nothing is at.
+    /// Returns a path that nothing is at.
     fn path(name: &str) -> PathBuf {
         env::temp_dir().join(format!("stateroom-{name}-{}.sock", process::id()))
     }

@@ -15,9 +15,9 @@ use rustix::time::{
 /// a message, and the next timer is still the same then.
 #[derive(Debug)]
 pub(super) struct Alarm {
-    /// It is never read: whoever watches it for edges hears of each time that it is due.
+    /// The timer. It is never read: epoll, which watches it for edges, reports each time that it is due.
     timer: OwnedFd,
-    /// What it is set to.
+    /// The time that it is set to.
     at: Cell<Option<Instant>>,
 }
 

@@ -6,7 +6,7 @@ use std::{
     time::{Duration, Instant, SystemTime, UNIX_EPOCH},
 };
 
-/// Tells a thread the time. It is read once in a pass of the event loop at most: all that happens in a pass happens at
+/// The clock of a thread. It is read once in a pass of the event loop at most: all that happens in a pass happens at
 /// the same time.
 #[derive(Debug)]
 pub(crate) struct Clock {
@@ -15,7 +15,7 @@ pub(crate) struct Clock {
     unix_ms: Cell<Option<u64>>,
 }
 
-/// Where the time comes from.
+/// The source of the time.
 #[derive(Debug, Clone, Default)]
 pub(crate) enum ClockSource {
     /// The system's clocks.
@@ -30,7 +30,7 @@ pub(crate) enum ClockSource {
 pub struct VirtualClock(Arc<Mutex<Virtual>>);
 
 struct Virtual {
-    /// When it was made; by the system's clock.
+    /// The time at which it was made, by the system's clock.
     begin: Instant,
     begin_unix_ms: u64,
     elapsed: Duration,
@@ -43,7 +43,7 @@ impl Clock {
         Self { source, now: Cell::new(None), unix_ms: Cell::new(None) }
     }
 
-    /// The time of this pass.
+    /// Returns the time of this pass.
     pub(crate) fn now(&self) -> Instant {
         if let Some(now) = self.now.get() {
             return now;
@@ -53,7 +53,7 @@ impl Clock {
         now
     }
 
-    /// The time of this pass in milliseconds since the Unix epoch.
+    /// Returns the time of this pass in milliseconds since the Unix epoch.
     pub(crate) fn unix_ms(&self) -> u64 {
         if let Some(now) = self.unix_ms.get() {
             return now;
@@ -69,17 +69,17 @@ impl Clock {
         self.unix_ms.set(None);
     }
 
-    /// Whether the time stands still until somebody moves it.
+    /// Returns whether the time stands still until somebody moves it.
     pub(super) fn is_virtual(&self) -> bool {
         matches!(self.source, ClockSource::Virtual(_))
     }
 
-    /// Whether somebody has moved the clock since it was read in this pass, whose timers do not know of that.
+    /// Returns whether somebody has moved the clock since it was read in this pass, whose timers do not know of that.
     pub(super) fn has_moved(&self) -> bool {
         self.is_virtual() && self.now.get().is_some_and(|now| now != self.source.now())
     }
 
-    /// Has `waker` be woken whenever somebody moves the clock.
+    /// Wakes `waker` whenever somebody moves the clock.
     pub(super) fn wake_when_moved(&self, waker: Waker) {
         if let ClockSource::Virtual(clock) = &self.source {
             clock.lock(|clock| clock.wakers.push(waker));

@@ -21,10 +21,10 @@ use super::{
     timer::{Timers, current_timers},
 };
 
-/// How many events one look at the sockets can bring. More are seen by the next one.
+/// The maximum number of events that one look at the sockets returns. The next look returns more.
 const EVENTS: usize = 256;
 
-/// What the notifier and the alarm are known by. Sockets are known by their index, which is smaller.
+/// The keys of the notifier and of the alarm. The key of a socket is its index, which is smaller.
 const NOTIFIER: u64 = u64::MAX;
 const ALARM: u64 = u64::MAX - 1;
 
@@ -33,7 +33,7 @@ thread_local! {
     static CURRENT: RefCell<Option<Rc<Sockets>>> = const { RefCell::new(None) };
 }
 
-/// What a thread needs to serve sockets, before it does.
+/// The resources that a thread needs to serve sockets, before it serves them.
 #[derive(Debug)]
 pub(crate) struct Reactor {
     epoll: OwnedFd,
@@ -86,18 +86,18 @@ impl Poller {
         Waker::from(Arc::clone(&self.notifier))
     }
 
-    /// Whether the [waker](Self::waker) has been used since the last time.
+    /// Returns whether the [waker](Self::waker) has been used since the last time.
     pub(crate) fn take_woken(&self) -> bool {
         self.notifier.take_woken()
     }
 
-    /// Whether the [waker](Self::waker) has been used since it was last asked whether it was.
+    /// Returns whether the [waker](Self::waker) has been used since it was last asked whether it was.
     pub(crate) fn is_woken(&self) -> bool {
         self.notifier.is_woken()
     }
 
-    /// Begins a pass: looks at the sockets, and waits for them if there is nothing else to do (`may_wait`). Tells
-    /// the listeners of those that are ready, and wakes whoever waits for a timer that is due.
+    /// Begins a pass: looks at the sockets, and waits for them if there is nothing else to do (`may_wait`). Calls the
+    /// listeners of the ready sockets, and wakes the tasks whose timers are due.
     pub(crate) fn wait(&self, may_wait: bool) {
         let clock = self.timers.clock();
         if !clock.is_virtual() {
@@ -146,7 +146,7 @@ impl Drop for Poller {
 }
 
 impl Sockets {
-    /// Those of this thread.
+    /// Returns the sockets of this thread.
     ///
     /// # Panics
     /// There is no reactor on this thread.

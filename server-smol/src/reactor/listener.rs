@@ -19,7 +19,7 @@ use super::{
 /// A connection that has come in, and where it is from.
 type Accepted = (OwnedFd, Option<SocketAddrAny>);
 
-/// Where connections come in. Several threads may have one each for the same address.
+/// A listening socket. Several threads may have one each for the same address.
 #[derive(Debug)]
 pub(crate) struct Listener<L = TcpListener> {
     listener: L,

@@ -46,10 +46,10 @@ use std::{
     task::{Context, Poll},
 };
 
-/// Is called when a socket is readable, outside of any task: most messages need nothing that waits, and a task costs as
-/// much as the message itself.
+/// A listener that is called when a socket is readable, outside of any task: most messages need nothing that waits,
+/// and a task costs as much as the message itself.
 pub(crate) trait OnReadable {
-    /// There is something to read, or there may be.
+    /// Reads: there is something to read, or there may be.
     fn on_readable(self: Rc<Self>);
 }
 

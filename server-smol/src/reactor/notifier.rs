@@ -13,11 +13,11 @@ use rustix::event::{EventfdFlags, eventfd};
 /// Wakes a thread's future, and with it the thread if that waits for its sockets.
 #[derive(Debug)]
 pub(super) struct Notifier {
-    /// Whether the future is to be polled.
+    /// True if the future is to be polled.
     woken: AtomicBool,
-    /// Whether the thread waits, or is about to.
+    /// True if the thread waits, or is about to.
     waiting: AtomicBool,
-    /// Written to from other threads. It is never read: whoever watches it for edges hears of each write.
+    /// Other threads write to it. It is never read: epoll, which watches it for edges, reports each write.
     event: OwnedFd,
 }
 
@@ -27,7 +27,7 @@ impl Notifier {
         Ok(Arc::new(Self { woken: AtomicBool::new(true), waiting: AtomicBool::new(false), event }))
     }
 
-    /// Whether the future has been woken since the last time.
+    /// Returns whether the future has been woken since the last time.
     pub(super) fn take_woken(&self) -> bool {
         self.is_woken() && self.woken.swap(false, Ordering::SeqCst)
     }

@@ -31,7 +31,7 @@ thread_local! {
     static CURRENT: RefCell<Option<Rc<Sockets>>> = const { RefCell::new(None) };
 }
 
-/// What a thread needs to serve sockets, before it does.
+/// The resources that a thread needs to serve sockets, before it serves them.
 #[derive(Debug)]
 pub(crate) struct Reactor(());
 
@@ -47,7 +47,7 @@ pub(crate) struct Poller {
 #[derive(Debug, Default)]
 struct Notifier {
     woken: AtomicBool,
-    /// Who waits, if anybody does.
+    /// The waker of the task that waits, if there is one.
     waiting: Mutex<Option<Waker>>,
     /// The sockets that may have something to read, by their keys.
     readable: Mutex<Vec<usize>>,
@@ -60,7 +60,7 @@ struct Sockets {
     notifier: Arc<Notifier>,
 }
 
-/// What the runtime wakes when there is something to read.
+/// The waker that the runtime wakes when there is something to read.
 struct ReadableSocket {
     key: usize,
     notifier: Arc<Notifier>,
@@ -89,18 +89,18 @@ impl Poller {
         Waker::from(Arc::clone(&self.notifier))
     }
 
-    /// Whether the [waker](Self::waker) has been used since the last time.
+    /// Returns whether the [waker](Self::waker) has been used since the last time.
     pub(crate) fn take_woken(&self) -> bool {
         self.is_woken() && self.notifier.woken.swap(false, Ordering::SeqCst)
     }
 
-    /// Whether the [waker](Self::waker) has been used since it was last asked whether it was.
+    /// Returns whether the [waker](Self::waker) has been used since it was last asked whether it was.
     pub(crate) fn is_woken(&self) -> bool {
         self.notifier.woken.load(Ordering::SeqCst)
     }
 
-    /// Begins a pass: looks at the sockets, and waits for them if there is nothing else to do (`may_wait`). Tells
-    /// the listeners of those that are ready, and wakes whoever waits for a timer that is due.
+    /// Begins a pass: looks at the sockets, and waits for them if there is nothing else to do (`may_wait`). Calls the
+    /// listeners of the ready sockets, and wakes the tasks whose timers are due.
     pub(crate) fn wait(&self, may_wait: bool) {
         let clock = self.timers.clock();
         if may_wait && !clock.has_moved() {
@@ -175,7 +175,7 @@ fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// Where connections come in.
+/// A listening socket.
 #[derive(Debug)]
 pub(crate) struct Listener<L = TcpListener>(Async<L>);
 
@@ -211,7 +211,7 @@ impl Listener<UnixListener> {
 pub(crate) struct Stream {
     transport: Async<AnyTransport>,
     entry: Entry,
-    /// What the runtime wakes.
+    /// The waker that the runtime wakes.
     waker: Waker,
 }
 
@@ -243,7 +243,7 @@ impl Stream {
         Ok(Self { transport, entry: Entry { sockets, key }, waker })
     }
 
-    /// The connection, for another thread.
+    /// Returns the connection, for another thread.
     pub(crate) fn into_inner(self) -> io::Result<AnyTransport> {
         self.transport.into_inner()
     }
@@ -278,17 +278,17 @@ impl Stream {
         self.transport.poll_readable(cx).map(drop)
     }
 
-    /// Whether there may be more to read than what was read last.
+    /// Returns whether there may be more to read than what was read last.
     pub(crate) fn may_have_more(&self) -> bool {
         true
     }
 
-    /// Has `listener` be told whenever there is something to read.
+    /// Sets the listener that is called whenever there is something to read.
     pub(crate) fn set_listener(&self, listener: Weak<dyn OnReadable>) {
         self.listeners().borrow_mut()[self.entry.key] = Some(listener);
     }
 
-    /// Has nobody be told any more but whoever waits.
+    /// Removes the listener. Only tasks that wait are woken from now on.
     pub(crate) fn remove_listener(&self) {
         self.listeners().borrow_mut()[self.entry.key] = None;
     }
@@ -314,7 +314,7 @@ impl Stream {
     /// Each write tries.
     pub(crate) fn assume_writable(&self) {}
 
-    /// Says that nothing more is written.
+    /// Ends the writing side of the connection.
     pub(crate) fn end_writing(&self) -> io::Result<()> {
         self.transport.get_ref().end_writing()
     }

@@ -30,17 +30,17 @@ impl Drop for Watch {
     }
 }
 
-/// What is known of a socket, and who waits for it.
+/// The state of a socket, and the tasks that wait for it.
 pub(super) struct Source {
     pub(super) key: usize,
-    /// Whether it is worth trying to read: from the beginning, or once epoll has reported something, until a try finds
+    /// True if a read may succeed: from the beginning, or after epoll has reported something, until an attempt finds
     /// nothing.
     readable: Cell<bool>,
-    /// Whether it is worth trying to write.
+    /// True if a write may succeed.
     writable: Cell<bool>,
-    /// Whether nothing more comes than what has come. Epoll does not report what is left to read then.
+    /// True if nothing more comes than what has come. Epoll does not report what is left to read then.
     hung_up: Cell<bool>,
-    /// Who is told first that there is something to read.
+    /// The listener that is called first when there is something to read.
     listener: RefCell<Option<Weak<dyn OnReadable>>>,
     reader: RefCell<Option<Waker>>,
     writer: RefCell<Option<Waker>>,
@@ -68,7 +68,7 @@ impl Source {
         wait(&self.reader, cx);
     }
 
-    /// Tells whoever waits for what has happened.
+    /// Wakes the tasks that wait for what has happened.
     pub(super) fn tell(&self, flags: EventFlags) {
         let ended = EventFlags::RDHUP | EventFlags::HUP | EventFlags::ERR;
         if flags.intersects(ended) {
@@ -106,7 +106,7 @@ impl Stream {
         Ok(Self { transport, watch })
     }
 
-    /// The connection, for another thread.
+    /// Returns the connection, for another thread.
     pub(crate) fn into_inner(self) -> io::Result<AnyTransport> {
         self.watch.sockets.let_go(&self.transport)?;
         Ok(self.transport)
@@ -136,18 +136,18 @@ impl Stream {
         Poll::Pending
     }
 
-    /// Whether there may be more to read than what was read last.
+    /// Returns whether there may be more to read than what was read last.
     pub(crate) fn may_have_more(&self) -> bool {
         self.watch.source.readable.get()
     }
 
-    /// Has `listener` be told whenever there is something to read, in the place of whoever
+    /// Sets the listener that is called whenever there is something to read, in place of a task that
     /// [waits](Self::poll_readable) for that.
     pub(crate) fn set_listener(&self, listener: Weak<dyn OnReadable>) {
         *self.watch.source.listener.borrow_mut() = Some(listener);
     }
 
-    /// Has nobody be told any more but whoever waits.
+    /// Removes the listener. Only tasks that wait are woken from now on.
     pub(crate) fn remove_listener(&self) {
         self.watch.source.listener.take();
     }
@@ -175,12 +175,12 @@ impl Stream {
         Poll::Pending
     }
 
-    /// Has the next write try, although epoll has not reported that the socket is writable.
+    /// Lets the next write try, although epoll has not reported that the socket is writable.
     pub(crate) fn assume_writable(&self) {
         self.watch.source.writable.set(true);
     }
 
-    /// Says that nothing more is written.
+    /// Ends the writing side of the connection.
     pub(crate) fn end_writing(&self) -> io::Result<()> {
         self.transport.end_writing()
     }

@@ -15,9 +15,9 @@ use super::clock::Clock;
 pub(super) struct Timers {
     clock: Rc<Clock>,
     waiting: RefCell<BTreeMap<Key, Waker>>,
-    /// Tells apart those that are due at the same time.
+    /// A count that tells timers apart that are due at the same time.
     count: Cell<u64>,
-    /// Up to when they have been woken.
+    /// The time up to which they have been woken.
     fired: Cell<Instant>,
 }
 
@@ -61,7 +61,7 @@ impl Timers {
         &self.clock
     }
 
-    /// When the next one is due.
+    /// Returns when the next one is due.
     pub(super) fn next(&self) -> Option<Instant> {
         self.waiting.borrow().first_key_value().map(|((at, _), _)| *at)
     }
@@ -73,7 +73,7 @@ impl Timers {
         }
         let now = self.clock.now();
         self.fired.set(now);
-        // Whoever is woken may be dropped for it, and other timers with it.
+        // A task that is woken may be dropped then, and other timers with it.
         while let Some(waker) = self.take_due(now) {
             waker.wake();
         }
@@ -106,7 +106,7 @@ pub(crate) struct Timer {
 struct Entry {
     timers: Rc<Timers>,
     key: Key,
-    /// Whom it wakes. A task's future is polled for many reasons, and this one is rarely among them.
+    /// The task's waker. A task's future is polled for many reasons, and a timer is rarely among them.
     waker: Waker,
 }
 

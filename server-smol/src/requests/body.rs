@@ -18,7 +18,7 @@ use crate::memory::Charge;
 
 use super::Download;
 
-/// What a response carries: something short, or a file piece by piece.
+/// The content of a response: something short, or a file piece by piece.
 #[derive(Debug)]
 pub(crate) struct Body {
     content: Content,
@@ -36,7 +36,7 @@ enum Content {
 #[derive(Debug)]
 pub(crate) struct Piece {
     bytes: Bytes,
-    /// What the memory of it is charged with, where that is worth it.
+    /// The charge for its memory, if that is worth it.
     _charge: Option<Charge>,
     _request: Option<Rc<dyn Any>>,
 }
@@ -106,7 +106,7 @@ impl Buf for Piece {
     }
 }
 
-/// A response of one line for a person to read.
+/// Returns a response of one line for a person to read.
 pub(crate) fn text(status: StatusCode, line: &str) -> Response<Body> {
     typed(status, "text/plain; charset=utf-8", line.to_owned())
 }
@@ -132,17 +132,18 @@ pub(crate) fn ending() -> Response<Body> {
     text(StatusCode::SERVICE_UNAVAILABLE, "the server is ending")
 }
 
-/// A response of one JSON object.
+/// Returns a response of one JSON object.
 pub(crate) fn json(fields: Vec<(&str, Value)>) -> Response<Body> {
     typed(StatusCode::OK, "application/json", object(fields).to_string())
 }
 
-/// A JSON object. It is made here alone, as what `json!` makes of each field takes much more space in the binary.
+/// Returns a JSON object. It is made here alone, as what `json!` makes of each field takes much more space in the
+/// binary.
 pub(crate) fn object(fields: Vec<(&str, Value)>) -> Value {
     fields.into_iter().map(|(name, value)| (name.to_owned(), value)).collect()
 }
 
-/// A response that asks to come again in so many seconds.
+/// Returns a response that asks to come again in so many seconds.
 pub(crate) fn later(status: StatusCode, line: &str, seconds: u64) -> Response<Body> {
     let mut response = text(status, line);
     response.headers_mut().insert(RETRY_AFTER, seconds.into());

@@ -16,7 +16,7 @@ use smol::{Task, unblock};
 
 use crate::memory::{Charge, Ledger, OutOfMemory, Purpose};
 
-/// How much of a file is read at a time, in bytes.
+/// The number of bytes of a file that are read at a time.
 const PIECE: usize = 64 << 10;
 
 /// A piece of a file, and what its memory is charged with.
@@ -38,7 +38,7 @@ impl Downloads {
         Self { count: Arc::default(), most }
     }
 
-    /// Nothing where there are as many as there may be.
+    /// Takes a permit. Returns nothing if all permits are taken.
     pub(crate) fn take(&self) -> Option<DownloadPermit> {
         let more = |count| (count < self.most).then_some(count + 1);
         self.count.fetch_update(Ordering::Relaxed, Ordering::Relaxed, more).ok()?;
@@ -57,7 +57,7 @@ impl Drop for DownloadPermit {
 #[derive(Debug)]
 pub(crate) struct Download {
     state: State,
-    /// How many bytes are still to come.
+    /// The number of bytes that are still to come.
     left: u64,
     ledger: Rc<Ledger>,
     _permit: DownloadPermit,
@@ -65,7 +65,7 @@ pub(crate) struct Download {
 
 #[derive(Debug)]
 enum State {
-    /// There is a file, and perhaps memory for its next piece.
+    /// An open file, and perhaps memory for its next piece.
     Ready(File, Option<Charge>),
     Reading(Task<io::Result<(File, Vec<u8>)>>, Charge),
     Failed,
@@ -92,7 +92,7 @@ impl Download {
         self.left
     }
 
-    /// The next piece.
+    /// Returns the next piece.
     pub(crate) fn poll_piece(&mut self, cx: &mut Context<'_>) -> Poll<Option<io::Result<Charged>>> {
         if self.left == 0 {
             return Poll::Ready(None);
@@ -124,7 +124,7 @@ impl Download {
     }
 }
 
-/// How many bytes the next piece has at most.
+/// Returns how many bytes the next piece has at most.
 fn size(left: u64) -> usize {
     usize::try_from(left).unwrap_or(PIECE).min(PIECE)
 }

@@ -68,7 +68,8 @@ impl Write for Socket {
         self.poll_write_vectored(cx, &[IoSlice::new(bytes)])
     }
 
-    /// The library keeps what it writes in pieces then, as they are, and copies none of them into a buffer of its own.
+    /// Returns the library keeps what it writes in pieces then, as they are, and copies none of them into a buffer of
+    /// its own.
     fn is_write_vectored(&self) -> bool {
         true
     }

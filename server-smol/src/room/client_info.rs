@@ -8,22 +8,22 @@ use std::{
 use hyper::Request;
 use percent_encoding::percent_decode_str;
 
-/// What a client has brought with it, for its `connect`: what it said in the request that became its connection, and
-/// where that came from.
+/// The information that a client has brought with it, for its `connect`: the request that became its connection, and
+/// the address that it came from.
 ///
 /// It takes no more memory than the request's head did, which is why the query is not decoded before it is asked for.
 #[derive(Debug)]
 pub(crate) struct ClientInfo {
     address: IpAddr,
     query: Option<Box<str>>,
-    /// Those that the operator has chosen.
+    /// The headers that the operator has chosen.
     headers: Box<[Header]>,
 }
 
 /// The name of a header, in lower case, and its value.
 type Header = (Box<str>, Box<str>);
 
-/// What the keys of parameters and headers begin with.
+/// The beginnings of the keys of parameters and headers.
 const QUERY: &str = "query:";
 const HEADER: &str = "header:";
 
@@ -47,7 +47,7 @@ impl ClientInfo {
         }
     }
 
-    /// The value of a key.
+    /// Returns the value of a key.
     pub(crate) fn get(&self, key: &str) -> Option<Cow<'_, str>> {
         if let Some(name) = key.strip_prefix(QUERY) {
             let found = parameters(self.query.as_deref()?).find(|(other, _)| other == name);
@@ -82,8 +82,8 @@ impl ClientInfo {
     }
 }
 
-/// The parameters of a query, as forms write them (the URL standard's `application/x-www-form-urlencoded`). Those
-/// that are not UTF-8 are left out.
+/// Returns the parameters of a query, as forms write them (the URL standard's `application/x-www-form-urlencoded`).
+/// Those that are not UTF-8 are left out.
 pub(crate) fn parameters(query: &str) -> impl Iterator<Item = (Cow<'_, str>, Cow<'_, str>)> {
     query.split('&').filter(|parameter| !parameter.is_empty()).filter_map(|parameter| {
         let (name, value) = parameter.split_once('=').unwrap_or((parameter, ""));

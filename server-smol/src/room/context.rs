@@ -47,7 +47,7 @@ impl RoomContext {
 }
 
 impl RoomContext {
-    /// Whether a `connect` runs, or has just ended.
+    /// Returns whether a `connect` runs, or has just ended.
     pub(super) fn has_newcomer(&self) -> bool {
         self.newcomer.borrow().is_some()
     }
@@ -69,7 +69,7 @@ impl StateroomContext for RoomContext {
         self.timer.set(Some(ms_delay));
     }
 
-    /// A mistake in a close ends a native service as it ends a guest.
+    /// Closes connections. A mistake in a close ends a native service as it ends a guest.
     #[track_caller]
     fn close(&self, recipient: impl Into<MessageRecipient>, code: u16, reason: &str) {
         assert!(

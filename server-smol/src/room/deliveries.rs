@@ -16,26 +16,27 @@ use crate::{
 
 use super::roster::{Roster, among};
 
-/// How many messages, or closes, are delivered at a stretch, in some 50 µs.
+/// The number of messages or closes that are delivered in one step, in some 50 µs.
 const STRETCH: usize = 256;
 
-/// How many bytes take as long to deliver as another message: they are copied, and what comes together is written.
+/// The number of bytes that take as long to deliver as another message: they are copied, and bytes that come together
+/// are written.
 const LIKE_ANOTHER: usize = 1 << 10;
 
-/// To how many clients a message goes for which others need not wait.
+/// The number of a message's recipients up to which others need not wait.
 const FEW: usize = 64;
 
 /// Delivers what a room's service sends: at once, if it is for few clients, and piece by piece otherwise.
 #[derive(Debug)]
 pub(super) struct Deliveries {
     thread: Rc<Thread>,
-    /// What is not delivered to all that it is for, in order.
+    /// The deliveries that have not reached all of their recipients, in order.
     pending: RefCell<VecDeque<Delivery>>,
-    /// How many messages and closes have been delivered since others could go on.
+    /// The number of messages and closes that have been delivered since others could run.
     count: Cell<usize>,
-    /// Whether there was no memory for a message to several clients.
+    /// True if there was no memory for a message to several clients.
     has_failed: Cell<bool>,
-    /// Whether something is pending, or has failed.
+    /// True if something is pending, or has failed.
     is_special: Cell<bool>,
 }
 
@@ -155,7 +156,7 @@ impl Deliveries {
         }
     }
 
-    /// Whether it takes so long to deliver a message to all that it is for that others go on in between.
+    /// Returns whether a message has so many recipients that others run before it is delivered to all.
     fn is_for_many(&self, clients: usize, recipient: MessageRecipient, size: usize) -> bool {
         !matches!(recipient, MessageRecipient::Client(_)) && cost(clients, size) > STRETCH
     }
@@ -170,17 +171,17 @@ impl Deliveries {
         self.count.set(0);
     }
 
-    /// How much has been delivered since then, in messages.
+    /// Returns the number of deliveries since then, in messages.
     pub(super) fn count(&self) -> usize {
         self.count.get()
     }
 
-    /// Whether so much has been delivered that others should go on first.
+    /// Returns whether so much has been delivered that others should run first.
     pub(super) fn is_enough(&self) -> bool {
         self.count.get() >= STRETCH
     }
 
-    /// Whether something is not delivered to all that it is for.
+    /// Returns whether something has not been delivered to all of its recipients.
     pub(super) fn is_pending(&self) -> bool {
         self.is_special.get() && !self.pending.borrow().is_empty()
     }
@@ -190,7 +191,7 @@ impl Deliveries {
         self.is_special.set(true);
     }
 
-    /// Whether nothing is pending, and nothing has failed, as nearly always.
+    /// Returns whether nothing is pending, and nothing has failed, as nearly always.
     pub(super) fn is_ordinary(&self) -> bool {
         !self.is_special.get()
     }
@@ -205,7 +206,7 @@ impl Deliveries {
         self.pending.take();
     }
 
-    /// Whether there was no memory for a message since the last time.
+    /// Returns whether there was no memory for a message since the last time.
     pub(super) fn take_failed(&self) -> bool {
         self.has_failed.take()
     }

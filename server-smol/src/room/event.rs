@@ -18,32 +18,32 @@ use crate::{
 
 use super::{Room, client_info::ClientInfo, lock::EventLock};
 
-/// Something that happens to a room.
+/// An event in a room.
 #[derive(Debug)]
 pub(crate) enum Event<'a> {
     Init,
     Connect(ClientId, Rc<Outbox>, Box<ClientInfo>),
     Disconnect(ClientId),
-    /// From the client with this outbox.
+    /// A message from the client with this outbox.
     Message(ClientId, &'a Outbox, MessagePayload<'a>),
     /// The timer is due that was asked for with this request.
     Timer(u64),
 }
 
-/// How an event went.
+/// The outcome of an event.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Outcome {
     Done,
-    /// The service had no room for the message.
+    /// The service had no space for the message.
     Refused,
     /// The room is no more.
     Ended,
 }
 
-/// How far an event is.
+/// The state of a submitted event.
 pub(crate) enum Submitted<'a, F: EngineFactory> {
     Over(Outcome),
-    /// It takes longer than a slice, and [goes on](EventLock::finish) with the lock.
+    /// The event takes longer than a slice. It [goes on](EventLock::finish) with the lock.
     Unfinished(EventLock<F>),
     /// The room is busy. Nothing has happened.
     Busy(Event<'a>),
@@ -201,14 +201,14 @@ impl<F: EngineFactory> EventLock<F> {
     }
 }
 
-/// How an event stands after a slice of it.
+/// The state of an event after a slice of it.
 enum Step {
     Unfinished,
     Ended(Outcome),
     Failed(String),
 }
 
-/// What a service that has panicked said.
+/// Returns the message of a service that has panicked.
 pub(super) fn panic_message(panic: &(dyn Any + Send)) -> String {
     let text =
         panic.downcast_ref::<&str>().copied().or_else(|| panic.downcast_ref::<String>().map(String::as_str));

@@ -12,7 +12,7 @@ const LONGEST: usize = 512;
 pub(crate) struct RoomId(Arc<str>);
 
 impl RoomId {
-    /// The room of `/ws`.
+    /// Returns the room of `/ws`.
     pub(crate) fn default_room() -> Self {
         Self("default".into())
     }
@@ -49,7 +49,7 @@ impl RoomId {
         }))
     }
 
-    /// The id as a path has it.
+    /// Returns the id as a path has it.
     pub(crate) fn to_path(&self) -> impl fmt::Display + '_ {
         // RFC 3986, section 2.3: the unreserved characters need no encoding.
         const RESERVED: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
@@ -87,7 +87,7 @@ impl Borrow<str> for RoomId {
     }
 }
 
-/// For logs: quoted, with control characters escaped.
+/// Formats the id for logs: quoted, with control characters escaped.
 impl fmt::Display for RoomId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         fmt::Debug::fmt(&*self.0, f)

@@ -15,7 +15,7 @@ pub(crate) struct EventLock<F: EngineFactory> {
     pub(super) room: Rc<Room<F>>,
 }
 
-/// Who wants a room's lock while somebody has it, in the order in which they came.
+/// The tasks that wait for a room's lock, in the order in which they came.
 ///
 /// All of it is on one thread, so that taking the lock where nobody has it, which is nearly always, costs nothing.
 pub(super) struct LockQueue<F: EngineFactory> {
@@ -65,7 +65,7 @@ impl<F: EngineFactory> Drop for EventLock<F> {
         }
         let next = loop {
             match queue.waiting.borrow_mut().pop_front() {
-                // Whoever waited for it is gone.
+                // The task that waited for it is gone.
                 Some(next) if next.is_closed() => {}
                 next => break next,
             }

@@ -40,10 +40,10 @@ pub(crate) use id::RoomId;
 pub(crate) use lock::EventLock;
 pub(crate) use registry::{CreateRoomError, Registry, RoomCounts, RoomStatus};
 
-/// How long a room that was created with `POST` waits for its first client.
+/// The time that a room that was created with `POST` waits for its first client.
 const FIRST_CLIENT: Duration = Duration::from_secs(60);
 
-/// What a room takes beside its service, in bytes: its structures, and its places in the thread's lists.
+/// The memory of a room without its service, in bytes: its structures, and its entries in the thread's lists.
 const OVERHEAD: usize = 1 << 10;
 
 /// How much memory a room may take beyond what it began with, in bytes, and still counts as one that takes little. A room that
@@ -52,14 +52,14 @@ const LITTLE: usize = 64 << 10;
 
 /// A service and the clients that are connected to it. It lives on one thread, together with their connections.
 pub(crate) struct Room<F: EngineFactory> {
-    /// Whoever has the lock runs events of it: they come one at a time, those of one client in order.
+    /// The engine. The holder of the lock runs its events: they come one at a time, those of one client in order.
     engine: RefCell<F::Engine>,
-    /// Whether `init` has run, or runs.
+    /// True if `init` has run, or runs.
     initialized: Cell<bool>,
     lock: LockQueue<F>,
     context: RoomContext,
     next_client: Cell<u32>,
-    /// How many connections the room has, those counted in whose `connect` is still to come.
+    /// The number of the room's connections, with those whose `connect` is still to come.
     occupants: Cell<usize>,
     /// The tasks that wait to fire the timer, and to end the room when it stays empty.
     timer: RefCell<Option<Task<()>>>,
@@ -68,12 +68,12 @@ pub(crate) struct Room<F: EngineFactory> {
     timer_request: Cell<u64>,
     idle: IdleState,
     ended: Cell<bool>,
-    /// How many bytes its engine held when it was last charged for them, and the charge.
+    /// The number of bytes that its engine held when it was last charged for them, and the charge.
     held: Cell<usize>,
     memory: RefCell<Charge>,
     /// How many bytes its engine may hold and still counts as one that takes little.
     little: usize,
-    /// How much it is charged for at least, until its first event is over: it gets its memory little by little.
+    /// The least charge for it until its first event is over, because it gets its memory in steps.
     reserved: Cell<usize>,
     registry: Weak<Registry<F>>,
     /// Its key among the empty rooms, while it is one of them.
@@ -200,12 +200,12 @@ impl<F: EngineFactory> Room<F> {
         self.vacancy.replace(task);
     }
 
-    /// Whether nobody is here.
+    /// Returns whether nobody is here.
     fn is_empty(&self) -> bool {
         self.occupants.get() == 0
     }
 
-    /// Whether anybody has ever been here.
+    /// Returns whether anybody has ever been here.
     fn was_entered(&self) -> bool {
         self.next_client.get() > 1
     }
@@ -216,7 +216,7 @@ impl<F: EngineFactory> Room<F> {
         }
     }
 
-    /// Has the room hibernate when it has been idle for a while, if its service can.
+    /// Enters the room into the queue, so that it hibernates when it has been idle for a while, if its service can.
     fn await_hibernation(self: &Rc<Self>, engine: &F::Engine) {
         let size = engine.reclaimable();
         if size > 0 && !self.ended.get() {
@@ -240,7 +240,7 @@ impl<F: EngineFactory> Room<F> {
         Ok(())
     }
 
-    /// How much the last slice has delivered, in messages.
+    /// Returns the number of deliveries of the last slice, in messages.
     pub(crate) fn deliveries(&self) -> usize {
         self.context.deliveries.count()
     }
@@ -318,7 +318,7 @@ impl<F: EngineFactory> Hibernate for Room<F> {
         if self.ended.get() {
             return HibernateOutcome::Ended;
         }
-        // Whoever has the lock, or waits for it, is in the middle of an event.
+        // A task that has the lock, or waits for it, is in the middle of an event.
         let Some(_lock) = EventLock::try_acquire(&self) else {
             return HibernateOutcome::Busy(None);
         };
@@ -367,7 +367,7 @@ mod tests {
 
     pub(super) type Quiet = DefaultStateroomFactory<Silent>;
 
-    /// A room that nobody is in, on a thread that is not run.
+    /// Returns a room that nobody is in, on a thread that is not run.
     pub(super) fn room() -> Rc<Room<Quiet>> {
         let registry = Registry::new(
             Arc::new(Quiet::default()),

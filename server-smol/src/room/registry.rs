@@ -25,32 +25,32 @@ pub(crate) struct Registry<F: EngineFactory> {
     factory: Arc<F>,
     thread: Rc<Thread>,
     rooms: RefCell<BTreeMap<RoomId, Rc<Room<F>>>>,
-    /// Those that nobody is in, in the order in which they make place for others.
+    /// The empty rooms, in the order in which they end if others need space.
     empty: RefCell<BTreeMap<EmptyKey, Rc<Room<F>>>>,
     last_emptied: Cell<u64>,
     is_shut_down: Cell<bool>,
     counts: Arc<RoomCounts>,
-    /// Tells the other threads to [make place](Self::make_place).
+    /// Tells the other threads to [end an empty room](Self::make_place).
     tell_others: Box<dyn Fn()>,
 }
 
-/// How many rooms all threads have together.
+/// The number of the rooms of all threads.
 #[derive(Debug, Default)]
 pub(crate) struct RoomCounts {
     rooms: AtomicUsize,
-    /// Those of them that nobody is in.
+    /// The number of empty rooms among them.
     empty: AtomicUsize,
 }
 
-/// Whether anybody has ever been in the room, and when it was emptied: rooms that were never entered make place first, then
-/// those that have been empty for longest.
+/// The order in which empty rooms end: first those that nobody has ever entered, then those that have been empty for
+/// longest.
 pub(super) type EmptyKey = (bool, u64);
 
-/// Why a room was not created.
+/// The reason why a room was not created.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum CreateRoomError {
     Exists,
-    /// Its service could not be made, or has failed.
+    /// The room's service could not be made, or has failed.
     Failed,
     TooMany,
     OutOfMemory,
@@ -115,7 +115,7 @@ impl<F: EngineFactory> Registry<F> {
     /// Creates a room that does not exist.
     ///
     /// # Errors
-    /// It exists, or there is no place for it.
+    /// Returns an error if it exists, or if there is no space for it.
     pub(crate) fn create(self: &Rc<Self>, id: RoomId) -> Result<Rc<Room<F>>, CreateRoomError> {
         match self.find(&id) {
             Some(_) => Err(CreateRoomError::Exists),
@@ -124,14 +124,14 @@ impl<F: EngineFactory> Registry<F> {
     }
 
     /// # Errors
-    /// It does not exist, and there is no place for it.
+    /// Returns an error if it does not exist, and there is no space for it.
     pub(crate) fn find_or_create(self: &Rc<Self>, id: RoomId) -> Result<Rc<Room<F>>, CreateRoomError> {
         if let Some(room) = self.find(&id) {
             return Ok(room);
         }
         // Several threads may be here at once, and go beyond the limit for a moment.
         if self.is_full() && !self.make_place() {
-            // Nobody has entered this one, nor has its service been made: it takes an empty room to make place for it.
+            // Nobody has entered this one, nor has its service been made: it ends an empty room to make space for it.
             if self.counts.empty.load(Ordering::Relaxed) == 0 {
                 log::debug!("room {id} would be one too many");
                 return Err(CreateRoomError::TooMany);
@@ -190,9 +190,9 @@ impl<F: EngineFactory> Registry<F> {
         !self.is_full() || self.end_emptiest("there are as many rooms as there may be (`--max-rooms`)")
     }
 
-    /// Ends the empty room that makes place first. Answers whether there was one.
+    /// Ends the empty room that is first in this order. Returns whether there was one.
     fn end_emptiest(&self, why: &str) -> bool {
-        // Those that are in the middle of an event are no place to begin with.
+        // Rooms that are in the middle of an event cannot be ended here.
         let emptiest = self.empty.borrow().values().find(|room| !room.lock.is_taken()).map(Rc::clone);
         let Some(room) = emptiest else { return false };
         if room.was_entered() {
@@ -205,7 +205,7 @@ impl<F: EngineFactory> Registry<F> {
         true
     }
 
-    /// Up to `most` rooms in the order of their ids, those behind `after`.
+    /// Returns up to `most` rooms in the order of their ids, those after `after`.
     pub(crate) fn list(&self, after: Option<&RoomId>, most: usize) -> Vec<RoomStatus> {
         let rooms = self.rooms.borrow();
         let begin = after.map_or(Bound::Unbounded, Bound::Excluded);
@@ -217,7 +217,7 @@ impl<F: EngineFactory> Registry<F> {
         rooms.range::<RoomId, _>((begin, Bound::Unbounded)).take(most).map(status).collect()
     }
 
-    /// Whether the server shuts down.
+    /// Returns whether the server shuts down.
     pub(super) fn is_shut_down(&self) -> bool {
         self.is_shut_down.get()
     }

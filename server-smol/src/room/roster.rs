@@ -11,9 +11,9 @@ use crate::{thread::Thread, wire::Outbox};
 #[derive(Debug)]
 pub(crate) struct Roster {
     thread: Rc<Thread>,
-    /// In the order of their ids, which is the order in which they came.
+    /// The clients in the order of their ids, which is the order in which they came.
     list: RefCell<Vec<(ClientId, Rc<Outbox>)>>,
-    /// Those whose `connect` is still to come.
+    /// The clients whose `connect` is still to come.
     arriving: RefCell<Vec<Rc<Outbox>>>,
 }
 
@@ -55,7 +55,7 @@ impl Roster {
         self.list.borrow().iter().map(|(client, _)| *client).collect()
     }
 
-    /// The outboxes of all, those included whose `connect` is still to come.
+    /// Returns the outboxes of all, those included whose `connect` is still to come.
     pub(super) fn everybody(&self) -> Vec<Rc<Outbox>> {
         let (list, arriving) = (self.list.borrow(), self.arriving.borrow());
         list.iter().map(|(_, outbox)| outbox).chain(&*arriving).map(Rc::clone).collect()
@@ -71,7 +71,7 @@ impl Roster {
     }
 }
 
-/// The clients that are meant by `recipient`.
+/// Returns the clients that are meant by `recipient`.
 pub(super) fn among(
     list: &[(ClientId, Rc<Outbox>)],
     recipient: MessageRecipient,
@@ -84,7 +84,7 @@ pub(super) fn among(
     among.iter().filter(move |(client, _)| Some(*client) != except)
 }
 
-/// The client of this id, if it is there.
+/// Returns the client of this id, if it is there.
 fn only(list: &[(ClientId, Rc<Outbox>)], client: ClientId) -> &[(ClientId, Rc<Outbox>)] {
     list.binary_search_by_key(&client, |(other, _)| *other).map_or(&[], |index| &list[index..=index])
 }

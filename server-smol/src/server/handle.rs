@@ -14,8 +14,8 @@ use crate::{
     worker::{Counts, Ending, Workers},
 };
 
-/// How long the threads have to end. A native service that does not return may keep its thread for longer, and is not waited
-/// for.
+/// The time that the threads have to end. A native service that does not return may keep its thread for longer. The
+/// server does not wait for it.
 const PATIENCE: Duration = Duration::from_millis(1_900);
 
 /// A server that runs, on threads of its own. It ends when this is [shut down](Self::shutdown), or dropped.
@@ -25,7 +25,7 @@ pub struct ServerHandle {
     pub(super) workers: Workers,
     pub(super) operator: Option<Operator>,
     pub(super) threads: Vec<JoinHandle<Result<(), ServeError>>>,
-    /// That all senders are gone tells that all threads are at their end.
+    /// A channel that closes when all threads have ended.
     pub(super) ended: Receiver<()>,
 }
 
@@ -37,30 +37,31 @@ pub struct RoomInfo {
     pub id: String,
     /// The ids of the clients that are in it, in order.
     pub clients: Vec<u32>,
-    /// Whether it [hibernates](crate::Settings::hibernate_after).
+    /// True if it [hibernates](crate::Settings::hibernate_after).
     pub hibernates: bool,
 }
 
-/// How much there is on a server.
+/// The counts of a server.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Stats {
-    /// How many rooms there are.
+    /// The number of rooms.
     pub rooms: usize,
-    /// How many of them [hibernate](crate::Settings::hibernate_after).
+    /// The number of rooms that [hibernate](crate::Settings::hibernate_after).
     pub hibernating_rooms: usize,
-    /// How many clients are in rooms.
+    /// The number of clients in rooms.
     pub clients: usize,
-    /// How much memory the rooms have that are awake, in bytes.
+    /// The memory of the rooms that are awake, in bytes.
     pub awake_memory: usize,
-    /// How much memory guests, clients and requests take, in bytes; see [`Settings::total_memory`](crate::Settings::total_memory).
+    /// The memory that guests, clients and requests take, in bytes; see
+    /// [`Settings::total_memory`](crate::Settings::total_memory).
     pub memory: usize,
     /// The most that it has been on each thread, added up, in bytes.
     pub peak_memory: usize,
 }
 
 impl ServerHandle {
-    /// The address that the server listens on.
+    /// Returns the address that the server listens on.
     #[must_use]
     pub fn address(&self) -> SocketAddr {
         self.address
@@ -93,7 +94,7 @@ impl ServerHandle {
         Ok(self.workers.close(&room_id(id)?).await?)
     }
 
-    /// Says how much there is on the server.
+    /// Returns the counts of the server.
     ///
     /// # Errors
     /// [`RoomError::Ending`].
@@ -101,7 +102,7 @@ impl ServerHandle {
         Ok(self.workers.counts().await?.into())
     }
 
-    /// The address that the operator reaches the server at, if [there is one](crate::Settings::admin).
+    /// Returns the address that the operator reaches the server at, if [there is one](crate::Settings::admin).
     #[must_use]
     pub fn admin_address(&self) -> Option<&AdminAddress> {
         self.operator.as_ref().map(Operator::address)

@@ -50,7 +50,7 @@ pub struct Server {
 }
 
 impl Server {
-    /// A server with default [`Settings`].
+    /// Returns a server with default [`Settings`].
     pub fn new() -> Self {
         Self::default()
     }
@@ -190,13 +190,13 @@ impl Server {
         self
     }
 
-    /// Has the server go by `clock` in the place of the system's: for tests, which need not wait then.
+    /// Makes the server use `clock` in place of the system's clock: for tests, which need not wait then.
     pub fn with_clock(mut self, clock: VirtualClock) -> Self {
         self.settings.clock = ClockSource::Virtual(clock);
         self
     }
 
-    /// The settings.
+    /// Returns the settings.
     #[must_use]
     pub fn settings(&self) -> &Settings {
         &self.settings
@@ -235,9 +235,9 @@ impl Server {
     /// Serves rooms on `listener` until `shutdown` is ready. Clients then get a close frame, and this returns
     /// within two seconds.
     ///
-    /// This future waits, and that is all: connections and rooms have threads of their own. `ip` and `port` of the
-    /// settings are not used. Where the future is dropped before its end, the server ends by itself soon afterwards, and
-    /// nobody waits for it: whoever needs that, or the port again, makes `shutdown` ready and awaits this.
+    /// This future only waits: connections and rooms have threads of their own. It does not use `ip` and `port` of
+    /// the settings. If the future is dropped before its end, the server ends by itself soon afterwards, and nothing
+    /// waits for that. To wait, or to use the port again, make `shutdown` ready and await this.
     ///
     /// # Errors
     /// The settings are [contradictory](Settings::check), the system does not let the server start threads, the
@@ -249,8 +249,8 @@ impl Server {
         shutdown: impl Future<Output = ()>,
     ) -> Result<(), ServeError> {
         let server = self.start(factory, listener)?;
-        // A thread that ends before takes its rooms with it. The others end, too, and whoever watches over the server
-        // starts it anew.
+        // A thread that ends earlier takes its rooms with it. The other threads end, too, and the program that
+        // supervises the server starts it anew.
         or(shutdown, server.failed()).await;
         server.shutdown().await
     }
@@ -344,7 +344,7 @@ impl From<Settings> for Server {
     }
 }
 
-/// Tells that a thread is at its end when it is dropped.
+/// A guard that reports the end of its thread when it is dropped.
 struct Running(Sender<()>);
 
 impl Drop for Running {
@@ -354,7 +354,7 @@ impl Drop for Running {
     }
 }
 
-/// Says in the log where the server is.
+/// Logs the server's addresses.
 fn announce(settings: &Settings, address: SocketAddr) {
     let host = match address.ip().is_unspecified() {
         true => format!("localhost:{}", address.port()),

@@ -73,7 +73,7 @@ impl Stall {
     }
 }
 
-/// The instant `delay` after `from`; nothing for no delay, which means never.
+/// Returns the instant `delay` after `from`; nothing for no delay, which means never.
 fn later(from: Instant, delay: Duration) -> Option<Instant> {
     from.checked_add(delay).filter(|_| !delay.is_zero())
 }

@@ -37,27 +37,29 @@ pub(crate) struct Session<F: EngineFactory> {
     room: Rc<Room<F>>,
     client: ClientId,
     decoder: RefCell<Decoder>,
-    /// What has been read and not handled, because the room was busy, the client does not read, or others went first.
+    /// The bytes that have been read and not handled, because the room was busy, the client does not read, or others
+    /// went first.
     backlog: RefCell<Option<Backlog>>,
-    /// What the task has to see to.
+    /// The work that the task has to do next.
     next: RefCell<Option<Next<F>>>,
-    /// Whether something may have come that was not read, because the client did not read its answers or the room was busy.
+    /// True if something may have come that was not read, because the client did not read its answers or the room was
+    /// busy.
     is_paused: Cell<bool>,
-    /// Whether the session waits among the thread's readers.
+    /// True if the session waits among the thread's readers.
     is_scheduled: Cell<bool>,
     /// Whether much had come from the client when it was last read.
     reads_much: Cell<bool>,
-    /// Whether anything has come from the client since the heartbeat last looked.
+    /// True if anything has come from the client since the heartbeat last looked.
     was_heard: Cell<bool>,
     /// Counts the client's messages.
     messages: Cell<u32>,
-    /// Whether one of them is being handled.
+    /// True if one of them is being handled.
     is_in_event: Cell<bool>,
-    /// Whether no further message is to be handled.
+    /// True if no further message is to be handled.
     has_ended: Cell<bool>,
 }
 
-/// How a session ends.
+/// The way in which a session ends.
 #[derive(Debug)]
 pub(crate) enum End {
     /// The client has gone.
@@ -65,7 +67,7 @@ pub(crate) enum End {
     Close(CloseReason),
 }
 
-/// What a session does next.
+/// The next work of a session.
 enum Next<F: EngineFactory> {
     /// Read on.
     Read,
@@ -102,7 +104,7 @@ pub(crate) async fn serve<F: EngineFactory>(
 }
 
 impl<F: EngineFactory> Session<F> {
-    /// The socket again, if there is no memory for what was read ahead.
+    /// Creates a session. Returns the socket again if there is no memory for what was read ahead.
     fn new(
         socket: Socket,
         room: Rc<Room<F>>,
@@ -133,7 +135,7 @@ impl<F: EngineFactory> Session<F> {
         }))
     }
 
-    /// The stay in the room: `connect`, the client's messages, and `disconnect` exactly once, however it ended.
+    /// Runs the client's stay in the room: `connect`, its messages, and `disconnect` exactly once, however it ended.
     async fn attend(self: &Rc<Self>, info: Box<ClientInfo>) {
         let Self { socket, room, client, .. } = &**self;
         // What this takes is free again while the client is in the room, and so is everything below that is boxed: a

@@ -18,16 +18,17 @@ use crate::{
 
 use super::{End, Next, Session};
 
-/// How much is read at a time between two messages: what is not handled at once is kept, and takes memory.
+/// The number of bytes that are read at a time between two messages. Bytes that are not handled at once are kept, and
+/// take memory.
 const BETWEEN_MESSAGES: usize = 16 << 10;
 
-/// How many bytes take as long as another message.
+/// The number of bytes that take as long as another message.
 const LIKE_ANOTHER: usize = 2 << 10;
 
 /// How many units of input a reader of little handles at a time: a read, and a few messages.
 const LITTLE: u32 = 8;
 
-/// What one turn of a reader has done.
+/// The work of a reader in one pass.
 struct Share<'a> {
     units: u32,
     /// How many of them were for what has come, and not for what was delivered.
@@ -45,17 +46,17 @@ impl Share<'_> {
         self.budget.spend(units);
     }
 
-    /// Whether others go on first.
+    /// Returns whether others go on first.
     fn is_over(&self) -> bool {
         self.units >= QUANTUM || self.budget.is_over()
     }
 }
 
-/// What has been read and not handled.
+/// The bytes that have been read and not handled.
 #[derive(Debug)]
 pub(super) struct Backlog {
     bytes: Buffer,
-    /// How much of it has been handled.
+    /// The number of bytes that have been handled.
     handled: usize,
 }
 
@@ -82,7 +83,7 @@ impl Held {
 }
 
 impl<F: EngineFactory> Session<F> {
-    /// Has the session read soon, as something may have come that nobody has told of.
+    /// Makes the session read soon, because something may have come that nobody has reported.
     pub(super) fn read_soon(self: &Rc<Self>) {
         if !self.is_scheduled.replace(true) {
             let reader: Rc<Self> = Rc::clone(self);
@@ -90,14 +91,14 @@ impl<F: EngineFactory> Session<F> {
         }
     }
 
-    /// Has the task wait for what this waits for, and read on then.
+    /// Makes the task wait for what this session waits for, and then read on.
     fn pause(&self) {
         self.is_paused.set(true);
         self.socket.outbox.wake();
     }
 
-    /// Whether more is to be read: the session goes on, nothing that was read before waits for something, and the client
-    /// reads its answers.
+    /// Returns whether more is to be read: the session goes on, nothing that was read before waits for something, and
+    /// the client reads its answers.
     fn may_read(&self) -> bool {
         !self.has_ended.get()
             && !self.is_in_event.get()

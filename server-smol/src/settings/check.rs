@@ -4,10 +4,10 @@ use stateroom_core::settings::{SettingProblem, SettingsError};
 
 use super::Settings;
 
-/// What the values can be, in bytes where they are sizes.
+/// The ranges of the values, in bytes if they are sizes.
 impl Settings {
-    /// How long the timeouts, intervals and delays can be, in seconds: a year at most, which is far beyond any use, and far
-    /// below what overflows a point in time.
+    /// The range of the timeouts, intervals and delays, in seconds. The maximum is a year, which is far beyond any
+    /// use, and far below the overflow of a point in time.
     pub const SECONDS: RangeInclusive<u64> = 0..=365 * 24 * 60 * 60;
     /// From 0 on, where rooms hibernate as soon as they are idle.
     pub const AWAKE_MEMORY: RangeInclusive<u64> = 0..=u64::MAX;
@@ -31,7 +31,7 @@ impl Settings {
     pub const THREADS: RangeInclusive<u64> = 1..=256;
 }
 
-/// As much as a guest can address.
+/// The largest size that a guest can address.
 const LARGEST: u64 = 4 << 30;
 
 /// More than any machine has of anything that is counted.
@@ -47,7 +47,7 @@ impl Settings {
         self.settled().map(drop)
     }
 
-    /// These settings, with values for those that are not set that leave the others their place.
+    /// Returns these settings, with values that leave space for the others for those that are not set.
     pub(crate) fn settled(&self) -> Result<Self, SettingsError> {
         let mut settled = self.clone();
         let defaults = Self::default();
@@ -57,7 +57,7 @@ impl Settings {
         Ok(settled)
     }
 
-    /// Everything that may be wrong with these settings.
+    /// Returns everything that may be wrong with these settings.
     pub(super) fn problems(&self, is_set: &dyn Fn(&str) -> bool) -> Vec<Option<SettingProblem>> {
         // What is over a whole second counts, and a part of it does not.
         let seconds = |name, value: Duration| {
@@ -98,7 +98,7 @@ impl Settings {
         problems
     }
 
-    /// How much memory each thread has.
+    /// Returns how much memory each thread has.
     pub(super) fn share(&self) -> usize {
         self.total_memory / self.threads.max(1)
     }
@@ -123,7 +123,7 @@ impl Settings {
         )
     }
 
-    /// Answers whether a setting, of those that give way, has another value than its default.
+    /// Returns whether a setting, of those that scale with others, has another value than its default.
     pub(super) fn is_set(&self, name: &str, defaults: &Self) -> bool {
         match name {
             "awake_memory" => self.awake_memory != defaults.awake_memory,

@@ -1,4 +1,4 @@
-//! How a server behaves.
+//! The settings of a server.
 
 mod check;
 mod give_way;
@@ -17,7 +17,7 @@ pub use self::{
 };
 use crate::{admin_address::AdminAddress, memory::default_total, reactor::ClockSource};
 
-/// How a [`Server`](crate::Server) behaves. Each setting has a `with_…` method there.
+/// The settings of a [`Server`](crate::Server). It has a `with_…` method for each of them.
 ///
 /// What bounds something has a range, a constant here. The values are [checked](Self::check) before a server starts.
 /// Those that have their defaults count as not set: they give way to those that are set, where these leave them less.
@@ -30,11 +30,11 @@ pub struct Settings {
     /// The port to listen on; 0 lets the system choose. Default: 8080.
     pub port: u16,
 
-    /// How often a client is sent a WebSocket ping. Zero sends none. Default: 30 s, short enough for the
-    /// idle limits of common proxies.
+    /// The time between two WebSocket pings of a client. Zero sends none. Default: 30 s, short enough for the idle
+    /// limits of common proxies.
     pub heartbeat_interval: Duration,
 
-    /// How long a client may be silent, pongs included, before its connection is dropped. Zero waits
+    /// The time after which the connection of a silent client is dropped. Pongs count as signs of life. Zero waits
     /// forever. Default: 120 s.
     ///
     /// Clients that vanish without a word are found only by this.
@@ -43,29 +43,29 @@ pub struct Settings {
     /// A directory that is served at `/`. Default: none.
     pub static_files: Option<PathBuf>,
 
-    /// Who may create rooms, and how they are named. Default: [`RoomIds::Implicit`].
+    /// The way in which rooms are created and named. Default: [`RoomIds::Implicit`].
     pub room_ids: RoomIds,
 
-    /// What happens to a room that nobody is in. Default: [`ShutdownPolicy::Never`].
+    /// The end of a room that nobody is in. Default: [`ShutdownPolicy::Never`].
     pub shutdown: ShutdownPolicy,
 
-    /// How long a room has no event before it hibernates: of its guest only what has changed is kept until the next
-    /// event, which takes a little longer. Nobody notices otherwise. Zero: none ever does. Default: 10 s.
+    /// The time without events after which a room hibernates. Then only what its guest has changed is kept until the
+    /// next event, which takes a little longer. Nobody notices otherwise. Zero: no room hibernates. Default: 10 s.
     ///
     /// A room that has had an event is looked at again as long after that, so it may take twice the time. Native
     /// services never hibernate.
     pub hibernate_after: Duration,
 
-    /// How much memory the rooms may have together that are awake, in bytes. Default: 256 MiB. Beyond it, those that have
-    /// been idle for longest hibernate at once.
+    /// The memory that rooms may have together while they are awake, in bytes. Default: 256 MiB. Beyond it, the rooms
+    /// that have been idle for longest hibernate at once.
     ///
     /// It bounds what rooms can take that are opened faster than they become idle. Each thread has its share of it. Rooms
     /// that have changed most of their memory stay as they are, and nothing hibernates where
     /// [`hibernate_after`](Self::hibernate_after) is zero.
     pub awake_memory: usize,
 
-    /// How much memory guests, clients and requests may make the server hold together, in bytes. Default: half of what the
-    /// machine has, or the control group (Linux) that the process is in.
+    /// The memory that guests, clients and requests may take together, in bytes. Default: half of the memory of the
+    /// machine, or of the control group (Linux) that the process is in.
     ///
     /// Each thread has its share of it. What would be more than that is answered in this order: idle rooms hibernate, the
     /// client with the largest outbox is closed (1013), new messages, rooms and connections are refused (1013, 503), the rooms
@@ -73,47 +73,49 @@ pub struct Settings {
     /// the system would end: the program itself and its libraries take some MB beside it.
     pub total_memory: usize,
 
-    /// How long a client may take to finish a message that it has begun. It is looked at that often, so that it may take twice
-    /// the time. Zero: as long as it likes. Default: 30 s.
+    /// The time that a client has to finish a message that it has begun. The server checks it at this interval, so a
+    /// client may take twice the time. Zero: no limit. Default: 30 s.
     ///
     /// What has come of a message takes memory.
     pub message_timeout: Duration,
 
-    /// How long a client may take nothing of what waits for it. It is looked at that often, so that it may take twice the
-    /// time. Zero: as long as it likes. Default: 30 s.
+    /// The time for which a client may take nothing of its waiting data. The server checks it at this interval, so a
+    /// client may take twice the time. Zero: no limit. Default: 30 s.
     ///
     /// What waits takes memory.
     pub outbox_timeout: Duration,
 
-    /// How many connections there may be at a time, those of requests and pages counted in. Default: 10,000. Where there
-    /// are as many, the one makes place that has asked for nothing for longest; where all of them have, whoever wants to be one
-    /// client more is turned away, with 503.
+    /// The maximum number of connections at a time, with those of requests and pages. Default: 10,000. At the
+    /// maximum, the connection that has asked for nothing for longest is closed to make space. If all of them have
+    /// asked for something, a further client gets a 503.
     ///
     /// Anybody may connect, and each connection takes memory: it bounds what strangers can make the server hold.
     pub max_connections: usize,
 
-    /// How many connections there may be at a time from one IPv4 address, or from one IPv6 network of 64 bits. Others are
-    /// answered with 503. Default: none, as many as there may be at all.
+    /// The maximum number of connections at a time from one IPv4 address, or from one IPv6 network of 64 bits. Others
+    /// get a 503. Default: none, only [`max_connections`](Self::max_connections) holds.
     ///
     /// It keeps one client from taking all places. Behind a proxy all clients come from the proxy's address, as they do
     /// from that of a school or a mobile network: so it is the operator's to set, or the proxy's.
     pub max_connections_per_address: Option<usize>,
 
-    /// How many static files may be on their way to clients at a time. Default: 64. Who wants one more is told to come again
-    /// (503).
+    /// The maximum number of static files that are on their way to clients at a time. Default: 64. A client that
+    /// wants one more gets a 503, and is told to try again.
     ///
     /// Each has an open file, and a piece of it in memory.
     pub max_downloads: usize,
 
-    /// How many rooms there may be at a time. Default: 100,000. Who wants one more is turned away, with 1013 or 503.
+    /// The maximum number of rooms at a time. Default: 100,000. A client that wants one more is closed with 1013, or
+    /// gets a 503.
     ///
     /// Anybody may open rooms, and each takes memory: it bounds what strangers can make the server hold.
     pub max_rooms: usize,
 
-    /// How many rooms may be created in a second from one IPv4 address, or from one IPv6 network of 64 bits; ten times as many
-    /// at once. 0: as many as anybody likes. Default: 1,000. Who wants one more is turned away, with 1013 or 429.
+    /// The maximum number of rooms that are created in a second from one IPv4 address, or from one IPv6 network of 64
+    /// bits; ten times as many at once. 0: no limit. Default: 1,000. A client that wants one more is closed with
+    /// 1013, or gets a 429.
     ///
-    /// Rooms that nobody is in make place for new ones: it bounds how fast one client can have others' rooms end. Behind a
+    /// Empty rooms end if new ones need space: this bounds how fast one client can end the rooms of others. Behind a
     /// proxy all clients have its address, and share this.
     pub room_rate: u32,
 
@@ -123,17 +125,18 @@ pub struct Settings {
     /// It bounds what one client can make the server hold.
     pub message_size: usize,
 
-    /// How many bytes may wait for a client that does not read them, with 64 for each message on top.
+    /// The maximum number of bytes that wait for a client that does not read them, with 64 more for each message.
     /// Default: 8 MiB. A client beyond it is closed with 1013, so this is also the largest message that a room can
     /// send.
     ///
     /// It bounds what a slow client can make the server hold; nobody else notices.
     pub outbox_size: usize,
 
-    /// Where the operator reaches the server: a Unix socket, or a loopback address. Default: none.
+    /// The operator's address: a Unix socket, or a loopback address. Default: none.
     ///
-    /// Whoever reaches it sees the ids of all rooms, and may create and end rooms. A Unix socket is its user's alone; a
-    /// loopback address is everybody's who is on this machine, but not of pages in their browsers.
+    /// A client of this address sees the ids of all rooms, and may create and end rooms. Only the user that runs the
+    /// server can open a Unix socket. Everybody on this machine can reach a loopback address, but pages in their
+    /// browsers cannot.
     pub admin: Option<AdminAddress>,
 
     /// The headers of a client's request that its room may
@@ -144,23 +147,23 @@ pub struct Settings {
     /// them.
     pub client_headers: Vec<String>,
 
-    /// How many threads run rooms. A room and its connections stay on one of them. Default: 1.
+    /// The number of threads that run rooms. A room and its connections stay on one of them. Default: 1.
     ///
     /// More than one pays off where the one is busy and there are cores left.
     pub threads: usize,
 
-    /// Whether the time of each pass of the event loop is measured, for the operator's status. Default: no, as it takes
-    /// a system call for each.
+    /// True if the time of each pass of the event loop is measured, for the operator's status. Default: false, as it
+    /// takes a system call for each.
     #[doc(hidden)]
     pub measure_passes: bool,
 
-    /// How long a pass of the event loop may go on with work, and then with writing, before it looks at the sockets again.
-    /// Default: 0.3 ms. More makes some clients wait for others; it is for tools that make the server slow to count what it
-    /// does.
+    /// The time that a pass of the event loop may spend on work, and then on writing, before it looks at the sockets
+    /// again. Default: 0.3 ms. A longer time makes some clients wait for others. It is for tools that make the server
+    /// slow, to count what it does.
     #[doc(hidden)]
     pub pass_time: Duration,
 
-    /// Where the time comes from.
+    /// The source of the time.
     pub(crate) clock: ClockSource,
 }
 

@@ -1,6 +1,6 @@
 use std::str::FromStr;
 
-/// Who may create rooms, and how they are named.
+/// The way in which rooms are created and named.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 #[non_exhaustive]
 pub enum RoomIds {
@@ -15,7 +15,7 @@ pub enum RoomIds {
     Generated(GeneratedIds),
 }
 
-/// What the ids made by `POST /new_room` look like. Both come from the system's random source.
+/// The form of the ids that `POST /new_room` makes. Both forms come from the system's random source.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 #[non_exhaustive]
 pub enum GeneratedIds {
@@ -28,7 +28,7 @@ pub enum GeneratedIds {
 }
 
 impl RoomIds {
-    /// Whether connecting creates a room.
+    /// Returns whether connecting creates a room.
     pub(crate) fn implicit(self) -> bool {
         self == Self::Implicit
     }

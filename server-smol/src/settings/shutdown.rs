@@ -2,7 +2,7 @@ use std::{str::FromStr, time::Duration};
 
 use super::Settings;
 
-/// What happens to a room that nobody is in.
+/// The end of a room that nobody is in.
 ///
 /// A room that was created with `POST` and that nobody has entered yet has a minute, or the time of
 /// [`After`](Self::After) if that is longer, before the policy applies.

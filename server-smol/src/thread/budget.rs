@@ -3,17 +3,17 @@ use std::{
     time::{Duration, Instant},
 };
 
-/// How long something may go on within one pass of the event loop.
+/// The time that something may take within one pass of the event loop.
 ///
 /// Work is counted in units of one to two microseconds, and the clock is read only after some of them: most passes are over
 /// before that.
 #[derive(Debug)]
 pub(crate) struct Budget {
     time: Duration,
-    /// How many units go by between two looks at the clock.
+    /// The number of units between two looks at the clock.
     step: u32,
     units: Cell<u32>,
-    /// When the clock was read for the first time.
+    /// The time at which the clock was read for the first time.
     begin: Cell<Option<Instant>>,
     is_over: Cell<bool>,
 }

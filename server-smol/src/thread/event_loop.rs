@@ -10,16 +10,17 @@ use crate::reactor::Poller;
 
 use super::{Budget, Thread, stats::PassMeter};
 
-/// How many units a write is: it is a system call. So many more bytes take as long as a unit.
+/// The number of units of a write, which is a system call.
 const WRITE: u32 = 4;
 const LIKE_A_UNIT: usize = 4 << 10;
 /// How many units of writing go by before the clock is read.
 const WRITES: u32 = 8 * WRITE;
-/// How many units a task is.
+/// The number of units of a task.
 const TASK: u32 = 4;
-/// How many of a kind go on before it is another kind's turn.
+/// The number of items of one kind that run before another kind runs.
 const BATCH: usize = 8;
-/// How many outboxes that a message to many goes to may wait to be written before more of it is delivered.
+/// The number of outboxes with a part of a message to many that may wait to be written before more of it is
+/// delivered.
 const MANY: usize = 1_000;
 
 /// Runs `main` to its end on this thread, and beside it the thread's rooms, connections and requests.
@@ -51,7 +52,7 @@ pub(crate) fn run<T>(
             if scheduler.is_idle() && !has_tasks && !poller.is_woken() {
                 break true;
             }
-            // Whoever it is runs as a task, and nearly uses up the pass.
+            // This runs as a task, and nearly uses up the pass.
             if !has_granted && scheduler.grant(buffers.flush.many() < MANY) {
                 has_granted = true;
                 budget.look();
@@ -99,16 +100,16 @@ pub(crate) fn run<T>(
     }
 }
 
-/// What has come of [`some`].
+/// The result of [`some`].
 struct Ran {
-    /// Whether there was one.
+    /// True if there was one.
     has_run: bool,
-    /// Whether it is over though there may be more.
+    /// True if it is over although there may be more.
     is_over: bool,
 }
 
-/// Has one of a kind go on after the other, some at most, and one in any case: nobody is to wait for ever because others use up
-/// the time.
+/// Runs items of one kind one after the other: some at most, and one in any case, so that none waits for ever because
+/// others use up the time.
 fn some(budget: &Budget, most: usize, mut one: impl FnMut() -> bool) -> Ran {
     let mut has_run = false;
     for _ in 0..most {

@@ -23,30 +23,30 @@ use super::{Kind, Thread};
 /// a busy one no more than a look now and then; on the path of a message it is a flag.
 pub(crate) struct Hibernation {
     clock: Rc<Clock>,
-    /// How long a room is left alone; zero, if none ever hibernates.
+    /// The time for which a room is left alone; zero, if none ever hibernates.
     after: Duration,
-    /// How much memory the rooms here may have together, in bytes.
+    /// The memory that the rooms of this thread may have together, in bytes.
     allowance: usize,
-    /// How much they have.
+    /// The memory that they have.
     awake: Cell<usize>,
-    /// How many of the thread's rooms hibernate.
+    /// The number of the thread's rooms that hibernate.
     hibernating: Cell<usize>,
-    /// How many rooms have been woken for which others had to hibernate, and since when.
+    /// The number of rooms that have been woken and for which others had to hibernate, and the time since when.
     wakings: Cell<Option<(Instant, u32)>>,
-    /// By their tickets, those in front which have been here for longest.
+    /// The waiting rooms by their tickets. Those that have been here for longest are in front.
     queue: RefCell<BTreeMap<u64, Waiting>>,
     last_ticket: Cell<u64>,
     /// The room that is about to hibernate, piece by piece.
     current: RefCell<Option<Waiting>>,
-    /// Whoever goes through the queue, while there is nothing to do.
+    /// The waker of the task that goes through the queue, while there is nothing to do.
     waker: RefCell<Option<Waker>>,
 }
 
-/// How many rooms that are woken within a minute, where there is not enough memory for all, are worth a word.
+/// The number of rooms that are woken within a minute, without enough memory for all, from which the log says so.
 const MANY: u32 = 1_000;
 
-/// How much is done for one room that comes, in looks at a room that is busy: 0.1 ms for those, and 0.5 ms where rooms
-/// hibernate, which takes as long as so many looks for each step. All rooms may be busy, and there may be many.
+/// The work that is done for one room that comes, in looks at a busy room: 0.1 ms for those, and 0.5 ms if rooms
+/// hibernate. A step of hibernation takes as long as a number of looks. All rooms may be busy, and there may be many.
 const LOOKS: usize = 100;
 const LIKE_LOOKS: usize = 6;
 
@@ -56,7 +56,7 @@ struct Waiting {
     since: Instant,
 }
 
-/// What can hibernate.
+/// A room that can hibernate.
 pub(crate) trait Hibernate {
     fn idle_state(&self) -> &IdleState;
 
@@ -64,27 +64,27 @@ pub(crate) trait Hibernate {
     fn hibernate(self: Rc<Self>) -> HibernateOutcome;
 }
 
-/// What a room notes for this.
+/// The state of a room that hibernation needs.
 #[derive(Debug, Default)]
 pub(crate) struct IdleState {
     /// Its place in the queue, if it has one.
     ticket: Cell<Option<u64>>,
-    /// How much memory it had when it was looked at, in bytes.
+    /// Its memory when it was looked at, in bytes.
     size: Cell<usize>,
-    /// Whether it has had an event since then.
+    /// True if it has had an event since then.
     active: Cell<bool>,
     hibernates: Cell<bool>,
 }
 
-/// What a step towards hibernation comes to.
+/// The result of a step towards hibernation.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum HibernateOutcome {
     Hibernates,
-    /// It takes more steps.
+    /// The room takes more steps.
     Unfinished,
-    /// It stays as it is, until there is another event at least.
+    /// The room stays as it is, until there is another event at least.
     Kept,
-    /// It has had an event, or has one. If the event is over, so many bytes could be had of the room.
+    /// The room has had an event, or has one. If the event is over, so many bytes could be reclaimed from the room.
     Busy(Option<usize>),
     Ended,
 }
@@ -100,7 +100,7 @@ impl IdleState {
         !waits
     }
 
-    /// Whether there has been an event since the last time.
+    /// Returns whether there has been an event since the last time.
     pub(crate) fn take_touched(&self) -> bool {
         self.active.take()
     }
@@ -126,7 +126,7 @@ impl Hibernation {
         }
     }
 
-    /// Has rooms hibernate that have been idle for long enough, or for longest where memory is scarce, a piece of one at a
+    /// Hibernates rooms that have been idle for long enough, or for longest if memory is scarce, a piece of one at a
     /// time.
     pub(crate) async fn run(&self, thread: &Thread) {
         if self.after.is_zero() {
@@ -139,7 +139,7 @@ impl Hibernation {
                 self.step();
                 drop(turn);
             } else {
-                // Whoever comes in meanwhile is due later than that, unless memory gets scarce.
+                // A room that comes meanwhile is due later than that, unless memory gets scarce.
                 let alarm = async {
                     Timer::after(left).await;
                 };
@@ -168,7 +168,7 @@ impl Hibernation {
         }
     }
 
-    /// How long it is until there is something to do.
+    /// Returns how long it is until there is something to do.
     fn due_in(&self, memory: &Ledger) -> Duration {
         if self.current.borrow().is_some() {
             return Duration::ZERO;
@@ -181,8 +181,9 @@ impl Hibernation {
         }
     }
 
-    /// Takes in a room that could give back so many bytes. Where the rooms here have too much by that, those that have been idle
-    /// for longest hibernate at once: whoever opens rooms faster than they become idle pays for that, and nobody else.
+    /// Adds a room that could give back so many bytes. If the rooms here then have too much memory, those that have
+    /// been idle for longest hibernate at once. So a client that opens rooms faster than they become idle pays for
+    /// that, and nobody else.
     pub(crate) fn add(&self, room: Rc<dyn Hibernate>, size: usize) {
         let idle = room.idle_state();
         if self.after.is_zero() {
@@ -213,7 +214,7 @@ impl Hibernation {
         }
     }
 
-    /// The ticket of the room in front.
+    /// Returns the ticket of the room in front.
     fn front(&self) -> Option<u64> {
         self.queue.borrow().first_key_value().map(|(ticket, _)| *ticket)
     }
@@ -265,17 +266,17 @@ impl Hibernation {
         self.current.take();
     }
 
-    /// Whether a room is about to hibernate.
+    /// Returns whether a room is about to hibernate.
     pub(crate) fn is_under_way(&self) -> bool {
         self.current.borrow().is_some()
     }
 
-    /// How many of the thread's rooms hibernate.
+    /// Returns how many of the thread's rooms hibernate.
     pub(crate) fn hibernating(&self) -> usize {
         self.hibernating.get()
     }
 
-    /// How much memory the rooms have that are awake, in bytes.
+    /// Returns how much memory the rooms have that are awake, in bytes.
     pub(crate) fn awake(&self) -> usize {
         self.awake.get()
     }
@@ -339,7 +340,7 @@ mod tests {
     use super::*;
     use crate::reactor::ClockSource;
 
-    /// Is always as large, and hibernates unless it is busy.
+    /// A room that always has the same size, and hibernates unless it is busy.
     #[derive(Default)]
     struct Large(IdleState);
 

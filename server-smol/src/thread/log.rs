@@ -6,22 +6,22 @@ use crate::reactor::Clock;
 
 use super::log_budget::{Admitted, LogBudget};
 
-/// Where the lines come from that guests write.
+/// The log target of the lines that guests write.
 const GUEST: &str = "stateroom::guest";
 
-/// What a thread writes to the log on behalf of strangers: lines are cut and counted, so that nobody fills the disk or holds
-/// up rooms.
+/// The log of a thread for lines that strangers cause: lines are cut and counted, so that nobody fills the disk or
+/// holds up rooms.
 #[derive(Debug)]
 pub(crate) struct ThreadLog {
     clock: Rc<Clock>,
-    /// What is written about rooms that fail or are ended, and connections that are refused. A room that fails is replaced by
-    /// one with a budget of its own, so all of them share this one.
+    /// The budget for lines about rooms that fail or are ended, and about connections that are refused. A room that
+    /// fails is replaced by one with a budget of its own, so all of them share this one.
     events: LogBudget,
-    /// What all guests write together.
+    /// The budget for the lines of all guests together.
     guests: LogBudget,
 }
 
-/// What a room writes to the log.
+/// The log of a room.
 #[derive(Debug)]
 pub(crate) struct RoomLog {
     thread: Rc<ThreadLog>,
@@ -87,14 +87,14 @@ impl RoomLog {
 
 /// The beginning of a text. Its `Debug` and `Display` say how much was cut off.
 ///
-/// A text is cut before it is escaped: a guest may log as much as its memory holds, and whoever runs rooms would have to
-/// look at every character of it.
+/// A text is cut before it is escaped: a guest may log as much as its memory holds, and the server would have to look
+/// at every character of it.
 pub(crate) struct Cut<'a> {
     head: &'a str,
     rest: usize,
 }
 
-/// How many bytes of one text are written. What is longer is cut.
+/// The maximum length of a text in bytes. A longer one is cut.
 const LONGEST: usize = 1 << 10;
 
 impl<'a> Cut<'a> {

@@ -4,12 +4,13 @@ use std::{
     time::{Duration, Instant},
 };
 
-/// How many lines a room may write to the log in a second, and all rooms of a thread together. The events that ask for them
-/// are limited one by one, and come as fast as there is time for: the log would fill the disk.
+/// The maximum number of lines that a room may write to the log in a second, and that all rooms of a thread may write
+/// together. The events that ask for them are limited one by one, and come as fast as there is time for: the log
+/// would fill the disk.
 const LINES_OF_A_ROOM: u32 = 100;
 const LINES_OF_A_THREAD: u32 = 1_000;
 
-/// How many bytes those lines may have together.
+/// The maximum size of those lines together, in bytes.
 const BYTES_OF_A_ROOM: u32 = 64 << 10;
 const BYTES_OF_A_THREAD: u32 = 256 << 10;
 
@@ -18,7 +19,7 @@ const BYTES_OF_A_THREAD: u32 = 256 << 10;
 pub(super) struct LogBudget {
     most_lines: u32,
     most_bytes: u32,
-    /// When the present second began.
+    /// The time at which the present second began.
     began: Cell<Option<Instant>>,
     /// The lines since then, those included that were dropped, and the bytes of those that were not.
     lines: Cell<u32>,
@@ -31,7 +32,7 @@ pub(super) struct LogBudget {
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct Admitted {
     pub(super) line: String,
-    /// How many were dropped before it, if that is to be reported now: once a second at most.
+    /// The number of lines that were dropped before it, if that is to be reported now: once a second at most.
     pub(super) dropped: Option<u32>,
 }
 
@@ -80,7 +81,7 @@ impl LogBudget {
     }
 }
 
-/// How much is written, for the log itself to say.
+/// Formats the budget for the log itself.
 impl fmt::Display for LogBudget {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{} lines and {} KiB a second", self.most_lines, self.most_bytes >> 10)
@@ -91,7 +92,7 @@ impl fmt::Display for LogBudget {
 mod tests {
     use super::*;
 
-    /// A budget, and a clock that counts milliseconds.
+    /// Returns a budget, and a clock that counts milliseconds.
     fn budget() -> (LogBudget, impl Fn(u64) -> Instant) {
         let begin = Instant::now();
         (LogBudget::of_a_room(), move |ms| begin + Duration::from_millis(ms))

@@ -1,4 +1,5 @@
-//! What the rooms and connections of a thread share: the event loop, the scheduler, hibernation, and the log.
+//! The parts that the rooms and connections of a thread share: the event loop, the scheduler, hibernation, and the
+//! log.
 
 mod budget;
 mod event_loop;
@@ -33,7 +34,7 @@ pub(crate) use log::{Cut, RoomLog, ThreadLog};
 pub(crate) use scheduler::{Kind, QUANTUM, Reader, Scheduler, TIME_SLICE};
 pub(crate) use stats::Stats;
 
-/// What the rooms and connections of a thread share. All of them live and end on it.
+/// The state that the rooms and connections of a thread share. All of them live and end on it.
 pub(crate) struct Thread {
     pub(crate) settings: Arc<Settings>,
     pub(crate) clock: Rc<Clock>,
@@ -43,7 +44,7 @@ pub(crate) struct Thread {
     pub(crate) buffers: Rc<Buffers>,
     pub(crate) stats: Stats,
     pub(crate) log: Rc<ThreadLog>,
-    /// Whoever runs the thread holds it: tasks hold this, and would keep it alive.
+    /// The executor. The function that runs the thread holds it: tasks hold this, and would keep it alive.
     executor: Weak<LocalExecutor<'static>>,
 }
 
@@ -86,14 +87,14 @@ impl Thread {
         self.scheduler.budget.is_over()
     }
 
-    /// Forgets whoever waits for something, as the thread ends: they hold it, too.
+    /// Forgets all tasks that wait for something, as the thread ends: they hold it, too.
     pub(crate) fn clear(&self) {
         self.scheduler.clear();
         self.hibernation.clear();
         self.buffers.flush.clear();
     }
 
-    /// Runs a task beside everything else, whatever becomes of whoever has begun it.
+    /// Runs a task beside everything else, independent of the task that has started it.
     pub(crate) fn spawn_detached(&self, task: impl Future<Output = ()> + 'static) {
         self.spawn(task).into_iter().for_each(Task::detach);
     }
@@ -110,7 +111,7 @@ impl fmt::Debug for Thread {
 
 #[cfg(test)]
 impl Thread {
-    /// A thread that is not run.
+    /// Returns a thread that is not run.
     pub(crate) fn for_tests(settings: Settings) -> Rc<Self> {
         let clock = Rc::new(Clock::new(crate::reactor::ClockSource::System));
         Self::new(Arc::new(settings), clock, &Rc::default())

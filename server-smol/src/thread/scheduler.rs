@@ -11,25 +11,26 @@ use std::{
 
 use super::Budget;
 
-/// How many units of work go by before the clock is read.
+/// The number of units of work before the clock is read.
 const STEP: u32 = 8;
 
-/// How many units of work a reader may do before others go on. A message, a delivery, or 2 KiB of input are a unit.
+/// The number of units of work that a reader may do before others run. A message, a delivery, or 2 KiB of input are a
+/// unit.
 pub(crate) const QUANTUM: u32 = 160;
 
-/// How long an event that takes longer than a slice goes on at a time, slice by slice.
+/// The time for which a long event runs at a time, slice by slice.
 ///
 /// Fuel is no measure of time: one slice takes several times as long as another, depending on what the guest does,
 /// and ten times as long on a slower machine. So slices are short, and the clock is read after each.
 pub(crate) const TIME_SLICE: Duration = Duration::from_micros(250);
 
-/// Decides who goes on next on a thread. Each kind of work has a queue, and each pass does a bounded amount of each kind.
+/// Decides which work runs next on a thread. Each kind of work has a queue, and each pass does a bounded amount of
+/// each kind.
 ///
-/// Readers are scheduled as flows are in `fq_codel` (RFC 8290). A reader with new data and no backlog goes before those with
-/// a backlog, unless much had come when it last read: that one waits its turn with those. Whoever has more to do than its
-/// share goes to the end of the backlog queue.
+/// Readers are scheduled as flows are in `fq_codel` (RFC 8290). A reader with new data and no backlog goes before
+/// those with a backlog. A reader that has more to do than its share goes to the end of the backlog queue.
 pub(crate) struct Scheduler {
-    /// What is left of this pass.
+    /// The budget that is left of this pass.
     pub(crate) budget: Budget,
     /// Readers with new data and no backlog.
     fresh: RefCell<VecDeque<Rc<dyn Reader>>>,
@@ -39,11 +40,11 @@ pub(crate) struct Scheduler {
     slices: RefCell<VecDeque<Rc<Ticket>>>,
     /// Messages to many clients that are not delivered to all of them.
     deliveries: RefCell<VecDeque<Rc<Ticket>>>,
-    /// How many wait in all queues together.
+    /// The number of items that wait in all queues together.
     waiting: Cell<usize>,
-    /// Whether the last one that went on was a delivery.
+    /// True if the last one that ran was a delivery.
     has_delivered: Cell<bool>,
-    /// Who goes on now.
+    /// The ticket that may run now.
     granted: RefCell<Option<Rc<Ticket>>>,
 }
 
@@ -64,7 +65,7 @@ struct Ticket {
     waker: RefCell<Option<Waker>>,
 }
 
-/// What somebody waits for who takes long.
+/// The work that a long task waits for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Kind {
     /// Time on the processor.
@@ -89,7 +90,8 @@ impl Scheduler {
         }
     }
 
-    /// Has a reader read whose socket is readable: at once, unless another fresh reader waits or the time of this pass is over.
+    /// Lets a reader read whose socket is readable: at once, unless another fresh reader waits or the time of this
+    /// pass is over.
     pub(crate) fn on_readable(&self, reader: Rc<dyn Reader>) {
         if self.budget.is_over() || self.waiting.get() > 0 && !self.fresh.borrow().is_empty() {
             self.push(if reader.reads_much() { &self.backlog } else { &self.fresh }, reader);
@@ -98,7 +100,7 @@ impl Scheduler {
         }
     }
 
-    /// Has a reader go on that has more to do.
+    /// Queues a reader that has more to do.
     pub(crate) fn read_later(&self, reader: Rc<dyn Reader>) {
         self.push(&self.backlog, reader);
     }
@@ -162,7 +164,7 @@ impl Scheduler {
         self.waiting.set(0);
     }
 
-    /// Whether nobody has anything to do.
+    /// Returns whether there is nothing to do.
     pub(super) fn is_idle(&self) -> bool {
         self.waiting.get() == 0
     }

@@ -5,16 +5,16 @@ use super::Thread;
 /// Counts what there is on a thread.
 #[derive(Debug, Default)]
 pub(crate) struct Stats {
-    /// How many clients are in the rooms of the thread.
+    /// The number of clients in the rooms of the thread.
     pub(crate) clients: Cell<usize>,
-    /// How long the passes of the event loop have taken, where they are measured.
+    /// The times of the event loop's passes, if they are measured.
     pub(crate) passes: Passes,
 }
 
-/// How long the passes of an event loop have taken, in the processor's time.
+/// The times of an event loop's passes, in the processor's time.
 #[derive(Debug, Default)]
 pub(crate) struct Passes {
-    /// How many took up to 2^n µs, and more than half of that.
+    /// The number of passes that took up to 2^n µs, and more than half of that.
     counts: [Cell<u64>; 24],
     longest: Cell<Duration>,
 }
@@ -32,7 +32,8 @@ impl Passes {
         self.longest.get()
     }
 
-    /// How long 99 of 100 passes took at most, in µs, rounded up to a power of two. Nothing where none has been measured.
+    /// Returns how long 99 of 100 passes took at most, in µs, rounded up to a power of two. Nothing where none has been
+    /// measured.
     pub(crate) fn p99_micros(&self) -> Option<u64> {
         let all: u64 = self.counts.iter().map(Cell::get).sum();
         let mut left = (all > 0).then_some(all / 100)?;
@@ -64,14 +65,14 @@ impl PassMeter {
     }
 }
 
-/// How long this thread has had the processor.
+/// Returns how long this thread has had the processor.
 #[cfg(unix)]
 fn processor_time() -> Duration {
     let time = rustix::time::clock_gettime(rustix::time::ClockId::ThreadCPUTime);
     Duration::try_from(time).unwrap_or_default()
 }
 
-/// How long this thread has had the processor, where systems do not say.
+/// Returns how long this thread has had the processor, where systems do not say.
 #[cfg(not(unix))]
 fn processor_time() -> Duration {
     Duration::ZERO

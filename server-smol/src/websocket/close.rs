@@ -10,7 +10,7 @@ pub(crate) fn close_payload(code: Option<u16>, reason: &str) -> Vec<u8> {
     payload
 }
 
-/// Whether the other side may close with this code (RFC 6455, section 7.4, and the registry that it makes).
+/// Returns whether the other side may close with this code (RFC 6455, section 7.4, and the registry that it makes).
 pub(super) fn is_allowed(code: u16) -> bool {
     matches!(code, 1000..=1003 | 1007..=1014 | 3000..=4999)
 }

@@ -17,13 +17,13 @@ use super::{
 #[derive(Debug)]
 pub(crate) struct Decoder {
     state: State,
-    /// What has come of a data message that is not whole yet, without its mask.
+    /// The bytes of a data message that is not whole yet, without its mask.
     message: Buffer,
-    /// What the message is whose first frame has come, and whose last has not.
+    /// The kind of the message whose first frame has come, and whose last frame has not.
     unfinished: Option<Opcode>,
-    /// What has come of a control frame, which may stand between the frames of a message.
+    /// The bytes of a control frame, which may come between the frames of a message.
     control: Vec<u8>,
-    /// Whether a whole message has been handed out of `message`, which is done with.
+    /// True if a whole message has been handed out of `message`, and it is no longer needed.
     is_message_read: bool,
     /// The most bytes that a message may have.
     limit: usize,
@@ -31,9 +31,9 @@ pub(crate) struct Decoder {
 
 #[derive(Debug, Clone, Copy)]
 enum State {
-    /// So many bytes of a frame's head have come.
+    /// A number of bytes of a frame's head have come.
     Head { bytes: [u8; HEAD_SIZE], len: u8 },
-    /// So many bytes of a frame are still to come.
+    /// A number of bytes of a frame are still to come.
     Payload { opcode: Opcode, fin: bool, mask: Mask, remaining: usize },
 }
 
@@ -47,20 +47,20 @@ const HEAD_SIZE: usize = 14;
 /// A message gets room for so much before anything of it has come: what a client announces costs it nothing.
 const RESERVED: usize = 64 << 10;
 
-/// What a client says.
+/// A message or control frame of a client.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum Item<'a> {
     Message(MessagePayload<'a>),
     Ping(&'a [u8]),
     Pong,
-    /// It closes the connection, perhaps with a code.
+    /// The client closes the connection, perhaps with a code.
     Close(Option<u16>),
 }
 
-/// How a client broke the protocol.
+/// The way in which a client broke the protocol.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Violation {
-    /// Its frames are not what they have to be.
+    /// The client's frames are not valid.
     Protocol,
     /// A text is not UTF-8.
     Utf8,
@@ -146,12 +146,12 @@ impl Decoder {
         }
     }
 
-    /// Whether a part of a message has come, and the rest has not.
+    /// Returns whether a part of a message has come, and the rest has not.
     pub(crate) fn is_in_message(&self) -> bool {
         self.unfinished.is_some() || matches!(self.state, State::Payload { .. })
     }
 
-    /// How many bytes of a frame are still to come.
+    /// Returns how many bytes of a frame are still to come.
     pub(crate) fn remaining(&self) -> usize {
         match self.state {
             State::Payload { remaining, .. } => remaining,
@@ -159,7 +159,7 @@ impl Decoder {
         }
     }
 
-    /// Whether anything of a message or a frame is kept.
+    /// Returns whether anything of a message or a frame is kept.
     #[cfg(test)]
     fn is_idle(&self) -> bool {
         self.message.capacity() == 0 && self.control.capacity() == 0
@@ -177,12 +177,12 @@ impl Decoder {
         }
     }
 
-    /// Whether a frame with nothing before or behind it is all there is of what it belongs to.
+    /// Returns whether a frame is a whole message by itself: nothing before it and nothing after it belongs to it.
     fn is_whole(&self, opcode: Opcode, fin: bool) -> bool {
         opcode.is_control() || fin && self.unfinished.is_none()
     }
 
-    /// Whether a frame may come now, and be so large.
+    /// Checks that a frame may come now, and is not too large.
     fn admit(&self, frame: &Frame) -> Result<(), Violation> {
         let Frame { opcode, fin, size, .. } = *frame;
         if opcode.is_control() {
@@ -246,7 +246,7 @@ fn read_head(
     }
 }
 
-/// How many bytes a head has that begins like this, as far as that can be told.
+/// Returns the size of a head that begins like this, as far as it can be known.
 fn head_size(bytes: &[u8]) -> Result<usize, Violation> {
     let &[first, second, ..] = bytes else { return Ok(2) };
     const RESERVED_BITS: u8 = 0x70;
@@ -278,7 +278,7 @@ fn frame(bytes: &[u8]) -> Result<Frame, Violation> {
     Ok(Frame { opcode, fin: bytes[0] & 0x80 != 0, mask: Mask::new(mask), size })
 }
 
-/// What a whole message or control frame says.
+/// Reads a whole message or control frame.
 fn item(opcode: Opcode, payload: &[u8]) -> Result<Item<'_>, Violation> {
     Ok(match opcode {
         Opcode::Text => {
@@ -317,7 +317,7 @@ mod tests {
 
     const LIMIT: usize = 1 << 20;
 
-    /// A frame as a client sends it.
+    /// Returns a frame as a client sends it.
     fn sent(first: u8, payload: &[u8]) -> Vec<u8> {
         let mut bytes = vec![first];
         match payload.len() {
@@ -337,7 +337,7 @@ mod tests {
         bytes
     }
 
-    /// What is read of bytes that come in pieces, each item as a line.
+    /// Returns what is read of bytes that come in pieces, each item as a line.
     fn read(bytes: &[u8], piece: usize) -> Result<Vec<String>, Violation> {
         let (mut decoder, mut items) = (decoder(), Vec::new());
         let mut bytes = bytes.to_vec();
@@ -473,7 +473,7 @@ mod tests {
         assert!(decoder.is_idle());
     }
 
-    /// What another implementation reads of the same bytes: its messages, pings and closes, up to an error.
+    /// Returns what another implementation reads of the same bytes: its messages, pings and closes, up to an error.
     fn read_by_another(bytes: &[u8]) -> (Vec<String>, bool) {
         use async_tungstenite::tungstenite::{
             Error, Message,

@@ -1,4 +1,4 @@
-/// What a frame is (RFC 6455, section 5.2).
+/// The kind of a frame (RFC 6455, section 5.2).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Opcode {
     Continuation = 0,
@@ -38,7 +38,7 @@ pub(crate) struct Head {
 }
 
 impl Head {
-    /// Of a message with so many bytes.
+    /// Makes the head of a message with so many bytes.
     pub(crate) fn new(opcode: Opcode, size: usize) -> Self {
         const FIN: u8 = 0x80;
         let mut bytes = [0; 10];
@@ -60,7 +60,7 @@ impl Head {
 }
 
 impl Head {
-    /// How many bytes the frame has, head and all, that these begin with, which were made from a head like this.
+    /// Returns the size of the frame with its head that these bytes begin with. They were made from a head like this.
     pub(crate) fn frame_size(bytes: &[u8]) -> usize {
         match *bytes {
             [_, 127, a, b, c, d, e, f, g, h, ..] => {

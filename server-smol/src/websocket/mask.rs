@@ -1,4 +1,4 @@
-/// What a client's bytes are changed by (RFC 6455, section 5.3), from the next one on.
+/// The mask of a client's bytes (RFC 6455, section 5.3), from the next byte on.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub(super) struct Mask(u32);
 

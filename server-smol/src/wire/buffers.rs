@@ -9,13 +9,13 @@ use super::{FlushList, SlowClients};
 
 /// The most that is read at a time, in bytes.
 const INPUT: usize = 64 << 10;
-/// How many buffers are kept for outboxes, and how large each may be.
+/// The maximum number of buffers that are kept for outboxes, and the maximum size of each.
 const SPARE: usize = 64;
 const SPARE_SIZE: usize = 64 << 10;
 
-/// What the connections of a thread share, so that one between two messages holds no buffer: the bytes that are read
-/// into, spare buffers for what is about to be written, and the lists of those who have something to write and of those whose sockets
-/// take nothing.
+/// The buffers that the connections of a thread share, so that a connection between two messages holds none: the
+/// bytes that are read into, spare buffers for what is about to be written, and the lists of connections with
+/// something to write and of those whose sockets take nothing.
 #[derive(Debug)]
 pub(crate) struct Buffers {
     input: RefCell<Box<[u8]>>,
@@ -36,7 +36,7 @@ impl Buffers {
         }
     }
 
-    /// The bytes to read into, for as long as it takes to handle them.
+    /// Returns the bytes to read into, for as long as it takes to handle them.
     pub(crate) fn input(&self) -> RefMut<'_, Box<[u8]>> {
         self.input.borrow_mut()
     }

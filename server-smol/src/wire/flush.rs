@@ -16,7 +16,7 @@ pub(crate) struct FlushList {
     urgent: RefCell<VecDeque<Rc<Outbox>>>,
     few: RefCell<VecDeque<Rc<Outbox>>>,
     many: RefCell<VecDeque<Rc<Outbox>>>,
-    /// Whether what is added now is a part of a message to many.
+    /// True if what is added now is a part of a message to many.
     is_for_many: Cell<bool>,
     /// Whether what is added now goes first, unless it is a part of a message to many.
     is_urgent: Cell<bool>,

@@ -5,7 +5,7 @@ use crate::{
     websocket::{Head, Opcode},
 };
 
-/// From this size on, a message for several clients is kept once for all of them, in bytes.
+/// The size in bytes from which a message for several clients is kept once for all of them.
 pub(super) const SHARED: usize = 4 << 10;
 
 /// A message on its way out.
@@ -13,9 +13,9 @@ pub(super) const SHARED: usize = 4 << 10;
 pub(crate) enum Frame<'a> {
     /// Its head, and what it carries.
     Parts(Head, &'a [u8]),
-    /// As it goes over the network.
+    /// The frame as it goes over the network.
     Encoded(&'a [u8]),
-    /// As it goes over the network, and kept once for all clients.
+    /// The frame as it goes over the network, kept once for all clients.
     Shared(Rc<SharedFrame>),
 }
 
@@ -45,12 +45,12 @@ impl AsRef<[u8]> for SharedFrame {
 }
 
 impl<'a> Frame<'a> {
-    /// A message for one client.
+    /// Returns a message for one client.
     pub(crate) fn new(opcode: Opcode, payload: &'a [u8]) -> Self {
         Self::Parts(Head::new(opcode, payload.len()), payload)
     }
 
-    /// A message for several clients, which is encoded once; `buffer` is for that.
+    /// Returns a message for several clients, which is encoded once; `buffer` is for that.
     ///
     /// # Errors
     /// There is no memory for it.
@@ -69,7 +69,7 @@ impl<'a> Frame<'a> {
         Ok(Self::Encoded(buffer))
     }
 
-    /// How many bytes it is on the network.
+    /// Returns how many bytes it is on the network.
     pub(super) fn size(&self) -> usize {
         match self {
             Self::Parts(head, payload) => head.as_ref().len() + payload.len(),

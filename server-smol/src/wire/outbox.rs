@@ -17,7 +17,7 @@ use super::{
     queue::{CHUNK, Queue, STEP, Written},
 };
 
-/// What waits to be written to one client, and how its connection is to end.
+/// The data that waits to be written to one client, and the way in which its connection ends.
 ///
 /// The room puts messages in. They are written at the end of the pass, or when the socket takes more. All of it runs on
 /// one thread, so nothing here is locked.
@@ -28,19 +28,19 @@ pub(crate) struct Outbox {
     queue: RefCell<Queue>,
     /// The most bytes that may wait.
     limit: usize,
-    /// Whether it is on the list of those with something to write.
+    /// True if it is on the list of outboxes with something to write.
     listed: Cell<bool>,
     /// Its key among the slow clients, while the socket takes no more.
     blocked: Cell<Option<usize>>,
-    /// Whether the client is gone.
+    /// True if the client is gone.
     broken: Cell<bool>,
     /// Set once: the connection ends with this.
     closing: RefCell<Option<CloseReason>>,
-    /// Whether nothing may follow what waits: the connection is about to end, or has.
+    /// True if nothing may follow what waits: the connection is about to end, or has.
     is_over: Cell<bool>,
-    /// Whether the room has closed the connection, and hears nothing more of the client.
+    /// True if the room has closed the connection, and hears nothing more of the client.
     closed_by_room: Cell<bool>,
-    /// Whether the reading waits for the outbox to empty.
+    /// True if the reading waits for the outbox to empty.
     throttling: Cell<bool>,
     /// Counts the times that something was written, to see whether anything is.
     progress: Cell<u32>,
@@ -189,12 +189,12 @@ impl Outbox {
         self.queue.borrow().size == 0
     }
 
-    /// Whether so much waits that the client is not to be heard until it has read.
+    /// Returns whether so much data waits that nothing is read from the client until it has taken some.
     pub(crate) fn is_half_full(&self) -> bool {
         self.queue.borrow().size > self.limit / 2
     }
 
-    /// Whether the client may be heard.
+    /// Returns whether the client may be read from.
     pub(crate) fn may_be_read(&self) -> bool {
         !self.is_half_full() && !self.closed_by_room.get()
     }
@@ -209,7 +209,8 @@ impl Outbox {
         (!self.is_empty()).then(|| self.progress.get())
     }
 
-    /// How many bytes would be free if the client were [abandoned](Self::abandon); nothing where that cannot be now.
+    /// Returns how many bytes would be free if the client were [abandoned](Self::abandon); nothing where that cannot be
+    /// now.
     pub(super) fn reclaimable(&self) -> Option<usize> {
         let queue = self.queue.try_borrow_mut().ok()?;
         self.closing.borrow().is_none().then_some(queue.size)
@@ -286,7 +287,7 @@ impl Outbox {
         }
     }
 
-    /// Has the connection's task look at what is to be done.
+    /// Wakes the connection's task to look at what is to be done.
     pub(crate) fn wake(&self) {
         if let Some(waker) = self.waker.borrow_mut().take() {
             waker.wake();
@@ -320,8 +321,8 @@ mod tests {
         wire::frame::SHARED,
     };
 
-    /// How much the system may keep of a connection at each of its ends, in bytes; it takes this for half of what it is.
-    /// Otherwise it would keep some megabytes more whenever it finds that it could.
+    /// The maximum size of the system's buffers at each end of a connection, in bytes; the system takes half of it
+    /// for itself. Otherwise it would keep some megabytes more whenever it finds that it could.
     const KERNEL: usize = 64 << 10;
 
     /// Runs a test with an outbox of a connection, and its other end.
@@ -352,7 +353,7 @@ mod tests {
         Frame::new(Opcode::Text, text.as_bytes())
     }
 
-    /// The payloads of frames that have been written, whose heads have two, four or ten bytes.
+    /// Returns the payloads of frames that have been written, whose heads have two, four or ten bytes.
     fn frames(mut bytes: &[u8]) -> Vec<(u8, Vec<u8>)> {
         let mut frames = Vec::new();
         while !bytes.is_empty() {
@@ -368,7 +369,7 @@ mod tests {
         frames
     }
 
-    /// Everything that is written until the outbox is gone.
+    /// Returns everything that is written until the outbox is gone.
     fn rest(mut client: TcpStream) -> Vec<u8> {
         let mut bytes = Vec::new();
         client.read_to_end(&mut bytes).unwrap();

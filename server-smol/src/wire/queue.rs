@@ -13,23 +13,23 @@ use crate::{
 
 use super::{Buffers, Frame, SharedFrame};
 
-/// How large a chunk of bytes gets, about. A chunk is freed only when it is fully written, so chunks are small: otherwise
-/// a client that is always slightly behind pins memory.
+/// The approximate size of a chunk. A chunk is freed only when it is fully written, so chunks are small: otherwise a
+/// client that is always slightly behind pins memory.
 pub(super) const CHUNK: usize = 64 << 10;
-/// How many chunks one system call writes.
+/// The number of chunks that one system call writes.
 const CHUNKS: usize = 16;
-/// How much is written in one step, in bytes: some 0.1 ms.
+/// The number of bytes that are written in one step: some 0.1 ms.
 pub(super) const STEP: usize = 256 << 10;
 
 /// Bytes that wait to be written, as they go over the network.
 #[derive(Debug, Default)]
 pub(super) struct Queue {
-    /// What comes before `last`; nothing where the client keeps up.
+    /// The chunks before `last`; none if the client keeps up.
     first: VecDeque<Chunk>,
     last: Option<Buffer>,
-    /// How much of the very first chunk has been written.
+    /// The number of bytes of the very first chunk that have been written.
     written: usize,
-    /// How many bytes wait.
+    /// The number of bytes that wait.
     pub(super) size: usize,
 }
 
@@ -48,7 +48,7 @@ impl AsRef<[u8]> for Chunk {
     }
 }
 
-/// What a step of writing came to.
+/// The result of a step of writing.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Written {
     All,
@@ -83,7 +83,7 @@ impl Queue {
         Ok(())
     }
 
-    /// Returns where to put what comes next.
+    /// Returns the buffer for the next bytes.
     #[inline]
     fn end(&mut self, buffers: &Buffers) -> &mut Buffer {
         if self.last.as_ref().is_some_and(|last| last.len() >= CHUNK) {
@@ -199,7 +199,7 @@ impl Queue {
         }
     }
 
-    /// How much memory the chunks take, beside what clients share.
+    /// Returns how much memory the chunks take, beside what clients share.
     #[cfg(test)]
     pub(super) fn capacity(&self) -> usize {
         let first = self.first.iter().map(|chunk| match chunk {

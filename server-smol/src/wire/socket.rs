@@ -16,7 +16,7 @@ use crate::{
 
 use super::{Buffers, Outbox};
 
-/// How long a client has to take its last messages and to answer the close frame.
+/// The time that a client has to take its last messages and to answer the close frame.
 const FAREWELL: Duration = Duration::from_secs(1);
 
 /// A WebSocket: a client's stream, and what waits to be written to it.
@@ -24,7 +24,7 @@ const FAREWELL: Duration = Duration::from_secs(1);
 pub(crate) struct Socket {
     pub(crate) buffers: Rc<Buffers>,
     pub(crate) outbox: Rc<Outbox>,
-    /// Whether the last read brought as much as it could.
+    /// True if the last read brought as much as it could.
     was_full: Cell<bool>,
 }
 

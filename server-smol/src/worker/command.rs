@@ -9,7 +9,7 @@ use crate::{
 
 use super::Permit;
 
-/// What the rest of the server asks of a worker.
+/// A request of the rest of the server to a worker.
 pub(crate) enum Command {
     /// Create a room that does not exist.
     Create(RoomId, Sender<Result<(), CreateRoomError>>),
@@ -35,27 +35,27 @@ pub(crate) struct Arrival {
     pub(crate) visitor: Visitor,
 }
 
-/// Who comes with a new WebSocket.
+/// A client that comes with a new WebSocket.
 pub(crate) struct Visitor {
-    /// What has been read of the connection beyond the HTTP request.
+    /// The bytes that have been read of the connection beyond the HTTP request.
     pub(crate) read_ahead: Vec<u8>,
-    /// What its client has brought with it.
+    /// The information that its client has brought with it.
     pub(crate) info: Box<ClientInfo>,
     pub(crate) permit: Permit,
 }
 
-/// How much there is on a thread.
+/// The counts of a thread.
 #[derive(Debug, Clone, Copy, Default)]
 pub(crate) struct Counts {
     pub(crate) rooms: usize,
     pub(crate) hibernating_rooms: usize,
-    /// In bytes, like what follows.
+    /// The memory of the rooms that are awake, in bytes, like what follows.
     pub(crate) awake_memory: usize,
     pub(crate) memory: usize,
     pub(crate) peak_memory: usize,
     pub(crate) memory_limit: usize,
     pub(crate) clients: usize,
-    /// In microseconds, where they are measured.
+    /// The 99th percentile of the passes' times in microseconds, if they are measured.
     pub(crate) p99_pass: Option<u64>,
     pub(crate) longest_pass: u64,
 }

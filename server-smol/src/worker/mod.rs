@@ -37,13 +37,13 @@ pub(crate) use room_rates::TooFast;
 use subnet::Subnet;
 pub(crate) use workers::{Ending, Workers};
 
-/// How long connections have for their last words when the server ends.
+/// The time that connections have to close when the server ends.
 const FAREWELL: Duration = Duration::from_millis(1_500);
 
-/// How often a room is tried to be made while others hibernate.
+/// The maximum number of attempts to make a room while others hibernate.
 const ATTEMPTS: usize = 100;
 
-/// What a connection takes, in bytes, beside what is read of it and waits for it: its structures and its task.
+/// The memory of a connection in bytes, without what is read of it and waits for it: its structures and its task.
 const CONNECTION: usize = 2 << 10;
 
 /// One thread's rooms. A room, its connections and its timers stay on the thread that their worker runs on.
@@ -86,7 +86,7 @@ impl<F: EngineFactory> Worker<F> {
         &self.thread
     }
 
-    /// Whether the server shuts down, so that nothing new begins.
+    /// Returns whether the server shuts down, so that nothing new begins.
     pub(crate) fn is_ending(&self) -> bool {
         self.is_ending.get()
     }
@@ -96,7 +96,7 @@ impl<F: EngineFactory> Worker<F> {
         Rc::clone(&self.connections)
     }
 
-    /// Where the tasks run that serve requests.
+    /// Returns the executor of the tasks that serve requests.
     pub(crate) fn requests(&self) -> Rc<LocalExecutor<'static>> {
         Rc::clone(&self.requests.borrow())
     }
@@ -113,7 +113,7 @@ impl<F: EngineFactory> Worker<F> {
         let mut accepting = pin!(accepting);
         let main = async {
             let served = async {
-                // Fails only where whoever started the thread is gone.
+                // Fails only if the thread that has started this one is gone.
                 while let Ok(command) = commands.recv().await {
                     if let Command::End = command {
                         break;

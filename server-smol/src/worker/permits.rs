@@ -24,24 +24,24 @@ struct Shared {
     most: usize,
     most_per_address: Option<usize>,
     state: Mutex<State>,
-    /// Whether the system has no file descriptor for another connection.
+    /// True if the system has no file descriptor for another connection.
     lacks_files: AtomicBool,
     room_rates: RoomRates,
 }
 
 #[derive(Default)]
 struct State {
-    /// How many there are, without those that are evicted.
+    /// The number of permits, without those that are evicted.
     taken: usize,
-    /// How many are evicted, and not closed yet.
+    /// The number of evicted connections that are not closed yet.
     evicted: usize,
-    /// Where connections are counted by address.
+    /// The counts of connections by address, if they are counted.
     by_subnet: HashMap<Subnet, usize>,
-    /// Those that have asked for nothing since they came, or since they were answered: the oldest first. They are woken when they
-    /// are taken out.
+    /// The connections that have asked for nothing since they came, or since they were answered: the oldest first.
+    /// They are woken when they are taken out.
     idle: BTreeMap<u64, Option<Waker>>,
     last_idle: u64,
-    /// Who waits for a connection to end.
+    /// The tasks that wait for a connection to end.
     waiting: Vec<Waker>,
 }
 
@@ -50,16 +50,16 @@ struct State {
 pub(crate) struct Permit {
     permits: Permits,
     subnet: Subnet,
-    /// Its key among the idle ones. Where it has one and is not among them, it is evicted.
+    /// Its key among the idle ones. If it has a key and is not among them, it is evicted.
     idle: Option<u64>,
 }
 
-/// There are as many connections from an address as there may be.
+/// An error: an address has its maximum number of connections.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct TooManyOfAddress;
 
-/// So many connections more than there may be clients are accepted, for a moment each: so that who is one too many
-/// can be told, and `/status` asked. And so many may be about to end.
+/// The number of connections beyond the maximum that are accepted for a moment each, so that the server can refuse
+/// them with an answer, and `/status` can be asked. As many may be about to end.
 const SPARE: usize = 64;
 
 impl Permits {
@@ -73,8 +73,8 @@ impl Permits {
         }))
     }
 
-    /// Lets a connection in. Where there are as many as there may be, one makes place that has asked for nothing, if there is
-    /// one.
+    /// Takes a permit for a connection. If all permits are taken, the connection that has asked for nothing for
+    /// longest is closed to make space.
     ///
     /// # Errors
     /// There are as many from its address as there may be.
@@ -96,7 +96,7 @@ impl Permits {
         Ok(Permit { permits: self.clone(), subnet, idle: None })
     }
 
-    /// Whether there are more connections than there may be clients.
+    /// Returns whether there are more connections than there may be clients.
     pub(crate) fn are_exceeded(&self) -> bool {
         self.state().taken > self.0.most
     }
@@ -113,7 +113,7 @@ impl Permits {
         Poll::Pending
     }
 
-    /// Has the connection end that has asked for nothing for longest. Answers whether there is one.
+    /// Closes the connection that has asked for nothing for longest. Returns whether there was one.
     pub(crate) fn evict(&self) -> bool {
         self.state().evict()
     }

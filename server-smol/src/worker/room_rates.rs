@@ -9,10 +9,10 @@ use super::Subnet;
 /// The rooms of how much time may be created at once.
 const BURST: Duration = Duration::from_secs(10);
 
-/// How many addresses are kept. Beyond that, new ones share a bucket.
+/// The maximum number of addresses that are kept. Beyond that, new ones share a bucket.
 const MOST: usize = 16_384;
 
-/// How often those are looked for that need not be kept.
+/// The time between two searches for addresses that need not be kept.
 const SWEEP: Duration = Duration::from_secs(1);
 
 /// Limits how fast rooms are created from each address: a token bucket for each.
@@ -20,7 +20,7 @@ const SWEEP: Duration = Duration::from_secs(1);
 /// A bucket is the moment at which it is full again. One that is full needs none.
 #[derive(Debug)]
 pub(super) struct RoomRates {
-    /// How long it takes until there is a token for another room; nothing where there is no limit.
+    /// The time until there is a token for another room; nothing if there is no limit.
     interval: Option<Duration>,
     buckets: Mutex<Buckets>,
 }
@@ -34,7 +34,7 @@ struct Buckets {
 /// Rooms are created too fast from an address.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct TooFast {
-    /// How long it takes until another one may be created.
+    /// The time until another room may be created.
     pub(crate) wait: Duration,
 }
 
@@ -65,7 +65,7 @@ impl RoomRates {
 }
 
 impl Buckets {
-    /// Whose bucket it is that an address takes from.
+    /// Returns the key of the bucket that an address takes from.
     fn key(&mut self, subnet: Subnet, now: Instant) -> Option<Subnet> {
         let own = Some(subnet);
         if self.full_at.len() < MOST || self.full_at.contains_key(&own) {

@@ -1,7 +1,7 @@
 use std::net::{IpAddr, Ipv6Addr};
 
-/// Whom connections are counted for: an IPv4 address, or the 64 leading bits of an IPv6 address, as a client has all addresses
-/// that begin with them.
+/// The network for which connections are counted: an IPv4 address, or the 64 leading bits of an IPv6 address, as a
+/// client has all addresses that begin with them.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub(crate) struct Subnet(IpAddr);
 

@@ -6,11 +6,11 @@ use crate::room::{CreateRoomError, RoomId, RoomStatus};
 
 use super::{Command, Counts};
 
-/// The workers of all threads, for whoever asks something of them.
+/// The workers of all threads.
 #[derive(Debug, Clone)]
 pub(crate) struct Workers {
     commands: Vec<Sender<Command>>,
-    /// Spreads rooms over the workers. Its keys are random: whoever chooses ids cannot choose the thread.
+    /// Spreads rooms over the workers. Its keys are random: a client that chooses ids cannot choose the thread.
     hasher: RandomState,
 }
 
@@ -23,7 +23,7 @@ impl Workers {
         Self { commands, hasher: RandomState::new() }
     }
 
-    /// The number of the worker that a room lives with.
+    /// Returns the number of the worker that a room lives with.
     pub(crate) fn home(&self, room: &RoomId) -> usize {
         let hash = self.hasher.hash_one(room);
         // The remainder is less than the number of workers, of which there is at least one.
@@ -35,7 +35,7 @@ impl Workers {
         self.commands[number].try_send(command).map_err(|_| Ending)
     }
 
-    /// Tells all workers but the one with this number to end an empty room, one after the other until there is a place.
+    /// Tells all other workers to end an empty room, one after the other, until there is space.
     pub(crate) fn make_place(&self, number: usize) {
         let others = self.commands.iter().enumerate().filter(|(other, _)| *other != number);
         others.for_each(|(_, worker)| _ = worker.try_send(Command::MakePlace));
@@ -52,7 +52,7 @@ impl Workers {
         ask(&self.commands[self.home(room)], |answer| Command::Create(room.clone(), answer)).await
     }
 
-    /// Whether a room exists.
+    /// Returns whether a room exists.
     pub(crate) async fn exists(&self, room: &RoomId) -> Result<bool, Ending> {
         ask(&self.commands[self.home(room)], |answer| Command::Exists(room.clone(), answer)).await
     }
@@ -62,7 +62,7 @@ impl Workers {
         ask(&self.commands[self.home(room)], |answer| Command::Close(room.clone(), answer)).await
     }
 
-    /// How much there is on all threads.
+    /// Returns the counts of all threads.
     pub(crate) async fn counts(&self) -> Result<Counts, Ending> {
         let mut counts = Counts::default();
         for worker in &self.commands {
@@ -71,7 +71,7 @@ impl Workers {
         Ok(counts)
     }
 
-    /// Up to `most` rooms behind the one of this id, in the order of their ids.
+    /// Returns up to `most` rooms after the one with this id, in the order of their ids.
     pub(crate) async fn list(&self, after: Option<&RoomId>, most: usize) -> Result<Vec<RoomStatus>, Ending> {
         let mut rooms = Vec::new();
         for worker in &self.commands {
