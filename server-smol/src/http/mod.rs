@@ -32,7 +32,7 @@ use crate::{
     requests::{Body, Downloads, Protocol, Socket, ending, not_allowed, serve as serve_requests, text},
     room::RoomId,
     settings::Settings,
-    worker::{Arrival, Command, Permits, TooManyOfAddress, Visitor, Worker, Workers},
+    worker::{Arrival, Command, NewClient, Permits, TooManyOfAddress, Worker, Workers},
 };
 
 use accept::accept;
@@ -158,17 +158,17 @@ impl<F: EngineFactory> Site<F> {
             let _ = stream.end_writing();
             return;
         };
-        let visitor = Visitor { read_ahead, info, permit };
+        let new_client = NewClient { read_ahead, info, permit };
         let (worker, number) = &self.here;
         let home = self.shared.workers.home(&room);
         if home == *number {
-            worker.connect(room, stream, visitor);
+            worker.connect(room, stream, new_client);
             return;
         }
         match stream.into_inner() {
             // Where the worker is ending, so is the connection.
             Ok(transport) => {
-                let arrival = Arrival { transport, visitor };
+                let arrival = Arrival { transport, new_client };
                 let _ = self.shared.workers.tell(home, Command::Connect(room, arrival));
             }
             Err(error) => log::debug!("{} cannot be handed to its room's thread: {error}", peer.address),

@@ -17,7 +17,7 @@ use crate::{
 
 /// The time that a client has to send a request's head or to take a piece of an answer, and the time for which an
 /// idle connection is kept.
-const PATIENCE: Duration = Duration::from_secs(30);
+const TIMEOUT: Duration = Duration::from_secs(30);
 
 /// The memory of a connection that has not asked for anything, in bytes: its structures and its task.
 pub(super) const SILENT: usize = 1 << 10;
@@ -136,7 +136,7 @@ impl Peer {
 
     fn deadline(&self) -> Instant {
         let since = if self.is_answered.get() { self.clock.now() } else { self.alive.get() };
-        since + PATIENCE
+        since + TIMEOUT
     }
 }
 
@@ -219,9 +219,9 @@ mod tests {
 
     #[test]
     fn who_asks_for_nothing_is_given_up_and_who_waits_for_an_answer_is_not() {
-        assert!(!is_given_up(PATIENCE / 2, false));
-        assert!(is_given_up(PATIENCE, false));
-        assert!(!is_given_up(PATIENCE * 2, true));
+        assert!(!is_given_up(TIMEOUT / 2, false));
+        assert!(is_given_up(TIMEOUT, false));
+        assert!(!is_given_up(TIMEOUT * 2, true));
     }
 
     #[test]
@@ -257,9 +257,9 @@ mod tests {
             // Elsewhere each write tries.
             assert!(!takes_more() || cfg!(not(epoll)));
             let begin = Instant::now();
-            peer.alive.set(begin - PATIENCE);
+            peer.alive.set(begin - TIMEOUT);
             while !takes_more() {
-                assert!(begin.elapsed() < PATIENCE, "there is space, and nobody looks");
+                assert!(begin.elapsed() < TIMEOUT, "there is space, and nobody looks");
             }
             assert!(!peer.is_overdue());
         };

@@ -17,7 +17,7 @@ use crate::{
 const MOST: usize = 32;
 
 /// The time that a connection has to ask for something, and to take the answer.
-const PATIENCE: Duration = Duration::from_secs(1);
+const TIMEOUT: Duration = Duration::from_secs(1);
 
 /// The maximum number of bytes of its request that are read before it is closed.
 const LONGEST: usize = 64 << 10;
@@ -38,7 +38,7 @@ impl Refusals {
         let going_on = Rc::clone(&self.0);
         (Rc::strong_count(&self.0) <= MOST + 1).then_some(async move {
             let patience = async {
-                Timer::after(PATIENCE).await;
+                Timer::after(TIMEOUT).await;
                 Ok(())
             };
             // It is gone then, or has been told.

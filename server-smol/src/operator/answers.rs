@@ -20,7 +20,7 @@ const ROOMS: usize = 100;
 
 /// The time that the threads of rooms have to answer. A native service that does not return keeps its thread for
 /// longer.
-const PATIENCE: Duration = Duration::from_secs(2);
+const TIMEOUT: Duration = Duration::from_secs(2);
 
 type Answer = Response<Body>;
 
@@ -42,7 +42,7 @@ impl Site {
         }
         let answered = async { self.dispatch(request).await.unwrap_or_else(|Ending| ending()) };
         let late = async {
-            Timer::after(PATIENCE).await;
+            Timer::after(TIMEOUT).await;
             text(StatusCode::GATEWAY_TIMEOUT, "a room keeps its thread busy, which does not answer")
         };
         or(answered, late).await

@@ -38,7 +38,7 @@ use listener::{Incoming, Listener};
 const CONNECTIONS: usize = 16;
 
 /// The time that a connection may take. It is for one request.
-const PATIENCE: Duration = Duration::from_secs(10);
+const TIMEOUT: Duration = Duration::from_secs(10);
 
 /// The time to wait if the system has no file descriptor for a connection.
 const BACK_OFF: Duration = Duration::from_millis(100);
@@ -152,5 +152,5 @@ async fn answer(socket: Socket, site: &Site) {
 }
 
 async fn timeout() {
-    Timer::after(PATIENCE).await;
+    Timer::after(TIMEOUT).await;
 }

@@ -135,7 +135,7 @@ impl<F: EngineFactory> EventLock<F> {
         let (thread, deliveries) = (&self.room.context.thread, &self.room.context.deliveries);
         loop {
             let kind = if deliveries.is_pending() { Kind::Delivery } else { Kind::Slice };
-            let _turn = thread.scheduler.turn(kind).await;
+            let _granted = thread.scheduler.acquire(kind).await;
             let begin = Instant::now();
             loop {
                 if let Some(outcome) = self.slice(None) {
@@ -195,7 +195,7 @@ impl<F: EngineFactory> EventLock<F> {
             room.set_timer(ms);
         }
         if room.idle.touch() {
-            room.await_hibernation(engine);
+            room.queue_for_hibernation(engine);
         }
         Some(outcome)
     }

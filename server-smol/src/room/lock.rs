@@ -116,10 +116,10 @@ mod tests {
         assert!(EventLock::try_acquire(&room).is_none());
         drop(waiting.remove(0));
         assert!(poll(&mut waiting[1]).is_pending());
-        let Poll::Ready(third) = poll(&mut waiting[0]) else { panic!("it is the next one's turn") };
+        let Poll::Ready(third) = poll(&mut waiting[0]) else { panic!("the next one should have the lock") };
         assert!(poll(&mut waiting[1]).is_pending() && EventLock::try_acquire(&room).is_none());
         drop(third);
-        let Poll::Ready(fourth) = poll(&mut waiting[1]) else { panic!("it is the last one's turn") };
+        let Poll::Ready(fourth) = poll(&mut waiting[1]) else { panic!("the last one should have the lock") };
         assert!(EventLock::try_acquire(&room).is_none());
         drop(fourth);
         assert!(EventLock::try_acquire(&room).is_some());

@@ -168,21 +168,21 @@ impl<F: EngineFactory> Room<F> {
         match self.thread().settings.shutdown {
             ShutdownPolicy::Never => {}
             ShutdownPolicy::Immediate => self.finish("its last client has left"),
-            ShutdownPolicy::After(delay) => self.await_clients(delay),
+            ShutdownPolicy::After(delay) => self.arm_empty_timer(delay),
         }
     }
 
     /// Gives a room that nobody has entered yet some time before it ends.
-    pub(crate) fn await_first_client(self: &Rc<Self>) {
+    pub(crate) fn arm_first_client_timer(self: &Rc<Self>) {
         match self.thread().settings.shutdown {
             ShutdownPolicy::Never => {}
-            ShutdownPolicy::Immediate => self.await_clients(FIRST_CLIENT),
-            ShutdownPolicy::After(delay) => self.await_clients(delay.max(FIRST_CLIENT)),
+            ShutdownPolicy::Immediate => self.arm_empty_timer(FIRST_CLIENT),
+            ShutdownPolicy::After(delay) => self.arm_empty_timer(delay.max(FIRST_CLIENT)),
         }
     }
 
     /// Ends the room if it is still empty after `delay`.
-    fn await_clients(self: &Rc<Self>, delay: Duration) {
+    fn arm_empty_timer(self: &Rc<Self>, delay: Duration) {
         if self.occupants.get() > 0 {
             return;
         }
@@ -217,7 +217,7 @@ impl<F: EngineFactory> Room<F> {
     }
 
     /// Enters the room into the queue, so that it hibernates when it has been idle for a while, if its service can.
-    fn await_hibernation(self: &Rc<Self>, engine: &F::Engine) {
+    fn queue_for_hibernation(self: &Rc<Self>, engine: &F::Engine) {
         let size = engine.reclaimable();
         if size > 0 && !self.ended.get() {
             let room: Rc<Self> = Rc::clone(self);

@@ -30,7 +30,7 @@ pub(crate) struct Registry<F: EngineFactory> {
     last_emptied: Cell<u64>,
     is_shut_down: Cell<bool>,
     counts: Arc<RoomCounts>,
-    /// Tells the other threads to [end an empty room](Self::make_place).
+    /// Tells the other threads to [end an empty room](Self::end_empty_room).
     tell_others: Box<dyn Fn()>,
 }
 
@@ -130,7 +130,7 @@ impl<F: EngineFactory> Registry<F> {
             return Ok(room);
         }
         // Several threads may be here at once, and go beyond the limit for a moment.
-        if self.is_full() && !self.make_place() {
+        if self.is_full() && !self.end_empty_room() {
             // Nobody has entered this one, nor has its service been made: it ends an empty room to make space for it.
             if self.counts.empty.load(Ordering::Relaxed) == 0 {
                 log::debug!("room {id} would be one too many");
@@ -186,7 +186,7 @@ impl<F: EngineFactory> Registry<F> {
     }
 
     /// Ends an empty room, where there are as many rooms as there may be. Answers whether there is a place now.
-    pub(crate) fn make_place(&self) -> bool {
+    pub(crate) fn end_empty_room(&self) -> bool {
         !self.is_full() || self.end_emptiest("there are as many rooms as there may be (`--max-rooms`)")
     }
 

@@ -16,7 +16,7 @@ use crate::{
 
 /// The time that the threads have to end. A native service that does not return may keep its thread for longer. The
 /// server does not wait for it.
-const PATIENCE: Duration = Duration::from_millis(1_900);
+const TIMEOUT: Duration = Duration::from_millis(1_900);
 
 /// A server that runs, on threads of its own. It ends when this is [shut down](Self::shutdown), or dropped.
 #[derive(Debug)]
@@ -132,7 +132,7 @@ impl ServerHandle {
         self.end();
         let all = async { while self.ended.recv().await.is_ok() {} };
         // Whoever runs this future may have no timers.
-        let patience = unblock(|| thread::sleep(PATIENCE));
+        let patience = unblock(|| thread::sleep(TIMEOUT));
         or(all, patience).await;
         let mut result = Ok(());
         for thread in self.threads.drain(..) {

@@ -135,9 +135,9 @@ impl Hibernation {
         loop {
             let left = self.due_in(&thread.memory);
             if left.is_zero() {
-                let turn = thread.scheduler.turn(Kind::Slice).await;
+                let granted = thread.scheduler.acquire(Kind::Slice).await;
                 self.step();
-                drop(turn);
+                drop(granted);
             } else {
                 // A room that comes meanwhile is due later than that, unless memory gets scarce.
                 let alarm = async {

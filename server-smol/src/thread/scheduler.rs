@@ -135,11 +135,11 @@ impl Scheduler {
     }
 
     /// Waits for the right to go on with something long. Others wait until the result is dropped.
-    pub(crate) fn turn(&self, kind: Kind) -> Turn<'_> {
-        Turn { scheduler: self, kind, ticket: None }
+    pub(crate) fn acquire(&self, kind: Kind) -> Acquire<'_> {
+        Acquire { scheduler: self, kind, ticket: None }
     }
 
-    /// Lets one go on that waits for its [turn](Self::turn), unless somebody has it. Answers whether one does.
+    /// Lets one go on that waits to [go on](Self::acquire), unless somebody has it. Answers whether one does.
     pub(super) fn grant(&self, may_deliver: bool) -> bool {
         if self.waiting.get() == 0 || self.granted.borrow().is_some() {
             return false;
@@ -170,9 +170,9 @@ impl Scheduler {
     }
 }
 
-/// Waits for a turn; see [`Scheduler::turn`].
+/// Waits for the right to go on; see [`Scheduler::acquire`].
 #[must_use]
-pub(crate) struct Turn<'a> {
+pub(crate) struct Acquire<'a> {
     scheduler: &'a Scheduler,
     kind: Kind,
     ticket: Option<Rc<Ticket>>,
@@ -182,7 +182,7 @@ pub(crate) struct Turn<'a> {
 #[must_use]
 pub(crate) struct Granted<'a>(&'a Scheduler);
 
-impl Turn<'_> {
+impl Acquire<'_> {
     fn queue(&self) -> &RefCell<VecDeque<Rc<Ticket>>> {
         match self.kind {
             Kind::Slice => &self.scheduler.slices,
@@ -191,7 +191,7 @@ impl Turn<'_> {
     }
 }
 
-impl<'a> Future for Turn<'a> {
+impl<'a> Future for Acquire<'a> {
     type Output = Granted<'a>;
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Granted<'a>> {
@@ -215,7 +215,7 @@ impl<'a> Future for Turn<'a> {
     }
 }
 
-impl Drop for Turn<'_> {
+impl Drop for Acquire<'_> {
     fn drop(&mut self) {
         let Some(ticket) = self.ticket.take() else { return };
         if ticket.is_granted.get() {

@@ -17,7 +17,7 @@ use crate::{
 use super::{Buffers, Outbox};
 
 /// The time that a client has to take its last messages and to answer the close frame.
-const FAREWELL: Duration = Duration::from_secs(1);
+const CLOSE_TIMEOUT: Duration = Duration::from_secs(1);
 
 /// A WebSocket: a client's stream, and what waits to be written to it.
 #[derive(Debug)]
@@ -61,7 +61,7 @@ impl Socket {
             Some(())
         };
         let patience = async {
-            Timer::after(FAREWELL).await;
+            Timer::after(CLOSE_TIMEOUT).await;
             None
         };
         // In this order: a client that talks on does not put its end off.

@@ -24,7 +24,7 @@ pub(crate) enum Command {
     /// Say which rooms there are behind the one of this id, so many at most, in the order of their ids.
     List(Option<RoomId>, usize, Sender<Vec<RoomStatus>>),
     /// End an empty room, if there are as many rooms as there may be.
-    MakePlace,
+    EndEmptyRoom,
     /// Say goodbye to all clients, and end.
     End,
 }
@@ -32,11 +32,11 @@ pub(crate) enum Command {
 /// A connection that has just become a WebSocket, on another thread.
 pub(crate) struct Arrival {
     pub(crate) transport: AnyTransport,
-    pub(crate) visitor: Visitor,
+    pub(crate) new_client: NewClient,
 }
 
 /// A client that comes with a new WebSocket.
-pub(crate) struct Visitor {
+pub(crate) struct NewClient {
     /// The bytes that have been read of the connection beyond the HTTP request.
     pub(crate) read_ahead: Vec<u8>,
     /// The information that its client has brought with it.

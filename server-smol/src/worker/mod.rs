@@ -31,14 +31,14 @@ use crate::{
     wire::Socket,
 };
 
-pub(crate) use command::{Arrival, Command, Counts, Visitor};
+pub(crate) use command::{Arrival, Command, Counts, NewClient};
 pub(crate) use permits::{Permit, Permits, TooManyOfAddress};
 pub(crate) use room_rates::TooFast;
 use subnet::Subnet;
 pub(crate) use workers::{Ending, Workers};
 
 /// The time that connections have to close when the server ends.
-const FAREWELL: Duration = Duration::from_millis(1_500);
+const CLOSE_TIMEOUT: Duration = Duration::from_millis(1_500);
 
 /// The maximum number of attempts to make a room while others hibernate.
 const ATTEMPTS: usize = 100;
@@ -70,8 +70,9 @@ impl<F: EngineFactory> Worker<F> {
     ) -> Rc<Self> {
         let executor = Rc::new(LocalExecutor::new());
         let thread = Thread::new(settings, clock, &executor);
-        let registry =
-            Registry::new(factory, Rc::clone(&thread), room_counts, move || workers.make_place(number));
+        let registry = Registry::new(factory, Rc::clone(&thread), room_counts, move || {
+            workers.end_empty_room_elsewhere(number)
+        });
         Rc::new(Self {
             thread,
             registry,
@@ -126,7 +127,7 @@ impl<F: EngineFactory> Worker<F> {
             commands.close();
             self.registry.shut_down();
             let patience = async {
-                Timer::after(FAREWELL).await;
+                Timer::after(CLOSE_TIMEOUT).await;
             };
             // Who comes now is told that the server ends.
             or(or(self.last_connection(), patience), accepting).await;
@@ -153,8 +154,8 @@ impl<F: EngineFactory> Worker<F> {
                 room.iter().for_each(|room| room.close());
                 let _ = answer.try_send(room.is_some());
             }
-            Command::Connect(id, Arrival { transport, visitor }) => match Stream::new(transport) {
-                Ok(stream) => self.connect(id, stream, visitor),
+            Command::Connect(id, Arrival { transport, new_client }) => match Stream::new(transport) {
+                Ok(stream) => self.connect(id, stream, new_client),
                 Err(error) => log::error!("cannot serve a connection: {error}"),
             },
             Command::Count(answer) => {
@@ -163,7 +164,7 @@ impl<F: EngineFactory> Worker<F> {
             Command::List(after, most, answer) => {
                 let _ = answer.try_send(self.registry.list(after.as_ref(), most));
             }
-            Command::MakePlace => _ = self.registry.make_place(),
+            Command::EndEmptyRoom => _ = self.registry.end_empty_room(),
             Command::End => {}
         }
     }
@@ -172,10 +173,10 @@ impl<F: EngineFactory> Worker<F> {
     pub(crate) async fn create(&self, id: RoomId) -> Result<(), CreateRoomError> {
         // A connection may ask for several at a stretch.
         if self.thread.look_at_clock() {
-            drop(self.thread.scheduler.turn(Kind::Slice).await);
+            drop(self.thread.scheduler.acquire(Kind::Slice).await);
         }
         let room = self.registry.create(id)?;
-        room.await_first_client();
+        room.arm_first_client_timer();
         room.ready().await.ok_or(CreateRoomError::Failed)
     }
 
@@ -195,8 +196,8 @@ impl<F: EngineFactory> Worker<F> {
     }
 
     /// Takes over a connection that has asked for a room.
-    pub(crate) fn connect(self: &Rc<Self>, id: RoomId, stream: Stream, visitor: Visitor) {
-        let Visitor { read_ahead, info, permit } = visitor;
+    pub(crate) fn connect(self: &Rc<Self>, id: RoomId, stream: Stream, new_client: NewClient) {
+        let NewClient { read_ahead, info, permit } = new_client;
         let settings = &self.thread.settings;
         let charge = self.thread.memory.charge(CONNECTION, Purpose::New);
         let room = match charge {
@@ -256,7 +257,7 @@ async fn enter_later<F: EngineFactory>(
         if !thread.hibernation.is_under_way() {
             break;
         }
-        drop(thread.scheduler.turn(Kind::Slice).await);
+        drop(thread.scheduler.acquire(Kind::Slice).await);
         match registry.find_or_create(id.clone()) {
             Err(CreateRoomError::OutOfMemory) => {}
             room => return enter(room?),

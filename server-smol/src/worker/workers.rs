@@ -36,9 +36,9 @@ impl Workers {
     }
 
     /// Tells all other workers to end an empty room, one after the other, until there is space.
-    pub(crate) fn make_place(&self, number: usize) {
+    pub(crate) fn end_empty_room_elsewhere(&self, number: usize) {
         let others = self.commands.iter().enumerate().filter(|(other, _)| *other != number);
-        others.for_each(|(_, worker)| _ = worker.try_send(Command::MakePlace));
+        others.for_each(|(_, worker)| _ = worker.try_send(Command::EndEmptyRoom));
     }
 
     /// Tells all workers to end.
