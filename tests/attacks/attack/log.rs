@@ -30,6 +30,11 @@ pub(super) fn failures(stage: &mut Stage) -> Result<(), String> {
 /// Asks for a file, for which there is no file descriptor left, over connections that are there already.
 pub(super) fn refusals(stage: &mut Stage) -> Result<(), String> {
     let mut asking = stage.swarm(20, Plan::silent())?;
+    // Connections that have asked for something are not the first to be closed.
+    let request_once: Arc<[u8]> = request("GET", "/status").into_bytes().into();
+    for index in 0..20 {
+        asking.say(index, Arc::clone(&request_once));
+    }
     asking.run(stage.scale.storm() / 8)?;
     let mut quiet = stage.swarm(300, Plan::silent())?;
     quiet.run(stage.scale.storm() / 8)?;
