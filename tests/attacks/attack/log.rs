@@ -27,22 +27,19 @@ pub(super) fn failures(stage: &mut Stage) -> Result<(), String> {
     Ok(())
 }
 
-/// Asks for a file, for which there is no file descriptor left, over connections that are there already.
+/// Asks for a file again and again, and takes all file descriptors that are left meanwhile. A connection whose request is being answered is
+/// not closed for want of them.
 pub(super) fn refusals(stage: &mut Stage) -> Result<(), String> {
     let mut asking = stage.swarm(20, Plan::silent())?;
-    // Connections that have asked for something are not the first to be closed.
-    let request_once: Arc<[u8]> = request("GET", "/status").into_bytes().into();
-    for index in 0..20 {
-        asking.say(index, Arc::clone(&request_once));
-    }
     asking.run(stage.scale.storm() / 8)?;
-    let mut quiet = stage.swarm(300, Plan::silent())?;
-    quiet.run(stage.scale.storm() / 8)?;
     stage.calm_with(&mut asking)?;
     let requests: Arc<[u8]> = request("GET", "/large.bin").repeat(50_000).into_bytes().into();
     for index in 0..20 {
         asking.say(index, Arc::clone(&requests));
     }
+    asking.run(stage.scale.storm() / 8)?;
+    let mut quiet = stage.swarm(300, Plan::silent())?;
+    quiet.run(stage.scale.storm() / 8)?;
     asking.run(stage.scale.storm())?;
     stage.note(format!("{:.1} MB of answers", asking.tally().received as f64 / 1e6));
     stage.note_tally(asking.tally());
