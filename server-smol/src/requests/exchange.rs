@@ -151,10 +151,10 @@ mod tests {
 
     use super::*;
     use crate::{
+        memory::Ledger,
         reactor::{Stream, block_on},
         requests::{Peer, text},
-        settings::Settings,
-        thread::Thread,
+        wire::Buffers,
     };
 
     struct Anybody;
@@ -172,7 +172,7 @@ mod tests {
         block_on(async {
             let stream = Stream::new(stream).unwrap();
             poll_fn(|cx| stream.poll_readable(cx)).await;
-            let buffers = Rc::clone(&Thread::for_tests(Settings::default()).buffers);
+            let buffers = Rc::new(Buffers::new(Ledger::new(usize::MAX)));
             let socket = Socket { stream, buffers, peer: Rc::new(Anybody) };
             let answered = Cell::new(0);
             let protocol = Protocol { head_size: 8 << 10, keep_alive: true };
