@@ -35,7 +35,7 @@ impl StateroomService for Echo {
     }
 }
 
-/// How much the system keeps of a connection at each of its ends, in bytes: so little that the server has to wait for it.
+/// The bytes that the system keeps of a connection at each of its ends: so few that the server has to wait for it.
 const KERNEL: usize = 8 << 10;
 
 /// A server with two threads, to the first of which connections come that bring their own transport.

@@ -47,7 +47,7 @@ pub(crate) enum Purpose {
     LargeMessage,
     /// A room or a connection.
     New,
-    /// What a room has come to hold that takes much more than it began with.
+    /// The memory of a room that takes much more than it began with.
     Running,
     /// A small message, a room that takes little more than it began with, or something else that takes little.
     Small,

@@ -22,11 +22,11 @@ pub(crate) struct Records {
 
 #[derive(Debug, Default)]
 struct State {
-    /// What has come of records that are not whole.
+    /// The bytes of a record that is not whole.
     sealed: Vec<u8>,
-    /// What has come, and has not been delivered.
+    /// The bytes that have come, and have not been delivered.
     open: VecDeque<u8>,
-    /// What is held back.
+    /// The bytes that are held back.
     held: VecDeque<u8>,
     /// Makes the size of the next piece.
     sizes: usize,
@@ -35,7 +35,7 @@ struct State {
 /// The size of a record before its content, in bytes.
 const HEAD: usize = 2;
 
-/// What makes the bytes of a record different from its content.
+/// The key that makes the bytes of a record different from its content.
 const KEY: u8 = 0xa5;
 
 impl Records {

@@ -16,16 +16,16 @@ use hyper::{
 
 use super::{Body, Socket};
 
-/// What a listener wants of its connections.
+/// The rules that a listener has for its connections.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Protocol {
     /// The largest head of a request, in bytes.
     pub(crate) head_size: usize,
-    /// Whether a connection is for more than one request.
+    /// True if a connection is for more than one request.
     pub(crate) keep_alive: bool,
 }
 
-/// How many requests of one connection are answered before others go on: in some 0.2 ms.
+/// The requests of one connection that are answered before others go on: in some 0.2 ms.
 const AT_A_STRETCH: usize = 8;
 
 /// Hands requests from the library to whoever answers them, and the answers back. There is one request at a time.
@@ -35,9 +35,9 @@ const AT_A_STRETCH: usize = 8;
 struct Exchange {
     request: Cell<Option<Request<Incoming>>>,
     answer: Cell<Option<Response<Body>>>,
-    /// Whether a request has come whose answer has not been taken.
+    /// True if a request has come whose answer has not been taken.
     is_asked: Cell<bool>,
-    /// Whether there is an answer.
+    /// True if there is an answer.
     is_answered: Cell<bool>,
 }
 

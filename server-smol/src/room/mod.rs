@@ -46,8 +46,8 @@ const FIRST_CLIENT: Duration = Duration::from_secs(60);
 /// The memory of a room without its service, in bytes: its structures, and its entries in the thread's lists.
 const OVERHEAD: usize = 1 << 10;
 
-/// How much memory a room may take beyond what it began with, in bytes, and still counts as one that takes little. A room that
-/// answers a message takes some, and is not to fail for the memory that others hold.
+/// The bytes that a room may take beyond what it began with, and still count as one that takes little. A room takes some when it
+/// answers a message. It is not to fail for the memory that others hold.
 const LITTLE: usize = 64 << 10;
 
 /// A service and the clients that are connected to it. It lives on one thread, together with their connections.
@@ -71,7 +71,7 @@ pub(crate) struct Room<F: EngineFactory> {
     /// The number of bytes that its engine held when it was last charged for them, and the charge.
     held: Cell<usize>,
     memory: RefCell<Charge>,
-    /// How many bytes its engine may hold and still counts as one that takes little.
+    /// The most bytes that its engine may hold if the room is to count as one that takes little.
     little: usize,
     /// The least charge for it until its first event is over, because it gets its memory in steps.
     reserved: Cell<usize>,

@@ -47,7 +47,7 @@ pub(crate) struct Session<F: EngineFactory> {
     is_paused: Cell<bool>,
     /// True if the session waits among the thread's readers.
     is_scheduled: Cell<bool>,
-    /// Whether much had come from the client when it was last read.
+    /// True if much had come from the client when it was last read.
     reads_much: Cell<bool>,
     /// True if anything has come from the client since the heartbeat last looked.
     was_heard: Cell<bool>,

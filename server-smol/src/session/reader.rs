@@ -25,13 +25,13 @@ const BETWEEN_MESSAGES: usize = 16 << 10;
 /// The number of bytes that take as long as another message.
 const LIKE_ANOTHER: usize = 2 << 10;
 
-/// How many units of input a reader of little handles at a time: a read, and a few messages.
+/// The most units of input that a reader of little handles at a time: a read, and a few messages.
 const LITTLE: u32 = 8;
 
 /// The work of a reader in one pass.
 struct Share<'a> {
     units: u32,
-    /// How many of them were for what has come, and not for what was delivered.
+    /// Those of them that were for input, and not for deliveries.
     input: u32,
     budget: &'a Budget,
 }

@@ -13,7 +13,7 @@ use super::{Budget, Thread, stats::PassMeter};
 /// The number of units of a write, which is a system call.
 const WRITE: u32 = 4;
 const LIKE_A_UNIT: usize = 4 << 10;
-/// How many units of writing go by before the clock is read.
+/// The units of writing that go by before the clock is read.
 const WRITES: u32 = 8 * WRITE;
 /// The number of units of a task.
 const TASK: u32 = 4;

@@ -18,7 +18,7 @@ pub(crate) struct FlushList {
     many: RefCell<VecDeque<Rc<Outbox>>>,
     /// True if what is added now is a part of a message to many.
     is_for_many: Cell<bool>,
-    /// Whether what is added now goes first, unless it is a part of a message to many.
+    /// True if an outbox that is added now goes first, unless it is a part of a message to many.
     is_urgent: Cell<bool>,
 }
 

@@ -325,12 +325,18 @@ mod tests {
     /// for itself. Otherwise it would keep some megabytes more whenever it finds that it could.
     const KERNEL: usize = 64 << 10;
 
-    /// Runs a test with an outbox of a connection, and its other end.
-    fn with_outbox(limit: usize, test: impl FnOnce(&Rc<Outbox>, TcpStream, &Buffers)) {
+    /// Returns the server's end of a connection, which does not block, and the client's.
+    fn connection() -> (TcpStream, TcpStream) {
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
         let client = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
         let (stream, _) = listener.accept().unwrap();
         stream.set_nonblocking(true).unwrap();
+        (stream, client)
+    }
+
+    /// Runs a test with an outbox of a connection, and its other end.
+    fn with_outbox(limit: usize, test: impl FnOnce(&Rc<Outbox>, TcpStream, &Buffers)) {
+        let (stream, client) = connection();
         set_socket_send_buffer_size(&stream, KERNEL).unwrap();
         set_socket_recv_buffer_size(&client, KERNEL).unwrap();
         block_on(async {
@@ -401,12 +407,7 @@ mod tests {
     #[test]
     fn what_is_urgent_is_written_first_and_what_goes_to_many_last() {
         with_outbox(1 << 20, |many, _client, buffers| {
-            let (one, _other) = {
-                let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
-                let client = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
-                (listener.accept().unwrap().0, client)
-            };
-            one.set_nonblocking(true).unwrap();
+            let (one, _other) = connection();
             let outbox = |stream: &TcpStream| {
                 let stream = Stream::new(stream.try_clone().unwrap()).unwrap();
                 Outbox::new(stream, Rc::clone(&many.buffers), 1 << 20)
