@@ -9,6 +9,8 @@
 #[cfg(epoll)]
 mod alarm;
 mod clock;
+#[cfg(target_os = "linux")]
+mod descriptors;
 #[cfg(epoll)]
 mod epoll;
 #[cfg(epoll)]
@@ -32,6 +34,8 @@ pub(crate) use self::{
 };
 pub use clock::VirtualClock;
 pub(crate) use clock::{Clock, ClockSource};
+#[cfg(target_os = "linux")]
+pub(crate) use descriptors::reserve_descriptors;
 #[cfg(not(epoll))]
 pub(crate) use portable::{Listener, Poller, Reactor, Stream};
 #[cfg(all(test, unix))]

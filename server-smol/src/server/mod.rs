@@ -32,9 +32,16 @@ use crate::{
 pub use handle::{RoomInfo, ServerHandle, Stats};
 use signals::Signals;
 
+#[cfg(target_os = "linux")]
+use crate::reactor::reserve_descriptors;
+
 /// The native stack of a thread that runs rooms, in bytes. Guests take up to half a megabyte (see host-min), and some C
 /// libraries would give a thread 128 KiB. What is never used takes no memory.
 const STACK: usize = 2 << 20;
+
+/// The number of files that are open besides downloads, and sockets besides those of clients: about so many at most.
+#[cfg(target_os = "linux")]
+const OTHER_FILES: usize = 128;
 
 /// A server of rooms, before it runs: see [`Settings`] for what can be set.
 ///
@@ -296,6 +303,11 @@ impl Server {
         listener.set_nonblocking(true).map_err(ServeError::System)?;
         let address = listener.local_addr().map_err(ServeError::System)?;
         announce(&settings, address);
+        #[cfg(target_os = "linux")]
+        reserve_descriptors(
+            &listener,
+            settings.max_connections.saturating_add(settings.max_downloads).saturating_add(OTHER_FILES),
+        );
 
         let (senders, receivers): (Vec<_>, Vec<_>) =
             (0..settings.threads).map(|_| channel::unbounded()).unzip();

@@ -15,8 +15,6 @@ const WRITE: u32 = 4;
 const LIKE_A_UNIT: usize = 4 << 10;
 /// The units of writing that go by before the clock is read.
 const WRITES: u32 = 8 * WRITE;
-/// The number of units of a task.
-const TASK: u32 = 4;
 /// The number of items of one kind that run before another kind runs.
 const BATCH: usize = 8;
 /// The number of outboxes with a part of a message to many that may wait to be written before more of it is
@@ -67,20 +65,18 @@ pub(crate) fn run<T>(
             let mut is_stuck = !some(budget, BATCH, || scheduler.read_fresh()).has_run;
             is_stuck &= !some(budget, 1, || scheduler.read_backlog()).has_run;
             if has_tasks {
-                let rooms = some(budget, BATCH, || {
-                    let has_run = rooms(&mut cx);
-                    if has_run {
-                        budget.spend(TASK);
-                    }
-                    has_run
-                });
-                let requests = some(budget, 1, || {
-                    let has_run = requests(&mut cx);
-                    if has_run {
-                        budget.look();
-                    }
-                    has_run
-                });
+                // A task takes a microsecond, or a good part of a pass.
+                budget.look();
+                let mut run = |most, tasks: &mut dyn FnMut(&mut Context<'_>) -> bool| {
+                    some(budget, most, || {
+                        let has_run = tasks(&mut cx);
+                        if has_run {
+                            budget.look();
+                        }
+                        has_run
+                    })
+                };
+                let (rooms, requests) = (run(BATCH, &mut rooms), run(1, &mut requests));
                 has_tasks = rooms.is_over || requests.is_over;
                 is_stuck &= !rooms.has_run && !requests.has_run;
             }
