@@ -1,4 +1,4 @@
-use std::{future::poll_fn, io, rc::Rc, time::Duration};
+use std::{cell::Cell, future::poll_fn, io, rc::Rc, time::Duration};
 
 use smol::future::{or, yield_now};
 use stateroom_core::engine::EngineFactory;
@@ -17,12 +17,12 @@ const BATCH: usize = 8;
 /// Accepts connections until it is dropped.
 pub(super) async fn accept<F: EngineFactory>(listener: Listener, site: Rc<Site<F>>) {
     let log = &site.here.0.thread().log;
-    let mut is_failing = false;
-    let mut warn = |reason: &str| {
-        if !is_failing {
+    // Each time that it begins to fail, it says so once.
+    let is_failing = Cell::new(false);
+    let warn = |reason: &str| {
+        if !is_failing.replace(true) {
             log.event(log::Level::Warn, || format!("no new connections for now: {reason}"));
         }
-        is_failing = !reason.is_empty();
     };
     let mut accepted = 0;
     loop {
@@ -38,6 +38,7 @@ pub(super) async fn accept<F: EngineFactory>(listener: Listener, site: Rc<Site<F
         match listener.accept().await {
             Ok((stream, peer)) => {
                 permits.set_lacks_files(false);
+                is_failing.set(false);
                 site.serve(stream, peer);
                 accepted += 1;
                 if accepted % BATCH == 0 {

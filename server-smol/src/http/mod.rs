@@ -186,7 +186,7 @@ impl<F: EngineFactory> Site<F> {
             "/ws" => Ok(RoomId::default_room()),
             _ => match path.strip_prefix("/ws/") {
                 Some(encoded) => RoomId::from_path(encoded),
-                None => return self.static_file(&request).await,
+                None => return self.static_file(&request, peer).await,
             },
         };
         match (room, request.method()) {

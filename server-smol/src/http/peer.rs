@@ -2,7 +2,7 @@ use std::{
     cell::{Cell, RefCell},
     io,
     net::SocketAddr,
-    rc::Rc,
+    rc::{Rc, Weak},
     task::{Context, Poll, Waker},
     time::{Duration, Instant},
 };
@@ -10,7 +10,7 @@ use std::{
 use crate::{
     memory::{Charge, OutOfMemory, Purpose},
     reactor::{Clock, Timer},
-    requests::{self, Peer as _},
+    requests::{self, DownloadPermit, Peer as _},
     room::{ClientInfo, RoomId},
     worker::{Permit, TooFast},
 };
@@ -34,6 +34,8 @@ pub(super) struct Peer {
     pub(super) permit: RefCell<Option<Permit>>,
     /// The room that the connection becomes a WebSocket to, and what the client has brought with it.
     pub(super) visit: RefCell<Option<(RoomId, Box<ClientInfo>)>>,
+    /// The download that it is sent.
+    download: RefCell<Weak<DownloadPermit>>,
     /// True if a request is being answered.
     is_answered: Cell<bool>,
     /// The time at which it was last given something.
@@ -63,6 +65,7 @@ impl Peer {
             address,
             permit: RefCell::new(Some(permit)),
             visit: RefCell::default(),
+            download: RefCell::default(),
             is_answered: Cell::new(false),
             alive: Cell::new(clock.now()),
             clock,
@@ -106,9 +109,19 @@ impl Peer {
         self.poll_evicted(&Context::from_waker(Waker::noop())).is_ready()
     }
 
-    /// Ready when the connection is to end, so that others have a place.
+    /// Ready when the connection is to end, so that others have a place, or their download.
     pub(super) fn poll_evicted(&self, cx: &Context<'_>) -> Poll<()> {
+        if let Some(download) = self.download.borrow().upgrade()
+            && download.poll_evicted(cx).is_ready()
+        {
+            return Poll::Ready(());
+        }
         self.permit.borrow().as_ref().map_or(Poll::Pending, |permit| permit.poll_evicted(cx))
+    }
+
+    /// Takes note of a download that it is sent.
+    pub(super) fn set_download(&self, permit: &Rc<DownloadPermit>) {
+        self.download.replace(Rc::downgrade(permit));
     }
 
     /// Waits until the peer takes what it is given. A peer that sends requests and takes no answers is not answered
@@ -144,7 +157,7 @@ impl requests::Peer for Peer {
     fn charge_read(&self, bytes: usize) -> io::Result<()> {
         let unanswered = self.unanswered.get() + bytes;
         self.unanswered.set(unanswered);
-        let charged = self.memory.borrow_mut().set(TALKING + unanswered, Purpose::Small);
+        let charged = self.memory.borrow_mut().set(TALKING + unanswered, Purpose::New);
         charged.map_err(|OutOfMemory| io::ErrorKind::OutOfMemory.into())
     }
 

@@ -1,6 +1,7 @@
 use std::{
     io,
     path::{Component, Path, PathBuf},
+    rc::Rc,
     time::{Duration, SystemTime},
 };
 
@@ -21,14 +22,14 @@ use crate::{
     thread::Cut,
 };
 
-use super::{Site, media_types::media_type};
+use super::{Site, media_types::media_type, peer::Peer};
 
 /// The time after which to try again if there is no space for a download, in seconds.
 const LATER: u64 = 5;
 
 impl<F: EngineFactory> Site<F> {
     /// `GET /…`: a file of the static directory.
-    pub(super) async fn static_file(&self, request: &Request<Incoming>) -> Response<Body> {
+    pub(super) async fn static_file(&self, request: &Request<Incoming>, peer: &Peer) -> Response<Body> {
         if !matches!(*request.method(), Method::GET | Method::HEAD) {
             return not_allowed("GET");
         }
@@ -39,7 +40,7 @@ impl<F: EngineFactory> Site<F> {
         else {
             return not_found();
         };
-        match self.send(path, request).await {
+        match self.send(path, request, peer).await {
             Ok(response) => response,
             Err(error) => match error.kind() {
                 io::ErrorKind::NotFound
@@ -61,7 +62,12 @@ impl<F: EngineFactory> Site<F> {
         }
     }
 
-    async fn send(&self, mut path: PathBuf, request: &Request<Incoming>) -> io::Result<Response<Body>> {
+    async fn send(
+        &self,
+        mut path: PathBuf,
+        request: &Request<Incoming>,
+        peer: &Peer,
+    ) -> io::Result<Response<Body>> {
         let mut found = metadata(&path).await?;
         if found.is_dir() {
             let url_path = request.uri().path();
@@ -89,15 +95,17 @@ impl<F: EngineFactory> Site<F> {
         let content = if *request.method() == Method::HEAD {
             Body::from(Bytes::new())
         } else {
-            let Some(permit) = self.shared.downloads.take() else {
+            let thread = self.here.0.thread();
+            let Some(permit) = self.shared.downloads.take(thread.clock.now()) else {
                 return Ok(later(
                     StatusCode::SERVICE_UNAVAILABLE,
                     "there are as many downloads as there may be",
                     LATER,
                 ));
             };
-            let ledger = &self.here.0.thread().memory;
-            Download::open(path, found.len(), ledger, permit).await?.into()
+            let permit = Rc::new(permit);
+            peer.set_download(&permit);
+            Download::open(path, found.len(), &thread.memory, permit).await?.into()
         };
         let mut response = Response::new(content);
         let headers = response.headers_mut();

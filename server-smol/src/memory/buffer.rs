@@ -11,23 +11,47 @@ use super::{Charge, Ledger, OutOfMemory, Purpose};
 pub(crate) struct Buffer {
     bytes: Vec<u8>,
     charge: Charge,
+    direction: Direction,
 }
 
-/// The largest that is small, in bytes.
-const SMALL: usize = 64 << 10;
+/// The direction in which the bytes of a buffer go.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Direction {
+    /// From a client to its room.
+    Incoming,
+    /// From a room to a client.
+    Outgoing,
+}
+
+impl Direction {
+    /// Returns what a buffer of so many bytes is charged as.
+    fn purpose(self, capacity: usize) -> Purpose {
+        match self {
+            Self::Incoming if capacity <= SMALL_INCOMING => Purpose::New,
+            Self::Incoming => Purpose::LargeMessage,
+            Self::Outgoing if capacity <= SMALL_OUTGOING => Purpose::Small,
+            Self::Outgoing => Purpose::Running,
+        }
+    }
+}
+
+/// The size of the largest small message that comes in, in bytes. Each connection may have begun one.
+const SMALL_INCOMING: usize = 4 << 10;
+/// The size of the largest small message that goes out, in bytes.
+const SMALL_OUTGOING: usize = 64 << 10;
 
 /// The least that a buffer grows to.
 const LEAST: usize = 256;
 
 impl Buffer {
     /// Returns an empty one, which takes nothing.
-    pub(crate) fn new(ledger: &Rc<Ledger>) -> Self {
-        Self { bytes: Vec::new(), charge: ledger.nothing() }
+    pub(crate) fn new(ledger: &Rc<Ledger>, direction: Direction) -> Self {
+        Self { bytes: Vec::new(), charge: ledger.nothing(), direction }
     }
 
     /// Takes the bytes out, and leaves a buffer that takes nothing.
     pub(crate) fn take(&mut self) -> Self {
-        let empty = Self::new(self.charge.ledger());
+        let empty = Self::new(self.charge.ledger(), self.direction);
         mem::replace(self, empty)
     }
 
@@ -64,8 +88,7 @@ impl Buffer {
 
     #[cold]
     fn grow(&mut self, capacity: usize) -> Result<(), OutOfMemory> {
-        let purpose = if capacity <= SMALL { Purpose::Small } else { Purpose::LargeMessage };
-        self.charge.set(capacity, purpose)?;
+        self.charge.set(capacity, self.direction.purpose(capacity))?;
         self.bytes.reserve_exact(capacity - self.bytes.len());
         Ok(())
     }
@@ -104,7 +127,7 @@ mod tests {
     #[test]
     fn a_buffer_is_charged_for_what_it_has_room_for() {
         let ledger = Ledger::new(1_000);
-        let mut buffer = Buffer::new(&ledger);
+        let mut buffer = Buffer::new(&ledger, Direction::Outgoing);
         assert_eq!(ledger.used(), 0);
         buffer.extend(b"hello").unwrap();
         assert_eq!((&*buffer, ledger.used()), (&b"hello"[..], LEAST));
@@ -116,5 +139,23 @@ mod tests {
         assert_eq!((taken.len(), buffer.len(), ledger.used()), (505, 0, taken.capacity()));
         drop(taken);
         assert_eq!(ledger.used(), 0);
+    }
+
+    #[test]
+    fn what_clients_begin_leaves_space_for_what_rooms_answer() {
+        let ledger = Ledger::new(16 << 20);
+        let begin = |size: usize| {
+            let mut begun = Buffer::new(&ledger, Direction::Incoming);
+            begun.reserve_exact(size).ok().map(|()| begun)
+        };
+        let large: Vec<_> = (0..).map_while(|_| begin(64 << 10)).collect();
+        assert_eq!(ledger.used(), 12 << 20);
+        let small: Vec<_> = (0..).map_while(|_| begin(SMALL_INCOMING)).collect();
+        assert_eq!(ledger.used(), 14 << 20);
+        let mut answers = [(); 2].map(|()| Buffer::new(&ledger, Direction::Outgoing));
+        answers[0].reserve_exact(1 << 20).unwrap();
+        assert!(answers[1].reserve_exact(SMALL_OUTGOING + 1).is_err());
+        answers[1].reserve_exact(SMALL_OUTGOING).unwrap();
+        drop((large, small));
     }
 }

@@ -11,9 +11,9 @@ use std::{
 ///
 /// 1. idle rooms hibernate;
 /// 2. the client with the largest outbox is closed;
-/// 3. what wants the memory is refused, if it is a message, a room or a connection;
-/// 4. the rooms that have been empty for longest end;
-/// 5. what wants the memory is refused: the room that runs fails.
+/// 3. a message that comes in, a request, a room or a connection is refused;
+/// 4. for a running room, the rooms that have been empty for longest end;
+/// 5. the running room fails.
 pub(crate) struct Ledger {
     limit: usize,
     used: Cell<usize>,
@@ -39,22 +39,22 @@ pub(crate) enum Stage {
     EmptyRooms,
 }
 
-/// The purpose of a charge. The first purposes are refused first: each may fill the ledger up to a part of it, so
-/// that something is left for those after it.
+/// The class of a charge. The first classes are refused first: each may fill the ledger up to a part of it, so that
+/// something is left for those after it. So whatever clients begin leaves space for what rooms need to answer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Purpose {
-    /// A large message on its way in.
+    /// A large message of a client, which is not whole yet or waits for its room.
     LargeMessage,
-    /// A room or a connection.
+    /// A room or a connection, a small message of a client, a request, or a piece of a download.
     New,
-    /// The memory of a room that takes much more than it began with.
+    /// The memory of a room that takes much more than it began with, or a large message that it sends.
     Running,
-    /// A small message, a room that takes little more than it began with, or something else that takes little.
+    /// The memory of a room that takes little more than it began with, or a small message that it sends.
     Small,
 }
 
 impl Purpose {
-    /// Returns how many sixteenths of the ledger may be full with it.
+    /// Returns how full the ledger may be after a charge of this class, in sixteenths.
     fn sixteenths(self) -> usize {
         match self {
             Self::LargeMessage => 12,
@@ -69,7 +69,7 @@ impl Purpose {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct OutOfMemory;
 
-/// The maximum number of reclaiming steps that one charge waits for: some 0.5 ms.
+/// The maximum number of steps of each stage that one charge waits for. A stage takes about 0.5 ms then.
 const STEPS: usize = 16;
 
 impl Ledger {
@@ -129,12 +129,16 @@ impl Ledger {
         if !self.fits(bytes, purpose) {
             self.reclaim(bytes, purpose)?;
         }
+        self.note(bytes);
+        Ok(())
+    }
+
+    fn note(&self, bytes: usize) {
         let used = self.used.get() + bytes;
         self.used.set(used);
         if used > self.peak.get() {
             self.peak.set(used);
         }
-        Ok(())
     }
 
     fn fits(&self, bytes: usize, purpose: Purpose) -> bool {
@@ -147,6 +151,8 @@ impl Ledger {
         if bytes > self.limit || self.is_reclaiming.replace(true) {
             return Err(OutOfMemory);
         }
+        // A room that ends may panic.
+        let _reset = Reset(&self.is_reclaiming);
         let reclaimers = self.reclaimers.borrow().clone();
         let allowed = |stage| stage < Stage::EmptyRooms || purpose >= Purpose::Running;
         let mut steps = 0;
@@ -158,8 +164,16 @@ impl Ledger {
             // Each stage has steps of its own.
             steps = 0;
         }
-        self.is_reclaiming.set(false);
         if self.fits(bytes, purpose) { Ok(()) } else { Err(OutOfMemory) }
+    }
+}
+
+/// Sets a flag to false when it is dropped.
+struct Reset<'a>(&'a Cell<bool>);
+
+impl Drop for Reset<'_> {
+    fn drop(&mut self) {
+        self.0.set(false);
     }
 }
 
@@ -182,6 +196,13 @@ impl Charge {
         }
         self.bytes = bytes;
         Ok(())
+    }
+
+    /// Makes these so many bytes, even if these are more than fit: they have been taken already, to give back more soon.
+    pub(crate) fn set_taken(&mut self, bytes: usize) {
+        self.ledger.note(bytes.saturating_sub(self.bytes));
+        self.give_back(self.bytes.saturating_sub(bytes));
+        self.bytes = bytes;
     }
 
     pub(crate) fn ledger(&self) -> &Rc<Ledger> {
@@ -268,6 +289,45 @@ mod tests {
         let fourth = ledger.charge(20, Purpose::Running).unwrap();
         assert_eq!((left(), ledger.used()), ([0, 0, 0], 140));
         drop((first, second, third, fourth));
+    }
+
+    /// Panics when it is asked.
+    struct Faulty;
+
+    impl Reclaim for Faulty {
+        fn reclaim(&self) -> bool {
+            panic!("a room's service has a fault in its `Drop`");
+        }
+    }
+
+    #[test]
+    fn memory_is_found_after_a_panic_too() {
+        let ledger = Ledger::new(160);
+        let faulty = Rc::new(Faulty);
+        let weak: Weak<Faulty> = Rc::downgrade(&faulty);
+        ledger.ask(Stage::EmptyRooms, weak);
+        let idle_rooms = holder(&ledger, Stage::Hibernate, &[160]);
+        let charge = || ledger.charge(320, Purpose::Small);
+        assert!(charge().is_err());
+        let too_much = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| {
+            let _first = ledger.charge(1, Purpose::Small);
+            ledger.charge(160, Purpose::Small).is_err()
+        }));
+        assert!(too_much.is_err(), "it has panicked");
+        drop(faulty);
+        idle_rooms.0.borrow_mut().push(ledger.charge(160, Purpose::Small).unwrap());
+        assert!(ledger.charge(160, Purpose::Small).is_ok(), "the idle rooms are asked again");
+    }
+
+    #[test]
+    fn what_is_taken_already_is_charged_without_asking_anybody() {
+        let ledger = Ledger::new(160);
+        let idle_rooms = holder(&ledger, Stage::Hibernate, &[100]);
+        let mut charge = ledger.charge(50, Purpose::Small).unwrap();
+        charge.set_taken(80);
+        assert_eq!((ledger.used(), idle_rooms.0.borrow().len()), (180, 1));
+        charge.set_taken(10);
+        assert_eq!((ledger.used(), ledger.peak()), (110, 180));
     }
 
     #[test]

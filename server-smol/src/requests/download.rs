@@ -5,10 +5,6 @@ use std::{
     path::PathBuf,
     pin::Pin,
     rc::Rc,
-    sync::{
-        Arc,
-        atomic::{AtomicUsize, Ordering},
-    },
     task::{Context, Poll},
 };
 
@@ -16,41 +12,13 @@ use smol::{Task, unblock};
 
 use crate::memory::{Charge, Ledger, OutOfMemory, Purpose};
 
+use super::DownloadPermit;
+
 /// The number of bytes of a file that are read at a time.
 const PIECE: usize = 64 << 10;
 
 /// A piece of a file, and what its memory is charged with.
 type Charged = (Vec<u8>, Charge);
-
-/// Counts the downloads of all threads, each of which has an open file.
-#[derive(Debug, Clone)]
-pub(crate) struct Downloads {
-    count: Arc<AtomicUsize>,
-    most: usize,
-}
-
-/// The permission for a download.
-#[derive(Debug)]
-pub(crate) struct DownloadPermit(Downloads);
-
-impl Downloads {
-    pub(crate) fn new(most: usize) -> Self {
-        Self { count: Arc::default(), most }
-    }
-
-    /// Takes a permit. Returns nothing if all permits are taken.
-    pub(crate) fn take(&self) -> Option<DownloadPermit> {
-        let more = |count| (count < self.most).then_some(count + 1);
-        self.count.fetch_update(Ordering::Relaxed, Ordering::Relaxed, more).ok()?;
-        Some(DownloadPermit(self.clone()))
-    }
-}
-
-impl Drop for DownloadPermit {
-    fn drop(&mut self) {
-        self.0.count.fetch_sub(1, Ordering::Relaxed);
-    }
-}
 
 /// A file on its way to a client, piece by piece. The memory of a piece is charged before it is read, so there is one at a time:
 /// the next one is read when the library has written this one.
@@ -60,7 +28,7 @@ pub(crate) struct Download {
     /// The number of bytes that are still to come.
     left: u64,
     ledger: Rc<Ledger>,
-    _permit: DownloadPermit,
+    permit: Rc<DownloadPermit>,
 }
 
 #[derive(Debug)]
@@ -80,12 +48,12 @@ impl Download {
         path: PathBuf,
         len: u64,
         ledger: &Rc<Ledger>,
-        permit: DownloadPermit,
+        permit: Rc<DownloadPermit>,
     ) -> io::Result<Self> {
         let charge = charge(ledger, size(len))?;
         let file = unblock(move || File::open(path)).await?;
         let state = State::Ready(file, Some(charge));
-        Ok(Self { state, left: len, ledger: Rc::clone(ledger), _permit: permit })
+        Ok(Self { state, left: len, ledger: Rc::clone(ledger), permit })
     }
 
     pub(crate) fn left(&self) -> u64 {
@@ -115,6 +83,7 @@ impl Download {
                     };
                     let (file, piece) = read?;
                     self.left -= piece.len() as u64;
+                    self.permit.add(piece.len());
                     self.state = State::Ready(file, None);
                     return Poll::Ready(Ok((piece, charge)));
                 }
@@ -130,7 +99,7 @@ fn size(left: u64) -> usize {
 }
 
 fn charge(ledger: &Rc<Ledger>, size: usize) -> io::Result<Charge> {
-    ledger.charge(size, Purpose::Small).map_err(|OutOfMemory| io::ErrorKind::OutOfMemory.into())
+    ledger.charge(size, Purpose::New).map_err(|OutOfMemory| io::ErrorKind::OutOfMemory.into())
 }
 
 fn read(mut file: File, size: usize) -> io::Result<(File, Vec<u8>)> {
@@ -146,14 +115,19 @@ fn read(mut file: File, size: usize) -> io::Result<(File, Vec<u8>)> {
 
 #[cfg(test)]
 mod tests {
-    use std::{env, fs, future::poll_fn, process};
+    use std::{env, fs, future::poll_fn, process, time::Instant};
 
     use super::*;
+    use crate::requests::Downloads;
 
     fn file(name: &str, content: &[u8]) -> PathBuf {
         let path = env::temp_dir().join(format!("stateroom-{name}-{}", process::id()));
         fs::write(&path, content).unwrap();
         path
+    }
+
+    fn take(downloads: &Downloads) -> Option<Rc<DownloadPermit>> {
+        downloads.take(Instant::now()).map(Rc::new)
     }
 
     fn next(download: &mut Download) -> Option<io::Result<Charged>> {
@@ -162,18 +136,18 @@ mod tests {
 
     #[test]
     fn a_download_holds_one_piece_at_a_time_and_is_charged_before_it_reads() {
-        let (ledger, downloads) = (Ledger::new(PIECE + 1), Downloads::new(1));
+        let (ledger, downloads) = (Ledger::new(PIECE + PIECE / 7 + 2), Downloads::new(1));
         let path = file("pieces", &vec![7; PIECE + 10]);
         let open = |permit| smol::block_on(Download::open(path.clone(), PIECE as u64 + 10, &ledger, permit));
-        let mut download = open(downloads.take().unwrap()).unwrap();
-        assert_eq!((ledger.used(), downloads.take().is_none()), (PIECE, true));
+        let mut download = open(take(&downloads).unwrap()).unwrap();
+        assert_eq!((ledger.used(), take(&downloads).is_none()), (PIECE, true));
         let (piece, charge) = next(&mut download).unwrap().unwrap();
         assert_eq!((piece.len(), download.left(), ledger.used()), (PIECE, 10, PIECE));
         let refused = next(&mut download).unwrap().unwrap_err();
         assert_eq!(refused.kind(), io::ErrorKind::OutOfMemory);
         drop((download, charge));
         assert_eq!(ledger.used(), 0);
-        let mut download = open(downloads.take().expect("the other one is over")).unwrap();
+        let mut download = open(take(&downloads).expect("the other one is over")).unwrap();
         drop(next(&mut download));
         let (rest, _charge) = next(&mut download).unwrap().unwrap();
         assert_eq!((&rest[..], ledger.used(), download.left()), (&[7; 10][..], 10, 0));
@@ -186,7 +160,7 @@ mod tests {
         let (ledger, downloads) = (Ledger::new(1 << 20), Downloads::new(1));
         let path = file("shorter", b"hello");
         let mut download =
-            smol::block_on(Download::open(path.clone(), 6, &ledger, downloads.take().unwrap())).unwrap();
+            smol::block_on(Download::open(path.clone(), 6, &ledger, take(&downloads).unwrap())).unwrap();
         assert_eq!(next(&mut download).unwrap().unwrap().0, b"hello");
         assert_eq!(next(&mut download).unwrap().unwrap_err().kind(), io::ErrorKind::UnexpectedEof);
         fs::remove_file(path).unwrap();

@@ -47,6 +47,12 @@ impl ClientInfo {
         }
     }
 
+    /// Returns how much memory this takes, in bytes.
+    pub(crate) fn size(&self) -> usize {
+        let headers = self.headers.iter().map(|(name, value)| size_of::<Header>() + name.len() + value.len());
+        size_of::<Self>() + self.query.as_ref().map_or(0, |query| query.len()) + headers.sum::<usize>()
+    }
+
     /// Returns the value of a key.
     pub(crate) fn get(&self, key: &str) -> Option<Cow<'_, str>> {
         if let Some(name) = key.strip_prefix(QUERY) {

@@ -235,9 +235,14 @@ impl<F: EngineFactory> Room<F> {
     #[cold]
     fn charge(&self, held: usize) -> Result<(), OutOfMemory> {
         let purpose = if held <= self.little { Purpose::Small } else { Purpose::Running };
-        self.memory.borrow_mut().set(OVERHEAD + self.id().as_str().len() + held, purpose)?;
+        self.memory.borrow_mut().set(self.charged(held), purpose)?;
         self.held.set(held);
         Ok(())
+    }
+
+    /// Returns how many bytes the room is charged for, if its engine holds so many.
+    fn charged(&self, held: usize) -> usize {
+        OVERHEAD + self.id().as_str().len() + held
     }
 
     /// Returns the number of deliveries of the last slice, in messages.
@@ -292,7 +297,7 @@ impl<F: EngineFactory> Room<F> {
         self.context.log.end(self.id());
         self.timer.take();
         self.context.deliveries.clear();
-        for (_, outbox) in self.context.roster.clear() {
+        for outbox in self.context.roster.clear() {
             outbox.close(reason.clone());
         }
         self.thread().hibernation.remove(&self.idle);
@@ -336,8 +341,10 @@ impl<F: EngineFactory> Hibernate for Room<F> {
                 return HibernateOutcome::Ended;
             }
         };
-        // It holds no more than before.
-        let _ = self.settle_memory(&engine);
+        // What is saved so far comes on top of what is there, until that can go.
+        let held = engine.memory_held().max(self.reserved.get());
+        self.memory.borrow_mut().set_taken(self.charged(held));
+        self.held.set(held);
         outcome
     }
 }

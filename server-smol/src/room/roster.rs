@@ -44,11 +44,13 @@ impl Roster {
         }
     }
 
-    /// Takes out all clients.
-    pub(super) fn clear(&self) -> Vec<(ClientId, Rc<Outbox>)> {
+    /// Takes out all clients, those included whose `connect` is still to come.
+    pub(super) fn clear(&self) -> Vec<Rc<Outbox>> {
+        let all = self.everybody();
         let list = self.list.take();
         self.count(-(list.len() as isize));
-        list
+        self.arriving.take();
+        all
     }
 
     pub(super) fn clients(&self) -> Vec<ClientId> {

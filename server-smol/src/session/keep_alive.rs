@@ -26,8 +26,9 @@ pub(super) async fn keep_alive<F: EngineFactory>(session: &Session<F>) -> End {
         Timer::at(next).await;
         // Which may be later than it was to be, where the thread had a lot to do.
         let now = thread.clock.now();
-        // While the room is busy with its message, the client is not heard, and not at fault.
-        if session.was_heard.take() || session.is_in_event.get() {
+        // While the room is busy with its message, or much waits for it, the client is not heard, and not at fault.
+        let is_not_read = session.is_in_event.get() || !session.socket.outbox.may_be_read();
+        if session.was_heard.take() || is_not_read {
             last_heard = now;
         } else if deadline.is_some_and(|deadline| deadline <= now) {
             return End::Close(CloseReason::ClientSilent);

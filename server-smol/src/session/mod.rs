@@ -17,7 +17,7 @@ use stateroom_core::{ClientId, engine::EngineFactory};
 
 use crate::{
     close::CloseReason,
-    memory::{Buffer, OutOfMemory},
+    memory::{Buffer, Charge, Direction, Ledger, OutOfMemory, Purpose},
     room::{ClientInfo, Event, EventLock, Outcome, Room},
     websocket::Decoder,
     wire::Socket,
@@ -80,6 +80,18 @@ enum Next<F: EngineFactory> {
     RoomEnded,
 }
 
+/// The memory of a connection in bytes, without what is read of it and waits for it: its structures and its task.
+const CONNECTION: usize = 2 << 10;
+
+/// Charges a connection for its memory, and for what its client has brought with it until its `connect` is over.
+pub(crate) fn charge(
+    ledger: &Rc<Ledger>,
+    info: &ClientInfo,
+    read_ahead: &[u8],
+) -> Result<Charge, OutOfMemory> {
+    ledger.charge(CONNECTION + info.size() + read_ahead.len(), Purpose::New)
+}
+
 /// Serves a WebSocket until it ends. `read_ahead` is what has been read of it beyond the HTTP request; `place` is its room, which
 /// it has [entered](Room::enter), and its client, who has brought `info` with it.
 pub(crate) async fn serve<F: EngineFactory>(
@@ -87,6 +99,7 @@ pub(crate) async fn serve<F: EngineFactory>(
     read_ahead: Vec<u8>,
     info: Box<ClientInfo>,
     place: Result<(Rc<Room<F>>, ClientId), CloseReason>,
+    charge: Option<Charge>,
 ) {
     match place {
         Err(reason) => Box::pin(socket.close(Some(reason))).await,
@@ -94,7 +107,7 @@ pub(crate) async fn serve<F: EngineFactory>(
             match Session::new(socket, Rc::clone(&room), client, &read_ahead) {
                 Ok(session) => {
                     drop(read_ahead);
-                    session.attend(info).await;
+                    session.attend(info, charge).await;
                 }
                 Err(socket) => Box::pin(socket.close(Some(CloseReason::OutOfMemory))).await,
             }
@@ -112,7 +125,7 @@ impl<F: EngineFactory> Session<F> {
         read_ahead: &[u8],
     ) -> Result<Rc<Self>, Socket> {
         let ledger = socket.buffers.ledger();
-        let mut backlog = Buffer::new(ledger);
+        let mut backlog = Buffer::new(ledger, Direction::Incoming);
         if let Err(OutOfMemory) = backlog.extend(read_ahead) {
             return Err(socket);
         }
@@ -136,13 +149,15 @@ impl<F: EngineFactory> Session<F> {
     }
 
     /// Runs the client's stay in the room: `connect`, its messages, and `disconnect` exactly once, however it ended.
-    async fn attend(self: &Rc<Self>, info: Box<ClientInfo>) {
+    async fn attend(self: &Rc<Self>, info: Box<ClientInfo>, mut charge: Option<Charge>) {
         let Self { socket, room, client, .. } = &**self;
         // What this takes is free again while the client is in the room, and so is everything below that is boxed: a
         // connection that waits takes no more memory than waiting needs.
         if !Box::pin(self.arrive(info)).await {
             return;
         }
+        // It is less than before.
+        charge.iter_mut().for_each(|charge| _ = charge.set(CONNECTION, Purpose::New));
         log::debug!("room {}: client {client} has come", room.id());
         let mut handling = pin!(self.handle_messages());
         let end = {
@@ -196,7 +211,10 @@ impl<F: EngineFactory> Session<F> {
         let closing = async { Err(poll_fn(|cx| socket.outbox.poll_closing(cx)).await) };
         match or(connected, closing).await {
             Ok(Outcome::Done | Outcome::Refused) => return true,
-            Ok(Outcome::Ended) => socket.close(Some(CloseReason::RoomFailed)).await,
+            Ok(Outcome::Ended) => {
+                let reason = poll_fn(|cx| socket.outbox.poll_closing(cx)).await;
+                socket.close(reason).await;
+            }
             // The room has no time for the client before the server ends, or the client goes. An event that has
             // begun comes to its end.
             Err(reason) => {

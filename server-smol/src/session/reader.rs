@@ -8,7 +8,7 @@ use stateroom_core::{MessagePayload, engine::EngineFactory};
 
 use crate::{
     close::CloseReason,
-    memory::{Buffer, OutOfMemory},
+    memory::{Buffer, Direction, OutOfMemory},
     reactor::OnReadable,
     room::{Event, Outcome, Submitted},
     thread::{Budget, QUANTUM, Reader, Thread},
@@ -153,17 +153,26 @@ impl<F: EngineFactory> Session<F> {
                 if input.is_empty() {
                     return Some(next);
                 }
-                let mut bytes = Buffer::new(self.socket.buffers.ledger());
+                let mut bytes = Buffer::new(self.socket.buffers.ledger(), Direction::Incoming);
                 Some(match bytes.reserve_exact(input.len()).and_then(|()| bytes.extend(input)) {
                     Ok(()) => {
                         self.backlog.replace(Some(Backlog::new(bytes)));
                         next
                     }
-                    Err(OutOfMemory) => Next::End(End::Close(CloseReason::OutOfMemory)),
+                    Err(OutOfMemory) => self.end_without_memory(next),
                 })
             }
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => None,
             Err(_) => Some(Next::End(End::Gone)),
+        }
+    }
+
+    /// Ends the session, as there is no memory for what was read. An event that has begun comes to its end.
+    fn end_without_memory(&self, next: Next<F>) -> Next<F> {
+        self.socket.outbox.close(CloseReason::OutOfMemory);
+        match next {
+            Next::FinishEvent(_) => next,
+            _ => Next::End(End::Close(CloseReason::OutOfMemory)),
         }
     }
 
@@ -239,7 +248,7 @@ impl<F: EngineFactory> Session<F> {
             MessagePayload::Text(text) => (true, text.as_bytes()),
             MessagePayload::Bytes(bytes) => (false, bytes),
         };
-        let mut bytes = Buffer::new(self.socket.buffers.ledger());
+        let mut bytes = Buffer::new(self.socket.buffers.ledger(), Direction::Incoming);
         bytes.reserve_exact(payload.len())?;
         bytes.extend(payload)?;
         Ok(Held { is_text, bytes })

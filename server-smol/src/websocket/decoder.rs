@@ -2,7 +2,7 @@ use std::{mem, rc::Rc, str};
 
 use stateroom_core::MessagePayload;
 
-use crate::memory::{Buffer, Ledger, OutOfMemory};
+use crate::memory::{Buffer, Direction, Ledger, OutOfMemory};
 
 use super::{
     close,
@@ -44,7 +44,7 @@ impl State {
 /// The largest head: two bytes, a size of eight, and the mask.
 const HEAD_SIZE: usize = 14;
 
-/// A message gets room for so much before anything of it has come: what a client announces costs it nothing.
+/// The number of bytes that a message gets space for at first: a client can announce any size.
 const RESERVED: usize = 64 << 10;
 
 /// A message or control frame of a client.
@@ -81,7 +81,7 @@ impl Decoder {
     pub(crate) fn new(limit: usize, ledger: &Rc<Ledger>) -> Self {
         Self {
             state: State::BEGIN,
-            message: Buffer::new(ledger),
+            message: Buffer::new(ledger, Direction::Incoming),
             unfinished: None,
             control: Vec::new(),
             is_message_read: false,
@@ -199,9 +199,10 @@ impl Decoder {
 fn keep(message: &mut Buffer, piece: &[u8], remaining: usize) -> Result<(), OutOfMemory> {
     let room = message.capacity() - message.len();
     if piece.len() > room {
-        // What a client announces costs it nothing, so that room is made as bytes come, and not beyond what is to come.
+        // A client can announce any size, so that space is made as bytes come: as much again as there is, and not
+        // beyond what is to come. A message in many frames has as much again as has come.
         let wanted = message.capacity().max(RESERVED).max(piece.len());
-        message.reserve_exact(wanted.min(piece.len() + remaining))?;
+        message.reserve_exact(wanted.min((piece.len() + remaining).max(message.len())))?;
     }
     message.extend(piece)
 }

@@ -3,15 +3,17 @@ use std::{
     rc::Rc,
 };
 
-use crate::memory::{Buffer, Ledger};
+use crate::memory::{Buffer, Direction, Ledger};
 
 use super::{FlushList, SlowClients};
 
 /// The most that is read at a time, in bytes.
 const INPUT: usize = 64 << 10;
-/// The maximum number of buffers that are kept for outboxes, and the maximum size of each.
+/// The maximum number of buffers that are kept for outboxes, the maximum size of each, and the part of the memory that
+/// they may have together.
 const SPARE: usize = 64;
 const SPARE_SIZE: usize = 64 << 10;
+const SPARE_PART: usize = 32;
 
 /// The buffers that the connections of a thread share, so that a connection between two messages holds none: the
 /// bytes that are read into, spare buffers for what is about to be written, and the lists of connections with
@@ -20,6 +22,7 @@ const SPARE_SIZE: usize = 64 << 10;
 pub(crate) struct Buffers {
     input: RefCell<Box<[u8]>>,
     spare: RefCell<Vec<Buffer>>,
+    most_spare: usize,
     pub(crate) flush: FlushList,
     pub(crate) slow_clients: Rc<SlowClients>,
     ledger: Rc<Ledger>,
@@ -30,6 +33,7 @@ impl Buffers {
         Self {
             input: RefCell::new(vec![0; INPUT].into()),
             spare: RefCell::default(),
+            most_spare: (ledger.limit() / SPARE_PART / SPARE_SIZE).min(SPARE),
             flush: FlushList::default(),
             slow_clients: Rc::default(),
             ledger,
@@ -44,14 +48,14 @@ impl Buffers {
     /// Returns an empty buffer.
     #[inline]
     pub(crate) fn take(&self) -> Buffer {
-        self.spare.borrow_mut().pop().unwrap_or_else(|| Buffer::new(&self.ledger))
+        self.spare.borrow_mut().pop().unwrap_or_else(|| Buffer::new(&self.ledger, Direction::Outgoing))
     }
 
     /// Takes a buffer back.
     #[inline]
     pub(crate) fn give_back(&self, mut buffer: Buffer) {
         let mut spare = self.spare.borrow_mut();
-        if spare.len() < SPARE && (1..=SPARE_SIZE).contains(&buffer.capacity()) {
+        if spare.len() < self.most_spare && (1..=SPARE_SIZE).contains(&buffer.capacity()) {
             buffer.clear();
             spare.push(buffer);
         }

@@ -20,7 +20,12 @@ pub(crate) struct FlushList {
     is_for_many: Cell<bool>,
     /// True if an outbox that is added now goes first, unless it is a part of a message to many.
     is_urgent: Cell<bool>,
+    /// Counts the outboxes that have been written.
+    count: Cell<u32>,
 }
+
+/// One outbox of this number is taken from the queues that come last, so that they do not wait for ever.
+const SHARE_OF_LAST: u32 = 8;
 
 impl FlushList {
     /// Adds an outbox that has something to write, once.
@@ -48,9 +53,16 @@ impl FlushList {
     /// at most, or nothing where there was no outbox.
     #[inline(always)]
     pub(crate) fn flush_next(&self) -> Option<usize> {
-        let next = |queue: &RefCell<VecDeque<_>>| queue.borrow_mut().pop_front();
-        let next = next(&self.urgent).or_else(|| next(&self.few)).or_else(|| next(&self.many))?;
-        Some(next.flush())
+        let next = |queue: &RefCell<VecDeque<Rc<Outbox>>>| queue.borrow_mut().pop_front();
+        let count = self.count.get().wrapping_add(1);
+        self.count.set(count);
+        let last_first = match count % (2 * SHARE_OF_LAST) {
+            0 => next(&self.many),
+            SHARE_OF_LAST => next(&self.few),
+            _ => None,
+        };
+        let ordered = || next(&self.urgent).or_else(|| next(&self.few)).or_else(|| next(&self.many));
+        Some(last_first.or_else(ordered)?.flush())
     }
 
     /// Writes what all outboxes have, as far as their sockets take it.

@@ -26,6 +26,9 @@ pub(crate) struct SharedFrame {
     _charge: Charge,
 }
 
+/// The memory of a shared frame without its bytes: its counters, and its place among the deliveries of a room.
+const SHARED_OVERHEAD: usize = 128;
+
 impl SharedFrame {
     /// Encodes a message.
     ///
@@ -33,7 +36,9 @@ impl SharedFrame {
     /// There is no memory for it.
     pub(crate) fn new(opcode: Opcode, payload: &[u8], ledger: &Rc<Ledger>) -> Result<Rc<Self>, OutOfMemory> {
         let head = Head::new(opcode, payload.len());
-        let charge = ledger.charge(head.as_ref().len() + payload.len(), Purpose::Running)?;
+        let size = SHARED_OVERHEAD + head.as_ref().len() + payload.len();
+        let purpose = if payload.len() < SHARED { Purpose::Small } else { Purpose::Running };
+        let charge = ledger.charge(size, purpose)?;
         Ok(Rc::new(Self { bytes: [head.as_ref(), payload].concat().into(), _charge: charge }))
     }
 }

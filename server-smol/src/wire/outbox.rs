@@ -318,7 +318,7 @@ mod tests {
         memory::{Buffer, Ledger, Purpose, Stage},
         reactor::block_on,
         websocket::Head,
-        wire::frame::SHARED,
+        wire::{SharedFrame, frame::SHARED, queue::PLACE},
     };
 
     /// The maximum size of the system's buffers at each end of a connection, in bytes; the system takes half of it
@@ -538,6 +538,28 @@ mod tests {
             assert!(read > 32 << 20);
             let kept = outbox.queue.borrow().capacity();
             assert!(kept < 4 << 20, "{kept}");
+        });
+    }
+
+    #[test]
+    fn what_a_client_does_not_take_is_charged_though_others_have_it_too() {
+        with_outbox(1 << 20, |outbox, _client, buffers| {
+            let ledger = buffers.ledger();
+            let filler = "x".repeat(100_000);
+            while !outbox.is_blocked() {
+                outbox.push(&text(&filler));
+                flush(buffers);
+            }
+            for (size, least) in [(2, 4), (SHARED, PLACE)] {
+                let frame = SharedFrame::new(Opcode::Text, "x".repeat(size).as_bytes(), ledger).unwrap();
+                let (used, count) = (ledger.used(), 100);
+                for _ in 0..count {
+                    outbox.push(&Frame::Shared(Rc::clone(&frame)));
+                }
+                let charged = ledger.used() - used;
+                assert!((least * count..2 * least * count + CHUNK).contains(&charged), "{size}: {charged}");
+            }
+            assert!(outbox.closing.borrow().is_none());
         });
     }
 

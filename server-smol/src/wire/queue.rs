@@ -6,12 +6,12 @@ use std::{
 };
 
 use crate::{
-    memory::{Buffer, OutOfMemory},
+    memory::{Buffer, Charge, OutOfMemory, Purpose},
     reactor::Stream,
     websocket::Head,
 };
 
-use super::{Buffers, Frame, SharedFrame};
+use super::{Buffers, Frame, SharedFrame, frame::SHARED};
 
 /// The approximate size of a chunk. A chunk is freed only when it is fully written, so chunks are small: otherwise a
 /// client that is always slightly behind pins memory.
@@ -36,14 +36,18 @@ pub(super) struct Queue {
 #[derive(Debug)]
 enum Chunk {
     Own(Buffer),
-    Shared(Rc<SharedFrame>),
+    /// A frame that other outboxes have as well, and the charge for its place in this one.
+    Shared(Rc<SharedFrame>, Charge),
 }
+
+/// The memory that a chunk takes in a queue, which has space for up to twice as many as there are.
+pub(super) const PLACE: usize = 2 * size_of::<Chunk>();
 
 impl AsRef<[u8]> for Chunk {
     fn as_ref(&self) -> &[u8] {
         match self {
             Self::Own(bytes) => bytes,
-            Self::Shared(frame) => (**frame).as_ref(),
+            Self::Shared(frame, _) => (**frame).as_ref(),
         }
     }
 }
@@ -67,26 +71,31 @@ impl Queue {
         let size = frame.size();
         match frame {
             Frame::Parts(head, payload) => {
-                let end = self.end(buffers);
+                let end = self.end(size, buffers);
                 end.reserve(size)?;
                 // There is room for both.
                 end.extend(head.as_ref())?;
                 end.extend(payload)?;
             }
-            Frame::Encoded(bytes) => self.end(buffers).extend(bytes)?,
+            Frame::Encoded(bytes) => self.end(size, buffers).extend(bytes)?,
+            // It takes less to copy it than to refer to it.
+            Frame::Shared(frame) if size < SHARED => {
+                self.end(size, buffers).extend((**frame).as_ref())?;
+            }
             Frame::Shared(frame) => {
+                let place = buffers.ledger().charge(PLACE, Purpose::Small)?;
                 self.first.extend(self.last.take().map(Chunk::Own));
-                self.first.push_back(Chunk::Shared(Rc::clone(frame)));
+                self.first.push_back(Chunk::Shared(Rc::clone(frame), place));
             }
         }
         self.size += size;
         Ok(())
     }
 
-    /// Returns the buffer for the next bytes.
+    /// Returns the buffer for the next frame, of so many bytes.
     #[inline]
-    fn end(&mut self, buffers: &Buffers) -> &mut Buffer {
-        if self.last.as_ref().is_some_and(|last| last.len() >= CHUNK) {
+    fn end(&mut self, size: usize, buffers: &Buffers) -> &mut Buffer {
+        if self.last.as_ref().is_some_and(|last| last.len() + size > CHUNK && !last.is_empty()) {
             self.first.extend(self.last.take().map(Chunk::Own));
         }
         self.last.get_or_insert_with(|| buffers.take())
@@ -103,14 +112,14 @@ impl Queue {
         self.first = VecDeque::new();
         match begun {
             // It is a single frame.
-            Some(Chunk::Shared(frame)) => {
+            Some(Chunk::Shared(frame, place)) => {
                 self.last = None;
                 if self.written == 0 {
                     self.size = 0;
                     return;
                 }
                 self.size = frame.as_ref().as_ref().len() - self.written;
-                self.first.push_back(Chunk::Shared(frame));
+                self.first.push_back(Chunk::Shared(frame, place));
                 return;
             }
             Some(Chunk::Own(bytes)) => self.last = Some(bytes),
@@ -204,7 +213,7 @@ impl Queue {
     pub(super) fn capacity(&self) -> usize {
         let first = self.first.iter().map(|chunk| match chunk {
             Chunk::Own(bytes) => bytes.capacity(),
-            Chunk::Shared(_) => 0,
+            Chunk::Shared(..) => 0,
         });
         first.sum::<usize>() + self.last.as_ref().map_or(0, Buffer::capacity)
     }

@@ -22,7 +22,7 @@ use stateroom_core::{ClientId, engine::EngineFactory};
 
 use crate::{
     close::CloseReason,
-    memory::{OutOfMemory, Purpose},
+    memory::OutOfMemory,
     reactor::{Clock, Poller, Stream, Timer},
     room::{CreateRoomError, Registry, Room, RoomCounts, RoomId},
     session,
@@ -42,9 +42,6 @@ const CLOSE_TIMEOUT: Duration = Duration::from_millis(1_500);
 
 /// The maximum number of attempts to make a room while others hibernate.
 const ATTEMPTS: usize = 100;
-
-/// The memory of a connection in bytes, without what is read of it and waits for it: its structures and its task.
-const CONNECTION: usize = 2 << 10;
 
 /// One thread's rooms. A room, its connections and its timers stay on the thread that their worker runs on.
 pub(crate) struct Worker<F: EngineFactory> {
@@ -141,9 +138,10 @@ impl<F: EngineFactory> Worker<F> {
         // Where an answer is wanted no more, it is dropped.
         match command {
             Command::Create(id, answer) => {
-                let this = Rc::clone(self);
+                // It does not hold the worker, which would live as long as the task.
+                let (thread, registry) = (Rc::clone(&self.thread), Rc::clone(&self.registry));
                 self.thread.spawn_detached(async move {
-                    let _ = answer.try_send(this.create(id).await);
+                    let _ = answer.try_send(create(&thread, &registry, id).await);
                 });
             }
             Command::Exists(id, answer) => {
@@ -171,13 +169,7 @@ impl<F: EngineFactory> Worker<F> {
 
     /// Creates a room of this thread that does not exist, and waits until its `init` has run.
     pub(crate) async fn create(&self, id: RoomId) -> Result<(), CreateRoomError> {
-        // A connection may ask for several at a stretch.
-        if self.thread.look_at_clock() {
-            drop(self.thread.scheduler.acquire(Kind::Slice).await);
-        }
-        let room = self.registry.create(id)?;
-        room.arm_first_client_timer();
-        room.ready().await.ok_or(CreateRoomError::Failed)
+        create(&self.thread, &self.registry, id).await
     }
 
     fn counts(&self) -> Counts {
@@ -199,7 +191,7 @@ impl<F: EngineFactory> Worker<F> {
     pub(crate) fn connect(self: &Rc<Self>, id: RoomId, stream: Stream, new_client: NewClient) {
         let NewClient { read_ahead, info, permit } = new_client;
         let settings = &self.thread.settings;
-        let charge = self.thread.memory.charge(CONNECTION, Purpose::New);
+        let charge = session::charge(&self.thread.memory, &info, &read_ahead);
         let room = match charge {
             // It was let in before, and nobody would tell it.
             _ if self.is_ending() => Err(CloseReason::ServerShutdown),
@@ -220,8 +212,8 @@ impl<F: EngineFactory> Worker<F> {
                 Err(CloseReason::OutOfMemory) if charge.is_ok() => enter_later(&registry, &thread, id).await,
                 place => place,
             };
-            session::serve(socket, read_ahead, info, place).await;
-            drop((connection, permit, charge));
+            session::serve(socket, read_ahead, info, place, charge.ok()).await;
+            drop((connection, permit));
         });
     }
 
@@ -237,6 +229,20 @@ impl<F: EngineFactory> Worker<F> {
             Timer::after(Duration::from_millis(5)).await;
         }
     }
+}
+
+async fn create<F: EngineFactory>(
+    thread: &Thread,
+    registry: &Rc<Registry<F>>,
+    id: RoomId,
+) -> Result<(), CreateRoomError> {
+    // A connection may ask for several at a stretch.
+    if thread.look_at_clock() {
+        drop(thread.scheduler.acquire(Kind::Slice).await);
+    }
+    let room = registry.create(id)?;
+    room.arm_first_client_timer();
+    room.ready().await.ok_or(CreateRoomError::Failed)
 }
 
 /// Makes a place in a room for a connection.

@@ -109,7 +109,7 @@ impl Permits {
         if has_place && state.evicted < SPARE {
             return Poll::Ready(());
         }
-        state.waiting.push(cx.waker().clone());
+        state.wait(cx);
         Poll::Pending
     }
 
@@ -134,7 +134,7 @@ impl Permits {
         if state.evicted == 0 {
             return Poll::Ready(());
         }
-        state.waiting.push(cx.waker().clone());
+        state.wait(cx);
         Poll::Pending
     }
 
@@ -144,6 +144,13 @@ impl Permits {
 }
 
 impl State {
+    /// Wakes a task when a connection ends. A task that waits already is woken once.
+    fn wait(&mut self, cx: &Context<'_>) {
+        if !self.waiting.iter().any(|waiting| waiting.will_wake(cx.waker())) {
+            self.waiting.push(cx.waker().clone());
+        }
+    }
+
     fn evict(&mut self) -> bool {
         let Some((_, waker)) = self.idle.pop_first() else { return false };
         self.taken -= 1;
@@ -219,6 +226,8 @@ impl fmt::Debug for State {
 
 #[cfg(test)]
 mod tests {
+    use std::task::Wake;
+
     use super::*;
 
     fn permits(max_connections: usize, max_connections_per_address: Option<usize>) -> Permits {
@@ -277,6 +286,13 @@ mod tests {
         assert_eq!(permits.state().taken, 0);
     }
 
+    /// The task that accepts connections.
+    struct Accepting;
+
+    impl Wake for Accepting {
+        fn wake(self: Arc<Self>) {}
+    }
+
     #[test]
     fn connections_are_accepted_while_there_are_not_too_many_that_ask() {
         let permits = permits(1, None);
@@ -288,6 +304,12 @@ mod tests {
         let mut evicted: Vec<_> = (0..SPARE).map(|_| idle(&permits)).collect();
         assert!(permits.evict());
         assert!(!has_place(&permits));
+        permits.state().waiting.clear();
+        let waker = Waker::from(Arc::new(Accepting));
+        for _ in 0..3 {
+            assert!(permits.poll_place(&Context::from_waker(&waker)).is_pending());
+        }
+        assert_eq!(permits.state().waiting.len(), 1, "a task waits once, however often it asks");
         evicted.clear();
         all.pop();
         assert!(has_place(&permits));
