@@ -23,8 +23,10 @@ const TIMEOUT: Duration = Duration::from_secs(30);
 pub(super) const SILENT: usize = 1 << 10;
 
 /// The additional memory of a connection once it has asked for something, in bytes: the library's structures and its
-/// buffers.
-const TALKING: usize = 14 << 10;
+/// buffers, and a request of usual size. So a connection that has been charged for this gets an answer.
+const TALKING: usize = (14 << 10) + USUAL;
+/// The bytes of a request of usual size.
+const USUAL: usize = 1 << 10;
 
 /// The peer that requests come from.
 #[derive(Debug)]
@@ -157,7 +159,7 @@ impl requests::Peer for Peer {
     fn charge_read(&self, bytes: usize) -> io::Result<()> {
         let unanswered = self.unanswered.get() + bytes;
         self.unanswered.set(unanswered);
-        let charged = self.memory.borrow_mut().set(TALKING + unanswered, Purpose::New);
+        let charged = self.memory.borrow_mut().set(TALKING + unanswered.saturating_sub(USUAL), Purpose::New);
         charged.map_err(|OutOfMemory| io::ErrorKind::OutOfMemory.into())
     }
 

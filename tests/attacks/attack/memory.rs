@@ -51,6 +51,42 @@ pub(super) fn deaf_rooms(stage: &mut Stage) -> Result<(), String> {
     Ok(())
 }
 
+pub(super) fn tiny_broadcasts(stage: &mut Stage) -> Result<(), String> {
+    // So many that a message to all is delivered piece by piece.
+    let mut listeners = stage.swarm(300, Plan::joining(|_| "t".to_owned()).deaf())?;
+    listeners.enter(PATIENCE)?;
+    stage.calm_with(&mut listeners)?;
+    // More than the system keeps for a connection. What comes then waits in the outboxes.
+    let large = text(&"b".repeat(MEBIBYTE)).repeat(4);
+    let mut speaker = stage.swarm(1, Plan::joining(|_| "t".to_owned()).saying(large))?;
+    speaker.run_until(PATIENCE, |tally| tally.said > 0)?;
+    let mut speaker = stage.swarm(1, Plan::joining(|_| "t".to_owned()).repeating(&text("b")))?;
+    speaker.run(stage.scale.storm())?;
+    listeners.run(Duration::from_millis(50))?;
+    stage.note_tally(listeners.tally());
+    Ok(())
+}
+
+/// Begins a message of 64 KiB on each connection. No room needs so much to answer others.
+pub(super) fn small_unfinished_messages(stage: &mut Stage) -> Result<(), String> {
+    let count = stage.scale.many(5_000);
+    let mut begun = text(&"k".repeat(64 << 10));
+    begun.truncate((64 << 10) - 100);
+    stage.calm();
+    let plan = Plan::joining(|number| format!("u{}", number % 50)).saying(begun);
+    let mut swarm = stage.swarm(count, plan)?;
+    swarm.run_until(PATIENCE, |tally| tally.said + tally.refused + tally.ended >= count)?;
+    swarm.run(stage.scale.storm() / 4)?;
+    // A room that somebody wakes, or makes, has to have space to run.
+    let mut newcomers = stage.swarm(1, Plan::joining(|_| "newcomer".to_owned()).saying(text("e hello")))?;
+    newcomers.run_until(PATIENCE, |tally| tally.received > 0 || tally.refused + tally.ended > 0)?;
+    if newcomers.tally().received == 0 {
+        stage.broke("a newcomer's room does not answer");
+    }
+    stage.note_tally(swarm.tally());
+    Ok(())
+}
+
 pub(super) fn unfinished_messages(stage: &mut Stage) -> Result<(), String> {
     /// The number of bytes that are not sent with the others.
     const REST: usize = 64;

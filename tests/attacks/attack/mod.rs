@@ -57,9 +57,23 @@ pub(crate) const ATTACKS: &[Attack] = &[
         ..ATTACK
     },
     Attack {
+        row: "M2",
+        title: "300 clients of a room that do not read: tiny messages for all of them without end",
+        guest: Guest::Small,
+        make: memory::tiny_broadcasts,
+        ..ATTACK
+    },
+    Attack {
         row: "M3",
         title: "600 messages of 1 MiB that do not end, one of which goes on",
         make: memory::unfinished_messages,
+        ..ATTACK
+    },
+    Attack {
+        row: "M3",
+        title: "5,000 messages of 64 KiB that do not end",
+        promise: "memory is bounded, and rooms answer",
+        make: memory::small_unfinished_messages,
         ..ATTACK
     },
     Attack {
