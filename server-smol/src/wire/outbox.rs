@@ -82,7 +82,7 @@ impl Outbox {
             drop(queue);
             return self.abandon(CloseReason::ClientTooSlow);
         }
-        if let Err(OutOfMemory) = queue.push(frame, &self.buffers) {
+        if let Err(OutOfMemory) = queue.push(frame, self.is_blocked(), &self.buffers) {
             drop(queue);
             return self.abandon(CloseReason::OutOfMemory);
         }
@@ -102,7 +102,7 @@ impl Outbox {
         self.is_over.set(true);
         let payload = close_payload(reason.code(), reason.words());
         // A client that cannot have these few bytes has to do without.
-        let _ = self.queue.borrow_mut().push(&Frame::new(Opcode::Close, &payload), &self.buffers);
+        let _ = self.queue.borrow_mut().push(&Frame::new(Opcode::Close, &payload), false, &self.buffers);
     }
 
     /// Writes as much as the client takes, and as much as goes in one step.

@@ -16,8 +16,11 @@ use super::{Buffers, Frame, SharedFrame, frame::SHARED};
 /// The approximate size of a chunk. A chunk is freed only when it is fully written, so chunks are small: otherwise a
 /// client that is always slightly behind pins memory.
 pub(super) const CHUNK: usize = 64 << 10;
+/// The approximate size of a chunk while the socket takes nothing. These grow little: otherwise all clients of a room that do
+/// not read would have their chunks copied to twice the size with the same message.
+const BLOCKED_CHUNK: usize = 4 << 10;
 /// The number of chunks that one system call writes.
-const CHUNKS: usize = 16;
+const CHUNKS: usize = 64;
 /// The number of bytes that are written in one step: some 0.1 ms.
 pub(super) const STEP: usize = 256 << 10;
 
@@ -67,20 +70,26 @@ impl Queue {
     /// There is no memory for it. Nothing is added.
     // It is called for each message to each client, from one place.
     #[inline(always)]
-    pub(super) fn push(&mut self, frame: &Frame<'_>, buffers: &Buffers) -> Result<(), OutOfMemory> {
+    pub(super) fn push(
+        &mut self,
+        frame: &Frame<'_>,
+        is_blocked: bool,
+        buffers: &Buffers,
+    ) -> Result<(), OutOfMemory> {
         let size = frame.size();
+        let most = if is_blocked { BLOCKED_CHUNK } else { CHUNK };
         match frame {
             Frame::Parts(head, payload) => {
-                let end = self.end(size, buffers);
+                let end = self.end(size, most, buffers);
                 end.reserve(size)?;
                 // There is room for both.
                 end.extend(head.as_ref())?;
                 end.extend(payload)?;
             }
-            Frame::Encoded(bytes) => self.end(size, buffers).extend(bytes)?,
+            Frame::Encoded(bytes) => self.end(size, most, buffers).extend(bytes)?,
             // It takes less to copy it than to refer to it.
             Frame::Shared(frame) if size < SHARED => {
-                self.end(size, buffers).extend((**frame).as_ref())?;
+                self.end(size, most, buffers).extend((**frame).as_ref())?;
             }
             Frame::Shared(frame) => {
                 let place = buffers.ledger().charge(PLACE, Purpose::Small)?;
@@ -92,10 +101,10 @@ impl Queue {
         Ok(())
     }
 
-    /// Returns the buffer for the next frame, of so many bytes.
+    /// Returns the buffer for a frame of `size` bytes: that of the last frames, if it has at most `most` bytes then.
     #[inline]
-    fn end(&mut self, size: usize, buffers: &Buffers) -> &mut Buffer {
-        if self.last.as_ref().is_some_and(|last| last.len() + size > CHUNK && !last.is_empty()) {
+    fn end(&mut self, size: usize, most: usize, buffers: &Buffers) -> &mut Buffer {
+        if self.last.as_ref().is_some_and(|last| last.len() + size > most && !last.is_empty()) {
             self.first.extend(self.last.take().map(Chunk::Own));
         }
         self.last.get_or_insert_with(|| buffers.take())
