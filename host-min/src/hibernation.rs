@@ -59,6 +59,12 @@ pub(crate) struct HibernationProgress {
 /// The number of windows that are given back in one step. The system needs as long for them as for some page faults.
 const GIVEN_BACK: usize = 8;
 
+/// The space in bytes with which a part of a stored state begins, before it shrinks to what it needs.
+///
+/// Most parts fit. And from this size on, glibc's `malloc` merges all small blocks that are free (`malloc_consolidate`). When
+/// 100,000 rooms had hibernated without, the next large block took 7 ms.
+const USUAL: usize = 1 << 10;
+
 impl Saved {
     /// Returns how many bytes it takes.
     pub(crate) fn held(&self) -> usize {
@@ -79,7 +85,7 @@ impl HibernationProgress {
         room.program.image().differences(memory, self.compared, &mut self.found);
         if !self.found.is_empty() {
             self.changed += self.found.iter().map(ExactSizeIterator::len).sum::<usize>();
-            let mut window = Vec::new();
+            let mut window = Vec::with_capacity(USUAL);
             put_pieces(&self.found, memory, &mut window);
             self.pieces += self.found.len();
             if self.memory.is_empty() {
@@ -143,7 +149,7 @@ impl Live {
 
     fn hibernated(&mut self, mut progress: HibernationProgress, last: Step) -> Hibernated {
         progress.memory.shrink_to_fit();
-        let mut rest = Vec::new();
+        let mut rest = Vec::with_capacity(USUAL);
         self.put_rest(&mut rest);
         let saved = Saved {
             memory_size: self.memory_size(),

@@ -70,7 +70,7 @@ impl Purpose {
 pub(crate) struct OutOfMemory;
 
 /// The maximum number of steps of each stage that one charge waits for. A stage takes about 0.5 ms then.
-const STEPS: usize = 16;
+const STEPS: usize = 12;
 
 impl Ledger {
     pub(crate) fn new(limit: usize) -> Rc<Self> {

@@ -1,6 +1,8 @@
 use std::{
-    collections::BTreeMap,
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    sync::{
+        Arc, Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicBool, AtomicU64, Ordering},
+    },
     task::{Context, Poll, Waker},
     time::{Duration, Instant},
 };
@@ -18,55 +20,49 @@ pub(crate) struct Downloads(Arc<Shared>);
 #[derive(Debug)]
 struct Shared {
     most: usize,
-    state: Mutex<State>,
-}
-
-#[derive(Debug, Default)]
-struct State {
-    running: BTreeMap<u64, Progress>,
-    last_key: u64,
+    running: Mutex<Vec<Arc<Progress>>>,
 }
 
 #[derive(Debug)]
 struct Progress {
     begin: Instant,
     /// The number of bytes that have been handed out.
-    bytes: u64,
+    bytes: AtomicU64,
+    is_evicted: AtomicBool,
     /// The waker of the connection's task.
-    waker: Option<Waker>,
+    waker: Mutex<Option<Waker>>,
 }
 
 /// The permission for a download.
 #[derive(Debug)]
 pub(crate) struct DownloadPermit {
     downloads: Downloads,
-    /// Its key among the running downloads. It is not among them if it has to end.
-    key: u64,
+    progress: Arc<Progress>,
 }
 
 impl Downloads {
     pub(crate) fn new(most: usize) -> Self {
-        Self(Arc::new(Shared { most, state: Mutex::default() }))
+        Self(Arc::new(Shared { most, running: Mutex::default() }))
     }
 
     /// Takes a permit. If all are taken, a slow download ends; returns nothing if none is slow.
     pub(crate) fn take(&self, now: Instant) -> Option<DownloadPermit> {
-        let mut state = self.state();
-        if state.running.len() >= self.0.most {
-            let rates = state.running.iter().filter_map(|(key, progress)| Some((progress.rate(now)?, *key)));
+        let mut running = lock(&self.0.running);
+        if running.len() >= self.0.most {
+            let rates =
+                running.iter().enumerate().filter_map(|(index, progress)| Some((progress.rate(now)?, index)));
             let (_, slowest) = rates.filter(|(rate, _)| *rate < SLOW).min()?;
-            let progress = state.running.remove(&slowest)?;
-            progress.waker.into_iter().for_each(Waker::wake);
+            running.swap_remove(slowest).evict();
         }
-        state.last_key += 1;
-        let key = state.last_key;
-        state.running.insert(key, Progress { begin: now, bytes: 0, waker: None });
-        drop(state);
-        Some(DownloadPermit { downloads: self.clone(), key })
-    }
-
-    fn state(&self) -> MutexGuard<'_, State> {
-        self.0.state.lock().unwrap_or_else(PoisonError::into_inner)
+        let progress = Arc::new(Progress {
+            begin: now,
+            bytes: AtomicU64::new(0),
+            is_evicted: AtomicBool::new(false),
+            waker: Mutex::default(),
+        });
+        running.push(Arc::clone(&progress));
+        drop(running);
+        Some(DownloadPermit { downloads: self.clone(), progress })
     }
 }
 
@@ -74,34 +70,37 @@ impl Progress {
     /// Returns how many bytes per second have been handed out. `None` if it is too early to tell.
     fn rate(&self, now: Instant) -> Option<u64> {
         let time = now.saturating_duration_since(self.begin);
-        (time >= GRACE).then(|| self.bytes / time.as_secs().max(1))
+        (time >= GRACE).then(|| self.bytes.load(Ordering::Relaxed) / time.as_secs().max(1))
+    }
+
+    fn evict(&self) {
+        self.is_evicted.store(true, Ordering::Release);
+        lock(&self.waker).take().into_iter().for_each(Waker::wake);
     }
 }
 
 impl DownloadPermit {
     /// Counts bytes that are handed out.
     pub(super) fn add(&self, bytes: usize) {
-        if let Some(progress) = self.downloads.state().running.get_mut(&self.key) {
-            progress.bytes += bytes as u64;
-        }
+        self.progress.bytes.fetch_add(bytes as u64, Ordering::Relaxed);
     }
 
     /// Ready when the download has to end.
     pub(crate) fn poll_evicted(&self, cx: &Context<'_>) -> Poll<()> {
-        match self.downloads.state().running.get_mut(&self.key) {
-            None => Poll::Ready(()),
-            Some(progress) => {
-                progress.waker = Some(cx.waker().clone());
-                Poll::Pending
-            }
-        }
+        // First the waker, so that it is woken if it is evicted now.
+        lock(&self.progress.waker).replace(cx.waker().clone());
+        if self.progress.is_evicted.load(Ordering::Acquire) { Poll::Ready(()) } else { Poll::Pending }
     }
 }
 
 impl Drop for DownloadPermit {
     fn drop(&mut self) {
-        self.downloads.state().running.remove(&self.key);
+        lock(&self.downloads.0.running).retain(|progress| !Arc::ptr_eq(progress, &self.progress));
     }
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 #[cfg(test)]
@@ -134,7 +133,7 @@ mod tests {
         let sixth = downloads.take(now).unwrap();
         assert!(!is_evicted(&fifth) && !is_evicted(&sixth));
         drop((slow, slowest, fast, fifth, sixth));
-        assert!(downloads.state().running.is_empty());
+        assert!(lock(&downloads.0.running).is_empty());
         assert!(Downloads::new(0).take(begin).is_none());
     }
 }

@@ -77,27 +77,27 @@ impl Queue {
         buffers: &Buffers,
     ) -> Result<(), OutOfMemory> {
         let size = frame.size();
-        let most = if is_blocked { BLOCKED_CHUNK } else { CHUNK };
-        match frame {
-            Frame::Parts(head, payload) => {
-                let end = self.end(size, most, buffers);
-                end.reserve(size)?;
-                // There is room for both.
-                end.extend(head.as_ref())?;
-                end.extend(payload)?;
-            }
-            Frame::Encoded(bytes) => self.end(size, most, buffers).extend(bytes)?,
+        let (head, bytes): (&[u8], &[u8]) = match frame {
+            Frame::Parts(head, payload) => (head.as_ref(), payload),
+            Frame::Encoded(bytes) => (&[], bytes),
+            Frame::Shared(frame) if size >= SHARED => return self.push_shared(frame, buffers),
             // It takes less to copy it than to refer to it.
-            Frame::Shared(frame) if size < SHARED => {
-                self.end(size, most, buffers).extend((**frame).as_ref())?;
-            }
-            Frame::Shared(frame) => {
-                let place = buffers.ledger().charge(PLACE, Purpose::Small)?;
-                self.first.extend(self.last.take().map(Chunk::Own));
-                self.first.push_back(Chunk::Shared(Rc::clone(frame), place));
-            }
-        }
+            Frame::Shared(frame) => (&[], (**frame).as_ref()),
+        };
+        let end = self.end(size, if is_blocked { BLOCKED_CHUNK } else { CHUNK }, buffers);
+        // There is space for both then.
+        end.reserve(size)?;
+        end.extend(head)?;
+        end.extend(bytes)?;
         self.size += size;
+        Ok(())
+    }
+
+    fn push_shared(&mut self, frame: &Rc<SharedFrame>, buffers: &Buffers) -> Result<(), OutOfMemory> {
+        let place = buffers.ledger().charge(PLACE, Purpose::Small)?;
+        self.first.extend(self.last.take().map(Chunk::Own));
+        self.size += (**frame).as_ref().len();
+        self.first.push_back(Chunk::Shared(Rc::clone(frame), place));
         Ok(())
     }
 

@@ -41,7 +41,7 @@ pub(crate) use workers::{Ending, Workers};
 const CLOSE_TIMEOUT: Duration = Duration::from_millis(1_500);
 
 /// The maximum number of attempts to make a room while others hibernate.
-const ATTEMPTS: usize = 100;
+const ATTEMPTS: usize = 200;
 
 /// One thread's rooms. A room, its connections and its timers stay on the thread that their worker runs on.
 pub(crate) struct Worker<F: EngineFactory> {
