@@ -7,7 +7,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-/// The time that a download has before it can be too slow.
+/// The time over which it is judged whether a download is slow.
 const GRACE: Duration = Duration::from_secs(5);
 /// The number of bytes per second below which a download is slow.
 const SLOW: u64 = 16 << 10;
@@ -20,12 +20,19 @@ pub(crate) struct Downloads(Arc<Shared>);
 #[derive(Debug)]
 struct Shared {
     most: usize,
-    running: Mutex<Vec<Arc<Progress>>>,
+    running: Mutex<Vec<Running>>,
 }
 
 #[derive(Debug)]
+struct Running {
+    progress: Arc<Progress>,
+    /// A time, and the number of bytes that had been handed out then. At first the system takes some megabytes at once, whether
+    /// the client reads them or not.
+    mark: (Instant, u64),
+}
+
+#[derive(Debug, Default)]
 struct Progress {
-    begin: Instant,
     /// The number of bytes that have been handed out.
     bytes: AtomicU64,
     is_evicted: AtomicBool,
@@ -47,32 +54,35 @@ impl Downloads {
 
     /// Takes a permit. If all are taken, a slow download ends; returns nothing if none is slow.
     pub(crate) fn take(&self, now: Instant) -> Option<DownloadPermit> {
-        let mut running = lock(&self.0.running);
-        if running.len() >= self.0.most {
-            let rates =
-                running.iter().enumerate().filter_map(|(index, progress)| Some((progress.rate(now)?, index)));
+        let mut all = lock(&self.0.running);
+        if all.len() >= self.0.most {
+            let rates = all.iter_mut().enumerate().filter_map(|(index, one)| Some((one.rate(now)?, index)));
             let (_, slowest) = rates.filter(|(rate, _)| *rate < SLOW).min()?;
-            running.swap_remove(slowest).evict();
+            all.swap_remove(slowest).progress.evict();
         }
-        let progress = Arc::new(Progress {
-            begin: now,
-            bytes: AtomicU64::new(0),
-            is_evicted: AtomicBool::new(false),
-            waker: Mutex::default(),
-        });
-        running.push(Arc::clone(&progress));
-        drop(running);
+        let progress = Arc::<Progress>::default();
+        all.push(Running { progress: Arc::clone(&progress), mark: (now, 0) });
+        drop(all);
         Some(DownloadPermit { downloads: self.clone(), progress })
     }
 }
 
-impl Progress {
-    /// Returns how many bytes per second have been handed out. `None` if it is too early to tell.
-    fn rate(&self, now: Instant) -> Option<u64> {
-        let time = now.saturating_duration_since(self.begin);
-        (time >= GRACE).then(|| self.bytes.load(Ordering::Relaxed) / time.as_secs().max(1))
+impl Running {
+    /// Returns how many bytes per second have been handed out since the mark, and sets the mark anew. `None` if it is too
+    /// early to tell.
+    fn rate(&mut self, now: Instant) -> Option<u64> {
+        let (since, before) = self.mark;
+        let time = now.saturating_duration_since(since);
+        if time < GRACE {
+            return None;
+        }
+        let bytes = self.progress.bytes.load(Ordering::Relaxed);
+        self.mark = (now, bytes);
+        Some((bytes - before) / time.as_secs().max(1))
     }
+}
 
+impl Progress {
     fn evict(&self) {
         self.is_evicted.store(true, Ordering::Release);
         lock(&self.waker).take().into_iter().for_each(Waker::wake);
@@ -95,7 +105,7 @@ impl DownloadPermit {
 
 impl Drop for DownloadPermit {
     fn drop(&mut self) {
-        lock(&self.downloads.0.running).retain(|progress| !Arc::ptr_eq(progress, &self.progress));
+        lock(&self.downloads.0.running).retain(|one| !Arc::ptr_eq(&one.progress, &self.progress));
     }
 }
 
@@ -115,24 +125,25 @@ mod tests {
     fn the_slowest_download_ends_for_a_new_one_unless_it_is_fast_or_has_just_begun() {
         let begin = Instant::now();
         let downloads = Downloads::new(3);
-        let [slow, slowest, fast] = [10 << 10, 1 << 10, 1 << 20].map(|bytes| {
+        let permits = [10 << 10, 1 << 10, 1 << 20].map(|bytes| {
             let permit = downloads.take(begin).unwrap();
             permit.add(bytes);
             permit
         });
+        let evicted = || permits.each_ref().map(is_evicted);
         assert!(downloads.take(begin + GRACE / 2).is_none(), "it is too early to tell");
-        let all = || [&slow, &slowest, &fast].map(is_evicted);
-        assert_eq!(all(), [false; 3]);
-        let now = begin + GRACE;
-        let fourth = downloads.take(now).unwrap();
-        assert_eq!(all(), [false, true, false]);
-        let fifth = downloads.take(now).unwrap();
-        assert_eq!(all(), [true, true, false]);
-        assert!(downloads.take(now).is_none());
+        assert_eq!(evicted(), [false; 3]);
+        let fourth = downloads.take(begin + GRACE).unwrap();
+        assert_eq!(evicted(), [false, true, false]);
+        assert!(downloads.take(begin + GRACE).is_none(), "the marks are new");
         drop(fourth);
-        let sixth = downloads.take(now).unwrap();
-        assert!(!is_evicted(&fifth) && !is_evicted(&sixth));
-        drop((slow, slowest, fast, fifth, sixth));
+        let fifth = downloads.take(begin + GRACE).unwrap();
+        permits[0].add(1 << 20);
+        fifth.add(1 << 20);
+        // The third one has had nothing since, however much it had before.
+        let sixth = downloads.take(begin + 2 * GRACE).unwrap();
+        assert_eq!(evicted(), [false, true, true]);
+        drop((permits, fifth, sixth));
         assert!(lock(&downloads.0.running).is_empty());
         assert!(Downloads::new(0).take(begin).is_none());
     }

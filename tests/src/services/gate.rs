@@ -59,6 +59,7 @@ pub struct Gated {
 
 impl Engine for Gated {
     fn begin(&mut self, event: Event<'_>, context: &impl EngineContext) {
+        assert!(!self.is_computing, "an event begins while another one has not ended");
         match event {
             Event::Message(client, message) => {
                 let text = message.text().unwrap_or_default();

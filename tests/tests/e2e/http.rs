@@ -301,10 +301,15 @@ fn a_name_that_no_file_can_have_is_not_found() {
 }
 
 /// Returns a page with a file that is larger than what the system takes of it for a client that does not read.
-fn site_with_huge(server: Server) -> (Directory, TestServer) {
+fn files_with_huge() -> Directory {
     let directory = Directory::new().with("small.txt", "small");
     let huge = File::create(directory.path().join("huge.bin")).expect("a file");
     huge.set_len(HUGE).expect("the disk takes it");
+    directory
+}
+
+fn site_with_huge(server: Server) -> (Directory, TestServer) {
+    let directory = files_with_huge();
     let server = TestServer::with(server.with_static_files(Some(directory.path().into())), script());
     (directory, server)
 }
@@ -334,6 +339,29 @@ fn there_are_only_so_many_downloads() {
     assert_eq!(server.get("/status").status, 200);
     drop(first);
     eventually("the place is free", || server.get("/small.txt").status == 200);
+}
+
+#[test]
+fn who_takes_a_file_slowly_makes_place_for_others() {
+    let directory = files_with_huge();
+    let settings = server().with_max_downloads(1).with_static_files(Some(directory.path().into()));
+    let server = TestServer::with_clock(settings, script());
+    let mut slow = asking(&server, "/huge.bin");
+    slow.read_exact(&mut [0; 9]).expect("it begins");
+    assert_eq!(server.get("/small.txt").status, 503);
+    for passed in 0.. {
+        // Meanwhile the system takes what it takes for a client that does not read.
+        (0..100).for_each(|_| assert_eq!(server.get("/status").status, 200));
+        server.pass(Duration::from_secs(6));
+        if server.get("/small.txt").status == 200 {
+            break;
+        }
+        assert!(passed < 4, "it would soon be ended in any case, as it takes nothing");
+    }
+    let mut rest = Vec::new();
+    // A reset is an end as well.
+    let _ = slow.read_to_end(&mut rest);
+    assert!((rest.len() as u64) < HUGE, "its connection has ended");
 }
 
 #[test]

@@ -43,6 +43,33 @@ fn another_room_answers_while_one_computes() {
 }
 
 #[test]
+fn an_event_that_has_begun_ends_though_there_is_no_memory_for_what_came_with_it() {
+    let gate = Gate::default();
+    let settings = server().with_threads(1).with_total_memory(16 << 20);
+    let server = TestServer::with_clock(settings, gate.clone());
+    let (mut thinking, mut other) = (server.client("thinking"), server.client("thinking"));
+    assert_eq!(other.ask("hello"), "hello");
+    // Others use up what clients may use up for messages that are not small.
+    let mut others = Vec::new();
+    for (size, count) in [(64 << 10, 200), (5_000, 20)] {
+        let whole = Frame::text(&"x".repeat(size)).masked();
+        others.extend((0..count).map(|_| {
+            let mut client = server.client("others");
+            client.try_raw(&whole[..whole.len() - 1]);
+            client
+        }));
+    }
+    eventually("memory is scarce", || server.stats().memory > (12 << 20) - 5_000);
+    thinking.raw(&[Frame::text("!"), Frame::text(&"y".repeat(8_000))].map(|frame| frame.masked()).concat());
+    gate.wait_for_computing(1);
+    assert_eq!(thinking.closed(), 1013);
+    gate.open();
+    // The room has not failed, as it would where the next event began in the middle of this one.
+    assert_eq!(other.ask("are you there?"), "are you there?");
+    gate.wait_for_computing(0);
+}
+
+#[test]
 fn messages_to_a_busy_room_wait_and_come_in_order() {
     let server = TestServer::new(thinker().program());
     let (mut one, mut two) = (server.client("busy"), server.client("busy"));
