@@ -16,7 +16,7 @@ Examples:
   stateroom build examples/chat       write examples/chat/dist, ready to be copied to a server
   stateroom serve dist --port 80      serve what `build` has written
   stateroom serve echo.wat            serve a module in the text format
-  stateroom inspect --check room.wasm say what a module lacks
+  stateroom inspect --check room.wasm check a module
   stateroom load echo ws://here/ws    measure a server
 
 `stateroom <COMMAND> --help` explains each option.";
@@ -35,11 +35,11 @@ pub(crate) struct Args {
     #[command(subcommand)]
     pub(crate) command: Command,
 
-    /// Log only warnings and errors; twice: only errors
+    /// Log only warnings and errors; if given twice, only errors
     #[arg(short, long, action = ArgAction::Count, global = true, conflicts_with = "verbose", display_order = 100)]
     quiet: u8,
 
-    /// Log more; twice: everything
+    /// Log more; if given twice, everything
     #[arg(short, long, action = ArgAction::Count, global = true, display_order = 100)]
     verbose: u8,
 }
@@ -59,7 +59,7 @@ impl Args {
 #[derive(Debug, Subcommand)]
 #[allow(clippy::large_enum_variant, reason = "there is one in a process")]
 pub(crate) enum Command {
-    /// Build a package as a guest and serve it, again whenever a source file changes
+    /// Build a package as a guest and serve it; repeat this when a source file changes
     #[cfg(feature = "dev")]
     #[command(next_line_help = true, after_help = format!("{LIMITS}\n\n{}", project_help()))]
     Dev(DevArgs),
@@ -77,7 +77,7 @@ pub(crate) enum Command {
     #[command(long_about = Page.to_string(), help_template = "{about}")]
     Limits,
 
-    /// Say what a module is, or what it lacks to be a guest
+    /// Describe a module, or check that it is a valid guest
     #[cfg(feature = "dev")]
     Inspect(InspectArgs),
 
@@ -85,12 +85,12 @@ pub(crate) enum Command {
     #[cfg(all(feature = "load", target_os = "linux"))]
     Load(stateroom_load::LoadArgs),
 
-    /// Measure a WebSocket server: on Linux alone
+    /// Measure a WebSocket server; only on Linux
     #[cfg(all(feature = "load", not(target_os = "linux")))]
     Load(NoArgs),
 }
 
-/// The arguments of a command that is not for this system.
+/// The arguments of a command that does not exist on this system.
 #[cfg(all(feature = "load", not(target_os = "linux")))]
 #[derive(Debug, clap::Args)]
 pub(crate) struct NoArgs {
@@ -99,8 +99,8 @@ pub(crate) struct NoArgs {
 }
 
 const LIMITS: &str = "\
-Limits on what clients, rooms and guests take, such as `--max-connections 1k` and `--max-memory 64MiB`,
-have a page of their own: `stateroom limits`.";
+`stateroom limits` lists the limits on what clients, rooms and guests may use, such as
+`--max-connections 1k` and `--max-memory 64MiB`.";
 
 #[cfg(feature = "dev")]
 pub(crate) fn project_help() -> String {
@@ -114,10 +114,10 @@ A `stateroom.toml` beside `Cargo.toml` is optional. It may contain:
   target = \"wasm32-wasip1\"            default: wasm32-unknown-unknown
   stack_size = 4096                   bytes of stack; default: {none} without an allocator,
                                       {heap} with one, {std} with the standard library;
-                                      `dev` adds {FOR_PANICS}, to put panics into words
+                                      `dev` adds {FOR_PANICS}, for panic messages
   [limits]
-  memory = \"64MiB\"                    what `--max-memory` of `stateroom serve` says, and so on
-                                      for all limits (`stateroom limits`); flags win"
+  memory = \"64MiB\"                    the same as `--max-memory 64MiB`; all limits can be set
+                                      here (`stateroom limits`); a flag replaces the value"
     )
 }
 
@@ -147,10 +147,10 @@ pub(crate) struct ProjectArgs {
 
     /// Build for any WebAssembly engine, with memory pages of 64 KiB
     ///
-    /// Guests without the standard library are otherwise built with pages of one byte,
-    /// so that a room takes no more memory than it uses. This server runs them; engines
-    /// without the custom-page-sizes proposal do not. A portable module uses WebAssembly 1.0
-    /// and bulk memory, and nothing else.
+    /// Without this option, guests without the standard library are built with pages of one
+    /// byte, so that a room takes only the memory that it uses. This server runs such guests.
+    /// Engines without the custom-page-sizes proposal do not. A portable module uses only
+    /// WebAssembly 1.0 and bulk memory.
     #[arg(long, verbatim_doc_comment)]
     pub(crate) portable: bool,
 }
@@ -173,26 +173,26 @@ pub(crate) struct ServeArgs {
 pub(crate) struct InspectArgs {
     /// A module (`.wasm`, or `.wat` for the text format), or a `dist` directory
     ///
-    /// A `dist` directory brings the limits of its `stateroom.toml`, if it has one.
+    /// If a `dist` directory has a `stateroom.toml`, the limits in it are used.
     #[arg(verbatim_doc_comment)]
     pub(crate) module: PathBuf,
 
-    /// Run rooms of it as a server would, and list all problems with their fixes
+    /// Run rooms of the module as a server does, and list all problems with their fixes
     ///
-    /// Clients come, send messages of many sizes, and go. None of this may end the room, and
-    /// the room's memory may not grow forever during ten thousand messages. The exit status
-    /// is 0 if nothing is wrong, and 1 otherwise.
+    /// Clients connect, send messages of many sizes, and disconnect. None of this may end the
+    /// room. The room's memory must not grow without end during ten thousand messages. The
+    /// exit status is 0 if nothing is wrong, and 1 otherwise.
     #[arg(long, verbatim_doc_comment)]
     pub(crate) check: bool,
 
-    /// A text that clients send as well, as one that the service understands; may be repeated
+    /// A text that the clients also send, for example one that the service expects; may be repeated
     #[arg(long, value_name = "TEXT", requires = "check")]
     pub(crate) say: Vec<String>,
 
-    /// Information that each client brings with it, such as query:name=Ada; may be repeated
+    /// Information about each client, such as query:name=Ada; may be repeated
     ///
-    /// A KEY is one that rooms can ask for: `query`, `query:NAME`, `header:NAME` with the name in
-    /// lower case, or `address`.
+    /// A KEY is one that rooms can ask for: `query`, `query:NAME`, `header:NAME` with the name
+    /// in lower case, or `address`.
     #[arg(long, value_name = "KEY=VALUE", requires = "check", value_parser = client_info, verbatim_doc_comment)]
     pub(crate) with: Vec<(String, String)>,
 }
@@ -207,7 +207,7 @@ fn client_info(text: &str) -> Result<(String, String), String> {
     match text.split_once('=').filter(|(key, _)| known(key)) {
         Some((key, value)) => Ok((key.to_owned(), value.to_owned())),
         None => {
-            Err("is no KEY=VALUE with query, query:NAME, header:NAME in lower case, or address".to_owned())
+            Err("is not a KEY=VALUE with query, query:NAME, header:NAME in lower case, or address".to_owned())
         }
     }
 }
@@ -218,70 +218,70 @@ pub(crate) struct ServerArgs {
     #[arg(short, long, default_value_t = 8080)]
     port: u16,
 
-    /// The address to listen on: 0.0.0.0 is every interface of this machine, 127.0.0.1 lets
-    /// nobody else in (as behind a proxy), and :: adds IPv6
+    /// The address to listen on. 0.0.0.0 is every interface of this machine, and :: adds IPv6.
+    /// 127.0.0.1 accepts only local connections; use it behind a proxy
     #[arg(long, default_value = "0.0.0.0", verbatim_doc_comment)]
     ip: IpAddr,
 
-    /// Time between two pings of each client; 0 sends no pings. Many proxies close connections
-    /// that are quiet for a minute
+    /// Time between two pings to each client; 0 sends no pings. Many proxies close a connection
+    /// on which nothing is sent for a minute
     #[arg(short = 'i', long, value_name = "SECONDS", default_value = "30", verbatim_doc_comment)]
     #[arg(value_parser = seconds, allow_negative_numbers = true)]
     heartbeat_interval: Duration,
 
-    /// Time after which a silent client is disconnected; 0 waits forever. It should be longer
-    /// than the interval: clients that only listen answer nothing but pings
+    /// Time after which a client that sends nothing is disconnected; 0 means never. It should be
+    /// longer than the interval: a client that only listens sends only answers to pings
     #[arg(short = 't', long, value_name = "SECONDS", default_value = "120", verbatim_doc_comment)]
     #[arg(value_parser = seconds, allow_negative_numbers = true)]
     heartbeat_timeout: Duration,
 
-    /// Time that a client has to finish a message, or at most twice as long; 0 waits forever
+    /// Time for a client to finish a message; it may take up to twice this time. 0 means no limit
     #[arg(long, value_name = "SECONDS", default_value = "30", verbatim_doc_comment)]
     #[arg(value_parser = seconds, allow_negative_numbers = true)]
     message_timeout: Duration,
 
-    /// Time after which a client that reads nothing of its waiting data is disconnected, or at
-    /// most twice as long; 0 waits forever
+    /// Time after which a client that reads none of its waiting data is disconnected. It may take
+    /// up to twice this time. 0 means never
     #[arg(long, value_name = "SECONDS", default_value = "30", verbatim_doc_comment)]
     #[arg(value_parser = seconds, allow_negative_numbers = true)]
     outbox_timeout: Duration,
 
-    /// Way in which rooms are created:
-    /// implicit    a client that connects to a room that does not exist creates it
-    /// explicit    `POST /ws/{room}` creates it; connecting creates nothing
-    /// generated   `POST /new_room` creates a room and names it, with ten characters that
-    ///             nobody can guess; generated:uuid names it with a UUID
-    #[arg(long, value_name = "WHO", default_value = "implicit", verbatim_doc_comment)]
+    /// The way in which clients create rooms. The operator (`--admin`) can always create them:
+    /// implicit    connecting to a room that does not exist creates it; `POST /ws/{room}` too
+    /// explicit    only `POST /ws/{room}` creates a room
+    /// generated   only `POST /new_room` creates a room. Its id has ten characters that nobody
+    ///             can guess; with generated:uuid it is a UUID
+    #[arg(long, value_name = "MODE", default_value = "implicit", verbatim_doc_comment)]
     room_ids: RoomIds,
 
-    /// End of empty rooms:
-    /// never       they stay, with their state, until the server ends
-    /// immediate   they end with their last client
-    /// after:60    they end when nobody has come back for a minute
+    /// The time at which empty rooms end:
+    /// never       when the server ends; until then they keep their state
+    /// immediate   when their last client leaves
+    /// after:60    when they have been empty for a minute
+    /// A room created with `POST` waits at least a minute for its first client
     #[arg(long, value_name = "WHEN", default_value = "never", verbatim_doc_comment)]
     shutdown: ShutdownPolicy,
 
-    /// Time without events after which a room hibernates, or at most twice as long; 0 lets no
-    /// room hibernate. It then keeps only the memory that its guest has changed, often 1 KB of
-    /// 1 MB. Clients stay connected, and the next event wakes it in less than a millisecond
+    /// Time without events after which a room hibernates; it may take up to twice this time. The
+    /// room then keeps only the memory that its guest has changed, often 1 KB of 1 MB. Clients stay
+    /// connected. The next event wakes a room of 1 MB in less than 1 ms. 0: no room hibernates
     #[arg(long, alias = "fold-after", value_name = "SECONDS", default_value = "10", verbatim_doc_comment)]
     #[arg(value_parser = seconds, allow_negative_numbers = true)]
     hibernate_after: Duration,
 
-    /// Let rooms see one more header of a client's request beside `origin`, `user-agent` and
-    /// `accept-language`; may be repeated. Name one that a proxy replaces, such as
-    /// `x-forwarded-for`: any other says what the client wants it to say
+    /// A header of a client's request that rooms may see, in addition to `origin`, `user-agent`
+    /// and `accept-language`; may be repeated. Choose headers that a proxy sets or replaces, such
+    /// as `x-forwarded-for`: the client can write anything into all other headers
     #[arg(long = "client-header", value_name = "NAME", value_parser = header_name, verbatim_doc_comment)]
     client_headers: Vec<String>,
 
-    /// Number of threads that run rooms. A room and its clients stay on one thread. More than
-    /// one helps if that one is busy and there are free cores
+    /// Number of threads that run rooms; more help if one is busy and there are free cores
     #[arg(long, default_value_t = 1, value_parser = threads, verbatim_doc_comment)]
     threads: usize,
 
-    /// Address where the operator sees counts and all rooms, and ends rooms: the path of a Unix
-    /// socket, with a `/` in it, or a loopback address with a port, such as 127.0.0.1:9000. By
-    /// default, `stateroom serve` has none, and `stateroom dev` uses a free port
+    /// Address where the operator sees counts, lists all rooms, and creates and ends rooms: the
+    /// path of a Unix socket, with a `/` in it, or a loopback address with a port, such as
+    /// 127.0.0.1:9000. By default `stateroom serve` has none, and `stateroom dev` uses a free port
     #[arg(long, value_name = "ADDRESS", verbatim_doc_comment)]
     admin: Option<AdminAddress>,
 
@@ -298,12 +298,12 @@ pub(crate) struct ServerArgs {
 }
 
 impl ServerArgs {
-    /// Returns the settings that these options ask for, without static files and limits.
+    /// Returns the settings from these options, without static files and limits.
     pub(crate) fn settings(&self) -> Settings {
         let (interval, timeout) = (self.heartbeat_interval, self.heartbeat_timeout);
         if !timeout.is_zero() && (interval.is_zero() || timeout <= interval) {
             log::warn!(
-                "clients that only listen are disconnected after {} s, as no ping reaches them before (heartbeat interval: {} s)",
+                "clients that only listen are disconnected after {} s, because no ping is sent to them before that (heartbeat interval: {} s)",
                 timeout.as_secs(),
                 interval.as_secs(),
             );
@@ -338,7 +338,7 @@ fn seconds(text: &str) -> Result<Duration, String> {
 }
 
 fn threads(text: &str) -> Result<usize, String> {
-    // It is in a range that every processor has numbers for.
+    // The range fits into `usize` on every processor.
     whole(text, "a whole number", Settings::THREADS).map(|number| number as usize)
 }
 

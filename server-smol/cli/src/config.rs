@@ -11,12 +11,12 @@ use super::{
     toml_file::{self, Reader},
 };
 
-/// The contents of `stateroom.toml`. Without the file the defaults hold.
+/// The contents of `stateroom.toml`. Without the file, the defaults are used.
 #[derive(Debug, Default, PartialEq)]
 pub(crate) struct Config {
     /// A directory that exists.
     pub(crate) static_files: Option<PathBuf>,
-    /// The name of the guest's package, where the directory's own is not meant.
+    /// The name of the guest's package, if it is not the package in this directory.
     pub(crate) package: Option<String>,
     pub(crate) target: Target,
     /// The size of the stack in bytes, a multiple of 16.
@@ -104,7 +104,7 @@ fn static_files(directory: &Path, reader: &mut Reader<'_>, value: &Spanned<DeVal
     } else if !files.is_dir() {
         format!("`static_files` names `{}`, which is not a directory", files.display())
     } else if contains(&files, directory) {
-        // It would publish the sources, and a copy of it into `dist` would hold itreader.
+        // It would publish the sources, and the copy in `dist` would contain itself.
         format!(
             "`static_files` names `{}`, which holds the package: give the files a directory of their own",
             files.display()

@@ -1,15 +1,15 @@
-//! The command line: what each command does, in words for people.
+//! The `stateroom` command: reads the command line and runs one of the commands.
 //!
-//! Errors end here: one message on stderr and exit status 1. Options that make no sense end in clap, with
-//! status 2.
+//! If a command fails, `main` prints one message to stderr and the exit status is 1. If the options are wrong, clap
+//! prints the message and the exit status is 2.
 
 #![forbid(unsafe_code)]
 // The documentation of the options is what `--help` prints.
 #![allow(rustdoc::invalid_html_tags)]
 
-// The profile optimises the engine for size, and the one that comes without the feature must not be.
+// The profile optimises the engine for size. The engine without the feature does not work with that.
 #[cfg(all(panic = "abort", not(feature = "small")))]
-compile_error!("a command whose panics abort, as in the profile `small`, is built with `--features small`");
+compile_error!("with `panic = \"abort\"`, as in the profile `small`, build with `--features small`");
 
 mod args;
 mod limits;
@@ -90,7 +90,7 @@ fn main() -> ExitCode {
         Command::Load(args) => load::run(args),
         #[cfg(all(feature = "load", not(target_os = "linux")))]
         Command::Load(_) => {
-            Err(anyhow::anyhow!("`stateroom load` waits for sockets as only Linux can: run it there"))
+            Err(anyhow::anyhow!("`stateroom load` uses epoll, which only Linux has: run it on Linux"))
         }
     };
     match outcome {

@@ -233,7 +233,7 @@ impl Server {
             if let Err(error) = signals.next().await {
                 log::error!("cannot wait for signals, and ends: {error}");
             }
-            log::info!("saying goodbye");
+            log::info!("shutting down");
         };
         let reactor = Reactor::new().map_err(ServeError::System)?;
         reactor.block_on(self.run(factory, listener, shutdown))

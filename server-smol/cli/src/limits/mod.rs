@@ -1,8 +1,8 @@
-//! The limits on what clients, rooms and guests take of the machine.
+//! The limits on what clients, rooms and guests may use.
 //!
-//! Each limit is described once, in [`ALL`]: its key in `[limits]` of `stateroom.toml`, from which its flag
-//! follows (`memory` is `--max-memory`, `room_rate` is `--room-rate`), what it bounds and why. The defaults
-//! and ranges are those of the libraries.
+//! [`ALL`] describes each limit once: its key in `[limits]` of `stateroom.toml`, the thing that it bounds, and the
+//! reason. The flag is made from the key (`memory` is `--max-memory`, `room_rate` is `--room-rate`). The defaults
+//! and ranges come from the libraries.
 
 mod args;
 mod chosen;
@@ -34,7 +34,7 @@ pub(crate) struct Bounds {
 }
 
 impl Bounds {
-    /// Returns the server that has these limits, and has this process have as many files open as they take.
+    /// Returns a server with these limits. Raises the process's limit on open files to what they need.
     pub(crate) fn server(&self) -> Server {
         #[cfg(target_os = "linux")]
         if let Err(TooFew { needed, allowed }) = open_files::allow(self.open_files()) {
@@ -62,17 +62,17 @@ impl Bounds {
 #[cfg(target_os = "linux")]
 const OPERATOR: usize = 17;
 
-/// A limit, as people know it.
+/// A limit, with its names and texts for people.
 #[derive(Debug)]
 pub(crate) struct Limit {
     /// Its name in `stateroom.toml`.
     pub(crate) key: &'static str,
-    /// The name that it had before, which is still read.
+    /// Its earlier name, which is still accepted.
     old_key: Option<&'static str>,
     unit: Unit,
     /// The range of its values.
     range: RangeInclusive<u64>,
-    /// Its default, if that is no number.
+    /// Its default as text, if that is not a number.
     default: Option<&'static str>,
     /// The thing that it bounds, in one line.
     what: &'static str,
@@ -95,23 +95,23 @@ impl Limit {
         flag(self.key)
     }
 
-    /// Returns the flag that it had before.
+    /// Returns its earlier flag.
     fn old_flag(&self) -> Option<String> {
         self.old_key.map(flag)
     }
 
-    /// Finds the limit that has this key, or had it before.
+    /// Finds the limit with this key or earlier key.
     pub(crate) fn with_key(key: &str) -> Option<&'static Self> {
         ALL.into_iter().find(|limit| limit.key == key || limit.old_key == Some(key))
     }
 
-    /// Finds the limit that a field of [`Limits`] or [`Settings`] is.
+    /// Finds the limit of a field of [`Limits`] or [`Settings`].
     fn with_field(name: &str) -> Option<&'static Self> {
         let key = name.strip_prefix("max_").unwrap_or(name);
         ALL.into_iter().find(|limit| limit.key == key)
     }
 
-    /// Reads what somebody wrote as text.
+    /// Reads a value from a text.
     pub(crate) fn read(&self, text: &str) -> Option<u64> {
         self.unit.read(text).filter(|value| self.allows(*value))
     }
@@ -134,7 +134,7 @@ impl Limit {
         format!("{thing} {range}, such as {}", self.unit.examples())
     }
 
-    /// Returns what stands for its values in the help.
+    /// Returns the placeholder for its values in the help.
     fn value_name(&self) -> &'static str {
         match self.unit {
             Unit::Bytes => "SIZE",
@@ -147,7 +147,7 @@ impl Limit {
         self.unit.show(value)
     }
 
-    /// Returns its value; nothing where there is no limit.
+    /// Returns its value, or `None` if there is no limit.
     fn of(&self, bounds: &Bounds) -> Option<u64> {
         let mut copy = bounds.clone();
         match (self.value)(&mut copy) {
@@ -159,7 +159,7 @@ impl Limit {
     }
 
     fn set(&self, bounds: &mut Bounds, value: u64) {
-        // Where addresses are of 32 bits, there is no more than that.
+        // A target with addresses of 32 bits has no larger sizes.
         let size = usize::try_from(value).unwrap_or(usize::MAX);
         match (self.value)(bounds) {
             Value::Size(place) => *place = size,
@@ -169,7 +169,7 @@ impl Limit {
         }
     }
 
-    /// Returns its default, for people.
+    /// Returns its default as text.
     fn shown_default(&self) -> String {
         match (self.default, self.of(&Bounds::default())) {
             (None, Some(value)) => self.show(value),
@@ -196,7 +196,7 @@ impl Limit {
 
 fn flag(key: &str) -> String {
     let name = key.replace('_', "-");
-    // A rate is a limit by its name.
+    // The name of a rate says already that it is a limit.
     if name.ends_with("-rate") { name } else { format!("max-{name}") }
 }
 
@@ -224,8 +224,9 @@ pub(crate) static ALL: [&Limit; 18] = [
 
 static CONNECTIONS: Limit = Limit {
     what: "Maximum number of connections",
-    why: "Connections for requests and pages count, too. A client beyond it gets a 503. An idle client
-takes 2 KB, and one that does not read up to --max-outbox-size.",
+    why: "Connections for requests and pages count, too. When the limit is reached, the connection that has
+sent no request for longest is closed. If there is none, the new client gets a 503. An idle
+client takes 2 KB. A client that does not read takes up to --max-outbox-size.",
     ..Limit::number("connections", Settings::MAX_CONNECTIONS, |bounds| {
         Value::Size(&mut bounds.settings.max_connections)
     })
@@ -233,8 +234,8 @@ takes 2 KB, and one that does not read up to --max-outbox-size.",
 
 static CONNECTIONS_PER_ADDRESS: Limit = Limit {
     what: "Maximum number of connections from one IPv4 address, or IPv6 network of 64 bits",
-    why: "Others get a 503. It keeps one client from taking all places. Do not set it behind a proxy: all
-clients have the proxy's address there, and share it.",
+    why: "Further clients get a 503. This prevents one client from using all connections. Do not set it
+behind a proxy: all clients have the proxy's address there, and share the limit.",
     default: Some("none"),
     ..Limit::number("connections_per_address", Settings::MAX_CONNECTIONS_PER_ADDRESS, |bounds| {
         Value::Optional(&mut bounds.settings.max_connections_per_address)
@@ -242,8 +243,8 @@ clients have the proxy's address there, and share it.",
 };
 
 static DOWNLOADS: Limit = Limit {
-    what: "Maximum number of static files that are on their way to clients",
-    why: "A request for one more gets a 503. Each has an open file, and a piece of it in memory.",
+    what: "Maximum number of static files that are being sent to clients",
+    why: "A request for one more gets a 503. Each takes an open file, and the memory for a piece of it.",
     ..Limit::number("downloads", Settings::MAX_DOWNLOADS, |bounds| {
         Value::Size(&mut bounds.settings.max_downloads)
     })
@@ -251,24 +252,29 @@ static DOWNLOADS: Limit = Limit {
 
 static ROOMS: Limit = Limit {
     what: "Maximum number of rooms",
-    why: "Anybody may open rooms, and each takes memory. Beyond it no room is opened.",
+    why: "Anybody may open rooms, and each takes memory. When the limit is reached, the room that has been
+empty for longest is ended. If no room is empty, the new room is refused.",
     ..Limit::number("rooms", Settings::MAX_ROOMS, |bounds| Value::Size(&mut bounds.settings.max_rooms))
 };
 
 static ROOM_RATE: Limit = Limit {
     what: "Maximum number of rooms created in a second from one IPv4 address, or IPv6 network of 64 bits",
-    why: "Ten times as many may be created at once. Beyond it a client is closed with 1013, or gets a 429.
-Empty rooms end if new ones need space: this bounds how fast one client can make them end.
-Behind a proxy all clients have its address, and share it. 0 is no limit.",
+    why: "Ten times as many may be created at once. Beyond that, a client is closed with 1013, or gets a 429.
+Empty rooms are ended if new ones need space. This limit bounds how fast one client can cause
+that. Behind a proxy all clients have the proxy's address, and share the limit. 0 is no limit.",
     ..Limit::number("room_rate", Settings::ROOM_RATE, |bounds| Value::Rate(&mut bounds.settings.room_rate))
 };
 
 static TOTAL_MEMORY: Limit = Limit {
     what: "Maximum memory of guests, clients and requests together",
-    why: "Beyond it idle rooms hibernate, the clients that read most slowly are disconnected, and new
-messages, rooms and connections are refused, in this order. Each of --threads has its share. The
-program takes some MB beside it. On a small machine this is the one limit to set: those below
-that are not set give way to it.",
+    why: "When memory is full, the server takes these steps in this order, until there is enough:
+1. Idle rooms hibernate.
+2. The client with the largest outbox is closed.
+3. A new message from a client, a new room or a new connection is refused.
+4. For running rooms: the rooms that have been empty for longest are ended.
+5. The running room that wants the memory fails.
+Each of --threads has an equal share. The program itself takes a few MB in addition. On a small
+machine, set this limit first: the limits below that you do not set are adjusted to it.",
     default: Some("half of the memory of the machine, or of its control group"),
     ..Limit::size("total_memory", Settings::TOTAL_MEMORY, |bounds| {
         Value::Size(&mut bounds.settings.total_memory)
@@ -277,10 +283,10 @@ that are not set give way to it.",
 
 static AWAKE_MEMORY: Limit = Limit {
     what: "Memory of all rooms together beyond which idle ones hibernate at once",
-    why: "Then the rooms that have been idle for longest do not stay awake until --hibernate-after. It is
-no hard limit: rooms that have changed most of their memory stay as they are. If rooms in use
-need more than that, they hibernate and wake all the time, which takes processor time. With
---hibernate-after 0 no room hibernates.",
+    why: "The rooms that have been idle for longest hibernate first, without waiting for --hibernate-after.
+This is not a hard limit: rooms that have changed most of their memory stay awake. If the rooms in
+use need more than this, they hibernate and wake again and again, which takes processor time.
+With --hibernate-after 0, no room hibernates.",
     old_key: Some("unfolded_memory"),
     ..Limit::size("awake_memory", Settings::AWAKE_MEMORY, |bounds| {
         Value::Size(&mut bounds.settings.awake_memory)
@@ -289,8 +295,8 @@ need more than that, they hibernate and wake all the time, which takes processor
 
 static OUTBOX_SIZE: Limit = Limit {
     what: "Maximum amount of data that waits for one slow client",
-    why: "A client for which more would wait is disconnected, and nobody else notices. It is at least
-twice --max-effect-bytes, and follows that unless it is set itself.",
+    why: "A client for which more data would wait is disconnected. This has no effect on other clients. The
+value is at least twice --max-effect-bytes. If you do not set it, it is adjusted to that.",
     ..Limit::size("outbox_size", Settings::OUTBOX_SIZE, |bounds| {
         Value::Size(&mut bounds.settings.outbox_size)
     })
@@ -298,35 +304,36 @@ twice --max-effect-bytes, and follows that unless it is set itself.",
 
 static MESSAGE_SIZE: Limit = Limit {
     what: "Maximum size of a message from a client",
-    why: "A client that sends a larger one is disconnected. This bounds the memory that one client can
-take. It is at most --max-memory and --max-effect-bytes.",
+    why: "A client that sends a larger message is disconnected. This bounds the memory that one client can
+take. The value is at most --max-memory and at most --max-effect-bytes.",
     ..Limit::size("message_size", Limits::MESSAGE_SIZE, |bounds| Value::Size(&mut bounds.guest.message_size))
 };
 
 static MEMORY: Limit = Limit {
     what: "Maximum memory of a room",
-    why: "Beyond it the guest's allocator finds no more. A module that needs more from the start is not
+    why: "At the limit, allocations in the guest fail. A module that needs more from the start is not
 served.",
     ..Limit::size("memory", Limits::MEMORY, |bounds| Value::Size(&mut bounds.guest.memory))
 };
 
 static FUEL: Limit = Limit {
     what: "Maximum fuel for one event",
-    why: "A unit of fuel is about one instruction, and a second has about 1G of them. A guest that needs
-more fails, so an endless loop ends.",
+    why: "A unit of fuel is about one instruction. A guest runs about 1G of them in a second. A guest that
+needs more for one event fails, so an endless loop ends.",
     ..Limit::number("fuel", Limits::FUEL, |bounds| Value::Fuel(&mut bounds.guest.fuel))
 };
 
 static SLICE: Limit = Limit {
     what: "Maximum fuel for one slice of an event",
-    why: "An event that takes more than a slice waits for a time slice of 0.25 ms, and runs slice after
-slice until that is over. 20k units are about 0.02 ms.",
+    why: "An event that needs more than one slice waits for a time slice of 0.25 ms. In its time slice it runs
+one slice after another. 20k units of fuel are about 0.02 ms.",
     ..Limit::number("slice", Limits::SLICE, |bounds| Value::Fuel(&mut bounds.guest.slice))
 };
 
 static STARTUP_FUEL: Limit = Limit {
     what: "Maximum fuel for loading the module",
-    why: "Loading runs the module's start function. In a room, that is a part of the first event.",
+    why: "When the module is loaded, its start function runs once. In each new room it runs as a part of the
+first event.",
     ..Limit::number("startup_fuel", Limits::STARTUP_FUEL, |bounds| {
         Value::Fuel(&mut bounds.guest.startup_fuel)
     })
@@ -334,15 +341,15 @@ static STARTUP_FUEL: Limit = Limit {
 
 static EFFECTS: Limit = Limit {
     what: "Maximum number of messages, log lines, timers and closes from one event",
-    why: "A guest that asks for more fails. This bounds the memory that a room can take before anything
-is sent.",
+    why: "A guest that asks for more fails. This bounds the memory that a room can take before its messages
+are sent.",
     ..Limit::number("effects", Limits::EFFECTS, |bounds| Value::Size(&mut bounds.guest.effects))
 };
 
 static EFFECT_BYTES: Limit = Limit {
-    what: "Maximum total size of the messages and log lines from one event",
-    why: "A guest that asks for more fails. It is at least --max-message-size, and twice that unless it
-is set itself: an answer is often a message and something more.",
+    what: "Maximum total size of the messages, close reasons and log lines from one event",
+    why: "A guest that asks for more fails. If you do not set it, it is 4 MiB, or twice --max-message-size if
+that is more. It is never less than --max-message-size.",
     ..Limit::size("effect_bytes", Limits::EFFECT_BYTES, |bounds| Value::Size(&mut bounds.guest.effect_bytes))
 };
 
@@ -354,7 +361,7 @@ static CALL_DEPTH: Limit = Limit {
 
 static TABLE_ELEMENTS: Limit = Limit {
     what: "Maximum number of elements in each of a guest's tables",
-    why: "Tables hold function pointers, and take memory in each room beside --max-memory.",
+    why: "Tables hold function pointers. They take memory in each room in addition to --max-memory.",
     ..Limit::number("table_elements", Limits::TABLE_ELEMENTS, |bounds| {
         Value::Size(&mut bounds.guest.table_elements)
     })
@@ -362,7 +369,7 @@ static TABLE_ELEMENTS: Limit = Limit {
 
 static MODULE_SIZE: Limit = Limit {
     what: "Maximum size of the module",
-    why: "This bounds the time and memory that loading takes. Most guests have a few KB, and some carry
+    why: "This bounds the time and memory that loading takes. Most guests have a few KB. Some contain
 megabytes of debug information.",
     ..Limit::size("module_size", Limits::MODULE_SIZE, |bounds| Value::Size(&mut bounds.guest.module_size))
 };

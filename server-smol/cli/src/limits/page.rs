@@ -9,7 +9,7 @@ use super::{ALL, Limit};
 
 /// `stateroom limits`: prints the page.
 pub(crate) fn print() -> Result<()> {
-    // Nobody may be reading any more: that is no reason to panic.
+    // The reader of the output may be gone. That must not cause a panic.
     let _ = write!(io::stdout(), "{Page}");
     Ok(())
 }
@@ -22,12 +22,12 @@ impl fmt::Display for Page {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(
             "\
-Limits on what clients, rooms and guests take. Each is a flag of `stateroom serve` and `stateroom dev`,
+Limits on what clients, rooms and guests may use. Each is a flag of `stateroom serve` and `stateroom dev`,
 and a key in the table `[limits]` of `stateroom.toml`: `--max-memory 64MiB` is `memory = \"64MiB\"`.
-`stateroom build` copies the table to `dist`. Flags win over the file.
+`stateroom build` copies the table to `dist`. If both set a limit, the flag is used.
 
-A SIZE is a number of bytes, or of KiB, MiB or GiB: 65536, 64KiB. A NUMBER or FUEL may be one of
-k, M or G, for thousands, millions and thousands of millions: 400000, 400_000, 400k.
+A SIZE is a number of bytes. It may end in KiB, MiB or GiB: 65536, 64KiB. A NUMBER or FUEL may end in
+k, M or G (thousand, million, thousand million): 400000, 400_000, 400k.
 ",
         )?;
         for limit in ALL {
