@@ -4,7 +4,7 @@ use crate::{scale::Scale, stage::Seen};
 
 /// The memory that the server may take beyond its limit, in per cent: an allocator cannot give back everything.
 pub(crate) const SPARE_PERCENT: u64 = 10;
-/// The additional delay that 99 in 100 answers may have during an attack.
+/// The additional delay that 99 in 100 answers to the control client may have during an attack.
 pub(crate) const LATER: Duration = Duration::from_millis(5);
 /// The number of bytes of log that are always allowed.
 pub(crate) const LOG: u64 = 1 << 20;
@@ -14,38 +14,38 @@ pub(crate) const LOG_A_SECOND: u64 = 256 << 10;
 /// The promises that are broken.
 #[derive(Debug, Default)]
 pub(crate) struct Verdict {
-    /// The broken promises except for the innocent client's wait.
+    /// The broken promises, except the latency of the control client.
     pub(crate) broken: Vec<String>,
-    /// The report that it waits for too long. On a machine that does other things as well, this is sometimes their
-    /// fault.
+    /// The report that the control client waits for too long. If other programs run on the machine, they may be the
+    /// cause.
     pub(crate) late: Option<String>,
 }
 
 impl Verdict {
-    /// Judges by the promises that hold in all attacks, and by the attack's own.
+    /// Checks the rules for all attacks, and the attack's own promise.
     pub(crate) fn of(seen: &Seen, scale: Scale) -> Self {
         let mut broken = Vec::new();
         if let Some(end) = &seen.end {
-            broken.push(format!("the server is gone: {end}"));
+            broken.push(format!("the server's process ended: {end}"));
         }
         let most = scale.memory() + scale.spare();
         if seen.memory > most {
-            broken.push(format!("{} MiB of memory, and may have {}", seen.memory >> 20, most >> 20));
+            broken.push(format!("the server takes {} MiB of memory; it may take {}", seen.memory >> 20, most >> 20));
         }
         let log = LOG + (LOG_A_SECOND as f64 * seen.time.as_secs_f64()) as u64;
         if seen.log_bytes > log {
-            broken.push(format!("{} of log, and may write {}", megabytes(seen.log_bytes), megabytes(log)));
+            broken.push(format!("the server writes {} of log; it may write {}", megabytes(seen.log_bytes), megabytes(log)));
         }
         let [calm, attacked] = seen.innocent;
         let lost = calm.lost + attacked.lost;
         if lost > 0 {
             let of = calm.count + attacked.count;
-            broken.push(format!("{lost} of {of} answers to the innocent client are lost"));
+            broken.push(format!("{lost} of {of} answers to the control client are lost"));
         }
         broken.extend(seen.broken.iter().cloned());
         let later = attacked.p99.saturating_sub(calm.p99);
         let is_late = scale == Scale::Full && lost == 0 && later > LATER;
-        let late = is_late.then(|| format!("p99 of the innocent client is {} later", milliseconds(later)));
+        let late = is_late.then(|| format!("the p99 of the control client is {} later", milliseconds(later)));
         Self { broken, late }
     }
 
@@ -53,7 +53,7 @@ impl Verdict {
         self.broken.is_empty() && self.late.is_none()
     }
 
-    /// Returns whether it may hold in another attempt.
+    /// Returns true if only the latency rule is broken. Then the attack may hold when it is repeated.
     pub(crate) fn is_only_late(&self) -> bool {
         self.broken.is_empty() && self.late.is_some()
     }
@@ -111,7 +111,7 @@ mod tests {
             assert!(!verdict.holds() && text.contains(words) && !text.contains(';'), "{text}");
             verdict.is_only_late()
         };
-        assert!(!broken("gone: signal: 9", |seen| seen.end = Some("signal: 9 (SIGKILL)".to_owned())));
+        assert!(!broken("ended: signal: 9", |seen| seen.end = Some("signal: 9 (SIGKILL)".to_owned())));
         assert!(!broken("300 MiB", |seen| seen.memory = 300 << 20));
         assert!(!broken("1.3 MB", |seen| seen.log_bytes += 1));
         assert!(!broken("3 of 200", |seen| seen.innocent[1].lost = 3));

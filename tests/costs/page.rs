@@ -8,14 +8,14 @@ use crate::{
     verdict::slack,
 };
 
-/// The page that people read, and that is read back: it holds the counts that must not grow.
+/// The page with the counts that must not grow. The program writes it and reads it.
 #[derive(Debug, Default, PartialEq)]
 pub(crate) struct Page {
     /// The compiler of the server.
     pub(crate) compiler: String,
     /// The processor that it was compiled for.
     pub(crate) processor: String,
-    /// The tools that have counted.
+    /// The tools that were used.
     pub(crate) tools: String,
     pub(crate) rows: Vec<Row>,
 }
@@ -28,7 +28,7 @@ pub(crate) struct Row {
 }
 
 impl Page {
-    /// Reads what [`text`](Self::text) has written.
+    /// Parses a page that [`text`](Self::text) has written.
     pub(crate) fn read(text: &str) -> Result<Self, String> {
         let mut page = Self::default();
         let counts = text.split("\n## ").next().unwrap_or_default();
@@ -46,7 +46,7 @@ impl Page {
         Ok(page)
     }
 
-    /// Returns the page.
+    /// Returns the text of the page.
     pub(crate) fn text(&self) -> String {
         let mut text = BEGIN.to_owned();
         let titles: String = Count::ALL.iter().map(|count| format!(" {} |", count.title())).collect();
@@ -70,7 +70,7 @@ impl Page {
 }
 
 impl Row {
-    /// Reads a line of the table. Nothing where it is no line of one, or one of its head.
+    /// Parses a line of the table. Returns `None` for other lines, and for the lines of its head.
     fn read(line: &str) -> Result<Option<Self>, String> {
         let cells: Vec<_> = line.split('|').map(str::trim).collect();
         // Lines of tables have a bar at both ends.
@@ -84,14 +84,14 @@ impl Row {
         let mut totals = Totals { calls: read_calls(calls), ..Totals::default() };
         for (count, cell) in Count::ALL.into_iter().zip(numbers) {
             let number = cell.replace(',', "").parse();
-            let number = number.map_err(|_| format!("`{cell}` is no number in this line: {line}"))?;
+            let number = number.map_err(|_| format!("`{cell}` is not a number in this line: {line}"))?;
             totals.counts.insert(count, number);
         }
         Ok(Some(Self { title: (*title).to_owned(), unit: (*unit).to_owned(), totals }))
     }
 }
 
-/// Returns how much each count may grow, as a table.
+/// Returns the tolerances as a table.
 fn slacks() -> String {
     let mut table = "| | messages | connections, rooms | idle |\n| --- | ---: | ---: | ---: |\n".to_owned();
     for count in Count::ALL {
@@ -102,7 +102,7 @@ fn slacks() -> String {
     table
 }
 
-/// Returns those that come up at all, the most frequent ones first.
+/// Returns the calls that occur, the most frequent ones first.
 fn calls(calls: &BTreeMap<String, f64>) -> String {
     let mut calls: Vec<_> = calls.iter().filter(|(_, count)| **count >= 0.02).collect();
     calls.sort_by(|a, b| b.1.total_cmp(a.1));
@@ -115,7 +115,7 @@ fn read_calls(cell: &str) -> BTreeMap<String, f64> {
     calls.filter_map(|(name, count)| Some((name.to_owned(), count.parse().ok()?))).collect()
 }
 
-/// Returns as many digits as are worth something.
+/// Formats a number with its significant digits.
 pub(crate) fn shown(number: f64) -> String {
     match number {
         ..0.0005 => "0".to_owned(),
@@ -126,37 +126,42 @@ pub(crate) fn shown(number: f64) -> String {
     }
 }
 
-/// Lines of pages are longer than those of programs.
+// Lines of pages are longer than lines of code.
 const BEGIN: &str = "\
 # Costs
 
-What a message, a connection and a room cost the server, in counts. Counts are the same on a busy machine as on a quiet one, so each change
-is compared with them: `cargo run -p stateroom-tests --bin costs` fails if one has grown. The program writes this page (`--write`) and
-reads it back ([`tests/costs`](../tests/costs/main.rs)). Measurements of time are in [`comparison.md`](comparison.md).
+This page shows what a message, a connection and a room cost the server, in counts. Counts are the same on a busy machine and on an idle one. So each
+change is compared with them: `cargo run -p stateroom-tests --bin costs` fails if a count has grown. With `--write`, the program writes this page, and it
+reads the page for the comparison ([`tests/costs`](../tests/costs/main.rs)). [`comparison.md`](comparison.md) has measurements of time.
 
 ";
 
 const MEANING: &str = "
-Each number is the difference between a short and a long run, divided by the number of things that the long one did more. So no number contains
-the start or the end of the server, or what it does for the first messages only. The load goes in lockstep: one thread sends, and waits for all
-answers before it sends again. The rooms are the guest `echo` of the examples, which has no allocator, and one like it that sends everything to
-everyone. There is one thread of rooms, the heartbeat is off, and client and server share one core.
+Each number is (long run − short run) ÷ (number of additional messages, connections, rooms or seconds). So the start and the end of the server, and work
+that only the first messages need, do not count. A negative difference is shown as 0. Each column, and each system call in the last column, is computed
+separately. In the row of the idle connection, the two runs differ only by a few calls at random. So the calls in this row do not add up to the total.
 
-*System calls* are counted by `strace`, *allocations* (one that grows is one more) by valgrind's `dhat`, *instructions* by its `callgrind`: those of
-all threads, in the program and in the C library, and not in the system. The C library is told to do without the processor's newer features, so
-that another machine counts nearly the same. The tools make the server up to fifty times as slow. So a pass of the event loop is given more time
-than usual, and does as much as without them.
+The load runs in lockstep: one thread sends messages and waits for all answers before it sends again. The rooms are the guest `echo` of the examples,
+which has no allocator, and a similar guest that sends every message to all clients. The server has one thread of rooms. The heartbeat is off. Client and
+server run on the same core.
 
-## How much a count may grow
+- *System calls* are counted by `strace`.
+- *Allocations* are counted by valgrind's `dhat`. A reallocation counts as one allocation.
+- *Instructions* are counted by valgrind's `callgrind`, in all threads, in user mode only. This includes the C library.
 
-By a part of the count above, by a fixed number, or by both:
+The C library must not use newer features of the processor, so that other machines have nearly the same counts. The tools make the server up to fifty
+times slower. So a pass of the event loop gets more time than usual, and does as much work as without the tools.
+
+## Tolerance
+
+If a count grows by more than this, the comparison fails. A tolerance is a part of the count above, a fixed number, or the sum of both:
 
 ";
 
 const SLACK: &str = "
-While a connection or a room is made, several threads wait for one another, and not in the same way each time. So a count that is too large is taken
-up to three times, and the smallest is used. With another compiler than the one above, instructions may be 10 % more; on another kind of processor they
-are not compared. If a count has become smaller, the program says so, and does not fail.
+When a connection or a room is created, several threads wait for one another, and the order is not always the same. So a count that is too large is
+measured up to three times, and the smallest result is used. If the compiler is not the one above, instructions may be 10 % more. On another kind of
+processor, instructions are not compared. If a count has become smaller, the program reports it and does not fail.
 ";
 
 #[cfg(test)]
@@ -199,7 +204,7 @@ mod tests {
     fn a_page_that_is_not_right_is_refused() {
         let text = page().text();
         assert!(Page::read("# Costs").unwrap_err().contains("no table"));
-        assert!(Page::read(&text.replace("5,963", "many")).unwrap_err().contains("`many` is no number"));
+        assert!(Page::read(&text.replace("5,963", "many")).unwrap_err().contains("`many` is not a number"));
         assert!(Page::read(&text.replace("| 16.1 ", "")).unwrap_err().contains("too few columns"));
     }
 
