@@ -6,12 +6,12 @@ use super::Settings;
 
 /// The ranges of the values, in bytes if they are sizes.
 impl Settings {
-    /// The range of the timeouts, intervals and delays, in seconds. The maximum is a year, which is far beyond any
-    /// use, and far below the overflow of a point in time.
+    /// The range of the timeouts, intervals and delays, in seconds. The maximum is a year. This is more than anybody
+    /// needs, and adding it to a point in time does not overflow.
     pub const SECONDS: RangeInclusive<u64> = 0..=365 * 24 * 60 * 60;
-    /// From 0 on, where rooms hibernate as soon as they are idle.
+    /// At least 0, with which rooms hibernate as soon as they are idle.
     pub const AWAKE_MEMORY: RangeInclusive<u64> = 0..=u64::MAX;
-    /// From 8 MiB on.
+    /// At least 8 MiB.
     pub const TOTAL_MEMORY: RangeInclusive<u64> = 8 << 20..=u64::MAX;
     /// From 1 to 4,294,967,295.
     pub const MAX_CONNECTIONS: RangeInclusive<u64> = 1..=COUNTABLE;
@@ -21,7 +21,7 @@ impl Settings {
     pub const MAX_DOWNLOADS: RangeInclusive<u64> = 1..=COUNTABLE;
     /// From 1 to 4,294,967,295.
     pub const MAX_ROOMS: RangeInclusive<u64> = 1..=COUNTABLE;
-    /// From 0, which is no limit, to 4,294,967,295.
+    /// From 0 (no limit) to 4,294,967,295.
     pub const ROOM_RATE: RangeInclusive<u64> = 0..=COUNTABLE;
     /// From 1 byte to 4 GiB.
     pub const MESSAGE_SIZE: RangeInclusive<u64> = 1..=LARGEST;
@@ -34,12 +34,12 @@ impl Settings {
 /// The largest size that a guest can address.
 const LARGEST: u64 = 4 << 30;
 
-/// More than any machine has of anything that is counted.
+/// More connections, rooms or files than any machine can have.
 const COUNTABLE: u64 = u32::MAX as u64;
 
 impl Settings {
-    /// Checks these settings: each has to be in its range, and none more than another one allows. A
-    /// [`Server`](crate::Server) does so before it starts.
+    /// Checks these settings. Each must be in its range, and none may exceed a limit that another one sets. A
+    /// [`Server`](crate::Server) does this before it starts.
     ///
     /// # Errors
     /// The error lists everything that is wrong.
@@ -47,7 +47,7 @@ impl Settings {
         self.settled().map(drop)
     }
 
-    /// Returns these settings, with values that leave space for the others for those that are not set.
+    /// Returns a copy of these settings. Those that are not set are adjusted to those that are set.
     pub(crate) fn settled(&self) -> Result<Self, SettingsError> {
         let mut settled = self.clone();
         let defaults = Self::default();
@@ -57,9 +57,9 @@ impl Settings {
         Ok(settled)
     }
 
-    /// Returns everything that may be wrong with these settings.
+    /// Returns all problems of these settings.
     pub(super) fn problems(&self, is_set: &dyn Fn(&str) -> bool) -> Vec<Option<SettingProblem>> {
-        // What is over a whole second counts, and a part of it does not.
+        // A fraction of a second is rounded up.
         let seconds = |name, value: Duration| {
             let above = u64::from(value.subsec_nanos() > 0);
             SettingProblem::out_of_range(name, value.as_secs().saturating_add(above), &Self::SECONDS)
@@ -98,12 +98,12 @@ impl Settings {
         problems
     }
 
-    /// Returns how much memory each thread has.
+    /// Returns the memory of each thread.
     pub(super) fn share(&self) -> usize {
         self.total_memory / self.threads.max(1)
     }
 
-    /// Finds out whether something, so many times, takes more memory than a thread has.
+    /// Returns a problem if `value`, multiplied by `times`, exceeds the memory of a thread.
     pub(super) fn exceeds_share(
         &self,
         name: &'static str,
@@ -123,7 +123,8 @@ impl Settings {
         )
     }
 
-    /// Returns whether a setting, of those that scale with others, has another value than its default.
+    /// Returns true if a setting differs from its default, for the settings that are adjusted to others. Returns true for
+    /// all other settings.
     pub(super) fn is_set(&self, name: &str, defaults: &Self) -> bool {
         match name {
             "awake_memory" => self.awake_memory != defaults.awake_memory,

@@ -6,7 +6,7 @@ use stateroom_host_min::Limits;
 use super::Settings;
 
 impl Settings {
-    /// Lowers what is not set to what there is memory for.
+    /// Lowers the settings that are not set, if there is not enough memory for them.
     pub(super) fn give_way(&mut self, is_set: &dyn Fn(&str) -> bool) {
         let share = self.share();
         if !is_set("awake_memory") {
@@ -24,10 +24,14 @@ impl Settings {
 /// Settings of a server for guests.
 #[cfg(feature = "wasm")]
 impl Settings {
-    /// Returns these settings for guests of such limits. Those that have their defaults follow the guests': a client can send
-    /// as large a message as a guest takes, and twice as much can wait for it as one event sends.
-    /// [`Server::serve_guests`](crate::Server::serve_guests) does this; a program that [starts](crate::Server::start) a server
-    /// of guests does it itself.
+    /// Returns a copy of these settings, adjusted to the limits of guests.
+    ///
+    /// This changes only settings that equal their default. `message_size` becomes the `message_size` of the guests.
+    /// `outbox_size` becomes at least twice their `effect_bytes`, so that a client can wait for the messages of two
+    /// events.
+    ///
+    /// [`Server::serve_guests`](crate::Server::serve_guests) does this itself. A program that
+    /// [starts](crate::Server::start) a server of guests must call it.
     ///
     /// ```
     /// use stateroom_host_min::Limits;
@@ -42,7 +46,7 @@ impl Settings {
     /// ```
     ///
     /// # Errors
-    /// The limits and the settings contradict one another. The error lists everything that is wrong.
+    /// The limits and the settings contradict each other. The error lists everything that is wrong.
     pub fn for_guests(&self, limits: &Limits) -> Result<Self, SettingsError> {
         let (defaults, default_limits) = (Self::default(), Limits::default());
         let is_set = |name: &str| self.is_set(name, &defaults);
@@ -59,7 +63,7 @@ impl Settings {
         if !is_set("outbox_size") {
             settings.outbox_size = settings.outbox_size.max(limits.effect_bytes.saturating_mul(2));
         }
-        // Few rooms take as much as they may by default.
+        // Only limits that were set must fit the memory: few rooms use the whole default.
         let is_limited = |name: &str| match name {
             "memory" => limits.memory != default_limits.memory,
             "effect_bytes" => limits.effect_bytes != default_limits.effect_bytes,
@@ -73,12 +77,15 @@ impl Settings {
         Ok(settings)
     }
 
-    /// Makes these settings and the limits of guests fit one another: those that are not set give way to those that are.
-    /// `is_set` is asked with the names of their fields; the settings have the `message_size` of the limits. For programs
-    /// that know what was set, as those do that read it from a file.
+    /// Adjusts these settings and the limits of guests to each other. Only values that are not set are changed.
+    ///
+    /// `is_set` is called with the name of a field of [`Settings`] or [`Limits`], and returns true if its value was set.
+    /// `message_size` is set to that of `limits`. This is for programs that know which values were set, for example
+    /// because they read a file.
     ///
     /// # Errors
-    /// What is set is contradictory, or out of its range. The error lists everything that is wrong.
+    /// The values that are set contradict each other, or are out of their ranges. The error lists everything that is
+    /// wrong.
     pub fn fit(&mut self, limits: &mut Limits, is_set: impl Fn(&str) -> bool) -> Result<(), SettingsError> {
         self.give_way(&is_set);
         self.give_way_to_guests(limits, &is_set);
@@ -112,7 +119,7 @@ impl Settings {
         self.message_size = limits.message_size;
     }
 
-    /// Finds what guests need more of than they or the server have.
+    /// Returns the limits of guests that exceed other limits or settings.
     fn problems_with_guests(
         &self,
         limits: &Limits,
@@ -134,13 +141,13 @@ impl Settings {
         problems
     }
 
-    /// Finds what is set to more than there is memory for.
+    /// Returns the limits that were set to more than the memory of a thread.
     fn problems_with_shares(
         &self,
         limits: &Limits,
         is_set: &dyn Fn(&str) -> bool,
     ) -> Vec<Option<SettingProblem>> {
-        // Twice as much waits for a client as an event sends.
+        // The messages of two events may wait for a client.
         let all = [
             ("memory", limits.memory, 1),
             ("effect_bytes", limits.effect_bytes, 2),

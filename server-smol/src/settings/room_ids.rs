@@ -4,13 +4,13 @@ use std::str::FromStr;
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 #[non_exhaustive]
 pub enum RoomIds {
-    /// Any id is valid, and connecting to a room that does not exist creates it. `implicit`.
+    /// Any id is valid. Connecting to a room that does not exist creates it. `implicit`.
     #[default]
     Implicit,
     /// A room is created by `POST /ws/{room}`; connecting to one that does not exist fails with 404.
     /// `explicit`.
     Explicit,
-    /// A room is created, and named, by `POST /new_room` alone. `generated` (or `generated:short`,
+    /// Only `POST /new_room` creates rooms, with generated ids. `generated` (or `generated:short`,
     /// `generated:uuid`).
     Generated(GeneratedIds),
 }
@@ -19,8 +19,8 @@ pub enum RoomIds {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 #[non_exhaustive]
 pub enum GeneratedIds {
-    /// Ten lower-case letters and digits without look-alikes (50 random bits): short enough to read out, long
-    /// enough not to be guessed.
+    /// Ten lower-case letters and digits, without those that look alike (50 random bits). Such an id is short enough to
+    /// read aloud, and too long to guess.
     #[default]
     Short,
     /// A random UUID (RFC 9562, version 4).

@@ -2,19 +2,19 @@ use std::{str::FromStr, time::Duration};
 
 use super::Settings;
 
-/// The end of a room that nobody is in.
+/// The time at which an empty room ends.
 ///
-/// A room that was created with `POST` and that nobody has entered yet has a minute, or the time of
-/// [`After`](Self::After) if that is longer, before the policy applies.
+/// A room that was created with `POST` waits for its first client for a minute, or for the time of
+/// [`After`](Self::After) if that is longer. After that the policy applies.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 #[non_exhaustive]
 pub enum ShutdownPolicy {
-    /// It stays, with its state and its timer, until the server ends. `never`.
+    /// It ends with the server. Until then it keeps its state and its timer. `never`.
     #[default]
     Never,
-    /// It ends with its last client. `immediate`.
+    /// It ends when its last client leaves. `immediate`.
     Immediate,
-    /// It ends when nobody has come back for this long. `after:<seconds>`.
+    /// It ends when it has been empty for this long. `after:<seconds>`.
     After(Duration),
 }
 
