@@ -11,11 +11,11 @@ use rustix::time::{
 
 /// Ends a thread's wait for its sockets when a timer is due.
 ///
-/// A wait that ends by itself costs a look at the clock and a timer in the kernel each time. Nearly all waits end with
-/// a message, and the next timer is still the same then.
+/// A wait with a timeout needs a read of the clock and a timer in the kernel each time. Nearly all waits end with a
+/// message, and then the next timer is still the same.
 #[derive(Debug)]
 pub(super) struct Alarm {
-    /// The timer. It is never read: epoll, which watches it for edges, reports each time that it is due.
+    /// The timer. It is never read. Epoll watches it edge-triggered, and reports each time that it is due.
     timer: OwnedFd,
     /// The time that it is set to.
     at: Cell<Option<Instant>>,
@@ -27,19 +27,19 @@ impl Alarm {
         Ok(Self { timer: timerfd_create(TimerfdClockId::Monotonic, flags)?, at: Cell::new(None) })
     }
 
-    /// Sees to it that it rings at `next`, or before.
+    /// Makes sure that it fires at `next` or before.
     pub(super) fn set(&self, next: Option<Instant>) {
         let Some(next) = next else { return };
         if self.at.get().is_some_and(|at| at <= next) {
             return;
         }
         self.at.set(Some(next));
-        // Zero would turn it off. What is too far away for the system never comes.
+        // Zero would turn it off. A time that is too far away for the system never comes.
         let delay = next.saturating_duration_since(Instant::now()).max(Duration::from_nanos(1));
         let it_value = Timespec::try_from(delay).unwrap_or(Timespec { tv_sec: i64::MAX, tv_nsec: 0 });
         let once = Itimerspec { it_interval: Timespec::default(), it_value };
         if let Err(error) = timerfd_settime(&self.timer, TimerfdTimerFlags::empty(), &once) {
-            // There is nothing in what it is called with that could be wrong.
+            // It cannot fail with these arguments.
             log::error!("cannot wait for a timer: {error}");
         }
     }

@@ -6,8 +6,8 @@ use std::{
     time::{Duration, Instant, SystemTime, UNIX_EPOCH},
 };
 
-/// The clock of a thread. It is read once in a pass of the event loop at most: all that happens in a pass happens at
-/// the same time.
+/// The clock of a thread. It is read at most once in a pass of the event loop, so all events of a pass have the same
+/// time.
 #[derive(Debug)]
 pub(crate) struct Clock {
     source: ClockSource,
@@ -21,7 +21,7 @@ pub(crate) enum ClockSource {
     /// The system's clocks.
     #[default]
     System,
-    /// A clock that stands still until somebody moves it.
+    /// A clock that stands still until a test moves it.
     Virtual(VirtualClock),
 }
 
@@ -34,7 +34,7 @@ struct Virtual {
     begin: Instant,
     begin_unix_ms: u64,
     elapsed: Duration,
-    /// The threads that go by it.
+    /// Wakes the threads that use it.
     wakers: Vec<Waker>,
 }
 
@@ -63,23 +63,24 @@ impl Clock {
         now
     }
 
-    /// Begins a pass, in which the time is read anew.
+    /// Begins a pass: the time is read again.
     pub(crate) fn begin_pass(&self) {
         self.now.set(None);
         self.unix_ms.set(None);
     }
 
-    /// Returns whether the time stands still until somebody moves it.
+    /// Returns true if this is a clock that stands still until a test moves it.
     pub(super) fn is_virtual(&self) -> bool {
         matches!(self.source, ClockSource::Virtual(_))
     }
 
-    /// Returns whether somebody has moved the clock since it was read in this pass, whose timers do not know of that.
+    /// Returns true if a virtual clock was moved after it was read in this pass. Then timers may be due that this pass has
+    /// not fired.
     pub(super) fn has_moved(&self) -> bool {
         self.is_virtual() && self.now.get().is_some_and(|now| now != self.source.now())
     }
 
-    /// Wakes `waker` whenever somebody moves the clock.
+    /// Wakes `waker` each time a test moves the clock.
     pub(super) fn wake_when_moved(&self, waker: Waker) {
         if let ClockSource::Virtual(clock) = &self.source {
             clock.lock(|clock| clock.wakers.push(waker));
@@ -106,13 +107,13 @@ impl ClockSource {
 }
 
 fn system_unix_ms() -> u64 {
-    // A clock before 1970 is a clock that has not been set.
+    // A clock that shows a time before 1970 was not set.
     let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
     u64::try_from(now.as_millis()).unwrap_or(u64::MAX)
 }
 
 impl VirtualClock {
-    /// Makes a clock that shows the present, and stays there.
+    /// Creates a clock that shows the present time, and stands still.
     #[must_use]
     pub fn new() -> Self {
         Self(Arc::new(Mutex::new(Virtual {

@@ -7,13 +7,14 @@ use rustix::{
 
 /// Makes space for `count` file descriptors in the system's table of this process.
 ///
-/// Linux doubles the table when it is full, and in a process with several threads waits then until no processor reads the
-/// old one (`expand_fdtable` in its `fs/file.c`): 10 to 25 ms, in which the thread that accepts a connection serves nobody.
-/// A descriptor with a high number makes the table large enough at once. It never shrinks, and takes 8 bytes for each.
+/// Linux doubles the table when it is full. In a process with several threads it then waits until no processor reads the
+/// old table (`expand_fdtable` in its `fs/file.c`). This takes 10 to 25 ms, and blocks the thread that accepts a
+/// connection. A descriptor with a high number makes the table large enough at once. The table never shrinks, and takes
+/// 8 bytes for each descriptor.
 pub(crate) fn reserve_descriptors(descriptor: impl AsFd, count: usize) {
     let allowed = getrlimit(Resource::Nofile).current.unwrap_or(u64::MAX);
     let last = (count as u64).min(allowed).saturating_sub(1);
-    // Without the space, the server is slower for a moment, and nothing else.
+    // If it fails, the server is only slower for a moment.
     let _ = fcntl_dupfd_cloexec(descriptor, i32::try_from(last).unwrap_or(i32::MAX));
 }
 

@@ -21,7 +21,7 @@ use super::{
     timer::{Timers, current_timers},
 };
 
-/// The maximum number of events that one look at the sockets returns. The next look returns more.
+/// The maximum number of events of one `epoll_wait`. The next call returns the others.
 const EVENTS: usize = 256;
 
 /// The keys of the notifier and of the alarm. The key of a socket is its index, which is smaller.
@@ -33,7 +33,7 @@ thread_local! {
     static CURRENT: RefCell<Option<Rc<Sockets>>> = const { RefCell::new(None) };
 }
 
-/// The resources that a thread needs to serve sockets, before it serves them.
+/// The resources that a thread needs to serve sockets, before it begins.
 #[derive(Debug)]
 pub(crate) struct Reactor {
     epoll: OwnedFd,
@@ -69,7 +69,7 @@ impl Reactor {
         Ok(Self { epoll, notifier, alarm })
     }
 
-    /// Serves this thread from now on, until the result is dropped.
+    /// Makes this the reactor of this thread, until the result is dropped.
     pub(crate) fn enter(self, clock: &Rc<Clock>) -> Poller {
         let Self { epoll, notifier, alarm } = self;
         let sockets = Rc::new(Sockets { epoll, sources: RefCell::default() });
@@ -81,17 +81,17 @@ impl Reactor {
 }
 
 impl Poller {
-    /// Wakes this thread, and [tells](Self::take_woken) that it was woken.
+    /// Returns a waker that wakes this thread. [`take_woken`](Self::take_woken) then returns true.
     pub(crate) fn waker(&self) -> Waker {
         Waker::from(Arc::clone(&self.notifier))
     }
 
-    /// Returns whether the [waker](Self::waker) has been used since the last time.
+    /// Returns true if the [waker](Self::waker) was used since the last call.
     pub(crate) fn take_woken(&self) -> bool {
         self.notifier.take_woken()
     }
 
-    /// Returns whether the [waker](Self::waker) has been used since it was last asked whether it was.
+    /// Returns true if the [waker](Self::waker) was used since the last call of [`take_woken`](Self::take_woken).
     pub(crate) fn is_woken(&self) -> bool {
         self.notifier.is_woken()
     }
@@ -113,7 +113,7 @@ impl Poller {
         if let Err(error) = looked
             && error != rustix::io::Errno::INTR
         {
-            // There is nothing left in what it is called with that could be wrong.
+            // It cannot fail in another way with these arguments.
             log::error!("cannot wait for sockets: {error}");
         }
         for event in &*events {
@@ -156,7 +156,7 @@ impl Sockets {
             .expect("streams are used where a reactor has been entered")
     }
 
-    /// Watches a socket for whatever happens to it, once and for all.
+    /// Registers a socket for all its events, edge-triggered. It is registered only once.
     pub(super) fn watch(self: &Rc<Self>, socket: impl AsFd) -> io::Result<Watch> {
         let mut sources = self.sources.borrow_mut();
         let entry = sources.vacant_entry();
@@ -168,19 +168,19 @@ impl Sockets {
         Ok(Watch { source, sockets: Rc::clone(self) })
     }
 
-    /// Watches a socket no more that stays open.
+    /// Stops watching a socket that stays open.
     pub(super) fn let_go(&self, socket: impl AsFd) -> io::Result<()> {
         Ok(epoll::delete(&self.epoll, socket)?)
     }
 
-    /// Forgets a socket. When it is closed the system does so, too.
+    /// Removes a socket that is closed. The system removes it from epoll by itself.
     pub(super) fn forget(&self, source: &Source) {
         self.sources.borrow_mut().try_remove(source.key);
     }
 
-    /// Tells a socket what has happened to it.
+    /// Passes events to a socket.
     fn tell(&self, socket: u64, flags: epoll::EventFlags) {
-        // What listens to it may do anything, so that nothing is borrowed meanwhile.
+        // The listener may use the sockets, so nothing is borrowed during the call.
         let source = usize::try_from(socket).ok().and_then(|key| self.sources.borrow().get(key).cloned());
         if let Some(source) = source {
             source.tell(flags);

@@ -16,10 +16,10 @@ use super::{
     stream::{Stream, Watch},
 };
 
-/// A connection that has come in, and where it is from.
+/// An accepted connection and its address.
 type Accepted = (OwnedFd, Option<SocketAddrAny>);
 
-/// A listening socket. Several threads may have one each for the same address.
+/// A listening socket. Several threads may each have one for the same address.
 #[derive(Debug)]
 pub(crate) struct Listener<L = TcpListener> {
     listener: L,
@@ -32,7 +32,7 @@ impl Listener {
     /// # Errors
     /// The system has no memory to watch it.
     pub(crate) fn new(listener: TcpListener) -> io::Result<Self> {
-        // Messages are small and must not wait for one another's acknowledgement. Connections have it from here.
+        // Small messages must not wait for acknowledgements of earlier ones. Connections inherit this option.
         set_tcp_nodelay(&listener, true)?;
         let watch = Sockets::current().watch(&listener)?;
         Ok(Self { listener, watch })

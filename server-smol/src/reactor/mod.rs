@@ -1,10 +1,10 @@
 //! The sockets, timers and clock of a thread that runs rooms.
 //!
-//! On Linux this is a loop of our own around epoll. The runtime's reactor serves any thread and any number of
+//! On Linux this module has its own event loop around epoll. The runtime's reactor serves any thread and any number of
 //! readers. For that it arms each socket again before each wait, wakes itself through a notification, and sets a
-//! kernel timer. A thread that runs rooms has its sockets to itself and needs none of this.
+//! kernel timer. A thread that runs rooms does not share its sockets and needs none of this.
 //!
-//! On other systems this is the runtime's reactor.
+//! On other systems this module uses the runtime's reactor.
 
 #[cfg(epoll)]
 mod alarm;
@@ -50,15 +50,15 @@ use std::{
     task::{Context, Poll},
 };
 
-/// A listener that is called when a socket is readable, outside of any task: most messages need nothing that waits,
-/// and a task costs as much as the message itself.
+/// A listener that is called when a socket is readable, outside of any task. Most messages are handled without waiting,
+/// and a task takes as long as the message itself.
 pub(crate) trait OnReadable {
-    /// Reads: there is something to read, or there may be.
+    /// Reads from the socket. There may be nothing to read.
     fn on_readable(self: Rc<Self>);
 }
 
 impl Reactor {
-    /// Runs a future to its end on this thread, by the system's clock. This is for threads that run no rooms.
+    /// Runs a future to its end on this thread, with the system's clock. This is for threads that run no rooms.
     pub(crate) fn block_on<T>(self, future: impl Future<Output = T>) -> T {
         let poller = self.enter(&Rc::new(Clock::new(ClockSource::System)));
         let waker = poller.waker();
@@ -74,7 +74,7 @@ impl Reactor {
     }
 }
 
-/// Runs a future to its end on this thread, with a reactor of its own.
+/// Runs a future to its end on this thread, with its own reactor.
 #[cfg(test)]
 pub(crate) fn block_on<T>(future: impl Future<Output = T>) -> T {
     Reactor::new().expect("the system has file descriptors").block_on(future)

@@ -10,14 +10,14 @@ use std::{
 
 use rustix::event::{EventfdFlags, eventfd};
 
-/// Wakes a thread's future, and with it the thread if that waits for its sockets.
+/// Wakes the future of a thread. If the thread waits for its sockets, it wakes the thread too.
 #[derive(Debug)]
 pub(super) struct Notifier {
-    /// True if the future is to be polled.
+    /// True if the future must be polled.
     woken: AtomicBool,
     /// True if the thread waits, or is about to.
     waiting: AtomicBool,
-    /// Other threads write to it. It is never read: epoll, which watches it for edges, reports each write.
+    /// Other threads write to it. It is never read. Epoll watches it edge-triggered, and reports each write.
     event: OwnedFd,
 }
 
@@ -27,7 +27,7 @@ impl Notifier {
         Ok(Arc::new(Self { woken: AtomicBool::new(true), waiting: AtomicBool::new(false), event }))
     }
 
-    /// Returns whether the future has been woken since the last time.
+    /// Returns true if the future was woken since the last call.
     pub(super) fn take_woken(&self) -> bool {
         self.is_woken() && self.woken.swap(false, Ordering::SeqCst)
     }
@@ -36,8 +36,8 @@ impl Notifier {
         self.woken.load(Ordering::SeqCst)
     }
 
-    /// Announces a wait. Answers whether there is reason to: with one of the two, either this sees the wake-up or
-    /// that sees the wait.
+    /// Announces a wait. Returns true if the thread should wait. Both sides set their own flag before they read the other
+    /// one. So either this call sees the wake-up, or the waking thread sees the wait.
     pub(super) fn begin_wait(&self) -> bool {
         self.waiting.store(true, Ordering::SeqCst);
         !self.woken.load(Ordering::SeqCst)
@@ -55,7 +55,7 @@ impl Wake for Notifier {
 
     fn wake_by_ref(self: &Arc<Self>) {
         if !self.woken.swap(true, Ordering::SeqCst) && self.waiting.swap(false, Ordering::SeqCst) {
-            // Fails only where it has been written to 2^64 times.
+            // It fails only after 2^64 writes.
             let _ = rustix::io::write(&self.event, &1_u64.to_ne_bytes());
         }
     }

@@ -31,7 +31,7 @@ thread_local! {
     static CURRENT: RefCell<Option<Rc<Sockets>>> = const { RefCell::new(None) };
 }
 
-/// The resources that a thread needs to serve sockets, before it serves them.
+/// The resources that a thread needs to serve sockets, before it begins.
 #[derive(Debug)]
 pub(crate) struct Reactor(());
 
@@ -53,7 +53,7 @@ struct Notifier {
     readable: Mutex<Vec<usize>>,
 }
 
-/// The sockets of this thread to which somebody listens.
+/// The sockets of this thread that have a listener.
 #[derive(Default)]
 struct Sockets {
     listeners: RefCell<Slab<Option<Weak<dyn OnReadable>>>>,
@@ -72,7 +72,7 @@ impl Reactor {
         Ok(Self(()))
     }
 
-    /// Serves this thread from now on, until the result is dropped.
+    /// Makes this the reactor of this thread, until the result is dropped.
     pub(crate) fn enter(self, clock: &Rc<Clock>) -> Poller {
         let notifier = Arc::new(Notifier { woken: AtomicBool::new(true), ..Notifier::default() });
         let sockets = Rc::new(Sockets { notifier: Arc::clone(&notifier), ..Sockets::default() });
@@ -84,17 +84,17 @@ impl Reactor {
 }
 
 impl Poller {
-    /// Wakes this thread, and [tells](Self::take_woken) that it was woken.
+    /// Returns a waker that wakes this thread. [`take_woken`](Self::take_woken) then returns true.
     pub(crate) fn waker(&self) -> Waker {
         Waker::from(Arc::clone(&self.notifier))
     }
 
-    /// Returns whether the [waker](Self::waker) has been used since the last time.
+    /// Returns true if the [waker](Self::waker) was used since the last call.
     pub(crate) fn take_woken(&self) -> bool {
         self.is_woken() && self.notifier.woken.swap(false, Ordering::SeqCst)
     }
 
-    /// Returns whether the [waker](Self::waker) has been used since it was last asked whether it was.
+    /// Returns true if the [waker](Self::waker) was used since the last call of [`take_woken`](Self::take_woken).
     pub(crate) fn is_woken(&self) -> bool {
         self.notifier.woken.load(Ordering::SeqCst)
     }
@@ -136,7 +136,7 @@ impl Drop for Poller {
 impl Notifier {
     /// Ready when there is something to do.
     fn poll_news(&self, cx: &Context<'_>) -> Poll<()> {
-        // Before the look, or news that come between the two would wake nobody.
+        // This comes before the check. Otherwise an event between the two would wake no task.
         *lock(&self.waiting) = Some(cx.waker().clone());
         if self.woken.load(Ordering::SeqCst) || !lock(&self.readable).is_empty() {
             return Poll::Ready(());
@@ -187,7 +187,7 @@ impl Listener {
     pub(crate) async fn accept(&self) -> io::Result<(Stream, SocketAddr)> {
         let (stream, address) = self.0.accept().await?;
         let stream = stream.into_inner()?;
-        // Messages are small and must not wait for one another's acknowledgement.
+        // Small messages must not wait for acknowledgements of earlier ones.
         stream.set_nodelay(true)?;
         Ok((Stream::new(stream)?, address))
     }
@@ -215,7 +215,7 @@ pub(crate) struct Stream {
     waker: Waker,
 }
 
-/// A place for whoever listens to a socket.
+/// The listener of a socket.
 #[derive(Debug)]
 struct Entry {
     sockets: Rc<Sockets>,
@@ -248,13 +248,13 @@ impl Stream {
         self.transport.into_inner()
     }
 
-    /// Reads what there is, at most so much.
+    /// Reads the available bytes, at most as many as `bytes` has space for.
     pub(crate) fn try_read(&self, bytes: &mut [u8]) -> io::Result<usize> {
         loop {
             match self.transport.get_ref().read(bytes) {
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock && self.listens() => {
-                    // Who listens is told of what comes from here on.
+                    // The listener is called for data that arrives from now on.
                     match self.transport.poll_readable(&mut Context::from_waker(&self.waker)) {
                         Poll::Pending => return Err(error),
                         Poll::Ready(_) => {}
@@ -273,12 +273,12 @@ impl Stream {
         &self.entry.sockets.listeners
     }
 
-    /// Ready when it is worth trying to read.
+    /// Ready when a read may succeed.
     pub(crate) fn poll_readable(&self, cx: &mut Context<'_>) -> Poll<()> {
         self.transport.poll_readable(cx).map(drop)
     }
 
-    /// Returns whether there may be more to read than what was read last.
+    /// Returns true if there may be more to read.
     pub(crate) fn may_have_more(&self) -> bool {
         true
     }
@@ -293,12 +293,13 @@ impl Stream {
         self.listeners().borrow_mut()[self.entry.key] = None;
     }
 
-    /// Writes what the system takes at once.
+    /// Writes as many bytes as the system accepts at once.
     pub(crate) fn try_write(&self, pieces: &[IoSlice<'_>]) -> io::Result<usize> {
         uninterrupted(|| self.transport.get_ref().write(pieces))
     }
 
-    /// Writes what the transport [holds back](super::transport::Transport::write), as far as the system takes it at once.
+    /// Writes the bytes that the transport [buffers](super::transport::Transport::write), as many as the system accepts at
+    /// once.
     pub(crate) fn flush(&self) -> io::Result<()> {
         match self.transport.get_ref().other() {
             Some(transport) => uninterrupted(|| transport.flush()),
@@ -306,12 +307,12 @@ impl Stream {
         }
     }
 
-    /// Ready when it is worth trying to write.
+    /// Ready when a write may succeed.
     pub(crate) fn poll_writable(&self, cx: &mut Context<'_>) -> Poll<()> {
         self.transport.poll_writable(cx).map(drop)
     }
 
-    /// Each write tries.
+    /// Does nothing: each write is tried here.
     pub(crate) fn assume_writable(&self) {}
 
     /// Ends the writing side of the connection.
@@ -320,7 +321,7 @@ impl Stream {
     }
 }
 
-/// Tries something until no signal interrupts it.
+/// Repeats an operation if a signal interrupts it.
 fn uninterrupted<T>(mut operation: impl FnMut() -> io::Result<T>) -> io::Result<T> {
     loop {
         match operation() {

@@ -10,10 +10,10 @@ use std::{
 
 use super::transport::Transport;
 
-/// A transport for tests that behaves like TLS as far as it can be seen from outside: bytes go in records, each of which is
-/// delivered when all of it has come, and is written by a flush or by the next write.
+/// A transport for tests that behaves like TLS. Bytes are sent in records. A record is delivered when all of it has
+/// arrived. It is written by a flush or by the next write.
 ///
-/// Both ends have one. A socket that blocks makes the end of a client.
+/// Both ends use it. With a socket that blocks, it is the end of a client.
 #[derive(Debug)]
 pub(crate) struct Records {
     socket: UnixStream,
@@ -22,13 +22,13 @@ pub(crate) struct Records {
 
 #[derive(Debug, Default)]
 struct State {
-    /// The bytes of a record that is not whole.
+    /// The bytes of an incomplete record.
     sealed: Vec<u8>,
-    /// The bytes that have come, and have not been delivered.
+    /// The bytes that have arrived and are not delivered yet.
     open: VecDeque<u8>,
-    /// The bytes that are held back.
+    /// The buffered bytes.
     held: VecDeque<u8>,
-    /// Makes the size of the next piece.
+    /// The generator for the size of the next piece.
     sizes: usize,
 }
 
@@ -43,7 +43,7 @@ impl Records {
         Self { socket, state: RefCell::default() }
     }
 
-    /// Returns how many bytes are held back.
+    /// Returns the number of buffered bytes.
     fn held(&self) -> usize {
         self.state.borrow().held.len()
     }
@@ -57,7 +57,7 @@ impl State {
         SIZES[self.sizes % SIZES.len()]
     }
 
-    /// Opens the records that are whole.
+    /// Decodes the complete records.
     fn open(&mut self) {
         while let Some((head, content)) = self.sealed.split_first_chunk::<HEAD>() {
             let size = usize::from(u16::from_be_bytes(*head));

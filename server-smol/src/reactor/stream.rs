@@ -17,7 +17,7 @@ pub(crate) struct Stream {
     watch: Watch,
 }
 
-/// The watch over a socket, which ends with it.
+/// The registration of a socket. It ends when this is dropped.
 #[derive(Debug)]
 pub(super) struct Watch {
     pub(super) source: Rc<Source>,
@@ -33,12 +33,11 @@ impl Drop for Watch {
 /// The state of a socket, and the tasks that wait for it.
 pub(super) struct Source {
     pub(super) key: usize,
-    /// True if a read may succeed: from the beginning, or after epoll has reported something, until an attempt finds
-    /// nothing.
+    /// True if a read may succeed. This is so at the beginning and after an event of epoll, until a read finds no data.
     readable: Cell<bool>,
     /// True if a write may succeed.
     writable: Cell<bool>,
-    /// True if nothing more comes than what has come. Epoll does not report what is left to read then.
+    /// True if no more data will arrive. Then epoll does not report the data that is left to read.
     hung_up: Cell<bool>,
     /// The listener that is called first when there is something to read.
     listener: RefCell<Option<Weak<dyn OnReadable>>>,
@@ -59,7 +58,7 @@ impl Source {
         }
     }
 
-    /// Tries to read, or to accept, if that is worth a system call.
+    /// Tries to read, or to accept, if this may succeed.
     pub(super) fn attempt_read<T>(&self, operation: impl FnMut() -> io::Result<T>) -> io::Result<T> {
         attempt(&self.readable, operation)
     }
@@ -68,7 +67,7 @@ impl Source {
         wait(&self.reader, cx);
     }
 
-    /// Wakes the tasks that wait for what has happened.
+    /// Wakes the tasks that wait for these events.
     pub(super) fn tell(&self, flags: EventFlags) {
         let ended = EventFlags::RDHUP | EventFlags::HUP | EventFlags::ERR;
         if flags.intersects(ended) {
@@ -112,12 +111,12 @@ impl Stream {
         Ok(self.transport)
     }
 
-    /// Reads what there is, at most so much.
+    /// Reads the available bytes, at most as many as `bytes` has space for.
     pub(crate) fn try_read(&self, bytes: &mut [u8]) -> io::Result<usize> {
         let source = &self.watch.source;
         let read = source.attempt_read(|| self.transport.read(bytes));
-        // Less than there is room for is all that a socket has. What comes later is news, but for an end that has been told
-        // of. Another transport may have more.
+        // If a socket returns fewer bytes than there is space for, it has no more. Epoll reports data that arrives later, but
+        // not after the end of the connection was reported. Other transports may have more.
         if matches!(read, Ok(size) if size < bytes.len())
             && !source.hung_up.get()
             && self.transport.other().is_none()
@@ -127,7 +126,7 @@ impl Stream {
         read
     }
 
-    /// Ready when it is worth trying to read.
+    /// Ready when a read may succeed.
     pub(crate) fn poll_readable(&self, cx: &Context<'_>) -> Poll<()> {
         if self.watch.source.readable.get() {
             return Poll::Ready(());
@@ -136,12 +135,12 @@ impl Stream {
         Poll::Pending
     }
 
-    /// Returns whether there may be more to read than what was read last.
+    /// Returns true if there may be more to read.
     pub(crate) fn may_have_more(&self) -> bool {
         self.watch.source.readable.get()
     }
 
-    /// Sets the listener that is called whenever there is something to read, in place of a task that
+    /// Sets the listener that is called each time there is something to read. It replaces a task that
     /// [waits](Self::poll_readable) for that.
     pub(crate) fn set_listener(&self, listener: Weak<dyn OnReadable>) {
         *self.watch.source.listener.borrow_mut() = Some(listener);
@@ -152,21 +151,22 @@ impl Stream {
         self.watch.source.listener.take();
     }
 
-    /// Writes what the system takes at once.
+    /// Writes as many bytes as the system accepts at once.
     pub(crate) fn try_write(&self, pieces: &[IoSlice<'_>]) -> io::Result<usize> {
         attempt(&self.watch.source.writable, || self.transport.write(pieces))
     }
 
-    /// Writes what the transport [holds back](super::transport::Transport::write), as far as the system takes it at once.
+    /// Writes the bytes that the transport [buffers](super::transport::Transport::write), as many as the system accepts at
+    /// once.
     #[inline]
     pub(crate) fn flush(&self) -> io::Result<()> {
         let Some(transport) = self.transport.other() else { return Ok(()) };
-        // There may be nothing to write, and then nothing to wait for.
+        // If nothing is buffered, there is no event to wait for.
         self.assume_writable();
         attempt(&self.watch.source.writable, || transport.flush())
     }
 
-    /// Ready when it is worth trying to write.
+    /// Ready when a write may succeed.
     pub(crate) fn poll_writable(&self, cx: &Context<'_>) -> Poll<()> {
         if self.watch.source.writable.get() {
             return Poll::Ready(());
@@ -175,7 +175,7 @@ impl Stream {
         Poll::Pending
     }
 
-    /// Lets the next write try, although epoll has not reported that the socket is writable.
+    /// Makes the next write try, although epoll has not reported that the socket is writable.
     pub(crate) fn assume_writable(&self) {
         self.watch.source.writable.set(true);
     }
@@ -186,7 +186,7 @@ impl Stream {
     }
 }
 
-/// Tries something, if that is worth a system call.
+/// Runs an operation if `worth_it` says that it may succeed.
 fn attempt<T>(worth_it: &Cell<bool>, mut operation: impl FnMut() -> io::Result<T>) -> io::Result<T> {
     while worth_it.get() {
         match operation() {

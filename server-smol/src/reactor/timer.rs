@@ -10,14 +10,14 @@ use std::{
 
 use super::clock::Clock;
 
-/// All timers of a thread that wait, in the order in which they are due.
+/// All waiting timers of a thread, in the order in which they are due.
 #[derive(Debug)]
 pub(super) struct Timers {
     clock: Rc<Clock>,
     waiting: RefCell<BTreeMap<Key, Waker>>,
-    /// A count that tells timers apart that are due at the same time.
+    /// A number that distinguishes timers that are due at the same time.
     count: Cell<u64>,
-    /// The time up to which they have been woken.
+    /// The time up to which timers have been woken.
     fired: Cell<Instant>,
 }
 
@@ -31,7 +31,7 @@ pub(super) mod current_timers {
         static CURRENT: RefCell<Option<Rc<Timers>>> = const { RefCell::new(None) };
     }
 
-    /// Gives this thread timers, which go by `clock`.
+    /// Creates the timers of this thread, which use `clock`.
     pub(in crate::reactor) fn enter(clock: &Rc<Clock>) -> Rc<Timers> {
         let timers = Rc::new(Timers::new(Rc::clone(clock)));
         CURRENT.set(Some(Rc::clone(&timers)));
@@ -61,19 +61,19 @@ impl Timers {
         &self.clock
     }
 
-    /// Returns when the next one is due.
+    /// Returns the time of the next timer.
     pub(super) fn next(&self) -> Option<Instant> {
         self.waiting.borrow().first_key_value().map(|((at, _), _)| *at)
     }
 
-    /// Wakes those that are due.
+    /// Wakes the timers that are due.
     pub(super) fn fire(&self) {
         if self.waiting.borrow().is_empty() {
             return;
         }
         let now = self.clock.now();
         self.fired.set(now);
-        // A task that is woken may be dropped then, and other timers with it.
+        // A task that is woken may be dropped, and this drops other timers.
         while let Some(waker) = self.take_due(now) {
             waker.wake();
         }
@@ -93,12 +93,12 @@ impl Timers {
     }
 }
 
-/// Waits for a moment. The result is the moment at which it was due.
+/// Waits until a point in time. Returns that time.
 #[derive(Debug)]
 #[must_use]
 pub(crate) struct Timer {
     at: Option<Instant>,
-    /// Its entry among the thread's timers, once it has been polled.
+    /// Its entry in the thread's timers, after it was polled.
     entry: Option<Entry>,
 }
 
@@ -106,14 +106,14 @@ pub(crate) struct Timer {
 struct Entry {
     timers: Rc<Timers>,
     key: Key,
-    /// The task's waker. A task's future is polled for many reasons, and a timer is rarely among them.
+    /// The task's waker. A task's future is polled for many reasons, rarely for a timer.
     waker: Waker,
 }
 
 impl Timer {
-    /// Waits so long from now on.
+    /// Waits for `delay` from now.
     pub(crate) fn after(delay: Duration) -> Self {
-        // What is too far away never comes.
+        // A time that cannot be represented never comes.
         Self { at: current_timers::get().clock.now().checked_add(delay), entry: None }
     }
 

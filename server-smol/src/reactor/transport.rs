@@ -11,50 +11,51 @@ use std::{
     net::{Shutdown, TcpStream},
 };
 
-/// The handle of a socket, as the system knows it.
+/// The system's handle of a socket.
 #[cfg(unix)]
 pub(crate) type Handle<'a> = BorrowedFd<'a>;
 #[cfg(windows)]
 pub(crate) type Handle<'a> = BorrowedSocket<'a>;
 
-/// Carries the bytes of a connection: a socket, or a protocol around a socket, such as TLS.
+/// Carries the bytes of a connection: a socket, or a protocol on top of a socket, such as TLS.
 ///
-/// Nothing here blocks. What cannot be done now fails with [`WouldBlock`](io::ErrorKind::WouldBlock), and is tried again when
-/// the socket has news. The news come once: so a transport may fail with `WouldBlock` only if its last system call on the
-/// [socket](Self::socket) in that direction has done so, too.
+/// No method blocks. An operation that is not possible now fails with [`WouldBlock`](io::ErrorKind::WouldBlock), and is
+/// tried again after the next event of the socket. Each event is reported only once. So a transport may fail with
+/// `WouldBlock` only if its last system call on the [socket](Self::socket) in that direction has failed with it.
 ///
 /// A transport holds at most a bounded number of bytes, in each direction, and charges their memory itself.
 pub(crate) trait Transport: Send {
-    /// Reads bytes. Zero is the end: the peer writes no more.
+    /// Reads bytes. Zero means the end: the peer writes no more.
     ///
-    /// It may bring fewer bytes than there is room for although there are more. It must not fail with `WouldBlock` while the
-    /// transport has bytes that can be delivered. What the protocol has to write in answer is written, or held back.
+    /// It may return fewer bytes than there is space for, although there are more. It must not fail with `WouldBlock` while
+    /// the transport has bytes to deliver. If the protocol must write an answer, this is written or buffered.
     fn read(&self, bytes: &mut [u8]) -> io::Result<usize>;
 
-    /// Takes bytes to write, and returns how many.
+    /// Accepts bytes to write, and returns their number.
     ///
-    /// Bytes that it has taken are on their way: they are never asked for again. The transport may hold them back until they are
-    /// [flushed](Self::flush). While it holds back as much as it may, it takes no more and fails with `WouldBlock`.
+    /// The caller does not pass accepted bytes again. The transport may buffer them until they are [flushed](Self::flush).
+    /// While its buffer is full, it accepts no more and fails with `WouldBlock`.
     fn write(&self, pieces: &[IoSlice<'_>]) -> io::Result<usize>;
 
-    /// Writes what is held back. It succeeds if nothing is.
+    /// Writes the buffered bytes. It succeeds if there are none.
     fn flush(&self) -> io::Result<()>;
 
-    /// Tells the peer that nothing more is written. This is called when nothing is held back, or when what is may be lost.
+    /// Tells the peer that no more bytes follow. This is called when nothing is buffered, or when buffered bytes may be
+    /// lost.
     fn end_writing(&self) -> io::Result<()>;
 
-    /// Returns the socket whose news are the transport's. It is always the same, and does not block.
+    /// Returns the socket whose events are the events of the transport. It is always the same, and does not block.
     fn socket(&self) -> Handle<'_>;
 }
 
-/// A transport of any kind. The kind that most connections have costs no allocation, and no call through a table.
+/// A transport of any kind. TCP, which most connections use, needs no allocation and no virtual call.
 pub(crate) enum AnyTransport {
     Tcp(TcpStream),
     Other(Box<dyn Transport>),
 }
 
 impl AnyTransport {
-    /// Returns the transport, if it is one that may hold bytes.
+    /// Returns the transport, if it is of a kind that may buffer bytes.
     #[inline(always)]
     pub(super) fn other(&self) -> Option<&dyn Transport> {
         match self {
@@ -108,7 +109,7 @@ impl AsSocket for AnyTransport {
     }
 }
 
-// A transport's own would be in each binary, whether anything prints it or not: it would be called through a table.
+// With `Debug` as a supertrait of `Transport`, its code would be in each binary even if it is never used.
 impl fmt::Debug for AnyTransport {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("AnyTransport").finish_non_exhaustive()
@@ -167,7 +168,7 @@ socket!(UnixStream, as_fd);
 #[cfg(windows)]
 socket!(TcpStream, as_socket);
 
-/// Reads from a socket, straight from the system. The C library looks whether the thread is to be cancelled before and after, which
+/// Reads from a socket with a direct system call. The C library also checks whether the thread is being cancelled, which
 /// takes as long as the rest.
 #[cfg(target_os = "linux")]
 #[inline(always)]
@@ -175,7 +176,7 @@ fn receive(socket: impl AsFd, bytes: &mut [u8]) -> io::Result<usize> {
     Ok(rustix::net::recv(socket, bytes, rustix::net::RecvFlags::empty())?.0)
 }
 
-/// Writes to a socket, straight to the system.
+/// Writes to a socket with a direct system call.
 #[cfg(target_os = "linux")]
 #[inline(always)]
 fn send(socket: impl AsFd, bytes: &[u8]) -> io::Result<usize> {
