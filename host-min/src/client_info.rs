@@ -2,7 +2,7 @@ use alloc::{boxed::Box, string::String, vec::Vec};
 
 use stateroom_core::ClientId;
 
-/// The keys and values that a client's connection has brought with it. The guest reads them with
+/// Information about a client's connection, as keys and values. The guest reads them with
 /// `stateroom.client_info` while it handles [`Event::Connect`](crate::Event::Connect).
 ///
 /// The host decides which keys there are; [`StateroomContext::client_info`] lists those of this project's server.
@@ -22,8 +22,8 @@ impl ClientInfo<'_> {
     pub const NONE: ClientInfo<'static> = ClientInfo(&[]);
 }
 
-/// The client whose `connect` runs, and a copy of what its connection has brought with it: the event may be
-/// suspended, and what it borrows is then gone.
+/// The client whose `connect` runs, and a copy of the information about its connection. A copy is needed because the
+/// event may be suspended, and the borrowed data does not exist until it continues.
 #[derive(Debug)]
 pub(crate) struct Newcomer {
     client: ClientId,
@@ -34,7 +34,7 @@ pub(crate) struct Newcomer {
 }
 
 impl Newcomer {
-    /// Copies the information. Returns nothing if the connection has brought nothing with it.
+    /// Copies the information. Returns `None` if there is none.
     pub(crate) fn new(client: ClientId, info: ClientInfo<'_>) -> Option<Box<Self>> {
         let ClientInfo(pairs) = info;
         if pairs.is_empty() {
@@ -66,7 +66,7 @@ impl Newcomer {
         None
     }
 
-    /// Returns how many bytes it takes.
+    /// Returns its size in bytes.
     pub(crate) fn held(&self) -> usize {
         size_of::<Self>() + self.text.capacity() + self.ends.capacity() * size_of::<(usize, usize)>()
     }

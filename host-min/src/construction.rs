@@ -5,14 +5,15 @@ use crate::{
     snapshot::RestoreError,
 };
 
-/// The largest memory that is made in one step: in 0.1 ms, or 0.2 where the system has to find it.
+/// The largest memory that gets its size in one step. This takes 0.1 ms, or 0.2 ms if the memory has to come from the
+/// system.
 const AT_ONCE: usize = 5 << 18;
 
-/// The work that a room's instance needs before its first event: its memory must get its size and its contents. That
-/// takes milliseconds for some megabytes, so it is done in steps, and the room's event waits.
+/// The work before the first event of a room's instance: its memory must get its size and its contents. For a few
+/// megabytes this takes milliseconds. So it is done in steps, and the room's event waits.
 #[derive(Debug)]
 pub(crate) struct Construction {
-    /// The size that the memory is to have, in bytes.
+    /// The final size of the memory, in bytes.
     size: usize,
     /// The number of the image's runs that have been written.
     runs: usize,
@@ -35,12 +36,13 @@ impl Construction {
         self.size
     }
 
-    /// Returns how many bytes it keeps, beside the room's memory.
+    /// Returns the number of bytes that it holds, in addition to the room's memory.
     pub(crate) fn held(&self) -> usize {
         self.saved.as_ref().map_or(0, |saved| saved.held())
     }
 
-    /// Grows the memory by at most one piece, and writes about one window of it; whether that was all.
+    /// Grows the memory by at most one piece, and writes about one window of it. Returns true if the construction is
+    /// finished.
     fn step(&mut self, room: &mut Live) -> Result<bool, Trap> {
         if !grow(room, self.size)? {
             return Ok(false);
@@ -56,7 +58,7 @@ impl Construction {
             (self.runs, written) = (self.runs + 1, written + run.bytes.len());
         }
         let Some(saved) = &mut self.saved else { return Ok(true) };
-        // Each is given back at once, so from the end; they have nothing to do with one another.
+        // From the end, so that each can be freed at once. Their order does not matter.
         while let Some(window) = saved.memory.pop_if(|_| written < WINDOW) {
             let mut pieces = Reader::new(&window);
             while pieces.left() > 0 {
@@ -75,7 +77,7 @@ impl Construction {
 }
 
 impl Live {
-    /// Takes the first step of what has to be done before events. For a small room it is the last.
+    /// Does the first step of the work before events. For a small room it is also the last.
     pub(crate) fn construct(&mut self, mut construction: Construction) -> Result<(), Trap> {
         if !construction.step(self)? {
             self.construction = Some(Box::new(construction));
@@ -83,7 +85,7 @@ impl Live {
         Ok(())
     }
 
-    /// Takes the next step; whether nothing is left to be done.
+    /// Does the next step. Returns true if the construction is finished.
     pub(crate) fn go_on_constructing(&mut self) -> Result<bool, Trap> {
         let Some(mut construction) = self.construction.take() else { return Ok(true) };
         let is_over = construction.step(self)?;
@@ -94,19 +96,19 @@ impl Live {
     }
 }
 
-/// Grows a memory by a piece, unless it has this size; whether it has it then. A memory of several pieces may have been
-/// moved by the system each time that it has doubled.
+/// Grows a memory by a piece, unless it already has this size. Returns true if it now has this size. A memory of several
+/// pieces may be moved by the system each time its size doubles.
 pub(crate) fn grow(room: &mut Live, size: usize) -> Result<bool, Trap> {
     let lacking = size - room.memory().len();
     if lacking == 0 {
         return Ok(true);
     }
     let page_log2 = room.program.layout().sizes.page_log2;
-    // One that is not much larger than those of published guests is made at once, and takes no more than it has.
+    // A memory that is not much larger than those of published guests gets its size at once, and no spare capacity.
     let most = if size <= AT_ONCE { AT_ONCE } else { GROWN as usize };
     let pages = lacking.min(most) >> page_log2;
     let grown = room.store.data().memory.map(|memory| memory.grow(&mut room.store, pages as u64));
-    // Within the limits it can: see `program.rs`.
+    // Within the limits this succeeds: see `program.rs`.
     if !matches!(grown, Some(Ok(_))) {
         return Err(Trap::new(module::START, TrapReason::OutOfMemory));
     }

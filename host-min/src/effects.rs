@@ -18,15 +18,15 @@ pub enum Effect<'a> {
         /// Its content.
         payload: MessagePayload<'a>,
     },
-    /// Hand in [`Event::Timer`](crate::Event::Timer) in so many milliseconds, and forget any earlier request.
+    /// Hand in [`Event::Timer`](crate::Event::Timer) after this delay. This replaces any earlier request.
     SetTimer {
-        /// The delay; never 0.
+        /// The delay in milliseconds; never 0.
         ms: u32,
     },
-    /// Forget the timer.
+    /// Cancel the timer.
     CancelTimer,
     /// Close the connections of clients of the room. Earlier messages to them still arrive, later ones do not. Each
-    /// client needs an [`Event::Disconnect`](crate::Event::Disconnect), as if it had left by itself.
+    /// client needs an [`Event::Disconnect`](crate::Event::Disconnect), as if the client had disconnected.
     Close {
         /// The clients whose connections are closed.
         recipient: MessageRecipient,
@@ -35,11 +35,11 @@ pub enum Effect<'a> {
         /// The reason, of at most 123 bytes.
         reason: &'a str,
     },
-    /// Write a line to the log. The only effect of an event that was refused or trapped.
+    /// Write a line to the log. This is the only effect of an event that was refused or trapped.
     Log {
         /// Its level.
         level: LogLevel,
-        /// The line. A text that a guest passes to `stateroom.log` may contain line breaks, and anything else.
+        /// The line. A text that a guest passes to `stateroom.log` may contain any characters, also line breaks.
         text: &'a str,
     },
 }
@@ -51,14 +51,14 @@ pub(crate) struct Arena {
     entries: Vec<Entry>,
     text: String,
     bytes: Vec<u8>,
-    /// The number of entries when the last of them was a line that had no end yet.
+    /// The number of entries at the time when the last entry was an unfinished line.
     unfinished: Option<usize>,
     /// The number of entries that have been carried out, if that is done here: see `service.rs`.
     done: usize,
 }
 
-/// The capacity that an arena keeps between events, in bytes. It keeps rooms small between two messages, without an
-/// allocation for each. Rooms that hibernate keep nothing.
+/// The capacity that an arena keeps between events, in bytes. So rooms are small between two messages, and need no
+/// allocation for each message. Rooms that hibernate keep no capacity.
 const KEPT: usize = 8 << 10;
 
 #[derive(Debug, Clone, Copy)]
@@ -88,14 +88,14 @@ impl Arena {
         self.bytes.shrink_to(KEPT);
     }
 
-    /// Keeps no more memory than what is in it.
+    /// Frees the memory that is not used.
     pub(crate) fn shrink(&mut self) {
         self.entries.shrink_to_fit();
         self.text.shrink_to_fit();
         self.bytes.shrink_to_fit();
     }
 
-    /// Notes that so many more effects have been carried out. Gives back their memory if these were the last.
+    /// Notes that `effects` more effects have been carried out. Frees their memory after the last one.
     pub(crate) fn note_done(&mut self, effects: usize) {
         self.done += effects;
         if self.done >= self.entries.len() {
@@ -103,7 +103,7 @@ impl Arena {
         }
     }
 
-    /// Returns how many bytes it takes.
+    /// Returns its size in bytes.
     pub(crate) fn held(&self) -> usize {
         self.entries.capacity() * size_of::<Entry>() + self.text.capacity() + self.bytes.capacity()
     }
@@ -173,8 +173,8 @@ impl Arena {
         Ok(())
     }
 
-    /// Makes log lines of printed text, which may come piece by piece. A line ends with a line break, with the event,
-    /// or with another effect.
+    /// Adds printed text as log lines. The text may arrive in pieces. A line ends at a line break, at the end of the event,
+    /// or at another effect.
     pub(crate) fn print(&mut self, level: LogLevel, text: &str, limits: &Limits) -> Result<(), TrapReason> {
         for piece in text.split_inclusive('\n') {
             let line = piece.trim_end_matches(['\r', '\n']);
@@ -231,7 +231,7 @@ impl Arena {
         Span { begin, end: self.text.len() }
     }
 
-    /// Makes sure that one more effect is within the limits, with so many bytes.
+    /// Checks that one more effect with this number of bytes is within the limits.
     pub(crate) fn admit(&self, len: usize, limits: &Limits) -> Result<(), TrapReason> {
         if self.entries.len() >= limits.effects {
             return Err(TrapReason::TooManyEffects { limit: limits.effects });
@@ -242,7 +242,7 @@ impl Arena {
         Ok(())
     }
 
-    /// Returns whether there are entries that have not been carried out.
+    /// Returns true if there are entries that have not been carried out.
     pub(crate) fn has_left(&self) -> bool {
         self.done < self.entries.len()
     }

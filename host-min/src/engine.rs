@@ -2,14 +2,14 @@ use wasmi::{CompilationMode, Config, CustomFuelCosts, Engine, OperatorCost};
 
 use crate::Limits;
 
-/// Returns the interpreter, set up so that a run depends on nothing but the module and its events.
+/// Returns the interpreter. Its settings make a run depend only on the module and its events.
 pub(crate) fn engine(limits: &Limits) -> Engine {
     let mut config = Config::default();
     config
         .consume_fuel(true)
         .operator_cost(operators())
         .fuel_cost(bulk())
-        // Lazy translation would charge its fuel to whichever room calls a function first.
+        // With lazy translation, the first room that calls a function would pay the fuel for its translation.
         .compilation_mode(CompilationMode::Eager)
         // Small guests have pages of one byte; see `sdk-core`.
         .wasm_custom_page_sizes(true)
@@ -22,15 +22,15 @@ pub(crate) fn engine(limits: &Limits) -> Engine {
     Engine::new(&config)
 }
 
-/// Fuel stands for time, and some instructions take more of it than others.
+/// Fuel is meant to be proportional to time, and some instructions take more time than others.
 fn operators() -> OperatorCost {
     OperatorCost {
-        // They make frames, and set local variables to zero.
+        // They create frames, and set local variables to zero.
         call: 10,
         call_indirect: 10,
         return_call: 10,
         return_call_indirect: 10,
-        // For a reason that stands in `module/prepare.rs`. Allocators ask for the size once, if at all.
+        // Growing takes native stack: see `grow` in `module/pieces.rs`. Allocators ask for the size at most once.
         memory_grow: u8::MAX,
         memory_size: u8::MAX,
         ..OperatorCost::default()

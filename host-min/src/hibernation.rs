@@ -1,4 +1,4 @@
-//! A room while it hibernates, and on its way there.
+//! A room while it hibernates, and the steps of hibernation.
 
 use alloc::{boxed::Box, vec::Vec};
 use core::{mem, ops::Range};
@@ -14,16 +14,16 @@ use crate::{
     snapshot::{RANDOM, put_pieces},
 };
 
-/// A room without its instance: what its events have changed.
+/// A room without its instance: the changes that its events have made.
 pub(crate) struct Hibernated {
     pub(crate) id: Box<str>,
     pub(crate) program: Program,
     pub(crate) started: bool,
-    /// The result of its last event, or the trap for which it could not be brought back.
+    /// The result of its last event, or the trap that happened when the room was woken.
     pub(crate) last: Result<Step, Trap>,
     pub(crate) effects: Arena,
     pub(crate) memory_size: usize,
-    /// Its state, or nothing if it could not be brought back.
+    /// Its state, or `None` if it could not be woken.
     pub(crate) saved: Option<Box<Saved>>,
 }
 
@@ -37,12 +37,12 @@ pub(crate) struct Saved {
     pub(crate) memory: Vec<Box<[u8]>>,
     /// The size of all pieces, in bytes.
     pub(crate) memory_held: usize,
-    /// The state of its random generator. `rest` is all that follows the memory in a snapshot.
+    /// The state of its random generator. `rest` is the part of a snapshot after the memory.
     pub(crate) random: [u8; RANDOM],
     pub(crate) rest: Box<[u8]>,
 }
 
-/// The progress of a room on its way into hibernation.
+/// The progress of a hibernation that is not finished.
 #[derive(Debug, Default)]
 pub(crate) struct HibernationProgress {
     /// The address up to which its memory has been compared.
@@ -52,11 +52,11 @@ pub(crate) struct HibernationProgress {
     /// The number of bytes that have been found to be different.
     changed: usize,
     found: Vec<Range<usize>>,
-    /// The result, if hibernation was given up and the stored pieces are being given back.
+    /// The result, if hibernation was cancelled and the stored pieces are being freed.
     abandoned: Option<Hibernation>,
 }
 
-/// The number of windows that are given back in one step. The system needs as long for them as for some page faults.
+/// The number of windows that are freed in one step. The system needs as long for this as for a few page faults.
 const GIVEN_BACK: usize = 8;
 
 /// The space in bytes with which a part of a stored state begins, before it shrinks to what it needs.
@@ -66,7 +66,7 @@ const GIVEN_BACK: usize = 8;
 const USUAL: usize = 1 << 10;
 
 impl Saved {
-    /// Returns how many bytes it takes.
+    /// Returns its size in bytes.
     pub(crate) fn held(&self) -> usize {
         let windows = self.memory.capacity() * size_of::<Box<[u8]>>();
         size_of::<Self>() + windows + self.memory_held + self.rest.len()
@@ -74,9 +74,9 @@ impl Saved {
 }
 
 impl HibernationProgress {
-    /// Compares a window of the room's memory, and keeps a copy of what differs; whether that was the last.
+    /// Compares a window of the room's memory, and keeps a copy of the differences. Returns true if it was the last window.
     fn compare(&mut self, room: &Live) -> bool {
-        // A room that has not got its memory yet has changed none of it.
+        // A room that does not have all its memory yet has changed none of it.
         if room.construction.is_some() {
             return true;
         }
@@ -98,12 +98,12 @@ impl HibernationProgress {
         self.compared >= memory.len()
     }
 
-    /// Returns how many bytes it holds.
+    /// Returns the number of bytes that it holds.
     pub(crate) fn held(&self) -> usize {
         self.memory.len().saturating_mul(WINDOW).min(self.changed)
     }
 
-    /// Gives back some of what has been kept; whether that was all.
+    /// Frees some of the stored pieces. Returns true if these were the last.
     fn give_back(&mut self) -> bool {
         self.memory.truncate(self.memory.len().saturating_sub(GIVEN_BACK));
         self.memory.is_empty()
@@ -111,7 +111,7 @@ impl HibernationProgress {
 }
 
 impl Live {
-    /// Continues the way into hibernation by one window. Does nothing if hibernation would not pay.
+    /// Continues hibernation by one window. Does nothing if hibernation would free too little memory.
     pub(crate) fn hibernate_step(&mut self, last: Step) -> Result<Hibernated, Hibernation> {
         let mut progress = self.hibernation.take().unwrap_or_default();
         if let Some(outcome) = progress.abandoned {
@@ -130,7 +130,7 @@ impl Live {
         Err(Hibernation::Unfinished)
     }
 
-    /// Gives up the way into hibernation, as an event has come, and with each of its slices some of what has been kept.
+    /// Cancels hibernation, because an event has arrived. Each slice of the event then frees some of the stored pieces.
     #[cold]
     pub(crate) fn stay_awake(&mut self) {
         if let Some(progress) = &mut self.hibernation {
@@ -174,7 +174,7 @@ impl Live {
 }
 
 impl Hibernated {
-    /// Makes an instance, which then gets back what it had, in steps.
+    /// Creates an instance. Its state is then restored in steps.
     pub(crate) fn wake(&mut self) -> Result<Box<Live>, Trap> {
         let last = self.last.clone()?;
         let construction =
@@ -188,7 +188,7 @@ impl Hibernated {
         Ok(Box::new(live))
     }
 
-    /// Returns how many bytes it takes.
+    /// Returns its size in bytes.
     pub(crate) fn held(&self) -> usize {
         let saved = self.saved.as_ref().map_or(0, |saved| saved.held());
         size_of::<Self>() + self.id.len() + self.effects.held() + saved

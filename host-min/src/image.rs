@@ -1,9 +1,9 @@
 use alloc::{boxed::Box, collections::BTreeMap, vec::Vec};
 use core::ops::Range;
 
-/// A linear memory as every room of a program begins with it. A snapshot holds only what differs from it.
+/// The initial linear memory of all rooms of a program. A snapshot contains only the differences from it.
 ///
-/// Nearly all of a published guest's megabyte is zero, and stays so.
+/// Nearly all of a published guest's megabyte is zero, and is never changed.
 #[derive(Debug, Default)]
 pub(crate) struct Image {
     /// The size in bytes.
@@ -25,18 +25,19 @@ const CHUNK: usize = 256;
 /// both sides of its end become two pieces of a snapshot.
 pub(crate) const WINDOW: usize = 128 << 10;
 
-/// Returns whether all bytes are zero. Some C libraries compare byte by byte; this is compiled to many at a time.
+/// Returns true if all bytes are zero. Some C libraries compare byte by byte. This code is compiled to instructions for
+/// many bytes.
 fn is_zero(bytes: &[u8]) -> bool {
     bytes.iter().fold(0, |all, byte| all | byte) == 0
 }
 
-/// Returns whether two pieces of the same length are the same, by as many at a time.
+/// Returns true if two pieces of the same length are equal. It also compares many bytes at a time.
 fn is_same(one: &[u8], other: &[u8]) -> bool {
     one.iter().zip(other).fold(0, |all, (one, other)| all | (one ^ other)) == 0
 }
 
 impl Image {
-    /// Returns a memory of this size with data at these addresses, where they fit.
+    /// Returns a memory of this size with data at these addresses, or `None` if the data does not fit.
     pub(crate) fn new<'a>(size: usize, data: impl Iterator<Item = (u32, &'a [u8])>) -> Option<Self> {
         let mut chunks = BTreeMap::<usize, [u8; CHUNK]>::new();
         for (at, mut bytes) in data {
@@ -56,7 +57,7 @@ impl Image {
         Some(Self { size, runs: runs(size, &chunks) })
     }
 
-    /// Returns how many bytes the memory has at first.
+    /// Returns the initial size of the memory, in bytes.
     pub(crate) fn size(&self) -> usize {
         self.size
     }
@@ -65,8 +66,8 @@ impl Image {
         &self.runs
     }
 
-    /// Finds where a memory differs that has grown out of this one, in the window that begins there: in order, and
-    /// apart from one another.
+    /// Finds the differences of a room's memory from this one, in the window that begins at an address. They are in order
+    /// and do not touch each other.
     pub(crate) fn differences(&self, memory: &[u8], window: usize, found: &mut Vec<Range<usize>>) {
         let end = memory.len().min(window + WINDOW);
         let (known, mut last) = (found.len(), self.runs.partition_point(|run| run.end() <= window));
@@ -94,14 +95,14 @@ impl Run {
         self.at + self.bytes.len()
     }
 
-    /// Returns its bytes of the chunk that begins there, or nothing if the run begins later.
+    /// Returns its bytes of the chunk that begins at an address, or `None` if the run begins later.
     fn chunk(&self, begin: usize) -> &[u8] {
         let Some(skipped) = begin.checked_sub(self.at) else { return &[] };
         &self.bytes[skipped..self.bytes.len().min(skipped + CHUNK)]
     }
 }
 
-/// Puts chunks together that follow one another.
+/// Joins adjacent chunks.
 fn runs(size: usize, chunks: &BTreeMap<usize, [u8; CHUNK]>) -> Vec<Run> {
     let mut runs: Vec<(usize, Vec<u8>)> = Vec::new();
     for (at, chunk) in chunks {

@@ -1,21 +1,25 @@
-//! Runs Stateroom guests in a sandbox, without IO: events go in, effects come out.
+//! Runs Stateroom guests in a sandbox, without IO. It takes events and returns effects.
 //!
-//! A [`Program`] is a loaded module. A [`Room`] is one instance of it, with its own state. The crate opens no socket,
-//! reads no clock, starts no thread and prints nothing. Time and randomness are arguments, so the same events give
-//! the same state and the same effects.
+//! A [`Program`] is a loaded module. A [`Room`] is one instance of it, with its own state. The crate does not open
+//! sockets, read clocks, start threads or print. Time and randomness are arguments, so the same events give the same
+//! state and the same effects.
 //!
 //! # The loop
 //!
-//! The methods of [`Room`] are of four kinds. [`handle`](Room::handle) takes an event. [`resume`](Room::resume)
-//! continues an event that has used up its slice. [`effects`](Room::effects) reads the effects that the last event
-//! asks for. [`snapshot`](Room::snapshot) returns the state of the room.
+//! The main methods of [`Room`] are:
+//!
+//! - [`handle`](Room::handle) begins an event.
+//! - [`resume`](Room::resume) continues an event that has used up its slice.
+//! - [`effects`](Room::effects) returns the effects of the last event.
+//! - [`snapshot`](Room::snapshot) returns the state of the room as bytes.
+//! - [`hibernate`](Room::hibernate) frees most of the memory of an idle room.
 //!
 //! ```
 //! use stateroom_host_min::{
 //!     ClientId, ClientInfo, Effect, Event, Limits, MessagePayload, MessageRecipient, Program, Room, Step, Trap,
 //! };
 //!
-//! /// Runs one event to its end, slice by slice, and does what it asks.
+//! /// Runs one event to its end, slice by slice, and carries out its effects.
 //! fn run(room: &mut Room, event: Event<'_>, now_ms: u64) -> Result<Vec<String>, Trap> {
 //!     let mut step = room.handle(event, now_ms)?;
 //!     while step == Step::Suspended {
@@ -59,16 +63,16 @@
 //!
 //! # Modules
 //!
-//! Any module that was made for a Stateroom (or Jamsocket) host runs. There are two interfaces: the documented one
-//! (`jam_malloc`, `initialize`, `message`, …), which this project's SDK uses, and that of the 0.4 line
-//! (`stateroom_recv`). Modules may import WASI preview 1. It gives them a clock, random numbers, and standard output
-//! as log lines. A module may use WebAssembly 1.0 with sign extension, bulk memory, saturating conversions, tail
-//! calls and pages of one byte; references only in tables.
+//! Any module that was made for a Stateroom (or Jamsocket) host runs. There are two interfaces. The documented one
+//! (`jam_malloc`, `initialize`, `message`, …) is the one of this project's SDK. The other one (`stateroom_recv`) is that
+//! of modules made for Stateroom 0.4. Modules may import WASI preview 1. A clock, random numbers and standard output (as
+//! log lines) work. Threads, files and sockets do not. A module may use WebAssembly 1.0 with sign extension, bulk
+//! memory, saturating conversions, tail calls and pages of one byte. It may use references only in tables.
 //!
 //! # Snapshots
 //!
-//! Between two events, the whole state of a room can be taken out, kept, and put into a room again, in
-//! another process if need be.
+//! Between two events, a host can save the whole state of a room as bytes, and make a room from it again. This works in
+//! another process, too.
 //!
 //! ```
 //! # use stateroom_host_min::{Event, Limits, Program, Room, Trap};
@@ -76,19 +80,20 @@
 //! let bytes = room.snapshot()?;
 //! drop(room);
 //! let mut room = program.restore(&bytes)?;
-//! // It has had all its events, `Event::Init` included.
+//! // The room has already had `Event::Init`.
 //! let _ = room.handle(Event::Timer, 30)?;
 //! # Ok(()) }
 //! ```
 //!
-//! What the host keeps for a room is the host's to save beside it: which clients are connected, and when the
-//! timer is due. A restored room believes that its clients are still there, so those that are not any more
-//! want an [`Event::Disconnect`] each; ids are not used again.
+//! A snapshot does not contain the data that the host keeps for a room: which clients are connected, and when the timer
+//! is due. The host must save these itself. In a restored room, the clients still count as connected. So the host must
+//! hand in an [`Event::Disconnect`] for each client that is gone. It must not use the id of such a client again.
 //!
 //! # Idle rooms
 //!
-//! A room has all of its memory, of which it uses a small part as a rule. One that has no event for a while can
-//! [hibernate](Room::hibernate): it gives up its instance and keeps what has changed. The next event wakes it.
+//! A room holds all of its memory, although it often uses only a small part. A room without events can
+//! [hibernate](Room::hibernate): it drops its instance and keeps only the memory that has changed. The next event
+//! restores the instance.
 //!
 //! ```
 //! # use stateroom_host_min::{Event, Room};
@@ -102,19 +107,30 @@
 //!
 //! # In a server
 //!
-//! A [`Room`] is also an [`Engine`](stateroom_core::engine::Engine) and a [`Program`] an
-//! [`EngineFactory`](stateroom_core::engine::EngineFactory), so that a server takes guests and native services alike.
+//! A [`Room`] is also an [`Engine`](stateroom_core::engine::Engine), and a [`Program`] is an
+//! [`EngineFactory`](stateroom_core::engine::EngineFactory). So a server handles guests and native services in the same
+//! way.
 //!
 //! # What a guest can do
 //!
-//! Nothing but compute within its [`Limits`], and ask for effects. Whatever a module or a guest does, this
-//! crate does not panic: a module is refused with a [`LoadError`], an event ends with a [`Trap`]. A thread
-//! that runs rooms needs 256 KiB of native stack; with slices of more than a million units of fuel, up to a
-//! megabyte.
+//! A guest can only compute within its [`Limits`] and ask for effects. No module and no guest can make this crate panic:
+//! a module is refused with a [`LoadError`], and an event ends with a [`Trap`].
 //!
-//! In builds of your own, let wasmi be either fully optimised or not at all. With optimisation *and* debug
-//! assertions (a `dev` profile with `opt-level = 3`), its instructions take native stack without limit; set
-//! `debug-assertions = false` for the package `wasmi` there. Optimised for size, they do so without the feature `small`.
+//! # Native stack
+//!
+//! A thread that runs rooms needs this native stack. Each `memory.grow` of a guest takes about 200 bytes of it until the
+//! slice is over, so it depends on [`Limits::slice`]:
+//!
+//! | units of fuel in a slice | growing takes at most | stack of the thread |
+//! | --- | --- | --- |
+//! | 20,000 (the default) | 1 KB | 256 KiB |
+//! | up to 1 million | 50 KB | 256 KiB |
+//! | up to 10 million (the maximum) | 500 KB | 1 MiB |
+//!
+//! These values are for a wasmi that is either fully optimised or not optimised. With optimisation *and* debug assertions
+//! (a `dev` profile with `opt-level = 3`), wasmi's instructions take native stack without limit. In such a profile, set
+//! `debug-assertions = false` for the package `wasmi`. If wasmi is optimised for size, they also take stack without limit,
+//! except with the feature `small`.
 #![no_std]
 #![forbid(unsafe_code)]
 
@@ -153,7 +169,7 @@ pub use load_error::{LoadError, Problem};
 pub use program::Program;
 pub use room::Room;
 pub use snapshot::{RestoreError, SnapshotError};
-// What events and effects are made of, so that a program needs no other crate for them.
+// The types in events and effects, so that a program needs no other crate for them.
 pub use stateroom_core::settings::{SettingProblem, SettingsError};
 pub use stateroom_core::{ClientId, LogLevel, MessagePayload, MessageRecipient, engine::Hibernation};
 pub use trap::{Trap, TrapReason};

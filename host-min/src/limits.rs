@@ -5,7 +5,7 @@ use stateroom_core::settings::{SettingProblem, SettingsError};
 /// Limits of a module and its rooms. Each protects the host and the other rooms from a module that is faulty or
 /// malicious.
 ///
-/// Each has a range, the constant of the same name. Others are [refused](Self::check).
+/// Each limit has a range, which is the constant of the same name. Values outside it are [refused](Self::check).
 ///
 /// ```
 /// use stateroom_host_min::Limits;
@@ -16,53 +16,53 @@ use stateroom_core::settings::{SettingProblem, SettingsError};
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Limits {
-    /// The largest module, in bytes. Default: 16 MiB. Guests are a few KB; some carry 2 MB of debug
-    /// sections.
+    /// The largest module, in bytes. Default: 16 MiB. Most guests have a few KB. Some contain 2 MB of debug sections.
     ///
-    /// It bounds the time and memory that loading takes.
+    /// This limits the time and memory that loading takes.
     pub module_size: usize,
 
-    /// The largest linear memory of a room, in bytes. Default: 32 MiB. Growing beyond it fails in the guest
-    /// as running out of memory does.
+    /// The largest linear memory of a room, in bytes. Default: 32 MiB. If a guest grows its memory beyond this,
+    /// `memory.grow` fails as if there were no memory left.
     pub memory: usize,
 
-    /// The largest number of elements in a table. Default: 10,000; a table holds a guest's function
-    /// pointers. Tables keep the size that they are made with.
+    /// The largest number of elements in a table. Default: 10,000. A table holds a guest's function pointers. The size of a
+    /// table cannot change.
     pub table_elements: usize,
 
     /// The maximum depth of calls. Default: 1,000. Deeper recursion traps.
     pub call_depth: usize,
 
     /// The largest message to a guest, in bytes. Default: 1 MiB. It is also the largest line for the log, and the
-    /// most random bytes at a time. What a guest sends has no limit of its own below [`effect_bytes`](Self::effect_bytes):
-    /// an answer is often a message and something more.
+    /// largest number of random bytes in one call. A message that a guest sends is limited only by
+    /// [`effect_bytes`](Self::effect_bytes), because an answer often contains a received message and more data.
     pub message_size: usize,
 
     /// The maximum number of effects of one event. Default: 10,000.
     pub effects: usize,
 
     /// The maximum size of the messages, close reasons and log lines of one event together, in bytes. Default: 4 MiB,
-    /// half of what the server lets wait for a client.
+    /// half of the data that may wait for a client of the server.
     ///
-    /// It bounds what a room can make the host hold before anything is sent.
+    /// This limits the memory that one event can take in the host before its messages are sent.
     pub effect_bytes: usize,
 
-    /// The maximum computation of a guest while its module is loaded, in units of fuel. Default: 50 million, some 50
-    /// ms. Its `start` function and its `_initialize` run then, so this bounds how long loading takes. In a room they
-    /// are a part of the first event.
+    /// The maximum computation of a guest while its module is loaded, in units of fuel. Default: 50 million, about 50
+    /// ms. Then its `start` function and its `_initialize` run in a trial instance, so this limits the time of loading. In
+    /// each new room they are a part of the first event.
     ///
-    /// One unit is about one instruction. An optimised build runs 1,000 to 2,500 million a second on a
-    /// machine of 2026, and a tenth of that on a small one.
+    /// One unit is about one instruction. An optimised build runs 1,000 to 2,500 million units a second on a machine of
+    /// 2026, and a tenth of that on a small machine.
     pub startup_fuel: u64,
 
-    /// The maximum computation of a guest in one event, in units of fuel. Default: 6,000 million, some seconds. More
-    /// is a trap.
+    /// The maximum computation of a guest in one event, in units of fuel. Default: 6,000 million, a few seconds. An
+    /// event that needs more traps.
     pub fuel: u64,
 
     /// The computation of a guest in one slice, in units of fuel. After a slice the host can run other rooms.
-    /// Default: 20,000, some 0.02 ms.
+    /// Default: 20,000, about 0.02 ms.
     ///
-    /// Suspending a guest costs as much as some 500 units.
+    /// Suspending a guest takes as long as about 500 units. A thread that runs rooms with large slices needs more
+    /// [native stack](crate#native-stack).
     pub slice: u64,
 }
 
@@ -72,9 +72,9 @@ impl Limits {
     pub const MODULE_SIZE: RangeInclusive<u64> = 1..=ADDRESSABLE;
     /// From 1 byte to 4 GiB, as much as a guest can address.
     pub const MEMORY: RangeInclusive<u64> = 1..=ADDRESSABLE;
-    /// From none to 4,294,967,295.
+    /// From 0 to 4,294,967,295.
     pub const TABLE_ELEMENTS: RangeInclusive<u64> = 0..=COUNTABLE;
-    /// From 1 to 100,000. Each call takes 32 bytes, beside its variables, which have a limit of their own.
+    /// From 1 to 100,000. Each call takes 32 bytes in addition to its variables, which have their own limit.
     pub const CALL_DEPTH: RangeInclusive<u64> = 1..=100_000;
     /// From 1 byte to 4 GiB.
     pub const MESSAGE_SIZE: RangeInclusive<u64> = 1..=ADDRESSABLE;
@@ -82,12 +82,12 @@ impl Limits {
     pub const EFFECTS: RangeInclusive<u64> = 1..=COUNTABLE;
     /// From 1 byte to 4 GiB.
     pub const EFFECT_BYTES: RangeInclusive<u64> = 1..=ADDRESSABLE;
-    /// From 1 on.
+    /// At least 1.
     pub const STARTUP_FUEL: RangeInclusive<u64> = 1..=u64::MAX;
-    /// From 1 on.
+    /// At least 1.
     pub const FUEL: RangeInclusive<u64> = 1..=u64::MAX;
-    /// From 1 to 10 million, which is 10 ms or more.
-    // It takes up to half a megabyte of native stack, for a reason that stands in `module/prepare.rs`.
+    /// From 1 to 10 million, which is 10 ms or more. See [native stack](crate#native-stack) for the maximum.
+    // The reason is in `module/pieces.rs`, at `grow`.
     pub const SLICE: RangeInclusive<u64> = 1..=10_000_000;
 }
 
@@ -99,7 +99,7 @@ const COUNTABLE: u64 = u32::MAX as u64;
 
 impl Limits {
     /// Checks that each limit is in its range, and that a slice is not more than the fuel of an event.
-    /// [`Program::load`](crate::Program::load) does so.
+    /// [`Program::load`](crate::Program::load) does this.
     ///
     /// # Errors
     /// The error lists everything that is wrong.

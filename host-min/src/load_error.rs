@@ -9,22 +9,22 @@ use crate::Trap;
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum LoadError {
-    /// The limits that it was to be loaded with cannot be.
+    /// The limits are out of range or contradictory.
     Limits(SettingsError),
-    /// The bytes are something else than a WebAssembly module.
+    /// The bytes are not a WebAssembly module.
     NotWasm,
     /// The bytes are a WebAssembly component, not a core module.
     Component,
-    /// The module is larger than it may be.
+    /// The module is larger than the limit.
     TooLarge {
         /// Its size in bytes.
         size: usize,
         /// The limit in bytes.
         limit: usize,
     },
-    /// The module has more of something than it may have, which would take memory in every room.
+    /// The module has too many items of one kind. They would take memory in every room.
     TooMany {
-        /// The kind of item that it has too many of.
+        /// The kind of these items.
         what: &'static str,
         /// The limit.
         limit: usize,
@@ -33,16 +33,16 @@ pub enum LoadError {
     Invalid(String),
     /// The module is valid, but not a guest.
     NotAGuest(Vec<Problem>),
-    /// The module is larger than the limits allow, before it has done anything; or cannot be linked.
+    /// The module needs more than the limits allow from the start, or cannot be linked.
     CannotStart(String),
-    /// The module fails while it is started.
+    /// The module fails in its start function or in `_initialize`.
     Trapped(Trap),
 }
 
 /// The maximum length of a module's own text in a message, in bytes.
 const SHOWN: usize = 200;
 
-/// Text with a module's own words in it, fit for a line on a terminal: they may be long, and may hold control
+/// A text from a module, made safe for one line on a terminal. The original may be long, and may contain control
 /// characters.
 pub(crate) fn clip(text: &str) -> String {
     let mut clipped = String::new();
@@ -102,14 +102,14 @@ impl Error for LoadError {
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Problem {
-    /// It lacks something that the host needs.
+    /// It lacks an export that the host needs.
     MissingExport {
         /// The export's name.
         name: &'static str,
         /// The type that it has to have.
         expected: String,
     },
-    /// It has an export of the right name and a wrong type.
+    /// It has an export with the right name and a wrong type.
     WrongExport {
         /// The export's name.
         name: &'static str,
@@ -120,7 +120,7 @@ pub enum Problem {
     },
     /// It imports something that the host does not have.
     UnknownImport {
-        /// The import's module and name, with a dot between; shortened where it is very long.
+        /// The import's module and name, with a dot between; shortened if it is very long.
         name: String,
         /// Its type.
         found: String,
@@ -131,10 +131,10 @@ pub enum Problem {
         name: String,
         /// The type that the host has.
         expected: String,
-        /// The type that it wants.
+        /// The type in the module.
         found: String,
     },
-    /// More of its imports are wrong than are listed.
+    /// It has more wrong imports than are listed.
     MoreImports {
         /// The number of further imports.
         count: usize,
@@ -148,9 +148,9 @@ pub enum Problem {
     Command,
     /// It was made for another version of the interface.
     Version {
-        /// The version that it names; nothing where its global does not point into its memory.
+        /// The version that it names, or `None` if its global does not point into its memory.
         version: Option<i32>,
-        /// The protocol that it names; nothing where its global does not point into its memory.
+        /// The protocol that it names, or `None` if its global does not point into its memory.
         protocol: Option<i32>,
     },
 }

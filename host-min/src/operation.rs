@@ -29,7 +29,7 @@ pub(crate) struct Operation {
 pub(crate) enum What {
     SendText(MessageRecipient),
     SendBytes(MessageRecipient),
-    /// [`SendText`](Self::SendText), for a guest of the 0.4 line.
+    /// [`SendText`](Self::SendText), for a guest made for Stateroom 0.4.
     RecvText(MessageRecipient),
     Log(LogLevel),
     Random,
@@ -38,7 +38,7 @@ pub(crate) enum What {
 }
 
 impl Operation {
-    /// Begins one that is too large to be done at once. The guest's call goes on when it is over.
+    /// Begins an operation that is too large for one step. The guest's call continues when it is over.
     #[cold]
     pub(crate) fn begin(mut caller: Caller<'_, State>, what: What, at: u32, len: u32) -> Error {
         let cost = if what.is_random() { random_cost(len) } else { len };
@@ -66,7 +66,7 @@ impl Operation {
         Ok(())
     }
 
-    /// Does one piece. Returns whether it was the last.
+    /// Does one piece. Returns true if it was the last.
     pub(crate) fn step(&mut self, memory: &mut [u8], state: &mut State) -> Result<bool, TrapReason> {
         let size = self.len.min(PIECE) as usize;
         let piece = memory.get_mut(self.at as usize..).and_then(|rest| rest.get_mut(..size));

@@ -28,7 +28,7 @@ pub(crate) struct Loaded {
     limits: Limits,
     hash: [u8; 32],
     abi_flavor: AbiFlavor,
-    /// True if the module names a version, as those made by the published SDKs do.
+    /// True if the module names a version, like modules made with the published SDKs.
     versioned: bool,
     /// The address of the guest's inbox, if it has one.
     inbox: Option<u32>,
@@ -44,8 +44,8 @@ pub(crate) struct Loaded {
 impl Program {
     /// Checks and translates a module in the WebAssembly binary format.
     ///
-    /// The module's `start` function and its `_initialize` run once, so that faults that would end every room are
-    /// found here.
+    /// The module's `start` function and its `_initialize` run once in a trial instance. So faults that would end every
+    /// room are found here.
     ///
     /// # Errors
     /// See [`LoadError`]; its message lists everything that is wrong with the module.
@@ -77,7 +77,7 @@ impl Program {
         let image = Image::new(size, outline.contents())
             .ok_or_else(|| LoadError::CannotStart("its data does not fit into its memory".into()))?;
         let prepared = module::prepare(&outline, &limits)?;
-        // What the engine has no room for, such as a function with a very large frame.
+        // For example a function with a frame that is too large for the engine.
         let translated = Module::new(&engine, &prepared.bytes).map_err(invalid)?;
 
         let asked_for =
@@ -97,7 +97,7 @@ impl Program {
             image,
         };
         let program = Self(Arc::new(loaded));
-        // The engine's words are about its own insides.
+        // The engine's message describes its own internals.
         let (store, instance) = program.0.instantiate([0; 32]).map_err(|_| {
             LoadError::CannotStart(format!(
                 "its elements do not fit where they are to go, or a table is too large: {} elements are the limit of a table (`table_elements`)",
@@ -114,7 +114,7 @@ impl Program {
         }
     }
 
-    /// Makes a room. Its first event must be [`Event::Init`](crate::Event::Init). Its random numbers follow from
+    /// Creates a room. Its first event must be [`Event::Init`](crate::Event::Init). Its random numbers depend only on
     /// `seed`.
     ///
     /// # Errors
@@ -201,7 +201,7 @@ impl Loaded {
     fn instantiate(&self, seed: [u8; 32]) -> Result<(Store<State>, Instance), wasmi::Error> {
         let mut store = Store::new(&self.engine, State::new(self.limits, seed));
         store.limiter(|state| &mut state.growth);
-        // The module has no start function any more, so that nothing runs here: see `prepare.rs`.
+        // The prepared module has no start function, so no code of the guest runs here: see `prepare.rs`.
         let instance = self.linker.instantiate_and_start(&mut store, &self.module)?;
         store.data_mut().memory = instance.get_memory(&store, abi::MEMORY);
         if let Some(tables) = &self.layout.account {

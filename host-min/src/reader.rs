@@ -1,4 +1,4 @@
-/// Reads little-endian numbers off bytes that nobody vouches for.
+/// Reads little-endian numbers from untrusted bytes.
 pub(crate) struct Reader<'a>(&'a [u8]);
 
 /// The bytes end too early.

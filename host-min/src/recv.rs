@@ -1,5 +1,5 @@
-//! The values that host and guest exchange in the interface of the 0.4 line: the bincode-1 format, which is
-//! little endian, with variants as `u32` and lengths as `u64`, and nothing between.
+//! The values that host and guest exchange in the interface of modules made for Stateroom 0.4. Their format is bincode 1:
+//! little endian, with variants as `u32` and lengths as `u64`, without padding.
 
 use alloc::format;
 use core::{fmt, ops::Range};
@@ -57,7 +57,7 @@ pub(crate) fn encode(event: Event<'_>) -> (Head, &[u8]) {
 pub(crate) enum Request {
     /// A message: true if it is text, which the caller must check, and its range in the bytes.
     Send(MessageRecipient, bool, Range<usize>),
-    /// A timer in so many milliseconds; never 0.
+    /// The delay of a timer in milliseconds; never 0.
     Timer(u32),
 }
 
@@ -82,9 +82,8 @@ pub(crate) fn decode(bytes: &[u8]) -> Result<Request, Malformed> {
             let len = usize::try_from(len).ok().filter(|len| *len <= reader.left()).ok_or(malformed)?;
             Ok(Request::Send(recipient, kind == 1, begin..begin + len))
         }
-        // The documentation of that line has 0 cancel, and its hosts have it fire at once. Its guests rely on
-        // what its hosts do: Aper asks for 0 where something is due already, and would wait for it
-        // for ever.
+        // In the documentation of Stateroom 0.4, 0 cancels the timer. Its hosts fire the timer at once, and its guests rely
+        // on this: Aper (a library for shared state) sets 0 if something is already due, and would wait for it for ever.
         1 => Ok(Request::Timer(reader.u32()?.max(1))),
         variant => Err(Malformed::Variant { of: "message to the host", variant }),
     }

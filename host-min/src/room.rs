@@ -8,7 +8,7 @@ use crate::{
     snapshot::{self, resting},
 };
 
-/// One instance of a [`Program`], with its own state. See the [crate's documentation](crate) for how to drive it.
+/// One instance of a [`Program`], with its own state. The [crate's documentation](crate) describes how to use it.
 pub struct Room(Form);
 
 enum Form {
@@ -17,7 +17,7 @@ enum Form {
 }
 
 impl Room {
-    /// Returns the id that the room was made with.
+    /// Returns the id of the room.
     #[must_use]
     pub fn id(&self) -> &str {
         match &self.0 {
@@ -26,15 +26,15 @@ impl Room {
         }
     }
 
-    /// Begins an event, and runs one slice of it at most. `now_ms` is the time in milliseconds since the Unix epoch.
-    /// For the guest it stands still until the event is over.
+    /// Begins an event, and runs at most one slice of it. `now_ms` is the time in milliseconds since the Unix epoch. For
+    /// the guest it stays the same until the event is over.
     ///
     /// While another event is suspended, this only returns [`Step::Suspended`]. A room that
-    /// [hibernates](Self::hibernate) wakes first, and a new one gets its memory. If that is more than some ten KiB,
-    /// it takes slices of its own.
+    /// [hibernates](Self::hibernate) wakes first. A new room gets its memory first. If the memory is larger than about ten
+    /// KiB, this takes additional slices.
     ///
     /// # Errors
-    /// The event ended badly and the room is broken: all further events fail with the same [`Trap`].
+    /// The event failed and the room is broken. All further events fail with the same [`Trap`].
     pub fn handle(&mut self, event: Event<'_>, now_ms: u64) -> Result<Step, Trap> {
         match &mut self.0 {
             Form::Live(live) => live.handle(event, now_ms),
@@ -47,7 +47,7 @@ impl Room {
         }
     }
 
-    /// Continues a suspended event for one slice at most. Without one, this only repeats the last result.
+    /// Continues a suspended event for at most one slice. If no event is suspended, this only returns the last result again.
     ///
     /// # Errors
     /// As for [`handle`](Self::handle).
@@ -79,7 +79,7 @@ impl Room {
         }
     }
 
-    /// Returns whether there are effects that have not been [carried out](Self::note_done).
+    /// Returns true if there are effects that have not been [carried out](Self::note_done).
     pub(crate) fn has_effects_left(&self) -> bool {
         match &self.0 {
             Form::Live(live) => live.last() != Ok(Step::Suspended) && live.store.data().effects.has_left(),
@@ -87,8 +87,8 @@ impl Room {
         }
     }
 
-    /// Notes that so many more effects of the last event have been carried out. Once all have, they take no more memory
-    /// than those of an ordinary event.
+    /// Notes that `effects` more effects of the last event have been carried out. After all of them, their memory is freed,
+    /// except for the amount that an ordinary event needs.
     pub(crate) fn note_done(&mut self, effects: usize) {
         match &mut self.0 {
             Form::Live(live) => live.store.data_mut().effects.note_done(effects),
@@ -96,8 +96,8 @@ impl Room {
         }
     }
 
-    /// Returns the present size of the guest's linear memory, in bytes. It grows and never shrinks;
-    /// [hibernating](Self::hibernate) makes no difference to the guest.
+    /// Returns the present size of the guest's linear memory, in bytes. It grows and never shrinks.
+    /// [Hibernation](Self::hibernate) does not change it.
     #[must_use]
     pub fn memory_size(&self) -> usize {
         match &self.0 {
@@ -106,12 +106,12 @@ impl Room {
         }
     }
 
-    /// Returns the approximate number of bytes that the room takes now. It counts its memory as far as it has been
-    /// made, its tables, effects that have not been given back, the data of a suspended event, and the stored state
-    /// while it hibernates.
+    /// Returns the approximate number of bytes that the room takes now. It counts the memory that is allocated, the
+    /// tables, effects whose memory is not freed yet, the data of a suspended event, and the stored state of a
+    /// hibernating room.
     ///
-    /// This is cheap and can be called after each slice. The engine does not tell the size of a suspended call's
-    /// stack, which is 1 MB at most and usually 1 KB. It counts as 1 KB here.
+    /// This is fast and can be called after each slice. The engine does not report the stack size of a suspended call. It
+    /// is 1 MB at most and usually 1 KB. It counts as 1 KB here.
     #[must_use]
     pub fn memory_held(&self) -> usize {
         match &self.0 {
@@ -120,8 +120,7 @@ impl Room {
         }
     }
 
-    /// Returns the approximate number of bytes that the room would give back, at most, if it hibernated; 0 if it
-    /// does.
+    /// Returns the approximate maximum number of bytes that hibernation would free. Returns 0 if the room hibernates.
     #[must_use]
     pub fn reclaimable(&self) -> usize {
         match &self.0 {
@@ -130,18 +129,17 @@ impl Room {
         }
     }
 
-    /// Gives up the room's instance until its next event. The room keeps only what its events have changed, which is
-    /// often a thousandth of its memory. The next event wakes it as it was. That event takes longer, by the time to
-    /// make a room and to write the changes into it.
+    /// Drops the room's instance until its next event. The room keeps only the memory that its events have changed, often
+    /// a thousandth of all its memory. The next event first restores the instance, so it takes longer.
     ///
-    /// Hibernation changes nothing else: neither for the guest, nor in the results of the other methods.
+    /// Hibernation has no other effect on the guest, or on the results of the other methods.
     ///
-    /// It takes some milliseconds for a memory of some ten MiB; [`hibernate_step`](Self::hibernate_step) does the
-    /// same in small steps. If there is no memory to wake a room, the room is broken: the event fails with a
+    /// It takes a few milliseconds for a memory of about ten MiB. [`hibernate_step`](Self::hibernate_step) does the same in
+    /// small steps. If there is no memory to wake a room, the room is broken: the event fails with a
     /// [`Trap`].
     ///
     /// # Errors
-    /// The room is not between two events. It stays as it is.
+    /// The room is not between two events. It is not changed.
     pub fn hibernate(&mut self) -> Result<(), SnapshotError> {
         let last = resting(self.last())?;
         if let Form::Live(live) = &mut self.0 {
@@ -150,8 +148,8 @@ impl Room {
         Ok(())
     }
 
-    /// Does one step of [`hibernate`](Self::hibernate), in a fraction of a millisecond, if that makes the room less
-    /// than half as large.
+    /// Does one step of [`hibernate`](Self::hibernate), in a fraction of a millisecond. Does nothing if hibernation would not
+    /// make the room less than half as large.
     pub fn hibernate_step(&mut self) -> Hibernation {
         let Form::Live(live) = &mut self.0 else { return Hibernation::Done };
         let Ok(last) = resting(live.last()) else { return Hibernation::Kept };
@@ -164,7 +162,7 @@ impl Room {
         }
     }
 
-    /// Returns whether the room [hibernates](Self::hibernate).
+    /// Returns true if the room [hibernates](Self::hibernate).
     #[must_use]
     pub fn is_hibernating(&self) -> bool {
         matches!(self.0, Form::Hibernated(_))
@@ -175,9 +173,9 @@ impl Room {
     /// random numbers.
     ///
     /// It does not contain the connected clients, the time at which the timer is due, or the effects of the last
-    /// event. Read the effects before.
+    /// event. Read the effects before the snapshot.
     ///
-    /// Its size is about that of the guest's changes to its memory. It is the same whether or not the room
+    /// Its size is about the size of the guest's changes to its memory. It is the same if the room
     /// [hibernates](Self::hibernate).
     ///
     /// # Errors

@@ -1,4 +1,4 @@
-//! Implements the engine traits for rooms, so that servers take guests and native services alike.
+//! Implements the engine traits for rooms, so that servers handle guests and native services in the same way.
 
 use alloc::{string::String, vec::Vec};
 
@@ -39,7 +39,7 @@ impl Engine for Room {
 
     fn advance(&mut self, context: &impl EngineContext) -> Progress<'_> {
         if matches!(self.last(), Ok(Step::Suspended)) {
-            // What came of it is asked for below.
+            // The result is read below.
             let _ = self.resume();
         }
         if self.has_effects_left() && !carry_out(self, context) {
@@ -78,11 +78,11 @@ fn connect(room: &mut Room, client: ClientId, context: &impl EngineContext) {
 }
 
 fn begin(room: &mut Room, event: Event<'_>, context: &impl EngineContext) {
-    // What came of it is asked for with `advance`, and carried out there.
+    // `advance` reads the result and carries out the effects.
     let _ = room.handle(event, context.now_ms());
 }
 
-/// Carries out effects of the last event, as many as go at a stretch. Returns whether that is all of them.
+/// Carries out effects of the last event, until a pause is needed. Returns true if all of them have been carried out.
 fn carry_out(room: &mut Room, context: &impl EngineContext) -> bool {
     let (mut done, mut is_pausing) = (0, false);
     for effect in room.effects().rest() {

@@ -48,8 +48,8 @@ impl State {
     }
 }
 
-/// The room's random numbers: a stream cipher's key stream, so that they are fit for secrets and follow from
-/// the seed alone.
+/// The room's random numbers. They are the key stream of a stream cipher, so they can be used for secrets, and depend
+/// only on the seed.
 #[derive(Debug)]
 pub(crate) enum Generator {
     /// A generator that has not been used yet, as in most rooms.
@@ -75,7 +75,7 @@ impl Generator {
     }
 }
 
-/// Returns the cost of so many random bytes, as a number of bytes of other work.
+/// Returns the cost of `len` random bytes, as a number of bytes of other work.
 pub(crate) fn random_cost(len: u32) -> u32 {
     len.saturating_mul(2)
 }
@@ -86,20 +86,19 @@ pub(crate) struct GuestMemory<'a>(&'a mut [u8]);
 /// The fuel that each call of an import costs the guest: about as much as the time that it takes.
 const CALL: u64 = 50;
 
-/// Makes the guest pay for work on so many bytes. Otherwise it could have the host work for as long as it
-/// likes, in a loop that costs next to nothing.
+/// Charges the guest fuel for work on this number of bytes. Otherwise a loop with little fuel could make the host work
+/// for any time.
 pub(crate) fn charge(caller: &mut Caller<'_, State>, bytes: u32) {
-    // With less fuel than that the call is made all the same, the guest's slice ends with it, and the rest is
-    // taken from the next.
+    // If there is less fuel, the call is still made. Then the slice ends, and the rest is taken from the next slice.
     let (fuel, cost) = (caller.get_fuel().unwrap_or(0), CALL + u64::from(bytes / 2));
     let left = fuel.saturating_sub(cost);
     caller.data_mut().debt += cost - (fuel - left);
-    // Fails only where fuel is not metered, which `engine` turns on.
+    // It fails only if fuel is not metered, and `engine` turns this on.
     let _ = caller.set_fuel(left);
 }
 
 impl<'a> GuestMemory<'a> {
-    /// Returns the memory of the guest that called, for work on so many bytes of it.
+    /// Returns the memory of the calling guest, and charges for work on this number of bytes.
     pub(crate) fn of(
         caller: &'a mut Caller<'_, State>,
         bytes: u32,
@@ -140,7 +139,7 @@ impl<'a> GuestMemory<'a> {
     }
 }
 
-/// Returns the addresses of `len` bytes from `at` on, where they can be addresses.
+/// Returns the address range of `len` bytes from `at`, or `None` if it overflows.
 pub(crate) fn span(at: u32, len: u32) -> Option<core::ops::Range<usize>> {
     let begin = at as usize;
     Some(begin..begin.checked_add(len as usize)?)

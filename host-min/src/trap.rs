@@ -6,11 +6,12 @@ use wasmi::TrapCode;
 
 use crate::imports::Fault;
 
-/// An event that ended badly. Its room is broken and handles no further events; the event has had no effects.
+/// The error of an event that failed. Its room is broken and handles no further events. None of the event's effects
+/// happen, except that its log lines are written.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Trap(Box<Inner>);
 
-/// The contents, which are on the heap so that the result of an event stays small.
+/// The contents. They are on the heap, so that the result of an event is small.
 #[derive(Debug, Clone, PartialEq, Eq)]
 struct Inner {
     during: &'static str,
@@ -54,33 +55,33 @@ impl Error for Trap {}
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum TrapReason {
-    /// It executed `unreachable`, in which panics end, and allocations for which there is no memory.
+    /// It executed `unreachable`. A panic ends with this, and so does an allocation without memory.
     Unreachable,
     /// It reached outside its memory.
     MemoryAccess,
     /// Its calls nest too deeply, or have too many variables.
     StackOverflow,
-    /// It asked for memory within its limits that the system does not have.
+    /// It asked for memory within its limits, but the system has no more.
     OutOfMemory,
-    /// The engine stopped it for another reason: a division by zero and the like.
+    /// The engine stopped it for another reason, such as a division by zero.
     Wasm(String),
     /// It computed for longer than an event may.
     OutOfFuel {
         /// The limit that it reached, in units of fuel.
         limit: u64,
     },
-    /// It passed an import a piece of memory that it does not have.
+    /// It passed an address and a length to an import that are not in its memory.
     OutOfBounds {
-        /// The address at which the piece begins.
+        /// The address.
         at: u32,
-        /// Its length in bytes.
+        /// The length in bytes.
         len: u32,
         /// The size of the guest's memory in bytes.
         memory: usize,
     },
     /// It passed bytes as text that are not UTF-8.
     NotUtf8,
-    /// It wrote a log line, or asked for random bytes, beyond what one call may have.
+    /// It wrote a log line, or asked for random bytes, beyond the limit of one call.
     MessageTooLarge {
         /// Its size in bytes.
         size: usize,
@@ -92,7 +93,7 @@ pub enum TrapReason {
         /// The limit.
         limit: usize,
     },
-    /// Its messages and log lines of one event are larger together than they may be.
+    /// Its messages, close reasons and log lines of one event are together larger than the limit.
     TooManyEffectBytes {
         /// The limit, in bytes.
         limit: usize,
@@ -107,10 +108,10 @@ pub enum TrapReason {
         /// Its size in bytes.
         size: usize,
     },
-    /// It passed bytes to `stateroom_send` that are no message to the host, for this reason.
+    /// It passed bytes to `stateroom_send` that are not a valid message to the host. The text is the reason.
     Malformed(String),
-    /// It had no space for the data of an event that is not a message: the room's id, or a whole event of the 0.4
-    /// line.
+    /// It had no space for the data of an event that is not a message: the room's id, or any other event in a module made
+    /// for Stateroom 0.4.
     AllocFailed {
         /// The size of the data in bytes.
         size: usize,
@@ -178,7 +179,7 @@ impl fmt::Display for TrapReason {
     }
 }
 
-/// Reads why the engine stopped; nothing where it did not run at all.
+/// Returns the reason why the engine stopped, or `None` if it did not run.
 pub(crate) fn reason(error: &wasmi::Error, fuel: u64) -> Option<TrapReason> {
     if let Some(Fault(reason)) = error.downcast_ref() {
         return Some(reason.clone());
@@ -188,7 +189,7 @@ pub(crate) fn reason(error: &wasmi::Error, fuel: u64) -> Option<TrapReason> {
         TrapCode::UnreachableCodeReached => TrapReason::Unreachable,
         TrapCode::MemoryOutOfBounds => TrapReason::MemoryAccess,
         TrapCode::StackOverflow => TrapReason::StackOverflow,
-        // See `growth.rs`: what goes beyond a limit is an answer to the guest.
+        // The system has no memory. Growth beyond a limit is not a trap: see `growth.rs`.
         TrapCode::GrowthOperationLimited => TrapReason::OutOfMemory,
         code => TrapReason::Wasm(alloc::format!("{code}")),
     })

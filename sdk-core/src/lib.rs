@@ -27,44 +27,45 @@
 //! | `default-features = false`, `alloc` | `String`, `Vec`, `format!` from `alloc`, in an allocator made for small memories | small; needs `#![no_std]` |
 //! | `std`, `alloc` (default) | the standard library, with the same allocator | larger, in pages of 64 KiB |
 //!
-//! With `std` alone a guest has the standard library's own allocator, or one that it brings; one without the
-//! standard library says with `heap` that it brings one. Both are in pages of 64 KiB.
+//! With `std` and without `alloc`, a guest uses the standard library's allocator or its own. A guest without the standard
+//! library that has its own allocator needs the feature `heap`. Both have memory pages of 64 KiB.
 //!
-//! Without `std` this crate brings the guest's panic handler: a panic is a trap, which ends the room and
-//! nothing else.
+//! Without `std`, this crate contains the guest's panic handler. A panic is a trap, which ends only this room.
 //!
-//! On `wasm32-unknown-unknown`, which guests are built for unless `stateroom.toml` says otherwise, the standard
-//! library has no system to talk to. `println!`, `eprintln!` and `dbg!` write to nowhere:
-//! [`log`](StateroomContext::log) writes to the host's log. `std::time` and `std::thread` panic:
-//! [`now_ms`](StateroomContext::now_ms) is the time. Crates such as `rand` find no random numbers and do not compile:
-//! [`random`](StateroomContext::random) has some. On `wasm32-wasip1` all but threads work, with the C library's
-//! allocator.
+//! The default target is `wasm32-unknown-unknown`. On it, the standard library has no system below it:
+//!
+//! - `println!`, `eprintln!` and `dbg!` write nothing. Use [`log`](StateroomContext::log) for the host's log.
+//! - `std::time` and `std::thread` panic. Use [`now_ms`](StateroomContext::now_ms) for the time.
+//! - Crates that need random numbers, such as `rand`, do not compile. Use [`random`](StateroomContext::random).
+//!
+//! On `wasm32-wasip1` (`target` in `stateroom.toml`), printing, `std::time` and random numbers work. Threads, files and
+//! sockets do not. Such guests use the C library's allocator.
 //!
 //! # Helpers for rooms
 //!
-//! They need no heap, have the fixed capacities of [`heapless`], and add nothing to a module that does not use them:
+//! The helpers need no heap. They have fixed capacities, like [`heapless`]. A module that does not use them does not
+//! contain them:
 //!
 //! - [`Timers`]: several timers, each with its own key, on the one timer that a room has.
 //! - [`TokenBucket`]: limits how often a client may do something.
 //!
-//! Both read the time with [`now_ms`](StateroomContext::now_ms), so a guest that uses them runs only on hosts of this
+//! Both read the time with [`now_ms`](StateroomContext::now_ms). So a guest that uses them runs only on hosts of this
 //! project.
 //!
-//! State for each client needs no helper: use a [`heapless::LinearMap`] from [`ClientId`] to that state. Its keys are
-//! also the list of clients that are in the room. With the feature `alloc` it may be a `BTreeMap`, with `std` a
-//! `HashMap`.
+//! For state of each client, use a [`heapless::LinearMap`] from [`ClientId`] to that state. Its keys are also the list of
+//! clients in the room. With the feature `alloc` it may be a `BTreeMap`, and with `std` a `HashMap`.
 //!
 //! # Typed messages
 //!
-//! With the feature `json` or `postcard` beside `alloc` or `std`, a message can be a value of any type that
-//! implements serde's traits: `ctx.send_message(client, Json(&reply))` and
-//! `message.json::<Request>()`; or `Postcard` and `postcard`.
+//! With the feature `json` or `postcard`, in addition to `alloc` or `std`, a message can be a value of any type that
+//! implements serde's traits: `ctx.send_message(client, Json(&reply))` and `message.json::<Request>()`, or `Postcard` and
+//! `postcard`.
 //!
-//! # Off WebAssembly
+//! # Targets other than WebAssembly
 //!
-//! On other targets the attribute only checks its item, so that a guest's tests run with plain `cargo test`, and the
-//! traits serve native services. What a server drives instead is in [`engine`]: authors need none of it. The feature `testing` brings the module `testing`: rooms,
-//! clients and a clock for those tests.
+//! On other targets the attribute only checks its item. So the tests of a guest run with `cargo test`, and native services
+//! can use the same traits. The feature `testing` adds the module `testing` with rooms, clients and a clock for these
+//! tests. The module [`engine`] is for servers; authors of rooms do not need it.
 #![no_std]
 
 #[cfg(any(feature = "heap", all(any(test, feature = "testing"), not(target_family = "wasm"))))]
@@ -79,14 +80,14 @@ mod simple;
 mod text;
 mod timers;
 mod token_bucket;
-// A guest's tests run on the machine that builds it: nothing of this gets into modules.
+// The tests of a guest run on the machine that builds it. No part of this is in modules.
 #[cfg(all(any(test, feature = "testing"), not(target_family = "wasm")))]
 pub mod testing;
 
 pub use embedded_io;
 pub use heapless;
 pub use simple::{Simple, SimpleStateroomFactory, SimpleStateroomService};
-// One by one, and with their documentation: authors need not know of the other crate.
+// Listed one by one and with their documentation, so that authors do not need to know the other crate.
 #[doc(inline)]
 pub use stateroom_core::{
     ClientId, DefaultStateroomFactory, LogLevel, MessagePayload, MessageRecipient, StateroomContext,
@@ -103,7 +104,7 @@ pub use timers::Timers;
 pub use token_bucket::TokenBucket;
 pub use ufmt;
 
-/// The names that services of the 0.2 line import.
+/// The names that services made for Stateroom 0.2 import.
 pub mod prelude {
     pub use crate::{
         ClientId, MessagePayload, MessageRecipient, SimpleStateroomService, StateroomContext,

@@ -2,17 +2,17 @@ use core::{convert::Infallible, fmt, marker::PhantomData};
 
 use crate::{ClientId, MessagePayload, StateroomContext, StateroomService, StateroomServiceFactory};
 
-/// The older form of [`StateroomService`]: made by [`new`](Self::new) instead of `Default`, with the room's
-/// id, and with a method of its own for each kind of message.
+/// The older form of [`StateroomService`]. [`new`](Self::new) creates it with the room's id, not `Default`. It has a
+/// separate method for each kind of message.
 #[allow(unused_variables, reason = "the parameters' names are documentation")]
 pub trait SimpleStateroomService: Sized {
-    /// Makes the service of the room `room_id`; nobody is in it yet.
+    /// Creates the service of the room `room_id`. The room has no clients yet.
     fn new(room_id: &str, context: &impl StateroomContext) -> Self;
 
-    /// Handles a client that has come.
+    /// Handles a client that has connected.
     fn connect(&mut self, client: ClientId, context: &impl StateroomContext) {}
 
-    /// Handles a client that has gone.
+    /// Handles a client that has disconnected.
     fn disconnect(&mut self, client: ClientId, context: &impl StateroomContext) {}
 
     /// Handles a text message from a client.
@@ -21,11 +21,11 @@ pub trait SimpleStateroomService: Sized {
     /// Handles a binary message from a client.
     fn binary(&mut self, client: ClientId, message: &[u8], context: &impl StateroomContext) {}
 
-    /// Handles the timer, which is due.
+    /// Handles the timer when it is due.
     fn timer(&mut self, context: &impl StateroomContext) {}
 }
 
-/// Runs a [`SimpleStateroomService`] where a [`StateroomService`] is wanted.
+/// Makes a [`StateroomService`] of a [`SimpleStateroomService`].
 #[derive(Debug)]
 pub struct Simple<S>(pub S);
 
@@ -50,7 +50,7 @@ impl<S: SimpleStateroomService> StateroomService for Simple<S> {
     }
 }
 
-/// Makes [`SimpleStateroomService`]s for a server.
+/// Creates [`SimpleStateroomService`]s for a server.
 pub struct SimpleStateroomFactory<S>(PhantomData<fn() -> S>);
 
 impl<S> Default for SimpleStateroomFactory<S> {

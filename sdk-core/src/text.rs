@@ -1,17 +1,17 @@
 use stateroom_core::TEXT_CAPACITY;
 
-/// Formats a text as `format!` does, but without a heap and with a fraction of the code. A guest that formats a
+/// Formats a text as `format!` does, but without a heap and with much less code. A guest that formats a
 /// number with it is 2 KB smaller than one that uses `format_args!`.
 ///
-/// Its values come after the text, without names, and are written
+/// The values come after the text, without names. These forms exist:
 ///
-/// | by | what they are |
+/// | form | types |
 /// | --- | --- |
-/// | `{}` | `str`, `char`, `bool`, whole numbers, [`heapless::String`], [`ClientId`](crate::ClientId), and what else implements [`uDisplay`](crate::ufmt::uDisplay); of a `String`, `.as_str()` |
-/// | `{:?}`, `{:#?}` | `bool`, whole numbers, [`ClientId`](crate::ClientId); `Option`, `Result`, tuples, slices and arrays (of up to 32) of such; and what else implements [`uDebug`](crate::ufmt::uDebug), which can be derived. Text and `char` do not |
-/// | `{:x}`, `{:X}`, `{:#x}`, `{:4x}`, `{:04x}` | whole numbers, in hexadecimal digits, which alone may have a width |
+/// | `{}` | `str`, `char`, `bool`, whole numbers, [`heapless::String`], [`ClientId`](crate::ClientId), and other types that implement [`uDisplay`](crate::ufmt::uDisplay); for a `String` use `.as_str()` |
+/// | `{:?}`, `{:#?}` | `bool`, whole numbers, [`ClientId`](crate::ClientId); `Option`, `Result`, tuples, slices and arrays (of up to 32) of these; and other types that implement [`uDebug`](crate::ufmt::uDebug), which can be derived. Text and `char` do not implement it |
+/// | `{:x}`, `{:X}`, `{:#x}`, `{:4x}`, `{:04x}` | whole numbers, in hexadecimal digits. Only this form may have a width |
 ///
-/// `f32` and `f64`, and what implements `Display` or `Debug` only, are for `format_args!`.
+/// For `f32` and `f64`, and for types that only implement `Display` or `Debug`, use `format_args!`.
 ///
 /// The result is a [`heapless::String`] of [`TEXT_CAPACITY`] bytes.
 ///
@@ -50,8 +50,8 @@ macro_rules! text {
     }};
 }
 
-/// The target of [`text!`](crate::text). A `heapless` string cannot serve because of `char`: for it, `heapless` uses
-/// `ufmt` 0.2's default method, which reads memory that has not been set.
+/// The target of [`text!`](crate::text). A `heapless` string cannot be used because of `char`: for it, `heapless` uses the
+/// default method of `ufmt` 0.2, which reads uninitialised memory.
 #[derive(Debug)]
 pub struct Text(pub heapless::String<TEXT_CAPACITY>);
 

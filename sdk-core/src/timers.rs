@@ -1,8 +1,8 @@
 use crate::StateroomContext;
 
-/// Several timers, each with a key of its own, on the one timer that a room has.
+/// Several timers, each with its own key. They share the one timer of the room.
 ///
-/// A key tells timers apart: it may be an enum, a [`ClientId`](crate::ClientId), or a pair of both. There is space
+/// A key identifies a timer. It may be an enum, a [`ClientId`](crate::ClientId), or a pair of both. There is space
 /// for `N` timers.
 ///
 /// They use the room's own timer. So a room with `Timers` does not call [`set_timer`](StateroomContext::set_timer)
@@ -60,8 +60,8 @@ use crate::StateroomContext;
 pub struct Timers<K, const N: usize> {
     /// The timers, in the order in which they were set.
     list: heapless::Vec<Timer<K>, N>,
-    /// The time at which the room's timer fires, if it is set. It may be before the next one here is due: a timer
-    /// that fires once for nothing costs the host less than setting it anew each time that one is put off.
+    /// The time at which the room's timer fires, if it is set. It may be before the next timer here is due. A timer that
+    /// fires once too early costs the host less than setting it again for each postponed timer.
     armed: Option<u64>,
 }
 
@@ -93,7 +93,7 @@ impl<K, const N: usize> Timers<K, N> {
             _ => None,
         };
         if !self.list.is_empty() {
-            // The room's timer has fired, even where a clock that has been set back says that it was not due.
+            // The room's timer has fired, even if the clock was set back and says that it was not due.
             self.armed = None;
         }
         self.arm(now, ctx);
@@ -117,7 +117,7 @@ impl<K, const N: usize> Timers<K, N> {
         if self.armed.is_some_and(|armed| armed <= due) {
             return;
         }
-        // 0 would cancel it. And what is further away than it can tell comes in several pieces.
+        // 0 would cancel the timer. A delay that is too long for it is divided into several.
         let delay = u32::try_from(due.saturating_sub(now)).unwrap_or(u32::MAX).max(1);
         ctx.set_timer(delay);
         self.armed = Some(now.saturating_add(delay.into()));
@@ -125,11 +125,11 @@ impl<K, const N: usize> Timers<K, N> {
 }
 
 impl<K: Eq, const N: usize> Timers<K, N> {
-    /// Sets a timer that is due in `ms` milliseconds, in place of the one with the same key, if there is one.
+    /// Sets a timer that is due in `ms` milliseconds. It replaces a timer with the same key.
     /// 0 is due as soon as this event is over.
     ///
     /// # Errors
-    /// There are `N` timers already. The key comes back.
+    /// There are `N` timers already. The error contains the key.
     pub fn set(&mut self, key: K, ms: u64, ctx: &impl StateroomContext) -> Result<(), K> {
         self.forget(&key);
         let now = ctx.now_ms();
@@ -139,7 +139,7 @@ impl<K: Eq, const N: usize> Timers<K, N> {
         Ok(())
     }
 
-    /// Cancels a timer. Returns whether it was set.
+    /// Cancels a timer. Returns true if it was set.
     pub fn cancel(&mut self, key: &K, ctx: &impl StateroomContext) -> bool {
         let was_set = self.forget(key);
         self.arm(ctx.now_ms(), ctx);

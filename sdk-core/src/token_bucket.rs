@@ -1,7 +1,7 @@
 /// A limit on how often something may happen: `BURST` times at once, and then once in `EVERY_MS` milliseconds.
 ///
-/// A bucket begins with `BURST` tokens. Each time takes one, and every `EVERY_MS` milliseconds there is
-/// another one, up to `BURST`. It takes eight bytes, so each client can have one:
+/// A bucket begins with `BURST` tokens. Each use takes one token. Every `EVERY_MS` milliseconds one token is added, up to
+/// `BURST`. A bucket takes eight bytes, so each client can have one:
 ///
 /// ```
 /// use stateroom_sdk_core::*;
@@ -15,7 +15,7 @@
 ///
 /// impl StateroomService for Shouts {
 ///     fn connect(&mut self, client: ClientId, _: &impl StateroomContext) {
-///         // Who finds no place can only listen.
+///         // A client that does not fit into the map can only listen.
 ///         let _ = self.clients.insert(client, TokenBucket::default());
 ///     }
 ///
@@ -43,7 +43,7 @@
 /// # }
 /// ```
 ///
-/// Where the clock is set back, a bucket has at worst no token left.
+/// If the clock is set back, a bucket may be empty, but not for longer than it takes to fill it.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct TokenBucket<const BURST: u32, const EVERY_MS: u32> {
     /// The time at which the bucket is full again, or was.
@@ -66,10 +66,10 @@ impl<const BURST: u32, const EVERY_MS: u32> TokenBucket<BURST, EVERY_MS> {
     /// Takes a token.
     ///
     /// # Errors
-    /// There is none. After as many milliseconds there is one.
+    /// There is no token. The error is the time until there is one, in milliseconds.
     pub fn take(&mut self, now_ms: u64) -> Result<(), u64> {
         let empty = now_ms.saturating_add(Self::FILLING_MS);
-        // What was full long ago is full now. More than empty is none, unless the clock has been set back.
+        // A bucket that was full earlier is full now. It cannot be more than empty, unless the clock was set back.
         self.full_at = self.full_at.clamp(now_ms, empty);
         let full_at = self.full_at.saturating_add(EVERY_MS.into());
         if full_at > empty {

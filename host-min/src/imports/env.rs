@@ -1,5 +1,5 @@
-//! The imports of the documented interface and of the 0.4 line, and the one that AssemblyScript adds by
-//! itself.
+//! The imports of the documented interface and of modules made for Stateroom 0.4, and the import that AssemblyScript
+//! adds automatically.
 
 use alloc::{format, string::String};
 
@@ -55,7 +55,7 @@ fn set_timer(mut caller: Caller<'_, State>, ms_delay: u32) -> Result<(), Error> 
     Ok(())
 }
 
-/// Takes one value that a guest of the 0.4 line sends: the only import of that line.
+/// Takes one value from a guest made for Stateroom 0.4. This is the only import of that interface.
 fn stateroom_send(mut caller: Caller<'_, State>, at: u32, len: u32) -> Result<(), Error> {
     let (memory, state) = GuestMemory::of(&mut caller, len)?;
     let State { effects, limits, .. } = state;
@@ -82,7 +82,7 @@ fn stateroom_send(mut caller: Caller<'_, State>, at: u32, len: u32) -> Result<()
     Ok(())
 }
 
-/// AssemblyScript's way to give up: pointers to two of its strings, a line and a column.
+/// The function that AssemblyScript calls to abort, with pointers to two of its strings, a line and a column.
 fn abort(
     mut caller: Caller<'_, State>,
     message: u32,

@@ -56,7 +56,7 @@ fn close(mut caller: Caller<'_, State>, recipient: i32, code: u32, at: u32, len:
     Ok(())
 }
 
-/// Writes a value to where the guest wants it, if there is one and it fits; answers with its length, or -1.
+/// Writes a value to the guest's buffer, if there is a value and it fits. Returns its length, or -1.
 fn client_info(
     mut caller: Caller<'_, State>,
     client: u32,
@@ -69,7 +69,7 @@ fn client_info(
     let (mut memory, state) = GuestMemory::of(&mut caller, cost.saturating_add(key_len))?;
     let key = memory.text(key_at, key_len)?;
     let value = state.newcomer.as_ref().and_then(|newcomer| newcomer.get(ClientId(client), key));
-    // A place that is none is a mistake, whether it is needed this time or not.
+    // An invalid buffer is a mistake, even if it is not needed this time.
     let out = memory.bytes_mut(out_at, out_cap)?;
     let Some(value) = value else { return Ok(-1) };
     if let Some(out) = out.get_mut(..value.len()) {

@@ -1,8 +1,8 @@
 //! The part of WASI preview 1 that a room needs, for guests built with a standard library on top of it.
-//! Nothing here reaches outside: the clock is the event's, the random numbers are the room's, and what is
-//! written to standard output and error becomes log lines.
+//! No function reaches the system: the clock is the event's time, the random numbers are the room's, and output on standard
+//! output and error becomes log lines.
 //!
-//! Everything else links and answers with an error number, as a system without files and sockets would.
+//! All other functions return an error number, like a system without files and sockets.
 
 use alloc::{string::String, vec::Vec};
 use core::str;

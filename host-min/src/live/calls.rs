@@ -11,11 +11,11 @@ use wasmi::{
 use super::{Live, suspended::Suspended};
 use crate::{Step, Trap, TrapReason, module, trap::reason};
 
-/// A call into the guest that can go on.
+/// A suspended call into the guest.
 pub(super) enum Paused<R> {
-    /// It goes on when it has been given fuel.
+    /// It continues when it has fuel again.
     OutOfFuel(TypedResumableCallOutOfFuel<R>),
-    /// It goes on when an import has [done](crate::operation::Operation) its work.
+    /// It continues when an import has [finished](crate::operation::Operation) its work.
     Importing(TypedResumableCallHostTrap<R>),
 }
 
@@ -133,7 +133,7 @@ impl Live {
     pub(super) fn refuel(&mut self, required: u64) {
         let slice = self.store.data().limits.slice.max(required).min(self.fuel);
         self.fuel -= slice;
-        // Fails only where fuel is not metered, which `engine` turns on.
+        // It fails only if fuel is not metered, and `engine` turns this on.
         let _ = self.store.set_fuel(slice);
     }
 }

@@ -1,4 +1,4 @@
-//! Hands data over to the guest, and clears it afterwards.
+//! Passes data to the guest, and clears it afterwards.
 
 use wasmi::TypedResumableCall;
 
@@ -15,8 +15,8 @@ use crate::{
     state::span,
 };
 
-/// The most that a published guest whose `jam_malloc` answers 0 can take: what it overwrites there is the far
-/// end of its stack.
+/// The largest data for a published guest whose `jam_malloc` returns 0. There it overwrites only the unused end of its
+/// stack.
 const AT_ZERO: usize = 64 << 10;
 
 impl Live {
@@ -42,7 +42,7 @@ impl Live {
         }
     }
 
-    /// Writes the data where the guest wants it, and calls the export that it is for.
+    /// Writes the data to the guest's address, and calls the export for the event.
     pub(super) fn deliver(&mut self, call: &Call, data: &[u8], at: u32) -> Result<Step, Trap> {
         let head = match &call.function {
             Function::Data(_, head) => head.bytes(),
@@ -84,8 +84,9 @@ impl Live {
         Some((u32::from_le_bytes([b0, b1, b2, b3]), u32::from_le_bytes([e0, e1, e2, e3])))
     }
 
-    /// Clears large data in the guest's inbox after the event, a window of it at a time; whether that is all. A room that
-    /// hibernates keeps what is not zero. Where the guest has its inbox elsewhere by now, it may have kept the data.
+    /// Clears large data in the guest's inbox after the event, one window at a time. Returns true if all is cleared. A
+    /// hibernating room keeps all bytes that are not zero. If the guest has moved its inbox, it may still need the data,
+    /// and the data is not cleared.
     #[cold]
     pub(super) fn clear(&mut self, at: u32, len: u32) -> bool {
         self.delivered = None;
@@ -99,7 +100,7 @@ impl Live {
         self.delivered.is_none()
     }
 
-    /// Returns the guest's memory of `len` bytes at `at`, if it has so much there.
+    /// Returns the guest's memory of `len` bytes at `at`, or `None` if this is not in its memory.
     pub(super) fn place(&mut self, at: u32, len: u32) -> Option<&mut [u8]> {
         if at == 0 && len as usize > AT_ZERO && self.program.versioned() {
             return None;
@@ -108,8 +109,8 @@ impl Live {
     }
 }
 
-/// Returns the result for data that the guest has no space for. A message is refused. Without other data, such as the
-/// room's id, the room cannot go on.
+/// Returns the result if the guest has no space for data. A message is refused. Without other data, such as the room's
+/// id, the room cannot continue.
 fn refused(call: &Call, size: usize) -> Result<Step, Trap> {
     if call.message { Ok(Step::Refused) } else { Err(Trap::new(call.name, TrapReason::AllocFailed { size })) }
 }

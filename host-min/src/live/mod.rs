@@ -31,11 +31,11 @@ pub(crate) struct Live {
     interface: Interface,
     /// The construction of its instance, if it is not finished.
     pub(crate) construction: Option<Box<Construction>>,
-    /// Its progress on the way into hibernation.
+    /// The progress of its hibernation.
     pub(crate) hibernation: Option<Box<HibernationProgress>>,
     /// True if the functions that come before the first event have run.
     pub(crate) started: bool,
-    /// The large data that the event has put into the guest's inbox, and that is still to be cleared: where, and how much.
+    /// The address and length of large data in the guest's inbox that must still be cleared.
     delivered: Option<(u32, u32)>,
     /// The fuel that the running event may use.
     budget: u64,
@@ -45,13 +45,13 @@ pub(crate) struct Live {
 }
 
 enum LiveState {
-    /// Ready for an event; how the last one ended.
+    /// Ready for an event, with the result of the last one.
     Ready(Step),
     Suspended(Box<Suspended>),
     Broken(Trap),
 }
 
-/// The exports that run before the first event, in this order, where a module has them.
+/// The exports that run before the first event, in this order, if a module has them.
 const STARTUP: [&str; 2] = [module::START, module::REACTOR];
 
 impl Live {
@@ -121,7 +121,7 @@ impl Live {
         }
     }
 
-    /// Takes over the result of the last event from the stored room.
+    /// Copies the result of the last event from the stored room.
     pub(crate) fn rest(&mut self, last: Step) {
         self.status = LiveState::Ready(last);
     }
@@ -142,14 +142,14 @@ impl Live {
         }
     }
 
-    /// Returns how large its memory is for the guest.
+    /// Returns the size of its memory that the guest sees.
     pub(crate) fn memory_size(&self) -> usize {
         self.construction
             .as_ref()
             .map_or_else(|| self.memory().len(), |construction| construction.memory_size())
     }
 
-    /// Returns how many bytes it takes, about.
+    /// Returns its approximate size in bytes.
     pub(crate) fn held(&self) -> usize {
         let data = self.store.data();
         let rare = match (&self.status, &self.construction, &self.hibernation, &data.newcomer) {
@@ -159,7 +159,7 @@ impl Live {
         self.program.instance_size() + data.growth.allocated() + data.effects.held() + rare
     }
 
-    /// Returns how many bytes it takes for things that are rarely under way.
+    /// Returns the size of the data for work that is rarely in progress, in bytes.
     #[cold]
     fn rarely_held(&self) -> usize {
         let pending = match &self.status {
@@ -172,7 +172,7 @@ impl Live {
             + self.store.data().newcomer.as_ref().map_or(0, |newcomer| newcomer.held())
     }
 
-    /// Returns how many bytes it would give back, at most, if it hibernated.
+    /// Returns the maximum number of bytes that hibernation would free.
     pub(crate) fn reclaimable(&self) -> usize {
         self.program.instance_size() + self.store.data().growth.allocated()
     }
@@ -276,7 +276,7 @@ impl Live {
         Ok(Step::Suspended)
     }
 
-    /// Puts the room into the state that follows from the result of an event.
+    /// Updates the state of the room with the result of an event.
     fn settle(&mut self, result: Result<Step, Trap>) -> Result<Step, Trap> {
         if let (Some((at, len)), Ok(Step::Done)) = (self.delivered, &result)
             && !self.clear(at, len)

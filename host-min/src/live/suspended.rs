@@ -3,7 +3,7 @@ use alloc::vec::Vec;
 use super::calls::Paused;
 use crate::interface::Call;
 
-/// The point at which an event stopped that has used up its slice.
+/// The point at which an event stopped because its slice was used up.
 pub(super) enum Suspended {
     /// Before anything has run, with the call that follows.
     Construction(Option<Pending>),
@@ -13,7 +13,7 @@ pub(super) enum Suspended {
     Malloc(Paused<u32>, Pending),
     /// In the export of this name.
     Call(&'static str, Paused<()>),
-    /// Behind it, before all data has been [cleared](super::Live::clear).
+    /// After the export, before all data has been [cleared](super::Live::clear).
     Clearing,
 }
 
@@ -24,7 +24,7 @@ pub(super) struct Pending {
 }
 
 impl Suspended {
-    /// Returns how many bytes of the event it keeps.
+    /// Returns the number of bytes of the event that it keeps.
     pub(super) fn held(&self) -> usize {
         match self {
             Self::Construction(pending) | Self::Startup(_, _, pending) => {
@@ -36,5 +36,5 @@ impl Suspended {
     }
 }
 
-/// The number of bytes that the stack of a suspended call is counted as. The engine begins with so many.
+/// The number of bytes that count as the stack of a suspended call. The engine begins with this size.
 pub(super) const STACK: usize = 1 << 10;

@@ -25,7 +25,7 @@ const EXPORTS: [(&str, &str); 8] = [
     (abi::BINARY, "a function (i32, i32, i32)"),
 ];
 
-/// The functions that a guest of the 0.4 line exports.
+/// The functions that a guest made for Stateroom 0.4 exports.
 const BINCODE: [(&str, &str); 3] = [
     (abi::recv::MALLOC, "a function (i32) -> (i32)"),
     (abi::recv::FREE, "a function (i32, i32)"),
@@ -53,7 +53,7 @@ impl AbiFlavor {
 }
 
 impl Outline<'_> {
-    /// Returns whether the module names a version, as those made by the published SDKs do.
+    /// Returns true if the module names a version, like modules made with the published SDKs.
     pub(crate) fn versioned(&self) -> bool {
         self.abi_flavor().versions().iter().any(|name| self.exports.contains_key(name))
     }

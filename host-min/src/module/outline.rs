@@ -22,7 +22,7 @@ use crate::{Limits, LoadError, load_error::clip};
 pub(crate) struct Outline<'a> {
     /// The contents of each section, by its id.
     pub(super) sections: [Option<&'a [u8]>; SECTIONS],
-    /// The types; nothing if a type is not a function's.
+    /// The types; `None` for a type that is not a function type.
     pub(super) types: Vec<Option<FuncType>>,
     pub(super) imports: Vec<Import<'a>>,
     /// The index of each function's type, those of imported ones first.
@@ -30,7 +30,7 @@ pub(crate) struct Outline<'a> {
     pub(super) tables: Vec<TableType>,
     pub(super) memories: Vec<MemoryType>,
     pub(super) globals: Vec<GlobalType>,
-    /// The numbers that globals begin with, where they are plain 32-bit numbers.
+    /// The initial values of globals, if they are plain 32-bit numbers.
     pub(super) constants: BTreeMap<u32, i32>,
     pub(super) exports: BTreeMap<&'a str, (ExternalKind, u32)>,
     pub(super) start: Option<u32>,
@@ -53,7 +53,7 @@ pub(crate) struct Outline<'a> {
 /// A segment for tables.
 #[derive(Debug)]
 pub(super) struct Elements {
-    /// The table in which it is at first, and where.
+    /// The table that contains it at first, and its offset there.
     pub(super) place: Option<(u32, u32)>,
     /// One more than the index of each function, or 0.
     pub(super) functions: Box<[u32]>,
@@ -68,7 +68,7 @@ pub(super) enum Data<'a> {
     Passive(&'a [u8]),
 }
 
-/// An instruction in place of which something else is done: see `prepare.rs`.
+/// An instruction that is replaced: see `prepare.rs`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Replaced {
     Grow,
@@ -92,9 +92,9 @@ pub(super) enum Replaced {
 /// The interface that a module was made for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum AbiFlavor {
-    /// The documented one, with an export for each kind of event.
+    /// The documented interface, with an export for each kind of event.
     Exports,
-    /// The interface of the 0.4 line: one export that takes events encoded in the format of bincode 1.
+    /// The interface of modules made for Stateroom 0.4: one export that takes events in the format of bincode 1.
     Bincode,
 }
 
@@ -151,12 +151,12 @@ impl<'a> Outline<'a> {
         if self.exports.contains_key(abi::recv::RECV) { AbiFlavor::Bincode } else { AbiFlavor::Exports }
     }
 
-    /// Returns how many bytes its memory has at first.
+    /// Returns the initial size of its memory, in bytes.
     pub(crate) fn memory_size(&self) -> u64 {
         self.memories.first().map_or(0, |memory| memory.initial.saturating_mul(1 << page_log2(memory)))
     }
 
-    /// Returns how many bytes an instance takes beside its memory, about: what the engine has for each thing in it.
+    /// Returns the approximate size of an instance without its memory, in bytes: the engine's data for each item.
     pub(crate) fn instance_size(&self) -> usize {
         let tables: u64 = self.tables.iter().map(|table| table.initial).sum();
         // Tables have a limit.
@@ -164,7 +164,7 @@ impl<'a> Outline<'a> {
         INSTANCE + 8 * elements + 64 * self.functions.len() + 32 * (self.globals.len() + self.data.len())
     }
 
-    /// Returns what is in its tables at first. Where that does not fit, or is too much, the engine does not make an
+    /// Returns the initial contents of its tables. If they do not fit or are too large, the engine does not create an
     /// instance.
     pub(super) fn first_elements(&self, limits: &Limits) -> Vec<Box<[u32]>> {
         let size = |table: &TableType| {
@@ -181,7 +181,7 @@ impl<'a> Outline<'a> {
         tables
     }
 
-    /// Returns what is in its memory at first.
+    /// Returns the initial contents of its memory.
     pub(crate) fn contents(&self) -> impl Iterator<Item = (u32, &'a [u8])> {
         self.data.iter().filter_map(|data| match data {
             Data::Active(at, bytes) => Some((*at, *bytes)),
@@ -218,7 +218,7 @@ impl<'a> Outline<'a> {
         }
     }
 
-    /// Returns whether a function of the module's own does nothing.
+    /// Returns true if a function of the module is empty.
     pub(super) fn is_empty(&self, index: u32) -> bool {
         let own = (index as usize).checked_sub(self.functions.len() - self.bodies.len());
         let body = own.and_then(|own| self.bodies.get(own));

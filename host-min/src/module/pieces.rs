@@ -1,17 +1,17 @@
-//! Functions in place of instructions that take as long as their operands say. They do the same in pieces, before each
-//! of which the engine asks for fuel: so a guest that clears all of its memory can be suspended on its way.
+//! Functions that replace instructions whose time depends on their operands. The functions do the same work in pieces.
+//! The engine takes fuel before each piece. So a guest that clears all of its memory can be suspended before the end.
 
 use wasm_encoder::{BlockType, Function, InstructionSink, ValType};
 
 /// The number of bytes that are written in one step: 2,048 units of fuel, about 2 µs.
 pub(super) const WRITTEN: u32 = 16 << 10;
 
-/// The number of bytes that a memory grows by in one step. Most systems hand out memory page by page when it is
-/// touched, at some microseconds each, so a step takes 20 to 60 µs.
+/// The number of bytes by which a memory grows in one step. Most systems allocate memory page by page when it is first
+/// used. Each page takes a few microseconds, so a step takes 20 to 60 µs.
 pub(crate) const GROWN: u32 = 64 << 10;
 
-/// Data for the guest of more bytes than that is cleared when the guest is done with it. What is smaller is not worth the
-/// time.
+/// Data for the guest that is larger than this is cleared when the guest has handled it. For smaller data this would take
+/// more time than it saves memory.
 pub(crate) const LARGE: u32 = 4 << 10;
 
 /// The sizes that a memory can have.
@@ -24,20 +24,20 @@ pub(crate) struct Sizes {
 }
 
 impl Sizes {
-    /// `(pages) -> (pages before, or -1)`: grows the memory as `memory.grow` does, by all or nothing. Each time costs as
-    /// much fuel as a few thousand other instructions.
+    /// `(pages) -> (pages before, or -1)`: grows the memory as `memory.grow` does, either by all pages or not at all. Each
+    /// call takes as much fuel as a few thousand other instructions.
     ///
-    /// All that may be had is decided beforehand. What may still fail is the system, and that is a trap: see `growth.rs`.
+    /// The limits are checked first. After that, only the system can fail, and this is a trap: see `growth.rs`.
     ///
-    /// The engine's instructions end in a call of the next one, which the compiler makes a jump. In this version
-    /// it does not where the memory grows: each time takes some 200 bytes of native stack, until the slice is
-    /// over. As it costs so much, a slice of a million units takes 50 KB.
+    /// The engine's instructions end in a call of the next one, and the compiler makes a jump of this call. In this version
+    /// of the engine it does not do so for `memory.grow`: each one takes about 200 bytes of native stack until the slice is
+    /// over. Because it takes so much fuel, a slice of a million units takes at most 50 KB of stack.
     pub(super) fn grow(self) -> Function {
         let piece = (GROWN >> self.page_log2).max(1).cast_signed();
         let (pages, before) = (0, 1);
         let mut body = Function::new([(1, ValType::I32)]);
         let mut code = body.instructions();
-        // The engine charges for all of a block as it enters it.
+        // The engine takes the fuel for a whole block when it enters the block.
         code.memory_size(0).local_set(before);
         code.local_get(pages).if_(BlockType::Empty);
         code.local_get(pages).i32_const(self.most.cast_signed()).local_get(before).i32_sub().i32_gt_u();
@@ -71,7 +71,7 @@ impl Sizes {
         })
     }
 
-    /// `(to, from, len)`, as `memory.copy`. What overlaps is moved from the end that would be overwritten.
+    /// `(to, from, len)`, as `memory.copy`. If the ranges overlap, the copy begins at the end that would be overwritten.
     pub(super) fn copy(self) -> Function {
         let (to, from, len) = (0, 1, 2);
         let mut body = Function::new([]);
@@ -97,7 +97,7 @@ impl Sizes {
     }
 
     /// Returns a function that writes from the beginning to the end. Its first parameter is the address. The
-    /// parameters `moved` grow with it. `write` is the instruction for a piece, or for all that is left.
+    /// parameters `moved` grow with it. `write` is the instruction for a piece, or for the rest.
     fn upwards(self, moved: &[u32], len: u32, write: impl Fn(&mut InstructionSink<'_>, bool)) -> Function {
         let mut body = Function::new([]);
         let mut code = body.instructions();
@@ -114,7 +114,7 @@ impl Sizes {
         body
     }
 
-    /// Checks that so many bytes at this address are in the memory. Otherwise an address could overflow on the way.
+    /// Checks that the whole range is in the memory. Otherwise an address could overflow during the work.
     fn is_inside(self, code: &mut InstructionSink<'_>, at: u32, len: u32) {
         code.local_get(at).i64_extend_i32_u().local_get(len).i64_extend_i32_u().i64_add();
         code.memory_size(0).i64_extend_i32_u().i64_const(self.page_log2.into()).i64_shl().i64_le_u();
@@ -129,13 +129,13 @@ fn add(code: &mut InstructionSink<'_>, local: u32) {
     code.local_get(local).i32_const(WRITTEN.cast_signed()).i32_add().local_set(local);
 }
 
-/// Takes a piece off, and asks whether more than one is left.
+/// Subtracts a piece from the length, and checks whether more than one piece is left.
 fn shorten(code: &mut InstructionSink<'_>, len: u32) {
     let piece = WRITTEN.cast_signed();
     code.local_get(len).i32_const(piece).i32_sub().local_tee(len).i32_const(piece).i32_gt_u();
 }
 
-/// Adds code that does nothing, but costs fuel: see `engine.rs`.
+/// Adds code whose only effect is that it takes fuel: see `engine.rs`.
 fn cost(code: &mut InstructionSink<'_>, times: usize) {
     for _ in 0..times {
         code.memory_size(0).drop();

@@ -26,23 +26,20 @@ use crate::{
     tables::{Change, Tables, WATCHER},
 };
 
-/// A module that the host can run: the guest's own, with what the host adds and without what it has no use
-/// for.
+/// A module that the host can run. It is the guest's module, with the host's additions and without unused parts.
 ///
-/// - Only what the host calls or reads is exported. Exports take memory in every room.
-/// - All state is exported: the engine shows an instance's globals and tables by their exports alone.
-/// - Its start function is an export like others, so that the host can run it in slices, and only in new
-///   rooms.
-/// - The functions that take data give it back themselves, where that does anything, which spares the host a call for
-///   each message.
-/// - Segments are dropped by functions that take note of it, as the engine does not tell. Tables are changed by functions
-///   that tell the host: see `tables.rs`.
-/// - What takes as long as its operands say is done by functions, in pieces: see `pieces.rs`.
-/// - The memory is empty. What is in it at first is the host's to bring: see `construction.rs`.
-/// - Where the engine would translate instructions wrongly, others are between them.
-/// - Custom sections, which hold names and debugging information, are left out.
+/// - Only the items that the host calls or reads are exported. Exports take memory in every room.
+/// - All state is exported, because the engine shows an instance's globals and tables only if they are exported.
+/// - The start function is an export like others, so that the host can run it in slices, and only in new rooms.
+/// - The functions that handle data also call `jam_free`, if it is not empty. This saves the host a call for each message.
+/// - Segments are dropped by functions that record this, because the engine does not report it. Tables are changed by
+///   functions that tell the host: see `tables.rs`.
+/// - Instructions whose time depends on their operands are replaced by functions that work in pieces: see `pieces.rs`.
+/// - The memory is empty. The host writes its initial contents: see `construction.rs`.
+/// - If the engine would translate a sequence of instructions wrongly, other instructions are put between them.
+/// - Custom sections, which contain names and debug information, are left out.
 ///
-/// Everything is added behind what is there, so that no index changes.
+/// All additions come after the existing items, so that no index changes.
 pub(crate) struct Prepared {
     pub(crate) bytes: Vec<u8>,
     pub(crate) layout: Layout,
@@ -55,7 +52,7 @@ pub(crate) struct Layout {
     pub(crate) globals: Vec<String>,
     /// The tables that can change, with their indices.
     pub(crate) tables: Vec<(u32, String)>,
-    /// The account that is kept of them.
+    /// The record of their contents.
     pub(crate) account: Option<Arc<Tables>>,
     /// The functions that the tables may refer to, by their index.
     pub(crate) functions: Vec<(u32, String)>,
@@ -65,19 +62,19 @@ pub(crate) struct Layout {
 }
 
 /// The maximum number of exports that exist because their values can change. Each takes a quarter of a microsecond
-/// when a room is made, and again when it wakes. Compilers make one or two such globals, and nothing else of the
-/// kind.
+/// when a room is made, and again when it wakes. Compilers make one or two such globals, and no
+/// other such items.
 const MOST_CHANGING: usize = 500;
 
 /// The export of the start function.
 pub(crate) const START: &str = "start";
-/// The export of the global that is 1 while data is given back.
+/// The export of the global that is 1 while `jam_free` runs.
 pub(crate) const FREEING: &str = "freeing";
 
-/// Makes a module ready that is valid, and in which no problems have been found.
+/// Prepares a module that is valid and has no problems.
 ///
 /// # Errors
-/// More of it can change than the host can see to.
+/// The module has too many parts that can change.
 pub(crate) fn prepare(outline: &Outline<'_>, limits: &Limits) -> Result<Prepared, LoadError> {
     let mut additions = Additions::new(outline);
     let (free, takers, callers): (_, &[_], &[_]) = match outline.abi_flavor() {
@@ -125,7 +122,7 @@ struct Additions<'a> {
     functions: Vec<(u32, Function)>,
     /// The changes that some of them make to tables.
     changes: Vec<Change>,
-    /// The functions that stand for instructions.
+    /// The functions that replace instructions.
     replacements: BTreeMap<Replaced, u32>,
 }
 
@@ -183,7 +180,7 @@ impl<'a> Additions<'a> {
         index
     }
 
-    /// Adds a function with so many parameters and results, all of them 32-bit numbers, and returns its index.
+    /// Adds a function with these numbers of parameters and results, all of them 32-bit numbers. Returns its index.
     fn add(&mut self, parameters: usize, results: usize, body: Function) -> u32 {
         let ty = self.ty(parameters, results);
         let index = (self.outline.functions.len() + self.functions.len()) as u32;
@@ -205,9 +202,9 @@ impl<'a> Additions<'a> {
         })
     }
 
-    /// Exports a function that calls the guest's own of this name, and then gives back the data that it got:
-    /// its last two parameters. What lies in the guest's inbox is not given back. Where it is large it is cleared first, as
-    /// a room that hibernates keeps what is not zero.
+    /// Exports a function that calls the guest's function of this name, and then calls `jam_free` for the data in its last
+    /// two parameters. It is not called for data in the guest's inbox. Large data is first set to zero, because a
+    /// hibernating room keeps all bytes that are not zero.
     fn taker(&mut self, name: &str, free: u32, freeing: u32, fill: u32) {
         let Some(own) = self.outline.function(name) else { return };
         let parameters = self.outline.function_type(own).map_or(0, |ty| ty.params().len() as u32);
@@ -244,7 +241,7 @@ impl<'a> Additions<'a> {
         self.function(name, Some(index));
     }
 
-    /// Exports everything that can change.
+    /// Exports all state that can change.
     fn state(&mut self, sizes: Sizes) -> Layout {
         let outline = self.outline;
         let mut layout = Layout { sizes, ..Layout::default() };
@@ -270,8 +267,8 @@ impl<'a> Additions<'a> {
         layout
     }
 
-    /// Adds the functions that stand for instructions. Returns the names of those that drop segments, and of the
-    /// globals in which they note it.
+    /// Adds the functions that replace instructions. Returns the names of those that drop segments, and of the globals in
+    /// which they record this.
     fn replacements(&mut self, sizes: Sizes) -> Vec<(String, String)> {
         let mut segments = Vec::new();
         let replaced: BTreeSet<_> = self.outline.replaced.iter().map(|(_, _, replaced)| *replaced).collect();
@@ -322,7 +319,7 @@ impl<'a> Additions<'a> {
         self.add(3, 0, body)
     }
 
-    /// Makes the list of the contents of those tables that can change.
+    /// Lists the contents of the tables that can change.
     fn account(&mut self, limits: &Limits) -> Option<Arc<Tables>> {
         if self.changes.is_empty() {
             return None;
@@ -354,9 +351,9 @@ impl<'a> Additions<'a> {
         index
     }
 
-    /// Returns a memory that begins with nothing in it: the host makes it what it is at first, in pieces. Its maximum
-    /// is left out where that is all that can be addressed. It means nothing then, but where addresses are of 32 bits
-    /// wasmi 2.0 takes 4 GiB for 0 when the memory grows.
+    /// Returns a memory that is empty at first. The host gives it its size and contents in pieces. If its maximum is all that
+    /// can be addressed, the maximum is left out. It would have no effect, and on hosts with addresses of 32 bits wasmi 2.0
+    /// would treat 4 GiB as 0 when the memory grows.
     fn empty_memory(&self) -> MemorySection {
         let mut memories = MemorySection::new();
         if let Some(memory) = self.outline.memories.first() {
@@ -371,8 +368,7 @@ impl<'a> Additions<'a> {
         memories
     }
 
-    /// Returns the segments that instructions copy from. Of the others, of which they find nothing left, it has their
-    /// numbers.
+    /// Returns the segments from which instructions copy. The other segments are empty, and only keep their numbers.
     fn data(&self) -> DataSection {
         let mut section = DataSection::new();
         for data in &self.outline.data {
@@ -439,8 +435,7 @@ impl<'a> Additions<'a> {
         module.finish()
     }
 
-    /// Returns the guest's own functions, with calls in place of some of their instructions, and something before
-    /// others.
+    /// Returns the guest's functions, in which calls replace some instructions, and other instructions are put before some.
     fn bodies(&self) -> Vec<Vec<u8>> {
         let mut places = self.outline.replaced.iter().peekable();
         let mut bodies = Vec::with_capacity(self.outline.bodies.len());
@@ -453,9 +448,9 @@ impl<'a> Additions<'a> {
                 copied = range.start - offset;
                 let mut sink = InstructionSink::new(&mut code);
                 match replaced {
-                    // wasmi 2.0 takes a stale value for the condition if that is a test for zero, and panics
-                    // at stores of a variable that is changed for their address. What is
-                    // between them changes nothing.
+                    // wasmi 2.0 uses an old value for the condition if this is a test for zero. It panics at
+                    // a store of a variable that is changed for the address of the store. The instructions
+                    // between them have no effect.
                     Replaced::Select | Replaced::FarStore32 => {
                         sink.i32_const(0).i32_or();
                         continue;

@@ -8,9 +8,9 @@ use crate::reader::Short;
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum SnapshotError {
-    /// An event is suspended: go on with it first.
+    /// An event is suspended. Finish it first.
     Suspended,
-    /// The room is broken, so that there is nothing to go on with.
+    /// The room is broken, so it has no state that can be restored.
     Broken,
 }
 
@@ -29,7 +29,7 @@ impl Error for SnapshotError {}
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum RestoreError {
-    /// The bytes are something else.
+    /// The bytes are not a snapshot.
     NotASnapshot,
     /// It was made by another version of this crate, whose format is different.
     Version {
@@ -38,9 +38,9 @@ pub enum RestoreError {
     },
     /// The bytes have changed since it was made.
     Damaged,
-    /// It is of another module, whose state has another meaning.
+    /// It is a snapshot of another module.
     OtherModule,
-    /// It does not fit the program's limits, or this machine. The text says what does not fit.
+    /// It exceeds the program's limits, or the memory of this machine. The text gives the reason.
     TooLarge(String),
 }
 

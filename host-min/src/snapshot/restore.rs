@@ -16,14 +16,13 @@ use crate::{
 const POSITION_BITS: u32 = 68;
 
 impl Program {
-    /// Makes a room that goes on where the one was of which this is a [`snapshot`](Room::snapshot).
+    /// Creates a room from a [`snapshot`](Room::snapshot). It continues with the state of the original room.
     ///
-    /// It has had the events that the other has had; [`Event::Init`](crate::Event::Init) is not to be handed
-    /// in again.
+    /// Do not hand in [`Event::Init`](crate::Event::Init) again.
     ///
     /// # Errors
-    /// See [`RestoreError`]. Nothing is taken on trust: whatever the bytes are, this does not panic, and the
-    /// room is within the program's limits.
+    /// See [`RestoreError`]. All bytes are checked. No bytes can make this panic, or make a room that exceeds the
+    /// program's limits.
     pub fn restore(&self, snapshot: &[u8]) -> Result<Room, RestoreError> {
         let Some((body, checksum)) = snapshot.split_last_chunk::<CHECKSUM>() else {
             return Err(RestoreError::NotASnapshot);

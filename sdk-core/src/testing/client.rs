@@ -7,8 +7,8 @@ use super::{Closed, Message, room::Room};
 
 /// A client of a [`TestRoom`](super::TestRoom), made by [`connect`](super::TestRoom::connect).
 ///
-/// It is a handle: clones are the same client, and one that is dropped does not leave the room, just as a
-/// connection does not end because a test has stopped looking at it. To leave is to [`leave`](Self::leave).
+/// It is a handle: clones are the same client. A client that is dropped does not leave the room. Call
+/// [`leave`](Self::leave) for that.
 #[derive(Clone)]
 pub struct TestClient {
     room: Rc<Room>,
@@ -20,16 +20,16 @@ impl TestClient {
         Self { room, id }
     }
 
-    /// Returns the client's id, by which the room knows it. The first client of a room has the id 1.
+    /// Returns the client's id in the room. The first client of a room has the id 1.
     #[must_use]
     pub fn id(&self) -> ClientId {
         self.id
     }
 
-    /// Sends the room a message: text, bytes, or anything else that a service could send.
+    /// Sends a message to the room: text, bytes, or any other type that a service can send.
     ///
     /// # Panics
-    /// The client has left or was closed, the room has no place for the message, or the room fails.
+    /// The client has left or was closed, the room has no space for the message, or the room fails.
     #[track_caller]
     pub fn send(&self, message: impl ToPayload) {
         self.must_be_here("send a message");
@@ -38,19 +38,19 @@ impl TestClient {
         self.room.run(Event::Message(self.id, message.payload()));
     }
 
-    /// Takes what has arrived since the last time, in the order in which it was sent.
+    /// Takes the messages that have arrived since the last call, in the order in which they were sent.
     ///
-    /// It compares with an array of what is expected, and with [`NOTHING`](super::NOTHING). See [`Message`].
+    /// The result can be compared with an array, and with [`NOTHING`](super::NOTHING). See [`Message`].
     pub fn received(&self) -> Vec<Message> {
         self.room.world.take_inbox(self.id)
     }
 
-    /// Returns the code and the reason with which the room has closed the client's connection, if it has. The client
-    /// can send nothing more then. What arrived before can still be taken.
+    /// Returns the code and the reason with which the room has closed the client's connection, if it has. After
+    /// this the client cannot send. Messages that arrived before can still be taken.
     ///
     /// ```
     /// # use stateroom_sdk_core::{testing::*, *};
-    /// /// Has a place for one.
+    /// /// Accepts only one client.
     /// #[derive(Default)]
     /// struct Solo(u32);
     ///
@@ -73,8 +73,8 @@ impl TestClient {
         self.room.world.closed(self.id)
     }
 
-    /// Ends the client's connection: the room gets its `disconnect`, and the client nothing any more. What
-    /// has arrived before can still be taken.
+    /// Ends the client's connection. The room gets its `disconnect`, and the client gets no more messages. Messages that
+    /// arrived before can still be taken.
     ///
     /// # Panics
     /// The client has left before or was closed, or the room fails.

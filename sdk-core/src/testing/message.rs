@@ -6,8 +6,8 @@ use crate::{LogLevel, MessagePayload};
 /// An empty list of messages, to compare with: `assert_eq!(bob.received(), NOTHING)`.
 pub const NOTHING: [Message; 0] = [];
 
-/// A message that a client has received. It compares with whatever a service may have sent: text with `&str`
-/// and `String`, bytes with arrays, slices and `Vec<u8>`. Text and bytes are never equal.
+/// A message that a client has received. Text can be compared with `&str` and `String`, and bytes with arrays, slices and
+/// `Vec<u8>`. Text and bytes are never equal.
 ///
 /// ```
 /// use stateroom_sdk_core::testing::Message;
@@ -28,7 +28,7 @@ pub enum Message {
 }
 
 impl Message {
-    /// Returns the message as a service would get it.
+    /// Returns the message in the form in which a service gets it.
     #[must_use]
     pub fn payload(&self) -> MessagePayload<'_> {
         match self {
@@ -111,8 +111,7 @@ compare! {
     (const N: usize) heapless::Vec<u8, N> => Bytes;
 }
 
-/// A line that a service has written to the log. It compares with its text alone, and with a pair of level
-/// and text.
+/// A line that a service has written to the log. It can be compared with its text, and with a pair of level and text.
 #[derive(Clone, PartialEq, Eq, Hash)]
 pub struct LogLine {
     /// Its level.
@@ -139,7 +138,7 @@ impl PartialEq<(LogLevel, &str)> for LogLine {
     }
 }
 
-/// The close code and the reason with which the room has closed a client. It compares with a pair of both.
+/// The close code and the reason with which the room has closed a client. It can be compared with a pair of both.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct Closed {
     /// The WebSocket close code: 1000, or one from 3000 to 4999.

@@ -1,7 +1,7 @@
-//! Tests of a room with plain `cargo test`: clients without sockets, and a clock that moves when told to.
+//! Tests of a room with `cargo test`. The clients have no sockets, and the test moves the clock.
 //!
-//! A guest names the feature for its tests only, and beside it what its own dependency says of
-//! `default-features`, so that its tests run with what it has:
+//! A guest enables the feature `testing` only for its tests. It repeats the `default-features` of its own dependency, so
+//! that the tests have the same features as the guest:
 //!
 //! ```toml
 //! [dependencies]
@@ -11,12 +11,12 @@
 //! stateroom-sdk-core = { version = "0.1", default-features = false, features = ["testing"] }
 //! ```
 //!
-//! A [`TestRoom`] runs a service as a server does, and its clients remember what they are sent:
+//! A [`TestRoom`] runs a service as a server does. Its clients keep the messages that they receive:
 //!
 //! ```
 //! use stateroom_sdk_core::{testing::*, *};
 //!
-//! /// Says after four seconds what it was told last.
+//! /// Sends the last message after four seconds.
 //! #[derive(Default)]
 //! struct Echo(heapless::String<32>);
 //!
@@ -41,8 +41,8 @@
 //! assert_eq!(bob.received(), ["hello"]);
 //! ```
 //!
-//! A guest with `#![no_std]` is without `vec!`, `format!` and `to_string` in its tests, too. The file or module that
-//! they are in can ask for them:
+//! In a guest with `#![no_std]`, the tests do not have `vec!`, `format!` and `to_string`. The file or module of the tests
+//! can import them:
 //!
 //! ```
 //! # mod tests {
@@ -55,9 +55,8 @@
 //!
 //! # The same tests for the module
 //!
-//! [`TestRoom::of`] takes whatever makes rooms for a server. A `Program` of `stateroom-host-min` does, so the
-//! same text tests the module that `stateroom build` has made. It has only to leave open where its room comes
-//! from:
+//! [`TestRoom::of`] takes any factory of rooms for a server. A `Program` of `stateroom-host-min` is one. So the same tests
+//! can run the module that `stateroom build` has made. For this, the tests get their room from a function:
 //!
 //! ```
 //! # use stateroom_sdk_core::{testing::*, *};
@@ -70,7 +69,7 @@
 //! # room().connect();
 //! ```
 //!
-//! in the guest, and in another crate, or in its own `tests` directory:
+//! This is the function in the guest. In another crate, or in the `tests` directory of the guest, it is:
 //!
 //! ```text
 //! fn room() -> TestRoom {
@@ -82,17 +81,19 @@
 //! mod tests;
 //! ```
 //!
-//! It is the module that was built last: after a change, `stateroom build` comes before the tests.
+//! This tests the module that was built last. So run `stateroom build` after a change and before the tests.
 //!
-//! # What is as on a server
+//! # Differences from a server
 //!
-//! The order of events and of what they cause, the ids of clients, who gets which message, and the timer.
-//! What is not: time stands still but for [`advance`](TestRoom::advance) and begins at [`START_MS`]; random
-//! numbers are the same in each run; and nothing happens in between, as each call returns when its event is
-//! over.
+//! These are the same as in a server: the order of events and effects, the ids of clients, the recipients of messages, and
+//! the timer. These are different:
 //!
-//! A service that fails, or has no room for a message, fails the test with its reason, at the line that
-//! caused the event.
+//! - The time begins at [`START_MS`]. Only [`advance`](TestRoom::advance) moves it.
+//! - Random numbers are the same in each run.
+//! - Each call returns when its event is over. There are no events between two calls.
+//!
+//! If the service fails, or has no space for a message, the test fails with the reason, at the line that caused the
+//! event.
 
 mod client;
 mod message;

@@ -16,11 +16,10 @@ use super::{
 
 /// A room in a test; see the [module](super)'s documentation.
 ///
-/// Its service is made, and its `init` runs, before the first thing that is done with it. Where a test reads
-/// better with a room that is passed around, clones are the same room.
+/// Its service is created, and its `init` runs, before its first use. All clones are the same room.
 ///
-/// The parameter is there for the compiler, which finds with it the form that the service of
-/// [`new`](Self::new) has. The type is written `TestRoom`.
+/// Write the type as `TestRoom`. The compiler needs the type parameter to find the form of the service in
+/// [`new`](Self::new).
 pub struct TestRoom<Form = ()> {
     room: Rc<Room>,
     form: PhantomData<fn() -> Form>,
@@ -55,8 +54,8 @@ impl<Form> TestRoom<Form> {
 }
 
 impl TestRoom {
-    /// Returns a room of anything that makes rooms for a server, such as a `Program` of `stateroom-host-min`: the
-    /// guest as a module.
+    /// Returns a room from any factory of rooms for a server. With a `Program` of `stateroom-host-min`, this is the guest as
+    /// a module.
     ///
     /// ```
     /// # use stateroom_sdk_core::{testing::*, *};
@@ -79,10 +78,10 @@ impl TestRoom {
         Self { room: Rc::new(room), form: PhantomData }
     }
 
-    /// Gives the room an id, in place of `test`.
+    /// Sets the id of the room. The default is `test`.
     ///
     /// # Panics
-    /// Something has been done with the room.
+    /// The room has been used.
     #[track_caller]
     #[must_use]
     pub fn with_id(self, id: &str) -> Self {
@@ -91,13 +90,13 @@ impl TestRoom {
         self
     }
 
-    /// Gives the room other random numbers: those that follow from `seed`, in place of those from 0.
+    /// Sets the seed of the room's random numbers. The default is 0.
     ///
-    /// They are the same in each run. But a service and its module do not get the same ones: a module's are
-    /// made by its host, from a seed that it takes from these.
+    /// The numbers are the same in each run. But a service and its module get different numbers: the host of the module
+    /// makes its numbers from a seed, which it takes from these numbers.
     ///
     /// # Panics
-    /// Something has been done with the room.
+    /// The room has been used.
     #[track_caller]
     #[must_use]
     pub fn with_seed(self, seed: u64) -> Self {
@@ -116,7 +115,7 @@ impl TestRoom {
         self.connect_with(&[])
     }
 
-    /// Connects a client that brings something with it, by the keys of
+    /// Connects a client with this information, with the keys of
     /// [`client_info`](crate::StateroomContext::client_info).
     ///
     /// ```
@@ -151,8 +150,8 @@ impl TestRoom {
         TestClient::new(Rc::clone(&self.room), id)
     }
 
-    /// Lets time pass, and the timer be due whenever it is due on the way, at just that time. `span` counts
-    /// in whole milliseconds.
+    /// Moves the clock. If the timer is due during this time, it fires at its exact time. `span` counts in whole
+    /// milliseconds.
     ///
     /// # Panics
     /// The room fails.
@@ -169,7 +168,7 @@ impl TestRoom {
         now_ms.set(end);
     }
 
-    /// Returns how long it takes until the timer is due, if it is set.
+    /// Returns the time until the timer is due, if it is set.
     ///
     /// # Panics
     /// The room fails, if its `init` has not run before.
@@ -187,7 +186,7 @@ impl TestRoom {
         self.room.world.now_ms.get()
     }
 
-    /// Takes what the service has written to the log since the last time.
+    /// Takes the lines that the service has written to the log since the last call.
     ///
     /// # Panics
     /// The room fails, if its `init` has not run before.

@@ -11,7 +11,7 @@ Examples:
   stateroom load connect ws://127.0.0.1:8080/ws
   stateroom load idle ws://127.0.0.1:8080/ws --connections 10k --pid $(pidof stateroom)
 
-Each message is checked: it has to be delivered once, and in order. The exit status is 1 where it is not.";
+Each message is checked. If one is not delivered exactly once and in order, the exit status is 1.";
 
 /// The options of `stateroom load`.
 #[derive(Debug, clap::Args)]
@@ -36,13 +36,13 @@ impl LoadArgs {
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum Mode {
-    /// Clients send messages, and each gets its own back
+    /// Clients send messages and receive them back
     Echo(EchoArgs),
-    /// Clients send messages, and everyone in the room gets them
+    /// Clients send messages that all clients in the room receive
     Broadcast(BroadcastArgs),
-    /// Connections are opened and closed, over and over
+    /// Connections are opened and closed again and again
     Connect(ConnectArgs),
-    /// Connections are opened, and nothing is said
+    /// Connections are opened, and no messages are sent
     Idle(IdleArgs),
 }
 
@@ -55,7 +55,7 @@ pub(crate) struct EchoArgs {
     #[arg(short, long, value_name = "NUMBER", default_value = "50", value_parser = connections)]
     pub(crate) connections: usize,
 
-    /// Number of rooms that the connections are spread over
+    /// Number of rooms for the connections
     #[arg(short, long, value_name = "NUMBER", default_value = "1", value_parser = connections)]
     pub(crate) rooms: usize,
 
@@ -97,7 +97,7 @@ pub(crate) struct ConnectArgs {
     #[arg(short, long, value_name = "NUMBER", default_value = "16", value_parser = connections)]
     pub(crate) concurrency: usize,
 
-    /// Number of rooms that the connections are spread over
+    /// Number of rooms for the connections
     #[arg(short, long, value_name = "NUMBER", default_value = "1", value_parser = connections)]
     pub(crate) rooms: usize,
 
@@ -114,7 +114,7 @@ pub(crate) struct IdleArgs {
     #[arg(short, long, value_name = "NUMBER", default_value = "1000", value_parser = connections)]
     pub(crate) connections: usize,
 
-    /// Number of rooms that the connections are spread over
+    /// Number of rooms for the connections
     #[arg(short, long, value_name = "NUMBER", default_value = "1", value_parser = connections)]
     pub(crate) rooms: usize,
 
@@ -127,11 +127,11 @@ pub(crate) struct IdleArgs {
 pub(crate) struct CommonArgs {
     /// Address of the rooms: ws://127.0.0.1:8080/ws/{room}
     ///
-    /// The number of a room stands for {room}, from 0 on.
+    /// {room} is replaced by the number of a room, beginning with 0.
     #[arg(value_name = "URL", value_parser = target)]
     pub(crate) target: Target,
 
-    /// The server's process, if it runs on this machine: its processor time and memory are reported
+    /// The id of the server's process, if it runs on this machine. The report then has its processor time and memory
     #[arg(long, value_name = "PID")]
     pub(crate) pid: Option<u32>,
 
@@ -139,14 +139,14 @@ pub(crate) struct CommonArgs {
     #[arg(long)]
     pub(crate) json: bool,
 
-    /// Time to wait for a server that does not answer, and for messages that have not come at the end
+    /// Timeout for a server that does not answer, and for messages that have not arrived at the end
     #[arg(long, value_name = "SECONDS", default_value = "10", value_parser = time)]
     pub(crate) patience: Duration,
 }
 
 #[derive(Debug, clap::Args)]
 pub(crate) struct MessageArgs {
-    /// Maximum number of a sender's messages that are on their way [default: 1, and 1000 with --rate]
+    /// Maximum number of messages of one sender that are not delivered yet [default: 1, and 1000 with --rate]
     #[arg(short, long, value_name = "NUMBER", value_parser = RangedU64ValueParser::<usize>::new().range(1..=1_000_000))]
     pub(crate) window: Option<usize>,
 
@@ -154,14 +154,14 @@ pub(crate) struct MessageArgs {
     #[arg(long, value_name = "SIZE", default_value = "64", value_parser = size)]
     pub(crate) size: usize,
 
-    /// Number of messages a second, by all senders together [default: as many as the window lets]
+    /// Number of messages a second, of all senders together [default: as many as the window allows]
     ///
-    /// Latency then counts from the moment at which a message should have been sent, so that
-    /// a server that falls behind cannot make it look shorter.
+    /// The latency then counts from the time at which a message should have been sent. So it is
+    /// also correct for a server that is too slow for this rate.
     #[arg(long, value_name = "NUMBER", verbatim_doc_comment, value_parser = value_parser!(u64).range(1..=10_000_000))]
     pub(crate) rate: Option<u64>,
 
-    /// Send binary messages, and not text
+    /// Send binary messages instead of text
     #[arg(long)]
     pub(crate) binary: bool,
 
@@ -177,16 +177,16 @@ impl MessageArgs {
 
 #[derive(Debug, clap::Args)]
 pub(crate) struct TimeArgs {
-    /// Time that is measured
+    /// Time of the measurement
     #[arg(short, long, value_name = "SECONDS", default_value = "10", value_parser = time)]
     pub(crate) duration: Duration,
 
-    /// Time that it runs before that
+    /// Time that the load runs before the measurement
     #[arg(long, value_name = "SECONDS", default_value = "1", value_parser = time)]
     pub(crate) warmup: Duration,
 }
 
-/// Far beyond any use; a run that is longer than it was meant to be ends all the same.
+/// More than anybody needs. So a run with a wrong number also ends.
 const MOST_SECONDS: f64 = 3600.0;
 const MOST_CONNECTIONS: u64 = 1_000_000;
 const LEAST_SIZE: u64 = Mark::SIZE as u64;

@@ -13,19 +13,19 @@ use crate::{
 /// The maximum number of bytes that are read at a time.
 const READ: usize = 64 << 10;
 
-/// An open WebSocket. Idle it holds no memory but its own few bytes.
+/// An open WebSocket. When it is idle, it holds no buffer.
 #[derive(Debug)]
 pub(crate) struct Connection {
     socket: TcpStream,
     token: usize,
-    /// Frames that wait to be written, of which so many bytes have been.
+    /// Frames that wait to be written, and the number of bytes that are already written.
     out: Vec<u8>,
     written: usize,
     /// True if the socket takes no more at present.
     is_full: bool,
     /// The beginning of a frame.
     rest: Vec<u8>,
-    /// The beginning of a message that comes in several frames.
+    /// The beginning of a message that arrives in several frames.
     fragments: Vec<u8>,
     key: u32,
 }
@@ -72,7 +72,7 @@ impl Close {
 }
 
 impl Connection {
-    /// `rest` are the bytes that came behind the server's answer.
+    /// `rest` are the bytes that arrived after the server's answer.
     pub(crate) fn new(socket: TcpStream, token: usize, mut rest: Vec<u8>) -> Self {
         rest.shrink_to_fit();
         Self {
@@ -87,19 +87,19 @@ impl Connection {
         }
     }
 
-    /// Puts a message at the end of what is to be written: `head` followed by `tail`.
+    /// Queues a message: `head` followed by `tail`.
     pub(crate) fn queue(&mut self, opcode: u8, head: &[u8], tail: &[u8]) {
         // Any number does, but it shall not be the same one always: a server might notice.
         self.key = self.key.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
         frame::write(&mut self.out, opcode, self.key.to_ne_bytes(), head, tail);
     }
 
-    /// Queues a close frame after all that waits to be written.
+    /// Queues a close frame after all waiting frames.
     pub(crate) fn queue_close(&mut self) {
         self.queue(frame::CLOSE, &1000_u16.to_be_bytes(), &[]);
     }
 
-    /// Writes what the socket takes, and the rest as soon as it takes more.
+    /// Writes as many bytes as the socket accepts, and the rest later.
     pub(crate) fn flush(&mut self, poller: &Poller) -> io::Result<()> {
         while self.written < self.out.len() {
             match self.socket.write(&self.out[self.written..]) {
@@ -148,7 +148,7 @@ impl Connection {
         }
     }
 
-    /// Hands out the messages that were read, and answers pings. Bytes after a close frame are ignored.
+    /// Passes on the messages that were read, and answers pings. Bytes after a close frame are ignored.
     pub(crate) fn hear(&mut self, mut bytes: &[u8], mut message: impl FnMut(&[u8])) -> Result<Option<Close>> {
         while let Some((Frame { fin, opcode, payload }, end)) = frame::read(bytes)? {
             bytes = &bytes[end..];
@@ -174,13 +174,13 @@ impl Connection {
         Ok(None)
     }
 
-    /// Hears what came behind the server's answer: it has been read, so no poller tells of it.
+    /// Handles the bytes that arrived after the server's answer. They have been read, so no poller reports them.
     pub(crate) fn hear_rest(&mut self) -> Result<Option<Close>> {
         let rest = std::mem::take(&mut self.rest);
         self.hear(&rest, |_| {})
     }
 
-    /// Ends the connection without a word.
+    /// Ends the connection without a close frame.
     pub(crate) fn hang_up(&self) {
         let _ = self.socket.shutdown(Shutdown::Both);
     }

@@ -27,8 +27,8 @@ pub(crate) struct Crowd {
 }
 
 impl Crowd {
-    /// Opens so many connections, each to the room that `room` says. Those that are open answer pings meanwhile; what else
-    /// they are told is not heard.
+    /// Opens `count` connections, each to the room that `room` returns. Connections that are open answer pings meanwhile,
+    /// and ignore all other messages.
     pub(crate) fn open(
         target: &Target,
         count: usize,
@@ -55,7 +55,7 @@ impl Crowd {
                 opening[begun] = Some(next.with_context(|| reached(done, count))?);
                 begun += 1;
             }
-            // Those that are on their way are still seen through, so that it can be said how many were let in.
+            // The connections that have begun are finished, so that the error can tell how many were accepted.
             if begun == done + failed
                 && let Some(error) = error
             {
@@ -105,7 +105,7 @@ impl Crowd {
         Ok(crowd)
     }
 
-    /// Waits until connections are ready or `deadline` is over; returns which are. The list is to be given back.
+    /// Waits until connections are ready or `deadline` is over. Returns the ready ones. The caller must return the list.
     pub(crate) fn wait(&mut self, deadline: Instant) -> Result<Vec<usize>> {
         let mut ready = std::mem::take(&mut self.ready);
         self.poller.wait(deadline, &mut ready)?;
@@ -152,7 +152,7 @@ impl Crowd {
                 if has_ended && !gone[token] {
                     gone[token] = true;
                     left += 1;
-                    // Or the poller would tell of it over and over.
+                    // Otherwise the poller would report it again and again.
                     self.poller.remove(connection.socket())?;
                     connection.hang_up();
                 }
@@ -163,7 +163,7 @@ impl Crowd {
     }
 }
 
-/// Reads a connection once and answers pings; what else is said is not heard. That it ends is an error.
+/// Reads a connection once and answers pings. Other messages are ignored. If the connection has ended, this is an error.
 fn attend(connection: &mut Connection, token: usize, buffer: &mut Vec<u8>, poller: &Poller) -> Result<()> {
     let close = match connection.fill(buffer) {
         Filled::Nothing => None,

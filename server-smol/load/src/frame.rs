@@ -9,7 +9,7 @@ pub(crate) const CLOSE: u8 = 8;
 pub(crate) const PING: u8 = 9;
 pub(crate) const PONG: u8 = 10;
 
-/// A message of a server may be so large. What is larger is no answer to anything that was sent.
+/// The maximum size of a message from a server. A larger one cannot be an answer to a message that was sent.
 pub(crate) const MOST: usize = 64 << 20;
 
 /// Appends a whole message, masked with `key`; its payload is `head` followed by `tail`.
@@ -56,7 +56,7 @@ pub(crate) struct Frame<'a> {
     pub(crate) payload: &'a [u8],
 }
 
-/// Reads the frame that `bytes` begin with, and how many of them it is; nothing where it is not whole.
+/// Reads the frame at the beginning of `bytes`, and its size. Returns `None` if the frame is incomplete.
 pub(crate) fn read(bytes: &[u8]) -> Result<Option<(Frame<'_>, usize)>> {
     let Some((&[first, second], rest)) = bytes.split_first_chunk() else {
         return Ok(None);

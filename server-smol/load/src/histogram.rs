@@ -54,7 +54,7 @@ impl Histogram {
         self.count == 0
     }
 
-    /// Returns the time that so many of a thousand do not exceed.
+    /// Returns the time that this number of values in a thousand do not exceed.
     pub(crate) fn quantile(&self, thousandths: u64) -> Duration {
         let rank = (u128::from(self.count) * u128::from(thousandths)).div_ceil(1000);
         let rank = u64::try_from(rank).unwrap_or(u64::MAX).max(1);

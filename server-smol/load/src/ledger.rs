@@ -2,7 +2,7 @@ use std::collections::{BTreeSet, VecDeque};
 
 use super::mark::Mark;
 
-/// The groups of clients that hear one another. Connections are numbered group by group; the first ones of each group
+/// The groups of clients that receive each other's messages. Connections are numbered group by group; the first ones of each group
 /// send.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Shape {
@@ -11,7 +11,7 @@ pub(crate) struct Shape {
     pub(crate) clients: usize,
     /// The number of clients of a group that send.
     pub(crate) senders: usize,
-    /// True if senders do not hear themselves.
+    /// True if senders do not receive their own messages.
     pub(crate) except_sender: bool,
 }
 
@@ -29,12 +29,12 @@ impl Shape {
         sender / self.senders * self.clients + sender % self.senders
     }
 
-    /// Returns the number of clients that hear each message.
+    /// Returns the number of clients that receive each message.
     pub(crate) fn hearers(&self) -> usize {
         self.clients - usize::from(self.except_sender)
     }
 
-    /// Returns the sender that a connection may hear under this number, and its place in the group.
+    /// Returns the sender with this number, if a connection may receive its messages, and its index in the group.
     fn sender(&self, hearer: usize, connection: usize) -> Option<(usize, usize)> {
         let (group, place) = (connection / self.clients, connection % self.clients);
         let heard = group == hearer / self.clients && !(self.except_sender && hearer == connection);
@@ -43,16 +43,16 @@ impl Shape {
 }
 
 /// The messages that have been sent, and those that have arrived. Each must arrive once and in order at every client
-/// that hears its sender.
+/// that receives messages of its sender.
 #[derive(Debug)]
 pub(crate) struct Ledger {
     shape: Shape,
     senders: Vec<Sender>,
-    /// The number that comes next, for each connection and each sender of its group.
+    /// The next expected number, for each connection and each sender of its group.
     next: Vec<u32>,
-    /// Hearer, sender and number of what others have overtaken.
+    /// The receiver, sender and number of messages that were overtaken by later ones.
     overtaken: BTreeSet<(usize, usize, u32)>,
-    /// The number of messages that have not arrived everywhere, or been passed by.
+    /// The number of messages that have neither arrived everywhere nor been overtaken.
     open: u64,
     faults: Faults,
 }
@@ -68,20 +68,20 @@ struct Sender {
 struct Open {
     /// The time at which it was sent, or should have been sent.
     at: u64,
-    /// The number of clients at which it is still to arrive.
+    /// The number of clients at which it has not arrived yet.
     left: usize,
 }
 
 /// The mistakes of a server.
 #[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Faults {
-    /// Deliveries that have not come.
+    /// Deliveries that are missing.
     pub(crate) missing: u64,
-    /// Deliveries that have come more than once.
+    /// Deliveries that arrived more than once.
     pub(crate) duplicate: u64,
-    /// Deliveries that have come after later ones of the same sender.
+    /// Deliveries that arrived after later ones of the same sender.
     pub(crate) reordered: u64,
-    /// Deliveries that nobody has sent, or not like this, or not to this room.
+    /// Deliveries that were not sent, or not with this content, or not to this room.
     pub(crate) altered: u64,
 }
 
@@ -108,7 +108,7 @@ impl Ledger {
         Self { shape, senders, next, overtaken: BTreeSet::new(), open: 0, faults: Faults::default() }
     }
 
-    /// Returns how many messages of a sender are on their way.
+    /// Returns the number of messages of a sender that are not delivered yet.
     pub(crate) fn outstanding(&self, sender: usize) -> usize {
         self.senders[sender].open.len()
     }
@@ -118,7 +118,7 @@ impl Ledger {
         self.senders[sender].count
     }
 
-    /// Puts down that a message is sent; returns its mark.
+    /// Records that a message is sent. Returns its mark.
     pub(crate) fn send(&mut self, sender: usize, at: u64) -> Mark {
         let mark = Mark { sender: self.shape.connection(sender) as u32, number: self.senders[sender].count };
         self.senders[sender].count += 1;
@@ -127,7 +127,7 @@ impl Ledger {
         mark
     }
 
-    /// Puts down that a message has come whose mark is this one.
+    /// Records that a message with this mark has arrived.
     pub(crate) fn arrive(&mut self, hearer: usize, mark: Mark) -> Arrival {
         const WRONG: Arrival = Arrival { at: None, freed: None };
         let Some((sender, place)) = self.shape.sender(hearer, mark.sender as usize) else {
@@ -151,9 +151,9 @@ impl Ledger {
         self.overtaken.extend((*next..mark.number).map(|number| (hearer, sender, number)));
         let first = *count - open.len() as u32;
         let mut at = None;
-        // What has been overtaken is not waited for: the sender goes on.
+        // The sender does not wait for overtaken messages.
         for number in *next..=mark.number {
-            // Whatever this one has not heard yet is open.
+            // All messages that this client has not received are open.
             let message = &mut open[(number - first) as usize];
             message.left -= 1;
             at = Some(message.at);
@@ -168,22 +168,22 @@ impl Ledger {
         Arrival { at, freed: (closed > 0).then_some(sender) }
     }
 
-    /// Puts down that something has come that is not as it was sent.
+    /// Records that a message has arrived with wrong content.
     pub(crate) fn altered(&mut self) {
         self.faults.altered += 1;
     }
 
-    /// Returns whether all has arrived.
+    /// Returns true if all messages have arrived.
     pub(crate) fn is_settled(&self) -> bool {
         self.open == 0 && self.overtaken.is_empty()
     }
 
-    /// Returns whether so much is wrong that going on tells nothing new.
+    /// Returns true if there are so many faults that continuing is useless.
     pub(crate) fn is_hopeless(&self) -> bool {
         self.overtaken.len() as u64 + self.faults.count() > 10_000
     }
 
-    /// Returns what is wrong, if nothing comes any more.
+    /// Returns the faults, if no more messages arrive.
     pub(crate) fn faults(&self) -> Faults {
         let left = self.senders.iter().flat_map(|sender| &sender.open).map(|message| message.left as u64);
         Faults { missing: left.sum::<u64>() + self.overtaken.len() as u64, ..self.faults }

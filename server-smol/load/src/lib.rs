@@ -1,7 +1,8 @@
-//! Measures WebSocket servers: `stateroom load`. It plays clients by the thousand, for this server or any other one, on one
-//! thread. It sends messages, checks that each is delivered once and in order, and reports how fast, and what that took.
+//! Measures WebSocket servers: `stateroom load`. It runs thousands of clients on one thread, for this server or any other
+//! one. It sends messages and checks that each is delivered once and in order. It reports the rates, the latencies, and the
+//! resources that the server used.
 //!
-//! It shares nothing with what it measures. It waits for sockets with epoll, so it is for Linux alone.
+//! It shares no code with the server. It needs epoll, so it runs only on Linux.
 #![cfg(target_os = "linux")]
 #![forbid(unsafe_code)]
 // The documentation of the options is what `--help` prints.
@@ -48,8 +49,7 @@ use self::{
 /// [connections](LoadArgs::connections).
 ///
 /// # Errors
-/// The server cannot be reached, ends connections, or does not deliver what it was sent; or the options contradict one
-/// another.
+/// The server cannot be reached, ends connections, or does not deliver all messages; or the options contradict each other.
 pub fn run(args: LoadArgs) -> Result<(), Error> {
     let outcome = match args.mode {
         Mode::Echo(args) => echo(&args),
@@ -81,7 +81,7 @@ fn broadcast(args: &BroadcastArgs) -> Result<()> {
 /// The maximum number of pairs of a client and a sender. Each takes four bytes.
 const MOST_PAIRS: usize = 100_000_000;
 
-/// Sends messages to `rooms` rooms and reports what came of it; `room` tells the room of a connection.
+/// Sends messages to `rooms` rooms and reports the results. `room` returns the room of a connection.
 fn converse(
     mode: &'static str,
     common: &CommonArgs,
@@ -171,7 +171,7 @@ fn connect(args: &ConnectArgs) -> Result<()> {
 fn idle(args: &IdleArgs) -> Result<()> {
     let &IdleArgs { ref common, connections, rooms, hold } = args;
     let process = begin(common, rooms)?;
-    // The server's memory from before the first connection, its processor time from after the last.
+    // The server's memory is measured from before the first connection, its processor time from after the last.
     let mut memory = Meter::start(process)?;
     let mut crowd =
         Crowd::open(&common.target, connections, common.patience, |connection| connection % rooms)?;
@@ -210,7 +210,7 @@ fn begin(common: &CommonArgs, rooms: usize) -> Result<Option<Process>> {
     common.pid.map(Process::find).transpose()
 }
 
-/// Prints it. Nobody may be reading any more: that is no reason to panic.
+/// Prints it. The reader of the output may be gone. That must not cause a panic.
 fn report(common: &CommonArgs, report: &Report) {
     let mut out = io::stdout();
     let _ = match common.json {

@@ -22,7 +22,7 @@ const VALUES: [u8; 256] = {
 impl Mark {
     /// Its size in bytes.
     pub(crate) const SIZE: usize = 16;
-    /// The number of messages that only find out who is there.
+    /// The number of messages that only check which clients have joined.
     pub(crate) const CALL: u32 = u32::MAX;
 
     pub(crate) fn to_bytes(self) -> [u8; Self::SIZE] {
@@ -35,7 +35,7 @@ impl Mark {
         bytes
     }
 
-    /// Reads the mark of a message, and returns what follows it; nothing where it has none.
+    /// Reads the mark of a message, and returns the rest of the message. Returns `None` if it has no mark.
     pub(crate) fn read(message: &[u8]) -> Option<(Self, &[u8])> {
         let (mark, rest) = message.split_first_chunk::<{ Self::SIZE }>()?;
         let (mut bits, mut all) = (0, 0);

@@ -58,12 +58,12 @@ impl Opening {
         Ok(Self { socket, token, request, sent: 0, answer: Vec::new(), began })
     }
 
-    /// Returns when it began.
+    /// Returns the time at which it began.
     pub(crate) fn began(&self) -> Instant {
         self.began
     }
 
-    /// Goes on when the socket is ready.
+    /// Continues when the socket is ready.
     pub(crate) fn advance(mut self, address: SocketAddr, poller: &Poller) -> Result<OpeningState> {
         let step = |error: io::Error| explained(&error, address);
         if let Some(error) = self.socket.take_error()? {
@@ -96,7 +96,7 @@ impl Opening {
             return Ok(OpeningState::Opening(self));
         };
         check(&self.answer[..end], address)?;
-        // What came behind the answer is the connection's.
+        // The bytes after the answer belong to the connection.
         self.answer.drain(..end + 4);
         Ok(OpeningState::Open(Connection::new(self.socket, self.token, self.answer)))
     }
@@ -120,7 +120,7 @@ fn begin(address: SocketAddr, number: usize) -> io::Result<TcpStream> {
     Ok(socket)
 }
 
-/// Returns an error with the system's message and with what to do about it.
+/// Returns an error with the system's message and with advice.
 fn explained(error: &io::Error, address: SocketAddr) -> Error {
     match Errno::from_io_error(error) {
         Some(Errno::CONNREFUSED) => anyhow!("nothing listens at {address} (connection refused)"),
@@ -137,7 +137,7 @@ fn explained(error: &io::Error, address: SocketAddr) -> Error {
     }
 }
 
-/// Makes sure that an answer agrees to the upgrade.
+/// Checks that an answer accepts the upgrade.
 fn check(head: &[u8], address: SocketAddr) -> Result<()> {
     let head = str::from_utf8(head).with_context(|| format!("{address} does not answer in HTTP"))?;
     let mut lines = head.lines();
@@ -159,7 +159,7 @@ fn check(head: &[u8], address: SocketAddr) -> Result<()> {
     Ok(())
 }
 
-/// Returns the beginning of an answer, for people.
+/// Returns the beginning of an answer, for an error message.
 fn first_line(answer: &[u8]) -> String {
     let line = answer.split(|&byte| byte == b'\n').next().unwrap_or_default();
     let line = String::from_utf8_lossy(&line[..line.len().min(100)]);

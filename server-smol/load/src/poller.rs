@@ -15,8 +15,8 @@ use rustix::{
     time::{Itimerspec, TimerfdClockId, TimerfdFlags, TimerfdTimerFlags, timerfd_create, timerfd_settime},
 };
 
-/// Waits for sockets and for the clock: epoll, with a timer that is exact to some microseconds where epoll's own counts
-/// milliseconds.
+/// Waits for sockets and for a time. It uses epoll, and a timer that is exact to a few microseconds. The timeout of epoll
+/// counts only milliseconds.
 pub(crate) struct Poller {
     epoll: OwnedFd,
     timer: OwnedFd,
@@ -57,7 +57,7 @@ const TIMER: u64 = u64::MAX;
 const EVENTS: usize = 1024;
 const NANOSECONDS: u128 = 1_000_000_000;
 
-/// Returns whether a socket is to be tried again, either when the poller says so or at once.
+/// Returns true if a socket must be tried again, either when the poller reports it or at once.
 pub(crate) fn is_not_ready(error: &io::Error) -> bool {
     matches!(error.kind(), io::ErrorKind::WouldBlock | io::ErrorKind::Interrupted)
 }
@@ -77,7 +77,7 @@ impl Poller {
         Ok(epoll::add(&self.epoll, socket.as_fd(), EventData::new_u64(token as u64), interest.flags())?)
     }
 
-    /// Watches a socket for something else.
+    /// Changes the events for which a socket is watched.
     pub(crate) fn change(&self, socket: &TcpStream, token: usize, interest: Interest) -> io::Result<()> {
         Ok(epoll::modify(&self.epoll, socket.as_fd(), EventData::new_u64(token as u64), interest.flags())?)
     }
@@ -87,7 +87,7 @@ impl Poller {
         Ok(epoll::delete(&self.epoll, socket.as_fd())?)
     }
 
-    /// Waits until sockets are ready or `deadline` is over, and puts down which.
+    /// Waits until sockets are ready or `deadline` is over, and records which are ready.
     pub(crate) fn wait(&mut self, deadline: Instant, ready: &mut Vec<usize>) -> io::Result<()> {
         let now = Instant::now();
         let timeout = if deadline <= now {

@@ -3,7 +3,7 @@ use std::{fs, time::Duration};
 use anyhow::{Context, Result};
 use rustix::time::{ClockId, clock_gettime};
 
-/// The server's process, as far as the system shows it.
+/// The server's process, with the data that the system shows about it.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Process(u32);
 
@@ -16,22 +16,22 @@ impl Process {
         Ok(process)
     }
 
-    /// Returns how long its threads have run: in the system as in the program.
+    /// Returns the processor time of its threads, in user mode and in the kernel.
     ///
-    /// To the nanosecond, where the other place that has it, `stat`, counts hundredths of a second.
+    /// It is exact to the nanosecond. `stat` has only hundredths of a second.
     pub(crate) fn cpu(self) -> Result<Duration> {
         let threads = fs::read_dir(format!("/proc/{}/task", self.0))
             .with_context(|| format!("there is no process {} to measure", self.0))?;
         let mut sum = 0;
         for thread in threads.flatten() {
-            // One that has ended meanwhile has no file any more.
+            // A thread that has ended has no file any more.
             let Ok(line) = fs::read_to_string(thread.path().join("schedstat")) else { continue };
             sum += line.split(' ').next().and_then(|ran| ran.parse::<u64>().ok()).unwrap_or_default();
         }
         Ok(Duration::from_nanos(sum))
     }
 
-    /// Returns how many bytes of memory it has that are not swapped out or never touched.
+    /// Returns its resident memory, in bytes.
     pub(crate) fn resident(self) -> Result<u64> {
         let status = fs::read_to_string(format!("/proc/{}/status", self.0))
             .with_context(|| format!("cannot read the memory of process {}", self.0))?;
@@ -41,7 +41,7 @@ impl Process {
     }
 }
 
-/// Returns how long this process has run.
+/// Returns the processor time of this process.
 pub(crate) fn own_cpu() -> Duration {
     Duration::try_from(clock_gettime(ClockId::ProcessCPUTime)).unwrap_or_default()
 }

@@ -4,7 +4,7 @@ use serde_json::{Map, Value, json};
 
 use crate::{histogram::Histogram, ledger::Faults};
 
-/// The report of a run: as text for people, and as JSON for programs.
+/// The report of a run, as text and as JSON.
 #[derive(Debug)]
 pub(crate) struct Report {
     /// The kind of run, in a word.
@@ -17,12 +17,12 @@ pub(crate) struct Report {
     pub(crate) counts: Vec<Count>,
     pub(crate) latency: Option<Histogram>,
     pub(crate) server: Option<Usage>,
-    /// The CPU time of this process meanwhile.
+    /// The CPU time of this process during the measurement.
     pub(crate) own_cpu: Duration,
     pub(crate) faults: Option<Faults>,
-    /// Messages that are none of this run, as servers greet their clients.
+    /// Messages that do not belong to this run, for example greetings of a server.
     pub(crate) others: u64,
-    /// Messages that were due and could not be sent in time, as too many were on their way.
+    /// Messages that could not be sent in time, because too many earlier ones were not delivered yet.
     pub(crate) unsent: u64,
 }
 
@@ -52,7 +52,7 @@ pub(crate) struct Usage {
     pub(crate) cpu: Duration,
     /// Its memory at the beginning and at the end, in bytes.
     pub(crate) resident: [u64; 2],
-    /// The number of connections that have come in between.
+    /// The number of connections that were opened between the two.
     pub(crate) connections: u64,
 }
 

@@ -1,5 +1,5 @@
-/// The times at which messages are due, at a fixed rate of all senders together: the first of each, then the second
-/// of each. All times are in nanoseconds since the beginning.
+/// The times at which messages are due, at a fixed rate of all senders together. The first message of each sender is due
+/// before the second of each. All times are in nanoseconds since the beginning.
 #[derive(Debug)]
 pub(crate) struct Schedule {
     senders: usize,
@@ -9,7 +9,7 @@ pub(crate) struct Schedule {
 }
 
 impl Schedule {
-    /// Creates a schedule of so many messages a second.
+    /// Creates a schedule for this number of messages a second.
     pub(crate) fn new(rate: u64, senders: usize) -> Self {
         Self { senders, nanoseconds: 1e9 / rate as f64, due: 0 }
     }

@@ -16,11 +16,11 @@ impl Target {
     pub(crate) fn read(text: &str) -> Result<Self> {
         let Some(rest) = text.strip_prefix("ws://") else {
             if text.starts_with("wss://") {
-                bail!("TLS is not spoken here: measure what is behind the proxy, at ws://…");
+                bail!("TLS is not supported: measure the server behind the proxy, at ws://…");
             }
-            bail!("is no WebSocket address, such as ws://127.0.0.1:8080/ws/{ROOM}");
+            bail!("is not a WebSocket address, such as ws://127.0.0.1:8080/ws/{ROOM}");
         };
-        // What is written into a request must not end it.
+        // The address must not contain characters that end a request.
         ensure!(
             text.bytes().all(|byte| byte.is_ascii_graphic()),
             "has characters that are not for addresses"
@@ -39,7 +39,7 @@ impl Target {
         format!("ws://{}{}", self.authority, self.path)
     }
 
-    /// Makes sure that so many rooms have addresses of their own.
+    /// Checks that this number of rooms have different addresses.
     pub(crate) fn expect_rooms(&self, rooms: usize) -> Result<()> {
         ensure!(
             rooms == 1 || self.path.contains(ROOM),
@@ -49,7 +49,7 @@ impl Target {
         Ok(())
     }
 
-    /// Asks the system where the host is.
+    /// Resolves the host's address.
     pub(crate) fn resolve(&self) -> Result<SocketAddr> {
         // A colon within brackets is a part of the host.
         let port = self.authority.rfind(':').filter(|colon| !self.authority[*colon..].contains(']'));
@@ -63,8 +63,8 @@ impl Target {
 
     /// Returns the request that opens a WebSocket to a room.
     ///
-    /// The key is that of RFC 6455, section 1.3. It should be another one each time, against caches between a browser
-    /// and its server; there are none here, and so the answer is known.
+    /// The key is the one in RFC 6455, section 1.3. It should be different each time, because of caches between a browser and
+    /// its server. There are no caches here, and with a fixed key the answer is known.
     pub(crate) fn request(&self, room: usize) -> String {
         let path = self.path.replace(ROOM, &room.to_string());
         format!(

@@ -13,17 +13,17 @@ use crate::{
     schedule::Schedule,
 };
 
-/// The messages that are to be sent, and for how long.
+/// The messages to send, and the times.
 #[derive(Debug)]
 pub(crate) struct Plan {
     pub(crate) shape: Shape,
-    /// The maximum number of a sender's messages that are on their way.
+    /// The maximum number of messages of one sender that are not delivered yet.
     pub(crate) window: usize,
     /// The size of a message.
     pub(crate) size: usize,
     /// The kind of frame.
     pub(crate) opcode: u8,
-    /// Messages a second, of all senders together; as many as go without.
+    /// The number of messages a second, of all senders together; `None` for as many as possible.
     pub(crate) rate: Option<u64>,
     pub(crate) warmup: Duration,
     pub(crate) duration: Duration,
@@ -49,7 +49,7 @@ const CALL: Duration = Duration::from_millis(50);
 /// The time that a server has to answer the close frames.
 const FAREWELL: Duration = Duration::from_secs(2);
 
-/// Sends messages in circles: what arrives makes room for what is sent next.
+/// Sends messages in a loop: when a message has arrived, the next one is sent.
 #[derive(Debug)]
 pub(crate) struct Traffic<'a> {
     plan: &'a Plan,
@@ -77,7 +77,7 @@ struct Tally {
 }
 
 impl<'a> Traffic<'a> {
-    /// Prepares it for connections that are in their rooms.
+    /// Creates it for connections that have joined their rooms.
     pub(crate) fn new(plan: &'a Plan, crowd: Crowd) -> Self {
         Self {
             plan,
@@ -92,7 +92,7 @@ impl<'a> Traffic<'a> {
         }
     }
 
-    /// Runs it to its end, which comes `patience` after its time is over at the latest.
+    /// Runs it to its end. This is at most `patience` after the measured time.
     pub(crate) fn run(mut self) -> Result<Outcome> {
         if self.plan.shape.clients > 1 {
             self.gather()?;
@@ -123,7 +123,7 @@ impl<'a> Traffic<'a> {
             self.step(end)?;
         }
         let Self { crowd, ledger, tally, filler, begin, .. } = &mut self;
-        // What comes before the server's farewell has to be right, too.
+        // Messages before the server's close frame must also be correct.
         crowd.leave(Instant::now() + FAREWELL, |hearer, message| {
             tally.take(ledger, filler, hearer, message, begin.elapsed().as_nanos() as u64);
         })?;
@@ -147,8 +147,8 @@ impl<'a> Traffic<'a> {
         (0..self.plan.shape.senders()).map(|sender| u64::from(self.ledger.sent(sender))).sum()
     }
 
-    /// Calls until everyone in each room hears its first sender: a server may have a client's connection and only then
-    /// put it into the room.
+    /// Repeats a message of the first sender in each room until all clients of the room receive it. A server may accept a
+    /// connection first, and put the client into the room later.
     fn gather(&mut self) -> Result<()> {
         let shape = self.plan.shape;
         let end = Instant::now() + self.plan.patience;
@@ -192,7 +192,7 @@ impl<'a> Traffic<'a> {
         Ok(())
     }
 
-    /// Goes on until `end`.
+    /// Continues until `end`.
     fn pass(&mut self, end: Instant) -> Result<()> {
         while Instant::now() < end {
             if self.ledger.is_hopeless() {
@@ -209,14 +209,14 @@ impl<'a> Traffic<'a> {
         Ok(())
     }
 
-    /// Waits for messages until `deadline`, and lets those send whose messages have arrived.
+    /// Waits for messages until `deadline`. Senders whose messages have arrived send again.
     fn step(&mut self, deadline: Instant) -> Result<()> {
         let ready = self.crowd.wait(deadline)?;
         for &hearer in &ready {
             let mut now = None;
             let begin = self.begin;
             self.hear(hearer, |this, message| {
-                // What is read together has come together.
+                // Messages of one read have the same arrival time.
                 let now = *now.get_or_insert_with(|| begin.elapsed().as_nanos() as u64);
                 this.freed.extend(this.tally.take(this.ledger, this.filler, hearer, message, now));
             })?;
@@ -251,7 +251,7 @@ impl<'a> Traffic<'a> {
         }
     }
 
-    /// Sends what a sender may send.
+    /// Sends the messages that a sender may send.
     fn send(&mut self, sender: usize, now: u64) -> Result<()> {
         let connection: &mut Connection = &mut self.crowd.connections[self.plan.shape.connection(sender)];
         while self.is_sending && self.ledger.outstanding(sender) < self.plan.window {
@@ -271,7 +271,7 @@ impl<'a> Traffic<'a> {
     }
 }
 
-/// The records in which a message is noted.
+/// The records to which a message is added.
 struct Books<'a> {
     tally: &'a mut Tally,
     ledger: &'a mut Ledger,
@@ -280,7 +280,7 @@ struct Books<'a> {
 }
 
 impl Tally {
-    /// Puts down a message, which has come now; returns who may send another one.
+    /// Records a message that has arrived now. Returns the sender that may send another one.
     fn take(
         &mut self,
         ledger: &mut Ledger,
@@ -311,7 +311,7 @@ impl Tally {
     }
 }
 
-/// Faults, for people.
+/// The faults as a text.
 pub(crate) fn described(faults: &Faults) -> String {
     let Faults { missing, duplicate, reordered, altered } = *faults;
     let kinds = [
