@@ -5,7 +5,8 @@ use stateroom_core::ClientId;
 /// Information about a client's connection, as keys and values. The guest reads them with
 /// `stateroom.client_info` while it handles [`Event::Connect`](crate::Event::Connect).
 ///
-/// The host decides which keys there are; [`StateroomContext::client_info`] lists those of this project's server.
+/// The host decides which keys there are; [`StateroomContext::client_info`] lists those of this project's
+/// server.
 ///
 /// ```
 /// use stateroom_host_min::{ClientId, ClientInfo, Event};
@@ -22,8 +23,8 @@ impl ClientInfo<'_> {
     pub const NONE: ClientInfo<'static> = ClientInfo(&[]);
 }
 
-/// The client whose `connect` runs, and a copy of the information about its connection. A copy is needed because the
-/// event may be suspended, and the borrowed data does not exist until it continues.
+/// The client whose `connect` runs, and a copy of the information about its connection. A copy is needed
+/// because the event may be suspended, and the borrowed data does not exist until it continues.
 #[derive(Debug)]
 pub(crate) struct Newcomer {
     client: ClientId,

@@ -5,12 +5,12 @@ use crate::{
     snapshot::RestoreError,
 };
 
-/// The largest memory that gets its size in one step. This takes 0.1 ms, or 0.2 ms if the memory has to come from the
-/// system.
+/// The largest memory that gets its size in one step. This takes 0.1 ms, or 0.2 ms if the memory has to come
+/// from the system.
 const AT_ONCE: usize = 5 << 18;
 
-/// The work before the first event of a room's instance: its memory must get its size and its contents. For a few
-/// megabytes this takes milliseconds. So it is done in steps, and the room's event waits.
+/// The work before the first event of a room's instance: its memory must get its size and its contents. For a
+/// few megabytes this takes milliseconds. So it is done in steps, and the room's event waits.
 #[derive(Debug)]
 pub(crate) struct Construction {
     /// The final size of the memory, in bytes.
@@ -41,8 +41,8 @@ impl Construction {
         self.saved.as_ref().map_or(0, |saved| saved.held())
     }
 
-    /// Grows the memory by at most one piece, and writes about one window of it. Returns true if the construction is
-    /// finished.
+    /// Grows the memory by at most one piece, and writes about one window of it. Returns true if the
+    /// construction is finished.
     fn step(&mut self, room: &mut Live) -> Result<bool, Trap> {
         if !grow(room, self.size)? {
             return Ok(false);
@@ -96,15 +96,16 @@ impl Live {
     }
 }
 
-/// Grows a memory by a piece, unless it already has this size. Returns true if it now has this size. A memory of several
-/// pieces may be moved by the system each time its size doubles.
+/// Grows a memory by a piece, unless it already has this size. Returns true if it now has this size. A memory
+/// of several pieces may be moved by the system each time its size doubles.
 pub(crate) fn grow(room: &mut Live, size: usize) -> Result<bool, Trap> {
     let lacking = size - room.memory().len();
     if lacking == 0 {
         return Ok(true);
     }
     let page_log2 = room.program.layout().sizes.page_log2;
-    // A memory that is not much larger than those of published guests gets its size at once, and no spare capacity.
+    // A memory that is not much larger than those of published guests gets its size at once, and no spare
+    // capacity.
     let most = if size <= AT_ONCE { AT_ONCE } else { GROWN as usize };
     let pages = lacking.min(most) >> page_log2;
     let grown = room.store.data().memory.map(|memory| memory.grow(&mut room.store, pages as u64));
@@ -115,7 +116,8 @@ pub(crate) fn grow(room: &mut Live, size: usize) -> Result<bool, Trap> {
     Ok(lacking <= most)
 }
 
-/// Makes the trap for a saved state that cannot be read. This does not happen, because this crate has written it.
+/// Makes the trap for a saved state that cannot be read. This does not happen, because this crate has written
+/// it.
 fn unreadable(error: RestoreError) -> Trap {
     let reason = format!("the room cannot be brought back: {error}");
     Trap::new(module::START, TrapReason::Wasm(reason))

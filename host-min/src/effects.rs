@@ -25,8 +25,9 @@ pub enum Effect<'a> {
     },
     /// Cancel the timer.
     CancelTimer,
-    /// Close the connections of clients of the room. Earlier messages to them still arrive, later ones do not. Each
-    /// client needs an [`Event::Disconnect`](crate::Event::Disconnect), as if the client had disconnected.
+    /// Close the connections of clients of the room. Earlier messages to them still arrive, later ones do
+    /// not. Each client needs an [`Event::Disconnect`](crate::Event::Disconnect), as if the client had
+    /// disconnected.
     Close {
         /// The clients whose connections are closed.
         recipient: MessageRecipient,
@@ -39,13 +40,14 @@ pub enum Effect<'a> {
     Log {
         /// Its level.
         level: LogLevel,
-        /// The line. A text that a guest passes to `stateroom.log` may contain any characters, also line breaks.
+        /// The line. A text that a guest passes to `stateroom.log` may contain any characters, also line
+        /// breaks.
         text: &'a str,
     },
 }
 
-/// The effects of an event in order, in two arenas that live as long as the room. Once these have grown to the usual
-/// size, a message needs no allocation.
+/// The effects of an event in order, in two arenas that live as long as the room. Once these have grown to
+/// the usual size, a message needs no allocation.
 #[derive(Debug, Default)]
 pub(crate) struct Arena {
     entries: Vec<Entry>,
@@ -57,8 +59,8 @@ pub(crate) struct Arena {
     done: usize,
 }
 
-/// The capacity that an arena keeps between events, in bytes. So rooms are small between two messages, and need no
-/// allocation for each message. Rooms that hibernate keep no capacity.
+/// The capacity that an arena keeps between events, in bytes. So rooms are small between two messages, and
+/// need no allocation for each message. Rooms that hibernate keep no capacity.
 const KEPT: usize = 8 << 10;
 
 #[derive(Debug, Clone, Copy)]
@@ -173,8 +175,8 @@ impl Arena {
         Ok(())
     }
 
-    /// Adds printed text as log lines. The text may arrive in pieces. A line ends at a line break, at the end of the event,
-    /// or at another effect.
+    /// Adds printed text as log lines. The text may arrive in pieces. A line ends at a line break, at the end
+    /// of the event, or at another effect.
     pub(crate) fn print(&mut self, level: LogLevel, text: &str, limits: &Limits) -> Result<(), TrapReason> {
         for piece in text.split_inclusive('\n') {
             let line = piece.trim_end_matches(['\r', '\n']);

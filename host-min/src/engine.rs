@@ -30,7 +30,8 @@ fn operators() -> OperatorCost {
         call_indirect: 10,
         return_call: 10,
         return_call_indirect: 10,
-        // Growing takes native stack: see `grow` in `module/pieces.rs`. Allocators ask for the size at most once.
+        // Growing takes native stack: see `grow` in `module/pieces.rs`. Allocators ask for the size at most
+        // once.
         memory_grow: u8::MAX,
         memory_size: u8::MAX,
         ..OperatorCost::default()

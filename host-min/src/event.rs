@@ -4,9 +4,9 @@ use crate::ClientInfo;
 
 /// An event in a room.
 ///
-/// The host must hand in [`Init`](Self::Init) first, and only once. It must hand in messages only from clients that have
-/// connected and not disconnected. Guests rely on this. If a host does not follow it, guests may behave wrongly, but
-/// this crate does not.
+/// The host must hand in [`Init`](Self::Init) first, and only once. It must hand in messages only from
+/// clients that have connected and not disconnected. Guests rely on this. If a host does not follow it,
+/// guests may behave wrongly, but this crate does not.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Event<'a> {
     /// The room has been created.

@@ -31,8 +31,8 @@ pub(crate) struct Hibernated {
 #[derive(Debug)]
 pub(crate) struct Saved {
     pub(crate) memory_size: usize,
-    /// The number of pieces in which its memory differs from a new room's, and those pieces as a snapshot has them.
-    /// The memory is compared window by window.
+    /// The number of pieces in which its memory differs from a new room's, and those pieces as a snapshot has
+    /// them. The memory is compared window by window.
     pub(crate) pieces: usize,
     pub(crate) memory: Vec<Box<[u8]>>,
     /// The size of all pieces, in bytes.
@@ -56,7 +56,8 @@ pub(crate) struct HibernationProgress {
     abandoned: Option<Hibernation>,
 }
 
-/// The number of windows that are freed in one step. The system needs as long for this as for a few page faults.
+/// The number of windows that are freed in one step. The system needs as long for this as for a few page
+/// faults.
 const GIVEN_BACK: usize = 8;
 
 /// The space in bytes with which a part of a stored state begins, before it shrinks to what it needs.
@@ -74,7 +75,8 @@ impl Saved {
 }
 
 impl HibernationProgress {
-    /// Compares a window of the room's memory, and keeps a copy of the differences. Returns true if it was the last window.
+    /// Compares a window of the room's memory, and keeps a copy of the differences. Returns true if it was
+    /// the last window.
     fn compare(&mut self, room: &Live) -> bool {
         // A room that does not have all its memory yet has changed none of it.
         if room.construction.is_some() {
@@ -130,7 +132,8 @@ impl Live {
         Err(Hibernation::Unfinished)
     }
 
-    /// Cancels hibernation, because an event has arrived. Each slice of the event then frees some of the stored pieces.
+    /// Cancels hibernation, because an event has arrived. Each slice of the event then frees some of the
+    /// stored pieces.
     #[cold]
     pub(crate) fn stay_awake(&mut self) {
         if let Some(progress) = &mut self.hibernation {

@@ -21,12 +21,12 @@ pub(crate) struct Run {
 /// The number of bytes by which memories are compared.
 const CHUNK: usize = 256;
 
-/// The number of bytes of a memory that are compared, or copied, in one step: a multiple of the chunk. Changes on
-/// both sides of its end become two pieces of a snapshot.
+/// The number of bytes of a memory that are compared, or copied, in one step: a multiple of the chunk.
+/// Changes on both sides of its end become two pieces of a snapshot.
 pub(crate) const WINDOW: usize = 128 << 10;
 
-/// Returns true if all bytes are zero. Some C libraries compare byte by byte. This code is compiled to instructions for
-/// many bytes.
+/// Returns true if all bytes are zero. Some C libraries compare byte by byte. This code is compiled to
+/// instructions for many bytes.
 fn is_zero(bytes: &[u8]) -> bool {
     bytes.iter().fold(0, |all, byte| all | byte) == 0
 }
@@ -66,8 +66,8 @@ impl Image {
         &self.runs
     }
 
-    /// Finds the differences of a room's memory from this one, in the window that begins at an address. They are in order
-    /// and do not touch each other.
+    /// Finds the differences of a room's memory from this one, in the window that begins at an address. They
+    /// are in order and do not touch each other.
     pub(crate) fn differences(&self, memory: &[u8], window: usize, found: &mut Vec<Range<usize>>) {
         let end = memory.len().min(window + WINDOW);
         let (known, mut last) = (found.len(), self.runs.partition_point(|run| run.end() <= window));

@@ -1,8 +1,8 @@
 //! Runs Stateroom guests in a sandbox, without IO. It takes events and returns effects.
 //!
-//! A [`Program`] is a loaded module. A [`Room`] is one instance of it, with its own state. The crate does not open
-//! sockets, read clocks, start threads or print. Time and randomness are arguments, so the same events give the same
-//! state and the same effects.
+//! A [`Program`] is a loaded module. A [`Room`] is one instance of it, with its own state. The crate does not
+//! open sockets, read clocks, start threads or print. Time and randomness are arguments, so the same events
+//! give the same state and the same effects.
 //!
 //! # The loop
 //!
@@ -63,16 +63,17 @@
 //!
 //! # Modules
 //!
-//! Any module that was made for a Stateroom (or Jamsocket) host runs. There are two interfaces. The documented one
-//! (`jam_malloc`, `initialize`, `message`, …) is the one of this project's SDK. The other one (`stateroom_recv`) is that
-//! of modules made for Stateroom 0.4. Modules may import WASI preview 1. A clock, random numbers and standard output (as
-//! log lines) work. Threads, files and sockets do not. A module may use WebAssembly 1.0 with sign extension, bulk
-//! memory, saturating conversions, tail calls and pages of one byte. It may use references only in tables.
+//! Any module that was made for a Stateroom (or Jamsocket) host runs. There are two interfaces. The
+//! documented one (`jam_malloc`, `initialize`, `message`, …) is the one of this project's SDK. The other one
+//! (`stateroom_recv`) is that of modules made for Stateroom 0.4. Modules may import WASI preview 1. A clock,
+//! random numbers and standard output (as log lines) work. Threads, files and sockets do not. A module may
+//! use WebAssembly 1.0 with sign extension, bulk memory, saturating conversions, tail calls and pages of one
+//! byte. It may use references only in tables.
 //!
 //! # Snapshots
 //!
-//! Between two events, a host can save the whole state of a room as bytes, and make a room from it again. This works in
-//! another process, too.
+//! Between two events, a host can save the whole state of a room as bytes, and make a room from it again.
+//! This works in another process, too.
 //!
 //! ```
 //! # use stateroom_host_min::{Event, Limits, Program, Room, Trap};
@@ -85,15 +86,16 @@
 //! # Ok(()) }
 //! ```
 //!
-//! A snapshot does not contain the data that the host keeps for a room: which clients are connected, and when the timer
-//! is due. The host must save these itself. In a restored room, the clients still count as connected. So the host must
-//! hand in an [`Event::Disconnect`] for each client that is gone. It must not use the id of such a client again.
+//! A snapshot does not contain the data that the host keeps for a room: which clients are connected, and when
+//! the timer is due. The host must save these itself. In a restored room, the clients still count as
+//! connected. So the host must hand in an [`Event::Disconnect`] for each client that is gone. It must not use
+//! the id of such a client again.
 //!
 //! # Idle rooms
 //!
 //! A room holds all of its memory, although it often uses only a small part. A room without events can
-//! [hibernate](Room::hibernate): it drops its instance and keeps only the memory that has changed. The next event
-//! restores the instance.
+//! [hibernate](Room::hibernate): it drops its instance and keeps only the memory that has changed. The next
+//! event restores the instance.
 //!
 //! ```
 //! # use stateroom_host_min::{Event, Room};
@@ -108,18 +110,18 @@
 //! # In a server
 //!
 //! A [`Room`] is also an [`Engine`](stateroom_core::engine::Engine), and a [`Program`] is an
-//! [`EngineFactory`](stateroom_core::engine::EngineFactory). So a server handles guests and native services in the same
-//! way.
+//! [`EngineFactory`](stateroom_core::engine::EngineFactory). So a server handles guests and native services
+//! in the same way.
 //!
 //! # What a guest can do
 //!
-//! A guest can only compute within its [`Limits`] and ask for effects. No module and no guest can make this crate panic:
-//! a module is refused with a [`LoadError`], and an event ends with a [`Trap`].
+//! A guest can only compute within its [`Limits`] and ask for effects. No module and no guest can make this
+//! crate panic: a module is refused with a [`LoadError`], and an event ends with a [`Trap`].
 //!
 //! # Native stack
 //!
-//! A thread that runs rooms needs this native stack. Each `memory.grow` of a guest takes about 200 bytes of it until the
-//! slice is over, so it depends on [`Limits::slice`]:
+//! A thread that runs rooms needs this native stack. Each `memory.grow` of a guest takes about 200 bytes of
+//! it until the slice is over, so it depends on [`Limits::slice`]:
 //!
 //! | units of fuel in a slice | growing takes at most | stack of the thread |
 //! | --- | --- | --- |
@@ -127,10 +129,10 @@
 //! | up to 1 million | 50 KB | 256 KiB |
 //! | up to 10 million (the maximum) | 500 KB | 1 MiB |
 //!
-//! These values are for a wasmi that is either fully optimised or not optimised. With optimisation *and* debug assertions
-//! (a `dev` profile with `opt-level = 3`), wasmi's instructions take native stack without limit. In such a profile, set
-//! `debug-assertions = false` for the package `wasmi`. If wasmi is optimised for size, they also take stack without limit,
-//! except with the feature `small`.
+//! These values are for a wasmi that is either fully optimised or not optimised. With optimisation *and*
+//! debug assertions (a `dev` profile with `opt-level = 3`), wasmi's instructions take native stack without
+//! limit. In such a profile, set `debug-assertions = false` for the package `wasmi`. If wasmi is optimised
+//! for size, they also take stack without limit, except with the feature `small`.
 #![no_std]
 #![forbid(unsafe_code)]
 

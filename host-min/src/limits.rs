@@ -2,10 +2,11 @@ use core::ops::RangeInclusive;
 
 use stateroom_core::settings::{SettingProblem, SettingsError};
 
-/// Limits of a module and its rooms. Each protects the host and the other rooms from a module that is faulty or
-/// malicious.
+/// Limits of a module and its rooms. Each protects the host and the other rooms from a module that is faulty
+/// or malicious.
 ///
-/// Each limit has a range, which is the constant of the same name. Values outside it are [refused](Self::check).
+/// Each limit has a range, which is the constant of the same name. Values outside it are
+/// [refused](Self::check).
 ///
 /// ```
 /// use stateroom_host_min::Limits;
@@ -16,53 +17,55 @@ use stateroom_core::settings::{SettingProblem, SettingsError};
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Limits {
-    /// The largest module, in bytes. Default: 16 MiB. Most guests have a few KB. Some contain 2 MB of debug sections.
+    /// The largest module, in bytes. Default: 16 MiB. Most guests have a few KB. Some contain 2 MB of debug
+    /// sections.
     ///
     /// This limits the time and memory that loading takes.
     pub module_size: usize,
 
-    /// The largest linear memory of a room, in bytes. Default: 32 MiB. If a guest grows its memory beyond this,
-    /// `memory.grow` fails as if there were no memory left.
+    /// The largest linear memory of a room, in bytes. Default: 32 MiB. If a guest grows its memory beyond
+    /// this, `memory.grow` fails as if there were no memory left.
     pub memory: usize,
 
-    /// The largest number of elements in a table. Default: 10,000. A table holds a guest's function pointers. The size of a
-    /// table cannot change.
+    /// The largest number of elements in a table. Default: 10,000. A table holds a guest's function pointers.
+    /// The size of a table cannot change.
     pub table_elements: usize,
 
     /// The maximum depth of calls. Default: 1,000. Deeper recursion traps.
     pub call_depth: usize,
 
-    /// The largest message to a guest, in bytes. Default: 1 MiB. It is also the largest line for the log, and the
-    /// largest number of random bytes in one call. A message that a guest sends is limited only by
-    /// [`effect_bytes`](Self::effect_bytes), because an answer often contains a received message and more data.
+    /// The largest message to a guest, in bytes. Default: 1 MiB. It is also the largest line for the log, and
+    /// the largest number of random bytes in one call. A message that a guest sends is limited only by
+    /// [`effect_bytes`](Self::effect_bytes), because an answer often contains a received message and more
+    /// data.
     pub message_size: usize,
 
     /// The maximum number of effects of one event. Default: 10,000.
     pub effects: usize,
 
-    /// The maximum size of the messages, close reasons and log lines of one event together, in bytes. Default: 4 MiB,
-    /// half of the data that may wait for a client of the server.
+    /// The maximum size of the messages, close reasons and log lines of one event together, in bytes.
+    /// Default: 4 MiB, half of the data that may wait for a client of the server.
     ///
     /// This limits the memory that one event can take in the host before its messages are sent.
     pub effect_bytes: usize,
 
-    /// The maximum computation of a guest while its module is loaded, in units of fuel. Default: 50 million, about 50
-    /// ms. Then its `start` function and its `_initialize` run in a trial instance, so this limits the time of loading. In
-    /// each new room they are a part of the first event.
+    /// The maximum computation of a guest while its module is loaded, in units of fuel. Default: 50 million,
+    /// about 50 ms. Then its `start` function and its `_initialize` run in a trial instance, so this limits
+    /// the time of loading. In each new room they are a part of the first event.
     ///
-    /// One unit is about one instruction. An optimised build runs 1,000 to 2,500 million units a second on a machine of
-    /// 2026, and a tenth of that on a small machine.
+    /// One unit is about one instruction. An optimised build runs 1,000 to 2,500 million units a second on a
+    /// machine of 2026, and a tenth of that on a small machine.
     pub startup_fuel: u64,
 
-    /// The maximum computation of a guest in one event, in units of fuel. Default: 6,000 million, a few seconds. An
-    /// event that needs more traps.
+    /// The maximum computation of a guest in one event, in units of fuel. Default: 6,000 million, a few
+    /// seconds. An event that needs more traps.
     pub fuel: u64,
 
     /// The computation of a guest in one slice, in units of fuel. After a slice the host can run other rooms.
     /// Default: 20,000, about 0.02 ms.
     ///
-    /// Suspending a guest takes as long as about 500 units. A thread that runs rooms with large slices needs more
-    /// [native stack](crate#native-stack).
+    /// Suspending a guest takes as long as about 500 units. A thread that runs rooms with large slices needs
+    /// more [native stack](crate#native-stack).
     pub slice: u64,
 }
 

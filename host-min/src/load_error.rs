@@ -42,8 +42,8 @@ pub enum LoadError {
 /// The maximum length of a module's own text in a message, in bytes.
 const SHOWN: usize = 200;
 
-/// A text from a module, made safe for one line on a terminal. The original may be long, and may contain control
-/// characters.
+/// A text from a module, made safe for one line on a terminal. The original may be long, and may contain
+/// control characters.
 pub(crate) fn clip(text: &str) -> String {
     let mut clipped = String::new();
     for character in text.chars() {

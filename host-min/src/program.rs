@@ -44,8 +44,8 @@ pub(crate) struct Loaded {
 impl Program {
     /// Checks and translates a module in the WebAssembly binary format.
     ///
-    /// The module's `start` function and its `_initialize` run once in a trial instance. So faults that would end every
-    /// room are found here.
+    /// The module's `start` function and its `_initialize` run once in a trial instance. So faults that would
+    /// end every room are found here.
     ///
     /// # Errors
     /// See [`LoadError`]; its message lists everything that is wrong with the module.
@@ -114,8 +114,8 @@ impl Program {
         }
     }
 
-    /// Creates a room. Its first event must be [`Event::Init`](crate::Event::Init). Its random numbers depend only on
-    /// `seed`.
+    /// Creates a room. Its first event must be [`Event::Init`](crate::Event::Init). Its random numbers depend
+    /// only on `seed`.
     ///
     /// # Errors
     /// There is not enough memory for it.

@@ -1,5 +1,5 @@
-//! The values that host and guest exchange in the interface of modules made for Stateroom 0.4. Their format is bincode 1:
-//! little endian, with variants as `u32` and lengths as `u64`, without padding.
+//! The values that host and guest exchange in the interface of modules made for Stateroom 0.4. Their format
+//! is bincode 1: little endian, with variants as `u32` and lengths as `u64`, without padding.
 
 use alloc::format;
 use core::{fmt, ops::Range};
@@ -82,8 +82,9 @@ pub(crate) fn decode(bytes: &[u8]) -> Result<Request, Malformed> {
             let len = usize::try_from(len).ok().filter(|len| *len <= reader.left()).ok_or(malformed)?;
             Ok(Request::Send(recipient, kind == 1, begin..begin + len))
         }
-        // In the documentation of Stateroom 0.4, 0 cancels the timer. Its hosts fire the timer at once, and its guests rely
-        // on this: Aper (a library for shared state) sets 0 if something is already due, and would wait for it for ever.
+        // In the documentation of Stateroom 0.4, 0 cancels the timer. Its hosts fire the timer at once, and
+        // its guests rely on this: Aper (a library for shared state) sets 0 if something is already due, and
+        // would wait for it for ever.
         1 => Ok(Request::Timer(reader.u32()?.max(1))),
         variant => Err(Malformed::Variant { of: "message to the host", variant }),
     }

@@ -8,7 +8,8 @@ use crate::{
     snapshot::{self, resting},
 };
 
-/// One instance of a [`Program`], with its own state. The [crate's documentation](crate) describes how to use it.
+/// One instance of a [`Program`], with its own state. The [crate's documentation](crate) describes how to use
+/// it.
 pub struct Room(Form);
 
 enum Form {
@@ -26,12 +27,12 @@ impl Room {
         }
     }
 
-    /// Begins an event, and runs at most one slice of it. `now_ms` is the time in milliseconds since the Unix epoch. For
-    /// the guest it stays the same until the event is over.
+    /// Begins an event, and runs at most one slice of it. `now_ms` is the time in milliseconds since the Unix
+    /// epoch. For the guest it stays the same until the event is over.
     ///
     /// While another event is suspended, this only returns [`Step::Suspended`]. A room that
-    /// [hibernates](Self::hibernate) wakes first. A new room gets its memory first. If the memory is larger than about ten
-    /// KiB, this takes additional slices.
+    /// [hibernates](Self::hibernate) wakes first. A new room gets its memory first. If the memory is larger
+    /// than about ten KiB, this takes additional slices.
     ///
     /// # Errors
     /// The event failed and the room is broken. All further events fail with the same [`Trap`].
@@ -47,7 +48,8 @@ impl Room {
         }
     }
 
-    /// Continues a suspended event for at most one slice. If no event is suspended, this only returns the last result again.
+    /// Continues a suspended event for at most one slice. If no event is suspended, this only returns the
+    /// last result again.
     ///
     /// # Errors
     /// As for [`handle`](Self::handle).
@@ -58,7 +60,8 @@ impl Room {
         }
     }
 
-    /// Returns the state of the last event: the last result of [`handle`](Self::handle) or [`resume`](Self::resume).
+    /// Returns the state of the last event: the last result of [`handle`](Self::handle) or
+    /// [`resume`](Self::resume).
     ///
     /// # Errors
     /// The room is broken.
@@ -69,8 +72,8 @@ impl Room {
         }
     }
 
-    /// Returns the effects of the last event. There are none while an event is suspended. After an event that was
-    /// refused or trapped, there are only log lines.
+    /// Returns the effects of the last event. There are none while an event is suspended. After an event that
+    /// was refused or trapped, there are only log lines.
     #[must_use]
     pub fn effects(&self) -> Effects<'_> {
         match &self.0 {
@@ -87,8 +90,8 @@ impl Room {
         }
     }
 
-    /// Notes that `effects` more effects of the last event have been carried out. After all of them, their memory is freed,
-    /// except for the amount that an ordinary event needs.
+    /// Notes that `effects` more effects of the last event have been carried out. After all of them, their
+    /// memory is freed, except for the amount that an ordinary event needs.
     pub(crate) fn note_done(&mut self, effects: usize) {
         match &mut self.0 {
             Form::Live(live) => live.store.data_mut().effects.note_done(effects),
@@ -106,12 +109,12 @@ impl Room {
         }
     }
 
-    /// Returns the approximate number of bytes that the room takes now. It counts the memory that is allocated, the
-    /// tables, effects whose memory is not freed yet, the data of a suspended event, and the stored state of a
-    /// hibernating room.
+    /// Returns the approximate number of bytes that the room takes now. It counts the memory that is
+    /// allocated, the tables, effects whose memory is not freed yet, the data of a suspended event, and the
+    /// stored state of a hibernating room.
     ///
-    /// This is fast and can be called after each slice. The engine does not report the stack size of a suspended call. It
-    /// is 1 MB at most and usually 1 KB. It counts as 1 KB here.
+    /// This is fast and can be called after each slice. The engine does not report the stack size of a
+    /// suspended call. It is 1 MB at most and usually 1 KB. It counts as 1 KB here.
     #[must_use]
     pub fn memory_held(&self) -> usize {
         match &self.0 {
@@ -120,7 +123,8 @@ impl Room {
         }
     }
 
-    /// Returns the approximate maximum number of bytes that hibernation would free. Returns 0 if the room hibernates.
+    /// Returns the approximate maximum number of bytes that hibernation would free. Returns 0 if the room
+    /// hibernates.
     #[must_use]
     pub fn reclaimable(&self) -> usize {
         match &self.0 {
@@ -129,14 +133,15 @@ impl Room {
         }
     }
 
-    /// Drops the room's instance until its next event. The room keeps only the memory that its events have changed, often
-    /// a thousandth of all its memory. The next event first restores the instance, so it takes longer.
+    /// Drops the room's instance until its next event. The room keeps only the memory that its events have
+    /// changed, often a thousandth of all its memory. The next event first restores the instance, so it takes
+    /// longer.
     ///
     /// Hibernation has no other effect on the guest, or on the results of the other methods.
     ///
-    /// It takes a few milliseconds for a memory of about ten MiB. [`hibernate_step`](Self::hibernate_step) does the same in
-    /// small steps. If there is no memory to wake a room, the room is broken: the event fails with a
-    /// [`Trap`].
+    /// It takes a few milliseconds for a memory of about ten MiB. [`hibernate_step`](Self::hibernate_step)
+    /// does the same in small steps. If there is no memory to wake a room, the room is broken: the event
+    /// fails with a [`Trap`].
     ///
     /// # Errors
     /// The room is not between two events. It is not changed.
@@ -148,8 +153,8 @@ impl Room {
         Ok(())
     }
 
-    /// Does one step of [`hibernate`](Self::hibernate), in a fraction of a millisecond. Does nothing if hibernation would not
-    /// make the room less than half as large.
+    /// Does one step of [`hibernate`](Self::hibernate), in a fraction of a millisecond. Does nothing if
+    /// hibernation would not make the room less than half as large.
     pub fn hibernate_step(&mut self) -> Hibernation {
         let Form::Live(live) = &mut self.0 else { return Hibernation::Done };
         let Ok(last) = resting(live.last()) else { return Hibernation::Kept };
@@ -168,12 +173,12 @@ impl Room {
         matches!(self.0, Form::Hibernated(_))
     }
 
-    /// Returns the state of the room between two events. [`Program::restore`](crate::Program::restore) makes a room
-    /// from it that continues as this one would. The state is the room's id, memory, globals, tables, segments and
-    /// random numbers.
+    /// Returns the state of the room between two events. [`Program::restore`](crate::Program::restore) makes
+    /// a room from it that continues as this one would. The state is the room's id, memory, globals, tables,
+    /// segments and random numbers.
     ///
-    /// It does not contain the connected clients, the time at which the timer is due, or the effects of the last
-    /// event. Read the effects before the snapshot.
+    /// It does not contain the connected clients, the time at which the timer is due, or the effects of the
+    /// last event. Read the effects before the snapshot.
     ///
     /// Its size is about the size of the guest's changes to its memory. It is the same if the room
     /// [hibernates](Self::hibernate).

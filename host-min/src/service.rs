@@ -82,7 +82,8 @@ fn begin(room: &mut Room, event: Event<'_>, context: &impl EngineContext) {
     let _ = room.handle(event, context.now_ms());
 }
 
-/// Carries out effects of the last event, until a pause is needed. Returns true if all of them have been carried out.
+/// Carries out effects of the last event, until a pause is needed. Returns true if all of them have been
+/// carried out.
 fn carry_out(room: &mut Room, context: &impl EngineContext) -> bool {
     let (mut done, mut is_pausing) = (0, false);
     for effect in room.effects().rest() {

@@ -48,8 +48,8 @@ impl State {
     }
 }
 
-/// The room's random numbers. They are the key stream of a stream cipher, so they can be used for secrets, and depend
-/// only on the seed.
+/// The room's random numbers. They are the key stream of a stream cipher, so they can be used for secrets,
+/// and depend only on the seed.
 #[derive(Debug)]
 pub(crate) enum Generator {
     /// A generator that has not been used yet, as in most rooms.
@@ -86,10 +86,11 @@ pub(crate) struct GuestMemory<'a>(&'a mut [u8]);
 /// The fuel that each call of an import costs the guest: about as much as the time that it takes.
 const CALL: u64 = 50;
 
-/// Charges the guest fuel for work on this number of bytes. Otherwise a loop with little fuel could make the host work
-/// for any time.
+/// Charges the guest fuel for work on this number of bytes. Otherwise a loop with little fuel could make the
+/// host work for any time.
 pub(crate) fn charge(caller: &mut Caller<'_, State>, bytes: u32) {
-    // If there is less fuel, the call is still made. Then the slice ends, and the rest is taken from the next slice.
+    // If there is less fuel, the call is still made. Then the slice ends, and the rest is taken from the next
+    // slice.
     let (fuel, cost) = (caller.get_fuel().unwrap_or(0), CALL + u64::from(bytes / 2));
     let left = fuel.saturating_sub(cost);
     caller.data_mut().debt += cost - (fuel - left);

@@ -6,8 +6,8 @@ use wasmi::TrapCode;
 
 use crate::imports::Fault;
 
-/// The error of an event that failed. Its room is broken and handles no further events. None of the event's effects
-/// happen, except that its log lines are written.
+/// The error of an event that failed. Its room is broken and handles no further events. None of the event's
+/// effects happen, except that its log lines are written.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Trap(Box<Inner>);
 
@@ -110,8 +110,8 @@ pub enum TrapReason {
     },
     /// It passed bytes to `stateroom_send` that are not a valid message to the host. The text is the reason.
     Malformed(String),
-    /// It had no space for the data of an event that is not a message: the room's id, or any other event in a module made
-    /// for Stateroom 0.4.
+    /// It had no space for the data of an event that is not a message: the room's id, or any other event in a
+    /// module made for Stateroom 0.4.
     AllocFailed {
         /// The size of the data in bytes.
         size: usize,

@@ -27,10 +27,12 @@
 //! | `default-features = false`, `alloc` | `String`, `Vec`, `format!` from `alloc`, in an allocator made for small memories | small; needs `#![no_std]` |
 //! | `std`, `alloc` (default) | the standard library, with the same allocator | larger, in pages of 64 KiB |
 //!
-//! With `std` and without `alloc`, a guest uses the standard library's allocator or its own. A guest without the standard
-//! library that has its own allocator needs the feature `heap`. Both have memory pages of 64 KiB.
+//! With `std` and without `alloc`, a guest uses the standard library's allocator or its own. A guest without
+//! the standard library that has its own allocator needs the feature `heap`. Both have memory pages of 64
+//! KiB.
 //!
-//! Without `std`, this crate contains the guest's panic handler. A panic is a trap, which ends only this room.
+//! Without `std`, this crate contains the guest's panic handler. A panic is a trap, which ends only this
+//! room.
 //!
 //! The default target is `wasm32-unknown-unknown`. On it, the standard library has no system below it:
 //!
@@ -38,34 +40,36 @@
 //! - `std::time` and `std::thread` panic. Use [`now_ms`](StateroomContext::now_ms) for the time.
 //! - Crates that need random numbers, such as `rand`, do not compile. Use [`random`](StateroomContext::random).
 //!
-//! On `wasm32-wasip1` (`target` in `stateroom.toml`), printing, `std::time` and random numbers work. Threads, files and
-//! sockets do not. Such guests use the C library's allocator.
+//! On `wasm32-wasip1` (`target` in `stateroom.toml`), printing, `std::time` and random numbers work. Threads,
+//! files and sockets do not. Such guests use the C library's allocator.
 //!
 //! # Helpers for rooms
 //!
-//! The helpers need no heap. They have fixed capacities, like [`heapless`]. A module that does not use them does not
-//! contain them:
+//! The helpers need no heap. They have fixed capacities, like [`heapless`]. A module that does not use them
+//! does not contain them:
 //!
 //! - [`Timers`]: several timers, each with its own key, on the one timer that a room has.
 //! - [`TokenBucket`]: limits how often a client may do something.
 //!
-//! Both read the time with [`now_ms`](StateroomContext::now_ms). So a guest that uses them runs only on hosts of this
-//! project.
+//! Both read the time with [`now_ms`](StateroomContext::now_ms). So a guest that uses them runs only on hosts
+//! of this project.
 //!
-//! For state of each client, use a [`heapless::LinearMap`] from [`ClientId`] to that state. Its keys are also the list of
-//! clients in the room. With the feature `alloc` it may be a `BTreeMap`, and with `std` a `HashMap`.
+//! For state of each client, use a [`heapless::LinearMap`] from [`ClientId`] to that state. Its keys are also
+//! the list of clients in the room. With the feature `alloc` it may be a `BTreeMap`, and with `std` a
+//! `HashMap`.
 //!
 //! # Typed messages
 //!
-//! With the feature `json` or `postcard`, in addition to `alloc` or `std`, a message can be a value of any type that
-//! implements serde's traits: `ctx.send_message(client, Json(&reply))` and `message.json::<Request>()`, or `Postcard` and
-//! `postcard`.
+//! With the feature `json` or `postcard`, in addition to `alloc` or `std`, a message can be a value of any
+//! type that implements serde's traits: `ctx.send_message(client, Json(&reply))` and
+//! `message.json::<Request>()`, or `Postcard` and `postcard`.
 //!
 //! # Targets other than WebAssembly
 //!
-//! On other targets the attribute only checks its item. So the tests of a guest run with `cargo test`, and native services
-//! can use the same traits. The feature `testing` adds the module `testing` with rooms, clients and a clock for these
-//! tests. The module [`engine`] is for servers; authors of rooms do not need it.
+//! On other targets the attribute only checks its item. So the tests of a guest run with `cargo test`, and
+//! native services can use the same traits. The feature `testing` adds the module `testing` with rooms,
+//! clients and a clock for these tests. The module [`engine`] is for servers; authors of rooms do not need
+//! it.
 #![no_std]
 
 #[cfg(any(feature = "heap", all(any(test, feature = "testing"), not(target_family = "wasm"))))]

@@ -2,8 +2,8 @@ use core::{convert::Infallible, fmt, marker::PhantomData};
 
 use crate::{ClientId, MessagePayload, StateroomContext, StateroomService, StateroomServiceFactory};
 
-/// The older form of [`StateroomService`]. [`new`](Self::new) creates it with the room's id, not `Default`. It has a
-/// separate method for each kind of message.
+/// The older form of [`StateroomService`]. [`new`](Self::new) creates it with the room's id, not `Default`.
+/// It has a separate method for each kind of message.
 #[allow(unused_variables, reason = "the parameters' names are documentation")]
 pub trait SimpleStateroomService: Sized {
     /// Creates the service of the room `room_id`. The room has no clients yet.

@@ -50,8 +50,8 @@ macro_rules! text {
     }};
 }
 
-/// The target of [`text!`](crate::text). A `heapless` string cannot be used because of `char`: for it, `heapless` uses the
-/// default method of `ufmt` 0.2, which reads uninitialised memory.
+/// The target of [`text!`](crate::text). A `heapless` string cannot be used because of `char`: for it,
+/// `heapless` uses the default method of `ufmt` 0.2, which reads uninitialised memory.
 #[derive(Debug)]
 pub struct Text(pub heapless::String<TEXT_CAPACITY>);
 

@@ -2,11 +2,12 @@ use crate::StateroomContext;
 
 /// Several timers, each with its own key. They share the one timer of the room.
 ///
-/// A key identifies a timer. It may be an enum, a [`ClientId`](crate::ClientId), or a pair of both. There is space
-/// for `N` timers.
+/// A key identifies a timer. It may be an enum, a [`ClientId`](crate::ClientId), or a pair of both. There is
+/// space for `N` timers.
 ///
-/// They use the room's own timer. So a room with `Timers` does not call [`set_timer`](StateroomContext::set_timer)
-/// itself. In its [`timer`](crate::StateroomService::timer) it asks them which timers are due:
+/// They use the room's own timer. So a room with `Timers` does not call
+/// [`set_timer`](StateroomContext::set_timer) itself. In its [`timer`](crate::StateroomService::timer) it
+/// asks them which timers are due:
 ///
 /// ```
 /// use stateroom_sdk_core::*;
@@ -53,15 +54,15 @@ use crate::StateroomContext;
 /// # }
 /// ```
 ///
-/// Timers use [`now_ms`](StateroomContext::now_ms). If the machine's clock is set, waiting timers are due that much
-/// earlier or later. Timers that are set right after a jump forward may wait for the next timer that was set before
-/// it.
+/// Timers use [`now_ms`](StateroomContext::now_ms). If the machine's clock is set, waiting timers are due
+/// that much earlier or later. Timers that are set right after a jump forward may wait for the next timer
+/// that was set before it.
 #[derive(Debug)]
 pub struct Timers<K, const N: usize> {
     /// The timers, in the order in which they were set.
     list: heapless::Vec<Timer<K>, N>,
-    /// The time at which the room's timer fires, if it is set. It may be before the next timer here is due. A timer that
-    /// fires once too early costs the host less than setting it again for each postponed timer.
+    /// The time at which the room's timer fires, if it is set. It may be before the next timer here is due. A
+    /// timer that fires once too early costs the host less than setting it again for each postponed timer.
     armed: Option<u64>,
 }
 

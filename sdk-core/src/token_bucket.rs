@@ -1,7 +1,8 @@
-/// A limit on how often something may happen: `BURST` times at once, and then once in `EVERY_MS` milliseconds.
+/// A limit on how often something may happen: `BURST` times at once, and then once in `EVERY_MS`
+/// milliseconds.
 ///
-/// A bucket begins with `BURST` tokens. Each use takes one token. Every `EVERY_MS` milliseconds one token is added, up to
-/// `BURST`. A bucket takes eight bytes, so each client can have one:
+/// A bucket begins with `BURST` tokens. Each use takes one token. Every `EVERY_MS` milliseconds one token is
+/// added, up to `BURST`. A bucket takes eight bytes, so each client can have one:
 ///
 /// ```
 /// use stateroom_sdk_core::*;
@@ -69,7 +70,8 @@ impl<const BURST: u32, const EVERY_MS: u32> TokenBucket<BURST, EVERY_MS> {
     /// There is no token. The error is the time until there is one, in milliseconds.
     pub fn take(&mut self, now_ms: u64) -> Result<(), u64> {
         let empty = now_ms.saturating_add(Self::FILLING_MS);
-        // A bucket that was full earlier is full now. It cannot be more than empty, unless the clock was set back.
+        // A bucket that was full earlier is full now. It cannot be more than empty, unless the clock was set
+        // back.
         self.full_at = self.full_at.clamp(now_ms, empty);
         let full_at = self.full_at.saturating_add(EVERY_MS.into());
         if full_at > empty {

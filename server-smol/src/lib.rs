@@ -33,8 +33,8 @@
 //!
 //! A room's id is any text of 1 to 512 bytes, percent-encoded in the path.
 //!
-//! When the limit on connections is reached, the connection that has sent no request for longest is closed. If there is
-//! none, the new client gets a 503. These are the refusals:
+//! When the limit on connections is reached, the connection that has sent no request for longest is closed.
+//! If there is none, the new client gets a 503. These are the refusals:
 //!
 //! | reason | answer | `Retry-After` |
 //! | --- | --- | --- |
@@ -47,8 +47,8 @@
 //!
 //! # Requests of the operator
 //!
-//! Anybody who knows a room's id can join. So only the operator sees the ids, at a [separate address](Settings::admin):
-//! a Unix socket, or a loopback address.
+//! Anybody who knows a room's id can join. So only the operator sees the ids, at a [separate
+//! address](Settings::admin): a Unix socket, or a loopback address.
 //!
 //! | request | does |
 //! | --- | --- |

@@ -54,7 +54,10 @@ impl Row {
         let mut verdict = verdict.to_string();
         if let [.., last] = &seen.innocent_ends[..] {
             let count = seen.innocent_ends.len();
-            let _ = write!(verdict, "; the control client's connection ended {count} times, the last time with: {last}");
+            let _ = write!(
+                verdict,
+                "; the control client's connection ended {count} times, the last time with: {last}"
+            );
         }
         if !seen.notes.is_empty() {
             let _ = write!(verdict, " ({})", seen.notes.join("; "));

@@ -2,7 +2,8 @@ use std::{fmt, time::Duration};
 
 use crate::{scale::Scale, stage::Seen};
 
-/// The memory that the server may take beyond its limit, in per cent: an allocator cannot give back everything.
+/// The memory that the server may take beyond its limit, in per cent: an allocator cannot give back
+/// everything.
 pub(crate) const SPARE_PERCENT: u64 = 10;
 /// The additional delay that 99 in 100 answers to the control client may have during an attack.
 pub(crate) const LATER: Duration = Duration::from_millis(5);
@@ -16,8 +17,8 @@ pub(crate) const LOG_A_SECOND: u64 = 256 << 10;
 pub(crate) struct Verdict {
     /// The broken promises, except the latency of the control client.
     pub(crate) broken: Vec<String>,
-    /// The report that the control client waits for too long. If other programs run on the machine, they may be the
-    /// cause.
+    /// The report that the control client waits for too long. If other programs run on the machine, they may
+    /// be the cause.
     pub(crate) late: Option<String>,
 }
 
@@ -30,11 +31,19 @@ impl Verdict {
         }
         let most = scale.memory() + scale.spare();
         if seen.memory > most {
-            broken.push(format!("the server takes {} MiB of memory; it may take {}", seen.memory >> 20, most >> 20));
+            broken.push(format!(
+                "the server takes {} MiB of memory; it may take {}",
+                seen.memory >> 20,
+                most >> 20
+            ));
         }
         let log = LOG + (LOG_A_SECOND as f64 * seen.time.as_secs_f64()) as u64;
         if seen.log_bytes > log {
-            broken.push(format!("the server writes {} of log; it may write {}", megabytes(seen.log_bytes), megabytes(log)));
+            broken.push(format!(
+                "the server writes {} of log; it may write {}",
+                megabytes(seen.log_bytes),
+                megabytes(log)
+            ));
         }
         let [calm, attacked] = seen.innocent;
         let lost = calm.lost + attacked.lost;

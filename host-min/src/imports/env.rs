@@ -1,5 +1,5 @@
-//! The imports of the documented interface and of modules made for Stateroom 0.4, and the import that AssemblyScript
-//! adds automatically.
+//! The imports of the documented interface and of modules made for Stateroom 0.4, and the import that
+//! AssemblyScript adds automatically.
 
 use alloc::{format, string::String};
 

@@ -1,6 +1,6 @@
-//! The part of WASI preview 1 that a room needs, for guests built with a standard library on top of it.
-//! No function reaches the system: the clock is the event's time, the random numbers are the room's, and output on standard
-//! output and error becomes log lines.
+//! The part of WASI preview 1 that a room needs, for guests built with a standard library on top of it. No
+//! function reaches the system: the clock is the event's time, the random numbers are the room's, and output
+//! on standard output and error becomes log lines.
 //!
 //! All other functions return an error number, like a system without files and sockets.
 
@@ -82,8 +82,8 @@ fn random_get(mut caller: Caller<'_, State>, at: u32, len: u32) -> Result<i32, E
 }
 
 /// Writes the pieces that `count` pairs of address and length at `pieces` describe: each line becomes a log
-/// line. Of more than [`PIECE`] bytes it writes the first, as a pipe does that is full, and the guest comes again with the
-/// rest.
+/// line. Of more than [`PIECE`] bytes it writes the first, as a pipe does that is full, and the guest comes
+/// again with the rest.
 fn fd_write(
     mut caller: Caller<'_, State>,
     fd: u32,

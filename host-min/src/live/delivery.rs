@@ -15,13 +15,13 @@ use crate::{
     state::span,
 };
 
-/// The largest data for a published guest whose `jam_malloc` returns 0. There it overwrites only the unused end of its
-/// stack.
+/// The largest data for a published guest whose `jam_malloc` returns 0. There it overwrites only the unused
+/// end of its stack.
 const AT_ZERO: usize = 64 << 10;
 
 impl Live {
-    /// Gives data to the guest, with `head` bytes before it. First the guest's allocator returns the address, unless
-    /// the data fits into the inbox.
+    /// Gives data to the guest, with `head` bytes before it. First the guest's allocator returns the address,
+    /// unless the data fits into the inbox.
     pub(super) fn hand_over(&mut self, call: &Call, head: usize, data: &[u8]) -> Result<Step, Trap> {
         let too_large = call.message && data.len() > self.store.data().limits.message_size;
         let Some(len) = u32::try_from(head + data.len()).ok().filter(|_| !too_large) else {
@@ -84,9 +84,9 @@ impl Live {
         Some((u32::from_le_bytes([b0, b1, b2, b3]), u32::from_le_bytes([e0, e1, e2, e3])))
     }
 
-    /// Clears large data in the guest's inbox after the event, one window at a time. Returns true if all is cleared. A
-    /// hibernating room keeps all bytes that are not zero. If the guest has moved its inbox, it may still need the data,
-    /// and the data is not cleared.
+    /// Clears large data in the guest's inbox after the event, one window at a time. Returns true if all is
+    /// cleared. A hibernating room keeps all bytes that are not zero. If the guest has moved its inbox, it
+    /// may still need the data, and the data is not cleared.
     #[cold]
     pub(super) fn clear(&mut self, at: u32, len: u32) -> bool {
         self.delivered = None;
@@ -109,8 +109,8 @@ impl Live {
     }
 }
 
-/// Returns the result if the guest has no space for data. A message is refused. Without other data, such as the room's
-/// id, the room cannot continue.
+/// Returns the result if the guest has no space for data. A message is refused. Without other data, such as
+/// the room's id, the room cannot continue.
 fn refused(call: &Call, size: usize) -> Result<Step, Trap> {
     if call.message { Ok(Step::Refused) } else { Err(Trap::new(call.name, TrapReason::AllocFailed { size })) }
 }

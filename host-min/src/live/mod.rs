@@ -214,7 +214,8 @@ impl Live {
         }
     }
 
-    /// Calls the functions that come before the first event, from index `from` on, and then makes the event's call.
+    /// Calls the functions that come before the first event, from index `from` on, and then makes the event's
+    /// call.
     fn start_up(&mut self, from: usize, then: Option<(&Call, &[u8])>) -> Result<Step, Trap> {
         for (index, name) in STARTUP.iter().enumerate().skip(from) {
             let function = self.instance.get_func(&self.store, name);

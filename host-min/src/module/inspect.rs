@@ -198,9 +198,9 @@ fn list<N: Display>(text: &mut String, names: impl Iterator<Item = N>) {
     text.push(')');
 }
 
-/// Returns what is wrong with the version that a module names, if it names one: the documented interface does not ask
-/// for it. The globals hold the *addresses* of the version and the protocol, so that this can be told only
-/// from the memory of an instance.
+/// Returns what is wrong with the version that a module names, if it names one: the documented interface does
+/// not ask for it. The globals hold the *addresses* of the version and the protocol, so that this can be told
+/// only from the memory of an instance.
 pub(crate) fn wrong_version(module: &Outline<'_>, memory: &[u8]) -> Option<Problem> {
     let number = |name: &str| {
         let (_, global) = module.exports.get(name)?;

@@ -16,8 +16,8 @@ use wasmparser::{
 use super::pieces::{Sizes, WRITTEN};
 use crate::{Limits, LoadError, load_error::clip};
 
-/// The contents and declarations of a module. Only its size is checked here; `admission.rs` checks everything else
-/// afterwards.
+/// The contents and declarations of a module. Only its size is checked here; `admission.rs` checks everything
+/// else afterwards.
 #[derive(Default)]
 pub(crate) struct Outline<'a> {
     /// The contents of each section, by its id.
@@ -94,7 +94,8 @@ pub(super) enum Replaced {
 pub(crate) enum AbiFlavor {
     /// The documented interface, with an export for each kind of event.
     Exports,
-    /// The interface of modules made for Stateroom 0.4: one export that takes events in the format of bincode 1.
+    /// The interface of modules made for Stateroom 0.4: one export that takes events in the format of bincode
+    /// 1.
     Bincode,
 }
 
@@ -104,13 +105,15 @@ pub(super) const SECTIONS: usize = 14;
 /// The ids of sections in the order in which they have to come (WebAssembly core specification, 5.5.16).
 pub(super) const ORDER: [u8; 13] = [1, 2, 3, 4, 5, 13, 6, 7, 8, 9, 12, 10, 11];
 
-/// The maximum number of types, of imports, of functions and the like in a module. They take memory in every room.
+/// The maximum number of types, of imports, of functions and the like in a module. They take memory in every
+/// room.
 const MOST: u32 = 10_000;
 
 /// The maximum number of tables of a module.
 const MOST_TABLES: u32 = 16;
 
-/// The maximum number of instructions that are replaced: as many as there can be in a module of many megabytes.
+/// The maximum number of instructions that are replaced: as many as there can be in a module of many
+/// megabytes.
 const MOST_REPLACED: u32 = 500_000;
 
 /// The offset from which the engine has special instructions for stores.
@@ -125,7 +128,8 @@ const INSTANCE: usize = 5 << 10;
 /// The maximum number of parameters of a function. A call copies them, and fuel does not count that.
 const MOST_PARAMETERS: u32 = 100;
 
-/// The maximum number of local variables of a function. A call sets them to zero, and fuel does not count that.
+/// The maximum number of local variables of a function. A call sets them to zero, and fuel does not count
+/// that.
 const MOST_LOCALS: u32 = 1_000;
 
 impl<'a> Outline<'a> {
@@ -156,7 +160,8 @@ impl<'a> Outline<'a> {
         self.memories.first().map_or(0, |memory| memory.initial.saturating_mul(1 << page_log2(memory)))
     }
 
-    /// Returns the approximate size of an instance without its memory, in bytes: the engine's data for each item.
+    /// Returns the approximate size of an instance without its memory, in bytes: the engine's data for each
+    /// item.
     pub(crate) fn instance_size(&self) -> usize {
         let tables: u64 = self.tables.iter().map(|table| table.initial).sum();
         // Tables have a limit.
@@ -164,8 +169,8 @@ impl<'a> Outline<'a> {
         INSTANCE + 8 * elements + 64 * self.functions.len() + 32 * (self.globals.len() + self.data.len())
     }
 
-    /// Returns the initial contents of its tables. If they do not fit or are too large, the engine does not create an
-    /// instance.
+    /// Returns the initial contents of its tables. If they do not fit or are too large, the engine does not
+    /// create an instance.
     pub(super) fn first_elements(&self, limits: &Limits) -> Vec<Box<[u32]>> {
         let size = |table: &TableType| {
             usize::try_from(table.initial).ok().filter(|size| *size <= limits.table_elements).unwrap_or(0)
@@ -193,14 +198,15 @@ impl<'a> Outline<'a> {
     pub(super) fn sizes(&self, limits: &Limits) -> Sizes {
         let (page_log2, maximum) =
             self.memories.first().map_or((0, None), |memory| (page_log2(memory), memory.maximum));
-        // As many bytes as there are addresses, but for the last one where a page is one byte: that many are no number
-        // of 32 bits.
+        // As many bytes as there are addresses, but for the last one where a page is one byte: that many are
+        // no number of 32 bits.
         let addressable = (1_u64 << 32 >> page_log2).min(u32::MAX.into());
         let most = (limits.memory as u64 >> page_log2).min(maximum.unwrap_or(u64::MAX)).min(addressable);
         Sizes { page_log2, most: u32::try_from(most).unwrap_or(u32::MAX) }
     }
 
-    /// Returns the type of functions with these parameters and results, of 32-bit numbers all, if the module has it.
+    /// Returns the type of functions with these parameters and results, of 32-bit numbers all, if the module
+    /// has it.
     pub(super) fn type_of(&self, parameters: usize, results: usize) -> Option<u32> {
         let is_it = |ty: &FuncType| {
             (ty.params().len(), ty.results().len()) == (parameters, results)
@@ -226,8 +232,8 @@ impl<'a> Outline<'a> {
         matches!(first, Some(Operator::End))
     }
 
-    /// Returns the address of the guest's description of its inbox, if that address is constant and in the memory
-    /// from the beginning: see [`abi::INBOX`].
+    /// Returns the address of the guest's description of its inbox, if that address is constant and in the
+    /// memory from the beginning: see [`abi::INBOX`].
     pub(crate) fn inbox(&self) -> Option<u32> {
         let Some((ExternalKind::Global, index)) = self.exports.get(abi::INBOX) else { return None };
         if self.globals.get(*index as usize)?.mutable {

@@ -1,17 +1,18 @@
-//! Functions that replace instructions whose time depends on their operands. The functions do the same work in pieces.
-//! The engine takes fuel before each piece. So a guest that clears all of its memory can be suspended before the end.
+//! Functions that replace instructions whose time depends on their operands. The functions do the same work
+//! in pieces. The engine takes fuel before each piece. So a guest that clears all of its memory can be
+//! suspended before the end.
 
 use wasm_encoder::{BlockType, Function, InstructionSink, ValType};
 
 /// The number of bytes that are written in one step: 2,048 units of fuel, about 2 µs.
 pub(super) const WRITTEN: u32 = 16 << 10;
 
-/// The number of bytes by which a memory grows in one step. Most systems allocate memory page by page when it is first
-/// used. Each page takes a few microseconds, so a step takes 20 to 60 µs.
+/// The number of bytes by which a memory grows in one step. Most systems allocate memory page by page when it
+/// is first used. Each page takes a few microseconds, so a step takes 20 to 60 µs.
 pub(crate) const GROWN: u32 = 64 << 10;
 
-/// Data for the guest that is larger than this is cleared when the guest has handled it. For smaller data this would take
-/// more time than it saves memory.
+/// Data for the guest that is larger than this is cleared when the guest has handled it. For smaller data
+/// this would take more time than it saves memory.
 pub(crate) const LARGE: u32 = 4 << 10;
 
 /// The sizes that a memory can have.
@@ -24,14 +25,16 @@ pub(crate) struct Sizes {
 }
 
 impl Sizes {
-    /// `(pages) -> (pages before, or -1)`: grows the memory as `memory.grow` does, either by all pages or not at all. Each
-    /// call takes as much fuel as a few thousand other instructions.
+    /// `(pages) -> (pages before, or -1)`: grows the memory as `memory.grow` does, either by all pages or not
+    /// at all. Each call takes as much fuel as a few thousand other instructions.
     ///
-    /// The limits are checked first. After that, only the system can fail, and this is a trap: see `growth.rs`.
+    /// The limits are checked first. After that, only the system can fail, and this is a trap: see
+    /// `growth.rs`.
     ///
-    /// The engine's instructions end in a call of the next one, and the compiler makes a jump of this call. In this version
-    /// of the engine it does not do so for `memory.grow`: each one takes about 200 bytes of native stack until the slice is
-    /// over. Because it takes so much fuel, a slice of a million units takes at most 50 KB of stack.
+    /// The engine's instructions end in a call of the next one, and the compiler makes a jump of this call.
+    /// In this version of the engine it does not do so for `memory.grow`: each one takes about 200 bytes of
+    /// native stack until the slice is over. Because it takes so much fuel, a slice of a million units takes
+    /// at most 50 KB of stack.
     pub(super) fn grow(self) -> Function {
         let piece = (GROWN >> self.page_log2).max(1).cast_signed();
         let (pages, before) = (0, 1);
@@ -71,7 +74,8 @@ impl Sizes {
         })
     }
 
-    /// `(to, from, len)`, as `memory.copy`. If the ranges overlap, the copy begins at the end that would be overwritten.
+    /// `(to, from, len)`, as `memory.copy`. If the ranges overlap, the copy begins at the end that would be
+    /// overwritten.
     pub(super) fn copy(self) -> Function {
         let (to, from, len) = (0, 1, 2);
         let mut body = Function::new([]);

@@ -26,12 +26,14 @@ use crate::{
     tables::{Change, Tables, WATCHER},
 };
 
-/// A module that the host can run. It is the guest's module, with the host's additions and without unused parts.
+/// A module that the host can run. It is the guest's module, with the host's additions and without unused
+/// parts.
 ///
 /// - Only the items that the host calls or reads are exported. Exports take memory in every room.
 /// - All state is exported, because the engine shows an instance's globals and tables only if they are exported.
 /// - The start function is an export like others, so that the host can run it in slices, and only in new rooms.
-/// - The functions that handle data also call `jam_free`, if it is not empty. This saves the host a call for each message.
+/// - The functions that handle data also call `jam_free`, if it is not empty. This saves the host a call for
+///   each message.
 /// - Segments are dropped by functions that record this, because the engine does not report it. Tables are changed by
 ///   functions that tell the host: see `tables.rs`.
 /// - Instructions whose time depends on their operands are replaced by functions that work in pieces: see `pieces.rs`.
@@ -56,13 +58,13 @@ pub(crate) struct Layout {
     pub(crate) account: Option<Arc<Tables>>,
     /// The functions that the tables may refer to, by their index.
     pub(crate) functions: Vec<(u32, String)>,
-    /// The segments that can be dropped: for each, the function that drops it, and the global that says whether it
-    /// has been dropped.
+    /// The segments that can be dropped: for each, the function that drops it, and the global that says
+    /// whether it has been dropped.
     pub(crate) segments: Vec<(String, String)>,
 }
 
-/// The maximum number of exports that exist because their values can change. Each takes a quarter of a microsecond
-/// when a room is made, and again when it wakes. Compilers make one or two such globals, and no
+/// The maximum number of exports that exist because their values can change. Each takes a quarter of a
+/// microsecond when a room is made, and again when it wakes. Compilers make one or two such globals, and no
 /// other such items.
 const MOST_CHANGING: usize = 500;
 
@@ -151,8 +153,9 @@ impl<'a> Additions<'a> {
         }
     }
 
-    /// Returns the function, or a new one that calls it if it is an import or may end in one by a tail call. The
-    /// engine can resume a call that an import has suspended only if there is a function around the import.
+    /// Returns the function, or a new one that calls it if it is an import or may end in one by a tail call.
+    /// The engine can resume a call that an import has suspended only if there is a function around the
+    /// import.
     fn resumable(&mut self, index: u32) -> u32 {
         let outline = self.outline;
         let is_import = (index as usize) < outline.functions.len() - outline.bodies.len();
@@ -180,7 +183,8 @@ impl<'a> Additions<'a> {
         index
     }
 
-    /// Adds a function with these numbers of parameters and results, all of them 32-bit numbers. Returns its index.
+    /// Adds a function with these numbers of parameters and results, all of them 32-bit numbers. Returns its
+    /// index.
     fn add(&mut self, parameters: usize, results: usize, body: Function) -> u32 {
         let ty = self.ty(parameters, results);
         let index = (self.outline.functions.len() + self.functions.len()) as u32;
@@ -202,9 +206,9 @@ impl<'a> Additions<'a> {
         })
     }
 
-    /// Exports a function that calls the guest's function of this name, and then calls `jam_free` for the data in its last
-    /// two parameters. It is not called for data in the guest's inbox. Large data is first set to zero, because a
-    /// hibernating room keeps all bytes that are not zero.
+    /// Exports a function that calls the guest's function of this name, and then calls `jam_free` for the
+    /// data in its last two parameters. It is not called for data in the guest's inbox. Large data is first
+    /// set to zero, because a hibernating room keeps all bytes that are not zero.
     fn taker(&mut self, name: &str, free: u32, freeing: u32, fill: u32) {
         let Some(own) = self.outline.function(name) else { return };
         let parameters = self.outline.function_type(own).map_or(0, |ty| ty.params().len() as u32);
@@ -267,8 +271,8 @@ impl<'a> Additions<'a> {
         layout
     }
 
-    /// Adds the functions that replace instructions. Returns the names of those that drop segments, and of the globals in
-    /// which they record this.
+    /// Adds the functions that replace instructions. Returns the names of those that drop segments, and of
+    /// the globals in which they record this.
     fn replacements(&mut self, sizes: Sizes) -> Vec<(String, String)> {
         let mut segments = Vec::new();
         let replaced: BTreeSet<_> = self.outline.replaced.iter().map(|(_, _, replaced)| *replaced).collect();
@@ -351,9 +355,9 @@ impl<'a> Additions<'a> {
         index
     }
 
-    /// Returns a memory that is empty at first. The host gives it its size and contents in pieces. If its maximum is all that
-    /// can be addressed, the maximum is left out. It would have no effect, and on hosts with addresses of 32 bits wasmi 2.0
-    /// would treat 4 GiB as 0 when the memory grows.
+    /// Returns a memory that is empty at first. The host gives it its size and contents in pieces. If its
+    /// maximum is all that can be addressed, the maximum is left out. It would have no effect, and on hosts
+    /// with addresses of 32 bits wasmi 2.0 would treat 4 GiB as 0 when the memory grows.
     fn empty_memory(&self) -> MemorySection {
         let mut memories = MemorySection::new();
         if let Some(memory) = self.outline.memories.first() {
@@ -368,7 +372,8 @@ impl<'a> Additions<'a> {
         memories
     }
 
-    /// Returns the segments from which instructions copy. The other segments are empty, and only keep their numbers.
+    /// Returns the segments from which instructions copy. The other segments are empty, and only keep their
+    /// numbers.
     fn data(&self) -> DataSection {
         let mut section = DataSection::new();
         for data in &self.outline.data {
@@ -435,7 +440,8 @@ impl<'a> Additions<'a> {
         module.finish()
     }
 
-    /// Returns the guest's functions, in which calls replace some instructions, and other instructions are put before some.
+    /// Returns the guest's functions, in which calls replace some instructions, and other instructions are
+    /// put before some.
     fn bodies(&self) -> Vec<Vec<u8>> {
         let mut places = self.outline.replaced.iter().peekable();
         let mut bodies = Vec::with_capacity(self.outline.bodies.len());

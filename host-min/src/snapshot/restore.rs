@@ -21,8 +21,8 @@ impl Program {
     /// Do not hand in [`Event::Init`](crate::Event::Init) again.
     ///
     /// # Errors
-    /// See [`RestoreError`]. All bytes are checked. No bytes can make this panic, or make a room that exceeds the
-    /// program's limits.
+    /// See [`RestoreError`]. All bytes are checked. No bytes can make this panic, or make a room that exceeds
+    /// the program's limits.
     pub fn restore(&self, snapshot: &[u8]) -> Result<Room, RestoreError> {
         let Some((body, checksum)) = snapshot.split_last_chunk::<CHECKSUM>() else {
             return Err(RestoreError::NotASnapshot);
@@ -162,7 +162,8 @@ impl Live {
         if reader.count()? != segments.len() {
             return Err(RestoreError::Damaged);
         }
-        // What drops a segment is a few instructions of the host's own, for which the event that waits does not pay.
+        // What drops a segment is a few instructions of the host's own, for which the event that waits does
+        // not pay.
         let fuel = self.store.get_fuel().unwrap_or(0);
         for (dropper, _) in segments {
             if reader.flag()? {

@@ -45,8 +45,8 @@ impl TestClient {
         self.room.world.take_inbox(self.id)
     }
 
-    /// Returns the code and the reason with which the room has closed the client's connection, if it has. After
-    /// this the client cannot send. Messages that arrived before can still be taken.
+    /// Returns the code and the reason with which the room has closed the client's connection, if it has.
+    /// After this the client cannot send. Messages that arrived before can still be taken.
     ///
     /// ```
     /// # use stateroom_sdk_core::{testing::*, *};
@@ -73,8 +73,8 @@ impl TestClient {
         self.room.world.closed(self.id)
     }
 
-    /// Ends the client's connection. The room gets its `disconnect`, and the client gets no more messages. Messages that
-    /// arrived before can still be taken.
+    /// Ends the client's connection. The room gets its `disconnect`, and the client gets no more messages.
+    /// Messages that arrived before can still be taken.
     ///
     /// # Panics
     /// The client has left before or was closed, or the room fails.

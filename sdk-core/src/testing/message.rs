@@ -6,8 +6,8 @@ use crate::{LogLevel, MessagePayload};
 /// An empty list of messages, to compare with: `assert_eq!(bob.received(), NOTHING)`.
 pub const NOTHING: [Message; 0] = [];
 
-/// A message that a client has received. Text can be compared with `&str` and `String`, and bytes with arrays, slices and
-/// `Vec<u8>`. Text and bytes are never equal.
+/// A message that a client has received. Text can be compared with `&str` and `String`, and bytes with
+/// arrays, slices and `Vec<u8>`. Text and bytes are never equal.
 ///
 /// ```
 /// use stateroom_sdk_core::testing::Message;
@@ -111,7 +111,8 @@ compare! {
     (const N: usize) heapless::Vec<u8, N> => Bytes;
 }
 
-/// A line that a service has written to the log. It can be compared with its text, and with a pair of level and text.
+/// A line that a service has written to the log. It can be compared with its text, and with a pair of level
+/// and text.
 #[derive(Clone, PartialEq, Eq, Hash)]
 pub struct LogLine {
     /// Its level.
@@ -138,7 +139,8 @@ impl PartialEq<(LogLevel, &str)> for LogLine {
     }
 }
 
-/// The close code and the reason with which the room has closed a client. It can be compared with a pair of both.
+/// The close code and the reason with which the room has closed a client. It can be compared with a pair of
+/// both.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct Closed {
     /// The WebSocket close code: 1000, or one from 3000 to 4999.

@@ -1,7 +1,7 @@
 //! Tests of a room with `cargo test`. The clients have no sockets, and the test moves the clock.
 //!
-//! A guest enables the feature `testing` only for its tests. It repeats the `default-features` of its own dependency, so
-//! that the tests have the same features as the guest:
+//! A guest enables the feature `testing` only for its tests. It repeats the `default-features` of its own
+//! dependency, so that the tests have the same features as the guest:
 //!
 //! ```toml
 //! [dependencies]
@@ -41,8 +41,8 @@
 //! assert_eq!(bob.received(), ["hello"]);
 //! ```
 //!
-//! In a guest with `#![no_std]`, the tests do not have `vec!`, `format!` and `to_string`. The file or module of the tests
-//! can import them:
+//! In a guest with `#![no_std]`, the tests do not have `vec!`, `format!` and `to_string`. The file or module
+//! of the tests can import them:
 //!
 //! ```
 //! # mod tests {
@@ -55,8 +55,9 @@
 //!
 //! # The same tests for the module
 //!
-//! [`TestRoom::of`] takes any factory of rooms for a server. A `Program` of `stateroom-host-min` is one. So the same tests
-//! can run the module that `stateroom build` has made. For this, the tests get their room from a function:
+//! [`TestRoom::of`] takes any factory of rooms for a server. A `Program` of `stateroom-host-min` is one. So
+//! the same tests can run the module that `stateroom build` has made. For this, the tests get their room from
+//! a function:
 //!
 //! ```
 //! # use stateroom_sdk_core::{testing::*, *};
@@ -85,15 +86,15 @@
 //!
 //! # Differences from a server
 //!
-//! These are the same as in a server: the order of events and effects, the ids of clients, the recipients of messages, and
-//! the timer. These are different:
+//! These are the same as in a server: the order of events and effects, the ids of clients, the recipients of
+//! messages, and the timer. These are different:
 //!
 //! - The time begins at [`START_MS`]. Only [`advance`](TestRoom::advance) moves it.
 //! - Random numbers are the same in each run.
 //! - Each call returns when its event is over. There are no events between two calls.
 //!
-//! If the service fails, or has no space for a message, the test fails with the reason, at the line that caused the
-//! event.
+//! If the service fails, or has no space for a message, the test fails with the reason, at the line that
+//! caused the event.
 
 mod client;
 mod message;

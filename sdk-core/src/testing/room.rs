@@ -54,8 +54,8 @@ impl<Form> TestRoom<Form> {
 }
 
 impl TestRoom {
-    /// Returns a room from any factory of rooms for a server. With a `Program` of `stateroom-host-min`, this is the guest as
-    /// a module.
+    /// Returns a room from any factory of rooms for a server. With a `Program` of `stateroom-host-min`, this
+    /// is the guest as a module.
     ///
     /// ```
     /// # use stateroom_sdk_core::{testing::*, *};
@@ -92,8 +92,8 @@ impl TestRoom {
 
     /// Sets the seed of the room's random numbers. The default is 0.
     ///
-    /// The numbers are the same in each run. But a service and its module get different numbers: the host of the module
-    /// makes its numbers from a seed, which it takes from these numbers.
+    /// The numbers are the same in each run. But a service and its module get different numbers: the host of
+    /// the module makes its numbers from a seed, which it takes from these numbers.
     ///
     /// # Panics
     /// The room has been used.
@@ -105,8 +105,8 @@ impl TestRoom {
         self
     }
 
-    /// Connects a client and runs the room's `connect`. The client stays until it [leaves](TestClient::leave), or
-    /// until the room closes it.
+    /// Connects a client and runs the room's `connect`. The client stays until it
+    /// [leaves](TestClient::leave), or until the room closes it.
     ///
     /// # Panics
     /// The room fails.
@@ -150,8 +150,8 @@ impl TestRoom {
         TestClient::new(Rc::clone(&self.room), id)
     }
 
-    /// Moves the clock. If the timer is due during this time, it fires at its exact time. `span` counts in whole
-    /// milliseconds.
+    /// Moves the clock. If the timer is due during this time, it fires at its exact time. `span` counts in
+    /// whole milliseconds.
     ///
     /// # Panics
     /// The room fails.
@@ -219,8 +219,8 @@ pub(super) struct Room {
 enum Stage {
     Ready(Make),
     Running(Box<dyn AnyEngine>),
-    /// The room has failed. It is also in this state while an event runs, so that a room whose service panics stays
-    /// in it.
+    /// The room has failed. It is also in this state while an event runs, so that a room whose service panics
+    /// stays in it.
     Failed,
 }
 

@@ -289,7 +289,8 @@ pub(crate) struct ServerArgs {
     #[arg(long, hide = true)]
     measure_passes: bool,
 
-    /// Time that a pass of the event loop may spend on work, in milliseconds: for tools that make the server slow
+    /// Time that a pass of the event loop may spend on work, in milliseconds: for tools that make the server
+    /// slow
     #[arg(long, hide = true, value_name = "MS")]
     pass_time: Option<u64>,
 

@@ -1,7 +1,7 @@
 //! The `stateroom` command: reads the command line and runs one of the commands.
 //!
-//! If a command fails, `main` prints one message to stderr and the exit status is 1. If the options are wrong, clap
-//! prints the message and the exit status is 2.
+//! If a command fails, `main` prints one message to stderr and the exit status is 1. If the options are
+//! wrong, clap prints the message and the exit status is 2.
 
 #![forbid(unsafe_code)]
 // The documentation of the options is what `--help` prints.

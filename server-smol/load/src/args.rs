@@ -131,7 +131,8 @@ pub(crate) struct CommonArgs {
     #[arg(value_name = "URL", value_parser = target)]
     pub(crate) target: Target,
 
-    /// The id of the server's process, if it runs on this machine. The report then has its processor time and memory
+    /// The id of the server's process, if it runs on this machine. The report then has its processor time and
+    /// memory
     #[arg(long, value_name = "PID")]
     pub(crate) pid: Option<u32>,
 

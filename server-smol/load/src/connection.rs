@@ -174,7 +174,8 @@ impl Connection {
         Ok(None)
     }
 
-    /// Handles the bytes that arrived after the server's answer. They have been read, so no poller reports them.
+    /// Handles the bytes that arrived after the server's answer. They have been read, so no poller reports
+    /// them.
     pub(crate) fn hear_rest(&mut self) -> Result<Option<Close>> {
         let rest = std::mem::take(&mut self.rest);
         self.hear(&rest, |_| {})

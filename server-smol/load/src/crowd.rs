@@ -27,8 +27,8 @@ pub(crate) struct Crowd {
 }
 
 impl Crowd {
-    /// Opens `count` connections, each to the room that `room` returns. Connections that are open answer pings meanwhile,
-    /// and ignore all other messages.
+    /// Opens `count` connections, each to the room that `room` returns. Connections that are open answer
+    /// pings meanwhile, and ignore all other messages.
     pub(crate) fn open(
         target: &Target,
         count: usize,
@@ -55,7 +55,8 @@ impl Crowd {
                 opening[begun] = Some(next.with_context(|| reached(done, count))?);
                 begun += 1;
             }
-            // The connections that have begun are finished, so that the error can tell how many were accepted.
+            // The connections that have begun are finished, so that the error can tell how many were
+            // accepted.
             if begun == done + failed
                 && let Some(error) = error
             {
@@ -105,7 +106,8 @@ impl Crowd {
         Ok(crowd)
     }
 
-    /// Waits until connections are ready or `deadline` is over. Returns the ready ones. The caller must return the list.
+    /// Waits until connections are ready or `deadline` is over. Returns the ready ones. The caller must
+    /// return the list.
     pub(crate) fn wait(&mut self, deadline: Instant) -> Result<Vec<usize>> {
         let mut ready = std::mem::take(&mut self.ready);
         self.poller.wait(deadline, &mut ready)?;
@@ -129,8 +131,8 @@ impl Crowd {
         Ok(())
     }
 
-    /// Closes all connections. Hands out what the server still sends until they have ended or `deadline` is over. It
-    /// does not matter any more how they end.
+    /// Closes all connections. Hands out what the server still sends until they have ended or `deadline` is
+    /// over. It does not matter any more how they end.
     pub(crate) fn leave(&mut self, deadline: Instant, mut message: impl FnMut(usize, &[u8])) -> Result<()> {
         let mut left = 0;
         for connection in &mut self.connections {
@@ -163,7 +165,8 @@ impl Crowd {
     }
 }
 
-/// Reads a connection once and answers pings. Other messages are ignored. If the connection has ended, this is an error.
+/// Reads a connection once and answers pings. Other messages are ignored. If the connection has ended, this
+/// is an error.
 fn attend(connection: &mut Connection, token: usize, buffer: &mut Vec<u8>, poller: &Poller) -> Result<()> {
     let close = match connection.fill(buffer) {
         Filled::Nothing => None,

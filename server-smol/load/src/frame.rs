@@ -158,7 +158,8 @@ mod tests {
             let mut bytes = [0; 24];
             for byte in &mut bytes {
                 state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
-                // Small numbers, and those around the three ways to write a length, are what makes a difference.
+                // Small numbers, and those around the three ways to write a length, are what makes a
+                // difference.
                 *byte = match state >> 60 {
                     0..6 => (state >> 56) as u8 & 0x0f,
                     6..9 => 126,

@@ -4,8 +4,8 @@ use std::{fmt, time::Duration};
 const BITS: u32 = 7;
 const STEPS: usize = 1 << BITS;
 
-/// The distribution of times, from nanoseconds to centuries, in 58 KB. Each power of two has the same number of
-/// steps.
+/// The distribution of times, from nanoseconds to centuries, in 58 KB. Each power of two has the same number
+/// of steps.
 #[derive(Clone)]
 pub(crate) struct Histogram {
     counts: Box<[u64]>,

@@ -2,8 +2,8 @@ use std::collections::{BTreeSet, VecDeque};
 
 use super::mark::Mark;
 
-/// The groups of clients that receive each other's messages. Connections are numbered group by group; the first ones of each group
-/// send.
+/// The groups of clients that receive each other's messages. Connections are numbered group by group; the
+/// first ones of each group send.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Shape {
     pub(crate) groups: usize,
@@ -34,7 +34,8 @@ impl Shape {
         self.clients - usize::from(self.except_sender)
     }
 
-    /// Returns the sender with this number, if a connection may receive its messages, and its index in the group.
+    /// Returns the sender with this number, if a connection may receive its messages, and its index in the
+    /// group.
     fn sender(&self, hearer: usize, connection: usize) -> Option<(usize, usize)> {
         let (group, place) = (connection / self.clients, connection % self.clients);
         let heard = group == hearer / self.clients && !(self.except_sender && hearer == connection);
@@ -42,8 +43,8 @@ impl Shape {
     }
 }
 
-/// The messages that have been sent, and those that have arrived. Each must arrive once and in order at every client
-/// that receives messages of its sender.
+/// The messages that have been sent, and those that have arrived. Each must arrive once and in order at every
+/// client that receives messages of its sender.
 #[derive(Debug)]
 pub(crate) struct Ledger {
     shape: Shape,

@@ -1,6 +1,6 @@
-//! Measures WebSocket servers: `stateroom load`. It runs thousands of clients on one thread, for this server or any other
-//! one. It sends messages and checks that each is delivered once and in order. It reports the rates, the latencies, and the
-//! resources that the server used.
+//! Measures WebSocket servers: `stateroom load`. It runs thousands of clients on one thread, for this server
+//! or any other one. It sends messages and checks that each is delivered once and in order. It reports the
+//! rates, the latencies, and the resources that the server used.
 //!
 //! It shares no code with the server. It needs epoll, so it runs only on Linux.
 #![cfg(target_os = "linux")]
@@ -49,7 +49,8 @@ use self::{
 /// [connections](LoadArgs::connections).
 ///
 /// # Errors
-/// The server cannot be reached, ends connections, or does not deliver all messages; or the options contradict each other.
+/// The server cannot be reached, ends connections, or does not deliver all messages; or the options
+/// contradict each other.
 pub fn run(args: LoadArgs) -> Result<(), Error> {
     let outcome = match args.mode {
         Mode::Echo(args) => echo(&args),
@@ -171,7 +172,8 @@ fn connect(args: &ConnectArgs) -> Result<()> {
 fn idle(args: &IdleArgs) -> Result<()> {
     let &IdleArgs { ref common, connections, rooms, hold } = args;
     let process = begin(common, rooms)?;
-    // The server's memory is measured from before the first connection, its processor time from after the last.
+    // The server's memory is measured from before the first connection, its processor time from after the
+    // last.
     let mut memory = Meter::start(process)?;
     let mut crowd =
         Crowd::open(&common.target, connections, common.patience, |connection| connection % rooms)?;

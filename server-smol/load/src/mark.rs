@@ -1,5 +1,5 @@
-/// The first bytes of each message: its sender, and the number of earlier messages of that sender. It is written as
-/// text, so that it fits into messages of both kinds.
+/// The first bytes of each message: its sender, and the number of earlier messages of that sender. It is
+/// written as text, so that it fits into messages of both kinds.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Mark {
     pub(crate) sender: u32,

@@ -34,9 +34,9 @@ pub(crate) enum OpeningState {
     Open(Connection),
 }
 
-/// An address has some 28,000 ports for connections to the same server. With this machine there are other addresses to
-/// go on with, and so it is done long before the last port is taken: when half of them are, Linux looks at thousands
-/// for each connection that it makes.
+/// An address has some 28,000 ports for connections to the same server. With this machine there are other
+/// addresses to go on with, and so it is done long before the last port is taken: when half of them are,
+/// Linux looks at thousands for each connection that it makes.
 const PER_ADDRESS: usize = 10_000;
 /// The maximum size of the answer before a connection is a WebSocket.
 const MOST_ANSWER: usize = 64 << 10;

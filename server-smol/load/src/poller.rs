@@ -15,8 +15,8 @@ use rustix::{
     time::{Itimerspec, TimerfdClockId, TimerfdFlags, TimerfdTimerFlags, timerfd_create, timerfd_settime},
 };
 
-/// Waits for sockets and for a time. It uses epoll, and a timer that is exact to a few microseconds. The timeout of epoll
-/// counts only milliseconds.
+/// Waits for sockets and for a time. It uses epoll, and a timer that is exact to a few microseconds. The
+/// timeout of epoll counts only milliseconds.
 pub(crate) struct Poller {
     epoll: OwnedFd,
     timer: OwnedFd,

@@ -1,5 +1,5 @@
-/// The times at which messages are due, at a fixed rate of all senders together. The first message of each sender is due
-/// before the second of each. All times are in nanoseconds since the beginning.
+/// The times at which messages are due, at a fixed rate of all senders together. The first message of each
+/// sender is due before the second of each. All times are in nanoseconds since the beginning.
 #[derive(Debug)]
 pub(crate) struct Schedule {
     senders: usize,

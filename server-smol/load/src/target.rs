@@ -63,8 +63,8 @@ impl Target {
 
     /// Returns the request that opens a WebSocket to a room.
     ///
-    /// The key is the one in RFC 6455, section 1.3. It should be different each time, because of caches between a browser and
-    /// its server. There are no caches here, and with a fixed key the answer is known.
+    /// The key is the one in RFC 6455, section 1.3. It should be different each time, because of caches
+    /// between a browser and its server. There are no caches here, and with a fixed key the answer is known.
     pub(crate) fn request(&self, room: usize) -> String {
         let path = self.path.replace(ROOM, &room.to_string());
         format!(

@@ -147,8 +147,8 @@ impl<'a> Traffic<'a> {
         (0..self.plan.shape.senders()).map(|sender| u64::from(self.ledger.sent(sender))).sum()
     }
 
-    /// Repeats a message of the first sender in each room until all clients of the room receive it. A server may accept a
-    /// connection first, and put the client into the room later.
+    /// Repeats a message of the first sender in each room until all clients of the room receive it. A server
+    /// may accept a connection first, and put the client into the room later.
     fn gather(&mut self) -> Result<()> {
         let shape = self.plan.shape;
         let end = Instant::now() + self.plan.patience;

@@ -11,8 +11,8 @@ use rustix::time::{
 
 /// Ends a thread's wait for its sockets when a timer is due.
 ///
-/// A wait with a timeout needs a read of the clock and a timer in the kernel each time. Nearly all waits end with a
-/// message, and then the next timer is still the same.
+/// A wait with a timeout needs a read of the clock and a timer in the kernel each time. Nearly all waits end
+/// with a message, and then the next timer is still the same.
 #[derive(Debug)]
 pub(super) struct Alarm {
     /// The timer. It is never read. Epoll watches it edge-triggered, and reports each time that it is due.

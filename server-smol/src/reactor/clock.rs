@@ -6,8 +6,8 @@ use std::{
     time::{Duration, Instant, SystemTime, UNIX_EPOCH},
 };
 
-/// The clock of a thread. It is read at most once in a pass of the event loop, so all events of a pass have the same
-/// time.
+/// The clock of a thread. It is read at most once in a pass of the event loop, so all events of a pass have
+/// the same time.
 #[derive(Debug)]
 pub(crate) struct Clock {
     source: ClockSource,
@@ -25,7 +25,8 @@ pub(crate) enum ClockSource {
     Virtual(VirtualClock),
 }
 
-/// A clock for tests. All its clones are the same clock, which stands still until it is [moved](Self::advance).
+/// A clock for tests. All its clones are the same clock, which stands still until it is
+/// [moved](Self::advance).
 #[derive(Clone)]
 pub struct VirtualClock(Arc<Mutex<Virtual>>);
 
@@ -74,8 +75,8 @@ impl Clock {
         matches!(self.source, ClockSource::Virtual(_))
     }
 
-    /// Returns true if a virtual clock was moved after it was read in this pass. Then timers may be due that this pass has
-    /// not fired.
+    /// Returns true if a virtual clock was moved after it was read in this pass. Then timers may be due that
+    /// this pass has not fired.
     pub(super) fn has_moved(&self) -> bool {
         self.is_virtual() && self.now.get().is_some_and(|now| now != self.source.now())
     }

@@ -7,10 +7,10 @@ use rustix::{
 
 /// Makes space for `count` file descriptors in the system's table of this process.
 ///
-/// Linux doubles the table when it is full. In a process with several threads it then waits until no processor reads the
-/// old table (`expand_fdtable` in its `fs/file.c`). This takes 10 to 25 ms, and blocks the thread that accepts a
-/// connection. A descriptor with a high number makes the table large enough at once. The table never shrinks, and takes
-/// 8 bytes for each descriptor.
+/// Linux doubles the table when it is full. In a process with several threads it then waits until no
+/// processor reads the old table (`expand_fdtable` in its `fs/file.c`). This takes 10 to 25 ms, and blocks
+/// the thread that accepts a connection. A descriptor with a high number makes the table large enough at
+/// once. The table never shrinks, and takes 8 bytes for each descriptor.
 pub(crate) fn reserve_descriptors(descriptor: impl AsFd, count: usize) {
     let allowed = getrlimit(Resource::Nofile).current.unwrap_or(u64::MAX);
     let last = (count as u64).min(allowed).saturating_sub(1);

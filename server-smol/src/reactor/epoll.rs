@@ -91,13 +91,14 @@ impl Poller {
         self.notifier.take_woken()
     }
 
-    /// Returns true if the [waker](Self::waker) was used since the last call of [`take_woken`](Self::take_woken).
+    /// Returns true if the [waker](Self::waker) was used since the last call of
+    /// [`take_woken`](Self::take_woken).
     pub(crate) fn is_woken(&self) -> bool {
         self.notifier.is_woken()
     }
 
-    /// Begins a pass: looks at the sockets, and waits for them if there is nothing else to do (`may_wait`). Calls the
-    /// listeners of the ready sockets, and wakes the tasks whose timers are due.
+    /// Begins a pass: looks at the sockets, and waits for them if there is nothing else to do (`may_wait`).
+    /// Calls the listeners of the ready sockets, and wakes the tasks whose timers are due.
     pub(crate) fn wait(&self, may_wait: bool) {
         let clock = self.timers.clock();
         if !clock.is_virtual() {

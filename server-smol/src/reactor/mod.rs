@@ -1,8 +1,9 @@
 //! The sockets, timers and clock of a thread that runs rooms.
 //!
-//! On Linux this module has its own event loop around epoll. The runtime's reactor serves any thread and any number of
-//! readers. For that it arms each socket again before each wait, wakes itself through a notification, and sets a
-//! kernel timer. A thread that runs rooms does not share its sockets and needs none of this.
+//! On Linux this module has its own event loop around epoll. The runtime's reactor serves any thread and any
+//! number of readers. For that it arms each socket again before each wait, wakes itself through a
+//! notification, and sets a kernel timer. A thread that runs rooms does not share its sockets and needs none
+//! of this.
 //!
 //! On other systems this module uses the runtime's reactor.
 
@@ -50,15 +51,16 @@ use std::{
     task::{Context, Poll},
 };
 
-/// A listener that is called when a socket is readable, outside of any task. Most messages are handled without waiting,
-/// and a task takes as long as the message itself.
+/// A listener that is called when a socket is readable, outside of any task. Most messages are handled
+/// without waiting, and a task takes as long as the message itself.
 pub(crate) trait OnReadable {
     /// Reads from the socket. There may be nothing to read.
     fn on_readable(self: Rc<Self>);
 }
 
 impl Reactor {
-    /// Runs a future to its end on this thread, with the system's clock. This is for threads that run no rooms.
+    /// Runs a future to its end on this thread, with the system's clock. This is for threads that run no
+    /// rooms.
     pub(crate) fn block_on<T>(self, future: impl Future<Output = T>) -> T {
         let poller = self.enter(&Rc::new(Clock::new(ClockSource::System)));
         let waker = poller.waker();

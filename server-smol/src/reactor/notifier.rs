@@ -36,8 +36,8 @@ impl Notifier {
         self.woken.load(Ordering::SeqCst)
     }
 
-    /// Announces a wait. Returns true if the thread should wait. Both sides set their own flag before they read the other
-    /// one. So either this call sees the wake-up, or the waking thread sees the wait.
+    /// Announces a wait. Returns true if the thread should wait. Both sides set their own flag before they
+    /// read the other one. So either this call sees the wake-up, or the waking thread sees the wait.
     pub(super) fn begin_wait(&self) -> bool {
         self.waiting.store(true, Ordering::SeqCst);
         !self.woken.load(Ordering::SeqCst)

@@ -94,13 +94,14 @@ impl Poller {
         self.is_woken() && self.notifier.woken.swap(false, Ordering::SeqCst)
     }
 
-    /// Returns true if the [waker](Self::waker) was used since the last call of [`take_woken`](Self::take_woken).
+    /// Returns true if the [waker](Self::waker) was used since the last call of
+    /// [`take_woken`](Self::take_woken).
     pub(crate) fn is_woken(&self) -> bool {
         self.notifier.woken.load(Ordering::SeqCst)
     }
 
-    /// Begins a pass: looks at the sockets, and waits for them if there is nothing else to do (`may_wait`). Calls the
-    /// listeners of the ready sockets, and wakes the tasks whose timers are due.
+    /// Begins a pass: looks at the sockets, and waits for them if there is nothing else to do (`may_wait`).
+    /// Calls the listeners of the ready sockets, and wakes the tasks whose timers are due.
     pub(crate) fn wait(&self, may_wait: bool) {
         let clock = self.timers.clock();
         if may_wait && !clock.has_moved() {
@@ -298,8 +299,8 @@ impl Stream {
         uninterrupted(|| self.transport.get_ref().write(pieces))
     }
 
-    /// Writes the bytes that the transport [buffers](super::transport::Transport::write), as many as the system accepts at
-    /// once.
+    /// Writes the bytes that the transport [buffers](super::transport::Transport::write), as many as the
+    /// system accepts at once.
     pub(crate) fn flush(&self) -> io::Result<()> {
         match self.transport.get_ref().other() {
             Some(transport) => uninterrupted(|| transport.flush()),

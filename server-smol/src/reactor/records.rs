@@ -10,8 +10,8 @@ use std::{
 
 use super::transport::Transport;
 
-/// A transport for tests that behaves like TLS. Bytes are sent in records. A record is delivered when all of it has
-/// arrived. It is written by a flush or by the next write.
+/// A transport for tests that behaves like TLS. Bytes are sent in records. A record is delivered when all of
+/// it has arrived. It is written by a flush or by the next write.
 ///
 /// Both ends use it. With a socket that blocks, it is the end of a client.
 #[derive(Debug)]

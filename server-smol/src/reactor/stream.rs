@@ -33,7 +33,8 @@ impl Drop for Watch {
 /// The state of a socket, and the tasks that wait for it.
 pub(super) struct Source {
     pub(super) key: usize,
-    /// True if a read may succeed. This is so at the beginning and after an event of epoll, until a read finds no data.
+    /// True if a read may succeed. This is so at the beginning and after an event of epoll, until a read
+    /// finds no data.
     readable: Cell<bool>,
     /// True if a write may succeed.
     writable: Cell<bool>,
@@ -115,8 +116,9 @@ impl Stream {
     pub(crate) fn try_read(&self, bytes: &mut [u8]) -> io::Result<usize> {
         let source = &self.watch.source;
         let read = source.attempt_read(|| self.transport.read(bytes));
-        // If a socket returns fewer bytes than there is space for, it has no more. Epoll reports data that arrives later, but
-        // not after the end of the connection was reported. Other transports may have more.
+        // If a socket returns fewer bytes than there is space for, it has no more. Epoll reports data that
+        // arrives later, but not after the end of the connection was reported. Other transports may have
+        // more.
         if matches!(read, Ok(size) if size < bytes.len())
             && !source.hung_up.get()
             && self.transport.other().is_none()
@@ -156,8 +158,8 @@ impl Stream {
         attempt(&self.watch.source.writable, || self.transport.write(pieces))
     }
 
-    /// Writes the bytes that the transport [buffers](super::transport::Transport::write), as many as the system accepts at
-    /// once.
+    /// Writes the bytes that the transport [buffers](super::transport::Transport::write), as many as the
+    /// system accepts at once.
     #[inline]
     pub(crate) fn flush(&self) -> io::Result<()> {
         let Some(transport) = self.transport.other() else { return Ok(()) };

@@ -19,32 +19,35 @@ pub(crate) type Handle<'a> = BorrowedSocket<'a>;
 
 /// Carries the bytes of a connection: a socket, or a protocol on top of a socket, such as TLS.
 ///
-/// No method blocks. An operation that is not possible now fails with [`WouldBlock`](io::ErrorKind::WouldBlock), and is
-/// tried again after the next event of the socket. Each event is reported only once. So a transport may fail with
-/// `WouldBlock` only if its last system call on the [socket](Self::socket) in that direction has failed with it.
+/// No method blocks. An operation that is not possible now fails with
+/// [`WouldBlock`](io::ErrorKind::WouldBlock), and is tried again after the next event of the socket. Each
+/// event is reported only once. So a transport may fail with `WouldBlock` only if its last system call on the
+/// [socket](Self::socket) in that direction has failed with it.
 ///
 /// A transport holds at most a bounded number of bytes, in each direction, and charges their memory itself.
 pub(crate) trait Transport: Send {
     /// Reads bytes. Zero means the end: the peer writes no more.
     ///
-    /// It may return fewer bytes than there is space for, although there are more. It must not fail with `WouldBlock` while
-    /// the transport has bytes to deliver. If the protocol must write an answer, this is written or buffered.
+    /// It may return fewer bytes than there is space for, although there are more. It must not fail with
+    /// `WouldBlock` while the transport has bytes to deliver. If the protocol must write an answer, this is
+    /// written or buffered.
     fn read(&self, bytes: &mut [u8]) -> io::Result<usize>;
 
     /// Accepts bytes to write, and returns their number.
     ///
-    /// The caller does not pass accepted bytes again. The transport may buffer them until they are [flushed](Self::flush).
-    /// While its buffer is full, it accepts no more and fails with `WouldBlock`.
+    /// The caller does not pass accepted bytes again. The transport may buffer them until they are
+    /// [flushed](Self::flush). While its buffer is full, it accepts no more and fails with `WouldBlock`.
     fn write(&self, pieces: &[IoSlice<'_>]) -> io::Result<usize>;
 
     /// Writes the buffered bytes. It succeeds if there are none.
     fn flush(&self) -> io::Result<()>;
 
-    /// Tells the peer that no more bytes follow. This is called when nothing is buffered, or when buffered bytes may be
-    /// lost.
+    /// Tells the peer that no more bytes follow. This is called when nothing is buffered, or when buffered
+    /// bytes may be lost.
     fn end_writing(&self) -> io::Result<()>;
 
-    /// Returns the socket whose events are the events of the transport. It is always the same, and does not block.
+    /// Returns the socket whose events are the events of the transport. It is always the same, and does not
+    /// block.
     fn socket(&self) -> Handle<'_>;
 }
 
@@ -168,8 +171,8 @@ socket!(UnixStream, as_fd);
 #[cfg(windows)]
 socket!(TcpStream, as_socket);
 
-/// Reads from a socket with a direct system call. The C library also checks whether the thread is being cancelled, which
-/// takes as long as the rest.
+/// Reads from a socket with a direct system call. The C library also checks whether the thread is being
+/// cancelled, which takes as long as the rest.
 #[cfg(target_os = "linux")]
 #[inline(always)]
 fn receive(socket: impl AsFd, bytes: &mut [u8]) -> io::Result<usize> {

@@ -6,8 +6,8 @@ use super::Settings;
 
 /// The ranges of the values, in bytes if they are sizes.
 impl Settings {
-    /// The range of the timeouts, intervals and delays, in seconds. The maximum is a year. This is more than anybody
-    /// needs, and adding it to a point in time does not overflow.
+    /// The range of the timeouts, intervals and delays, in seconds. The maximum is a year. This is more than
+    /// anybody needs, and adding it to a point in time does not overflow.
     pub const SECONDS: RangeInclusive<u64> = 0..=365 * 24 * 60 * 60;
     /// At least 0, with which rooms hibernate as soon as they are idle.
     pub const AWAKE_MEMORY: RangeInclusive<u64> = 0..=u64::MAX;
@@ -123,8 +123,8 @@ impl Settings {
         )
     }
 
-    /// Returns true if a setting differs from its default, for the settings that are adjusted to others. Returns true for
-    /// all other settings.
+    /// Returns true if a setting differs from its default, for the settings that are adjusted to others.
+    /// Returns true for all other settings.
     pub(super) fn is_set(&self, name: &str, defaults: &Self) -> bool {
         match name {
             "awake_memory" => self.awake_memory != defaults.awake_memory,

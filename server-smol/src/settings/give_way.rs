@@ -26,9 +26,9 @@ impl Settings {
 impl Settings {
     /// Returns a copy of these settings, adjusted to the limits of guests.
     ///
-    /// This changes only settings that equal their default. `message_size` becomes the `message_size` of the guests.
-    /// `outbox_size` becomes at least twice their `effect_bytes`, so that a client can wait for the messages of two
-    /// events.
+    /// This changes only settings that equal their default. `message_size` becomes the `message_size` of the
+    /// guests. `outbox_size` becomes at least twice their `effect_bytes`, so that a client can wait for the
+    /// messages of two events.
     ///
     /// [`Server::serve_guests`](crate::Server::serve_guests) does this itself. A program that
     /// [starts](crate::Server::start) a server of guests must call it.
@@ -77,15 +77,16 @@ impl Settings {
         Ok(settings)
     }
 
-    /// Adjusts these settings and the limits of guests to each other. Only values that are not set are changed.
+    /// Adjusts these settings and the limits of guests to each other. Only values that are not set are
+    /// changed.
     ///
-    /// `is_set` is called with the name of a field of [`Settings`] or [`Limits`], and returns true if its value was set.
-    /// `message_size` is set to that of `limits`. This is for programs that know which values were set, for example
-    /// because they read a file.
+    /// `is_set` is called with the name of a field of [`Settings`] or [`Limits`], and returns true if its
+    /// value was set. `message_size` is set to that of `limits`. This is for programs that know which values
+    /// were set, for example because they read a file.
     ///
     /// # Errors
-    /// The values that are set contradict each other, or are out of their ranges. The error lists everything that is
-    /// wrong.
+    /// The values that are set contradict each other, or are out of their ranges. The error lists everything
+    /// that is wrong.
     pub fn fit(&mut self, limits: &mut Limits, is_set: impl Fn(&str) -> bool) -> Result<(), SettingsError> {
         self.give_way(&is_set);
         self.give_way_to_guests(limits, &is_set);

@@ -19,9 +19,9 @@ use crate::{admin_address::AdminAddress, memory::default_total, reactor::ClockSo
 
 /// The settings of a [`Server`](crate::Server). It has a `with_…` method for each of them.
 ///
-/// Each setting that is a limit has a range, which is a constant of this type. The values are [checked](Self::check)
-/// before a server starts. A value that equals its default counts as not set, and may be adjusted to the values that
-/// are set. All other values are used unchanged, or refused.
+/// Each setting that is a limit has a range, which is a constant of this type. The values are
+/// [checked](Self::check) before a server starts. A value that equals its default counts as not set, and may
+/// be adjusted to the values that are set. All other values are used unchanged, or refused.
 #[derive(Debug, Clone)]
 #[non_exhaustive]
 pub struct Settings {
@@ -31,12 +31,12 @@ pub struct Settings {
     /// The port to listen on; 0 lets the system choose. Default: 8080.
     pub port: u16,
 
-    /// The time between two WebSocket pings to a client. Zero: no pings. Default: 30 s. This is shorter than the idle
-    /// timeouts of common proxies.
+    /// The time between two WebSocket pings to a client. Zero: no pings. Default: 30 s. This is shorter than
+    /// the idle timeouts of common proxies.
     pub heartbeat_interval: Duration,
 
-    /// The time after which the connection of a client that sends nothing is closed. Answers to pings count. Zero: no
-    /// limit. Default: 120 s.
+    /// The time after which the connection of a client that sends nothing is closed. Answers to pings count.
+    /// Zero: no limit. Default: 120 s.
     ///
     /// Only this finds clients that have disappeared without closing their connection.
     pub heartbeat_timeout: Duration,
@@ -50,28 +50,28 @@ pub struct Settings {
     /// The time at which an empty room ends. Default: [`ShutdownPolicy::Never`].
     pub shutdown: ShutdownPolicy,
 
-    /// The time without events after which a room hibernates. The server then keeps only the memory that the guest has
-    /// changed. The next event takes a little longer; there is no other effect. Zero: no room hibernates. Default:
-    /// 10 s.
+    /// The time without events after which a room hibernates. The server then keeps only the memory that the
+    /// guest has changed. The next event takes a little longer; there is no other effect. Zero: no room
+    /// hibernates. Default: 10 s.
     ///
     /// Rooms are checked at this interval, so a room may stay awake for twice the time. Native services never
     /// hibernate.
     pub hibernate_after: Duration,
 
-    /// The memory of all rooms that are awake, in bytes. Default: 256 MiB. If they have more, the rooms that have been
-    /// idle for longest hibernate at once.
+    /// The memory of all rooms that are awake, in bytes. Default: 256 MiB. If they have more, the rooms that
+    /// have been idle for longest hibernate at once.
     ///
-    /// This limits the memory of rooms that are opened faster than they become idle. Each thread has an equal share of
-    /// it. Rooms that have changed most of their memory stay awake. If [`hibernate_after`](Self::hibernate_after) is
-    /// zero, no room hibernates.
+    /// This limits the memory of rooms that are opened faster than they become idle. Each thread has an equal
+    /// share of it. Rooms that have changed most of their memory stay awake. If
+    /// [`hibernate_after`](Self::hibernate_after) is zero, no room hibernates.
     pub awake_memory: usize,
 
-    /// The memory that guests, clients and requests may take together, in bytes. Default: half of the memory of the
-    /// machine, or of the control group (Linux) that the process is in.
+    /// The memory that guests, clients and requests may take together, in bytes. Default: half of the memory
+    /// of the machine, or of the control group (Linux) that the process is in.
     ///
-    /// Each thread has an equal share of it. Buffers, connections and new rooms are charged before the memory is
-    /// allocated. A running room is charged after each slice. It can exceed its charge by what one slice allocates.
-    /// When a charge does not fit, the server takes these steps in this order, until it fits:
+    /// Each thread has an equal share of it. Buffers, connections and new rooms are charged before the memory
+    /// is allocated. A running room is charged after each slice. It can exceed its charge by what one slice
+    /// allocates. When a charge does not fit, the server takes these steps in this order, until it fits:
     ///
     /// 1. Idle rooms hibernate.
     /// 2. The client with the largest outbox is closed (1013).
@@ -79,55 +79,58 @@ pub struct Settings {
     /// 4. For running rooms: the rooms that have been empty for longest are ended.
     /// 5. The running room that wants the memory fails (1011).
     ///
-    /// Without this limit, the system would kill a process that takes too much memory. The program itself and its
-    /// libraries take a few MB in addition.
+    /// Without this limit, the system would kill a process that takes too much memory. The program itself and
+    /// its libraries take a few MB in addition.
     pub total_memory: usize,
 
-    /// The time for a client to finish a message that it has begun. The server checks this at the same interval, so a
-    /// client may take twice the time. Zero: no limit. Default: 30 s.
+    /// The time for a client to finish a message that it has begun. The server checks this at the same
+    /// interval, so a client may take twice the time. Zero: no limit. Default: 30 s.
     ///
     /// The part of a message that has arrived takes memory.
     pub message_timeout: Duration,
 
-    /// The time for which a client may read none of its waiting data. The server checks this at the same interval, so a
-    /// client may take twice the time. Zero: no limit. Default: 30 s.
+    /// The time for which a client may read none of its waiting data. The server checks this at the same
+    /// interval, so a client may take twice the time. Zero: no limit. Default: 30 s.
     ///
     /// The waiting data takes memory.
     pub outbox_timeout: Duration,
 
-    /// The maximum number of connections at a time, including those for requests and pages. Default: 10,000. When the
-    /// limit is reached, the connection that has sent no request for longest is closed. If there is none, the new
-    /// client gets a 503.
+    /// The maximum number of connections at a time, including those for requests and pages. Default: 10,000.
+    /// When the limit is reached, the connection that has sent no request for longest is closed. If there is
+    /// none, the new client gets a 503.
     ///
-    /// Anybody may connect, and each connection takes memory. This limits the memory that untrusted clients can use.
+    /// Anybody may connect, and each connection takes memory. This limits the memory that untrusted clients
+    /// can use.
     pub max_connections: usize,
 
-    /// The maximum number of connections at a time from one IPv4 address, or from one IPv6 network of 64 bits. Further
-    /// clients get a 503. Default: none, only [`max_connections`](Self::max_connections) is used.
+    /// The maximum number of connections at a time from one IPv4 address, or from one IPv6 network of 64
+    /// bits. Further clients get a 503. Default: none, only [`max_connections`](Self::max_connections) is
+    /// used.
     ///
-    /// This prevents one client from using all connections. Behind a proxy all clients have the proxy's address. The
-    /// clients of a school or a mobile network also share an address. So there is no default, and the operator decides.
+    /// This prevents one client from using all connections. Behind a proxy all clients have the proxy's
+    /// address. The clients of a school or a mobile network also share an address. So there is no default,
+    /// and the operator decides.
     pub max_connections_per_address: Option<usize>,
 
-    /// The maximum number of static files that are being sent to clients at a time. Default: 64. A request for one more
-    /// gets a 503 with `Retry-After`.
+    /// The maximum number of static files that are being sent to clients at a time. Default: 64. A request
+    /// for one more gets a 503 with `Retry-After`.
     ///
     /// Each takes an open file, and the memory for a piece of it.
     pub max_downloads: usize,
 
-    /// The maximum number of rooms at a time. Default: 100,000. When the limit is reached, the room that has been empty
-    /// for longest is ended. If no room is empty, the new room is refused: its client is closed with 1013, or gets a
-    /// 503.
+    /// The maximum number of rooms at a time. Default: 100,000. When the limit is reached, the room that has
+    /// been empty for longest is ended. If no room is empty, the new room is refused: its client is closed
+    /// with 1013, or gets a 503.
     ///
     /// Anybody may open rooms, and each takes memory. This limits the memory that untrusted clients can use.
     pub max_rooms: usize,
 
-    /// The maximum number of rooms that are created in a second from one IPv4 address, or from one IPv6 network of 64
-    /// bits; ten times as many at once. 0: no limit. Default: 1,000. A client that wants one more is closed with
-    /// 1013, or gets a 429.
+    /// The maximum number of rooms that are created in a second from one IPv4 address, or from one IPv6
+    /// network of 64 bits; ten times as many at once. 0: no limit. Default: 1,000. A client that wants one
+    /// more is closed with 1013, or gets a 429.
     ///
-    /// Empty rooms are ended if new ones need space. This limits how fast one client can end the rooms of others.
-    /// Behind a proxy all clients have the proxy's address, and share this limit.
+    /// Empty rooms are ended if new ones need space. This limits how fast one client can end the rooms of
+    /// others. Behind a proxy all clients have the proxy's address, and share this limit.
     pub room_rate: u32,
 
     /// The largest message that a client may send, in bytes. Default: 1 MiB. A larger one closes its
@@ -136,18 +139,18 @@ pub struct Settings {
     /// This limits the memory that one client can use.
     pub message_size: usize,
 
-    /// The maximum number of bytes that wait for a client that does not read them, plus 64 for each message. Default:
-    /// 8 MiB. A client for which more would wait is closed with 1013. So this is also the largest message that a native
-    /// service can send. For a guest, `effect_bytes` of its limits is smaller.
+    /// The maximum number of bytes that wait for a client that does not read them, plus 64 for each message.
+    /// Default: 8 MiB. A client for which more would wait is closed with 1013. So this is also the largest
+    /// message that a native service can send. For a guest, `effect_bytes` of its limits is smaller.
     ///
     /// This limits the memory that a slow client can use. It has no effect on other clients.
     pub outbox_size: usize,
 
     /// The operator's address: a Unix socket, or a loopback address. Default: none.
     ///
-    /// A client of this address sees the ids of all rooms, and may create and end rooms. Only the user that runs the
-    /// server can open a Unix socket. Everybody on this machine can reach a loopback address, but pages in their
-    /// browsers cannot.
+    /// A client of this address sees the ids of all rooms, and may create and end rooms. Only the user that
+    /// runs the server can open a Unix socket. Everybody on this machine can reach a loopback address, but
+    /// pages in their browsers cannot.
     pub admin: Option<AdminAddress>,
 
     /// The headers of a client's request that its room may
@@ -162,14 +165,14 @@ pub struct Settings {
     /// More threads help if one thread is busy and there are free cores.
     pub threads: usize,
 
-    /// True if the time of each pass of the event loop is measured, for the operator's status. Default: false, because
-    /// it takes a system call for each pass.
+    /// True if the time of each pass of the event loop is measured, for the operator's status. Default:
+    /// false, because it takes a system call for each pass.
     #[doc(hidden)]
     pub measure_passes: bool,
 
-    /// The time that a pass of the event loop may spend on work, and then on writing, before it looks at the sockets
-    /// again. Default: 0.3 ms. With a longer time, some clients wait for others. It is for measurements with tools that
-    /// make the server slow.
+    /// The time that a pass of the event loop may spend on work, and then on writing, before it looks at the
+    /// sockets again. Default: 0.3 ms. With a longer time, some clients wait for others. It is for
+    /// measurements with tools that make the server slow.
     #[doc(hidden)]
     pub pass_time: Duration,
 

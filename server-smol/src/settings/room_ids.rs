@@ -19,8 +19,8 @@ pub enum RoomIds {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 #[non_exhaustive]
 pub enum GeneratedIds {
-    /// Ten lower-case letters and digits, without those that look alike (50 random bits). Such an id is short enough to
-    /// read aloud, and too long to guess.
+    /// Ten lower-case letters and digits, without those that look alike (50 random bits). Such an id is short
+    /// enough to read aloud, and too long to guess.
     #[default]
     Short,
     /// A random UUID (RFC 9562, version 4).

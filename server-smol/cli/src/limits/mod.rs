@@ -1,8 +1,8 @@
 //! The limits on what clients, rooms and guests may use.
 //!
-//! [`ALL`] describes each limit once: its key in `[limits]` of `stateroom.toml`, the thing that it bounds, and the
-//! reason. The flag is made from the key (`memory` is `--max-memory`, `room_rate` is `--room-rate`). The defaults
-//! and ranges come from the libraries.
+//! [`ALL`] describes each limit once: its key in `[limits]` of `stateroom.toml`, the thing that it bounds,
+//! and the reason. The flag is made from the key (`memory` is `--max-memory`, `room_rate` is `--room-rate`).
+//! The defaults and ranges come from the libraries.
 
 mod args;
 mod chosen;
@@ -325,7 +325,8 @@ needs more for one event fails, so an endless loop ends.",
 
 static SLICE: Limit = Limit {
     what: "Maximum fuel for one slice of an event",
-    why: "An event that needs more than one slice waits for a time slice of 0.25 ms. In its time slice it runs
+    why:
+        "An event that needs more than one slice waits for a time slice of 0.25 ms. In its time slice it runs
 one slice after another. 20k units of fuel are about 0.02 ms.",
     ..Limit::number("slice", Limits::SLICE, |bounds| Value::Fuel(&mut bounds.guest.slice))
 };
