@@ -20,7 +20,7 @@ use super::{
     sources::Sources,
 };
 
-/// `stateroom dev`: builds and serves, and does so again whenever a source file has changed.
+/// `stateroom dev`: builds and serves a guest, and repeats this when a source file has changed.
 pub(crate) fn run(args: DevArgs) -> Result<()> {
     let DevArgs { project, server } = args;
     let mut settings = server.settings();
@@ -66,7 +66,7 @@ pub(crate) fn run(args: DevArgs) -> Result<()> {
     })
 }
 
-/// The options of a build, on which it depends beside files.
+/// The options of a build. Its result depends on these and on files.
 #[derive(Debug, Clone)]
 struct Options {
     project: ProjectArgs,
@@ -83,7 +83,7 @@ struct Built {
 }
 
 impl Options {
-    /// Looks at all that a build needs.
+    /// Checks everything that a build needs.
     fn open(&self) -> Result<Project> {
         let project = Project::open(self.project.clone())?;
         self.bounds(&project)?;
@@ -104,7 +104,7 @@ impl Options {
     }
 }
 
-/// Waits for changes until one of them builds; says `meanwhile` of each that does not.
+/// Waits for a change that builds. After each failed build it prints the error and `meanwhile`.
 async fn rebuild(options: &Options, mut sources: Sources, meanwhile: &str) -> Built {
     loop {
         sources.change().await;

@@ -7,7 +7,7 @@ use serde::Deserialize;
 
 use super::{linker::Memory, package::Package};
 
-/// A message of the compiler, as cargo hands it on.
+/// A message of the compiler, in the form in which cargo passes it on.
 #[derive(Debug, Deserialize)]
 pub(crate) struct Diagnostic {
     message: String,
@@ -17,8 +17,8 @@ pub(crate) struct Diagnostic {
     children: Vec<Self>,
 }
 
-/// Returns the format in which cargo hands on what the compiler says: for us to read, with a text that is as colourful
-/// as cargo's own would be.
+/// Returns the format for compiler messages that cargo must use. This program can parse it, and the texts in
+/// it have the same colours as cargo's own output.
 pub(crate) fn format() -> &'static str {
     let colourful = match env::var("CARGO_TERM_COLOR").as_deref() {
         Ok("always") => true,
@@ -40,7 +40,7 @@ impl Diagnostic {
         let _ = write!(stderr, "{begin}{rendered}");
     }
 
-    /// Returns what to do about it, if the compiler cannot know.
+    /// Returns advice that the compiler does not give, if there is any.
     pub(crate) fn hint(&self, memory: Memory, package: &Package) -> Option<String> {
         if self.says("no global memory allocator found") {
             return Some(

@@ -11,18 +11,18 @@ use super::{config::Config, toml_file::FILE};
 const MODULE: &str = "server.wasm";
 const STATIC: &str = "static";
 
-/// The directory that `stateroom build` writes: `server.wasm`, and perhaps `static` and a `stateroom.toml` with
-/// the limits of the one beside `Cargo.toml`.
+/// The directory that `stateroom build` writes: `server.wasm`, and perhaps `static` and a `stateroom.toml`
+/// with the limits of the one beside `Cargo.toml`.
 ///
-/// It is put together in a hidden directory beside it and then takes the old one's place, so it is never half
-/// written. What is left of a failed build is removed.
+/// It is written to a hidden directory next to it, which then replaces the old one. So it is never half
+/// written. The files of a failed build are removed.
 #[derive(Debug)]
 pub(crate) struct Dist {
     path: PathBuf,
     draft: PathBuf,
     /// A directory for temporary files.
     scratch: PathBuf,
-    /// The `dist` of the last build, on its way out.
+    /// The `dist` of the last build, which is being replaced.
     old: PathBuf,
 }
 
@@ -45,7 +45,7 @@ impl Dist {
         self.path.join(MODULE)
     }
 
-    /// Begins to write, and returns a directory of this build alone for passing work.
+    /// Begins to write, and returns a directory for temporary files of this build.
     pub(crate) fn begin(&self) -> Result<&Path> {
         // A build that was killed may have had the same process id, as is usual in containers.
         let _ = fs::remove_dir_all(&self.draft);
@@ -54,7 +54,7 @@ impl Dist {
         Ok(&self.scratch)
     }
 
-    /// Writes everything and takes the place of the `dist` before.
+    /// Writes everything and replaces the previous `dist`.
     pub(crate) fn finish(self, module: &[u8], config: &Config) -> Result<()> {
         let _ = fs::remove_dir_all(&self.scratch);
         write(&self.draft.join(MODULE), module)?;
@@ -116,7 +116,8 @@ fn write(path: &Path, content: &[u8]) -> Result<()> {
     fs::write(path, content).with_context(|| format!("cannot write `{}`", path.display()))
 }
 
-/// Copies a directory with everything in it. Links are followed, so that the copy stands alone.
+/// Copies a directory with everything in it. Links are followed, so that the copy does not depend on other
+/// files.
 fn copy(from: &Path, to: &Path, parents: &mut Vec<PathBuf>) -> Result<()> {
     let unreadable = || format!("cannot read `{}`", from.display());
     let place = from.canonicalize().with_context(unreadable)?;

@@ -20,9 +20,9 @@ use super::{
     toolchain,
 };
 
-/// The features of later versions of WebAssembly that Rust's compiler would use, switched off. Bulk memory stays:
-/// every engine has it, and without it copying would be a loop. As all code is compiled when the module is linked
-/// (`lto`), this holds for the standard library, too.
+/// The features of later versions of WebAssembly that Rust's compiler would use, switched off. Bulk memory
+/// stays: every engine has it, and without it copying would be a loop. As all code is compiled when the
+/// module is linked (`lto`), this holds for the standard library, too.
 const PORTABLE: &str = "target-feature=-sign-ext,-multivalue,-nontrapping-fptoint,-reference-types";
 
 /// An error in a guest's sources. Only a change to the sources fixes it.
@@ -40,7 +40,7 @@ impl Error for SourceError {}
 /// Compiles `package` to a module and returns its path.
 ///
 /// # Errors
-/// Where the sources do not compile it is a [`SourceError`].
+/// If the sources do not compile, it is a [`SourceError`].
 pub(crate) fn run(
     directory: &Path,
     config: &Config,
@@ -136,10 +136,10 @@ struct Message {
     message: Option<Diagnostic>,
 }
 
-/// The parts of a message that are of interest.
+/// The parts of a message that are used here.
 #[derive(Debug)]
 enum Said {
-    /// The module has been made of the package.
+    /// The module of the package has been built.
     Module(PathBuf),
     Diagnostic(Diagnostic),
 }

@@ -12,17 +12,17 @@ use super::{
 
 const SDK: &str = "stateroom-sdk-core";
 
-/// The additional stack of a guest that formats the messages of panics, in bytes.
+/// The additional stack of a guest that formats panic messages, in bytes.
 pub(crate) const FOR_PANICS: u32 = 16384;
 
-/// The way in which a guest gets memory. It decides how the memory may be laid out.
+/// The way in which a guest allocates memory. The layout of its memory depends on this.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Memory {
     /// No allocator: the SDK without features.
     Static,
-    /// Our SDK's allocator, which asks the linker for the page size: feature `alloc`.
+    /// The allocator of this project's SDK, which asks the linker for the page size: feature `alloc`.
     Heap,
-    /// The standard library with any allocator, or an allocator that we do not know.
+    /// The standard library with any allocator, or an unknown allocator.
     Std,
 }
 
@@ -36,8 +36,9 @@ impl Memory {
         }
     }
 
-    /// Returns the size of the heap that a guest with pages of one byte begins with, in bytes: enough for a short
-    /// message, or for a first heap. The first time that a memory grows, the engine allocates twice as much.
+    /// Returns the size of the heap that a guest with pages of one byte begins with, in bytes: enough for a
+    /// short message, or for a first heap. The first time that a memory grows, the engine allocates twice as
+    /// much.
     const fn heap_size(self) -> u32 {
         match self {
             Self::Static => 512,
@@ -47,7 +48,7 @@ impl Memory {
         }
     }
 
-    /// Finds out from the features that cargo will build our SDK with.
+    /// Finds this out from the features with which cargo will build the SDK.
     pub(crate) fn of(directory: &Path, package: &Package, target: Target) -> Result<Self> {
         // `cargo metadata` would unite the features of the whole workspace; the tree is of this package
         // alone, as the build is. Procedural macros run on this machine, and their features say
@@ -89,17 +90,17 @@ impl Memory {
 
 /// Returns the linker's arguments for the guest's memory.
 ///
-/// A memory grows by pages, of 64 KiB if nothing is said, and Rust gives guests a stack of 1 MiB: a room
-/// would take over a megabyte to hold a number. With pages of one byte and a small stack it takes some three
-/// kilobytes, a hundred times less than anything that could be gained from the code.
+/// By default a memory grows by pages of 64 KiB, and Rust gives guests a stack of 1 MiB. So a room with one
+/// number would take more than a megabyte. With pages of one byte and a small stack it takes about three
+/// kilobytes. This saves much more than smaller code could.
 ///
-/// The standard library's allocator takes the 64 KiB for granted, on every target: it asks for one page and
-/// uses 64 KiB. In pages of one byte it would write past the end of the memory. So only guests whose
-/// allocator we know, or that have none, get them. A WASI guest always has the standard library's C part,
+/// The standard library's allocator assumes pages of 64 KiB, on every target: it asks for one page and uses
+/// 64 KiB. With pages of one byte it would write past the end of the memory. So only guests with a known
+/// allocator, or without one, get pages of one byte. A WASI guest always has the standard library's C part,
 /// with an allocator of the same kind.
 ///
-/// With the standard library a guest's stack is half a page, so that all of a small one's memory is in a page. The
-/// stack comes first in memory (Rust's default), so one that overflows ends in a trap and not in other
+/// With the standard library a guest's stack is half a page, so that all of a small one's memory is in a
+/// page. The stack comes first in memory (Rust's default), so an overflow traps and does not overwrite other
 /// data.
 pub(crate) fn arguments(memory: Memory, config: &Config, portable: bool, purpose: Purpose) -> Vec<String> {
     let memory = match config.target {
@@ -111,8 +112,8 @@ pub(crate) fn arguments(memory: Memory, config: &Config, portable: bool, purpose
         Purpose::Release => stack_size,
         Purpose::Trial => stack_size + FOR_PANICS,
     };
-    // The compiler leaves room in the numbers that the linker fills in, five bytes for each. It is a tenth of a
-    // module; and an engine that knows the first version of WebAssembly only takes it for a mistake where a
+    // The compiler leaves room in the numbers that the linker fills in, five bytes for each. It is a tenth of
+    // a module; and an engine that knows the first version of WebAssembly only takes it for a mistake where a
     // function is called through a table.
     let mut arguments = vec![format!("-zstack-size={stack_size}"), "--compress-relocations".to_owned()];
     if !portable && memory != Memory::Std {
@@ -122,10 +123,11 @@ pub(crate) fn arguments(memory: Memory, config: &Config, portable: bool, purpose
     arguments
 }
 
-/// The size of pages where nothing is said, in bytes.
+/// The default size of a page, in bytes.
 pub(crate) const DEFAULT_PAGE: u64 = 1 << 16;
 
-/// Returns how many bytes a page of a module's memory has. Nothing where it has no memory, or is no module.
+/// Returns the size of a page of a module's memory, in bytes. Returns `None` if it has no memory, or is not a
+/// module.
 pub(crate) fn page_size(module: &[u8]) -> Option<u64> {
     let memory = Parser::new(0).parse_all(module).find_map(|payload| match payload {
         Ok(Payload::MemorySection(memories)) => memories.into_iter().next()?.ok(),

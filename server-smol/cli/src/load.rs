@@ -3,7 +3,7 @@ use stateroom_load::LoadArgs;
 
 use super::open_files::{self, TooFew};
 
-/// `stateroom load`: sees to it that so many sockets can be open. Everything else is in a package of its own.
+/// `stateroom load`: makes sure that enough sockets can be open. The rest is in a separate package.
 pub(crate) fn run(args: LoadArgs) -> Result<()> {
     let connections = args.connections();
     open_files::allow(connections).map_err(|TooFew { needed, allowed }| {

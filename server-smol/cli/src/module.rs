@@ -35,8 +35,8 @@ pub(crate) fn bytes(path: &Path) -> Result<Vec<u8>> {
     Ok(bytes)
 }
 
-/// Reads a module that has just been built from a package here: the file, and the program that it is. One that is no
-/// guest is a [`SourceError`].
+/// Reads a module that was just built from a package. Returns the file and the program. A module that is not
+/// a guest is a [`SourceError`].
 #[cfg(feature = "dev")]
 pub(crate) fn guest(path: &Path, limits: Limits) -> Result<(Vec<u8>, Program)> {
     let bytes = fs::read(path).with_context(|| format!("cannot read `{}`", path.display()))?;
@@ -57,7 +57,7 @@ pub(crate) fn guest(path: &Path, limits: Limits) -> Result<(Vec<u8>, Program)> {
     Ok((bytes, program))
 }
 
-/// Makes a program of a module's bytes; `path` is where they come from.
+/// Loads a program from the bytes of a module, which were read from `path`.
 pub(crate) fn program(path: &Path, bytes: &[u8], limits: Limits) -> Result<Program> {
     Program::load(bytes, limits).map_err(|error| anyhow!("cannot run `{}`: {error}", path.display()))
 }

@@ -1,6 +1,6 @@
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
-/// Files that are open besides downloads, and sockets besides those of clients and of the operator.
+/// The number of open files and sockets in addition to those of downloads, clients and the operator.
 const OTHERS: u64 = 128;
 
 /// The number of files that must be open, and the number that may be.
@@ -10,8 +10,8 @@ pub(crate) struct TooFew {
     pub(crate) allowed: u64,
 }
 
-/// Makes sure that so many sockets and files can be open. It raises the limit as far as the system lets this process.
-/// Many systems begin with 1024, for old programs, and let each program ask for more.
+/// Makes sure that this number of sockets and files can be open. Raises the limit as far as the system
+/// allows. Many systems begin with 1024, for old programs, and let each program raise its limit.
 pub(crate) fn allow(files: usize) -> Result<(), TooFew> {
     let needed = files as u64 + OTHERS;
     let Rlimit { current, maximum } = getrlimit(Resource::Nofile);

@@ -9,8 +9,8 @@ use stateroom_host_min::Limits;
 
 use super::module;
 
-/// The features of WebAssembly beyond its first version that Rust's compiler uses. The module itself no longer names
-/// them, because it is stripped.
+/// The features of WebAssembly beyond its first version that Rust's compiler uses. The module itself no
+/// longer names them, because it is stripped.
 const FEATURES: [&str; 6] = [
     "--enable-bulk-memory",
     "--enable-mutable-globals",
@@ -23,8 +23,8 @@ const FEATURES: [&str; 6] = [
 /// The features that a portable module may use: see `guest_build`.
 const PORTABLE: [&str; 2] = ["--mvp-features", "--enable-bulk-memory"];
 
-/// Makes the module smaller with Binaryen's `wasm-opt`, if that is installed. Whatever goes wrong, there is a
-/// good module already.
+/// Makes the module smaller with Binaryen's `wasm-opt`, if that is installed. If this fails, the original
+/// module is used.
 ///
 /// `scratch` is a directory to work in.
 pub(crate) fn optimize(module: Vec<u8>, portable: bool, limits: Limits, scratch: &Path) -> Vec<u8> {
@@ -38,7 +38,7 @@ pub(crate) fn optimize(module: Vec<u8>, portable: bool, limits: Limits, scratch:
     }
 }
 
-/// Returns `None` where there is no `wasm-opt`.
+/// Returns `None` if there is no `wasm-opt`.
 fn try_optimize(bytes: &[u8], portable: bool, limits: Limits, scratch: &Path) -> Result<Option<Vec<u8>>> {
     let input = scratch.join("in.wasm");
     let output = scratch.join("out.wasm");

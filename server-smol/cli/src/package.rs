@@ -21,7 +21,7 @@ pub(crate) struct Package {
     pub(crate) source: PathBuf,
 }
 
-/// The part of `cargo metadata` that is of interest.
+/// The part of `cargo metadata` that is used here.
 #[derive(Debug, Deserialize)]
 struct Metadata {
     packages: Vec<Member>,
@@ -86,8 +86,8 @@ impl Package {
     }
 }
 
-/// `cargo`, or the very one that runs us, in `directory`, so that the toolchain chosen there is the one that
-/// runs.
+/// Returns `cargo`, or the cargo that runs this program, in `directory`, so that the toolchain chosen there
+/// is used.
 pub(crate) fn cargo(directory: &Path) -> Command {
     program("CARGO", "cargo", directory)
 }
@@ -100,8 +100,8 @@ pub(crate) fn program(variable: &str, default: &str, directory: &Path) -> Comman
     command
 }
 
-/// Runs `command` and returns what it prints. What it complains about is the error, unless it goes to stderr
-/// already; mere warnings come again with the build.
+/// Runs `command` and returns its output. Its error messages become the error, unless they already go to
+/// stderr. Warnings are dropped, because the build prints them again.
 pub(crate) fn output(mut command: Command, name: &str) -> Result<Vec<u8>> {
     log::logger().flush();
     let Output { status, stdout, stderr } = command.output().map_err(|error| not_started(&error, name))?;
@@ -115,7 +115,7 @@ pub(crate) fn output(mut command: Command, name: &str) -> Result<Vec<u8>> {
     Ok(stdout)
 }
 
-/// Returns the message for one of Rust's programs that does not start.
+/// Returns the error for a program of Rust that does not start.
 pub(crate) fn not_started(error: &io::Error, name: &str) -> anyhow::Error {
     match error.kind() {
         io::ErrorKind::NotFound => anyhow!(

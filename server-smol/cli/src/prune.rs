@@ -10,7 +10,7 @@ use wasmparser::{DataKind, ExternalKind, FunctionBody, Operator, Parser, Payload
 
 use super::module;
 
-/// The exports that the compiler has the linker make, and that no host asks for.
+/// The exports that the compiler makes the linker add, and that no host uses.
 const LEFT_OVER: [&str; 2] = ["__heap_base", "__data_end"];
 
 // The ids of sections (WebAssembly core specification, 5.5.2).
@@ -21,11 +21,11 @@ const CODE: u8 = 10;
 const DATA: u8 = 11;
 const DATA_COUNT: u8 = 12;
 
-/// Takes out of a module what the linker leaves in every one and nothing uses: two exports, the globals behind
-/// them, a stack pointer, a table, and multiplications and divisions by one, which the size of a page is. It is a tenth
-/// of a small guest.
+/// Removes the items that the linker adds to every module and that are not used: two exports and their
+/// globals, a stack pointer, a table, and multiplications and divisions by a page size of one. They are a
+/// tenth of a small guest.
 ///
-/// A module in which it meets something that no guest here is made of stays as it is.
+/// If a module contains an item that this code does not know, it is not changed.
 pub(crate) fn prune(module: Vec<u8>, limits: Limits) -> Vec<u8> {
     match try_prune(&module, limits) {
         Ok(pruned) => pruned,
@@ -81,13 +81,13 @@ fn try_prune(module: &[u8], limits: Limits) -> Result<Vec<u8>> {
     Ok(pruned)
 }
 
-/// The parts of a module that are of interest.
+/// The parts of a module that are used here.
 struct Parts<'a> {
     /// The sections in order, with their ids.
     sections: Vec<(u8, &'a [u8])>,
     /// Each as it is encoded.
     globals: Vec<&'a [u8]>,
-    /// Without those that nobody asks for.
+    /// Without those that are not used.
     exports: Vec<(&'a str, ExportKind, u32)>,
     bodies: Vec<Body<'a>>,
     tables_used: bool,
@@ -97,7 +97,7 @@ struct Parts<'a> {
     is_data_plain: bool,
 }
 
-/// A function, with the places where something else is to be.
+/// A function and its changes.
 struct Body<'a> {
     bytes: &'a [u8],
     changes: Vec<(Range<usize>, Change)>,
@@ -107,7 +107,7 @@ enum Change {
     /// The global has another number.
     Get(u32),
     Set(u32),
-    /// Nothing: the instruction does nothing.
+    /// No replacement: the instruction has no effect.
     Nothing,
 }
 
@@ -207,7 +207,7 @@ impl<'a> Parts<'a> {
         Ok(Body { bytes: &module[range], changes })
     }
 
-    /// Returns the new number of each global, or nothing for those that are not used.
+    /// Returns the new number of each global, or `None` for those that are not used.
     fn kept_globals(&self) -> Vec<Option<u32>> {
         let mut used = vec![false; self.globals.len()];
         let exported = self.exports.iter().filter(|(_, kind, _)| *kind == ExportKind::Global);
@@ -237,7 +237,7 @@ pub(crate) fn export_kind(kind: ExternalKind) -> Result<ExportKind> {
     })
 }
 
-/// Returns a function's code with what is to be in place of something else.
+/// Returns a function's code with its changes.
 fn changed(body: &Body<'_>, kept: &[Option<u32>]) -> Vec<u8> {
     let number = |global: u32| kept.get(global as usize).copied().flatten().unwrap_or(global);
     let mut code = Vec::with_capacity(body.bytes.len());
@@ -256,7 +256,7 @@ fn changed(body: &Body<'_>, kept: &[Option<u32>]) -> Vec<u8> {
     code
 }
 
-/// Returns where data goes that is in the memory from the beginning.
+/// Returns the address of data that is in the initial memory.
 fn address(kind: &DataKind<'_>) -> Result<Option<u32>> {
     let DataKind::Active { memory_index: 0, offset_expr } = kind else { return Ok(None) };
     let mut operators = offset_expr.get_operators_reader();
@@ -266,7 +266,7 @@ fn address(kind: &DataKind<'_>) -> Result<Option<u32>> {
     })
 }
 
-/// Returns the data, with pieces made one that lie side by side: each takes six bytes of its own.
+/// Returns the data, with adjacent pieces joined, because each piece takes six bytes more.
 fn joined(data: &[(u32, &[u8])]) -> DataSection {
     let mut pieces: Vec<(u32, Vec<u8>)> = Vec::new();
     for (address, bytes) in data {
@@ -291,7 +291,8 @@ mod tests {
 
     use super::*;
 
-    /// A guest that sends the contents of its memory, and in between the results of calculations with the number one.
+    /// A guest that sends the contents of its memory, and in between the results of calculations with the
+    /// number one.
     const GUEST: &str = r#"(module
         (import "env" "send_binary" (func $send (param i32 i32 i32)))
         (memory (export "memory") 1)

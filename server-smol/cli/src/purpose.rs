@@ -1,15 +1,15 @@
 /// The purpose of a build.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Purpose {
-    /// To be served: as small as possible.
+    /// A module to serve: as small as possible.
     Release,
-    /// To be tried by its author: with overflow checks, and with messages for panics.
+    /// A module for its author to try: with overflow checks and panic messages.
     Trial,
 }
 
 impl Purpose {
-    /// Returns the build profile, given here so that an author's `Cargo.toml` needs none. It has a name of its own, so
-    /// it leaves the author's other builds alone.
+    /// Returns the build profile. It is defined here, so that an author's `Cargo.toml` needs none. It has its
+    /// own name, so it does not affect the author's other builds.
     pub(crate) fn profile(self) -> Vec<String> {
         let (name, checks): (_, &[_]) = match self {
             // The author's own release profile may ask for them, and they bring the words of panics along.

@@ -16,7 +16,7 @@ pub(crate) fn run(args: ServeArgs) -> Result<()> {
     bounds.server().with_static_files(static_files).serve_guests(program).map_err(explain)
 }
 
-/// Adds what to do about the error. The server's messages say everything else; their sources would repeat it.
+/// Adds advice to the error. The server's messages are complete; their sources would repeat them.
 pub(crate) fn explain(error: ServeError) -> Error {
     match error {
         ServeError::Bind { .. } => anyhow!("{error} (see `--port` and `--ip`)"),
@@ -25,17 +25,17 @@ pub(crate) fn explain(error: ServeError) -> Error {
     }
 }
 
-/// The module that is served, and what belongs to it.
+/// The module to serve, and its files and limits.
 pub(crate) struct Found {
     pub(crate) module: PathBuf,
     pub(crate) static_files: Option<PathBuf>,
     pub(crate) limits: Chosen,
 }
 
-/// The endings of the names of modules.
+/// The extensions of module files.
 const MODULE: &str = if cfg!(feature = "dev") { "`.wasm` or `.wat`" } else { "`.wasm`" };
 
-/// Finds what `path` means.
+/// Finds the module for `path`.
 pub(crate) fn locate(path: &Path) -> Result<Found> {
     let shown = path.display();
     let found = fs::metadata(path).map_err(|error| match error.kind() {

@@ -10,7 +10,7 @@ use signal_hook::{
     low_level::pipe,
 };
 
-/// Signals that have come, from now on.
+/// Receives signals from now on.
 #[derive(Debug)]
 pub(crate) struct Signals {
     /// Each signal is a byte in it.
@@ -32,7 +32,7 @@ impl Signals {
         Ok(Self { bytes })
     }
 
-    /// Blocks until a signal has come.
+    /// Blocks until a signal has arrived.
     #[cfg(unix)]
     pub(crate) fn wait(mut self) -> io::Result<()> {
         self.bytes.read_exact(&mut [0])
@@ -45,7 +45,7 @@ impl Signals {
         async_signal::Signals::new([async_signal::Signal::Int]).map(|signals| Self { signals })
     }
 
-    /// Blocks until a signal has come.
+    /// Blocks until a signal has arrived.
     #[cfg(not(unix))]
     pub(crate) fn wait(mut self) -> io::Result<()> {
         use smol::stream::StreamExt as _;

@@ -9,11 +9,11 @@ use smol::unblock;
 
 use super::{project::Project, toml_file::FILE};
 
-/// The time between two looks at the files. A person does not notice the delay, and a look at a few dozen files costs
-/// nothing.
+/// The time between two checks of the files. People do not notice this delay, and a check of a few dozen
+/// files takes very little time.
 const INTERVAL: Duration = Duration::from_millis(300);
 
-/// The files that a guest is made of, and how old each was when it was built.
+/// The source files of a guest, with the time of the last change of each before the build.
 #[derive(Debug)]
 pub(crate) struct Sources {
     files: Vec<File>,
@@ -32,8 +32,8 @@ impl Sources {
         Self { files: manifests(project).map(file).into(), own: Some(rust_files(&root)), root }
     }
 
-    /// Returns the manifest and the configuration of `project`, and the source files that cargo says went into
-    /// `module`, those of its path dependencies included.
+    /// Returns the manifest and the configuration of `project`, and the source files that cargo says went
+    /// into `module`, those of its path dependencies included.
     pub(crate) fn of(project: &Project, module: &Path, begun: SystemTime) -> Self {
         let cargo_says = fs::read_to_string(module.with_extension("d")).ok();
         let compiled = cargo_says.as_deref().map(prerequisites).unwrap_or_default();
@@ -48,7 +48,7 @@ impl Sources {
         Self { files, own: None, root: root(project) }
     }
 
-    /// Takes the files as they are now for unchanged, before they are built again.
+    /// Marks the files as unchanged, before they are built again.
     pub(crate) fn look(&mut self) {
         for (path, when) in &mut self.files {
             *when = modified(path);
@@ -56,14 +56,14 @@ impl Sources {
         self.own = Some(rust_files(&self.root));
     }
 
-    /// Looks at one more file, or at which files a directory has.
+    /// Adds a file, or the list of files in a directory.
     pub(crate) fn watch(&mut self, path: &Path) {
         if !self.files.iter().any(|(known, _)| known == path) {
             self.files.push(file(path.to_owned()));
         }
     }
 
-    /// Waits until a file has changed, has come or has gone.
+    /// Waits until a file is changed, created or deleted.
     pub(crate) async fn change(&self) {
         while self.files.iter().all(|(path, when)| modified(path) == *when)
             && self.own.as_ref().is_none_or(|own| *own == rust_files(&self.root))
@@ -81,8 +81,7 @@ fn root(project: &Project) -> PathBuf {
     project.package.source.parent().unwrap_or(&project.directory).to_owned()
 }
 
-/// Returns all of Rust's source files below a directory. What cargo builds there is not looked through, nor what is
-/// hidden.
+/// Returns all Rust source files below a directory, except in cargo's build directories and in hidden ones.
 fn rust_files(directory: &Path) -> Vec<File> {
     let mut files = Vec::new();
     for entry in fs::read_dir(directory).into_iter().flatten().flatten() {
@@ -109,8 +108,8 @@ fn modified(path: &Path) -> Option<SystemTime> {
     fs::metadata(path).and_then(|found| found.modified()).ok()
 }
 
-/// Returns what stands behind the colon in a file of cargo's, which is written as `make` reads it: a blank in a name
-/// has a backslash before it.
+/// Returns the names after the colon in a dependency file of cargo. It has the format of `make`: a blank in a
+/// name has a backslash before it.
 fn prerequisites(text: &str) -> Vec<PathBuf> {
     let (_, list) = text.lines().next().and_then(|line| line.split_once(": ")).unwrap_or_default();
     let mut paths = vec![String::new()];

@@ -11,7 +11,7 @@ use super::limits::{ALL, Chosen, Limit, Origin};
 /// The file's name, beside `Cargo.toml`, and beside `server.wasm` in `dist`.
 pub(crate) const FILE: &str = "stateroom.toml";
 
-/// Makes something of [`FILE`] in `directory`. A file that is not there is an empty one.
+/// Parses [`FILE`] in `directory`. A missing file counts as empty.
 pub(crate) fn read<T>(directory: &Path, make: impl FnOnce(&mut Reader<'_>, &DeTable<'_>) -> T) -> Result<T> {
     let path = directory.join(FILE);
     match fs::read_to_string(&path) {
@@ -21,7 +21,7 @@ pub(crate) fn read<T>(directory: &Path, make: impl FnOnce(&mut Reader<'_>, &DeTa
     }
 }
 
-/// Makes something of a file's text.
+/// Parses the text of a file.
 pub(crate) fn parse<T>(
     path: &Path,
     text: &str,
@@ -43,7 +43,7 @@ pub(crate) fn parse<T>(
     Err(anyhow!(problems.join("\n       ")))
 }
 
-/// Reads the limits in a `dist` directory, and there is nothing else in its file.
+/// Reads the limits in a `dist` directory. Its file contains only these.
 pub(crate) fn limits_of_dist(directory: &Path) -> Result<Chosen> {
     read(directory, |reader, table| {
         let mut limits = Chosen::default();
@@ -62,7 +62,7 @@ pub(crate) fn limits_of_dist(directory: &Path) -> Result<Chosen> {
     })
 }
 
-/// Gathers everything that is wrong with a file, so that it is fixed in one go.
+/// Collects all problems of a file, so that they can be fixed together.
 pub(crate) struct Reader<'a> {
     path: &'a Path,
     text: &'a str,
@@ -121,7 +121,7 @@ impl Reader<'_> {
     }
 }
 
-/// Returns a number as TOML has it, or in quotes as the command line does.
+/// Returns a number, in the form of TOML, or in quotes in the form of the command line.
 fn quantity(limit: &Limit, value: &DeValue<'_>) -> Option<u64> {
     match value {
         DeValue::Integer(number) => {

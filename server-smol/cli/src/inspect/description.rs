@@ -3,19 +3,20 @@ use std::{collections::BTreeMap, fmt};
 use stateroom_sdk_core::abi;
 use wasmparser::{MemoryType, Parser, Payload, TypeRef};
 
-/// A description of a module, read from its bytes. If they are malformed, it describes what comes before that.
+/// A description of a module, read from its bytes. If they are malformed, it describes the part before the
+/// error.
 #[derive(Default)]
 pub(crate) struct Description {
     size: usize,
     memory: Option<MemoryType>,
-    /// The names of what it imports, by the modules that it imports from.
+    /// The names of its imports, by the modules of the imports.
     imports: BTreeMap<String, Vec<String>>,
     exports: Vec<String>,
-    /// The sizes of sections that do nothing, with their names.
+    /// The names and sizes of sections that have no effect.
     custom: Vec<(usize, String)>,
 }
 
-/// The exports that hosts look for, in the order in which they are shown.
+/// The exports that hosts use, in the order in which they are shown.
 const KNOWN: [&str; 18] = [
     abi::MEMORY,
     abi::MALLOC,
@@ -37,7 +38,7 @@ const KNOWN: [&str; 18] = [
     "_initialize",
 ];
 
-/// The size in bytes from which a useless section is worth a note.
+/// The size in bytes from which an unused section gets a note.
 const NOTABLE: usize = 256;
 
 impl Description {
@@ -73,13 +74,13 @@ impl Description {
         }
     }
 
-    /// Returns whether it can set the timer.
+    /// Returns true if it can set the timer.
     pub(crate) fn sets_the_timer(&self) -> bool {
         let sets = |name: &String| [abi::SET_TIMER, abi::recv::SEND].contains(&name.as_str());
         self.imports.get(abi::ENV).is_some_and(|names| names.iter().any(sets))
     }
 
-    /// Returns how many bytes of memory it may have by its own account.
+    /// Returns the maximum memory that it declares, in bytes.
     pub(crate) fn most_memory(&self) -> Option<u64> {
         let memory = self.memory.as_ref()?;
         Some(bytes(memory, memory.maximum?))
@@ -139,8 +140,8 @@ fn bytes(memory: &MemoryType, pages: u64) -> u64 {
     pages.saturating_mul(1 << memory.page_size_log2.unwrap_or(16).min(16))
 }
 
-/// The maximum number of names that are shown, and the maximum length of each. A module may have thousands of names,
-/// and long ones.
+/// The maximum number of names that are shown, and the maximum length of each. A module may have thousands of
+/// names, and long ones.
 const SHOWN: usize = 24;
 const LONGEST: usize = 60;
 

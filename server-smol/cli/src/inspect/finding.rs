@@ -19,8 +19,8 @@ pub(crate) struct Finding {
     fix: String,
 }
 
-/// The place of a fault. One fault of each place is reported: others there have the same reason, or are found the
-/// next time.
+/// The place of a fault. Only one fault is reported for each place. Others there have the same reason, or are
+/// found in the next check.
 #[derive(Debug, PartialEq, Eq)]
 enum Cause {
     Load,
@@ -39,12 +39,12 @@ impl Report {
         self.notes.iter()
     }
 
-    /// Adds a note about something that is not wrong, but worth knowing.
+    /// Adds a note about something that is useful to know, but not wrong.
     pub(crate) fn note(&mut self, note: String) {
         self.notes.push(note);
     }
 
-    /// Adds the problems of a module that is no guest.
+    /// Adds the problems of a module that is not a guest.
     pub(crate) fn refused(&mut self, error: &LoadError) {
         if let LoadError::NotAGuest(problems) = error {
             let finding = |problem: &Problem| Finding {
@@ -82,7 +82,7 @@ impl Report {
         self.add(Finding { cause: Cause::Export(export), wrong, fix: fix.into() });
     }
 
-    /// Adds that the guest takes more and more memory.
+    /// Adds that the guest's memory grows without end.
     pub(crate) fn grows(&mut self, wrong: String) {
         let fix = "have `jam_free` give back what `jam_malloc` has given, \
                     and keep no more of what clients send than has an end";
@@ -132,7 +132,7 @@ fn fix_for_trap(event: Kind, trap: &Trap) -> String {
     }
 }
 
-/// Returns the fix, if the reason of the trap tells more than the event.
+/// Returns the fix, if it follows from the reason of the trap and not from the event.
 fn fix_for_reason(reason: &TrapReason) -> Option<&'static str> {
     Some(match reason {
         TrapReason::AllocFailed { .. } => {

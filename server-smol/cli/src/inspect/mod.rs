@@ -1,4 +1,4 @@
-//! `stateroom inspect`: what a module is, and what it lacks.
+//! `stateroom inspect`: describes and checks modules.
 
 mod description;
 mod finding;
@@ -46,7 +46,7 @@ pub(crate) fn run(args: InspectArgs) -> Result<()> {
     Ok(())
 }
 
-/// Prints a line. Nobody may be reading any more: that is no reason to panic.
+/// Prints a line. The reader of the output may be gone. That must not cause a panic.
 fn say(line: impl Display) {
     // What was logged before comes before it.
     log::logger().flush();

@@ -18,8 +18,9 @@ pub(crate) fn malloc(export: &str) -> Option<&'static str> {
     [abi::MALLOC, abi::recv::MALLOC].into_iter().find(|name| *name == export)
 }
 
-/// Returns the module with an allocator that traps where it would answer 0. What its allocator answers cannot be seen
-/// from outside; whether a room of this one ends where the other's goes on can.
+/// Returns the module with an allocator that traps instead of returning 0. The result of an allocator is not
+/// visible from outside. But it is visible if a room of this module ends and a room of the other module
+/// continues.
 pub(crate) fn without_zero(module: &[u8]) -> Result<Vec<u8>> {
     let (mut imported, mut types, mut bodies) = (0, Vec::new(), Vec::new());
     let (mut sections, mut exports, mut allocator) = (Vec::new(), Vec::new(), None);
@@ -90,7 +91,7 @@ pub(crate) fn without_zero(module: &[u8]) -> Result<Vec<u8>> {
     Ok(probe.finish())
 }
 
-/// Calls the allocator, and traps if it answers 0.
+/// Calls the allocator, and traps if it returns 0.
 fn checked(allocator: u32) -> Function {
     let (size, answer) = (0, 1);
     let mut function = Function::new([(1, ValType::I32)]);

@@ -1,5 +1,5 @@
-//! The events that a module is tried with: those that hosts hand in, and nothing that they do not. What the service
-//! is there for, nobody asks.
+//! The events for the checks of a module. They are only events that real hosts hand in. They do not depend on
+//! the purpose of the service.
 
 use stateroom_host_min::{ClientInfo, Limits, MessagePayload, Program, Step};
 
@@ -17,19 +17,20 @@ const SIZES: [usize; 5] = [0, 1, 4 << 10, 64 << 10, 1 << 20];
 /// The number of messages for the room whose memory is watched.
 const MANY: usize = 10_000;
 
-/// The number of messages between two looks at the memory. Memory that has grown at each look goes on growing.
+/// The number of messages between two checks of the memory. If the memory has grown at each check, it counts
+/// as growing without end.
 const LOOK: u32 = 2_000;
 
-/// The number of messages of a size after which a room has all the memory that it needs for them.
+/// The number of messages of one size after which a room has enough memory for them.
 const FEW: u32 = 20;
 
-/// The size of each of those messages, where the room has a place for it.
+/// The size of each of these messages, if the room has space for it.
 const USUAL: usize = 1 << 10;
 
-/// The information that a client's connection brings with it by default.
+/// The default information about a client's connection.
 const ADDRESS: (&str, &str) = ("address", "127.0.0.1");
 
-/// Tries a module, in the way that `args` say.
+/// Checks a module, as `args` say.
 pub(crate) fn check(module: &[u8], limits: Limits, args: &InspectArgs) -> Report {
     let mut report = Report::default();
     let program = match Program::load(module, limits) {
@@ -50,12 +51,12 @@ pub(crate) fn check(module: &[u8], limits: Limits, args: &InspectArgs) -> Report
 struct Script<'a> {
     module: &'a [u8],
     setting: Setting<'a>,
-    /// Texts that clients send beside those that mean nothing.
+    /// Texts that clients send in addition to meaningless ones.
     said: &'a [String],
     report: &'a mut Report,
 }
 
-/// The end of the checks: it is no use to continue.
+/// The end of the checks, if it is useless to continue.
 struct Stopped;
 
 impl<'a> Script<'a> {
@@ -84,7 +85,7 @@ impl<'a> Script<'a> {
         self.memory(USUAL.min(largest))
     }
 
-    /// Notes what has not been tried.
+    /// Adds notes about checks that were left out.
     fn untried(self) {
         let tried = self.setting.tried;
         if !tried.has(Kind::Text) && !tried.has(Kind::Binary) && tried.closed() {
@@ -106,7 +107,7 @@ impl<'a> Script<'a> {
         Session::begin(self.setting, room_id)
     }
 
-    /// Rooms begin; with ids that are unusual as well.
+    /// Rooms begin, also with unusual ids.
     fn begins(&mut self) -> Result<(), Stopped> {
         if let Err(failure) = self.begin("room") {
             self.record("a room id of 4 bytes", Err(failure))?;
@@ -121,7 +122,7 @@ impl<'a> Script<'a> {
         Ok(())
     }
 
-    /// Clients come and go, until nobody is left, and then one comes again.
+    /// Clients connect and disconnect until the room is empty. Then one connects again.
     fn clients(&mut self) -> Result<(), Stopped> {
         let mut last = "";
         let outcome = (|| {
@@ -176,8 +177,8 @@ impl<'a> Script<'a> {
         Ok(largest)
     }
 
-    /// Sends a message in a room of its own, which goes on afterwards. Returns nothing if the room has closed the
-    /// client before.
+    /// Sends a message in a separate room, which continues afterwards. Returns `None` if the room has closed
+    /// the client before.
     fn try_message(&self, message: MessagePayload<'_>) -> Result<Option<Step>, Failure> {
         let mut session = Session::with_client(self.setting)?;
         let step = session.message(1, message)?;
@@ -187,8 +188,8 @@ impl<'a> Script<'a> {
         Ok(step)
     }
 
-    /// Checks whether the allocator reports a lack of space with 0. That is so if it returns another address for a
-    /// small size: some guests have their only space at address 0.
+    /// Checks whether the allocator reports a lack of space with 0. That is so if it returns another address
+    /// for a small size: some guests have their only space at address 0.
     fn null(&mut self) {
         let limits = *self.setting.program.limits();
         let Ok(Ok(program)) = probe::without_zero(self.module).map(|probe| Program::load(&probe, limits))
@@ -230,7 +231,7 @@ impl<'a> Script<'a> {
         self.record(&format!("`{word}`"), outcome)
     }
 
-    /// Many messages, and whether their memory is used again.
+    /// Many messages. Checks that their memory is used again.
     fn memory(&mut self, size: usize) -> Result<(), Stopped> {
         let (text, bytes) = ("a".repeat(size), vec![0xff; size]);
         let mut messages = vec![MessagePayload::Text(&text), MessagePayload::Bytes(&bytes)];
@@ -303,7 +304,7 @@ impl<'a> Script<'a> {
         Ok(())
     }
 
-    /// Goes on after an event that has failed, unless it has used up its fuel.
+    /// Continues after an event that has failed, unless it has used up its fuel.
     fn record(&mut self, with: &str, outcome: Result<(), Failure>) -> Result<(), Stopped> {
         let Err(failure) = outcome else { return Ok(()) };
         self.report.failed(with, &failure);

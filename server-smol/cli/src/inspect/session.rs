@@ -9,20 +9,20 @@ use stateroom_host_min::{
     ClientId, ClientInfo, Effect, Event, MessagePayload, Program, Room, Step, Trap, TrapReason,
 };
 
-/// The settings of the rooms that are tried.
+/// The settings of the rooms in the checks.
 #[derive(Clone, Copy)]
 pub(crate) struct Setting<'a> {
     pub(crate) program: &'a Program,
-    /// The information that each client brings with it.
+    /// The information about each client.
     pub(crate) info: ClientInfo<'a>,
     pub(crate) tried: &'a Tried,
 }
 
-/// The approximate time that all checks together may take. A service that uses its limits in each event would take
-/// hours.
+/// The approximate time that all checks together may take. A service that uses its limits in each event would
+/// take hours.
 const PATIENCE: Duration = Duration::from_secs(20);
 
-/// The things that have happened in any of the rooms.
+/// The observations in all of the rooms.
 pub(crate) struct Tried {
     begun: Instant,
     kinds: RefCell<Vec<Kind>>,
@@ -35,20 +35,20 @@ impl Default for Tried {
     }
 }
 
-/// A room that is run as a server runs it, on a clock of its own.
+/// A room that runs as in a server, with its own clock.
 pub(crate) struct Session<'a> {
     setting: Setting<'a>,
     room: Room,
     now_ms: u64,
     /// The time at which the timer is due.
     timer: Option<u64>,
-    /// The clients that can say something.
+    /// The clients that can send messages.
     here: Vec<u32>,
-    /// The clients that the room has closed, and whose `disconnect` is still to come.
+    /// The clients that the room has closed, and whose `disconnect` has not run yet.
     leaving: VecDeque<u32>,
 }
 
-/// The number of timers in a row that are waited for.
+/// The maximum number of timers to wait for, one after the other.
 const TIMES: usize = 100;
 
 /// The time that passes before each event, in milliseconds.
@@ -72,7 +72,7 @@ pub(crate) enum Kind {
 }
 
 impl Failure {
-    /// Returns whether the event has used up its fuel, which takes seconds.
+    /// Returns true if the event has used up its fuel, which takes seconds.
     pub(crate) fn takes_long(&self) -> bool {
         matches!(self.trap.reason(), TrapReason::OutOfFuel { .. })
     }
@@ -83,12 +83,12 @@ impl Tried {
         self.kinds.borrow().contains(&kind)
     }
 
-    /// Returns whether it has taken too long.
+    /// Returns true if it has taken too long.
     pub(crate) fn is_late(&self) -> bool {
         self.begun.elapsed() > PATIENCE
     }
 
-    /// Returns whether a room has closed a client.
+    /// Returns true if a room has closed a client.
     pub(crate) fn closed(&self) -> bool {
         self.closed.get()
     }
@@ -140,7 +140,7 @@ impl<'a> Session<'a> {
         self.run(Event::Disconnect(ClientId(client))).map(|_| ())
     }
 
-    /// Sends a message from a client. Returns nothing if the room has closed the client.
+    /// Sends a message from a client. Returns `None` if the room has closed the client.
     pub(crate) fn message(
         &mut self,
         client: u32,
@@ -153,7 +153,7 @@ impl<'a> Session<'a> {
         self.run(Event::Message(ClientId(client), message)).map(Some)
     }
 
-    /// Waits for the timer, and again where it is set then, but not for ever.
+    /// Waits for the timer. If it is set again, waits again, for a limited number of times.
     pub(crate) fn wait(&mut self) -> Result<(), Failure> {
         for _ in 0..TIMES {
             let Some(due) = self.timer.filter(|_| !self.setting.tried.is_late()) else { break };
@@ -172,7 +172,7 @@ impl<'a> Session<'a> {
         self.room.memory_size()
     }
 
-    /// Lets some time pass, and hands in the timer if it is due by then.
+    /// Moves the clock, and hands in the timer if it is due by then.
     fn pass(&mut self) -> Result<(), Failure> {
         self.now_ms += BETWEEN;
         match self.timer {
@@ -187,7 +187,7 @@ impl<'a> Session<'a> {
         self.run(Event::Timer).map(|_| ())
     }
 
-    /// Runs an event, and what follows when it closes clients.
+    /// Runs an event, and the events that follow if it closes clients.
     fn run(&mut self, event: Event<'_>) -> Result<Step, Failure> {
         let step = self.run_alone(event)?;
         while let Some(client) = self.leaving.pop_front() {

@@ -7,7 +7,7 @@ use super::{ALL, Chosen, Limit, Origin};
 pub(crate) struct LimitArgs(Chosen);
 
 impl LimitArgs {
-    /// Returns what the flags say, and what a file says where they say nothing.
+    /// Returns the values from the flags, and from a file if there is no flag.
     pub(crate) fn over(&self, file: &Chosen) -> Chosen {
         self.0.over(file)
     }
@@ -21,7 +21,8 @@ fn argument(limit: &'static Limit) -> Arg {
         .value_parser(move |text: &str| {
             limit.read(text).ok_or_else(|| format!("is not {}", limit.expected()))
         })
-        // They have a page of their own. Nor is there a default of clap's: what is not given here may stand in a file.
+        // They have a page of their own. Nor is there a default of clap's: what is not given here may stand
+        // in a file.
         .hide(true)
         // As a negative number is a bad value and no other flag.
         .allow_negative_numbers(true)

@@ -7,7 +7,7 @@ use stateroom_server_smol::{Part, SettingProblem, Settings};
 
 use super::{ALL, Bounds, Limit};
 
-/// The limits that somebody has set, by their keys.
+/// The limits that were set, by their keys.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub(crate) struct Chosen(BTreeMap<&'static str, Choice>);
 
@@ -31,23 +31,23 @@ impl Chosen {
         self.0.insert(limit.key, Choice { value, origin });
     }
 
-    /// Returns whether a limit is among them.
+    /// Returns true if a limit was set.
     pub(crate) fn has(&self, limit: &Limit) -> bool {
         self.0.contains_key(limit.key)
     }
 
-    /// Merges two sets of choices. A choice in `others` holds if there is none here.
+    /// Merges two sets of choices. A choice in `others` is used if there is none here.
     pub(crate) fn over(&self, others: &Self) -> Self {
         let mut all = others.clone();
         all.0.extend(self.0.clone());
         all
     }
 
-    /// Returns the values of all limits: those that were chosen, and defaults that [give way](Settings::fit) to them.
-    /// `settings` has those of the server's settings that are no limits.
+    /// Returns the values of all limits: those that were chosen, and defaults that are
+    /// [adjusted](Settings::fit) to them. `settings` has the server's settings that are not limits.
     ///
     /// # Errors
-    /// They contradict one another. The message names everything that is wrong.
+    /// They contradict each other. The message lists everything that is wrong.
     pub(crate) fn bounds(&self, settings: Settings) -> Result<Bounds> {
         let mut bounds = Bounds { settings, guest: Limits::default() };
         for limit in ALL {
@@ -65,7 +65,7 @@ impl Chosen {
         }
     }
 
-    /// Describes a problem in the words of the place where the value was chosen.
+    /// Describes a problem, with the name of the flag or key that set the value.
     fn words(&self, problem: &SettingProblem) -> String {
         if let SettingProblem::Exceeds { name, value, part, other, limit, why } = problem
             && let (Some(small), Some(large)) = (Limit::with_field(name), Limit::with_field(other))
@@ -82,7 +82,7 @@ impl Chosen {
         problem.to_string()
     }
 
-    /// Returns where somebody finds the value of a limit.
+    /// Returns the place where the value of a limit was set.
     fn place(&self, limit: &Limit) -> String {
         match self.0.get(limit.key) {
             None => format!("the default of `--{}`", limit.flag()),
@@ -91,7 +91,7 @@ impl Chosen {
         }
     }
 
-    /// Returns the table `[limits]` of a `stateroom.toml`; nothing where nothing was chosen.
+    /// Returns the table `[limits]` of a `stateroom.toml`, or `None` if no limit was set.
     #[cfg(feature = "dev")]
     pub(crate) fn to_toml(&self) -> Option<String> {
         let mut toml = "[limits]\n".to_owned();

@@ -325,9 +325,8 @@ needs more for one event fails, so an endless loop ends.",
 
 static SLICE: Limit = Limit {
     what: "Maximum fuel for one slice of an event",
-    why:
-        "An event that needs more than one slice waits for a time slice of 0.25 ms. In its time slice it runs
-one slice after another. 20k units of fuel are about 0.02 ms.",
+    why: "An event that needs more than one slice waits for a time slice of 0.25 ms. In its time slice it
+runs one slice after another. 20k units of fuel are about 0.02 ms.",
     ..Limit::number("slice", Limits::SLICE, |bounds| Value::Fuel(&mut bounds.guest.slice))
 };
 

@@ -22,7 +22,7 @@ impl fmt::Display for Page {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(
             "\
-Limits on what clients, rooms and guests may use. Each is a flag of `stateroom serve` and `stateroom dev`,
+Limits on what clients, rooms and guests may use. Each is a flag of `stateroom serve` and of `dev`,
 and a key in the table `[limits]` of `stateroom.toml`: `--max-memory 64MiB` is `memory = \"64MiB\"`.
 `stateroom build` copies the table to `dist`. If both set a limit, the flag is used.
 

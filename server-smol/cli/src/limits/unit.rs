@@ -1,9 +1,9 @@
 /// The unit of a limit.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Unit {
-    /// Bytes, written as they are or in binary multiples.
+    /// Bytes, written as a plain number or in binary multiples.
     Bytes,
-    /// Things, or units of fuel, written as they are or in decimal multiples.
+    /// Counts, or units of fuel, written as a plain number or in decimal multiples.
     Number,
 }
 
@@ -28,8 +28,7 @@ impl Unit {
 
     /// Reads digits, `_` between them, and perhaps a multiple.
     ///
-    /// There are crates for this. They also read `1.5 mb` and the like, where it takes a manual to know how many
-    /// bytes that is.
+    /// There are crates for this. They also accept texts such as `1.5 mb`, whose meaning is not clear.
     pub(crate) fn read(self, text: &str) -> Option<u64> {
         let end = text.find(|c: char| !c.is_ascii_digit() && c != '_').unwrap_or(text.len());
         let (digits, multiple) = text.split_at(end);
@@ -43,7 +42,7 @@ impl Unit {
         digits.replace('_', "").parse::<u64>().ok()?.checked_mul(factor)
     }
 
-    /// Writes a value as briefly as it can be read again.
+    /// Writes a value in its shortest form.
     pub(crate) fn show(self, value: u64) -> String {
         let multiples = self.multiples().into_iter();
         match multiples.into_iter().find(|(_, factor)| value > 0 && value.is_multiple_of(*factor)) {

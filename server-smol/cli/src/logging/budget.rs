@@ -2,8 +2,8 @@ use std::time::{Duration, Instant};
 
 use super::fill::Fill;
 
-/// The budget of the whole process for one second of log, errors and warnings included. A log fills a disk, and wears
-/// out the flash memory of a small machine.
+/// The budget of the whole process for one second of log, errors and warnings included. Without it, a log can
+/// fill a disk, and wear out the flash memory of a small machine.
 pub(crate) const A_SECOND: Fill = Fill { lines: 1_000, bytes: 256 << 10 };
 
 const SECOND: Duration = Duration::from_secs(1);
@@ -11,7 +11,7 @@ const SECOND: Duration = Duration::from_secs(1);
 /// Counts what is written to the log in a second.
 #[derive(Debug, Default)]
 pub(crate) struct Budget {
-    /// The time at which the present second began.
+    /// The time at which the current second began.
     began: Option<Instant>,
     spent: Fill,
     /// The lines that were dropped and are still to be reported.
@@ -19,7 +19,7 @@ pub(crate) struct Budget {
 }
 
 impl Budget {
-    /// Spends what a line takes. Answers false, and counts the line as dropped, where there is no more.
+    /// Takes the budget for a line. If there is not enough, returns false and counts the line as dropped.
     pub(crate) fn spend(&mut self, now: Instant, bytes: usize, is_error: bool) -> bool {
         if self.began.is_none_or(|began| now.saturating_duration_since(began) >= SECOND) {
             self.began = Some(now);

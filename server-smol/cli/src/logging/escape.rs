@@ -1,10 +1,9 @@
 use std::{cmp::Ordering, fmt::Write as _};
 
-/// Returns a text as it can be shown to people: control characters and format characters are escaped, except for line
+/// Returns a text that is safe to show: control characters and format characters are escaped, except for line
 /// breaks and tabs. White space at the end is cut off.
 ///
-/// Texts may hold words of guests and clients. Those must not command the terminal, nor look like something that they are
-/// not.
+/// Texts may come from guests and clients. They must not control the terminal, or look like other text.
 pub(crate) fn escaped(text: &str) -> String {
     let mut shown = String::with_capacity(text.len());
     for character in text.trim_end().chars() {
@@ -19,8 +18,8 @@ pub(crate) fn escaped(text: &str) -> String {
     shown
 }
 
-/// Returns whether a character is invisible and changes how others look: reorders them, joins them, or ends their
-/// line.
+/// Returns true if a character is invisible and changes how others look: if it reorders them, joins them, or
+/// ends their line.
 fn is_format(character: char) -> bool {
     let code = u32::from(character);
     let order = |&(first, last): &(u32, u32)| match () {

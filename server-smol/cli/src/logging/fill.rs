@@ -1,15 +1,16 @@
-/// Lines, and their bytes, where there may be only so many.
+/// A number of lines and of bytes, for a limit or for an amount within it.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub(crate) struct Fill {
     pub(crate) lines: usize,
     pub(crate) bytes: usize,
 }
 
-/// The part of each limit that is kept for errors. A flood of other lines does not drop errors.
+/// The part of each limit that is kept for errors. So errors are not dropped because of many other lines.
 const RESERVE: usize = 8;
 
 impl Fill {
-    /// Adds a line of so many bytes, unless that is more than `limit`. Others than errors leave the reserve free.
+    /// Adds a line with this number of bytes, unless this exceeds `limit`. Lines that are not errors do not
+    /// use the reserve.
     pub(crate) fn add(&mut self, bytes: usize, is_error: bool, limit: Self) -> bool {
         let share = |limit: usize| if is_error { limit } else { limit - limit / RESERVE };
         let more = Self { lines: self.lines + 1, bytes: self.bytes.saturating_add(bytes) };
@@ -20,7 +21,7 @@ impl Fill {
         fits
     }
 
-    /// Takes away what was added.
+    /// Subtracts lines and bytes that were added.
     pub(crate) fn remove(&mut self, other: Self) {
         self.lines -= other.lines;
         self.bytes -= other.bytes;

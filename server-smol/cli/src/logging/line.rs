@@ -4,7 +4,8 @@ use ::log::Level;
 
 use super::escape::escaped;
 
-/// The maximum length of a message in bytes, before escaping. Some messages are long, such as those of compilers.
+/// The maximum length of a message in bytes, before escaping. Some messages are long, such as those of
+/// compilers.
 const LONGEST: usize = 16 << 10;
 
 /// Makes a line of the log.
@@ -12,7 +13,7 @@ pub(crate) fn line(level: Level, message: &Arguments<'_>) -> String {
     format!("{level:<5} {}\n", indented(&shown(message)))
 }
 
-/// Makes a line of the log from what a guest has written.
+/// Makes a line of the log from a guest's text.
 pub(crate) fn guest_line(level: Level, message: &Arguments<'_>) -> String {
     format!("{level:<5} {}\n", indented(&joined(&shown(message))))
 }
@@ -34,18 +35,19 @@ fn shown(message: &Arguments<'_>) -> String {
     shown
 }
 
-/// Makes sure that what is inside a message does not pass for a line of its own.
+/// Makes sure that no part of a message looks like a separate line.
 fn indented(message: &str) -> String {
     message.replace('\n', "\n      ")
 }
 
-/// Puts a panic's place and words beside each other. Rust writes the words below, and a guest's line comes escaped.
+/// Puts the place and the message of a panic on one line. Rust writes the message on the next line, and line
+/// breaks of a guest are escaped.
 fn joined(message: &str) -> String {
     let Some((before, panic)) = message.split_once(": \"panicked at ") else { return message.to_owned() };
     format!("{before}: \"panicked at {}", panic.replacen(":\\n", ": ", 1))
 }
 
-/// The beginning of a text, and how many bytes it went on for.
+/// The beginning of a text, and the number of bytes that were cut off.
 #[derive(Debug, Default)]
 struct Beginning {
     text: String,

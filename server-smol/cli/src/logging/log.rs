@@ -11,7 +11,7 @@ use super::{
 /// The target of the lines that guests write.
 const GUEST: &str = "stateroom::guest";
 
-/// The stack of the thread that writes, in bytes. It needs little, and nothing of it depends on what it writes.
+/// The stack of the thread that writes, in bytes. It needs little, independently of the lines that it writes.
 const STACK: usize = 64 << 10;
 
 /// The log of the process.
@@ -19,9 +19,9 @@ const STACK: usize = 64 << 10;
 pub(crate) struct Log(Arc<Pipe>);
 
 impl Log {
-    /// Sends the log, and what panics say, to stderr. `RUST_LOG` overrides `level`.
+    /// Sends the log and panic messages to stderr. `RUST_LOG` overrides `level`.
     ///
-    /// There are no timestamps: whatever runs a server around the clock (systemd, a container) adds its own.
+    /// There are no timestamps, because systemd and containers add their own.
     ///
     /// # Errors
     /// The system does not start another thread.
@@ -49,7 +49,7 @@ impl Log {
         Ok(Self(pipe))
     }
 
-    /// Ends the log: waits until it is written, as long as that takes little time.
+    /// Ends the log: waits until it is written, but only for a short time.
     pub(crate) fn finish(self) {
         self.0.finish();
     }
@@ -93,8 +93,8 @@ impl ::log::Log for Logger {
         }
     }
 
-    /// Waits until the lines before are written. Whatever writes to stderr itself, or starts a program that does, wants
-    /// that first.
+    /// Waits until all earlier lines are written. Code that writes to stderr itself, or starts a program that
+    /// does, calls this first.
     fn flush(&self) {
         self.pipe.flush();
     }

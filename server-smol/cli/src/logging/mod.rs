@@ -1,8 +1,8 @@
 //! The log: lines of `LEVEL message` on stderr.
 //!
-//! Rooms, and everything else that logs, put lines into a queue. One thread writes them, so nobody else waits where stderr
-//! is read slowly or not at all. What does not fit into the queue, or is more than the log may have in a second, is dropped
-//! and counted, and the log says how much that was.
+//! Rooms, and all other code that logs, put lines into a queue. One thread writes them. So no other thread
+//! waits if stderr is read slowly or not at all. Lines that do not fit into the queue, or exceed the budget
+//! of a second, are dropped and counted. The log says how many lines were dropped.
 
 mod budget;
 mod escape;

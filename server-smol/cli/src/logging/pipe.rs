@@ -7,38 +7,39 @@ use std::{
 
 use super::queue::Queue;
 
-/// The maximum time that a flush of the log waits. If nobody reads stderr, the log is never written.
+/// The maximum time that a flush of the log waits. If no program reads stderr, the log is never written.
 pub(crate) const PATIENCE: Duration = Duration::from_millis(500);
 
-/// The time to wait before another attempt, if stderr takes nothing and the system cannot tell when it will.
+/// The time to wait before another attempt, if stderr accepts no bytes and the system cannot report when it
+/// will.
 const BACK_OFF: Duration = Duration::from_millis(10);
 
-/// The way of lines from the threads that log to the one that writes.
+/// Passes lines from the threads that log to the thread that writes.
 #[derive(Debug, Default)]
 pub(crate) struct Pipe {
     queue: Mutex<Queue>,
-    /// Told when there is something to write.
+    /// Notified when there is something to write.
     filled: Condvar,
-    /// Told when everything has been written.
+    /// Notified when everything has been written.
     emptied: Condvar,
 }
 
 impl Pipe {
-    /// Puts a line in, or drops it. It never waits for what is being written.
+    /// Adds a line, or drops it. It never waits for a write.
     pub(crate) fn push(&self, line: String, is_error: bool) {
         if self.queue().push(Instant::now(), line, is_error) {
             self.filled.notify_one();
         }
     }
 
-    /// Waits until everything is written, or for [`PATIENCE`]. Answers whether it is.
+    /// Waits until everything is written, or for [`PATIENCE`]. Returns true if everything is written.
     pub(crate) fn flush(&self) -> bool {
         let waiting = self.emptied.wait_timeout_while(self.queue(), PATIENCE, |queue| !queue.is_idle());
         let (queue, _) = waiting.unwrap_or_else(PoisonError::into_inner);
         queue.is_idle()
     }
 
-    /// Does the same at the end of the process, when what was dropped cannot be reported later.
+    /// Does the same at the end of the process, when dropped lines cannot be reported later.
     pub(crate) fn finish(&self) -> bool {
         self.queue().report();
         self.filled.notify_one();
@@ -81,7 +82,7 @@ impl Pipe {
     }
 }
 
-/// Writes all of it. Where that fails nobody is reading any more, and there is nobody to tell.
+/// Writes all bytes. If this fails, no program reads stderr any more, and the error cannot be reported.
 fn write(out: &mut impl Write, mut bytes: &[u8]) {
     while !bytes.is_empty() {
         match out.write(bytes) {

@@ -5,13 +5,14 @@ use super::{
     fill::Fill,
 };
 
-/// The capacity of the queue: enough for a short flood, and far less than the memory of a small machine.
+/// The capacity of the queue: enough for many lines in a short time, and much less than the memory of a small
+/// machine.
 const CAPACITY: Fill = Fill { lines: 2_000, bytes: 128 << 10 };
 
-/// The approximate number of bytes that are written at a time. Their space is free for others when they are written.
+/// The approximate number of bytes that are written at a time. Their space is freed when they are written.
 const CHUNK: usize = 16 << 10;
 
-/// Lines that wait to be written. Never more than [`CAPACITY`], nor more than the [`Budget`] admits.
+/// Lines that wait to be written: at most [`CAPACITY`], and at most the [`Budget`].
 #[derive(Debug, Default)]
 pub(crate) struct Queue {
     lines: VecDeque<String>,
@@ -20,12 +21,12 @@ pub(crate) struct Queue {
     /// The size of the lines that are being written.
     in_flight: Fill,
     budget: Budget,
-    /// The lines that were dropped because the queue was full, and are still to be reported.
+    /// The lines that were dropped because the queue was full, and are not reported yet.
     dropped: u64,
 }
 
 impl Queue {
-    /// Puts a line at the end, or counts it as dropped. Returns whether the writer must be woken, if it waits.
+    /// Puts a line at the end, or counts it as dropped. Returns true if a waiting writer must be woken.
     pub(crate) fn push(&mut self, now: Instant, line: String, is_error: bool) -> bool {
         let was_idle = self.is_idle();
         let bytes = line.len();
@@ -43,7 +44,7 @@ impl Queue {
         was_idle
     }
 
-    /// Takes the next lines into `chunk`, which is empty. Those that were taken before have been written.
+    /// Moves the next lines into `chunk`, which is empty. The lines that were taken before have been written.
     pub(crate) fn take(&mut self, now: Instant, chunk: &mut String) {
         self.fill.remove(std::mem::take(&mut self.in_flight));
         // There is room again.
@@ -58,7 +59,7 @@ impl Queue {
         }
     }
 
-    /// Reports at once all that was dropped.
+    /// Reports all dropped lines at once.
     pub(crate) fn report(&mut self) {
         self.report_full();
         if let Some(dropped) = self.budget.report() {
@@ -66,12 +67,12 @@ impl Queue {
         }
     }
 
-    /// Returns when there is something to take, though nobody logs any more.
+    /// Returns the time at which there is something to write, even without new lines.
     pub(crate) fn report_due(&self) -> Option<Instant> {
         self.budget.report_due()
     }
 
-    /// Returns whether everything has been written.
+    /// Returns true if everything has been written.
     pub(crate) fn is_idle(&self) -> bool {
         self.fill == Fill::default()
     }
@@ -91,7 +92,8 @@ impl Queue {
         }
     }
 
-    /// Puts a report at the end. They are short, and there is one for each chunk or second at most: they need no limit.
+    /// Puts a report at the end. They are short, and there is one for each chunk or second at most: they need
+    /// no limit.
     fn note(&mut self, dropped: u64, reason: &str) {
         let line = format!("WARN  {dropped} log lines were dropped: {reason}\n");
         self.fill.lines += 1;
