@@ -12,7 +12,7 @@ impl Purpose {
     /// own name, so it does not affect the author's other builds.
     pub(crate) fn profile(self) -> Vec<String> {
         let (name, checks): (_, &[_]) = match self {
-            // The author's own release profile may ask for them, and they bring the words of panics along.
+            // The author's own release profile may ask for them, and they bring panic messages with them.
             Self::Release => ("guest", &["debug-assertions=false"]),
             Self::Trial => ("guest-dev", &["debug-assertions=true", "overflow-checks=true"]),
         };

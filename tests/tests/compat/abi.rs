@@ -158,7 +158,7 @@ fn the_interface_of_the_0_4_line_has_these_exports() {
             other => panic!("{other}"),
         })
         .collect();
-    for row in rows("## The interface of the 0.4 line").iter().take(4) {
+    for row in rows("## The interface of Stateroom 0.4").iter().take(4) {
         let ty = row[1].trim_matches('`');
         let expected = if ty.starts_with('(') { format!("a function {ty}") } else { ty.to_owned() };
         assert!(asked.contains(&(name(row[0]), expected.clone())), "{row:?} {asked:?}");

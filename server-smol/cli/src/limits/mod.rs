@@ -259,7 +259,7 @@ empty for longest is ended. If no room is empty, the new room is refused.",
 
 static ROOM_RATE: Limit = Limit {
     what: "Maximum number of rooms created in a second from one IPv4 address, or IPv6 network of 64 bits",
-    why: "Ten times as many may be created at once. Beyond that, a client is closed with 1013, or gets a 429.
+    why: "Ten times as many may be created at once. Beyond this, a client is closed with 1013 or gets a 429.
 Empty rooms are ended if new ones need space. This limit bounds how fast one client can cause
 that. Behind a proxy all clients have the proxy's address, and share the limit. 0 is no limit.",
     ..Limit::number("room_rate", Settings::ROOM_RATE, |bounds| Value::Rate(&mut bounds.settings.room_rate))
@@ -348,8 +348,8 @@ are sent.",
 
 static EFFECT_BYTES: Limit = Limit {
     what: "Maximum total size of the messages, close reasons and log lines from one event",
-    why: "A guest that asks for more fails. If you do not set it, it is 4 MiB, or twice --max-message-size if
-that is more. It is never less than --max-message-size.",
+    why: "A guest that asks for more fails. If you do not set it, it is 4 MiB, or twice --max-message-size
+if that is more. It is never less than --max-message-size.",
     ..Limit::size("effect_bytes", Limits::EFFECT_BYTES, |bounds| Value::Size(&mut bounds.guest.effect_bytes))
 };
 
