@@ -32,7 +32,7 @@ impl Verdict {
         let most = scale.memory() + scale.spare();
         if seen.memory > most {
             broken.push(format!(
-                "the server takes {} MiB of memory; it may take {}",
+                "the server takes {} MiB of memory, more than {} MiB",
                 seen.memory >> 20,
                 most >> 20
             ));
@@ -40,7 +40,7 @@ impl Verdict {
         let log = LOG + (LOG_A_SECOND as f64 * seen.time.as_secs_f64()) as u64;
         if seen.log_bytes > log {
             broken.push(format!(
-                "the server writes {} of log; it may write {}",
+                "the server writes {} of log, more than {}",
                 megabytes(seen.log_bytes),
                 megabytes(log)
             ));
