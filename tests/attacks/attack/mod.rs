@@ -58,7 +58,7 @@ pub(crate) const ATTACKS: &[Attack] = &[
     },
     Attack {
         row: "M2",
-        title: "300 clients of a room that do not read: tiny messages for all of them without end",
+        title: "300 clients of a room do not read, and one broadcasts tiny messages without end",
         guest: Guest::Small,
         make: memory::tiny_broadcasts,
         ..ATTACK
@@ -71,7 +71,7 @@ pub(crate) const ATTACKS: &[Attack] = &[
     },
     Attack {
         row: "M3",
-        title: "5,000 messages of 64 KiB that do not end",
+        title: "5,000 clients each send 64 KiB of a message without its end",
         promise: "memory is bounded, and rooms answer",
         make: memory::small_unfinished_messages,
         ..ATTACK
