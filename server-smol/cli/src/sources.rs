@@ -95,7 +95,7 @@ fn rust_files(directory: &Path) -> Vec<File> {
             files.push(file(path));
         }
     }
-    files.sort();
+    files.sort_unstable();
     files
 }
 

@@ -31,7 +31,7 @@ pub(crate) fn parse<T>(
     let table = DeTable::parse(text).map_err(|error| anyhow!("cannot read `{}`: {error}", path.display()))?;
     let mut reader = Reader { path, text, problems: Vec::new() };
     let made = make(&mut reader, table.get_ref());
-    reader.problems.sort();
+    reader.problems.sort_unstable();
     if reader.problems.is_empty() {
         return Ok(made);
     }

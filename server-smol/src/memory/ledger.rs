@@ -86,8 +86,8 @@ impl Ledger {
     /// Registers `reclaimer`, so that it is asked for memory at its stage.
     pub(crate) fn ask(&self, stage: Stage, reclaimer: Weak<dyn Reclaim>) {
         let mut reclaimers = self.reclaimers.borrow_mut();
-        reclaimers.push((stage, reclaimer));
-        reclaimers.sort_by_key(|(stage, _)| *stage);
+        let index = reclaimers.partition_point(|(other, _)| *other <= stage);
+        reclaimers.insert(index, (stage, reclaimer));
     }
 
     /// Charges bytes that are about to be taken, until the charge is dropped.

@@ -77,7 +77,7 @@ impl Workers {
         for worker in &self.commands {
             rooms.extend(ask(worker, |answer| Command::List(after.cloned(), most, answer)).await?);
         }
-        rooms.sort_by(|a, b| a.id.cmp(&b.id));
+        rooms.sort_unstable_by(|a, b| a.id.cmp(&b.id));
         rooms.truncate(most);
         Ok(rooms)
     }
