@@ -1,6 +1,6 @@
 //! Opens the parsers of clients' text to `tests/fuzz`. It is not part of the interface.
 
-use crate::room::{RoomId, parameters};
+use crate::{requests::parameters, room::RoomId};
 
 /// Decodes the parameters of a query.
 #[must_use]

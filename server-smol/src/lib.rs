@@ -71,6 +71,7 @@
 #![forbid(unsafe_code)]
 
 mod admin_address;
+mod admission;
 mod close;
 mod error;
 #[cfg(feature = "fuzzing")]

@@ -20,7 +20,7 @@ const FLOORS: &[&[&str]] = &[
     &["server"],
     &["http", "operator"],
     &["worker"],
-    &["session", "error"],
+    &["session", "admission", "error"],
     &["room"],
     &["thread", "requests"],
     &["settings", "wire"],

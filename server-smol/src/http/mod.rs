@@ -26,13 +26,14 @@ use smol::future::or;
 use stateroom_core::engine::EngineFactory;
 
 use crate::{
+    admission::{Permits, TooManyOfAddress},
     close::CloseReason,
     memory::{OutOfMemory, Purpose},
     reactor::{Listener, Stream},
     requests::{Body, Downloads, Protocol, Socket, ending, not_allowed, serve as serve_requests, text},
     room::RoomId,
     settings::Settings,
-    worker::{Arrival, Command, NewClient, Permits, TooManyOfAddress, Worker, Workers},
+    worker::{Arrival, Command, NewClient, Worker, Workers},
 };
 
 use accept::accept;

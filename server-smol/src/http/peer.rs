@@ -8,11 +8,11 @@ use std::{
 };
 
 use crate::{
+    admission::{Permit, TooFast},
     memory::{Charge, OutOfMemory, Purpose},
     reactor::{Clock, Timer},
     requests::{self, DownloadPermit, Peer as _},
     room::{ClientInfo, RoomId},
-    worker::{Permit, TooFast},
 };
 
 /// The time that a client has to send a request's head or to take a piece of an answer, and the time for which an
@@ -205,12 +205,12 @@ mod tests {
 
     use super::*;
     use crate::{
+        admission::Permits,
         memory::Ledger,
         reactor::{ClockSource, Stream, VirtualClock, block_on},
         requests::Socket,
         settings::Settings,
         thread::Thread,
-        worker::Permits,
     };
 
     fn peer(address: SocketAddr, clock: Clock) -> Peer {

@@ -5,11 +5,12 @@ use hyper::{
 use stateroom_core::engine::EngineFactory;
 
 use crate::{
+    admission::TooFast,
     close::CloseReason,
     requests::{Body, ending, later, not_allowed, text},
     room::{CreateRoomError, RoomId},
     settings::RoomIds,
-    worker::{Ending, TooFast},
+    worker::Ending,
 };
 
 use super::{Site, peer::Peer};

@@ -16,11 +16,12 @@ use smol::{
 use stateroom_core::{ClientId, DefaultStateroomFactory, MessagePayload, StateroomContext, StateroomService};
 
 use crate::{
+    admission::Permits,
     reactor::{AnyTransport, Clock, ClockSource, Reactor, Records, Stream},
     requests::Downloads,
     room::RoomId,
     settings::Settings,
-    worker::{Command, Permits, Worker, Workers},
+    worker::{Command, Worker, Workers},
 };
 
 use super::{Refusals, Shared, Site};

@@ -2,13 +2,13 @@ use async_tungstenite::tungstenite::{error::Error, handshake::server::create_res
 use hyper::{
     Request, Response, StatusCode,
     body::{Body as _, Bytes, Incoming},
-    header::{CONNECTION, HeaderValue, SEC_WEBSOCKET_VERSION, UPGRADE},
+    header::{CONNECTION, HeaderMap, HeaderValue, SEC_WEBSOCKET_VERSION, UPGRADE},
 };
 use stateroom_core::engine::EngineFactory;
 
 use crate::{
     requests::{Body, ending, text},
-    room::{ClientInfo, RoomId},
+    room::{ClientInfo, Header, RoomId},
     worker::Ending,
 };
 
@@ -44,10 +44,24 @@ impl<F: EngineFactory> Site<F> {
                 Err(Ending) => return ending(),
             }
         }
-        let info = ClientInfo::new(request, peer.address, &self.shared.settings.client_headers);
+        let headers = chosen_headers(request.headers(), &self.shared.settings.client_headers);
+        let info = ClientInfo::new(peer.address.ip(), request.uri().query(), headers);
         peer.visit.replace(Some((room, Box::new(info))));
         response
     }
+}
+
+/// Returns the headers of a request that rooms may ask for.
+fn chosen_headers(sent: &HeaderMap, chosen: &[String]) -> Box<[Header]> {
+    let header = |name: &String| {
+        // What is not UTF-8 is left out by itself, or a client could hide with it what a proxy has added.
+        let lines = sent.get_all(name.as_str()).iter();
+        let lines: Vec<_> = lines.filter_map(|line| str::from_utf8(line.as_bytes()).ok()).collect();
+        // RFC 9110, section 5.3: lines of the same name are one list.
+        let value = (!lines.is_empty()).then(|| lines.join(", "))?;
+        Some((name.to_ascii_lowercase().into(), value.into()))
+    };
+    chosen.iter().filter_map(header).collect()
 }
 
 fn full_up() -> Response<Body> {
@@ -66,4 +80,43 @@ fn not_a_handshake(error: &Error) -> Response<Body> {
     // RFC 6455, section 4.4.
     headers.insert(SEC_WEBSOCKET_VERSION, HeaderValue::from_static("13"));
     response
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn chosen_headers_are_there_and_others_are_not() {
+        let sent: [(_, &[u8]); 8] = [
+            ("origin", b"https://example.com"),
+            ("cookie", b"secret"),
+            ("x-user", b"mallory"),
+            ("x-user", b"ada"),
+            ("x-name", "Zoë".as_bytes()),
+            ("x-latin", b"Zo\xeb"),
+            ("x-mixed", b"Zo\xeb"),
+            ("x-mixed", b"ada"),
+        ];
+        let mut headers = HeaderMap::new();
+        for (name, value) in sent {
+            headers.append(name, HeaderValue::from_bytes(value).unwrap());
+        }
+        let chosen = ["origin", "X-User", "x-name", "x-latin", "x-mixed", "x-absent", "no header"];
+        let chosen = chosen_headers(&headers, &chosen.map(String::from));
+        let info = ClientInfo::new([10, 1, 2, 3].into(), None, chosen);
+        for (key, value) in [
+            ("header:origin", Some("https://example.com")),
+            ("header:x-user", Some("mallory, ada")),
+            ("header:x-name", Some("Zoë")),
+            ("header:x-latin", None),
+            ("header:x-mixed", Some("ada")),
+            ("header:x-absent", None),
+            ("header:cookie", None),
+            ("header:X-User", None),
+            ("origin", None),
+        ] {
+            assert_eq!(info.get(key).as_deref(), value, "{key}");
+        }
+    }
 }

@@ -1,4 +1,5 @@
 use std::{
+    marker::PhantomData,
     mem,
     ops::{Deref, DerefMut},
     rc::Rc,
@@ -6,32 +7,37 @@ use std::{
 
 use super::{Charge, Ledger, OutOfMemory, Purpose};
 
-/// Bytes whose memory is charged to a [`Ledger`] before it is taken.
+/// Bytes on their way, whose memory is charged to a [`Ledger`] before it is taken.
 #[derive(Debug)]
-pub(crate) struct Buffer {
+pub(crate) struct Buffer<D = Outgoing> {
     bytes: Vec<u8>,
     charge: Charge,
-    direction: Direction,
+    direction: PhantomData<D>,
 }
 
 /// The direction in which the bytes of a buffer go.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Direction {
-    /// From a client to its room.
-    Incoming,
-    /// From a room to a client.
-    Outgoing,
+pub(crate) trait Direction {
+    /// Returns what a buffer of `capacity` bytes is charged as.
+    fn purpose(capacity: usize) -> Purpose;
 }
 
-impl Direction {
-    /// Returns what a buffer of so many bytes is charged as.
-    fn purpose(self, capacity: usize) -> Purpose {
-        match self {
-            Self::Incoming if capacity <= SMALL_INCOMING => Purpose::New,
-            Self::Incoming => Purpose::LargeMessage,
-            Self::Outgoing if capacity <= SMALL_OUTGOING => Purpose::Small,
-            Self::Outgoing => Purpose::Running,
-        }
+/// From a client to its room.
+#[derive(Debug)]
+pub(crate) enum Incoming {}
+
+/// From a room to a client.
+#[derive(Debug)]
+pub(crate) enum Outgoing {}
+
+impl Direction for Incoming {
+    fn purpose(capacity: usize) -> Purpose {
+        if capacity <= SMALL_INCOMING { Purpose::New } else { Purpose::LargeMessage }
+    }
+}
+
+impl Direction for Outgoing {
+    fn purpose(capacity: usize) -> Purpose {
+        if capacity <= SMALL_OUTGOING { Purpose::Small } else { Purpose::Running }
     }
 }
 
@@ -43,15 +49,15 @@ const SMALL_OUTGOING: usize = 64 << 10;
 /// The least that a buffer grows to.
 const LEAST: usize = 256;
 
-impl Buffer {
+impl<D: Direction> Buffer<D> {
     /// Returns an empty one, which takes nothing.
-    pub(crate) fn new(ledger: &Rc<Ledger>, direction: Direction) -> Self {
-        Self { bytes: Vec::new(), charge: ledger.nothing(), direction }
+    pub(crate) fn new(ledger: &Rc<Ledger>) -> Self {
+        Self { bytes: Vec::new(), charge: ledger.nothing(), direction: PhantomData }
     }
 
     /// Takes the bytes out, and leaves a buffer that takes nothing.
     pub(crate) fn take(&mut self) -> Self {
-        let empty = Self::new(self.charge.ledger(), self.direction);
+        let empty = Self::new(self.charge.ledger());
         mem::replace(self, empty)
     }
 
@@ -88,7 +94,7 @@ impl Buffer {
 
     #[cold]
     fn grow(&mut self, capacity: usize) -> Result<(), OutOfMemory> {
-        self.charge.set(capacity, self.direction.purpose(capacity))?;
+        self.charge.set(capacity, D::purpose(capacity))?;
         self.bytes.reserve_exact(capacity - self.bytes.len());
         Ok(())
     }
@@ -106,7 +112,7 @@ impl Buffer {
     }
 }
 
-impl Deref for Buffer {
+impl<D> Deref for Buffer<D> {
     type Target = [u8];
 
     fn deref(&self) -> &[u8] {
@@ -114,7 +120,7 @@ impl Deref for Buffer {
     }
 }
 
-impl DerefMut for Buffer {
+impl<D> DerefMut for Buffer<D> {
     fn deref_mut(&mut self) -> &mut [u8] {
         &mut self.bytes
     }
@@ -127,7 +133,7 @@ mod tests {
     #[test]
     fn a_buffer_is_charged_for_what_it_has_room_for() {
         let ledger = Ledger::new(1_000);
-        let mut buffer = Buffer::new(&ledger, Direction::Outgoing);
+        let mut buffer: Buffer = Buffer::new(&ledger);
         assert_eq!(ledger.used(), 0);
         buffer.extend(b"hello").unwrap();
         assert_eq!((&*buffer, ledger.used()), (&b"hello"[..], LEAST));
@@ -145,14 +151,14 @@ mod tests {
     fn what_clients_begin_leaves_space_for_what_rooms_answer() {
         let ledger = Ledger::new(16 << 20);
         let begin = |size: usize| {
-            let mut begun = Buffer::new(&ledger, Direction::Incoming);
+            let mut begun = Buffer::<Incoming>::new(&ledger);
             begun.reserve_exact(size).ok().map(|()| begun)
         };
         let large: Vec<_> = (0..).map_while(|_| begin(64 << 10)).collect();
         assert_eq!(ledger.used(), 12 << 20);
         let small: Vec<_> = (0..).map_while(|_| begin(SMALL_INCOMING)).collect();
         assert_eq!(ledger.used(), 14 << 20);
-        let mut answers = [(); 2].map(|()| Buffer::new(&ledger, Direction::Outgoing));
+        let mut answers = [(); 2].map(|()| Buffer::<Outgoing>::new(&ledger));
         answers[0].reserve_exact(1 << 20).unwrap();
         assert!(answers[1].reserve_exact(SMALL_OUTGOING + 1).is_err());
         answers[1].reserve_exact(SMALL_OUTGOING).unwrap();

@@ -4,6 +4,6 @@ mod buffer;
 mod ledger;
 mod system;
 
-pub(crate) use buffer::{Buffer, Direction};
+pub(crate) use buffer::{Buffer, Incoming};
 pub(crate) use ledger::{Charge, Ledger, OutOfMemory, Purpose, Reclaim, Stage};
 pub(crate) use system::default_total;

@@ -7,8 +7,8 @@ use smol::future::or;
 use crate::{
     close::CloseReason,
     reactor::Timer,
-    requests::{Body, ending, json, not_allowed, object, text},
-    room::{CreateRoomError, RoomId, parameters},
+    requests::{Body, ending, json, not_allowed, object, parameters, text},
+    room::{CreateRoomError, RoomId},
     worker::{Ending, Workers},
 };
 

@@ -5,10 +5,12 @@ mod body;
 mod download;
 mod downloads;
 mod exchange;
+mod query;
 mod socket;
 
 pub(crate) use body::{Body, ending, json, later, not_allowed, object, text};
 pub(crate) use download::Download;
 pub(crate) use downloads::{DownloadPermit, Downloads};
 pub(crate) use exchange::{Protocol, serve};
+pub(crate) use query::parameters;
 pub(crate) use socket::{Peer, Socket};

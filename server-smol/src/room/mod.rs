@@ -34,7 +34,7 @@ use crate::{
 
 use self::{context::RoomContext, event::panic_message, lock::LockQueue};
 
-pub(crate) use client_info::{ClientInfo, parameters};
+pub(crate) use client_info::{ClientInfo, Header};
 pub(crate) use event::{Event, Outcome, Submitted};
 pub(crate) use id::RoomId;
 pub(crate) use lock::EventLock;

@@ -19,6 +19,7 @@ use stateroom_core::engine::EngineFactory;
 
 use crate::{
     admin_address::AdminAddress,
+    admission::Permits,
     error::ServeError,
     http::{self, Shared},
     operator::Operator,
@@ -26,7 +27,7 @@ use crate::{
     requests::Downloads,
     room::RoomCounts,
     settings::{RoomIds, Settings, ShutdownPolicy},
-    worker::{Permits, Worker, Workers},
+    worker::{Worker, Workers},
 };
 
 pub use handle::{RoomInfo, ServerHandle, Stats};

@@ -17,7 +17,7 @@ use stateroom_core::{ClientId, engine::EngineFactory};
 
 use crate::{
     close::CloseReason,
-    memory::{Buffer, Charge, Direction, Ledger, OutOfMemory, Purpose},
+    memory::{Buffer, Charge, Ledger, OutOfMemory, Purpose},
     room::{ClientInfo, Event, EventLock, Outcome, Room},
     websocket::Decoder,
     wire::Socket,
@@ -125,7 +125,7 @@ impl<F: EngineFactory> Session<F> {
         read_ahead: &[u8],
     ) -> Result<Rc<Self>, Socket> {
         let ledger = socket.buffers.ledger();
-        let mut backlog = Buffer::new(ledger, Direction::Incoming);
+        let mut backlog = Buffer::new(ledger);
         if let Err(OutOfMemory) = backlog.extend(read_ahead) {
             return Err(socket);
         }

@@ -8,7 +8,7 @@ use stateroom_core::{MessagePayload, engine::EngineFactory};
 
 use crate::{
     close::CloseReason,
-    memory::{Buffer, Direction, OutOfMemory},
+    memory::{Buffer, Incoming, OutOfMemory},
     reactor::OnReadable,
     room::{Event, Outcome, Submitted},
     thread::{Budget, QUANTUM, Reader, Thread},
@@ -55,13 +55,13 @@ impl Share<'_> {
 /// The bytes that have been read and not handled.
 #[derive(Debug)]
 pub(super) struct Backlog {
-    bytes: Buffer,
+    bytes: Buffer<Incoming>,
     /// The number of bytes that have been handled.
     handled: usize,
 }
 
 impl Backlog {
-    pub(super) fn new(bytes: Buffer) -> Self {
+    pub(super) fn new(bytes: Buffer<Incoming>) -> Self {
         Self { bytes, handled: 0 }
     }
 }
@@ -70,7 +70,7 @@ impl Backlog {
 #[derive(Debug)]
 pub(super) struct Held {
     is_text: bool,
-    bytes: Buffer,
+    bytes: Buffer<Incoming>,
 }
 
 impl Held {
@@ -153,7 +153,7 @@ impl<F: EngineFactory> Session<F> {
                 if input.is_empty() {
                     return Some(next);
                 }
-                let mut bytes = Buffer::new(self.socket.buffers.ledger(), Direction::Incoming);
+                let mut bytes = Buffer::new(self.socket.buffers.ledger());
                 Some(match bytes.reserve_exact(input.len()).and_then(|()| bytes.extend(input)) {
                     Ok(()) => {
                         self.backlog.replace(Some(Backlog::new(bytes)));
@@ -248,7 +248,7 @@ impl<F: EngineFactory> Session<F> {
             MessagePayload::Text(text) => (true, text.as_bytes()),
             MessagePayload::Bytes(bytes) => (false, bytes),
         };
-        let mut bytes = Buffer::new(self.socket.buffers.ledger(), Direction::Incoming);
+        let mut bytes = Buffer::new(self.socket.buffers.ledger());
         bytes.reserve_exact(payload.len())?;
         bytes.extend(payload)?;
         Ok(Held { is_text, bytes })

@@ -91,6 +91,9 @@ pub(crate) fn run<T>(
         {
             flush.spend(WRITE + (bytes / LIKE_A_UNIT) as u32);
         }
+        if flush.is_over() {
+            buffers.flush.flush_last();
+        }
         is_idle = is_done && scheduler.is_idle() && buffers.flush.is_empty();
         meter.end_pass(thread);
     }

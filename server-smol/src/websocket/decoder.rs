@@ -2,7 +2,7 @@ use std::{mem, rc::Rc, str};
 
 use stateroom_core::MessagePayload;
 
-use crate::memory::{Buffer, Direction, Ledger, OutOfMemory};
+use crate::memory::{Buffer, Incoming, Ledger, OutOfMemory};
 
 use super::{
     close,
@@ -18,7 +18,7 @@ use super::{
 pub(crate) struct Decoder {
     state: State,
     /// The bytes of a data message that is not whole yet, without its mask.
-    message: Buffer,
+    message: Buffer<Incoming>,
     /// The kind of the message whose first frame has come, and whose last frame has not.
     unfinished: Option<Opcode>,
     /// The bytes of a control frame, which may come between the frames of a message.
@@ -81,7 +81,7 @@ impl Decoder {
     pub(crate) fn new(limit: usize, ledger: &Rc<Ledger>) -> Self {
         Self {
             state: State::BEGIN,
-            message: Buffer::new(ledger, Direction::Incoming),
+            message: Buffer::new(ledger),
             unfinished: None,
             control: Vec::new(),
             is_message_read: false,
@@ -196,7 +196,7 @@ impl Decoder {
 }
 
 /// Keeps a piece of a message, after which so many bytes of its frame are still to come.
-fn keep(message: &mut Buffer, piece: &[u8], remaining: usize) -> Result<(), OutOfMemory> {
+fn keep(message: &mut Buffer<Incoming>, piece: &[u8], remaining: usize) -> Result<(), OutOfMemory> {
     let room = message.capacity() - message.len();
     if piece.len() > room {
         // A client can announce any size, so that space is made as bytes come: as much again as there is, and not

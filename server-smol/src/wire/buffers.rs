@@ -3,7 +3,7 @@ use std::{
     rc::Rc,
 };
 
-use crate::memory::{Buffer, Direction, Ledger};
+use crate::memory::{Buffer, Ledger};
 
 use super::{FlushList, SlowClients};
 
@@ -48,7 +48,7 @@ impl Buffers {
     /// Returns an empty buffer.
     #[inline]
     pub(crate) fn take(&self) -> Buffer {
-        self.spare.borrow_mut().pop().unwrap_or_else(|| Buffer::new(&self.ledger, Direction::Outgoing))
+        self.spare.borrow_mut().pop().unwrap_or_else(|| Buffer::new(&self.ledger))
     }
 
     /// Takes a buffer back.

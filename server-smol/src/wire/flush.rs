@@ -1,7 +1,7 @@
 use std::{
     cell::{Cell, RefCell},
     collections::VecDeque,
-    fmt,
+    fmt, iter,
     rc::Rc,
 };
 
@@ -20,12 +20,10 @@ pub(crate) struct FlushList {
     is_for_many: Cell<bool>,
     /// True if an outbox that is added now goes first, unless it is a part of a message to many.
     is_urgent: Cell<bool>,
-    /// Counts the outboxes that have been written.
-    count: Cell<u32>,
 }
 
-/// One outbox of this number is taken from the queues that come last, so that they do not wait for ever.
-const SHARE_OF_LAST: u32 = 8;
+/// The number of outboxes of each queue that are written in a pass, however many go before them.
+const IN_ANY_CASE: usize = 4;
 
 impl FlushList {
     /// Adds an outbox that has something to write, once.
@@ -53,16 +51,20 @@ impl FlushList {
     /// at most, or nothing where there was no outbox.
     #[inline(always)]
     pub(crate) fn flush_next(&self) -> Option<usize> {
-        let next = |queue: &RefCell<VecDeque<Rc<Outbox>>>| queue.borrow_mut().pop_front();
-        let count = self.count.get().wrapping_add(1);
-        self.count.set(count);
-        let last_first = match count % (2 * SHARE_OF_LAST) {
-            0 => next(&self.many),
-            SHARE_OF_LAST => next(&self.few),
-            _ => None,
-        };
-        let ordered = || next(&self.urgent).or_else(|| next(&self.few)).or_else(|| next(&self.many));
-        Some(last_first.or_else(ordered)?.flush())
+        let next = |queue: &RefCell<VecDeque<_>>| queue.borrow_mut().pop_front();
+        let next = next(&self.urgent).or_else(|| next(&self.few)).or_else(|| next(&self.many))?;
+        Some(next.flush())
+    }
+
+    /// Writes a few outboxes of the queues that come last, as the time of this pass is over.
+    #[cold]
+    pub(crate) fn flush_last(&self) {
+        for queue in [&self.few, &self.many] {
+            let next = || queue.borrow_mut().pop_front();
+            for outbox in iter::from_fn(next).take(IN_ANY_CASE) {
+                outbox.flush();
+            }
+        }
     }
 
     /// Writes what all outboxes have, as far as their sockets take it.

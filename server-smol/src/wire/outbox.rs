@@ -73,20 +73,26 @@ impl Outbox {
         }
         let size = frame.size();
         let mut queue = self.queue.borrow_mut();
-        if queue.size + size > self.limit && !self.is_blocked() {
-            drop(queue);
-            self.write();
-            queue = self.queue.borrow_mut();
-        }
         if queue.size + size > self.limit {
-            drop(queue);
-            return self.abandon(CloseReason::ClientTooSlow);
+            if !self.is_blocked() {
+                drop(queue);
+                self.write();
+                queue = self.queue.borrow_mut();
+            }
+            if queue.size + size > self.limit {
+                drop(queue);
+                return self.abandon(CloseReason::ClientTooSlow);
+            }
         }
-        if let Err(OutOfMemory) = queue.push(frame, self.is_blocked(), &self.buffers) {
+        let is_blocked = self.is_blocked();
+        if is_blocked {
+            queue.prepare_blocked(size);
+        }
+        if let Err(OutOfMemory) = queue.push(frame, &self.buffers) {
             drop(queue);
             return self.abandon(CloseReason::OutOfMemory);
         }
-        if self.is_blocked() {
+        if is_blocked {
             return;
         }
         if queue.size >= CHUNK {
@@ -102,7 +108,7 @@ impl Outbox {
         self.is_over.set(true);
         let payload = close_payload(reason.code(), reason.words());
         // A client that cannot have these few bytes has to do without.
-        let _ = self.queue.borrow_mut().push(&Frame::new(Opcode::Close, &payload), false, &self.buffers);
+        let _ = self.queue.borrow_mut().push(&Frame::new(Opcode::Close, &payload), &self.buffers);
     }
 
     /// Writes as much as the client takes, and as much as goes in one step.
@@ -427,6 +433,13 @@ mod tests {
                 assert_eq!(is_empty, [true, written > 1, written > 2]);
             }
             assert_eq!(flush.flush_next(), None);
+            // Those that come last get something in each pass.
+            for is_urgent in [true, false] {
+                flush.set_urgent(is_urgent);
+                (if is_urgent { &urgent } else { &few }).push(&text("more"));
+            }
+            flush.flush_last();
+            assert!(few.is_empty() && !urgent.is_empty());
         });
     }
 

@@ -70,44 +70,55 @@ impl Queue {
     /// There is no memory for it. Nothing is added.
     // It is called for each message to each client, from one place.
     #[inline(always)]
-    pub(super) fn push(
-        &mut self,
-        frame: &Frame<'_>,
-        is_blocked: bool,
-        buffers: &Buffers,
-    ) -> Result<(), OutOfMemory> {
+    pub(super) fn push(&mut self, frame: &Frame<'_>, buffers: &Buffers) -> Result<(), OutOfMemory> {
         let size = frame.size();
-        let (head, bytes): (&[u8], &[u8]) = match frame {
-            Frame::Parts(head, payload) => (head.as_ref(), payload),
-            Frame::Encoded(bytes) => (&[], bytes),
-            Frame::Shared(frame) if size >= SHARED => return self.push_shared(frame, buffers),
-            // It takes less to copy it than to refer to it.
-            Frame::Shared(frame) => (&[], (**frame).as_ref()),
-        };
-        let end = self.end(size, if is_blocked { BLOCKED_CHUNK } else { CHUNK }, buffers);
-        // There is space for both then.
-        end.reserve(size)?;
-        end.extend(head)?;
-        end.extend(bytes)?;
+        match frame {
+            Frame::Parts(head, payload) => {
+                let end = self.end(size, buffers);
+                end.reserve(size)?;
+                // There is space for both.
+                end.extend(head.as_ref())?;
+                end.extend(payload)?;
+            }
+            Frame::Encoded(bytes) => self.end(size, buffers).extend(bytes)?,
+            Frame::Shared(frame) => self.push_shared(frame, buffers)?,
+        }
         self.size += size;
         Ok(())
     }
 
+    #[inline(never)]
     fn push_shared(&mut self, frame: &Rc<SharedFrame>, buffers: &Buffers) -> Result<(), OutOfMemory> {
+        let bytes = (**frame).as_ref();
+        if bytes.len() < SHARED {
+            // It takes less to copy it than to refer to it.
+            return self.end(bytes.len(), buffers).extend(bytes);
+        }
         let place = buffers.ledger().charge(PLACE, Purpose::Small)?;
         self.first.extend(self.last.take().map(Chunk::Own));
-        self.size += (**frame).as_ref().len();
         self.first.push_back(Chunk::Shared(Rc::clone(frame), place));
         Ok(())
     }
 
-    /// Returns the buffer for a frame of `size` bytes: that of the last frames, if it has at most `most` bytes then.
+    /// Returns the buffer for a frame of `size` bytes.
     #[inline]
-    fn end(&mut self, size: usize, most: usize, buffers: &Buffers) -> &mut Buffer {
+    fn end(&mut self, size: usize, buffers: &Buffers) -> &mut Buffer {
+        self.end_chunk(size, CHUNK);
+        self.last.get_or_insert_with(|| buffers.take())
+    }
+
+    /// Prepares for a frame of `size` bytes while the socket takes nothing.
+    #[cold]
+    pub(super) fn prepare_blocked(&mut self, size: usize) {
+        self.end_chunk(size, BLOCKED_CHUNK);
+    }
+
+    /// Ends the last chunk if it would have more than `most` bytes with a frame of `size` bytes.
+    #[inline]
+    fn end_chunk(&mut self, size: usize, most: usize) {
         if self.last.as_ref().is_some_and(|last| last.len() + size > most && !last.is_empty()) {
             self.first.extend(self.last.take().map(Chunk::Own));
         }
-        self.last.get_or_insert_with(|| buffers.take())
     }
 
     /// Forgets everything.
@@ -168,6 +179,7 @@ impl Queue {
     }
 
     /// Writes chunk by chunk.
+    #[cold]
     fn write_chunks(&mut self, stream: &Stream, buffers: &Buffers) -> io::Result<Written> {
         let mut step = 0;
         while self.size > 0 {

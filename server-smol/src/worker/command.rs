@@ -3,11 +3,10 @@ use std::ops::AddAssign;
 use smol::channel::Sender;
 
 use crate::{
+    admission::Permit,
     reactor::AnyTransport,
     room::{ClientInfo, CreateRoomError, RoomId, RoomStatus},
 };
-
-use super::Permit;
 
 /// A request of the rest of the server to a worker.
 pub(crate) enum Command {

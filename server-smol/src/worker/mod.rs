@@ -1,9 +1,6 @@
-//! Carries out what other threads ask of a thread's rooms and connections, and counts connections for all threads.
+//! Carries out what other threads ask of a thread's rooms and connections.
 
 mod command;
-mod permits;
-mod room_rates;
-mod subnet;
 mod workers;
 
 use std::{
@@ -21,6 +18,7 @@ use smol::{channel::Receiver, future::or};
 use stateroom_core::{ClientId, engine::EngineFactory};
 
 use crate::{
+    admission::{Permit, TooFast},
     close::CloseReason,
     memory::OutOfMemory,
     reactor::{Clock, Poller, Stream, Timer},
@@ -32,9 +30,6 @@ use crate::{
 };
 
 pub(crate) use command::{Arrival, Command, Counts, NewClient};
-pub(crate) use permits::{Permit, Permits, TooManyOfAddress};
-pub(crate) use room_rates::TooFast;
-use subnet::Subnet;
 pub(crate) use workers::{Ending, Workers};
 
 /// The time that connections have to close when the server ends.
