@@ -98,4 +98,6 @@ pub use error::{RoomError, ServeError};
 pub use reactor::VirtualClock;
 pub use server::{RoomInfo, Server, ServerHandle, Stats};
 pub use settings::{GeneratedIds, RoomIds, Settings, ShutdownPolicy};
+/// The crate with the traits and types that this interface uses, such as [`EngineFactory`](stateroom_core::engine::EngineFactory).
+pub use stateroom_core;
 pub use stateroom_core::settings::{Part, SettingProblem, SettingsError};

@@ -145,7 +145,10 @@ impl TestServer {
     /// Returns the rooms that there are, with the ids of their clients.
     #[track_caller]
     pub fn rooms(&self) -> Vec<(String, Vec<u32>)> {
-        self.room_infos().into_iter().map(|room| (room.id, room.clients)).collect()
+        self.room_infos()
+            .into_iter()
+            .map(|room| (room.id, room.clients.into_iter().map(u32::from).collect()))
+            .collect()
     }
 
     /// Returns the rooms that there are.

@@ -9,13 +9,12 @@ use crate::{
     reactor::Timer,
     requests::{Body, ending, json, not_allowed, object, parameters, text},
     room::{CreateRoomError, RoomId},
-    worker::{Ending, Workers},
+    worker::{Ending, MOST_LISTED, Workers},
 };
 
 use super::origin;
 
-/// The maximum number of rooms on a page, and the default.
-const MOST_ROOMS: usize = 1_000;
+/// The default number of rooms on a page.
 const ROOMS: usize = 100;
 
 /// The time that the threads of rooms have to answer. A native service that does not return keeps its thread for
@@ -97,7 +96,7 @@ impl Site {
             .map(|room| {
                 object(vec![
                     ("id", room.id.as_str().into()),
-                    ("clients", room.clients.as_slice().into()),
+                    ("clients", room.clients.iter().map(|client| u32::from(*client)).collect()),
                     ("hibernates", room.hibernates.into()),
                 ])
             })
@@ -142,7 +141,7 @@ impl Page {
             match &*name {
                 "after" => page.after = Some(RoomId::new(&value)?),
                 "limit" => {
-                    let limit = value.parse().ok().filter(|limit| (1..=MOST_ROOMS).contains(limit));
+                    let limit = value.parse().ok().filter(|limit| (1..=MOST_LISTED).contains(limit));
                     page.limit = limit.ok_or("`limit` is a number from 1 to 1000")?;
                 }
                 _ => return Err("there are the parameters `after` and `limit`"),

@@ -10,7 +10,7 @@ use std::{
     },
 };
 
-use stateroom_core::engine::EngineFactory;
+use stateroom_core::{ClientId, engine::EngineFactory};
 
 use crate::{
     close::CloseReason,
@@ -70,7 +70,7 @@ impl From<CreateRoomError> for CloseReason {
 #[derive(Debug)]
 pub(crate) struct RoomStatus {
     pub(crate) id: RoomId,
-    pub(crate) clients: Vec<u32>,
+    pub(crate) clients: Vec<ClientId>,
     pub(crate) hibernates: bool,
 }
 
@@ -211,7 +211,7 @@ impl<F: EngineFactory> Registry<F> {
         let begin = after.map_or(Bound::Unbounded, Bound::Excluded);
         let status = |(id, room): (&RoomId, &Rc<Room<F>>)| RoomStatus {
             id: id.clone(),
-            clients: room.context.roster.clients().into_iter().map(u32::from).collect(),
+            clients: room.context.roster.clients(),
             hibernates: room.idle.hibernates(),
         };
         rooms.range::<RoomId, _>((begin, Bound::Unbounded)).take(most).map(status).collect()

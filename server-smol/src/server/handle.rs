@@ -5,6 +5,7 @@ use std::{
 };
 
 use smol::{channel::Receiver, future::or, unblock};
+use stateroom_core::ClientId;
 
 use crate::{
     admin_address::AdminAddress,
@@ -36,7 +37,7 @@ pub struct RoomInfo {
     /// Its id.
     pub id: String,
     /// The ids of the clients that are in it, in order.
-    pub clients: Vec<u32>,
+    pub clients: Vec<ClientId>,
     /// True if it [hibernates](crate::Settings::hibernate_after).
     pub hibernates: bool,
 }
@@ -67,7 +68,7 @@ impl ServerHandle {
         self.address
     }
 
-    /// Lists up to `most` rooms, in the order of their ids: from the first one on, or those behind the one of the id `after`.
+    /// Lists up to `most` rooms, and at most 1,000, in the order of their ids: the first rooms, or those after the room `after`.
     ///
     /// # Errors
     /// [`RoomError::InvalidId`], or [`RoomError::Ending`].

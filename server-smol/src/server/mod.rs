@@ -221,7 +221,8 @@ impl Server {
     }
 
     /// Serves rooms until the process is told to end with SIGTERM or SIGINT. Clients then get a close frame,
-    /// and this returns within two seconds.
+    /// and this returns within two seconds. The process does not end by itself at these signals any more: this is for programs
+    /// that end when it returns.
     ///
     /// # Errors
     /// The settings are [contradictory](Settings::check), the address cannot be listened on, or the system does not let the

@@ -30,7 +30,7 @@ use crate::{
 };
 
 pub(crate) use command::{Arrival, Command, Counts, NewClient};
-pub(crate) use workers::{Ending, Workers};
+pub(crate) use workers::{Ending, MOST_LISTED, Workers};
 
 /// The time that connections have to close when the server ends.
 const CLOSE_TIMEOUT: Duration = Duration::from_millis(1_500);

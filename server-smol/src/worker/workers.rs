@@ -14,6 +14,9 @@ pub(crate) struct Workers {
     hasher: RandomState,
 }
 
+/// The maximum number of rooms that are listed at a time: the thread of rooms serves nobody meanwhile.
+pub(crate) const MOST_LISTED: usize = 1_000;
+
 /// The server is ending.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Ending;
@@ -71,8 +74,9 @@ impl Workers {
         Ok(counts)
     }
 
-    /// Returns up to `most` rooms after the one with this id, in the order of their ids.
+    /// Returns up to `most` rooms after the one with this id, in the order of their ids, and [`MOST_LISTED`] at most.
     pub(crate) async fn list(&self, after: Option<&RoomId>, most: usize) -> Result<Vec<RoomStatus>, Ending> {
+        let most = most.min(MOST_LISTED);
         let mut rooms = Vec::new();
         for worker in &self.commands {
             rooms.extend(ask(worker, |answer| Command::List(after.cloned(), most, answer)).await?);
