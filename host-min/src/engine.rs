@@ -1,44 +1,105 @@
-use wasmi::{CompilationMode, Config, CustomFuelCosts, Engine, OperatorCost};
+//! Implements the engine traits for rooms, so that servers handle guests and native services in the same way.
 
-use crate::Limits;
+use alloc::{string::String, vec::Vec};
 
-/// Returns the interpreter. Its settings make a run depend only on the module and its events.
-pub(crate) fn engine(limits: &Limits) -> Engine {
-    let mut config = Config::default();
-    config
-        .consume_fuel(true)
-        .operator_cost(operators())
-        .fuel_cost(bulk())
-        // With lazy translation, the first room that calls a function would pay the fuel for its translation.
-        .compilation_mode(CompilationMode::Eager)
-        // Small guests have pages of one byte; see `sdk-core`.
-        .wasm_custom_page_sizes(true)
-        .wasm_multi_memory(false)
-        // See `module/admission.rs`.
-        .wasm_multi_value(false)
-        .wasm_extended_const(false)
-        .ignore_custom_sections(true)
-        .set_max_recursion_depth(limits.call_depth);
-    Engine::new(&config)
-}
+use stateroom_core::{
+    ClientId,
+    engine::{self, Engine, EngineContext, EngineFactory, Hibernation, Progress},
+};
 
-/// Fuel is meant to be proportional to time, and some instructions take more time than others.
-fn operators() -> OperatorCost {
-    OperatorCost {
-        // They create frames, and set local variables to zero.
-        call: 10,
-        call_indirect: 10,
-        return_call: 10,
-        return_call_indirect: 10,
-        // Growing takes native stack: see `grow` in `module/pieces.rs`. Allocators ask for the size at most
-        // once.
-        memory_grow: u8::MAX,
-        memory_size: u8::MAX,
-        ..OperatorCost::default()
+use crate::{ClientInfo, Effect, Event, Program, Room, Step, Trap};
+
+impl EngineFactory for Program {
+    type Engine = Room;
+    type Error = Trap;
+
+    fn build(&self, room_id: &str, context: &impl EngineContext) -> Result<Room, Trap> {
+        let mut seed = [0; 32];
+        context.random(&mut seed);
+        self.room(room_id, seed)
+    }
+
+    fn room_size(&self) -> usize {
+        Self::room_size(self)
     }
 }
 
-/// Moving bytes takes more time than the engine assumes.
-fn bulk() -> CustomFuelCosts {
-    CustomFuelCosts { bytes_copied_per_fuel: 8, fuel_per_bytes_translated: 0, fuel_per_bytes_validated: 0 }
+/// Takes the time from the context, and gives the effects to it when the event is over.
+impl Engine for Room {
+    fn begin(&mut self, event: engine::Event<'_>, context: &impl EngineContext) {
+        let event = match event {
+            engine::Event::Init => Event::Init,
+            engine::Event::Connect(client) => return connect(self, client, context),
+            engine::Event::Disconnect(client) => Event::Disconnect(client),
+            engine::Event::Message(client, message) => Event::Message(client, message),
+            engine::Event::Timer => Event::Timer,
+        };
+        begin(self, event, context);
+    }
+
+    fn advance(&mut self, context: &impl EngineContext) -> Progress<'_> {
+        if matches!(self.last(), Ok(Step::Suspended)) {
+            // The result is read below.
+            let _ = self.resume();
+        }
+        if self.has_effects_left() && !carry_out(self, context) {
+            return Progress::Unfinished;
+        }
+        match self.last() {
+            Ok(Step::Done) => Progress::Done,
+            Ok(Step::Suspended) => Progress::Unfinished,
+            Ok(Step::Refused) => Progress::Refused,
+            Err(trap) => Progress::Failed(trap),
+        }
+    }
+
+    #[inline]
+    fn memory_held(&self) -> usize {
+        Self::memory_held(self)
+    }
+
+    fn reclaimable(&self) -> usize {
+        Self::reclaimable(self)
+    }
+
+    fn hibernate(&mut self) -> Hibernation {
+        self.hibernate_step()
+    }
+}
+
+/// Begins a `connect`, with the client's information if the guest may ask for it.
+fn connect(room: &mut Room, client: ClientId, context: &impl EngineContext) {
+    let mut info: Vec<(String, String)> = Vec::new();
+    if room.program().asks_for_client_info() {
+        context.each_client_info(client, &mut |key, value| info.push((key.into(), value.into())));
+    }
+    let info: Vec<_> = info.iter().map(|(key, value)| (&key[..], &value[..])).collect();
+    begin(room, Event::Connect(client, ClientInfo(&info)), context);
+}
+
+fn begin(room: &mut Room, event: Event<'_>, context: &impl EngineContext) {
+    // `advance` reads the result and carries out the effects.
+    let _ = room.handle(event, context.now_ms());
+}
+
+/// Carries out effects of the last event, until a pause is needed. Returns true if all of them have been
+/// carried out.
+fn carry_out(room: &mut Room, context: &impl EngineContext) -> bool {
+    let (mut done, mut is_pausing) = (0, false);
+    for effect in room.effects().rest() {
+        done += 1;
+        match effect {
+            Effect::Send { recipient, payload } => context.send_message(recipient, payload),
+            Effect::SetTimer { ms } => context.set_timer(ms),
+            Effect::CancelTimer => context.set_timer(0),
+            Effect::Close { recipient, code, reason } => context.close(recipient, code, reason),
+            Effect::Log { level, text } => context.log(level, text),
+        }
+        is_pausing = context.wants_pause();
+        if is_pausing {
+            break;
+        }
+    }
+    room.note_done(done);
+    !is_pausing || !room.has_effects_left()
 }

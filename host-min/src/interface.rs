@@ -5,7 +5,7 @@ use alloc::format;
 use stateroom_core::{MessagePayload, abi};
 use wasmi::{Instance, Store, TypedFunc, WasmParams, WasmResults};
 
-use crate::{Event, Trap, TrapReason, module::AbiFlavor, recv, state::State};
+use crate::{Event, Trap, TrapReason, bincode, module::AbiFlavor, state::State};
 
 /// A guest's functions, looked up once.
 pub(crate) struct Interface {
@@ -48,7 +48,7 @@ pub(crate) enum Function {
     Plain(TypedFunc<(), ()>),
     Client(TypedFunc<u32, ()>, u32),
     /// A function that gets data, and that gives the data back before it returns: see `prepare.rs`.
-    Data(TypedFunc<(u32, u32), ()>, recv::Head),
+    Data(TypedFunc<(u32, u32), ()>, bincode::Head),
     ClientData(TypedFunc<(u32, u32, u32), ()>, u32),
 }
 
@@ -86,14 +86,14 @@ impl Interface {
         let exports = match &self.events {
             Events::Exports(exports) => exports,
             Events::Bincode(function) => {
-                let (head, data) = recv::encode(event);
+                let (head, data) = bincode::encode(event);
                 let function = Function::Data(*function, head);
                 return (Call { name: abi::recv::RECV, message, function }, data);
             }
         };
         let (name, function, data) = match event {
             Event::Init => {
-                let function = Function::Data(exports.initialize, recv::Head::default());
+                let function = Function::Data(exports.initialize, bincode::Head::default());
                 (abi::INITIALIZE, function, room_id.as_bytes())
             }
             Event::Connect(client, _) => (abi::CONNECT, Function::Client(exports.connect, client.0), &[][..]),

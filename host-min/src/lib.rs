@@ -138,6 +138,7 @@
 
 extern crate alloc;
 
+mod bincode;
 mod client_info;
 mod construction;
 mod effects;
@@ -148,6 +149,7 @@ mod hibernation;
 mod image;
 mod imports;
 mod interface;
+mod interpreter;
 mod limits;
 mod live;
 mod load_error;
@@ -155,9 +157,7 @@ mod module;
 mod operation;
 mod program;
 mod reader;
-mod recv;
 mod room;
-mod service;
 mod snapshot;
 mod state;
 mod tables;

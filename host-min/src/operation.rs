@@ -6,8 +6,8 @@ use wasmi::{Caller, Error, Val};
 
 use crate::{
     TrapReason,
+    bincode::Malformed,
     imports::Paused,
-    recv::Malformed,
     state::{GuestMemory, State, random_cost},
 };
 

@@ -8,9 +8,9 @@ use wasmi::{Engine, ImportType, Instance, Linker, Module, Store};
 use crate::{
     Limits, LoadError, Room, Trap, TrapReason,
     construction::Construction,
-    engine::engine,
     image::Image,
     imports::Imports,
+    interpreter::engine,
     live::Live,
     load_error::clip,
     module::{self, AbiFlavor, Layout, Outline},

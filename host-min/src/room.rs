@@ -190,7 +190,7 @@ impl Room {
         let mut out = snapshot::begin(self.program(), self.started(), self.id());
         match &self.0 {
             Form::Live(live) => live.put_state(&mut out),
-            // It has been saved, as it could not be woken otherwise; then it is broken.
+            // There is a stored state unless the room could not be brought back. Then the status above is the trap.
             Form::Hibernated(hibernated) => {
                 hibernated.saved.iter().for_each(|saved| saved.put_state(&mut out))
             }

@@ -12,8 +12,8 @@ use wasmi::{Caller, Error};
 use super::{Imports, Paused};
 use crate::{
     TrapReason,
+    bincode::{self, Malformed, Request},
     operation::{Operation, PIECE, What},
-    recv::{self, Malformed, Request},
     state::{GuestMemory, State, charge},
 };
 
@@ -59,7 +59,7 @@ fn set_timer(mut caller: Caller<'_, State>, ms_delay: u32) -> Result<(), Error> 
 fn stateroom_send(mut caller: Caller<'_, State>, at: u32, len: u32) -> Result<(), Error> {
     let (memory, state) = GuestMemory::of(&mut caller, len)?;
     let State { effects, limits, .. } = state;
-    match recv::decode(memory.bytes(at, len)?).map_err(TrapReason::from)? {
+    match bincode::decode(memory.bytes(at, len)?).map_err(TrapReason::from)? {
         Request::Timer(ms) => effects.set_timer(ms, limits)?,
         Request::Send(recipient, is_text, span) if span.len() > PIECE as usize => {
             let what = if is_text { What::RecvText(recipient) } else { What::SendBytes(recipient) };

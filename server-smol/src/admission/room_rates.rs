@@ -6,7 +6,7 @@ use std::{
 
 use super::Subnet;
 
-/// The rooms of how much time may be created at once.
+/// The size of a burst, as the time in which that many rooms become allowed.
 const BURST: Duration = Duration::from_secs(10);
 
 /// The maximum number of addresses that are kept. Beyond that, new ones share a bucket.
@@ -17,7 +17,7 @@ const SWEEP: Duration = Duration::from_secs(1);
 
 /// Limits how fast rooms are created from each address: a token bucket for each.
 ///
-/// A bucket is the moment at which it is full again. One that is full needs none.
+/// A bucket is stored as the time at which it will be full. A full bucket is not stored.
 #[derive(Debug)]
 pub(super) struct RoomRates {
     /// The time until there is a token for another room; nothing if there is no limit.

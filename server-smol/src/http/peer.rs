@@ -39,7 +39,7 @@ pub(super) struct Peer {
     /// The download that it is sent.
     download: RefCell<Weak<DownloadPermit>>,
     /// True if a request is being answered.
-    is_answered: Cell<bool>,
+    is_answering: Cell<bool>,
     /// The time at which it was last given something.
     alive: Cell<Instant>,
     clock: Rc<Clock>,
@@ -68,7 +68,7 @@ impl Peer {
             permit: RefCell::new(Some(permit)),
             visit: RefCell::default(),
             download: RefCell::default(),
-            is_answered: Cell::new(false),
+            is_answering: Cell::new(false),
             alive: Cell::new(clock.now()),
             clock,
             memory: RefCell::new(memory),
@@ -88,7 +88,7 @@ impl Peer {
 
     /// Takes note of a request that is answered from now on. `thread` is kept from ending meanwhile.
     pub(super) fn begin_request(self: &Rc<Self>, thread: Rc<()>) -> InProgress {
-        self.set_answered(true);
+        self.set_answering(true);
         self.set_idle(false);
         InProgress { peer: Rc::clone(self), _thread: thread }
     }
@@ -137,8 +137,8 @@ impl Peer {
     }
 
     /// Notes that a request is being answered, or has been.
-    pub(super) fn set_answered(&self, is_answered: bool) {
-        self.is_answered.set(is_answered);
+    pub(super) fn set_answering(&self, is_answering: bool) {
+        self.is_answering.set(is_answering);
         self.note_alive();
     }
 
@@ -150,7 +150,7 @@ impl Peer {
     }
 
     fn deadline(&self) -> Instant {
-        let since = if self.is_answered.get() { self.clock.now() } else { self.alive.get() };
+        let since = if self.is_answering.get() { self.clock.now() } else { self.alive.get() };
         since + TIMEOUT
     }
 }
@@ -215,14 +215,14 @@ mod tests {
 
     fn peer(address: SocketAddr, clock: Clock) -> Peer {
         let permit = Permits::new(&Settings::default()).take(address.ip()).unwrap();
-        Peer::new(address, permit, Rc::new(clock), Ledger::new(1 << 20).nothing())
+        Peer::new(address, permit, Rc::new(clock), Ledger::new(1 << 20).empty_charge())
     }
 
     /// Returns whether the server gives up a peer that was last given something so long ago.
-    fn is_given_up(ago: Duration, is_answered: bool) -> bool {
+    fn is_given_up(ago: Duration, is_answering: bool) -> bool {
         let moved = VirtualClock::new();
         let peer = peer(([127, 0, 0, 1], 1).into(), Clock::new(ClockSource::Virtual(moved.clone())));
-        peer.set_answered(is_answered);
+        peer.set_answering(is_answering);
         moved.advance(ago);
         peer.clock.begin_pass();
         let look = async {
@@ -242,12 +242,12 @@ mod tests {
     #[test]
     fn a_request_waits_until_the_answers_before_it_are_taken() {
         let peer = peer(([127, 0, 0, 1], 1).into(), Clock::new(ClockSource::System));
-        let is_answered = || peer.poll_unblocked(&Context::from_waker(Waker::noop())).is_ready();
-        assert!(is_answered());
+        let is_answering = || peer.poll_unblocked(&Context::from_waker(Waker::noop())).is_ready();
+        assert!(is_answering());
         peer.set_blocked(true);
-        assert!(!is_answered() && peer.unblocked.borrow().is_some());
+        assert!(!is_answering() && peer.unblocked.borrow().is_some());
         peer.set_blocked(false);
-        assert!(is_answered() && peer.unblocked.borrow().is_none());
+        assert!(is_answering() && peer.unblocked.borrow().is_none());
     }
 
     #[test]

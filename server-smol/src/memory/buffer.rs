@@ -52,7 +52,7 @@ const LEAST: usize = 256;
 impl<D: Direction> Buffer<D> {
     /// Returns an empty one, which takes nothing.
     pub(crate) fn new(ledger: &Rc<Ledger>) -> Self {
-        Self { bytes: Vec::new(), charge: ledger.nothing(), direction: PhantomData }
+        Self { bytes: Vec::new(), charge: ledger.empty_charge(), direction: PhantomData }
     }
 
     /// Takes the bytes out, and leaves a buffer that takes nothing.

@@ -84,7 +84,7 @@ impl Ledger {
     }
 
     /// Registers `reclaimer`, so that it is asked for memory at its stage.
-    pub(crate) fn ask(&self, stage: Stage, reclaimer: Weak<dyn Reclaim>) {
+    pub(crate) fn register(&self, stage: Stage, reclaimer: Weak<dyn Reclaim>) {
         let mut reclaimers = self.reclaimers.borrow_mut();
         let index = reclaimers.partition_point(|(other, _)| *other <= stage);
         reclaimers.insert(index, (stage, reclaimer));
@@ -95,13 +95,13 @@ impl Ledger {
     /// # Errors
     /// They do not fit, and nobody has given back enough.
     pub(crate) fn charge(self: &Rc<Self>, bytes: usize, purpose: Purpose) -> Result<Charge, OutOfMemory> {
-        let mut charge = self.nothing();
+        let mut charge = self.empty_charge();
         charge.set(bytes, purpose)?;
         Ok(charge)
     }
 
     /// Returns a charge of nothing, which can grow.
-    pub(crate) fn nothing(self: &Rc<Self>) -> Charge {
+    pub(crate) fn empty_charge(self: &Rc<Self>) -> Charge {
         Charge { ledger: Rc::clone(self), bytes: 0 }
     }
 
@@ -184,10 +184,10 @@ pub(crate) struct Charge {
 }
 
 impl Charge {
-    /// Makes these so many bytes.
+    /// Changes the charge to `bytes`.
     ///
     /// # Errors
-    /// These are more, and do not fit. The charge stays as it was.
+    /// The charge grows, and does not fit. It stays as it was.
     pub(crate) fn set(&mut self, bytes: usize, purpose: Purpose) -> Result<(), OutOfMemory> {
         if bytes > self.bytes {
             self.ledger.add(bytes - self.bytes, purpose)?;
@@ -198,7 +198,7 @@ impl Charge {
         Ok(())
     }
 
-    /// Makes these so many bytes, even if these are more than fit: they have been taken already, to give back more soon.
+    /// Changes the charge to `bytes`, even if that does not fit: the memory has been taken already, to give back more soon.
     pub(crate) fn set_taken(&mut self, bytes: usize) {
         self.ledger.note(bytes.saturating_sub(self.bytes));
         self.give_back(self.bytes.saturating_sub(bytes));
@@ -251,7 +251,7 @@ mod tests {
         let charge = |bytes: &usize| ledger.charge(*bytes, Purpose::Small).unwrap();
         holder.0.replace(charges.iter().map(charge).collect());
         let weak: Weak<Holder> = Rc::downgrade(&holder);
-        ledger.ask(stage, weak);
+        ledger.register(stage, weak);
         holder
     }
 
@@ -305,7 +305,7 @@ mod tests {
         let ledger = Ledger::new(160);
         let faulty = Rc::new(Faulty);
         let weak: Weak<Faulty> = Rc::downgrade(&faulty);
-        ledger.ask(Stage::EmptyRooms, weak);
+        ledger.register(Stage::EmptyRooms, weak);
         let idle_rooms = holder(&ledger, Stage::Hibernate, &[160]);
         let charge = || ledger.charge(320, Purpose::Small);
         assert!(charge().is_err());

@@ -1,4 +1,4 @@
-//! Counts and bounds the memory that the server holds for guests, clients and requests. It is counted before it is taken.
+//! Counts and bounds the memory that the server holds for guests, clients and requests.
 
 mod buffer;
 mod ledger;

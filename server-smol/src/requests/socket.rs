@@ -68,8 +68,7 @@ impl Write for Socket {
         self.poll_write_vectored(cx, &[IoSlice::new(bytes)])
     }
 
-    /// Returns the library keeps what it writes in pieces then, as they are, and copies none of them into a buffer of
-    /// its own.
+    /// Returns true: the library passes its pieces on as they are, and does not copy them into a buffer of its own.
     fn is_write_vectored(&self) -> bool {
         true
     }

@@ -44,9 +44,7 @@ impl RoomContext {
             log,
         }
     }
-}
 
-impl RoomContext {
     /// Returns whether a `connect` runs, or has just ended.
     pub(super) fn has_newcomer(&self) -> bool {
         self.newcomer.borrow().is_some()

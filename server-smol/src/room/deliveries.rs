@@ -19,11 +19,10 @@ use super::roster::{Roster, among};
 /// The number of messages or closes that are delivered in one step, in some 50 µs.
 const STRETCH: usize = 256;
 
-/// The number of bytes that take as long to deliver as another message: they are copied, and bytes that come together
-/// are written.
+/// The number of bytes of a message that count as one more delivery, because they are copied and written.
 const LIKE_ANOTHER: usize = 1 << 10;
 
-/// The number of a message's recipients up to which others need not wait.
+/// A message to at most this many clients is delivered at once.
 const FEW: usize = 64;
 
 /// Delivers what a room's service sends: at once, if it is for few clients, and piece by piece otherwise.

@@ -1,4 +1,4 @@
-use std::{borrow::Borrow, fmt, sync::Arc};
+use std::{fmt, sync::Arc};
 
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, percent_decode_str, utf8_percent_encode};
 
@@ -79,12 +79,6 @@ fn uuid(mut random: [u8; 16]) -> String {
         text.push_str(&format!("{byte:02x}"));
     }
     text
-}
-
-impl Borrow<str> for RoomId {
-    fn borrow(&self) -> &str {
-        &self.0
-    }
 }
 
 /// Formats the id for logs: quoted, with control characters escaped.

@@ -92,7 +92,7 @@ impl<F: EngineFactory> Registry<F> {
             tell_others: Box::new(tell_others),
         });
         let empty_rooms: Weak<Self> = Rc::downgrade(&registry);
-        registry.thread.memory.ask(Stage::EmptyRooms, empty_rooms);
+        registry.thread.memory.register(Stage::EmptyRooms, empty_rooms);
         registry
     }
 

@@ -1,4 +1,4 @@
-//! A client's stay in a room, from the upgrade of its connection to the end.
+//! A client in a room, from the upgrade of its connection to the end.
 
 mod keep_alive;
 mod reader;
@@ -76,7 +76,7 @@ enum Next<F: EngineFactory> {
     /// Hand this message in when the room is not busy any more. It comes before the backlog.
     WaitForRoom(Held),
     End(End),
-    /// Wait: the room has ended, and has told the outbox how the connection does.
+    /// Wait: the room has ended, and has told the outbox how to close the connection.
     RoomEnded,
 }
 

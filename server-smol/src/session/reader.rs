@@ -25,7 +25,7 @@ const BETWEEN_MESSAGES: usize = 16 << 10;
 /// The number of bytes that take as long as another message.
 const LIKE_ANOTHER: usize = 2 << 10;
 
-/// The most units of input that a reader of little handles at a time: a read, and a few messages.
+/// The most units of input that a reader with little input handles at a time: a read, and a few messages.
 const LITTLE: u32 = 8;
 
 /// The work of a reader in one pass.
@@ -254,7 +254,7 @@ impl<F: EngineFactory> Session<F> {
         Ok(Held { is_text, bytes })
     }
 
-    /// Counts the messages that have been begun; nothing while none is unfinished through the client's fault.
+    /// Counts the messages that have been begun. `None` if no message waits for data from the client.
     pub(super) fn unfinished_message(&self) -> Option<u32> {
         let waits_for_client = self.backlog_is_empty() && self.may_read();
         (waits_for_client && self.decoder.borrow().is_in_message()).then(|| self.messages.get())

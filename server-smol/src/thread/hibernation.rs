@@ -31,7 +31,7 @@ pub(crate) struct Hibernation {
     awake: Cell<usize>,
     /// The number of the thread's rooms that hibernate.
     hibernating: Cell<usize>,
-    /// The number of rooms that have been woken and for which others had to hibernate, and the time since when.
+    /// How often a room that was woken made others hibernate, and since when this is counted.
     wakings: Cell<Option<(Instant, u32)>>,
     /// The waiting rooms by their tickets. Those that have been here for longest are in front.
     queue: RefCell<BTreeMap<u64, Waiting>>,
@@ -45,8 +45,8 @@ pub(crate) struct Hibernation {
 /// The number of rooms that are woken within a minute, without enough memory for all, from which the log says so.
 const MANY: u32 = 1_000;
 
-/// The work that is done for one room that comes, in looks at a busy room: 0.1 ms for those, and 0.5 ms if rooms
-/// hibernate. A step of hibernation takes as long as a number of looks. All rooms may be busy, and there may be many.
+/// The most work that one added room may cause. The unit is one check of a busy room. So many units take 0.1 ms, or 0.5 ms if
+/// rooms hibernate: a step of hibernation counts as several units. All rooms may be busy, and there may be many.
 const LOOKS: usize = 100;
 const LIKE_LOOKS: usize = 6;
 

@@ -5,8 +5,7 @@ use std::{
 };
 
 /// The maximum number of lines that a room may write to the log in a second, and that all rooms of a thread may write
-/// together. The events that ask for them are limited one by one, and come as fast as there is time for: the log
-/// would fill the disk.
+/// together. Each event is limited, but the number of events is not: the log would fill the disk.
 const LINES_OF_A_ROOM: u32 = 100;
 const LINES_OF_A_THREAD: u32 = 1_000;
 

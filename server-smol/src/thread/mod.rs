@@ -44,7 +44,8 @@ pub(crate) struct Thread {
     pub(crate) buffers: Rc<Buffers>,
     pub(crate) stats: Stats,
     pub(crate) log: Rc<ThreadLog>,
-    /// The executor. The function that runs the thread holds it: tasks hold this, and would keep it alive.
+    /// The executor. The function that runs the thread owns it: tasks hold a reference to this, and a strong reference here would
+    /// make a cycle.
     executor: Weak<LocalExecutor<'static>>,
 }
 
@@ -59,8 +60,8 @@ impl Thread {
         let buffers = Rc::new(Buffers::new(Rc::clone(&memory)));
         let (idle_rooms, slow_clients) = (Rc::clone(&hibernation), Rc::clone(&buffers.slow_clients));
         let (idle_rooms, slow_clients) = (Rc::downgrade(&idle_rooms), Rc::downgrade(&slow_clients));
-        memory.ask(Stage::Hibernate, idle_rooms);
-        memory.ask(Stage::SlowClients, slow_clients);
+        memory.register(Stage::Hibernate, idle_rooms);
+        memory.register(Stage::SlowClients, slow_clients);
         let scheduler = Scheduler::new(settings.pass_time);
         let log = Rc::new(ThreadLog::new(Rc::clone(&clock)));
         Rc::new(Self {

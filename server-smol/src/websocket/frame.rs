@@ -57,9 +57,7 @@ impl Head {
         };
         Self { bytes, len }
     }
-}
 
-impl Head {
     /// Returns the size of the frame with its head that these bytes begin with. They were made from a head like this.
     pub(crate) fn frame_size(bytes: &[u8]) -> usize {
         match *bytes {

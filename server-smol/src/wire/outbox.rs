@@ -103,7 +103,7 @@ impl Outbox {
         }
     }
 
-    /// Adds the last frame, past what may wait.
+    /// Adds the close frame, even if the outbox is full.
     pub(crate) fn push_close(&self, reason: &CloseReason) {
         self.is_over.set(true);
         let payload = close_payload(reason.code(), reason.words());
@@ -593,7 +593,7 @@ mod tests {
         let ledger = Ledger::new(32 << 20);
         let buffers = Rc::new(Buffers::new(Rc::clone(&ledger)));
         let slow_clients = Rc::downgrade(&buffers.slow_clients);
-        ledger.ask(Stage::SlowClients, slow_clients);
+        ledger.register(Stage::SlowClients, slow_clients);
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
         block_on(async {
             let outbox = || {

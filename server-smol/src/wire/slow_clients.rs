@@ -10,7 +10,7 @@ use crate::{close::CloseReason, memory::Reclaim};
 
 use super::Outbox;
 
-/// The clients of a thread whose sockets take no more for now. Only theirs are outboxes that last.
+/// The clients of a thread whose sockets take no more for now. Only these clients have outboxes with data for longer than one pass.
 #[derive(Default)]
 pub(crate) struct SlowClients(RefCell<Slab<Weak<Outbox>>>);
 

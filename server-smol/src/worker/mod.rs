@@ -149,7 +149,10 @@ impl<F: EngineFactory> Worker<F> {
             }
             Command::Connect(id, Arrival { transport, new_client }) => match Stream::new(transport) {
                 Ok(stream) => self.connect(id, stream, new_client),
-                Err(error) => log::error!("cannot serve a connection: {error}"),
+                Err(error) => {
+                    let line = || format!("cannot serve a connection: {error}");
+                    self.thread.log.event(log::Level::Error, line);
+                }
             },
             Command::Count(answer) => {
                 let _ = answer.try_send(self.counts());
