@@ -22,7 +22,7 @@ use std::{
 };
 
 use hyper::{Method, Request, Response, StatusCode, body::Incoming};
-use smol::future::or;
+use smol::future::{FutureExt as _, or};
 use stateroom_core::engine::EngineFactory;
 
 use crate::{
@@ -109,7 +109,7 @@ impl<F: EngineFactory> Site<F> {
         }
         let buffers = Rc::clone(&self.here.0.thread().buffers);
         if let Some(refusal) = self.refusals.refuse(stream, buffers, reason) {
-            self.spawn(refusal);
+            self.spawn(refusal.boxed_local());
         }
     }
 

@@ -17,7 +17,7 @@ use std::{
 use async_executor::LocalExecutor;
 use smol::{
     channel::{Receiver, Sender, bounded},
-    future::or,
+    future::{FutureExt as _, or},
     lock::Semaphore,
 };
 
@@ -131,7 +131,7 @@ async fn accept(incoming: &Incoming, site: Rc<Site>, executor: &LocalExecutor<'_
                     or(answer(socket, &site), timeout()).await;
                     drop(place);
                 };
-                executor.spawn(served).detach();
+                executor.spawn(served.boxed_local()).detach();
             }
             Err(error) if error.kind() == io::ErrorKind::ConnectionAborted => {}
             Err(error) => {

@@ -97,7 +97,7 @@ impl<F: EngineFactory> Room<F> {
         if let Some(lock) = EventLock::try_acquire(self)
             && lock.begin(Event::Init).is_none()
         {
-            self.thread().spawn_detached(async move { _ = lock.finish().await });
+            self.thread().spawn_rare(async move { _ = lock.finish().await });
         }
     }
 }

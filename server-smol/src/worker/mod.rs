@@ -102,7 +102,7 @@ impl<F: EngineFactory> Worker<F> {
         accepting: impl Future<Output = ()>,
     ) {
         let thread = Rc::clone(&self.thread);
-        self.thread.spawn_detached(async move { thread.hibernation.run(&thread).await });
+        self.thread.spawn_rare(async move { thread.hibernation.run(&thread).await });
         let mut accepting = pin!(accepting);
         let main = async {
             let served = async {
@@ -135,7 +135,7 @@ impl<F: EngineFactory> Worker<F> {
             Command::Create(id, answer) => {
                 // It does not hold the worker, which would live as long as the task.
                 let (thread, registry) = (Rc::clone(&self.thread), Rc::clone(&self.registry));
-                self.thread.spawn_detached(async move {
+                self.thread.spawn_rare(async move {
                     let _ = answer.try_send(create(&thread, &registry, id).await);
                 });
             }
