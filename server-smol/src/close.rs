@@ -47,6 +47,19 @@ impl CloseReason {
         })
     }
 
+    /// Returns the limit for which the client is refused or closed, with its option; `None` if that is not why.
+    pub(crate) fn limit(&self) -> Option<&'static str> {
+        Some(match self {
+            Self::ClientTooSlow => {
+                "they did not read what they were sent (`--max-outbox-size`, `--outbox-timeout`)"
+            }
+            Self::TooManyRooms => "there are as many rooms as there may be (`--max-rooms`)",
+            Self::TooManyNewRooms => "rooms were created too fast from one address (`--room-rate`)",
+            Self::OutOfMemory => "memory is full (`--max-total-memory`)",
+            _ => return None,
+        })
+    }
+
     /// Returns the words of the close frame.
     pub(crate) fn words(&self) -> &str {
         match self {

@@ -40,6 +40,11 @@ use accept::accept;
 use peer::{Peer, SILENT};
 use refusal::Refusals;
 
+/// Limits for which connections are refused, as the log names them.
+const OF_ADDRESS: &str =
+    "there are as many connections from one address as there may be (`--max-connections-per-address`)";
+const CONNECTIONS: &str = "there are as many connections as there may be (`--max-connections`)";
+
 const PROTOCOL: Protocol = Protocol { head_size: 16 << 10, keep_alive: true };
 
 /// The state that the threads of a server share for HTTP.
@@ -80,8 +85,11 @@ impl<F: EngineFactory> Site<F> {
             Ok(permit) => permit,
             Err(TooManyOfAddress) => {
                 log::debug!("{address}: there are as many from there as there may be");
-                return self
-                    .refuse(stream, "there are as many connections from your address as there may be");
+                return self.refuse(
+                    stream,
+                    "there are as many connections from your address as there may be",
+                    OF_ADDRESS,
+                );
             }
         };
         match thread.memory.charge(SILENT, Purpose::New) {
@@ -97,12 +105,14 @@ impl<F: EngineFactory> Site<F> {
     /// Answers a connection that there is no memory for, and asks for memory for the next one.
     fn refuse_for_memory(&self, stream: Stream) {
         self.shared.permits.evict();
-        self.refuse(stream, CloseReason::OutOfMemory.words());
+        let limit = CloseReason::OutOfMemory.limit().unwrap_or_default();
+        self.refuse(stream, CloseReason::OutOfMemory.words(), limit);
     }
 
     /// Answers a connection that there is no space for. If there are too few file descriptors or too many refusals,
     /// closes it.
-    fn refuse(&self, stream: Stream, reason: &'static str) {
+    fn refuse(&self, stream: Stream, reason: &'static str, limit: &'static str) {
+        self.here.0.thread().log.refused(limit);
         // The answer would keep it for a while, and meanwhile others would be evicted, too.
         if self.shared.permits.lacks_files() {
             return;
@@ -122,7 +132,7 @@ impl<F: EngineFactory> Site<F> {
             // Its request may be on its way.
             None if peer.is_evicted() => {
                 drop(peer);
-                return self.refuse(stream, "the server has no space for another client");
+                return self.refuse(stream, "the server has no space for another client", CONNECTIONS);
             }
             None => return,
         }

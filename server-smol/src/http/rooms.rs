@@ -22,7 +22,7 @@ impl<F: EngineFactory> Site<F> {
             return not_allowed("POST");
         }
         if let Err(error) = peer.create_room() {
-            return too_fast(error);
+            return self.too_fast(error);
         }
         loop {
             let Ok(room) = RoomId::generate(self.shared.settings.room_ids.generated()) else {
@@ -31,7 +31,7 @@ impl<F: EngineFactory> Site<F> {
             match self.create(&room).await {
                 // Rarer than anything else that can go wrong, but an existing room is not a new one.
                 Ok(Err(CreateRoomError::Exists)) => {}
-                created => return answer(created, &room),
+                created => return self.created(created, &room),
             }
         }
     }
@@ -45,9 +45,9 @@ impl<F: EngineFactory> Site<F> {
             );
         }
         if let Err(error) = peer.create_room() {
-            return too_fast(error);
+            return self.too_fast(error);
         }
-        answer(self.create(&room).await, &room)
+        self.created(self.create(&room).await, &room)
     }
 
     /// Creates a room that does not exist, on the thread that it is to live on.
@@ -58,33 +58,37 @@ impl<F: EngineFactory> Site<F> {
         }
         self.shared.workers.create(room).await
     }
-}
 
-fn answer(created: Result<Result<(), CreateRoomError>, Ending>, room: &RoomId) -> Response<Body> {
-    match created {
-        Ok(Ok(())) => {
-            let mut response = text(StatusCode::CREATED, room.as_str());
-            let headers = response.headers_mut();
-            if let Ok(location) = HeaderValue::try_from(format!("/ws/{}", room.to_path())) {
-                headers.insert(LOCATION, location);
+    fn created(&self, created: Result<Result<(), CreateRoomError>, Ending>, room: &RoomId) -> Response<Body> {
+        match created {
+            Ok(Ok(())) => {
+                let mut response = text(StatusCode::CREATED, room.as_str());
+                let headers = response.headers_mut();
+                if let Ok(location) = HeaderValue::try_from(format!("/ws/{}", room.to_path())) {
+                    headers.insert(LOCATION, location);
+                }
+                // A page of another site that may open a WebSocket may create its room, too.
+                headers.insert(ACCESS_CONTROL_ALLOW_ORIGIN, HeaderValue::from_static("*"));
+                response
             }
-            // A page of another site that may open a WebSocket may create its room, too.
-            headers.insert(ACCESS_CONTROL_ALLOW_ORIGIN, HeaderValue::from_static("*"));
-            response
+            Ok(Err(CreateRoomError::Exists)) => text(StatusCode::CONFLICT, "the room exists"),
+            Ok(Err(error @ (CreateRoomError::TooMany | CreateRoomError::OutOfMemory))) => {
+                let reason = CloseReason::from(error);
+                self.here.0.thread().count_refused(&reason);
+                text(StatusCode::SERVICE_UNAVAILABLE, reason.words())
+            }
+            Ok(Err(CreateRoomError::Failed)) => {
+                text(StatusCode::INTERNAL_SERVER_ERROR, "the room failed; the server's log says why")
+            }
+            Err(Ending) => ending(),
         }
-        Ok(Err(CreateRoomError::Exists)) => text(StatusCode::CONFLICT, "the room exists"),
-        Ok(Err(error @ (CreateRoomError::TooMany | CreateRoomError::OutOfMemory))) => {
-            text(StatusCode::SERVICE_UNAVAILABLE, CloseReason::from(error).words())
-        }
-        Ok(Err(CreateRoomError::Failed)) => {
-            text(StatusCode::INTERNAL_SERVER_ERROR, "the room failed; the server's log says why")
-        }
-        Err(Ending) => ending(),
     }
-}
 
-fn too_fast(TooFast { wait }: TooFast) -> Response<Body> {
-    // Rounded up: it is never zero.
-    let seconds = wait.as_secs() + u64::from(wait.subsec_nanos() > 0);
-    later(StatusCode::TOO_MANY_REQUESTS, CloseReason::TooManyNewRooms.words(), seconds)
+    fn too_fast(&self, TooFast { wait }: TooFast) -> Response<Body> {
+        let reason = CloseReason::TooManyNewRooms;
+        self.here.0.thread().count_refused(&reason);
+        // Rounded up: it is never zero.
+        let seconds = wait.as_secs() + u64::from(wait.subsec_nanos() > 0);
+        later(StatusCode::TOO_MANY_REQUESTS, reason.words(), seconds)
+    }
 }

@@ -97,6 +97,7 @@ impl<F: EngineFactory> Site<F> {
         } else {
             let thread = self.here.0.thread();
             let Some(permit) = self.shared.downloads.take(thread.clock.now()) else {
+                thread.log.refused("there are as many downloads as there may be (`--max-downloads`)");
                 return Ok(later(
                     StatusCode::SERVICE_UNAVAILABLE,
                     "there are as many downloads as there may be",

@@ -12,7 +12,7 @@ use crate::{
     worker::Ending,
 };
 
-use super::{Site, peer::Peer};
+use super::{CONNECTIONS, Site, peer::Peer};
 
 impl<F: EngineFactory> Site<F> {
     /// `GET /ws/{room}`: becomes a WebSocket (RFC 6455, section 4.2), once the answer has been written.
@@ -32,6 +32,7 @@ impl<F: EngineFactory> Site<F> {
         }
         if self.is_full() {
             log::debug!("{} would be one client too many", peer.address);
+            self.here.0.thread().log.refused(CONNECTIONS);
             return full_up();
         }
         if !self.shared.settings.room_ids.implicit() {

@@ -304,7 +304,6 @@ impl Server {
         let room_counts = Arc::new(RoomCounts::default());
         listener.set_nonblocking(true).map_err(ServeError::System)?;
         let address = listener.local_addr().map_err(ServeError::System)?;
-        announce(&settings, address);
         #[cfg(target_os = "linux")]
         reserve_descriptors(
             &listener,
@@ -328,6 +327,7 @@ impl Server {
             server.operator = Some(operator);
             server.threads.push(thread);
         }
+        announce(&shared.settings, address);
         for (number, commands) in receivers.into_iter().enumerate() {
             let (factory, room_counts) = (Arc::clone(&factory), Arc::clone(&room_counts));
             let (shared, running) = (shared.clone(), Running(running.clone()));

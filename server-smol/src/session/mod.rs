@@ -185,6 +185,7 @@ impl<F: EngineFactory> Session<F> {
                 None
             }
             End::Close(reason) => {
+                room.thread().count_refused(&reason);
                 // The words may be the guest's, and may say anything.
                 let (code, words) = (reason.code(), reason.words());
                 log::debug!("room {}: client {client} is closed: {words:?} ({code:?})", room.id());

@@ -1,36 +1,64 @@
-use std::{fmt, rc::Rc};
+use std::{
+    cell::{Cell, RefCell},
+    fmt,
+    future::poll_fn,
+    rc::Rc,
+    task::{Poll, Waker},
+    time::{Duration, Instant},
+};
 
 use log::Level;
 
-use crate::reactor::Clock;
+use crate::reactor::{Clock, Timer};
 
-use super::log_budget::{Admitted, LogBudget};
+use super::log_budget::LogBudget;
 
 /// The log target of the lines that guests write.
 const GUEST: &str = "stateroom::guest";
+
+/// The time after which the log says what has been dropped.
+const REPORT: Duration = Duration::from_secs(1);
+/// The time between two reports of refused clients.
+const REFUSALS: Duration = Duration::from_secs(60);
 
 /// The log of a thread for lines that strangers cause: lines are cut and counted, so that nobody fills the disk or
 /// holds up rooms.
 #[derive(Debug)]
 pub(crate) struct ThreadLog {
     clock: Rc<Clock>,
-    /// The budget for lines about rooms that fail or are ended, and about connections that are refused. A room that
-    /// fails is replaced by one with a budget of its own, so all of them share this one.
+    /// The budget for lines about rooms that fail or are ended. A room that fails is replaced by one with a budget of its own,
+    /// so all of them share this one.
     events: LogBudget,
     /// The budget for the lines of all guests together.
     guests: LogBudget,
+    /// The rooms of which lines were dropped that are not reported yet, by their ids.
+    rooms: RefCell<Vec<(String, Rc<LogBudget>)>>,
+    /// The limits for which clients were refused or closed, and how many since that was last reported.
+    refusals: RefCell<Vec<(&'static str, u32)>>,
+    /// The time from which refusals are reported again.
+    next_refusals: Cell<Option<Instant>>,
+    /// The waker of the task that reports.
+    waker: RefCell<Option<Waker>>,
 }
 
 /// The log of a room.
 #[derive(Debug)]
 pub(crate) struct RoomLog {
     thread: Rc<ThreadLog>,
-    budget: LogBudget,
+    budget: Rc<LogBudget>,
 }
 
 impl ThreadLog {
     pub(super) fn new(clock: Rc<Clock>) -> Self {
-        Self { clock, events: LogBudget::of_a_thread(), guests: LogBudget::of_a_thread() }
+        Self {
+            clock,
+            events: LogBudget::of_a_thread(),
+            guests: LogBudget::of_a_thread(),
+            rooms: RefCell::default(),
+            refusals: RefCell::default(),
+            next_refusals: Cell::new(None),
+            waker: RefCell::default(),
+        }
     }
 
     /// Writes of something that strangers can make happen as often as they like.
@@ -38,20 +66,87 @@ impl ThreadLog {
         if !log::log_enabled!(level) {
             return;
         }
-        let Some(Admitted { line, dropped }) = self.events.admit(self.clock.now(), line) else { return };
-        if let Some(dropped) = dropped {
+        match self.events.admit(self.clock.now(), line) {
+            Some(line) => log::log!(level, "{line}"),
+            None => self.wake(),
+        }
+    }
+
+    /// Counts a client that was refused or closed because of `limit`, which names the option that sets it.
+    #[cold]
+    pub(crate) fn refused(&self, limit: &'static str) {
+        let mut refusals = self.refusals.borrow_mut();
+        match refusals.iter_mut().find(|(other, _)| *other == limit) {
+            Some((_, count)) => *count += 1,
+            None => refusals.push((limit, 1)),
+        }
+        drop(refusals);
+        self.wake();
+    }
+
+    /// Reports what was dropped and who was refused, for as long as the thread runs.
+    pub(crate) async fn run(&self) {
+        loop {
+            poll_fn(|cx| match self.has_unreported() {
+                true => Poll::Ready(()),
+                false => {
+                    self.waker.replace(Some(cx.waker().clone()));
+                    Poll::Pending
+                }
+            })
+            .await;
+            Timer::after(REPORT).await;
+            self.report();
+        }
+    }
+
+    fn wake(&self) {
+        self.waker.take().into_iter().for_each(Waker::wake);
+    }
+
+    fn has_unreported(&self) -> bool {
+        let has_dropped = [&self.events, &self.guests].iter().any(|budget| budget.dropped() > 0);
+        has_dropped || !self.rooms.borrow().is_empty() || !self.refusals.borrow().is_empty()
+    }
+
+    /// Reports what was dropped, and who was refused unless that was reported lately.
+    pub(crate) fn report(&self) {
+        for (id, budget) in self.rooms.take() {
+            self.report_room(&id, &budget);
+        }
+        if let Some(dropped) = self.guests.take_dropped() {
+            let budget = &self.guests;
+            log::warn!(
+                "{dropped} log lines of guests were dropped: {budget} are written of all rooms of a thread"
+            );
+        }
+        if let Some(dropped) = self.events.take_dropped() {
             log::warn!(
                 "{dropped} more log lines like those before were dropped: {} are written",
                 self.events
             );
         }
-        log::log!(level, "{line}");
+        let now = self.clock.now();
+        if self.next_refusals.get().is_some_and(|next| now < next) {
+            return;
+        }
+        for (limit, count) in self.refusals.take() {
+            self.next_refusals.set(Some(now + REFUSALS));
+            log::warn!("{count} clients were refused or closed: {limit}");
+        }
+    }
+
+    fn report_room(&self, id: &impl fmt::Display, budget: &LogBudget) {
+        if let Some(dropped) = budget.take_dropped() {
+            let line = || format!("room {id}: {dropped} log lines were dropped: {budget} are written");
+            self.event(Level::Warn, line);
+        }
     }
 }
 
 impl RoomLog {
     pub(crate) fn new(thread: Rc<ThreadLog>) -> Self {
-        Self { thread, budget: LogBudget::of_a_room() }
+        Self { thread, budget: Rc::new(LogBudget::of_a_room()) }
     }
 
     /// Writes a line of the room of this id.
@@ -59,29 +154,24 @@ impl RoomLog {
         if !log::log_enabled!(target: GUEST, level) {
             return;
         }
-        let now = self.thread.clock.now();
-        let Some(Admitted { line, dropped }) = self.budget.admit(now, line) else { return };
-        self.report(id, dropped);
-        let Some(Admitted { line, dropped }) = self.thread.guests.admit(now, || line) else { return };
-        if let Some(dropped) = dropped {
-            let budget = &self.thread.guests;
-            log::warn!(
-                "{dropped} log lines of guests were dropped: {budget} are written of all rooms of a thread"
-            );
+        let (now, thread) = (self.thread.clock.now(), &self.thread);
+        let Some(line) = self.budget.admit(now, line) else {
+            // It is the first one since the last report.
+            if self.budget.dropped() == 1 {
+                thread.rooms.borrow_mut().push((id.to_string(), Rc::clone(&self.budget)));
+                thread.wake();
+            }
+            return;
+        };
+        match thread.guests.admit(now, || line) {
+            Some(line) => log::log!(target: GUEST, level, "{line}"),
+            None => thread.wake(),
         }
-        log::log!(target: GUEST, level, "{line}");
     }
 
     /// Reports the lines that were dropped and are not reported yet, as the room ends.
     pub(crate) fn end(&self, id: &impl fmt::Display) {
-        self.report(id, self.budget.settle());
-    }
-
-    fn report(&self, id: &impl fmt::Display, dropped: Option<u32>) {
-        if let Some(dropped) = dropped {
-            let line = || format!("room {id}: {dropped} log lines were dropped: {} are written", self.budget);
-            self.thread.event(Level::Warn, line);
-        }
+        self.thread.report_room(id, &self.budget);
     }
 }
 

@@ -27,14 +27,6 @@ pub(super) struct LogBudget {
     dropped: Cell<u32>,
 }
 
-/// A line that may be written.
-#[derive(Debug, PartialEq, Eq)]
-pub(super) struct Admitted {
-    pub(super) line: String,
-    /// The number of lines that were dropped before it, if that is to be reported now: once a second at most.
-    pub(super) dropped: Option<u32>,
-}
-
 impl LogBudget {
     pub(super) fn of_a_room() -> Self {
         Self::new(LINES_OF_A_ROOM, BYTES_OF_A_ROOM)
@@ -50,10 +42,9 @@ impl LogBudget {
     }
 
     /// Formats a line and returns it, or counts it as dropped. Beyond the number of lines nothing is formatted.
-    pub(super) fn admit(&self, now: Instant, format: impl FnOnce() -> String) -> Option<Admitted> {
+    pub(super) fn admit(&self, now: Instant, format: impl FnOnce() -> String) -> Option<String> {
         let within = |began: Instant| now.saturating_duration_since(began) < Duration::from_secs(1);
-        let is_new = !self.began.get().is_some_and(within);
-        if is_new {
+        if !self.began.get().is_some_and(within) {
             self.began.set(Some(now));
             self.lines.set(0);
             self.bytes.set(0);
@@ -65,17 +56,19 @@ impl LogBudget {
             self.bytes.set(bytes.filter(|bytes| *bytes <= self.most_bytes)?);
             Some(line)
         });
-        match line {
-            Some(line) => Some(Admitted { line, dropped: is_new.then(|| self.settle()).flatten() }),
-            None => {
-                self.dropped.set(self.dropped.get().saturating_add(1));
-                None
-            }
+        if line.is_none() {
+            self.dropped.set(self.dropped.get().saturating_add(1));
         }
+        line
     }
 
-    /// Returns how many lines were dropped since that was last reported, if any were.
-    pub(super) fn settle(&self) -> Option<u32> {
+    /// Returns how many lines were dropped since that was last reported.
+    pub(super) fn dropped(&self) -> u32 {
+        self.dropped.get()
+    }
+
+    /// Returns how many lines were dropped since that was last reported, if any were. They are reported then.
+    pub(super) fn take_dropped(&self) -> Option<u32> {
         Some(self.dropped.take()).filter(|dropped| *dropped > 0)
     }
 }
@@ -97,39 +90,29 @@ mod tests {
         (LogBudget::of_a_room(), move |ms| begin + Duration::from_millis(ms))
     }
 
-    fn admitted(line: &str, dropped: Option<u32>) -> Option<Admitted> {
-        Some(Admitted { line: line.to_owned(), dropped })
-    }
-
     #[test]
     fn a_hundred_lines_a_second_are_written_and_the_rest_is_counted() {
         let (budget, at) = budget();
-        let admit = |ms| budget.admit(at(ms), || "a".to_owned());
+        let admit = |ms| budget.admit(at(ms), || "a".to_owned()).is_some();
         for _ in 0..LINES_OF_A_ROOM {
-            assert_eq!(admit(0), admitted("a", None));
+            assert!(admit(0));
         }
         for ms in [0, 1, 999] {
-            assert_eq!(admit(ms), None);
+            assert!(!admit(ms));
         }
-        assert_eq!(admit(1_000), admitted("a", Some(3)));
-        assert_eq!(admit(1_001), admitted("a", None));
-        assert_eq!(admit(9_000), admitted("a", None));
+        assert!(admit(1_000) && admit(1_001) && admit(9_000));
+        assert_eq!((budget.dropped(), budget.take_dropped(), budget.take_dropped()), (3, Some(3), None));
     }
 
     #[test]
     fn lines_beyond_the_bytes_of_a_second_are_dropped_and_shorter_ones_are_not() {
         let (budget, at) = budget();
-        let admit = |ms, size: u32| {
-            let admitted = budget.admit(at(ms), || "a".repeat(size as usize));
-            admitted.map(|admitted| (admitted.line.len(), admitted.dropped))
-        };
-        assert_eq!(admit(0, BYTES_OF_A_ROOM - 10), Some((BYTES_OF_A_ROOM as usize - 10, None)));
-        assert_eq!(admit(0, 11), None);
-        assert_eq!(admit(0, 10), Some((10, None)));
-        assert_eq!(admit(999, 1), None);
+        let admit = |ms, size: u32| budget.admit(at(ms), || "a".repeat(size as usize)).is_some();
+        assert!(admit(0, BYTES_OF_A_ROOM - 10));
+        assert!(!admit(0, 11) && admit(0, 10) && !admit(999, 1));
         // Too long for any second.
-        assert_eq!(admit(1_000, BYTES_OF_A_ROOM + 1), None);
-        assert_eq!(admit(2_000, 1), Some((1, Some(3))));
+        assert!(!admit(1_000, BYTES_OF_A_ROOM + 1) && admit(2_000, 1));
+        assert_eq!(budget.dropped(), 3);
     }
 
     #[test]
@@ -139,6 +122,5 @@ mod tests {
             budget.admit(at(0), String::new);
         }
         assert_eq!(budget.admit(at(0), || unreachable!("it is dropped")), None);
-        assert_eq!((budget.settle(), budget.settle()), (Some(1), None));
     }
 }

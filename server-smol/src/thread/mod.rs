@@ -20,6 +20,7 @@ use async_executor::LocalExecutor;
 use smol::{Task, future::FutureExt as _};
 
 use crate::{
+    close::CloseReason,
     memory::{Ledger, Stage},
     reactor::Clock,
     settings::Settings,
@@ -85,6 +86,11 @@ impl Thread {
     /// Runs a task like [`spawn_detached`](Self::spawn_detached). It takes one more allocation, and much less code.
     pub(crate) fn spawn_rare(&self, task: impl Future<Output = ()> + 'static) {
         self.spawn_detached(task.boxed_local());
+    }
+
+    /// Counts a client that is refused or closed, if that is because of a limit.
+    pub(crate) fn count_refused(&self, reason: &CloseReason) {
+        reason.limit().into_iter().for_each(|limit| self.log.refused(limit));
     }
 
     /// Looks at the clock, where something takes as long as many messages. Returns whether the pass has used up its time.

@@ -103,7 +103,10 @@ impl<F: EngineFactory> Worker<F> {
     ) {
         let thread = Rc::clone(&self.thread);
         self.thread.spawn_rare(async move { thread.hibernation.run(&thread).await });
+        let log = Rc::clone(&self.thread.log);
+        self.thread.spawn_rare(async move { log.run().await });
         let mut accepting = pin!(accepting);
+        let answering = Answering(&commands);
         let main = async {
             let served = async {
                 // Fails only if the thread that has started this one is gone.
@@ -116,7 +119,7 @@ impl<F: EngineFactory> Worker<F> {
             };
             or(served, accepting.as_mut()).await;
             self.is_ending.set(true);
-            commands.close();
+            drop(answering);
             self.registry.shut_down();
             let patience = async {
                 Timer::after(CLOSE_TIMEOUT).await;
@@ -127,6 +130,7 @@ impl<F: EngineFactory> Worker<F> {
         thread::run(poller, &self.thread, [&self.executor, &self.requests()], main);
         // Those that are left hold the worker, and it would never be dropped.
         self.requests.take();
+        self.thread.log.report();
     }
 
     fn execute(self: &Rc<Self>, command: Command) {
@@ -210,6 +214,9 @@ impl<F: EngineFactory> Worker<F> {
                 Err(CloseReason::OutOfMemory) if charge.is_ok() => enter_later(&registry, &thread, id).await,
                 place => place,
             };
+            if let Err(reason) = &place {
+                thread.count_refused(reason);
+            }
             session::serve(socket, read_ahead, info, place, charge.ok()).await;
             drop((connection, permit));
         });
@@ -268,6 +275,17 @@ async fn enter_later<F: EngineFactory>(
         }
     }
     Err(CloseReason::OutOfMemory)
+}
+
+/// Takes no more commands from the moment when this is dropped, and forgets those that wait: who has sent one waits for its
+/// answer, and hears that there is none.
+struct Answering<'a>(&'a Receiver<Command>);
+
+impl Drop for Answering<'_> {
+    fn drop(&mut self) {
+        self.0.close();
+        while self.0.try_recv().is_ok() {}
+    }
 }
 
 impl<F: EngineFactory> Drop for Worker<F> {

@@ -7,6 +7,7 @@ use std::{
         atomic::{AtomicBool, Ordering},
     },
     thread::{self, JoinHandle},
+    time::Duration,
 };
 
 use stateroom_sdk_core::{
@@ -14,7 +15,9 @@ use stateroom_sdk_core::{
     StateroomServiceFactory,
 };
 use stateroom_server_smol::ShutdownPolicy;
-use stateroom_tests::{Client, Module, TestServer, records, server, services::script};
+use stateroom_tests::{
+    Client, Module, TestServer, eventually, records, records_with, server, services::script,
+};
 
 /// A client of another room, which asks and is answered all the while.
 struct Bystander {
@@ -403,6 +406,42 @@ impl Drop for Clinging {
             panic!("I stay");
         }
     }
+}
+
+#[test]
+fn the_log_says_how_many_lines_were_dropped_though_the_room_is_silent_then() {
+    let server = TestServer::with_clock(server(), script());
+    let mut client = server.client("talkative-once");
+    for _ in 0..150 {
+        client.text("log a line");
+    }
+    assert_eq!(client.ask("done?"), "done?");
+    assert!(records("talkative-once").iter().all(|line| !line.contains("dropped")));
+    eventually("the dropped lines are reported", || {
+        server.pass(Duration::from_millis(100));
+        records("talkative-once").iter().any(|line| line.contains("50 log lines were dropped"))
+    });
+}
+
+#[test]
+fn the_log_says_which_limit_clients_were_refused_for_once_a_minute() {
+    let server = TestServer::with_clock(server().with_max_connections_per_address(Some(1)), script());
+    let _first = server.client("room");
+    let refused = || server.connect("/ws/room").is_err();
+    let reports = || records_with("`--max-connections-per-address`");
+    assert!(refused() && refused());
+    eventually("the refusals are reported", || {
+        server.pass(Duration::from_millis(100));
+        !reports().is_empty()
+    });
+    assert!(refused());
+    server.pass(Duration::from_secs(30));
+    assert!(refused());
+    assert_eq!(reports().len(), 1);
+    eventually("further refusals are reported", || {
+        server.pass(Duration::from_secs(10));
+        reports().len() > 1
+    });
 }
 
 #[test]

@@ -7,9 +7,14 @@ use std::{
     time::Duration,
 };
 
+use smol::{
+    Timer,
+    future::{or, zip},
+};
+use stateroom_server_smol::RoomError;
 use stateroom_tests::{
     Answer, Child, Client, Directory, Frame, Message, Module, Output, PATIENCE, TestServer, server,
-    services::{journal, script, script_guest},
+    services::{Gate, journal, script, script_guest},
 };
 
 /// The time that the server waits for clients that do not answer its close frame.
@@ -231,3 +236,30 @@ const ECHO: &str = r#"(module
     (func (export "message") (param $client i32) (param $at i32) (param $len i32)
         (if (i32.eq (i32.load8_u (local.get $at)) (i32.const 33)) (then (loop $again (br $again))))
         (call $send_message (local.get $client) (local.get $at) (local.get $len))))"#;
+
+#[test]
+fn who_asks_a_server_that_ends_hears_that_it_ends() {
+    let gate = Gate::default();
+    let server = TestServer::with_clock(server(), gate.clone());
+    let mut client = server.client("room");
+    client.text("!");
+    gate.wait_for_computing(1);
+    server.handle().begin_shutdown();
+    let ask = async {
+        let handle = server.handle();
+        let (rooms, stats) = zip(handle.rooms(None, 1), handle.stats()).await;
+        (rooms.map(drop), stats.map(drop), handle.create_room("late").await, handle.close_room("room").await)
+    };
+    let in_time = or(async { Some(ask.await) }, async {
+        Timer::after(PATIENCE).await;
+        None
+    });
+    let answers = smol::block_on(in_time).expect("each has an answer");
+    assert!(matches!(
+        answers,
+        (Err(RoomError::Ending), Err(RoomError::Ending), Err(RoomError::Ending), Err(RoomError::Ending))
+    ));
+    gate.open();
+    ends_in_time(server);
+    drop(client);
+}
