@@ -25,15 +25,19 @@ const CHUNK: usize = 256;
 /// Changes on both sides of its end become two pieces of a snapshot.
 pub(crate) const WINDOW: usize = 128 << 10;
 
-/// Returns true if all bytes are zero. Some C libraries compare byte by byte. This code is compiled to
-/// instructions for many bytes.
+/// Returns true if all bytes are zero. It compares words, as code that is built for size is compiled as it stands, and some C
+/// libraries compare byte by byte.
 fn is_zero(bytes: &[u8]) -> bool {
-    bytes.iter().fold(0, |all, byte| all | byte) == 0
+    let (words, rest) = bytes.as_chunks();
+    words.iter().fold(0, |all, word| all | u64::from_ne_bytes(*word)) == 0
+        && rest.iter().all(|byte| *byte == 0)
 }
 
-/// Returns true if two pieces of the same length are equal. It also compares many bytes at a time.
+/// Returns true if two pieces of the same length are equal. It also compares words.
 fn is_same(one: &[u8], other: &[u8]) -> bool {
-    one.iter().zip(other).fold(0, |all, (one, other)| all | (one ^ other)) == 0
+    let ((words, rest), (other_words, other_rest)) = (one.as_chunks(), other.as_chunks());
+    let differs = |(one, other): (&[u8; 8], &[u8; 8])| u64::from_ne_bytes(*one) ^ u64::from_ne_bytes(*other);
+    words.iter().zip(other_words).fold(0, |all, pair| all | differs(pair)) == 0 && rest == other_rest
 }
 
 impl Image {

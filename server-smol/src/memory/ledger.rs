@@ -27,8 +27,9 @@ pub(crate) struct Ledger {
 
 /// Gives memory back.
 pub(crate) trait Reclaim {
-    /// Gives some memory back, in a step of bounded length. Answers whether there may be more to give.
-    fn reclaim(&self) -> bool;
+    /// Gives some memory back, in a step of bounded length: `missing` bytes are needed. Returns true if there may be more to
+    /// give.
+    fn reclaim(&self, missing: usize) -> bool;
 }
 
 /// The order in which reclaimers are asked for memory.
@@ -142,8 +143,13 @@ impl Ledger {
     }
 
     fn fits(&self, bytes: usize, purpose: Purpose) -> bool {
+        self.missing(bytes, purpose) == 0
+    }
+
+    /// Returns how many bytes have to be given back so that `bytes` fit.
+    fn missing(&self, bytes: usize, purpose: Purpose) -> usize {
         let limit = self.limit - self.limit / 16 * (16 - purpose.sixteenths());
-        bytes <= limit.saturating_sub(self.used.get())
+        bytes.saturating_sub(limit.saturating_sub(self.used.get()))
     }
 
     #[cold]
@@ -158,7 +164,11 @@ impl Ledger {
         let mut steps = 0;
         for (_, reclaimer) in reclaimers.iter().filter(|(stage, _)| allowed(*stage)) {
             let Some(reclaimer) = reclaimer.upgrade() else { continue };
-            while !self.fits(bytes, purpose) && steps < STEPS && reclaimer.reclaim() {
+            while let missing = self.missing(bytes, purpose)
+                && missing > 0
+                && steps < STEPS
+                && reclaimer.reclaim(missing)
+            {
                 steps += 1;
             }
             // Each stage has steps of its own.
@@ -241,7 +251,7 @@ mod tests {
     struct Holder(RefCell<Vec<Charge>>);
 
     impl Reclaim for Holder {
-        fn reclaim(&self) -> bool {
+        fn reclaim(&self, _: usize) -> bool {
             self.0.borrow_mut().pop().is_some()
         }
     }
@@ -295,7 +305,7 @@ mod tests {
     struct Faulty;
 
     impl Reclaim for Faulty {
-        fn reclaim(&self) -> bool {
+        fn reclaim(&self, _: usize) -> bool {
             panic!("a room's service has a fault in its `Drop`");
         }
     }

@@ -122,13 +122,14 @@ impl Poller {
                 NOTIFIER => {}
                 ALARM => {
                     self.alarm.note_rung();
-                    self.timers.fire();
+                    // Those that are left make it ring again.
+                    let _ = self.timers.fire();
                 }
                 socket => self.sockets.tell(socket, event.flags),
             }
         }
-        if clock.is_virtual() {
-            self.timers.fire();
+        if clock.is_virtual() && self.timers.fire() {
+            self.waker().wake();
         }
     }
 }

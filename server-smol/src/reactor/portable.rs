@@ -123,7 +123,9 @@ impl Poller {
                 listener.on_readable();
             }
         }
-        self.timers.fire();
+        if self.timers.fire() {
+            self.waker().wake();
+        }
     }
 }
 

@@ -2,6 +2,7 @@ use std::{
     cell::{Cell, RefCell},
     collections::BTreeMap,
     future::Future,
+    iter,
     pin::Pin,
     rc::Rc,
     task::{Context, Poll, Waker},
@@ -9,6 +10,9 @@ use std::{
 };
 
 use super::clock::Clock;
+
+/// The number of timers that are woken in a pass. Thousands of rooms may have theirs at the same time.
+const AT_ONCE: usize = 256;
 
 /// All waiting timers of a thread, in the order in which they are due.
 #[derive(Debug)]
@@ -66,17 +70,18 @@ impl Timers {
         self.waiting.borrow().first_key_value().map(|((at, _), _)| *at)
     }
 
-    /// Wakes the timers that are due.
-    pub(super) fn fire(&self) {
+    /// Wakes timers that are due, as many as a pass has time for. Returns true if there are more.
+    pub(super) fn fire(&self) -> bool {
         if self.waiting.borrow().is_empty() {
-            return;
+            return false;
         }
         let now = self.clock.now();
         self.fired.set(now);
         // A task that is woken may be dropped, and this drops other timers.
-        while let Some(waker) = self.take_due(now) {
+        for waker in iter::from_fn(|| self.take_due(now)).take(AT_ONCE) {
             waker.wake();
         }
+        self.next().is_some_and(|at| at <= now)
     }
 
     fn take_due(&self, now: Instant) -> Option<Waker> {

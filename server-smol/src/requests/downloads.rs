@@ -68,8 +68,8 @@ impl Downloads {
 }
 
 impl Running {
-    /// Returns how many bytes per second have been handed out since the mark, and sets the mark anew. `None` if it is too
-    /// early to tell.
+    /// Returns how many bytes per second have been handed out since the mark, and sets the mark anew unless that was slow.
+    /// `None` if it is too early to tell.
     fn rate(&mut self, now: Instant) -> Option<u64> {
         let (since, before) = self.mark;
         let time = now.saturating_duration_since(since);
@@ -77,8 +77,11 @@ impl Running {
             return None;
         }
         let bytes = self.progress.bytes.load(Ordering::Relaxed);
-        self.mark = (now, bytes);
-        Some((bytes - before) / time.as_secs().max(1))
+        let rate = (bytes - before) / time.as_secs().max(1);
+        if rate >= SLOW {
+            self.mark = (now, bytes);
+        }
+        Some(rate)
     }
 }
 
@@ -135,15 +138,20 @@ mod tests {
         assert_eq!(evicted(), [false; 3]);
         let fourth = downloads.take(begin + GRACE).unwrap();
         assert_eq!(evicted(), [false, true, false]);
-        assert!(downloads.take(begin + GRACE).is_none(), "the marks are new");
-        drop(fourth);
         let fifth = downloads.take(begin + GRACE).unwrap();
-        permits[0].add(1 << 20);
+        assert_eq!(evicted(), [true, true, false], "the next one need not wait");
+        assert!(
+            downloads.take(begin + GRACE).is_none(),
+            "the third one is not slow, and the others have just begun"
+        );
+        drop(fourth);
+        let fourth = downloads.take(begin + GRACE).unwrap();
+        fourth.add(1 << 20);
         fifth.add(1 << 20);
         // The third one has had nothing since, however much it had before.
         let sixth = downloads.take(begin + 2 * GRACE).unwrap();
-        assert_eq!(evicted(), [false, true, true]);
-        drop((permits, fifth, sixth));
+        assert_eq!(evicted(), [true; 3]);
+        drop((permits, fourth, fifth, sixth));
         assert!(lock(&downloads.0.running).is_empty());
         assert!(Downloads::new(0).take(begin).is_none());
     }

@@ -2,6 +2,9 @@ use std::{borrow::Cow, collections::HashSet, net::IpAddr};
 
 use crate::requests::parameters;
 
+/// The maximum number of parameters that are decoded. A query may have thousands, and each takes the thread some time.
+const PARAMETERS: usize = 100;
+
 /// The information that a client has brought with it, for its `connect`: the request that became its connection, and
 /// the address that it came from.
 ///
@@ -37,7 +40,7 @@ impl ClientInfo {
     /// Returns the value of a key.
     pub(crate) fn get(&self, key: &str) -> Option<Cow<'_, str>> {
         if let Some(name) = key.strip_prefix(QUERY) {
-            let found = parameters(self.query.as_deref()?).find(|(other, _)| other == name);
+            let found = parameters(self.query.as_deref()?).take(PARAMETERS).find(|(other, _)| other == name);
             found.map(|(_, value)| value)
         } else if let Some(name) = key.strip_prefix(HEADER) {
             let found = self.headers.iter().find(|(other, _)| **other == *name);
@@ -60,7 +63,7 @@ impl ClientInfo {
         let Some(query) = self.query.as_deref() else { return };
         each("query", query);
         let mut seen = HashSet::new();
-        for (name, value) in parameters(query) {
+        for (name, value) in parameters(query).take(PARAMETERS) {
             if !seen.contains(&name) {
                 each(&format!("{QUERY}{name}"), &value);
                 seen.insert(name);
@@ -111,6 +114,19 @@ mod tests {
         assert_eq!(info(Some("")).get("query").as_deref(), Some(""));
         assert_eq!(info(None).get("query"), None);
         assert_eq!(info(None).get("query:a"), None);
+    }
+
+    #[test]
+    fn only_so_many_parameters_are_decoded() {
+        let query: String = (0..PARAMETERS + 1).map(|number| format!("p{number}=x&")).collect();
+        let info = info(Some(&query));
+        let last = PARAMETERS - 1;
+        assert_eq!(info.get(&format!("query:p{last}")).as_deref(), Some("x"));
+        assert_eq!(info.get(&format!("query:p{PARAMETERS}")), None);
+        let mut count = 0;
+        info.each(&mut |key, _| count += usize::from(key.starts_with(QUERY)));
+        assert_eq!(count, PARAMETERS);
+        assert_eq!(info.get("query").as_deref(), Some(&*query));
     }
 
     #[test]

@@ -46,6 +46,9 @@ const FIRST_CLIENT: Duration = Duration::from_secs(60);
 /// The memory of a room without its service, in bytes: its structures, and its entries in the thread's lists.
 const OVERHEAD: usize = 1 << 10;
 
+/// The memory of a room's timer, in bytes: its task, and its entry among the thread's timers.
+const TIMER: usize = 512;
+
 /// The bytes that a room may take beyond what it began with, and still count as one that takes little. A room takes some when it
 /// answers a message. It is not to fail for the memory that others hold.
 const LITTLE: usize = 64 << 10;
@@ -242,7 +245,8 @@ impl<F: EngineFactory> Room<F> {
 
     /// Returns how many bytes the room is charged for, if its engine holds so many.
     fn charged(&self, held: usize) -> usize {
-        OVERHEAD + self.id().as_str().len() + held
+        let timer = if self.timer.borrow().is_some() { TIMER } else { 0 };
+        OVERHEAD + self.id().as_str().len() + timer + held
     }
 
     /// Returns the number of deliveries of the last slice, in messages.
@@ -268,10 +272,13 @@ impl<F: EngineFactory> Room<F> {
                 if let Some(this) = room.timer.take() {
                     this.detach();
                 }
-                room.handle(Event::Timer(request)).await;
+                // What this takes is needed only now.
+                Box::pin(room.handle(Event::Timer(request))).await;
             }
         });
         self.timer.replace(task);
+        // It is a small amount, once for each room.
+        self.memory.borrow_mut().set_taken(self.charged(self.held.get()));
     }
 
     /// Ends a room whose service is broken: its clients are closed, and the next connection gets a fresh

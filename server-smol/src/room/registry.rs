@@ -231,7 +231,7 @@ impl<F: EngineFactory> Registry<F> {
 
 /// Rooms that have been empty for longest end where memory has run out.
 impl<F: EngineFactory> Reclaim for Registry<F> {
-    fn reclaim(&self) -> bool {
+    fn reclaim(&self, _: usize) -> bool {
         self.end_emptiest("the server has no memory left (`--max-total-memory`)")
     }
 }

@@ -94,7 +94,8 @@ pub(crate) fn run<T>(
         if flush.is_over() {
             buffers.flush.flush_last();
         }
-        is_idle = is_done && scheduler.is_idle() && buffers.flush.is_empty();
+        let is_clear = buffers.slow_clients.is_clear() || !buffers.slow_clients.drop_discarded();
+        is_idle = is_done && is_clear && scheduler.is_idle() && buffers.flush.is_empty();
         meter.end_pass(thread);
     }
 }

@@ -320,7 +320,7 @@ impl Hibernation {
 
 /// Idle rooms hibernate at once where memory has run out.
 impl Reclaim for Hibernation {
-    fn reclaim(&self) -> bool {
+    fn reclaim(&self, _: usize) -> bool {
         !self.after.is_zero() && self.step().is_some()
     }
 }

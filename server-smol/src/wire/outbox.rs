@@ -85,10 +85,8 @@ impl Outbox {
             }
         }
         let is_blocked = self.is_blocked();
-        if is_blocked {
-            queue.prepare_blocked(size);
-        }
-        if let Err(OutOfMemory) = queue.push(frame, &self.buffers) {
+        let prepared = if is_blocked { queue.prepare_blocked(size, &self.buffers) } else { Ok(()) };
+        if let Err(OutOfMemory) = prepared.and_then(|()| queue.push(frame, &self.buffers)) {
             drop(queue);
             return self.abandon(CloseReason::OutOfMemory);
         }
@@ -153,7 +151,7 @@ impl Outbox {
                 false
             }
             Err(_) => {
-                self.queue.borrow_mut().clear();
+                self.buffers.slow_clients.discard(|discarded| self.queue.borrow_mut().clear(discarded));
                 self.set_blocked(false);
                 self.broken.set(true);
                 self.is_over.set(true);
@@ -183,7 +181,16 @@ impl Outbox {
     /// Ends the connection without what waits, but for the rest of a frame that has been written in part.
     #[cold]
     pub(crate) fn abandon(&self, reason: CloseReason) {
-        self.queue.borrow_mut().keep_begun();
+        self.buffers.slow_clients.discard(|discarded| self.queue.borrow_mut().keep_begun(discarded));
+        self.close(reason);
+    }
+
+    /// Ends the connection at once, without a close frame and the rest of a frame that has been begun: their memory is needed.
+    #[cold]
+    pub(super) fn cut_off(&self, reason: CloseReason) {
+        self.buffers.slow_clients.discard(|discarded| self.queue.borrow_mut().clear(discarded));
+        self.broken.set(true);
+        self.is_over.set(true);
         self.close(reason);
     }
 
@@ -215,11 +222,12 @@ impl Outbox {
         (!self.is_empty()).then(|| self.progress.get())
     }
 
-    /// Returns how many bytes would be free if the client were [abandoned](Self::abandon); nothing where that cannot be
-    /// now.
-    pub(super) fn reclaimable(&self) -> Option<usize> {
+    /// Returns about how many bytes would be free if the client were [abandoned](Self::abandon), and if it were [cut
+    /// off](Self::cut_off). `None` if that cannot be now.
+    pub(super) fn reclaimable(&self) -> Option<[usize; 2]> {
         let queue = self.queue.try_borrow_mut().ok()?;
-        self.closing.borrow().is_none().then_some(queue.size)
+        let abandoned = if self.closing.borrow().is_none() { queue.reclaimable() } else { 0 };
+        (!self.broken.get()).then(|| [abandoned, queue.size])
     }
 
     /// Ready when the client may be heard.

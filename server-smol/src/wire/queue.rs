@@ -29,28 +29,68 @@ pub(super) const STEP: usize = 256 << 10;
 pub(super) struct Queue {
     /// The chunks before `last`; none if the client keeps up.
     first: VecDeque<Chunk>,
+    /// The charge for their places.
+    places: Option<Charge>,
     last: Option<Buffer>,
     /// The number of bytes of the very first chunk that have been written.
     written: usize,
     /// The number of bytes that wait.
     pub(super) size: usize,
+    /// The number of bytes of chunks that other outboxes have as well.
+    shared: usize,
 }
 
 #[derive(Debug)]
 enum Chunk {
     Own(Buffer),
-    /// A frame that other outboxes have as well, and the charge for its place in this one.
-    Shared(Rc<SharedFrame>, Charge),
+    /// A frame that other outboxes have as well.
+    Shared(Rc<SharedFrame>),
 }
 
-/// The memory that a chunk takes in a queue, which has space for up to twice as many as there are.
-pub(super) const PLACE: usize = 2 * size_of::<Chunk>();
+/// The memory that a chunk takes in a queue, with what the allocator needs for it.
+pub(super) const PLACE: usize = size_of::<Chunk>() + 16;
+/// The least number of places.
+const LEAST: usize = 4;
+
+/// Chunks that nobody needs any more. They are dropped piece by piece: an outbox may have thousands, and a message to all clients
+/// of a room may be the one with which all of their outboxes are full.
+#[derive(Debug, Default)]
+pub(super) struct Discarded(VecDeque<VecDeque<Chunk>>);
+
+impl Discarded {
+    /// Drops up to `most` chunks. Returns true if there were any.
+    pub(super) fn drop_some(&mut self, most: usize) -> bool {
+        let had_any = !self.0.is_empty();
+        let mut left = most;
+        while left > 0
+            && let Some(chunks) = self.0.front_mut()
+        {
+            let count = chunks.len().min(left);
+            chunks.drain(..count);
+            left -= count;
+            if chunks.is_empty() {
+                self.0.pop_front();
+            }
+        }
+        had_any
+    }
+
+    pub(super) fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    fn add(&mut self, chunks: VecDeque<Chunk>) {
+        if !chunks.is_empty() {
+            self.0.push_back(chunks);
+        }
+    }
+}
 
 impl AsRef<[u8]> for Chunk {
     fn as_ref(&self) -> &[u8] {
         match self {
             Self::Own(bytes) => bytes,
-            Self::Shared(frame, _) => (**frame).as_ref(),
+            Self::Shared(frame) => (**frame).as_ref(),
         }
     }
 }
@@ -74,13 +114,13 @@ impl Queue {
         let size = frame.size();
         match frame {
             Frame::Parts(head, payload) => {
-                let end = self.end(size, buffers);
+                let end = self.end(size, buffers)?;
                 end.reserve(size)?;
                 // There is space for both.
                 end.extend(head.as_ref())?;
                 end.extend(payload)?;
             }
-            Frame::Encoded(bytes) => self.end(size, buffers).extend(bytes)?,
+            Frame::Encoded(bytes) => self.end(size, buffers)?.extend(bytes)?,
             Frame::Shared(frame) => self.push_shared(frame, buffers)?,
         }
         self.size += size;
@@ -92,54 +132,75 @@ impl Queue {
         let bytes = (**frame).as_ref();
         if bytes.len() < SHARED {
             // It takes less to copy it than to refer to it.
-            return self.end(bytes.len(), buffers).extend(bytes);
+            return self.end(bytes.len(), buffers)?.extend(bytes);
         }
-        let place = buffers.ledger().charge(PLACE, Purpose::Small)?;
+        self.reserve_places(2, buffers)?;
         self.first.extend(self.last.take().map(Chunk::Own));
-        self.first.push_back(Chunk::Shared(Rc::clone(frame), place));
+        self.first.push_back(Chunk::Shared(Rc::clone(frame)));
+        self.shared += bytes.len();
         Ok(())
     }
 
     /// Returns the buffer for a frame of `size` bytes.
     #[inline]
-    fn end(&mut self, size: usize, buffers: &Buffers) -> &mut Buffer {
-        self.end_chunk(size, CHUNK);
-        self.last.get_or_insert_with(|| buffers.take())
+    fn end(&mut self, size: usize, buffers: &Buffers) -> Result<&mut Buffer, OutOfMemory> {
+        self.end_chunk(size, CHUNK, buffers)?;
+        Ok(self.last.get_or_insert_with(|| buffers.take()))
     }
 
     /// Prepares for a frame of `size` bytes while the socket takes nothing.
+    ///
+    /// # Errors
+    /// There is no memory for another chunk.
     #[cold]
-    pub(super) fn prepare_blocked(&mut self, size: usize) {
-        self.end_chunk(size, BLOCKED_CHUNK);
+    pub(super) fn prepare_blocked(&mut self, size: usize, buffers: &Buffers) -> Result<(), OutOfMemory> {
+        self.end_chunk(size, BLOCKED_CHUNK, buffers)
     }
 
     /// Ends the last chunk if it would have more than `most` bytes with a frame of `size` bytes.
     #[inline]
-    fn end_chunk(&mut self, size: usize, most: usize) {
+    fn end_chunk(&mut self, size: usize, most: usize, buffers: &Buffers) -> Result<(), OutOfMemory> {
         if self.last.as_ref().is_some_and(|last| last.len() + size > most && !last.is_empty()) {
+            self.reserve_places(1, buffers)?;
             self.first.extend(self.last.take().map(Chunk::Own));
         }
+        Ok(())
+    }
+
+    /// Makes places for more chunks.
+    #[cold]
+    fn reserve_places(&mut self, more: usize, buffers: &Buffers) -> Result<(), OutOfMemory> {
+        let capacity = self.first.capacity();
+        if self.first.len() + more > capacity {
+            let capacity = (2 * capacity).max(LEAST);
+            let places = self.places.get_or_insert_with(|| buffers.ledger().empty_charge());
+            places.set(capacity * PLACE, Purpose::Small)?;
+            self.first.reserve_exact(capacity - self.first.len());
+        }
+        Ok(())
     }
 
     /// Forgets everything.
-    pub(super) fn clear(&mut self) {
-        *self = Self::default();
+    pub(super) fn clear(&mut self, discarded: &mut Discarded) {
+        discarded.add(mem::take(self).first);
     }
 
     /// Forgets everything but the rest of a frame that has been written in part.
-    pub(super) fn keep_begun(&mut self) {
+    pub(super) fn keep_begun(&mut self, discarded: &mut Discarded) {
         let begun = self.first.pop_front();
-        self.first = VecDeque::new();
+        discarded.add(mem::take(&mut self.first));
+        (self.places, self.shared) = Default::default();
         match begun {
             // It is a single frame.
-            Some(Chunk::Shared(frame, place)) => {
+            Some(Chunk::Shared(frame)) => {
                 self.last = None;
                 if self.written == 0 {
                     self.size = 0;
                     return;
                 }
-                self.size = frame.as_ref().as_ref().len() - self.written;
-                self.first.push_back(Chunk::Shared(frame, place));
+                self.shared = frame.as_ref().as_ref().len();
+                self.size = self.shared - self.written;
+                self.first.push_back(Chunk::Shared(frame));
                 return;
             }
             Some(Chunk::Own(bytes)) => self.last = Some(bytes),
@@ -155,8 +216,20 @@ impl Queue {
         }
         self.size = end - self.written;
         if self.size == 0 {
-            self.clear();
+            *self = Self::default();
         }
+    }
+
+    /// Returns about how many bytes of memory [`keep_begun`](Self::keep_begun) would free.
+    pub(super) fn reclaimable(&self) -> usize {
+        let begun = match self.first.front() {
+            _ if self.written == 0 => 0,
+            Some(Chunk::Own(bytes)) => bytes.len() - self.written,
+            Some(Chunk::Shared(_)) => 0,
+            // Its buffer is needed for the rest of the frame.
+            None => return 0,
+        };
+        (self.size - self.shared).saturating_sub(begun) + self.first.len() * PLACE
     }
 
     /// Writes until everything is written, the stream takes no more, or it is enough for one step.
@@ -201,7 +274,7 @@ impl Queue {
             step += written;
             self.advance(written);
         }
-        self.first.shrink_to_fit();
+        (self.first, self.places) = Default::default();
         if let Some(last) = self.last.take() {
             buffers.give_back(last);
         }
@@ -221,7 +294,9 @@ impl Queue {
             && self.written >= chunk
         {
             self.written -= chunk;
-            self.first.pop_front();
+            if let Some(Chunk::Shared(_)) = self.first.pop_front() {
+                self.shared -= chunk;
+            }
         }
         if self.first.is_empty() && self.written == self.last().len() {
             self.written = 0;
@@ -234,7 +309,7 @@ impl Queue {
     pub(super) fn capacity(&self) -> usize {
         let first = self.first.iter().map(|chunk| match chunk {
             Chunk::Own(bytes) => bytes.capacity(),
-            Chunk::Shared(..) => 0,
+            Chunk::Shared(_) => 0,
         });
         first.sum::<usize>() + self.last.as_ref().map_or(0, Buffer::capacity)
     }
