@@ -1,6 +1,7 @@
 //! A client's socket, and the bytes that wait to be written to it.
 
 mod buffers;
+mod chunks;
 mod flush;
 mod frame;
 mod outbox;

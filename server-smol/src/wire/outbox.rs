@@ -332,7 +332,7 @@ mod tests {
         memory::{Buffer, Ledger, Purpose, Stage},
         reactor::block_on,
         websocket::Head,
-        wire::{SharedFrame, frame::SHARED, queue::PLACE},
+        wire::{SharedFrame, chunks::PLACE, frame::SHARED},
     };
 
     /// The maximum size of the system's buffers at each end of a connection, in bytes; the system takes half of it

@@ -1,17 +1,20 @@
 use std::{
-    collections::VecDeque,
     io::{self, IoSlice},
     mem,
     rc::Rc,
 };
 
 use crate::{
-    memory::{Buffer, Charge, OutOfMemory, Purpose},
+    memory::{Buffer, OutOfMemory},
     reactor::Stream,
     websocket::Head,
 };
 
-use super::{Buffers, Frame, SharedFrame, frame::SHARED};
+use super::{
+    Buffers, Frame, SharedFrame,
+    chunks::{Chunk, Chunks, Discarded, PLACE},
+    frame::SHARED,
+};
 
 /// The approximate size of a chunk. A chunk is freed only when it is fully written, so chunks are small: otherwise a
 /// client that is always slightly behind pins memory.
@@ -28,9 +31,7 @@ pub(super) const STEP: usize = 256 << 10;
 #[derive(Debug, Default)]
 pub(super) struct Queue {
     /// The chunks before `last`; none if the client keeps up.
-    first: VecDeque<Chunk>,
-    /// The charge for their places.
-    places: Option<Charge>,
+    first: Chunks,
     last: Option<Buffer>,
     /// The number of bytes of the very first chunk that have been written.
     written: usize,
@@ -38,61 +39,6 @@ pub(super) struct Queue {
     pub(super) size: usize,
     /// The number of bytes of chunks that other outboxes have as well.
     shared: usize,
-}
-
-#[derive(Debug)]
-enum Chunk {
-    Own(Buffer),
-    /// A frame that other outboxes have as well.
-    Shared(Rc<SharedFrame>),
-}
-
-/// The memory that a chunk takes in a queue, with what the allocator needs for it.
-pub(super) const PLACE: usize = size_of::<Chunk>() + 16;
-/// The least number of places.
-const LEAST: usize = 4;
-
-/// Chunks that nobody needs any more. They are dropped piece by piece: an outbox may have thousands, and a message to all clients
-/// of a room may be the one with which all of their outboxes are full.
-#[derive(Debug, Default)]
-pub(super) struct Discarded(VecDeque<VecDeque<Chunk>>);
-
-impl Discarded {
-    /// Drops up to `most` chunks. Returns true if there were any.
-    pub(super) fn drop_some(&mut self, most: usize) -> bool {
-        let had_any = !self.0.is_empty();
-        let mut left = most;
-        while left > 0
-            && let Some(chunks) = self.0.front_mut()
-        {
-            let count = chunks.len().min(left);
-            chunks.drain(..count);
-            left -= count;
-            if chunks.is_empty() {
-                self.0.pop_front();
-            }
-        }
-        had_any
-    }
-
-    pub(super) fn is_empty(&self) -> bool {
-        self.0.is_empty()
-    }
-
-    fn add(&mut self, chunks: VecDeque<Chunk>) {
-        if !chunks.is_empty() {
-            self.0.push_back(chunks);
-        }
-    }
-}
-
-impl AsRef<[u8]> for Chunk {
-    fn as_ref(&self) -> &[u8] {
-        match self {
-            Self::Own(bytes) => bytes,
-            Self::Shared(frame) => (**frame).as_ref(),
-        }
-    }
 }
 
 /// The result of a step of writing.
@@ -134,8 +80,8 @@ impl Queue {
             // It takes less to copy it than to refer to it.
             return self.end(bytes.len(), buffers)?.extend(bytes);
         }
-        self.reserve_places(2, buffers)?;
-        self.first.extend(self.last.take().map(Chunk::Own));
+        self.end_last(buffers)?;
+        self.first.reserve(buffers.ledger())?;
         self.first.push_back(Chunk::Shared(Rc::clone(frame)));
         self.shared += bytes.len();
         Ok(())
@@ -161,21 +107,16 @@ impl Queue {
     #[inline]
     fn end_chunk(&mut self, size: usize, most: usize, buffers: &Buffers) -> Result<(), OutOfMemory> {
         if self.last.as_ref().is_some_and(|last| last.len() + size > most && !last.is_empty()) {
-            self.reserve_places(1, buffers)?;
-            self.first.extend(self.last.take().map(Chunk::Own));
+            self.end_last(buffers)?;
         }
         Ok(())
     }
 
-    /// Makes places for more chunks.
-    #[cold]
-    fn reserve_places(&mut self, more: usize, buffers: &Buffers) -> Result<(), OutOfMemory> {
-        let capacity = self.first.capacity();
-        if self.first.len() + more > capacity {
-            let capacity = (2 * capacity).max(LEAST);
-            let places = self.places.get_or_insert_with(|| buffers.ledger().empty_charge());
-            places.set(capacity * PLACE, Purpose::Small)?;
-            self.first.reserve_exact(capacity - self.first.len());
+    /// Ends the last chunk.
+    fn end_last(&mut self, buffers: &Buffers) -> Result<(), OutOfMemory> {
+        if self.last.is_some() {
+            self.first.reserve(buffers.ledger())?;
+            self.last.take().into_iter().for_each(|last| self.first.push_back(Chunk::Own(last)));
         }
         Ok(())
     }
@@ -189,7 +130,7 @@ impl Queue {
     pub(super) fn keep_begun(&mut self, discarded: &mut Discarded) {
         let begun = self.first.pop_front();
         discarded.add(mem::take(&mut self.first));
-        (self.places, self.shared) = Default::default();
+        self.shared = 0;
         match begun {
             // It is a single frame.
             Some(Chunk::Shared(frame)) => {
@@ -274,7 +215,6 @@ impl Queue {
             step += written;
             self.advance(written);
         }
-        (self.first, self.places) = Default::default();
         if let Some(last) = self.last.take() {
             buffers.give_back(last);
         }

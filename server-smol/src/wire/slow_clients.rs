@@ -8,7 +8,7 @@ use slab::Slab;
 
 use crate::{close::CloseReason, memory::Reclaim};
 
-use super::{Outbox, queue::Discarded};
+use super::{Outbox, chunks::Discarded};
 
 /// The clients of a thread whose sockets take no more for now. Only these clients have outboxes with data for longer than one pass.
 #[derive(Default)]
