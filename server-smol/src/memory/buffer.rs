@@ -80,7 +80,21 @@ impl<D: Direction> Buffer<D> {
         if more <= capacity - len {
             return Ok(());
         }
-        self.grow((len + more).max(2 * capacity).max(LEAST))
+        let capacity = (len + more).max(2 * capacity).max(LEAST);
+        self.grow(capacity, D::purpose(capacity))
+    }
+
+    /// Makes room for so many more bytes, which are charged as what can be refused.
+    ///
+    /// # Errors
+    /// There is no memory for them.
+    #[cold]
+    pub(crate) fn reserve_refusable(&mut self, more: usize) -> Result<(), OutOfMemory> {
+        let (len, capacity) = (self.bytes.len(), self.bytes.capacity());
+        match more <= capacity - len {
+            true => Ok(()),
+            false => self.grow((len + more).max(2 * capacity).max(LEAST), Purpose::New),
+        }
     }
 
     /// Makes room for exactly so many more bytes, if that is more than there is room for.
@@ -89,12 +103,12 @@ impl<D: Direction> Buffer<D> {
     /// There is no memory for them.
     pub(crate) fn reserve_exact(&mut self, more: usize) -> Result<(), OutOfMemory> {
         let (len, capacity) = (self.bytes.len(), self.bytes.capacity());
-        if more <= capacity - len { Ok(()) } else { self.grow(len + more) }
+        if more <= capacity - len { Ok(()) } else { self.grow(len + more, D::purpose(len + more)) }
     }
 
     #[cold]
-    fn grow(&mut self, capacity: usize) -> Result<(), OutOfMemory> {
-        self.charge.set(capacity, D::purpose(capacity))?;
+    fn grow(&mut self, capacity: usize, purpose: Purpose) -> Result<(), OutOfMemory> {
+        self.charge.set(capacity, purpose)?;
         self.bytes.reserve_exact(capacity - self.bytes.len());
         Ok(())
     }

@@ -23,6 +23,8 @@ pub(crate) struct Ledger {
     reclaimers: RefCell<Vec<(Stage, Weak<dyn Reclaim>)>>,
     /// True if a reclaimer is being asked right now. It is not asked again meanwhile.
     is_reclaiming: Cell<bool>,
+    /// True if reclaimers were asked since somebody wanted to know.
+    has_reclaimed: Cell<bool>,
 }
 
 /// Gives memory back.
@@ -81,6 +83,7 @@ impl Ledger {
             peak: Cell::new(0),
             reclaimers: RefCell::default(),
             is_reclaiming: Cell::new(false),
+            has_reclaimed: Cell::new(false),
         })
     }
 
@@ -121,6 +124,16 @@ impl Ledger {
         self.limit
     }
 
+    /// Returns true if charges of this class fit.
+    pub(crate) fn has_space(&self, purpose: Purpose) -> bool {
+        self.fits(1, purpose)
+    }
+
+    /// Returns true if reclaimers were asked since the last call, which takes as long as many messages.
+    pub(crate) fn take_reclaimed(&self) -> bool {
+        self.has_reclaimed.take()
+    }
+
     /// Returns whether so little is left that memory should be given back before somebody has to wait for it.
     pub(crate) fn is_scarce(&self) -> bool {
         self.used.get() > self.limit / 4 * 3
@@ -157,6 +170,7 @@ impl Ledger {
         if bytes > self.limit || self.is_reclaiming.replace(true) {
             return Err(OutOfMemory);
         }
+        self.has_reclaimed.set(true);
         // A room that ends may panic.
         let _reset = Reset(&self.is_reclaiming);
         let reclaimers = self.reclaimers.borrow().clone();

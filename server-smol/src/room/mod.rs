@@ -47,7 +47,7 @@ const FIRST_CLIENT: Duration = Duration::from_secs(60);
 const OVERHEAD: usize = 1 << 10;
 
 /// The memory of a room's timer, in bytes: its task, and its entry among the thread's timers.
-const TIMER: usize = 512;
+const TIMER: usize = 768;
 
 /// The bytes that a room may take beyond what it began with, and still count as one that takes little. A room takes some when it
 /// answers a message. It is not to fail for the memory that others hold.

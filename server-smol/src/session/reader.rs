@@ -108,11 +108,14 @@ impl<F: EngineFactory> Session<F> {
 
     /// Reads and handles what has come, as much as is this one's share. Returns whether there may be more.
     fn read_some(&self) -> bool {
-        let Thread { scheduler, buffers, .. } = &**self.room.thread();
+        let Thread { scheduler, buffers, memory, .. } = &**self.room.thread();
         let mut share = Share { units: 0, input: 0, budget: &scheduler.budget };
         buffers.flush.set_urgent(!self.reads_much.get());
         let has_more = self.read_share(&mut share);
         buffers.flush.set_urgent(false);
+        if memory.take_reclaimed() {
+            scheduler.budget.look();
+        }
         self.reads_much.set(share.input > LITTLE);
         has_more
     }

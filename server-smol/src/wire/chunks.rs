@@ -67,7 +67,7 @@ impl Chunks {
         if self.segments.back().is_none_or(|last| last.len() == last.capacity()) {
             let more = self.capacity.clamp(LEAST, MOST);
             let places = self.places.get_or_insert_with(|| ledger.empty_charge());
-            places.set((self.capacity + more) * PLACE, Purpose::Small)?;
+            places.set((self.capacity + more) * PLACE, Purpose::New)?;
             self.capacity += more;
             self.segments.push_back(VecDeque::with_capacity(more));
         }

@@ -7,7 +7,7 @@ use std::{
 
 use crate::{
     close::CloseReason,
-    memory::OutOfMemory,
+    memory::{OutOfMemory, Purpose},
     reactor::Stream,
     websocket::{Opcode, close_payload},
 };
@@ -85,7 +85,7 @@ impl Outbox {
             }
         }
         let is_blocked = self.is_blocked();
-        let prepared = if is_blocked { queue.prepare_blocked(size, &self.buffers) } else { Ok(()) };
+        let prepared = if is_blocked { queue.prepare_blocked(frame, &self.buffers) } else { Ok(()) };
         if let Err(OutOfMemory) = prepared.and_then(|()| queue.push(frame, &self.buffers)) {
             drop(queue);
             return self.abandon(CloseReason::OutOfMemory);
@@ -148,6 +148,10 @@ impl Outbox {
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
                 self.set_blocked(true);
                 self.wake();
+                // What waits for those who do not read leaves space for the answers to others.
+                if !self.buffers.ledger().has_space(Purpose::New) {
+                    self.cut_off(CloseReason::OutOfMemory);
+                }
                 false
             }
             Err(_) => {
@@ -329,7 +333,7 @@ mod tests {
 
     use super::*;
     use crate::{
-        memory::{Buffer, Ledger, Purpose, Stage},
+        memory::{Buffer, Ledger, Stage},
         reactor::block_on,
         websocket::Head,
         wire::{SharedFrame, chunks::PLACE, frame::SHARED},

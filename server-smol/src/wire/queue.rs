@@ -94,13 +94,23 @@ impl Queue {
         Ok(self.last.get_or_insert_with(|| buffers.take()))
     }
 
-    /// Prepares for a frame of `size` bytes while the socket takes nothing.
+    /// Prepares for a frame of `size` bytes while the socket takes nothing. What waits for those who do not read leaves space for
+    /// the answers to others.
     ///
     /// # Errors
-    /// There is no memory for another chunk.
+    /// There is no memory for it.
     #[cold]
-    pub(super) fn prepare_blocked(&mut self, size: usize, buffers: &Buffers) -> Result<(), OutOfMemory> {
-        self.end_chunk(size, BLOCKED_CHUNK, buffers)
+    pub(super) fn prepare_blocked(
+        &mut self,
+        frame: &Frame<'_>,
+        buffers: &Buffers,
+    ) -> Result<(), OutOfMemory> {
+        let size = frame.size();
+        self.end_chunk(size, BLOCKED_CHUNK, buffers)?;
+        match frame {
+            Frame::Shared(_) if size >= SHARED => Ok(()),
+            _ => self.last.get_or_insert_with(|| buffers.take()).reserve_refusable(size),
+        }
     }
 
     /// Ends the last chunk if it would have more than `most` bytes with a frame of `size` bytes.

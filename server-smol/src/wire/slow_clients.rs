@@ -19,6 +19,8 @@ pub(crate) struct SlowClients {
 
 /// The maximum number of clients that are closed in one step.
 const CLOSED: usize = 64;
+/// The least number of bytes that is given back in a step, if there is so much: all slow clients are looked at to find the largest.
+const LEAST: usize = 1 << 20;
 /// The number of chunks that are dropped in one step or in one pass, in about 0.05 ms.
 const DROPPED: usize = 1_000;
 
@@ -76,6 +78,7 @@ impl Reclaim for SlowClients {
         if self.drop_discarded() {
             return true;
         }
+        let missing = missing.max(LEAST);
         let abandoned = self.largest(missing, |[abandoned, _]| abandoned);
         abandoned.iter().for_each(|outbox| outbox.abandon(CloseReason::ClientTooSlow));
         if abandoned.is_empty() {
