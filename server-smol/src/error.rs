@@ -35,33 +35,41 @@ impl fmt::Display for ServeError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Settings(error) => write!(f, "{error}"),
-            Self::Bind { address, source } => match source.kind() {
-                io::ErrorKind::AddrInUse => write!(
-                    f,
-                    "port {} of {} is in use; choose another one, or end the program that has it",
-                    address.port(),
-                    address.ip()
-                ),
-                io::ErrorKind::PermissionDenied => write!(
-                    f,
-                    "port {} of {} is not yours to use; ports below 1024 are the system's, choose a higher one",
-                    address.port(),
-                    address.ip()
-                ),
-                io::ErrorKind::AddrNotAvailable => {
-                    write!(f, "{} is not an address of this machine", address.ip())
+            Self::Bind { address, source } => {
+                write!(f, "cannot listen on {address}: ")?;
+                refusal(f, address, source)
+            }
+            Self::Admin { address: AdminAddress::Tcp(address), source }
+                if source.kind() == io::ErrorKind::InvalidInput =>
+            {
+                write!(f, "the operator's address {address} {source}")
+            }
+            Self::Admin { address, source } => {
+                write!(f, "cannot listen on the operator's address {address}: ")?;
+                match address {
+                    AdminAddress::Tcp(address) => refusal(f, address, source),
+                    AdminAddress::Unix(_) => write!(f, "{source}"),
                 }
-                _ => write!(f, "cannot listen on {address}: {source}"),
-            },
-            Self::Admin { address, source } => match source.kind() {
-                io::ErrorKind::InvalidInput if matches!(address, AdminAddress::Tcp(_)) => {
-                    write!(f, "the operator's address {address} {source}")
-                }
-                _ => write!(f, "the operator's address {address} cannot be listened on: {source}"),
-            },
+            }
             Self::System(source) => write!(f, "the system refused: {source}"),
             Self::Panicked => f.write_str("a thread of rooms has panicked, and the server has ended"),
         }
+    }
+}
+
+/// Writes why the system does not let the server listen on an address, and what to do about it.
+fn refusal(f: &mut fmt::Formatter<'_>, address: &SocketAddr, source: &io::Error) -> fmt::Result {
+    match source.kind() {
+        io::ErrorKind::AddrInUse => {
+            f.write_str("the port is in use; choose another one, or end the program that has it")
+        }
+        io::ErrorKind::PermissionDenied => f.write_str(
+            "the port is not yours to use; ports below 1024 are the system's, choose a higher one",
+        ),
+        io::ErrorKind::AddrNotAvailable => {
+            write!(f, "{} is not an address of this machine; use one that `ip addr` lists", address.ip())
+        }
+        _ => write!(f, "{source}"),
     }
 }
 
