@@ -215,12 +215,12 @@ fn client_info(text: &str) -> Result<(String, String), String> {
 #[derive(Debug, clap::Args)]
 pub(crate) struct ServerArgs {
     /// The port to listen on; 0 lets the system choose
-    #[arg(short, long, default_value_t = 8080)]
+    #[arg(short, long, default_value_t = 8080, value_parser = port, allow_negative_numbers = true)]
     port: u16,
 
     /// The address to listen on. 0.0.0.0 is every interface of this machine, and :: adds IPv6.
     /// 127.0.0.1 accepts only local connections; use it behind a proxy
-    #[arg(long, default_value = "0.0.0.0", verbatim_doc_comment)]
+    #[arg(long, default_value = "0.0.0.0", value_parser = ip, verbatim_doc_comment)]
     ip: IpAddr,
 
     /// Time between two pings to each client; 0 sends no pings. Many proxies close a connection
@@ -258,7 +258,7 @@ pub(crate) struct ServerArgs {
     /// never       when the server ends; until then they keep their state
     /// immediate   when their last client leaves
     /// after:60    when they have been empty for a minute
-    /// A room created with `POST` waits at least a minute for its first client
+    /// A room created with `POST` waits at least a minute for a client, if `--max-rooms` permits
     #[arg(long, value_name = "WHEN", default_value = "never", verbatim_doc_comment)]
     shutdown: ShutdownPolicy,
 
@@ -332,6 +332,14 @@ impl ServerArgs {
         }
         settings
     }
+}
+
+fn port(text: &str) -> Result<u16, String> {
+    whole(text, "a whole number", 0..=u16::MAX.into()).map(|number| number as u16)
+}
+
+fn ip(text: &str) -> Result<IpAddr, String> {
+    text.parse().map_err(|_| "is not an IP address, such as 127.0.0.1 or ::".to_owned())
 }
 
 fn seconds(text: &str) -> Result<Duration, String> {

@@ -46,7 +46,23 @@ impl Bounds {
                 self.settings.max_downloads
             );
         }
+        #[cfg(target_os = "linux")]
+        self.warn_of_memory();
         Server::from(self.settings.clone())
+    }
+
+    /// Warns of more memory than the machine has. The default is half of that.
+    #[cfg(target_os = "linux")]
+    fn warn_of_memory(&self) {
+        let half = Settings::default().total_memory;
+        if self.settings.total_memory / 2 > half {
+            log::warn!(
+                "`total_memory` is {} (`--max-total-memory`), and this machine or control group has {} MiB: lower it, or the system may \
+                 end the server",
+                TOTAL_MEMORY.show(self.settings.total_memory as u64),
+                half >> 19
+            );
+        }
     }
 
     /// Counts the sockets and files that clients and the operator may have open.
@@ -103,6 +119,11 @@ impl Limit {
     /// Finds the limit with this key or earlier key.
     pub(crate) fn with_key(key: &str) -> Option<&'static Self> {
         ALL.into_iter().find(|limit| limit.key == key || limit.old_key == Some(key))
+    }
+
+    /// Finds the limit whose key is in a text, between backticks.
+    pub(crate) fn named_in(text: &str) -> Option<&'static Self> {
+        ALL.into_iter().find(|limit| text.contains(&format!("`{}`", limit.key)))
     }
 
     /// Finds the limit of a field of [`Limits`] or [`Settings`].
@@ -312,7 +333,8 @@ take. The value is at most --max-memory and at most --max-effect-bytes.",
 static MEMORY: Limit = Limit {
     what: "Maximum memory of a room",
     why: "At the limit, allocations in the guest fail. A module that needs more from the start is not
-served.",
+served. When a guest grows, the engine doubles what it allocates: --max-total-memory counts a
+room with up to twice this limit.",
     ..Limit::size("memory", Limits::MEMORY, |bounds| Value::Size(&mut bounds.guest.memory))
 };
 
