@@ -1,4 +1,4 @@
-use std::{error::Error, fmt, io, net::SocketAddr};
+use std::{error::Error, fmt, io, net::SocketAddr, path::Path};
 
 use stateroom_core::settings::SettingsError;
 
@@ -48,7 +48,7 @@ impl fmt::Display for ServeError {
                 write!(f, "cannot listen on the operator's address {address}: ")?;
                 match address {
                     AdminAddress::Tcp(address) => refusal(f, address, source),
-                    AdminAddress::Unix(_) => write!(f, "{source}"),
+                    AdminAddress::Unix(path) => refusal_at(f, path, source),
                 }
             }
             Self::System(source) => write!(f, "the system refused: {source}"),
@@ -71,6 +71,26 @@ fn refusal(f: &mut fmt::Formatter<'_>, address: &SocketAddr, source: &io::Error)
         }
         _ => write!(f, "{source}"),
     }
+}
+
+/// Writes why there can be no socket at a path, and what to do about it.
+fn refusal_at(f: &mut fmt::Formatter<'_>, path: &Path, source: &io::Error) -> fmt::Result {
+    let (reason, mend) = match source.kind() {
+        io::ErrorKind::NotFound | io::ErrorKind::NotADirectory => {
+            ("there is no directory", ": create it, or")
+        }
+        io::ErrorKind::PermissionDenied => ("this user may not write to", ": let it, or"),
+        io::ErrorKind::IsADirectory => return f.write_str("it is a directory; give a path in it"),
+        io::ErrorKind::AlreadyExists => return f.write_str("another file is there; choose another path"),
+        io::ErrorKind::AddrInUse => {
+            return f.write_str("another program listens there; choose another path, or end that program");
+        }
+        io::ErrorKind::InvalidFilename => {
+            return f.write_str("a socket's path has at most 107 bytes; choose a shorter one");
+        }
+        _ => return write!(f, "{source}"),
+    };
+    write!(f, "{reason} `{}`{mend} choose another path", path.parent().unwrap_or(path).display())
 }
 
 impl Error for ServeError {
@@ -129,3 +149,16 @@ impl fmt::Display for RoomError {
 }
 
 impl Error for RoomError {}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn where_this_user_may_not_write_is_told() {
+        let address = AdminAddress::Unix("/run/rooms/admin.sock".into());
+        let error = ServeError::Admin { address, source: io::ErrorKind::PermissionDenied.into() };
+        let told = "this user may not write to `/run/rooms`: let it, or choose another path";
+        assert!(error.to_string().ends_with(told), "{error}");
+    }
+}

@@ -48,7 +48,7 @@ pub(crate) fn guest(path: &Path, limits: Limits) -> Result<(Vec<u8>, Program)> {
             true => "\nhint: put `#[stateroom_wasm]` on the type that is the room",
             false => "",
         };
-        let message = format!("{}{hint}", refusal(path, &error));
+        let message = refusal(path, &error) + hint;
         match error {
             LoadError::NotAGuest(_) => anyhow!(SourceError(message)),
             // Of what is too large, the limits may be too small.
@@ -65,22 +65,19 @@ pub(crate) fn program(path: &Path, bytes: &[u8], limits: Limits) -> Result<Progr
 
 /// Describes why a module is refused. If it exceeds a limit, the text says how to raise this.
 fn refusal(path: &Path, error: &LoadError) -> String {
-    let reason = error.to_string();
-    // The module's own words are in none of these.
-    let limit = match error {
-        LoadError::TooLarge { .. } | LoadError::CannotStart(_) => Limit::named_in(&reason),
-        _ => None,
-    };
-    let mend = limit.map(|limit| format!("; raise `--{}`, or `{}` in `[limits]`", limit.flag(), limit.key));
-    format!("cannot run `{}`: {reason}{}", path.display(), mend.unwrap_or_default())
+    let mut text = format!("cannot run `{}`: {error}", path.display());
+    if let LoadError::TooLarge { .. } | LoadError::CannotStart(_) = error
+        && let Some(limit) = text.rsplit('`').nth(1).and_then(Limit::with_key)
+    {
+        text = format!("{text}; raise `--{}`, or `{}` in `[limits]`", limit.flag(), limit.key);
+    }
+    text
 }
 
 /// Returns the error of a file that cannot be read, with what to do about it.
 pub(crate) fn unreadable(path: &Path, error: &io::Error) -> Error {
-    let mend = match error.kind() {
-        io::ErrorKind::PermissionDenied => "; let this user read it and its directory",
-        _ => "",
-    };
+    let is_denied = error.kind() == io::ErrorKind::PermissionDenied;
+    let mend = if is_denied { "; let this user read it and its directory" } else { "" };
     anyhow!("cannot read `{}`: {error}{mend}", path.display())
 }
 

@@ -28,12 +28,8 @@ impl UnixSocket {
     /// Listens on a path, for this user alone. A socket that nobody listens on any more is replaced.
     ///
     /// # Errors
-    /// The system refuses it, another program listens there, or there is a file that is no socket. The error says what to do.
+    /// The system refuses it, another program listens there, or there is a file that is no socket. `ServeError` says what to do.
     pub(super) fn bind(path: &Path) -> io::Result<Self> {
-        Self::listen(path).map_err(|error| explain(path, error))
-    }
-
-    fn listen(path: &Path) -> io::Result<Self> {
         remove_stale(path)?;
         let address = SocketAddrUnix::new(path)?;
         let socket = rustix::net::socket(AddressFamily::UNIX, SocketType::STREAM, None)?;
@@ -66,29 +62,6 @@ impl Drop for UnixSocket {
             log::warn!("the operator's socket {:?} cannot be removed: {error}", self.path);
         }
     }
-}
-
-/// Adds to an error of the system what to do about it.
-fn explain(path: &Path, error: io::Error) -> io::Error {
-    let directory = path.parent().unwrap_or(path).display();
-    let words = match error.kind() {
-        io::ErrorKind::NotFound | io::ErrorKind::NotADirectory => {
-            format!("there is no directory `{directory}`: create it, or choose another path")
-        }
-        io::ErrorKind::PermissionDenied => {
-            format!("this user may not write to `{directory}`; let it, or choose another path")
-        }
-        io::ErrorKind::IsADirectory => "it is a directory; give a path in it".to_owned(),
-        io::ErrorKind::AlreadyExists => "another file is there; choose another path".to_owned(),
-        io::ErrorKind::AddrInUse => {
-            "another program listens there; choose another path, or end that program".to_owned()
-        }
-        io::ErrorKind::InvalidFilename => {
-            "a socket's path has at most 107 bytes; choose a shorter one".to_owned()
-        }
-        _ => return error,
-    };
-    io::Error::new(error.kind(), words)
 }
 
 /// Removes what a server has left that did not end by itself.
@@ -127,15 +100,6 @@ mod tests {
         assert_eq!(taken.kind(), io::ErrorKind::AddrInUse);
         drop(socket);
         assert!(!path.exists());
-    }
-
-    #[test]
-    fn what_this_user_may_not_write_is_told() {
-        let error = explain(Path::new("/run/rooms/admin.sock"), io::ErrorKind::PermissionDenied.into());
-        assert_eq!(
-            error.to_string(),
-            "this user may not write to `/run/rooms`; let it, or choose another path"
-        );
     }
 
     #[test]

@@ -121,11 +121,6 @@ impl Limit {
         ALL.into_iter().find(|limit| limit.key == key || limit.old_key == Some(key))
     }
 
-    /// Finds the limit whose key is in a text, between backticks.
-    pub(crate) fn named_in(text: &str) -> Option<&'static Self> {
-        ALL.into_iter().find(|limit| text.contains(&format!("`{}`", limit.key)))
-    }
-
     /// Finds the limit of a field of [`Limits`] or [`Settings`].
     fn with_field(name: &str) -> Option<&'static Self> {
         let key = name.strip_prefix("max_").unwrap_or(name);
@@ -333,8 +328,7 @@ take. The value is at most --max-memory and at most --max-effect-bytes.",
 static MEMORY: Limit = Limit {
     what: "Maximum memory of a room",
     why: "At the limit, allocations in the guest fail. A module that needs more from the start is not
-served. When a guest grows, the engine doubles what it allocates: --max-total-memory counts a
-room with up to twice this limit.",
+served. The engine doubles a memory that grows, so a room may be charged with twice this limit.",
     ..Limit::size("memory", Limits::MEMORY, |bounds| Value::Size(&mut bounds.guest.memory))
 };
 
