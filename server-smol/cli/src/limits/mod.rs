@@ -54,12 +54,13 @@ impl Bounds {
     /// Warns of more memory than the machine has. The default is half of that.
     #[cfg(target_os = "linux")]
     fn warn_of_memory(&self) {
-        let half = Settings::default().total_memory;
-        if self.settings.total_memory / 2 > half {
+        let (total, half) = (TOTAL_MEMORY.of(self), TOTAL_MEMORY.of(&Self::default()));
+        if let (Some(total), Some(half)) = (total, half)
+            && total / 2 > half
+        {
             log::warn!(
-                "`total_memory` is {} (`--max-total-memory`), and this machine or control group has {} MiB: lower it, or the system may \
-                 end the server",
-                TOTAL_MEMORY.show(self.settings.total_memory as u64),
+                "`total_memory` is {} (`--max-total-memory`), and this machine or control group has {} MiB: lower it",
+                TOTAL_MEMORY.show(total),
                 half >> 19
             );
         }
