@@ -74,7 +74,14 @@ impl fmt::Display for LoadError {
             Self::TooMany { what, limit } => {
                 write!(f, "this module has too many {what}: {limit} is the limit")
             }
-            Self::Invalid(reason) => write!(f, "this module is invalid: {reason}"),
+            Self::Invalid(reason) => {
+                // The parser's words for it.
+                let mend = match reason.starts_with("unexpected end-of-file") {
+                    true => "; the module seems to be cut off: copy it again",
+                    false => "",
+                };
+                write!(f, "this module is invalid: {reason}{mend}")
+            }
             Self::NotAGuest(problems) => match &problems[..] {
                 [problem] => write!(f, "this module is not a Stateroom guest: {problem}"),
                 problems => {

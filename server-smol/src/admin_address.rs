@@ -44,8 +44,8 @@ impl FromStr for AdminAddress {
             Some(address) if address.ip().is_loopback() => Ok(Self::Tcp(address)),
             Some(_) => Err(NOT_LOOPBACK.to_owned()),
             None => {
-                Err("is neither an address such as `127.0.0.1:9000` nor the path of a Unix socket, such as \
-                         `/run/stateroom.sock` or `./admin.sock`"
+                Err("is neither an address with a port from 0 to 65535, such as `127.0.0.1:9000`, nor the path of a Unix \
+                     socket, such as `/run/stateroom.sock` or `./admin.sock`"
                     .to_owned())
             }
         }

@@ -1,4 +1,4 @@
-use std::{error::Error, fmt, io, net::SocketAddr};
+use std::{error::Error, fmt, io, net::SocketAddr, path::Path};
 
 use stateroom_core::settings::SettingsError;
 
@@ -35,34 +35,62 @@ impl fmt::Display for ServeError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Settings(error) => write!(f, "{error}"),
-            Self::Bind { address, source } => match source.kind() {
-                io::ErrorKind::AddrInUse => write!(
-                    f,
-                    "port {} of {} is in use; choose another one, or end the program that has it",
-                    address.port(),
-                    address.ip()
-                ),
-                io::ErrorKind::PermissionDenied => write!(
-                    f,
-                    "port {} of {} is not yours to use; ports below 1024 are the system's, choose a higher one",
-                    address.port(),
-                    address.ip()
-                ),
-                io::ErrorKind::AddrNotAvailable => {
-                    write!(f, "{} is not an address of this machine", address.ip())
+            Self::Bind { address, source } => {
+                write!(f, "cannot listen on {address}: ")?;
+                refusal(f, address, source)
+            }
+            Self::Admin { address: AdminAddress::Tcp(address), source }
+                if source.kind() == io::ErrorKind::InvalidInput =>
+            {
+                write!(f, "the operator's address {address} {source}")
+            }
+            Self::Admin { address, source } => {
+                write!(f, "cannot listen on the operator's address {address}: ")?;
+                match address {
+                    AdminAddress::Tcp(address) => refusal(f, address, source),
+                    AdminAddress::Unix(path) => refusal_at(f, path, source),
                 }
-                _ => write!(f, "cannot listen on {address}: {source}"),
-            },
-            Self::Admin { address, source } => match source.kind() {
-                io::ErrorKind::InvalidInput if matches!(address, AdminAddress::Tcp(_)) => {
-                    write!(f, "the operator's address {address} {source}")
-                }
-                _ => write!(f, "the operator's address {address} cannot be listened on: {source}"),
-            },
+            }
             Self::System(source) => write!(f, "the system refused: {source}"),
             Self::Panicked => f.write_str("a thread of rooms has panicked, and the server has ended"),
         }
     }
+}
+
+/// Writes why the system does not let the server listen on an address, and what to do about it.
+fn refusal(f: &mut fmt::Formatter<'_>, address: &SocketAddr, source: &io::Error) -> fmt::Result {
+    match source.kind() {
+        io::ErrorKind::AddrInUse => {
+            f.write_str("the port is in use; choose another one, or end the program that has it")
+        }
+        io::ErrorKind::PermissionDenied => f.write_str(
+            "the port is not yours to use; ports below 1024 are the system's, choose a higher one",
+        ),
+        io::ErrorKind::AddrNotAvailable => {
+            write!(f, "{} is not an address of this machine; use one that `ip addr` lists", address.ip())
+        }
+        _ => write!(f, "{source}"),
+    }
+}
+
+/// Writes why there can be no socket at a path, and what to do about it.
+fn refusal_at(f: &mut fmt::Formatter<'_>, path: &Path, source: &io::Error) -> fmt::Result {
+    let (reason, mend) = match source.kind() {
+        io::ErrorKind::NotFound | io::ErrorKind::NotADirectory => {
+            ("there is no directory", ": create it, or")
+        }
+        io::ErrorKind::PermissionDenied => ("this user may not write to", ": let it, or"),
+        io::ErrorKind::IsADirectory => return f.write_str("it is a directory; give a path in it"),
+        io::ErrorKind::AlreadyExists => return f.write_str("another file is there; choose another path"),
+        io::ErrorKind::AddrInUse => {
+            return f.write_str("another program listens there; choose another path, or end that program");
+        }
+        io::ErrorKind::InvalidFilename => {
+            return f.write_str("a socket's path has at most 107 bytes; choose a shorter one");
+        }
+        _ => return write!(f, "{source}"),
+    };
+    write!(f, "{reason} `{}`{mend} choose another path", path.parent().unwrap_or(path).display())
 }
 
 impl Error for ServeError {
@@ -121,3 +149,16 @@ impl fmt::Display for RoomError {
 }
 
 impl Error for RoomError {}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn where_this_user_may_not_write_is_told() {
+        let address = AdminAddress::Unix("/run/rooms/admin.sock".into());
+        let error = ServeError::Admin { address, source: io::ErrorKind::PermissionDenied.into() };
+        let told = "this user may not write to `/run/rooms`: let it, or choose another path";
+        assert!(error.to_string().ends_with(told), "{error}");
+    }
+}

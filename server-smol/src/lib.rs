@@ -21,6 +21,16 @@
 //! # Ok::<(), stateroom_server_smol::ServeError>(())
 //! ```
 //!
+//! # Features
+//!
+//! The feature `wasm` is for servers of guests. It adds `Server::serve_guests`, `Server::run_guests` and
+//! `Settings::for_guests`, which adjust the settings to the limits of a `stateroom_host_min::Program`. Without it,
+//! the limits and the settings are not compared.
+//!
+//! ```toml
+//! stateroom-server-smol = { version = "0.1", features = ["wasm"] }
+//! ```
+//!
 //! # Public requests
 //!
 //! | request | does |
@@ -56,6 +66,24 @@
 //! | `GET /rooms?after={room}&limit={n}` | lists up to n rooms as JSON (by default 100, at most 1,000): the first rooms, or those after a room. `next` is the `after` of the next page, or null |
 //! | `POST /rooms/{room}` | creates a room: 201, or 409 if it exists |
 //! | `DELETE /rooms/{room}` | ends a room and closes its clients with 1001: 200, or 404 if it does not exist |
+//!
+//! # Counts
+//!
+//! These are the fields of `GET /status?verbose` and of the operator's `GET /status`. Sizes are in bytes.
+//!
+//! | public | operator | is |
+//! | --- | --- | --- |
+//! | `status` | | `ok` |
+//! | `version` | `version` | the version of this crate |
+//! | `uptime_seconds` | `uptime_seconds` | the time since the server started |
+//! | `room_count` | `rooms` | the number of rooms |
+//! | `hibernating_room_count` | `hibernating_rooms` | the number of rooms that hibernate |
+//! | `client_count` | `clients` | the number of clients in rooms |
+//! | `memory` | `memory` | the memory of guests, clients and requests |
+//! | | `peak_memory` | the most that this has been on each thread, added up |
+//! | | `memory_limit` | the limit on it ([`Settings::total_memory`]) |
+//! | `awake_memory` | `awake_memory` | the memory of the rooms that are awake |
+//! | | `p99_pass_us`, `longest_pass_us` | the time of a pass of the event loop, in microseconds: 99 of 100 take less, and the longest one. Null, unless passes are measured (`stateroom serve --measure-passes`) |
 //!
 //! # How connections end
 //!

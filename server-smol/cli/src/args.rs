@@ -215,12 +215,12 @@ fn client_info(text: &str) -> Result<(String, String), String> {
 #[derive(Debug, clap::Args)]
 pub(crate) struct ServerArgs {
     /// The port to listen on; 0 lets the system choose
-    #[arg(short, long, default_value_t = 8080)]
-    port: u16,
+    #[arg(short, long, default_value_t = 8080, value_parser = port as Number, allow_negative_numbers = true)]
+    port: usize,
 
     /// The address to listen on. 0.0.0.0 is every interface of this machine, and :: adds IPv6.
     /// 127.0.0.1 accepts only local connections; use it behind a proxy
-    #[arg(long, default_value = "0.0.0.0", verbatim_doc_comment)]
+    #[arg(long, default_value = "0.0.0.0", value_parser = ip, verbatim_doc_comment)]
     ip: IpAddr,
 
     /// Time between two pings to each client; 0 sends no pings. Many proxies close a connection
@@ -258,7 +258,7 @@ pub(crate) struct ServerArgs {
     /// never       when the server ends; until then they keep their state
     /// immediate   when their last client leaves
     /// after:60    when they have been empty for a minute
-    /// A room created with `POST` waits at least a minute for its first client
+    /// A room created with `POST` waits at least a minute for a client, if `--max-rooms` permits
     #[arg(long, value_name = "WHEN", default_value = "never", verbatim_doc_comment)]
     shutdown: ShutdownPolicy,
 
@@ -276,7 +276,7 @@ pub(crate) struct ServerArgs {
     client_headers: Vec<String>,
 
     /// Number of threads that run rooms; more help if one is busy and there are free cores
-    #[arg(long, default_value_t = 1, value_parser = threads, verbatim_doc_comment)]
+    #[arg(long, default_value_t = 1, value_parser = threads as Number, verbatim_doc_comment)]
     threads: usize,
 
     /// Address where the operator sees counts, lists all rooms, and creates and ends rooms: the
@@ -310,7 +310,7 @@ impl ServerArgs {
             );
         }
         let mut settings = Settings::default();
-        settings.port = self.port;
+        settings.port = self.port as u16;
         settings.ip = self.ip;
         settings.heartbeat_interval = self.heartbeat_interval;
         settings.heartbeat_timeout = self.heartbeat_timeout;
@@ -332,6 +332,17 @@ impl ServerArgs {
         }
         settings
     }
+}
+
+/// A function that reads a number. As clap sees one type of functions, its code for them is there once.
+type Number = fn(&str) -> Result<usize, String>;
+
+fn port(text: &str) -> Result<usize, String> {
+    whole(text, "a whole number", 0..=u16::MAX.into()).map(|number| number as usize)
+}
+
+fn ip(text: &str) -> Result<IpAddr, String> {
+    text.parse().map_err(|_| "is not an IP address, such as 127.0.0.1 or ::".to_owned())
 }
 
 fn seconds(text: &str) -> Result<Duration, String> {

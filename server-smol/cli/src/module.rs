@@ -1,12 +1,13 @@
-use std::{fs, path::Path};
+use std::{fs, io, path::Path};
 
-use anyhow::{Context, Result, anyhow, bail};
-use stateroom_host_min::{Limits, Program};
+use anyhow::{Error, Result, anyhow, bail};
 #[cfg(feature = "dev")]
-use stateroom_host_min::{LoadError, Problem};
+use stateroom_host_min::Problem;
+use stateroom_host_min::{Limits, LoadError, Program};
 
 #[cfg(feature = "dev")]
 use super::guest_build::SourceError;
+use super::limits::Limit;
 
 /// Reads and loads the module file at `path`, in either format.
 pub(crate) fn read(path: &Path, limits: Limits) -> Result<Program> {
@@ -21,7 +22,7 @@ pub(crate) fn bytes(path: &Path) -> Result<Vec<u8>> {
         Some("wat") => true,
         _ => bail!("`{}` is no module: its name ends neither in `.wasm` nor in `.wat`", path.display()),
     };
-    let bytes = fs::read(path).with_context(|| format!("cannot read `{}`", path.display()))?;
+    let bytes = fs::read(path).map_err(|error| unreadable(path, &error))?;
     if is_text {
         return assemble(path, &bytes);
     }
@@ -39,7 +40,7 @@ pub(crate) fn bytes(path: &Path) -> Result<Vec<u8>> {
 /// a guest is a [`SourceError`].
 #[cfg(feature = "dev")]
 pub(crate) fn guest(path: &Path, limits: Limits) -> Result<(Vec<u8>, Program)> {
-    let bytes = fs::read(path).with_context(|| format!("cannot read `{}`", path.display()))?;
+    let bytes = fs::read(path).map_err(|error| unreadable(path, &error))?;
     let program = Program::load(&bytes, limits).map_err(|error| {
         let lacks_all = matches!(&error, LoadError::NotAGuest(problems) if problems.len() >= 8
             && problems.iter().all(|problem| matches!(problem, Problem::MissingExport { .. })));
@@ -47,7 +48,7 @@ pub(crate) fn guest(path: &Path, limits: Limits) -> Result<(Vec<u8>, Program)> {
             true => "\nhint: put `#[stateroom_wasm]` on the type that is the room",
             false => "",
         };
-        let message = format!("cannot run `{}`: {error}{hint}", path.display());
+        let message = refusal(path, &error) + hint;
         match error {
             LoadError::NotAGuest(_) => anyhow!(SourceError(message)),
             // Of what is too large, the limits may be too small.
@@ -59,7 +60,25 @@ pub(crate) fn guest(path: &Path, limits: Limits) -> Result<(Vec<u8>, Program)> {
 
 /// Loads a program from the bytes of a module, which were read from `path`.
 pub(crate) fn program(path: &Path, bytes: &[u8], limits: Limits) -> Result<Program> {
-    Program::load(bytes, limits).map_err(|error| anyhow!("cannot run `{}`: {error}", path.display()))
+    Program::load(bytes, limits).map_err(|error| anyhow!(refusal(path, &error)))
+}
+
+/// Describes why a module is refused. If it exceeds a limit, the text says how to raise this.
+fn refusal(path: &Path, error: &LoadError) -> String {
+    let mut text = format!("cannot run `{}`: {error}", path.display());
+    if let LoadError::TooLarge { .. } | LoadError::CannotStart(_) = error
+        && let Some(limit) = text.rsplit('`').nth(1).and_then(Limit::with_key)
+    {
+        text = format!("{text}; raise `--{}`, or `{}` in `[limits]`", limit.flag(), limit.key);
+    }
+    text
+}
+
+/// Returns the error of a file that cannot be read, with what to do about it.
+pub(crate) fn unreadable(path: &Path, error: &io::Error) -> Error {
+    let is_denied = error.kind() == io::ErrorKind::PermissionDenied;
+    let mend = if is_denied { "; let this user read it and its directory" } else { "" };
+    anyhow!("cannot read `{}`: {error}{mend}", path.display())
 }
 
 /// Converts the text format into the binary one.
@@ -87,4 +106,20 @@ fn assemble(path: &Path, _: &[u8]) -> Result<Vec<u8>> {
         "`{}` is in the text format, which this `stateroom` was built without: turn it into a `.wasm` (wabt's `wat2wasm` does), or build `stateroom` with the feature `dev`",
         path.display()
     )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_may_not_be_read_is_told_with_its_mend() {
+        let told = |kind: io::ErrorKind| unreadable(Path::new("a/server.wasm"), &kind.into()).to_string();
+        let denied = told(io::ErrorKind::PermissionDenied);
+        assert!(
+            denied.starts_with("cannot read `a/server.wasm`: permission denied; let this user"),
+            "{denied}"
+        );
+        assert!(!told(io::ErrorKind::NotFound).contains(';'));
+    }
 }

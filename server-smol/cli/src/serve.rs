@@ -19,6 +19,9 @@ pub(crate) fn run(args: ServeArgs) -> Result<()> {
 /// Adds advice to the error. The server's messages are complete; their sources would repeat them.
 pub(crate) fn explain(error: ServeError) -> Error {
     match error {
+        ServeError::Bind { ref source, .. } if source.kind() == io::ErrorKind::AddrNotAvailable => {
+            anyhow!("{error} (`--ip 0.0.0.0` is all of them)")
+        }
         ServeError::Bind { .. } => anyhow!("{error} (see `--port` and `--ip`)"),
         ServeError::Admin { .. } => anyhow!("{error} (see `--admin`)"),
         error => anyhow!("{error}"),
@@ -42,14 +45,15 @@ pub(crate) fn locate(path: &Path) -> Result<Found> {
         io::ErrorKind::NotFound => anyhow!(
             "there is no `{shown}`: give a module ({MODULE}), or the `dist` directory that `stateroom build` writes"
         ),
-        _ => anyhow!("cannot read `{shown}`: {error}"),
+        _ => module::unreadable(path, &error),
     })?;
     if !found.is_dir() {
         return Ok(Found { module: path.to_owned(), static_files: None, limits: Chosen::default() });
     }
 
     let module = path.join("server.wasm");
-    if !module.exists() {
+    // If this user may not look, reading tells why.
+    if matches!(module.try_exists(), Ok(false)) {
         if path.join("dist/server.wasm").exists() {
             bail!("there is no `server.wasm` in `{shown}`: serve `{}`", path.join("dist").display());
         }

@@ -1,12 +1,15 @@
 use std::{fs, io, ops::Range, path::Path};
 
-use anyhow::{Context, Result, anyhow};
+use anyhow::{Result, anyhow};
 use toml::{
     Spanned,
     de::{DeTable, DeValue},
 };
 
-use super::limits::{ALL, Chosen, Limit, Origin};
+use super::{
+    limits::{ALL, Chosen, Limit, Origin},
+    module::unreadable,
+};
 
 /// The file's name, beside `Cargo.toml`, and beside `server.wasm` in `dist`.
 pub(crate) const FILE: &str = "stateroom.toml";
@@ -17,7 +20,7 @@ pub(crate) fn read<T>(directory: &Path, make: impl FnOnce(&mut Reader<'_>, &DeTa
     match fs::read_to_string(&path) {
         Ok(text) => parse(&path, &text, make),
         Err(error) if error.kind() == io::ErrorKind::NotFound => parse(&path, "", make),
-        Err(error) => Err(error).with_context(|| format!("cannot read `{}`", path.display())),
+        Err(error) => Err(unreadable(&path, &error)),
     }
 }
 

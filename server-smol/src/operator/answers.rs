@@ -136,18 +136,23 @@ struct Page {
 
 impl Page {
     fn of(query: &str) -> Result<Self, &'static str> {
-        let mut page = Self { after: None, limit: ROOMS };
-        for (name, value) in parameters(query) {
-            match &*name {
-                "after" => page.after = Some(RoomId::new(&value)?),
+        let (mut after, mut limit) = (None, None);
+        for parameter in query.split('&').filter(|parameter| !parameter.is_empty()) {
+            let decoded = parameters(parameter).next();
+            let (name, value) = decoded.ok_or("a parameter is UTF-8, percent-encoded")?;
+            let is_second = match &*name {
+                "after" => after.replace(RoomId::new(&value)?).is_some(),
                 "limit" => {
-                    let limit = value.parse().ok().filter(|limit| (1..=MOST_LISTED).contains(limit));
-                    page.limit = limit.ok_or("`limit` is a number from 1 to 1000")?;
+                    let number = value.parse().ok().filter(|number| (1..=MOST_LISTED).contains(number));
+                    limit.replace(number.ok_or("`limit` is a number from 1 to 1000")?).is_some()
                 }
                 _ => return Err("there are the parameters `after` and `limit`"),
+            };
+            if is_second {
+                return Err("a parameter is there twice; give it once");
             }
         }
-        Ok(page)
+        Ok(Self { after, limit: limit.unwrap_or(ROOMS) })
     }
 }
 
@@ -164,5 +169,10 @@ mod tests {
         for query in ["limit=0", "limit=1001", "limit=-1", "limit=", "after=", "befor=a"] {
             assert!(Page::of(query).is_err(), "{query}");
         }
+        for query in ["limit=3&limit=4", "after=a&after=a"] {
+            assert!(Page::of(query).unwrap_err().contains("twice"), "{query}");
+        }
+        assert!(Page::of("after=%ff").unwrap_err().contains("UTF-8"));
+        assert_eq!(Page::of("&limit=7&&"), page(None, 7));
     }
 }

@@ -28,7 +28,7 @@ impl UnixSocket {
     /// Listens on a path, for this user alone. A socket that nobody listens on any more is replaced.
     ///
     /// # Errors
-    /// The system refuses it, another program listens there, or there is a file that is no socket.
+    /// The system refuses it, another program listens there, or there is a file that is no socket. `ServeError` says what to do.
     pub(super) fn bind(path: &Path) -> io::Result<Self> {
         remove_stale(path)?;
         let address = SocketAddrUnix::new(path)?;
@@ -69,14 +69,12 @@ fn remove_stale(path: &Path) -> io::Result<()> {
     match fs::symlink_metadata(path) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
         Err(error) => Err(error),
-        Ok(found) if !found.file_type().is_socket() => Err(io::Error::new(
-            io::ErrorKind::AlreadyExists,
-            "there is a file of this name that is no socket",
-        )),
+        Ok(found) if found.is_dir() => Err(io::ErrorKind::IsADirectory.into()),
+        Ok(found) if !found.file_type().is_socket() => Err(io::ErrorKind::AlreadyExists.into()),
         Ok(_) => match UnixStream::connect(path) {
             Err(error) if error.kind() == io::ErrorKind::ConnectionRefused => fs::remove_file(path),
             Err(error) => Err(error),
-            Ok(_) => Err(io::Error::new(io::ErrorKind::AddrInUse, "another program listens there")),
+            Ok(_) => Err(io::ErrorKind::AddrInUse.into()),
         },
     }
 }

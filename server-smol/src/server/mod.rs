@@ -268,7 +268,7 @@ impl Server {
     /// are not used.
     ///
     /// ```
-    /// use stateroom_core::{DefaultStateroomFactory, StateroomService};
+    /// use stateroom_sdk_core::{DefaultStateroomFactory, StateroomService};
     /// use stateroom_server_smol::{Server, Settings};
     ///
     /// #[derive(Default)]

@@ -81,7 +81,13 @@ impl Settings {
             number("threads", self.threads, Self::THREADS),
         ];
         if let Some(most) = self.max_connections_per_address {
-            problems.push(number("max_connections_per_address", most, Self::MAX_CONNECTIONS_PER_ADDRESS));
+            let (name, all) = ("max_connections_per_address", "max_connections");
+            problems.push(number(name, most, Self::MAX_CONNECTIONS_PER_ADDRESS));
+            if is_set(all) {
+                let all = (all, self.max_connections as u64);
+                let why = "it would have no effect";
+                problems.push(SettingProblem::exceeds((name, most as u64), 1, all, why));
+            }
         }
         if is_set("awake_memory") {
             let (awake, total) = (self.awake_memory as u64, self.total_memory as u64);
@@ -123,13 +129,14 @@ impl Settings {
         )
     }
 
-    /// Returns true if a setting differs from its default, for the settings that are adjusted to others.
+    /// Returns true if a setting differs from its default, for the settings whose default gives way to others.
     /// Returns true for all other settings.
     pub(super) fn is_set(&self, name: &str, defaults: &Self) -> bool {
         match name {
             "awake_memory" => self.awake_memory != defaults.awake_memory,
             "outbox_size" => self.outbox_size != defaults.outbox_size,
             "message_size" => self.message_size != defaults.message_size,
+            "max_connections" => self.max_connections != defaults.max_connections,
             _ => true,
         }
     }
@@ -170,6 +177,22 @@ mod tests {
             settings.message_size = 0;
         });
         assert_eq!(all.unwrap_err().lines().count(), 6);
+    }
+
+    #[test]
+    fn an_address_cannot_have_more_connections_than_all_together() {
+        let of = |all, address| {
+            check(|settings| {
+                (settings.max_connections, settings.max_connections_per_address) = (all, Some(address));
+            })
+        };
+        assert_eq!(of(10, 10), Ok(()));
+        let message = of(10, 20).unwrap_err();
+        assert!(
+            message
+                .starts_with("`max_connections_per_address` is 20, more than `max_connections`, which is 10")
+        );
+        assert_eq!(of(Settings::default().max_connections, 20_000), Ok(()), "only one of them is set");
     }
 
     #[test]

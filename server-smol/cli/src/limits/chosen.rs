@@ -108,7 +108,8 @@ impl Chosen {
 mod tests {
     use super::*;
     use crate::limits::{
-        AWAKE_MEMORY, EFFECT_BYTES, FUEL, MEMORY, MESSAGE_SIZE, OUTBOX_SIZE, SLICE, TOTAL_MEMORY,
+        AWAKE_MEMORY, CONNECTIONS, CONNECTIONS_PER_ADDRESS, EFFECT_BYTES, FUEL, MEMORY, MESSAGE_SIZE,
+        OUTBOX_SIZE, SLICE, TOTAL_MEMORY,
     };
 
     /// Returns the settings on a machine with 2 GiB.
@@ -213,6 +214,11 @@ mod tests {
         told(&[total, (&MEMORY, "32MiB")], &["`--max-memory` is 32MiB, more than `--max-total-memory`"]);
         told(&[total, (&OUTBOX_SIZE, "32MiB")], &["`--max-outbox-size` is 32MiB, more than `--max-total"]);
         told(&[total, (&EFFECT_BYTES, "9MiB")], &["is 9MiB, more than half of `--max-total-memory`"]);
+        told(
+            &[(&CONNECTIONS_PER_ADDRESS, "20"), (&CONNECTIONS, "10")],
+            &["`--max-connections-per-address` is 20, more than `--max-connections`, which is 10"],
+        );
+        assert!(bounds(&[(&CONNECTIONS_PER_ADDRESS, "20k")]).is_ok(), "only one of them is set");
         told(&[(&MEMORY, "2GiB")], &["more than the default of `--max-total-memory`, which is 1GiB"]);
         let all = bounds(&[(&SLICE, "7M"), (&FUEL, "6M"), (&MESSAGE_SIZE, "64MiB")]).unwrap_err();
         assert_eq!(all.lines().count(), 2, "{all}");

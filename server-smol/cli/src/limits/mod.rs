@@ -46,7 +46,24 @@ impl Bounds {
                 self.settings.max_downloads
             );
         }
+        #[cfg(target_os = "linux")]
+        self.warn_of_memory();
         Server::from(self.settings.clone())
+    }
+
+    /// Warns of more memory than the machine has. The default is half of that.
+    #[cfg(target_os = "linux")]
+    fn warn_of_memory(&self) {
+        let (total, half) = (TOTAL_MEMORY.of(self), TOTAL_MEMORY.of(&Self::default()));
+        if let (Some(total), Some(half)) = (total, half)
+            && total / 2 > half
+        {
+            log::warn!(
+                "`total_memory` is {} (`--max-total-memory`), and this machine or control group has {} MiB: lower it",
+                TOTAL_MEMORY.show(total),
+                half >> 19
+            );
+        }
     }
 
     /// Counts the sockets and files that clients and the operator may have open.
@@ -312,7 +329,7 @@ take. The value is at most --max-memory and at most --max-effect-bytes.",
 static MEMORY: Limit = Limit {
     what: "Maximum memory of a room",
     why: "At the limit, allocations in the guest fail. A module that needs more from the start is not
-served.",
+served. The engine doubles a memory that grows, so a room may be charged with twice this limit.",
     ..Limit::size("memory", Limits::MEMORY, |bounds| Value::Size(&mut bounds.guest.memory))
 };
 

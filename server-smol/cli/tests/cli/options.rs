@@ -38,8 +38,12 @@ fn bad_options_are_status_2() {
     refuses(&nowhere, &[], &["Usage"]);
     refuses(&nowhere, &["sevre", "x.wasm"], &["sevre", "serve"]);
     refuses(&nowhere, &["serve"], &["MODULE"]);
-    refuses(&nowhere, &["serve", "x.wasm", "--port", "70000"], &["70000", "--port"]);
-    refuses(&nowhere, &["serve", "x.wasm", "--ip", "here"], &["here", "--ip"]);
+    for port in ["70000", "abc", "-1"] {
+        let parts = [port, "--port", "is not a whole number from 0 to 65535"];
+        refuses(&nowhere, &["serve", "x.wasm", "--port", port], &parts);
+    }
+    let address = "is not an IP address, such as 127.0.0.1 or ::";
+    refuses(&nowhere, &["serve", "x.wasm", "--ip", "localhost"], &["localhost", "--ip", address]);
     refuses(&nowhere, &["serve", "x.wasm", "--heartbeat-interval", "-1"], &["heartbeat-interval"]);
     refuses(
         &nowhere,
@@ -59,6 +63,8 @@ fn bad_options_are_status_2() {
     );
     refuses(&nowhere, &["serve", "x.wasm", "--admin", "0.0.0.0:9000"], &["--admin", "no loopback address"]);
     refuses(&nowhere, &["serve", "x.wasm", "--admin", "admin.sock"], &["--admin", "./admin.sock"]);
+    let port = "a port from 0 to 65535";
+    refuses(&nowhere, &["serve", "x.wasm", "--admin", "127.0.0.1:80000"], &["--admin", port]);
     let per_address = "--max-connections-per-address";
     refuses(&nowhere, &["serve", "x.wasm", per_address, "0"], &[per_address, "from 1 to"]);
     refuses(&nowhere, &["serve", "x.wasm", "--room-rate", "4294967296"], &["--room-rate", "from 0 to"]);

@@ -56,6 +56,45 @@ fn port_in_use_is_told() {
     fails(serve, &["127.0.0.1", &port, "in use", "`--port`"]);
 }
 
+#[test]
+fn an_address_of_another_machine_is_told() {
+    let here = Directory::new().with("quiet.wat", QUIET);
+    // It is for documentation, and no machine has it.
+    let (_, text) = run(stateroom(&here, &["serve", "quiet.wat", "--ip", "192.0.2.1"]));
+    for part in ["192.0.2.1 is not an address of this machine", "`ip addr`", "`--ip 0.0.0.0`"] {
+        assert!(text.contains(part), "{text}");
+    }
+    assert!(!text.contains("--port"), "{text}");
+}
+
+#[test]
+fn a_limit_that_the_module_exceeds_is_told_with_its_flag() {
+    let here = Directory::new().with("quiet.wat", QUIET);
+    for (flag, key) in [("--max-memory", "memory"), ("--max-module-size", "module_size")] {
+        let mend = format!("raise `{flag}`, or `{key}` in `[limits]`");
+        fails(stateroom(&here, &["serve", "quiet.wat", flag, "10"]), &["`quiet.wat`", "limit", &mend]);
+    }
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn more_memory_than_the_machine_has_is_warned_of() {
+    let here = Directory::new().with("quiet.wat", QUIET);
+    let serve = |memory| {
+        let limit = ["--max-total-memory", memory];
+        // It ends after the warning.
+        let serve = ["serve", "quiet.wat", "--ip", "192.0.2.1"];
+        run(stateroom(&here, &[&serve[..], &limit].concat())).1
+    };
+    let text = serve("99999GiB");
+    assert!(
+        text.contains("WARN  `total_memory` is 99999GiB (`--max-total-memory`)") && text.contains("lower it"),
+        "{text}"
+    );
+    let text = serve("8MiB");
+    assert!(!text.contains("WARN"), "{text}");
+}
+
 #[cfg(unix)]
 #[test]
 fn the_operator_sees_rooms_where_it_is_told_to_look_and_nowhere_else() {
@@ -82,7 +121,27 @@ fn an_operators_address_in_use_is_told() {
     let taken = TcpListener::bind("127.0.0.1:0").unwrap();
     let address = taken.local_addr().unwrap().to_string();
     let serve = stateroom(&here, &["serve", "quiet.wat", "--port", "0", "--admin", &address]);
-    fails(serve, &["the operator's address", &address, "`--admin`"]);
+    fails(
+        serve,
+        &["the operator's address", &address, "the port is in use; choose another one", "`--admin`"],
+    );
+}
+
+#[cfg(unix)]
+#[test]
+fn a_path_that_no_socket_can_be_at_is_told() {
+    let here = Directory::new().with("quiet.wat", QUIET).with("sub/.keep", "").with("file", "");
+    let long = format!("./{}", "l".repeat(120));
+    for (path, mend) in [
+        ("./gone/admin.sock", "there is no directory `./gone`: create it, or choose another path"),
+        ("./file/admin.sock", "there is no directory `./file`: create it, or choose another path"),
+        ("./sub", "it is a directory; give a path in it"),
+        ("./file", "another file is there; choose another path"),
+        (&long, "a socket's path has at most 107 bytes; choose a shorter one"),
+    ] {
+        let serve = stateroom(&here, &["serve", "quiet.wat", "--port", "0", "--admin", path]);
+        fails(serve, &["the operator's address", path, mend, "`--admin`"]);
+    }
 }
 
 #[test]
