@@ -67,6 +67,20 @@ pub(super) fn tiny_broadcasts(stage: &mut Stage) -> Result<(), String> {
     Ok(())
 }
 
+/// Fills memory with a little for each of many clients.
+pub(super) fn many_deaf_clients(stage: &mut Stage) -> Result<(), String> {
+    let count = stage.scale.many(9_000);
+    let mut listeners = stage.swarm(count, Plan::joining(|_| "n".to_owned()).deaf())?;
+    listeners.enter(PATIENCE)?;
+    stage.calm_with(&mut listeners)?;
+    let mut speaker =
+        stage.swarm(1, Plan::joining(|_| "n".to_owned()).repeating(&text(&"b".repeat(3_000))))?;
+    speaker.run(stage.scale.storm())?;
+    listeners.run(Duration::from_millis(50))?;
+    stage.note_tally(listeners.tally());
+    Ok(())
+}
+
 /// Begins a message of 64 KiB on each connection. No room needs so much to answer others.
 pub(super) fn small_unfinished_messages(stage: &mut Stage) -> Result<(), String> {
     let count = stage.scale.many(5_000);

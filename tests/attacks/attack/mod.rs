@@ -64,6 +64,14 @@ pub(crate) const ATTACKS: &[Attack] = &[
         ..ATTACK
     },
     Attack {
+        row: "M2",
+        title: "9,000 clients of a room do not read, and one broadcasts messages of 3,000 bytes without end",
+        promise: "memory is bounded, and other rooms go on",
+        guest: Guest::Small,
+        make: memory::many_deaf_clients,
+        ..ATTACK
+    },
+    Attack {
         row: "M3",
         title: "600 clients each send 1 MiB of a message without its end; one of them continues slowly",
         make: memory::unfinished_messages,
