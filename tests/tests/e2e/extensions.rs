@@ -332,11 +332,12 @@ fn a_value_for_which_a_room_has_no_space_is_nothing_to_it() {
 }
 
 #[test]
-fn a_query_with_thousands_of_parameters_is_taken() {
+fn of_a_query_with_thousands_of_parameters_a_hundred_are_decoded() {
     for server in both() {
-        let query: String = (0..2_000).map(|number| format!("{number:x}&")).collect();
-        assert_eq!(learns(&server, &format!("{query}ask=query:7cf"), &[]), r#"query:7cf is """#);
-        let same = "a=1&".repeat(3_000);
-        assert_eq!(learns(&server, &format!("{same}ask=query:a"), &[]), r#"query:a is "1""#);
+        let query: String = (2..2_000).map(|number| format!("&{number}=x")).collect();
+        assert_eq!(learns(&server, &format!("ask=query:99{query}"), &[]), "query:99 is \"x\"");
+        assert_eq!(learns(&server, &format!("ask=query:1999{query}"), &[]), "query:1999 is nothing");
+        let same = "&a=1".repeat(3_000);
+        assert_eq!(learns(&server, &format!("ask=query:a{same}"), &[]), "query:a is \"1\"");
     }
 }
