@@ -90,13 +90,18 @@ fn rust_files(directory: &Path) -> Vec<File> {
             continue;
         }
         if entry.file_type().is_ok_and(|found| found.is_dir()) {
-            files.extend(rust_files(&path));
+            rust_files(&path).into_iter().for_each(|file| add(&mut files, file));
         } else if path.extension().is_some_and(|extension| extension == "rs") {
-            files.push(file(path));
+            add(&mut files, file(path));
         }
     }
-    files.sort_unstable();
     files
+}
+
+/// Adds a file to a list in order.
+fn add(files: &mut Vec<File>, file: File) {
+    let index = files.partition_point(|other| *other < file);
+    files.insert(index, file);
 }
 
 fn file(path: PathBuf) -> File {

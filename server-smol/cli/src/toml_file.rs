@@ -34,7 +34,6 @@ pub(crate) fn parse<T>(
     let table = DeTable::parse(text).map_err(|error| anyhow!("cannot read `{}`: {error}", path.display()))?;
     let mut reader = Reader { path, text, problems: Vec::new() };
     let made = make(&mut reader, table.get_ref());
-    reader.problems.sort_unstable();
     if reader.problems.is_empty() {
         return Ok(made);
     }
@@ -116,7 +115,9 @@ impl Reader<'_> {
 
     pub(crate) fn problem(&mut self, at: Range<usize>, problem: impl Into<String>) {
         let line = self.line(&at);
-        self.problems.push((line, problem.into()));
+        let problem = (line, problem.into());
+        let index = self.problems.partition_point(|other| *other <= problem);
+        self.problems.insert(index, problem);
     }
 
     fn line(&self, at: &Range<usize>) -> usize {

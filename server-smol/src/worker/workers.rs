@@ -79,9 +79,11 @@ impl Workers {
         let most = most.min(MOST_LISTED);
         let mut rooms = Vec::new();
         for worker in &self.commands {
-            rooms.extend(ask(worker, |answer| Command::List(after.cloned(), most, answer)).await?);
+            for room in ask(worker, |answer| Command::List(after.cloned(), most, answer)).await? {
+                let index = rooms.partition_point(|other: &RoomStatus| other.id < room.id);
+                rooms.insert(index, room);
+            }
         }
-        rooms.sort_unstable_by(|a, b| a.id.cmp(&b.id));
         rooms.truncate(most);
         Ok(rooms)
     }

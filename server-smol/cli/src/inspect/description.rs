@@ -119,8 +119,11 @@ impl fmt::Display for Description {
         }
         let weight: usize = self.custom.iter().map(|(size, _)| size).sum();
         if weight >= NOTABLE {
-            let mut custom = self.custom.clone();
-            custom.sort_unstable_by(|a, b| b.cmp(a));
+            let mut custom = Vec::new();
+            for section in &self.custom {
+                // The largest comes first.
+                custom.insert(custom.partition_point(|other| *other > section), section);
+            }
             let names: Vec<_> = custom.iter().map(|(size, name)| format!("{name} ({size})")).collect();
             write!(f, "\n  custom   {weight} bytes that do nothing: {}", listed(&names, 0))?;
         }
