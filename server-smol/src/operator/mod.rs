@@ -73,14 +73,6 @@ impl Operator {
         let refused = |source| ServeError::Admin { address: address.clone(), source };
         let listener = Listener::bind(address).map_err(refused)?;
         let address = listener.address().map_err(refused)?;
-        match &address {
-            AdminAddress::Tcp(address) => log::info!(
-                "the operator's status is at http://{address}/status, the rooms are at http://{address}/rooms"
-            ),
-            AdminAddress::Unix(path) => {
-                log::info!("the operator's /status and /rooms are at the Unix socket {}", path.display());
-            }
-        }
         let site = Site { workers, started, is_tcp: matches!(address, AdminAddress::Tcp(_)) };
         let (end, ended) = bounded(1);
         let reactor = Reactor::new().map_err(ServeError::System)?;
@@ -96,6 +88,18 @@ impl Operator {
     /// Returns the address that it listens on.
     pub(crate) fn address(&self) -> &AdminAddress {
         &self.address
+    }
+
+    /// Logs the address.
+    pub(crate) fn announce(&self) {
+        match &self.address {
+            AdminAddress::Tcp(address) => log::info!(
+                "the operator's status is at http://{address}/status, the rooms are at http://{address}/rooms"
+            ),
+            AdminAddress::Unix(path) => {
+                log::info!("the operator's /status and /rooms are at the Unix socket {}", path.display());
+            }
+        }
     }
 
     /// Stops it, and does not wait for the end.

@@ -328,6 +328,7 @@ impl Server {
             server.threads.push(thread);
         }
         announce(&shared.settings, address);
+        server.operator.iter().for_each(Operator::announce);
         for (number, commands) in receivers.into_iter().enumerate() {
             let (factory, room_counts) = (Arc::clone(&factory), Arc::clone(&room_counts));
             let (shared, running) = (shared.clone(), Running(running.clone()));
