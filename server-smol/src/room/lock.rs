@@ -33,6 +33,19 @@ impl<F: EngineFactory> LockQueue<F> {
     pub(super) fn is_taken(&self) -> bool {
         self.is_taken.get()
     }
+
+    /// Adds a task at the end. Where there is no space, those that wait no more make some: clients may come and go for as
+    /// long as an event takes.
+    fn push(&self, task: Sender<EventLock<F>>) {
+        let mut waiting = self.waiting.borrow_mut();
+        if waiting.len() == waiting.capacity() {
+            waiting.retain(|task| !task.is_closed());
+            // At least as much as is taken, so that the next look is as far away as this one was long.
+            let more = waiting.len() + 1;
+            waiting.reserve(more);
+        }
+        waiting.push_back(task);
+    }
 }
 
 impl<F: EngineFactory> EventLock<F> {
@@ -48,7 +61,7 @@ impl<F: EngineFactory> EventLock<F> {
                 return lock;
             }
             let (sender, receiver) = bounded(1);
-            room.lock.waiting.borrow_mut().push_back(sender);
+            room.lock.push(sender);
             // Nobody throws the sender away.
             if let Ok(lock) = receiver.recv().await {
                 return lock;
