@@ -147,7 +147,7 @@ impl<F: EngineFactory> Site<F> {
             poll_fn(|cx| peer.poll_unblocked(cx)).await;
             let in_progress = peer.begin_request(self.here.0.hold());
             let mut response = self.answer(request, peer).await;
-            peer.set_answering(false);
+            peer.note_answered();
             response.body_mut().hold(Rc::new(in_progress));
             response
         };

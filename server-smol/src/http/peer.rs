@@ -7,6 +7,11 @@ use std::{
     time::{Duration, Instant},
 };
 
+use hyper::{
+    Request,
+    body::{Body as _, Incoming},
+};
+
 use crate::{
     admission::{Permit, TooFast},
     memory::{Charge, OutOfMemory, Purpose},
@@ -14,6 +19,8 @@ use crate::{
     requests::{self, DownloadPermit, Peer as _},
     room::{ClientInfo, RoomId},
 };
+
+use super::PROTOCOL;
 
 /// The time that a client has to send a request's head or to take a piece of an answer, and the time for which an
 /// idle connection is kept.
@@ -27,6 +34,12 @@ pub(super) const SILENT: usize = 1 << 10;
 const TALKING: usize = (14 << 10) + USUAL;
 /// The bytes of a request of usual size.
 const USUAL: usize = 1 << 10;
+
+/// The memory of one header in the library's table, without its text, in bytes.
+const HEADER: usize = 112;
+/// The most bytes that the library may have read beyond a request: it reads as much as its buffer takes, which may have grown
+/// to twice the size of a head.
+const MOST_BEYOND: usize = 2 * PROTOCOL.head_size;
 
 /// The peer that requests come from.
 #[derive(Debug)]
@@ -45,8 +58,14 @@ pub(super) struct Peer {
     clock: Rc<Clock>,
     /// The charge for the connection's memory.
     memory: RefCell<Charge>,
-    /// The number of bytes of requests that have come and are not answered.
+    /// The number of bytes that have come of requests that are not answered.
     unanswered: Cell<usize>,
+    /// The number of those that may be beyond the request that is being answered.
+    beyond: Cell<usize>,
+    /// The memory of that one's headers, in bytes.
+    headers: Cell<usize>,
+    /// True if there is such a request, and it has no content.
+    is_whole: Cell<bool>,
     /// True if the system has not taken what was written last.
     is_blocked: Cell<bool>,
     /// The waker of the task that waits until the system has.
@@ -73,6 +92,9 @@ impl Peer {
             clock,
             memory: RefCell::new(memory),
             unanswered: Cell::new(0),
+            beyond: Cell::new(0),
+            headers: Cell::new(0),
+            is_whole: Cell::new(false),
             is_blocked: Cell::new(false),
             unblocked: RefCell::default(),
         }
@@ -91,6 +113,21 @@ impl Peer {
         self.set_answering(true);
         self.set_idle(false);
         InProgress { peer: Rc::clone(self), _thread: thread }
+    }
+
+    /// Notes that a request has been answered, and takes no memory any more.
+    pub(super) fn note_answered(&self) {
+        self.set_answering(false);
+        self.unanswered.set(self.beyond.get().min(MOST_BEYOND));
+        self.headers.set(0);
+        self.is_whole.set(false);
+        // It is less than before.
+        self.memory.borrow_mut().set_taken(self.requests_size());
+    }
+
+    /// Returns the memory that requests take, and what it takes to read them, in bytes.
+    fn requests_size(&self) -> usize {
+        TALKING + self.unanswered.get().saturating_sub(USUAL) + self.headers.get()
     }
 
     /// Notes whether the connection has asked for nothing.
@@ -136,8 +173,8 @@ impl Peer {
         Poll::Pending
     }
 
-    /// Notes that a request is being answered, or has been.
-    pub(super) fn set_answering(&self, is_answering: bool) {
+    /// Notes whether a request is being answered.
+    fn set_answering(&self, is_answering: bool) {
         self.is_answering.set(is_answering);
         self.note_alive();
     }
@@ -157,10 +194,26 @@ impl Peer {
 
 impl requests::Peer for Peer {
     fn charge_read(&self, bytes: usize) -> io::Result<()> {
-        let unanswered = self.unanswered.get() + bytes;
-        self.unanswered.set(unanswered);
-        let charged = self.memory.borrow_mut().set(TALKING + unanswered.saturating_sub(USUAL), Purpose::New);
+        self.unanswered.set(self.unanswered.get() + bytes);
+        self.beyond.set(self.beyond.get() + bytes);
+        let charged = self.memory.borrow_mut().set(self.requests_size(), Purpose::New);
         charged.map_err(|OutOfMemory| io::ErrorKind::OutOfMemory.into())
+    }
+
+    fn note_request(&self, request: &Request<Incoming>) {
+        let headers = request.headers();
+        // Those that have the name of another one are in a table of their own.
+        let count = headers.capacity() + (headers.len() - headers.keys_len());
+        self.headers.set(HEADER * count);
+        self.is_whole.set(request.body().is_end_stream());
+        self.beyond.set(self.unanswered.get());
+        self.memory.borrow_mut().set_taken(self.requests_size());
+    }
+
+    fn note_reading(&self) {
+        if self.is_whole.get() {
+            self.beyond.set(0);
+        }
     }
 
     fn set_blocked(&self, is_blocked: bool) {
@@ -182,9 +235,6 @@ impl requests::Peer for Peer {
 impl Drop for InProgress {
     fn drop(&mut self) {
         let peer = &self.peer;
-        // It holds no more than before.
-        peer.unanswered.set(0);
-        _ = peer.charge_requests();
         // One that becomes a WebSocket has asked for all that it wants.
         if peer.visit.borrow().is_none() {
             peer.set_idle(true);
@@ -195,20 +245,21 @@ impl Drop for InProgress {
 #[cfg(test)]
 mod tests {
     use std::{
-        future::{Future, poll_fn},
-        io::Read as _,
+        future::{Future, pending, poll_fn},
+        io::{Read as _, Write as _},
         net::{TcpListener, TcpStream},
         pin::{Pin, pin},
     };
 
-    use hyper::rt::Write as _;
+    use hyper::{StatusCode, rt::Write as _};
+    use smol::future::or;
 
     use super::*;
     use crate::{
         admission::Permits,
         memory::Ledger,
         reactor::{ClockSource, Stream, VirtualClock, block_on},
-        requests::Socket,
+        requests::{Socket, serve, text},
         settings::Settings,
         thread::Thread,
     };
@@ -248,6 +299,56 @@ mod tests {
         assert!(!is_answering() && peer.unblocked.borrow().is_some());
         peer.set_blocked(false);
         assert!(is_answering() && peer.unblocked.borrow().is_none());
+    }
+
+    #[test]
+    fn requests_are_charged_with_their_headers_and_with_what_is_read_beyond_them() {
+        const HEADERS: usize = 90;
+        let headers = (0..HEADERS).map(|number| format!("x{number}: {}\r\n", "x".repeat(100)));
+        let head = format!("GET / HTTP/1.1\r\n{}\r\n", headers.collect::<String>());
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let mut client = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
+        let (stream, address) = listener.accept().unwrap();
+        stream.set_nonblocking(true).unwrap();
+        block_on(async {
+            let peer = Rc::new(peer(address, Clock::new(ClockSource::System)));
+            let used = || peer.memory.borrow().ledger().used();
+            let buffers = Rc::clone(&Thread::for_tests(Settings::default()).buffers);
+            let socket =
+                Socket { stream: Stream::new(stream).unwrap(), buffers, peer: Rc::<Peer>::clone(&peer) };
+            let least = TALKING - USUAL + head.len() + HEADERS * HEADER;
+            let asked = Cell::new(0);
+            let mut served = pin!(serve(socket, PROTOCOL, async |request| {
+                asked.set(asked.get() + 1);
+                assert!(used() >= least, "{} of {least}", used());
+                if asked.get() == 4 {
+                    return pending().await;
+                }
+                drop(request);
+                peer.note_answered();
+                text(StatusCode::OK, "hello")
+            }));
+            let mut serve_until = async |done: &dyn Fn() -> bool| {
+                let waiting = poll_fn(|cx| {
+                    assert!(served.as_mut().poll(cx).is_pending());
+                    if done() { Poll::Ready(()) } else { Poll::Pending }
+                });
+                or(waiting, async {
+                    Timer::after(TIMEOUT).await;
+                    panic!("{} requests have come, {} bytes", asked.get(), used());
+                })
+                .await;
+            };
+            // Nothing is left of one that comes alone.
+            client.write_all(head.as_bytes()).unwrap();
+            serve_until(&|| asked.get() == 1 && used() == TALKING).await;
+            // The last of these is not answered, and another one is read meanwhile.
+            client.write_all(head.repeat(3).as_bytes()).unwrap();
+            client.write_all(&head.as_bytes()[..USUAL]).unwrap();
+            serve_until(&|| asked.get() == 4).await;
+            let least = least + USUAL;
+            assert!((least..least + MOST_BEYOND).contains(&used()), "{} of {least}", used());
+        });
     }
 
     #[test]

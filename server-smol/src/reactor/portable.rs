@@ -281,6 +281,11 @@ impl Stream {
         self.transport.poll_readable(cx).map(drop)
     }
 
+    /// Returns whether the peer writes no more, as far as that is known: here it is found out by reading.
+    pub(crate) fn has_hung_up(&self) -> bool {
+        false
+    }
+
     /// Returns true if there may be more to read.
     pub(crate) fn may_have_more(&self) -> bool {
         true
@@ -304,10 +309,7 @@ impl Stream {
     /// Writes the bytes that the transport [buffers](super::transport::Transport::write), as many as the
     /// system accepts at once.
     pub(crate) fn flush(&self) -> io::Result<()> {
-        match self.transport.get_ref().other() {
-            Some(transport) => uninterrupted(|| transport.flush()),
-            None => Ok(()),
-        }
+        uninterrupted(|| self.transport.get_ref().flush())
     }
 
     /// Ready when a write may succeed.
@@ -321,6 +323,11 @@ impl Stream {
     /// Ends the writing side of the connection.
     pub(crate) fn end_writing(&self) -> io::Result<()> {
         self.transport.get_ref().end_writing()
+    }
+
+    /// Closes the connection as far as that goes here: the system's handle is given back when this is dropped.
+    pub(crate) fn close(&self) {
+        let _ = self.end_writing();
     }
 }
 

@@ -13,7 +13,10 @@ use super::{AnyTransport, OnReadable, epoll::Sockets};
 /// A connection of this thread.
 #[derive(Debug)]
 pub(crate) struct Stream {
-    transport: AnyTransport,
+    /// The transport, until the stream is [closed](Self::close).
+    transport: RefCell<Option<AnyTransport>>,
+    /// True if the transport may buffer bytes.
+    may_buffer: bool,
     watch: Watch,
 }
 
@@ -103,26 +106,38 @@ impl Stream {
     pub(crate) fn new(transport: impl Into<AnyTransport>) -> io::Result<Self> {
         let transport = transport.into();
         let watch = Sockets::current().watch(&transport)?;
-        Ok(Self { transport, watch })
+        let may_buffer = transport.other().is_some();
+        Ok(Self { transport: RefCell::new(Some(transport)), may_buffer, watch })
     }
 
     /// Returns the connection, for another thread.
     pub(crate) fn into_inner(self) -> io::Result<AnyTransport> {
-        self.watch.sockets.let_go(&self.transport)?;
-        Ok(self.transport)
+        let transport = self.transport.into_inner().ok_or(io::ErrorKind::NotConnected)?;
+        self.watch.sockets.let_go(&transport)?;
+        Ok(transport)
+    }
+
+    /// Closes the connection and gives its file descriptor back. Whatever is tried afterwards fails.
+    pub(crate) fn close(&self) {
+        self.transport.take();
+    }
+
+    #[inline(always)]
+    fn with_transport<T>(&self, operation: impl FnOnce(&AnyTransport) -> io::Result<T>) -> io::Result<T> {
+        match &*self.transport.borrow() {
+            Some(transport) => operation(transport),
+            None => Err(io::ErrorKind::NotConnected.into()),
+        }
     }
 
     /// Reads the available bytes, at most as many as `bytes` has space for.
     pub(crate) fn try_read(&self, bytes: &mut [u8]) -> io::Result<usize> {
         let source = &self.watch.source;
-        let read = source.attempt_read(|| self.transport.read(bytes));
+        let read = source.attempt_read(|| self.with_transport(|transport| transport.read(bytes)));
         // If a socket returns fewer bytes than there is space for, it has no more. Epoll reports data that
         // arrives later, but not after the end of the connection was reported. Other transports may have
         // more.
-        if matches!(read, Ok(size) if size < bytes.len())
-            && !source.hung_up.get()
-            && self.transport.other().is_none()
-        {
+        if matches!(read, Ok(size) if size < bytes.len()) && !source.hung_up.get() && !self.may_buffer {
             source.readable.set(false);
         }
         read
@@ -135,6 +150,11 @@ impl Stream {
         }
         self.watch.source.wait_for_read(cx);
         Poll::Pending
+    }
+
+    /// Returns whether the peer writes no more. It may still read.
+    pub(crate) fn has_hung_up(&self) -> bool {
+        self.watch.source.hung_up.get()
     }
 
     /// Returns true if there may be more to read.
@@ -155,17 +175,19 @@ impl Stream {
 
     /// Writes as many bytes as the system accepts at once.
     pub(crate) fn try_write(&self, pieces: &[IoSlice<'_>]) -> io::Result<usize> {
-        attempt(&self.watch.source.writable, || self.transport.write(pieces))
+        attempt(&self.watch.source.writable, || self.with_transport(|transport| transport.write(pieces)))
     }
 
     /// Writes the bytes that the transport [buffers](super::transport::Transport::write), as many as the
     /// system accepts at once.
     #[inline]
     pub(crate) fn flush(&self) -> io::Result<()> {
-        let Some(transport) = self.transport.other() else { return Ok(()) };
+        if !self.may_buffer {
+            return Ok(());
+        }
         // If nothing is buffered, there is no event to wait for.
         self.assume_writable();
-        attempt(&self.watch.source.writable, || transport.flush())
+        attempt(&self.watch.source.writable, || self.with_transport(AnyTransport::flush))
     }
 
     /// Ready when a write may succeed.
@@ -184,7 +206,7 @@ impl Stream {
 
     /// Ends the writing side of the connection.
     pub(crate) fn end_writing(&self) -> io::Result<()> {
-        self.transport.end_writing()
+        self.with_transport(AnyTransport::end_writing)
     }
 }
 

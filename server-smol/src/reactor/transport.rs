@@ -83,6 +83,10 @@ impl AnyTransport {
         }
     }
 
+    pub(super) fn flush(&self) -> io::Result<()> {
+        self.other().map_or(Ok(()), Transport::flush)
+    }
+
     pub(super) fn end_writing(&self) -> io::Result<()> {
         match self {
             Self::Tcp(stream) => stream.end_writing(),

@@ -4,6 +4,7 @@ use std::{
     fmt,
     future::{Future, poll_fn},
     pin::{Pin, pin},
+    rc::Rc,
     task::{Context, Poll},
 };
 
@@ -14,7 +15,7 @@ use hyper::{
     service::Service,
 };
 
-use super::{Body, Socket};
+use super::{Body, Peer, Socket};
 
 /// The rules that a listener has for its connections.
 #[derive(Debug, Clone, Copy)]
@@ -42,7 +43,7 @@ struct Exchange {
 }
 
 /// Takes requests from the library.
-struct Asking<'a>(&'a Exchange);
+struct Asking<'a>(&'a Exchange, Rc<dyn Peer>);
 
 /// Waits for the answer to a request. It is polled when there is one.
 struct Answer<'a>(&'a Exchange);
@@ -91,11 +92,12 @@ async fn serve_library(
     protocol: Protocol,
     exchange: &Exchange,
 ) -> hyper::Result<(Socket, Vec<u8>)> {
+    let asking = Asking(exchange, Rc::clone(&socket.peer));
     let mut connection = Builder::new()
         .header_read_timeout(None)
         .max_buf_size(protocol.head_size)
         .keep_alive(protocol.keep_alive)
-        .serve_connection(socket, Asking(exchange));
+        .serve_connection(socket, asking);
     poll_fn(|cx| connection.poll_without_shutdown(cx)).await?;
     let Parts { io: socket, read_buf, .. } = connection.into_parts();
     // Where this fails, whoever uses the connection next notices.
@@ -115,6 +117,7 @@ impl<'a> Service<Request<Incoming>> for Asking<'a> {
     type Future = Answer<'a>;
 
     fn call(&self, request: Request<Incoming>) -> Answer<'a> {
+        self.1.note_request(&request);
         self.0.request.set(Some(request));
         self.0.is_asked.set(true);
         Answer(self.0)
@@ -143,7 +146,6 @@ mod tests {
     use std::{
         io::Write as _,
         net::{TcpListener, TcpStream},
-        rc::Rc,
         task::Waker,
     };
 
@@ -153,7 +155,7 @@ mod tests {
     use crate::{
         memory::Ledger,
         reactor::{Stream, block_on},
-        requests::{Peer, text},
+        requests::text,
         wire::Buffers,
     };
 

@@ -6,7 +6,11 @@ use std::{
     task::{Context, Poll, ready},
 };
 
-use hyper::rt::{Read, ReadBufCursor, Write};
+use hyper::{
+    Request,
+    body::Incoming,
+    rt::{Read, ReadBufCursor, Write},
+};
 
 use crate::{reactor::Stream, wire::Buffers};
 
@@ -19,6 +23,13 @@ pub(crate) trait Peer {
     fn charge_read(&self, _bytes: usize) -> io::Result<()> {
         Ok(())
     }
+
+    /// Notes a request that has come whole, but for its content.
+    fn note_request(&self, _request: &Request<Incoming>) {}
+
+    /// Notes that the library is about to read. While it has a request without content, it does so only if it has nothing left of
+    /// what it has read beyond that.
+    fn note_reading(&self) {}
 
     /// Notes whether the system has not taken what was written last.
     fn set_blocked(&self, _is_blocked: bool) {}
@@ -45,6 +56,7 @@ impl Read for Socket {
         cx: &mut Context<'_>,
         mut buffer: ReadBufCursor<'_>,
     ) -> Poll<io::Result<()>> {
+        self.peer.note_reading();
         let mut input = self.buffers.input();
         let size = buffer.remaining().min(input.len());
         loop {

@@ -1,6 +1,6 @@
 use std::{
     cell::{Cell, RefCell},
-    collections::VecDeque,
+    collections::BTreeMap,
     fmt,
     rc::Rc,
 };
@@ -20,18 +20,34 @@ pub(crate) struct EventLock<F: EngineFactory> {
 /// All of it is on one thread, so that taking the lock where nobody has it, which is nearly always, costs nothing.
 pub(super) struct LockQueue<F: EngineFactory> {
     is_taken: Cell<bool>,
-    waiting: RefCell<VecDeque<Sender<EventLock<F>>>>,
+    waiting: RefCell<BTreeMap<u64, Sender<EventLock<F>>>>,
+    /// The number of tasks that have waited.
+    count: Cell<u64>,
+}
+
+/// A place in the queue of a room. It is given back when this is dropped: clients may come and go for as long as an event takes.
+struct Place<'a, F: EngineFactory> {
+    queue: &'a LockQueue<F>,
+    number: u64,
 }
 
 impl<F: EngineFactory> Default for LockQueue<F> {
     fn default() -> Self {
-        Self { is_taken: Cell::new(false), waiting: RefCell::default() }
+        Self { is_taken: Cell::new(false), waiting: RefCell::default(), count: Cell::new(0) }
     }
 }
 
 impl<F: EngineFactory> LockQueue<F> {
     pub(super) fn is_taken(&self) -> bool {
         self.is_taken.get()
+    }
+
+    /// Adds a task at the end.
+    fn enter(&self, task: Sender<EventLock<F>>) -> Place<'_, F> {
+        let number = self.count.get() + 1;
+        self.count.set(number);
+        self.waiting.borrow_mut().insert(number, task);
+        Place { queue: self, number }
     }
 }
 
@@ -48,7 +64,7 @@ impl<F: EngineFactory> EventLock<F> {
                 return lock;
             }
             let (sender, receiver) = bounded(1);
-            room.lock.waiting.borrow_mut().push_back(sender);
+            let _place = room.lock.enter(sender);
             // Nobody throws the sender away.
             if let Ok(lock) = receiver.recv().await {
                 return lock;
@@ -63,20 +79,19 @@ impl<F: EngineFactory> Drop for EventLock<F> {
         if queue.waiting.borrow().is_empty() {
             return queue.is_taken.set(false);
         }
-        let next = loop {
-            match queue.waiting.borrow_mut().pop_front() {
-                // The task that waited for it is gone.
-                Some(next) if next.is_closed() => {}
-                next => break next,
-            }
-        };
+        let next = queue.waiting.borrow_mut().pop_first();
         match next {
             // The lock is on its way from here on. Should nobody be there to take it, it is dropped once more.
-            Some(next) => {
-                let _ = next.try_send(Self { room: Rc::clone(&self.room) });
-            }
+            Some((_, next)) => _ = next.try_send(Self { room: Rc::clone(&self.room) }),
             None => queue.is_taken.set(false),
         }
+    }
+}
+
+impl<F: EngineFactory> Drop for Place<'_, F> {
+    fn drop(&mut self) {
+        // It may have the lock already.
+        self.queue.waiting.borrow_mut().remove(&self.number);
     }
 }
 
@@ -112,6 +127,7 @@ mod tests {
         assert!(waiting.iter_mut().all(|taking| poll(taking).is_pending()));
         // One goes before it has the lock, one when it has it and does not know yet.
         drop(waiting.remove(1));
+        assert_eq!(room.lock.waiting.borrow().len(), 3);
         drop(first);
         assert!(EventLock::try_acquire(&room).is_none());
         drop(waiting.remove(0));

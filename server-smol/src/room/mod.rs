@@ -161,6 +161,12 @@ impl<F: EngineFactory> Room<F> {
         }
     }
 
+    /// Forgets a client that waits for its `connect`. Returns whether it did: there is none where its `connect` has begun, or
+    /// the room has ended.
+    pub(crate) fn forget(&self, outbox: &Rc<Outbox>) -> bool {
+        self.context.roster.forget(outbox)
+    }
+
     /// Gives a place back.
     pub(crate) fn leave(self: &Rc<Self>) {
         self.occupants.set(self.occupants.get() - 1);

@@ -27,9 +27,16 @@ impl Roster {
         self.arriving.borrow_mut().push(Rc::clone(outbox));
     }
 
+    /// Forgets a client that waits for its `connect`. Returns whether it did.
+    pub(super) fn forget(&self, outbox: &Rc<Outbox>) -> bool {
+        let mut arriving = self.arriving.borrow_mut();
+        let index = arriving.iter().position(|arriving| Rc::ptr_eq(arriving, outbox));
+        index.map(|index| arriving.swap_remove(index)).is_some()
+    }
+
     /// Takes in a client whose `connect` runs.
     pub(super) fn add(&self, client: ClientId, outbox: Rc<Outbox>) {
-        self.arriving.borrow_mut().retain(|arriving| !Rc::ptr_eq(arriving, &outbox));
+        self.forget(&outbox);
         let mut list = self.list.borrow_mut();
         let index = list.partition_point(|(other, _)| *other < client);
         list.insert(index, (client, outbox));

@@ -53,7 +53,7 @@ pub(crate) struct Session<F: EngineFactory> {
     was_heard: Cell<bool>,
     /// Counts the client's messages.
     messages: Cell<u32>,
-    /// True if one of them is being handled.
+    /// True if its `connect` or one of them is being handled.
     is_in_event: Cell<bool>,
     /// True if no further message is to be handled.
     has_ended: Cell<bool>,
@@ -93,27 +93,31 @@ pub(crate) fn charge(
 }
 
 /// Serves a WebSocket until it ends. `read_ahead` is what has been read of it beyond the HTTP request; `place` is its room, which
-/// it has [entered](Room::enter), and its client, who has brought `info` with it.
+/// it has [entered](Room::enter), and its client, who has brought `info` with it. `closed` is called when the connection is
+/// closed, though the room may have to hear of that yet.
 pub(crate) async fn serve<F: EngineFactory>(
     socket: Socket,
     read_ahead: Vec<u8>,
     info: Box<ClientInfo>,
     place: Result<(Rc<Room<F>>, ClientId), CloseReason>,
     charge: Option<Charge>,
+    closed: &dyn Fn(),
 ) {
-    match place {
-        Err(reason) => Box::pin(socket.close(Some(reason))).await,
-        Ok((room, client)) => {
-            match Session::new(socket, Rc::clone(&room), client, &read_ahead) {
-                Ok(session) => {
-                    drop(read_ahead);
-                    session.attend(info, charge).await;
-                }
-                Err(socket) => Box::pin(socket.close(Some(CloseReason::OutOfMemory))).await,
+    let (socket, reason, room) = match place {
+        Err(reason) => (socket, reason, None),
+        Ok((room, client)) => match Session::new(socket, Rc::clone(&room), client, &read_ahead) {
+            Ok(session) => {
+                drop(read_ahead);
+                session.attend(info, charge, closed).await;
+                return room.leave();
             }
-            room.leave();
-        }
-    }
+            Err(socket) => (socket, CloseReason::OutOfMemory, Some(room)),
+        },
+    };
+    // There may be no memory for it, and it is not needed for the time that the client takes.
+    drop((read_ahead, info));
+    Box::pin(socket.close(Some(reason))).await;
+    room.iter().for_each(Room::leave);
 }
 
 impl<F: EngineFactory> Session<F> {
@@ -143,19 +147,22 @@ impl<F: EngineFactory> Session<F> {
             reads_much: Cell::new(false),
             was_heard: Cell::new(false),
             messages: Cell::new(0),
-            is_in_event: Cell::new(false),
+            is_in_event: Cell::new(true),
             has_ended: Cell::new(false),
         }))
     }
 
     /// Runs the client's stay in the room: `connect`, its messages, and `disconnect` exactly once, however it ended.
-    async fn attend(self: &Rc<Self>, info: Box<ClientInfo>, mut charge: Option<Charge>) {
+    async fn attend(self: &Rc<Self>, info: Box<ClientInfo>, mut charge: Option<Charge>, closed: &dyn Fn()) {
         let Self { socket, room, client, .. } = &**self;
+        let listener: Weak<Self> = Rc::downgrade(self);
+        socket.stream().set_listener(listener);
         // What this takes is free again while the client is in the room, and so is everything below that is boxed: a
         // connection that waits takes no more memory than waiting needs.
-        if !Box::pin(self.arrive(info)).await {
+        if !Box::pin(self.arrive(info, closed)).await {
             return;
         }
+        self.is_in_event.set(false);
         // It is less than before.
         charge.iter_mut().for_each(|charge| _ = charge.set(CONNECTION, Purpose::New));
         log::debug!("room {}: client {client} has come", room.id());
@@ -200,40 +207,50 @@ impl<F: EngineFactory> Session<F> {
             }
             room.handle(Event::Disconnect(*client)).await;
         };
-        Box::pin(zip(socket.close(reason), departure)).await;
+        Box::pin(zip(self.close(reason, closed), departure)).await;
+    }
+
+    /// Closes the connection, which takes no place any more then.
+    async fn close(&self, reason: Option<CloseReason>, closed: &dyn Fn()) {
+        self.socket.close(reason).await;
+        closed();
     }
 
     /// `connect`. Answers whether the client is in the room then; where it is not, its connection has been closed.
-    async fn arrive(&self, info: Box<ClientInfo>) -> bool {
+    async fn arrive(&self, info: Box<ClientInfo>, closed: &dyn Fn()) -> bool {
         let Self { socket, room, client, .. } = self;
         room.expect(&socket.outbox);
-        let mut connecting = pin!(room.handle(Event::Connect(*client, Rc::clone(&socket.outbox), info)));
-        let connected = async { Ok(connecting.as_mut().await) };
-        let closing = async { Err(poll_fn(|cx| socket.outbox.poll_closing(cx)).await) };
-        match or(connected, closing).await {
-            Ok(Outcome::Done | Outcome::Refused) => return true,
-            Ok(Outcome::Ended) => {
-                let reason = poll_fn(|cx| socket.outbox.poll_closing(cx)).await;
-                socket.close(reason).await;
+        let reason = {
+            let mut connecting = pin!(room.handle(Event::Connect(*client, Rc::clone(&socket.outbox), info)));
+            let connected = async { Ok(connecting.as_mut().await) };
+            let closing = async {
+                // It may have gone before.
+                socket.probe();
+                Err(poll_fn(|cx| socket.outbox.poll_closing(cx)).await)
+            };
+            match or(connected, closing).await {
+                Ok(Outcome::Done | Outcome::Refused) => return true,
+                Ok(Outcome::Ended) => poll_fn(|cx| socket.outbox.poll_closing(cx)).await,
+                // The room has no time for the client before the server ends, or the client goes, and never hears of it.
+                Err(reason) if room.forget(&socket.outbox) => reason,
+                // An event that has begun comes to its end.
+                Err(reason) => {
+                    let stay = async {
+                        if connecting.await != Outcome::Ended {
+                            room.handle(Event::Disconnect(*client)).await;
+                        }
+                    };
+                    zip(self.close(reason, closed), stay).await;
+                    return false;
+                }
             }
-            // The room has no time for the client before the server ends, or the client goes. An event that has
-            // begun comes to its end.
-            Err(reason) => {
-                let stay = async {
-                    if connecting.await != Outcome::Ended {
-                        room.handle(Event::Disconnect(*client)).await;
-                    }
-                };
-                zip(socket.close(reason), stay).await;
-            }
-        }
+        };
+        self.close(reason, closed).await;
         false
     }
 
     /// Handles what the client says, in order.
     async fn handle_messages(self: &Rc<Self>) -> End {
-        let listener: Weak<Self> = Rc::downgrade(self);
-        self.socket.stream().set_listener(listener);
         self.read_soon();
         loop {
             let outcome = match poll_fn(|cx| self.poll_next(cx)).await {

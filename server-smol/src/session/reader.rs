@@ -91,8 +91,10 @@ impl<F: EngineFactory> Session<F> {
         }
     }
 
-    /// Makes the task wait for what this session waits for, and then read on.
+    /// Makes the task wait for what this session waits for, and then read on. Nobody else notices meanwhile that the client
+    /// has gone.
     fn pause(&self) {
+        self.socket.probe();
         self.is_paused.set(true);
         self.socket.outbox.wake();
     }

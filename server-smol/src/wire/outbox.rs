@@ -155,14 +155,24 @@ impl Outbox {
                 false
             }
             Err(_) => {
-                self.buffers.slow_clients.discard(|discarded| self.queue.borrow_mut().clear(discarded));
-                self.set_blocked(false);
-                self.broken.set(true);
-                self.is_over.set(true);
+                self.give_up();
                 self.wake();
                 false
             }
         }
+    }
+
+    /// Closes the connection. What has not been written is lost.
+    pub(super) fn hang_up(self: &Rc<Self>) {
+        self.give_up();
+        self.stream.close();
+    }
+
+    fn give_up(self: &Rc<Self>) {
+        self.buffers.slow_clients.discard(|discarded| self.queue.borrow_mut().clear(discarded));
+        self.set_blocked(false);
+        self.broken.set(true);
+        self.is_over.set(true);
     }
 
     /// Ends the connection once what waits has been written. The first reason counts.

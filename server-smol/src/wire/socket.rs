@@ -12,9 +12,10 @@ use smol::future::or;
 use crate::{
     close::CloseReason,
     reactor::{Stream, Timer},
+    websocket::Opcode,
 };
 
-use super::{Buffers, Outbox};
+use super::{Buffers, Frame, Outbox};
 
 /// The time that a client has to take its last messages and to answer the close frame.
 const CLOSE_TIMEOUT: Duration = Duration::from_secs(1);
@@ -44,8 +45,16 @@ impl Socket {
         self.stream().try_read(input)
     }
 
+    /// Finds out whether a client that writes no more is still there: the system of one that is gone answers a ping with a
+    /// reset, and the next one cannot be written.
+    pub(crate) fn probe(&self) {
+        if self.stream().has_hung_up() {
+            self.outbox.push(&Frame::new(Opcode::Ping, &[]));
+        }
+    }
+
     /// Closes gracefully: writes what waits and, if there is a reason to be told, the close frame, and waits for the
-    /// client's, but not for long.
+    /// client's, but not for long. The connection is closed then, whoever still holds the outbox.
     pub(crate) async fn close(&self, reason: Option<CloseReason>) {
         let goodbye = async {
             if let Some(reason) = reason {
@@ -66,6 +75,7 @@ impl Socket {
         };
         // In this order: a client that talks on does not put its end off.
         or(patience, goodbye).await;
+        self.outbox.hang_up();
     }
 
     /// Reads, and throws away what it has read.
@@ -102,8 +112,6 @@ mod tests {
     use crate::{
         memory::Ledger,
         reactor::{Records, block_on},
-        websocket::Opcode,
-        wire::Frame,
     };
 
     fn is_written(outbox: &Rc<Outbox>) -> bool {
@@ -125,11 +133,17 @@ mod tests {
             socket.buffers.flush.flush_all();
             assert!(socket.outbox.is_empty(), "the transport has taken it");
             assert!(!is_written(&socket.outbox), "the system has not");
+            let mut still_writing = client.try_clone().unwrap();
             let read = thread::spawn(move || {
                 let mut bytes = Vec::new();
                 client.read_to_end(&mut bytes).map(|_| bytes)
             });
             socket.close(None).await;
+            // Elsewhere the descriptor is kept.
+            assert!(
+                still_writing.write(&[0]).is_err() || cfg!(not(epoll)),
+                "it is closed before it is dropped"
+            );
             drop(socket);
             let read = read.join().unwrap().unwrap();
             assert_eq!(read[read.len() - 5..], [0, 3, 0x81 ^ 0xa5, 1 ^ 0xa5, b'a' ^ 0xa5]);

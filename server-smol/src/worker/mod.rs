@@ -217,8 +217,10 @@ impl<F: EngineFactory> Worker<F> {
             if let Err(reason) = &place {
                 thread.count_refused(reason);
             }
-            session::serve(socket, read_ahead, info, place, charge.ok()).await;
-            drop((connection, permit));
+            let permit = Cell::new(Some(permit));
+            let closed = || drop(permit.take());
+            session::serve(socket, read_ahead, info, place, charge.ok(), &closed).await;
+            drop(connection);
         });
     }
 

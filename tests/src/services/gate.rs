@@ -24,6 +24,8 @@ pub struct Gate(Arc<Inner>);
 struct Inner {
     is_open: AtomicBool,
     computing: AtomicUsize,
+    connected: AtomicUsize,
+    disconnected: AtomicUsize,
 }
 
 impl Gate {
@@ -31,6 +33,13 @@ impl Gate {
     #[track_caller]
     pub fn wait_for_computing(&self, count: usize) {
         eventually(&format!("{count} rooms compute"), || self.0.computing.load(Ordering::Acquire) == count);
+    }
+
+    /// Waits until so many clients have come, and so many have left, as the rooms have heard.
+    #[track_caller]
+    pub fn wait_for_clients(&self, came: usize, left: usize) {
+        let counts = || [&self.0.connected, &self.0.disconnected].map(|count| count.load(Ordering::Acquire));
+        eventually(&format!("{came} have come and {left} have left"), || counts() == [came, left]);
     }
 
     /// Lets all events end, those included that begin later.
@@ -73,7 +82,9 @@ impl Engine for Gated {
                 }
             }
             Event::Timer => context.send_message(MessageRecipient::Broadcast, "timer"),
-            Event::Init | Event::Connect(_) | Event::Disconnect(_) => {}
+            Event::Connect(_) => _ = self.gate.connected.fetch_add(1, Ordering::Release),
+            Event::Disconnect(_) => _ = self.gate.disconnected.fetch_add(1, Ordering::Release),
+            Event::Init => {}
         }
     }
 

@@ -3,8 +3,8 @@
 use std::time::Duration;
 
 use stateroom_tests::{
-    Client, Frame, TestServer, server,
-    services::{journal, journal_guest, script, script_guest},
+    Client, Frame, TestServer, eventually, server,
+    services::{Gate, journal, journal_guest, script, script_guest},
 };
 
 #[test]
@@ -199,5 +199,68 @@ fn a_client_that_has_left_is_sent_nothing() {
         }
         observer.expect(&["still here", "and well"]);
         assert_eq!(observer.ask("nothing else"), "nothing else");
+    }
+}
+
+/// A way in which a client goes.
+const WAYS: [fn(Client); 3] = [Client::reset, Client::hang_up, |mut client| {
+    client.text("nobody will hear this");
+    client.hang_up();
+}];
+
+/// Connects a client as soon as there is a place for one.
+fn next_client(server: &TestServer, room: &str) -> Client {
+    let mut client = None;
+    eventually("there is a place", || {
+        client = server.connect(&format!("/ws/{room}")).ok();
+        client.is_some()
+    });
+    client.expect("it is there")
+}
+
+#[test]
+fn the_room_never_hears_of_who_goes_before_connect_has_begun() {
+    for threads in [1, 2] {
+        let gate = Gate::default();
+        let server = server().with_max_connections(2).with_threads(threads);
+        let server = TestServer::with_clock(server, gate.clone());
+        let mut busy = server.client("room");
+        busy.text("!");
+        gate.wait_for_computing(1);
+        // There is a place for one at a time.
+        for way in WAYS.into_iter().cycle().take(30) {
+            way(next_client(&server, "room"));
+        }
+        let mut last = next_client(&server, "room");
+        last.text("hello");
+        // It still listens.
+        last.end_sending();
+        gate.open();
+        busy.expect(&["!"]);
+        last.expect(&["hello"]);
+        gate.wait_for_clients(2, 1);
+    }
+}
+
+#[test]
+fn who_has_gone_takes_no_place_though_disconnect_waits_for_the_room() {
+    for way in WAYS {
+        let gate = Gate::default();
+        let server = TestServer::with_clock(server().with_max_connections(4), gate.clone());
+        let [silent, mut speaker, mut busy] = [(); 3].map(|()| server.client("room"));
+        for client in [&mut speaker, &mut busy] {
+            assert_eq!(client.ask("hello"), "hello");
+        }
+        busy.text("!");
+        gate.wait_for_computing(1);
+        speaker.text("its event is to come");
+        way(silent);
+        way(speaker);
+        way(busy);
+        let others = [(); 4].map(|()| next_client(&server, "other"));
+        gate.wait_for_clients(7, 0);
+        gate.open();
+        gate.wait_for_clients(7, 3);
+        drop(others);
     }
 }
