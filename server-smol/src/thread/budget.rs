@@ -39,6 +39,13 @@ impl Budget {
         }
     }
 
+    /// Begins to measure the time, unless that has begun.
+    pub(crate) fn begin(&self) {
+        if self.begin.get().is_none() {
+            self.look();
+        }
+    }
+
     /// Looks at the clock.
     pub(crate) fn look(&self) {
         self.units.set(0);

@@ -66,7 +66,7 @@ pub(crate) fn run<T>(
             is_stuck &= !some(budget, 1, || scheduler.read_backlog()).has_run;
             if has_tasks {
                 // A task takes a microsecond, or a good part of a pass.
-                budget.look();
+                budget.begin();
                 let mut run = |most, tasks: &mut dyn FnMut(&mut Context<'_>) -> bool| {
                     some(budget, most, || {
                         let has_run = tasks(&mut cx);
