@@ -13,10 +13,6 @@ use super::{AnyTransport, OnReadable, epoll::Sockets};
 /// A connection of this thread.
 #[derive(Debug)]
 pub(crate) struct Stream {
-    /// The transport, until the stream is [closed](Self::close).
-    transport: RefCell<Option<AnyTransport>>,
-    /// True if the transport may buffer bytes.
-    may_buffer: bool,
     watch: Watch,
 }
 
@@ -36,6 +32,10 @@ impl Drop for Watch {
 /// The state of a socket, and the tasks that wait for it.
 pub(super) struct Source {
     pub(super) key: usize,
+    /// The transport of a connection, until that is [closed](Stream::close).
+    transport: RefCell<Option<AnyTransport>>,
+    /// True if the transport may buffer bytes.
+    may_buffer: Cell<bool>,
     /// True if a read may succeed. This is so at the beginning and after an event of epoll, until a read
     /// finds no data.
     readable: Cell<bool>,
@@ -53,6 +53,8 @@ impl Source {
     pub(super) fn new(key: usize) -> Self {
         Self {
             key,
+            transport: RefCell::default(),
+            may_buffer: Cell::new(false),
             readable: Cell::new(false),
             writable: Cell::new(true),
             hung_up: Cell::new(false),
@@ -106,25 +108,26 @@ impl Stream {
     pub(crate) fn new(transport: impl Into<AnyTransport>) -> io::Result<Self> {
         let transport = transport.into();
         let watch = Sockets::current().watch(&transport)?;
-        let may_buffer = transport.other().is_some();
-        Ok(Self { transport: RefCell::new(Some(transport)), may_buffer, watch })
+        watch.source.may_buffer.set(transport.other().is_some());
+        watch.source.transport.replace(Some(transport));
+        Ok(Self { watch })
     }
 
     /// Returns the connection, for another thread.
     pub(crate) fn into_inner(self) -> io::Result<AnyTransport> {
-        let transport = self.transport.into_inner().ok_or(io::ErrorKind::NotConnected)?;
+        let transport = self.watch.source.transport.take().ok_or(io::ErrorKind::NotConnected)?;
         self.watch.sockets.let_go(&transport)?;
         Ok(transport)
     }
 
     /// Closes the connection and gives its file descriptor back. Whatever is tried afterwards fails.
     pub(crate) fn close(&self) {
-        self.transport.take();
+        self.watch.source.transport.take();
     }
 
     #[inline(always)]
     fn with_transport<T>(&self, operation: impl FnOnce(&AnyTransport) -> io::Result<T>) -> io::Result<T> {
-        match &*self.transport.borrow() {
+        match &*self.watch.source.transport.borrow() {
             Some(transport) => operation(transport),
             None => Err(io::ErrorKind::NotConnected.into()),
         }
@@ -137,7 +140,8 @@ impl Stream {
         // If a socket returns fewer bytes than there is space for, it has no more. Epoll reports data that
         // arrives later, but not after the end of the connection was reported. Other transports may have
         // more.
-        if matches!(read, Ok(size) if size < bytes.len()) && !source.hung_up.get() && !self.may_buffer {
+        if matches!(read, Ok(size) if size < bytes.len()) && !source.hung_up.get() && !source.may_buffer.get()
+        {
             source.readable.set(false);
         }
         read
@@ -182,7 +186,7 @@ impl Stream {
     /// system accepts at once.
     #[inline]
     pub(crate) fn flush(&self) -> io::Result<()> {
-        if !self.may_buffer {
+        if !self.watch.source.may_buffer.get() {
             return Ok(());
         }
         // If nothing is buffered, there is no event to wait for.

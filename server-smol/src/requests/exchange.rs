@@ -32,8 +32,8 @@ const AT_A_STRETCH: usize = 8;
 /// Hands requests from the library to whoever answers them, and the answers back. There is one request at a time.
 ///
 /// If the library called for the answers itself, it would be compiled again for each kind of answers.
-#[derive(Default)]
 struct Exchange {
+    peer: Rc<dyn Peer>,
     request: Cell<Option<Request<Incoming>>>,
     answer: Cell<Option<Response<Body>>>,
     /// True if a request has come whose answer has not been taken.
@@ -43,7 +43,7 @@ struct Exchange {
 }
 
 /// Takes requests from the library.
-struct Asking<'a>(&'a Exchange, Rc<dyn Peer>);
+struct Asking<'a>(&'a Exchange);
 
 /// Waits for the answer to a request. It is polled when there is one.
 struct Answer<'a>(&'a Exchange);
@@ -58,7 +58,7 @@ pub(crate) async fn serve(
     protocol: Protocol,
     answer: impl AsyncFn(Request<Incoming>) -> Response<Body>,
 ) -> hyper::Result<(Socket, Vec<u8>)> {
-    let exchange = Exchange::default();
+    let exchange = Exchange::new(Rc::clone(&socket.peer));
     // Each is pinned where it is made: moving it would double the memory of a connection.
     let mut served = pin!(serve_library(socket, protocol, &exchange));
     let mut answering = pin!(async {
@@ -92,12 +92,11 @@ async fn serve_library(
     protocol: Protocol,
     exchange: &Exchange,
 ) -> hyper::Result<(Socket, Vec<u8>)> {
-    let asking = Asking(exchange, Rc::clone(&socket.peer));
     let mut connection = Builder::new()
         .header_read_timeout(None)
         .max_buf_size(protocol.head_size)
         .keep_alive(protocol.keep_alive)
-        .serve_connection(socket, asking);
+        .serve_connection(socket, Asking(exchange));
     poll_fn(|cx| connection.poll_without_shutdown(cx)).await?;
     let Parts { io: socket, read_buf, .. } = connection.into_parts();
     // Where this fails, whoever uses the connection next notices.
@@ -106,6 +105,16 @@ async fn serve_library(
 }
 
 impl Exchange {
+    fn new(peer: Rc<dyn Peer>) -> Self {
+        Self {
+            peer,
+            request: Cell::default(),
+            answer: Cell::default(),
+            is_asked: Cell::default(),
+            is_answered: Cell::default(),
+        }
+    }
+
     fn poll_request(&self) -> Poll<Request<Incoming>> {
         self.request.take().map_or(Poll::Pending, Poll::Ready)
     }
@@ -117,7 +126,7 @@ impl<'a> Service<Request<Incoming>> for Asking<'a> {
     type Future = Answer<'a>;
 
     fn call(&self, request: Request<Incoming>) -> Answer<'a> {
-        self.1.note_request(&request);
+        self.0.peer.note_request(&request);
         self.0.request.set(Some(request));
         self.0.is_asked.set(true);
         Answer(self.0)

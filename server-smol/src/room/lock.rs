@@ -1,6 +1,6 @@
 use std::{
     cell::{Cell, RefCell},
-    collections::BTreeMap,
+    collections::VecDeque,
     fmt,
     rc::Rc,
 };
@@ -20,7 +20,8 @@ pub(crate) struct EventLock<F: EngineFactory> {
 /// All of it is on one thread, so that taking the lock where nobody has it, which is nearly always, costs nothing.
 pub(super) struct LockQueue<F: EngineFactory> {
     is_taken: Cell<bool>,
-    waiting: RefCell<BTreeMap<u64, Sender<EventLock<F>>>>,
+    /// Each has a number, which is greater than those before it.
+    waiting: RefCell<VecDeque<(u64, Sender<EventLock<F>>)>>,
     /// The number of tasks that have waited.
     count: Cell<u64>,
 }
@@ -46,7 +47,7 @@ impl<F: EngineFactory> LockQueue<F> {
     fn enter(&self, task: Sender<EventLock<F>>) -> Place<'_, F> {
         let number = self.count.get() + 1;
         self.count.set(number);
-        self.waiting.borrow_mut().insert(number, task);
+        self.waiting.borrow_mut().push_back((number, task));
         Place { queue: self, number }
     }
 }
@@ -79,7 +80,7 @@ impl<F: EngineFactory> Drop for EventLock<F> {
         if queue.waiting.borrow().is_empty() {
             return queue.is_taken.set(false);
         }
-        let next = queue.waiting.borrow_mut().pop_first();
+        let next = queue.waiting.borrow_mut().pop_front();
         match next {
             // The lock is on its way from here on. Should nobody be there to take it, it is dropped once more.
             Some((_, next)) => _ = next.try_send(Self { room: Rc::clone(&self.room) }),
@@ -90,8 +91,11 @@ impl<F: EngineFactory> Drop for EventLock<F> {
 
 impl<F: EngineFactory> Drop for Place<'_, F> {
     fn drop(&mut self) {
+        let mut waiting = self.queue.waiting.borrow_mut();
         // It may have the lock already.
-        self.queue.waiting.borrow_mut().remove(&self.number);
+        if let Ok(index) = waiting.binary_search_by_key(&self.number, |(number, _)| *number) {
+            waiting.remove(index);
+        }
     }
 }
 

@@ -16,6 +16,7 @@ use smol::future::{or, pending, zip};
 use stateroom_core::{ClientId, engine::EngineFactory};
 
 use crate::{
+    admission::Permit,
     close::CloseReason,
     memory::{Buffer, Charge, Ledger, OutOfMemory, Purpose},
     room::{ClientInfo, Event, EventLock, Outcome, Room},
@@ -57,6 +58,8 @@ pub(crate) struct Session<F: EngineFactory> {
     is_in_event: Cell<bool>,
     /// True if no further message is to be handled.
     has_ended: Cell<bool>,
+    /// The permit of the connection, until that is closed.
+    permit: Cell<Option<Permit>>,
 }
 
 /// The way in which a session ends.
@@ -93,31 +96,36 @@ pub(crate) fn charge(
 }
 
 /// Serves a WebSocket until it ends. `read_ahead` is what has been read of it beyond the HTTP request; `place` is its room, which
-/// it has [entered](Room::enter), and its client, who has brought `info` with it. `closed` is called when the connection is
-/// closed, though the room may have to hear of that yet.
+/// it has [entered](Room::enter), and its client, who has brought `info` with it.
 pub(crate) async fn serve<F: EngineFactory>(
     socket: Socket,
     read_ahead: Vec<u8>,
     info: Box<ClientInfo>,
     place: Result<(Rc<Room<F>>, ClientId), CloseReason>,
     charge: Option<Charge>,
-    closed: &dyn Fn(),
+    permit: Permit,
 ) {
-    let (socket, reason, room) = match place {
-        Err(reason) => (socket, reason, None),
-        Ok((room, client)) => match Session::new(socket, Rc::clone(&room), client, &read_ahead) {
-            Ok(session) => {
-                drop(read_ahead);
-                session.attend(info, charge, closed).await;
-                return room.leave();
+    match place {
+        Err(reason) => {
+            // There may be no memory for what the client has brought, and it may take its time.
+            drop((read_ahead, info));
+            Box::pin(socket.close(Some(reason))).await;
+        }
+        Ok((room, client)) => {
+            match Session::new(socket, Rc::clone(&room), client, &read_ahead) {
+                Ok(session) => {
+                    drop(read_ahead);
+                    session.permit.set(Some(permit));
+                    session.attend(info, charge).await;
+                }
+                Err(socket) => {
+                    drop((read_ahead, info));
+                    Box::pin(socket.close(Some(CloseReason::OutOfMemory))).await;
+                }
             }
-            Err(socket) => (socket, CloseReason::OutOfMemory, Some(room)),
-        },
-    };
-    // There may be no memory for it, and it is not needed for the time that the client takes.
-    drop((read_ahead, info));
-    Box::pin(socket.close(Some(reason))).await;
-    room.iter().for_each(Room::leave);
+            room.leave();
+        }
+    }
 }
 
 impl<F: EngineFactory> Session<F> {
@@ -149,17 +157,18 @@ impl<F: EngineFactory> Session<F> {
             messages: Cell::new(0),
             is_in_event: Cell::new(true),
             has_ended: Cell::new(false),
+            permit: Cell::default(),
         }))
     }
 
     /// Runs the client's stay in the room: `connect`, its messages, and `disconnect` exactly once, however it ended.
-    async fn attend(self: &Rc<Self>, info: Box<ClientInfo>, mut charge: Option<Charge>, closed: &dyn Fn()) {
+    async fn attend(self: &Rc<Self>, info: Box<ClientInfo>, mut charge: Option<Charge>) {
         let Self { socket, room, client, .. } = &**self;
         let listener: Weak<Self> = Rc::downgrade(self);
         socket.stream().set_listener(listener);
         // What this takes is free again while the client is in the room, and so is everything below that is boxed: a
         // connection that waits takes no more memory than waiting needs.
-        if !Box::pin(self.arrive(info, closed)).await {
+        if !Box::pin(self.arrive(info)).await {
             return;
         }
         self.is_in_event.set(false);
@@ -207,17 +216,17 @@ impl<F: EngineFactory> Session<F> {
             }
             room.handle(Event::Disconnect(*client)).await;
         };
-        Box::pin(zip(self.close(reason, closed), departure)).await;
+        Box::pin(zip(self.close(reason), departure)).await;
     }
 
-    /// Closes the connection, which takes no place any more then.
-    async fn close(&self, reason: Option<CloseReason>, closed: &dyn Fn()) {
+    /// Closes the connection. It takes no place from then on, though the room may have to hear of that yet.
+    async fn close(&self, reason: Option<CloseReason>) {
         self.socket.close(reason).await;
-        closed();
+        self.permit.take();
     }
 
     /// `connect`. Answers whether the client is in the room then; where it is not, its connection has been closed.
-    async fn arrive(&self, info: Box<ClientInfo>, closed: &dyn Fn()) -> bool {
+    async fn arrive(&self, info: Box<ClientInfo>) -> bool {
         let Self { socket, room, client, .. } = self;
         room.expect(&socket.outbox);
         let reason = {
@@ -240,12 +249,12 @@ impl<F: EngineFactory> Session<F> {
                             room.handle(Event::Disconnect(*client)).await;
                         }
                     };
-                    zip(self.close(reason, closed), stay).await;
+                    zip(self.close(reason), stay).await;
                     return false;
                 }
             }
         };
-        self.close(reason, closed).await;
+        self.close(reason).await;
         false
     }
 

@@ -217,9 +217,7 @@ impl<F: EngineFactory> Worker<F> {
             if let Err(reason) = &place {
                 thread.count_refused(reason);
             }
-            let permit = Cell::new(Some(permit));
-            let closed = || drop(permit.take());
-            session::serve(socket, read_ahead, info, place, charge.ok(), &closed).await;
+            session::serve(socket, read_ahead, info, place, charge.ok(), permit).await;
             drop(connection);
         });
     }
