@@ -7,7 +7,7 @@
 //! - `--short`: each attack in a small form of a second or so, without promises about time, which a busy machine breaks
 //! - `--static`: attacks the static binary (`rustup target add x86_64-unknown-linux-musl`)
 //! - `--program FILE`: attacks this program, and builds none
-//! - `--write`: writes `docs/robustness.md`
+//! - `--write`: writes `docs/robustness.md`, or `docs/robustness-static.md`
 //!
 //! The attacks are in `attack`, what all of them promise is in `verdict.rs`, and the rooms that they are made on are in
 //! `guests`. It needs Linux, and some 11,000 open files (`ulimit -n`) to be complete. It takes four minutes, and one with

@@ -45,7 +45,8 @@ pub(crate) fn run(options: &Options) -> Result<(), String> {
         page.rows.push(row);
     }
     if options.is_writing {
-        fs::write(root.join("docs/robustness.md"), page.text()).map_err(|error| error.to_string())?;
+        let name = if options.is_static { "robustness-static.md" } else { "robustness.md" };
+        fs::write(root.join("docs").join(name), page.text()).map_err(|error| error.to_string())?;
     }
     match page.rows.iter().filter(|row| !row.verdict.holds()).count() {
         0 => Ok(()),
