@@ -94,7 +94,10 @@ impl<F: EngineFactory> Session<F> {
     /// Makes the task wait for what this session waits for, and then read on. Nobody else notices meanwhile that the client
     /// has gone.
     fn pause(&self) {
-        self.socket.probe();
+        // Of one that has gone, nobody need find out. Thousands may go at once.
+        if !matches!(*self.next.borrow(), Some(Next::End(_))) {
+            self.socket.probe();
+        }
         self.is_paused.set(true);
         self.socket.outbox.wake();
     }
