@@ -81,7 +81,7 @@ fn requests_in_progress_are_answered_to_the_end_and_new_ones_are_not() {
     let file = File::create(directory.path().join("huge.bin")).expect("a file");
     file.set_len(64 << 20).expect("the disk takes it");
     let server = server().with_static_files(Some(directory.path().into()));
-    let server = TestServer::with(server, script());
+    let server = TestServer::with_clock(server, script());
     let connect = || TcpStream::connect(server.address()).expect("a connection");
     let mut download = BufReader::new(connect());
     let (kept, late) = (connect(), connect());
