@@ -76,12 +76,10 @@ impl<D: Direction> Buffer<D> {
     /// # Errors
     /// There is no memory for them.
     pub(crate) fn reserve(&mut self, more: usize) -> Result<(), OutOfMemory> {
-        let (len, capacity) = (self.bytes.len(), self.bytes.capacity());
-        if more <= capacity - len {
-            return Ok(());
+        match self.grown(more) {
+            None => Ok(()),
+            Some(capacity) => self.grow(capacity, D::purpose(capacity)),
         }
-        let capacity = (len + more).max(2 * capacity).max(LEAST);
-        self.grow(capacity, D::purpose(capacity))
     }
 
     /// Makes room for so many more bytes, which are charged as what can be refused.
@@ -90,11 +88,14 @@ impl<D: Direction> Buffer<D> {
     /// There is no memory for them.
     #[cold]
     pub(crate) fn reserve_refusable(&mut self, more: usize) -> Result<(), OutOfMemory> {
+        self.grown(more).map_or(Ok(()), |capacity| self.grow(capacity, Purpose::New))
+    }
+
+    /// Returns the capacity to grow to for so many more bytes. `None` if there is room for them.
+    #[inline]
+    fn grown(&self, more: usize) -> Option<usize> {
         let (len, capacity) = (self.bytes.len(), self.bytes.capacity());
-        match more <= capacity - len {
-            true => Ok(()),
-            false => self.grow((len + more).max(2 * capacity).max(LEAST), Purpose::New),
-        }
+        (more > capacity - len).then(|| (len + more).max(2 * capacity).max(LEAST))
     }
 
     /// Makes room for exactly so many more bytes, if that is more than there is room for.

@@ -237,8 +237,14 @@ impl<F: EngineFactory> Room<F> {
     /// Charges the room for what it has come to hold.
     #[inline]
     fn settle_memory(&self, engine: &F::Engine) -> Result<(), OutOfMemory> {
-        let held = engine.memory_held().max(self.reserved.get());
+        let held = self.held_by(engine);
         if held == self.held.get() { Ok(()) } else { self.charge(held) }
+    }
+
+    /// Returns how many bytes its engine holds, or will hold when it has got its memory.
+    #[inline]
+    fn held_by(&self, engine: &F::Engine) -> usize {
+        engine.memory_held().max(self.reserved.get())
     }
 
     #[cold]
@@ -355,7 +361,7 @@ impl<F: EngineFactory> Hibernate for Room<F> {
             }
         };
         // What is saved so far comes on top of what is there, until that can go.
-        let held = engine.memory_held().max(self.reserved.get());
+        let held = self.held_by(&engine);
         self.memory.borrow_mut().set_taken(self.charged(held));
         self.held.set(held);
         outcome

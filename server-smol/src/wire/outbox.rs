@@ -201,10 +201,8 @@ impl Outbox {
 
     /// Ends the connection at once, without a close frame and the rest of a frame that has been begun: their memory is needed.
     #[cold]
-    pub(super) fn cut_off(&self, reason: CloseReason) {
-        self.buffers.slow_clients.discard(|discarded| self.queue.borrow_mut().clear(discarded));
-        self.broken.set(true);
-        self.is_over.set(true);
+    pub(super) fn cut_off(self: &Rc<Self>, reason: CloseReason) {
+        self.give_up();
         self.close(reason);
     }
 
