@@ -4,7 +4,7 @@
 //! and fails where a promise is broken. Options:
 //!
 //! - `--rows NAME,NAME`: some of the rows (`M1,T3`)
-//! - `--short`: each attack in a small form of a second or so, without promises about time, which a busy machine breaks
+//! - `--short`: each attack in a small form of a second or so, with a latency that a busy machine allows
 //! - `--static`: attacks the static binary (`rustup target add x86_64-unknown-linux-musl`)
 //! - `--program FILE`: attacks this program, and builds none
 //! - `--write`: writes `docs/robustness.md`, or `docs/robustness-static.md`

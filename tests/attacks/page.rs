@@ -3,8 +3,8 @@ use std::fmt::Write as _;
 use crate::{
     attack::Attack,
     scale::Scale,
-    stage::{Passes, Seen},
-    verdict::{LATER, LOG, LOG_A_SECOND, SPARE_PERCENT, Verdict, megabytes, milliseconds},
+    stage::Seen,
+    verdict::{AIM, LOG, LOG_A_SECOND, PASSES, SPARE_PERCENT, Verdict, megabytes, milliseconds},
 };
 
 /// The results as a page.
@@ -48,8 +48,11 @@ impl Row {
         let [without, with] = seen
             .innocent
             .map(|latency| format!("{} / {}", milliseconds(latency.p50), milliseconds(latency.p99)));
-        let passes = seen.passes.map(|Passes { p99, longest }| [p99, longest].map(milliseconds).join(" / "));
-        let passes = passes.unwrap_or_else(|| "-".to_owned());
+        let passes = match seen.passes {
+            Some(passes) if passes.exceed(AIM) => format!("**{passes}**"),
+            Some(passes) => passes.to_string(),
+            None => "-".to_owned(),
+        };
         let cpu = seen.cpu.as_secs_f64() / seen.time.as_secs_f64().max(0.001);
         let mut verdict = verdict.to_string();
         if let [.., last] = &seen.innocent_ends[..] {
@@ -100,11 +103,14 @@ impl Page {
 - The server's process does not end, unless the attack is a SIGTERM.
 - The process has at most {} MiB of memory: {} MiB (`--max-total-memory`) plus {SPARE_PERCENT} %.
 - 99 in 100 answers to the control client come at most {} ms later than before the attack, and no answer is lost.
+- 99 in 100 passes of the event loop take at most {} of processor time, and the longest one takes at most {}.
 - The server writes at most {} MiB of log, plus {} KiB for each second of the attack.
 ",
             (Scale::Full.memory() + Scale::Full.spare()).div_ceil(1 << 20),
             Scale::Full.memory() >> 20,
-            LATER.as_millis(),
+            Scale::Full.later().as_millis(),
+            milliseconds(PASSES.p99),
+            milliseconds(PASSES.longest),
             LOG >> 20,
             LOG_A_SECOND >> 10,
         );
@@ -136,7 +142,8 @@ const METHOD: &str = "
 - *Promise* is the rule that this attack tests in particular.
 - *Peak memory* is the largest memory of the process (`VmHWM`). It includes memory that the allocator keeps.
 - *Passes* are the iterations of the event loop since the server's start, measured in processor time. Their p99 is rounded up to a power of two of
-  microseconds. A pass is meant to take about 0.6 ms. One step that cannot be interrupted can make it longer.
+  microseconds. A pass is meant to take about 0.6 ms. One step that cannot be interrupted can make it longer. If the p99 is above 1.02 ms or the
+  longest pass is above 2 ms, the cell is **bold**: the server aims at less than that.
 - *CPU* is the share of one core that the process used, in user mode and in the kernel.
 - *Log* is the output of the server on standard error.
 - *Verdict* covers the promise of the row and the rules for all attacks. So a row can be broken although its own promise holds. The brackets show how
@@ -153,7 +160,7 @@ The *control client* is not an attacker. It is alone in a room. Every 5 ms it se
 before it sends the next message. The latency of a message counts from the time at which it should have been sent. It is measured for 2 s before the
 attack, and then during the attack.
 
-Attackers and server share the machine, so the attackers cause a part of this latency. If an attack breaks only the latency rule, it is repeated, up to
+Attackers and server share the machine, so the attackers cause a part of this latency. If an attack breaks only rules about time, it is repeated, up to
 three times in all. The best result counts.
 ";
 
@@ -165,7 +172,8 @@ mod tests {
     #[test]
     fn every_attack_has_a_line_with_its_verdict() {
         let row = |broken: &[&str]| {
-            let verdict = Verdict { broken: broken.iter().map(|&why| why.to_owned()).collect(), late: None };
+            let verdict =
+                Verdict { broken: broken.iter().map(|&why| why.to_owned()).collect(), late: Vec::new() };
             let notes = vec!["3 in".to_owned()];
             Row { attack: &ATTACKS[0], seen: Seen { notes, memory: 7 << 20, ..Seen::default() }, verdict }
         };

@@ -38,6 +38,15 @@ impl Scale {
         }
     }
 
+    /// Returns the additional delay that 99 in 100 answers to the control client may have during an attack.
+    pub(crate) fn later(self) -> Duration {
+        match self {
+            Self::Full => Duration::from_millis(5),
+            // The machine may have other things to do meanwhile.
+            Self::Short => Duration::from_millis(100),
+        }
+    }
+
     /// Returns how long the innocent client is alone with the server.
     pub(crate) fn calm(self) -> Duration {
         match self {

@@ -1,4 +1,5 @@
 use std::{
+    fmt,
     net::SocketAddr,
     thread,
     time::{Duration, Instant},
@@ -12,6 +13,7 @@ use crate::{
     scale::Scale,
     server::Server,
     swarm::{Plan, Swarm, Tally},
+    verdict::milliseconds,
     watch::Taken,
 };
 
@@ -60,6 +62,19 @@ pub(crate) struct Seen {
 pub(crate) struct Passes {
     pub(crate) p99: Duration,
     pub(crate) longest: Duration,
+}
+
+impl Passes {
+    /// Returns true if one of the two is longer than in `most`.
+    pub(crate) fn exceed(self, most: Self) -> bool {
+        self.p99 > most.p99 || self.longest > most.longest
+    }
+}
+
+impl fmt::Display for Passes {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} / {}", milliseconds(self.p99), milliseconds(self.longest))
+    }
 }
 
 impl Stage {

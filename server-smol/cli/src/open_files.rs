@@ -1,8 +1,5 @@
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
-/// The number of open files and sockets in addition to those of downloads, clients and the operator.
-const OTHERS: u64 = 128;
-
 /// The number of files that must be open, and the number that may be.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct TooFew {
@@ -13,7 +10,7 @@ pub(crate) struct TooFew {
 /// Makes sure that this number of sockets and files can be open. Raises the limit as far as the system
 /// allows. Many systems begin with 1024, for old programs, and let each program raise its limit.
 pub(crate) fn allow(files: usize) -> Result<(), TooFew> {
-    let needed = files as u64 + OTHERS;
+    let needed = files as u64;
     let Rlimit { current, maximum } = getrlimit(Resource::Nofile);
     if current.is_none_or(|current| current >= needed) {
         return Ok(());

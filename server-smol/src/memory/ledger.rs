@@ -29,9 +29,16 @@ pub(crate) struct Ledger {
 
 /// Gives memory back.
 pub(crate) trait Reclaim {
-    /// Gives some memory back, in a step of bounded length: `missing` bytes are needed. Returns true if there may be more to
-    /// give.
-    fn reclaim(&self, missing: usize) -> bool;
+    /// Gives some memory back, in a step of bounded length. Returns true if there may be more to give.
+    fn reclaim(&self, need: Need) -> bool;
+}
+
+/// A charge that does not fit.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Need {
+    /// The number of bytes that have to be given back for it.
+    pub(crate) missing: usize,
+    pub(crate) purpose: Purpose,
 }
 
 /// The order in which reclaimers are asked for memory.
@@ -48,7 +55,9 @@ pub(crate) enum Stage {
 pub(crate) enum Purpose {
     /// A large message of a client, which is not whole yet or waits for its room.
     LargeMessage,
-    /// A room or a connection, a small message of a client, a request, or a piece of a download.
+    /// A room that does not exist yet.
+    NewRoom,
+    /// A connection, a small message of a client, a request, or a piece of a download.
     New,
     /// The memory of a room that takes much more than it began with, or a large message that it sends.
     Running,
@@ -61,6 +70,7 @@ impl Purpose {
     fn sixteenths(self) -> usize {
         match self {
             Self::LargeMessage => 12,
+            Self::NewRoom => 13,
             Self::New => 14,
             Self::Running => 15,
             Self::Small => 16,
@@ -181,7 +191,7 @@ impl Ledger {
             while let missing = self.missing(bytes, purpose)
                 && missing > 0
                 && steps < STEPS
-                && reclaimer.reclaim(missing)
+                && reclaimer.reclaim(Need { missing, purpose })
             {
                 steps += 1;
             }
@@ -265,7 +275,7 @@ mod tests {
     struct Holder(RefCell<Vec<Charge>>);
 
     impl Reclaim for Holder {
-        fn reclaim(&self, _: usize) -> bool {
+        fn reclaim(&self, _: Need) -> bool {
             self.0.borrow_mut().pop().is_some()
         }
     }
@@ -319,7 +329,7 @@ mod tests {
     struct Faulty;
 
     impl Reclaim for Faulty {
-        fn reclaim(&self, _: usize) -> bool {
+        fn reclaim(&self, _: Need) -> bool {
             panic!("a room's service has a fault in its `Drop`");
         }
     }
@@ -357,9 +367,10 @@ mod tests {
     #[test]
     fn what_can_be_refused_leaves_something_for_what_takes_little() {
         let ledger = Ledger::new(160);
-        let purposes = [Purpose::LargeMessage, Purpose::New, Purpose::Running, Purpose::Small];
+        let purposes =
+            [Purpose::LargeMessage, Purpose::NewRoom, Purpose::New, Purpose::Running, Purpose::Small];
         let mut charges = Vec::new();
-        for (purpose, most) in purposes.into_iter().zip([120, 140, 150, 160]) {
+        for (purpose, most) in purposes.into_iter().zip([120, 130, 140, 150, 160]) {
             charges.push(ledger.charge(most - ledger.used(), purpose).unwrap());
             assert!(ledger.charge(1, purpose).is_err());
             assert_eq!(ledger.used(), most);

@@ -5,5 +5,5 @@ mod ledger;
 mod system;
 
 pub(crate) use buffer::{Buffer, Incoming};
-pub(crate) use ledger::{Charge, Ledger, OutOfMemory, Purpose, Reclaim, Stage};
+pub(crate) use ledger::{Charge, Ledger, Need, OutOfMemory, Purpose, Reclaim, Stage};
 pub(crate) use system::default_total;

@@ -27,15 +27,13 @@ use crate::{
     memory::Ledger,
     reactor::{Reactor, Timer},
     requests::{Peer, Protocol, Socket, serve},
+    settings::OPERATOR_CONNECTIONS,
     wire::Buffers,
     worker::Workers,
 };
 
 use answers::Site;
 use listener::{Incoming, Listener};
-
-/// The maximum number of connections at a time. Others wait until one has ended.
-const CONNECTIONS: usize = 16;
 
 /// The time that a connection may take. It is for one request.
 const TIMEOUT: Duration = Duration::from_secs(10);
@@ -122,7 +120,7 @@ async fn run(listener: &Listener, site: Site, ended: &Receiver<()>) -> io::Resul
 
 /// Accepts connections until it is dropped.
 async fn accept(incoming: &Incoming, site: Rc<Site>, executor: &LocalExecutor<'_>) {
-    let connections = Arc::new(Semaphore::new(CONNECTIONS));
+    let connections = Arc::new(Semaphore::new(OPERATOR_CONNECTIONS));
     let buffers = Rc::new(Buffers::new(Ledger::new(usize::MAX)));
     let peer: Rc<dyn Peer> = Rc::new(Uncounted);
     loop {

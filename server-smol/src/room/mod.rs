@@ -88,7 +88,7 @@ impl<F: EngineFactory> Room<F> {
     fn new(id: RoomId, registry: &Rc<Registry<F>>) -> Result<Rc<Self>, CreateRoomError> {
         let thread = registry.thread();
         let size = registry.factory().room_size();
-        let memory = thread.memory.charge(OVERHEAD + id.as_str().len() + size, Purpose::New);
+        let memory = thread.memory.charge(OVERHEAD + id.as_str().len() + size, Purpose::NewRoom);
         let memory = memory.map_err(|OutOfMemory| CreateRoomError::OutOfMemory)?;
         let context = RoomContext::new(id, Rc::clone(thread));
         let engine = match catch_unwind(AssertUnwindSafe(|| {
@@ -347,7 +347,8 @@ impl<F: EngineFactory> Hibernate for Room<F> {
             return HibernateOutcome::Busy(None);
         };
         let mut engine = self.engine.borrow_mut();
-        if self.idle.take_touched() {
+        // A client that waits for its `connect` would wake the room at once.
+        if self.idle.take_touched() || self.context.roster.is_expecting() {
             return HibernateOutcome::Busy(Some(engine.reclaimable()));
         }
         let outcome = match catch_unwind(AssertUnwindSafe(|| engine.hibernate())) {
@@ -404,12 +405,14 @@ mod tests {
         registry.find_or_create(RoomId::default_room()).unwrap()
     }
 
-    /// Builds rooms that take as many bytes with their first event as their ids say.
-    struct Takers;
+    /// Builds rooms that take as many bytes with an event as their ids say, and hibernate in so many steps (`bytes-steps`).
+    pub(super) struct Takers;
 
-    struct Taker {
+    pub(super) struct Taker {
         wanted: usize,
         held: usize,
+        /// The steps of hibernation that are left, if it hibernates at all.
+        steps: Option<usize>,
     }
 
     impl EngineFactory for Takers {
@@ -417,7 +420,8 @@ mod tests {
         type Error = Infallible;
 
         fn build(&self, room_id: &str, _: &impl EngineContext) -> Result<Taker, Infallible> {
-            Ok(Taker { wanted: room_id.parse().unwrap(), held: 0 })
+            let (wanted, steps) = room_id.split_once('-').unwrap_or((room_id, ""));
+            Ok(Taker { wanted: wanted.parse().unwrap(), held: 0, steps: steps.parse().ok() })
         }
     }
 
@@ -433,6 +437,26 @@ mod tests {
         fn memory_held(&self) -> usize {
             self.held
         }
+
+        fn reclaimable(&self) -> usize {
+            if self.steps.is_some() { self.held } else { 0 }
+        }
+
+        fn hibernate(&mut self) -> Hibernation {
+            self.steps = self.steps.map(|steps| steps - 1);
+            if self.steps != Some(0) {
+                return Hibernation::Unfinished;
+            }
+            self.held = 0;
+            Hibernation::Done
+        }
+    }
+
+    /// Returns a room whose `init` counts as over.
+    pub(super) fn taker(registry: &Rc<Registry<Takers>>, id: &str) -> Rc<Room<Takers>> {
+        let room = registry.find_or_create(RoomId::from_path(id).unwrap()).unwrap();
+        room.initialized.set(true);
+        room
     }
 
     #[test]
@@ -440,11 +464,7 @@ mod tests {
         let settings = Settings { total_memory: 16 << 20, ..Settings::default() };
         let thread = Thread::for_tests(settings);
         let registry = Registry::new(Arc::new(Takers), Rc::clone(&thread), Arc::default(), || {});
-        let taker = |bytes: usize| {
-            let room = registry.find_or_create(RoomId::from_path(&bytes.to_string()).unwrap()).unwrap();
-            room.initialized.set(true);
-            room
-        };
+        let taker = |bytes: usize| taker(&registry, &bytes.to_string());
         let outcome = |room: &Rc<Room<Takers>>| match room.submit(Event::Disconnect(ClientId(1))) {
             Submitted::Over(outcome) => outcome,
             submitted => panic!("{submitted:?}"),

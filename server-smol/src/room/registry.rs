@@ -14,7 +14,7 @@ use stateroom_core::{ClientId, engine::EngineFactory};
 
 use crate::{
     close::CloseReason,
-    memory::{Reclaim, Stage},
+    memory::{Need, Reclaim, Stage},
     thread::Thread,
 };
 
@@ -231,7 +231,7 @@ impl<F: EngineFactory> Registry<F> {
 
 /// Rooms that have been empty for longest end where memory has run out.
 impl<F: EngineFactory> Reclaim for Registry<F> {
-    fn reclaim(&self, _: usize) -> bool {
+    fn reclaim(&self, _: Need) -> bool {
         self.end_emptiest("the server has no memory left (`--max-total-memory`)")
     }
 }

@@ -34,6 +34,11 @@ impl Roster {
         index.map(|index| arriving.swap_remove(index)).is_some()
     }
 
+    /// Returns whether a client waits for its `connect`.
+    pub(super) fn is_expecting(&self) -> bool {
+        !self.arriving.borrow().is_empty()
+    }
+
     /// Takes in a client whose `connect` runs.
     pub(super) fn add(&self, client: ClientId, outbox: Rc<Outbox>) {
         self.forget(&outbox);

@@ -40,10 +40,6 @@ use crate::reactor::reserve_descriptors;
 /// libraries would give a thread 128 KiB. What is never used takes no memory.
 const STACK: usize = 2 << 20;
 
-/// The number of files that are open besides downloads, and sockets besides those of clients: about so many at most.
-#[cfg(target_os = "linux")]
-const OTHER_FILES: usize = 128;
-
 /// A server of rooms, before it runs: see [`Settings`] for what can be set.
 ///
 /// ```
@@ -305,10 +301,7 @@ impl Server {
         listener.set_nonblocking(true).map_err(ServeError::System)?;
         let address = listener.local_addr().map_err(ServeError::System)?;
         #[cfg(target_os = "linux")]
-        reserve_descriptors(
-            &listener,
-            settings.max_connections.saturating_add(settings.max_downloads).saturating_add(OTHER_FILES),
-        );
+        reserve_descriptors(&listener, settings.open_files());
 
         let (senders, receivers): (Vec<_>, Vec<_>) =
             (0..settings.threads).map(|_| channel::unbounded()).unzip();

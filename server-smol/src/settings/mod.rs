@@ -2,6 +2,7 @@
 
 mod check;
 mod give_way;
+mod open_files;
 mod room_ids;
 mod shutdown;
 
@@ -11,6 +12,7 @@ use std::{
     time::Duration,
 };
 
+pub(crate) use self::open_files::OPERATOR_CONNECTIONS;
 pub use self::{
     room_ids::{GeneratedIds, RoomIds},
     shutdown::ShutdownPolicy,

@@ -11,7 +11,7 @@ use std::{
 use smol::future::or;
 
 use crate::{
-    memory::{Ledger, Reclaim},
+    memory::{Ledger, Need, Purpose, Reclaim},
     reactor::{Clock, Timer},
     settings::Settings,
 };
@@ -21,6 +21,9 @@ use super::{Kind, Thread};
 /// A thread's rooms that are awake, in the order in which they were last looked at. The one in front is looked at when it has
 /// waited for a while: it hibernates, or it has had an event and waits for another while. So an idle room costs one look, and
 /// a busy one no more than a look now and then; on the path of a message it is a flag.
+///
+/// A room that has been awake for a moment and was busy when it was looked at counts as [in use](IN_USE) for another
+/// moment. Meanwhile it hibernates only for a room that exists already and needs the memory.
 pub(crate) struct Hibernation {
     clock: Rc<Clock>,
     /// The time for which a room is left alone; zero, if none ever hibernates.
@@ -34,8 +37,8 @@ pub(crate) struct Hibernation {
     /// How often a room that was woken made others hibernate, and since when this is counted.
     wakings: Cell<Option<(Instant, u32)>>,
     /// The waiting rooms by their tickets. Those that have been here for longest are in front.
-    queue: RefCell<BTreeMap<u64, Waiting>>,
-    last_ticket: Cell<u64>,
+    queue: RefCell<BTreeMap<Ticket, Waiting>>,
+    last_number: Cell<u64>,
     /// The room that is about to hibernate, piece by piece.
     current: RefCell<Option<Waiting>>,
     /// The waker of the task that goes through the queue, while there is nothing to do.
@@ -50,10 +53,20 @@ const MANY: u32 = 1_000;
 const LOOKS: usize = 100;
 const LIKE_LOOKS: usize = 6;
 
+/// The time for which a room must have been awake, and then counts as in use after a look that found it busy. If such a room
+/// hibernated for a new one, it would have to be woken again at once.
+const IN_USE: Duration = Duration::from_millis(100);
+
+/// A room's place in the queue: the time until which it counts as in use, and a number.
+type Ticket = (Instant, u64);
+
 #[derive(Clone)]
 struct Waiting {
     room: Rc<dyn Hibernate>,
+    /// The time of the last look.
     since: Instant,
+    /// The time at which it was created or woken.
+    awake_since: Instant,
 }
 
 /// A room that can hibernate.
@@ -68,7 +81,7 @@ pub(crate) trait Hibernate {
 #[derive(Debug, Default)]
 pub(crate) struct IdleState {
     /// Its place in the queue, if it has one.
-    ticket: Cell<Option<u64>>,
+    ticket: Cell<Option<Ticket>>,
     /// Its memory when it was looked at, in bytes.
     size: Cell<usize>,
     /// True if it has had an event since then.
@@ -120,7 +133,7 @@ impl Hibernation {
             hibernating: Cell::new(0),
             wakings: Cell::new(None),
             queue: RefCell::default(),
-            last_ticket: Cell::new(0),
+            last_number: Cell::new(0),
             current: RefCell::default(),
             waker: RefCell::default(),
         }
@@ -135,9 +148,11 @@ impl Hibernation {
         loop {
             let left = self.due_in(&thread.memory);
             if left.is_zero() {
-                let granted = thread.scheduler.acquire(Kind::Slice).await;
-                self.step();
-                drop(granted);
+                let _granted = thread.scheduler.acquire(Kind::Slice).await;
+                // That may have taken a while.
+                if self.due_in(&thread.memory).is_zero() {
+                    self.step();
+                }
             } else {
                 // A room that comes meanwhile is due later than that, unless memory gets scarce.
                 let alarm = async {
@@ -157,7 +172,7 @@ impl Hibernation {
 
     /// Sees to it that rooms hibernate where memory is scarce.
     pub(super) fn attend(&self, memory: &Ledger) {
-        if memory.is_scarce() && !self.queue.borrow().is_empty() {
+        if memory.is_scarce() && self.front().is_some_and(|(in_use, _)| in_use <= self.clock.now()) {
             self.wake();
         }
     }
@@ -173,11 +188,13 @@ impl Hibernation {
         if self.current.borrow().is_some() {
             return Duration::ZERO;
         }
-        let since = self.queue.borrow().first_key_value().map(|(_, waiting)| waiting.since);
-        match since {
+        let first =
+            self.queue.borrow().first_key_value().map(|((in_use, _), waiting)| (*in_use, waiting.since));
+        let now = self.clock.now();
+        match first {
             None => self.after,
-            Some(_) if memory.is_scarce() => Duration::ZERO,
-            Some(since) => self.after.saturating_sub(self.clock.now().duration_since(since)),
+            Some((in_use, _)) if memory.is_scarce() => in_use.saturating_duration_since(now),
+            Some((_, since)) => self.after.saturating_sub(now.duration_since(since)),
         }
     }
 
@@ -192,16 +209,17 @@ impl Hibernation {
             return;
         }
         let has_woken = self.note(idle, false);
-        self.put(room, size, self.clock.now());
+        let now = self.clock.now();
+        self.put(Waiting { room, since: now, awake_since: now }, size, now);
         if has_woken && self.awake.get() > self.allowance {
             self.warn_of_wakings();
         }
         // Each is looked at once at most: those that have been busy are left alone for this time.
-        let last = self.last_ticket.get();
+        let last = self.last_number.get();
         let mut looks = 0;
         while looks < LOOKS
             && self.awake.get() > self.allowance
-            && (self.current.borrow().is_some() || self.front() <= Some(last))
+            && (self.current.borrow().is_some() || self.front().is_none_or(|(_, number)| number <= last))
             && let Some(outcome) = self.step()
         {
             looks += match outcome {
@@ -215,7 +233,7 @@ impl Hibernation {
     }
 
     /// Returns the ticket of the room in front.
-    fn front(&self) -> Option<u64> {
+    fn front(&self) -> Option<Ticket> {
         self.queue.borrow().first_key_value().map(|(ticket, _)| *ticket)
     }
 
@@ -240,20 +258,24 @@ impl Hibernation {
             self.awake.set(self.awake.get() - idle.size.get());
             Some(first)
         };
-        let Waiting { room, since } = current.or_else(next)?;
+        let waiting = current.or_else(next)?;
+        let room = Rc::clone(&waiting.room);
         let outcome = Rc::clone(&room).hibernate();
         match outcome {
             HibernateOutcome::Hibernates => {
                 self.note(room.idle_state(), true);
             }
             HibernateOutcome::Unfinished => {
-                self.current.replace(Some(Waiting { room, since }));
+                self.current.replace(Some(waiting));
             }
             HibernateOutcome::Busy(size) => {
                 // It may have come in by itself since the last step.
                 if room.idle_state().ticket.get().is_none() {
                     let size = size.unwrap_or(room.idle_state().size.get());
-                    self.put(room, size, self.clock.now());
+                    let now = self.clock.now();
+                    let is_in_use = now.duration_since(waiting.awake_since) >= IN_USE;
+                    let in_use = if is_in_use { now + IN_USE.min(self.after) } else { now };
+                    self.put(Waiting { since: now, ..waiting }, size, in_use);
                 }
             }
             HibernateOutcome::Kept | HibernateOutcome::Ended => {}
@@ -266,9 +288,11 @@ impl Hibernation {
         self.current.take();
     }
 
-    /// Returns whether a room is about to hibernate.
-    pub(crate) fn is_under_way(&self) -> bool {
-        self.current.borrow().is_some()
+    /// Returns whether there may be a room that hibernates for a charge of this class.
+    pub(crate) fn can_reclaim(&self, purpose: Purpose) -> bool {
+        let spares_those_in_use = purpose <= Purpose::New;
+        let is_idle = |(in_use, _)| !spares_those_in_use || in_use <= self.clock.now();
+        !self.after.is_zero() && (self.current.borrow().is_some() || self.front().is_some_and(is_idle))
     }
 
     /// Returns how many of the thread's rooms hibernate.
@@ -307,21 +331,22 @@ impl Hibernation {
         }
     }
 
-    fn put(&self, room: Rc<dyn Hibernate>, size: usize, since: Instant) {
-        let ticket = self.last_ticket.get() + 1;
-        self.last_ticket.set(ticket);
-        let idle = room.idle_state();
+    fn put(&self, waiting: Waiting, size: usize, in_use: Instant) {
+        let number = self.last_number.get() + 1;
+        self.last_number.set(number);
+        let ticket = (in_use, number);
+        let idle = waiting.room.idle_state();
         idle.ticket.set(Some(ticket));
         idle.size.set(size);
         self.awake.set(self.awake.get() + size);
-        self.queue.borrow_mut().insert(ticket, Waiting { room, since });
+        self.queue.borrow_mut().insert(ticket, waiting);
     }
 }
 
 /// Idle rooms hibernate at once where memory has run out.
 impl Reclaim for Hibernation {
-    fn reclaim(&self, _: usize) -> bool {
-        !self.after.is_zero() && self.step().is_some()
+    fn reclaim(&self, need: Need) -> bool {
+        self.can_reclaim(need.purpose) && self.step().is_some()
     }
 }
 
@@ -338,7 +363,7 @@ impl fmt::Debug for Hibernation {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::reactor::ClockSource;
+    use crate::reactor::{ClockSource, VirtualClock};
 
     /// A room that always has the same size, and hibernates unless it is busy.
     #[derive(Default)]
@@ -375,5 +400,31 @@ mod tests {
         assert_eq!(hibernation.awake(), ROOMS + 3);
         hibernation.add(Rc::<Large>::default(), 1);
         assert_eq!(hibernation.awake(), ROOMS);
+    }
+
+    #[test]
+    fn rooms_in_use_hibernate_for_rooms_that_exist_alone() {
+        let moved = VirtualClock::new();
+        let clock = Rc::new(Clock::new(ClockSource::Virtual(moved.clone())));
+        let hibernation = Hibernation::new(&Settings::default(), Rc::clone(&clock));
+        let pass = |time| {
+            moved.advance(time);
+            clock.begin_pass();
+        };
+        let room = Rc::new(Large::default());
+        let waiting: Rc<Large> = Rc::clone(&room);
+        hibernation.add(waiting, 1);
+        let reclaims = |purpose| hibernation.reclaim(Need { missing: 1, purpose });
+        // It is as new as those that want its memory.
+        assert!(!room.0.touch() && reclaims(Purpose::NewRoom));
+        pass(IN_USE);
+        assert!(!room.0.touch() && reclaims(Purpose::NewRoom), "it is looked at");
+        for purpose in [Purpose::LargeMessage, Purpose::NewRoom, Purpose::New] {
+            assert!(!reclaims(purpose), "it is in use");
+        }
+        pass(IN_USE);
+        assert!(!room.0.touch() && reclaims(Purpose::NewRoom), "it is looked at again");
+        assert!(!reclaims(Purpose::NewRoom) && reclaims(Purpose::Running));
+        assert!(!reclaims(Purpose::Running), "it is not there any more");
     }
 }

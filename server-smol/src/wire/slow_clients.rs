@@ -6,7 +6,10 @@ use std::{
 
 use slab::Slab;
 
-use crate::{close::CloseReason, memory::Reclaim};
+use crate::{
+    close::CloseReason,
+    memory::{Need, Reclaim},
+};
 
 use super::{Outbox, chunks::Discarded};
 
@@ -74,7 +77,7 @@ impl SlowClients {
 
 /// Closes the clients for which most waits.
 impl Reclaim for SlowClients {
-    fn reclaim(&self, missing: usize) -> bool {
+    fn reclaim(&self, Need { missing, .. }: Need) -> bool {
         if self.drop_discarded() {
             return true;
         }

@@ -20,7 +20,7 @@ use stateroom_core::{ClientId, engine::EngineFactory};
 use crate::{
     admission::{Permit, TooFast},
     close::CloseReason,
-    memory::OutOfMemory,
+    memory::{OutOfMemory, Purpose},
     reactor::{Clock, Poller, Stream, Timer},
     room::{CreateRoomError, Registry, Room, RoomCounts, RoomId},
     session,
@@ -265,7 +265,7 @@ async fn enter_later<F: EngineFactory>(
     id: RoomId,
 ) -> Result<(Rc<Room<F>>, ClientId), CloseReason> {
     for _ in 0..ATTEMPTS {
-        if !thread.hibernation.is_under_way() {
+        if !thread.hibernation.can_reclaim(Purpose::NewRoom) {
             break;
         }
         drop(thread.scheduler.acquire(Kind::Slice).await);

@@ -37,7 +37,7 @@ impl Bounds {
     /// Returns a server with these limits. Raises the process's limit on open files to what they need.
     pub(crate) fn server(&self) -> Server {
         #[cfg(target_os = "linux")]
-        if let Err(TooFew { needed, allowed }) = open_files::allow(self.open_files()) {
+        if let Err(TooFew { needed, allowed }) = open_files::allow(self.settings.open_files()) {
             log::warn!(
                 "{} connections (`--max-connections`) and {} downloads (`--max-downloads`) take {needed} open files, and this \
                  process may have {allowed}: raise the limit, as root with `ulimit -n {needed}`, or with \
@@ -65,19 +65,7 @@ impl Bounds {
             );
         }
     }
-
-    /// Counts the sockets and files that clients and the operator may have open.
-    #[cfg(target_os = "linux")]
-    fn open_files(&self) -> usize {
-        let Settings { max_connections, max_downloads, admin, .. } = &self.settings;
-        let operator = admin.as_ref().map_or(0, |_| OPERATOR);
-        max_connections.saturating_add(*max_downloads).saturating_add(operator)
-    }
 }
-
-/// The maximum number of the operator's connections, with the socket that accepts them.
-#[cfg(target_os = "linux")]
-const OPERATOR: usize = 17;
 
 /// A limit, with its names and texts for people.
 #[derive(Debug)]
@@ -457,18 +445,6 @@ mod tests {
             let Some(default) = limit.of(&Bounds::default()) else { continue };
             assert_eq!(limit.read(&limit.show(default)), Some(default), "{}", limit.key);
         }
-    }
-
-    #[cfg(target_os = "linux")]
-    #[test]
-    fn downloads_and_the_operator_take_open_files_beside_clients() {
-        let mut bounds = Bounds::default();
-        (bounds.settings.max_connections, bounds.settings.max_downloads) = (1_000, 64);
-        assert_eq!(bounds.open_files(), 1_064);
-        bounds.settings.admin = "127.0.0.1:0".parse().ok();
-        assert_eq!(bounds.open_files(), 1_081);
-        bounds.settings.max_connections = usize::MAX;
-        assert_eq!(bounds.open_files(), usize::MAX);
     }
 
     #[test]
