@@ -8,16 +8,15 @@ use std::{
 
 use stateroom_core::{
     ClientId, MessagePayload,
-    engine::{self, Engine, EngineFactory, Progress},
+    engine::{self, Engine as _, EngineFactory, Progress},
 };
 
 use crate::{
-    memory::Purpose,
     thread::{Kind, TIME_SLICE},
     wire::Outbox,
 };
 
-use super::{Room, RoomContext, client_info::ClientInfo, lock::EventLock};
+use super::{Room, client_info::ClientInfo, lock::EventLock};
 
 /// An event in a room.
 #[derive(Debug)]
@@ -142,9 +141,7 @@ impl<F: EngineFactory> EventLock<F> {
                 if let Some(outcome) = self.slice(None) {
                     return outcome;
                 }
-                let waits =
-                    deliveries.is_pending() || deliveries.is_enough() || self.unsettled.borrow().is_some();
-                if waits || begin.elapsed() >= TIME_SLICE {
+                if deliveries.is_pending() || deliveries.is_enough() || begin.elapsed() >= TIME_SLICE {
                     break;
                 }
             }
@@ -166,20 +163,24 @@ impl<F: EngineFactory> EventLock<F> {
             deliveries.settle();
         }
         let engine = &mut *room.engine.borrow_mut();
-        let (step, attempts) = match self.unsettled.take() {
-            Some(unsettled) => (unsettled.step, unsettled.attempts),
-            None => (advance(engine, event, context), 0),
-        };
+        // A service that panics takes its own room down and nothing else.
+        let step = catch_unwind(AssertUnwindSafe(|| {
+            if let Some(event) = event {
+                engine.begin(event, context);
+            }
+            match engine.advance(context) {
+                Progress::Done => Step::Ended(Outcome::Done),
+                Progress::Unfinished => Step::Unfinished,
+                Progress::Refused => Step::Ended(Outcome::Refused),
+                Progress::Failed(reason) => Step::Failed(reason.to_string()),
+            }
+        }));
+        let step = step.unwrap_or_else(|panic| Step::Failed(panic_message(&*panic)));
         if let Step::Failed(reason) = step {
             room.fail(&reason);
             return Some(Outcome::Ended);
         }
-        let is_settled = room.settle_memory(engine).is_ok();
-        if !is_settled && attempts < ATTEMPTS && room.thread().hibernation.can_reclaim(Purpose::Running) {
-            self.unsettled.replace(Some(Box::new(Unsettled { step, attempts: attempts + 1 })));
-            return None;
-        }
-        if !is_settled || !deliveries.is_ordinary() && deliveries.take_failed() {
+        if !deliveries.is_ordinary() && deliveries.take_failed() || room.settle_memory(engine).is_err() {
             room.fail("the server has no memory left for it (`--max-total-memory`)");
             return Some(Outcome::Ended);
         }
@@ -188,7 +189,8 @@ impl<F: EngineFactory> EventLock<F> {
             return None;
         }
         if room.reserved.take() > 0 || context.has_newcomer() {
-            context.newcomer.take();
+            let newcomer = context.newcomer.take();
+            room.is_new.set(room.is_new.get() && newcomer.is_none());
         }
         if let Some(ms) = context.timer.take() {
             room.set_timer(ms);
@@ -201,38 +203,10 @@ impl<F: EngineFactory> EventLock<F> {
 }
 
 /// The state of an event after a slice of it.
-#[derive(Debug)]
 enum Step {
     Unfinished,
     Ended(Outcome),
     Failed(String),
-}
-
-/// A slice that has taken memory for which there is no space yet. The event goes on when other rooms hibernate.
-#[derive(Debug)]
-pub(super) struct Unsettled {
-    step: Step,
-    /// The number of times that there was no space.
-    attempts: usize,
-}
-
-/// The maximum number of attempts to charge a slice while others hibernate. One takes about 0.5 ms.
-const ATTEMPTS: usize = 200;
-
-/// Begins an event, or goes on with it. A service that panics takes its own room down and nothing else.
-fn advance<E: Engine>(engine: &mut E, event: Option<engine::Event<'_>>, context: &RoomContext) -> Step {
-    let step = catch_unwind(AssertUnwindSafe(|| {
-        if let Some(event) = event {
-            engine.begin(event, context);
-        }
-        match engine.advance(context) {
-            Progress::Done => Step::Ended(Outcome::Done),
-            Progress::Unfinished => Step::Unfinished,
-            Progress::Refused => Step::Ended(Outcome::Refused),
-            Progress::Failed(reason) => Step::Failed(reason.to_string()),
-        }
-    }));
-    step.unwrap_or_else(|panic| Step::Failed(panic_message(&*panic)))
 }
 
 /// Returns the message of a service that has panicked.
@@ -249,53 +223,5 @@ impl<F: EngineFactory> fmt::Debug for Submitted<'_, F> {
             Self::Unfinished(lock) => f.debug_tuple("Unfinished").field(lock).finish(),
             Self::Busy(event) => f.debug_tuple("Busy").field(event).finish(),
         }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use std::sync::Arc;
-
-    use super::*;
-    use crate::{
-        room::{
-            Registry,
-            tests::{Takers, taker},
-        },
-        settings::Settings,
-        thread::{Hibernate as _, Thread},
-    };
-
-    /// Returns a room that wants 10 MiB of the 16 MiB that there are, and an idle one with 8 MiB, which hibernates in so
-    /// many steps.
-    fn rooms(steps: usize) -> [Rc<Room<Takers>>; 2] {
-        let thread = Thread::for_tests(Settings { total_memory: 16 << 20, ..Settings::default() });
-        let registry = Registry::new(Arc::new(Takers), thread, Arc::default(), || {});
-        let idle = taker(&registry, &format!("{}-{steps}", 8 << 20));
-        assert!(matches!(idle.submit(Event::Disconnect(ClientId(1))), Submitted::Over(Outcome::Done)));
-        [taker(&registry, &(10 << 20).to_string()), idle]
-    }
-
-    /// Runs an event that takes memory for which there is no space at once.
-    fn outcome(room: &Rc<Room<Takers>>) -> Outcome {
-        let Submitted::Unfinished(lock) = room.submit(Event::Disconnect(ClientId(1))) else {
-            panic!("there is memory for it")
-        };
-        (0..=ATTEMPTS).find_map(|_| lock.slice(None)).expect("it does not wait for ever")
-    }
-
-    #[test]
-    fn a_room_waits_for_memory_while_others_hibernate() {
-        // One charge waits for fewer steps than that.
-        let [room, idle] = rooms(100);
-        assert_eq!(outcome(&room), Outcome::Done);
-        assert!(idle.idle_state().hibernates());
-        assert_eq!(room.thread().memory.used() >> 20, 10);
-    }
-
-    #[test]
-    fn a_room_does_not_wait_for_memory_for_ever() {
-        let [room, _idle] = rooms(usize::MAX);
-        assert_eq!(outcome(&room), Outcome::Ended);
     }
 }

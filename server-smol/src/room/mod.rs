@@ -71,6 +71,8 @@ pub(crate) struct Room<F: EngineFactory> {
     timer_request: Cell<u64>,
     idle: IdleState,
     ended: Cell<bool>,
+    /// True until the first `connect` is over.
+    is_new: Cell<bool>,
     /// The number of bytes that its engine held when it was last charged for them, and the charge.
     held: Cell<usize>,
     memory: RefCell<Charge>,
@@ -118,6 +120,7 @@ impl<F: EngineFactory> Room<F> {
             timer_request: Cell::new(0),
             idle: IdleState::default(),
             ended: Cell::new(false),
+            is_new: Cell::new(true),
             held: Cell::new(size),
             reserved: Cell::new(size),
             memory: RefCell::new(memory),
@@ -249,7 +252,12 @@ impl<F: EngineFactory> Room<F> {
 
     #[cold]
     fn charge(&self, held: usize) -> Result<(), OutOfMemory> {
-        let purpose = if held <= self.little { Purpose::Small } else { Purpose::Running };
+        let purpose = match () {
+            () if held <= self.little => Purpose::Small,
+            // It belongs to its creation.
+            () if self.is_new.get() => Purpose::NewRoom,
+            () => Purpose::Running,
+        };
         self.memory.borrow_mut().set(self.charged(held), purpose)?;
         self.held.set(held);
         Ok(())
@@ -338,6 +346,10 @@ impl<F: EngineFactory> Hibernate for Room<F> {
         &self.idle
     }
 
+    fn has_clients(&self) -> bool {
+        !self.is_empty()
+    }
+
     fn hibernate(self: Rc<Self>) -> HibernateOutcome {
         if self.ended.get() {
             return HibernateOutcome::Ended;
@@ -405,14 +417,12 @@ mod tests {
         registry.find_or_create(RoomId::default_room()).unwrap()
     }
 
-    /// Builds rooms that take as many bytes with an event as their ids say, and hibernate in so many steps (`bytes-steps`).
-    pub(super) struct Takers;
+    /// Builds rooms that take as many bytes with an event as their ids say.
+    struct Takers;
 
-    pub(super) struct Taker {
+    struct Taker {
         wanted: usize,
         held: usize,
-        /// The steps of hibernation that are left, if it hibernates at all.
-        steps: Option<usize>,
     }
 
     impl EngineFactory for Takers {
@@ -420,8 +430,7 @@ mod tests {
         type Error = Infallible;
 
         fn build(&self, room_id: &str, _: &impl EngineContext) -> Result<Taker, Infallible> {
-            let (wanted, steps) = room_id.split_once('-').unwrap_or((room_id, ""));
-            Ok(Taker { wanted: wanted.parse().unwrap(), held: 0, steps: steps.parse().ok() })
+            Ok(Taker { wanted: room_id.parse().unwrap(), held: 0 })
         }
     }
 
@@ -437,26 +446,6 @@ mod tests {
         fn memory_held(&self) -> usize {
             self.held
         }
-
-        fn reclaimable(&self) -> usize {
-            if self.steps.is_some() { self.held } else { 0 }
-        }
-
-        fn hibernate(&mut self) -> Hibernation {
-            self.steps = self.steps.map(|steps| steps - 1);
-            if self.steps != Some(0) {
-                return Hibernation::Unfinished;
-            }
-            self.held = 0;
-            Hibernation::Done
-        }
-    }
-
-    /// Returns a room whose `init` counts as over.
-    pub(super) fn taker(registry: &Rc<Registry<Takers>>, id: &str) -> Rc<Room<Takers>> {
-        let room = registry.find_or_create(RoomId::from_path(id).unwrap()).unwrap();
-        room.initialized.set(true);
-        room
     }
 
     #[test]
@@ -464,16 +453,31 @@ mod tests {
         let settings = Settings { total_memory: 16 << 20, ..Settings::default() };
         let thread = Thread::for_tests(settings);
         let registry = Registry::new(Arc::new(Takers), Rc::clone(&thread), Arc::default(), || {});
-        let taker = |bytes: usize| taker(&registry, &bytes.to_string());
+        let taker = |bytes: usize| {
+            let room = registry.find_or_create(RoomId::from_path(&bytes.to_string()).unwrap()).unwrap();
+            room.initialized.set(true);
+            room
+        };
         let outcome = |room: &Rc<Room<Takers>>| match room.submit(Event::Disconnect(ClientId(1))) {
             Submitted::Over(outcome) => outcome,
             submitted => panic!("{submitted:?}"),
         };
         let (little, much) = (taker(LITTLE), taker(LITTLE + 1));
+        much.is_new.set(false);
         let limit = thread.memory.limit();
-        let others = thread.memory.charge(limit / 16 * 15 - thread.memory.used(), Purpose::Running).unwrap();
+        let fill = |sixteenths| {
+            let bytes = limit / 16 * sixteenths - thread.memory.used();
+            thread.memory.charge(bytes, Purpose::Running).unwrap()
+        };
+        let others = fill(15);
         assert_eq!((outcome(&little), outcome(&much)), (Outcome::Done, Outcome::Ended));
         drop(others);
-        assert_eq!(outcome(&taker(LITTLE + 2)), Outcome::Done);
+        // What a room takes before anybody is in it belongs to its creation.
+        let (new, old) = (taker(LITTLE + 2), taker(LITTLE + 3));
+        old.is_new.set(false);
+        let others = fill(13);
+        assert_eq!((outcome(&new), outcome(&old)), (Outcome::Ended, Outcome::Done));
+        drop(others);
+        assert_eq!(outcome(&taker(LITTLE + 4)), Outcome::Done);
     }
 }

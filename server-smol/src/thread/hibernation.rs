@@ -3,6 +3,7 @@ use std::{
     collections::BTreeMap,
     fmt,
     future::poll_fn,
+    ptr,
     rc::Rc,
     task::{Poll, Waker},
     time::{Duration, Instant},
@@ -22,8 +23,8 @@ use super::{Kind, Thread};
 /// waited for a while: it hibernates, or it has had an event and waits for another while. So an idle room costs one look, and
 /// a busy one no more than a look now and then; on the path of a message it is a flag.
 ///
-/// A room that has been awake for a moment and was busy when it was looked at counts as [in use](IN_USE) for another
-/// moment. Meanwhile it hibernates only for a room that exists already and needs the memory.
+/// A room that has just been woken, or that has been awake for a moment and was busy when it was looked at, is
+/// [spared](SPARED_FOR) for a moment. Meanwhile it hibernates only for a room that exists already and needs the memory.
 pub(crate) struct Hibernation {
     clock: Rc<Clock>,
     /// The time for which a room is left alone; zero, if none ever hibernates.
@@ -53,11 +54,11 @@ const MANY: u32 = 1_000;
 const LOOKS: usize = 100;
 const LIKE_LOOKS: usize = 6;
 
-/// The time for which a room must have been awake, and then counts as in use after a look that found it busy. If such a room
-/// hibernated for a new one, it would have to be woken again at once.
-const IN_USE: Duration = Duration::from_millis(100);
+/// The time for which a room is spared. If a room that is in use hibernated for a new one, it would have to be woken again
+/// at once. A new room is spared when it has been awake for as long as that, and has clients.
+const SPARED_FOR: Duration = Duration::from_millis(100);
 
-/// A room's place in the queue: the time until which it counts as in use, and a number.
+/// A room's place in the queue: the time until which it is spared, and a number.
 type Ticket = (Instant, u64);
 
 #[derive(Clone)]
@@ -72,6 +73,8 @@ struct Waiting {
 /// A room that can hibernate.
 pub(crate) trait Hibernate {
     fn idle_state(&self) -> &IdleState;
+
+    fn has_clients(&self) -> bool;
 
     /// Hibernates, or a bounded piece of it, unless it is busy or has been since the last time.
     fn hibernate(self: Rc<Self>) -> HibernateOutcome;
@@ -172,7 +175,7 @@ impl Hibernation {
 
     /// Sees to it that rooms hibernate where memory is scarce.
     pub(super) fn attend(&self, memory: &Ledger) {
-        if memory.is_scarce() && self.front().is_some_and(|(in_use, _)| in_use <= self.clock.now()) {
+        if memory.is_scarce() && self.front().is_some_and(|(spared, _)| spared <= self.clock.now()) {
             self.wake();
         }
     }
@@ -189,11 +192,11 @@ impl Hibernation {
             return Duration::ZERO;
         }
         let first =
-            self.queue.borrow().first_key_value().map(|((in_use, _), waiting)| (*in_use, waiting.since));
+            self.queue.borrow().first_key_value().map(|((spared, _), waiting)| (*spared, waiting.since));
         let now = self.clock.now();
         match first {
             None => self.after,
-            Some((in_use, _)) if memory.is_scarce() => in_use.saturating_duration_since(now),
+            Some((spared, _)) if memory.is_scarce() => spared.saturating_duration_since(now),
             Some((_, since)) => self.after.saturating_sub(now.duration_since(since)),
         }
     }
@@ -210,18 +213,20 @@ impl Hibernation {
         }
         let has_woken = self.note(idle, false);
         let now = self.clock.now();
-        self.put(Waiting { room, since: now, awake_since: now }, size, now);
+        let spared = if has_woken || self.is_current(&*room) { self.spared_until(now) } else { now };
+        self.put(Waiting { room, since: now, awake_since: now }, size, spared);
         if has_woken && self.awake.get() > self.allowance {
             self.warn_of_wakings();
         }
         // Each is looked at once at most: those that have been busy are left alone for this time.
-        let last = self.last_number.get();
+        let mut left = self.queue.borrow().len();
         let mut looks = 0;
         while looks < LOOKS
             && self.awake.get() > self.allowance
-            && (self.current.borrow().is_some() || self.front().is_none_or(|(_, number)| number <= last))
-            && let Some(outcome) = self.step()
+            && (self.current.borrow().is_some() || left > 0)
         {
+            left -= usize::from(self.current.borrow().is_none());
+            let Some(outcome) = self.step() else { break };
             looks += match outcome {
                 HibernateOutcome::Busy(_) | HibernateOutcome::Ended => 1,
                 _ => LIKE_LOOKS,
@@ -230,6 +235,16 @@ impl Hibernation {
         if self.current.borrow().is_some() {
             self.wake();
         }
+    }
+
+    /// Returns whether this is the room that is about to hibernate.
+    fn is_current(&self, room: &dyn Hibernate) -> bool {
+        let current = self.current.borrow();
+        current.as_ref().is_some_and(|current| ptr::addr_eq(Rc::as_ptr(&current.room), room))
+    }
+
+    fn spared_until(&self, now: Instant) -> Instant {
+        now + SPARED_FOR.min(self.after)
     }
 
     /// Returns the ticket of the room in front.
@@ -273,9 +288,9 @@ impl Hibernation {
                 if room.idle_state().ticket.get().is_none() {
                     let size = size.unwrap_or(room.idle_state().size.get());
                     let now = self.clock.now();
-                    let is_in_use = now.duration_since(waiting.awake_since) >= IN_USE;
-                    let in_use = if is_in_use { now + IN_USE.min(self.after) } else { now };
-                    self.put(Waiting { since: now, ..waiting }, size, in_use);
+                    let is_new = now.duration_since(waiting.awake_since) < SPARED_FOR;
+                    let spared = if is_new || !room.has_clients() { now } else { self.spared_until(now) };
+                    self.put(Waiting { since: now, ..waiting }, size, spared);
                 }
             }
             HibernateOutcome::Kept | HibernateOutcome::Ended => {}
@@ -288,11 +303,10 @@ impl Hibernation {
         self.current.take();
     }
 
-    /// Returns whether there may be a room that hibernates for a charge of this class.
+    /// Returns whether there may be a room that hibernates for a charge with this purpose.
     pub(crate) fn can_reclaim(&self, purpose: Purpose) -> bool {
-        let spares_those_in_use = purpose <= Purpose::New;
-        let is_idle = |(in_use, _)| !spares_those_in_use || in_use <= self.clock.now();
-        !self.after.is_zero() && (self.current.borrow().is_some() || self.front().is_some_and(is_idle))
+        let may_hibernate = |(spared, _)| purpose > Purpose::New || spared <= self.clock.now();
+        !self.after.is_zero() && (self.current.borrow().is_some() || self.front().is_some_and(may_hibernate))
     }
 
     /// Returns how many of the thread's rooms hibernate.
@@ -331,10 +345,10 @@ impl Hibernation {
         }
     }
 
-    fn put(&self, waiting: Waiting, size: usize, in_use: Instant) {
+    fn put(&self, waiting: Waiting, size: usize, spared: Instant) {
         let number = self.last_number.get() + 1;
         self.last_number.set(number);
-        let ticket = (in_use, number);
+        let ticket = (spared, number);
         let idle = waiting.room.idle_state();
         idle.ticket.set(Some(ticket));
         idle.size.set(size);
@@ -367,11 +381,15 @@ mod tests {
 
     /// A room that always has the same size, and hibernates unless it is busy.
     #[derive(Default)]
-    struct Large(IdleState);
+    struct Large(IdleState, Cell<bool>);
 
     impl Hibernate for Large {
         fn idle_state(&self) -> &IdleState {
             &self.0
+        }
+
+        fn has_clients(&self) -> bool {
+            self.1.get()
         }
 
         fn hibernate(self: Rc<Self>) -> HibernateOutcome {
@@ -403,7 +421,7 @@ mod tests {
     }
 
     #[test]
-    fn rooms_in_use_hibernate_for_rooms_that_exist_alone() {
+    fn rooms_in_use_hibernate_only_for_rooms_that_exist() {
         let moved = VirtualClock::new();
         let clock = Rc::new(Clock::new(ClockSource::Virtual(moved.clone())));
         let hibernation = Hibernation::new(&Settings::default(), Rc::clone(&clock));
@@ -411,20 +429,46 @@ mod tests {
             moved.advance(time);
             clock.begin_pass();
         };
-        let room = Rc::new(Large::default());
+        let room = Rc::new(Large(IdleState::default(), Cell::new(true)));
         let waiting: Rc<Large> = Rc::clone(&room);
         hibernation.add(waiting, 1);
         let reclaims = |purpose| hibernation.reclaim(Need { missing: 1, purpose });
         // It is as new as those that want its memory.
         assert!(!room.0.touch() && reclaims(Purpose::NewRoom));
-        pass(IN_USE);
+        pass(SPARED_FOR);
         assert!(!room.0.touch() && reclaims(Purpose::NewRoom), "it is looked at");
         for purpose in [Purpose::LargeMessage, Purpose::NewRoom, Purpose::New] {
             assert!(!reclaims(purpose), "it is in use");
         }
-        pass(IN_USE);
+        pass(SPARED_FOR);
         assert!(!room.0.touch() && reclaims(Purpose::NewRoom), "it is looked at again");
         assert!(!reclaims(Purpose::NewRoom) && reclaims(Purpose::Running));
         assert!(!reclaims(Purpose::Running), "it is not there any more");
+    }
+
+    #[test]
+    fn a_room_that_was_woken_is_spared_and_a_busy_one_without_clients_is_not() {
+        let moved = VirtualClock::new();
+        let clock = Rc::new(Clock::new(ClockSource::Virtual(moved.clone())));
+        let hibernation = Hibernation::new(&Settings::default(), Rc::clone(&clock));
+        let reclaims = |purpose| hibernation.reclaim(Need { missing: 1, purpose });
+        let add = |room: &Rc<Large>| {
+            let waiting: Rc<Large> = Rc::clone(room);
+            hibernation.add(waiting, 1);
+        };
+        let empty = Rc::new(Large::default());
+        add(&empty);
+        moved.advance(SPARED_FOR);
+        clock.begin_pass();
+        // Its timer is an event, too.
+        assert!(!empty.0.touch() && reclaims(Purpose::NewRoom), "it is looked at");
+        assert!(reclaims(Purpose::NewRoom) && !reclaims(Purpose::NewRoom), "it is not there any more");
+        let woken = Rc::new(Large::default());
+        hibernation.note(&woken.0, true);
+        add(&woken);
+        assert!(!reclaims(Purpose::NewRoom));
+        moved.advance(SPARED_FOR);
+        clock.begin_pass();
+        assert!(reclaims(Purpose::NewRoom));
     }
 }

@@ -39,7 +39,7 @@ pub(super) struct Chunks {
 pub(super) const PLACE: usize = size_of::<Chunk>() + 16;
 /// The least number of places of a segment, and the most.
 const LEAST: usize = 4;
-const MOST: usize = 256;
+const MOST: usize = 32;
 
 impl Chunks {
     pub(super) fn is_empty(&self) -> bool {
