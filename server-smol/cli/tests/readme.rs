@@ -105,7 +105,7 @@ fn links_lead_somewhere() {
         "README.md",
         "ARCHITECTURE.md",
         "CHANGELOG.md",
-        "docs/abi.md",
+        "docs/reference/abi.md",
         "docs/comparison.md",
         "docs/costs.md",
         "docs/scale.md",
