@@ -398,11 +398,11 @@ mod tests {
 
     #[cfg(feature = "dev")]
     #[test]
-    fn the_readme_and_the_help_have_the_sizes_of_stacks() {
-        let readme = concat!(env!("CARGO_MANIFEST_DIR"), "/../../README.md");
-        let readme = std::fs::read_to_string(readme).unwrap();
+    fn the_documentation_and_the_help_have_the_sizes_of_stacks() {
+        let page = concat!(env!("CARGO_MANIFEST_DIR"), "/../../docs/reference/configuration.md");
+        let page = std::fs::read_to_string(page).unwrap();
         let [none, heap, std] = [Memory::Static, Memory::Heap, Memory::Std].map(Memory::stack_size);
-        for (text, place) in [(readme, "README.md"), (project_help(), "args.rs")] {
+        for (text, place) in [(page, "configuration.md"), (project_help(), "args.rs")] {
             let words: Vec<_> = text.split_whitespace().filter(|word| *word != "#").collect();
             let words = words.join(" ").to_lowercase();
             for said in [

@@ -1,6 +1,6 @@
-//! Keeps the README true: what it says to type is typed, in its order, and what it says comes out has to come out.
+//! Keeps the README and the guides true: what they say to type is typed, in their order, and what they say comes out has to come out.
 //!
-//! Each of its blocks has a comment in the line before, which does not show: `<!-- test: … -->` with one of
+//! Each of their blocks has a comment in the line before, which does not show: `<!-- test: … -->` with one of
 //!
 //! | directive | the block is |
 //! | --- | --- |
@@ -15,12 +15,12 @@
 //! | `config` | a `stateroom.toml` that the package of the name in it builds with |
 //! | `illustration` | not tested |
 //!
-//! Sizes that come out may differ by a fifth, as they change with the compiler. Otherwise the README is taken at its word, but for what
+//! Sizes that come out may differ by a fifth, as they change with the compiler. Otherwise the documents are taken at their word, but for what
 //! [`SHELL`] changes.
 #![cfg(all(unix, feature = "dev"))]
 
 use std::{
-    env,
+    env, fmt,
     fs::{self, File},
     hash::{DefaultHasher, Hash, Hasher},
     net::{TcpListener, TcpStream},
@@ -85,15 +85,66 @@ setTimeout(late, 20_000);
 })();
 "#;
 
+/// The documents that somebody reads one after the other, from the checkout on. Each list is independent of the others.
+const READERS: [(&str, &[&str]); 3] = [
+    (
+        "counter",
+        &[
+            "README.md",
+            "docs/guide/tutorial.md",
+            "docs/guide/testing.md",
+            "docs/guide/deploy.md",
+            "docs/guide/native-services.md",
+            "docs/guide/embedding.md",
+            "docs/reference/configuration.md",
+        ],
+    ),
+    ("auction", &["docs/guide/typed-messages.md"]),
+    ("languages", &["docs/guide/other-languages.md"]),
+];
+
 #[test]
-fn what_the_readme_says_is_so() {
-    let readme = fs::read_to_string(root().join("README.md")).unwrap();
-    let blocks = blocks(&readme).unwrap_or_else(|(line, problem)| panic!("README.md:{line}: {problem}"));
-    let mut reader = Reader::new();
+fn what_the_readme_and_the_tutorial_say_is_so() {
+    read(0);
+}
+
+#[test]
+fn what_is_said_about_typed_messages_is_so() {
+    read(1);
+}
+
+#[test]
+fn what_is_said_about_other_languages_is_so() {
+    read(2);
+}
+
+/// Follows the documents of one of the [`READERS`].
+fn read(number: usize) {
+    let (name, documents) = READERS[number];
+    let blocks: Vec<_> = documents.iter().flat_map(|document| blocks_of(document)).collect();
+    let mut reader = Reader::new(name, number);
     for (index, block) in blocks.iter().enumerate() {
-        let next = blocks.get(index + 1);
-        println!("README.md:{}: {}", block.line, block.directive);
-        reader.follow(block, next);
+        println!("{block}");
+        reader.follow(block, blocks.get(index + 1));
+    }
+}
+
+/// Returns all blocks of a document.
+fn blocks_of(document: &str) -> Vec<Block> {
+    let text = fs::read_to_string(root().join(document)).unwrap();
+    let mut blocks = blocks(&text).unwrap_or_else(|(line, problem)| panic!("{document}:{line}: {problem}"));
+    blocks.iter_mut().for_each(|block| document.clone_into(&mut block.document));
+    blocks
+}
+
+#[test]
+fn each_guide_is_followed_or_has_nothing_to_type() {
+    let followed: Vec<_> = READERS.iter().flat_map(|(_, documents)| *documents).collect();
+    let pages = pages("docs/guide").into_iter().chain(pages("docs/reference"));
+    for page in pages.filter(|page| page != "docs/reference/abi.md" && !followed.contains(&&page.as_str())) {
+        for block in blocks_of(&page) {
+            assert_eq!(block.directive, "illustration", "{block}: nobody follows this page: add it to `READERS`");
+        }
     }
 }
 
@@ -101,40 +152,57 @@ fn what_the_readme_says_is_so() {
 fn links_lead_somewhere() {
     let examples = ["c", "zig", "assemblyscript", "wat"]
         .map(|language| format!("examples/counter-{language}/README.md"));
-    let others = [
-        "README.md",
-        "ARCHITECTURE.md",
-        "CHANGELOG.md",
-        "docs/abi.md",
-        "docs/comparison.md",
-        "docs/costs.md",
-        "docs/scale.md",
-        "examples/README.md",
-    ]
-    .map(str::to_owned);
-    for name in others.iter().chain(&examples).chain(&decisions()) {
-        let path = root().join(name);
+    let others = ["README.md", "ARCHITECTURE.md", "CHANGELOG.md", "examples/README.md"].map(str::to_owned);
+    for name in others.into_iter().chain(examples).chain(pages("docs")) {
+        let path = root().join(&name);
         let text = fs::read_to_string(&path).unwrap();
         for (index, line) in text.lines().enumerate() {
             for link in line.split("](").skip(1) {
                 let link = link.split(')').next().unwrap_or_default();
-                let own_heading = |anchor: &str| {
-                    // As GitHub makes them: lower case, without punctuation, with hyphens for blanks.
-                    let kept = |c: &char| c.is_alphanumeric() || matches!(c, ' ' | '-' | '_');
-                    let anchors = text.lines().filter_map(|line| line.strip_prefix('#')).map(|heading| {
-                        let heading = heading.trim_start_matches('#').trim().to_lowercase();
-                        heading.chars().filter(kept).collect::<String>().replace(' ', "-")
-                    });
-                    anchors.into_iter().any(|heading| heading == anchor)
-                };
-                let known = match link.strip_prefix('#') {
-                    Some(anchor) => own_heading(anchor),
-                    None => link.starts_with("https://") || path.with_file_name(link).exists(),
-                };
+                let (file, anchor) = link.split_once('#').unwrap_or((link, ""));
+                let target = if file.is_empty() { path.clone() } else { path.with_file_name(file) };
+                let known = link.starts_with("https://")
+                    || target.exists() && (anchor.is_empty() || has_heading(&target, anchor));
                 assert!(known, "{name}:{}: there is no `{link}`", index + 1);
             }
         }
     }
+}
+
+/// Returns whether a document has a heading that a link can lead to by this name.
+fn has_heading(document: &Path, anchor: &str) -> bool {
+    let text = fs::read_to_string(document).unwrap();
+    // As GitHub makes them: lower case, without punctuation, with hyphens for blanks.
+    let kept = |c: &char| c.is_alphanumeric() || matches!(c, ' ' | '-' | '_');
+    text.lines().filter_map(|line| line.strip_prefix('#')).any(|heading| {
+        let heading = heading.trim_start_matches('#').trim().to_lowercase();
+        heading.chars().filter(kept).collect::<String>().replace(' ', "-") == anchor
+    })
+}
+
+#[test]
+fn all_pages_are_in_the_table_of_contents() {
+    let contents = fs::read_to_string(root().join("docs/README.md")).unwrap();
+    for page in pages("docs") {
+        let link = format!("]({})", page.trim_start_matches("docs/"));
+        let is_listed = contents.contains(&link) || page.contains("/decisions/") || page == "docs/README.md";
+        assert!(is_listed, "docs/README.md does not list {page}");
+    }
+}
+
+/// Returns the documents in a directory and those below it, from the root on.
+fn pages(directory: &str) -> Vec<String> {
+    let mut pages = Vec::new();
+    for entry in fs::read_dir(root().join(directory)).unwrap() {
+        let name = format!("{directory}/{}", entry.unwrap().file_name().display());
+        if root().join(&name).is_dir() {
+            pages.extend(self::pages(&name));
+        } else if name.ends_with(".md") {
+            pages.push(name);
+        }
+    }
+    pages.sort();
+    pages
 }
 
 #[test]
@@ -151,9 +219,7 @@ fn the_files_that_decisions_name_are_there() {
 
 /// Returns the files of decisions, from the root on.
 fn decisions() -> Vec<String> {
-    let files = fs::read_dir(root().join("docs/decisions")).unwrap();
-    let names: Vec<_> =
-        files.map(|entry| format!("docs/decisions/{}", entry.unwrap().file_name().display())).collect();
+    let names = pages("docs/decisions");
     assert!(names.len() > 40, "only {} decisions are found", names.len());
     names
 }
@@ -195,12 +261,19 @@ fn sizes_may_differ_and_results_may_not() {
 // ---------------------------------------------------------------------------------------------------------------------------------
 // What there is to read
 
-#[derive(Debug)]
+#[derive(Debug, Default)]
 struct Block {
+    document: String,
     /// The line at which it begins.
     line: usize,
     directive: String,
     text: String,
+}
+
+impl fmt::Display for Block {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}:{}: {}", self.document, self.line, self.directive)
+    }
 }
 
 /// Returns all blocks of a text, or the line that is not as it should be.
@@ -234,7 +307,7 @@ fn blocks(text: &str) -> Result<Vec<Block>, (usize, &'static str)> {
                 None => return Err((line, "this block does not end")),
             }
         }
-        blocks.push(Block { line, directive: directive.to_owned(), text });
+        blocks.push(Block { line, directive: directive.to_owned(), text, ..Block::default() });
     }
     Ok(blocks)
 }
@@ -269,8 +342,9 @@ fn root() -> &'static Path {
 // ---------------------------------------------------------------------------------------------------------------------------------
 // The one who reads it
 
-/// A reader who has just cloned the repository and does what the README says.
+/// A reader who has just cloned the repository and does what some documents say.
 struct Reader {
+    name: &'static str,
     /// The directory that has the checkout, under the name `stateroom`.
     home: PathBuf,
     /// The directory of the shell. A link is not resolved, as a shell does not resolve it.
@@ -292,12 +366,12 @@ struct Serving {
 }
 
 impl Reader {
-    fn new() -> Self {
+    fn new(name: &'static str, number: usize) -> Self {
         // Always the same directory for the same build, so that what cargo has built for it serves again. It is not below this one: cargo
         // would take its packages for members of this workspace.
         let mut hasher = DefaultHasher::new();
         env!("CARGO_TARGET_TMPDIR").hash(&mut hasher);
-        let home = env::temp_dir().join(format!("stateroom-readme-{:x}", hasher.finish()));
+        let home = env::temp_dir().join(format!("stateroom-{name}-{:x}", hasher.finish()));
         let lock = File::create(home.with_extension("lock")).unwrap();
         lock.lock().unwrap();
         let _ = fs::remove_dir_all(&home);
@@ -305,11 +379,13 @@ impl Reader {
         let directory = home.join("stateroom");
         symlink(root(), &directory).unwrap();
 
-        // Below the ports that systems give to those who do not choose.
-        let first = 20_000 + u16::try_from(std::process::id() % 10_000).unwrap();
+        // Below the ports that systems give to those who do not choose, and not those of other readers.
+        let share = 10_000 / READERS.len();
+        let first = number * share + std::process::id() as usize % share;
+        let first = 20_000 + u16::try_from(first).unwrap();
         let port = (first..).find(|port| TcpListener::bind(("0.0.0.0", *port)).is_ok()).expect("a free port");
         let (console, output) = (Vec::new(), PathBuf::new());
-        Self { home, directory, port, server: None, console, output, outputs: 0, _lock: lock }
+        Self { name, home, directory, port, server: None, console, output, outputs: 0, _lock: lock }
     }
 
     fn follow(&mut self, block: &Block, next: Option<&Block>) {
@@ -317,7 +393,7 @@ impl Reader {
         let (verb, path) = block.directive.split_once(' ').unwrap_or((&block.directive, ""));
         let path = self.directory.join(path);
         if !matches!(verb, "console" | "output") {
-            assert_eq!(self.console, [""; 0], "README.md:{}: the console's output comes first", block.line);
+            assert_eq!(self.console, [""; 0], "{block}: the console's output comes first");
         }
         match verb {
             "run" => self.run(&text),
@@ -325,7 +401,7 @@ impl Reader {
             "console" => {
                 self.console.push(text);
                 let goes_on = next.is_some_and(|next| matches!(&*next.directive, "console" | "output"));
-                assert!(goes_on, "README.md:{}: what does this print?", block.line);
+                assert!(goes_on, "{block}: what does this print?");
             }
             "output" => self.expect(block, &text),
             "file" => self.write(&path, &text),
@@ -335,7 +411,7 @@ impl Reader {
                 let key = text.split('=').next().unwrap();
                 let old = fs::read_to_string(&path).unwrap();
                 let replaced = old.lines().filter(|line| line.split('=').next() == Some(key)).count();
-                assert_eq!(replaced, 1, "README.md:{}: `{key}` in {}", block.line, path.display());
+                assert_eq!(replaced, 1, "{block}: `{key}` in {}", path.display());
                 let new = old.lines().map(|line| match line.split('=').next() == Some(key) {
                     true => text.trim_end(),
                     false => line,
@@ -344,7 +420,7 @@ impl Reader {
             }
             "config" => self.configure(&text),
             "illustration" => {}
-            unknown => panic!("README.md:{}: `{unknown}` is no directive", block.line),
+            unknown => panic!("{block}: `{unknown}` is no directive"),
         }
     }
 
@@ -406,11 +482,11 @@ impl Reader {
     fn expect(&mut self, block: &Block, expected: &str) {
         let console = std::mem::take(&mut self.console);
         if !console.is_empty() {
-            assert!(self.server.is_some(), "README.md:{}: nobody serves", block.line);
+            assert!(self.server.is_some(), "{block}: nobody serves");
             let mut node = self.node();
             node.args(["-e", CONSOLE, "--"]).args(console).env("EXPECTED", expected.trim_end());
             let status = node.status().unwrap();
-            assert!(status.success(), "README.md:{}: the console says\n{}", block.line, self.printed());
+            assert!(status.success(), "{block}: the console says\n{}", self.printed());
         }
         let deadline = Instant::now() + Duration::from_secs(10);
         loop {
@@ -422,7 +498,7 @@ impl Reader {
             };
             // What serves may print something after it has begun to.
             let may_come = self.server.is_some() && Instant::now() < deadline;
-            assert!(may_come, "README.md:{}: `{missing}` does not come, but\n{printed}", block.line);
+            assert!(may_come, "{block}: `{missing}` does not come, but\n{printed}");
             thread::sleep(Duration::from_millis(20));
         }
     }
@@ -452,7 +528,7 @@ impl Reader {
             .env("PORT", self.port.to_string())
             .env("CARGO", env!("CARGO"))
             // Not where the other guests are: cargo gives the modules of packages with the same name the same name, too.
-            .env("CARGO_TARGET_DIR", Path::new(env!("CARGO_TARGET_TMPDIR")).join("readme"))
+            .env("CARGO_TARGET_DIR", Path::new(env!("CARGO_TARGET_TMPDIR")).join("readers").join(self.name))
             .env_remove("RUST_LOG")
             .env_remove("RUSTFLAGS");
         shell
@@ -462,7 +538,7 @@ impl Reader {
         let version = Command::new("node").arg("--version").output().map(|output| output.stdout);
         let Ok(version) = version else {
             panic!(
-                "Node.js runs the README's JavaScript, and there is no `node`: install version 20.10 or newer"
+                "Node.js runs the documents' JavaScript, and there is no `node`: install version 20.10 or newer"
             );
         };
         let version = String::from_utf8(version).unwrap();
@@ -472,7 +548,7 @@ impl Reader {
         match major {
             Some(22..) => {}
             Some(20 | 21) => drop(node.arg("--experimental-websocket")),
-            _ => panic!("Node.js runs the README's JavaScript, and {version} is older than 20.10"),
+            _ => panic!("Node.js runs the documents' JavaScript, and {version} is older than 20.10"),
         }
         node
     }

@@ -1,4 +1,4 @@
-//! Tests of what `docs/abi.md` says about the interface.
+//! Tests of what `docs/reference/abi.md` says about the interface.
 
 use std::{fs, process::Command};
 
@@ -7,7 +7,7 @@ use stateroom_tests::{Directory, inspect};
 
 use crate::conversation::{Host, bytes, bytes_to, connect, text, to};
 
-const DOCUMENT: &str = include_str!("../../../docs/abi.md");
+const DOCUMENT: &str = include_str!("../../../docs/reference/abi.md");
 
 /// Returns the modules and pieces of modules in it.
 fn blocks() -> Vec<&'static str> {

@@ -1,4 +1,4 @@
-//! The guest that watches its host, `docs/conformance.wat`, finds nothing wrong with those here.
+//! The guest that watches its host, `docs/reference/conformance.wat`, finds nothing wrong with those here.
 
 use stateroom_host_min::{Effect, Event, Limits, Program, Step};
 use stateroom_sdk_core::ClientId;
@@ -7,7 +7,7 @@ use stateroom_tests::{Foreign, Message, TestServer, in_json, inspect, run_in_cha
 use crate::conversation::{Exchange, Host, bytes, bytes_to, connect, everyone, others, text, to};
 
 fn guest() -> Vec<u8> {
-    wat::parse_str(include_str!("../../../docs/conformance.wat")).expect("it is valid")
+    wat::parse_str(include_str!("../../../docs/reference/conformance.wat")).expect("it is valid")
 }
 
 /// Returns everything that its clients can say.

@@ -158,7 +158,7 @@ fn fix_for_reason(reason: &TrapReason) -> Option<&'static str> {
         TrapReason::OutOfBounds { .. } => "pass an address and a length in the memory that it exports",
         TrapReason::CloseCode { .. } => "close with 1000, or with 3000 to 4999",
         TrapReason::CloseReasonTooLong { .. } => "give no more than 123 bytes as the reason",
-        TrapReason::Malformed(_) => "encode it as `docs/abi.md` says",
+        TrapReason::Malformed(_) => "encode it as `docs/reference/abi.md` says",
         _ => return None,
     })
 }
@@ -186,7 +186,7 @@ fn fix_for_problem(problem: &Problem) -> &'static str {
         Problem::MissingExport { .. } => "export it, with an empty body if there is nothing to do",
         Problem::WrongExport { .. } => "declare it so; pointers, lengths and clients have 32 bits",
         Problem::UnknownImport { .. } => {
-            "define it in the module, or leave out what calls it (`docs/abi.md` lists what may be imported)"
+            "define it in the module, or leave out what calls it (`docs/reference/abi.md` lists what may be imported)"
         }
         Problem::WrongImport { .. } => "declare it as it is here",
         Problem::MoreImports { .. } => "fix those that are listed first",
@@ -195,7 +195,7 @@ fn fix_for_problem(problem: &Problem) -> &'static str {
         Problem::Version { .. } => {
             "build it for this version, or leave out the globals that name another one"
         }
-        _ => "see `docs/abi.md`",
+        _ => "see `docs/reference/abi.md`",
     }
 }
 
@@ -209,7 +209,7 @@ fn fix_for_load_error(error: &LoadError) -> &'static str {
         }
         LoadError::TooMany { .. } => "let the compiler optimise for size",
         LoadError::Invalid(_) => {
-            "see that the file is whole, and build it with no more of WebAssembly than `docs/abi.md` lists"
+            "see that the file is whole, and build it with no more of WebAssembly than `docs/reference/abi.md` lists"
         }
         LoadError::CannotStart(_) => {
             "ask the linker for a smaller memory, stack or table, or raise the limit in `stateroom.toml`"
@@ -217,6 +217,6 @@ fn fix_for_load_error(error: &LoadError) -> &'static str {
         LoadError::Trapped(_) => {
             "do less before the first event, and nothing that needs a host: it comes with `initialize`"
         }
-        _ => "see `docs/abi.md`",
+        _ => "see `docs/reference/abi.md`",
     }
 }

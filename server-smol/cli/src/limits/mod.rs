@@ -405,9 +405,9 @@ mod tests {
     }
 
     #[test]
-    fn the_readme_has_all_limits_with_their_defaults() {
-        let readme = concat!(env!("CARGO_MANIFEST_DIR"), "/../../README.md");
-        let readme = std::fs::read_to_string(readme).unwrap();
+    fn the_documentation_has_all_limits_with_their_defaults() {
+        let page = concat!(env!("CARGO_MANIFEST_DIR"), "/../../docs/reference/configuration.md");
+        let page = std::fs::read_to_string(page).unwrap();
         let defaults = ALL.map(|limit| match limit.default {
             None => format!("# {}.\n{} = \"{}\"\n", limit.what, limit.key, limit.shown_default()),
             Some(words) => {
@@ -416,7 +416,7 @@ mod tests {
             }
         });
         let table = format!("[limits]\n{}```\n", defaults.concat());
-        assert!(readme.contains(&table), "this is what README.md should say:\n{table}");
+        assert!(page.contains(&table), "this is what docs/reference/configuration.md should say:\n{table}");
     }
 
     #[test]

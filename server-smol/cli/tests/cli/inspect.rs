@@ -7,7 +7,7 @@ use crate::{
 };
 
 /// The guest that has all that a guest needs.
-const CONFORMANCE: &str = include_str!("../../../../docs/conformance.wat");
+const CONFORMANCE: &str = include_str!("../../../../docs/reference/conformance.wat");
 
 /// Returns the conformance guest with one piece of it replaced.
 #[track_caller]
@@ -114,7 +114,7 @@ fn everything_that_is_missing_is_listed() {
 fn a_module_that_cannot_begin_lacks_that() {
     let many =
         in_function("(memory (export \"memory\") 2)", "(func (result i32 i32) (i32.const 1) (i32.const 2))");
-    lacks(&many, &["invalid", "multi-value", "docs/abi.md"]);
+    lacks(&many, &["invalid", "multi-value", "docs/reference/abi.md"]);
     lacks(
         &in_function("(memory (export \"memory\") 2)", "(func $fail unreachable) (start $fail)"),
         &["cannot be started", "`start`"],

@@ -1,6 +1,6 @@
 ;; A guest that checks its host, for authors of guests and of hosts.
 ;;
-;; It has all that the interface asks of a guest (docs/abi.md), and checks all that the interface promises to one.
+;; It has all that the interface asks of a guest (docs/reference/abi.md), and checks all that the interface promises to one.
 ;; What its clients can say:
 ;;
 ;;   check      it answers `ok`, or with the first promise that the host has broken
