@@ -125,7 +125,8 @@ const BEGIN: &str = "\
 
 This page shows how the server behaves under attack. Each row is one attack by untrusted clients, with a promise for all other clients.
 `cargo run -p stateroom-tests --bin attacks` runs the attacks ([`tests/attacks`](../tests/attacks/main.rs)) and fails if a promise is broken. With
-`--write`, it writes this page.
+`--write`, it writes this page. There is a page for [the binary that `cargo build --release` makes](robustness.md) and one for
+[the static binary](robustness-static.md).
 
 ";
 
