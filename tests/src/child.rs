@@ -160,7 +160,8 @@ impl Child {
     #[cfg(unix)]
     #[track_caller]
     pub fn signal(&self, signal: Signal) {
-        kill_process(Pid::from_child(&self.process), signal).expect("it is ours, and nobody has waited for it");
+        kill_process(Pid::from_child(&self.process), signal)
+            .expect("it is ours, and nobody has waited for it");
     }
 
     /// Returns how many bytes of memory it has at present that are not swapped out or never touched.

@@ -70,7 +70,8 @@ fn c_counts() {
 
 #[test]
 fn zig_counts() {
-    let needs = "install Python 3 with venv (Debian: `apt-get install python3-venv`), whose pip needs its registry";
+    let needs =
+        "install Python 3 with venv (Debian: `apt-get install python3-venv`), whose pip needs its registry";
     counts("value: i32 = 0;", || Documented::new("counter-zig", needs));
 }
 
