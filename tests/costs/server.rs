@@ -5,6 +5,7 @@ use std::{
     process::{Command, Stdio},
 };
 
+use rustix::process::Signal;
 use serde_json::Value;
 use stateroom_tests::{Child, Output, broadcast, eventually, example};
 
@@ -64,7 +65,7 @@ impl Server {
             .parse()
             .map_err(|_| "the server says no address".to_owned())?;
         (script.load)(address, steps);
-        server.signal("TERM");
+        server.signal(Signal::TERM);
         let (code, _) = server.exit();
         if code != Some(0) {
             return Err(format!("{}: the server ends with {code:?}", script.name));

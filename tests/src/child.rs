@@ -10,6 +10,9 @@ use std::{
     time::{Duration, Instant},
 };
 
+#[cfg(unix)]
+use rustix::process::{Pid, Signal, kill_process};
+
 use crate::{PATIENCE, eventually};
 
 /// Returns the directory that cargo builds into, as it did with the program that runs.
@@ -153,13 +156,12 @@ impl Child {
         self.process.stdin.take();
     }
 
-    /// Sends it a signal, such as `TERM`.
+    /// Sends it a signal.
     #[cfg(unix)]
     #[track_caller]
-    pub fn signal(&self, name: &str) {
-        let mut kill = Command::new("kill");
-        kill.arg(format!("-{name}")).arg(self.process.id().to_string());
-        assert!(kill.status().expect("a program of every system").success());
+    pub fn signal(&self, signal: Signal) {
+        kill_process(Pid::from_child(&self.process), signal)
+            .expect("it is ours, and nobody has waited for it");
     }
 
     /// Returns how many bytes of memory it has at present that are not swapped out or never touched.

@@ -5,6 +5,7 @@ use std::{
     collections::HashMap,
     env,
     fs::{self, File},
+    io,
     path::{Path, PathBuf},
     process::Command,
     sync::{LazyLock, Mutex, PoisonError},
@@ -75,7 +76,7 @@ impl Foreign {
 #[must_use]
 pub fn foreign_client(package: &str) -> PathBuf {
     let (out, _lock) = out();
-    run(cargo(package, &out, &["--bins"]), "it needs what any Rust program does");
+    run(cargo(package, &out, &["--bins"]), "install what any Rust program needs");
     out.join("debug").join(format!("{}-client{}", package.replace('.', "-"), env::consts::EXE_SUFFIX))
 }
 
@@ -118,7 +119,7 @@ fn rust(package: &str, profile: Profile, out: &Path) -> PathBuf {
         Profile::Dev => ("dev", "debug"),
     };
     let part = ["--lib", "--target", target, "--profile", profile];
-    run(cargo(package, out, &part), "it needs `rustup target add wasm32-wasip1`");
+    run(cargo(package, out, &part), "install the target (`rustup target add wasm32-wasip1`)");
     out.join(target).join(directory).join(package.replace(['-', '.'], "_")).with_extension("wasm")
 }
 
@@ -128,7 +129,7 @@ fn c(source: &Path, out: &Path) -> PathBuf {
     let mut clang = Command::new("clang");
     clang.args(["--target=wasm32", "-nostdlib", "-Wl,--no-entry", "-Os", "-Wall", "-Werror"]);
     clang.arg(source).arg("-o").arg(&module);
-    run(clang, "it needs clang and wasm-ld (Debian: `apt-get install clang lld`)");
+    run(clang, "install clang and wasm-ld (Debian: `apt-get install clang lld`)");
     module
 }
 
@@ -139,7 +140,7 @@ fn assembly_script(package: &Path, out: &Path) -> PathBuf {
     let mut compiler = Command::new("node");
     compiler.arg(tools.join("assemblyscript/bin/asc.js")).arg("room.ts");
     compiler.args(["--optimize", "--outFile"]).arg(&module).current_dir(package);
-    run(compiler, "it needs Node.js 20 or newer");
+    run(compiler, "install Node.js 20.10 or newer");
     module
 }
 
@@ -155,7 +156,7 @@ fn assembly_script_tools(package: &Path, out: &Path) -> PathBuf {
         }
         let mut npm = Command::new("npm");
         npm.args(["ci", "--ignore-scripts", "--no-audit", "--no-fund"]).current_dir(&tools);
-        run(npm, "it needs Node.js with npm, and npm's registry");
+        run(npm, "install Node.js 20.10 or newer with npm, which needs its registry");
     });
     tools.join("node_modules")
 }
@@ -176,8 +177,18 @@ pub(crate) fn run(mut command: Command, needs: &str) {
         Ok(output) => {
             let (stdout, stderr) = (output.stdout, output.stderr);
             let words = [stdout, stderr].map(|words| String::from_utf8_lossy(&words).into_owned()).concat();
-            panic!("{command:?} failed ({}); {needs}\n{words}", output.status)
+            panic!("{command:?} failed ({}); if something is missing, {needs}\n{words}", output.status)
         }
-        Err(error) => panic!("{command:?} does not start ({error}); {needs}"),
+        Err(error) => panic!("{}", not_started(&command, &error, needs)),
     }
+}
+
+/// Returns the sentence for a tool that does not start.
+pub(crate) fn not_started(command: &Command, error: &io::Error, needs: &str) -> String {
+    let name = command.get_program().display();
+    let problem = match error.kind() {
+        io::ErrorKind::NotFound => format!("there is no program `{name}`"),
+        _ => format!("`{name}` does not start ({error})"),
+    };
+    format!("{problem}: {needs} (`./test --check` lists all that the tests need)")
 }

@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 use stateroom_host_min::{Effect, Event};
 use stateroom_sdk_core::MessagePayload;
 
-use crate::{Directory, child::workspace};
+use crate::{Directory, child::workspace, foreign::not_started};
 
 /// Runs a room in Node.js, whose WebAssembly has nothing to do with this host's, with `tests/guests/host.mjs`.
 /// Returns what each event asks for, in the form of [`in_json`].
@@ -30,8 +30,11 @@ pub fn run_in_changed_host(module: &[u8], events: &[Event<'_>], changes: &[(&str
     let directory = Directory::new().with("room.wasm", module).with("host.mjs", host);
     let mut node = Command::new("node");
     node.arg(directory.path().join("host.mjs")).arg(directory.path().join("room.wasm"));
-    let node = node.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn();
-    let mut node = node.expect("Node.js 20 or newer is installed");
+    let started = node.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn();
+    let mut node = match started {
+        Ok(node) => node,
+        Err(error) => panic!("{}", not_started(&node, &error, "install Node.js 20.10 or newer")),
+    };
 
     // Small enough for the pipe, whether they are read or not.
     let events: String = events.iter().map(|event| format!("{}\n", event_in_json(event))).collect();

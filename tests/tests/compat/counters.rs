@@ -64,19 +64,20 @@ fn rust_counts() {
 
 #[test]
 fn c_counts() {
-    let needs = "it needs clang and wasm-ld (Debian: `apt-get install clang lld`)";
+    let needs = "install clang and wasm-ld (Debian: `apt-get install clang lld`)";
     counts("int value = 0;", || Documented::new("counter-c", needs));
 }
 
 #[test]
 fn zig_counts() {
-    let needs = "it needs Python 3 with venv (Debian: `apt-get install python3-venv`), and PyPI";
+    let needs =
+        "install Python 3 with venv (Debian: `apt-get install python3-venv`), whose pip needs its registry";
     counts("value: i32 = 0;", || Documented::new("counter-zig", needs));
 }
 
 #[test]
 fn assembly_script_counts() {
-    let needs = "it needs Node.js 20 or newer with npm, and npm's registry";
+    let needs = "install Node.js 20.10 or newer with npm, which needs its registry";
     counts("value: i32 = 0;", || Documented::new("counter-assemblyscript", needs));
 }
 

@@ -7,6 +7,8 @@ use std::{
     time::Duration,
 };
 
+#[cfg(unix)]
+use rustix::process::Signal;
 use smol::{
     Timer,
     future::{or, zip},
@@ -203,11 +205,11 @@ fn command(arguments: &[&str]) -> (Child, Client, Directory) {
 #[cfg(unix)]
 #[test]
 fn signals_end_the_command_well() {
-    for signal in ["TERM", "INT"] {
+    for signal in [Signal::TERM, Signal::INT] {
         let (mut child, mut client, _directory) = command(&["--threads", "2"]);
         child.signal(signal);
         assert_eq!(client.closed(), 1001);
-        assert_eq!(child.exit().0, Some(0), "{signal}");
+        assert_eq!(child.exit().0, Some(0), "{signal:?}");
     }
 }
 
@@ -216,7 +218,7 @@ fn signals_end_the_command_well() {
 fn signals_end_the_command_while_a_room_computes_and_a_client_is_silent() {
     let (mut child, mut client, _directory) = command(&[]);
     client.text("!");
-    child.signal("TERM");
+    child.signal(Signal::TERM);
     assert_eq!(child.exit().0, Some(0));
     assert_eq!(client.closed(), 1001);
 }

@@ -65,7 +65,7 @@ fn dev_ends_when_told_to_while_it_waits() {
     let here = Directory::new().with_guest("", "!");
     let mut server = Serving::launch(stateroom(&here, &["dev", "--port", "0"]));
     server.wait_for_line("waiting for a change");
-    assert_eq!(server.end("-INT"), Some(0));
+    assert_eq!(server.end(rustix::process::Signal::INT), Some(0));
 }
 
 #[test]

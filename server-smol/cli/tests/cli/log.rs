@@ -34,7 +34,7 @@ fn a_log_that_nobody_reads_holds_up_nobody_and_says_what_is_missing() {
 #[test]
 fn a_server_whose_log_nobody_reads_ends_when_told_to() {
     let here = Directory::new().with("quiet.wat", QUIET);
-    assert_eq!(flooded(&here).end("-TERM"), Some(0));
+    assert_eq!(flooded(&here).end(rustix::process::Signal::TERM), Some(0));
 }
 
 /// Logs a megabyte that begins with an override of the direction of text, whenever somebody comes.

@@ -2,6 +2,8 @@
 
 use std::{env, fs, os::unix::fs::PermissionsExt, path::Path, process::Command};
 
+use rustix::process::Signal;
+
 use crate::{
     directory::Directory,
     guests::{ECHO, QUIET},
@@ -87,8 +89,8 @@ fn optimizer_is_used_where_it_helps_and_never_needed() {
 #[test]
 fn server_ends_well_when_told_to() {
     let here = Directory::new().with("quiet.wat", QUIET);
-    for signal in ["-TERM", "-INT"] {
+    for signal in [Signal::TERM, Signal::INT] {
         let mut server = Serving::start(stateroom(&here, &["serve", "quiet.wat", "--port", "0"]));
-        assert_eq!(server.end(signal), Some(0), "{signal}");
+        assert_eq!(server.end(signal), Some(0), "{signal:?}");
     }
 }

@@ -10,6 +10,9 @@ use std::{
     time::{Duration, Instant},
 };
 
+#[cfg(unix)]
+use rustix::process::{Pid, Signal, kill_process};
+
 use crate::directory::Directory;
 
 pub(crate) fn stateroom(directory: &Directory, arguments: &[&str]) -> Command {
@@ -109,9 +112,8 @@ impl Serving {
     /// Sends a signal, and waits for the end that it has to bring; returns the exit status.
     #[cfg(unix)]
     #[track_caller]
-    pub(crate) fn end(&mut self, signal: &str) -> Option<i32> {
-        let id = self.child.id().to_string();
-        assert!(Command::new("kill").args([signal, &id]).status().unwrap().success());
+    pub(crate) fn end(&mut self, signal: Signal) -> Option<i32> {
+        kill_process(Pid::from_child(&self.child), signal).unwrap();
         let deadline = Instant::now() + Duration::from_secs(30);
         loop {
             if let Some(status) = self.child.try_wait().unwrap() {
