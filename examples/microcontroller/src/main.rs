@@ -40,7 +40,6 @@ fn main() -> ! {
         clock::start(core.SYST);
     }
     serve(&mut uart);
-    // The report is written before anything is freed. That does not matter: it has the peaks.
     let _ = write!(uart, "{}", memory::Usage::now());
     failure::end(debug::EXIT_SUCCESS)
 }
