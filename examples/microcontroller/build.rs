@@ -21,4 +21,6 @@ fn main() {
     println!("cargo::rerun-if-changed=memory.x");
     println!("cargo::rustc-link-search={directory}");
     println!("cargo::rustc-link-arg-bins=-Tlink.x");
+    // Functions with the same code are linked once.
+    println!("cargo::rustc-link-arg-bins=--icf=all");
 }

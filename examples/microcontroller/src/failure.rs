@@ -1,3 +1,6 @@
+//! The end of the program, also where something fails.
+#![expect(unsafe_code, reason = "a handler that may interrupt anything")]
+
 use core::panic::PanicInfo;
 
 use cortex_m::asm;
@@ -15,15 +18,15 @@ pub fn end(status: ExitStatus) -> ! {
     }
 }
 
-/// No guest can cause a panic. What can is a heap that is too small.
+/// Does not print the message: without it, the linker removes the texts of all panics, which are a sixth of the
+/// program. No guest can cause a panic, but a heap that is too small can.
 #[panic_handler]
-fn panic(info: &PanicInfo<'_>) -> ! {
-    let _ = writeln!(Uart::new(), "{info}");
+fn panic(_: &PanicInfo<'_>) -> ! {
+    let _ = Uart::new().write_all(b"panic, for example because the heap is full\n");
     end(debug::EXIT_FAILURE)
 }
 
 #[exception]
-#[expect(unsafe_code, reason = "the handler may interrupt anything")]
 unsafe fn HardFault(frame: &ExceptionFrame) -> ! {
     let _ = writeln!(Uart::new(), "{frame:?}");
     end(debug::EXIT_FAILURE)
