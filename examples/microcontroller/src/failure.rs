@@ -18,7 +18,7 @@ pub fn end(status: ExitStatus) -> ! {
     }
 }
 
-/// Does not print the message: without it, the linker removes the texts of all panics, which are a sixth of the
+/// Does not print the message: without it, the linker removes the messages of all panics, which are a sixth of the
 /// program. No guest can cause a panic, but a heap that is too small can.
 #[panic_handler]
 fn panic(_: &PanicInfo<'_>) -> ! {
