@@ -118,10 +118,7 @@ impl Child {
     /// # Errors
     /// There is none: these are the lines that there are.
     pub fn find_line(&self, output: Output, part: &str) -> Result<String, Vec<String>> {
-        let lines = match output {
-            Output::Stdout => &self.stdout,
-            Output::Stderr => &self.stderr,
-        };
+        let lines = self.lines(output);
         let mut seen = Vec::new();
         while let Ok(line) = lines.0.recv_timeout(PATIENCE) {
             if let Some((_, rest)) = line.split_once(part) {
@@ -130,6 +127,19 @@ impl Child {
             seen.push(line);
         }
         Err(seen)
+    }
+
+    /// Waits for its next line, and returns it.
+    #[track_caller]
+    pub fn next_line(&self, output: Output) -> String {
+        self.lines(output).0.recv_timeout(PATIENCE).unwrap_or_else(|_| panic!("no line on {output:?}"))
+    }
+
+    fn lines(&self, output: Output) -> &Lines {
+        match output {
+            Output::Stdout => &self.stdout,
+            Output::Stderr => &self.stderr,
+        }
     }
 
     /// Returns the number that the system knows it by.

@@ -17,6 +17,7 @@ mod life;
 mod limits;
 mod load;
 mod messages;
+mod microcontroller;
 mod operator;
 mod protocol;
 mod scheduling;
