@@ -218,7 +218,7 @@ export class RoomSocket extends EventTarget {
     this.#openedAt = Infinity;
     const lost = { code, reason, wasClean };
     const disconnect = event("disconnect", { ...lost, attempt: ++this.#failures });
-    const least = this.#state < CLOSING && (retry?.(disconnect) ?? RETRY[code] ?? false);
+    let least = this.#state < CLOSING && (retry?.(disconnect) ?? RETRY[code] ?? false);
     if (least === false || this.#state === CLOSING) {
       this.#state = CLOSED;
       this.#env.clearTimeout(this.#timer);
@@ -229,8 +229,9 @@ export class RoomSocket extends EventTarget {
       return;
     }
     this.#state = CONNECTING;
-    this.#notBefore = now + +least;
-    disconnect.delay = +least + this.#env.Math.random() * Math.min(maxDelay, minDelay * 2 ** (this.#failures - 1));
+    if (least === true) least = 0;
+    this.#notBefore = now + least;
+    disconnect.delay = least + this.#env.Math.random() * Math.min(maxDelay, minDelay * 2 ** (this.#failures - 1));
     this.#arm(disconnect.delay, () => this.#connect());
     this.dispatchEvent(disconnect);
   }
