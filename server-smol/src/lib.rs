@@ -39,6 +39,7 @@
 //! | `POST /ws/{room}` | creates a room: 201, or 409 if it exists |
 //! | `POST /new_room` | creates a room and answers with its generated id |
 //! | `GET /status` | answers `ok`; `GET /status?verbose` answers with counts as JSON |
+//! | `GET /_/…` | files that are built in ([`BuiltIn`]) |
 //! | `GET /…` | static files, if a directory is set |
 //!
 //! A room's id is any text of 1 to 512 bytes, percent-encoded in the path.
@@ -125,7 +126,7 @@ pub use admin_address::AdminAddress;
 pub use error::{RoomError, ServeError};
 pub use reactor::VirtualClock;
 pub use server::{RoomInfo, Server, ServerHandle, Stats};
-pub use settings::{GeneratedIds, RoomIds, Settings, ShutdownPolicy};
+pub use settings::{BuiltIn, GeneratedIds, RoomIds, Settings, ShutdownPolicy};
 /// The crate with the traits and types that this interface uses, such as [`EngineFactory`](stateroom_core::engine::EngineFactory).
 pub use stateroom_core;
 pub use stateroom_core::settings::{Part, SettingProblem, SettingsError};

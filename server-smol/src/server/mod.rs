@@ -26,7 +26,7 @@ use crate::{
     reactor::{Clock, ClockSource, Listener, Reactor, VirtualClock},
     requests::Downloads,
     room::RoomCounts,
-    settings::{RoomIds, Settings, ShutdownPolicy},
+    settings::{BuiltIn, RoomIds, Settings, ShutdownPolicy},
     worker::{Worker, Workers},
 };
 
@@ -86,6 +86,12 @@ impl Server {
     /// Sets the directory that is served at `/`.
     pub fn with_static_files(mut self, directory: Option<PathBuf>) -> Self {
         self.settings.static_files = directory;
+        self
+    }
+
+    /// Sets the files of the program that are served at `/_/`.
+    pub fn with_built_in(mut self, files: &'static [BuiltIn]) -> Self {
+        self.settings.built_in = files;
         self
     }
 

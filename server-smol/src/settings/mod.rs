@@ -1,5 +1,6 @@
 //! The settings of a server.
 
+mod built_in;
 mod check;
 mod give_way;
 mod open_files;
@@ -14,6 +15,7 @@ use std::{
 
 pub(crate) use self::open_files::OPERATOR_CONNECTIONS;
 pub use self::{
+    built_in::BuiltIn,
     room_ids::{GeneratedIds, RoomIds},
     shutdown::ShutdownPolicy,
 };
@@ -45,6 +47,10 @@ pub struct Settings {
 
     /// A directory that is served at `/`. Default: none.
     pub static_files: Option<PathBuf>,
+
+    /// Files of the program that are served at `/_/`. They come before those of
+    /// [`static_files`](Self::static_files). Default: none.
+    pub built_in: &'static [BuiltIn],
 
     /// The way in which rooms are created and named. Default: [`RoomIds::Implicit`].
     pub room_ids: RoomIds,
@@ -190,6 +196,7 @@ impl Default for Settings {
             heartbeat_interval: Duration::from_secs(30),
             heartbeat_timeout: Duration::from_secs(120),
             static_files: None,
+            built_in: &[],
             room_ids: RoomIds::default(),
             shutdown: ShutdownPolicy::default(),
             hibernate_after: Duration::from_secs(10),
