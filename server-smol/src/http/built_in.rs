@@ -119,7 +119,8 @@ mod tests {
 
     #[test]
     fn other_paths_have_no_file() {
-        for path in ["/", "/_", "/_/", "/a.js", "/_/a.js/", "/_/A.js", "//_/a.js", "/_//a.js", "/_/b", "/x/_/a.js"]
+        for path in
+            ["/", "/_", "/_/", "/a.js", "/_/a.js/", "/_/A.js", "//_/a.js", "/_//a.js", "/_/b", "/x/_/a.js"]
         {
             assert!(ask(Method::GET, path, &[]).is_none(), "{path}");
         }
