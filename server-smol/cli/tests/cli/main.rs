@@ -3,6 +3,7 @@
 #![forbid(unsafe_code)]
 
 mod build;
+mod client;
 mod dev;
 mod directory;
 mod guests;
