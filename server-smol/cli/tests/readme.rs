@@ -106,8 +106,10 @@ fn links_lead_somewhere() {
         "ARCHITECTURE.md",
         "CHANGELOG.md",
         "docs/abi.md",
+        "client/README.md",
         "docs/comparison.md",
         "docs/costs.md",
+        "docs/guide/client-library.md",
         "docs/scale.md",
         "examples/README.md",
     ]
