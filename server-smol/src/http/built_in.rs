@@ -1,7 +1,7 @@
 use std::path::Path;
 
 use hyper::{
-    Method, Response, StatusCode,
+    Method, Request, Response, StatusCode,
     body::Bytes,
     header::{
         CACHE_CONTROL, CONTENT_LENGTH, CONTENT_TYPE, ETAG, HeaderMap, HeaderName, HeaderValue, IF_NONE_MATCH,
@@ -13,16 +13,11 @@ use crate::{requests::Body, settings::BuiltIn};
 use super::media_types::media_type;
 
 /// Answers a `GET` or `HEAD` for one of these files. Returns nothing if the path is not that of one.
-pub(super) fn built_in(
-    files: &[BuiltIn],
-    method: &Method,
-    path: &str,
-    sent: &HeaderMap,
-) -> Option<Response<Body>> {
-    let name = path.strip_prefix("/_/")?;
+pub(super) fn built_in<T>(files: &[BuiltIn], request: &Request<T>) -> Option<Response<Body>> {
+    let name = request.uri().path().strip_prefix("/_/")?;
     let file = files.iter().find(|file| file.name() == name)?;
-    let is_known = knows(sent, file.tag());
-    let (status, content) = match *method {
+    let is_known = knows(request.headers(), file.tag());
+    let (status, content) = match *request.method() {
         _ if is_known => (StatusCode::NOT_MODIFIED, &[][..]),
         Method::HEAD => (StatusCode::OK, &[][..]),
         _ => (StatusCode::OK, file.content()),
@@ -62,11 +57,11 @@ mod tests {
     const FILES: &[BuiltIn] = &[BuiltIn::new("a.js", b"1"), BuiltIn::new("b/c.txt", b"hello")];
 
     fn ask(method: Method, path: &str, known: &[&'static str]) -> Option<Response<Body>> {
-        let mut sent = HeaderMap::new();
+        let mut request = Request::builder().method(method).uri(path);
         for list in known {
-            sent.append(IF_NONE_MATCH, HeaderValue::from_static(list));
+            request = request.header(IF_NONE_MATCH, *list);
         }
-        built_in(FILES, &method, path, &sent)
+        built_in(FILES, &request.body(()).unwrap())
     }
 
     fn header(response: &Response<Body>, name: HeaderName) -> Option<&str> {

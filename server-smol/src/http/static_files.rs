@@ -22,7 +22,9 @@ use crate::{
     thread::Cut,
 };
 
-use super::{Site, built_in::built_in, media_types::media_type, peer::Peer};
+#[cfg(feature = "built-in")]
+use super::built_in::built_in;
+use super::{Site, media_types::media_type, peer::Peer};
 
 /// The time after which to try again if there is no space for a download, in seconds.
 const LATER: u64 = 5;
@@ -33,8 +35,8 @@ impl<F: EngineFactory> Site<F> {
         if !matches!(*request.method(), Method::GET | Method::HEAD) {
             return not_allowed("GET");
         }
-        let (files, path) = (self.shared.settings.built_in, request.uri().path());
-        if let Some(response) = built_in(files, request.method(), path, request.headers()) {
+        #[cfg(feature = "built-in")]
+        if let Some(response) = built_in(self.shared.settings.built_in, request) {
             return response;
         }
         let not_found =

@@ -26,7 +26,7 @@ use crate::{
     reactor::{Clock, ClockSource, Listener, Reactor, VirtualClock},
     requests::Downloads,
     room::RoomCounts,
-    settings::{BuiltIn, RoomIds, Settings, ShutdownPolicy},
+    settings::{RoomIds, Settings, ShutdownPolicy},
     worker::{Worker, Workers},
 };
 
@@ -90,7 +90,8 @@ impl Server {
     }
 
     /// Sets the files of the program that are served at `/_/`.
-    pub fn with_built_in(mut self, files: &'static [BuiltIn]) -> Self {
+    #[cfg(feature = "built-in")]
+    pub fn with_built_in(mut self, files: &'static [crate::settings::BuiltIn]) -> Self {
         self.settings.built_in = files;
         self
     }

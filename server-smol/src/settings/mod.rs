@@ -1,5 +1,6 @@
 //! The settings of a server.
 
+#[cfg(feature = "built-in")]
 mod built_in;
 mod check;
 mod give_way;
@@ -13,9 +14,10 @@ use std::{
     time::Duration,
 };
 
+#[cfg(feature = "built-in")]
+pub use self::built_in::BuiltIn;
 pub(crate) use self::open_files::OPERATOR_CONNECTIONS;
 pub use self::{
-    built_in::BuiltIn,
     room_ids::{GeneratedIds, RoomIds},
     shutdown::ShutdownPolicy,
 };
@@ -50,6 +52,7 @@ pub struct Settings {
 
     /// Files of the program that are served at `/_/`. They come before those of
     /// [`static_files`](Self::static_files). Default: none.
+    #[cfg(feature = "built-in")]
     pub built_in: &'static [BuiltIn],
 
     /// The way in which rooms are created and named. Default: [`RoomIds::Implicit`].
@@ -196,6 +199,7 @@ impl Default for Settings {
             heartbeat_interval: Duration::from_secs(30),
             heartbeat_timeout: Duration::from_secs(120),
             static_files: None,
+            #[cfg(feature = "built-in")]
             built_in: &[],
             room_ids: RoomIds::default(),
             shutdown: ShutdownPolicy::default(),
