@@ -24,13 +24,14 @@ function connected(options) {
 }
 
 /** Returns whether it has no timer, and takes no interest in the network. */
-function isOver({ world, socket }) {
-  const tried = world.sockets.length;
+function isOver({ world, socket, events }) {
+  const [tried, said] = [world.sockets.length, events.length];
   world.goOnline();
   world.goOffline();
   world.setHidden(false);
   world.advance(3_600_000);
-  return socket.readyState === RoomSocket.CLOSED && world.timers === 0 && world.sockets.length === tried;
+  return socket.readyState === RoomSocket.CLOSED && world.timers === 0 && world.sockets.length === tried
+    && events.length === said;
 }
 
 test("a connection that is lost is replaced, and only the end is a close", () => {
@@ -182,6 +183,8 @@ test("it connects at once when the network is back", () => {
   assert.equal(world.sockets.length, 2);
   // While an attempt goes on, and while a connection is open, there is nothing to do.
   world.goOnline();
+  world.advance(0);
+  assert.equal(world.sockets.length, 2);
   world.socket.open();
   world.goOnline();
   world.advance(0);
@@ -229,6 +232,15 @@ test("a connection that was open while this side slept is replaced as soon as so
   world.sleep(151_000);
   world.setHidden(false);
   assert.deepEqual(events, ["disconnect 1006 250"]);
+});
+
+test("a connection that was lost before this side slept is replaced, too", () => {
+  const { world } = connected({ minDelay: 60_000, maxDelay: 60_000 });
+  world.socket.end(1006);
+  world.sleep(200_000);
+  world.setHidden(false);
+  world.advance(0);
+  assert.equal(world.sockets.length, 2);
 });
 
 test("a connection is not in doubt because it is looked at rarely", () => {
@@ -308,7 +320,7 @@ test("close ends an open connection with a code, and it is final", () => {
 });
 
 test("after close no code means to come back", () => {
-  const all = connected();
+  const all = connected({ retry: () => assert.fail("it is not asked") });
   all.socket.close();
   all.world.socket.end(1006);
   assert.deepEqual(all.events, ["close 1006"]);
@@ -318,7 +330,9 @@ test("after close no code means to come back", () => {
 test("a close that nobody answers has an end", () => {
   const all = connected();
   all.socket.close();
-  all.world.advance(10_000);
+  all.world.advance(9_999);
+  assert.deepEqual(all.events, []);
+  all.world.advance(1);
   assert.deepEqual(all.events, ["close 1006"]);
   assert(isOver(all));
 });
@@ -359,7 +373,8 @@ test("close ends the wait for an address, which may call it", async () => {
   await settle();
   world.advance(0);
   assert.deepEqual(events, ["close 1006"]);
-  assert(isOver({ world, socket }));
+  assert.equal(world.sockets.length, 0);
+  assert(isOver({ world, socket, events }));
 });
 
 test("close can be called when the connection is lost", () => {
