@@ -27,6 +27,8 @@
 //! `Settings::for_guests`, which adjust the settings to the limits of a `stateroom_host_min::Program`. Without it,
 //! the limits and the settings are not compared.
 //!
+//! The feature `built-in` adds `Server::with_built_in`, for files that are a part of the program.
+//!
 //! ```toml
 //! stateroom-server-smol = { version = "0.1", features = ["wasm"] }
 //! ```
@@ -39,6 +41,7 @@
 //! | `POST /ws/{room}` | creates a room: 201, or 409 if it exists |
 //! | `POST /new_room` | creates a room and answers with its generated id |
 //! | `GET /status` | answers `ok`; `GET /status?verbose` answers with counts as JSON |
+//! | `GET /_/…` | files of the program, if there are any (feature `built-in`) |
 //! | `GET /…` | static files, if a directory is set |
 //!
 //! A room's id is any text of 1 to 512 bytes, percent-encoded in the path.
@@ -125,6 +128,8 @@ pub use admin_address::AdminAddress;
 pub use error::{RoomError, ServeError};
 pub use reactor::VirtualClock;
 pub use server::{RoomInfo, Server, ServerHandle, Stats};
+#[cfg(feature = "built-in")]
+pub use settings::BuiltIn;
 pub use settings::{GeneratedIds, RoomIds, Settings, ShutdownPolicy};
 /// The crate with the traits and types that this interface uses, such as [`EngineFactory`](stateroom_core::engine::EngineFactory).
 pub use stateroom_core;

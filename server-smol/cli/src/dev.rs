@@ -10,6 +10,7 @@ use stateroom_server_smol::{AdminAddress, Server, Settings};
 
 use super::{
     args::{DevArgs, ProjectArgs},
+    client,
     guest_build::SourceError,
     limits::{Bounds, LimitArgs},
     module,
@@ -50,7 +51,7 @@ pub(crate) fn run(args: DevArgs) -> Result<()> {
             first => Some(first?),
         };
         while let Some(Built { program, bounds, static_files, sources }) = built.take() {
-            let server = bounds.server().with_static_files(static_files);
+            let server = bounds.server().with_static_files(static_files).with_built_in(client::FILES);
             let listener = server.bind().map_err(explain)?;
             let shutdown = or(
                 async {

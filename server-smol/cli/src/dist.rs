@@ -6,13 +6,13 @@ use std::{
 
 use anyhow::{Context, Result, bail};
 
-use super::{config::Config, toml_file::FILE};
+use super::{client, config::Config, toml_file::FILE};
 
 const MODULE: &str = "server.wasm";
 const STATIC: &str = "static";
 
-/// The directory that `stateroom build` writes: `server.wasm`, and perhaps `static` and a `stateroom.toml`
-/// with the limits of the one beside `Cargo.toml`.
+/// The directory that `stateroom build` writes: `server.wasm`, and perhaps `static`, with the client library in it,
+/// and a `stateroom.toml` with the limits of the one beside `Cargo.toml`.
 ///
 /// It is written to a hidden directory next to it, which then replaces the old one. So it is never half
 /// written. The files of a failed build are removed.
@@ -62,7 +62,9 @@ impl Dist {
             write(&self.draft.join(FILE), limits.as_bytes())?;
         }
         if let Some(files) = &config.static_files {
-            copy(files, &self.draft.join(STATIC), &mut Vec::new())?;
+            let to = self.draft.join(STATIC);
+            copy(files, &to, &mut Vec::new())?;
+            client::write_below(&to)?;
         }
 
         // Minutes may have passed since the first look.

@@ -25,6 +25,8 @@ mod toml_file;
 #[cfg(feature = "dev")]
 mod build;
 #[cfg(feature = "dev")]
+mod client;
+#[cfg(feature = "dev")]
 mod config;
 #[cfg(feature = "dev")]
 mod dev;

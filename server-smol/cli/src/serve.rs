@@ -13,7 +13,11 @@ pub(crate) fn run(args: ServeArgs) -> Result<()> {
     let Found { module, static_files, limits } = locate(&args.module)?;
     let bounds = args.server.limits.over(&limits).bounds(args.server.settings())?;
     let program = module::read(&module, bounds.guest)?;
-    bounds.server().with_static_files(static_files).serve_guests(program).map_err(explain)
+    let server = bounds.server().with_static_files(static_files);
+    // The others find them in the `dist` directory.
+    #[cfg(feature = "dev")]
+    let server = server.with_built_in(super::client::FILES);
+    server.serve_guests(program).map_err(explain)
 }
 
 /// Adds advice to the error. The server's messages are complete; their sources would repeat them.

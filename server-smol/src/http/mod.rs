@@ -1,6 +1,8 @@
 //! Serves HTTP: answers requests, sends static files, and upgrades connections to WebSockets.
 
 mod accept;
+#[cfg(feature = "built-in")]
+mod built_in;
 mod media_types;
 mod peer;
 mod refusal;

@@ -22,16 +22,22 @@ use crate::{
     thread::Cut,
 };
 
+#[cfg(feature = "built-in")]
+use super::built_in::built_in;
 use super::{Site, media_types::media_type, peer::Peer};
 
 /// The time after which to try again if there is no space for a download, in seconds.
 const LATER: u64 = 5;
 
 impl<F: EngineFactory> Site<F> {
-    /// `GET /…`: a file of the static directory.
+    /// `GET /…`: a file that is built in, or one of the static directory.
     pub(super) async fn static_file(&self, request: &Request<Incoming>, peer: &Peer) -> Response<Body> {
         if !matches!(*request.method(), Method::GET | Method::HEAD) {
             return not_allowed("GET");
+        }
+        #[cfg(feature = "built-in")]
+        if let Some(response) = built_in(self.shared.settings.built_in, request) {
+            return response;
         }
         let not_found =
             || text(StatusCode::NOT_FOUND, "there is nothing here; rooms are WebSockets at /ws/{room}");

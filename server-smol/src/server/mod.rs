@@ -89,6 +89,13 @@ impl Server {
         self
     }
 
+    /// Sets the files of the program that are served at `/_/`.
+    #[cfg(feature = "built-in")]
+    pub fn with_built_in(mut self, files: &'static [crate::settings::BuiltIn]) -> Self {
+        self.settings.built_in = files;
+        self
+    }
+
     /// Sets who may create rooms, and how they are named.
     pub fn with_room_ids(mut self, room_ids: RoomIds) -> Self {
         self.settings.room_ids = room_ids;

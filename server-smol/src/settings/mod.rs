@@ -1,5 +1,7 @@
 //! The settings of a server.
 
+#[cfg(feature = "built-in")]
+mod built_in;
 mod check;
 mod give_way;
 mod open_files;
@@ -12,6 +14,8 @@ use std::{
     time::Duration,
 };
 
+#[cfg(feature = "built-in")]
+pub use self::built_in::BuiltIn;
 pub(crate) use self::open_files::OPERATOR_CONNECTIONS;
 pub use self::{
     room_ids::{GeneratedIds, RoomIds},
@@ -45,6 +49,11 @@ pub struct Settings {
 
     /// A directory that is served at `/`. Default: none.
     pub static_files: Option<PathBuf>,
+
+    /// Files of the program that are served at `/_/`. They come before those of
+    /// [`static_files`](Self::static_files). Default: none.
+    #[cfg(feature = "built-in")]
+    pub built_in: &'static [BuiltIn],
 
     /// The way in which rooms are created and named. Default: [`RoomIds::Implicit`].
     pub room_ids: RoomIds,
@@ -190,6 +199,8 @@ impl Default for Settings {
             heartbeat_interval: Duration::from_secs(30),
             heartbeat_timeout: Duration::from_secs(120),
             static_files: None,
+            #[cfg(feature = "built-in")]
+            built_in: &[],
             room_ids: RoomIds::default(),
             shutdown: ShutdownPolicy::default(),
             hibernate_after: Duration::from_secs(10),

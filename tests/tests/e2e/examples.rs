@@ -8,7 +8,11 @@ fn cursors_come_with_a_page() {
     let server = TestServer::with(server().with_static_files(Some(dist.join("static"))), guest("cursors"));
     let page = server.get("/");
     assert_eq!(page.status, 200);
-    assert!(page.text().contains("WebSocket"));
+    assert!(page.text().contains("RoomSocket"));
+    // The page's library is beside it, whichever server has them.
+    let library = server.get("/_/client.js");
+    assert_eq!(library.status, 200);
+    assert!(library.text().contains("export class RoomSocket"));
 }
 
 #[test]

@@ -3,6 +3,7 @@
 #![forbid(unsafe_code)]
 
 mod build;
+mod client;
 mod command_line;
 mod dev;
 mod directory;

@@ -153,11 +153,11 @@ impl Serving {
     }
 
     pub(crate) fn get(&self, path: &str) -> String {
-        self.request("GET", path)
+        self.request("GET", path, "")
     }
 
     pub(crate) fn post(&self, path: &str) -> String {
-        self.request("POST", path)
+        self.request("POST", path, "")
     }
 
     /// Asks for a WebSocket to a room, with these lines among the request's headers. The client stays until it is dropped.
@@ -170,9 +170,11 @@ impl Serving {
         client
     }
 
-    fn request(&self, method: &str, path: &str) -> String {
+    /// Asks, with these lines among the request's headers.
+    pub(crate) fn request(&self, method: &str, path: &str, headers: &str) -> String {
         let mut stream = self.connect();
-        write!(stream, "{method} {path} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n").unwrap();
+        write!(stream, "{method} {path} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n{headers}\r\n")
+            .unwrap();
         let mut answer = String::new();
         stream.read_to_string(&mut answer).unwrap();
         answer

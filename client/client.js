@@ -1,0 +1,257 @@
+// The client library of Stateroom for small machines; see its README.md.
+
+const STATES = { CONNECTING: 0, OPEN: 1, CLOSING: 2, CLOSED: 3 };
+const { CONNECTING, OPEN, CLOSING, CLOSED } = STATES;
+
+/** After these codes it connects again, with the least delay in ms. */
+const RETRY = { 1001: 0, 1006: 0, 1012: 0, 1011: 5000, 1013: 5000, 1014: 5000 };
+
+/** How long a connection lasts that counts as a success. */
+const SUCCESS = 5000;
+
+const DEFAULTS = {
+  minDelay: 500,
+  maxDelay: 30000,
+  openTimeout: 10000,
+  maxQueue: 1 << 20,
+  pingInterval: 30000,
+  pingTimeout: 10000,
+  maxSleep: 120000,
+  env: globalThis,
+};
+
+export const json = {
+  encode: (message) => JSON.stringify(message),
+  decode: (data) => JSON.parse(data),
+};
+
+export function roomUrl(room = "default", base = location.origin) {
+  // Addresses take these for directories.
+  if (/^\.{0,2}$/.test(room)) throw new TypeError(`no address has the room "${room}"`);
+  const url = new URL("ws/" + encodeURIComponent(room), base);
+  url.protocol = url.protocol.replace("http", "ws");
+  return url.href;
+}
+
+const event = (type, fields) => Object.assign(new Event(type), fields);
+
+/** A `WebSocket` that connects again. */
+export class RoomSocket extends EventTarget {
+  #source;
+  #options;
+  #env;
+  #handlers = {};
+  #binaryType = "blob";
+  #url = "";
+  #state = CONNECTING;
+  #socket;
+  /** Names the present attempt, while its address is awaited. */
+  #attempt;
+  #failures = 0;
+  #openedAt;
+  #notBefore;
+  #timer;
+  #queue = [];
+  #queued = 0;
+  /** True if nothing was received since the last look. */
+  #isQuiet;
+  #lookedAt;
+  #ended = new AbortController();
+
+  constructor(url, options) {
+    super();
+    this.#source = url;
+    this.#options = { ...DEFAULTS, ...options };
+    const env = this.#env = this.#options.env;
+    this.#connect();
+    const on = (target, type, act) => target?.addEventListener?.(type, act, { signal: this.#ended.signal });
+    on(env, "online", () => this.#wake());
+    // Otherwise messages would be lost.
+    on(env, "offline", () => this.#drop("the network is gone"));
+    on(env.document, "visibilitychange", () => env.document.hidden || this.#wake());
+  }
+
+  get readyState() { return this.#state; }
+  get url() { return this.#url; }
+  get protocol() { return this.#socket?.protocol ?? ""; }
+  get extensions() { return this.#socket?.extensions ?? ""; }
+  get bufferedAmount() { return this.#queued + (this.#socket?.bufferedAmount ?? 0); }
+  get binaryType() { return this.#binaryType; }
+  set binaryType(type) {
+    this.#binaryType = type;
+    if (this.#socket) this.#socket.binaryType = type;
+  }
+
+  send(data) {
+    const { encode, maxQueue } = this.#options;
+    if (encode) data = encode(data);
+    if (this.#state > OPEN) return;
+    if (this.#state && this.#socket.readyState === OPEN) return this.#socket.send(data);
+    // The caller may change its buffer.
+    if (ArrayBuffer.isView(data)) data = new Uint8Array(data.buffer, data.byteOffset, data.byteLength).slice();
+    else if (data instanceof ArrayBuffer) data = data.slice();
+    else if (!(data instanceof Blob)) data = String(data);
+    const size = data.byteLength ?? data.size ?? new TextEncoder().encode(data).length;
+    if (this.#queued + size > maxQueue) {
+      throw new DOMException(
+        `the queue is full: it has ${this.#queued} bytes, the message ${size}, and maxQueue is ${maxQueue}`,
+        "QuotaExceededError",
+      );
+    }
+    this.#queue.push(data);
+    this.#queued += size;
+  }
+
+  close(code, reason) {
+    if (this.#state > OPEN) return;
+    this.#socket?.close(code, reason);
+    this.#state = CLOSING;
+    this.#attempt = undefined;
+    this.#arm(this.#socket ? this.#options.openTimeout : 0, () => this.#drop(""));
+  }
+
+  async *[Symbol.asyncIterator]() {
+    const messages = [];
+    let wake;
+    const add = ({ data }) => wake(messages.push(data));
+    const end = () => wake();
+    this.addEventListener("message", add);
+    this.addEventListener("close", end);
+    try {
+      for (;;) {
+        const more = new Promise((resolve) => { wake = resolve; });
+        while (messages.length) yield messages.shift();
+        if (this.#state === CLOSED) return;
+        await more;
+      }
+    } finally {
+      this.removeEventListener("message", add);
+      this.removeEventListener("close", end);
+    }
+  }
+
+  #connect() {
+    const attempt = this.#attempt = {};
+    const current = (act) => (value) => this.#attempt === attempt && act(value);
+    const open = current((url) => this.#open(url));
+    if (typeof this.#source === "function") {
+      Promise.resolve().then(this.#source).then(open).catch(current((error) => {
+        this.#fail(error);
+        this.#drop(String(error));
+      }));
+    } else open(this.#source);
+    this.#arm(this.#options.openTimeout, () => this.#drop("the attempt took too long"));
+  }
+
+  #open(url) {
+    const socket = this.#socket = new this.#env.WebSocket(url, this.#options.protocols);
+    this.#url = socket.url;
+    socket.binaryType = this.#binaryType;
+    // A connection that was given up is not listened to.
+    const on = (type, act) => socket.addEventListener(type, (event) => socket === this.#socket && act(event));
+    on("open", () => {
+      for (const data of this.#queue.splice(0)) socket.send(data);
+      this.#queued = 0;
+      this.#state = OPEN;
+      this.#watch();
+      this.#openedAt = this.#lookedAt;
+      this.dispatchEvent(event("open"));
+    });
+    on("message", ({ data, origin }) => {
+      this.#isQuiet = false;
+      try {
+        data = (this.#options.decode ?? ((data) => data))(data);
+      } catch (error) {
+        return this.#fail(error);
+      }
+      this.dispatchEvent(new MessageEvent("message", { data, origin }));
+    });
+    on("error", ({ error }) => this.#fail(error));
+    on("close", (event) => this.#lost(event));
+  }
+
+  #fail(error) {
+    this.dispatchEvent(event("error", { error }));
+  }
+
+  /** Looks after an open connection from time to time. */
+  #watch() {
+    this.#isQuiet = true;
+    this.#lookedAt = this.#env.Date.now();
+    this.#arm(this.#options.pingInterval, () => this.#look());
+  }
+
+  #look() {
+    const { encode, ping, pingTimeout } = this.#options;
+    const isSuspect = this.#hasSlept() || (ping !== undefined && this.#isQuiet);
+    this.#watch();
+    if (!isSuspect) return;
+    if (ping === undefined) return this.#drop("this side slept for too long");
+    this.#socket.send(encode ? encode(ping) : ping);
+    this.#arm(pingTimeout, () => this.#isQuiet ? this.#drop("no answer to a ping") : this.#watch());
+  }
+
+  #hasSlept() {
+    const { pingInterval, maxSleep } = this.#options;
+    return this.#env.Date.now() - this.#lookedAt > pingInterval + maxSleep;
+  }
+
+  /** The network or the user is back. */
+  #wake() {
+    if (this.#state === OPEN && this.#hasSlept()) this.#look();
+    else if (!this.#state && !this.#attempt) this.#arm(this.#notBefore - this.#env.Date.now(), () => this.#connect());
+  }
+
+  #drop(reason) {
+    const socket = this.#socket;
+    if (!socket && !this.#attempt && !this.#state) return;
+    this.#socket = undefined;
+    socket?.close();
+    this.#lost({ code: 1006, reason, wasClean: false });
+  }
+
+  #lost({ code, reason, wasClean }) {
+    this.#socket = this.#attempt = undefined;
+    const { minDelay, maxDelay, retry } = this.#options;
+    const now = this.#env.Date.now();
+    if (now - this.#openedAt >= SUCCESS) this.#failures = 0;
+    this.#openedAt = Infinity;
+    const lost = { code, reason, wasClean };
+    const disconnect = event("disconnect", { ...lost, attempt: ++this.#failures });
+    let least = this.#state < CLOSING && (retry?.(disconnect) ?? RETRY[code] ?? false);
+    if (least === false || this.#state === CLOSING) {
+      this.#state = CLOSED;
+      this.#env.clearTimeout(this.#timer);
+      this.#queue = [];
+      this.#queued = 0;
+      this.#ended.abort();
+      this.dispatchEvent(event("close", lost));
+      return;
+    }
+    this.#state = CONNECTING;
+    if (least === true) least = 0;
+    this.#notBefore = now + least;
+    disconnect.delay = least + this.#env.Math.random() * Math.min(maxDelay, minDelay * 2 ** (this.#failures - 1));
+    this.#arm(disconnect.delay, () => this.#connect());
+    this.dispatchEvent(disconnect);
+  }
+
+  #arm(delay, act) {
+    this.#env.clearTimeout(this.#timer);
+    this.#timer = this.#env.setTimeout(act, delay);
+  }
+
+  static {
+    Object.assign(this, STATES);
+    Object.assign(this.prototype, STATES);
+    for (const type of ["open", "message", "disconnect", "close", "error"]) {
+      Object.defineProperty(this.prototype, "on" + type, {
+        get() { return this.#handlers[type] ?? null; },
+        set(handler) {
+          if (!(type in this.#handlers)) this.addEventListener(type, (event) => this.#handlers[type]?.call(this, event));
+          this.#handlers[type] = handler;
+        },
+      });
+    }
+  }
+}

@@ -1,0 +1,129 @@
+// In a browser: Chromium, without a window. The page has the library from the server itself.
+
+import assert from "node:assert/strict";
+import { after, before, test } from "node:test";
+
+import { chromium } from "playwright-core";
+
+import { Server } from "./server.js";
+
+const TIMEOUT = { timeout: 600_000 };
+
+let browser;
+
+before(async () => {
+  const executablePath = process.env.CHROMIUM ?? "/usr/bin/chromium";
+  browser = await chromium.launch({ executablePath, headless: true, args: ["--no-sandbox"] });
+});
+
+after(() => browser?.close());
+
+/** Returns a page of a server, in a browser of its own, that fails the test with its own errors. */
+async function visit(t, server, path = "/status") {
+  const context = await browser.newContext();
+  const page = await context.newPage();
+  page.setDefaultTimeout(30_000);
+  const errors = [];
+  page.on("pageerror", (error) => errors.push(error));
+  t.after(async () => {
+    await context.close();
+    assert.deepEqual(errors, []);
+  });
+  await page.goto(server.origin + path);
+  return page;
+}
+
+/** Opens a socket in a page that notes its events in `log`. */
+async function join(page, options) {
+  await page.evaluate(async (options) => {
+    const { RoomSocket, roomUrl, json } = await import("/_/client.js");
+    const socket = new RoomSocket(roomUrl("lobby"), { ...json, ...options });
+    const log = [];
+    for (const type of ["open", "disconnect", "close"]) socket.addEventListener(type, () => log.push(type));
+    socket.onmessage = ({ data }) => log.push(data);
+    Object.assign(window, { socket, log });
+  }, options);
+  await logged(page, ["open"]);
+}
+
+/** Waits until the log is this, and empties it. */
+async function logged(page, expected) {
+  try {
+    await page.waitForFunction((length) => log.length >= length, expected.length);
+  } finally {
+    assert.deepEqual(await page.evaluate(() => log.splice(0)), expected);
+  }
+}
+
+async function started(t, ...args) {
+  const server = await new Server(...args).start();
+  t.after(() => server.end());
+  return server;
+}
+
+test("a page goes on when its server is back, and sends what waited", TIMEOUT, async (t) => {
+  const server = await started(t);
+  const page = await visit(t, server);
+  await join(page, { minDelay: 50, maxDelay: 50 });
+  await server.end();
+  await page.waitForFunction(() => log[0] === "disconnect" && socket.readyState === 0);
+  await page.evaluate(() => {
+    for (const message of [1, 2, 3]) socket.send(message);
+  });
+  await server.start();
+  await page.waitForFunction(() => log.at(-1) === 3);
+  const log = await page.evaluate(() => log.filter((entry) => entry !== "disconnect"));
+  assert.deepEqual(log, ["open", 1, 2, 3]);
+});
+
+test("a page without a network keeps its messages, and goes on at once when the network is back", TIMEOUT, async (t) => {
+  const server = await started(t);
+  const page = await visit(t, server);
+  // The next attempt is some days away, unless there are news.
+  await join(page, { minDelay: 2e9, maxDelay: 2e9 });
+  await page.context().setOffline(true);
+  await logged(page, ["disconnect"]);
+  await page.evaluate(() => socket.send("waits"));
+  assert.equal(await page.evaluate(() => socket.bufferedAmount), '"waits"'.length);
+  await page.context().setOffline(false);
+  await logged(page, ["open", "waits"]);
+});
+
+test("a page goes on at once when somebody looks at it", TIMEOUT, async (t) => {
+  const server = await started(t);
+  const page = await visit(t, server);
+  // Chromium without a window hides no page. So the page tells itself what a browser would.
+  const show = (isShown) => page.evaluate((isShown) => {
+    Object.defineProperty(document, "hidden", { value: !isShown, configurable: true });
+    document.dispatchEvent(new Event("visibilitychange"));
+  }, isShown);
+  await join(page, { minDelay: 2e9, maxDelay: 2e9 });
+  await show(false);
+  await server.end();
+  await logged(page, ["disconnect"]);
+  await server.start();
+  await show(true);
+  await logged(page, ["open"]);
+});
+
+test("the cursors survive a restart of their server without a click", TIMEOUT, async (t) => {
+  const { CHECKOUT } = process.env;
+  assert(CHECKOUT, "set CHECKOUT to the path of the repository");
+  const server = await started(t, "dev", `${CHECKOUT}/examples/cursors`);
+  const [mine, other] = [await visit(t, server, "/"), await visit(t, server, "/")];
+  const status = (page, text) => page.locator("#status", { hasText: text }).waitFor();
+  for (let run = 1; run <= 2; run += 1) {
+    await status(mine, "room lobby · 0 other cursors");
+    await status(other, "room lobby ·");
+    await mine.mouse.move(100 * run, 50);
+    await status(other, "room lobby · 1 other cursor");
+    await other.locator(".cursor").waitFor();
+    await server.end();
+    await status(mine, "not connected, trying again …");
+    await status(other, "not connected, trying again …");
+    assert.equal(await other.locator(".cursor").count(), 0);
+    await server.start();
+    // A page sends its position when it is back.
+    await status(other, "room lobby · 1 other cursor");
+  }
+});

@@ -1,0 +1,123 @@
+use std::path::Path;
+
+use hyper::{
+    Method, Request, Response, StatusCode,
+    body::Bytes,
+    header::{
+        CACHE_CONTROL, CONTENT_LENGTH, CONTENT_TYPE, ETAG, HeaderMap, HeaderName, HeaderValue, IF_NONE_MATCH,
+    },
+};
+
+use crate::{requests::Body, settings::BuiltIn};
+
+use super::media_types::media_type;
+
+/// Answers a `GET` or `HEAD` for one of these files. Returns nothing if the path is not that of one.
+pub(super) fn built_in<T>(files: &[BuiltIn], request: &Request<T>) -> Option<Response<Body>> {
+    let name = request.uri().path().strip_prefix("/_/")?;
+    let file = files.iter().find(|file| file.name() == name)?;
+    let is_known = knows(request.headers(), file.tag());
+    let (status, content) = match *request.method() {
+        _ if is_known => (StatusCode::NOT_MODIFIED, &[][..]),
+        Method::HEAD => (StatusCode::OK, &[][..]),
+        _ => (StatusCode::OK, file.content()),
+    };
+    let mut response = Response::new(Body::from(Bytes::from_static(content)));
+    *response.status_mut() = status;
+    let mut set = |name: HeaderName, value: &[u8]| {
+        if let Ok(value) = HeaderValue::from_bytes(value) {
+            response.headers_mut().insert(name, value);
+        }
+    };
+    set(ETAG, file.tag());
+    // Always ask whether it is still the same: a page and its server change together.
+    set(CACHE_CONTROL, b"no-cache");
+    if !is_known {
+        set(CONTENT_TYPE, media_type(Path::new(name)).as_bytes());
+        response.headers_mut().insert(CONTENT_LENGTH, file.content().len().into());
+    }
+    Some(response)
+}
+
+/// Returns whether the client has the content with this tag (RFC 9110, section 13.1.2).
+fn knows(sent: &HeaderMap, tag: &[u8]) -> bool {
+    let lists = sent.get_all(IF_NONE_MATCH).iter();
+    lists.flat_map(|list| list.as_bytes().split(|byte| *byte == b',')).any(|known| {
+        let known = known.trim_ascii();
+        known == b"*" || known.strip_prefix(b"W/").unwrap_or(known) == tag
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use hyper::body::Body as _;
+
+    use super::*;
+
+    const FILES: &[BuiltIn] = &[BuiltIn::new("a.js", b"1"), BuiltIn::new("b/c.txt", b"hello")];
+
+    fn ask(method: Method, path: &str, known: &[&'static str]) -> Option<Response<Body>> {
+        let mut request = Request::builder().method(method).uri(path);
+        for list in known {
+            request = request.header(IF_NONE_MATCH, *list);
+        }
+        built_in(FILES, &request.body(()).unwrap())
+    }
+
+    fn header(response: &Response<Body>, name: HeaderName) -> Option<&str> {
+        response.headers().get(name).map(|value| value.to_str().unwrap())
+    }
+
+    #[test]
+    fn a_file_is_sent_with_its_type_and_its_tag() {
+        for (path, media_type, len) in
+            [("/_/a.js", "text/javascript", "1"), ("/_/b/c.txt", "text/plain; charset=utf-8", "5")]
+        {
+            let response = ask(Method::GET, path, &[]).unwrap();
+            assert_eq!(response.status(), StatusCode::OK);
+            assert_eq!(header(&response, CONTENT_TYPE), Some(media_type));
+            assert_eq!(header(&response, CONTENT_LENGTH), Some(len));
+            assert_eq!(header(&response, CACHE_CONTROL), Some("no-cache"));
+            assert_eq!(header(&response, ETAG).unwrap().len(), 18);
+            assert_eq!(response.body().size_hint().exact().unwrap().to_string(), len);
+            let head = ask(Method::HEAD, path, &[]).unwrap();
+            assert_eq!(head.headers(), response.headers());
+            assert!(head.body().is_end_stream());
+        }
+    }
+
+    #[test]
+    fn a_client_that_has_the_file_does_not_get_it_again() {
+        // The hash of `1`.
+        const TAG: &str = "\"af63ac4c86019afc\"";
+        for known in [
+            &[TAG][..],
+            &["W/\"af63ac4c86019afc\""],
+            &["*"],
+            &["\"0\", \"af63ac4c86019afc\""],
+            &["\"0\"", TAG],
+        ] {
+            for method in [Method::GET, Method::HEAD] {
+                let response = ask(method, "/_/a.js", known).unwrap();
+                assert_eq!(response.status(), StatusCode::NOT_MODIFIED, "{known:?}");
+                assert_eq!(header(&response, ETAG), Some(TAG));
+                assert_eq!(header(&response, CACHE_CONTROL), Some("no-cache"));
+                assert_eq!(header(&response, CONTENT_LENGTH), None);
+                assert!(response.body().is_end_stream());
+            }
+        }
+        for unknown in ["\"0\"", "af63ac4c86019afc", "\"af63ac4c86019afc", ""] {
+            let response = ask(Method::GET, "/_/a.js", &[unknown]).unwrap();
+            assert_eq!(response.status(), StatusCode::OK, "{unknown}");
+        }
+    }
+
+    #[test]
+    fn other_paths_have_no_file() {
+        for path in
+            ["/", "/_", "/_/", "/a.js", "/_/a.js/", "/_/A.js", "//_/a.js", "/_//a.js", "/_/b", "/x/_/a.js"]
+        {
+            assert!(ask(Method::GET, path, &[]).is_none(), "{path}");
+        }
+    }
+}
