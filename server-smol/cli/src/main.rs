@@ -27,6 +27,8 @@ mod build;
 #[cfg(feature = "dev")]
 mod config;
 #[cfg(feature = "dev")]
+mod dependencies;
+#[cfg(feature = "dev")]
 mod dev;
 #[cfg(feature = "dev")]
 mod diagnostic;

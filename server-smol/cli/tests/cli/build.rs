@@ -145,11 +145,27 @@ fn missing_allocator_is_explained() {
 }
 
 #[test]
-fn guest_with_random_numbers_of_a_system_is_told_of_those_it_has() {
-    let here =
-        Directory::new().with_guest("", &ECHO.replace("use stateroom", "use getrandom as _;\nuse stateroom"));
-    let here = here.with_dependency("getrandom = '0.4'");
-    fails(stateroom(&here, &["build"]), &["does not build", "hint: ", "`ctx.random`", "`rand`"]);
+fn guest_with_random_numbers_of_a_system_is_told_what_makes_it_work_before_it_is_built() {
+    let source = STD.replace("use stateroom", "use getrandom as _;\nuse stateroom");
+    let here = Directory::new().with_guest("'std'", &source).with_dependency("getrandom = '0.4'");
+    let (status, said) = run(stateroom(&here, &["build"]));
+    assert_eq!(status, 1, "{said}");
+    assert!(
+        said.contains("cannot be a guest: `getrandom` takes random numbers") && !said.contains("Compiling"),
+        "{said}"
+    );
+    assert!(
+        said.contains("write `target = \"wasm32-wasip1\"` under `[service]` in `./stateroom.toml`"),
+        "{said}"
+    );
+    let here = here.with("stateroom.toml", "[service]\ntarget = \"wasm32-wasip1\"\n");
+    succeeds(stateroom(&here, &["build"]));
+
+    // Who has a source of their own is believed.
+    let config = "[target.wasm32-unknown-unknown]\nrustflags = ['--cfg', 'getrandom_backend=\"custom\"']";
+    let here = here.with("stateroom.toml", "").with(".cargo/config.toml", config);
+    let (_, said) = run(stateroom(&here, &["build"]));
+    assert!(!said.contains("cannot be a guest"), "{said}");
 }
 
 #[test]
