@@ -108,7 +108,8 @@ pub(crate) fn project_help() -> String {
     format!(
         "\
 A `stateroom.toml` beside `Cargo.toml` is optional. It may contain:
-  static_files = \"web\"                a directory to serve at `/`
+  static_files = \"web\"                a directory to serve at `/`, without its hidden files
+                                      except `.well-known`
   [service]
   package = \"chat\"                    which package of the workspace; default: the one at PATH
   target = \"wasm32-wasip1\"            default: wasm32-unknown-unknown

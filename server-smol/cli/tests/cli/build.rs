@@ -77,6 +77,34 @@ fn dist_holds_the_module_and_a_copy_of_the_static_files() {
 }
 
 #[test]
+fn hidden_files_are_left_out_of_dist_and_links_that_lead_nowhere_with_them() {
+    let here = Directory::new()
+        .with_guest("", ECHO)
+        .with("stateroom.toml", "static_files = 'web'")
+        .with("web/index.html", "<p>one")
+        .with("web/.env", "SECRET=1")
+        .with("web/.git/HEAD", "ref")
+        .with("web/a/.hidden/x", "")
+        .with("web/.well-known/security.txt", "Contact: mailto:a@example.org");
+    // An editor's lock.
+    #[cfg(unix)]
+    std::os::unix::fs::symlink("ada@machine.1234", here.path("web/.#index.html")).unwrap();
+    succeeds(stateroom(&here, &["build"]));
+    let names = |path: &str| {
+        let entries = fs::read_dir(here.path(path)).unwrap();
+        let mut names: Vec<_> =
+            entries.map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect();
+        names.sort();
+        names
+    };
+    assert_eq!(names("dist/static"), [".well-known", "a", "index.html"]);
+    assert_eq!(names("dist/static/a"), [""; 0]);
+
+    let server = Serving::start(stateroom(&here, &["serve", "dist", "--port", "0"]));
+    assert!(server.get("/.well-known/security.txt").contains("Contact"));
+}
+
+#[test]
 fn dist_brings_the_limits() {
     let here = Directory::new()
         .with_guest("", ECHO)
