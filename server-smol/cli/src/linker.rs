@@ -25,7 +25,8 @@ impl Memory {
         match self {
             Self::Static => 3072,
             Self::Heap => 8192,
-            Self::Std => 32768,
+            // `serde_json` goes 128 levels deep, and takes 39 KiB for that.
+            Self::Std => 49152,
         }
     }
 
@@ -53,8 +54,8 @@ impl Memory {
 /// allocator, or without one, get pages of one byte. A WASI guest always has the standard library's C part,
 /// with an allocator of the same kind.
 ///
-/// With the standard library a guest's stack is half a page, so that all of a small one's memory is in a
-/// page. The stack comes first in memory (Rust's default), so an overflow traps and does not overwrite other
+/// With the standard library a guest's stack is three quarters of a page: all of a small one's memory is in a
+/// page, and JSON that is nested as deep as `serde_json` allows does not overflow it. The stack comes first in memory (Rust's default), so an overflow traps and does not overwrite other
 /// data.
 pub(crate) fn arguments(memory: Memory, config: &Config, portable: bool, purpose: Purpose) -> Vec<String> {
     let memory = match config.target {

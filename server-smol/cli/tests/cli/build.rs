@@ -50,6 +50,33 @@ fn a_release_profile_with_debug_assertions_does_not_put_panics_into_words() {
 }
 
 #[test]
+fn json_as_deep_as_its_parser_goes_fits_on_the_stack_of_a_guest_with_the_standard_library() {
+    let source = "use serde_json::Value;
+use stateroom_sdk_core::*;
+
+#[stateroom_wasm]
+#[derive(Default)]
+struct Last(Value);
+
+impl StateroomService for Last {
+    fn message(&mut self, client: ClientId, message: MessagePayload<'_>, ctx: &impl StateroomContext) {
+        if let Ok(value) = serde_json::from_slice(message.data()) {
+            self.0 = value;
+            ctx.send_message(client, self.0.to_string());
+        }
+    }
+}
+";
+    let here = Directory::new().with_guest("'std'", source).with_dependency("serde_json = '1'");
+    succeeds(stateroom(&here, &["build"]));
+    let objects = format!("{}1{}", "{\"a\":".repeat(127), "}".repeat(127));
+    let arrays = format!("{}1{}", "[".repeat(127), "]".repeat(127));
+    let said =
+        succeeds(stateroom(&here, &["inspect", "dist", "--check", "--say", &objects, "--say", &arrays]));
+    assert!(!said.contains("problem"), "{said}");
+}
+
+#[test]
 fn pages_that_an_allocator_does_not_know_of_are_refused() {
     let config = "[target.wasm32-unknown-unknown]\nrustflags = ['-Clink-arg=--page-size=1']";
     let here = Directory::new().with_guest("'std'", STD).with(".cargo/config.toml", config);
