@@ -7,11 +7,15 @@ use stateroom_server_smol::{AdminAddress, RoomIds, Settings, ShutdownPolicy};
 
 use super::limits::{LimitArgs, Page};
 #[cfg(feature = "dev")]
-use super::linker::{FOR_PANICS, Memory};
+use super::{
+    linker::{FOR_PANICS, Memory},
+    new::Template,
+};
 
 #[cfg(feature = "dev")]
 const EXAMPLES: &str = "\
 Examples:
+  stateroom new lobby                 make a package for a guest
   stateroom dev                       build the package in this directory and serve it
   stateroom build examples/chat       write examples/chat/dist, ready to be copied to a server
   stateroom serve dist --port 80      serve what `build` has written
@@ -59,6 +63,10 @@ impl Args {
 #[derive(Debug, Subcommand)]
 #[allow(clippy::large_enum_variant, reason = "there is one in a process")]
 pub(crate) enum Command {
+    /// Make a package for a guest, from a template
+    #[cfg(feature = "dev")]
+    New(NewArgs),
+
     /// Build a package as a guest and serve it; repeat this when a source file changes
     #[cfg(feature = "dev")]
     #[command(next_line_help = true, after_help = format!("{LIMITS}\n\n{}", project_help()))]
@@ -120,6 +128,22 @@ A `stateroom.toml` beside `Cargo.toml` is optional. It may contain:
   memory = \"64MiB\"                    the same as `--max-memory 64MiB`; all limits can be set
                                       here (`stateroom limits`); a flag replaces the value"
     )
+}
+
+#[cfg(feature = "dev")]
+#[derive(Debug, clap::Args)]
+pub(crate) struct NewArgs {
+    /// The name of the package, and of its directory. With a path before it, the directory is there
+    #[arg(value_name = "NAME")]
+    pub(crate) path: PathBuf,
+
+    /// The room to begin with
+    #[arg(long, default_value = "counter")]
+    pub(crate) template: Template,
+
+    /// Do without the standard library: a room then takes about 12 KB of memory instead of 78 KB
+    #[arg(long)]
+    pub(crate) no_std: bool,
 }
 
 #[cfg(feature = "dev")]

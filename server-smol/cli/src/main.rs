@@ -41,6 +41,8 @@ mod inspect;
 #[cfg(feature = "dev")]
 mod linker;
 #[cfg(feature = "dev")]
+mod new;
+#[cfg(feature = "dev")]
 mod optimizer;
 #[cfg(feature = "dev")]
 mod package;
@@ -80,6 +82,8 @@ fn main() -> ExitCode {
         }
     };
     let outcome = match args.command {
+        #[cfg(feature = "dev")]
+        Command::New(args) => new::run(args),
         #[cfg(feature = "dev")]
         Command::Dev(args) => dev::run(args),
         #[cfg(feature = "dev")]

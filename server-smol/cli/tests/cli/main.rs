@@ -8,6 +8,7 @@ mod directory;
 mod guests;
 mod inspect;
 mod log;
+mod new;
 mod options;
 #[cfg(unix)]
 mod programs;
