@@ -1,6 +1,8 @@
 use std::{net::IpAddr, ops::RangeInclusive, path::PathBuf, time::Duration};
 
 use clap::{ArgAction, Parser, Subcommand};
+#[cfg(feature = "dev")]
+use clap_complete::Shell;
 use hyper::header::HeaderName;
 use log::LevelFilter;
 use stateroom_server_smol::{AdminAddress, RoomIds, Settings, ShutdownPolicy};
@@ -8,6 +10,7 @@ use stateroom_server_smol::{AdminAddress, RoomIds, Settings, ShutdownPolicy};
 use super::limits::{LimitArgs, Page};
 #[cfg(feature = "dev")]
 use super::{
+    color::Color,
     linker::{FOR_PANICS, Memory},
     new::Template,
 };
@@ -32,9 +35,15 @@ Examples:
 
 `stateroom serve --help` explains each option.";
 
+/// The version, with the commit if the build knows it.
+const VERSION: &str = match option_env!("STATEROOM_VERSION") {
+    Some(with_commit) => with_commit,
+    None => env!("CARGO_PKG_VERSION"),
+};
+
 /// Stateful WebSocket rooms whose logic is a small WebAssembly module.
 #[derive(Debug, Parser)]
-#[command(name = "stateroom", version, after_help = EXAMPLES)]
+#[command(name = "stateroom", version = VERSION, after_help = EXAMPLES)]
 pub(crate) struct Args {
     #[command(subcommand)]
     pub(crate) command: Command,
@@ -46,6 +55,12 @@ pub(crate) struct Args {
     /// Log more; if given twice, everything
     #[arg(short, long, action = ArgAction::Count, global = true, display_order = 100)]
     verbose: u8,
+
+    /// Print in colours: `always`, `never`, or `auto` (on a terminal, unless there is `NO_COLOR`)
+    #[cfg(feature = "dev")]
+    #[arg(long, value_name = "WHEN", default_value = "auto", global = true, display_order = 100)]
+    #[arg(hide_possible_values = true)]
+    pub(crate) color: Color,
 }
 
 impl Args {
@@ -89,6 +104,11 @@ pub(crate) enum Command {
     #[cfg(feature = "dev")]
     Inspect(InspectArgs),
 
+    /// Print a script with which a shell completes the command
+    #[cfg(feature = "dev")]
+    #[command(after_help = COMPLETIONS)]
+    Completions(CompletionsArgs),
+
     /// Measure a WebSocket server: this one or any other
     #[cfg(all(feature = "load", target_os = "linux"))]
     Load(stateroom_load::LoadArgs),
@@ -109,6 +129,14 @@ pub(crate) struct NoArgs {
 const LIMITS: &str = "\
 `stateroom limits` lists the limits on what clients, rooms and guests may use, such as
 `--max-connections 1k` and `--max-memory 64MiB`.";
+
+#[cfg(feature = "dev")]
+const COMPLETIONS: &str = "\
+For bash, write this into ~/.bashrc:
+  source <(stateroom completions bash)
+For fish:
+  stateroom completions fish > ~/.config/fish/completions/stateroom.fish
+For zsh, write the script to a file `_stateroom` in a directory of `$fpath`.";
 
 #[cfg(feature = "dev")]
 pub(crate) fn project_help() -> String {
@@ -148,12 +176,17 @@ pub(crate) struct NewArgs {
 
 #[cfg(feature = "dev")]
 #[derive(Debug, clap::Args)]
+pub(crate) struct CompletionsArgs {
+    /// The shell that completes
+    pub(crate) shell: Shell,
+}
+
+#[cfg(feature = "dev")]
+#[derive(Debug, clap::Args)]
 pub(crate) struct DevArgs {
     #[command(flatten)]
     pub(crate) project: ProjectArgs,
 
-    #[command(flatten)]
-    pub(crate) server: ServerArgs,
 }
 
 #[cfg(feature = "dev")]

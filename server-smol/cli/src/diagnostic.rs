@@ -6,7 +6,7 @@ use std::{
 
 use serde::Deserialize;
 
-use super::{dependencies::mend, linker::Memory, package::Package};
+use super::{color, dependencies::mend, linker::Memory, package::Package};
 
 /// A message of the compiler, in the form in which cargo passes it on.
 #[derive(Debug, Deserialize)]
@@ -21,10 +21,11 @@ pub(crate) struct Diagnostic {
 /// Returns the format for compiler messages that cargo must use. This program can parse it, and the texts in
 /// it have the same colours as cargo's own output.
 pub(crate) fn format() -> &'static str {
-    let colourful = match env::var("CARGO_TERM_COLOR").as_deref() {
-        Ok("always") => true,
-        Ok("never") => false,
-        _ => io::stderr().is_terminal() && env::var_os("NO_COLOR").is_none_or(|value| value.is_empty()),
+    let from_environment = env::var("CARGO_TERM_COLOR").ok();
+    let colourful = match color::for_cargo().or(from_environment.as_deref()) {
+        Some("always") => true,
+        Some("never") => false,
+        _ => color::is_on(),
     };
     if colourful { "--message-format=json-diagnostic-rendered-ansi" } else { "--message-format=json" }
 }

@@ -25,6 +25,10 @@ mod toml_file;
 #[cfg(feature = "dev")]
 mod build;
 #[cfg(feature = "dev")]
+mod color;
+#[cfg(feature = "dev")]
+mod completions;
+#[cfg(feature = "dev")]
 mod config;
 #[cfg(feature = "dev")]
 mod dependencies;
@@ -74,6 +78,8 @@ use self::{
 /// Runs the command that the process was started with.
 fn main() -> ExitCode {
     let args = Args::parse();
+    #[cfg(feature = "dev")]
+    color::choose(args.color);
     let log = match Log::start(args.log_level()) {
         Ok(log) => log,
         Err(error) => {
@@ -92,6 +98,8 @@ fn main() -> ExitCode {
         Command::Limits => limits::print(),
         #[cfg(feature = "dev")]
         Command::Inspect(args) => inspect::run(args),
+        #[cfg(feature = "dev")]
+        Command::Completions(args) => completions::run(&args),
         #[cfg(all(feature = "load", target_os = "linux"))]
         Command::Load(args) => load::run(args),
         #[cfg(all(feature = "load", not(target_os = "linux")))]

@@ -9,7 +9,7 @@ use std::{
 use anyhow::{Context, Result, anyhow, bail};
 use serde::Deserialize;
 
-use super::toml_file::FILE;
+use super::{color, toml_file::FILE};
 
 /// A package that has a library to build a guest from.
 #[derive(Debug)]
@@ -97,6 +97,9 @@ pub(crate) fn program(variable: &str, default: &str, directory: &Path) -> Comman
     let name = env::var_os(variable).filter(|name| !name.is_empty());
     let mut command = Command::new(name.unwrap_or_else(|| OsString::from(default)));
     command.current_dir(directory).stdin(Stdio::null());
+    if let Some(when) = color::for_cargo() {
+        command.env("CARGO_TERM_COLOR", when);
+    }
     command
 }
 
