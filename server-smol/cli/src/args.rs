@@ -1,5 +1,6 @@
-use std::{net::IpAddr, ops::RangeInclusive, path::PathBuf, time::Duration};
+use std::{env, net::IpAddr, ops::RangeInclusive, path::PathBuf, time::Duration};
 
+use anyhow::{Result, anyhow};
 use clap::{ArgAction, Parser, Subcommand};
 #[cfg(feature = "dev")]
 use clap_complete::Shell;
@@ -187,6 +188,12 @@ pub(crate) struct DevArgs {
     #[command(flatten)]
     pub(crate) project: ProjectArgs,
 
+    /// Open the page in the browser when it is served
+    #[arg(long)]
+    pub(crate) open: bool,
+
+    #[command(flatten)]
+    pub(crate) server: ServerArgs,
 }
 
 #[cfg(feature = "dev")]
@@ -272,14 +279,21 @@ fn client_info(text: &str) -> Result<(String, String), String> {
 
 #[derive(Debug, clap::Args)]
 pub(crate) struct ServerArgs {
-    /// The port to listen on; 0 lets the system choose
-    #[arg(short, long, default_value_t = 8080, value_parser = port as Number, allow_negative_numbers = true)]
-    port: usize,
+    /// The port to listen on; 0 lets the system choose. Default: `PORT` in the environment, or 8080
+    #[arg(short, long, value_parser = port as Number, allow_negative_numbers = true, verbatim_doc_comment)]
+    port: Option<usize>,
 
     /// The address to listen on. 0.0.0.0 is every interface of this machine, and :: adds IPv6.
-    /// 127.0.0.1 accepts only local connections; use it behind a proxy
-    #[arg(long, default_value = "0.0.0.0", value_parser = ip, verbatim_doc_comment)]
-    ip: IpAddr,
+    #[cfg_attr(
+        feature = "dev",
+        doc = "127.0.0.1 accepts only local connections. Default: 0.0.0.0, and for `stateroom dev` 127.0.0.1"
+    )]
+    #[cfg_attr(
+        not(feature = "dev"),
+        doc = "127.0.0.1 accepts only local connections; use it behind a proxy. Default: 0.0.0.0"
+    )]
+    #[arg(long, value_parser = ip, verbatim_doc_comment)]
+    ip: Option<IpAddr>,
 
     /// Time between two pings to each client; 0 sends no pings. Many proxies close a connection
     /// on which nothing is sent for a minute
@@ -357,8 +371,12 @@ pub(crate) struct ServerArgs {
 }
 
 impl ServerArgs {
-    /// Returns the settings from these options, without static files and limits.
-    pub(crate) fn settings(&self) -> Settings {
+    /// Returns the settings from these options, without static files and limits. They keep the address of
+    /// [`Settings::default`] if there is no `--ip`.
+    ///
+    /// # Errors
+    /// There is no `--port`, and the environment's `PORT` is not a port.
+    pub(crate) fn settings(&self) -> Result<Settings> {
         let (interval, timeout) = (self.heartbeat_interval, self.heartbeat_timeout);
         if !timeout.is_zero() && (interval.is_zero() || timeout <= interval) {
             log::warn!(
@@ -368,8 +386,8 @@ impl ServerArgs {
             );
         }
         let mut settings = Settings::default();
-        settings.port = self.port as u16;
-        settings.ip = self.ip;
+        settings.port = self.port_or_environment()?.unwrap_or(settings.port);
+        settings.ip = self.ip.unwrap_or(settings.ip);
         settings.heartbeat_interval = self.heartbeat_interval;
         settings.heartbeat_timeout = self.heartbeat_timeout;
         settings.message_timeout = self.message_timeout;
@@ -388,7 +406,31 @@ impl ServerArgs {
                 settings.client_headers.push(name.clone());
             }
         }
-        settings
+        Ok(settings)
+    }
+
+    /// Returns the port of the flag, or of the environment, where platforms that run servers put it.
+    fn port_or_environment(&self) -> Result<Option<u16>> {
+        let given = match (self.port, env::var_os("PORT")) {
+            (Some(number), _) => Some(number),
+            (None, Some(text)) if !text.is_empty() => {
+                let text = text.to_string_lossy();
+                let number = port(&text).map_err(|problem| {
+                    anyhow!(
+                        "`PORT` in the environment is `{text}`, which {problem}: give `--port`, or unset it"
+                    )
+                })?;
+                Some(number)
+            }
+            (None, _) => None,
+        };
+        Ok(given.map(|number| number as u16))
+    }
+
+    /// Returns the address to listen on, if it was given.
+    #[cfg(feature = "dev")]
+    pub(crate) fn ip(&self) -> Option<IpAddr> {
+        self.ip
     }
 }
 

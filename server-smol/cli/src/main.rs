@@ -23,6 +23,8 @@ mod serve;
 mod toml_file;
 
 #[cfg(feature = "dev")]
+mod browser;
+#[cfg(feature = "dev")]
 mod build;
 #[cfg(feature = "dev")]
 mod color;
@@ -61,7 +63,11 @@ mod signals;
 #[cfg(feature = "dev")]
 mod sources;
 #[cfg(feature = "dev")]
+mod terminal;
+#[cfg(feature = "dev")]
 mod toolchain;
+#[cfg(feature = "dev")]
+mod wishes;
 
 use std::{
     io::{self, Write},

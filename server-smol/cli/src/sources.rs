@@ -14,7 +14,7 @@ use super::{project::Project, toml_file::FILE};
 const INTERVAL: Duration = Duration::from_millis(300);
 
 /// The source files of a guest, with the time of the last change of each before the build.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(crate) struct Sources {
     files: Vec<File>,
     /// The directory of the package's own source files.

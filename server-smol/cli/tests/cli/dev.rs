@@ -2,6 +2,7 @@
 
 use std::{
     fs,
+    io::Read as _,
     net::{TcpListener, TcpStream},
 };
 
@@ -39,6 +40,69 @@ fn dev_builds_and_serves_again_when_a_file_changes() {
     fs::rename(here.path("new"), here.path("newer")).unwrap();
     server.wait_for_address();
     assert!(server.get("/").ends_with("new"));
+}
+
+/// Reads what the server still sends, up to its close frame, and returns the frame's code.
+fn close_code(mut client: TcpStream) -> u16 {
+    let mut sent = Vec::new();
+    client.read_to_end(&mut sent).unwrap();
+    let at = sent.windows(2).rposition(|frame| frame[0] == 0x88).expect("a close frame");
+    u16::from_be_bytes([sent[at + 2], sent[at + 3]])
+}
+
+/// Waits until a client's request has become a WebSocket.
+fn joined(mut client: TcpStream) -> TcpStream {
+    let mut answer = Vec::new();
+    while !answer.ends_with(b"\r\n\r\n") {
+        let mut byte = [0];
+        client.read_exact(&mut byte).unwrap();
+        answer.push(byte[0]);
+    }
+    assert!(answer.starts_with(b"HTTP/1.1 101"), "{}", String::from_utf8_lossy(&answer));
+    client
+}
+
+#[test]
+fn dev_disconnects_nobody_if_the_module_has_not_changed_and_says_whom_it_does() {
+    let here = Directory::new().with_guest("", ECHO).with("stateroom.toml", "[limits]\nmemory = '2MiB'");
+    let mut server = Serving::start(stateroom(&here, &["dev", "--port", "0"]));
+    let client = joined(server.join("/ws/lobby", ""));
+
+    // Other words in the sources, and the same limit in other words.
+    let here = here.with("src/lib.rs", format!("{ECHO}// A comment.\n"));
+    server.wait_for_line("the module has not changed");
+    let here = here.with("stateroom.toml", "# As before.\n[limits]\nmemory = 0x20_0000");
+    server.wait_for_line("the module has not changed");
+    // What did not build in between is forgotten.
+    let here = here.with("src/lib.rs", "!");
+    server.wait_for_line("the version before is still served");
+    let here = here.with("src/lib.rs", ECHO);
+    server.wait_for_line("the module has not changed");
+
+    // Another limit.
+    let here = here.with("stateroom.toml", "[limits]\nmemory = '1MiB'");
+    server.wait_for_line("restarting: 1 client is disconnected");
+    assert_eq!(close_code(client), 1012);
+    // It is where it was.
+    server.wait_for_line("serving on ");
+    let (_one, _two) = (joined(server.join("/ws/a", "")), joined(server.join("/ws/b", "")));
+    let _here =
+        here.with("src/lib.rs", ECHO.replace("client, message)", "MessageRecipient::Broadcast, message)"));
+    server.wait_for_line("restarting: 2 clients are disconnected");
+}
+
+#[test]
+fn dev_is_for_this_machine_alone_unless_told_otherwise() {
+    let here = Directory::new().with_guest("", ECHO);
+    let mut server = Serving::launch(stateroom(&here, &["dev", "--port", "0"]));
+    let line = server.wait_for_line("serving on ");
+    assert!(line.contains("serving on 127.0.0.1:"), "{line}");
+    let port = line.rsplit(':').next().unwrap();
+    let line = server.wait_for_line("rooms are at ");
+    assert!(line.contains(&format!("ws://localhost:{port}/ws/<room>")), "{line}");
+    let mut server = Serving::launch(stateroom(&here, &["dev", "--port", "0", "--ip", "0.0.0.0"]));
+    let line = server.wait_for_line("serving on ");
+    assert!(line.contains("serving on 0.0.0.0:"), "{line}");
 }
 
 #[test]

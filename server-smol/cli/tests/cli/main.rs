@@ -7,6 +7,8 @@ mod dev;
 mod directory;
 mod guests;
 mod inspect;
+#[cfg(target_os = "linux")]
+mod keys;
 mod log;
 mod new;
 mod options;

@@ -1,6 +1,9 @@
+use std::net::TcpListener;
+
 use crate::{
     directory::Directory,
-    running::{refuses, run, stateroom, succeeds},
+    guests::QUIET,
+    running::{Serving, fails, refuses, run, stateroom, succeeds},
 };
 
 #[test]
@@ -13,6 +16,7 @@ fn help_and_version_are_printed() {
     for (command, option) in [
         ("new", "--template"),
         ("dev", "--portable"),
+        ("dev", "--open"),
         ("build", "--portable"),
         ("serve", "--heartbeat-timeout <SECONDS>"),
         ("inspect", "--check"),
@@ -58,6 +62,26 @@ fn colours_are_for_those_who_want_them() {
     let (_, colourful) = run(stateroom(&nowhere, &["serve", "gone.wasm", "--color", "always"]));
     assert_eq!(colourful, plain.replacen("error", "\x1b[1;31merror\x1b[0m", 1));
     refuses(&nowhere, &["serve", "gone.wasm", "--color", "red"], &["red", "always", "never"]);
+}
+
+#[test]
+fn the_port_may_come_from_the_environment() {
+    let here = Directory::new().with("quiet.wat", QUIET);
+    let with_port = |value: &str, arguments: &[&str]| {
+        let mut command = stateroom(&here, &[&["serve", "quiet.wat"], arguments].concat());
+        command.env("PORT", value);
+        command
+    };
+    let taken = TcpListener::bind("0.0.0.0:0").unwrap();
+    let port = taken.local_addr().unwrap().port().to_string();
+    fails(with_port(&port, &[]), &[&port, "in use"]);
+    // The flag wins.
+    Serving::start(with_port(&port, &["--port", "0"]));
+    Serving::start(with_port("0", &[]));
+    for wrong in ["http", "65536", "-1"] {
+        let mend = "is not a whole number from 0 to 65535: give `--port`, or unset it";
+        fails(with_port(wrong, &[]), &[&format!("`PORT` in the environment is `{wrong}`"), mend]);
+    }
 }
 
 #[test]
