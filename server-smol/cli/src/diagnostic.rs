@@ -99,6 +99,9 @@ mod tests {
             id: String::new(),
             name: String::new(),
             source: PathBuf::from(concat!(env!("CARGO_MANIFEST_DIR"), "/../../sdk-core/src/lib.rs")),
+            workspace: PathBuf::new(),
+            local_dependencies: Vec::new(),
+            written: Vec::new(),
         };
         let note = Diagnostic { message: note.into(), rendered: None, children: Vec::new() };
         Diagnostic { message: message.into(), rendered: None, children: vec![note] }.hint(
