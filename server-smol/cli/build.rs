@@ -1,6 +1,6 @@
-//! Links a static command of the feature `small` as small as it gets.
+//! Links a static command of the feature `small` as small as it gets, and tells a command for use which commit it is of.
 
-use std::{env, ffi::OsString, path::Path};
+use std::{env, ffi::OsString, path::Path, process::Command};
 
 const SCRIPT: &str = "small.ld";
 
@@ -16,4 +16,30 @@ fn main() {
             println!("cargo::rustc-link-arg-bins={argument}");
         }
     }
+    if let Some(commit) = commit() {
+        println!("cargo::rustc-env=STATEROOM_VERSION={} ({commit})", env!("CARGO_PKG_VERSION"));
+    }
+}
+
+/// Returns the commit of the checkout. Builds without optimisation are for work on the sources: for them, it would mean
+/// one more build after each commit.
+fn commit() -> Option<String> {
+    if env::var("PROFILE").ok()? != "release" {
+        return None;
+    }
+    // Git may find a repository that this package is only copied into.
+    git(&["ls-files", "--error-unmatch", SCRIPT])?;
+    // It has a line more after each commit, and each checkout of another one.
+    println!(
+        "cargo::rerun-if-changed={}",
+        git(&["rev-parse", "--path-format=absolute", "--git-path", "logs/HEAD"])?
+    );
+    git(&["rev-parse", "--short", "HEAD"])
+}
+
+/// Returns what git prints, if it succeeds.
+fn git(arguments: &[&str]) -> Option<String> {
+    let output =
+        Command::new("git").args(arguments).output().ok().filter(|output| output.status.success())?;
+    Some(String::from_utf8(output.stdout).ok()?.trim().to_owned())
 }

@@ -14,6 +14,8 @@ pub(crate) enum CloseReason {
     /// The client has said that it goes, perhaps with a code, and is answered with the same.
     ByClient(Option<u16>),
     ServerShutdown,
+    /// The server ends, and another is about to take its place.
+    ServiceRestart,
     RoomEnded,
     ClientSilent,
     ProtocolError,
@@ -42,6 +44,7 @@ impl CloseReason {
             Self::NoSuchRoom | Self::MessageUnfinished => 1008,
             Self::MessageTooLarge | Self::MessageRefused => 1009,
             Self::RoomFailed => 1011,
+            Self::ServiceRestart => 1012,
             Self::ClientTooSlow | Self::OutOfClientIds | Self::OutOfMemory => 1013,
             Self::TooManyRooms | Self::TooManyNewRooms => 1013,
         })
@@ -66,6 +69,7 @@ impl CloseReason {
             Self::ByRoom { reason, .. } => reason,
             Self::ByClient(_) => "",
             Self::ServerShutdown => "the server goes away",
+            Self::ServiceRestart => "the server restarts; connect again",
             Self::RoomEnded => "the room has ended",
             Self::ClientSilent => "nothing was heard from the client for too long",
             Self::ProtocolError => "the client broke the protocol",
@@ -88,8 +92,9 @@ impl CloseReason {
 mod tests {
     use super::{CloseReason::*, *};
 
-    const ALL: [CloseReason; 15] = [
+    const ALL: [CloseReason; 16] = [
         ServerShutdown,
+        ServiceRestart,
         RoomEnded,
         ClientSilent,
         ProtocolError,
@@ -120,6 +125,7 @@ mod tests {
             ByRoom { .. } => "the room has closed the connection",
             ByClient(_) => "",
             ServerShutdown => "the server goes away",
+            ServiceRestart => "the server restarts",
             RoomEnded => "the room has ended",
             ClientSilent => "the client was silent for too long",
             ProtocolError => "the client broke the WebSocket protocol",

@@ -2,7 +2,7 @@ use std::{future::Future, net::TcpListener, pin::Pin};
 
 use stateroom_host_min::Program;
 
-use crate::{ServeError, Server};
+use crate::{ServeError, Server, ServerHandle};
 
 type Boxed<'a, T> = Pin<Box<dyn Future<Output = T> + 'a>>;
 
@@ -29,6 +29,14 @@ impl Server {
         shutdown: Boxed<'a, ()>,
     ) -> Boxed<'a, Result<(), ServeError>> {
         Box::pin(async { self.for_guests(&program)?.run(program, listener, shutdown).await })
+    }
+
+    /// Does what [`start`](Self::start) does, with settings that [fit](crate::Settings::for_guests) the program's limits.
+    ///
+    /// # Errors
+    /// The same, and limits that contradict the settings.
+    pub fn start_guests(self, program: Program, listener: TcpListener) -> Result<ServerHandle, ServeError> {
+        self.for_guests(&program)?.start(program, listener)
     }
 
     fn for_guests(self, program: &Program) -> Result<Self, ServeError> {

@@ -23,8 +23,8 @@
 //!
 //! # Features
 //!
-//! The feature `wasm` is for servers of guests. It adds `Server::serve_guests`, `Server::run_guests` and
-//! `Settings::for_guests`, which adjust the settings to the limits of a `stateroom_host_min::Program`. Without it,
+//! The feature `wasm` is for servers of guests. It adds `Server::serve_guests`, `Server::run_guests`,
+//! `Server::start_guests` and `Settings::for_guests`, which adjust the settings to the limits of a `stateroom_host_min::Program`. Without it,
 //! the limits and the settings are not compared.
 //!
 //! The feature `built-in` adds `Server::with_built_in`, for files that are a part of the program.
@@ -98,6 +98,7 @@
 //! | 1008 | the room does not exist: it has ended after the request for it was accepted; or the rest of a message did not come in time |
 //! | 1009 | a message was larger than the server or the room takes |
 //! | 1011 | the room failed; the next connection gets a new room |
+//! | 1012 | the server restarts; connect again |
 //! | 1013 | the client did not read what it was sent, the room has run out of client ids, there are as many rooms as there may be, rooms are created too fast from the client's address, or the server is out of memory |
 #![forbid(unsafe_code)]
 

@@ -1,17 +1,25 @@
-use std::{net::IpAddr, ops::RangeInclusive, path::PathBuf, time::Duration};
+use std::{env, net::IpAddr, ops::RangeInclusive, path::PathBuf, time::Duration};
 
+use anyhow::{Result, anyhow};
 use clap::{ArgAction, Parser, Subcommand};
+#[cfg(feature = "dev")]
+use clap_complete::Shell;
 use hyper::header::HeaderName;
 use log::LevelFilter;
 use stateroom_server_smol::{AdminAddress, RoomIds, Settings, ShutdownPolicy};
 
 use super::limits::{LimitArgs, Page};
 #[cfg(feature = "dev")]
-use super::linker::{FOR_PANICS, Memory};
+use super::{
+    color::Color,
+    linker::{FOR_PANICS, Memory},
+    new::Template,
+};
 
 #[cfg(feature = "dev")]
 const EXAMPLES: &str = "\
 Examples:
+  stateroom new lobby                 make a package for a guest
   stateroom dev                       build the package in this directory and serve it
   stateroom build examples/chat       write examples/chat/dist, ready to be copied to a server
   stateroom serve dist --port 80      serve what `build` has written
@@ -28,9 +36,15 @@ Examples:
 
 `stateroom serve --help` explains each option.";
 
+/// The version, with the commit if the build knows it.
+const VERSION: &str = match option_env!("STATEROOM_VERSION") {
+    Some(with_commit) => with_commit,
+    None => env!("CARGO_PKG_VERSION"),
+};
+
 /// Stateful WebSocket rooms whose logic is a small WebAssembly module.
 #[derive(Debug, Parser)]
-#[command(name = "stateroom", version, after_help = EXAMPLES)]
+#[command(name = "stateroom", version = VERSION, after_help = EXAMPLES)]
 pub(crate) struct Args {
     #[command(subcommand)]
     pub(crate) command: Command,
@@ -42,6 +56,12 @@ pub(crate) struct Args {
     /// Log more; if given twice, everything
     #[arg(short, long, action = ArgAction::Count, global = true, display_order = 100)]
     verbose: u8,
+
+    /// Print in colours: `always`, `never`, or `auto` (on a terminal, unless there is `NO_COLOR`)
+    #[cfg(feature = "dev")]
+    #[arg(long, value_name = "WHEN", default_value = "auto", global = true, display_order = 100)]
+    #[arg(hide_possible_values = true)]
+    pub(crate) color: Color,
 }
 
 impl Args {
@@ -59,6 +79,10 @@ impl Args {
 #[derive(Debug, Subcommand)]
 #[allow(clippy::large_enum_variant, reason = "there is one in a process")]
 pub(crate) enum Command {
+    /// Make a package for a guest, from a template
+    #[cfg(feature = "dev")]
+    New(NewArgs),
+
     /// Build a package as a guest and serve it; repeat this when a source file changes
     #[cfg(feature = "dev")]
     #[command(next_line_help = true, after_help = format!("{LIMITS}\n\n{}", project_help()))]
@@ -80,6 +104,11 @@ pub(crate) enum Command {
     /// Describe a module, or check that it is a valid guest
     #[cfg(feature = "dev")]
     Inspect(InspectArgs),
+
+    /// Print a script with which a shell completes the command
+    #[cfg(feature = "dev")]
+    #[command(after_help = COMPLETIONS)]
+    Completions(CompletionsArgs),
 
     /// Measure a WebSocket server: this one or any other
     #[cfg(all(feature = "load", target_os = "linux"))]
@@ -103,12 +132,21 @@ const LIMITS: &str = "\
 `--max-connections 1k` and `--max-memory 64MiB`.";
 
 #[cfg(feature = "dev")]
+const COMPLETIONS: &str = "\
+For bash, write this into ~/.bashrc:
+  source <(stateroom completions bash)
+For fish:
+  stateroom completions fish > ~/.config/fish/completions/stateroom.fish
+For zsh, write the script to a file `_stateroom` in a directory of `$fpath`.";
+
+#[cfg(feature = "dev")]
 pub(crate) fn project_help() -> String {
     let [none, heap, std] = [Memory::Static, Memory::Heap, Memory::Std].map(Memory::stack_size);
     format!(
         "\
 A `stateroom.toml` beside `Cargo.toml` is optional. It may contain:
-  static_files = \"web\"                a directory to serve at `/`
+  static_files = \"web\"                a directory to serve at `/`, without its hidden files
+                                      except `.well-known`
   [service]
   package = \"chat\"                    which package of the workspace; default: the one at PATH
   target = \"wasm32-wasip1\"            default: wasm32-unknown-unknown
@@ -123,9 +161,36 @@ A `stateroom.toml` beside `Cargo.toml` is optional. It may contain:
 
 #[cfg(feature = "dev")]
 #[derive(Debug, clap::Args)]
+pub(crate) struct NewArgs {
+    /// The name of the package, and of its directory. With a path before it, the directory is there
+    #[arg(value_name = "NAME")]
+    pub(crate) path: PathBuf,
+
+    /// The room to begin with
+    #[arg(long, default_value = "counter")]
+    pub(crate) template: Template,
+
+    /// Do without the standard library: a room then takes about 12 KB of memory instead of 78 KB
+    #[arg(long)]
+    pub(crate) no_std: bool,
+}
+
+#[cfg(feature = "dev")]
+#[derive(Debug, clap::Args)]
+pub(crate) struct CompletionsArgs {
+    /// The shell that completes
+    pub(crate) shell: Shell,
+}
+
+#[cfg(feature = "dev")]
+#[derive(Debug, clap::Args)]
 pub(crate) struct DevArgs {
     #[command(flatten)]
     pub(crate) project: ProjectArgs,
+
+    /// Open the page in the browser when it is served
+    #[arg(long)]
+    pub(crate) open: bool,
 
     #[command(flatten)]
     pub(crate) server: ServerArgs,
@@ -214,14 +279,21 @@ fn client_info(text: &str) -> Result<(String, String), String> {
 
 #[derive(Debug, clap::Args)]
 pub(crate) struct ServerArgs {
-    /// The port to listen on; 0 lets the system choose
-    #[arg(short, long, default_value_t = 8080, value_parser = port as Number, allow_negative_numbers = true)]
-    port: usize,
+    /// The port to listen on; 0 lets the system choose. Default: `PORT` in the environment, or 8080
+    #[arg(short, long, value_parser = port as Number, allow_negative_numbers = true, verbatim_doc_comment)]
+    port: Option<usize>,
 
     /// The address to listen on. 0.0.0.0 is every interface of this machine, and :: adds IPv6.
-    /// 127.0.0.1 accepts only local connections; use it behind a proxy
-    #[arg(long, default_value = "0.0.0.0", value_parser = ip, verbatim_doc_comment)]
-    ip: IpAddr,
+    #[cfg_attr(
+        feature = "dev",
+        doc = "127.0.0.1 accepts only local connections. Default: 0.0.0.0, and for `stateroom dev` 127.0.0.1"
+    )]
+    #[cfg_attr(
+        not(feature = "dev"),
+        doc = "127.0.0.1 accepts only local connections; use it behind a proxy. Default: 0.0.0.0"
+    )]
+    #[arg(long, value_parser = ip, verbatim_doc_comment)]
+    ip: Option<IpAddr>,
 
     /// Time between two pings to each client; 0 sends no pings. Many proxies close a connection
     /// on which nothing is sent for a minute
@@ -299,8 +371,12 @@ pub(crate) struct ServerArgs {
 }
 
 impl ServerArgs {
-    /// Returns the settings from these options, without static files and limits.
-    pub(crate) fn settings(&self) -> Settings {
+    /// Returns the settings from these options, without static files and limits. They keep the address of
+    /// [`Settings::default`] if there is no `--ip`.
+    ///
+    /// # Errors
+    /// There is no `--port`, and the environment's `PORT` is not a port.
+    pub(crate) fn settings(&self) -> Result<Settings> {
         let (interval, timeout) = (self.heartbeat_interval, self.heartbeat_timeout);
         if !timeout.is_zero() && (interval.is_zero() || timeout <= interval) {
             log::warn!(
@@ -310,8 +386,8 @@ impl ServerArgs {
             );
         }
         let mut settings = Settings::default();
-        settings.port = self.port as u16;
-        settings.ip = self.ip;
+        settings.port = self.port_or_environment()?.unwrap_or(settings.port);
+        settings.ip = self.ip.unwrap_or(settings.ip);
         settings.heartbeat_interval = self.heartbeat_interval;
         settings.heartbeat_timeout = self.heartbeat_timeout;
         settings.message_timeout = self.message_timeout;
@@ -330,7 +406,31 @@ impl ServerArgs {
                 settings.client_headers.push(name.clone());
             }
         }
-        settings
+        Ok(settings)
+    }
+
+    /// Returns the port of the flag, or of the environment, where platforms that run servers put it.
+    fn port_or_environment(&self) -> Result<Option<u16>> {
+        let given = match (self.port, env::var_os("PORT")) {
+            (Some(number), _) => Some(number),
+            (None, Some(text)) if !text.is_empty() => {
+                let text = text.to_string_lossy();
+                let number = port(&text).map_err(|problem| {
+                    anyhow!(
+                        "`PORT` in the environment is `{text}`, which {problem}: give `--port`, or unset it"
+                    )
+                })?;
+                Some(number)
+            }
+            (None, _) => None,
+        };
+        Ok(given.map(|number| number as u16))
+    }
+
+    /// Returns the address to listen on, if it was given.
+    #[cfg(feature = "dev")]
+    pub(crate) fn ip(&self) -> Option<IpAddr> {
+        self.ip
     }
 }
 

@@ -1,4 +1,10 @@
-use std::{net::Ipv4Addr, path::PathBuf, time::SystemTime};
+use std::{
+    mem,
+    net::{IpAddr, Ipv4Addr, SocketAddr, TcpListener, UdpSocket},
+    path::PathBuf,
+    pin::pin,
+    time::SystemTime,
+};
 
 use anyhow::{Context, Result};
 use smol::{
@@ -6,64 +12,48 @@ use smol::{
     unblock,
 };
 use stateroom_host_min::Program;
-use stateroom_server_smol::{AdminAddress, Server, Settings};
+use stateroom_server_smol::{AdminAddress, Server, ServerHandle, Settings};
 
 use super::{
     args::{DevArgs, ProjectArgs},
-    client,
+    browser, client,
     guest_build::SourceError,
-    limits::{Bounds, LimitArgs},
+    limits::{Bounds, Chosen, LimitArgs},
     module,
     project::Project,
     purpose::Purpose,
     serve::explain,
-    signals::Signals,
     sources::Sources,
+    wishes::{Wish, Wishes},
 };
 
 /// `stateroom dev`: builds and serves a guest, and repeats this when a source file has changed.
 pub(crate) fn run(args: DevArgs) -> Result<()> {
-    let DevArgs { project, server } = args;
-    let mut settings = server.settings();
+    let DevArgs { project, server, open } = args;
+    let mut settings = server.settings()?;
+    // What is being written is for nobody else, unless they are let in.
+    settings.ip = server.ip().unwrap_or(Ipv4Addr::LOCALHOST.into());
     settings.admin.get_or_insert(AdminAddress::Tcp((Ipv4Addr::LOCALHOST, 0).into()));
     let options = Options { project, settings, limits: server.limits };
-    let signals = Signals::new().context("cannot handle signals")?;
+    let wishes = Wishes::listen().context("cannot handle signals")?;
     // A failure that no change to a source file can fix ends the command before the long work.
     let project = options.open()?;
-    drop(Server::from(options.settings.clone()).bind().map_err(explain)?);
+    drop(options.bind()?);
     let sources = Sources::before(&project);
     let first = options.build(&project);
     block_on(async {
-        // It is not waited for again once it has ended.
-        let mut ended = unblock(|| signals.wait());
-        let mut built = match first {
+        let first = match first {
             Err(error) if error.is::<SourceError>() => {
                 log::error!("{error:#}");
                 log::info!("waiting for a change");
-                let rebuilt = async { Some(rebuild(&options, sources, "waiting for a change").await) };
-                let ended = async {
-                    // Where signals cannot be waited for, nothing else could end this.
-                    _ = (&mut ended).await;
-                    None
-                };
-                or(ended, rebuilt).await
+                options.first(sources, &wishes).await
             }
             first => Some(first?),
         };
-        while let Some(Built { program, bounds, static_files, sources }) = built.take() {
-            let server = bounds.server().with_static_files(static_files).with_built_in(client::FILES);
-            let listener = server.bind().map_err(explain)?;
-            let shutdown = or(
-                async {
-                    _ = (&mut ended).await;
-                },
-                async {
-                    built = Some(rebuild(&options, sources, "the version before is still served").await)
-                },
-            );
-            server.run_guests(program, listener, Box::pin(shutdown)).await.map_err(explain)?;
+        match first {
+            Some(first) => options.serve(first, &wishes, open).await,
+            None => Ok(()),
         }
-        Ok(())
     })
 }
 
@@ -76,50 +66,206 @@ struct Options {
 }
 
 /// A guest, ready to be served.
+#[derive(Debug, Clone)]
 struct Built {
+    /// The module's file.
+    module: Vec<u8>,
     program: Program,
+    limits: Chosen,
     bounds: Bounds,
     static_files: Option<PathBuf>,
     sources: Sources,
+}
+
+impl Built {
+    /// Returns true if nobody could tell the two apart when they are served.
+    fn serves_like(&self, other: &Self) -> bool {
+        self.module == other.module
+            && self.limits.has_values_of(&other.limits)
+            && self.static_files == other.static_files
+    }
+
+    fn start(&self, listener: &TcpListener) -> Result<ServerHandle> {
+        let listener = listener.try_clone().context("cannot listen again")?;
+        let server = self.bounds.server();
+        let server = server.with_static_files(self.static_files.clone()).with_built_in(client::FILES);
+        server.start_guests(self.program.clone(), listener).map_err(explain)
+    }
+
+    /// Returns the address of the page to look at.
+    fn page(&self, handle: &ServerHandle) -> String {
+        let path = if self.static_files.is_some() { "" } else { "status" };
+        format!("http://{}/{path}", handle.local_host())
+    }
+}
+
+/// The next thing to happen while a guest is served, or waited for.
+#[allow(clippy::large_enum_variant, reason = "there is one at a time")]
+enum Next {
+    Built(Built),
+    Wish(Wish),
+    /// The server has failed.
+    Failed,
 }
 
 impl Options {
     /// Checks everything that a build needs.
     fn open(&self) -> Result<Project> {
         let project = Project::open(self.project.clone())?;
-        self.bounds(&project)?;
+        self.limits_of(&project).bounds(self.settings.clone())?;
         Ok(project)
     }
 
-    fn bounds(&self, project: &Project) -> Result<Bounds> {
-        self.limits.over(&project.config.limits).bounds(self.settings.clone())
+    fn bind(&self) -> Result<TcpListener> {
+        Server::from(self.settings.clone()).bind().map_err(explain)
+    }
+
+    fn limits_of(&self, project: &Project) -> Chosen {
+        self.limits.over(&project.config.limits)
     }
 
     fn build(&self, project: &Project) -> Result<Built> {
-        let bounds = self.bounds(project)?;
+        let limits = self.limits_of(project);
+        let bounds = limits.bounds(self.settings.clone())?;
         let begun = SystemTime::now();
-        let module = project.build(Purpose::Trial)?;
-        let (_, program) = module::guest(&module, bounds.guest)?;
-        let sources = Sources::of(project, &module, begun);
-        Ok(Built { program, bounds, static_files: project.config.static_files.clone(), sources })
+        let path = project.build(Purpose::Trial)?;
+        let (module, program) = module::guest(&path, bounds.guest)?;
+        let sources = Sources::of(project, &path, begun);
+        Ok(Built {
+            module,
+            program,
+            limits,
+            bounds,
+            static_files: project.config.static_files.clone(),
+            sources,
+        })
+    }
+
+    /// Waits for a change that builds. After each failed build it prints the error and `meanwhile`.
+    async fn rebuild(&self, mut sources: Sources, meanwhile: &str) -> Built {
+        loop {
+            sources.change().await;
+            log::info!("a file has changed, building again");
+            sources.look();
+            // If it does not build, what is missing may be made here: a directory of static files, say.
+            sources.watch(&self.project.path);
+            let again = self.clone();
+            match unblock(move || again.open().and_then(|project| again.build(&project))).await {
+                Ok(built) => return built,
+                Err(error) => {
+                    log::error!("{error:#}");
+                    log::info!("{meanwhile}");
+                }
+            }
+        }
+    }
+
+    /// Waits for the first guest that builds. Returns `None` if the command is to end.
+    async fn first(&self, sources: Sources, wishes: &Wishes) -> Option<Built> {
+        let mut rebuilt = pin!(self.rebuild(sources, "waiting for a change"));
+        loop {
+            let wish = async { Next::Wish(wishes.next().await) };
+            let built = async { Next::Built(rebuilt.as_mut().await) };
+            match or(wish, built).await {
+                Next::Built(built) => return Some(built),
+                Next::Wish(Wish::Open | Wish::Restart) => log::info!("nothing is served yet"),
+                Next::Wish(Wish::End) | Next::Failed => return None,
+            }
+        }
+    }
+
+    /// Serves a guest, and then those that replace it, until the command is to end.
+    async fn serve(&self, first: Built, wishes: &Wishes, mut open: bool) -> Result<()> {
+        // It stays while servers come and go. A client that connects in between waits for the next one.
+        let listener = self.bind()?;
+        let (mut serving, mut announced) = (Some(first), false);
+        while let Some(built) = serving.take() {
+            let handle = built.start(&listener)?;
+            if !mem::replace(&mut announced, true) {
+                announce_to_network(handle.address());
+                wishes.announce();
+            }
+            if mem::take(&mut open) {
+                browser::open(&built.page(&handle));
+            }
+            serving = self.successor(built, &handle, wishes).await;
+            if serving.is_some() {
+                let clients = handle.stats().await.map_or(0, |stats| stats.clients);
+                log::info!("restarting: {}", disconnected(clients));
+                handle.begin_restart();
+            }
+            handle.shutdown().await.map_err(explain)?;
+        }
+        Ok(())
+    }
+
+    /// Waits until another guest is to be served in place of this one, or nothing is.
+    async fn successor(&self, mut serving: Built, handle: &ServerHandle, wishes: &Wishes) -> Option<Built> {
+        loop {
+            let rebuilt = self.rebuild(serving.sources.clone(), "the version before is still served");
+            let mut rebuilt = pin!(rebuilt);
+            let built = loop {
+                let wish = async { Next::Wish(wishes.next().await) };
+                let built = async { Next::Built(rebuilt.as_mut().await) };
+                let failed = async {
+                    handle.failed().await;
+                    Next::Failed
+                };
+                match or(or(wish, failed), built).await {
+                    Next::Built(built) => break built,
+                    Next::Wish(Wish::Open) => browser::open(&serving.page(handle)),
+                    // If a file has changed meanwhile, the next server sees that.
+                    Next::Wish(Wish::Restart) => return Some(serving),
+                    Next::Wish(Wish::End) | Next::Failed => return None,
+                }
+            };
+            if !built.serves_like(&serving) {
+                return Some(built);
+            }
+            log::info!("the module has not changed: rooms and clients stay");
+            serving.sources = built.sources;
+        }
     }
 }
 
-/// Waits for a change that builds. After each failed build it prints the error and `meanwhile`.
-async fn rebuild(options: &Options, mut sources: Sources, meanwhile: &str) -> Built {
-    loop {
-        sources.change().await;
-        log::info!("a file has changed, building again");
-        sources.look();
-        // If it does not build, what is missing may be made here: a directory of static files, say.
-        sources.watch(&options.project.path);
-        let again = options.clone();
-        match unblock(move || again.open().and_then(|project| again.build(&project))).await {
-            Ok(built) => return built,
-            Err(error) => {
-                log::error!("{error:#}");
-                log::info!("{meanwhile}");
-            }
-        }
+/// Says how many clients a restart disconnects.
+fn disconnected(clients: usize) -> String {
+    match clients {
+        0 => "no client was connected".to_owned(),
+        1 => "1 client is disconnected".to_owned(),
+        _ => format!("{clients} clients are disconnected"),
+    }
+}
+
+/// Logs the address by which other machines reach a server that listens on all of them.
+fn announce_to_network(address: SocketAddr) {
+    if address.ip().is_unspecified()
+        && let Some(ip) = network_ip()
+    {
+        log::info!(
+            "other machines in the network reach it at http://{}/",
+            SocketAddr::new(ip, address.port())
+        );
+    }
+}
+
+/// Returns the address that this machine has in its network, if it is in one.
+fn network_ip() -> Option<IpAddr> {
+    let socket = UdpSocket::bind((Ipv4Addr::UNSPECIFIED, 0)).ok()?;
+    // The system chooses it for packets to elsewhere (to an address for documentation). None is sent.
+    socket.connect((Ipv4Addr::new(192, 0, 2, 1), 9)).ok()?;
+    let ip = socket.local_addr().ok()?.ip();
+    (!ip.is_loopback() && !ip.is_unspecified()).then_some(ip)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_restart_tells_how_many_it_disconnects() {
+        assert_eq!(disconnected(0), "no client was connected");
+        assert_eq!(disconnected(1), "1 client is disconnected");
+        assert_eq!(disconnected(12), "12 clients are disconnected");
     }
 }

@@ -1,11 +1,12 @@
 use std::{
     env, fs,
     io::{self, IsTerminal as _, Write as _},
+    path::Path,
 };
 
 use serde::Deserialize;
 
-use super::{linker::Memory, package::Package};
+use super::{color, dependencies::mend, linker::Memory, package::Package};
 
 /// A message of the compiler, in the form in which cargo passes it on.
 #[derive(Debug, Deserialize)]
@@ -20,10 +21,11 @@ pub(crate) struct Diagnostic {
 /// Returns the format for compiler messages that cargo must use. This program can parse it, and the texts in
 /// it have the same colours as cargo's own output.
 pub(crate) fn format() -> &'static str {
-    let colourful = match env::var("CARGO_TERM_COLOR").as_deref() {
-        Ok("always") => true,
-        Ok("never") => false,
-        _ => io::stderr().is_terminal() && env::var_os("NO_COLOR").is_none_or(|value| value.is_empty()),
+    let from_environment = env::var("CARGO_TERM_COLOR").ok();
+    let colourful = match color::for_cargo().or(from_environment.as_deref()) {
+        Some("always") => true,
+        Some("never") => false,
+        _ => color::is_on(),
     };
     if colourful { "--message-format=json-diagnostic-rendered-ansi" } else { "--message-format=json" }
 }
@@ -41,17 +43,21 @@ impl Diagnostic {
     }
 
     /// Returns advice that the compiler does not give, if there is any.
-    pub(crate) fn hint(&self, memory: Memory, package: &Package) -> Option<String> {
+    pub(crate) fn hint(&self, memory: Memory, package: &Package, directory: &Path) -> Option<String> {
         if self.says("no global memory allocator found") {
             return Some(
                 "enable the feature `alloc` of stateroom-sdk-core, which brings an allocator".into(),
             );
         }
-        if self.says("getrandom") && self.says("not supported by default") {
-            return Some(
-                "a guest has random bytes from `ctx.random`: leave out what asks the system for them, as `rand` does by default"
-                    .into(),
-            );
+        let asks_a_system = [("getrandom", "not supported by default"), ("`uuid`", "source of randomness")];
+        if let Some((name, _)) =
+            asks_a_system.iter().find(|(name, words)| self.says(name) && self.says(words))
+        {
+            let name = name.trim_matches('`');
+            return Some(format!(
+                "`{name}` takes random numbers from the system: {}",
+                mend(memory, directory)
+            ));
         }
         if memory == Memory::Std || !self.says("`panic_impl`") {
             return None;
@@ -93,20 +99,30 @@ mod tests {
             id: String::new(),
             name: String::new(),
             source: PathBuf::from(concat!(env!("CARGO_MANIFEST_DIR"), "/../../sdk-core/src/lib.rs")),
+            workspace: PathBuf::new(),
+            local_dependencies: Vec::new(),
+            written: Vec::new(),
         };
         let note = Diagnostic { message: note.into(), rendered: None, children: Vec::new() };
-        Diagnostic { message: message.into(), rendered: None, children: vec![note] }.hint(memory, &package)
+        Diagnostic { message: message.into(), rendered: None, children: vec![note] }.hint(
+            memory,
+            &package,
+            Path::new("p"),
+        )
     }
 
     #[test]
-    fn random_numbers_are_known_from_all_versions_of_getrandom() {
+    fn crates_that_take_random_numbers_are_known_by_what_they_say() {
         for words in [
+            "to use `uuid` on `wasm32-unknown-unknown`, specify a source of randomness using one of the `js`, `rng-getrandom`, \
+             or `rng-rand` features",
             "the wasm*-unknown-unknown targets are not supported by default, you may need to enable the \"js\" feature. \
              For more information see: https://docs.rs/getrandom/#webassembly-support",
             "The wasm32-unknown-unknown targets are not supported by default; you may need to enable the \"wasm_js\" \
              configuration flag. For more information see: https://docs.rs/getrandom/0.3.4/#webassembly-support",
         ] {
-            assert!(hint(Memory::Std, words, "").unwrap().contains("`ctx.random`"));
+            let hint = hint(Memory::Std, words, "").unwrap();
+            assert!(hint.contains("`target = \"wasm32-wasip1\"`") && hint.contains("`ctx.random`"), "{hint}");
         }
     }
 

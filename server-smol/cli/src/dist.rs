@@ -118,8 +118,12 @@ fn write(path: &Path, content: &[u8]) -> Result<()> {
     fs::write(path, content).with_context(|| format!("cannot write `{}`", path.display()))
 }
 
-/// Copies a directory with everything in it. Links are followed, so that the copy does not depend on other
-/// files.
+/// The hidden directory that is for others to read (RFC 8615).
+const WELL_KNOWN: &str = ".well-known";
+
+/// Copies a directory with everything in it but hidden files, which no server sends: `.git`, `.env`, and the
+/// links that editors make while a file is open. Links are followed, so that the copy does not depend on
+/// other files.
 fn copy(from: &Path, to: &Path, parents: &mut Vec<PathBuf>) -> Result<()> {
     let unreadable = || format!("cannot read `{}`", from.display());
     let place = from.canonicalize().with_context(unreadable)?;
@@ -130,6 +134,9 @@ fn copy(from: &Path, to: &Path, parents: &mut Vec<PathBuf>) -> Result<()> {
     fs::create_dir(to).with_context(|| format!("cannot create `{}`", to.display()))?;
     for entry in fs::read_dir(from).with_context(unreadable)? {
         let name = entry.with_context(unreadable)?.file_name();
+        if name.as_encoded_bytes().starts_with(b".") && name != WELL_KNOWN {
+            continue;
+        }
         let (from, to) = (from.join(&name), to.join(&name));
         let kind =
             fs::metadata(&from).with_context(|| format!("cannot read `{}`", from.display()))?.file_type();

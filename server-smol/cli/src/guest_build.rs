@@ -12,6 +12,7 @@ use serde::Deserialize;
 
 use super::{
     config::{Config, Target},
+    dependencies::Dependencies,
     diagnostic::{self, Diagnostic},
     linker::{self, DEFAULT_PAGE, Memory},
     package::{self, Package},
@@ -49,7 +50,8 @@ pub(crate) fn run(
     purpose: Purpose,
 ) -> Result<PathBuf> {
     toolchain::prepare(directory, config.target)?;
-    let memory = Memory::of(directory, package, config.target)?;
+    let dependencies = Dependencies::of(directory, package, config.target)?;
+    let memory = dependencies.memory();
     if config.target == Target::Wasip1 && memory != Memory::Std {
         // Without it nothing brings `memcmp` and its like: on this target they are the C library's.
         bail!(
@@ -57,6 +59,10 @@ pub(crate) fn run(
             config.target.name(),
             package.name,
         );
+    }
+
+    if let Some(problem) = dependencies.problem(directory, config.target) {
+        bail!(SourceError(format!("the package `{}` cannot be a guest: {problem}", package.name)));
     }
 
     let mut cargo = package::cargo(directory);
@@ -91,7 +97,7 @@ pub(crate) fn run(
             Some(Said::Module(path)) => module = Some(path),
             Some(Said::Diagnostic(diagnostic)) => {
                 diagnostic.show();
-                let hint = diagnostic.hint(memory, package).map(|hint| format!("\nhint: {hint}"));
+                let hint = diagnostic.hint(memory, package, directory).map(|hint| format!("\nhint: {hint}"));
                 hints.extend(hint.filter(|hint| !hints.contains(hint)));
             }
             None => {}

@@ -1,16 +1,9 @@
-use std::{path::Path, process::Stdio};
-
-use anyhow::Result;
-use log::Level;
 use wasmparser::{Parser, Payload};
 
 use super::{
     config::{Config, Target},
-    package::{self, Package},
     purpose::Purpose,
 };
-
-const SDK: &str = "stateroom-sdk-core";
 
 /// The additional stack of a guest that formats panic messages, in bytes.
 pub(crate) const FOR_PANICS: u32 = 16384;
@@ -32,7 +25,8 @@ impl Memory {
         match self {
             Self::Static => 3072,
             Self::Heap => 8192,
-            Self::Std => 32768,
+            // `serde_json` goes 128 levels deep, and takes 39 KiB for that.
+            Self::Std => 49152,
         }
     }
 
@@ -47,45 +41,6 @@ impl Memory {
             Self::Std => 0,
         }
     }
-
-    /// Finds this out from the features with which cargo will build the SDK.
-    pub(crate) fn of(directory: &Path, package: &Package, target: Target) -> Result<Self> {
-        // `cargo metadata` would unite the features of the whole workspace; the tree is of this package
-        // alone, as the build is. Procedural macros run on this machine, and their features say
-        // nothing about the guest.
-        let mut tree = package::cargo(directory);
-        tree.args(["tree", "--package", &package.id, "--target", target.name()])
-            .args(["--edges=normal,no-proc-macro", "--prefix=none", "--format={p}\t{f}"])
-            // It may have to fetch dependencies, and that should be seen.
-            .stderr(Stdio::inherit());
-        if !log::log_enabled!(Level::Info) {
-            tree.arg("--quiet");
-        }
-        let tree = package::output(tree, "cargo")?;
-        Ok(Self::from_tree(&String::from_utf8_lossy(&tree)))
-    }
-
-    /// Each line is `name version (where)`, a tab, and the features with commas between them.
-    fn from_tree(tree: &str) -> Self {
-        tree.lines()
-            .filter_map(|line| line.split_once('\t'))
-            .filter(|(package, _)| package.split(' ').next() == Some(SDK))
-            .map(|(_, features)| {
-                // A package that was listed before is marked with ` (*)`.
-                let features = features.trim_end_matches(" (*)");
-                let has = |name| features.split(',').any(|feature| feature == name);
-                if has("std") || has("heap") && !has("alloc") {
-                    Self::Std
-                } else if has("alloc") {
-                    Self::Heap
-                } else {
-                    Self::Static
-                }
-            })
-            // Several versions of it: the most demanding one decides.
-            .max()
-            .unwrap_or(Self::Std)
-    }
 }
 
 /// Returns the linker's arguments for the guest's memory.
@@ -99,8 +54,8 @@ impl Memory {
 /// allocator, or without one, get pages of one byte. A WASI guest always has the standard library's C part,
 /// with an allocator of the same kind.
 ///
-/// With the standard library a guest's stack is half a page, so that all of a small one's memory is in a
-/// page. The stack comes first in memory (Rust's default), so an overflow traps and does not overwrite other
+/// With the standard library a guest's stack is three quarters of a page: all of a small one's memory is in a
+/// page, and JSON that is nested as deep as `serde_json` allows does not overflow it. The stack comes first in memory (Rust's default), so an overflow traps and does not overwrite other
 /// data.
 pub(crate) fn arguments(memory: Memory, config: &Config, portable: bool, purpose: Purpose) -> Vec<String> {
     let memory = match config.target {
@@ -139,28 +94,6 @@ pub(crate) fn page_size(module: &[u8]) -> Option<u64> {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn memory_follows_the_features_of_the_sdk() {
-        let guest = "echo v0.1.0 (/e)\t\n";
-        let of = |lines: &str| Memory::from_tree(&format!("{guest}{lines}"));
-        assert_eq!(
-            of("stateroom-sdk-core v0.1.0 (/s)\t\nheapless v0.9.3\tembedded-io-v0.7\n"),
-            Memory::Static
-        );
-        assert_eq!(of("stateroom-sdk-core v0.1.0\talloc,heap\n"), Memory::Heap);
-        assert_eq!(of("stateroom-sdk-core v0.1.0\theap\n"), Memory::Std);
-        assert_eq!(of("stateroom-sdk-core v0.1.0\talloc,default,std\n"), Memory::Std);
-        assert_eq!(of("a v1.0.0\tstd\nstateroom-sdk-core v0.1.0\talloc (*)\n"), Memory::Heap);
-        assert_eq!(of("stateroom-sdk-core v0.1.0\t\nstateroom-sdk-core v0.2.0\tstd (*)\n"), Memory::Std);
-    }
-
-    #[test]
-    fn guests_of_other_sdks_are_left_with_usual_pages() {
-        assert_eq!(Memory::from_tree("echo v0.1.0\t\nstateroom-wasm v0.2.9\t\n"), Memory::Std);
-        assert_eq!(Memory::from_tree("stateroom-sdk-core-fork v0.1.0\t\n"), Memory::Std);
-        assert_eq!(Memory::from_tree(""), Memory::Std);
-    }
 
     #[test]
     fn pages_of_one_byte_are_for_known_allocators() {

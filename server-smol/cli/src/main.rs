@@ -23,11 +23,19 @@ mod serve;
 mod toml_file;
 
 #[cfg(feature = "dev")]
+mod browser;
+#[cfg(feature = "dev")]
 mod build;
 #[cfg(feature = "dev")]
 mod client;
 #[cfg(feature = "dev")]
+mod color;
+#[cfg(feature = "dev")]
+mod completions;
+#[cfg(feature = "dev")]
 mod config;
+#[cfg(feature = "dev")]
+mod dependencies;
 #[cfg(feature = "dev")]
 mod dev;
 #[cfg(feature = "dev")]
@@ -40,6 +48,8 @@ mod guest_build;
 mod inspect;
 #[cfg(feature = "dev")]
 mod linker;
+#[cfg(feature = "dev")]
+mod new;
 #[cfg(feature = "dev")]
 mod optimizer;
 #[cfg(feature = "dev")]
@@ -55,7 +65,11 @@ mod signals;
 #[cfg(feature = "dev")]
 mod sources;
 #[cfg(feature = "dev")]
+mod terminal;
+#[cfg(feature = "dev")]
 mod toolchain;
+#[cfg(feature = "dev")]
+mod wishes;
 
 use std::{
     io::{self, Write},
@@ -72,6 +86,8 @@ use self::{
 /// Runs the command that the process was started with.
 fn main() -> ExitCode {
     let args = Args::parse();
+    #[cfg(feature = "dev")]
+    color::choose(args.color);
     let log = match Log::start(args.log_level()) {
         Ok(log) => log,
         Err(error) => {
@@ -81,6 +97,8 @@ fn main() -> ExitCode {
     };
     let outcome = match args.command {
         #[cfg(feature = "dev")]
+        Command::New(args) => new::run(args),
+        #[cfg(feature = "dev")]
         Command::Dev(args) => dev::run(args),
         #[cfg(feature = "dev")]
         Command::Build(args) => build::run(args),
@@ -88,6 +106,8 @@ fn main() -> ExitCode {
         Command::Limits => limits::print(),
         #[cfg(feature = "dev")]
         Command::Inspect(args) => inspect::run(args),
+        #[cfg(feature = "dev")]
+        Command::Completions(args) => completions::run(&args),
         #[cfg(all(feature = "load", target_os = "linux"))]
         Command::Load(args) => load::run(args),
         #[cfg(all(feature = "load", not(target_os = "linux")))]

@@ -7,18 +7,23 @@ use std::{
 use anyhow::{Result, anyhow, bail};
 use stateroom_host_min::Limits;
 
-use super::module;
+use super::{
+    linker::{self, DEFAULT_PAGE},
+    module,
+};
 
 /// The features of WebAssembly beyond its first version that Rust's compiler uses. The module itself no
 /// longer names them, because it is stripped.
-const FEATURES: [&str; 6] = [
+const FEATURES: [&str; 5] = [
     "--enable-bulk-memory",
     "--enable-mutable-globals",
     "--enable-nontrapping-float-to-int",
     "--enable-reference-types",
     "--enable-sign-ext",
-    "--enable-custom-page-sizes",
 ];
+
+/// The feature of modules with other pages than 64 KiB. Older versions of `wasm-opt` do not know it.
+const PAGE_SIZES: &str = "--enable-custom-page-sizes";
 
 /// The features that a portable module may use: see `guest_build`.
 const PORTABLE: [&str; 2] = ["--mvp-features", "--enable-bulk-memory"];
@@ -43,20 +48,22 @@ fn try_optimize(bytes: &[u8], portable: bool, limits: Limits, scratch: &Path) ->
     let input = scratch.join("in.wasm");
     let output = scratch.join("out.wasm");
     fs::write(&input, bytes)?;
-    let Ok(run) = Command::new("wasm-opt")
-        .arg("-Oz")
-        .args(if portable { &PORTABLE[..] } else { &FEATURES })
-        .arg(&input)
-        .arg("-o")
-        .arg(&output)
-        .stdin(Stdio::null())
-        .output()
-    else {
+    let mut command = Command::new("wasm-opt");
+    command.arg("-Oz").args(if portable { &PORTABLE[..] } else { &FEATURES });
+    if linker::page_size(bytes).is_some_and(|size| size != DEFAULT_PAGE) {
+        command.arg(PAGE_SIZES);
+    }
+    let Ok(run) = command.arg(&input).arg("-o").arg(&output).stdin(Stdio::null()).output() else {
         log::debug!("`wasm-opt` is not installed");
         return Ok(None);
     };
     if !run.status.success() {
         let words = String::from_utf8_lossy(&run.stderr);
+        if words.contains(PAGE_SIZES) {
+            bail!(
+                "this `wasm-opt` is too old for pages of one byte (`{PAGE_SIZES}`): install a newer Binaryen"
+            );
+        }
         bail!("wasm-opt failed ({}): {}", run.status, words.trim());
     }
     let optimized = fs::read(&output).map_err(|error| anyhow!("wasm-opt wrote nothing: {error}"))?;

@@ -9,7 +9,7 @@ use std::{
 use anyhow::{Context, Result, anyhow, bail};
 use serde::Deserialize;
 
-use super::toml_file::FILE;
+use super::{color, toml_file::FILE};
 
 /// A package that has a library to build a guest from.
 #[derive(Debug)]
@@ -19,12 +19,22 @@ pub(crate) struct Package {
     pub(crate) name: String,
     /// The library's root source file.
     pub(crate) source: PathBuf,
+    /// The root of the workspace that it is in, which may be its own directory.
+    pub(crate) workspace: PathBuf,
+    /// The directories of its dependencies in the same workspace, and of those that they name by a path.
+    pub(crate) local_dependencies: Vec<PathBuf>,
+    /// The directories that cargo writes to.
+    pub(crate) written: Vec<PathBuf>,
 }
 
 /// The part of `cargo metadata` that is used here.
 #[derive(Debug, Deserialize)]
 struct Metadata {
     packages: Vec<Member>,
+    workspace_root: PathBuf,
+    target_directory: PathBuf,
+    /// Older versions of cargo have only the one above.
+    build_directory: Option<PathBuf>,
 }
 
 #[derive(Debug, Deserialize)]
@@ -33,6 +43,15 @@ struct Member {
     name: String,
     manifest_path: PathBuf,
     targets: Vec<BuildTarget>,
+    #[serde(default)]
+    dependencies: Vec<LocalDependency>,
+}
+
+/// A dependency; it is a local one if it has a path.
+#[derive(Debug, Deserialize)]
+struct LocalDependency {
+    path: Option<PathBuf>,
+    kind: Option<String>,
 }
 
 #[derive(Debug, Deserialize)]
@@ -82,7 +101,40 @@ impl Package {
                 member.manifest_path.with_file_name("src").join("lib.rs").display(),
             );
         };
-        Ok(Self { id: member.id.clone(), name: member.name.clone(), source: library.src_path.clone() })
+        let directory = member.manifest_path.parent().unwrap_or(directory);
+        Ok(Self {
+            id: member.id.clone(),
+            name: member.name.clone(),
+            source: library.src_path.clone(),
+            workspace: metadata.workspace_root.clone(),
+            local_dependencies: metadata.local_dependencies(directory),
+            written: [Some(metadata.target_directory.clone()), metadata.build_directory.clone()]
+                .into_iter()
+                .flatten()
+                .collect(),
+        })
+    }
+}
+
+impl Metadata {
+    /// Follows the paths from the package in `directory` on. What packages outside of the workspace depend on
+    /// is not known here.
+    fn local_dependencies(&self, directory: &Path) -> Vec<PathBuf> {
+        let mut found = vec![directory.to_owned()];
+        let mut next = 0;
+        while let Some(directory) = found.get(next).cloned() {
+            next += 1;
+            let is_there = |member: &&Member| member.manifest_path.parent() == Some(&directory);
+            let dependencies =
+                self.packages.iter().find(is_there).into_iter().flat_map(|member| &member.dependencies);
+            let used = dependencies.filter(|dependency| dependency.kind.as_deref() != Some("dev"));
+            for path in used.filter_map(|dependency| dependency.path.clone()) {
+                if !found.contains(&path) {
+                    found.push(path);
+                }
+            }
+        }
+        found.split_off(1)
     }
 }
 
@@ -97,6 +149,9 @@ pub(crate) fn program(variable: &str, default: &str, directory: &Path) -> Comman
     let name = env::var_os(variable).filter(|name| !name.is_empty());
     let mut command = Command::new(name.unwrap_or_else(|| OsString::from(default)));
     command.current_dir(directory).stdin(Stdio::null());
+    if let Some(when) = color::for_cargo() {
+        command.env("CARGO_TERM_COLOR", when);
+    }
     command
 }
 
@@ -128,4 +183,23 @@ pub(crate) fn not_started(error: &io::Error, name: &str) -> anyhow::Error {
 fn list<'a>(names: impl Iterator<Item = &'a str>) -> String {
     let names: Vec<_> = names.map(|name| format!("`{name}`")).collect();
     if names.is_empty() { "none".to_owned() } else { names.join(", ") }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn local_dependencies_are_followed_through_the_workspace() {
+        let text = r#"{"workspace_root": "/w", "target_directory": "/w/target", "packages": [
+            {"id": "a", "name": "a", "manifest_path": "/w/a/Cargo.toml", "targets": [], "dependencies": [
+                {"path": "/w/b", "kind": null}, {"path": "/w/tools", "kind": "dev"}, {"kind": null}]},
+            {"id": "b", "name": "b", "manifest_path": "/w/b/Cargo.toml", "targets": [], "dependencies": [
+                {"path": "/elsewhere/c", "kind": null}, {"path": "/w/macros", "kind": "build"}, {"path": "/w/a", "kind": null}]},
+            {"id": "d", "name": "d", "manifest_path": "/w/d/Cargo.toml", "targets": []}]}"#;
+        let metadata: Metadata = serde_json::from_str(text).unwrap();
+        let expected = ["/w/b", "/elsewhere/c", "/w/macros"].map(PathBuf::from);
+        assert_eq!(metadata.local_dependencies(Path::new("/w/a")), expected);
+        assert!(metadata.local_dependencies(Path::new("/w/d")).is_empty());
+    }
 }

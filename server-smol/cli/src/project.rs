@@ -50,7 +50,9 @@ fn check(path: &Path) -> Result<()> {
         bail!("`{shown}` is a file: give the directory of a package (`stateroom serve` takes a module)");
     }
     if !path.join("Cargo.toml").is_file() {
-        bail!("there is no `Cargo.toml` in `{shown}`: give the directory of the guest's package");
+        bail!(
+            "there is no `Cargo.toml` in `{shown}`: give the directory of the guest's package, or make one with `stateroom new NAME`"
+        );
     }
     Ok(())
 }

@@ -11,7 +11,7 @@ use super::{args::ServeArgs, limits::Chosen, module, toml_file};
 /// `stateroom serve`
 pub(crate) fn run(args: ServeArgs) -> Result<()> {
     let Found { module, static_files, limits } = locate(&args.module)?;
-    let bounds = args.server.limits.over(&limits).bounds(args.server.settings())?;
+    let bounds = args.server.limits.over(&limits).bounds(args.server.settings()?)?;
     let program = module::read(&module, bounds.guest)?;
     let server = bounds.server().with_static_files(static_files);
     // The others find them in the `dist` directory.

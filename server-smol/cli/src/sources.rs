@@ -13,13 +13,16 @@ use super::{project::Project, toml_file::FILE};
 /// files takes very little time.
 const INTERVAL: Duration = Duration::from_millis(300);
 
+/// The files below the directory of a guest, and below each of its parents, that say how cargo builds it.
+const SETTINGS: [&str; 3] = [".cargo/config.toml", "rust-toolchain.toml", "rust-toolchain"];
+
 /// The source files of a guest, with the time of the last change of each before the build.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(crate) struct Sources {
     files: Vec<File>,
-    /// The directory of the package's own source files.
-    root: PathBuf,
-    /// The package's own files, as long as they do not build: a missing file may appear.
+    /// The directories of the source files of the package, and of its local dependencies.
+    roots: Vec<PathBuf>,
+    /// The files in them, as long as they do not build: a missing file may appear.
     own: Option<Vec<File>>,
 }
 
@@ -28,15 +31,21 @@ type File = (PathBuf, Option<SystemTime>);
 impl Sources {
     /// Returns the known files before the first build.
     pub(crate) fn before(project: &Project) -> Self {
-        let root = root(project);
-        Self { files: manifests(project).map(file).into(), own: Some(rust_files(&root)), root }
+        let roots = roots(project);
+        let files = settings(project).into_iter().map(file).collect();
+        Self { files, own: Some(all_rust_files(&roots)), roots }
     }
 
-    /// Returns the manifest and the configuration of `project`, and the source files that cargo says went
-    /// into `module`, those of its path dependencies included.
+    /// Returns the manifests and the configuration of `project`, and the source files that cargo says went
+    /// into `module`, those of its path dependencies included. Files that build scripts have written are no
+    /// sources.
     pub(crate) fn of(project: &Project, module: &Path, begun: SystemTime) -> Self {
         let cargo_says = fs::read_to_string(module.with_extension("d")).ok();
-        let compiled = cargo_says.as_deref().map(prerequisites).unwrap_or_default();
+        let mut compiled = cargo_says.as_deref().map(prerequisites).unwrap_or_default();
+        compiled.retain(|path| !project.package.written.iter().any(|directory| path.starts_with(directory)));
+        let mut files = settings(project);
+        compiled.iter().filter_map(|path| manifest_of(path)).for_each(|path| add_once(&mut files, path));
+        compiled.into_iter().for_each(|path| add_once(&mut files, path));
         // What was saved while it was built may not be in it, and counts as changed.
         let now = SystemTime::now();
         let built = |path: &Path| modified(path).filter(|when| !(begun..=now).contains(when));
@@ -44,8 +53,8 @@ impl Sources {
             let when = built(&path);
             (path, when)
         };
-        let files = manifests(project).into_iter().chain(compiled).map(file).collect();
-        Self { files, own: None, root: root(project) }
+        let files = files.into_iter().map(file).collect();
+        Self { files, own: None, roots: roots(project) }
     }
 
     /// Marks the files as unchanged, before they are built again.
@@ -53,7 +62,7 @@ impl Sources {
         for (path, when) in &mut self.files {
             *when = modified(path);
         }
-        self.own = Some(rust_files(&self.root));
+        self.own = Some(all_rust_files(&self.roots));
     }
 
     /// Adds a file, or the list of files in a directory.
@@ -66,19 +75,48 @@ impl Sources {
     /// Waits until a file is changed, created or deleted.
     pub(crate) async fn change(&self) {
         while self.files.iter().all(|(path, when)| modified(path) == *when)
-            && self.own.as_ref().is_none_or(|own| *own == rust_files(&self.root))
+            && self.own.as_ref().is_none_or(|own| *own == all_rust_files(&self.roots))
         {
             unblock(|| thread::sleep(INTERVAL)).await;
         }
     }
 }
 
-fn manifests(project: &Project) -> [PathBuf; 2] {
-    ["Cargo.toml", FILE].map(|name| project.directory.join(name))
+/// Returns the files that are no source files, and that the module depends on. Some may not exist.
+fn settings(project: &Project) -> Vec<PathBuf> {
+    let Project { directory, package, .. } = project;
+    let mut files: Vec<_> = ["Cargo.toml", FILE].map(|name| directory.join(name)).into();
+    let manifests = [&package.workspace].into_iter().chain(&package.local_dependencies);
+    manifests.for_each(|directory| add_once(&mut files, directory.join("Cargo.toml")));
+    manifest_of(&package.source).into_iter().for_each(|path| add_once(&mut files, path));
+    let directory = directory.canonicalize().unwrap_or_else(|_| directory.clone());
+    files.extend(directory.ancestors().flat_map(|parent| SETTINGS.map(|name| parent.join(name))));
+    files
 }
 
-fn root(project: &Project) -> PathBuf {
-    project.package.source.parent().unwrap_or(&project.directory).to_owned()
+/// Returns the manifest of the package that a source file is in.
+fn manifest_of(source: &Path) -> Option<PathBuf> {
+    source.ancestors().skip(1).map(|directory| directory.join("Cargo.toml")).find(|path| path.is_file())
+}
+
+fn roots(project: &Project) -> Vec<PathBuf> {
+    let own = project.package.source.parent().unwrap_or(&project.directory);
+    let mut roots = vec![own.to_owned()];
+    roots.extend(project.package.local_dependencies.iter().map(|directory| {
+        let sources = directory.join("src");
+        if sources.is_dir() { sources } else { directory.clone() }
+    }));
+    roots
+}
+
+fn add_once(files: &mut Vec<PathBuf>, path: PathBuf) {
+    if !files.contains(&path) {
+        files.push(path);
+    }
+}
+
+fn all_rust_files(roots: &[PathBuf]) -> Vec<File> {
+    roots.iter().flat_map(|root| rust_files(root)).collect()
 }
 
 /// Returns all Rust source files below a directory, except in cargo's build directories and in hidden ones.

@@ -157,8 +157,15 @@ fn each_guide_is_followed_or_has_nothing_to_type() {
 fn links_lead_somewhere() {
     let examples = ["c", "zig", "assemblyscript", "wat"]
         .map(|language| format!("examples/counter-{language}/README.md"));
-    let others = ["README.md", "ARCHITECTURE.md", "CHANGELOG.md", "CONTRIBUTING.md", "client/README.md", "examples/README.md"]
-        .map(str::to_owned);
+    let others = [
+        "README.md",
+        "ARCHITECTURE.md",
+        "CHANGELOG.md",
+        "CONTRIBUTING.md",
+        "client/README.md",
+        "examples/README.md",
+    ]
+    .map(str::to_owned);
     for name in others.into_iter().chain(examples).chain(pages("docs")) {
         let path = root().join(&name);
         let text = fs::read_to_string(&path).unwrap();

@@ -136,8 +136,11 @@ fn below(root: &Path, url_path: &str) -> Option<PathBuf> {
     for part in decoded.split('/').filter(|part| !part.is_empty()) {
         let mut components = Path::new(part).components();
         match (components.next(), components.next()) {
-            // Neither `..` nor a drive, nor hidden files such as `.git` and `.env`.
-            (Some(Component::Normal(name)), None) if name == part && !part.starts_with('.') => {
+            // Neither `..` nor a drive, nor hidden files such as `.git` and `.env`. One hidden directory is for others to read
+            // (RFC 8615).
+            (Some(Component::Normal(name)), None)
+                if name == part && (!part.starts_with('.') || part == ".well-known") =>
+            {
                 path.push(name)
             }
             _ => return None,
@@ -190,9 +193,18 @@ mod tests {
         assert_eq!(below(root, "/a/b.js"), Some("/srv/a/b.js".into()));
         assert_eq!(below(root, "/a%20b"), Some("/srv/a b".into()));
         assert_eq!(below(root, "//a"), Some("/srv/a".into()));
-        for path in
-            ["/..", "/a/../..", "/%2e%2e/x", "/..%2fx", "/a/%2E%2E%2F%2E%2E%2Fetc", "/.git", "/a/.env"]
-        {
+        assert_eq!(below(root, "/.well-known/a.txt"), Some("/srv/.well-known/a.txt".into()));
+        for path in [
+            "/..",
+            "/a/../..",
+            "/%2e%2e/x",
+            "/..%2fx",
+            "/a/%2E%2E%2F%2E%2E%2Fetc",
+            "/.git",
+            "/a/.env",
+            "/.well-known/.env",
+            "/.well-known2",
+        ] {
             assert_eq!(below(root, path), None, "{path}");
         }
     }

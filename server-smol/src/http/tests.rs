@@ -17,6 +17,7 @@ use stateroom_core::{ClientId, DefaultStateroomFactory, MessagePayload, Stateroo
 
 use crate::{
     admission::Permits,
+    close::CloseReason,
     reactor::{AnyTransport, Clock, ClockSource, Reactor, Records, Stream},
     requests::Downloads,
     room::RoomId,
@@ -84,7 +85,7 @@ impl TestServer {
     }
 
     fn end(self) {
-        self.workers.end();
+        self.workers.end(&CloseReason::ServerShutdown);
         self.threads.into_iter().for_each(|thread| thread.join().unwrap());
     }
 }

@@ -159,8 +159,10 @@ impl<F: EngineFactory> Room<F> {
     pub(crate) fn expect(&self, outbox: &Rc<Outbox>) {
         self.context.roster.expect(outbox);
         // All others have been told by now.
-        if self.registry.upgrade().is_some_and(|registry| registry.is_shut_down()) {
-            outbox.close(CloseReason::ServerShutdown);
+        if let Some(registry) = self.registry.upgrade()
+            && let Some(reason) = registry.shut_down_reason()
+        {
+            outbox.close(reason.clone());
         }
     }
 
@@ -333,10 +335,10 @@ impl<F: EngineFactory> Room<F> {
         }
     }
 
-    /// Closes the connections of all clients, as the server shuts down.
-    pub(crate) fn shut_down(&self) {
+    /// Closes the connections of all clients, as the server shuts down for this reason.
+    pub(crate) fn shut_down(&self, reason: &CloseReason) {
         for outbox in self.context.roster.everybody() {
-            outbox.close(CloseReason::ServerShutdown);
+            outbox.close(reason.clone());
         }
     }
 }

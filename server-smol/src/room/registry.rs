@@ -1,5 +1,5 @@
 use std::{
-    cell::{Cell, RefCell},
+    cell::{Cell, OnceCell, RefCell},
     collections::BTreeMap,
     fmt,
     ops::Bound,
@@ -28,7 +28,8 @@ pub(crate) struct Registry<F: EngineFactory> {
     /// The empty rooms, in the order in which they end if others need space.
     empty: RefCell<BTreeMap<EmptyKey, Rc<Room<F>>>>,
     last_emptied: Cell<u64>,
-    is_shut_down: Cell<bool>,
+    /// The reason why the server shuts down, if it does.
+    shut_down: OnceCell<CloseReason>,
     counts: Arc<RoomCounts>,
     /// Tells the other threads to [end an empty room](Self::end_empty_room).
     tell_others: Box<dyn Fn()>,
@@ -87,7 +88,7 @@ impl<F: EngineFactory> Registry<F> {
             rooms: RefCell::default(),
             empty: RefCell::default(),
             last_emptied: Cell::new(0),
-            is_shut_down: Cell::new(false),
+            shut_down: OnceCell::new(),
             counts,
             tell_others: Box::new(tell_others),
         });
@@ -217,15 +218,15 @@ impl<F: EngineFactory> Registry<F> {
         rooms.range::<RoomId, _>((begin, Bound::Unbounded)).take(most).map(status).collect()
     }
 
-    /// Returns whether the server shuts down.
-    pub(super) fn is_shut_down(&self) -> bool {
-        self.is_shut_down.get()
+    /// Returns the reason why the server shuts down, if it does.
+    pub(super) fn shut_down_reason(&self) -> Option<&CloseReason> {
+        self.shut_down.get()
     }
 
-    /// Closes the connections of all clients, as the server shuts down.
-    pub(crate) fn shut_down(&self) {
-        self.is_shut_down.set(true);
-        self.rooms.borrow().values().for_each(|room| room.shut_down());
+    /// Closes the connections of all clients, as the server shuts down for this reason.
+    pub(crate) fn shut_down(&self, reason: &CloseReason) {
+        let reason = self.shut_down.get_or_init(|| reason.clone());
+        self.rooms.borrow().values().for_each(|room| room.shut_down(reason));
     }
 }
 

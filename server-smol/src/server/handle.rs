@@ -9,6 +9,7 @@ use stateroom_core::ClientId;
 
 use crate::{
     admin_address::AdminAddress,
+    close::CloseReason,
     error::{RoomError, ServeError},
     operator::Operator,
     room::{RoomId, RoomStatus},
@@ -68,6 +69,12 @@ impl ServerHandle {
         self.address
     }
 
+    /// Returns the host and the port by which programs on this machine reach the server, such as `localhost:8080`.
+    #[must_use]
+    pub fn local_host(&self) -> String {
+        super::local_host(self.address)
+    }
+
     /// Lists up to `most` rooms, and at most 1,000, in the order of their ids: the first rooms, or those after the room `after`.
     ///
     /// # Errors
@@ -109,19 +116,25 @@ impl ServerHandle {
         self.operator.as_ref().map(Operator::address)
     }
 
-    fn end(&self) {
-        self.workers.end();
+    fn end(&self, reason: &CloseReason) {
+        self.workers.end(reason);
         self.operator.iter().for_each(Operator::end);
     }
 
-    /// Waits until one of the server's threads has ended by itself, which is a fault.
-    pub(super) async fn failed(&self) {
+    /// Waits until one of the server's threads has ended by itself, which is a fault. [`shutdown`](Self::shutdown) says which.
+    pub async fn failed(&self) {
         _ = self.ended.recv().await;
     }
 
     /// Tells the server to end, and does not wait for it. [`shutdown`](Self::shutdown) does.
     pub fn begin_shutdown(&self) {
-        self.end();
+        self.end(&CloseReason::ServerShutdown);
+    }
+
+    /// Does the same where another server is about to take the place of this one: clients are closed with 1012, and know that they
+    /// may connect again at once.
+    pub fn begin_restart(&self) {
+        self.end(&CloseReason::ServiceRestart);
     }
 
     /// Ends the server: clients get a close frame, and this returns within two seconds. Where a native service keeps its thread
@@ -130,7 +143,7 @@ impl ServerHandle {
     /// # Errors
     /// A thread has [panicked](ServeError::Panicked), or could not begin.
     pub async fn shutdown(mut self) -> Result<(), ServeError> {
-        self.end();
+        self.end(&CloseReason::ServerShutdown);
         let all = async { while self.ended.recv().await.is_ok() {} };
         // Whoever runs this future may have no timers.
         let patience = unblock(|| thread::sleep(TIMEOUT));
@@ -150,7 +163,7 @@ impl ServerHandle {
 
 impl Drop for ServerHandle {
     fn drop(&mut self) {
-        self.end();
+        self.end(&CloseReason::ServerShutdown);
     }
 }
 

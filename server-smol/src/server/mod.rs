@@ -3,7 +3,7 @@ mod signals;
 
 use std::{
     future::Future,
-    net::{IpAddr, SocketAddr, TcpListener},
+    net::{IpAddr, Ipv4Addr, SocketAddr, TcpListener},
     path::PathBuf,
     rc::Rc,
     sync::Arc,
@@ -369,12 +369,18 @@ impl Drop for Running {
     }
 }
 
+/// Returns the host and the port by which programs on this machine reach a server that listens on `address`.
+fn local_host(address: SocketAddr) -> String {
+    match address.ip() {
+        // Not every system takes `localhost` for `::1`.
+        ip if ip.is_unspecified() || ip == Ipv4Addr::LOCALHOST => format!("localhost:{}", address.port()),
+        _ => address.to_string(),
+    }
+}
+
 /// Logs the server's addresses.
 fn announce(settings: &Settings, address: SocketAddr) {
-    let host = match address.ip().is_unspecified() {
-        true => format!("localhost:{}", address.port()),
-        false => address.to_string(),
-    };
+    let host = local_host(address);
     let page = match settings.static_files {
         Some(_) => format!(", the page is at http://{host}/"),
         None => String::new(),

@@ -4,6 +4,7 @@ use smol::channel::Sender;
 
 use crate::{
     admission::Permit,
+    close::CloseReason,
     reactor::AnyTransport,
     room::{ClientInfo, CreateRoomError, RoomId, RoomStatus},
 };
@@ -24,8 +25,8 @@ pub(crate) enum Command {
     List(Option<RoomId>, usize, Sender<Vec<RoomStatus>>),
     /// End an empty room, if there are as many rooms as there may be.
     EndEmptyRoom,
-    /// Say goodbye to all clients, and end.
-    End,
+    /// Say goodbye to all clients with this reason, and end.
+    End(CloseReason),
 }
 
 /// A connection that has just become a WebSocket, on another thread.

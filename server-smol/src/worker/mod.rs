@@ -4,7 +4,7 @@ mod command;
 mod workers;
 
 use std::{
-    cell::{Cell, RefCell},
+    cell::{OnceCell, RefCell},
     fmt,
     future::Future,
     pin::pin,
@@ -48,7 +48,8 @@ pub(crate) struct Worker<F: EngineFactory> {
     requests: RefCell<Rc<LocalExecutor<'static>>>,
     /// Counts the connections, and the requests in progress: each holds a clone.
     connections: Rc<()>,
-    is_ending: Cell<bool>,
+    /// The reason why the server ends, if it does.
+    ending: OnceCell<CloseReason>,
 }
 
 impl<F: EngineFactory> Worker<F> {
@@ -71,7 +72,7 @@ impl<F: EngineFactory> Worker<F> {
             executor,
             requests: RefCell::default(),
             connections: Rc::new(()),
-            is_ending: Cell::new(false),
+            ending: OnceCell::new(),
         })
     }
 
@@ -81,7 +82,7 @@ impl<F: EngineFactory> Worker<F> {
 
     /// Returns whether the server shuts down, so that nothing new begins.
     pub(crate) fn is_ending(&self) -> bool {
-        self.is_ending.get()
+        self.ending.get().is_some()
     }
 
     /// Keeps the thread from ending while the result lives, but not for long.
@@ -111,16 +112,21 @@ impl<F: EngineFactory> Worker<F> {
             let served = async {
                 // Fails only if the thread that has started this one is gone.
                 while let Ok(command) = commands.recv().await {
-                    if let Command::End = command {
-                        break;
+                    if let Command::End(reason) = command {
+                        return reason;
                     }
                     self.execute(command);
                 }
+                CloseReason::ServerShutdown
             };
-            or(served, accepting.as_mut()).await;
-            self.is_ending.set(true);
+            let accepted = async {
+                accepting.as_mut().await;
+                CloseReason::ServerShutdown
+            };
+            let reason = or(served, accepted).await;
+            let reason = self.ending.get_or_init(|| reason);
             drop(answering);
-            self.registry.shut_down();
+            self.registry.shut_down(reason);
             let patience = async {
                 Timer::after(CLOSE_TIMEOUT).await;
             };
@@ -165,7 +171,7 @@ impl<F: EngineFactory> Worker<F> {
                 let _ = answer.try_send(self.registry.list(after.as_ref(), most));
             }
             Command::EndEmptyRoom => _ = self.registry.end_empty_room(),
-            Command::End => {}
+            Command::End(_) => {}
         }
     }
 
@@ -194,11 +200,11 @@ impl<F: EngineFactory> Worker<F> {
         let NewClient { read_ahead, info, permit } = new_client;
         let settings = &self.thread.settings;
         let charge = session::charge(&self.thread.memory, &info, &read_ahead);
-        let room = match charge {
+        let room = match (self.ending.get(), &charge) {
             // It was let in before, and nobody would tell it.
-            _ if self.is_ending() => Err(CloseReason::ServerShutdown),
-            Err(OutOfMemory) => Err(CloseReason::OutOfMemory),
-            Ok(_) => match self.registry.find(&id) {
+            (Some(reason), _) => Err(reason.clone()),
+            (None, Err(OutOfMemory)) => Err(CloseReason::OutOfMemory),
+            (None, Ok(_)) => match self.registry.find(&id) {
                 Some(room) => Ok(room),
                 None if settings.room_ids.implicit() => self.find_or_create(id.clone(), &permit),
                 None => Err(CloseReason::NoSuchRoom),

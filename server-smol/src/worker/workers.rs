@@ -2,7 +2,10 @@ use std::hash::{BuildHasher as _, RandomState};
 
 use smol::channel::{Receiver, Sender, bounded};
 
-use crate::room::{CreateRoomError, RoomId, RoomStatus};
+use crate::{
+    close::CloseReason,
+    room::{CreateRoomError, RoomId, RoomStatus},
+};
 
 use super::{Command, Counts};
 
@@ -44,10 +47,10 @@ impl Workers {
         others.for_each(|(_, worker)| _ = worker.try_send(Command::EndEmptyRoom));
     }
 
-    /// Tells all workers to end.
-    pub(crate) fn end(&self) {
+    /// Tells all workers to end, and to close their clients with this reason.
+    pub(crate) fn end(&self, reason: &CloseReason) {
         // Fails only where one has ended already.
-        self.commands.iter().for_each(|worker| _ = worker.try_send(Command::End));
+        self.commands.iter().for_each(|worker| _ = worker.try_send(Command::End(reason.clone())));
     }
 
     /// Creates a room that does not exist.

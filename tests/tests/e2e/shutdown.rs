@@ -57,6 +57,26 @@ fn clients_are_told_that_the_server_goes_away() {
 }
 
 #[test]
+fn clients_of_a_server_that_restarts_are_told_to_connect_again() {
+    for server in [
+        TestServer::with_clock(server(), script()),
+        TestServer::with_clock(server().with_threads(2), script_guest()),
+    ] {
+        let mut clients: Vec<_> = ["a", "b", "c", "d", "a"].map(|room| server.client(room)).into();
+        for client in &mut clients {
+            assert_eq!(client.ask("hello"), "hello");
+        }
+        server.handle().begin_restart();
+        // Who ends it after that changes nothing for them.
+        server.handle().begin_shutdown();
+        for client in &mut clients {
+            assert_eq!(client.closed(), 1012);
+        }
+        server.stop();
+    }
+}
+
+#[test]
 fn replies_that_wait_are_sent_before_the_end() {
     let server = TestServer::with_clock(server(), journal());
     let mut client = server.client("room");

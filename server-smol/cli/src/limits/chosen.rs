@@ -91,6 +91,13 @@ impl Chosen {
         }
     }
 
+    /// Returns true if the same limits were set to the same values, here and there.
+    #[cfg(feature = "dev")]
+    pub(crate) fn has_values_of(&self, other: &Self) -> bool {
+        let values = |(key, choice): (&&'static str, &Choice)| (*key, choice.value);
+        self.0.iter().map(values).eq(other.0.iter().map(values))
+    }
+
     /// Returns the table `[limits]` of a `stateroom.toml`, or `None` if no limit was set.
     #[cfg(feature = "dev")]
     pub(crate) fn to_toml(&self) -> Option<String> {

@@ -41,7 +41,7 @@ impl Log {
         panic::set_hook(Box::new(move |panic| {
             let thread = thread::current();
             let name = thread.name().unwrap_or("(no name)");
-            log.push(line(Level::Error, &format_args!("thread {name} {panic}")), true);
+            log.push(painted(line(Level::Error, &format_args!("thread {name} {panic}"))), true);
             if cfg!(panic = "abort") || name == "main" {
                 log.finish();
             }
@@ -56,7 +56,7 @@ impl Log {
 
     /// Does the same after a last line that says why the command has failed.
     pub(crate) fn fail(self, reason: &Arguments<'_>) {
-        self.0.push(last_line(reason), true);
+        self.0.push(painted(last_line(reason)), true);
         self.finish();
     }
 }
@@ -69,6 +69,15 @@ fn filter(level: LevelFilter) -> Filter {
         filter.parse(&directives);
     }
     filter.build()
+}
+
+/// Adds colours to a line, if stderr shows them.
+fn painted(line: String) -> String {
+    #[cfg(feature = "dev")]
+    if crate::color::is_on() {
+        return crate::color::paint(&line);
+    }
+    line
 }
 
 /// Puts lines into the pipe.
@@ -88,8 +97,8 @@ impl ::log::Log for Logger {
         }
         // What a guest calls an error is none of the server's.
         match record.target() {
-            GUEST => self.pipe.push(guest_line(record.level(), record.args()), false),
-            _ => self.pipe.push(line(record.level(), record.args()), record.level() == Level::Error),
+            GUEST => self.pipe.push(painted(guest_line(record.level(), record.args())), false),
+            _ => self.pipe.push(painted(line(record.level(), record.args())), record.level() == Level::Error),
         }
     }
 

@@ -50,6 +50,33 @@ fn a_release_profile_with_debug_assertions_does_not_put_panics_into_words() {
 }
 
 #[test]
+fn json_as_deep_as_its_parser_goes_fits_on_the_stack_of_a_guest_with_the_standard_library() {
+    let source = "use serde_json::Value;
+use stateroom_sdk_core::*;
+
+#[stateroom_wasm]
+#[derive(Default)]
+struct Last(Value);
+
+impl StateroomService for Last {
+    fn message(&mut self, client: ClientId, message: MessagePayload<'_>, ctx: &impl StateroomContext) {
+        if let Ok(value) = serde_json::from_slice(message.data()) {
+            self.0 = value;
+            ctx.send_message(client, self.0.to_string());
+        }
+    }
+}
+";
+    let here = Directory::new().with_guest("'std'", source).with_dependency("serde_json = '1'");
+    succeeds(stateroom(&here, &["build"]));
+    let objects = format!("{}1{}", "{\"a\":".repeat(127), "}".repeat(127));
+    let arrays = format!("{}1{}", "[".repeat(127), "]".repeat(127));
+    let said =
+        succeeds(stateroom(&here, &["inspect", "dist", "--check", "--say", &objects, "--say", &arrays]));
+    assert!(!said.contains("problem"), "{said}");
+}
+
+#[test]
 fn pages_that_an_allocator_does_not_know_of_are_refused() {
     let config = "[target.wasm32-unknown-unknown]\nrustflags = ['-Clink-arg=--page-size=1']";
     let here = Directory::new().with_guest("'std'", STD).with(".cargo/config.toml", config);
@@ -74,6 +101,34 @@ fn dist_holds_the_module_and_a_copy_of_the_static_files() {
 
     let server = Serving::start(stateroom(&here, &["serve", "dist", "--port", "0"]));
     assert!(server.get("/").contains("<p>two"));
+}
+
+#[test]
+fn hidden_files_are_left_out_of_dist_and_links_that_lead_nowhere_with_them() {
+    let here = Directory::new()
+        .with_guest("", ECHO)
+        .with("stateroom.toml", "static_files = 'web'")
+        .with("web/index.html", "<p>one")
+        .with("web/.env", "SECRET=1")
+        .with("web/.git/HEAD", "ref")
+        .with("web/a/.hidden/x", "")
+        .with("web/.well-known/security.txt", "Contact: mailto:a@example.org");
+    // An editor's lock.
+    #[cfg(unix)]
+    std::os::unix::fs::symlink("ada@machine.1234", here.path("web/.#index.html")).unwrap();
+    succeeds(stateroom(&here, &["build"]));
+    let names = |path: &str| {
+        let entries = fs::read_dir(here.path(path)).unwrap();
+        let mut names: Vec<_> =
+            entries.map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect();
+        names.sort();
+        names
+    };
+    assert_eq!(names("dist/static"), [".well-known", "a", "index.html"]);
+    assert_eq!(names("dist/static/a"), [""; 0]);
+
+    let server = Serving::start(stateroom(&here, &["serve", "dist", "--port", "0"]));
+    assert!(server.get("/.well-known/security.txt").contains("Contact"));
 }
 
 #[test]
@@ -145,11 +200,27 @@ fn missing_allocator_is_explained() {
 }
 
 #[test]
-fn guest_with_random_numbers_of_a_system_is_told_of_those_it_has() {
-    let here =
-        Directory::new().with_guest("", &ECHO.replace("use stateroom", "use getrandom as _;\nuse stateroom"));
-    let here = here.with_dependency("getrandom = '0.4'");
-    fails(stateroom(&here, &["build"]), &["does not build", "hint: ", "`ctx.random`", "`rand`"]);
+fn guest_with_random_numbers_of_a_system_is_told_what_makes_it_work_before_it_is_built() {
+    let source = STD.replace("use stateroom", "use getrandom as _;\nuse stateroom");
+    let here = Directory::new().with_guest("'std'", &source).with_dependency("getrandom = '0.4'");
+    let (status, said) = run(stateroom(&here, &["build"]));
+    assert_eq!(status, 1, "{said}");
+    assert!(
+        said.contains("cannot be a guest: `getrandom` takes random numbers") && !said.contains("Compiling"),
+        "{said}"
+    );
+    assert!(
+        said.contains("write `target = \"wasm32-wasip1\"` under `[service]` in `./stateroom.toml`"),
+        "{said}"
+    );
+    let here = here.with("stateroom.toml", "[service]\ntarget = \"wasm32-wasip1\"\n");
+    succeeds(stateroom(&here, &["build"]));
+
+    // Who has a source of their own is believed.
+    let config = "[target.wasm32-unknown-unknown]\nrustflags = ['--cfg', 'getrandom_backend=\"custom\"']";
+    let here = here.with("stateroom.toml", "").with(".cargo/config.toml", config);
+    let (_, said) = run(stateroom(&here, &["build"]));
+    assert!(!said.contains("cannot be a guest"), "{said}");
 }
 
 #[test]

@@ -2,7 +2,9 @@
 
 use std::{
     fs,
+    io::Read as _,
     net::{TcpListener, TcpStream},
+    path::Path,
 };
 
 use crate::{
@@ -39,6 +41,146 @@ fn dev_builds_and_serves_again_when_a_file_changes() {
     fs::rename(here.path("new"), here.path("newer")).unwrap();
     server.wait_for_address();
     assert!(server.get("/").ends_with("new"));
+}
+
+/// Reads what the server still sends, up to its close frame, and returns the frame's code.
+fn close_code(mut client: TcpStream) -> u16 {
+    let mut sent = Vec::new();
+    client.read_to_end(&mut sent).unwrap();
+    let at = sent.windows(2).rposition(|frame| frame[0] == 0x88).expect("a close frame");
+    u16::from_be_bytes([sent[at + 2], sent[at + 3]])
+}
+
+/// Waits until a client's request has become a WebSocket.
+fn joined(mut client: TcpStream) -> TcpStream {
+    let mut answer = Vec::new();
+    while !answer.ends_with(b"\r\n\r\n") {
+        let mut byte = [0];
+        client.read_exact(&mut byte).unwrap();
+        answer.push(byte[0]);
+    }
+    assert!(answer.starts_with(b"HTTP/1.1 101"), "{}", String::from_utf8_lossy(&answer));
+    client
+}
+
+#[test]
+fn dev_disconnects_nobody_if_the_module_has_not_changed_and_says_whom_it_does() {
+    let here = Directory::new().with_guest("", ECHO).with("stateroom.toml", "[limits]\nmemory = '2MiB'");
+    let mut server = Serving::start(stateroom(&here, &["dev", "--port", "0"]));
+    let client = joined(server.join("/ws/lobby", ""));
+
+    // Other words in the sources, and the same limit in other words.
+    let here = here.with("src/lib.rs", format!("{ECHO}// A comment.\n"));
+    server.wait_for_line("the module has not changed");
+    let here = here.with("stateroom.toml", "# As before.\n[limits]\nmemory = 0x20_0000");
+    server.wait_for_line("the module has not changed");
+    // What did not build in between is forgotten.
+    let here = here.with("src/lib.rs", "!");
+    server.wait_for_line("the version before is still served");
+    let here = here.with("src/lib.rs", ECHO);
+    server.wait_for_line("the module has not changed");
+
+    // Another limit.
+    let here = here.with("stateroom.toml", "[limits]\nmemory = '1MiB'");
+    server.wait_for_line("restarting: 1 client is disconnected");
+    assert_eq!(close_code(client), 1012);
+    // It is where it was.
+    server.wait_for_line("serving on ");
+    let (_one, _two) = (joined(server.join("/ws/a", "")), joined(server.join("/ws/b", "")));
+    let _here =
+        here.with("src/lib.rs", ECHO.replace("client, message)", "MessageRecipient::Broadcast, message)"));
+    server.wait_for_line("restarting: 2 clients are disconnected");
+}
+
+#[test]
+fn dev_is_for_this_machine_alone_unless_told_otherwise() {
+    let here = Directory::new().with_guest("", ECHO);
+    let mut server = Serving::launch(stateroom(&here, &["dev", "--port", "0"]));
+    let line = server.wait_for_line("serving on ");
+    assert!(line.contains("serving on 127.0.0.1:"), "{line}");
+    let port = line.rsplit(':').next().unwrap();
+    let line = server.wait_for_line("rooms are at ");
+    assert!(line.contains(&format!("ws://localhost:{port}/ws/<room>")), "{line}");
+    let mut server = Serving::launch(stateroom(&here, &["dev", "--port", "0", "--ip", "0.0.0.0"]));
+    let line = server.wait_for_line("serving on ");
+    assert!(line.contains("serving on 0.0.0.0:"), "{line}");
+}
+
+#[test]
+fn dev_builds_once_though_a_build_script_writes_sources() {
+    let script = "fn main() {
+        let out = std::env::var(\"OUT_DIR\").unwrap();
+        std::fs::write(format!(\"{out}/made.rs\"), \"const MADE: &str = \\\"made\\\";\").unwrap();
+    }";
+    let included = "include!(concat!(env!(\"OUT_DIR\"), \"/made.rs\"));\n";
+    let source = format!("{ECHO}{included}")
+        .replace("client, message)", "client, MADE)")
+        .replace("message: M", "_: M");
+    let here = Directory::new().with_guest("", &source).with("build.rs", script);
+    let mut server = Serving::start(stateroom(&here, &["dev", "--port", "0"]));
+    // Without a change of ours nothing would be built again: the only build is the one for this.
+    let here = here.with("src/lib.rs", source.replace("client, MADE", "MessageRecipient::Broadcast, MADE"));
+    let lines = server.lines_to("restarting");
+    assert_eq!(lines.iter().filter(|line| line.contains("has changed, building")).count(), 1, "{lines:?}");
+    assert!(!lines.iter().any(|line| line.contains("not changed")), "{lines:?}");
+    server.wait_for_address();
+    // The script is one of the sources.
+    let _here = here.with("build.rs", script.replace("\\\"made", "\\\"remade"));
+    server.wait_for_line("restarting");
+}
+
+#[test]
+fn dev_watches_manifests_and_the_settings_of_cargo() {
+    let here = Directory::new().with_guest("", ECHO);
+    let name = here.name().to_owned();
+    // A package in a workspace, with a dependency beside it.
+    let guest = here.path("guest");
+    for file in ["src/lib.rs", "Cargo.toml"] {
+        let to = guest.join(file);
+        fs::create_dir_all(to.parent().unwrap()).unwrap();
+        fs::rename(here.path(file), to).unwrap();
+    }
+    let manifest = fs::read_to_string(guest.join("Cargo.toml")).unwrap().replace("[workspace]\n", "");
+    fs::write(guest.join("Cargo.toml"), format!("{manifest}{name}-words = {{ path = '../words' }}\n"))
+        .unwrap();
+    let workspace = "[workspace]\nmembers = ['guest', 'words']\nresolver = '3'\n";
+    let words = format!("[package]\nname = '{name}-words'\nedition = '2024'\n");
+    let here = here.with("Cargo.toml", workspace).with("words/Cargo.toml", &words).with(
+        "words/src/lib.rs",
+        "#![no_std]\npub const WORD: &str = if cfg!(feature = \"loud\") { \"HI\" } else { \"hi\" };\n",
+    );
+    let krate = name.replace('-', "_");
+    let source = ECHO
+        .replace("client, message)", &format!("client, {krate}_words::WORD)"))
+        .replace("message: M", "_: M");
+    let here = here.with("guest/src/lib.rs", source);
+    let mut server = Serving::start(stateroom(&here, &["dev", "guest", "--port", "0"]));
+
+    let here = here.with("Cargo.toml", format!("{workspace}# More.\n"));
+    server.wait_for_line("the module has not changed");
+    let here = here.with("words/Cargo.toml", format!("{words}[features]\ndefault = ['loud']\nloud = []\n"));
+    server.wait_for_line("restarting");
+    server.wait_for_address();
+    let config = "[env]\nUNUSED = '1'\n";
+    let here = here.with(".cargo/config.toml", config);
+    server.wait_for_line("the module has not changed");
+    let _here = here.with("guest/.cargo/config.toml", config);
+    server.wait_for_line("the module has not changed");
+}
+
+#[test]
+fn dev_waits_for_a_dependency_that_does_not_build() {
+    let here = Directory::new().with_guest("", ECHO);
+    let name = format!("{}-words", here.name());
+    let here = here.with_dependency(&format!("{name} = {{ path = 'words' }}"));
+    let here = here
+        .with("words/Cargo.toml", format!("[package]\nname = '{name}'\nedition = '2024'\n"))
+        .with("words/src/lib.rs", "!");
+    let mut server = Serving::launch(stateroom(&here, &["dev", "--port", "0"]));
+    server.wait_for_line("waiting for a change");
+    let here = here.with("words/src/lib.rs", "#![no_std]\n");
+    server.wait_for_address();
+    assert!(Path::exists(&here.path("words/src/lib.rs")));
 }
 
 #[test]

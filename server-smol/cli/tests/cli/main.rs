@@ -9,7 +9,10 @@ mod dev;
 mod directory;
 mod guests;
 mod inspect;
+#[cfg(target_os = "linux")]
+mod keys;
 mod log;
+mod new;
 mod options;
 #[cfg(unix)]
 mod programs;

@@ -1,17 +1,22 @@
+use std::net::TcpListener;
+
 use crate::{
     directory::Directory,
-    running::{refuses, stateroom, succeeds},
+    guests::QUIET,
+    running::{Serving, fails, refuses, run, stateroom, succeeds},
 };
 
 #[test]
 fn help_and_version_are_printed() {
     let nowhere = Directory::new();
     let help = succeeds(stateroom(&nowhere, &["--help"]));
-    for word in ["dev", "build", "serve", "inspect", "load", "Examples:"] {
+    for word in ["new", "dev", "build", "serve", "inspect", "load", "completions", "Examples:"] {
         assert!(help.contains(word), "{help}");
     }
     for (command, option) in [
+        ("new", "--template"),
         ("dev", "--portable"),
+        ("dev", "--open"),
         ("build", "--portable"),
         ("serve", "--heartbeat-timeout <SECONDS>"),
         ("inspect", "--check"),
@@ -27,9 +32,56 @@ fn help_and_version_are_printed() {
         assert_eq!(succeeds(stateroom(&nowhere, &words)).trim(), page.trim());
     }
     let serve = succeeds(stateroom(&nowhere, &["serve", "--help"]));
-    assert!(serve.lines().count() <= 60 && !serve.contains("--max-slice"), "{serve}");
+    assert!(serve.lines().count() <= 62 && !serve.contains("--max-slice"), "{serve}");
     let version = succeeds(stateroom(&nowhere, &["--version"]));
-    assert_eq!(version.trim(), concat!("stateroom ", env!("CARGO_PKG_VERSION")));
+    // A build that is optimised adds the commit.
+    let number = concat!("stateroom ", env!("CARGO_PKG_VERSION"));
+    let commit = version.trim().strip_prefix(number).unwrap_or_else(|| panic!("{version}"));
+    let is_commit = |text: &str| text.len() >= 7 && text.bytes().all(|byte| byte.is_ascii_hexdigit());
+    let commit = commit.strip_prefix(" (").and_then(|commit| commit.strip_suffix(')'));
+    assert!(version.trim() == number || commit.is_some_and(is_commit), "{version}");
+}
+
+#[test]
+fn shells_complete_commands_and_options() {
+    let nowhere = Directory::new();
+    for shell in ["bash", "zsh", "fish"] {
+        let script = succeeds(stateroom(&nowhere, &["completions", shell]));
+        for word in ["inspect", "heartbeat-timeout", "portable", "no-std"] {
+            assert!(script.contains(word), "{shell}: {word}");
+        }
+    }
+    refuses(&nowhere, &["completions", "dos"], &["dos", "bash", "fish"]);
+}
+
+#[test]
+fn colours_are_for_those_who_want_them() {
+    let nowhere = Directory::new();
+    let (_, plain) = run(stateroom(&nowhere, &["serve", "gone.wasm"]));
+    assert!(plain.starts_with("error: there is no"), "{plain}");
+    let (_, colourful) = run(stateroom(&nowhere, &["serve", "gone.wasm", "--color", "always"]));
+    assert_eq!(colourful, plain.replacen("error", "\x1b[1;31merror\x1b[0m", 1));
+    refuses(&nowhere, &["serve", "gone.wasm", "--color", "red"], &["red", "always", "never"]);
+}
+
+#[test]
+fn the_port_may_come_from_the_environment() {
+    let here = Directory::new().with("quiet.wat", QUIET);
+    let with_port = |value: &str, arguments: &[&str]| {
+        let mut command = stateroom(&here, &[&["serve", "quiet.wat"], arguments].concat());
+        command.env("PORT", value);
+        command
+    };
+    let taken = TcpListener::bind("0.0.0.0:0").unwrap();
+    let port = taken.local_addr().unwrap().port().to_string();
+    fails(with_port(&port, &[]), &[&port, "in use"]);
+    // The flag wins.
+    Serving::start(with_port(&port, &["--port", "0"]));
+    Serving::start(with_port("0", &[]));
+    for wrong in ["http", "65536", "-1"] {
+        let mend = "is not a whole number from 0 to 65535: give `--port`, or unset it";
+        fails(with_port(wrong, &[]), &[&format!("`PORT` in the environment is `{wrong}`"), mend]);
+    }
 }
 
 #[test]

@@ -6,12 +6,12 @@ use rustix::process::Signal;
 
 use crate::{
     directory::Directory,
-    guests::{ECHO, QUIET},
+    guests::{ECHO, QUIET, STD},
     running::{Serving, fails, stateroom, succeeds},
 };
 
 /// `command` with a PATH of its own that has these scripts on it and nothing else.
-fn with_programs(here: &Directory, mut command: Command, programs: &[(&str, String)]) -> Command {
+pub(crate) fn with_programs(here: &Directory, mut command: Command, programs: &[(&str, String)]) -> Command {
     let bin = here.path("bin");
     fs::create_dir_all(&bin).unwrap();
     for (name, script) in programs {
@@ -84,6 +84,29 @@ fn optimizer_is_used_where_it_helps_and_never_needed() {
     assert!(said.contains("WARN  the module stays") && kept == plain, "{said}");
     let (said, kept) = build(&format!("{find} cat $in > $out"));
     assert!(!said.contains("WARN") && kept == plain, "{said}");
+}
+
+#[test]
+fn optimizer_hears_of_page_sizes_only_where_a_module_has_its_own() {
+    let script = r#"echo "$@" > "$0.said"; case "$*" in *custom-page-sizes*) echo "Unknown option '--enable-custom-page-sizes'" >&2; exit 1;; esac; exit 1"#;
+    let build = |features: &str, source: &str, arguments: &[&str]| {
+        let here = Directory::new().with_guest(features, source);
+        let build = stateroom(&here, &[&["build"], arguments].concat());
+        let mut build = with_programs(&here, build, &[("wasm-opt", script.to_owned())]);
+        build.env("PATH", format!("{}:{}", here.path("bin").display(), env::var("PATH").unwrap()));
+        let said = succeeds(build);
+        (said, fs::read_to_string(here.path("bin/wasm-opt.said")).unwrap())
+    };
+    let (said, options) = build("", ECHO, &[]);
+    assert!(options.contains("--enable-custom-page-sizes"), "{options}");
+    assert!(
+        said.contains("this `wasm-opt` is too old") && said.contains("install a newer Binaryen"),
+        "{said}"
+    );
+    for (features, source, arguments) in [("", ECHO, &["--portable"][..]), ("'std'", STD, &[])] {
+        let (_, options) = build(features, source, arguments);
+        assert!(!options.contains("page-sizes"), "{options}");
+    }
 }
 
 #[test]

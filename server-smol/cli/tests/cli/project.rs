@@ -12,7 +12,7 @@ fn what_is_no_package_is_told() {
     for command in ["dev", "build"] {
         fails(stateroom(&here, &[command, "gone"]), &["no directory `gone`", "Cargo.toml"]);
         fails(stateroom(&here, &[command, "file"]), &["`file` is a file", "stateroom serve"]);
-        fails(stateroom(&here, &[command, "empty"]), &["no `Cargo.toml` in `empty`"]);
+        fails(stateroom(&here, &[command, "empty"]), &["no `Cargo.toml` in `empty`", "`stateroom new NAME`"]);
     }
     fails(stateroom(&here, &["dev", "9000"]), &["`--port 9000`"]);
     let here = here.with("Cargo.toml", "[package]\nname = 5\n");

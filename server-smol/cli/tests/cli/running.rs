@@ -27,6 +27,7 @@ pub(crate) fn stateroom(directory: &Directory, arguments: &[&str]) -> Command {
         .env("RUST_BACKTRACE", "1")
         .env_remove("RUST_LOG")
         .env_remove("RUSTFLAGS")
+        .env_remove("PORT")
         .stdin(Stdio::null());
     command
 }
@@ -144,6 +145,18 @@ impl Serving {
             seen.push('\n');
         }
         panic!("it does not say `{part}`: {seen}");
+    }
+
+    /// Returns the lines of the log up to the one with `part` in it, and that one.
+    #[track_caller]
+    pub(crate) fn lines_to(&mut self, part: &str) -> Vec<String> {
+        let mut lines = Vec::new();
+        loop {
+            lines.push(self.wait_for_line(""));
+            if lines.last().is_some_and(|line| line.contains(part)) {
+                return lines;
+            }
+        }
     }
 
     pub(crate) fn connect(&self) -> TcpStream {
