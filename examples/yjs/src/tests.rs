@@ -302,8 +302,13 @@ fn garbage_never_ends_the_room() {
                 sent.push(update.clone());
                 let client = room.connect();
                 client.send(message(&[0, 2], &update));
-                client.send(message(&[0, 0], &[0]));
-                client.leave();
+                let reader = room.connect();
+                reader.send(message(&[0, 0], &[0]));
+                assert_eq!(reader.closed(), None);
+                if client.closed().is_none() {
+                    client.leave();
+                }
+                reader.leave();
             }
         }));
         assert!(result.is_ok(), "round {round}: {sent:?}");
