@@ -147,18 +147,38 @@ fn assembly_script(package: &Path, out: &Path) -> PathBuf {
 /// Returns where the compiler and what it needs are installed: not among the sources.
 #[track_caller]
 fn assembly_script_tools(package: &Path, out: &Path) -> PathBuf {
-    let tools = out.join("assemblyscript");
-    fs::create_dir_all(&tools).expect("cargo's directory can be written");
+    npm_packages(package, &out.join("assemblyscript")).join("node_modules")
+}
+
+/// Installs what a package needs from npm into `directory`, in the versions of its lock file, and returns the directory.
+#[track_caller]
+fn npm_packages(package: &Path, directory: &Path) -> PathBuf {
+    fs::create_dir_all(directory).expect("cargo's directory can be written");
     let versions = fs::read(package.join("package-lock.json")).expect("it is one of ours");
-    installed(&tools.join("installed.json"), &versions, || {
+    installed(&directory.join("installed.json"), &versions, || {
         for file in ["package.json", "package-lock.json"] {
-            fs::copy(package.join(file), tools.join(file)).expect("cargo's directory can be written");
+            fs::copy(package.join(file), directory.join(file)).expect("cargo's directory can be written");
         }
         let mut npm = Command::new("npm");
-        npm.args(["ci", "--ignore-scripts", "--no-audit", "--no-fund"]).current_dir(&tools);
+        npm.args(["ci", "--ignore-scripts", "--no-audit", "--no-fund"]).current_dir(directory);
         run(npm, "install Node.js 20.10 or newer with npm, which needs its registry");
     });
-    tools.join("node_modules")
+    directory.to_owned()
+}
+
+/// Runs a program of `tests/clients` in Node.js, with what the page of an example needs from npm.
+#[track_caller]
+pub fn run_npm_client(example: &str, program: &str, arguments: &[&str]) {
+    let (out, lock) = out();
+    let package = workspace().join("examples").join(example).join("web");
+    let directory = npm_packages(&package, &out.join(format!("{example}-web")));
+    // Node.js looks for packages beside the program.
+    let copy = directory.join(program);
+    fs::copy(workspace().join("tests/clients").join(program), &copy).expect("it is one of ours");
+    drop(lock);
+    let mut node = Command::new("node");
+    node.arg(copy).args(arguments).current_dir(directory);
+    run(node, "install Node.js 20.10 or newer");
 }
 
 /// Installs something, unless `stamp` says that it was the same versions the last time.

@@ -233,7 +233,8 @@ fn mirror(from: &Path, to: &Path) {
     for entry in fs::read_dir(from).expect("the examples are there") {
         let entry = entry.expect("the examples are there");
         let (from, to) = (entry.path(), to.join(entry.file_name()));
-        if entry.file_name() == "dist" {
+        // What somebody has built or installed there.
+        if ["dist", "node_modules"].iter().any(|name| entry.file_name() == *name) {
             continue;
         }
         if from.is_dir() {

@@ -36,7 +36,7 @@ pub use client::{Client, Message};
 pub use cores::Cores;
 pub use directory::Directory;
 pub use documented::Documented;
-pub use foreign::{Foreign, Profile, binaryen, foreign_client};
+pub use foreign::{Foreign, Profile, binaryen, foreign_client, run_npm_client};
 pub use frame::Frame;
 pub use grouped::grouped;
 pub use guest::{Guest, broadcast, example, guest};

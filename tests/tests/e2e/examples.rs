@@ -1,6 +1,8 @@
 //! Tests of the examples, except for their messages, which are tested in `tests/guests`.
 
-use stateroom_tests::{Child, Client, Output, TestServer, eventually, example, guest, server};
+use stateroom_tests::{
+    Child, Client, Output, TestServer, eventually, example, guest, run_npm_client, server,
+};
 
 #[test]
 fn cursors_come_with_a_page() {
@@ -62,4 +64,10 @@ fn dist_is_served_by_the_command() {
     let address = child.line(Output::Stderr, "serving on ").parse().expect("an address");
     let mut client = Client::connect(address, "/ws/lobby").expect("an upgrade");
     assert_eq!(client.next_binary(), [0]);
+}
+
+#[test]
+fn y_websocket_clients_edit_together() {
+    let server = TestServer::new(guest("yjs"));
+    run_npm_client("yjs", "yjs.mjs", &[&format!("ws://{}/ws", server.address())]);
 }

@@ -37,5 +37,6 @@ tests! {
     chat: "chat" "../../../examples/chat/src/tests.rs"
     todo: "todo" "../../../examples/todo/src/tests.rs"
     vote: "vote" "../../../examples/vote/src/tests.rs"
+    yjs: "yjs" "../../../examples/yjs/src/tests.rs"
     seed_echo: "seed-echo" "../../../examples/seed-echo/src/tests.rs"
 }
