@@ -19,7 +19,8 @@ pub(crate) fn is_state_vector(bytes: &[u8]) -> bool {
     let mut reader = Reader::new(bytes);
     let read = |reader: &mut Reader<'_>| {
         for _ in 0..reader.count(2)? {
-            (reader.number()?, clock(reader)?);
+            reader.number()?;
+            clock(reader)?;
         }
         Some(())
     };

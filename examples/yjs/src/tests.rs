@@ -164,7 +164,8 @@ fn cursors_come_and_go_with_their_connections() {
     let (alice, bob) = (room.connect(), room.connect());
     let here = cursor(7, 1, r#"{"name":"Alice"}"#);
     let gone = cursor(7, 1, "null");
-    (alice.received(), bob.received());
+    alice.received();
+    bob.received();
     alice.send(&here);
     assert_eq!(alice.received(), [&here[..]]);
     assert_eq!(bob.received(), [&here[..]]);
@@ -175,7 +176,8 @@ fn cursors_come_and_go_with_their_connections() {
     assert_eq!(carol.received()[1..], [&here[..]]);
     carol.send([3]);
     assert_eq!(carol.received(), [&here[..]]);
-    (alice.received(), bob.received());
+    alice.received();
+    bob.received();
     alice.leave();
     assert_eq!(bob.received(), [&gone[..]]);
     bob.send(&here);
