@@ -39,9 +39,12 @@ impl<F: EngineFactory> Site<F> {
         if let Some(response) = built_in(self.shared.settings.built_in, request) {
             return response;
         }
-        let not_found =
-            || text(StatusCode::NOT_FOUND, "there is nothing here; rooms are WebSockets at /ws/{room}");
         let url_path = request.uri().path();
+        let not_found = || {
+            let line = || format!("{} asks for {:?}: there is nothing", peer.address, Cut::new(url_path));
+            self.here.0.thread().log.event(log::Level::Debug, line);
+            text(StatusCode::NOT_FOUND, "there is nothing here; rooms are WebSockets at /ws/{room}")
+        };
         let Some(path) = self.shared.settings.static_files.as_deref().and_then(|root| below(root, url_path))
         else {
             return not_found();

@@ -54,6 +54,15 @@ const LOUD: &str = r#"(module
 "#;
 
 #[test]
+fn a_path_that_leads_nowhere_is_logged_for_who_asks_for_more() {
+    let here = Directory::new().with("quiet.wat", QUIET);
+    let mut server = Serving::start(stateroom(&here, &["-v", "serve", "quiet.wat", "--port", "0"]));
+    assert!(server.get("/lobby").contains("rooms are WebSockets at /ws/{room}"));
+    let line = server.wait_for_line("\"/lobby\"");
+    assert!(line.ends_with(r#"asks for "/lobby": there is nothing"#), "{line}");
+}
+
+#[test]
 fn what_a_guest_logs_is_cut_and_escaped() {
     let here = Directory::new().with("loud.wat", LOUD);
     let mut server = Serving::start(stateroom(&here, &["serve", "loud.wat", "--port", "0"]));
