@@ -10,7 +10,7 @@ use crate::wire::{self, Reader, write_bytes, write_number};
 const MAX_STATES: usize = 1000;
 const MAX_STATE: usize = 4096;
 
-/// What says in the protocol that there is no state any more.
+/// The state in the protocol that means: there is none any more.
 const NULL: &str = "null";
 
 /// The states by Yjs clients.

@@ -3,7 +3,7 @@
 
 use crate::wire::Reader;
 
-/// How many values may be inside one another.
+/// The maximum depth of values inside one another.
 const MAX_DEPTH: u32 = 32;
 /// Clocks and lengths beyond this are no work of editors.
 const MAX_CLOCK: u32 = 1 << 30;

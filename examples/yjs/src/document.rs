@@ -23,7 +23,7 @@ pub(crate) enum Refusal {
 
 pub(crate) struct Document {
     doc: Doc,
-    /// What the last transaction has changed, as an update; empty if nothing.
+    /// The changes of the last transaction as an update; empty if there were none.
     news: Rc<RefCell<Vec<u8>>>,
     /// The size at the last measurement, and the bytes of updates since then.
     size: usize,

@@ -15,6 +15,7 @@ use stateroom_host_min::Program;
 use stateroom_server_smol::{AdminAddress, Server, ServerHandle, Settings};
 
 use super::{
+    actions::{Action, Actions},
     args::{DevArgs, ProjectArgs},
     browser, client,
     guest_build::SourceError,
@@ -24,7 +25,6 @@ use super::{
     purpose::Purpose,
     serve::explain,
     sources::Sources,
-    wishes::{Wish, Wishes},
 };
 
 /// `stateroom dev`: builds and serves a guest, and repeats this when a source file has changed.
@@ -35,7 +35,7 @@ pub(crate) fn run(args: DevArgs) -> Result<()> {
     settings.ip = server.ip().unwrap_or(Ipv4Addr::LOCALHOST.into());
     settings.admin.get_or_insert(AdminAddress::Tcp((Ipv4Addr::LOCALHOST, 0).into()));
     let options = Options { project, settings, limits: server.limits };
-    let wishes = Wishes::listen().context("cannot handle signals")?;
+    let actions = Actions::listen().context("cannot handle signals")?;
     // A failure that no change to a source file can fix ends the command before the long work.
     let project = options.open()?;
     drop(options.bind()?);
@@ -46,12 +46,12 @@ pub(crate) fn run(args: DevArgs) -> Result<()> {
             Err(error) if error.is::<SourceError>() => {
                 log::error!("{error:#}");
                 log::info!("waiting for a change");
-                options.first(sources, &wishes).await
+                options.first(sources, &actions).await
             }
             first => Some(first?),
         };
         match first {
-            Some(first) => options.serve(first, &wishes, open).await,
+            Some(first) => options.serve(first, &actions, open).await,
             None => Ok(()),
         }
     })
@@ -103,7 +103,7 @@ impl Built {
 #[allow(clippy::large_enum_variant, reason = "there is one at a time")]
 enum Next {
     Built(Built),
-    Wish(Wish),
+    Action(Action),
     /// The server has failed.
     Failed,
 }
@@ -161,21 +161,21 @@ impl Options {
     }
 
     /// Waits for the first guest that builds. Returns `None` if the command is to end.
-    async fn first(&self, sources: Sources, wishes: &Wishes) -> Option<Built> {
+    async fn first(&self, sources: Sources, actions: &Actions) -> Option<Built> {
         let mut rebuilt = pin!(self.rebuild(sources, "waiting for a change"));
         loop {
-            let wish = async { Next::Wish(wishes.next().await) };
+            let action = async { Next::Action(actions.next().await) };
             let built = async { Next::Built(rebuilt.as_mut().await) };
-            match or(wish, built).await {
+            match or(action, built).await {
                 Next::Built(built) => return Some(built),
-                Next::Wish(Wish::Open | Wish::Restart) => log::info!("nothing is served yet"),
-                Next::Wish(Wish::End) | Next::Failed => return None,
+                Next::Action(Action::Open | Action::Restart) => log::info!("nothing is served yet"),
+                Next::Action(Action::End) | Next::Failed => return None,
             }
         }
     }
 
     /// Serves a guest, and then those that replace it, until the command is to end.
-    async fn serve(&self, first: Built, wishes: &Wishes, mut open: bool) -> Result<()> {
+    async fn serve(&self, first: Built, actions: &Actions, mut open: bool) -> Result<()> {
         // It stays while servers come and go. A client that connects in between waits for the next one.
         let listener = self.bind()?;
         let (mut serving, mut announced) = (Some(first), false);
@@ -183,12 +183,12 @@ impl Options {
             let handle = built.start(&listener)?;
             if !mem::replace(&mut announced, true) {
                 announce_to_network(handle.address());
-                wishes.announce();
+                actions.announce();
             }
             if mem::take(&mut open) {
                 browser::open(&built.page(&handle));
             }
-            serving = self.successor(built, &handle, wishes).await;
+            serving = self.successor(built, &handle, actions).await;
             if serving.is_some() {
                 let clients = handle.stats().await.map_or(0, |stats| stats.clients);
                 log::info!("restarting: {}", disconnected(clients));
@@ -200,23 +200,23 @@ impl Options {
     }
 
     /// Waits until another guest is to be served in place of this one, or nothing is.
-    async fn successor(&self, mut serving: Built, handle: &ServerHandle, wishes: &Wishes) -> Option<Built> {
+    async fn successor(&self, mut serving: Built, handle: &ServerHandle, actions: &Actions) -> Option<Built> {
         loop {
             let rebuilt = self.rebuild(serving.sources.clone(), "the version before is still served");
             let mut rebuilt = pin!(rebuilt);
             let built = loop {
-                let wish = async { Next::Wish(wishes.next().await) };
+                let action = async { Next::Action(actions.next().await) };
                 let built = async { Next::Built(rebuilt.as_mut().await) };
                 let failed = async {
                     handle.failed().await;
                     Next::Failed
                 };
-                match or(or(wish, failed), built).await {
+                match or(or(action, failed), built).await {
                     Next::Built(built) => break built,
-                    Next::Wish(Wish::Open) => browser::open(&serving.page(handle)),
+                    Next::Action(Action::Open) => browser::open(&serving.page(handle)),
                     // If a file has changed meanwhile, the next server sees that.
-                    Next::Wish(Wish::Restart) => return Some(serving),
-                    Next::Wish(Wish::End) | Next::Failed => return None,
+                    Next::Action(Action::Restart) => return Some(serving),
+                    Next::Action(Action::End) | Next::Failed => return None,
                 }
             };
             if !built.serves_like(&serving) {

@@ -23,6 +23,8 @@ mod serve;
 mod toml_file;
 
 #[cfg(feature = "dev")]
+mod actions;
+#[cfg(feature = "dev")]
 mod browser;
 #[cfg(feature = "dev")]
 mod build;
@@ -68,8 +70,6 @@ mod sources;
 mod terminal;
 #[cfg(feature = "dev")]
 mod toolchain;
-#[cfg(feature = "dev")]
-mod wishes;
 
 use std::{
     io::{self, Write},

@@ -2,7 +2,7 @@
 
 use stateroom_tests::{Child, Output, microcontroller};
 
-/// What the example's linker script gives it, in bytes.
+/// The flash and RAM that the example may take, in bytes.
 const FLASH: usize = 512 << 10;
 const RAM: usize = 256 << 10;
 

@@ -12,8 +12,8 @@ use anyhow::{Context, Result, anyhow, bail};
 
 use super::args::NewArgs;
 
+use self::template::NewPackage;
 pub(crate) use self::template::Template;
-use self::template::Wanted;
 
 /// The crates that guests use, beside this one in the checkout from which the command was built.
 const SDK: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../../sdk-core");
@@ -27,14 +27,14 @@ pub(crate) fn run(args: NewArgs) -> Result<()> {
     check_is_free(&path)?;
     let sdk = sdk()?;
     let workspace = workspace_around(&path).map(|manifest| manifest.display().to_string());
-    let wanted = Wanted {
+    let package = NewPackage {
         name: &name,
         template,
         no_std,
         sdk: sdk.to_str().context("the path of the crates is not in UTF-8: move the checkout")?,
         workspace: workspace.as_deref(),
     };
-    for (file, content) in wanted.files() {
+    for (file, content) in package.files() {
         let file = path.join(file);
         let written =
             fs::create_dir_all(file.parent().unwrap_or(&path)).and_then(|()| fs::write(&file, content));

@@ -27,11 +27,14 @@ struct Sources {
 
 macro_rules! sources {
     ($name:literal) => {
+        sources!($name, page: $name)
+    };
+    ($name:literal, page: $page:literal) => {
         Sources {
             name: $name,
             library: include_str!(concat!("../../templates/", $name, "/lib.rs")),
             tests: include_str!(concat!("../../templates/", $name, "/tests.rs")),
-            page: include_str!(concat!("../../templates/", $name, "/index.html")),
+            page: include_str!(concat!("../../templates/", $page, "/index.html")),
             messages: include_str!(concat!("../../templates/", $name, "/messages.md")),
         }
     };
@@ -40,11 +43,11 @@ macro_rules! sources {
 static COUNTER: Sources = sources!("counter");
 static CHAT: Sources = sources!("chat");
 static CURSORS: Sources = sources!("cursors");
-static MINIMAL: Sources = sources!("minimal");
+static MINIMAL: Sources = sources!("minimal", page: "chat");
 
-/// What a package is made for.
+/// A package that is about to be written.
 #[derive(Debug)]
-pub(super) struct Wanted<'a> {
+pub(super) struct NewPackage<'a> {
     pub(super) name: &'a str,
     pub(super) template: Template,
     pub(super) no_std: bool,
@@ -68,13 +71,21 @@ impl Template {
         self.sources().name
     }
 
+    /// Returns the text in the page's empty field, if it has one.
+    fn prompt(self) -> &'static str {
+        match self {
+            Self::Chat => "Say something, or /nick your name",
+            _ => "A message to everyone",
+        }
+    }
+
     /// Returns true if the room needs an allocator.
     fn needs_heap(self) -> bool {
         self == Self::Chat
     }
 }
 
-impl Wanted<'_> {
+impl NewPackage<'_> {
     /// Returns the paths of all files in the package, and their contents.
     pub(super) fn files(&self) -> [(&'static str, String); 7] {
         let sources = self.template.sources();
@@ -109,6 +120,7 @@ impl Wanted<'_> {
         };
         template
             .replace("{{messages}}", self.template.sources().messages.trim_end())
+            .replace("{{prompt}}", self.template.prompt())
             .replace("{{name}}", self.name)
             .replace("{{dependency}}", &features(&[]))
             .replace("{{dev_dependency}}", &features(&["testing"]))
@@ -131,9 +143,9 @@ mod tests {
     fn nothing_is_left_to_be_filled_in() {
         for &template in Template::value_variants() {
             for no_std in [false, true] {
-                let wanted =
-                    Wanted { name: "room", template, no_std, sdk: "/a \"b\"/c", workspace: Some("/w") };
-                for (path, content) in wanted.files() {
+                let package =
+                    NewPackage { name: "room", template, no_std, sdk: "/a \"b\"/c", workspace: Some("/w") };
+                for (path, content) in package.files() {
                     assert!(!content.contains("{{") && content.ends_with('\n'), "{path}: {content}");
                     if path == "src/lib.rs" {
                         assert_eq!(content.contains("\n#![no_std]\n"), no_std, "{content}");

@@ -4,9 +4,9 @@ use smol::channel::{Receiver, Sender, unbounded};
 
 use super::{signals::Signals, terminal::Terminal};
 
-/// What the person who runs `dev` wants next.
+/// An action that the person who runs `dev` asks for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Wish {
+pub(crate) enum Action {
     /// End the command.
     End,
     /// Open the page in a browser.
@@ -15,8 +15,8 @@ pub(crate) enum Wish {
     Restart,
 }
 
-impl Wish {
-    /// Returns the wish that a key stands for.
+impl Action {
+    /// Returns the action of a key.
     fn of_key(key: u8) -> Option<Self> {
         // Only small letters: function keys send an escape, an `O` and a large one.
         match key {
@@ -29,15 +29,15 @@ impl Wish {
     }
 }
 
-/// The wishes that come by signals, and by keys if stdin is a terminal.
+/// Receives the actions that signals ask for, and keys if stdin is a terminal.
 #[derive(Debug)]
-pub(crate) struct Wishes {
-    receiver: Receiver<Wish>,
+pub(crate) struct Actions {
+    receiver: Receiver<Action>,
     terminal: Option<Terminal>,
 }
 
-impl Wishes {
-    /// Receives wishes from now on.
+impl Actions {
+    /// Receives actions from now on.
     ///
     /// # Errors
     /// The system does not let the process handle signals.
@@ -48,7 +48,7 @@ impl Wishes {
         thread::spawn(move || {
             // Where signals cannot be waited for, nothing else could end the command.
             let _ = signals.wait();
-            let _ = ends.try_send(Wish::End);
+            let _ = ends.try_send(Action::End);
         });
         let terminal = Terminal::open();
         if terminal.is_some() {
@@ -57,10 +57,10 @@ impl Wishes {
         Ok(Self { receiver, terminal })
     }
 
-    /// Waits for the next wish.
-    pub(crate) async fn next(&self) -> Wish {
+    /// Waits for the next action.
+    pub(crate) async fn next(&self) -> Action {
         // The thread that waits for signals sends one before it ends.
-        self.receiver.recv().await.unwrap_or(Wish::End)
+        self.receiver.recv().await.unwrap_or(Action::End)
     }
 
     /// Logs the keys, if there are any.
@@ -72,9 +72,9 @@ impl Wishes {
 }
 
 /// Passes keys on until there are no more.
-fn read_keys(keys: impl io::BufRead, wishes: &Sender<Wish>) {
-    let wanted = keys.bytes().map_while(Result::ok).filter_map(Wish::of_key);
-    wanted.for_each(|wish| _ = wishes.try_send(wish));
+fn read_keys(keys: impl io::BufRead, actions: &Sender<Action>) {
+    let pressed = keys.bytes().map_while(Result::ok).filter_map(Action::of_key);
+    pressed.for_each(|action| _ = actions.try_send(action));
 }
 
 #[cfg(test)]
@@ -82,10 +82,10 @@ mod tests {
     use super::*;
 
     #[test]
-    fn keys_stand_for_wishes_and_others_for_none() {
+    fn some_keys_are_actions_and_others_are_not() {
         let (sender, receiver) = unbounded();
         read_keys(b"xr\no \x1bOQ\x04q".as_slice(), &sender);
-        let wishes: Vec<_> = std::iter::from_fn(|| receiver.try_recv().ok()).collect();
-        assert_eq!(wishes, [Wish::Restart, Wish::Open, Wish::End, Wish::End]);
+        let actions: Vec<_> = std::iter::from_fn(|| receiver.try_recv().ok()).collect();
+        assert_eq!(actions, [Action::Restart, Action::Open, Action::End, Action::End]);
     }
 }
