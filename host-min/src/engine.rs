@@ -58,6 +58,10 @@ impl Engine for Room {
         Self::memory_held(self)
     }
 
+    fn fuel_used(&self) -> Option<u64> {
+        Some(Self::fuel_used(self))
+    }
+
     fn reclaimable(&self) -> usize {
         Self::reclaimable(self)
     }

@@ -123,6 +123,15 @@ impl Room {
         }
     }
 
+    /// Returns the fuel that the last event has used up to now. Returns 0 if the room hibernates.
+    #[must_use]
+    pub fn fuel_used(&self) -> u64 {
+        match &self.0 {
+            Form::Live(live) => live.fuel_used(),
+            Form::Hibernated(_) => 0,
+        }
+    }
+
     /// Returns the approximate maximum number of bytes that hibernation would free. Returns 0 if the room
     /// hibernates.
     #[must_use]

@@ -27,7 +27,8 @@
 //! `Server::start_guests` and `Settings::for_guests`, which adjust the settings to the limits of a `stateroom_host_min::Program`. Without it,
 //! the limits and the settings are not compared.
 //!
-//! The feature `built-in` adds `Server::with_built_in`, for files that are a part of the program.
+//! The feature `built-in` adds `Server::with_built_in`, for files that are a part of the program, and
+//! `Server::with_playground`, for a page that shows what happens in rooms.
 //!
 //! ```toml
 //! stateroom-server-smol = { version = "0.1", features = ["wasm"] }
@@ -69,6 +70,8 @@
 //! | `GET /rooms?after={room}&limit={n}` | lists up to n rooms as JSON (by default 100, at most 1,000): the first rooms, or those after a room. `next` is the `after` of the next page, or null |
 //! | `POST /rooms/{room}` | creates a room: 201, or 409 if it exists |
 //! | `DELETE /rooms/{room}` | ends a room and closes its clients with 1001: 200, or 404 if it does not exist |
+//! | `GET /_/…` | the playground, if there is one (feature `built-in`): its files, and all of the above below `/_/` |
+//! | `GET /_/events?room={room}` | answers with a stream of events for the playground: what the program says, and what happens in the room |
 //!
 //! # Counts
 //!
@@ -86,6 +89,7 @@
 //! | | `peak_memory` | the most that this has been on each thread, added up |
 //! | | `memory_limit` | the limit on it ([`Settings::total_memory`]) |
 //! | `awake_memory` | `awake_memory` | the memory of the rooms that are awake |
+//! | | `address` | the public address |
 //! | | `p99_pass_us`, `longest_pass_us` | the time of a pass of the event loop, in microseconds: 99 of 100 take less, and the longest one. Null, unless passes are measured (`stateroom serve --measure-passes`) |
 //!
 //! # How connections end
@@ -105,6 +109,7 @@
 mod admin_address;
 mod admission;
 mod close;
+mod control;
 mod error;
 #[cfg(feature = "fuzzing")]
 #[doc(hidden)]
@@ -130,7 +135,7 @@ pub use error::{RoomError, ServeError};
 pub use reactor::VirtualClock;
 pub use server::{RoomInfo, Server, ServerHandle, Stats};
 #[cfg(feature = "built-in")]
-pub use settings::BuiltIn;
+pub use settings::{BuiltIn, Notices, Playground};
 pub use settings::{GeneratedIds, RoomIds, Settings, ShutdownPolicy};
 /// The crate with the traits and types that this interface uses, such as [`EngineFactory`](stateroom_core::engine::EngineFactory).
 pub use stateroom_core;

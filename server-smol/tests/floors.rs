@@ -19,6 +19,7 @@ const FLOORS: &[&[&str]] = &[
     &["guests", "fuzzing"],
     &["server"],
     &["http", "operator"],
+    &["control"],
     &["worker"],
     &["session", "error"],
     &["room"],

@@ -83,6 +83,12 @@ impl Live {
         self.refuel(0);
     }
 
+    /// Returns the fuel that the event has used up to now.
+    pub(crate) fn fuel_used(&self) -> u64 {
+        let left = self.fuel.saturating_add(self.store.get_fuel().unwrap_or(0));
+        self.budget.saturating_sub(left.saturating_sub(self.store.data().debt))
+    }
+
     /// Continues a call for another slice, or ends the event if it has no fuel left for it.
     pub(super) fn next_slice<R: WasmResults>(
         &mut self,

@@ -40,7 +40,7 @@ use crate::{ClientId, MessagePayload, StateroomContext, StateroomService, Stater
 /// A runner of one room's events: a native service, or an interpreter of guests.
 ///
 /// A server calls [`begin`](Self::begin) once for each event, and then [`advance`](Self::advance) until the event is
-/// over. It begins no other event in between, and asks for nothing else than the two amounts of memory.
+/// over. It begins no other event in between, and asks for nothing else than the amounts of memory and fuel.
 ///
 /// Implement [`StateroomService`] instead if your events end by returning: every service is an engine.
 pub trait Engine {
@@ -60,6 +60,11 @@ pub trait Engine {
     /// A server asks after each slice, so this has to be cheap.
     fn memory_held(&self) -> usize {
         0
+    }
+
+    /// Returns how much fuel the last event has used up to now. Nothing if nobody counts, as in native services.
+    fn fuel_used(&self) -> Option<u64> {
+        None
     }
 
     /// Returns about how many bytes of memory [`hibernate`](Self::hibernate) would give back. 0 if the engine hibernates

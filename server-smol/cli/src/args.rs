@@ -229,6 +229,12 @@ pub(crate) struct ServeArgs {
     #[cfg_attr(not(feature = "dev"), doc = "A module (`.wasm`), or a `dist` directory")]
     pub(crate) module: PathBuf,
 
+    /// Serve the playground at the operator's address, below `/_/`: a page that shows what happens
+    /// in a room, and that takes part in it
+    #[cfg(feature = "dev")]
+    #[arg(long, requires = "admin", verbatim_doc_comment)]
+    pub(crate) playground: bool,
+
     #[command(flatten)]
     pub(crate) server: ServerArgs,
 }

@@ -50,6 +50,13 @@ pub(crate) fn paint(line: &str) -> String {
     line.to_owned()
 }
 
+/// Returns a text without the sequences that colour it (ECMA-48, section 8.3.117).
+pub(crate) fn without(text: &str) -> String {
+    let mut parts = text.split("\x1b[");
+    let plain = parts.next().unwrap_or_default().to_owned();
+    parts.fold(plain, |plain, part| plain + part.split_once('m').map_or(part, |(_, rest)| rest))
+}
+
 impl Color {
     fn is_on(self, no_color: bool, is_terminal: bool) -> bool {
         match self {
@@ -70,6 +77,12 @@ mod tests {
         assert_eq!(paint("ERROR a\n"), "\x1b[1;31mERROR\x1b[0m a\n");
         assert_eq!(paint("error: a\n"), "\x1b[1;31merror\x1b[0m: a\n");
         assert_eq!(paint("INFO  error\n"), "INFO  error\n");
+    }
+
+    #[test]
+    fn colours_can_be_taken_away() {
+        assert_eq!(without("\x1b[1m\x1b[38;5;9merror\x1b[0m: a [m]\n"), "error: a [m]\n");
+        assert_eq!(without("plain"), "plain");
     }
 
     #[test]

@@ -12,6 +12,8 @@ use super::{color, dependencies::mend, linker::Memory, package::Package};
 #[derive(Debug, Deserialize)]
 pub(crate) struct Diagnostic {
     message: String,
+    #[serde(default)]
+    level: String,
     /// The text for people.
     rendered: Option<String>,
     #[serde(default)]
@@ -40,6 +42,12 @@ impl Diagnostic {
         let begin = if stderr.is_terminal() { "\r\x1b[K" } else { "" };
         // Nobody may be reading: that is no reason to panic.
         let _ = write!(stderr, "{begin}{rendered}");
+    }
+
+    /// Returns the text for people without colours, if it is an error.
+    pub(crate) fn error(&self) -> Option<String> {
+        let rendered = self.rendered.as_deref().filter(|_| self.level.starts_with("error"))?;
+        Some(color::without(rendered))
     }
 
     /// Returns advice that the compiler does not give, if there is any.
@@ -103,12 +111,10 @@ mod tests {
             local_dependencies: Vec::new(),
             written: Vec::new(),
         };
-        let note = Diagnostic { message: note.into(), rendered: None, children: Vec::new() };
-        Diagnostic { message: message.into(), rendered: None, children: vec![note] }.hint(
-            memory,
-            &package,
-            Path::new("p"),
-        )
+        let note =
+            Diagnostic { message: note.into(), level: String::new(), rendered: None, children: Vec::new() };
+        Diagnostic { message: message.into(), level: String::new(), rendered: None, children: vec![note] }
+            .hint(memory, &package, Path::new("p"))
     }
 
     #[test]

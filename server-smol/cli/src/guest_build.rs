@@ -28,11 +28,24 @@ const PORTABLE: &str = "target-feature=-sign-ext,-multivalue,-nontrapping-fptoin
 
 /// An error in a guest's sources. Only a change to the sources fixes it.
 #[derive(Debug)]
-pub(crate) struct SourceError(pub(crate) String);
+pub(crate) struct SourceError {
+    message: String,
+    /// The errors of the compiler, which it has printed already.
+    pub(crate) printed: String,
+}
+
+/// The maximum size of the compiler's errors that are kept, in bytes.
+const PRINTED: usize = 32 << 10;
+
+impl SourceError {
+    pub(crate) fn new(message: String) -> Self {
+        Self { message, printed: String::new() }
+    }
+}
 
 impl fmt::Display for SourceError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.0)
+        f.write_str(&self.message)
     }
 }
 
@@ -62,7 +75,8 @@ pub(crate) fn run(
     }
 
     if let Some(problem) = dependencies.problem(directory, config.target) {
-        bail!(SourceError(format!("the package `{}` cannot be a guest: {problem}", package.name)));
+        let message = format!("the package `{}` cannot be a guest: {problem}", package.name);
+        bail!(SourceError::new(message));
     }
 
     let mut cargo = package::cargo(directory);
@@ -90,13 +104,15 @@ pub(crate) fn run(
     let mut child =
         cargo.stdout(Stdio::piped()).spawn().map_err(|error| package::not_started(&error, "cargo"))?;
     let messages = child.stdout.take().expect("the line above has piped stdout");
-    let (mut module, mut hints) = (None, Vec::new());
+    let (mut module, mut hints, mut printed) = (None, Vec::new(), String::new());
     for message in BufReader::new(messages).split(b'\n') {
         let message = message.context("cannot read what cargo prints")?;
         match read(&message, &package.id) {
             Some(Said::Module(path)) => module = Some(path),
             Some(Said::Diagnostic(diagnostic)) => {
                 diagnostic.show();
+                let error = diagnostic.error().filter(|error| printed.len() + error.len() <= PRINTED);
+                error.iter().for_each(|error| printed.push_str(error));
                 let hint = diagnostic.hint(memory, package, directory).map(|hint| format!("\nhint: {hint}"));
                 hints.extend(hint.filter(|hint| !hints.contains(hint)));
             }
@@ -109,11 +125,9 @@ pub(crate) fn run(
         bail!("the build of `{}` was interrupted", package.name);
     }
     if !status.success() {
-        bail!(SourceError(format!(
-            "the package `{}` does not build; cargo says why above{}",
-            package.name,
-            hints.concat()
-        )));
+        let message =
+            format!("the package `{}` does not build; cargo says why above{}", package.name, hints.concat());
+        bail!(SourceError { message, printed });
     }
     match module {
         Some(module) => {

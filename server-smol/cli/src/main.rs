@@ -23,8 +23,6 @@ mod serve;
 mod toml_file;
 
 #[cfg(feature = "dev")]
-mod actions;
-#[cfg(feature = "dev")]
 mod browser;
 #[cfg(feature = "dev")]
 mod build;
@@ -57,6 +55,8 @@ mod optimizer;
 #[cfg(feature = "dev")]
 mod package;
 #[cfg(feature = "dev")]
+mod playground;
+#[cfg(feature = "dev")]
 mod project;
 #[cfg(feature = "dev")]
 mod prune;
@@ -64,10 +64,6 @@ mod prune;
 mod purpose;
 #[cfg(feature = "dev")]
 mod signals;
-#[cfg(feature = "dev")]
-mod sources;
-#[cfg(feature = "dev")]
-mod terminal;
 #[cfg(feature = "dev")]
 mod toolchain;
 

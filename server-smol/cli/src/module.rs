@@ -50,7 +50,7 @@ pub(crate) fn guest(path: &Path, limits: Limits) -> Result<(Vec<u8>, Program)> {
         };
         let message = refusal(path, &error) + hint;
         match error {
-            LoadError::NotAGuest(_) => anyhow!(SourceError(message)),
+            LoadError::NotAGuest(_) => anyhow!(SourceError::new(message)),
             // Of what is too large, the limits may be too small.
             _ => anyhow!(message),
         }

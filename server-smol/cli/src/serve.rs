@@ -11,7 +11,14 @@ use super::{args::ServeArgs, limits::Chosen, module, toml_file};
 /// `stateroom serve`
 pub(crate) fn run(args: ServeArgs) -> Result<()> {
     let Found { module, static_files, limits } = locate(&args.module)?;
-    let bounds = args.server.limits.over(&limits).bounds(args.server.settings()?)?;
+    let settings = args.server.settings()?;
+    #[cfg(feature = "dev")]
+    let settings = {
+        let mut settings = settings;
+        settings.playground = args.playground.then(super::playground::new);
+        settings
+    };
+    let bounds = args.server.limits.over(&limits).bounds(settings)?;
     let program = module::read(&module, bounds.guest)?;
     let server = bounds.server().with_static_files(static_files);
     // The others find them in the `dist` directory.

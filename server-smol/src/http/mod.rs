@@ -1,9 +1,6 @@
 //! Serves HTTP: answers requests, sends static files, and upgrades connections to WebSockets.
 
 mod accept;
-#[cfg(feature = "built-in")]
-mod built_in;
-mod media_types;
 mod peer;
 mod refusal;
 mod rooms;
@@ -20,7 +17,6 @@ use std::{
     pin::pin,
     rc::Rc,
     sync::Arc,
-    time::Instant,
 };
 
 use hyper::{Method, Request, Response, StatusCode, body::Incoming};
@@ -30,12 +26,13 @@ use stateroom_core::engine::EngineFactory;
 use crate::{
     admission::{Permits, TooManyOfAddress},
     close::CloseReason,
+    control::Control,
     memory::{OutOfMemory, Purpose},
     reactor::{Listener, Stream},
     requests::{Body, Downloads, Protocol, Socket, ending, not_allowed, serve as serve_requests, text},
     room::RoomId,
     settings::Settings,
-    worker::{Arrival, Command, NewClient, Worker, Workers},
+    worker::{Arrival, Command, NewClient, Worker},
 };
 
 use accept::accept;
@@ -53,10 +50,9 @@ const PROTOCOL: Protocol = Protocol { head_size: 16 << 10, keep_alive: true };
 #[derive(Debug, Clone)]
 pub(crate) struct Shared {
     pub(crate) settings: Arc<Settings>,
-    pub(crate) workers: Workers,
+    pub(crate) control: Control,
     pub(crate) permits: Permits,
     pub(crate) downloads: Downloads,
-    pub(crate) started: Instant,
 }
 
 /// The state from which requests are answered.
@@ -173,7 +169,7 @@ impl<F: EngineFactory> Site<F> {
         };
         let new_client = NewClient { read_ahead, info, permit };
         let (worker, number) = &self.here;
-        let home = self.shared.workers.home(&room);
+        let home = self.shared.control.workers.home(&room);
         if home == *number {
             worker.connect(room, stream, new_client);
             return;
@@ -182,7 +178,7 @@ impl<F: EngineFactory> Site<F> {
             // Where the worker is ending, so is the connection.
             Ok(transport) => {
                 let arrival = Arrival { transport, new_client };
-                let _ = self.shared.workers.tell(home, Command::Connect(room, arrival));
+                let _ = self.shared.control.workers.tell(home, Command::Connect(room, arrival));
             }
             Err(error) => log::debug!("{} cannot be handed to its room's thread: {error}", peer.address),
         }

@@ -53,10 +53,10 @@ impl<F: EngineFactory> Site<F> {
     /// Creates a room that does not exist, on the thread that it is to live on.
     async fn create(&self, room: &RoomId) -> Result<Result<(), CreateRoomError>, Ending> {
         let (worker, number) = &self.here;
-        if self.shared.workers.home(room) == *number {
+        if self.shared.control.workers.home(room) == *number {
             return Ok(worker.create(room.clone()).await);
         }
-        self.shared.workers.create(room).await
+        self.shared.control.workers.create(room).await
     }
 
     fn created(&self, created: Result<Result<(), CreateRoomError>, Ending>, room: &RoomId) -> Response<Body> {

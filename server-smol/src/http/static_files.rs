@@ -8,23 +8,23 @@ use std::{
 use hyper::{
     Method, Request, Response, StatusCode,
     body::{Bytes, Incoming},
-    header::{
-        CACHE_CONTROL, CONTENT_LENGTH, CONTENT_TYPE, HeaderValue, IF_MODIFIED_SINCE, LAST_MODIFIED, LOCATION,
-    },
+    header::{CACHE_CONTROL, CONTENT_LENGTH, CONTENT_TYPE, HeaderValue, IF_MODIFIED_SINCE, LAST_MODIFIED},
 };
 use percent_encoding::percent_decode_str;
 use smol::fs::metadata;
 use stateroom_core::engine::EngineFactory;
 
+#[cfg(feature = "built-in")]
+use super::Shared;
+#[cfg(feature = "built-in")]
+use crate::control::Reach;
 use crate::{
     close::CloseReason,
-    requests::{Body, Download, later, not_allowed, text},
+    requests::{Body, Download, later, media_type, not_allowed, redirect, text},
     thread::Cut,
 };
 
-#[cfg(feature = "built-in")]
-use super::built_in::built_in;
-use super::{Site, media_types::media_type, peer::Peer};
+use super::{Site, peer::Peer};
 
 /// The time after which to try again if there is no space for a download, in seconds.
 const LATER: u64 = 5;
@@ -32,12 +32,16 @@ const LATER: u64 = 5;
 impl<F: EngineFactory> Site<F> {
     /// `GET /…`: a file that is built in, or one of the static directory.
     pub(super) async fn static_file(&self, request: &Request<Incoming>, peer: &Peer) -> Response<Body> {
-        if !matches!(*request.method(), Method::GET | Method::HEAD) {
-            return not_allowed("GET");
+        #[cfg(feature = "built-in")]
+        if let Some(response) = crate::requests::built_in(self.shared.settings.built_in, request) {
+            return response;
         }
         #[cfg(feature = "built-in")]
-        if let Some(response) = built_in(self.shared.settings.built_in, request) {
+        if let Some(response) = self.playground(request).await {
             return response;
+        }
+        if !matches!(*request.method(), Method::GET | Method::HEAD) {
+            return not_allowed("GET");
         }
         let url_path = request.uri().path();
         let not_found = || {
@@ -71,6 +75,20 @@ impl<F: EngineFactory> Site<F> {
         }
     }
 
+    /// Answers a request for the playground, if it is public. Without a page of its own, the playground is the page.
+    #[cfg(feature = "built-in")]
+    async fn playground(&self, request: &Request<Incoming>) -> Option<Response<Body>> {
+        let Shared { control, settings, .. } = &self.shared;
+        control.playground.as_ref().filter(|playground| playground.is_public())?;
+        match request.uri().path() {
+            "/" if settings.static_files.is_none() => Some(redirect(StatusCode::FOUND, "/_/")),
+            path if path == "/_" || path.starts_with("/_/") => {
+                Some(control.answer(request, Reach::Public).await)
+            }
+            _ => None,
+        }
+    }
+
     async fn send(
         &self,
         mut path: PathBuf,
@@ -83,7 +101,8 @@ impl<F: EngineFactory> Site<F> {
             if !url_path.ends_with('/') {
                 // So that relative links in the page lead where they should. A path that begins with `//` would
                 // lead to another host.
-                return Ok(redirect(&format!("/{}/", url_path.trim_matches('/'))));
+                let to = format!("/{}/", url_path.trim_matches('/'));
+                return Ok(redirect(StatusCode::MOVED_PERMANENTLY, &to));
             }
             path.push("index.html");
             found = metadata(&path).await?;
@@ -150,14 +169,6 @@ fn below(root: &Path, url_path: &str) -> Option<PathBuf> {
         }
     }
     Some(path)
-}
-
-fn redirect(to: &str) -> Response<Body> {
-    let mut response = text(StatusCode::MOVED_PERMANENTLY, to);
-    if let Ok(to) = HeaderValue::try_from(to) {
-        response.headers_mut().insert(LOCATION, to);
-    }
-    response
 }
 
 fn since(request: &Request<Incoming>) -> Option<SystemTime> {

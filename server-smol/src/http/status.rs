@@ -18,14 +18,14 @@ impl<F: EngineFactory> Site<F> {
         if !request.uri().query().is_some_and(|query| query.split('&').any(verbose)) {
             return text(StatusCode::OK, "ok");
         }
-        let counts = match self.shared.workers.counts().await {
+        let counts = match self.shared.control.workers.counts().await {
             Ok(counts) => counts,
             Err(Ending) => return ending(),
         };
         json(vec![
             ("status", "ok".into()),
             ("version", env!("CARGO_PKG_VERSION").into()),
-            ("uptime_seconds", self.shared.started.elapsed().as_secs().into()),
+            ("uptime_seconds", self.shared.control.started.elapsed().as_secs().into()),
             ("room_count", counts.rooms.into()),
             ("hibernating_room_count", counts.hibernating_rooms.into()),
             ("awake_memory", counts.awake_memory.into()),

@@ -18,6 +18,7 @@ use stateroom_core::{ClientId, DefaultStateroomFactory, MessagePayload, Stateroo
 use crate::{
     admission::Permits,
     close::CloseReason,
+    control::Control,
     reactor::{AnyTransport, Clock, ClockSource, Reactor, Records, Stream},
     requests::Downloads,
     room::RoomId,
@@ -57,8 +58,13 @@ impl TestServer {
             permits: Permits::new(&settings),
             downloads: Downloads::new(1),
             settings,
-            workers: workers.clone(),
-            started: Instant::now(),
+            control: Control {
+                workers: workers.clone(),
+                started: Instant::now(),
+                address: ([127, 0, 0, 1], 8080).into(),
+                #[cfg(feature = "built-in")]
+                playground: None,
+            },
         };
         let threads = receivers.into_iter().enumerate().map(|(number, commands)| {
             let (shared, arrived) = (shared.clone(), arrived.clone());
@@ -94,7 +100,7 @@ fn run(number: usize, commands: &Receiver<Command>, shared: Shared, arrived: &Re
     let clock = Rc::new(Clock::new(ClockSource::System));
     let poller = Reactor::new().unwrap().enter(&clock);
     let factory = Arc::new(DefaultStateroomFactory::<Echo>::default());
-    let (settings, workers) = (Arc::clone(&shared.settings), shared.workers.clone());
+    let (settings, workers) = (Arc::clone(&shared.settings), shared.control.workers.clone());
     let worker = Worker::new(factory, settings, clock, Arc::default(), workers, number);
     let site = Rc::new(Site { shared, here: (Rc::clone(&worker), number), refusals: Refusals::default() });
     let accepting = async {

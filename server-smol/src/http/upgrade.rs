@@ -36,7 +36,7 @@ impl<F: EngineFactory> Site<F> {
             return full_up();
         }
         if !self.shared.settings.room_ids.implicit() {
-            match self.shared.workers.exists(&room).await {
+            match self.shared.control.workers.exists(&room).await {
                 Ok(true) => {}
                 Ok(false) => {
                     log::debug!("a client asks for room {room}, which does not exist");

@@ -1,17 +1,16 @@
 //! Answers the operator, at an address and on a thread of its own: so it answers even if the threads of the rooms are busy.
 
-mod answers;
 mod listener;
-mod origin;
 #[cfg(unix)]
 mod unix_socket;
 
 use std::{
+    cell::Cell,
     io,
     rc::Rc,
     sync::Arc,
     thread::{self, JoinHandle},
-    time::{Duration, Instant},
+    time::Duration,
 };
 
 use async_executor::LocalExecutor;
@@ -23,16 +22,15 @@ use smol::{
 
 use crate::{
     admin_address::AdminAddress,
+    control::{Control, Reach},
     error::ServeError,
     memory::Ledger,
     reactor::{Reactor, Timer},
     requests::{Peer, Protocol, Socket, serve},
     settings::OPERATOR_CONNECTIONS,
     wire::Buffers,
-    worker::Workers,
 };
 
-use answers::Site;
 use listener::{Incoming, Listener};
 
 /// The time that a connection may take. It is for one request.
@@ -50,6 +48,12 @@ struct Uncounted;
 
 impl Peer for Uncounted {}
 
+/// The state from which requests of the operator are answered.
+struct Site {
+    control: Control,
+    reach: Reach,
+}
+
 /// The listener at work. It ends with this.
 #[derive(Debug)]
 pub(crate) struct Operator {
@@ -64,14 +68,17 @@ impl Operator {
     /// The address cannot be listened on, or there is no thread.
     pub(crate) fn start(
         address: &AdminAddress,
-        workers: Workers,
-        started: Instant,
+        control: Control,
         running: impl Send + 'static,
     ) -> Result<(Self, JoinHandle<Result<(), ServeError>>), ServeError> {
         let refused = |source| ServeError::Admin { address: address.clone(), source };
         let listener = Listener::bind(address).map_err(refused)?;
         let address = listener.address().map_err(refused)?;
-        let site = Site { workers, started, is_tcp: matches!(address, AdminAddress::Tcp(_)) };
+        let reach = match &address {
+            AdminAddress::Tcp(_) => Reach::Loopback,
+            AdminAddress::Unix(_) => Reach::Socket,
+        };
+        let site = Site { control, reach };
         let (end, ended) = bounded(1);
         let reactor = Reactor::new().map_err(ServeError::System)?;
         let work = move || {
@@ -129,9 +136,16 @@ async fn accept(incoming: &Incoming, site: Rc<Site>, executor: &LocalExecutor<'_
             Ok(stream) => {
                 let site = Rc::clone(&site);
                 let socket = Socket { stream, buffers: Rc::clone(&buffers), peer: Rc::clone(&peer) };
+                // A stream of events has no end, and is limited elsewhere.
+                let place = Cell::new(Some(place));
                 let served = async move {
-                    or(answer(socket, &site), timeout()).await;
-                    drop(place);
+                    let patience = async {
+                        timeout().await;
+                        while place.take().is_none() {
+                            timeout().await;
+                        }
+                    };
+                    or(answer(socket, &site, &place), patience).await;
                 };
                 executor.spawn(served.boxed_local()).detach();
             }
@@ -144,9 +158,16 @@ async fn accept(incoming: &Incoming, site: Rc<Site>, executor: &LocalExecutor<'_
     }
 }
 
-/// Answers one request.
-async fn answer(socket: Socket, site: &Site) {
-    match serve(socket, PROTOCOL, async |request| site.answer(&request).await).await {
+/// Answers one request. If that takes as long as the client listens, it gives the place back.
+async fn answer<T>(socket: Socket, site: &Site, place: &Cell<Option<T>>) {
+    let answer = async |request| {
+        let response = site.control.answer(&request, site.reach).await;
+        if response.body().has_no_end() {
+            place.take();
+        }
+        response
+    };
+    match serve(socket, PROTOCOL, answer).await {
         // Nobody is left to tell where this fails.
         Ok((socket, _)) => _ = socket.stream.end_writing(),
         Err(error) => log::debug!("a connection of the operator has failed: {error}"),

@@ -9,7 +9,7 @@ use std::{
 use hyper::{
     Response, StatusCode,
     body::{self, Buf, Bytes, Frame, SizeHint},
-    header::{ALLOW, CONTENT_TYPE, HeaderValue, RETRY_AFTER},
+    header::{ALLOW, CONTENT_TYPE, HeaderValue, LOCATION, RETRY_AFTER},
 };
 
 use serde_json::Value;
@@ -17,8 +17,10 @@ use serde_json::Value;
 use crate::memory::Charge;
 
 use super::Download;
+#[cfg(feature = "built-in")]
+use super::event_stream::EventStream;
 
-/// The content of a response: something short, or a file piece by piece.
+/// The content of a response: something short, a file piece by piece, or events without an end.
 #[derive(Debug)]
 pub(crate) struct Body {
     content: Content,
@@ -30,6 +32,8 @@ pub(crate) struct Body {
 enum Content {
     Short(Bytes),
     File(Download),
+    #[cfg(feature = "built-in")]
+    Events(EventStream),
 }
 
 /// A piece of what a response carries, until it has been written.
@@ -46,6 +50,15 @@ impl Body {
     pub(crate) fn hold(&mut self, request: Rc<dyn Any>) {
         self.request = Some(request);
     }
+
+    /// Returns whether it goes on as long as the client listens.
+    pub(crate) fn has_no_end(&self) -> bool {
+        match &self.content {
+            Content::Short(_) | Content::File(_) => false,
+            #[cfg(feature = "built-in")]
+            Content::Events(_) => true,
+        }
+    }
 }
 
 impl From<Bytes> for Body {
@@ -57,6 +70,13 @@ impl From<Bytes> for Body {
 impl From<Download> for Body {
     fn from(download: Download) -> Self {
         Self { content: Content::File(download), request: None }
+    }
+}
+
+#[cfg(feature = "built-in")]
+impl From<EventStream> for Body {
+    fn from(events: EventStream) -> Self {
+        Self { content: Content::Events(events), request: None }
     }
 }
 
@@ -74,6 +94,10 @@ impl body::Body for Body {
             Content::File(download) => download
                 .poll_piece(cx)
                 .map(|read| read.map(|read| read.map(|(bytes, charge)| piece(bytes.into(), Some(charge))))),
+            #[cfg(feature = "built-in")]
+            Content::Events(events) => {
+                events.poll_event(cx).map(|event| event.map(|event| Ok(piece(event, None))))
+            }
         }
     }
 
@@ -81,6 +105,8 @@ impl body::Body for Body {
         match &self.content {
             Content::Short(bytes) => bytes.is_empty(),
             Content::File(download) => download.left() == 0,
+            #[cfg(feature = "built-in")]
+            Content::Events(_) => false,
         }
     }
 
@@ -88,6 +114,8 @@ impl body::Body for Body {
         SizeHint::with_exact(match &self.content {
             Content::Short(bytes) => bytes.len() as u64,
             Content::File(download) => download.left(),
+            #[cfg(feature = "built-in")]
+            Content::Events(_) => return SizeHint::default(),
         })
     }
 }
@@ -119,6 +147,15 @@ pub(crate) fn typed(
     let mut response = Response::new(Body::from(content.into()));
     *response.status_mut() = status;
     response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static(content_type));
+    response
+}
+
+/// Returns a response that leads elsewhere: for good, or for now.
+pub(crate) fn redirect(status: StatusCode, to: &str) -> Response<Body> {
+    let mut response = text(status, to);
+    if let Ok(to) = HeaderValue::try_from(to) {
+        response.headers_mut().insert(LOCATION, to);
+    }
     response
 }
 

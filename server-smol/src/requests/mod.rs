@@ -2,15 +2,25 @@
 //! type of connection.
 
 mod body;
+#[cfg(feature = "built-in")]
+mod built_in;
 mod download;
 mod downloads;
+#[cfg(feature = "built-in")]
+mod event_stream;
 mod exchange;
+mod media_types;
 mod query;
 mod socket;
 
-pub(crate) use body::{Body, ending, json, later, not_allowed, object, text};
+pub(crate) use body::{Body, ending, json, later, not_allowed, object, redirect, text};
+#[cfg(feature = "built-in")]
+pub(crate) use built_in::built_in;
 pub(crate) use download::Download;
 pub(crate) use downloads::{DownloadPermit, Downloads};
+#[cfg(feature = "built-in")]
+pub(crate) use event_stream::{EventSender, event_stream};
 pub(crate) use exchange::{Protocol, serve};
+pub(crate) use media_types::media_type;
 pub(crate) use query::parameters;
 pub(crate) use socket::{Peer, Socket};

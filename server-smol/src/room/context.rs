@@ -15,7 +15,7 @@ use crate::{
     websocket::Opcode,
 };
 
-use super::{client_info::ClientInfo, deliveries::Deliveries, id::RoomId, roster::Roster};
+use super::{client_info::ClientInfo, deliveries::Deliveries, id::RoomId, roster::Roster, trace::Trace};
 
 /// The world as a room's service sees it: the clients of the room, its timer, and the log.
 #[derive(Debug)]
@@ -29,6 +29,7 @@ pub(crate) struct RoomContext {
     /// The timer that the event that runs has asked for.
     pub(super) timer: Cell<Option<u32>>,
     pub(super) log: RoomLog,
+    pub(super) trace: Trace,
 }
 
 impl RoomContext {
@@ -42,6 +43,14 @@ impl RoomContext {
             newcomer: RefCell::default(),
             timer: Cell::new(None),
             log,
+            trace: Trace::default(),
+        }
+    }
+
+    /// Records a change of the room's state.
+    pub(super) fn trace_state(&self, state: &str, reason: Option<&str>) {
+        if self.trace.is_on() {
+            self.trace.state(self.thread.clock.unix_ms(), state, reason);
         }
     }
 
@@ -55,6 +64,7 @@ impl StateroomContext for RoomContext {
     fn send_message(&self, recipient: impl Into<MessageRecipient>, message: impl ToPayload) {
         let recipient = recipient.into();
         message.with_payload(|payload| {
+            self.trace.send(recipient, payload);
             let (opcode, payload) = match payload {
                 MessagePayload::Text(text) => (Opcode::Text, text.as_bytes()),
                 MessagePayload::Bytes(bytes) => (Opcode::Binary, bytes),
@@ -64,6 +74,7 @@ impl StateroomContext for RoomContext {
     }
 
     fn set_timer(&self, ms_delay: u32) {
+        self.trace.timer(ms_delay);
         self.timer.set(Some(ms_delay));
     }
 
@@ -79,8 +90,10 @@ impl StateroomContext for RoomContext {
             "a connection was closed with a reason of {} bytes; {CLOSE_REASON_SIZE} fit",
             reason.len()
         );
+        let recipient = recipient.into();
+        self.trace.close(recipient, code, reason);
         let reason = CloseReason::ByRoom { code, reason: reason.into() };
-        self.deliveries.close(&self.roster, recipient.into(), reason);
+        self.deliveries.close(&self.roster, recipient, reason);
     }
 
     fn client_info<'b>(&self, client: ClientId, key: &str, buffer: &'b mut [u8]) -> Option<&'b str> {
@@ -93,6 +106,7 @@ impl StateroomContext for RoomContext {
     }
 
     fn log(&self, level: LogLevel, message: &str) {
+        self.trace.log(level, message);
         let level = match level {
             LogLevel::Error => log::Level::Error,
             LogLevel::Warn => log::Level::Warn,

@@ -110,6 +110,7 @@ impl<F: EngineFactory> EventLock<F> {
         if room.ended.get() {
             return Some(Outcome::Ended);
         }
+        room.begin_trace(&event);
         match event {
             Event::Init => self.slice(Some(engine::Event::Init)),
             Event::Connect(client, outbox, info) => {
@@ -149,7 +150,18 @@ impl<F: EngineFactory> EventLock<F> {
     }
 
     /// Begins an event, or goes on with the one before, for a slice. The outcome, if it is over then.
+    #[inline]
     fn slice(&self, event: Option<engine::Event<'_>>) -> Option<Outcome> {
+        let begun = self.room.context.trace.now();
+        let outcome = self.run_slice(event);
+        if let Some(begun) = begun {
+            let engine = self.room.engine.borrow();
+            self.room.context.trace.note_slice(begun, outcome, engine.fuel_used(), engine.memory_held());
+        }
+        outcome
+    }
+
+    fn run_slice(&self, event: Option<engine::Event<'_>>) -> Option<Outcome> {
         let room = &self.room;
         let context = &room.context;
         let deliveries = &context.deliveries;
@@ -199,6 +211,20 @@ impl<F: EngineFactory> EventLock<F> {
             room.queue_for_hibernation(engine);
         }
         Some(outcome)
+    }
+}
+
+impl<F: EngineFactory> Room<F> {
+    /// Begins the record of an event, if somebody listens.
+    #[inline]
+    fn begin_trace(&self, event: &Event<'_>) {
+        let context = &self.context;
+        if context.trace.is_on() {
+            if self.idle.hibernates() {
+                context.trace_state("wakes", None);
+            }
+            context.trace.begin(event, context.thread.clock.unix_ms());
+        }
     }
 }
 

@@ -8,6 +8,8 @@ mod id;
 mod lock;
 mod registry;
 mod roster;
+#[cfg_attr(not(feature = "built-in"), path = "no_trace.rs")]
+mod trace;
 
 use std::{
     cell::{Cell, RefCell},
@@ -93,6 +95,8 @@ impl<F: EngineFactory> Room<F> {
         let memory = thread.memory.charge(OVERHEAD + id.as_str().len() + size, Purpose::NewRoom);
         let memory = memory.map_err(|OutOfMemory| CreateRoomError::OutOfMemory)?;
         let context = RoomContext::new(id, Rc::clone(thread));
+        registry.subscriptions.attach(&context.id, &context.trace);
+        context.trace_state("began", None);
         let engine = match catch_unwind(AssertUnwindSafe(|| {
             registry.factory().build(context.id.as_str(), &context)
         })) {
@@ -308,6 +312,7 @@ impl<F: EngineFactory> Room<F> {
     fn fail(self: &Rc<Self>, reason: &str) {
         let line = || format!("room {} failed: {}", self.id(), Cut::new(reason));
         self.thread().log.event(log::Level::Error, line);
+        self.context.trace.fail(reason);
         self.end(&CloseReason::RoomFailed);
     }
 
@@ -323,6 +328,7 @@ impl<F: EngineFactory> Room<F> {
 
     fn end(self: &Rc<Self>, reason: &CloseReason) {
         self.ended.set(true);
+        self.context.trace_state("ended", Some(reason.words()));
         self.context.log.end(self.id());
         self.timer.take();
         self.context.deliveries.clear();
@@ -367,7 +373,10 @@ impl<F: EngineFactory> Hibernate for Room<F> {
         }
         let outcome = match catch_unwind(AssertUnwindSafe(|| engine.hibernate())) {
             Ok(Hibernation::Unfinished) => HibernateOutcome::Unfinished,
-            Ok(Hibernation::Done) => HibernateOutcome::Hibernates,
+            Ok(Hibernation::Done) => {
+                self.context.trace_state("hibernates", None);
+                HibernateOutcome::Hibernates
+            }
             Ok(Hibernation::Kept) => HibernateOutcome::Kept,
             Err(panic) => {
                 drop(engine);

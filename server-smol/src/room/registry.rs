@@ -18,7 +18,7 @@ use crate::{
     thread::Thread,
 };
 
-use super::{Room, RoomId};
+use super::{Room, RoomId, trace::Subscriptions};
 
 /// The rooms of a thread.
 pub(crate) struct Registry<F: EngineFactory> {
@@ -31,6 +31,8 @@ pub(crate) struct Registry<F: EngineFactory> {
     /// The reason why the server shuts down, if it does.
     shut_down: OnceCell<CloseReason>,
     counts: Arc<RoomCounts>,
+    /// Those who listen to what happens in rooms.
+    pub(super) subscriptions: Subscriptions,
     /// Tells the other threads to [end an empty room](Self::end_empty_room).
     tell_others: Box<dyn Fn()>,
 }
@@ -90,6 +92,7 @@ impl<F: EngineFactory> Registry<F> {
             last_emptied: Cell::new(0),
             shut_down: OnceCell::new(),
             counts,
+            subscriptions: Subscriptions::default(),
             tell_others: Box::new(tell_others),
         });
         let empty_rooms: Weak<Self> = Rc::downgrade(&registry);
@@ -179,6 +182,15 @@ impl<F: EngineFactory> Registry<F> {
                 self.counts.empty.fetch_add(1, Ordering::Relaxed);
             }
             (key, _) => room.empty.set(key),
+        }
+    }
+
+    /// Lets `sender` hear what happens in a room from now on, whether there is one now or later.
+    #[cfg(feature = "built-in")]
+    pub(crate) fn trace(&self, id: &RoomId, sender: crate::requests::EventSender) {
+        self.subscriptions.add(id, sender);
+        if let Some(room) = self.find(id) {
+            self.subscriptions.attach(id, &room.context.trace);
         }
     }
 

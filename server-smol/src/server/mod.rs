@@ -20,6 +20,7 @@ use stateroom_core::engine::EngineFactory;
 use crate::{
     admin_address::AdminAddress,
     admission::Permits,
+    control::Control,
     error::ServeError,
     http::{self, Shared},
     operator::Operator,
@@ -93,6 +94,13 @@ impl Server {
     #[cfg(feature = "built-in")]
     pub fn with_built_in(mut self, files: &'static [crate::settings::BuiltIn]) -> Self {
         self.settings.built_in = files;
+        self
+    }
+
+    /// Sets the page at `/_/` that shows what happens in rooms.
+    #[cfg(feature = "built-in")]
+    pub fn with_playground(mut self, playground: Option<crate::settings::Playground>) -> Self {
+        self.settings.playground = playground;
         self
     }
 
@@ -315,15 +323,20 @@ impl Server {
         let workers = Workers::new(senders);
         let permits = Permits::new(&settings);
         let downloads = Downloads::new(settings.max_downloads);
-        let shared =
-            Shared { settings, workers: workers.clone(), permits, downloads, started: Instant::now() };
+        let control = Control {
+            workers: workers.clone(),
+            started: Instant::now(),
+            address,
+            #[cfg(feature = "built-in")]
+            playground: settings.playground.clone(),
+        };
+        let shared = Shared { settings, control, permits, downloads };
         let (running, ended) = channel::bounded::<()>(1);
         // Dropped on the way out, it ends the threads that have begun.
         let mut server = ServerHandle { address, workers, operator: None, threads: Vec::new(), ended };
         if let Some(address) = &shared.settings.admin {
             let running = Running(running.clone());
-            let (operator, thread) =
-                Operator::start(address, shared.workers.clone(), shared.started, running)?;
+            let (operator, thread) = Operator::start(address, shared.control.clone(), running)?;
             server.operator = Some(operator);
             server.threads.push(thread);
         }
@@ -338,7 +351,7 @@ impl Server {
                 let settings = Arc::clone(&shared.settings);
                 let clock = Rc::new(Clock::new(settings.clock.clone()));
                 let poller = reactor.enter(&clock);
-                let workers = shared.workers.clone();
+                let workers = shared.control.workers.clone();
                 let worker = Worker::new(factory, settings, clock, room_counts, workers, number);
                 let served = Listener::new(listener).map(|listener| {
                     worker.run(&poller, commands, http::serve(listener, shared, &worker, number));

@@ -4,7 +4,11 @@
 mod built_in;
 mod check;
 mod give_way;
+#[cfg(feature = "built-in")]
+mod notices;
 mod open_files;
+#[cfg(feature = "built-in")]
+mod playground;
 mod room_ids;
 mod shutdown;
 
@@ -15,8 +19,12 @@ use std::{
 };
 
 #[cfg(feature = "built-in")]
-pub use self::built_in::BuiltIn;
+pub(crate) use self::notices::Listener;
+#[cfg(feature = "built-in")]
+pub(crate) use self::open_files::EVENT_STREAMS;
 pub(crate) use self::open_files::OPERATOR_CONNECTIONS;
+#[cfg(feature = "built-in")]
+pub use self::{built_in::BuiltIn, notices::Notices, playground::Playground};
 pub use self::{
     room_ids::{GeneratedIds, RoomIds},
     shutdown::ShutdownPolicy,
@@ -54,6 +62,10 @@ pub struct Settings {
     /// [`static_files`](Self::static_files). Default: none.
     #[cfg(feature = "built-in")]
     pub built_in: &'static [BuiltIn],
+
+    /// The page at `/_/` that shows what happens in rooms. Default: none.
+    #[cfg(feature = "built-in")]
+    pub playground: Option<Playground>,
 
     /// The way in which rooms are created and named. Default: [`RoomIds::Implicit`].
     pub room_ids: RoomIds,
@@ -201,6 +213,8 @@ impl Default for Settings {
             static_files: None,
             #[cfg(feature = "built-in")]
             built_in: &[],
+            #[cfg(feature = "built-in")]
+            playground: None,
             room_ids: RoomIds::default(),
             shutdown: ShutdownPolicy::default(),
             hibernate_after: Duration::from_secs(10),

@@ -3,6 +3,10 @@ use super::Settings;
 /// The maximum number of the operator's connections at a time. Others wait until one has ended.
 pub(crate) const OPERATOR_CONNECTIONS: usize = 16;
 
+/// The maximum number of streams of events at a time, for those who look at a playground.
+#[cfg(feature = "built-in")]
+pub(crate) const EVENT_STREAMS: usize = 32;
+
 /// The maximum number of files and sockets that are neither downloads, clients nor the operator's: the listener, the
 /// log, the event queues, and refused connections on their way out.
 const OTHERS: usize = 128;
@@ -14,6 +18,8 @@ impl Settings {
     pub fn open_files(&self) -> usize {
         // The operator's listener is a socket, too.
         let operator = if self.admin.is_some() { OPERATOR_CONNECTIONS + 1 } else { 0 };
+        #[cfg(feature = "built-in")]
+        let operator = operator + if self.playground.is_some() { EVENT_STREAMS } else { 0 };
         [self.max_downloads, operator, OTHERS].into_iter().fold(self.max_connections, usize::saturating_add)
     }
 }

@@ -9,6 +9,9 @@ use crate::{
     room::{ClientInfo, CreateRoomError, RoomId, RoomStatus},
 };
 
+#[cfg(feature = "built-in")]
+use crate::requests::EventSender;
+
 /// A request of the rest of the server to a worker.
 pub(crate) enum Command {
     /// Create a room that does not exist.
@@ -23,6 +26,9 @@ pub(crate) enum Command {
     Count(Sender<Counts>),
     /// Say which rooms there are behind the one of this id, so many at most, in the order of their ids.
     List(Option<RoomId>, usize, Sender<Vec<RoomStatus>>),
+    /// Send records of what happens in a room.
+    #[cfg(feature = "built-in")]
+    Trace(RoomId, EventSender),
     /// End an empty room, if there are as many rooms as there may be.
     EndEmptyRoom,
     /// Say goodbye to all clients with this reason, and end.

@@ -30,6 +30,8 @@ use crate::{
 };
 
 pub(crate) use command::{Arrival, Command, Counts, NewClient};
+#[cfg(feature = "built-in")]
+pub(crate) use workers::NoStream;
 pub(crate) use workers::{Ending, MOST_LISTED, Workers};
 
 /// The time that connections have to close when the server ends.
@@ -170,6 +172,8 @@ impl<F: EngineFactory> Worker<F> {
             Command::List(after, most, answer) => {
                 let _ = answer.try_send(self.registry.list(after.as_ref(), most));
             }
+            #[cfg(feature = "built-in")]
+            Command::Trace(id, sender) => self.registry.trace(&id, sender),
             Command::EndEmptyRoom => _ = self.registry.end_empty_room(),
             Command::End(_) => {}
         }

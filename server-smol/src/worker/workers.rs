@@ -7,6 +7,16 @@ use crate::{
     room::{CreateRoomError, RoomId, RoomStatus},
 };
 
+#[cfg(feature = "built-in")]
+use {
+    crate::{
+        requests::{Body, EventSender, event_stream},
+        settings::EVENT_STREAMS,
+    },
+    hyper::Response,
+    std::sync::{Arc, Mutex, MutexGuard, PoisonError},
+};
+
 use super::{Command, Counts};
 
 /// The workers of all threads.
@@ -15,7 +25,15 @@ pub(crate) struct Workers {
     commands: Vec<Sender<Command>>,
     /// Spreads rooms over the workers. Its keys are random: a client that chooses ids cannot choose the thread.
     hasher: RandomState,
+    /// The streams of events that clients listen to.
+    #[cfg(feature = "built-in")]
+    streams: Arc<Mutex<Vec<EventSender>>>,
 }
+
+/// There are as many streams of events as there may be.
+#[cfg(feature = "built-in")]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct NoStream;
 
 /// The maximum number of rooms that are listed at a time: the thread of rooms serves nobody meanwhile.
 pub(crate) const MOST_LISTED: usize = 1_000;
@@ -26,7 +44,12 @@ pub(crate) struct Ending;
 
 impl Workers {
     pub(crate) fn new(commands: Vec<Sender<Command>>) -> Self {
-        Self { commands, hasher: RandomState::new() }
+        Self {
+            commands,
+            hasher: RandomState::new(),
+            #[cfg(feature = "built-in")]
+            streams: Arc::default(),
+        }
     }
 
     /// Returns the number of the worker that a room lives with.
@@ -51,6 +74,34 @@ impl Workers {
     pub(crate) fn end(&self, reason: &CloseReason) {
         // Fails only where one has ended already.
         self.commands.iter().for_each(|worker| _ = worker.try_send(Command::End(reason.clone())));
+        // The threads would wait for them.
+        #[cfg(feature = "built-in")]
+        self.lock_streams().iter().for_each(EventSender::close);
+    }
+
+    /// Makes a response that goes on until the server ends, and the sender of what is in it.
+    #[cfg(feature = "built-in")]
+    pub(crate) fn open_stream(&self) -> Result<(EventSender, Response<Body>), NoStream> {
+        let mut streams = self.lock_streams();
+        streams.retain(|stream| !stream.is_closed());
+        if streams.len() >= EVENT_STREAMS {
+            return Err(NoStream);
+        }
+        let (sender, response) = event_stream();
+        streams.push(sender.clone());
+        Ok((sender, response))
+    }
+
+    #[cfg(feature = "built-in")]
+    fn lock_streams(&self) -> MutexGuard<'_, Vec<EventSender>> {
+        self.streams.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Sends records of what happens in a room from now on.
+    #[cfg(feature = "built-in")]
+    pub(crate) fn trace(&self, room: RoomId, sender: EventSender) {
+        // Where the server is ending, so is the stream.
+        _ = self.tell(self.home(&room), Command::Trace(room, sender));
     }
 
     /// Creates a room that does not exist.

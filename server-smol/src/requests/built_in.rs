@@ -8,14 +8,18 @@ use hyper::{
     },
 };
 
-use crate::{requests::Body, settings::BuiltIn};
+use crate::settings::BuiltIn;
 
-use super::media_types::media_type;
+use super::{Body, media_types::media_type, not_allowed};
 
-/// Answers a `GET` or `HEAD` for one of these files. Returns nothing if the path is not that of one.
-pub(super) fn built_in<T>(files: &[BuiltIn], request: &Request<T>) -> Option<Response<Body>> {
+/// Answers a request for one of these files. Returns nothing if the path is not that of one.
+pub(crate) fn built_in<T>(files: &[BuiltIn], request: &Request<T>) -> Option<Response<Body>> {
     let name = request.uri().path().strip_prefix("/_/")?;
+    let name = if name.is_empty() { "index.html" } else { name };
     let file = files.iter().find(|file| file.name() == name)?;
+    if !matches!(*request.method(), Method::GET | Method::HEAD) {
+        return Some(not_allowed("GET"));
+    }
     let is_known = knows(request.headers(), file.tag());
     let (status, content) = match *request.method() {
         _ if is_known => (StatusCode::NOT_MODIFIED, &[][..]),
@@ -110,6 +114,19 @@ mod tests {
             let response = ask(Method::GET, "/_/a.js", &[unknown]).unwrap();
             assert_eq!(response.status(), StatusCode::OK, "{unknown}");
         }
+    }
+
+    #[test]
+    fn the_directory_itself_is_its_page() {
+        const FILES: &[BuiltIn] = &[BuiltIn::new("index.html", b"<!DOCTYPE html>")];
+        let request = Request::builder().uri("/_/").body(()).unwrap();
+        let response = built_in(FILES, &request).unwrap();
+        assert_eq!(header(&response, CONTENT_TYPE), Some("text/html; charset=utf-8"));
+    }
+
+    #[test]
+    fn a_file_takes_nothing() {
+        assert_eq!(ask(Method::POST, "/_/a.js", &[]).unwrap().status(), StatusCode::METHOD_NOT_ALLOWED);
     }
 
     #[test]

@@ -7,11 +7,11 @@ use std::{
 
 use smol::unblock;
 
-use super::{project::Project, toml_file::FILE};
+use crate::{project::Project, toml_file::FILE};
 
 /// The time between two checks of the files. People do not notice this delay, and a check of a few dozen
 /// files takes very little time.
-const INTERVAL: Duration = Duration::from_millis(300);
+pub(super) const INTERVAL: Duration = Duration::from_millis(300);
 
 /// The files below the directory of a guest, and below each of its parents, that say how cargo builds it.
 const SETTINGS: [&str; 3] = [".cargo/config.toml", "rust-toolchain.toml", "rust-toolchain"];
@@ -147,7 +147,7 @@ fn file(path: PathBuf) -> File {
     (path, when)
 }
 
-fn modified(path: &Path) -> Option<SystemTime> {
+pub(super) fn modified(path: &Path) -> Option<SystemTime> {
     fs::metadata(path).and_then(|found| found.modified()).ok()
 }
 

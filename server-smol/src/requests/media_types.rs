@@ -4,7 +4,7 @@ use std::path::Path;
 const TABLE: &str = include_str!(concat!(env!("OUT_DIR"), "/media_types.txt"));
 
 /// Returns the media type of a file, by its name.
-pub(super) fn media_type(path: &Path) -> &'static str {
+pub(crate) fn media_type(path: &Path) -> &'static str {
     let extension = path.extension().and_then(|extension| extension.to_str());
     match extension.and_then(find) {
         Some("text/html") => "text/html; charset=utf-8",

@@ -2,7 +2,9 @@ use std::{io, thread};
 
 use smol::channel::{Receiver, Sender, unbounded};
 
-use super::{signals::Signals, terminal::Terminal};
+use crate::signals::Signals;
+
+use super::terminal::Terminal;
 
 /// An action that the person who runs `dev` asks for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -1,55 +1,27 @@
-use std::time::{Duration, Instant};
-
-use hyper::{Method, Request, Response, StatusCode};
+use hyper::{Method, Request, StatusCode};
 use serde_json::Value;
-use smol::future::or;
 
 use crate::{
     close::CloseReason,
-    reactor::Timer,
-    requests::{Body, ending, json, not_allowed, object, parameters, text},
+    requests::{ending, json, not_allowed, object, parameters, text},
     room::{CreateRoomError, RoomId},
-    worker::{Ending, MOST_LISTED, Workers},
+    worker::{Ending, MOST_LISTED},
 };
 
-use super::origin;
+use super::{Answer, Control};
 
 /// The default number of rooms on a page.
 const ROOMS: usize = 100;
 
-/// The time that the threads of rooms have to answer. A native service that does not return keeps its thread for
-/// longer.
-const TIMEOUT: Duration = Duration::from_secs(2);
-
-type Answer = Response<Body>;
-
-/// The state from which the operator's requests are answered.
-#[derive(Debug)]
-pub(super) struct Site {
-    pub(super) workers: Workers,
-    pub(super) started: Instant,
-    /// True if pages in browsers reach it, too.
-    pub(super) is_tcp: bool,
-}
-
-impl Site {
-    pub(super) async fn answer<B>(&self, request: &Request<B>) -> Answer {
-        if self.is_tcp
-            && let Err(reason) = origin::check(request)
-        {
-            return text(StatusCode::FORBIDDEN, reason);
-        }
-        let answered = async { self.dispatch(request).await.unwrap_or_else(|Ending| ending()) };
-        let late = async {
-            Timer::after(TIMEOUT).await;
-            text(StatusCode::GATEWAY_TIMEOUT, "a room keeps its thread busy, which does not answer")
-        };
-        or(answered, late).await
+impl Control {
+    /// Answers a request for one of the paths that the operator knows.
+    pub(super) async fn answer_path<B>(&self, path: &str, request: &Request<B>) -> Answer {
+        self.dispatch(path, request).await.unwrap_or_else(|Ending| ending())
     }
 
-    async fn dispatch<B>(&self, request: &Request<B>) -> Result<Answer, Ending> {
+    async fn dispatch<B>(&self, path: &str, request: &Request<B>) -> Result<Answer, Ending> {
         let method = request.method();
-        match request.uri().path() {
+        match path {
             "/status" if method == Method::GET => self.status().await,
             "/rooms" if method == Method::GET => self.rooms(request.uri().query().unwrap_or("")).await,
             "/status" | "/rooms" => Ok(not_allowed("GET")),
@@ -78,6 +50,7 @@ impl Site {
             ("awake_memory", counts.awake_memory.into()),
             ("p99_pass_us", counts.p99_pass.into()),
             ("longest_pass_us", counts.p99_pass.map(|_| counts.longest_pass).into()),
+            ("address", self.address.to_string().into()),
         ]))
     }
 

@@ -1,29 +1,38 @@
+mod actions;
+mod pages;
+mod sources;
+mod terminal;
+
 use std::{
     mem,
     net::{IpAddr, Ipv4Addr, SocketAddr, TcpListener, UdpSocket},
     path::PathBuf,
     pin::pin,
-    time::SystemTime,
+    time::{Instant, SystemTime},
 };
 
 use anyhow::{Context, Result};
+use serde_json::json;
 use smol::{
     future::{block_on, or},
     unblock,
 };
 use stateroom_host_min::Program;
-use stateroom_server_smol::{AdminAddress, Server, ServerHandle, Settings};
+use stateroom_server_smol::{AdminAddress, Notices, Server, ServerHandle, Settings};
 
-use super::{
-    actions::{Action, Actions},
+use crate::{
     args::{DevArgs, ProjectArgs},
     browser, client,
     guest_build::SourceError,
     limits::{Bounds, Chosen, LimitArgs},
-    module,
+    module, playground,
     project::Project,
     purpose::Purpose,
     serve::explain,
+};
+
+use self::{
+    actions::{Action, Actions},
     sources::Sources,
 };
 
@@ -34,7 +43,9 @@ pub(crate) fn run(args: DevArgs) -> Result<()> {
     // What is being written is for nobody else, unless they are let in.
     settings.ip = server.ip().unwrap_or(Ipv4Addr::LOCALHOST.into());
     settings.admin.get_or_insert(AdminAddress::Tcp((Ipv4Addr::LOCALHOST, 0).into()));
-    let options = Options { project, settings, limits: server.limits };
+    let notices = Notices::default();
+    settings.playground = Some(playground::new().with_notices(notices.clone()).with_public(true));
+    let options = Options { project, settings, limits: server.limits, notices };
     let actions = Actions::listen().context("cannot handle signals")?;
     // A failure that no change to a source file can fix ends the command before the long work.
     let project = options.open()?;
@@ -63,6 +74,8 @@ struct Options {
     project: ProjectArgs,
     settings: Settings,
     limits: LimitArgs,
+    /// The state of the build, for the playground.
+    notices: Notices,
 }
 
 /// A guest, ready to be served.
@@ -88,14 +101,8 @@ impl Built {
     fn start(&self, listener: &TcpListener) -> Result<ServerHandle> {
         let listener = listener.try_clone().context("cannot listen again")?;
         let server = self.bounds.server();
-        let server = server.with_static_files(self.static_files.clone()).with_built_in(client::FILES);
+        let server = server.with_static_files(self.static_files.clone()).with_built_in(client::FILES_OF_DEV);
         server.start_guests(self.program.clone(), listener).map_err(explain)
-    }
-
-    /// Returns the address of the page to look at.
-    fn page(&self, handle: &ServerHandle) -> String {
-        let path = if self.static_files.is_some() { "" } else { "status" };
-        format!("http://{}/{path}", handle.local_host())
     }
 }
 
@@ -124,7 +131,23 @@ impl Options {
         self.limits.over(&project.config.limits)
     }
 
+    /// Builds, and tells the playground about it.
     fn build(&self, project: &Project) -> Result<Built> {
+        let begun = Instant::now();
+        let tell = |state| self.notices.set("build", &serde_json::Value::to_string(&state));
+        tell(json!({ "state": "building" }));
+        let built = self.build_quietly(project);
+        tell(match &built {
+            Ok(_) => json!({ "state": "done", "ms": begun.elapsed().as_millis() as u64 }),
+            Err(error) => {
+                let printed = error.downcast_ref::<SourceError>().map_or("", |error| &error.printed);
+                json!({ "state": "failed", "error": format!("{printed}{error:#}") })
+            }
+        });
+        built
+    }
+
+    fn build_quietly(&self, project: &Project) -> Result<Built> {
         let limits = self.limits_of(project);
         let bounds = limits.bounds(self.settings.clone())?;
         let begun = SystemTime::now();
@@ -186,7 +209,7 @@ impl Options {
                 actions.announce();
             }
             if mem::take(&mut open) {
-                browser::open(&built.page(&handle));
+                browser::open(&page(&handle));
             }
             serving = self.successor(built, &handle, actions).await;
             if serving.is_some() {
@@ -201,6 +224,7 @@ impl Options {
 
     /// Waits until another guest is to be served in place of this one, or nothing is.
     async fn successor(&self, mut serving: Built, handle: &ServerHandle, actions: &Actions) -> Option<Built> {
+        let mut watching = pin!(pages::watch(serving.static_files.clone(), &self.notices));
         loop {
             let rebuilt = self.rebuild(serving.sources.clone(), "the version before is still served");
             let mut rebuilt = pin!(rebuilt);
@@ -211,9 +235,10 @@ impl Options {
                     handle.failed().await;
                     Next::Failed
                 };
-                match or(or(action, failed), built).await {
+                let watched = async { match watching.as_mut().await {} };
+                match or(or(action, failed), or(built, watched)).await {
                     Next::Built(built) => break built,
-                    Next::Action(Action::Open) => browser::open(&serving.page(handle)),
+                    Next::Action(Action::Open) => browser::open(&page(handle)),
                     // If a file has changed meanwhile, the next server sees that.
                     Next::Action(Action::Restart) => return Some(serving),
                     Next::Action(Action::End) | Next::Failed => return None,
@@ -226,6 +251,11 @@ impl Options {
             serving.sources = built.sources;
         }
     }
+}
+
+/// Returns the address of the page to look at: the guest's own, or the playground.
+fn page(handle: &ServerHandle) -> String {
+    format!("http://{}/", handle.local_host())
 }
 
 /// Says how many clients a restart disconnects.

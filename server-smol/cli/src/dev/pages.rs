@@ -1,0 +1,87 @@
+use std::{
+    convert::Infallible,
+    fs,
+    hash::{DefaultHasher, Hash as _, Hasher as _},
+    path::{Path, PathBuf},
+    thread,
+};
+
+use smol::unblock;
+use stateroom_server_smol::Notices;
+
+use super::sources::{INTERVAL, modified};
+
+/// The name of the notice that pages listen to.
+const NOTICE: &str = "files";
+
+/// Tells pages when a file of theirs has changed, as long as it is polled.
+pub(super) async fn watch(directory: Option<PathBuf>, notices: &Notices) -> Infallible {
+    let Some(directory) = directory else { return smol::future::pending().await };
+    loop {
+        let directory = directory.clone();
+        let version = unblock(move || version(&directory)).await;
+        notices.set(NOTICE, &format!(r#"{{"version":"{version:016x}"}}"#));
+        unblock(|| thread::sleep(INTERVAL)).await;
+    }
+}
+
+/// Returns a number that is another one when a file has been changed, created or deleted. It is the same each time the command
+/// runs.
+fn version(directory: &Path) -> u64 {
+    let mut hasher = DefaultHasher::new();
+    add(directory, &mut hasher);
+    hasher.finish()
+}
+
+/// Adds the files below a directory, except hidden ones.
+fn add(directory: &Path, hasher: &mut DefaultHasher) {
+    let entries = fs::read_dir(directory).into_iter().flatten().flatten();
+    let mut paths: Vec<_> = entries.map(|entry| entry.path()).collect();
+    paths.sort();
+    for path in paths {
+        if path.file_name().is_some_and(|name| name.as_encoded_bytes().starts_with(b".")) {
+            continue;
+        }
+        if path.is_dir() {
+            add(&path, hasher);
+        } else {
+            (modified(&path), path).hash(hasher);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::{
+        env, process,
+        time::{Duration, UNIX_EPOCH},
+    };
+
+    use super::*;
+
+    #[test]
+    fn the_version_is_of_the_files_that_are_served() {
+        let directory = env::temp_dir().join(format!("stateroom-pages-{}", process::id()));
+        fs::create_dir_all(directory.join("a")).unwrap();
+        let write = |name: &str, time| {
+            fs::write(directory.join(name), "x").unwrap();
+            let file = fs::File::options().append(true).open(directory.join(name)).unwrap();
+            file.set_modified(UNIX_EPOCH + Duration::from_secs(time)).unwrap();
+        };
+        write("index.html", 1);
+        write("a/style.css", 1);
+        let first = version(&directory);
+        write(".index.html.swp", 5);
+        assert_eq!(version(&directory), first);
+        write("a/style.css", 2);
+        let second = version(&directory);
+        assert_ne!(second, first);
+        write("a/new.js", 1);
+        assert_ne!(version(&directory), second);
+        fs::remove_file(directory.join("a/new.js")).unwrap();
+        assert_eq!(version(&directory), second);
+        write("a/style.css", 1);
+        assert_eq!(version(&directory), first);
+        fs::remove_dir_all(&directory).unwrap();
+    }
+}

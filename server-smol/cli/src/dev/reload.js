@@ -1,0 +1,17 @@
+
+// `stateroom dev` adds this to the library: it loads a page again when its files have changed. A hidden page does not listen, as
+// browsers have few connections for each server.
+if (globalThis.document && globalThis.EventSource) {
+  let events, seen;
+  const listen = () => {
+    events?.close();
+    if (document.hidden) return;
+    events = new EventSource(new URL("events", import.meta.url));
+    events.addEventListener("files", ({ data }) => {
+      if (seen && seen !== data) location.reload();
+      seen = data;
+    });
+  };
+  document.addEventListener("visibilitychange", listen);
+  listen();
+}

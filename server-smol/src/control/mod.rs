@@ -1,0 +1,65 @@
+//! Answers requests about the server and its rooms, for those who may know of all of them: the operator, and the playground.
+
+mod answers;
+mod origin;
+#[cfg(feature = "built-in")]
+mod playground;
+
+use std::{
+    net::SocketAddr,
+    time::{Duration, Instant},
+};
+
+use hyper::{Request, Response, StatusCode};
+use smol::future::or;
+
+use crate::{
+    reactor::Timer,
+    requests::{Body, text},
+    worker::Workers,
+};
+
+pub(crate) use origin::Reach;
+
+/// The time that the threads of rooms have to answer. A native service that does not return keeps its thread for
+/// longer.
+const TIMEOUT: Duration = Duration::from_secs(2);
+
+type Answer = Response<Body>;
+
+/// The state from which requests about the server are answered.
+#[derive(Debug, Clone)]
+pub(crate) struct Control {
+    pub(crate) workers: Workers,
+    pub(crate) started: Instant,
+    /// The public address.
+    pub(crate) address: SocketAddr,
+    #[cfg(feature = "built-in")]
+    pub(crate) playground: Option<crate::settings::Playground>,
+}
+
+impl Control {
+    /// Answers a request of the operator.
+    pub(crate) async fn answer<B>(&self, request: &Request<B>, reach: Reach) -> Answer {
+        if let Err(reason) = origin::check(request, reach) {
+            return text(StatusCode::FORBIDDEN, reason);
+        }
+        let path = request.uri().path();
+        #[cfg(feature = "built-in")]
+        if let Some(playground) = &self.playground
+            && path.starts_with("/_")
+        {
+            return in_time(self.answer_playground(playground, request)).await;
+        }
+        in_time(self.answer_path(path, request)).await
+    }
+}
+
+/// Waits for an answer, but not for long.
+async fn in_time(answer: impl Future<Output = Answer>) -> Answer {
+    let late = async {
+        Timer::after(TIMEOUT).await;
+        text(StatusCode::GATEWAY_TIMEOUT, "a room keeps its thread busy, which does not answer")
+    };
+    or(answer, late).await
+}

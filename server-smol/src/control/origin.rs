@@ -1,0 +1,143 @@
+use std::net::IpAddr;
+
+use hyper::{
+    Request,
+    header::{HOST, HeaderName, ORIGIN},
+    http::uri::Authority,
+};
+
+/// The machines from which requests may come.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Reach {
+    /// This machine, over a socket that no browser opens.
+    Socket,
+    /// This machine.
+    Loopback,
+    /// All that reach the public address.
+    #[cfg(feature = "built-in")]
+    Public,
+}
+
+/// Checks a request that a page in a browser may have made. Pages of others reach this server like any other: under a name of
+/// their own that leads here, or under the right name but without reading the answer. So only pages of this server may ask, and
+/// only under names that nobody else can have: `localhost`, and addresses.
+///
+/// # Errors
+/// A sentence for the client that has asked.
+pub(super) fn check<B>(request: &Request<B>, reach: Reach) -> Result<(), &'static str> {
+    let hosts = match reach {
+        Reach::Socket => return Ok(()),
+        Reach::Loopback => IpAddr::is_loopback as fn(&IpAddr) -> bool,
+        #[cfg(feature = "built-in")]
+        Reach::Public => |_: &IpAddr| true,
+    };
+    let headers = request.headers();
+    let host = headers.get(HOST).and_then(|host| Authority::try_from(host.as_bytes()).ok());
+    let is_ours = |authority: &Authority| is_ours(authority.host(), hosts);
+    // Where the address in the first line has a host, it is the one that counts.
+    if !host.as_ref().is_some_and(is_ours) || !request.uri().authority().is_none_or(is_ours) {
+        return Err(match reach {
+            Reach::Socket | Reach::Loopback => {
+                "this is for the operator: the host is `localhost` or a loopback address"
+            }
+            #[cfg(feature = "built-in")]
+            Reach::Public => "this is for the author of the room: the host is `localhost` or an address",
+        });
+    }
+    let fetched = headers.get(HeaderName::from_static("sec-fetch-site"));
+    let is_own_page = |origin: &[u8]| {
+        let origin = origin.strip_prefix(b"http://");
+        origin.is_some_and(|origin| host.as_ref().is_some_and(|host| host.as_str().as_bytes() == origin))
+    };
+    if headers.get_all(ORIGIN).iter().any(|origin| !is_own_page(origin.as_bytes()))
+        || fetched.is_some_and(|site| site != "none" && site != "same-origin")
+    {
+        return Err("this is for the operator, and not for pages");
+    }
+    Ok(())
+}
+
+fn is_ours(host: &str, addresses: fn(&IpAddr) -> bool) -> bool {
+    let address = host.strip_prefix('[').and_then(|host| host.strip_suffix(']')).unwrap_or(host);
+    host.eq_ignore_ascii_case("localhost") || address.parse().is_ok_and(|address| addresses(&address))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn check(uri: &str, headers: &[(&str, &str)]) -> Result<(), &'static str> {
+        check_from(Reach::Loopback, uri, headers)
+    }
+
+    fn check_from(reach: Reach, uri: &str, headers: &[(&str, &str)]) -> Result<(), &'static str> {
+        let mut request = Request::builder().uri(uri);
+        for (name, value) in headers {
+            request = request.header(*name, *value);
+        }
+        super::check(&request.body(()).unwrap(), reach)
+    }
+
+    #[test]
+    fn a_host_that_is_not_this_machine_is_refused() {
+        for host in ["localhost", "LOCALHOST:9000", "127.0.0.1", "127.0.0.1:9000", "[::1]", "[::1]:9000"] {
+            assert_eq!(check("/status", &[("host", host)]), Ok(()), "{host}");
+        }
+        for host in [
+            "",
+            "example.com",
+            "localhost.example.com",
+            "127.0.0.1.example.com",
+            "10.0.0.1",
+            "0.0.0.0",
+            "a@b c",
+        ] {
+            assert!(check("/status", &[("host", host)]).is_err(), "{host}");
+        }
+        assert!(check("/status", &[]).is_err());
+        assert!(check("http://example.com/status", &[("host", "localhost")]).is_err());
+        assert!(check("http://localhost/status", &[("host", "localhost")]).is_ok());
+    }
+
+    #[test]
+    fn what_a_page_of_others_asks_is_refused() {
+        for page in [
+            ("origin", "http://localhost:9001"),
+            ("origin", "https://localhost"),
+            ("origin", "http://127.0.0.1"),
+            ("origin", "null"),
+            ("origin", ""),
+            ("sec-fetch-site", "cross-site"),
+            ("sec-fetch-site", "same-site"),
+        ] {
+            assert!(check("/status", &[("host", "localhost"), page]).is_err(), "{page:?}");
+        }
+        let twice = [("host", "localhost"), ("origin", "http://localhost"), ("origin", "http://a.b")];
+        assert!(check("/status", &twice).is_err());
+        for page in
+            [("sec-fetch-site", "none"), ("sec-fetch-site", "same-origin"), ("origin", "http://localhost")]
+        {
+            assert_eq!(check("/status", &[("host", "localhost"), page]), Ok(()), "{page:?}");
+        }
+        let own = [("host", "[::1]:9000"), ("origin", "http://[::1]:9000")];
+        assert_eq!(check("/status", &own), Ok(()));
+    }
+
+    #[cfg(feature = "built-in")]
+    #[test]
+    fn the_public_address_is_asked_under_addresses_and_not_under_names() {
+        for host in ["localhost:8080", "192.168.1.7:8080", "[2001:db8::1]", "127.0.0.1"] {
+            assert_eq!(check_from(Reach::Public, "/_/rooms", &[("host", host)]), Ok(()), "{host}");
+            let other = [("host", host), ("origin", "http://example.com")];
+            assert!(check_from(Reach::Public, "/_/rooms", &other).is_err());
+        }
+        for host in ["example.com", "localhost.example.com", "192.168.1.7.example.com"] {
+            assert!(check_from(Reach::Public, "/_/rooms", &[("host", host)]).is_err(), "{host}");
+        }
+    }
+
+    #[test]
+    fn a_unix_socket_is_not_checked() {
+        assert_eq!(check_from(Reach::Socket, "/status", &[]), Ok(()));
+    }
+}

@@ -1,0 +1,111 @@
+use hyper::{
+    Method, Request, StatusCode,
+    header::{CONTENT_SECURITY_POLICY, HeaderValue},
+};
+
+use crate::{
+    requests::{EventSender, built_in, later, not_allowed, parameters, redirect, text},
+    room::RoomId,
+    settings::{Listener, Playground},
+    worker::NoStream,
+};
+
+use super::{Answer, Control};
+
+/// The page loads nothing from elsewhere, and no page of others shows it in a frame. It connects to rooms at any address.
+const POLICY: HeaderValue =
+    HeaderValue::from_static("default-src 'self'; connect-src *; frame-ancestors 'none'");
+
+impl Control {
+    /// Answers a request below `/_`: for a file of the playground, for the stream of events, or for one of the operator's
+    /// paths.
+    pub(super) async fn answer_playground<B>(&self, playground: &Playground, request: &Request<B>) -> Answer {
+        let Some(path) = request.uri().path().strip_prefix("/_").filter(|path| path.starts_with('/')) else {
+            return match request.uri().path() {
+                // So that relative links in the page lead where they should.
+                "/_" => redirect(StatusCode::MOVED_PERMANENTLY, "/_/"),
+                _ => text(StatusCode::NOT_FOUND, "there is nothing here"),
+            };
+        };
+        if let Some(mut response) = built_in(playground.files(), request) {
+            response.headers_mut().insert(CONTENT_SECURITY_POLICY, POLICY);
+            return response;
+        }
+        match path {
+            "/events" if *request.method() == Method::GET => self.events(playground, request),
+            "/events" => not_allowed("GET"),
+            _ => self.answer_path(path, request).await,
+        }
+    }
+
+    /// `GET /_/events?room=ID`: the notices of the program, and the records of a room, as long as the client listens.
+    fn events<B>(&self, playground: &Playground, request: &Request<B>) -> Answer {
+        let room = match room_of(request.uri().query().unwrap_or("")) {
+            Ok(room) => room,
+            Err(reason) => return text(StatusCode::BAD_REQUEST, reason),
+        };
+        let (sender, response) = match self.workers.open_stream() {
+            Ok(stream) => stream,
+            Err(NoStream) => return busy(),
+        };
+        playground.notices().subscribe(NoticeSender(sender.clone()));
+        if let Some(room) = room {
+            self.workers.trace(room, sender);
+        }
+        response
+    }
+}
+
+/// Passes notices on as events.
+struct NoticeSender(EventSender);
+
+impl Listener for NoticeSender {
+    fn hear(&mut self, name: &str, value: &str) {
+        // What would be dropped is lost for good. A browser connects again, and then gets the present values.
+        if self.0.is_full() {
+            self.0.close();
+        }
+        self.0.send(name, value);
+    }
+
+    fn is_gone(&self) -> bool {
+        self.0.is_closed()
+    }
+}
+
+/// Returns the room that is asked for, if one is.
+fn room_of(query: &str) -> Result<Option<RoomId>, &'static str> {
+    let mut room = None;
+    for parameter in query.split('&').filter(|parameter| !parameter.is_empty()) {
+        let decoded = parameters(parameter).next();
+        let (name, value) = decoded.ok_or("a parameter is UTF-8, percent-encoded")?;
+        if name != "room" {
+            return Err("there is the parameter `room`");
+        }
+        if room.replace(RoomId::new(&value)?).is_some() {
+            return Err("`room` is there twice; give it once");
+        }
+    }
+    Ok(room)
+}
+
+fn busy() -> Answer {
+    later(StatusCode::SERVICE_UNAVAILABLE, "there are as many streams of events as there may be", 5)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_stream_is_for_one_room_at_most() {
+        let room = |id| Ok(Some(RoomId::new(id).unwrap()));
+        assert_eq!(room_of(""), Ok(None));
+        assert_eq!(room_of("room=a%2Fb+c"), room("a/b c"));
+        for (query, problem) in
+            [("room=a&room=b", "twice"), ("romm=a", "parameter"), ("room=", ""), ("room=%ff", "UTF-8")]
+        {
+            assert!(room_of(query).unwrap_err().contains(problem), "{query}");
+        }
+    }
+}

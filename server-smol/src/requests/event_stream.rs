@@ -1,0 +1,199 @@
+//! Server-sent events (WHATWG HTML, section 9.2): a response that goes on until one of its ends is closed.
+
+use std::{
+    fmt::Write as _,
+    pin::Pin,
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    },
+    task::{Context, Poll},
+    time::Duration,
+};
+
+use hyper::{
+    Response,
+    body::Bytes,
+    header::{CACHE_CONTROL, CONTENT_TYPE, HeaderValue},
+};
+use smol::{
+    channel::{Receiver, Sender, unbounded},
+    stream::Stream as _,
+};
+
+use crate::reactor::Timer;
+
+use super::Body;
+
+/// The maximum size of the events that wait for a client, in bytes. Further ones are dropped and counted.
+const WAITING: usize = 256 << 10;
+
+/// The time after which a comment is sent if there are no events. So a connection that is broken is found, and one that is in
+/// order is not given up.
+const HEARTBEAT: Duration = Duration::from_secs(10);
+
+/// The time after which a browser connects again, in milliseconds.
+const RETRY: &str = "retry: 1000\n\n";
+
+/// The sender of a stream's events. It can be used from any thread.
+#[derive(Debug, Clone)]
+pub(crate) struct EventSender {
+    sender: Sender<Bytes>,
+    /// The size of the events that wait.
+    waiting: Arc<AtomicUsize>,
+    /// The number of events that were dropped, and that the client does not know of.
+    dropped: u64,
+}
+
+/// The stream of events, as it is sent to one client.
+#[derive(Debug)]
+pub(crate) struct EventStream {
+    receiver: Pin<Box<Receiver<Bytes>>>,
+    waiting: Arc<AtomicUsize>,
+    heartbeat: Timer,
+}
+
+/// Makes a response that consists of events, and the sender of these.
+pub(crate) fn event_stream() -> (EventSender, Response<Body>) {
+    let (sender, receiver) = unbounded();
+    let sender = EventSender { sender, waiting: Arc::default(), dropped: 0 };
+    sender.push(RETRY.into());
+    let stream = EventStream {
+        receiver: Box::pin(receiver),
+        waiting: Arc::clone(&sender.waiting),
+        heartbeat: Timer::after(HEARTBEAT),
+    };
+    let mut response = Response::new(Body::from(stream));
+    let headers = response.headers_mut();
+    headers.insert(CONTENT_TYPE, HeaderValue::from_static("text/event-stream"));
+    headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    (sender, response)
+}
+
+impl EventSender {
+    /// Sends an event. `data` is one line. If too many events wait, this one is dropped, and the client is told how many were.
+    pub(crate) fn send(&mut self, event: &str, data: &str) {
+        if self.is_full() {
+            self.dropped += 1;
+            return;
+        }
+        let mut text = String::new();
+        if self.dropped > 0 {
+            _ = write!(text, "event: dropped\ndata: {}\n\n", self.dropped);
+            self.dropped = 0;
+        }
+        _ = write!(text, "event: {event}\ndata: {data}\n\n");
+        self.push(text);
+    }
+
+    fn push(&self, text: String) {
+        let size = text.len();
+        self.waiting.fetch_add(size, Ordering::Relaxed);
+        // If the stream is closed, nobody misses it.
+        _ = self.sender.try_send(text.into());
+    }
+
+    /// Ends the stream once the client has got the events that wait.
+    pub(crate) fn close(&self) {
+        self.sender.close();
+    }
+
+    /// Returns whether nobody receives the events any more.
+    pub(crate) fn is_closed(&self) -> bool {
+        self.sender.is_closed()
+    }
+
+    /// Returns whether the next event would be dropped.
+    pub(crate) fn is_full(&self) -> bool {
+        self.waiting.load(Ordering::Relaxed) >= WAITING
+    }
+}
+
+impl EventStream {
+    /// Ready with the next event or comment, or with nothing at the end.
+    pub(super) fn poll_event(&mut self, cx: &mut Context<'_>) -> Poll<Option<Bytes>> {
+        if let Poll::Ready(event) = self.receiver.as_mut().poll_next(cx) {
+            self.heartbeat = Timer::after(HEARTBEAT);
+            self.waiting.fetch_sub(event.as_ref().map_or(0, Bytes::len), Ordering::Relaxed);
+            return Poll::Ready(event);
+        }
+        if Pin::new(&mut self.heartbeat).poll(cx).is_pending() {
+            return Poll::Pending;
+        }
+        self.heartbeat = Timer::after(HEARTBEAT);
+        Poll::Ready(Some(Bytes::from_static(b":\n\n")))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::{rc::Rc, task::Waker};
+
+    use hyper::body::{Body as _, Buf as _};
+
+    use super::*;
+    use crate::reactor::{Clock, ClockSource, Reactor, VirtualClock, block_on};
+
+    /// Returns the events that a client has got, and whether that was the end.
+    fn received(response: &mut Response<Body>) -> (String, bool) {
+        let mut text = String::new();
+        loop {
+            let cx = &mut Context::from_waker(Waker::noop());
+            match Pin::new(response.body_mut()).poll_frame(cx) {
+                Poll::Pending => return (text, false),
+                Poll::Ready(None) => return (text, true),
+                Poll::Ready(Some(frame)) => {
+                    let piece = frame.unwrap().into_data().unwrap();
+                    text.push_str(str::from_utf8(piece.chunk()).unwrap());
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn a_client_gets_events_until_either_side_ends() {
+        block_on(async {
+            let (mut sender, mut response) = event_stream();
+            assert!(!response.body().is_end_stream());
+            sender.send("room", "{}");
+            assert_eq!(received(&mut response), ("retry: 1000\n\nevent: room\ndata: {}\n\n".into(), false));
+            sender.clone().send("build", "1");
+            sender.close();
+            assert_eq!(received(&mut response), ("event: build\ndata: 1\n\n".into(), true));
+            let (sender, response) = event_stream();
+            assert!(!sender.is_closed());
+            drop(response);
+            assert!(sender.is_closed());
+        });
+    }
+
+    #[test]
+    fn a_client_that_is_too_slow_hears_how_much_it_has_missed() {
+        block_on(async {
+            let (mut sender, mut response) = event_stream();
+            let long = "a".repeat(WAITING);
+            for _ in 0..3 {
+                sender.send("room", &long);
+            }
+            assert!(sender.is_full());
+            let (text, _) = received(&mut response);
+            assert_eq!(text.matches("event: ").count(), 1);
+            sender.send("room", "b");
+            assert_eq!(received(&mut response).0, "event: dropped\ndata: 2\n\nevent: room\ndata: b\n\n");
+        });
+    }
+
+    #[test]
+    fn a_stream_without_events_has_a_heartbeat() {
+        let moved = VirtualClock::new();
+        let clock = Rc::new(Clock::new(ClockSource::Virtual(moved.clone())));
+        let poller = Reactor::new().unwrap().enter(&clock);
+        let (_sender, mut response) = event_stream();
+        received(&mut response);
+        for _ in 0..2 {
+            moved.advance(HEARTBEAT);
+            poller.wait(false);
+            assert_eq!(received(&mut response), (":\n\n".into(), false));
+        }
+    }
+}
