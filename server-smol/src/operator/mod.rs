@@ -58,6 +58,9 @@ struct Site {
 #[derive(Debug)]
 pub(crate) struct Operator {
     address: AdminAddress,
+    /// True if it has the playground, and the public address has not.
+    #[cfg(feature = "built-in")]
+    has_playground: bool,
     end: Sender<()>,
 }
 
@@ -78,6 +81,8 @@ impl Operator {
             AdminAddress::Tcp(_) => Reach::Loopback,
             AdminAddress::Unix(_) => Reach::Socket,
         };
+        #[cfg(feature = "built-in")]
+        let has_playground = control.playground.as_ref().is_some_and(|playground| !playground.is_public());
         let site = Site { control, reach };
         let (end, ended) = bounded(1);
         let reactor = Reactor::new().map_err(ServeError::System)?;
@@ -87,7 +92,13 @@ impl Operator {
             served.map_err(ServeError::System)
         };
         let thread = thread::Builder::new().name("operator".to_owned()).spawn(work);
-        Ok((Self { address, end }, thread.map_err(ServeError::System)?))
+        let operator = Self {
+            address,
+            #[cfg(feature = "built-in")]
+            has_playground,
+            end,
+        };
+        Ok((operator, thread.map_err(ServeError::System)?))
     }
 
     /// Returns the address that it listens on.
@@ -97,6 +108,15 @@ impl Operator {
 
     /// Logs the address.
     pub(crate) fn announce(&self) {
+        #[cfg(feature = "built-in")]
+        if self.has_playground {
+            match &self.address {
+                AdminAddress::Tcp(address) => log::info!("the playground is at http://{address}/_/"),
+                AdminAddress::Unix(path) => {
+                    log::info!("the playground is at the Unix socket {}, below /_/", path.display());
+                }
+            }
+        }
         match &self.address {
             AdminAddress::Tcp(address) => log::info!(
                 "the operator's status is at http://{address}/status, the rooms are at http://{address}/rooms"

@@ -399,6 +399,10 @@ fn announce(settings: &Settings, address: SocketAddr) {
         None => String::new(),
     };
     log::info!("serving on {address}");
+    #[cfg(feature = "built-in")]
+    if settings.playground.as_ref().is_some_and(crate::settings::Playground::is_public) {
+        log::info!("the playground is at http://{host}/_/");
+    }
     log::info!("guests, clients and requests may take {} MiB of memory", settings.total_memory >> 20);
     match settings.room_ids {
         RoomIds::Implicit => log::info!("rooms are at ws://{host}/ws and ws://{host}/ws/<room>{page}"),

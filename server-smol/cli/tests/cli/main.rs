@@ -14,6 +14,7 @@ mod keys;
 mod log;
 mod new;
 mod options;
+mod playground;
 #[cfg(unix)]
 mod programs;
 mod project;
