@@ -171,11 +171,11 @@ fn a_page_makes_and_ends_rooms_and_sees_all_of_them() {
     assert!(page.contains("content-security-policy: default-src 'self'"), "{page}");
     assert!(server.get("/_").contains("location: /_/\r\n"));
 
-    let own = format!("Origin: http://localhost\r\nSec-Fetch-Site: same-origin\r\n");
-    assert!(server.request("POST", "/_/rooms/lobby", &own).starts_with("HTTP/1.1 201"));
+    let own = "Origin: http://localhost\r\nSec-Fetch-Site: same-origin\r\n";
+    assert!(server.request("POST", "/_/rooms/lobby", own).starts_with("HTTP/1.1 201"));
     assert!(server.get("/_/rooms").contains("\"id\":\"lobby\""));
     assert!(server.get("/_/status").contains("\"rooms\":1,"));
-    assert!(server.request("DELETE", "/_/rooms/lobby", &own).starts_with("HTTP/1.1 200"));
+    assert!(server.request("DELETE", "/_/rooms/lobby", own).starts_with("HTTP/1.1 200"));
     assert!(server.get("/_/rooms").contains("\"rooms\":[]"));
     // Pages of others have no business here.
     for foreign in ["Origin: http://example.com\r\n", "Sec-Fetch-Site: cross-site\r\n"] {
