@@ -37,7 +37,8 @@ impl<F: EngineFactory> Site<F> {
             return response;
         }
         #[cfg(feature = "built-in")]
-        if let Some(response) = self.playground(request).await {
+        // It is rare, and would take memory in each connection.
+        if let Some(response) = Box::pin(self.playground(request)).await {
             return response;
         }
         if !matches!(*request.method(), Method::GET | Method::HEAD) {

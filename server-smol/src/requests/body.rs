@@ -33,7 +33,7 @@ enum Content {
     Short(Bytes),
     File(Download),
     #[cfg(feature = "built-in")]
-    Events(EventStream),
+    Events(Box<EventStream>),
 }
 
 /// A piece of what a response carries, until it has been written.
@@ -76,7 +76,7 @@ impl From<Download> for Body {
 #[cfg(feature = "built-in")]
 impl From<EventStream> for Body {
     fn from(events: EventStream) -> Self {
-        Self { content: Content::Events(events), request: None }
+        Self { content: Content::Events(Box::new(events)), request: None }
     }
 }
 

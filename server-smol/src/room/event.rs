@@ -106,11 +106,15 @@ impl<F: EngineFactory> EventLock<F> {
     /// Begins an event, and goes on with it for a slice. The outcome, if it is over then.
     #[inline]
     fn begin(&self, event: Event<'_>) -> Option<Outcome> {
+        if self.room.context.trace.is_on() { self.begin_traced(event) } else { self.begin_untraced(event) }
+    }
+
+    #[inline]
+    fn begin_untraced(&self, event: Event<'_>) -> Option<Outcome> {
         let room = &*self.room;
         if room.ended.get() {
             return Some(Outcome::Ended);
         }
-        room.begin_trace(&event);
         match event {
             Event::Init => self.slice(Some(engine::Event::Init)),
             Event::Connect(client, outbox, info) => {
@@ -139,7 +143,9 @@ impl<F: EngineFactory> EventLock<F> {
             let _granted = thread.scheduler.acquire(kind).await;
             let begin = Instant::now();
             loop {
-                if let Some(outcome) = self.slice(None) {
+                let slice = || self.slice(None);
+                let trace = &self.room.context.trace;
+                if let Some(outcome) = if trace.is_on() { self.traced(slice) } else { slice() } {
                     return outcome;
                 }
                 if deliveries.is_pending() || deliveries.is_enough() || begin.elapsed() >= TIME_SLICE {
@@ -150,18 +156,7 @@ impl<F: EngineFactory> EventLock<F> {
     }
 
     /// Begins an event, or goes on with the one before, for a slice. The outcome, if it is over then.
-    #[inline]
     fn slice(&self, event: Option<engine::Event<'_>>) -> Option<Outcome> {
-        let begun = self.room.context.trace.now();
-        let outcome = self.run_slice(event);
-        if let Some(begun) = begun {
-            let engine = self.room.engine.borrow();
-            self.room.context.trace.note_slice(begun, outcome, engine.fuel_used(), engine.memory_held());
-        }
-        outcome
-    }
-
-    fn run_slice(&self, event: Option<engine::Event<'_>>) -> Option<Outcome> {
         let room = &self.room;
         let context = &room.context;
         let deliveries = &context.deliveries;
@@ -214,17 +209,36 @@ impl<F: EngineFactory> EventLock<F> {
     }
 }
 
-impl<F: EngineFactory> Room<F> {
-    /// Begins the record of an event, if somebody listens.
-    #[inline]
-    fn begin_trace(&self, event: &Event<'_>) {
-        let context = &self.context;
-        if context.trace.is_on() {
-            if self.idle.hibernates() {
-                context.trace_state("wakes", None);
-            }
-            context.trace.begin(event, context.thread.clock.unix_ms());
+impl<F: EngineFactory> EventLock<F> {
+    /// Begins an event, and its record.
+    #[cold]
+    fn begin_traced(&self, event: Event<'_>) -> Option<Outcome> {
+        let room = &*self.room;
+        // Some do not happen any more.
+        let is_over = match &event {
+            Event::Message(_, outbox, _) => outbox.is_closed_by_room(),
+            Event::Timer(request) => *request != room.timer_request.get(),
+            Event::Init | Event::Connect(..) | Event::Disconnect(_) => false,
+        };
+        if is_over || room.ended.get() {
+            return self.begin_untraced(event);
         }
+        if room.idle.hibernates() {
+            room.context.trace_state("wakes", None);
+        }
+        room.context.trace.begin(&event, room.context.thread.clock.unix_ms());
+        self.traced(|| self.begin_untraced(event))
+    }
+
+    /// Runs a slice of an event, and records what it took.
+    #[cold]
+    fn traced(&self, slice: impl FnOnce() -> Option<Outcome>) -> Option<Outcome> {
+        let begun = Instant::now();
+        let outcome = slice();
+        let engine = self.room.engine.borrow();
+        let (fuel, memory) = (engine.fuel_used(), engine.memory_held());
+        self.room.context.trace.note_slice(begun.elapsed(), outcome, fuel, memory);
+        outcome
     }
 }
 

@@ -1,6 +1,6 @@
 //! The recorder of a room, in a server without a playground: it records nothing.
 
-use std::time::Instant;
+use std::time::Duration;
 
 use stateroom_core::{LogLevel, MessagePayload, MessageRecipient};
 
@@ -49,12 +49,13 @@ impl Trace {
     pub(super) fn fail(&self, _reason: &str) {}
 
     #[inline]
-    pub(super) fn now(&self) -> Option<Instant> {
-        None
-    }
-
-    #[inline]
-    pub(super) fn note_slice(&self, _begun: Instant, _: Option<Outcome>, _fuel: Option<u64>, _memory: usize) {
+    pub(super) fn note_slice(
+        &self,
+        _spent: Duration,
+        _: Option<Outcome>,
+        _fuel: Option<u64>,
+        _memory: usize,
+    ) {
     }
 
     #[inline]

@@ -6,7 +6,7 @@ use std::{
     fmt::Write as _,
     mem,
     rc::Rc,
-    time::{Duration, Instant},
+    time::Duration,
 };
 
 use serde_json::{Map, Value};
@@ -36,11 +36,16 @@ pub(super) struct Subscriptions(RefCell<BTreeMap<RoomId, Listeners>>);
 #[derive(Debug, Default)]
 pub(super) struct Trace {
     is_on: Cell<bool>,
-    listeners: RefCell<Listeners>,
+    recorder: RefCell<Option<Box<Recorder>>>,
+}
+
+#[derive(Debug)]
+struct Recorder {
+    listeners: Listeners,
     /// The record of the event that is being handled.
-    event: RefCell<Record>,
+    event: Record,
     /// The records that come behind that.
-    after: RefCell<Vec<Map<String, Value>>>,
+    after: Vec<Map<String, Value>>,
 }
 
 /// The record of an event.
@@ -69,7 +74,9 @@ impl Subscriptions {
     /// Makes a room record, if it has listeners.
     pub(super) fn attach(&self, room: &RoomId, trace: &Trace) {
         if let Some(listeners) = self.0.borrow().get(room) {
-            trace.listeners.replace(Rc::clone(listeners));
+            let listeners = Rc::clone(listeners);
+            let recorder = Recorder { listeners, event: Record::default(), after: Vec::new() };
+            trace.recorder.replace(Some(Box::new(recorder)));
             trace.is_on.set(true);
         }
     }
@@ -83,6 +90,7 @@ impl Trace {
     }
 
     /// Begins the record of an event.
+    #[cold]
     pub(super) fn begin(&self, event: &Event<'_>, now_ms: u64) {
         let (name, client) = match event {
             Event::Init => ("init", None),
@@ -100,24 +108,34 @@ impl Trace {
         if let Event::Message(_, _, payload) = event {
             record.set("message", message(*payload));
         }
-        self.event.replace(record);
+        self.with(|recorder| recorder.event = record);
     }
 
+    #[inline]
     pub(super) fn send(&self, recipient: MessageRecipient, payload: MessagePayload<'_>) {
-        self.effect(|| vec![("send", clients(recipient)), ("message", message(payload))]);
+        if self.is_on() {
+            self.effect(vec![("send", clients(recipient)), ("message", message(payload))]);
+        }
     }
 
     pub(super) fn close(&self, recipient: MessageRecipient, code: u16, reason: &str) {
-        self.effect(|| {
-            vec![("close", clients(recipient)), ("code", code.into()), ("reason", preview(reason).into())]
-        });
+        if self.is_on() {
+            let (code, reason) = (code.into(), preview(reason).into());
+            self.effect(vec![("close", clients(recipient)), ("code", code), ("reason", reason)]);
+        }
     }
 
+    #[inline]
     pub(super) fn timer(&self, ms: u32) {
-        self.effect(|| vec![("timer", ms.into())]);
+        if self.is_on() {
+            self.effect(vec![("timer", ms.into())]);
+        }
     }
 
     pub(super) fn log(&self, level: LogLevel, text: &str) {
+        if !self.is_on() {
+            return;
+        }
         let level = match level {
             LogLevel::Error => "error",
             LogLevel::Warn => "warn",
@@ -125,47 +143,76 @@ impl Trace {
             LogLevel::Debug => "debug",
             LogLevel::Trace => "trace",
         };
-        self.effect(|| vec![("log", level.into()), ("text", preview(text).into())]);
+        self.effect(vec![("log", level.into()), ("text", preview(text).into())]);
     }
 
-    #[inline]
-    fn effect(&self, fields: impl FnOnce() -> Vec<(&'static str, Value)>) {
-        if self.is_on() {
-            self.event.borrow_mut().add(fields());
-        }
+    #[cold]
+    fn effect(&self, fields: Vec<(&'static str, Value)>) {
+        self.with(|recorder| recorder.event.add(fields));
     }
 
     /// Notes why the room fails.
     pub(super) fn fail(&self, reason: &str) {
-        if self.is_on() {
-            self.event.borrow_mut().set("reason", preview(reason));
-        }
+        self.with(|recorder| recorder.event.set("reason", preview(reason)));
     }
 
-    /// Returns the time, if it is recorded how long events take.
-    #[inline]
-    pub(super) fn now(&self) -> Option<Instant> {
-        self.is_on().then(Instant::now)
-    }
-
-    /// Notes a slice of an event, which has begun at this time. If the event is over, its record is sent.
+    /// Notes a slice of an event, which took this time. If the event is over, its record is sent.
     #[cold]
-    pub(super) fn note_slice(&self, begun: Instant, over: Option<Outcome>, fuel: Option<u64>, memory: usize) {
-        self.event.borrow_mut().spent += begun.elapsed();
-        let Some(outcome) = over else { return };
-        let mut record = self.event.take();
-        // Somebody has begun to listen in the middle of it.
-        if !record.fields.contains_key("event") {
-            return;
+    pub(super) fn note_slice(
+        &self,
+        spent: Duration,
+        over: Option<Outcome>,
+        fuel: Option<u64>,
+        memory: usize,
+    ) {
+        self.with(|recorder| {
+            recorder.event.spent += spent;
+            if let Some(outcome) = over {
+                recorder.end(outcome, fuel, memory);
+            }
+        });
+    }
+
+    /// Records a change of the room's state.
+    #[cold]
+    pub(super) fn state(&self, now_ms: u64, state: &str, reason: Option<&str>) {
+        let mut record = Record::default();
+        record.set("time", now_ms);
+        record.set("state", state);
+        if let Some(reason) = reason {
+            record.set("reason", preview(reason));
         }
-        record.set(
-            "outcome",
-            match outcome {
-                Outcome::Done => "done",
-                Outcome::Refused => "refused",
-                Outcome::Ended => "failed",
-            },
-        );
+        self.with(|recorder| {
+            if recorder.event.fields.is_empty() {
+                recorder.tell(&record.fields);
+            } else {
+                recorder.after.push(record.fields);
+            }
+        });
+    }
+
+    /// Records, if somebody listens. If nobody does any more, that was the last.
+    fn with(&self, record: impl FnOnce(&mut Recorder)) {
+        let mut slot = self.recorder.borrow_mut();
+        let Some(recorder) = &mut *slot else { return };
+        record(recorder);
+        if recorder.listeners.borrow().is_empty() {
+            *slot = None;
+            self.is_on.set(false);
+        }
+    }
+}
+
+impl Recorder {
+    /// Sends the record of an event, and what has come behind it.
+    fn end(&mut self, outcome: Outcome, fuel: Option<u64>, memory: usize) {
+        let mut record = mem::take(&mut self.event);
+        let outcome = match outcome {
+            Outcome::Done => "done",
+            Outcome::Refused => "refused",
+            Outcome::Ended => "failed",
+        };
+        record.set("outcome", outcome);
         if let Some(fuel) = fuel {
             record.set("fuel", fuel);
         }
@@ -174,34 +221,19 @@ impl Trace {
         record.set("more", record.more);
         let effects = mem::take(&mut record.effects);
         record.set("effects", effects);
-        self.tell(&record.fields);
-        self.after.take().iter().for_each(|record| self.tell(record));
-    }
-
-    /// Records a change of the room's state.
-    pub(super) fn state(&self, now_ms: u64, state: &str, reason: Option<&str>) {
-        let mut record = Record::default();
-        record.set("time", now_ms);
-        record.set("state", state);
-        if let Some(reason) = reason {
-            record.set("reason", preview(reason));
-        }
-        if self.event.borrow().fields.is_empty() {
+        // If somebody has begun to listen in the middle of it, it is not whole.
+        if record.fields.contains_key("event") {
             self.tell(&record.fields);
-        } else {
-            self.after.borrow_mut().push(record.fields);
         }
+        mem::take(&mut self.after).iter().for_each(|record| self.tell(record));
     }
 
-    fn tell(&self, record: &Map<String, Value>) {
+    fn tell(&mut self, record: &Map<String, Value>) {
         let record = serde_json::to_string(record).unwrap_or_default();
-        let listeners = self.listeners.borrow();
-        let mut listeners = listeners.borrow_mut();
-        listeners.retain_mut(|listener| {
+        self.listeners.borrow_mut().retain_mut(|listener| {
             listener.send("room", &record);
             !listener.is_closed()
         });
-        self.is_on.set(!listeners.is_empty());
     }
 }
 
