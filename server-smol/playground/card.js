@@ -1,47 +1,62 @@
 // A simulated client: a WebSocket of its own, and what one can do with it.
 
-import { fromHex } from "./format.js";
 import { chip, el, setText, tint } from "./dom.js";
+import { fromHex } from "./format.js";
 import { Messages } from "./messages.js";
 
 const FIRST_DELAY = 500;
 const LONGEST_DELAY = 4000;
-const MOST_RECALLED = 50;
 
-/** A server that answers requests refuses a socket once while it starts, but not as often as this. */
+/** A server that answers requests may refuse a socket while it starts, but not as often as this. */
 const MOST_REFUSALS = 3;
 
-/** What close codes mean, for those that come without a reason. */
-const CODES = {
-  1000: "closed normally", 1001: "the room or the server went away", 1002: "protocol error", 1005: "closed without a code",
-  1006: "connection lost", 1007: "text is not UTF-8", 1008: "refused", 1009: "message too large", 1011: "the room failed",
-  1012: "the server restarts", 1013: "try again later",
-};
+/** What codes without a reason mean. */
+const CODES = { 1000: "closed", 1005: "closed", 1006: "connection lost" };
 
-/** The server is away for a moment, and the room with it. After other codes, somebody has to decide. */
+/** The server is away for a moment. After other codes, somebody has to decide. */
 const RETRIED = [1006, 1012];
 
-const encoder = new TextEncoder();
+const MODES = {
+  text: ["Text", (text) => text],
+  hex: ["Binary: hex", fromHex],
+  bytes: ["Binary: text", (text) => new TextEncoder().encode(text)],
+};
 
 export class Card {
-  /** The id that the room knows this client by, once it is known. */
-  client = null;
-  /** True from `connect` to `disconnect`, or until the server closes it for good. */
+  /** True until it is disconnected, or closed for good. */
   isWanted = false;
   #world;
+  #client;
   #socket;
-  #state = "closed";
+  #state;
   #retry;
   #delay = FIRST_DELAY;
   #refusals = 0;
   #sent = [];
   #recalled = 0;
   #messages = new Messages();
+  #title = el("h3");
+  #status = el("span", { class: "status", role: "status" });
+  #toggle = el("button", { type: "button" });
+  #field = el("textarea", { rows: 1, placeholder: "Message", "aria-label": "Message", spellcheck: false });
+  #mode = el("select", { "aria-label": "Send as" }, ...Object.entries(MODES).map(([value, [name]]) => el("option", { value }, name)));
+  #send = el("button", { class: "primary" }, "Send");
+  #problem = el("p", { class: "error", role: "alert" });
 
-  /** Takes `{ address, changed, removed, reconnect, isServerUp }`, all of them functions. */
+  /** Takes functions: `{ address, changed, removed, reconnect, isServerUp }`. */
   constructor(world) {
     this.#world = world;
-    this.#build();
+    const remove = el("button", { type: "button", class: "quiet", "aria-label": "Remove client" }, "✕");
+    const form = el("form", {}, this.#field, this.#mode, this.#send, this.#problem);
+    const header = el("header", {}, this.#title, this.#toggle, remove, this.#status);
+    this.element = el("article", { "aria-label": "Client" }, header, this.#messages.list, form);
+    this.#toggle.onclick = () => (this.isWanted ? this.disconnect() : world.reconnect());
+    remove.onclick = () => this.#remove();
+    this.#field.onkeydown = (event) => this.#onKey(event);
+    form.onsubmit = (event) => {
+      event.preventDefault();
+      this.#submit();
+    };
     this.#show("closed", "not connected");
   }
 
@@ -50,30 +65,26 @@ export class Card {
   }
 
   focus() {
-    this.field.focus();
+    this.#field.focus();
   }
 
   /** Opens a socket. Resolves when it is open or has failed. */
   connect() {
-    this.isWanted = true;
-    this.client = null;
-    clearTimeout(this.#retry);
+    this.#client = undefined;
     this.#show("connecting", "connecting…");
     return new Promise((resolve) => {
       const socket = this.#socket = new WebSocket(this.#world.address());
       socket.binaryType = "arraybuffer";
-      let wasOpen = false;
       socket.onopen = () => {
-        wasOpen = true;
         this.#delay = FIRST_DELAY;
         this.#refusals = 0;
-        this.#messages.say("connected");
+        this.#messages.add("said", "connected");
         this.#show("open", "connected");
         resolve();
       };
       socket.onmessage = ({ data }) => this.#messages.add("received", data);
       socket.onclose = (event) => {
-        this.#closed(event, wasOpen);
+        this.#onClose(event);
         resolve();
       };
     });
@@ -82,120 +93,71 @@ export class Card {
   disconnect() {
     this.isWanted = false;
     clearTimeout(this.#retry);
-    if (this.#socket?.readyState <= WebSocket.OPEN) {
-      this.#show("closing", "closing…");
-      this.#socket.close(1000);
-    } else {
-      this.#show("closed", "not connected");
-    }
+    if (this.#socket?.readyState === WebSocket.CLOSED) this.#show("closed", "not connected");
+    else this.#socket?.close(1000);
+    this.#world.changed();
   }
 
-  remove() {
+  /** Shows which client of the room this is. */
+  identify(client) {
+    this.#client = client;
+    this.#show(this.#state, this.#status.textContent);
+  }
+
+  #remove() {
     this.disconnect();
     this.element.remove();
-    this.#world.removed(this);
+    this.#world.removed();
   }
 
-  /** Says which client of the room this is. */
-  identify(client) {
-    this.client = client;
-    this.#show(this.#state, this.status.textContent);
-  }
-
-  #closed({ code, reason }, wasOpen) {
-    const said = reason || CODES[code] || "closed";
-    if (!wasOpen && this.#world.isServerUp()) this.#refusals += 1;
-    if (this.#refusals === MOST_REFUSALS) {
-      this.#refusals = 0;
-      this.isWanted = false;
-      this.#messages.say("The server refused the connection: the room does not exist, or the server is full.", true);
-      this.#show("closed", "refused");
-      return;
-    }
-    if (wasOpen) this.#messages.say(`${code} ${said}`, code > 1001 && code < 3000 && code !== 1005);
-    if (this.isWanted && RETRIED.includes(code)) {
-      this.#show("waiting", `${code} ${said}. Connecting again…`);
-      this.#retry = setTimeout(() => this.#world.reconnect(this), this.#delay);
+  #onClose({ code, reason }) {
+    const said = `${code} ${reason || CODES[code] || ""}`;
+    if (this.#state === "open") this.#messages.add("said", said);
+    else if (this.#world.isServerUp()) this.#refusals += 1;
+    const isRefused = this.#refusals >= MOST_REFUSALS;
+    if (this.isWanted && RETRIED.includes(code) && !isRefused) {
+      this.#retry = setTimeout(this.#world.reconnect, this.#delay);
       this.#delay = Math.min(this.#delay * 2, LONGEST_DELAY);
-      return;
+      return this.#show("waiting", `${said}. Connecting again…`);
     }
     this.isWanted = false;
-    this.#show("closed", `${code} ${said}`);
+    this.#refusals = 0;
+    this.#show("closed", isRefused ? "refused: there is no such room, or the server is full" : said);
   }
 
   #show(state, text) {
     this.#state = state;
     this.element.className = `card ${state}`;
-    setText(this.status, text);
-    setText(this.toggle, this.isWanted ? "Disconnect" : "Connect");
-    this.send.disabled = state !== "open";
-    this.title.replaceChildren("Client ", this.client === null ? "" : chip(this.client));
-    if (this.client !== null) tint(this.element, this.client);
+    setText(this.#status, text);
+    setText(this.#toggle, this.isWanted ? "Disconnect" : "Connect");
+    this.#send.disabled = state !== "open";
+    this.#title.replaceChildren("Client ", this.#client === undefined ? "" : chip(this.#client));
+    if (this.#client !== undefined) tint(this.element, this.#client);
     this.#world.changed();
   }
 
-  #build() {
-    this.title = el("h3");
-    this.status = el("span", { class: "status", role: "status" });
-    this.toggle = el("button", { type: "button" });
-    this.toggle.onclick = () => (this.isWanted ? this.disconnect() : this.#world.reconnect(this));
-    const remove = el("button", { type: "button", class: "quiet", "aria-label": "Remove client", title: "Remove client" }, "✕");
-    remove.onclick = () => this.remove();
-    this.field = el("textarea", { rows: 1, placeholder: "Message", "aria-label": "Message", spellcheck: false, autocapitalize: "none" });
-    this.field.onkeydown = (event) => this.#onKey(event);
-    this.mode = el("select", { "aria-label": "Send as" },
-      el("option", { value: "text" }, "Text"),
-      el("option", { value: "hex" }, "Binary, typed as hex"),
-      el("option", { value: "bytes" }, "Binary, typed as text"));
-    this.mode.onchange = () => this.#explain();
-    this.send = el("button", { type: "submit", class: "primary" }, "Send");
-    this.problem = el("p", { class: "error", role: "alert", hidden: true });
-    const form = el("form", {}, this.field, this.mode, this.send, this.problem);
-    form.onsubmit = (event) => {
-      event.preventDefault();
-      this.#submit();
-    };
-    this.element = el("article", { "aria-label": "Client" },
-      el("header", {}, this.title, this.toggle, remove, this.status), this.#messages.list, form);
-  }
-
-  #explain(problem = "") {
-    setText(this.problem, problem);
-    this.problem.hidden = problem === "";
-    this.field.setAttribute("aria-invalid", problem !== "");
-    this.field.placeholder = this.mode.value === "hex" ? "00 ff 2a" : "Message";
-  }
-
   #submit() {
-    const text = this.field.value;
-    const data = { text: (text) => text, bytes: (text) => encoder.encode(text), hex: fromHex }[this.mode.value](text);
-    if (data === undefined) return this.#explain("Hex has two digits for each byte: 00 ff 2a");
-    if (this.#socket?.readyState !== WebSocket.OPEN) return this.#explain("This client is not connected.");
+    const text = this.#field.value;
+    const data = MODES[this.#mode.value][1](text);
+    const problem = !this.isOpen ? "This client is not connected." : data === undefined ? "Two hex digits make a byte: 00 ff 2a" : "";
+    setText(this.#problem, problem);
+    this.#field.setAttribute("aria-invalid", problem !== "");
+    if (problem) return;
     this.#socket.send(data);
-    this.#messages.add("sent", typeof data === "string" ? data : data.buffer);
-    if (text !== "" && this.#sent.at(-1) !== text) this.#sent.push(text);
-    if (this.#sent.length > MOST_RECALLED) this.#sent.shift();
-    this.#recalled = this.#sent.length;
-    this.field.value = "";
-    this.#explain();
+    this.#messages.add("sent", data.buffer ?? data);
+    this.#recalled = this.#sent.push(text);
+    this.#field.value = "";
   }
 
   #onKey(event) {
-    if (event.isComposing) return;
-    if (event.key === "Enter" && !event.shiftKey) {
+    const step = { ArrowUp: -1, ArrowDown: 1 }[event.key];
+    if (event.key === "Enter" && !event.shiftKey && !event.isComposing) {
       event.preventDefault();
       this.#submit();
-    } else if (event.key === "ArrowUp" || event.key === "ArrowDown") {
-      this.#recall(event, event.key === "ArrowUp" ? -1 : 1);
+    } else if (step && !this.#field.value.includes("\n")) {
+      event.preventDefault();
+      this.#recalled = Math.min(Math.max(this.#recalled + step, 0), this.#sent.length);
+      this.#field.value = this.#sent[this.#recalled] ?? "";
     }
-  }
-
-  /** Moves through what was sent, as shells do. Within several lines, the arrows move the caret. */
-  #recall(event, step) {
-    const next = this.#recalled + step;
-    if (this.field.value.includes("\n") || next < 0 || next > this.#sent.length) return;
-    event.preventDefault();
-    this.#recalled = next;
-    this.field.value = this.#sent[next] ?? "";
   }
 }

@@ -1,25 +1,25 @@
-// The simulated clients, in a group for each room. The groups of other rooms stay connected while they are not shown.
+// The simulated clients, in a group for each room. Those of other rooms stay connected while they are not shown.
 
 import { Card } from "./card.js";
 import { byId, el } from "./dom.js";
 import { roomAddress } from "./server.js";
 
-/** How long a client waits for the record that says its id, in milliseconds. */
+/** How long a client waits for the record with its id, in milliseconds. */
 const NAMED_WITHIN = 500;
 
-/** Room → { room, element, cards }. */
+/** Room → { element, cards }. */
 const groups = new Map();
 
 let current = null;
 let world;
 
-/** The attempts go one after the other: see `connect`. */
+/** Attempts go one after the other: see `connect`. */
 let queue = Promise.resolve();
 
-/** Takes the ids of `connect` records while a client of the shown room connects. */
+/** Takes the ids of `connect` records while a client connects. */
 let onId;
 
-/** Takes `{ changed, ready, isServerUp }`: functions for a change of the clients, the stream of records, and the server's state. */
+/** Takes functions: `{ changed, ready, isServerUp }`. `ready` waits for the stream of records. */
 export function start(its) {
   world = its;
 }
@@ -27,31 +27,32 @@ export function start(its) {
 /** Shows the clients of this room. */
 export function show(room) {
   current = room;
-  for (const group of groups.values()) group.element.hidden = group.room !== room;
+  groups.forEach(({ element }, its) => { element.hidden = its !== room; });
   changed();
 }
 
 /** Adds a client to the shown room, and connects it. */
 export function add() {
-  const group = groups.get(current) ?? newGroup(current);
+  const room = current;
+  if (!groups.has(room)) groups.set(room, newGroup());
+  const { cards, element } = groups.get(room);
   const card = new Card({
-    address: () => roomAddress(group.room),
+    address: () => roomAddress(room),
     changed,
-    removed: () => remove(group, card),
-    reconnect: (card) => connect(group, card),
+    removed: () => {
+      cards.splice(cards.indexOf(card), 1);
+      changed();
+    },
+    reconnect: () => connect(room, card),
     isServerUp: world.isServerUp,
   });
-  group.cards.push(card);
-  group.element.append(card.element);
-  card.element.scrollIntoView?.({ block: "nearest", inline: "nearest" });
-  connect(group, card);
+  cards.push(card);
+  element.append(card.element);
+  connect(room, card);
   return card;
 }
 
 export const cards = () => groups.get(current)?.cards ?? [];
-
-/** The number of clients that a reload brings back. */
-export const wanted = () => cards().filter((card) => card.isWanted).length;
 
 /** Takes a record of the shown room. */
 export function take({ event, client }) {
@@ -59,46 +60,35 @@ export function take({ event, client }) {
 }
 
 /**
- * Connects a client, after those that connect now. A WebSocket does not say which client of the room it is. The timeline does: if one
- * client connects at a time, the `connect` of that time is its own. If another page connects at the same time, the id stays unknown.
+ * Connects a client, after those that connect now. A WebSocket does not know which client of the room it is, but the records do: if
+ * one client connects at a time, the `connect` of that time is its own. If others connect, too, the id stays unknown.
  */
-function connect(group, card) {
+function connect(room, card) {
   card.isWanted = true;
-  queue = queue.then(() => world.ready()).then(async () => {
+  queue = queue.then(world.ready).then(async () => {
     if (!card.isWanted || card.isOpen) return;
     const ids = [];
-    let named;
-    const isNamed = new Promise((resolve) => { named = resolve; });
-    if (group.room === current) onId = (id) => named(ids.push(id));
-    else named();
+    const named = new Promise((resolve) => {
+      onId = (id) => resolve(ids.push(id));
+      if (room !== current) resolve();
+    });
     await card.connect();
-    if (card.isOpen) await Promise.race([isNamed, new Promise((resolve) => setTimeout(resolve, NAMED_WITHIN))]);
+    if (card.isOpen) await Promise.race([named, new Promise((resolve) => setTimeout(resolve, NAMED_WITHIN))]);
     onId = undefined;
-    if (card.isOpen && ids.length === 1) card.identify(ids[0]);
+    if (card.isOpen && room === current && ids.length === 1) card.identify(ids[0]);
   });
 }
 
-function newGroup(room) {
-  const group = { room, cards: [], element: el("div", { class: "cards" }) };
-  groups.set(room, group);
-  byId("client-groups").append(group.element);
-  return group;
-}
-
-function remove(group, card) {
-  group.cards.splice(group.cards.indexOf(card), 1);
-  if (group.cards.length === 0) {
-    group.element.remove();
-    groups.delete(group.room);
-  }
-  changed();
+function newGroup() {
+  const element = el("div", { class: "cards" });
+  byId("client-groups").append(element);
+  return { element, cards: [] };
 }
 
 function changed() {
-  const empty = byId("no-clients");
-  empty.hidden = cards().length > 0;
-  empty.textContent = current === null
+  byId("no-clients").hidden = cards().length > 0;
+  byId("no-clients").textContent = current === null
     ? "No room yet. Add a client and it makes one."
-    : "No clients on this page. Add some, and let them talk to the room.";
+    : "No clients on this page. Add one to talk to the room.";
   world.changed();
 }

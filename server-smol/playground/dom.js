@@ -7,42 +7,47 @@ export function el(tag, properties = {}, ...children) {
   const element = document.createElement(tag);
   for (const [name, value] of Object.entries(properties)) {
     if (name in element) element[name] = value;
-    else if (value !== undefined) element.setAttribute(name, value);
+    else element.setAttribute(name, value);
   }
-  element.append(...children.filter((child) => child !== undefined));
+  element.append(...children);
   return element;
 }
 
-/** Sets a text only if it differs: a live region would be read again, and a selection would be lost. */
+/** Sets a text only if it differs: otherwise a live region is read again, and a selection is lost. */
 export function setText(element, text) {
   if (element.textContent !== text) element.textContent = text;
 }
 
 /** Returns a function that calls `draw` once, before the next frame, however often it is called. */
 export function eachFrame(draw) {
-  let isDue = false;
+  let frame;
   return () => {
-    if (isDue) return;
-    isDue = true;
-    requestAnimationFrame(() => {
-      isDue = false;
+    frame ??= requestAnimationFrame(() => {
+      frame = undefined;
       draw();
     });
   };
 }
 
-export const isAtEnd = (list) => list.scrollHeight - list.scrollTop - list.clientHeight < 24;
-
-export const scrollToEnd = (list) => { list.scrollTop = list.scrollHeight; };
-
-/** Returns a label for a client, in the colour that this client has everywhere. */
-export function chip(client) {
-  const element = el("span", { class: "chip" }, String(client));
-  tint(element, client);
-  return element;
+/** Keeps a list at its end, until somebody scrolls away from there. Returns a function to call after changes. */
+export function followEnd(list, changed = () => {}) {
+  let follows = true;
+  const follow = (always) => {
+    if (follows || always === true) list.scrollTop = list.scrollHeight;
+  };
+  list.addEventListener("scroll", () => {
+    follows = list.scrollHeight - list.scrollTop - list.clientHeight < 24;
+    changed(follows);
+  });
+  new ResizeObserver(follow).observe(list);
+  return follow;
 }
 
-/** Gives an element the colour of a client. Steps of the golden angle keep neighbours' colours apart. */
+/** Returns a label for a client, in the colour that this client has everywhere. */
+export const chip = (client) => tint(el("span", { class: "chip" }, String(client)), client);
+
+/** Steps of the golden angle keep neighbours' colours apart. */
 export function tint(element, client) {
   element.style.setProperty("--hue", Math.round(client * 137.5) % 360);
+  return element;
 }

@@ -11,46 +11,42 @@ export class Events extends EventTarget {
 
   constructor() {
     super();
-    document.addEventListener("visibilitychange", () => this.#follow());
+    document.addEventListener("visibilitychange", () => {
+      if (document.hidden) this.#tell("gap", "nothing is recorded while this page is hidden");
+      this.#open();
+    });
   }
 
   /** Follows this room, or only the builds. */
   follow(room) {
     this.#room = room;
-    this.#follow();
+    this.#open();
   }
 
-  /** Waits until records come, or for so long: without the stream the page still works. */
+  /** Waits for the stream, or for so long: the page also works without. */
   ready(timeout) {
-    if (this.#source?.readyState === EventSource.OPEN) return Promise.resolve();
+    if (this.#source?.readyState === EventSource.OPEN) return undefined;
     return new Promise((resolve) => {
       this.addEventListener("open", resolve, { once: true });
       setTimeout(resolve, timeout);
     });
   }
 
-  #follow() {
+  #open() {
     clearTimeout(this.#retry);
-    const wasOpen = this.#source !== undefined;
     this.#source?.close();
-    this.#source = undefined;
-    if (document.hidden) {
-      if (wasOpen) this.#tell("gap", "Events are not recorded while this page is hidden.");
-      return;
-    }
-    const path = this.#room === null ? "events" : `events?room=${encodeURIComponent(this.#room)}`;
-    const source = this.#source = new EventSource(path);
+    if (document.hidden) return;
+    const source = new EventSource(this.#room === null ? "events" : `events?room=${encodeURIComponent(this.#room)}`);
+    this.#source = source;
     source.onopen = () => {
       this.#delay = FIRST_DELAY;
       this.#tell("open");
     };
-    // The browser gives up at an answer that is no stream, and waits for seconds otherwise. A restart takes less.
+    // The browser would wait for seconds, or give up. A restart of `dev` takes less.
     source.onerror = () => {
-      if (source !== this.#source) return;
-      if (this.#delay === FIRST_DELAY) this.#tell("gap", "The connection to the server was lost here.");
+      if (this.#delay === FIRST_DELAY) this.#tell("gap", "the connection to the server was lost");
       source.close();
-      this.#source = undefined;
-      this.#retry = setTimeout(() => this.#follow(), this.#delay);
+      this.#retry = setTimeout(() => this.#open(), this.#delay);
       this.#delay = Math.min(this.#delay * 2, LONGEST_DELAY);
     };
     for (const type of ["build", "room", "dropped"]) {

@@ -4,22 +4,18 @@ import { byId, el } from "./dom.js";
 
 /** Takes a list of [key, what it does, function]. A key with two characters is a range: "19". */
 export function start(keys) {
-  const names = ([from, to]) => (to ? [el("kbd", {}, from), " – ", el("kbd", {}, to)] : [el("kbd", {}, from)]);
   for (const [key, does] of keys) {
-    byId("keys").append(el("dt", {}, ...names(key)), el("dd", {}, does));
+    const names = [...key].flatMap((character) => [" – ", el("kbd", {}, character)]).slice(1);
+    byId("keys").append(el("dt", {}, ...names), el("dd", {}, does));
   }
   addEventListener("keydown", (event) => {
-    if (event.key === "Escape" && isTyping(event.target)) return event.target.blur();
-    if (event.ctrlKey || event.metaKey || event.altKey || event.isComposing) return;
-    if (isTyping(event.target) || document.querySelector("dialog[open]")) return;
-    const found = keys.find(([key]) => matches(key, event.key));
+    const isTyping = event.target.matches?.("input:not([type=radio]), textarea, select");
+    if (event.key === "Escape" && isTyping) return event.target.blur();
+    if (isTyping || event.ctrlKey || event.metaKey || event.altKey || document.querySelector("dialog[open]")) return;
+    const found = keys.find(([[from, to = from]]) => event.key.length === 1 && event.key >= from && event.key <= to);
     if (!found) return;
     event.preventDefault();
     const [, , act] = found;
     act(event.key);
   });
 }
-
-const matches = ([from, to], key) => (to ? key.length === 1 && key >= from && key <= to : key === from);
-
-const isTyping = (element) => element.matches?.("input:not([type=radio]), textarea, select");

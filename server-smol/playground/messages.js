@@ -1,7 +1,8 @@
 // What a client has sent and received: the newest messages.
 
-import { bytes, clock, count, spaced, toHex } from "./format.js";
-import { eachFrame, el, isAtEnd, scrollToEnd } from "./dom.js";
+import { eachFrame, el, followEnd } from "./dom.js";
+import { bytes, clock, count, toHex } from "./format.js";
+import { payload } from "./record.js";
 
 const MOST_MESSAGES = 200;
 const PREVIEW = 1024;
@@ -13,57 +14,44 @@ export class Messages {
   #waiting = [];
   #dropped = 0;
   #note = el("li", { class: "note" });
+  #follow = followEnd(this.list);
   #drawSoon = eachFrame(() => this.#draw());
 
-  /** Adds text or an `ArrayBuffer`. */
+  /** Adds text or an `ArrayBuffer` that was "sent" or "received", or something that was "said" about the connection. */
   add(direction, data) {
-    this.#push({ direction, data, time: Date.now() });
-  }
-
-  /** Adds a line about the connection. */
-  say(text, isBad) {
-    this.#push({ text, isBad, time: Date.now() });
-  }
-
-  #push(message) {
-    this.#waiting.push(message);
-    if (this.#waiting.length > 2 * MOST_MESSAGES) this.#dropWaiting();
+    this.#waiting.push({ direction, data, time: Date.now() });
+    if (this.#waiting.length >= 2 * MOST_MESSAGES) this.#dropWaiting();
     this.#drawSoon();
   }
 
   #dropWaiting() {
-    const surplus = Math.max(0, this.#waiting.length - MOST_MESSAGES);
-    this.#dropped += surplus;
-    this.#waiting.splice(0, surplus);
+    const { length } = this.#waiting.splice(0, Math.max(0, this.#waiting.length - MOST_MESSAGES));
+    this.#dropped += length;
   }
 
   #draw() {
     this.#dropWaiting();
-    const follows = isAtEnd(this.list);
     this.#note.remove();
     this.list.append(...this.#waiting.splice(0).map(rowOf));
     while (this.list.childElementCount > MOST_MESSAGES) {
-      this.list.firstElementChild.remove();
+      this.list.firstChild.remove();
       this.#dropped += 1;
     }
     if (this.#dropped > 0) {
-      this.#note.textContent = `${count(this.#dropped)} older not kept`;
+      this.#note.textContent = `${count(this.#dropped)} older are not kept`;
       this.list.prepend(this.#note);
     }
-    if (follows) scrollToEnd(this.list);
+    this.#follow();
   }
 }
 
-function rowOf({ direction, data, text, isBad, time }) {
-  const at = el("time", {}, clock(time));
-  if (text !== undefined) return el("li", { class: isBad ? "said bad" : "said" }, el("span", {}, text), at);
-  const [content, size, kind] = typeof data === "string"
-    ? [cut(data, PREVIEW), encoder.encode(data).length, "text"]
-    : [spaced(toHex(data.slice(0, PREVIEW / 4))) + (data.byteLength > PREVIEW / 4 ? "…" : ""), data.byteLength, "hex"];
+function rowOf({ direction, data, time }) {
+  const at = clock(time);
+  if (direction === "said") return el("li", { class: direction }, el("span", {}, data), el("time", {}, at));
+  const size = data.byteLength ?? encoder.encode(data).length;
+  const preview = data.slice(0, PREVIEW);
   return el("li", { class: direction },
-    el("span", { class: "arrow", role: "img", "aria-label": direction }, direction === "sent" ? "↑" : "↓"),
-    el("code", { class: kind }, size > 0 ? content : el("i", {}, "empty")),
-    el("small", { title: clock(time) }, bytes(size)));
+    el("span", { role: "img", "aria-label": direction }, direction === "sent" ? "↑" : "↓"),
+    payload(typeof data === "string" ? { text: preview, size } : { hex: toHex(preview), size }),
+    el("small", { title: at }, bytes(size)));
 }
-
-const cut = (text, length) => (text.length > length ? `${text.slice(0, length)}…` : text);

@@ -1,40 +1,38 @@
 // The present numbers of the room: clients, memory, timer, fuel.
 
-import { bytes, count } from "./format.js";
 import { byId, eachFrame, setText } from "./dom.js";
+import { bytes, count } from "./format.js";
 
 const BARS = 60;
 const BAR_STEP = 4;
 const HEIGHT = 24;
 
-/** Timers that are shorter than this are shown by their length: nobody can read them as they run. */
+/** Shorter timers are shown by their length: nobody can read how they run. */
 const SHORT_TIMER = 1000;
 
-let state = "";
-let clients;
-let memory;
-/** The fuel of the last events: { used, isDone }. */
-let fuel = [];
+let state, clients, memory;
 /** The armed timer: { length, due }. */
 let timer;
+/** The fuel of the last events: { used, isDone }. */
+let fuel = [];
 
 const drawSoon = eachFrame(draw);
 
 export function reset() {
-  state = "";
-  clients = memory = timer = undefined;
+  state = clients = memory = timer = undefined;
   fuel = [];
   drawSoon();
 }
 
-/** Takes what the server's list says about the room, or nothing if it is not in there. */
+/** Takes what the list of rooms has about this one, if it is there. */
 export function setListed(room) {
   clients = room?.clients.length;
-  if (!room) timer = undefined;
-  state = !room ? "" : room.hibernates ? "hibernates" : "running";
+  if (room) state = room.hibernates ? "hibernates" : "running";
+  else state = timer = memory = undefined;
   drawSoon();
 }
 
+/** Takes a record. */
 export function take(record) {
   if (record.state) takeState(record.state);
   else takeEvent(record);
@@ -42,53 +40,45 @@ export function take(record) {
 }
 
 function takeState(change) {
+  state = change === "began" || change === "wakes" ? "running" : change;
   if (change === "began" || change === "ended") timer = memory = undefined;
-  state = { hibernates: "hibernates", ended: "ended" }[change] ?? "running";
 }
 
-function takeEvent({ event, outcome, effects = [], ...record }) {
+function takeEvent({ event, outcome, fuel: used, memory: held, effects = [] }) {
   if (event === "timer") timer = undefined;
   for (const { timer: length } of effects) {
     if (length !== undefined) timer = length > 0 ? { length, due: performance.now() + length } : undefined;
   }
-  memory = record.memory ?? memory;
-  if (record.fuel === undefined) return;
-  fuel.push({ used: record.fuel, isDone: outcome === "done" });
-  if (fuel.length > BARS) fuel.shift();
+  memory = held ?? memory;
+  if (used !== undefined) fuel = [...fuel.slice(1 - BARS), { used, isDone: outcome === "done" }];
 }
 
 function draw() {
-  const pill = byId("room-state");
-  setText(pill, state);
-  pill.className = `pill ${state}`;
-  setText(byId("meter-clients"), clients === undefined ? "–" : count(clients));
-  setText(byId("meter-memory"), memory === undefined ? "–" : bytes(memory));
-  setText(byId("meter-fuel"), fuel.length === 0 ? "–" : count(fuel.at(-1).used));
-  byId("fuel-done").setAttribute("d", bars((bar) => bar.isDone));
-  byId("fuel-failed").setAttribute("d", bars((bar) => !bar.isDone));
+  byId("room-state").className = `pill ${state}`;
+  setText(byId("room-state"), state ?? "");
+  show("clients", clients, count);
+  show("memory", memory, bytes);
+  show("fuel", fuel.at(-1)?.used, count);
+  byId("fuel-done").setAttribute("d", bars(true));
+  byId("fuel-failed").setAttribute("d", bars(false));
   drawTimer();
 }
 
-/** Returns the bars that pass, for a `path`. The newest is on the right. */
-function bars(passes) {
+const show = (name, value, format) => setText(byId(`meter-${name}`), value === undefined ? "–" : format(value));
+
+/** Returns the path of the bars for events that are done, or not. The newest is on the right. */
+function bars(isDone) {
   const most = Math.max(1, ...fuel.map((bar) => bar.used));
-  const first = BARS - fuel.length;
-  return fuel.map((bar, index) => {
-    if (!passes(bar)) return "";
-    const height = Math.max(1, (bar.used / most) * HEIGHT).toFixed(1);
-    return `M${(first + index + 0.5) * BAR_STEP} ${HEIGHT}v-${height}`;
-  }).join("");
+  const first = BARS - fuel.length + 0.5;
+  const bar = ({ used }, index) => `M${(first + index) * BAR_STEP} ${HEIGHT}v-${Math.max(1, (used / most) * HEIGHT)}`;
+  return fuel.map((its, index) => (its.isDone === isDone ? bar(its, index) : "")).join("");
 }
 
 function drawTimer() {
-  setText(byId("meter-timer"), timerText());
+  show("timer", timer, ({ length, due }) => {
+    const left = due - performance.now();
+    return length < SHORT_TIMER ? `${length} ms` : left > 0 ? `${(left / 1000).toFixed(1)} s` : "due";
+  });
 }
 
-function timerText() {
-  if (!timer) return "–";
-  if (timer.length < SHORT_TIMER) return `${timer.length} ms`;
-  const left = timer.due - performance.now();
-  return left > 0 ? `${(left / 1000).toFixed(1)} s` : "due";
-}
-
-setInterval(() => { if (timer && !document.hidden) drawTimer(); }, 100);
+setInterval(() => { if (timer) drawTimer(); }, 100);

@@ -1,19 +1,20 @@
 // The list of rooms, and the form that makes one.
 
-import { counted } from "./format.js";
 import { byId, el, setText } from "./dom.js";
-import { fetchRooms, isRoomName, makeRoom } from "./server.js";
+import { counted } from "./format.js";
+import { fetchRooms, makeRoom } from "./server.js";
 
 const list = byId("room-list");
 
-/** Room → { item, button, clients, state }, so that a poll changes only what is different and the focus stays. */
+/** Room → { item, button, clients, state }. A poll changes only what is different, so that the focus stays. */
 const entries = new Map();
 
-let current = null;
-let onPick;
+let current;
+let pick;
 
-export function start(pick) {
-  onPick = pick;
+/** Takes a function that is called with the room that somebody picks. */
+export function start(onPick) {
+  pick = onPick;
 }
 
 /** Fetches the list, shows it, and returns it. */
@@ -26,46 +27,35 @@ export async function refresh() {
     entries.delete(id);
   }
   rooms.forEach(show);
-  setText(byId("room-note"), note(rooms, next));
+  setText(byId("room-note"), next === null ? "" : `The first ${rooms.length} rooms.`);
   return rooms;
 }
 
-function note(rooms, next) {
-  if (next !== null) return `Only the first ${rooms.length} rooms are listed.`;
-  return rooms.length === 0 ? "No room yet. Add a client and it makes one." : "";
-}
-
 function show({ id, clients, hibernates }, index) {
-  const entry = entries.get(id) ?? newEntry(id);
-  if (list.children[index] !== entry.item) list.insertBefore(entry.item, list.children[index] ?? null);
+  if (!entries.has(id)) entries.set(id, newEntry(id));
+  const entry = entries.get(id);
+  if (list.children[index] !== entry.item) list.insertBefore(entry.item, list.children[index]);
   setText(entry.clients, String(clients.length));
   entry.clients.title = counted(clients.length, "client");
   setText(entry.state, hibernates ? "hibernates" : "");
-  entry.button.classList.toggle("hibernates", hibernates);
-  mark(id, entry);
+  mark(entry, id);
 }
 
 function newEntry(id) {
-  const [clients, state] = [el("span", { class: "number" }), el("small")];
+  const [state, clients] = [el("small"), el("span", { class: "number" })];
   const button = el("button", { type: "button", title: id }, el("span", { class: "name" }, id), state, clients);
-  button.onclick = () => onPick(id);
-  const entry = { item: el("li", {}, button), button, clients, state };
-  entries.set(id, entry);
-  return entry;
+  button.onclick = () => pick(id);
+  return { item: el("li", {}, button), button, clients, state };
 }
 
-function mark(id, { button }) {
-  if (id === current) button.setAttribute("aria-current", "true");
-  else button.removeAttribute("aria-current");
-}
+const mark = ({ button }, id) => button.setAttribute("aria-current", id === current);
 
 export function setCurrent(room) {
   current = room;
-  entries.forEach((entry, id) => mark(id, entry));
+  entries.forEach(mark);
 }
 
 export function showError(text = "") {
-  byId("room-error").hidden = text === "";
   setText(byId("room-error"), text);
 }
 
@@ -73,16 +63,16 @@ byId("room-form").onsubmit = async (event) => {
   event.preventDefault();
   const field = byId("room-name");
   const room = field.value;
-  if (!isRoomName(room)) return showError(`No address can have the room “${room}”.`);
+  // Addresses take these for directories.
+  if (/^\.\.?$/.test(room)) return showError(`No address has the room “${room}”.`);
   try {
     await makeRoom(room);
-    showError();
   } catch (error) {
-    // A room that exists is what was wanted.
+    // If it exists, it can be picked.
     if (error.status !== 409) return showError(error.message);
-    showError();
   }
+  showError();
   field.value = "";
   field.blur();
-  onPick(room);
+  pick(room);
 };
