@@ -2,7 +2,7 @@
 
 import { chip, el, setText, tint } from "./dom.js";
 import { fromHex } from "./format.js";
-import { Messages } from "./messages.js";
+import { messageList } from "./messages.js";
 
 const FIRST_DELAY = 500;
 const LONGEST_DELAY = 4000;
@@ -34,7 +34,8 @@ export class Card {
   #refusals = 0;
   #sent = [];
   #recalled = 0;
-  #messages = new Messages();
+  #list;
+  #note;
   #title = el("h3");
   #status = el("span", { class: "status", role: "status" });
   #toggle = el("button", { type: "button" });
@@ -46,10 +47,11 @@ export class Card {
   /** Takes functions: `{ address, changed, removed, reconnect, isServerUp }`. */
   constructor(world) {
     this.#world = world;
+    [this.#list, this.#note] = messageList();
     const remove = el("button", { type: "button", class: "quiet", "aria-label": "Remove client" }, "✕");
     const form = el("form", {}, this.#field, this.#mode, this.#send, this.#problem);
     const header = el("header", {}, this.#title, this.#toggle, remove, this.#status);
-    this.element = el("article", { "aria-label": "Client" }, header, this.#messages.list, form);
+    this.element = el("article", { "aria-label": "Client" }, header, this.#list, form);
     this.#toggle.onclick = () => (this.isWanted ? this.disconnect() : world.reconnect());
     remove.onclick = () => this.#remove();
     this.#field.onkeydown = (event) => this.#onKey(event);
@@ -78,11 +80,11 @@ export class Card {
       socket.onopen = () => {
         this.#delay = FIRST_DELAY;
         this.#refusals = 0;
-        this.#messages.add("said", "connected");
+        this.#note("said", "connected");
         this.#show("open", "connected");
         resolve();
       };
-      socket.onmessage = ({ data }) => this.#messages.add("received", data);
+      socket.onmessage = ({ data }) => this.#note("received", data);
       socket.onclose = (event) => {
         this.#onClose(event);
         resolve();
@@ -112,7 +114,7 @@ export class Card {
 
   #onClose({ code, reason }) {
     const said = `${code} ${reason || CODES[code] || ""}`;
-    if (this.#state === "open") this.#messages.add("said", said);
+    if (this.#state === "open") this.#note("said", said);
     else if (this.#world.isServerUp()) this.#refusals += 1;
     const isRefused = this.#refusals >= MOST_REFUSALS;
     if (this.isWanted && RETRIED.includes(code) && !isRefused) {
@@ -144,7 +146,7 @@ export class Card {
     this.#field.setAttribute("aria-invalid", problem !== "");
     if (problem) return;
     this.#socket.send(data);
-    this.#messages.add("sent", data.buffer ?? data);
+    this.#note("sent", data.buffer ?? data);
     this.#recalled = this.#sent.push(text);
     this.#field.value = "";
   }

@@ -29,20 +29,6 @@ export function eachFrame(draw) {
   };
 }
 
-/** Keeps a list at its end, until somebody scrolls away from there. Returns a function to call after changes. */
-export function followEnd(list, changed = () => {}) {
-  let follows = true;
-  const follow = (always) => {
-    if (follows || always === true) list.scrollTop = list.scrollHeight;
-  };
-  list.addEventListener("scroll", () => {
-    follows = list.scrollHeight - list.scrollTop - list.clientHeight < 24;
-    changed(follows);
-  });
-  new ResizeObserver(follow).observe(list);
-  return follow;
-}
-
 /** Returns a label for a client, in the colour that this client has everywhere. */
 export const chip = (client) => tint(el("span", { class: "chip" }, String(client)), client);
 

@@ -3,58 +3,49 @@
 const FIRST_DELAY = 250;
 const LONGEST_DELAY = 2000;
 
-export class Events extends EventTarget {
-  #room = null;
-  #source;
-  #retry;
-  #delay = FIRST_DELAY;
+let source, retry, take;
+let room = null;
+let delay = FIRST_DELAY;
+let opened = () => {};
 
-  constructor() {
-    super();
-    document.addEventListener("visibilitychange", () => {
-      if (document.hidden) this.#tell("gap", "nothing is recorded while this page is hidden");
-      this.#open();
-    });
-  }
+/** Takes a function for events: a type and its data. A "gap" is where events are missing. */
+export function start(taker) {
+  take = taker;
+  document.addEventListener("visibilitychange", () => {
+    if (document.hidden) take("gap", "nothing is recorded while this page is hidden");
+    open();
+  });
+}
 
-  /** Follows this room, or only the builds. */
-  follow(room) {
-    this.#room = room;
-    this.#open();
-  }
+/** Follows this room, or only the builds. */
+export function follow(its) {
+  room = its;
+  open();
+}
 
-  /** Waits for the stream, or for so long: the page also works without. */
-  ready(timeout) {
-    if (this.#source?.readyState === EventSource.OPEN) return undefined;
-    return new Promise((resolve) => {
-      this.addEventListener("open", resolve, { once: true });
-      setTimeout(resolve, timeout);
-    });
-  }
+/** Waits for the stream, or for so long: the page also works without. */
+export const ready = (timeout) => source?.readyState === EventSource.OPEN || new Promise((resolve) => {
+  opened = resolve;
+  setTimeout(resolve, timeout);
+});
 
-  #open() {
-    clearTimeout(this.#retry);
-    this.#source?.close();
-    if (document.hidden) return;
-    const source = new EventSource(this.#room === null ? "events" : `events?room=${encodeURIComponent(this.#room)}`);
-    this.#source = source;
-    source.onopen = () => {
-      this.#delay = FIRST_DELAY;
-      this.#tell("open");
-    };
-    // The browser would wait for seconds, or give up. A restart of `dev` takes less.
-    source.onerror = () => {
-      if (this.#delay === FIRST_DELAY) this.#tell("gap", "the connection to the server was lost");
-      source.close();
-      this.#retry = setTimeout(() => this.#open(), this.#delay);
-      this.#delay = Math.min(this.#delay * 2, LONGEST_DELAY);
-    };
-    for (const type of ["build", "room", "dropped"]) {
-      source.addEventListener(type, ({ data }) => this.#tell(type, JSON.parse(data)));
-    }
-  }
-
-  #tell(type, detail) {
-    this.dispatchEvent(new CustomEvent(type, { detail }));
+function open() {
+  clearTimeout(retry);
+  source?.close();
+  if (document.hidden) return;
+  source = new EventSource(room === null ? "events" : `events?room=${encodeURIComponent(room)}`);
+  source.onopen = () => {
+    delay = FIRST_DELAY;
+    opened();
+  };
+  // The browser would wait for seconds, or give up. A restart of `dev` takes less.
+  source.onerror = () => {
+    if (delay === FIRST_DELAY) take("gap", "the connection to the server was lost");
+    source.close();
+    retry = setTimeout(open, delay);
+    delay = Math.min(delay * 2, LONGEST_DELAY);
+  };
+  for (const type of ["build", "room", "dropped"]) {
+    source.addEventListener(type, ({ data }) => take(type, JSON.parse(data)));
   }
 }

@@ -2,9 +2,9 @@
 
 import * as build from "./build.js";
 import * as clients from "./clients.js";
-import { byId, el, setText } from "./dom.js";
-import { Events } from "./events.js";
-import { bytes, count } from "./format.js";
+import { byId, setText } from "./dom.js";
+import * as events from "./events.js";
+import { bytes, counted } from "./format.js";
 import { remember, remembered } from "./hash.js";
 import * as keys from "./keys.js";
 import * as meters from "./meters.js";
@@ -16,8 +16,6 @@ import * as timeline from "./timeline.js";
 const POLL_EVERY_MS = 1000;
 const STREAM_WITHIN_MS = 1000;
 const FIRST_ROOM = "lobby";
-
-const events = new Events();
 
 let room = null;
 let isServerUp = true;
@@ -75,14 +73,12 @@ async function poll() {
 }
 
 function showStatus({ version, uptime_seconds: uptime, rooms, hibernating_rooms: hibernating, memory, memory_limit: limit }) {
-  const numbers = {
-    Version: version,
-    Running: uptime < 3600 ? `${Math.floor(uptime / 60)} min` : `${count(Math.floor(uptime / 3600))} h`,
-    Rooms: count(rooms),
-    Hibernating: count(hibernating),
-    Memory: limit ? `${bytes(memory)} of ${bytes(limit)}` : bytes(memory),
-  };
-  byId("numbers").replaceChildren(...Object.entries(numbers).flatMap(([name, text]) => [el("dt", {}, name), el("dd", {}, text)]));
+  const numbers = [
+    `Version ${version}, up ${uptime < 3600 ? `${Math.floor(uptime / 60)} min` : `${Math.floor(uptime / 3600)} h`}`,
+    `${counted(rooms, "room")}, ${hibernating} hibernating`,
+    `${bytes(memory)} of memory${limit ? `, limit ${bytes(limit)}` : ""}`,
+  ];
+  setText(byId("numbers"), numbers.join("\n"));
   showAddress();
 }
 
@@ -102,17 +98,18 @@ function restore() {
 
 const openHelp = () => byId("help").showModal();
 
-events.addEventListener("build", ({ detail }) => build.take(detail));
-events.addEventListener("dropped", ({ detail }) => timeline.addDropped(detail));
-events.addEventListener("gap", ({ detail }) => { if (room !== null) timeline.addGap(detail); });
-events.addEventListener("room", ({ detail }) => {
+function take(type, data) {
+  if (type === "build") return build.take(data);
   if (room === null) return;
-  timeline.add(detail);
-  meters.take(detail);
-  clients.take(detail);
-  if (detail.state) poll();
-});
+  if (type === "gap") return timeline.addGap(data);
+  if (type === "dropped") return timeline.addDropped(data);
+  timeline.add(data);
+  meters.take(data);
+  clients.take(data);
+  if (data.state) poll();
+}
 
+events.start(take);
 rooms.start(pick);
 clients.start({
   changed: () => { if (isRestored) remember(room, clients.cards().filter(({ isWanted }) => isWanted).length); },

@@ -6,11 +6,8 @@ import { fetchRooms, makeRoom } from "./server.js";
 
 const list = byId("room-list");
 
-/** Room → { item, button, clients, state }. A poll changes only what is different, so that the focus stays. */
-const entries = new Map();
-
-let current;
-let pick;
+let rooms = [];
+let current, drawn, pick;
 
 /** Takes a function that is called with the room that somebody picks. */
 export function start(onPick) {
@@ -19,44 +16,36 @@ export function start(onPick) {
 
 /** Fetches the list, shows it, and returns it. */
 export async function refresh() {
-  const { rooms, next } = await fetchRooms();
-  const known = new Set(rooms.map(({ id }) => id));
-  for (const [id, { item }] of entries) {
-    if (known.has(id)) continue;
-    item.remove();
-    entries.delete(id);
-  }
-  rooms.forEach(show);
-  setText(byId("room-note"), next === null ? "" : `The first ${rooms.length} rooms.`);
+  const answer = await fetchRooms();
+  rooms = answer.rooms;
+  setText(byId("room-note"), answer.next === null ? "" : `The first ${rooms.length} rooms.`);
+  show();
   return rooms;
 }
 
-function show({ id, clients, hibernates }, index) {
-  if (!entries.has(id)) entries.set(id, newEntry(id));
-  const entry = entries.get(id);
-  if (list.children[index] !== entry.item) list.insertBefore(entry.item, list.children[index]);
-  setText(entry.clients, String(clients.length));
-  entry.clients.title = counted(clients.length, "client");
-  setText(entry.state, hibernates ? "hibernates" : "");
-  mark(entry, id);
-}
-
-function newEntry(id) {
-  const [state, clients] = [el("small"), el("span", { class: "number" })];
-  const button = el("button", { type: "button", title: id }, el("span", { class: "name" }, id), state, clients);
-  button.onclick = () => pick(id);
-  return { item: el("li", {}, button), button, clients, state };
-}
-
-const mark = ({ button }, id) => button.setAttribute("aria-current", id === current);
-
 export function setCurrent(room) {
   current = room;
-  entries.forEach(mark);
+  show();
 }
 
-export function showError(text = "") {
-  setText(byId("room-error"), text);
+export const showError = (text = "") => setText(byId("room-error"), text);
+
+function show() {
+  const state = JSON.stringify([rooms, current]);
+  if (state === drawn) return;
+  drawn = state;
+  const focused = list.contains(document.activeElement) && document.activeElement.title;
+  list.replaceChildren(...rooms.map(rowOf));
+  [...list.querySelectorAll("button")].find(({ title }) => title === focused)?.focus();
+}
+
+function rowOf({ id, clients, hibernates }) {
+  const button = el("button", { type: "button", title: id, "aria-current": id === current },
+    el("span", { class: "name" }, id),
+    el("small", {}, hibernates ? "hibernates" : ""),
+    el("span", { class: "number", title: counted(clients.length, "client") }, String(clients.length)));
+  button.onclick = () => pick(id);
+  return el("li", {}, button);
 }
 
 byId("room-form").onsubmit = async (event) => {
