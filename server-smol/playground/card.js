@@ -1,7 +1,7 @@
 // A simulated client: a WebSocket of its own, and what one can do with it.
 
 import { chip, el, setText, tint } from "./dom.js";
-import { fromHex } from "./format.js";
+import { encode, fromHex } from "./format.js";
 import { messageList } from "./messages.js";
 
 const FIRST_DELAY = 500;
@@ -19,7 +19,7 @@ const RETRIED = [1006, 1012];
 const MODES = {
   text: ["Text", (text) => text],
   hex: ["Binary: hex", fromHex],
-  bytes: ["Binary: text", (text) => new TextEncoder().encode(text)],
+  bytes: ["Binary: text", encode],
 };
 
 export class Card {

@@ -1,6 +1,10 @@
 // Numbers and bytes as texts.
 
-export const count = (number) => number.toLocaleString("en");
+const [integer, utf8] = [new Intl.NumberFormat("en"), new TextEncoder()];
+
+export const count = (number) => integer.format(number);
+
+export const encode = (text) => utf8.encode(text);
 
 /** Returns "1 client" or "2 clients". */
 export const counted = (number, noun) => `${count(number)} ${noun}${number === 1 ? "" : "s"}`;

@@ -1,7 +1,7 @@
 // What a client has sent and received.
 
 import { el } from "./dom.js";
-import { bytes, clock, count, toHex } from "./format.js";
+import { bytes, clock, count, encode, toHex } from "./format.js";
 import { Newest } from "./newest.js";
 import { payload } from "./record.js";
 
@@ -10,7 +10,7 @@ const PREVIEW = 1024;
 
 /** Returns a list and a function that adds to it: text or a buffer that was "sent" or "received", or text that was "said". */
 export function messageList() {
-  const list = el("ol", { class: "messages", "aria-label": "Messages", tabIndex: 0 });
+  const list = el("ol", { class: "talk", "aria-label": "Messages", tabIndex: 0 });
   const newest = new Newest(list, list, MOST_MESSAGES, rowOf, () => {
     if (newest.dropped) list.title = `${count(newest.dropped)} messages were not shown`;
   });
@@ -19,7 +19,7 @@ export function messageList() {
 
 function rowOf({ direction, data, at }) {
   if (direction === "said") return el("li", { class: "said" }, data, el("time", {}, at));
-  const size = data.byteLength ?? new Blob([data]).size;
+  const size = data.byteLength ?? encode(data).length;
   const preview = data.slice(0, PREVIEW);
   return el("li", { class: direction, title: at },
     el("span", { role: "img", "aria-label": direction }, direction === "sent" ? "↑" : "↓"),

@@ -1,7 +1,7 @@
 // A record of the room as a row of the timeline.
 
 import { chip, el } from "./dom.js";
-import { bytes, clock, count, counted, duration, spaced } from "./format.js";
+import { bytes, clock, count, counted, duration, encode, spaced } from "./format.js";
 
 const STATES = { began: "the room begins", ended: "the room has ended", gap: "" };
 
@@ -45,6 +45,6 @@ const audience = (to) => (to === "everyone" ? [to] : to.except ? ["all but ", ch
 /** Returns a message as text or as hex digits, as far as it is known. */
 export function payload({ text, hex, size }) {
   if (size === 0) return el("code", { class: "none" }, "empty");
-  const isCut = size > (text === undefined ? hex.length / 2 : new Blob([text]).size);
+  const isCut = size > (text === undefined ? hex.length / 2 : encode(text).length);
   return el("code", { class: text === undefined ? "hex" : "" }, text ?? spaced(hex), isCut ? "…" : "");
 }
