@@ -20,6 +20,7 @@ export function take({ state, ms = 0, error = "" }) {
   pill.className = `pill ${state}`;
   if (state === "building") return setText(pill, "building…");
   hasFailed = state === "failed";
+  pill.disabled = !hasFailed;
   setText(pill, hasFailed ? "build failed" : `built in ${count(ms)} ms`);
   document.title = hasFailed ? `✕ ${TITLE}` : TITLE;
   // Colours of terminals are no text.
