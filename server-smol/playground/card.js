@@ -7,20 +7,13 @@ import { messageList } from "./messages.js";
 const FIRST_DELAY = 500;
 const LONGEST_DELAY = 4000;
 
-/** A server that answers requests may refuse a socket while it starts, but not as often as this. */
+/** A server may refuse a socket while it starts, but not as often as this. */
 const MOST_REFUSALS = 3;
 
-/** What codes without a reason mean. */
-const CODES = { 1000: "closed", 1005: "closed", 1006: "connection lost" };
-
-/** The server is away for a moment. After other codes, somebody has to decide. */
+/** After these codes, the server is away for a moment. After others, somebody has to decide. */
 const RETRIED = [1006, 1012];
 
-const MODES = {
-  text: ["Text", (text) => text],
-  hex: ["Binary: hex", fromHex],
-  bytes: ["Binary: text", encode],
-};
+const MODES = { "Text": (text) => text, "Binary: hex": fromHex, "Binary: text": encode };
 
 export class Card {
   /** True until it is disconnected, or closed for good. */
@@ -38,27 +31,23 @@ export class Card {
   #note;
   #title = el("h3");
   #status = el("span", { class: "status", role: "status" });
-  #toggle = el("button", { type: "button" });
+  #toggle = button("", "", () => (this.isWanted ? this.disconnect() : this.#world.reconnect()));
   #field = el("textarea", { rows: 1, placeholder: "Message", "aria-label": "Message", spellcheck: false });
-  #mode = el("select", { "aria-label": "Send as" }, ...Object.entries(MODES).map(([value, [name]]) => el("option", { value }, name)));
-  #send = el("button", { class: "primary" }, "Send");
+  #mode = el("select", { "aria-label": "Send as" }, ...Object.keys(MODES).map((mode) => el("option", {}, mode)));
+  #send = button("Send", "primary", () => this.#submit());
   #problem = el("p", { class: "error", role: "alert" });
 
   /** Takes functions: `{ address, changed, removed, reconnect, isServerUp }`. */
   constructor(world) {
     this.#world = world;
     [this.#list, this.#note] = messageList();
-    const remove = el("button", { type: "button", class: "quiet", "aria-label": "Remove client" }, "✕");
-    const form = el("form", {}, this.#field, this.#mode, this.#send, this.#problem);
-    const header = el("header", {}, this.#title, this.#toggle, remove, this.#status);
-    this.element = el("article", { "aria-label": "Client" }, header, this.#list, form);
-    this.#toggle.onclick = () => (this.isWanted ? this.disconnect() : world.reconnect());
-    remove.onclick = () => this.#remove();
+    const remove = button("✕", "quiet", () => this.#remove());
+    remove.ariaLabel = "Remove client";
     this.#field.onkeydown = (event) => this.#onKey(event);
-    form.onsubmit = (event) => {
-      event.preventDefault();
-      this.#submit();
-    };
+    this.element = el("article", { "aria-label": "Client" },
+      el("header", {}, this.#title, this.#toggle, remove, this.#status),
+      this.#list,
+      el("div", { class: "form" }, this.#field, this.#mode, this.#send, this.#problem));
     this.#show("closed", "not connected");
   }
 
@@ -74,29 +63,20 @@ export class Card {
   connect() {
     this.#client = undefined;
     this.#show("connecting", "connecting…");
+    const socket = this.#socket = new WebSocket(this.#world.address());
+    socket.binaryType = "arraybuffer";
+    socket.onmessage = ({ data }) => this.#note("received", data);
     return new Promise((resolve) => {
-      const socket = this.#socket = new WebSocket(this.#world.address());
-      socket.binaryType = "arraybuffer";
-      socket.onopen = () => {
-        this.#delay = FIRST_DELAY;
-        this.#refusals = 0;
-        this.#note("said", "connected");
-        this.#show("open", "connected");
-        resolve();
-      };
-      socket.onmessage = ({ data }) => this.#note("received", data);
-      socket.onclose = (event) => {
-        this.#onClose(event);
-        resolve();
-      };
+      socket.onopen = () => resolve(this.#onOpen());
+      socket.onclose = (event) => resolve(this.#onClose(event));
     });
   }
 
   disconnect() {
     this.isWanted = false;
     clearTimeout(this.#retry);
-    if (this.#socket?.readyState === WebSocket.CLOSED) this.#show("closed", "not connected");
-    else this.#socket?.close(1000);
+    this.#socket?.close(1000);
+    if (this.#state === "waiting") this.#show("closed", "not connected");
     this.#world.changed();
   }
 
@@ -112,19 +92,25 @@ export class Card {
     this.#world.removed();
   }
 
+  #onOpen() {
+    this.#delay = FIRST_DELAY;
+    this.#refusals = 0;
+    this.#note("said", "connected");
+    this.#show("open", "connected");
+  }
+
   #onClose({ code, reason }) {
-    const said = `${code} ${reason || CODES[code] || ""}`;
-    if (this.#state === "open") this.#note("said", said);
+    const said = `${code} ${reason || (code === 1006 ? "connection lost" : "closed")}`;
+    if (this.isOpen) this.#note("said", said);
     else if (this.#world.isServerUp()) this.#refusals += 1;
-    const isRefused = this.#refusals >= MOST_REFUSALS;
-    if (this.isWanted && RETRIED.includes(code) && !isRefused) {
+    if (this.isWanted && RETRIED.includes(code) && this.#refusals < MOST_REFUSALS) {
       this.#retry = setTimeout(this.#world.reconnect, this.#delay);
       this.#delay = Math.min(this.#delay * 2, LONGEST_DELAY);
       return this.#show("waiting", `${said}. Connecting again…`);
     }
     this.isWanted = false;
+    this.#show("closed", this.#refusals ? "refused: there is no such room, or the server is full" : said);
     this.#refusals = 0;
-    this.#show("closed", isRefused ? "refused: there is no such room, or the server is full" : said);
   }
 
   #show(state, text) {
@@ -133,17 +119,17 @@ export class Card {
     setText(this.#status, text);
     setText(this.#toggle, this.isWanted ? "Disconnect" : "Connect");
     this.#send.disabled = state !== "open";
-    this.#title.replaceChildren("Client ", this.#client === undefined ? "" : chip(this.#client));
-    if (this.#client !== undefined) tint(this.element, this.#client);
+    this.#title.replaceChildren("Client ", this.#client ? chip(this.#client) : "");
+    if (this.#client) tint(this.element, this.#client);
     this.#world.changed();
   }
 
   #submit() {
     const text = this.#field.value;
-    const data = MODES[this.#mode.value][1](text);
+    const data = MODES[this.#mode.value](text);
     const problem = !this.isOpen ? "This client is not connected." : data === undefined ? "Two hex digits make a byte: 00 ff 2a" : "";
     setText(this.#problem, problem);
-    this.#field.setAttribute("aria-invalid", problem !== "");
+    this.#field.ariaInvalid = problem !== "";
     if (problem) return;
     this.#socket.send(data);
     this.#note("sent", data.buffer ?? data);
@@ -153,13 +139,16 @@ export class Card {
 
   #onKey(event) {
     const step = { ArrowUp: -1, ArrowDown: 1 }[event.key];
-    if (event.key === "Enter" && !event.shiftKey && !event.isComposing) {
-      event.preventDefault();
-      this.#submit();
-    } else if (step && !this.#field.value.includes("\n")) {
-      event.preventDefault();
-      this.#recalled = Math.min(Math.max(this.#recalled + step, 0), this.#sent.length);
-      this.#field.value = this.#sent[this.#recalled] ?? "";
-    }
+    const isSent = event.key === "Enter" && !event.shiftKey && !event.isComposing;
+    // Within several lines, the arrows move the caret.
+    if (!isSent && (!step || this.#field.value.includes("\n"))) return;
+    event.preventDefault();
+    if (isSent) return this.#submit();
+    this.#recalled = Math.min(Math.max(this.#recalled + step, 0), this.#sent.length);
+    this.#field.value = this.#sent[this.#recalled] ?? "";
   }
+}
+
+function button(text, name, onclick) {
+  return el("button", { type: "button", class: name, onclick }, text);
 }

@@ -34,20 +34,23 @@ export function show(room) {
 /** Adds a client to the shown room, and connects it. */
 export function add() {
   const room = current;
-  if (!groups.has(room)) groups.set(room, newGroup());
-  const { cards, element } = groups.get(room);
+  if (!groups.has(room)) {
+    groups.set(room, { element: el("div", { class: "cards" }), cards: [] });
+    byId("client-groups").append(groups.get(room).element);
+  }
+  const group = groups.get(room);
   const card = new Card({
     address: () => roomAddress(room),
     changed,
     removed: () => {
-      cards.splice(cards.indexOf(card), 1);
+      group.cards = group.cards.filter((other) => other !== card);
       changed();
     },
     reconnect: () => connect(room, card),
     isServerUp: world.isServerUp,
   });
-  cards.push(card);
-  element.append(card.element);
+  group.cards.push(card);
+  group.element.append(card.element);
   connect(room, card);
   return card;
 }
@@ -68,10 +71,7 @@ function connect(room, card) {
   queue = queue.then(world.ready).then(async () => {
     if (!card.isWanted || card.isOpen) return;
     const ids = [];
-    const named = new Promise((resolve) => {
-      onId = (id) => resolve(ids.push(id));
-      if (room !== current) resolve();
-    });
+    const named = new Promise((resolve) => { onId = (id) => resolve(ids.push(id)); });
     await card.connect();
     if (card.isOpen) await Promise.race([named, new Promise((resolve) => setTimeout(resolve, NAMED_WITHIN))]);
     onId = undefined;
@@ -79,16 +79,8 @@ function connect(room, card) {
   });
 }
 
-function newGroup() {
-  const element = el("div", { class: "cards" });
-  byId("client-groups").append(element);
-  return { element, cards: [] };
-}
-
 function changed() {
   byId("no-clients").hidden = cards().length > 0;
-  byId("no-clients").textContent = current === null
-    ? "No room yet. Add a client and it makes one."
-    : "No clients on this page. Add one to talk to the room.";
+  byId("no-clients").textContent = current === null ? "No room yet. Add a client and it makes one." : "No clients on this page yet.";
   world.changed();
 }

@@ -18,10 +18,10 @@ let fuel = [];
 
 const drawSoon = eachFrame(draw);
 
+/** Begins with a room, of which nothing is known. */
 export function reset() {
-  state = clients = memory = timer = undefined;
   fuel = [];
-  drawSoon();
+  setListed();
 }
 
 /** Takes what the list of rooms has about this one, if it is there. */
@@ -32,25 +32,16 @@ export function setListed(room) {
   drawSoon();
 }
 
-/** Takes a record. */
-export function take(record) {
-  if (record.state) takeState(record.state);
-  else takeEvent(record);
-  drawSoon();
-}
-
-function takeState(change) {
-  state = change === "began" || change === "wakes" ? "running" : change;
+export function take({ state: change, event, outcome, fuel: used, memory: held, effects = [] }) {
+  if (change) state = change === "began" || change === "wakes" ? "running" : change;
   if (change === "began" || change === "ended") timer = memory = undefined;
-}
-
-function takeEvent({ event, outcome, fuel: used, memory: held, effects = [] }) {
   if (event === "timer") timer = undefined;
   for (const { timer: length } of effects) {
-    if (length !== undefined) timer = length > 0 ? { length, due: performance.now() + length } : undefined;
+    if (length !== undefined) timer = length ? { length, due: performance.now() + length } : undefined;
   }
   memory = held ?? memory;
   if (used !== undefined) fuel = [...fuel.slice(1 - BARS), { used, isDone: outcome === "done" }];
+  drawSoon();
 }
 
 function draw() {
@@ -66,12 +57,12 @@ function draw() {
 
 const show = (name, value, format) => setText(byId(`meter-${name}`), value === undefined ? "–" : format(value));
 
-/** Returns the path of the bars for events that are done, or not. The newest is on the right. */
-function bars(isDone) {
-  const most = Math.max(1, ...fuel.map((bar) => bar.used));
+/** Returns the path of the bars for events that are done, or failed. The newest is on the right. */
+function bars(areDone) {
+  const scale = HEIGHT / Math.max(1, ...fuel.map(({ used }) => used));
   const first = BARS - fuel.length + 0.5;
-  const bar = ({ used }, index) => `M${(first + index) * BAR_STEP} ${HEIGHT}v-${Math.max(1, (used / most) * HEIGHT)}`;
-  return fuel.map((its, index) => (its.isDone === isDone ? bar(its, index) : "")).join("");
+  return fuel.map(({ used, isDone }, index) =>
+    (isDone === areDone ? `M${(first + index) * BAR_STEP} ${HEIGHT}v-${Math.max(1, used * scale)}` : "")).join("");
 }
 
 function drawTimer() {
@@ -81,4 +72,4 @@ function drawTimer() {
   });
 }
 
-setInterval(() => { if (timer) drawTimer(); }, 100);
+setInterval(() => timer && drawTimer(), 100);

@@ -101,7 +101,7 @@ const connected = (page, number, name) => card(page, number)
 
 const received = (page, number, text) => card(page, number).locator(".received", { hasText: text }).first().waitFor();
 
-async function send(page, number, text, mode = "text") {
+async function send(page, number, text, mode = "Text") {
   await card(page, number).getByLabel("Send as").selectOption(mode);
   await card(page, number).getByLabel("Message", { exact: true }).fill(text);
   await page.keyboard.press("Enter");
@@ -135,12 +135,12 @@ test("two clients talk to a room, and the timeline shows what the room did", TIM
 test("binary messages are typed as hex or as text", TIMEOUT, async (t) => {
   const page = await visit(t, "#room=binary&clients=1");
   await connected(page, 1, "Client 1");
-  await send(page, 1, "00 ff 2", "hex");
+  await send(page, 1, "00 ff 2", "Binary: hex");
   await card(page, 1).getByRole("alert").filter({ hasText: "hex" }).waitFor();
-  await send(page, 1, "00 ff 2a", "hex");
+  await send(page, 1, "00 ff 2a", "Binary: hex");
   await received(page, 1, "00 ff 2a");
   await row(page, "00 ff 2a", "3 B").waitFor();
-  await send(page, 1, "hi", "bytes");
+  await send(page, 1, "hi", "Binary: text");
   await received(page, 1, "68 69");
 });
 
