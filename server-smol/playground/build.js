@@ -3,39 +3,34 @@
 import { byId, el, setText } from "./dom.js";
 import { count } from "./format.js";
 
-/** Compilers begin with what is wrong, so the rest of a longer text is left out. */
-const LONGEST = 100_000;
-
 const DONE_SHOWN_MS = 5000;
-
 const TITLE = document.title;
 const [panel, pill] = [byId("build-panel"), byId("build-state")];
 
-let hasFailed = false;
 let hiding;
 
 export function take({ state, ms = 0, error = "" }) {
   clearTimeout(hiding);
+  const hasFailed = state === "failed";
   pill.hidden = false;
-  pill.className = `pill ${state}`;
-  if (state === "building") return setText(pill, "building…");
-  hasFailed = state === "failed";
   pill.disabled = !hasFailed;
+  pill.className = `pill ${state}`;
+  // While it builds, the error of the last build stays.
+  if (state === "building") return setText(pill, "building…");
   setText(pill, hasFailed ? "build failed" : `built in ${count(ms)} ms`);
   document.title = hasFailed ? `✕ ${TITLE}` : TITLE;
   // Colours of terminals are no text.
-  const lines = error.slice(0, LONGEST).replace(/\x1b\[[\d;]*m/g, "").split("\n");
-  byId("build-error").replaceChildren(...lines.map((line) => el("span", { class: kindOf(line) }, `${line}\n`)));
-  if (!hasFailed) hiding = setTimeout(() => { pill.hidden = true; }, DONE_SHOWN_MS);
-  show();
-}
-
-/** Shows the error, if the last build has failed. */
-export function show() {
+  const lines = error.replace(/\x1b\[[\d;]*m/g, "").split("\n");
+  const kind = (line) => (/^error|\^/.test(line) ? "error" : "");
+  byId("build-error").replaceChildren(...lines.map((line) => el("span", { class: kind(line) }, `${line}\n`)));
   panel.hidden = !hasFailed;
+  if (!hasFailed) hiding = setTimeout(() => { pill.hidden = true; }, DONE_SHOWN_MS);
 }
 
-const kindOf = (line) => (/^error|^\s*\|.*\^/.test(line) ? "error" : /^warning/.test(line) ? "warning" : "");
+/** Shows the error again, if the last build has failed. */
+export function show() {
+  panel.hidden = pill.disabled;
+}
 
 pill.onclick = show;
 byId("build-dismiss").onclick = () => {

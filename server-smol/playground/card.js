@@ -7,16 +7,12 @@ import { messageList } from "./messages.js";
 const FIRST_DELAY = 500;
 const LONGEST_DELAY = 4000;
 
-/** A server may refuse a socket while it starts, but not as often as this. */
-const MOST_REFUSALS = 3;
-
-/** After these codes, the server is away for a moment. After others, somebody has to decide. */
+/** After these codes, the server is away for a moment. */
 const RETRIED = [1006, 1012];
 
 const MODES = { "Text": (text) => text, "Binary: hex": fromHex, "Binary: text": encode };
 
 export class Card {
-  /** True until it is disconnected, or closed for good. */
   isWanted = false;
   #world;
   #client;
@@ -24,7 +20,6 @@ export class Card {
   #state;
   #retry;
   #delay = FIRST_DELAY;
-  #refusals = 0;
   #sent = [];
   #recalled = 0;
   #list;
@@ -37,7 +32,7 @@ export class Card {
   #send = button("Send", "primary", () => this.#submit());
   #problem = el("p", { class: "error", role: "alert" });
 
-  /** Takes functions: `{ address, changed, removed, reconnect, isServerUp }`. */
+  /** Takes functions: `{ address, changed, removed, reconnect }`. */
   constructor(world) {
     this.#world = world;
     [this.#list, this.#note] = messageList();
@@ -94,23 +89,20 @@ export class Card {
 
   #onOpen() {
     this.#delay = FIRST_DELAY;
-    this.#refusals = 0;
     this.#note("said", "connected");
     this.#show("open", "connected");
   }
 
   #onClose({ code, reason }) {
-    const said = `${code} ${reason || (code === 1006 ? "connection lost" : "closed")}`;
+    const said = `${code} ${reason || (code === 1006 ? "no connection" : "closed")}`;
     if (this.isOpen) this.#note("said", said);
-    else if (this.#world.isServerUp()) this.#refusals += 1;
-    if (this.isWanted && RETRIED.includes(code) && this.#refusals < MOST_REFUSALS) {
+    if (this.isWanted && RETRIED.includes(code)) {
       this.#retry = setTimeout(this.#world.reconnect, this.#delay);
       this.#delay = Math.min(this.#delay * 2, LONGEST_DELAY);
       return this.#show("waiting", `${said}. Connecting again…`);
     }
     this.isWanted = false;
-    this.#show("closed", this.#refusals ? "refused: there is no such room, or the server is full" : said);
-    this.#refusals = 0;
+    this.#show("closed", said);
   }
 
   #show(state, text) {

@@ -13,13 +13,11 @@ const groups = new Map();
 let current = null;
 let world;
 
-/** Attempts go one after the other: see `connect`. */
+/** The attempts, one after the other, and what takes the ids of `connect` records: see `connect`. */
 let queue = Promise.resolve();
-
-/** Takes the ids of `connect` records while a client connects. */
 let onId;
 
-/** Takes functions: `{ changed, ready, isServerUp }`. `ready` waits for the stream of records. */
+/** Takes functions: `{ changed, ready }`. `ready` waits for the stream of records. */
 export function start(its) {
   world = its;
 }
@@ -47,7 +45,6 @@ export function add() {
       changed();
     },
     reconnect: () => connect(room, card),
-    isServerUp: world.isServerUp,
   });
   group.cards.push(card);
   group.element.append(card.element);
@@ -57,14 +54,13 @@ export function add() {
 
 export const cards = () => groups.get(current)?.cards ?? [];
 
-/** Takes a record of the shown room. */
 export function take({ event, client }) {
   if (event === "connect") onId?.(client);
 }
 
 /**
- * Connects a client, after those that connect now. A WebSocket does not know which client of the room it is, but the records do: if
- * one client connects at a time, the `connect` of that time is its own. If others connect, too, the id stays unknown.
+ * Connects a client. A WebSocket does not know which client of the room it is, but the records do: if one client connects at a time,
+ * the `connect` of that time is its own. If others connect, too, the id stays unknown.
  */
 function connect(room, card) {
   card.isWanted = true;

@@ -2,6 +2,7 @@
 
 const FIRST_DELAY = 250;
 const LONGEST_DELAY = 2000;
+const READY_WITHIN = 1000;
 
 let source, retry, take;
 let room = null;
@@ -24,9 +25,9 @@ export function follow(its) {
 }
 
 /** Waits for the stream, or for so long: the page also works without. */
-export const ready = (timeout) => source?.readyState === EventSource.OPEN || new Promise((resolve) => {
+export const ready = () => source?.readyState === EventSource.OPEN || new Promise((resolve) => {
   opened = resolve;
-  setTimeout(resolve, timeout);
+  setTimeout(resolve, READY_WITHIN);
 });
 
 function open() {
@@ -38,7 +39,7 @@ function open() {
     delay = FIRST_DELAY;
     opened();
   };
-  // The browser would wait for seconds, or give up. A restart of `dev` takes less.
+  // The browser waits for seconds, or gives up. A restart of `dev` takes less.
   source.onerror = () => {
     if (delay === FIRST_DELAY) take("gap", "the connection to the server was lost");
     source.close();

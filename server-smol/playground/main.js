@@ -14,12 +14,10 @@ import * as snippets from "./snippets.js";
 import * as timeline from "./timeline.js";
 
 const POLL_EVERY_MS = 1000;
-const STREAM_WITHIN_MS = 1000;
 const FIRST_ROOM = "lobby";
 
 let room = null;
-let isServerUp = true;
-/** False while the clients of the last visit come back: only then the address has all of them. */
+/** False while the clients of the last visit come back: the address has to keep their number. */
 let isRestored = false;
 
 function pick(name) {
@@ -61,24 +59,19 @@ async function poll() {
   if (document.hidden) return;
   try {
     const [status, list] = await Promise.all([fetchStatus(), rooms.refresh()]);
-    isServerUp = true;
     showStatus(status);
     const listed = list.find(({ id }) => id === room);
     meters.setListed(listed);
     byId("end").disabled = !listed;
+    setText(byId("server-state"), "");
   } catch {
-    isServerUp = false;
+    setText(byId("server-state"), "no answer from the server");
   }
-  setText(byId("server-state"), isServerUp ? "" : "no answer from the server");
 }
 
-function showStatus({ version, uptime_seconds: uptime, rooms, hibernating_rooms: hibernating, memory, memory_limit: limit }) {
-  const numbers = [
-    `Version ${version}, up ${uptime < 3600 ? `${Math.floor(uptime / 60)} min` : `${Math.floor(uptime / 3600)} h`}`,
-    `${counted(rooms, "room")}, ${hibernating} hibernating`,
-    `${bytes(memory)} of memory${limit ? `, limit ${bytes(limit)}` : ""}`,
-  ];
-  setText(byId("numbers"), numbers.join("\n"));
+function showStatus({ version, rooms, hibernating_rooms: hibernating, memory, memory_limit: limit }) {
+  const held = bytes(memory) + (limit ? ` of ${bytes(limit)}` : "");
+  setText(byId("numbers"), `Version ${version}\n${counted(rooms, "room")}, ${hibernating} hibernating\n${held}`);
   showAddress();
 }
 
@@ -113,8 +106,7 @@ events.start(take);
 rooms.start(pick);
 clients.start({
   changed: () => { if (isRestored) remember(room, clients.cards().filter(({ isWanted }) => isWanted).length); },
-  ready: () => events.ready(STREAM_WITHIN_MS),
-  isServerUp: () => isServerUp,
+  ready: events.ready,
 });
 keys.start([
   ["n", "Add a client", addAndFocus],

@@ -11,23 +11,19 @@ export class Newest {
   isAtEnd = true;
   #waiting = [];
 
-  /** Takes the list, the element that scrolls, the most rows, and functions: one makes rows, one is called after changes. */
-  constructor(list, scroller, most, rowOf, changed) {
-    this.drawSoon = eachFrame(() => {
-      if (!this.isPaused) this.#draw();
-      changed();
-    });
-    Object.assign(this, { list, scroller, most, rowOf });
-    // It stays at its end until somebody scrolls up. A list also leaves its end when it becomes lower.
+  /** Takes `{ list, scroller, most, rowOf, changed }`: elements, the most rows, and functions. */
+  constructor(its) {
+    Object.assign(this, its);
+    this.drawSoon = eachFrame(() => this.#draw());
+    // It stays at its end until somebody scrolls up. It also leaves its end when it becomes lower.
     let last = 0;
-    scroller.onscroll = () => {
-      const top = scroller.scrollTop;
-      if (scroller.scrollHeight - top - scroller.clientHeight < 24) this.isAtEnd = true;
-      else if (top < last) this.isAtEnd = false;
-      last = top;
-      changed();
+    this.scroller.onscroll = () => {
+      const { scrollTop, scrollHeight, clientHeight } = this.scroller;
+      this.isAtEnd = scrollHeight - scrollTop - clientHeight < 24 || (this.isAtEnd && scrollTop >= last);
+      last = scrollTop;
+      this.changed();
     };
-    new ResizeObserver(() => this.#follow()).observe(scroller);
+    new ResizeObserver(() => this.#follow()).observe(this.scroller);
   }
 
   get waiting() {
@@ -37,7 +33,7 @@ export class Newest {
   add(item) {
     this.#waiting.push(item);
     // At twice the bound: cutting at each item would move all others each time.
-    if (this.waiting >= 2 * this.most) this.#dropWaiting();
+    if (this.waiting >= 2 * this.most) this.#cut();
     this.drawSoon();
   }
 
@@ -50,29 +46,29 @@ export class Newest {
 
   toEnd() {
     this.isAtEnd = true;
-    this.#follow();
     this.drawSoon();
   }
 
-  #follow() {
-    if (this.isAtEnd) this.scroller.scrollTop = this.scroller.scrollHeight;
-  }
-
-  #dropWaiting() {
+  #cut() {
     this.dropped += this.#waiting.splice(0, Math.max(0, this.waiting - this.most)).length;
   }
 
   #draw() {
-    this.#dropWaiting();
+    this.#cut();
     const deadline = performance.now() + FRAME_BUDGET;
     let drawn = 0;
-    while (drawn < this.waiting && performance.now() < deadline) {
+    while (!this.isPaused && drawn < this.waiting && performance.now() < deadline) {
       this.list.append(this.rowOf(this.#waiting[drawn]));
       drawn += 1;
     }
     this.#waiting.splice(0, drawn);
     while (this.list.childElementCount > this.most) this.list.firstChild.remove();
     this.#follow();
-    if (this.waiting > 0) this.drawSoon();
+    if (!this.isPaused && this.waiting) this.drawSoon();
+    this.changed();
+  }
+
+  #follow() {
+    if (this.isAtEnd) this.scroller.scrollTop = this.scroller.scrollHeight;
   }
 }

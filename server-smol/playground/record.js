@@ -14,13 +14,9 @@ export function rowOf({ time, state, reason, event, client, message, outcome, fu
   if (outcome !== "done") data.append(line("error", outcome, reason ?? ""));
   data.append(...effects.map(effectLine));
   if (more) data.append(line("", "and", counted(more, "more effect")));
-  const kinds = [
-    "event", outcome,
-    outcome !== "done" && "failures",
-    effects.some((effect) => effect.log) && "log",
-    (message || effects.some((effect) => effect.send)) && "messages",
-  ];
-  return el("li", { class: kinds.filter(Boolean).join(" ") },
+  const has = (name) => effects.some((effect) => effect[name]);
+  const kinds = [outcome === "done" ? "" : "failures", has("log") ? "log" : "", message || has("send") ? "messages" : ""];
+  return el("li", { class: `event ${outcome} ${kinds.join(" ")}` },
     at,
     el("span", {}, client === undefined ? "" : chip(client)),
     el("span", { class: event }, event),

@@ -34,19 +34,17 @@ function show() {
   const state = JSON.stringify([rooms, current]);
   if (state === drawn) return;
   drawn = state;
-  const focused = list.contains(document.activeElement) && document.activeElement.title;
-  list.replaceChildren(...rooms.map(rowOf));
-  [...list.querySelectorAll("button")].find(({ title }) => title === focused)?.focus();
+  const focused = list.querySelector(":focus")?.title;
+  const buttons = rooms.map(buttonOf);
+  list.replaceChildren(...buttons.map((button) => el("li", {}, button)));
+  buttons.find(({ title }) => title === focused)?.focus();
 }
 
-function rowOf({ id, clients, hibernates }) {
-  const button = el("button", { type: "button", title: id, "aria-current": id === current },
-    el("span", { class: "name" }, id),
-    el("small", {}, hibernates ? "hibernates" : ""),
-    el("span", { class: "number", title: counted(clients.length, "client") }, String(clients.length)));
-  button.onclick = () => pick(id);
-  return el("li", {}, button);
-}
+const buttonOf = ({ id, clients: { length }, hibernates }) => el("button",
+  { type: "button", title: id, "aria-current": id === current, onclick: () => pick(id) },
+  el("span", { class: "name" }, id),
+  el("small", {}, hibernates ? "hibernates" : ""),
+  el("span", { class: "number", title: counted(length, "client") }, String(length)));
 
 byId("room-form").onsubmit = async (event) => {
   event.preventDefault();

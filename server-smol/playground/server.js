@@ -1,12 +1,12 @@
 // Requests to the server, and where its rooms are.
 
-/** Kept for this tab only: later, another server may use the same port. */
+/** For this tab only: later, another server may use the same port. */
 const CHOSEN = "address of rooms";
 
 /** The public listener, if the server has said it: "127.0.0.1:8080". */
 let listener;
 
-/** Asks for a path below this page. Throws an `Error` with what the server says against it. */
+/** Asks for a path below this page. Throws what the server says against it. */
 async function ask(path, method = "GET") {
   const response = await fetch(path, { method, cache: "no-store" });
   if (response.ok) return response;

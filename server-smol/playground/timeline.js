@@ -5,10 +5,13 @@ import { count, counted } from "./format.js";
 import { Newest } from "./newest.js";
 import { rowOf } from "./record.js";
 
-const MOST_ROWS = 1000;
-
-const rows = byId("rows");
-const list = new Newest(rows, byId("scroller"), MOST_ROWS, filteredRow, show);
+const list = new Newest({
+  list: byId("rows"),
+  scroller: byId("scroller"),
+  most: 1000,
+  rowOf: (record) => filtered(rowOf(record)),
+  changed: show,
+});
 
 let words = "";
 
@@ -19,44 +22,39 @@ export const addGap = (reason) => add({ state: "gap", reason, time: Date.now() }
 
 export function addDropped(number) {
   list.dropped += number;
-  addGap(`${counted(number, "record")} not shown: this page was too slow`);
+  list.drawSoon();
 }
 
 export const clear = () => list.clear();
 
 export function pause() {
   list.isPaused = !list.isPaused;
-  byId("pause").setAttribute("aria-pressed", list.isPaused);
+  byId("pause").ariaPressed = list.isPaused;
   list.drawSoon();
 }
 
 function show() {
-  const failures = rows.querySelectorAll(".failures").length;
+  const failures = document.querySelectorAll("#rows .failures").length;
   setText(byId("failures"), failures ? count(failures) : "");
   setText(byId("dropped"), list.dropped ? `${counted(list.dropped, "record")} dropped` : "");
   setText(byId("pause"), !list.isPaused ? "Pause" : list.waiting ? `Resume · ${count(list.waiting)} new` : "Resume");
-  byId("no-rows").hidden = rows.childElementCount > 0;
+  byId("no-rows").hidden = list.list.childElementCount > 0;
   byId("newest").hidden = list.isAtEnd;
 }
 
-function filteredRow(record) {
-  const row = rowOf(record);
-  filter(row);
-  return row;
-}
-
-function filter(row) {
+function filtered(row) {
   row.hidden = words !== "" && !row.textContent.toLowerCase().includes(words);
+  return row;
 }
 
 byId("filter").oninput = ({ target }) => {
   words = target.value.toLowerCase();
-  [...rows.children].forEach(filter);
+  [...list.list.children].forEach(filtered);
   list.toEnd();
 };
 // The style sheet hides the other rows.
 byId("kinds").onchange = ({ target }) => {
-  rows.dataset.kind = target.value;
+  list.list.dataset.kind = target.value;
   list.toEnd();
 };
 byId("pause").onclick = pause;

@@ -260,7 +260,7 @@ test("a page connects elsewhere with what the dialog shows", TIMEOUT, async (t) 
   await dialog.getByText(`websocat 'ws://127.0.0.1:${server.port}/ws/it%27s%20here'`).waitFor();
   const code = await dialog.locator("code").first().textContent();
   assert.match(code, /roomUrl\("it's here"\)/);
-  await dialog.getByRole("button", { name: "Copy: JavaScript", exact: true }).click();
+  await dialog.getByRole("button", { name: "Copy: WebSocket" }).click();
   await dialog.getByText(/Copied|Selected/).waitFor();
 });
 
