@@ -13,7 +13,7 @@ export function el(tag, properties = {}, ...children) {
   return element;
 }
 
-/** Sets a text only if it differs: otherwise a live region is read again, and a selection is lost. */
+/** Sets a text if it differs: otherwise a live region is read again, and a selection is lost. */
 export function setText(element, text) {
   if (element.textContent !== text) element.textContent = text;
 }
@@ -29,10 +29,10 @@ export function eachFrame(draw) {
   };
 }
 
-/** Returns a label for a client, in the colour that this client has everywhere. */
+/** Returns a label in the colour of a client. */
 export const chip = (client) => tint(el("span", { class: "chip" }, String(client)), client);
 
-/** Steps of the golden angle keep neighbours' colours apart. */
+/** The golden angle keeps neighbours' colours apart. */
 export function tint(element, client) {
   element.style.setProperty("--hue", Math.round(client * 137.5) % 360);
   return element;

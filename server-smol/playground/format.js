@@ -6,7 +6,6 @@ export const count = (number) => integer.format(number);
 
 export const encode = (text) => utf8.encode(text);
 
-/** Returns "1 client" or "2 clients". */
 export const counted = (number, noun) => `${count(number)} ${noun}${number === 1 ? "" : "s"}`;
 
 export function bytes(size) {
@@ -24,12 +23,11 @@ export function clock(time) {
 
 export const duration = (micros) => (micros < 1000 ? `${micros} µs` : `${(micros / 1000).toFixed(1)} ms`);
 
-/** Returns "00 ff 7a". */
 export const spaced = (hex) => hex.replace(/..(?=.)/g, "$& ");
 
 export const toHex = (buffer) => Array.from(new Uint8Array(buffer), (byte) => byte.toString(16).padStart(2, "0")).join("");
 
-/** Returns the bytes that these digits mean, or nothing if they mean none. */
+/** Returns the bytes of hex digits, if they are some. */
 export function fromHex(text) {
   const digits = text.replace(/\s/g, "");
   if (digits.length % 2 || /[^\da-f]/i.test(digits)) return undefined;

@@ -35,11 +35,7 @@ function pick(name) {
 
 function addClient() {
   if (room === null) pick(FIRST_ROOM);
-  return clients.add();
-}
-
-function addAndFocus() {
-  const card = addClient();
+  const card = clients.add();
   // On a phone this would bring up the keyboard.
   if (matchMedia("(pointer: fine)").matches) card.focus();
   else card.element.scrollIntoView();
@@ -72,10 +68,6 @@ async function poll() {
 function showStatus({ version, rooms, hibernating_rooms: hibernating, memory, memory_limit: limit }) {
   const held = bytes(memory) + (limit ? ` of ${bytes(limit)}` : "");
   setText(byId("numbers"), `Version ${version}\n${counted(rooms, "room")}, ${hibernating} hibernating\n${held}`);
-  showAddress();
-}
-
-function showAddress() {
   byId("address").placeholder = defaultHost();
   byId("app").href = appAddress();
 }
@@ -85,11 +77,9 @@ function restore() {
   isRestored = false;
   if (last.room) pick(last.room);
   else events.follow(room);
-  while (last.room && clients.cards().length < last.clients) addClient();
+  while (last.room && clients.cards().length < last.clients) clients.add();
   isRestored = true;
 }
-
-const openHelp = () => byId("help").showModal();
 
 function take(type, data) {
   if (type === "build") return build.take(data);
@@ -109,25 +99,25 @@ clients.start({
   ready: events.ready,
 });
 keys.start([
-  ["n", "Add a client", addAndFocus],
-  ["19", "Write as the first, second, … client", (digit) => clients.cards()[digit - 1]?.focus()],
+  ["n", "Add a client", addClient],
+  ["19", "Write as one of the clients", (digit) => clients.cards()[digit - 1]?.focus()],
   ["r", "Make a room", () => byId("room-name").focus()],
   ["/", "Filter the timeline", () => byId("filter").focus()],
   ["p", "Pause or resume the timeline", timeline.pause],
   ["c", "Clear the timeline", timeline.clear],
   ["b", "Show the build error", build.show],
-  ["?", "Show this list", openHelp],
+  ["?", "Show this list", () => byId("help").showModal()],
 ]);
 
-byId("add").onclick = addAndFocus;
+byId("add").onclick = addClient;
 byId("end").onclick = end;
 byId("connect").onclick = () => snippets.open(room);
-byId("help-button").onclick = openHelp;
+byId("help-button").onclick = () => byId("help").showModal();
 byId("address").value = chosenHost();
 byId("address").onchange = ({ target }) => {
   target.value = target.value.trim().replace(/^\w+:\/\/|\/.*$/g, "");
   chooseHost(target.value);
-  showAddress();
+  poll();
 };
 addEventListener("hashchange", restore);
 document.addEventListener("visibilitychange", poll);

@@ -8,20 +8,19 @@ const FRAME_BUDGET = 6;
 export class Newest {
   dropped = 0;
   isPaused = false;
-  isAtEnd = true;
+  #isAtEnd = true;
   #waiting = [];
 
   /** Takes `{ list, scroller, most, rowOf, changed }`: elements, the most rows, and functions. */
   constructor(its) {
     Object.assign(this, its);
     this.drawSoon = eachFrame(() => this.#draw());
-    // It stays at its end until somebody scrolls up. It also leaves its end when it becomes lower.
+    // It stays at its end until somebody scrolls up, also when it becomes lower.
     let last = 0;
     this.scroller.onscroll = () => {
       const { scrollTop, scrollHeight, clientHeight } = this.scroller;
-      this.isAtEnd = scrollHeight - scrollTop - clientHeight < 24 || (this.isAtEnd && scrollTop >= last);
+      this.#isAtEnd = scrollHeight - scrollTop - clientHeight < 24 || (this.#isAtEnd && scrollTop >= last);
       last = scrollTop;
-      this.changed();
     };
     new ResizeObserver(() => this.#follow()).observe(this.scroller);
   }
@@ -45,7 +44,7 @@ export class Newest {
   }
 
   toEnd() {
-    this.isAtEnd = true;
+    this.#isAtEnd = true;
     this.drawSoon();
   }
 
@@ -69,6 +68,6 @@ export class Newest {
   }
 
   #follow() {
-    if (this.isAtEnd) this.scroller.scrollTop = this.scroller.scrollHeight;
+    if (this.#isAtEnd) this.scroller.scrollTop = this.scroller.scrollHeight;
   }
 }

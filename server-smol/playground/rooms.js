@@ -9,12 +9,11 @@ const list = byId("room-list");
 let rooms = [];
 let current, drawn, pick;
 
-/** Takes a function that is called with the room that somebody picks. */
+/** Takes what to do with a room that somebody picks. */
 export function start(onPick) {
   pick = onPick;
 }
 
-/** Fetches the list, shows it, and returns it. */
 export async function refresh() {
   const answer = await fetchRooms();
   rooms = answer.rooms;
@@ -55,7 +54,7 @@ byId("room-form").onsubmit = async (event) => {
   try {
     await makeRoom(room);
   } catch (error) {
-    // If it exists, it can be picked.
+    // A room that exists is picked, too.
     if (error.status !== 409) return showError(error.message);
   }
   showError();

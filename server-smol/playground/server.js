@@ -32,7 +32,7 @@ export const chosenHost = () => sessionStorage.getItem(CHOSEN) ?? "";
 
 export const chooseHost = (host) => sessionStorage.setItem(CHOSEN, host);
 
-/** The host of rooms, unless somebody has chosen another one. This page can have a listener of its own. */
+/** The host of rooms, if nobody has chosen one. This page can have a listener of its own. */
 export function defaultHost() {
   const port = listener?.match(/:(\d+)$/)?.[1];
   const own = location.port || (location.protocol === "https:" ? "443" : "80");

@@ -8,7 +8,7 @@ export function open(room) {
   byId("snippets").showModal();
 }
 
-/** A string of JavaScript, also within the `<script>` of a page. */
+/** A string of JavaScript, also in a `<script>`. */
 const literal = (text) => JSON.stringify(text).replaceAll("<", "\\x3c");
 
 const snippetsOf = (room) => [

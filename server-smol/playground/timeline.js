@@ -5,8 +5,9 @@ import { count, counted } from "./format.js";
 import { Newest } from "./newest.js";
 import { rowOf } from "./record.js";
 
+const rows = byId("rows");
 const list = new Newest({
-  list: byId("rows"),
+  list: rows,
   scroller: byId("scroller"),
   most: 1000,
   rowOf: (record) => filtered(rowOf(record)),
@@ -34,12 +35,11 @@ export function pause() {
 }
 
 function show() {
-  const failures = document.querySelectorAll("#rows .failures").length;
+  const failures = rows.querySelectorAll(".failures").length;
   setText(byId("failures"), failures ? count(failures) : "");
   setText(byId("dropped"), list.dropped ? `${counted(list.dropped, "record")} dropped` : "");
   setText(byId("pause"), !list.isPaused ? "Pause" : list.waiting ? `Resume · ${count(list.waiting)} new` : "Resume");
-  byId("no-rows").hidden = list.list.childElementCount > 0;
-  byId("newest").hidden = list.isAtEnd;
+  byId("no-rows").hidden = rows.childElementCount > 0;
 }
 
 function filtered(row) {
@@ -49,17 +49,13 @@ function filtered(row) {
 
 byId("filter").oninput = ({ target }) => {
   words = target.value.toLowerCase();
-  [...list.list.children].forEach(filtered);
+  [...rows.children].forEach(filtered);
   list.toEnd();
 };
 // The style sheet hides the other rows.
 byId("kinds").onchange = ({ target }) => {
-  list.list.dataset.kind = target.value;
+  rows.dataset.kind = target.value;
   list.toEnd();
 };
 byId("pause").onclick = pause;
 byId("clear").onclick = clear;
-byId("newest").onclick = () => {
-  list.toEnd();
-  list.scroller.focus();
-};
