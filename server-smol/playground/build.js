@@ -4,7 +4,6 @@ import { byId, el, setText } from "./dom.js";
 import { count } from "./format.js";
 
 const DONE_SHOWN_MS = 5000;
-const TITLE = document.title;
 const [panel, pill] = [byId("build-panel"), byId("build-state")];
 
 let hiding;
@@ -18,16 +17,14 @@ export function take({ state, ms = 0, error = "" }) {
   // While it builds, the error of the last build stays.
   if (state === "building") return setText(pill, "building…");
   setText(pill, hasFailed ? "build failed" : `built in ${count(ms)} ms`);
-  document.title = hasFailed ? `✕ ${TITLE}` : TITLE;
   // Colours of terminals are no text.
-  const lines = error.replace(/\x1b\[[\d;]*m/g, "").split("\n");
-  const kind = (line) => (/^error|\^/.test(line) ? "error" : "");
-  byId("build-error").replaceChildren(...lines.map((line) => el("span", { class: kind(line) }, `${line}\n`)));
+  const lines = error.replace(/\x1b\[[\d;]*m/g, "").split(/^/m);
+  byId("build-error").replaceChildren(...lines.map((line) => el(/^error|\^/.test(line) ? "b" : "span", {}, line)));
   panel.hidden = !hasFailed;
   if (!hasFailed) hiding = setTimeout(() => { pill.hidden = true; }, DONE_SHOWN_MS);
 }
 
-/** Shows the error again, if the last build has failed. */
+/** Shows the error, if the last build has failed. */
 export function show() {
   panel.hidden = pill.disabled;
 }

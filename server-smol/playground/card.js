@@ -22,36 +22,31 @@ export class Card {
   #delay = FIRST_DELAY;
   #sent = [];
   #recalled = 0;
-  #list;
-  #note;
+  #messages = messageList();
+  #note = this.#messages.add;
   #title = el("h3");
   #status = el("span", { class: "status", role: "status" });
-  #toggle = button("", "", () => (this.isWanted ? this.disconnect() : this.#world.reconnect()));
-  #field = el("textarea", { rows: 1, placeholder: "Message", "aria-label": "Message", spellcheck: false });
+  #toggle = button("", () => (this.isWanted ? this.disconnect() : this.#world.reconnect()));
+  field = el("textarea", { rows: 1, placeholder: "Message", "aria-label": "Message", spellcheck: false });
   #mode = el("select", { "aria-label": "Send as" }, ...Object.keys(MODES).map((mode) => el("option", {}, mode)));
-  #send = button("Send", "primary", () => this.#submit());
+  #send = button("Send", () => this.#submit(), "primary");
   #problem = el("p", { class: "error", role: "alert" });
 
   /** Takes functions: `{ address, changed, removed, reconnect }`. */
   constructor(world) {
     this.#world = world;
-    [this.#list, this.#note] = messageList();
-    const remove = button("✕", "quiet", () => this.#remove());
+    const remove = button("✕", () => this.#remove(), "quiet");
     remove.ariaLabel = "Remove client";
-    this.#field.onkeydown = (event) => this.#onKey(event);
+    this.field.onkeydown = (event) => this.#onKey(event);
     this.element = el("article", { "aria-label": "Client" },
       el("header", {}, this.#title, this.#toggle, remove, this.#status),
-      this.#list,
-      el("div", { class: "form" }, this.#field, this.#mode, this.#send, this.#problem));
+      this.#messages.list,
+      el("div", { class: "form" }, this.field, this.#mode, this.#send, this.#problem));
     this.#show("closed", "not connected");
   }
 
   get isOpen() {
     return this.#state === "open";
-  }
-
-  focus() {
-    this.#field.focus();
   }
 
   /** Opens a socket. Resolves when it is open or has failed. */
@@ -81,6 +76,12 @@ export class Card {
     this.#show(this.#state, this.#status.textContent);
   }
 
+  /** Gives up, and says why. */
+  fail(why) {
+    this.isWanted = false;
+    this.#show("closed", why);
+  }
+
   #remove() {
     this.disconnect();
     this.element.remove();
@@ -101,8 +102,7 @@ export class Card {
       this.#delay = Math.min(this.#delay * 2, LONGEST_DELAY);
       return this.#show("waiting", `${said}. Connecting again…`);
     }
-    this.isWanted = false;
-    this.#show("closed", said);
+    this.fail(said);
   }
 
   #show(state, text) {
@@ -117,30 +117,29 @@ export class Card {
   }
 
   #submit() {
-    const text = this.#field.value;
+    const text = this.field.value;
     const data = MODES[this.#mode.value](text);
-    const problem = !this.isOpen ? "This client is not connected." : data === undefined ? "Two hex digits make a byte: 00 ff 2a" : "";
-    setText(this.#problem, problem);
-    this.#field.ariaInvalid = problem !== "";
-    if (problem) return;
+    this.field.ariaInvalid = data === undefined;
+    setText(this.#problem, data === undefined ? "Two hex digits make a byte: 00 ff 2a" : "");
+    if (data === undefined || !this.isOpen) return;
     this.#socket.send(data);
     this.#note("sent", data.buffer ?? data);
     this.#recalled = this.#sent.push(text);
-    this.#field.value = "";
+    this.field.value = "";
   }
 
   #onKey(event) {
     const step = { ArrowUp: -1, ArrowDown: 1 }[event.key];
     const isSent = event.key === "Enter" && !event.shiftKey && !event.isComposing;
     // Within several lines, the arrows move the caret.
-    if (!isSent && (!step || this.#field.value.includes("\n"))) return;
+    if (!isSent && (!step || this.field.value.includes("\n"))) return;
     event.preventDefault();
     if (isSent) return this.#submit();
     this.#recalled = Math.min(Math.max(this.#recalled + step, 0), this.#sent.length);
-    this.#field.value = this.#sent[this.#recalled] ?? "";
+    this.field.value = this.#sent[this.#recalled] ?? "";
   }
 }
 
-function button(text, name, onclick) {
-  return el("button", { type: "button", class: name, onclick }, text);
+function button(text, onclick, name = "") {
+  return el("button", { class: name, onclick }, text);
 }

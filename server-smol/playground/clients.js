@@ -1,4 +1,4 @@
-// The simulated clients, in a group for each room. Those of other rooms stay connected while they are not shown.
+// The simulated clients, in a group for each room. Those of other rooms stay connected.
 
 import { Card } from "./card.js";
 import { byId, el } from "./dom.js";
@@ -13,7 +13,7 @@ const groups = new Map();
 let current = null;
 let world;
 
-/** The attempts, one after the other, and what takes the ids of `connect` records: see `connect`. */
+/** The attempts, and what takes the ids of `connect` records: see `connect`. */
 let queue = Promise.resolve();
 let onId;
 
@@ -22,14 +22,13 @@ export function start(its) {
   world = its;
 }
 
-/** Shows the clients of this room. */
 export function show(room) {
   current = room;
   groups.forEach(({ element }, its) => { element.hidden = its !== room; });
   changed();
 }
 
-/** Adds a client to the shown room, and connects it. */
+/** Adds a client to the shown room. */
 export function add() {
   const room = current;
   if (!groups.has(room)) {
@@ -72,7 +71,7 @@ function connect(room, card) {
     if (card.isOpen) await Promise.race([named, new Promise((resolve) => setTimeout(resolve, NAMED_WITHIN))]);
     onId = undefined;
     if (card.isOpen && room === current && ids.length === 1) card.identify(ids[0]);
-  });
+  }).catch((error) => card.fail(error.message));
 }
 
 function changed() {

@@ -18,7 +18,7 @@ export function setText(element, text) {
   if (element.textContent !== text) element.textContent = text;
 }
 
-/** Returns a function that calls `draw` once, before the next frame, however often it is called. */
+/** Returns a function that calls `draw` once before the next frame, however often it is called. */
 export function eachFrame(draw) {
   let frame;
   return () => {
@@ -29,7 +29,6 @@ export function eachFrame(draw) {
   };
 }
 
-/** Returns a label in the colour of a client. */
 export const chip = (client) => tint(el("span", { class: "chip" }, String(client)), client);
 
 /** The golden angle keeps neighbours' colours apart. */

@@ -15,7 +15,6 @@ export function bytes(size) {
   return `${number.toFixed(number < 100 ? 1 : 0)} ${["KB", "MB", "GB"][power - 1]}`;
 }
 
-/** Returns a time of the day with milliseconds. */
 export function clock(time) {
   const at = new Date(time);
   return new Date(at - at.getTimezoneOffset() * 60_000).toISOString().slice(11, 23);

@@ -9,6 +9,5 @@ export function remembered() {
 
 export function remember(room, clients) {
   if (room === null) return;
-  const hash = new URLSearchParams({ room, clients });
-  history.replaceState(null, "", `#${hash}`);
+  history.replaceState(null, "", `#${new URLSearchParams({ room, clients })}`);
 }

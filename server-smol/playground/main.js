@@ -4,12 +4,11 @@ import * as build from "./build.js";
 import * as clients from "./clients.js";
 import { byId, setText } from "./dom.js";
 import * as events from "./events.js";
-import { bytes, counted } from "./format.js";
 import { remember, remembered } from "./hash.js";
 import * as keys from "./keys.js";
 import * as meters from "./meters.js";
 import * as rooms from "./rooms.js";
-import { appAddress, chooseHost, chosenHost, defaultHost, endRoom, fetchStatus } from "./server.js";
+import { appAddress, chooseHost, chosenHost, defaultHost, endRoom, fetchAddress } from "./server.js";
 import * as snippets from "./snippets.js";
 import * as timeline from "./timeline.js";
 
@@ -37,39 +36,28 @@ function addClient() {
   if (room === null) pick(FIRST_ROOM);
   const card = clients.add();
   // On a phone this would bring up the keyboard.
-  if (matchMedia("(pointer: fine)").matches) card.focus();
+  if (matchMedia("(pointer: fine)").matches) card.field.focus();
   else card.element.scrollIntoView();
 }
 
-async function end() {
-  try {
-    await endRoom(room);
-    rooms.showError();
-  } catch (error) {
-    rooms.showError(error.message);
-  }
-  poll();
+function end() {
+  endRoom(room).then(() => rooms.showError(), ({ message }) => rooms.showError(message)).then(poll);
 }
 
 async function poll() {
   if (document.hidden) return;
   try {
-    const [status, list] = await Promise.all([fetchStatus(), rooms.refresh()]);
-    showStatus(status);
+    const { rooms: list, next } = await rooms.refresh();
+    await fetchAddress();
+    byId("address").placeholder = defaultHost();
+    byId("app").href = appAddress();
     const listed = list.find(({ id }) => id === room);
-    meters.setListed(listed);
-    byId("end").disabled = !listed;
+    // A longer list does not have all rooms.
+    if (listed || next === null) meters.setListed(listed);
     setText(byId("server-state"), "");
   } catch {
     setText(byId("server-state"), "no answer from the server");
   }
-}
-
-function showStatus({ version, rooms, hibernating_rooms: hibernating, memory, memory_limit: limit }) {
-  const held = bytes(memory) + (limit ? ` of ${bytes(limit)}` : "");
-  setText(byId("numbers"), `Version ${version}\n${counted(rooms, "room")}, ${hibernating} hibernating\n${held}`);
-  byId("address").placeholder = defaultHost();
-  byId("app").href = appAddress();
 }
 
 function restore() {
@@ -100,7 +88,7 @@ clients.start({
 });
 keys.start([
   ["n", "Add a client", addClient],
-  ["19", "Write as one of the clients", (digit) => clients.cards()[digit - 1]?.focus()],
+  ["m", "Write a message", () => clients.cards().at(-1)?.field.focus()],
   ["r", "Make a room", () => byId("room-name").focus()],
   ["/", "Filter the timeline", () => byId("filter").focus()],
   ["p", "Pause or resume the timeline", timeline.pause],
@@ -115,17 +103,14 @@ byId("connect").onclick = () => snippets.open(room);
 byId("help-button").onclick = () => byId("help").showModal();
 byId("address").value = chosenHost();
 byId("address").onchange = ({ target }) => {
-  target.value = target.value.trim().replace(/^\w+:\/\/|\/.*$/g, "");
-  chooseHost(target.value);
+  chooseHost(target.value.trim());
   poll();
 };
-addEventListener("hashchange", restore);
+// The page's end is not that of its clients.
+addEventListener("pagehide", () => { isRestored = false; });
 document.addEventListener("visibilitychange", poll);
 setInterval(poll, POLL_EVERY_MS);
 
 clients.show(room);
-// Clients need the address of rooms. If the server does not answer, it is restarting.
-fetchStatus().catch(() => {}).then(() => {
-  restore();
-  poll();
-});
+// Clients need the address of rooms.
+fetchAddress().catch(() => {}).then(restore).then(poll);

@@ -1,7 +1,7 @@
 // What a client has sent and received.
 
 import { el } from "./dom.js";
-import { bytes, clock, counted, encode, toHex } from "./format.js";
+import { bytes, clock, encode, toHex } from "./format.js";
 import { Newest } from "./newest.js";
 import { payload } from "./record.js";
 
@@ -10,9 +10,8 @@ const PREVIEW = 1024;
 /** Returns a list and a function that adds to it: text or a buffer that was "sent" or "received", or text that was "said". */
 export function messageList() {
   const list = el("ol", { class: "talk", "aria-label": "Messages", tabIndex: 0 });
-  const changed = () => { list.title = newest.dropped ? `${counted(newest.dropped, "message")} not shown` : ""; };
-  const newest = new Newest({ list, scroller: list, most: 200, rowOf, changed });
-  return [list, (direction, data) => newest.add({ direction, data, at: clock(Date.now()) })];
+  const newest = new Newest({ list, scroller: list, most: 200, rowOf });
+  return { list, add: (direction, data) => newest.add({ direction, data, at: clock(Date.now()) }) };
 }
 
 function rowOf({ direction, data, at }) {

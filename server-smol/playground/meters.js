@@ -7,7 +7,7 @@ const BARS = 60;
 const BAR_STEP = 4;
 const HEIGHT = 24;
 
-/** Shorter timers are shown by their length: nobody can read how they run. */
+/** Nobody can read how shorter ones run. */
 const SHORT_TIMER = 1000;
 
 let state, clients, memory;
@@ -18,7 +18,6 @@ let fuel = [];
 
 const drawSoon = eachFrame(draw);
 
-/** Begins with a room, of which nothing is known. */
 export function reset() {
   fuel = [];
   setListed();

@@ -11,7 +11,7 @@ export class Newest {
   #isAtEnd = true;
   #waiting = [];
 
-  /** Takes `{ list, scroller, most, rowOf, changed }`: elements, the most rows, and functions. */
+  /** Takes `{ list, scroller, most, rowOf, changed }`: elements, the most rows, functions. */
   constructor(its) {
     Object.assign(this, its);
     this.drawSoon = eachFrame(() => this.#draw());
@@ -22,7 +22,9 @@ export class Newest {
       this.#isAtEnd = scrollHeight - scrollTop - clientHeight < 24 || (this.#isAtEnd && scrollTop >= last);
       last = scrollTop;
     };
-    new ResizeObserver(() => this.#follow()).observe(this.scroller);
+    const resized = new ResizeObserver(() => this.#follow());
+    resized.observe(this.scroller);
+    resized.observe(this.list);
   }
 
   get waiting() {
@@ -64,7 +66,7 @@ export class Newest {
     while (this.list.childElementCount > this.most) this.list.firstChild.remove();
     this.#follow();
     if (!this.isPaused && this.waiting) this.drawSoon();
-    this.changed();
+    this.changed?.();
   }
 
   #follow() {

@@ -3,12 +3,10 @@
 import { chip, el } from "./dom.js";
 import { bytes, clock, count, counted, duration, encode, spaced } from "./format.js";
 
-const STATES = { began: "the room begins", ended: "the room has ended", gap: "" };
-
 /** Returns a row for a record, or for a gap between records. Its classes say which filters show it. */
 export function rowOf({ time, state, reason, event, client, message, outcome, fuel, memory, micros, effects = [], more }) {
   const at = el("time", {}, clock(time));
-  if (state) return el("li", { class: `change ${state}` }, at, [STATES[state] ?? state, reason].filter(Boolean).join(": "));
+  if (state) return el("li", { class: `change ${state}` }, at, reason ? `${state}: ${reason}` : `room ${state}`);
   const data = el("div", { class: "data" });
   if (message) data.append(payload(message));
   if (outcome !== "done") data.append(line("error", outcome, reason ?? ""));

@@ -9,7 +9,6 @@ const list = byId("room-list");
 let rooms = [];
 let current, drawn, pick;
 
-/** Takes what to do with a room that somebody picks. */
 export function start(onPick) {
   pick = onPick;
 }
@@ -19,7 +18,7 @@ export async function refresh() {
   rooms = answer.rooms;
   setText(byId("room-note"), answer.next === null ? "" : `The first ${rooms.length} rooms.`);
   show();
-  return rooms;
+  return answer;
 }
 
 export function setCurrent(room) {
@@ -40,7 +39,7 @@ function show() {
 }
 
 const buttonOf = ({ id, clients: { length }, hibernates }) => el("button",
-  { type: "button", title: id, "aria-current": id === current, onclick: () => pick(id) },
+  { title: id, "aria-current": id === current, onclick: () => pick(id) },
   el("span", { class: "name" }, id),
   el("small", {}, hibernates ? "hibernates" : ""),
   el("span", { class: "number", title: counted(length, "client") }, String(length)));
@@ -49,8 +48,6 @@ byId("room-form").onsubmit = async (event) => {
   event.preventDefault();
   const field = byId("room-name");
   const room = field.value;
-  // Addresses take these for directories.
-  if (/^\.\.?$/.test(room)) return showError(`No address has the room “${room}”.`);
   try {
     await makeRoom(room);
   } catch (error) {

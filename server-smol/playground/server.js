@@ -14,10 +14,8 @@ async function ask(path, method = "GET") {
   throw Object.assign(new Error(text || `The server answered ${response.status}.`), { status: response.status });
 }
 
-export async function fetchStatus() {
-  const status = await (await ask("status")).json();
-  listener = status.address;
-  return status;
+export async function fetchAddress() {
+  listener = (await (await ask("status")).json()).address;
 }
 
 export const fetchRooms = async () => (await ask("rooms?limit=200")).json();
@@ -39,7 +37,6 @@ export function defaultHost() {
   return !port || port === own ? location.host : `${location.hostname}:${port}`;
 }
 
-/** The page that is served with the rooms. */
 export const appAddress = () => `${location.protocol}//${chosenHost() || defaultHost()}/`;
 
 export const roomAddress = (room) => `${appAddress().replace("http", "ws")}ws/${encodeURIComponent(room)}`;

@@ -12,7 +12,7 @@ export function open(room) {
 const literal = (text) => JSON.stringify(text).replaceAll("<", "\\x3c");
 
 const snippetsOf = (room) => [
-  ["Client library, connects again by itself", `import { RoomSocket, roomUrl } from "/_/client.js";
+  ["Client library", `import { RoomSocket, roomUrl } from "/_/client.js";
 
 const socket = new RoomSocket(roomUrl(${literal(room)}));
 socket.onmessage = ({ data }) => console.log(data);
@@ -26,7 +26,7 @@ socket.onopen = () => socket.send("hello");`],
 
 function figure([title, text]) {
   const code = el("code", {}, text);
-  const copy = el("button", { type: "button", "aria-label": `Copy: ${title}` }, "Copy");
+  const copy = el("button", { "aria-label": `Copy: ${title}` }, "Copy");
   copy.onclick = async () => {
     // Browsers let only pages of HTTPS and of this machine copy.
     getSelection().selectAllChildren(code);

@@ -210,7 +210,7 @@ test("the errors of a build are shown until it succeeds, and then the clients co
 test("everything is done by keyboard alone", TIMEOUT, async (t) => {
   const page = await visit(t);
   const { keyboard } = page;
-  await page.locator("#numbers", { hasText: "Version" }).waitFor();
+  await page.locator(`#address[placeholder*="${server.port}"]`).waitFor();
   await keyboard.press("r");
   await keyboard.type("keys");
   await keyboard.press("Enter");
