@@ -72,8 +72,11 @@ function restore() {
 function take(type, data) {
   if (type === "build") return build.take(data);
   if (room === null) return;
-  if (type === "gap") return timeline.addGap(data);
   if (type === "dropped") return timeline.addDropped(data);
+  if (type === "gap") {
+    meters.reset();
+    return timeline.addGap(data);
+  }
   timeline.add(data);
   meters.take(data);
   clients.take(data);

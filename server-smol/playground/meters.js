@@ -19,6 +19,7 @@ let fuel = [];
 const drawSoon = eachFrame(draw);
 
 export function reset() {
+  memory = timer = undefined;
   fuel = [];
   setListed();
 }
@@ -26,8 +27,7 @@ export function reset() {
 /** Takes what the list of rooms has about this one, if it is there. */
 export function setListed(room) {
   clients = room?.clients.length;
-  if (room) state = room.hibernates ? "hibernates" : "running";
-  else state = timer = memory = undefined;
+  state = room && (room.hibernates ? "hibernates" : "running");
   drawSoon();
 }
 

@@ -190,6 +190,26 @@ test("a reload brings back the room and its clients", TIMEOUT, async (t) => {
   await connected(page, 2, "Client 4");
 });
 
+test("nothing is recorded while the page is hidden", TIMEOUT, async (t) => {
+  const page = await visit(t, "#room=hidden&clients=1");
+  await connected(page, 1, "Client 1");
+  // Chromium without a window hides no page. So the page tells itself what a browser would.
+  const show = (isShown) => page.evaluate((isShown) => {
+    Object.defineProperty(document, "hidden", { value: !isShown, configurable: true });
+    document.dispatchEvent(new Event("visibilitychange"));
+  }, isShown);
+  await show(false);
+  await page.locator("#rows .gap", { hasText: "hidden" }).waitFor();
+  await send(page, 1, "unseen");
+  await received(page, 1, "unseen");
+  const opened = page.waitForResponse((response) => response.url().includes("/_/events?room=hidden"));
+  await show(true);
+  await opened;
+  await send(page, 1, "seen again");
+  await row(page, "seen again").waitFor();
+  assert.equal(await row(page, "unseen").count(), 0);
+});
+
 test("the errors of a build are shown until it succeeds, and then the clients come back", TIMEOUT, async (t) => {
   const page = await visit(t, "#room=builds&clients=1");
   await connected(page, 1, "Client 1");
