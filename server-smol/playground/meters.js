@@ -1,4 +1,4 @@
-// The present numbers of the room: clients, memory, timer, fuel.
+// The present numbers of the room.
 
 import { byId, eachFrame, setText } from "./dom.js";
 import { bytes, count } from "./format.js";
