@@ -9,7 +9,27 @@ macro_rules! files {
     };
 }
 
-const FILES: &[BuiltIn] = files!["index.html"];
+const FILES: &[BuiltIn] = files![
+    "index.html",
+    "playground.css",
+    "build.js",
+    "card.js",
+    "clients.js",
+    "dom.js",
+    "events.js",
+    "format.js",
+    "hash.js",
+    "keys.js",
+    "main.js",
+    "messages.js",
+    "meters.js",
+    "newest.js",
+    "record.js",
+    "rooms.js",
+    "server.js",
+    "snippets.js",
+    "timeline.js",
+];
 
 /// Returns the playground. `dev` has it at `/_/`, and `serve` at the operator's address, if that is wanted.
 pub(crate) fn new() -> Playground {

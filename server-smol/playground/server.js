@@ -1,0 +1,42 @@
+// Requests to the server, and where its rooms are.
+
+/** For this tab only: later, another server may use the same port. */
+const CHOSEN = "address of rooms";
+
+/** The public listener, if the server has said it: "127.0.0.1:8080". */
+let listener;
+
+/** Asks for a path below this page. Throws what the server says against it. */
+async function ask(path, method = "GET") {
+  const response = await fetch(path, { method, cache: "no-store" });
+  if (response.ok) return response;
+  const text = (await response.text()).trim();
+  throw Object.assign(new Error(text || `The server answered ${response.status}.`), { status: response.status });
+}
+
+export async function fetchAddress() {
+  listener = (await (await ask("status")).json()).address;
+}
+
+export const fetchRooms = async () => (await ask("rooms?limit=200")).json();
+
+const path = (room) => `rooms/${encodeURIComponent(room)}`;
+
+export const makeRoom = (room) => ask(path(room), "POST");
+
+export const endRoom = (room) => ask(path(room), "DELETE");
+
+export const chosenHost = () => sessionStorage.getItem(CHOSEN) ?? "";
+
+export const chooseHost = (host) => sessionStorage.setItem(CHOSEN, host);
+
+/** The host of rooms, if nobody has chosen one. This page can have a listener of its own. */
+export function defaultHost() {
+  const port = listener?.match(/:(\d+)$/)?.[1];
+  const own = location.port || (location.protocol === "https:" ? "443" : "80");
+  return !port || port === own ? location.host : `${location.hostname}:${port}`;
+}
+
+export const appAddress = () => `${location.protocol}//${chosenHost() || defaultHost()}/`;
+
+export const roomAddress = (room) => `${appAddress().replace("http", "ws")}ws/${encodeURIComponent(room)}`;
