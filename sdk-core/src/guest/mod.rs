@@ -33,6 +33,9 @@ mod incoming;
 mod linear_memory;
 #[cfg(all(target_family = "wasm", target_os = "unknown"))]
 mod panic;
+// With a system the standard library's own macros write.
+#[cfg(all(any(all(target_family = "wasm", target_os = "unknown"), test), feature = "std"))]
+mod print;
 #[cfg(any(target_family = "wasm", test))]
 mod room;
 #[cfg(test)]
@@ -45,6 +48,8 @@ pub use crate::text::Text;
 pub use form::{BY_DEFAULT, BY_NEW, Guest, InForm, Lacking, Probe, form};
 pub use stateroom_core::too_long;
 
+#[cfg(all(any(all(target_family = "wasm", target_os = "unknown"), test), feature = "std"))]
+pub use print::{ERR, OUT, print};
 #[cfg(any(target_family = "wasm", test))]
 pub use room::{Address, Room};
 #[cfg(all(test, any(feature = "alloc", not(feature = "heap"))))]

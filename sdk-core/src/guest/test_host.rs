@@ -21,6 +21,7 @@ pub(super) enum Asked {
     Timer(u32),
     Log(u32, String),
     Close(i32, u32, String),
+    Printed(usize, String),
 }
 
 thread_local! {
@@ -106,6 +107,33 @@ pub(super) mod extensions {
             unsafe { ptr::copy_nonoverlapping(name.as_ptr(), out, name.len()) };
         }
         name.len()
+    }
+}
+
+#[cfg(feature = "std")]
+pub(super) mod wasi {
+    use super::{super::print::Piece, Asked, ask, text};
+
+    /// The number of bytes that it takes at a time.
+    const TAKEN: usize = 8;
+
+    /// Takes the first bytes of the first piece, as a host may. Only standard output and error exist.
+    pub(in super::super) unsafe fn fd_write(
+        stream: usize,
+        pieces: *const Piece,
+        _: usize,
+        written: *mut usize,
+    ) -> usize {
+        if !(1..=2).contains(&stream) {
+            return 8;
+        }
+        // SAFETY: lent by the guest.
+        let (piece, mut words) = unsafe { (&*pieces, text((*pieces).at, (*pieces).len)) };
+        words.truncate(words.floor_char_boundary(piece.len.min(TAKEN)));
+        // SAFETY: lent by the guest, to be written.
+        unsafe { *written = words.len() };
+        ask(Asked::Printed(stream, words));
+        0
     }
 }
 

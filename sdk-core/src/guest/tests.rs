@@ -210,3 +210,17 @@ fn a_heap_without_room_refuses_a_message() {
         assert_eq!(room.malloc(size).0.addr(), abi::ALLOC_FAILED as usize);
     }
 }
+
+#[cfg(feature = "std")]
+#[test]
+fn what_is_printed_is_written_whole_to_the_stream_that_is_named() {
+    use super::print::{ERR, OUT, print};
+
+    let host = TestHost::new();
+    print(OUT, format_args!("{}", "zweitausendfünf"));
+    print(ERR, format_args!("{}{}", "", 7));
+    // There is no such stream.
+    print(3, format_args!("lost"));
+    let printed = |stream, words: &str| Asked::Printed(stream, words.into());
+    assert_eq!(host.asked(), [printed(OUT, "zweitaus"), printed(OUT, "endfünf"), printed(ERR, "7")]);
+}

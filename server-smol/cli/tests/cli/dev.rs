@@ -9,8 +9,8 @@ use std::{
 
 use crate::{
     directory::Directory,
-    guests::ECHO,
-    running::{Serving, fails, run, stateroom},
+    guests::{ECHO, PRINTS, STD},
+    running::{Serving, fails, run, stateroom, succeeds},
 };
 
 #[test]
@@ -266,5 +266,50 @@ impl StateroomService for Broken {
         let line = server.wait_for_line("254 is not expected");
         let place = line.split_once("\"panicked at src/lib.rs:").expect(&line).1;
         assert!(place.ends_with(": 254 is not expected\"") && !place.contains('\\'), "{features}: {line}");
+    }
+}
+
+#[test]
+fn what_a_guest_prints_is_in_the_log() {
+    const WASI: &str = "service.target = 'wasm32-wasip1'";
+    let imports = "use stateroom_sdk_core::print::{dbg, eprint, eprintln, print, println};\n";
+    for (imports, target) in [(imports, ""), (imports, WASI), ("", WASI)] {
+        let here = Directory::new().with_guest("'alloc', 'std'", &format!("{imports}{PRINTS}"));
+        let here = here.with("stateroom.toml", target);
+        let mut server = Serving::start(stateroom(&here, &["dev", "--port", "0"]));
+        server.post("/ws/lobby");
+        for expected in [
+            r#"INFO  room "lobby": "2 lines""#,
+            r#"INFO  room "lobby": "in \"one\"""#,
+            r#"INFO  room "lobby": """#,
+            r#"INFO  room "lobby": "to be continued""#,
+            r#"WARN  room "lobby": "an error""#,
+            r#"WARN  room "lobby": "[src/lib.rs:…] 1 + 1 = 2""#,
+            r#"WARN  room "lobby": "[src/lib.rs:…] 'x' = 'x'""#,
+            r#"INFO  room "lobby": "2""#,
+        ] {
+            let line = server.wait_for_line("room \"lobby\"");
+            let (begin, end) = expected.split_once('…').unwrap_or((expected, ""));
+            assert!(line.starts_with(begin) && line.ends_with(end), "{line}");
+            assert!(end.is_empty() == (line == expected), "{line}");
+        }
+    }
+}
+
+#[test]
+fn a_guest_that_prints_to_nobody_is_warned_of() {
+    const WARNING: &str = "WARN  what `println!`, `eprintln!` or `dbg!` write goes nowhere";
+    let imports = "use stateroom_sdk_core::print::{dbg, eprint, eprintln, print, println};\n";
+    let build = |source: &str, target| {
+        let here = Directory::new().with_guest("'alloc', 'std'", source).with("stateroom.toml", target);
+        succeeds(stateroom(&here, &["build"]))
+    };
+    let text = build(PRINTS, "");
+    assert!(text.contains(WARNING), "{text}");
+    for (source, target) in
+        [(PRINTS, "service.target = 'wasm32-wasip1'"), (STD, ""), (&format!("{imports}{PRINTS}"), "")]
+    {
+        let text = build(source, target);
+        assert!(!text.contains("goes nowhere"), "{text}");
     }
 }
