@@ -38,6 +38,8 @@ mod panic;
 mod print;
 #[cfg(any(target_family = "wasm", test))]
 mod room;
+#[cfg(any(target_family = "wasm", test))]
+mod room_id;
 #[cfg(test)]
 mod test_host;
 #[cfg(test)]
@@ -52,6 +54,8 @@ pub use stateroom_core::too_long;
 pub use print::{ERR, OUT, print};
 #[cfg(any(target_family = "wasm", test))]
 pub use room::{Address, Room};
+#[cfg(any(target_family = "wasm", test))]
+pub use room_id::{Place, RoomId};
 #[cfg(all(test, any(feature = "alloc", not(feature = "heap"))))]
 use test_host::linear_memory;
 
@@ -62,8 +66,16 @@ macro_rules! __export {
     ($service:ty, $form:expr) => {
         #[cfg(target_family = "wasm")]
         const _: () = {
+            struct Here;
+            impl $crate::guest::Place for Here {
+                fn id() -> &'static $crate::guest::RoomId {
+                    static ID: $crate::guest::RoomId = $crate::guest::RoomId::new();
+                    &ID
+                }
+            }
+
             // SAFETY: only the exports know the room, and only the host knows the exports.
-            static ROOM: $crate::guest::Room<$crate::guest::InForm<$service, { $form }>> =
+            static ROOM: $crate::guest::Room<$crate::guest::InForm<$service, { $form }>, Here> =
                 unsafe { $crate::guest::Room::new() };
 
             #[unsafe(no_mangle)]

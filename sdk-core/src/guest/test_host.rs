@@ -11,7 +11,7 @@ use std::{
 
 use crate::{MessagePayload, abi::ALLOC_FAILED};
 
-use super::{Address, Guest, Room};
+use super::{Address, Guest, Place, Room, RoomId};
 
 /// An effect that a guest has asked for.
 #[derive(Debug, PartialEq)]
@@ -192,6 +192,16 @@ pub(super) mod linear_memory {
     }
 }
 
+/// The place of the id of all rooms in tests, which take turns.
+pub(super) struct Here;
+
+impl Place for Here {
+    fn id() -> &'static RoomId {
+        static ID: RoomId = RoomId::new();
+        &ID
+    }
+}
+
 /// A host with one instance. Tests take turns, as there is one memory; its guest finds what it left there.
 pub(super) struct TestHost(#[expect(dead_code, reason = "it is held")] MutexGuard<'static, ()>);
 
@@ -209,19 +219,29 @@ impl TestHost {
         Self(turn)
     }
 
-    pub(super) fn initialize<G: Guest>(&self, room: &Room<G>, room_id: &str) {
+    pub(super) fn initialize<G: Guest>(&self, room: &Room<G, Here>, room_id: &str) {
         assert!(self.hand_over(room, room_id.as_bytes(), |at, len| room.initialize(at, len)));
     }
 
     /// Returns whether the guest had room for it.
-    pub(super) fn message<G: Guest>(&self, room: &Room<G>, client: u32, message: MessagePayload<'_>) -> bool {
+    pub(super) fn message<G: Guest>(
+        &self,
+        room: &Room<G, Here>,
+        client: u32,
+        message: MessagePayload<'_>,
+    ) -> bool {
         self.hand_over(room, message.data(), |at, len| match message {
             MessagePayload::Text(_) => room.message(client, at, len),
             MessagePayload::Bytes(_) => room.binary(client, at, len),
         })
     }
 
-    fn hand_over<G: Guest>(&self, room: &Room<G>, data: &[u8], event: impl FnOnce(Address, usize)) -> bool {
+    fn hand_over<G: Guest>(
+        &self,
+        room: &Room<G, Here>,
+        data: &[u8],
+        event: impl FnOnce(Address, usize),
+    ) -> bool {
         let at = room.malloc(data.len()).0;
         if at.addr() == ALLOC_FAILED as usize {
             return false;

@@ -63,6 +63,10 @@ impl StateroomContext for RoomContext {
         });
     }
 
+    fn room_id(&self) -> &str {
+        self.id.as_str()
+    }
+
     fn set_timer(&self, ms_delay: u32) {
         self.timer.set(Some(ms_delay));
     }
