@@ -13,7 +13,7 @@ use self::{
 };
 
 use crate::{
-    Effects, Event, Program, Step, Trap,
+    Effects, Event, Program, Step, Trap, TrapReason,
     client_info::Newcomer,
     construction::Construction,
     hibernation::HibernationProgress,
@@ -295,8 +295,16 @@ impl Live {
                 self.status = LiveState::Ready(Step::Refused);
             }
             Err(trap) => {
-                self.store.data_mut().effects.undo();
+                let effects = &mut self.store.data_mut().effects;
+                effects.undo();
+                let panic =
+                    if *trap.reason() == TrapReason::Unreachable { effects.take_panic() } else { None };
+                let trap = match panic {
+                    Some(message) => Trap::new(trap.during(), TrapReason::Panicked { message }),
+                    None => trap.clone(),
+                };
                 self.status = LiveState::Broken(trap.clone());
+                return Err(trap);
             }
         }
         result

@@ -26,5 +26,12 @@ fn report(info: &dyn core::fmt::Display) {
     let mut words = heapless::String::<1024>::new();
     // What does not fit is left out.
     let _ = write!(words, "{info}");
+    // The place is in the standard library, and does not show who wants the time.
+    #[cfg(feature = "std")]
+    if words.ends_with("time not implemented on this platform") {
+        let _ = words.push_str(
+            ": in place of `std::time` use `ctx.now_ms()`, or write `target = \"wasm32-wasip1\"` under `[service]` in `stateroom.toml`",
+        );
+    }
     log(LogLevel::Error, &words);
 }

@@ -257,15 +257,25 @@ impl StateroomService for Broken {
     }
 }
 ";
-    for (features, no_std) in
-        [("", "#![no_std]\n"), ("'alloc'", "#![no_std]\n"), ("'std'", ""), ("'alloc', 'std'", "")]
-    {
+    const WASI: &str = "service.target = 'wasm32-wasip1'";
+    for (features, no_std, target) in [
+        ("", "#![no_std]\n", ""),
+        ("'alloc'", "#![no_std]\n", ""),
+        ("'std'", "", ""),
+        ("'alloc', 'std'", "", ""),
+        ("'std'", "", WASI),
+    ] {
         let here = Directory::new().with_guest(features, &format!("{no_std}{PANICS}"));
+        let here = here.with("stateroom.toml", target);
         let mut server = Serving::start(stateroom(&here, &["dev", "--port", "0"]));
-        server.post("/ws/lobby");
-        let line = server.wait_for_line("254 is not expected");
-        let place = line.split_once("\"panicked at src/lib.rs:").expect(&line).1;
-        assert!(place.ends_with(": 254 is not expected\"") && !place.contains('\\'), "{features}: {line}");
+        // There is one line for each room that fails.
+        for _ in 0..2 {
+            server.post("/ws/lobby");
+            let line = server.wait_for_line("room \"lobby\"");
+            let said =
+                "ERROR room \"lobby\" failed: the guest failed in `initialize`: it panicked at src/lib.rs:";
+            assert!(line.starts_with(said) && line.ends_with(": 254 is not expected"), "{features}: {line}");
+        }
     }
 }
 
