@@ -134,6 +134,19 @@ impl Live {
         }
     }
 
+    /// Returns the export that an event is in, if it is suspended in one, with the fuel that the event has used.
+    pub(crate) fn running(&self) -> Option<(&'static str, u64)> {
+        let LiveState::Suspended(suspended) = &self.status else { return None };
+        let name = match &**suspended {
+            Suspended::Startup(index, ..) => STARTUP[*index],
+            Suspended::Malloc(..) => self.interface.malloc_name,
+            Suspended::Call(name, _) => *name,
+            Suspended::Construction(_) | Suspended::Clearing => return None,
+        };
+        let left = self.fuel + self.store.get_fuel().unwrap_or(0);
+        Some((name, self.budget.saturating_sub(left).saturating_add(self.store.data().debt)))
+    }
+
     pub(crate) fn effects(&self) -> Effects<'_> {
         let effects = self.store.data().effects.iter();
         match self.status {

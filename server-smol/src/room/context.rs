@@ -1,5 +1,6 @@
 use std::{
     cell::{Cell, RefCell},
+    fmt,
     rc::Rc,
 };
 
@@ -124,6 +125,10 @@ impl EngineContext for RoomContext {
         {
             info.each(each);
         }
+    }
+
+    fn warn(&self, words: &dyn fmt::Display) {
+        self.thread.log.event(log::Level::Warn, || format!("room {}: {words}", self.id));
     }
 
     fn wants_pause(&self) -> bool {

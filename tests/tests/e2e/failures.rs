@@ -104,6 +104,19 @@ fn an_endless_loop_ends_the_room() {
 }
 
 #[test]
+fn an_endless_loop_is_warned_of_once_before_it_ends_the_room() {
+    let module = Module::new().told("(loop $again (br $again))");
+    let server = TestServer::new(module.limits(|limits| limits.fuel = 800_000_000).program());
+    let mut client = server.client("busy");
+    client.text("!");
+    assert_eq!(client.closed(), 1011);
+    let lines = records("busy");
+    let [warning, failure] = &lines[..] else { panic!("{lines:#?}") };
+    assert!(warning.starts_with("WARN") && warning.contains("`message` still runs"), "{warning}");
+    assert!(failure.starts_with("ERROR"), "{failure}");
+}
+
+#[test]
 fn an_endless_recursion_ends_the_room() {
     // `memory.fill` and calls both have limits; this is a call that never returns.
     let module = Module::new().told(concat!(effects!(), "(call $recurse)"));
