@@ -280,6 +280,38 @@ impl StateroomService for Broken {
 }
 
 #[test]
+fn dev_tells_the_clients_of_a_room_and_the_log_why_it_failed() {
+    const LATE: &str = "use stateroom_sdk_core::*;
+
+#[stateroom_wasm]
+#[derive(Default)]
+struct Late;
+
+impl StateroomService for Late {
+    fn connect(&mut self, _: ClientId, _: &impl StateroomContext) {
+        std::time::Instant::now();
+    }
+}
+";
+    let here = Directory::new().with_guest("'std'", LATE);
+    let mut server = Serving::start(stateroom(&here, &["dev", "--port", "0"]));
+    let mut client = joined(server.join("/ws/lobby", ""));
+    // A close frame of 125 bytes, with the code 1011.
+    let mut frame = [0; 127];
+    client.read_exact(&mut frame).unwrap();
+    assert_eq!(frame[..4], [0x88, 125, 0x03, 0xf3]);
+    let reason = str::from_utf8(&frame[4..]).unwrap();
+    let line = server.wait_for_line("room \"lobby\"");
+    let (_, words) = line.split_once("ERROR room \"lobby\" failed: ").expect(&line);
+    assert!(words.starts_with(reason), "{reason} … {line}");
+    assert!(words.starts_with("the guest failed in `connect`: it panicked at "), "{line}");
+    assert!(
+        words.contains(": time not implemented on this platform: in place of `std::time` use `ctx.now_ms()`"),
+        "{line}"
+    );
+}
+
+#[test]
 fn what_a_guest_prints_is_in_the_log() {
     const WASI: &str = "service.target = 'wasm32-wasip1'";
     let imports = "use stateroom_sdk_core::print::{dbg, eprint, eprintln, print, println};\n";
