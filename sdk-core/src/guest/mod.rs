@@ -66,8 +66,8 @@ macro_rules! __export {
     ($service:ty, $form:expr) => {
         #[cfg(target_family = "wasm")]
         const _: () = {
-            struct Here;
-            impl $crate::guest::Place for Here {
+            struct __Place;
+            impl $crate::guest::Place for __Place {
                 fn id() -> &'static $crate::guest::RoomId {
                     static ID: $crate::guest::RoomId = $crate::guest::RoomId::new();
                     &ID
@@ -75,7 +75,7 @@ macro_rules! __export {
             }
 
             // SAFETY: only the exports know the room, and only the host knows the exports.
-            static ROOM: $crate::guest::Room<$crate::guest::InForm<$service, { $form }>, Here> =
+            static ROOM: $crate::guest::Room<$crate::guest::InForm<$service, { $form }>, __Place> =
                 unsafe { $crate::guest::Room::new() };
 
             #[unsafe(no_mangle)]
