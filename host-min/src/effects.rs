@@ -63,6 +63,10 @@ pub(crate) struct Arena {
 /// need no allocation for each message. Rooms that hibernate keep no capacity.
 const KEPT: usize = 8 << 10;
 
+/// The most lines that the message of a panic is looked for in, and its maximum size in bytes. A guest decides both.
+const PANIC_LINES: usize = 16;
+const PANIC_SIZE: usize = 1 << 10;
+
 #[derive(Debug, Clone, Copy)]
 enum Entry {
     Text(MessageRecipient, Span),
@@ -113,6 +117,41 @@ impl Arena {
     /// Removes everything except log lines, because the event has failed.
     pub(crate) fn undo(&mut self) {
         self.entries.retain(|entry| matches!(entry, Entry::Log(..)));
+    }
+
+    /// Takes the message of a panic from the log lines of an event that has failed, if the guest has written one last.
+    /// Returns its place and its words.
+    ///
+    /// The SDK writes it as one line, and Rust's standard library to standard error:
+    ///
+    /// ```text
+    ///
+    /// thread 'main' (1) panicked at src/lib.rs:1:2:
+    /// the words
+    /// note: run with `RUST_BACKTRACE=1` environment variable to display a backtrace
+    /// ```
+    pub(crate) fn take_panic(&mut self) -> Option<String> {
+        let line = |entry: &Entry| match *entry {
+            Entry::Log(_, Span { begin, end }) => {
+                let line = &self.text[begin..end];
+                &line[..line.floor_char_boundary(PANIC_SIZE)]
+            }
+            _ => "",
+        };
+        let lines = self.entries.iter().map(line).enumerate().rev().take(PANIC_LINES);
+        let (begin, before, place) = lines.into_iter().find_map(|(index, line)| {
+            let (before, place) = line.split_once("panicked at ")?;
+            (before.is_empty() || before.starts_with("thread '")).then_some((index, before, place))
+        })?;
+        let mut message = String::from(place);
+        for line in self.entries[begin + 1..].iter().map(line).filter(|line| !line.starts_with("note: ")) {
+            message.push('\n');
+            message.push_str(line);
+        }
+        message.truncate(message.floor_char_boundary(PANIC_SIZE));
+        // The library writes an empty line first.
+        self.entries.truncate(begin - usize::from(!before.is_empty() && begin > 0));
+        Some(message.replacen(":\n", ": ", 1))
     }
 
     pub(crate) fn send_text(

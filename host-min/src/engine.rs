@@ -9,6 +9,10 @@ use stateroom_core::{
 
 use crate::{ClientInfo, Effect, Event, Program, Room, Step, Trap};
 
+/// The fuel after which an event that still runs is reported, once: about half a second of computing. By default it is an
+/// eighth of what an event may use.
+const LONG_EVENT: u64 = 750_000_000;
+
 impl EngineFactory for Program {
     type Engine = Room;
     type Error = Trap;
@@ -39,8 +43,18 @@ impl Engine for Room {
 
     fn advance(&mut self, context: &impl EngineContext) -> Progress<'_> {
         if matches!(self.last(), Ok(Step::Suspended)) {
+            let before = self.running().map_or(0, |(_, used)| used);
             // The result is read below.
             let _ = self.resume();
+            if let Some((name, used)) = self.running()
+                && before < LONG_EVENT
+                && used >= LONG_EVENT
+            {
+                let limit = self.program().limits().fuel;
+                context.warn(&format_args!(
+                    "`{name}` still runs, and has used {used} units of fuel; it fails at {limit} (the limit `fuel`)"
+                ));
+            }
         }
         if self.has_effects_left() && !carry_out(self, context) {
             return Progress::Unfinished;

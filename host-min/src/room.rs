@@ -82,6 +82,14 @@ impl Room {
         }
     }
 
+    /// Returns the export that an event is in, if it is suspended in one, with the fuel that the event has used.
+    pub(crate) fn running(&self) -> Option<(&'static str, u64)> {
+        match &self.0 {
+            Form::Live(live) => live.running(),
+            Form::Hibernated(_) => None,
+        }
+    }
+
     /// Returns true if there are effects that have not been [carried out](Self::note_done).
     pub(crate) fn has_effects_left(&self) -> bool {
         match &self.0 {

@@ -57,6 +57,12 @@ impl Error for Trap {}
 pub enum TrapReason {
     /// It executed `unreachable`. A panic ends with this, and so does an allocation without memory.
     Unreachable,
+    /// It panicked: it executed `unreachable` after its last log line, which was the message of a panic. This line is not among
+    /// the effects of the event.
+    Panicked {
+        /// The place and the message, of at most 1 KiB together.
+        message: String,
+    },
     /// It reached outside its memory.
     MemoryAccess,
     /// Its calls nest too deeply, or have too many variables.
@@ -132,8 +138,9 @@ impl fmt::Display for TrapReason {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Unreachable => f.write_str(
-                "it executed `unreachable`, in which a panic ends, and an allocation for which there is no memory",
+                "it executed `unreachable`: it panicked, or had no memory for an allocation (a guest that `stateroom dev` has built says where and why)",
             ),
+            Self::Panicked { message } => write!(f, "it panicked at {message}"),
             Self::MemoryAccess => {
                 f.write_str("it reached outside its memory, which is also how a stack ends that is too small")
             }

@@ -36,7 +36,8 @@
 //!
 //! The default target is `wasm32-unknown-unknown`. On it, the standard library has no system below it:
 //!
-//! - `println!`, `eprintln!` and `dbg!` write nothing. Use [`log`](StateroomContext::log) for the host's log.
+//! - `println!`, `eprintln!` and `dbg!` write nothing. Those of the module `print` write to the host's log, as
+//!   [`log`](StateroomContext::log) does.
 //! - `std::time` and `std::thread` panic. Use [`now_ms`](StateroomContext::now_ms) for the time.
 //! - Crates that need random numbers, such as `rand`, do not compile. Use [`random`](StateroomContext::random).
 //!
@@ -80,6 +81,8 @@ extern crate std;
 #[doc(hidden)]
 #[allow(unsafe_code, reason = "the ABI is made of addresses; see the module's documentation")]
 pub mod guest;
+#[cfg(feature = "std")]
+pub mod print;
 mod simple;
 mod text;
 mod timers;

@@ -13,7 +13,7 @@ use self::{
 };
 
 use crate::{
-    Effects, Event, Program, Step, Trap,
+    Effects, Event, Program, Step, Trap, TrapReason,
     client_info::Newcomer,
     construction::Construction,
     hibernation::HibernationProgress,
@@ -132,6 +132,19 @@ impl Live {
             LiveState::Suspended(_) => Ok(Step::Suspended),
             LiveState::Broken(trap) => Err(trap),
         }
+    }
+
+    /// Returns the export that an event is in, if it is suspended in one, with the fuel that the event has used.
+    pub(crate) fn running(&self) -> Option<(&'static str, u64)> {
+        let LiveState::Suspended(suspended) = &self.status else { return None };
+        let name = match &**suspended {
+            Suspended::Startup(index, ..) => STARTUP[*index],
+            Suspended::Malloc(..) => self.interface.malloc_name,
+            Suspended::Call(name, _) => *name,
+            Suspended::Construction(_) | Suspended::Clearing => return None,
+        };
+        let left = self.fuel + self.store.get_fuel().unwrap_or(0);
+        Some((name, self.budget.saturating_sub(left).saturating_add(self.store.data().debt)))
     }
 
     pub(crate) fn effects(&self) -> Effects<'_> {
@@ -295,8 +308,16 @@ impl Live {
                 self.status = LiveState::Ready(Step::Refused);
             }
             Err(trap) => {
-                self.store.data_mut().effects.undo();
+                let effects = &mut self.store.data_mut().effects;
+                effects.undo();
+                let panic =
+                    if *trap.reason() == TrapReason::Unreachable { effects.take_panic() } else { None };
+                let trap = match panic {
+                    Some(message) => Trap::new(trap.during(), TrapReason::Panicked { message }),
+                    None => trap.clone(),
+                };
                 self.status = LiveState::Broken(trap.clone());
+                return Err(trap);
             }
         }
         result

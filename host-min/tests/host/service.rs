@@ -54,6 +54,10 @@ impl EngineContext for World {
         each("address", &format!("10.0.0.{client}"));
     }
 
+    fn warn(&self, words: &dyn std::fmt::Display) {
+        self.did.borrow_mut().push(format!("warning: {words}"));
+    }
+
     fn wants_pause(&self) -> bool {
         self.weary.get()
     }
@@ -107,6 +111,27 @@ fn a_long_event_takes_effect_when_it_is_over_and_once() {
     assert!(turns > 3, "{turns}");
     assert!(matches!(room.advance(&world), Progress::Done));
     assert_eq!(world.did.take(), ["timer 5000"]);
+}
+
+#[test]
+fn an_event_that_takes_long_is_warned_of_once_before_it_fails() {
+    let world = World::default();
+    for (fuel, warnings) in [(749_000_000, 0), (800_000_000, 1)] {
+        let mut limits = Limits::default();
+        limits.fuel = fuel;
+        let mut room =
+            program_with(r#"(func (export "timer") (loop (br 0)))"#, limits).build("a", &world).unwrap();
+        room.begin(Event::Timer, &world);
+        while let Progress::Unfinished = room.advance(&world) {}
+        assert!(matches!(room.advance(&world), Progress::Failed(_)));
+        let did = world.did.take();
+        assert_eq!(did.len(), warnings, "{did:?}");
+        for warning in did {
+            let used =
+                warning.strip_prefix("warning: `timer` still runs, and has used 7500").expect(&warning);
+            assert!(used.ends_with(" units of fuel; it fails at 800000000 (the limit `fuel`)"), "{warning}");
+        }
+    }
 }
 
 #[test]

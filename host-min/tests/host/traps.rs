@@ -31,6 +31,65 @@ fn a_trapped_event_has_no_effects_but_log_lines() {
     assert_eq!(room.resume(), Err(trap));
 }
 
+/// Runs an event that writes these lines, and then executes `unreachable`. Returns the trap, and the lines that are left.
+fn last_words(lines: &[(u32, &str)]) -> (Trap, Vec<String>) {
+    let (mut data, mut calls, mut at) = (String::new(), String::new(), 2048);
+    for (level, line) in lines {
+        data += &format!("(data (i32.const {at}) {line:?})");
+        calls += &format!("(call $log (i32.const {level}) (i32.const {at}) (i32.const {}))", line.len());
+        at += line.len();
+    }
+    let mut room = room(&format!(
+        r#"(memory (export "memory") 1) {data} {}"#,
+        on_connect(&format!("{calls} unreachable"))
+    ));
+    let trap = finish(&mut room, CONNECT).unwrap_err();
+    let left = room.effects().map(|effect| match effect {
+        Effect::Log { text, .. } => text.to_owned(),
+        effect => panic!("{effect:?}"),
+    });
+    (trap, left.collect())
+}
+
+#[test]
+fn the_message_of_a_panic_is_a_part_of_the_trap_and_no_log_line() {
+    let panicked = |message: &str| TrapReason::Panicked { message: message.into() };
+    // As the SDK writes it.
+    let (trap, left) = last_words(&[(3, "before"), (1, "panicked at src/lib.rs:1:2:\nno\nmore")]);
+    assert_eq!(*trap.reason(), panicked("src/lib.rs:1:2: no\nmore"));
+    assert_eq!(trap.to_string(), "the guest failed in `connect`: it panicked at src/lib.rs:1:2: no\nmore");
+    assert_eq!(left, ["before"]);
+    // As the standard library prints it.
+    let note = "note: run with `RUST_BACKTRACE=1` environment variable to display a backtrace";
+    let thread = "thread 'main' (1) panicked at src/lib.rs:1:2:";
+    let (trap, left) = last_words(&[(2, "before"), (2, ""), (2, thread), (2, "no"), (2, "more"), (2, note)]);
+    assert_eq!(*trap.reason(), panicked("src/lib.rs:1:2: no\nmore"));
+    assert_eq!(left, ["before"]);
+    let (trap, left) = last_words(&[(2, thread), (2, "no")]);
+    assert_eq!((trap.reason(), left.len()), (&panicked("src/lib.rs:1:2: no"), 0));
+}
+
+#[test]
+fn other_last_words_stay_log_lines() {
+    for lines in [&[][..], &[(1, "bye")], &[(1, "it panicked at x:\nno")]] {
+        let (trap, left) = last_words(lines);
+        assert_eq!(*trap.reason(), TrapReason::Unreachable);
+        assert_eq!(left, lines.iter().map(|(_, line)| *line).collect::<Vec<_>>());
+    }
+    // A message that was written long before is not the reason.
+    let mut lines = vec![(1, "panicked at x:\nno")];
+    lines.extend([(3, "more"); 16]);
+    let (trap, left) = last_words(&lines);
+    assert_eq!((trap.reason(), left.len()), (&TrapReason::Unreachable, 17));
+}
+
+#[test]
+fn the_message_of_a_panic_is_cut_between_characters() {
+    let (trap, left) = last_words(&[(1, &format!("panicked at {}", "é".repeat(1 << 10)))]);
+    assert_eq!(*trap.reason(), TrapReason::Panicked { message: "é".repeat((1 << 9) - 6) });
+    assert!(left.is_empty());
+}
+
 #[test]
 fn what_is_sent_as_text_is_utf8() {
     let memory = r#"(memory (export "memory") 1) (data (i32.const 0) "\ff\c3")"#;

@@ -49,6 +49,31 @@ pub trait StateroomContext {
         self.send_message(recipient, MessagePayload::Bytes(message));
     }
 
+    /// Returns the id of the room. It is the same in all events, from [`init`](crate::StateroomService::init) on, and for as
+    /// long as the room exists. The text is borrowed from the context: copy it to keep it for longer than the event.
+    ///
+    /// An id has 1 to 512 bytes from the server of this project. Contexts without rooms return an empty text. So does a
+    /// guest if its host gave it none, or one of more than 512 bytes.
+    ///
+    /// In a guest this is no import. A guest that calls it has 516 bytes of memory for it.
+    ///
+    /// ```
+    /// # use stateroom_sdk_core::*;
+    /// #[derive(Default)]
+    /// struct Quiz {
+    ///     is_trial: bool,
+    /// }
+    ///
+    /// impl StateroomService for Quiz {
+    ///     fn init(&mut self, ctx: &impl StateroomContext) {
+    ///         self.is_trial = ctx.room_id().starts_with("trial-");
+    ///     }
+    /// }
+    /// ```
+    fn room_id(&self) -> &str {
+        ""
+    }
+
     /// Asks for [`timer`](crate::StateroomService::timer) to be called in `ms_delay` milliseconds.
     ///
     /// A room has one timer: a new request replaces the old one, and 0 cancels it.

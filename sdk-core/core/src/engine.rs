@@ -151,6 +151,13 @@ pub trait EngineContext: StateroomContext {
         let _ = (client, each);
     }
 
+    /// Writes a warning about the engine to the operator's log. Contexts without a log drop it.
+    ///
+    /// It is not a line of the service: that is [`log`](StateroomContext::log).
+    fn warn(&self, words: &dyn fmt::Display) {
+        let _ = words;
+    }
+
     /// Returns whether so much has been asked for since [`begin`](Engine::begin) or [`advance`](Engine::advance) was
     /// called that other rooms should run first.
     ///

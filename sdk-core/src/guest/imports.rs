@@ -1,7 +1,8 @@
-use core::str;
+use core::{marker::PhantomData, str};
 
 use crate::{ClientId, LogLevel, MessagePayload, MessageRecipient, StateroomContext, ToPayload};
 
+use super::Place;
 #[cfg(not(target_family = "wasm"))]
 use super::test_host::{env, extensions};
 
@@ -36,9 +37,21 @@ mod extensions {
 
 /// The host, as the guest sees it. What a guest does not call is not imported.
 #[derive(Debug)]
-pub(super) struct Host;
+pub(super) struct Host<P>(PhantomData<P>);
 
-impl StateroomContext for Host {
+impl<P> Host<P> {
+    pub(super) const fn new() -> Self {
+        Self(PhantomData)
+    }
+}
+
+/// Writes a line to the host's log.
+pub(super) fn log(level: LogLevel, message: &str) {
+    // SAFETY: `message` is *lent*.
+    unsafe { extensions::log(level as u32, message.as_ptr(), message.len()) }
+}
+
+impl<P: Place> StateroomContext for Host<P> {
     fn send_message(&self, recipient: impl Into<MessageRecipient>, message: impl ToPayload) {
         let recipient = recipient.into().encode_i32();
         message.with_payload(|payload| {
@@ -52,14 +65,17 @@ impl StateroomContext for Host {
         });
     }
 
+    fn room_id(&self) -> &str {
+        P::id().get()
+    }
+
     fn set_timer(&self, ms_delay: u32) {
         // SAFETY: takes a number only.
         unsafe { env::set_timer(ms_delay) }
     }
 
     fn log(&self, level: LogLevel, message: &str) {
-        // SAFETY: `message` is *lent*.
-        unsafe { extensions::log(level as u32, message.as_ptr(), message.len()) }
+        log(level, message);
     }
 
     fn now_ms(&self) -> u64 {

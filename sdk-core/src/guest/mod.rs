@@ -33,8 +33,13 @@ mod incoming;
 mod linear_memory;
 #[cfg(all(target_family = "wasm", target_os = "unknown"))]
 mod panic;
+// With a system the standard library's own macros write.
+#[cfg(all(any(all(target_family = "wasm", target_os = "unknown"), test), feature = "std"))]
+mod print;
 #[cfg(any(target_family = "wasm", test))]
 mod room;
+#[cfg(any(target_family = "wasm", test))]
+mod room_id;
 #[cfg(test)]
 mod test_host;
 #[cfg(test)]
@@ -45,8 +50,12 @@ pub use crate::text::Text;
 pub use form::{BY_DEFAULT, BY_NEW, Guest, InForm, Lacking, Probe, form};
 pub use stateroom_core::too_long;
 
+#[cfg(all(any(all(target_family = "wasm", target_os = "unknown"), test), feature = "std"))]
+pub use print::{ERR, OUT, print};
 #[cfg(any(target_family = "wasm", test))]
 pub use room::{Address, Room};
+#[cfg(any(target_family = "wasm", test))]
+pub use room_id::{Place, RoomId};
 #[cfg(all(test, any(feature = "alloc", not(feature = "heap"))))]
 use test_host::linear_memory;
 
@@ -57,8 +66,16 @@ macro_rules! __export {
     ($service:ty, $form:expr) => {
         #[cfg(target_family = "wasm")]
         const _: () = {
+            struct __Place;
+            impl $crate::guest::Place for __Place {
+                fn id() -> &'static $crate::guest::RoomId {
+                    static ID: $crate::guest::RoomId = $crate::guest::RoomId::new();
+                    &ID
+                }
+            }
+
             // SAFETY: only the exports know the room, and only the host knows the exports.
-            static ROOM: $crate::guest::Room<$crate::guest::InForm<$service, { $form }>> =
+            static ROOM: $crate::guest::Room<$crate::guest::InForm<$service, { $form }>, __Place> =
                 unsafe { $crate::guest::Room::new() };
 
             #[unsafe(no_mangle)]

@@ -1,8 +1,8 @@
-use core::{cell::UnsafeCell, mem::MaybeUninit, slice, str};
+use core::{cell::UnsafeCell, marker::PhantomData, mem::MaybeUninit, slice, str};
 
 use crate::{ClientId, MessagePayload, StateroomService};
 
-use super::{Guest, imports::Host, incoming};
+use super::{Guest, Place, imports::Host, incoming};
 
 /// The one room of this instance, empty until `initialize`. Each of its methods is an export.
 ///
@@ -10,10 +10,11 @@ use super::{Guest, imports::Host, incoming};
 /// check in every event would cost a small guest a tenth of its code, and a host that breaks its word hurts
 /// nothing but its own copy of the guest.
 #[derive(Debug)]
-pub struct Room<G: Guest> {
+pub struct Room<G: Guest, P> {
     service: UnsafeCell<MaybeUninit<G::Service>>,
     #[cfg(debug_assertions)]
     state: core::cell::Cell<State>,
+    place: PhantomData<fn() -> P>,
 }
 
 #[cfg_attr(not(debug_assertions), allow(dead_code, reason = "nobody looks at it"))]
@@ -25,19 +26,21 @@ enum State {
 }
 
 // SAFETY: *one at a time*, and so never two threads at a time.
-unsafe impl<G: Guest> Sync for Room<G> {}
+unsafe impl<G: Guest, P> Sync for Room<G, P> {}
 
-impl<G: Guest> Room<G> {
+impl<G: Guest, P: Place> Room<G, P> {
     /// Returns a room before `initialize`.
     ///
     /// # Safety
-    /// Nobody but the host calls the room's methods, and the host keeps its [promises](super).
+    /// Nobody but the host calls the room's methods, and the host keeps its [promises](super). `P` is the place of no other
+    /// room that exists.
     #[must_use]
     pub const unsafe fn new() -> Self {
         Self {
             service: UnsafeCell::new(MaybeUninit::uninit()),
             #[cfg(debug_assertions)]
             state: core::cell::Cell::new(State::Empty),
+            place: PhantomData,
         }
     }
 
@@ -58,7 +61,10 @@ impl<G: Guest> Room<G> {
         super::panic::watch();
         self.begin(State::Empty);
         // SAFETY: *handed over*, as text.
-        let service = G::create(unsafe { at.text(len) }, &Host);
+        let id = unsafe { at.text(len) };
+        // SAFETY: *first*, so no event has asked for it.
+        unsafe { P::id().keep(id) };
+        let service = G::create(id, &Host::<P>::new());
         // SAFETY: *one at a time*, and what made the service has returned: nobody has a reference into the cell.
         unsafe { (*self.service.get()).write(service) };
         self.end();
@@ -66,31 +72,35 @@ impl<G: Guest> Room<G> {
 
     /// `connect`
     pub fn connect(&self, client: u32) {
-        self.event(|service| service.connect(ClientId(client), &Host));
+        self.event(|service| service.connect(ClientId(client), &Host::<P>::new()));
     }
 
     /// `disconnect`
     pub fn disconnect(&self, client: u32) {
-        self.event(|service| service.disconnect(ClientId(client), &Host));
+        self.event(|service| service.disconnect(ClientId(client), &Host::<P>::new()));
     }
 
     /// `timer`
     pub fn timer(&self) {
-        self.event(|service| service.timer(&Host));
+        self.event(|service| service.timer(&Host::<P>::new()));
     }
 
     /// `message`
     pub fn message(&self, client: u32, at: Address, len: usize) {
         // SAFETY: *handed over*, as text.
         let text = unsafe { at.text(len) };
-        self.event(|service| service.message(ClientId(client), MessagePayload::Text(text), &Host));
+        self.event(|service| {
+            service.message(ClientId(client), MessagePayload::Text(text), &Host::<P>::new())
+        });
     }
 
     /// `binary`
     pub fn binary(&self, client: u32, at: Address, len: usize) {
         // SAFETY: *handed over*.
         let bytes = unsafe { at.bytes(len) };
-        self.event(|service| service.message(ClientId(client), MessagePayload::Bytes(bytes), &Host));
+        self.event(|service| {
+            service.message(ClientId(client), MessagePayload::Bytes(bytes), &Host::<P>::new())
+        });
     }
 
     /// Begins an export, in a room that should be in this state.
@@ -114,7 +124,7 @@ impl<G: Guest> Room<G> {
 
 /// Rooms of modules are never dropped. Those of tests are, so that Miri finds what else is not.
 #[cfg(all(test, debug_assertions))]
-impl<G: Guest> Drop for Room<G> {
+impl<G: Guest, P> Drop for Room<G, P> {
     fn drop(&mut self) {
         if self.state.get() == State::Ready {
             // SAFETY: there is a service, and no event is using it.

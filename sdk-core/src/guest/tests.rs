@@ -8,7 +8,7 @@ use crate::*;
 
 use super::{
     BY_DEFAULT, BY_NEW, InForm, Room,
-    test_host::{Asked, TestHost},
+    test_host::{Asked, Here, TestHost},
 };
 
 /// A service that reports every event, and remembers the last message.
@@ -46,7 +46,7 @@ fn text(recipient: i32, text: &str) -> Asked {
 }
 
 /// Returns a room that a host has begun.
-fn begun<S: StateroomService + Default + 'static>(host: &TestHost) -> Room<InForm<S, BY_DEFAULT>> {
+fn begun<S: StateroomService + Default + 'static>(host: &TestHost) -> Room<InForm<S, BY_DEFAULT>, Here> {
     // SAFETY: its methods are called by `TestHost`, and by tests that keep the same promises.
     let room = unsafe { Room::new() };
     host.initialize(&room, "lobby");
@@ -100,7 +100,7 @@ fn a_service_of_the_older_form_gets_the_rooms_id() {
 
     let host = TestHost::new();
     // SAFETY: its methods are called by `TestHost`.
-    let room: Room<InForm<Named, BY_NEW>> = unsafe { Room::new() };
+    let room: Room<InForm<Named, BY_NEW>, Here> = unsafe { Room::new() };
     host.initialize(&room, "lobby é");
     assert!(host.message(&room, 1, MessagePayload::Text("something else, which is longer")));
     assert_eq!(host.asked(), [text(1, "lobby é")]);
@@ -139,7 +139,7 @@ fn imports_lend_what_they_are_given() {
 #[should_panic(expected = "the host breaks its promises")]
 fn an_event_before_initialize_is_found_out() {
     // SAFETY: the promise that is broken here is looked after in builds with debug assertions, before it matters.
-    let room: Room<InForm<Journal, BY_DEFAULT>> = unsafe { Room::new() };
+    let room: Room<InForm<Journal, BY_DEFAULT>, Here> = unsafe { Room::new() };
     room.connect(1);
 }
 
@@ -151,7 +151,7 @@ fn an_event_within_another_one_is_found_out() {
     struct Nested;
 
     // SAFETY: as above.
-    static ROOM: Room<InForm<Nested, BY_DEFAULT>> = unsafe { Room::new() };
+    static ROOM: Room<InForm<Nested, BY_DEFAULT>, Here> = unsafe { Room::new() };
 
     impl StateroomService for Nested {
         fn connect(&mut self, client: ClientId, _: &impl StateroomContext) {
@@ -205,8 +205,52 @@ mod without_a_heap {
 #[test]
 fn a_heap_without_room_refuses_a_message() {
     // SAFETY: `malloc` may be called before `initialize`, which needs it.
-    let room: Room<InForm<Journal, BY_DEFAULT>> = unsafe { Room::new() };
+    let room: Room<InForm<Journal, BY_DEFAULT>, Here> = unsafe { Room::new() };
     for size in [usize::MAX, isize::MAX as usize + 1] {
         assert_eq!(room.malloc(size).0.addr(), abi::ALLOC_FAILED as usize);
+    }
+}
+
+#[cfg(feature = "std")]
+#[test]
+fn what_is_printed_is_written_whole_to_the_stream_that_is_named() {
+    use super::print::{ERR, OUT, print};
+
+    let host = TestHost::new();
+    print(OUT, format_args!("{}", "zweitausendfünf"));
+    print(ERR, format_args!("{}{}", "", 7));
+    // There is no such stream.
+    print(3, format_args!("lost"));
+    let printed = |stream, words: &str| Asked::Printed(stream, words.into());
+    assert_eq!(host.asked(), [printed(OUT, "zweitaus"), printed(OUT, "endfünf"), printed(ERR, "7")]);
+}
+
+/// A service that says where it is.
+#[derive(Default)]
+struct Signpost;
+
+impl StateroomService for Signpost {
+    fn init(&mut self, ctx: &impl StateroomContext) {
+        ctx.log(LogLevel::Info, ctx.room_id());
+    }
+
+    fn timer(&mut self, ctx: &impl StateroomContext) {
+        ctx.send_message(MessageRecipient::Broadcast, ctx.room_id());
+    }
+}
+
+#[test]
+fn the_rooms_id_is_there_in_all_events_and_an_id_that_is_too_long_is_none() {
+    let host = TestHost::new();
+    for (id, said) in
+        [("Zoë's", "Zoë's"), ("", ""), (&"x".repeat(512), &"x".repeat(512)), (&"x".repeat(513), "")]
+    {
+        // SAFETY: as in `begun`.
+        let room: Room<InForm<Signpost, BY_DEFAULT>, Here> = unsafe { Room::new() };
+        host.initialize(&room, id);
+        // What was handed over with it is given back, and used again.
+        assert!(host.message(&room, 1, MessagePayload::Text(&"y".repeat(600))));
+        room.timer();
+        assert_eq!(host.asked(), [Asked::Log(3, said.into()), text(0, said)]);
     }
 }

@@ -237,10 +237,12 @@ impl Room {
     #[track_caller]
     fn begin(&self) {
         let service = match self.stage.replace(Stage::Failed) {
-            Stage::Ready(make) => match make(&self.id.borrow(), &self.world) {
-                Ok(service) => self.finish(service),
-                Err(reason) => panic!("the room cannot be made: {reason}"),
-            },
+            Stage::Ready(make) => {
+                match make(self.world.room_id.get_or_init(|| self.id.take()), &self.world) {
+                    Ok(service) => self.finish(service),
+                    Err(reason) => panic!("the room cannot be made: {reason}"),
+                }
+            }
             Stage::Running(service) => service,
             Stage::Failed => panic!("the room has failed before"),
         };

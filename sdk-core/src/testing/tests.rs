@@ -361,7 +361,7 @@ impl SimpleStateroomService for Old {
     }
 
     fn timer(&mut self, ctx: &impl StateroomContext) {
-        ctx.send_message(MessageRecipient::Broadcast, "five");
+        ctx.send_message(MessageRecipient::Broadcast, format_args!("five in {}", ctx.room_id()));
     }
 
     fn disconnect(&mut self, client: ClientId, ctx: &impl StateroomContext) {
@@ -378,7 +378,7 @@ fn the_older_form_is_a_room_too() {
         one.send([1]);
         two.leave();
         room.advance(ms(5));
-        let expected: [Message; 4] = ["hello lobby".into(), [1].into(), "-2".into(), "five".into()];
+        let expected: [Message; 4] = ["hello lobby".into(), [1].into(), "-2".into(), "five in lobby".into()];
         assert_eq!(one.received(), expected);
     }
 }

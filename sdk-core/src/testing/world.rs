@@ -1,5 +1,5 @@
 use alloc::{string::String, vec::Vec};
-use core::cell::{Cell, RefCell};
+use core::cell::{Cell, OnceCell, RefCell};
 
 use crate::{ClientId, LogLevel, MessageRecipient, StateroomContext, ToPayload, abi, engine::EngineContext};
 
@@ -11,6 +11,8 @@ pub const START_MS: u64 = 946_684_800_000;
 /// The world as the room's service sees it.
 #[derive(Debug)]
 pub(super) struct World {
+    /// Set before the first event.
+    pub(super) room_id: OnceCell<String>,
     /// All clients that ever came. The first has the id 1.
     clients: RefCell<Vec<Client>>,
     log: RefCell<Vec<LogLine>>,
@@ -43,6 +45,7 @@ struct Client {
 impl World {
     pub(super) fn new() -> Self {
         Self {
+            room_id: OnceCell::new(),
             clients: RefCell::default(),
             log: RefCell::default(),
             leaving: RefCell::default(),
@@ -110,6 +113,10 @@ impl StateroomContext for World {
                 }
             }
         });
+    }
+
+    fn room_id(&self) -> &str {
+        self.room_id.get().map_or("", |id| id)
     }
 
     fn set_timer(&self, ms_delay: u32) {

@@ -132,6 +132,12 @@ pub(crate) fn run(
     match module {
         Some(module) => {
             let bytes = fs::read(&module).with_context(|| format!("cannot read `{}`", module.display()))?;
+            if config.target == Target::Unknown && prints_to_nobody(&bytes) {
+                log::warn!(
+                    "what `println!`, `eprintln!` or `dbg!` write goes nowhere: import the macros of the SDK in their place (`use stateroom_sdk_core::print::{{dbg, println}};`), or write `target = \"{}\"` under `[service]` in `{FILE}`",
+                    Target::Wasip1.name(),
+                );
+            }
             if memory == Memory::Std && linker::page_size(&bytes) != Some(DEFAULT_PAGE) {
                 // It would build, and then fail at the first message.
                 bail!(
@@ -143,6 +149,12 @@ pub(crate) fn run(
         }
         None => bail!("cargo has built `{}` without making a WebAssembly module of it", package.name),
     }
+}
+
+/// Returns true if a module contains the printing functions of Rust's standard library, by a text of them.
+fn prints_to_nobody(module: &[u8]) -> bool {
+    const TEXT: &[u8] = b"failed printing to ";
+    module.windows(TEXT.len()).any(|bytes| bytes == TEXT)
 }
 
 /// One of the messages that cargo prints for programs.

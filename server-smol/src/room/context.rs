@@ -1,5 +1,6 @@
 use std::{
     cell::{Cell, RefCell},
+    fmt,
     rc::Rc,
 };
 
@@ -73,6 +74,10 @@ impl StateroomContext for RoomContext {
         });
     }
 
+    fn room_id(&self) -> &str {
+        self.id.as_str()
+    }
+
     fn set_timer(&self, ms_delay: u32) {
         self.trace.timer(ms_delay);
         self.timer.set(Some(ms_delay));
@@ -134,6 +139,10 @@ impl EngineContext for RoomContext {
         {
             info.each(each);
         }
+    }
+
+    fn warn(&self, words: &dyn fmt::Display) {
+        self.thread.log.event(log::Level::Warn, || format!("room {}: {words}", self.id));
     }
 
     fn wants_pause(&self) -> bool {

@@ -22,6 +22,7 @@ use std::{
 use smol::Task;
 use stateroom_core::{
     ClientId,
+    abi::CLOSE_REASON_SIZE,
     engine::{Engine as _, EngineFactory, Hibernation},
 };
 
@@ -313,7 +314,9 @@ impl<F: EngineFactory> Room<F> {
         let line = || format!("room {} failed: {}", self.id(), Cut::new(reason));
         self.thread().log.event(log::Level::Error, line);
         self.context.trace.fail(reason);
-        self.end(&CloseReason::RoomFailed);
+        let end = reason.floor_char_boundary(CLOSE_REASON_SIZE);
+        let words = self.thread().settings.show_failures.then(|| reason[..end].into());
+        self.end(&CloseReason::RoomFailed(words));
     }
 
     /// Ends the room as the operator, or the program that the server is a part of, wants it.

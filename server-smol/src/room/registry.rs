@@ -62,7 +62,7 @@ pub(crate) enum CreateRoomError {
 impl From<CreateRoomError> for CloseReason {
     fn from(error: CreateRoomError) -> Self {
         match error {
-            CreateRoomError::Exists | CreateRoomError::Failed => Self::RoomFailed,
+            CreateRoomError::Exists | CreateRoomError::Failed => Self::RoomFailed(None),
             CreateRoomError::TooMany => Self::TooManyRooms,
             CreateRoomError::OutOfMemory => Self::OutOfMemory,
         }

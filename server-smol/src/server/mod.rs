@@ -203,6 +203,12 @@ impl Server {
         self
     }
 
+    /// Sets whether the clients of a room that fails are told why.
+    pub fn with_show_failures(mut self, show: bool) -> Self {
+        self.settings.show_failures = show;
+        self
+    }
+
     /// Sets how many threads run rooms.
     pub fn with_threads(mut self, threads: usize) -> Self {
         self.settings.threads = threads;

@@ -183,6 +183,12 @@ pub struct Settings {
     /// So rooms do not see cookies and passwords, which browsers send automatically.
     pub client_headers: Vec<String>,
 
+    /// True if the clients of a room that fails are told why: the close reason is the beginning of the failure's words, of at
+    /// most 123 bytes. Default: false, and the reason is `the room failed`.
+    ///
+    /// The words may name files of the service's author, and anything that a panic says.
+    pub show_failures: bool,
+
     /// The number of threads that run rooms. A room and its connections stay on one of them. Default: 1.
     ///
     /// More threads help if one thread is busy and there are free cores.
@@ -231,6 +237,7 @@ impl Default for Settings {
             outbox_size: 8 << 20,
             admin: None,
             client_headers: ["origin", "user-agent", "accept-language"].map(String::from).into(),
+            show_failures: false,
             threads: 1,
             measure_passes: false,
             pass_time: Duration::from_micros(300),

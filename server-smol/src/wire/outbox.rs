@@ -538,13 +538,13 @@ mod tests {
     fn the_first_reason_counts_and_nothing_comes_after_it() {
         with_outbox(10_000, |outbox, client, buffers| {
             outbox.push(&text("before"));
-            outbox.close(CloseReason::RoomFailed);
+            outbox.close(CloseReason::RoomFailed(None));
             outbox.close(CloseReason::RoomEnded);
             outbox.close_by_room(CloseReason::ServerShutdown);
             outbox.push(&text("late"));
             flush(buffers);
             let end = smol::block_on(poll_fn(|cx| outbox.poll_closing(cx)));
-            assert_eq!(end, Some(CloseReason::RoomFailed));
+            assert_eq!(end, Some(CloseReason::RoomFailed(None)));
             outbox.stream.end_writing().unwrap();
             assert_eq!(frames(&rest(client)), [(1, b"before".to_vec())]);
         });

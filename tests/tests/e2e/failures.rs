@@ -14,7 +14,7 @@ use stateroom_sdk_core::{
     ClientId, DefaultStateroomFactory, MessagePayload, MessageRecipient, StateroomContext, StateroomService,
     StateroomServiceFactory,
 };
-use stateroom_server_smol::ShutdownPolicy;
+use stateroom_server_smol::{Server, ShutdownPolicy};
 use stateroom_tests::{
     Client, Module, TestServer, eventually, records, records_with, server, services::script,
 };
@@ -101,6 +101,56 @@ fn a_trap_ends_the_room() {
 fn an_endless_loop_ends_the_room() {
     let module = Module::new().told(concat!(effects!(), "(loop $again (br $again))"));
     a_message_ends_the_room("endless", "fuel", module.limits(|limits| limits.fuel = 20_000_000));
+}
+
+#[test]
+fn an_endless_loop_is_warned_of_once_before_it_ends_the_room() {
+    let module = Module::new().told("(loop $again (br $again))");
+    let server = TestServer::new(module.limits(|limits| limits.fuel = 800_000_000).program());
+    let mut client = server.client("busy");
+    client.text("!");
+    assert_eq!(client.closed(), 1011);
+    let lines = records("busy");
+    let [warning, failure] = &lines[..] else { panic!("{lines:#?}") };
+    assert!(warning.starts_with("WARN") && warning.contains("`message` still runs"), "{warning}");
+    assert!(failure.starts_with("ERROR"), "{failure}");
+}
+
+/// Returns what a client is told as its room fails with a panic of these words.
+fn told(server: Server, words: &'static str) -> (u16, String) {
+    let server = TestServer::with(server, Panics(words));
+    let mut client = server.client("room");
+    client.text("!");
+    let (code, reason) = client.closed_because();
+    (code, reason.to_owned())
+}
+
+/// Makes services that panic when they hear something.
+struct Panics(&'static str);
+
+impl StateroomServiceFactory for Panics {
+    type Service = Self;
+    type Error = Infallible;
+
+    fn build(&self, _: &str, _: &impl StateroomContext) -> Result<Self, Infallible> {
+        Ok(Self(self.0))
+    }
+}
+
+impl StateroomService for Panics {
+    fn message(&mut self, _: ClientId, _: MessagePayload<'_>, _: &impl StateroomContext) {
+        panic!("{}", self.0);
+    }
+}
+
+#[test]
+fn clients_are_told_why_their_room_failed_only_if_that_is_wanted() {
+    let words = "é".repeat(100).leak();
+    assert_eq!(told(server(), words), (1011, "the room failed".into()));
+    let show = || server().with_show_failures(true);
+    assert_eq!(told(show(), "as told"), (1011, "the service panicked: as told".into()));
+    // 123 bytes fit, and no half of a character is sent.
+    assert_eq!(told(show(), words), (1011, format!("the service panicked: {}", "é".repeat(50))));
 }
 
 #[test]

@@ -2,6 +2,9 @@
 
 use std::time::{SystemTime, UNIX_EPOCH};
 
+use stateroom_sdk_core::{
+    ClientId, DefaultStateroomFactory, MessagePayload, StateroomContext, StateroomService,
+};
 use stateroom_tests::{
     Guest, TestServer, records,
     services::{simple, simple_guest},
@@ -40,6 +43,49 @@ fn a_room_may_be_a_struct_with_fields() {
     assert_eq!(client.ask("3"), "3 after \"\"");
     assert_eq!(client.ask("4"), "7 after \"3\"");
     assert_eq!(server.client("other").ask("1"), "1 after \"\"");
+}
+
+/// Says where it is, in its first event and in later ones.
+#[derive(Default)]
+struct Signpost(String);
+
+impl StateroomService for Signpost {
+    fn init(&mut self, ctx: &impl StateroomContext) {
+        self.0 = ctx.room_id().into();
+    }
+
+    fn message(&mut self, client: ClientId, _: MessagePayload<'_>, ctx: &impl StateroomContext) {
+        ctx.send_message(client, format_args!("{} {}", self.0, ctx.room_id()));
+    }
+}
+
+#[test]
+fn a_room_knows_its_id_in_all_events() {
+    let source = "#![no_std]
+        use stateroom_sdk_core::*;
+
+        #[stateroom_wasm]
+        #[derive(Default)]
+        struct Signpost(heapless::String<64>);
+
+        impl StateroomService for Signpost {
+            fn init(&mut self, ctx: &impl StateroomContext) {
+                self.0 = ctx.room_id().try_into().unwrap_or_default();
+            }
+
+            fn message(&mut self, client: ClientId, _: MessagePayload<'_>, ctx: &impl StateroomContext) {
+                ctx.send_message(client, format_args!(\"{} {}\", self.0, ctx.room_id()));
+            }
+        }";
+    let servers = [
+        TestServer::new(Guest::new("signpost", "[]", source).program()),
+        TestServer::new(DefaultStateroomFactory::<Signpost>::default()),
+    ];
+    for server in servers {
+        for (path, id) in [("lobby", "lobby"), ("caf%C3%A9", "café")] {
+            assert_eq!(server.client(path).ask("where?"), format!("{id} {id}"));
+        }
+    }
 }
 
 #[test]

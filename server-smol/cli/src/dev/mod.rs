@@ -42,6 +42,8 @@ pub(crate) fn run(args: DevArgs) -> Result<()> {
     let mut settings = server.settings()?;
     // What is being written is for nobody else, unless they are let in.
     settings.ip = server.ip().unwrap_or(Ipv4Addr::LOCALHOST.into());
+    // Its author looks at the page, not at the log.
+    settings.show_failures = true;
     settings.admin.get_or_insert(AdminAddress::Tcp((Ipv4Addr::LOCALHOST, 0).into()));
     let notices = Notices::default();
     settings.playground = Some(playground::new().with_notices(notices.clone()).with_public(true));

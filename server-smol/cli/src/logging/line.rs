@@ -13,11 +13,6 @@ pub(crate) fn line(level: Level, message: &Arguments<'_>) -> String {
     format!("{level:<5} {}\n", indented(&shown(message)))
 }
 
-/// Makes a line of the log from a guest's text.
-pub(crate) fn guest_line(level: Level, message: &Arguments<'_>) -> String {
-    format!("{level:<5} {}\n", indented(&joined(&shown(message))))
-}
-
 /// Makes the line that the process ends with when it has failed.
 pub(crate) fn last_line(message: &Arguments<'_>) -> String {
     format!("error: {}\n", shown(message))
@@ -38,13 +33,6 @@ fn shown(message: &Arguments<'_>) -> String {
 /// Makes sure that no part of a message looks like a separate line.
 fn indented(message: &str) -> String {
     message.replace('\n', "\n      ")
-}
-
-/// Puts the place and the message of a panic on one line. Rust writes the message on the next line, and line
-/// breaks of a guest are escaped.
-fn joined(message: &str) -> String {
-    let Some((before, panic)) = message.split_once(": \"panicked at ") else { return message.to_owned() };
-    format!("{before}: \"panicked at {}", panic.replacen(":\\n", ": ", 1))
 }
 
 /// The beginning of a text, and the number of bytes that were cut off.
@@ -68,19 +56,6 @@ impl Write for Beginning {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn a_panic_has_its_place_and_its_words_beside_each_other() {
-        for (line, shown) in [
-            (
-                "room a: \"panicked at src/lib.rs:1:2:\\nno\\nmore\"",
-                "room a: \"panicked at src/lib.rs:1:2: no\\nmore\"",
-            ),
-            ("room a: \"it panicked at x:\\nno\"", "room a: \"it panicked at x:\\nno\""),
-        ] {
-            assert_eq!(guest_line(Level::Warn, &format_args!("{line}")), format!("WARN  {shown}\n"));
-        }
-    }
 
     #[test]
     fn a_message_cannot_forge_lines_or_command_the_terminal() {

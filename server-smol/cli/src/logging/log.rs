@@ -4,7 +4,7 @@ use ::log::{Level, LevelFilter, Metadata, Record, set_boxed_logger, set_max_leve
 use env_filter::Filter;
 
 use super::{
-    line::{guest_line, last_line, line},
+    line::{last_line, line},
     pipe::Pipe,
 };
 
@@ -96,10 +96,8 @@ impl ::log::Log for Logger {
             return;
         }
         // What a guest calls an error is none of the server's.
-        match record.target() {
-            GUEST => self.pipe.push(painted(guest_line(record.level(), record.args())), false),
-            _ => self.pipe.push(painted(line(record.level(), record.args())), record.level() == Level::Error),
-        }
+        let is_error = record.level() == Level::Error && record.target() != GUEST;
+        self.pipe.push(painted(line(record.level(), record.args())), is_error);
     }
 
     /// Waits until all earlier lines are written. Code that writes to stderr itself, or starts a program that

@@ -9,8 +9,8 @@ use std::{
 
 use crate::{
     directory::Directory,
-    guests::ECHO,
-    running::{Serving, fails, run, stateroom},
+    guests::{ECHO, PRINTS, STD},
+    running::{Serving, fails, run, stateroom, succeeds},
 };
 
 #[test]
@@ -257,14 +257,101 @@ impl StateroomService for Broken {
     }
 }
 ";
-    for (features, no_std) in
-        [("", "#![no_std]\n"), ("'alloc'", "#![no_std]\n"), ("'std'", ""), ("'alloc', 'std'", "")]
-    {
+    const WASI: &str = "service.target = 'wasm32-wasip1'";
+    for (features, no_std, target) in [
+        ("", "#![no_std]\n", ""),
+        ("'alloc'", "#![no_std]\n", ""),
+        ("'std'", "", ""),
+        ("'alloc', 'std'", "", ""),
+        ("'std'", "", WASI),
+    ] {
         let here = Directory::new().with_guest(features, &format!("{no_std}{PANICS}"));
+        let here = here.with("stateroom.toml", target);
+        let mut server = Serving::start(stateroom(&here, &["dev", "--port", "0"]));
+        // There is one line for each room that fails.
+        for _ in 0..2 {
+            server.post("/ws/lobby");
+            let line = server.wait_for_line("room \"lobby\"");
+            let said =
+                "ERROR room \"lobby\" failed: the guest failed in `initialize`: it panicked at src/lib.rs:";
+            assert!(line.starts_with(said) && line.ends_with(": 254 is not expected"), "{features}: {line}");
+        }
+    }
+}
+
+#[test]
+fn dev_tells_the_clients_of_a_room_and_the_log_why_it_failed() {
+    const LATE: &str = "use stateroom_sdk_core::*;
+
+#[stateroom_wasm]
+#[derive(Default)]
+struct Late;
+
+impl StateroomService for Late {
+    fn connect(&mut self, _: ClientId, _: &impl StateroomContext) {
+        std::time::Instant::now();
+    }
+}
+";
+    let here = Directory::new().with_guest("'std'", LATE);
+    let mut server = Serving::start(stateroom(&here, &["dev", "--port", "0"]));
+    let mut client = joined(server.join("/ws/lobby", ""));
+    // A close frame of 125 bytes, with the code 1011.
+    let mut frame = [0; 127];
+    client.read_exact(&mut frame).unwrap();
+    assert_eq!(frame[..4], [0x88, 125, 0x03, 0xf3]);
+    let reason = str::from_utf8(&frame[4..]).unwrap();
+    let line = server.wait_for_line("room \"lobby\"");
+    let (_, words) = line.split_once("ERROR room \"lobby\" failed: ").expect(&line);
+    assert!(words.starts_with(reason), "{reason} … {line}");
+    assert!(words.starts_with("the guest failed in `connect`: it panicked at "), "{line}");
+    assert!(
+        words.contains(": time not implemented on this platform: in place of `std::time` use `ctx.now_ms()`"),
+        "{line}"
+    );
+}
+
+#[test]
+fn what_a_guest_prints_is_in_the_log() {
+    const WASI: &str = "service.target = 'wasm32-wasip1'";
+    let imports = "use stateroom_sdk_core::print::{dbg, eprint, eprintln, print, println};\n";
+    for (imports, target) in [(imports, ""), (imports, WASI), ("", WASI)] {
+        let here = Directory::new().with_guest("'alloc', 'std'", &format!("{imports}{PRINTS}"));
+        let here = here.with("stateroom.toml", target);
         let mut server = Serving::start(stateroom(&here, &["dev", "--port", "0"]));
         server.post("/ws/lobby");
-        let line = server.wait_for_line("254 is not expected");
-        let place = line.split_once("\"panicked at src/lib.rs:").expect(&line).1;
-        assert!(place.ends_with(": 254 is not expected\"") && !place.contains('\\'), "{features}: {line}");
+        for expected in [
+            r#"INFO  room "lobby": "2 lines""#,
+            r#"INFO  room "lobby": "in \"one\"""#,
+            r#"INFO  room "lobby": """#,
+            r#"INFO  room "lobby": "to be continued""#,
+            r#"WARN  room "lobby": "an error""#,
+            r#"WARN  room "lobby": "[src/lib.rs:…] 1 + 1 = 2""#,
+            r#"WARN  room "lobby": "[src/lib.rs:…] 'x' = 'x'""#,
+            r#"INFO  room "lobby": "2""#,
+        ] {
+            let line = server.wait_for_line("room \"lobby\"");
+            let (begin, end) = expected.split_once('…').unwrap_or((expected, ""));
+            assert!(line.starts_with(begin) && line.ends_with(end), "{line}");
+            assert!(end.is_empty() == (line == expected), "{line}");
+        }
+    }
+}
+
+#[test]
+fn a_guest_that_prints_to_nobody_is_warned_of() {
+    const WARNING: &str = "WARN  what `println!`, `eprintln!` or `dbg!` write goes nowhere";
+    let imports = "use stateroom_sdk_core::print::{dbg, eprint, eprintln, print, println};\n";
+    let build = |source: &str, target| {
+        let here = Directory::new().with_guest("'alloc', 'std'", source).with("stateroom.toml", target);
+        succeeds(stateroom(&here, &["build"]))
+    };
+    let text = build(PRINTS, "");
+    assert!(text.contains(WARNING), "{text}");
+    for (source, target) in
+        [(PRINTS, "service.target = 'wasm32-wasip1'"), (STD, ""), (&format!("{imports}{PRINTS}"), "")]
+    {
+        let text = build(source, target);
+        assert!(!text.contains("goes nowhere"), "{text}");
     }
 }

@@ -46,6 +46,27 @@ impl StateroomService for Counts {
 }
 ";
 
+/// Prints as it begins. The imports of what it prints with come before it.
+pub(crate) const PRINTS: &str = "use stateroom_sdk_core::*;
+
+#[stateroom_wasm]
+#[derive(Default)]
+struct Printer;
+
+impl StateroomService for Printer {
+    fn init(&mut self, _: &impl StateroomContext) {
+        println!(\"{} lines\\nin {:?}\", 2, \"one\");
+        println!();
+        print!(\"to be \");
+        println!(\"continued\");
+        eprint!(\"an \");
+        eprintln!(\"error\");
+        let (sum, _) = dbg!(1 + 1, 'x');
+        println!(\"{sum}\");
+    }
+}
+";
+
 pub(crate) const QUIET: &str = r#"(module
   (memory (export "memory") 1)
   (func (export "jam_malloc") (param i32) (result i32) (i32.const 1024))

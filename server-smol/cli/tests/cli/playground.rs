@@ -148,7 +148,7 @@ fn a_page_sees_what_happens_in_a_room() {
     // The third message came after the close, and is no event.
     let mut other = server.join("/ws/lobby", "");
     send(&mut other, &[(1, b"b")]);
-    let mut between = vec![events.record(), events.record()];
+    let mut between = [events.record(), events.record()];
     between.sort_by_key(|record| record["event"].to_string());
     assert_eq!((&between[0]["event"], &between[0]["client"]), (&json!("connect"), &json!(2)));
     assert_eq!((&between[1]["event"], &between[1]["client"]), (&json!("disconnect"), &json!(1)));
