@@ -156,7 +156,8 @@ fn a_page_sees_what_happens_in_a_room() {
     assert_eq!(failed["outcome"], "failed");
     assert!(failed["reason"].as_str().unwrap().contains("too many"), "{failed}");
     let ended = events.record();
-    assert_eq!((&ended["state"], &ended["reason"]), (&json!("ended"), &json!("the room failed")));
+    assert_eq!(ended["state"], "ended");
+    assert!(ended["reason"].as_str().unwrap().contains("too many"), "{ended}");
 }
 
 #[test]
