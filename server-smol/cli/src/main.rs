@@ -70,6 +70,8 @@ mod sources;
 mod terminal;
 #[cfg(feature = "dev")]
 mod toolchain;
+#[cfg(feature = "dev")]
+mod waiting;
 
 use std::{
     io::{self, Write},
