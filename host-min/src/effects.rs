@@ -18,7 +18,8 @@ pub enum Effect<'a> {
         /// Its content.
         payload: MessagePayload<'a>,
     },
-    /// Hand in [`Event::Timer`](crate::Event::Timer) after this delay. This replaces any earlier request.
+    /// Hand in [`Event::Timer`](crate::Event::Timer) after this delay, which counts from the time that the event was
+    /// [given](crate::Room::handle). This replaces any earlier request.
     SetTimer {
         /// The delay in milliseconds; never 0.
         ms: u32,

@@ -28,8 +28,8 @@ pub(crate) struct Loaded {
     limits: Limits,
     hash: [u8; 32],
     abi_flavor: AbiFlavor,
-    /// True if the module names a version, like modules made with the published SDKs.
-    versioned: bool,
+    /// The maximum size of data at address 0.
+    space_at_zero: usize,
     /// The address of the guest's inbox, if it has one.
     inbox: Option<u32>,
     /// True if the module imports `client_info`.
@@ -90,7 +90,7 @@ impl Program {
             limits,
             hash: Sha256::digest(module).into(),
             abi_flavor: outline.abi_flavor(),
-            versioned: outline.versioned(),
+            space_at_zero: outline.space_at_zero(),
             inbox: outline.inbox(),
             layout: prepared.layout,
             instance_size: outline.instance_size(),
@@ -170,8 +170,8 @@ impl Program {
         self.0.abi_flavor
     }
 
-    pub(crate) fn versioned(&self) -> bool {
-        self.0.versioned
+    pub(crate) fn space_at_zero(&self) -> usize {
+        self.0.space_at_zero
     }
 
     pub(crate) fn inbox(&self) -> Option<u32> {

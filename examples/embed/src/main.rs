@@ -47,6 +47,8 @@ fn main() -> Result<(), Box<dyn Error>> {
 /// Runs an event to its end and does what it asks; `due` is when the room's timer is.
 async fn run(room: &mut Room, event: Event<'_>, due: &mut Option<Instant>) -> Result<(), Trap> {
     *due = due.filter(|_| event != Event::Timer);
+    // The delay of a timer counts from here.
+    let begin = Instant::now();
     let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
     let mut step = room.handle(event, now.as_millis() as u64)?;
     while step == Step::Suspended {
@@ -59,7 +61,7 @@ async fn run(room: &mut Room, event: Event<'_>, due: &mut Option<Instant>) -> Re
                 MessagePayload::Text(text) => println!("{text}"),
                 MessagePayload::Bytes(bytes) => println!("{bytes:?}"),
             },
-            Effect::SetTimer { ms } => *due = Some(Instant::now() + Duration::from_millis(ms.into())),
+            Effect::SetTimer { ms } => *due = Some(begin + Duration::from_millis(ms.into())),
             Effect::CancelTimer => *due = None,
             Effect::Close { recipient, reason, .. } if recipient.includes(ME) => {
                 eprintln!("the room closes the connection: {reason}");

@@ -15,10 +15,6 @@ use crate::{
     state::span,
 };
 
-/// The largest data for a published guest whose `jam_malloc` returns 0. There it overwrites only the unused
-/// end of its stack.
-const AT_ZERO: usize = 64 << 10;
-
 impl Live {
     /// Gives data to the guest, with `head` bytes before it. First the guest's allocator returns the address,
     /// unless the data fits into the inbox.
@@ -102,7 +98,7 @@ impl Live {
 
     /// Returns the guest's memory of `len` bytes at `at`, or `None` if this is not in its memory.
     pub(super) fn place(&mut self, at: u32, len: u32) -> Option<&mut [u8]> {
-        if at == 0 && len as usize > AT_ZERO && self.program.versioned() {
+        if at == 0 && len as usize > self.program.space_at_zero() {
             return None;
         }
         self.memory_mut().get_mut(span(at, len)?)

@@ -35,6 +35,9 @@ const BINCODE: [(&str, &str); 3] = [
 /// A function that modules may have that are made like libraries; it wants to be called first.
 pub(crate) const REACTOR: &str = "_initialize";
 
+/// The size of data that fits at address 0 in any published guest.
+const AT_ZERO: usize = 64 << 10;
+
 impl AbiFlavor {
     fn exports(self) -> &'static [(&'static str, &'static str)] {
         match self {
@@ -53,9 +56,24 @@ impl AbiFlavor {
 }
 
 impl Outline<'_> {
-    /// Returns true if the module names a version, like modules made with the published SDKs.
-    pub(crate) fn versioned(&self) -> bool {
-        self.abi_flavor().versions().iter().any(|name| self.exports.contains_key(name))
+    /// Returns the maximum size of data that the host writes to address 0, if the guest's allocator returns 0.
+    ///
+    /// The allocator of the published SDKs returns 0 for every size, in many builds. Then the data overwrite
+    /// the end of the stack, which grows down to 0. Which part of it an event leaves unused is not known, so
+    /// they may take half of it. In other modules 0 is an address like any other.
+    pub(crate) fn space_at_zero(&self) -> usize {
+        let versioned = self.abi_flavor().versions().iter().any(|name| self.exports.contains_key(name));
+        if versioned { AT_ZERO.max(self.first_stack() / 2) } else { usize::MAX }
+    }
+
+    /// Returns the size of the stack, if that is known and the stack comes first in the memory.
+    ///
+    /// Linkers make the stack pointer the first global. If no data are below its initial value, then nothing
+    /// but the stack is.
+    fn first_stack(&self) -> usize {
+        let is_mutable = self.globals.first().is_some_and(|global| global.mutable);
+        let top = self.constants.get(&0).filter(|_| is_mutable).map_or(0, |top| top.cast_unsigned());
+        if self.contents().all(|(at, _)| at >= top) { top as usize } else { 0 }
     }
 }
 

@@ -260,6 +260,36 @@ fn the_published_sdk_takes_small_messages_at_address_zero() {
 }
 
 #[test]
+fn the_published_sdk_takes_half_of_its_stack_if_that_comes_first() {
+    // The stack pointer is the first global, and the version lies right above the stack.
+    let taken = |global: &str, data: u32, size: usize| {
+        let mut room = room(&format!(
+            r#"(global {global}) (data (i32.const {data}) "\01\00\00\00")
+            (memory (export "memory") 17) (func (export "jam_malloc") (param i32) (result i32) i32.const 0)
+            (global (export "JAMSOCKET_API_VERSION") i32 (i32.const {data})) {ECHO}"#
+        ));
+        let message = "x".repeat(size);
+        match finish(&mut room, text(&message)) {
+            Ok(Step::Done) => assert_eq!(said(&room), [&message]),
+            other => assert_eq!(other, Ok(Step::Refused)),
+        }
+        room.effects().count() > 0
+    };
+    let stack = "(mut i32) (i32.const 1048576)";
+    assert!(taken(stack, 1 << 20, 512 << 10));
+    assert!(!taken(stack, 1 << 20, (512 << 10) + 1));
+    // A small stack, data below it, and a global that is no stack pointer.
+    for (global, data) in [
+        ("(mut i32) (i32.const 65536)", 1 << 20),
+        (stack, (1 << 20) - 1),
+        ("i32 (i32.const 1048576)", 1 << 20),
+    ] {
+        assert!(taken(global, data, 64 << 10), "{global} {data}");
+        assert!(!taken(global, data, (64 << 10) + 1), "{global} {data}");
+    }
+}
+
+#[test]
 fn a_message_beyond_the_limit_is_refused_and_never_written() {
     let mut limits = Limits::default();
     limits.message_size = 10;

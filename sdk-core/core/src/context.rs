@@ -76,7 +76,10 @@ pub trait StateroomContext {
 
     /// Asks for [`timer`](crate::StateroomService::timer) to be called in `ms_delay` milliseconds.
     ///
-    /// A room has one timer: a new request replaces the old one, and 0 cancels it.
+    /// A room has one timer: a new request replaces the old one, and 0 cancels it. The delay counts from the
+    /// begin of this event: so a timer that is set to 50 in each of its own events fires every 50 ms, however
+    /// long the events take. If an event takes longer than that, the timer fires once, as soon as others have
+    /// had their turn. Events that were missed are not made up for.
     fn set_timer(&self, ms_delay: u32);
 
     /// Writes a line to the host's log. Contexts without a log drop it.

@@ -89,7 +89,8 @@
 //! These are the same as in a server: the order of events and effects, the ids of clients, the recipients of
 //! messages, and the timer. These are different:
 //!
-//! - The time begins at [`START_MS`]. Only [`advance`](TestRoom::advance) moves it.
+//! - The time begins at [`START_MS`]. Only [`advance`](TestRoom::advance) moves it. So an event takes no
+//!   time, in however many steps it runs. In a server, too, the timer counts from the begin of an event.
 //! - Random numbers are the same in each run.
 //! - Each call returns when its event is over. There are no events between two calls.
 //!

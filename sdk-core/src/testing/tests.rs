@@ -244,7 +244,7 @@ fn a_panic_of_the_service_is_the_tests_and_ends_the_room() {
     assert_eq!(says, ("the room has failed before".into(), line));
 }
 
-/// An engine like a host's: its events take three steps, and end as the message says.
+/// An engine like a host's: its events take three steps, and end as the last message says.
 #[derive(Default)]
 struct Slow {
     steps: u32,
@@ -253,10 +253,14 @@ struct Slow {
 
 impl Engine for Slow {
     fn begin(&mut self, event: Event<'_>, ctx: &impl EngineContext) {
-        if let Event::Message(_, message) = event {
-            self.steps = 3;
-            self.ends = message.text().unwrap().into();
-            ctx.log(LogLevel::Error, "at line 7");
+        match event {
+            Event::Message(_, message) => {
+                self.steps = 3;
+                self.ends = message.text().unwrap().into();
+                ctx.log(LogLevel::Error, "at line 7");
+            }
+            Event::Timer => self.steps = 3,
+            _ => {}
         }
     }
 
@@ -268,6 +272,10 @@ impl Engine for Slow {
         match &*self.ends {
             "refuse" => Progress::Refused,
             "fail" => Progress::Failed(&self.ends),
+            "timer" => {
+                ctx.set_timer(50);
+                Progress::Done
+            }
             _ => {
                 ctx.send_message(MessageRecipient::Broadcast, "done");
                 Progress::Done
@@ -300,6 +308,21 @@ fn events_are_over_when_a_call_returns() {
     let client = slow();
     client.send("go");
     assert_eq!(client.received(), ["done"]);
+}
+
+#[test]
+fn the_timer_of_a_long_event_counts_from_its_begin() {
+    let room = TestRoom::of(SlowRooms);
+    let client = room.connect();
+    client.send("timer");
+    assert_eq!(room.timer_in(), Some(ms(50)));
+    for event in 1..4 {
+        room.advance(ms(49));
+        assert_eq!(room.now_ms(), START_MS + 50 * event - 1);
+        assert_eq!(room.timer_in(), Some(ms(1)));
+        room.advance(ms(1));
+        assert_eq!(room.timer_in(), Some(ms(50)));
+    }
 }
 
 #[test]

@@ -85,7 +85,7 @@ pub(crate) enum Command {
 
     /// Build a package as a guest and serve it; repeat this when a source file changes
     #[cfg(feature = "dev")]
-    #[command(next_line_help = true, after_help = format!("{LIMITS}\n\n{}", project_help()))]
+    #[command(next_line_help = true, disable_help_flag = true, after_help = format!("{LIMITS} {PROJECT}"))]
     Dev(DevArgs),
 
     /// Build a package as a guest, into its `dist` directory
@@ -94,7 +94,7 @@ pub(crate) enum Command {
     Build(BuildArgs),
 
     /// Serve a module
-    #[command(next_line_help = true, after_help = LIMITS)]
+    #[command(next_line_help = true, disable_help_flag = true, after_help = LIMITS)]
     Serve(ServeArgs),
 
     /// List the limits of `serve`, with their defaults and what they protect
@@ -127,9 +127,15 @@ pub(crate) struct NoArgs {
     ignored: Vec<String>,
 }
 
-const LIMITS: &str = "\
-`stateroom limits` lists the limits on what clients, rooms and guests may use, such as
-`--max-connections 1k` and `--max-memory 64MiB`.";
+const LIMITS: &str = "Limits: see `stateroom limits`.";
+
+#[cfg(feature = "dev")]
+const PROJECT: &str = "The optional file `stateroom.toml`: see `stateroom build --help`.";
+
+/// The headings of the options of a server.
+const CLIENTS: &str = "Clients";
+const ROOMS: &str = "Rooms";
+const SERVER: &str = "Server";
 
 #[cfg(feature = "dev")]
 const COMPLETIONS: &str = "\
@@ -144,6 +150,10 @@ pub(crate) fn project_help() -> String {
     let [none, heap, std] = [Memory::Static, Memory::Heap, Memory::Std].map(Memory::stack_size);
     format!(
         "\
+Without `--portable`, guests without the standard library are built with pages of one byte, so that a
+room takes only the memory that it uses. This server runs such guests. Engines without the
+custom-page-sizes proposal do not. A portable module uses only WebAssembly 1.0 and bulk memory.
+
 A `stateroom.toml` beside `Cargo.toml` is optional. It may contain:
   static_files = \"web\"                a directory to serve at `/`, without its hidden files
                                       except `.well-known`
@@ -211,12 +221,7 @@ pub(crate) struct ProjectArgs {
     pub(crate) path: PathBuf,
 
     /// Build for any WebAssembly engine, with memory pages of 64 KiB
-    ///
-    /// Without this option, guests without the standard library are built with pages of one
-    /// byte, so that a room takes only the memory that it uses. This server runs such guests.
-    /// Engines without the custom-page-sizes proposal do not. A portable module uses only
-    /// WebAssembly 1.0 and bulk memory.
-    #[arg(long, verbatim_doc_comment)]
+    #[arg(long)]
     pub(crate) portable: bool,
 }
 
@@ -283,6 +288,10 @@ fn client_info(text: &str) -> Result<(String, String), String> {
     }
 }
 
+/// The options of `serve` and `dev`.
+///
+/// With `--help` they are listed in clap's short form, because the long form has empty lines between options. So the long form
+/// is free for `-h`, which lists only those options that are used most.
 #[derive(Debug, clap::Args)]
 pub(crate) struct ServerArgs {
     /// The port to listen on; 0 lets the system choose. Default: `PORT` in the environment, or 8080
@@ -301,35 +310,42 @@ pub(crate) struct ServerArgs {
     #[arg(long, value_parser = ip, verbatim_doc_comment)]
     ip: Option<IpAddr>,
 
-    /// Time between two pings to each client; 0 sends no pings. Many proxies close a connection
-    /// on which nothing is sent for a minute
+    /// List the options that are used most
+    #[arg(short = 'h', action = ArgAction::HelpLong, display_order = 101)]
+    help_short: Option<bool>,
+
+    /// List all options
+    #[arg(long = "help", action = ArgAction::HelpShort, display_order = 101)]
+    help_all: Option<bool>,
+
+    /// Time between two pings to each client: many proxies close silent connections. 0: no pings
     #[arg(short = 'i', long, value_name = "SECONDS", default_value = "30", verbatim_doc_comment)]
-    #[arg(value_parser = seconds, allow_negative_numbers = true)]
+    #[arg(value_parser = seconds, allow_negative_numbers = true, help_heading = CLIENTS, hide_long_help = true)]
     heartbeat_interval: Duration,
 
     /// Time after which a client that sends nothing is disconnected; 0 means never. It should be
     /// longer than the interval: a client that only listens sends only answers to pings
     #[arg(short = 't', long, value_name = "SECONDS", default_value = "120", verbatim_doc_comment)]
-    #[arg(value_parser = seconds, allow_negative_numbers = true)]
+    #[arg(value_parser = seconds, allow_negative_numbers = true, help_heading = CLIENTS, hide_long_help = true)]
     heartbeat_timeout: Duration,
 
-    /// Time for a client to finish a message; it may take up to twice this time. 0 means no limit
+    /// Time for a client to finish a message, or up to twice this time. 0 means no limit
     #[arg(long, value_name = "SECONDS", default_value = "30", verbatim_doc_comment)]
-    #[arg(value_parser = seconds, allow_negative_numbers = true)]
+    #[arg(value_parser = seconds, allow_negative_numbers = true, help_heading = CLIENTS, hide_long_help = true)]
     message_timeout: Duration,
 
-    /// Time after which a client that reads none of its waiting data is disconnected. It may take
-    /// up to twice this time. 0 means never
+    /// Time for a client to read some of its waiting data, or up to twice this time. 0 means no limit
     #[arg(long, value_name = "SECONDS", default_value = "30", verbatim_doc_comment)]
-    #[arg(value_parser = seconds, allow_negative_numbers = true)]
+    #[arg(value_parser = seconds, allow_negative_numbers = true, help_heading = CLIENTS, hide_long_help = true)]
     outbox_timeout: Duration,
 
     /// The way in which clients create rooms. The operator (`--admin`) can always create them:
     /// implicit    connecting to a room that does not exist creates it; `POST /ws/{room}` too
     /// explicit    only `POST /ws/{room}` creates a room
-    /// generated   only `POST /new_room` creates a room. Its id has ten characters that nobody
+    /// generated   only `POST /new_room` creates a room, with an id of ten characters that nobody
     ///             can guess; with generated:uuid it is a UUID
     #[arg(long, value_name = "MODE", default_value = "implicit", verbatim_doc_comment)]
+    #[arg(help_heading = ROOMS, hide_long_help = true)]
     room_ids: RoomIds,
 
     /// The time at which empty rooms end:
@@ -338,29 +354,31 @@ pub(crate) struct ServerArgs {
     /// after:60    when they have been empty for a minute
     /// A room created with `POST` waits at least a minute for a client, if `--max-rooms` permits
     #[arg(long, value_name = "WHEN", default_value = "never", verbatim_doc_comment)]
+    #[arg(help_heading = ROOMS, hide_long_help = true)]
     shutdown: ShutdownPolicy,
 
-    /// Time without events after which a room hibernates; it may take up to twice this time. The
-    /// room then keeps only the memory that its guest has changed, often 1 KB of 1 MB. Clients stay
-    /// connected. The next event wakes a room of 1 MB in less than 1 ms. 0: no room hibernates
+    /// Time without events, or up to twice this time, after which a room hibernates: it keeps its
+    /// clients, and only the memory that its guest has changed. The next event wakes it. 0: never
     #[arg(long, alias = "fold-after", value_name = "SECONDS", default_value = "10", verbatim_doc_comment)]
-    #[arg(value_parser = seconds, allow_negative_numbers = true)]
+    #[arg(value_parser = seconds, allow_negative_numbers = true, help_heading = ROOMS, hide_long_help = true)]
     hibernate_after: Duration,
 
-    /// A header of a client's request that rooms may see, in addition to `origin`, `user-agent`
-    /// and `accept-language`; may be repeated. Choose headers that a proxy sets or replaces, such
-    /// as `x-forwarded-for`: the client can write anything into all other headers
+    /// A header of requests that rooms may see, as they see `origin`, `user-agent` and
+    /// `accept-language`; may be repeated. Choose headers that a proxy sets or replaces, such as
+    /// `x-forwarded-for`: the client can write anything into all other headers
     #[arg(long = "client-header", value_name = "NAME", value_parser = header_name, verbatim_doc_comment)]
+    #[arg(help_heading = ROOMS, hide_long_help = true)]
     client_headers: Vec<String>,
 
     /// Number of threads that run rooms; more help if one is busy and there are free cores
     #[arg(long, default_value_t = 1, value_parser = threads as Number, verbatim_doc_comment)]
+    #[arg(help_heading = SERVER, hide_long_help = true)]
     threads: usize,
 
     /// Address where the operator sees counts, lists all rooms, and creates and ends rooms: the
     /// path of a Unix socket, with a `/` in it, or a loopback address with a port, such as
     /// 127.0.0.1:9000. By default `stateroom serve` has none, and `stateroom dev` uses a free port
-    #[arg(long, value_name = "ADDRESS", verbatim_doc_comment)]
+    #[arg(long, value_name = "ADDRESS", verbatim_doc_comment, help_heading = SERVER, hide_long_help = true)]
     admin: Option<AdminAddress>,
 
     /// Measure each pass of the event loop, for the operator's status

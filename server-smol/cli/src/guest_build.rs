@@ -1,9 +1,13 @@
 use std::{
     error::Error,
     fmt, fs,
-    io::{BufRead, BufReader},
+    io::{self, BufRead, BufReader, IsTerminal as _},
     path::{Path, PathBuf},
     process::Stdio,
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    },
 };
 
 use anyhow::{Context, Result, bail};
@@ -19,6 +23,7 @@ use super::{
     purpose::Purpose,
     toml_file::FILE,
     toolchain,
+    waiting::Waiting,
 };
 
 /// The features of later versions of WebAssembly that Rust's compiler would use, switched off. Bulk memory
@@ -103,12 +108,15 @@ pub(crate) fn run(
 
     let mut child =
         cargo.stdout(Stdio::piped()).spawn().map_err(|error| package::not_started(&error, "cargo"))?;
+    let compiled = Arc::new(AtomicUsize::new(0));
+    let waiting = report(&package.name, &compiled);
     let messages = child.stdout.take().expect("the line above has piped stdout");
     let (mut module, mut hints, mut printed) = (None, Vec::new(), String::new());
     for message in BufReader::new(messages).split(b'\n') {
         let message = message.context("cannot read what cargo prints")?;
         match read(&message, &package.id) {
             Some(Said::Module(path)) => module = Some(path),
+            Some(Said::Compiled) => _ = compiled.fetch_add(1, Ordering::Relaxed),
             Some(Said::Diagnostic(diagnostic)) => {
                 diagnostic.show();
                 let error = diagnostic.error().filter(|error| printed.len() + error.len() <= PRINTED);
@@ -120,6 +128,7 @@ pub(crate) fn run(
         }
     }
     let status = child.wait().context("cannot wait for cargo")?;
+    drop(waiting);
 
     if status.code().is_none() {
         bail!("the build of `{}` was interrupted", package.name);
@@ -157,6 +166,18 @@ fn prints_to_nobody(module: &[u8]) -> bool {
     module.windows(TEXT.len()).any(|bytes| bytes == TEXT)
 }
 
+/// Reports a build that takes long. On a terminal, cargo's own progress is there.
+fn report(package: &str, compiled: &Arc<AtomicUsize>) -> Option<Waiting> {
+    if io::stderr().is_terminal() {
+        return None;
+    }
+    let (package, compiled) = (package.to_owned(), Arc::clone(compiled));
+    Some(Waiting::begin(move || {
+        let count = compiled.load(Ordering::Relaxed);
+        format!("building `{package}`: {count} dependencies are compiled, which later builds use again")
+    }))
+}
+
 /// One of the messages that cargo prints for programs.
 #[derive(Debug, Deserialize)]
 struct Message {
@@ -165,6 +186,9 @@ struct Message {
     package_id: String,
     #[serde(default)]
     filenames: Vec<PathBuf>,
+    /// True if the file was there before this build.
+    #[serde(default)]
+    fresh: bool,
     message: Option<Diagnostic>,
 }
 
@@ -173,6 +197,8 @@ struct Message {
 enum Said {
     /// The module of the package has been built.
     Module(PathBuf),
+    /// Another package has been compiled.
+    Compiled,
     Diagnostic(Diagnostic),
 }
 
@@ -185,6 +211,7 @@ fn read(message: &[u8], package_id: &str) -> Option<Said> {
             let module = files.find(|path| path.extension().is_some_and(|extension| extension == "wasm"));
             module.map(Said::Module)
         }
+        "compiler-artifact" => (!message.fresh).then_some(Said::Compiled),
         _ => None,
     }
 }

@@ -66,6 +66,8 @@ mod purpose;
 mod signals;
 #[cfg(feature = "dev")]
 mod toolchain;
+#[cfg(feature = "dev")]
+mod waiting;
 
 use std::{
     io::{self, Write},

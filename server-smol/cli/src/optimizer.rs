@@ -10,6 +10,7 @@ use stateroom_host_min::Limits;
 use super::{
     linker::{self, DEFAULT_PAGE},
     module,
+    waiting::Waiting,
 };
 
 /// The features of WebAssembly beyond its first version that Rust's compiler uses. The module itself no
@@ -53,6 +54,7 @@ fn try_optimize(bytes: &[u8], portable: bool, limits: Limits, scratch: &Path) ->
     if linker::page_size(bytes).is_some_and(|size| size != DEFAULT_PAGE) {
         command.arg(PAGE_SIZES);
     }
+    let _waiting = Waiting::begin(|| "waiting for `wasm-opt`, which makes the module smaller".to_owned());
     let Ok(run) = command.arg(&input).arg("-o").arg(&output).stdin(Stdio::null()).output() else {
         log::debug!("`wasm-opt` is not installed");
         return Ok(None);

@@ -9,7 +9,7 @@ use std::{
 use anyhow::{Context, Result, anyhow, bail};
 use serde::Deserialize;
 
-use super::{color, toml_file::FILE};
+use super::{color, toml_file::FILE, waiting::Waiting};
 
 /// A package that has a library to build a guest from.
 #[derive(Debug)]
@@ -159,7 +159,12 @@ pub(crate) fn program(variable: &str, default: &str, directory: &Path) -> Comman
 /// stderr. Warnings are dropped, because the build prints them again.
 pub(crate) fn output(mut command: Command, name: &str) -> Result<Vec<u8>> {
     log::logger().flush();
+    let waited_for = name.to_owned();
+    let waiting = Waiting::begin(move || {
+        format!("waiting for `{waited_for}`, which may be downloading a toolchain of Rust or dependencies")
+    });
     let Output { status, stdout, stderr } = command.output().map_err(|error| not_started(&error, name))?;
+    drop(waiting);
     if !status.success() {
         let words = String::from_utf8_lossy(&stderr);
         match words.trim() {

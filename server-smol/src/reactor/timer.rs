@@ -118,8 +118,13 @@ struct Entry {
 impl Timer {
     /// Waits for `delay` from now.
     pub(crate) fn after(delay: Duration) -> Self {
+        Self::since(current_timers::get().clock.now(), delay)
+    }
+
+    /// Waits for `delay` from `begin`. This may be over already.
+    pub(crate) fn since(begin: Instant, delay: Duration) -> Self {
         // A time that cannot be represented never comes.
-        Self { at: current_timers::get().clock.now().checked_add(delay), entry: None }
+        Self { at: begin.checked_add(delay), entry: None }
     }
 
     pub(crate) fn at(at: Instant) -> Self {

@@ -115,7 +115,7 @@ impl<F: EngineFactory> EventLock<F> {
         if room.ended.get() {
             return Some(Outcome::Ended);
         }
-        match event {
+        let outcome = match event {
             Event::Init => self.slice(Some(engine::Event::Init)),
             Event::Connect(client, outbox, info) => {
                 room.context.roster.add(client, outbox);
@@ -131,7 +131,11 @@ impl<F: EngineFactory> EventLock<F> {
             Event::Message(client, _, payload) => self.slice(Some(engine::Event::Message(client, payload))),
             Event::Timer(request) if request != room.timer_request.get() => Some(Outcome::Done),
             Event::Timer(_) => self.slice(Some(engine::Event::Timer)),
+        };
+        if outcome.is_none() {
+            room.began.set(Some(room.context.thread.clock.now()));
         }
+        outcome
     }
 
     /// Goes on with an event that is not over with its first slice. Events that finish in their first slice skip the
@@ -146,6 +150,7 @@ impl<F: EngineFactory> EventLock<F> {
                 let slice = || self.slice(None);
                 let trace = &self.room.context.trace;
                 if let Some(outcome) = if trace.is_on() { self.traced(slice) } else { slice() } {
+                    self.room.began.set(None);
                     return outcome;
                 }
                 if deliveries.is_pending() || deliveries.is_enough() || begin.elapsed() >= TIME_SLICE {

@@ -16,7 +16,7 @@ use std::{
     fmt,
     panic::{AssertUnwindSafe, catch_unwind},
     rc::{Rc, Weak},
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use smol::Task;
@@ -72,6 +72,9 @@ pub(crate) struct Room<F: EngineFactory> {
     vacancy: RefCell<Option<Task<()>>>,
     /// Counts the requests for a timer, so that one that is due while a later one is made does not fire.
     timer_request: Cell<u64>,
+    /// The time at which the event that runs began, if it takes more than one slice. All others are over in the pass in which
+    /// they begin, so the time of the pass is theirs.
+    began: Cell<Option<Instant>>,
     idle: IdleState,
     ended: Cell<bool>,
     /// True until the first `connect` is over.
@@ -123,6 +126,7 @@ impl<F: EngineFactory> Room<F> {
             timer: RefCell::default(),
             vacancy: RefCell::default(),
             timer_request: Cell::new(0),
+            began: Cell::new(None),
             idle: IdleState::default(),
             ended: Cell::new(false),
             is_new: Cell::new(true),
@@ -281,7 +285,9 @@ impl<F: EngineFactory> Room<F> {
         self.context.deliveries.count()
     }
 
-    /// Sets the timer as an event has asked for it.
+    /// Sets the timer as an event has asked for it. The delay counts from the begin of the event: so a timer that is set in each
+    /// of its own events keeps its rate, however long they take. If that time has passed already, the timer fires after those that
+    /// wait for the room and for the thread.
     fn set_timer(self: &Rc<Self>, ms: u32) {
         let request = self.timer_request.get() + 1;
         self.timer_request.set(request);
@@ -290,8 +296,8 @@ impl<F: EngineFactory> Room<F> {
             return;
         }
         let room = Rc::downgrade(self);
-        // It counts from the event on, and not from when the task gets to it.
-        let timer = Timer::after(Duration::from_millis(ms.into()));
+        let began = self.began.get().unwrap_or_else(|| self.thread().clock.now());
+        let timer = Timer::since(began, Duration::from_millis(ms.into()));
         let task = self.thread().spawn(async move {
             timer.await;
             if let Some(room) = room.upgrade() {

@@ -83,15 +83,15 @@ fn a_working_malloc_takes_messages_as_large_as_the_host_does() {
 }
 
 #[test]
-fn a_malloc_that_always_answers_0_takes_64_kib() {
-    let (largest, too_large) = (pattern(64 << 10), pattern((64 << 10) + 1));
+fn a_malloc_that_always_answers_0_takes_half_of_the_stack() {
+    let (largest, too_large) = (pattern(512 << 10), pattern((512 << 10) + 1));
     let mut room = room(STATEROOM_0_2_LTO);
     for _ in 0..3 {
         assert_eq!(room.ask(bytes(1, &largest)), [bytes_to(1, &largest)]);
         assert_eq!(room.run(bytes(1, &too_large)), Ok(Step::Refused));
     }
     // What it was given lay in its stack, and has hurt nothing.
-    let letters = "x".repeat(64 << 10);
+    let letters = "x".repeat(512 << 10);
     assert_eq!(room.ask(text(2, &letters)), [to(2, &letters)]);
     room.ask(text(2, "increment"));
     assert_eq!(room.ask(text(2, "who")), [to(2, "2")]);

@@ -57,8 +57,9 @@ fn a_working_malloc_of_the_second_generation_takes_large_messages() {
 }
 
 #[test]
-fn a_malloc_of_the_second_generation_that_always_answers_0_takes_64_kib() {
-    let (largest, too_large) = (pattern((64 << 10) - HEADER), pattern((64 << 10) + 1));
+fn a_malloc_of_the_second_generation_that_always_answers_0_takes_half_of_the_stack() {
+    let largest = pattern((512 << 10) - HEADER);
+    let too_large = pattern((512 << 10) - HEADER + 1);
     let mut room = room(STATEROOM_0_4_LTO);
     for _ in 0..3 {
         assert_eq!(room.ask(bytes(1, &largest)), [bytes_to(1, &largest)]);

@@ -1,10 +1,12 @@
 //! The example for a microcontroller does what rooms do, in the memory of a small one.
 
+use std::fs;
+
 use stateroom_tests::{Child, Output, microcontroller};
 
 /// The flash and RAM that the example may take, in bytes.
 const FLASH: usize = 512 << 10;
-const RAM: usize = 256 << 10;
+const RAM: usize = 128 << 10;
 
 /// The answers to each command.
 const CONVERSATION: &[(&str, &[&str])] = &[
@@ -25,6 +27,17 @@ const CONVERSATION: &[(&str, &[&str])] = &[
     ("connect echo 0", &["error the line is no command"]),
     ("disconnect echo 1", &[]),
 ];
+
+#[test]
+fn the_memory_map_has_the_ram_that_is_promised() {
+    let map =
+        fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/../examples/microcontroller/memory.x"))
+            .unwrap();
+    let regions = map.lines().filter(|line| line.contains("ORIGIN = 0x2"));
+    let lengths = regions.map(|line| line.rsplit_once("LENGTH = ").expect("a region has a length").1);
+    let kib = lengths.map(|length| length.strip_suffix('K').and_then(|kib| kib.parse().ok()));
+    assert_eq!(kib.map(|kib: Option<usize>| kib.expect("it is in KiB") << 10).sum::<usize>(), RAM);
+}
 
 #[test]
 fn rooms_run_on_a_microcontroller() {

@@ -1,8 +1,13 @@
 //! A room's timer.
 
-use std::time::Duration;
+use std::{
+    convert::Infallible,
+    sync::{Arc, Mutex},
+    time::Duration,
+};
 
-use stateroom_sdk_core::engine::EngineFactory;
+use stateroom_sdk_core::engine::{Engine, EngineContext, EngineFactory, Event, Progress};
+use stateroom_server_smol::VirtualClock;
 use stateroom_tests::{
     Client, Module, TestServer, eventually, guest, records, server,
     services::{Gate, script, script_guest},
@@ -230,7 +235,8 @@ fn a_timer_that_is_due_during_an_event_which_replaces_or_cancels_it_does_not_fir
         other.expect(&["timer"]);
         gate.open();
         client.expect(&[event]);
-        server.pass(ms(199));
+        // The new one counts from the begin of the event.
+        server.pass(ms(198));
         assert_eq!(client.ask("not now"), "not now");
         server.pass(ms(1));
         if replaced {
@@ -238,4 +244,124 @@ fn a_timer_that_is_due_during_an_event_which_replaces_or_cancels_it_does_not_fir
         }
         assert_eq!(client.ask("no more"), "no more");
     }
+}
+
+/// A room whose events take time: they move the clock, and end in a later pass. It sets its timer when a client connects, and again
+/// in each event of the timer. It echoes messages at once.
+struct Periodic {
+    rooms: PeriodicRooms,
+    state: State,
+}
+
+enum State {
+    Idle,
+    /// An event has begun, and the clock has not moved.
+    Began,
+    /// The clock has moved since this time, but the server may not have looked at it.
+    Moved(u64),
+}
+
+/// Makes such rooms.
+#[derive(Clone)]
+struct PeriodicRooms {
+    clock: VirtualClock,
+    /// The time that an event takes.
+    takes: Duration,
+    /// The delay in milliseconds for which the timer is set.
+    asks: u32,
+    /// The times of the events, in milliseconds since the first one.
+    times: Arc<Mutex<Vec<u64>>>,
+}
+
+impl PeriodicRooms {
+    fn new(takes: Duration, asks: u32) -> Self {
+        Self { clock: VirtualClock::new(), takes, asks, times: Arc::default() }
+    }
+
+    fn serve(&self) -> TestServer {
+        let settings =
+            server().with_heartbeat_interval(Duration::ZERO).with_heartbeat_timeout(Duration::ZERO);
+        TestServer::with(settings.with_clock(self.clock.clone()), self.clone())
+    }
+
+    /// Waits until so many events have begun, and returns by how much each began later than the one before it.
+    #[track_caller]
+    fn intervals(&self, count: usize) -> Vec<u64> {
+        let times = || self.times.lock().expect("nobody panics with it").clone();
+        eventually(&format!("{count} events"), || times().len() >= count);
+        times().windows(2).map(|pair| pair[1] - pair[0]).collect()
+    }
+}
+
+impl EngineFactory for PeriodicRooms {
+    type Engine = Periodic;
+    type Error = Infallible;
+
+    fn build(&self, _: &str, _: &impl EngineContext) -> Result<Periodic, Infallible> {
+        Ok(Periodic { rooms: self.clone(), state: State::Idle })
+    }
+}
+
+impl Engine for Periodic {
+    fn begin(&mut self, event: Event<'_>, context: &impl EngineContext) {
+        match event {
+            Event::Connect(_) | Event::Timer => {
+                self.rooms.times.lock().expect("nobody panics with it").push(context.now_ms());
+                self.state = State::Began;
+            }
+            Event::Message(client, message) => context.send_message(client, message),
+            Event::Init | Event::Disconnect(_) => {}
+        }
+    }
+
+    fn advance(&mut self, context: &impl EngineContext) -> Progress<'_> {
+        match self.state {
+            State::Idle => return Progress::Done,
+            State::Began => {
+                self.state = State::Moved(context.now_ms());
+                self.rooms.clock.advance(self.rooms.takes);
+            }
+            State::Moved(since) if context.now_ms() == since => {}
+            State::Moved(_) => {
+                self.state = State::Idle;
+                context.set_timer(self.rooms.asks);
+                return Progress::Done;
+            }
+        }
+        Progress::Unfinished
+    }
+}
+
+#[test]
+fn a_timer_counts_from_the_begin_of_a_long_event() {
+    let rooms = PeriodicRooms::new(ms(22), 50);
+    let server = rooms.serve();
+    let mut client = server.client("room");
+    // It is answered after the event of the connection.
+    assert_eq!(client.ask("?"), "?");
+    for event in 2..12 {
+        rooms.clock.advance(ms(27));
+        assert_eq!(client.ask("not yet"), "not yet");
+        assert_eq!(rooms.intervals(event - 1).len(), event - 2, "49 ms have passed");
+        rooms.clock.advance(ms(1));
+        assert_eq!(rooms.intervals(event).last(), Some(&50));
+        assert_eq!(client.ask("?"), "?");
+    }
+}
+
+#[test]
+fn a_timer_that_is_late_fires_once_and_others_have_their_turn() {
+    let rooms = PeriodicRooms::new(ms(22), 1);
+    let server = rooms.serve();
+    // Nobody moves the clock but the events, so each timer is due when it is set. The other room has such a timer, too.
+    let (mut client, mut other) = (server.client("room"), server.client("other"));
+    for count in 1..=20 {
+        rooms.intervals(10 * count);
+        assert_eq!([client.ask("?"), other.ask("!")], ["?", "!"]);
+    }
+    // A room that is alone: the timers that it has missed would begin at the same time.
+    let rooms = PeriodicRooms::new(ms(22), 1);
+    let server = rooms.serve();
+    let _client = server.client("room");
+    assert_eq!(rooms.intervals(100)[..99], [22; 99]);
 }

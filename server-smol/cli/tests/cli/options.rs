@@ -31,8 +31,18 @@ fn help_and_version_are_printed() {
     for words in [["help", "limits"], ["limits", "--help"]] {
         assert_eq!(succeeds(stateroom(&nowhere, &words)).trim(), page.trim());
     }
-    let serve = succeeds(stateroom(&nowhere, &["serve", "--help"]));
-    assert!(serve.lines().count() <= 62 && !serve.contains("--max-slice"), "{serve}");
+    for command in ["dev", "serve"] {
+        let all = succeeds(stateroom(&nowhere, &[command, "--help"]));
+        assert!(all.lines().count() <= 70 && !all.contains("--max-slice"), "{all}");
+        assert!(all.contains("\nClients:\n  -i, --heartbeat-interval <SECONDS>\n"), "{all}");
+        assert!(all.contains("Limits: see `stateroom limits`."), "{all}");
+        let most_used = succeeds(stateroom(&nowhere, &[command, "-h"]));
+        assert!(
+            most_used.lines().count() <= 45 && !most_used.contains("--heartbeat-interval"),
+            "{most_used}"
+        );
+        assert!(most_used.contains("--port <PORT>") && most_used.contains("--help"), "{most_used}");
+    }
     let version = succeeds(stateroom(&nowhere, &["--version"]));
     // A build that is optimised adds the commit.
     let number = concat!("stateroom ", env!("CARGO_PKG_VERSION"));

@@ -67,6 +67,39 @@ fn missing_cargo_is_told() {
 }
 
 #[test]
+fn a_wait_for_another_program_is_reported() {
+    let here = Directory::new().with_guest("", ECHO);
+    // The compiler waits when it is asked where its targets are, and when it compiles the guest; the optimiser always. They wait
+    // until a file is there, or the test has failed and its directory is gone.
+    let waits = |file: &str| {
+        let (directory, file) = (here.0.display(), here.path(file));
+        format!("while [ -d '{directory}' ] && [ ! -e '{}' ]; do /bin/sleep 0.02; done", file.display())
+    };
+    let real = Path::new(env!("CARGO")).with_file_name("rustc");
+    let rustc = format!(
+        "case \"$*\" in --print=target-libdir*) {};; *'src/lib.rs'*) {};; esac; exec '{}' \"$@\"",
+        waits("installed"),
+        waits("compiled"),
+        real.display(),
+    );
+    let optimizer = format!("{}; exit 1", waits("optimized"));
+    let path = env::var("PATH").unwrap();
+    let build = stateroom(&here, &["build"]);
+    let mut build = with_programs(&here, build, &[("rustc", rustc), ("wasm-opt", optimizer)]);
+    build.env("PATH", format!("{}:{path}", here.path("bin").display()));
+    let mut build = Serving::launch(build);
+    for (line, file) in [
+        ("INFO  waiting for `rustc`, which may be downloading a toolchain", "installed"),
+        (&*format!("INFO  building `{}`: ", here.name()), "compiled"),
+        ("INFO  waiting for `wasm-opt`, which makes the module smaller (3 s)", "optimized"),
+    ] {
+        build.wait_for_line(line);
+        fs::write(here.path(file), "").unwrap();
+    }
+    build.wait_for_line("built ");
+}
+
+#[test]
 fn optimizer_is_used_where_it_helps_and_never_needed() {
     let here = Directory::new().with_guest("", ECHO);
     let build = |script: &str| {
