@@ -1,4 +1,7 @@
 //! `stateroom new`: makes a package for a guest, from a template.
+//!
+//! The templates are read from the checkout, as the crates are that a package depends on. So both fit each other, and nearly all of a template is
+//! the example of the same name.
 
 mod name;
 mod template;
