@@ -279,6 +279,15 @@ mod tests {
     }
 
     #[test]
+    fn a_file_that_the_checkout_does_not_have_is_named() {
+        let (template, checkout) = (Template::Chat, Path::new("/nowhere"));
+        let package =
+            NewPackage { name: "room", template, no_std: false, checkout, sdk: "/sdk", workspace: None };
+        let told = package.files().unwrap_err().to_string();
+        assert!(told.contains("`/nowhere/") && told.contains("install the command again"), "{told}");
+    }
+
+    #[test]
     fn paths_are_written_as_toml_reads_them() {
         assert_eq!(in_quotes("/a b/c"), r#""/a b/c""#);
         assert_eq!(in_quotes(r#"C:\a "b""#), r#""C:\\a \"b\"""#);
