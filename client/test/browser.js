@@ -26,7 +26,8 @@ export async function started(t, ...args) {
 export async function visit(t, browser, server, path = "/", options = {}) {
   const context = await browser.newContext(options);
   const page = await context.newPage();
-  page.setDefaultTimeout(30_000);
+  // More than a socket waits at most before it connects again.
+  page.setDefaultTimeout(120_000);
   const errors = [];
   page.on("pageerror", (error) => errors.push(error));
   page.on("console", (message) => {
