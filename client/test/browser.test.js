@@ -3,35 +3,17 @@
 import assert from "node:assert/strict";
 import { after, before, test } from "node:test";
 
-import { chromium } from "playwright-core";
-
-import { Server } from "./server.js";
+import * as chromium from "./browser.js";
 
 const TIMEOUT = { timeout: 600_000 };
 
 let browser;
 
-before(async () => {
-  const executablePath = process.env.CHROMIUM ?? "/usr/bin/chromium";
-  browser = await chromium.launch({ executablePath, headless: true, args: ["--no-sandbox"] });
-});
-
+before(async () => { browser = await chromium.launch(); });
 after(() => browser?.close());
 
-/** Returns a page of a server, in a browser of its own, that fails the test with its own errors. */
-async function visit(t, server, path = "/status") {
-  const context = await browser.newContext();
-  const page = await context.newPage();
-  page.setDefaultTimeout(30_000);
-  const errors = [];
-  page.on("pageerror", (error) => errors.push(error));
-  t.after(async () => {
-    await context.close();
-    assert.deepEqual(errors, []);
-  });
-  await page.goto(server.origin + path);
-  return page;
-}
+const { started } = chromium;
+const visit = (t, server) => chromium.visit(t, browser, server, "/status");
 
 /** Opens a socket in a page that notes its events in `log`. */
 async function join(page, options) {
@@ -53,12 +35,6 @@ async function logged(page, expected) {
   } finally {
     assert.deepEqual(await page.evaluate(() => log.splice(0)), expected);
   }
-}
-
-async function started(t, ...args) {
-  const server = await new Server(...args).start();
-  t.after(() => server.end());
-  return server;
 }
 
 test("a page goes on when its server is back, and sends what waited", TIMEOUT, async (t) => {
@@ -104,26 +80,4 @@ test("a page goes on at once when somebody looks at it", TIMEOUT, async (t) => {
   await server.start();
   await show(true);
   await logged(page, ["open"]);
-});
-
-test("the cursors survive a restart of their server without a click", TIMEOUT, async (t) => {
-  const { CHECKOUT } = process.env;
-  assert(CHECKOUT, "set CHECKOUT to the path of the repository");
-  const server = await started(t, "dev", `${CHECKOUT}/examples/cursors`);
-  const [mine, other] = [await visit(t, server, "/"), await visit(t, server, "/")];
-  const status = (page, text) => page.locator("#status", { hasText: text }).waitFor();
-  for (let run = 1; run <= 2; run += 1) {
-    await status(mine, "room lobby · 0 other cursors");
-    await status(other, "room lobby ·");
-    await mine.mouse.move(100 * run, 50);
-    await status(other, "room lobby · 1 other cursor");
-    await other.locator(".cursor").waitFor();
-    await server.end();
-    await status(mine, "not connected, trying again …");
-    await status(other, "not connected, trying again …");
-    assert.equal(await other.locator(".cursor").count(), 0);
-    await server.start();
-    // A page sends its position when it is back.
-    await status(other, "room lobby · 1 other cursor");
-  }
 });

@@ -8,7 +8,12 @@ use stateroom_sdk_core::*;
 struct BinaryEcho;
 
 impl StateroomService for BinaryEcho {
-    fn message(&mut self, client: ClientId, message: MessagePayload<'_>, ctx: &impl StateroomContext) {
+    fn message(
+        &mut self,
+        client: ClientId,
+        message: MessagePayload<'_>,
+        ctx: &impl StateroomContext,
+    ) {
         ctx.send_message(client, message.data());
     }
 }

@@ -19,12 +19,23 @@ struct Chat {
 impl StateroomService for Chat {
     fn connect(&mut self, client: ClientId, ctx: &impl StateroomContext) {
         let nickname = format!("client{client}");
-        ctx.send_message(client, format!("Welcome, {nickname}! Send /nick <name> to change your name."));
-        ctx.send_message(MessageRecipient::EveryoneExcept(client), format!("{nickname} has joined"));
+        ctx.send_message(
+            client,
+            format!("Welcome, {nickname}! Send /nick <name> to change your name."),
+        );
+        ctx.send_message(
+            MessageRecipient::EveryoneExcept(client),
+            format!("{nickname} has joined"),
+        );
         self.nicknames.insert(client, nickname);
     }
 
-    fn message(&mut self, client: ClientId, message: MessagePayload<'_>, ctx: &impl StateroomContext) {
+    fn message(
+        &mut self,
+        client: ClientId,
+        message: MessagePayload<'_>,
+        ctx: &impl StateroomContext,
+    ) {
         let Some(text) = message.text() else { return };
         match text.split_once(' ').unwrap_or((text, "")) {
             ("/nick", name) => self.rename(client, name.trim(), ctx),
@@ -51,7 +62,10 @@ impl Chat {
             ctx.send_message(client, format!("{name} is taken."));
         } else if let Some(nickname) = self.nicknames.get_mut(&client) {
             let old = core::mem::replace(nickname, name.into());
-            ctx.send_message(MessageRecipient::Broadcast, format!("{old} is now known as {name}"));
+            ctx.send_message(
+                MessageRecipient::Broadcast,
+                format!("{old} is now known as {name}"),
+            );
         }
     }
 }

@@ -28,7 +28,10 @@ fn everyone_hears_what_is_said_and_by_whom() {
     one.send("Good morning!");
     two.send("/me waves");
     for client in [one, two] {
-        assert_eq!(client.received(), ["client1: Good morning!", "client2: /me waves"]);
+        assert_eq!(
+            client.received(),
+            ["client1: Good morning!", "client2: /me waves"]
+        );
     }
 }
 
@@ -37,9 +40,19 @@ fn a_nickname_goes_before_what_is_said_and_leaves_with_its_owner() {
     let (one, two) = two();
     one.send("/nick  Ada ");
     one.send("Good morning!");
-    assert_eq!(one.received(), ["client1 is now known as Ada", "Ada: Good morning!"]);
+    assert_eq!(
+        one.received(),
+        ["client1 is now known as Ada", "Ada: Good morning!"]
+    );
     one.leave();
-    assert_eq!(two.received(), ["client1 is now known as Ada", "Ada: Good morning!", "Ada has left"]);
+    assert_eq!(
+        two.received(),
+        [
+            "client1 is now known as Ada",
+            "Ada: Good morning!",
+            "Ada has left"
+        ]
+    );
     // Now the name is free.
     two.send("/nick Ada");
     assert_eq!(two.received(), ["client2 is now known as Ada"]);
@@ -53,10 +66,16 @@ fn a_nickname_that_is_taken_or_of_no_length_is_refused() {
     two.send("/nick  ");
     two.send("/nick xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx");
     let length = "A name has 1 to 32 bytes.";
-    assert_eq!(two.received(), ["client1 is taken.", length, length, length]);
+    assert_eq!(
+        two.received(),
+        ["client1 is taken.", length, length, length]
+    );
     assert_eq!(one.received(), NOTHING);
     two.send("/nick xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx");
-    assert_eq!(one.received(), ["client2 is now known as xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx"]);
+    assert_eq!(
+        one.received(),
+        ["client2 is now known as xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx"]
+    );
 }
 
 #[test]

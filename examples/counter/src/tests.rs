@@ -32,7 +32,9 @@ fn the_count_may_be_below_zero() {
 fn every_step_on_the_way_is_told() {
     let client = room().connect();
     (0..100).for_each(|_| client.send("increment"));
-    let steps: Vec<_> = (1..=100).map(|count| format!("new value: {count}")).collect();
+    let steps: Vec<_> = (1..=100)
+        .map(|count| format!("new value: {count}"))
+        .collect();
     assert_eq!(client.received(), steps);
 }
 

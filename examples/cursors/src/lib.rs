@@ -29,7 +29,12 @@ impl StateroomService for Cursors {
         ctx.send_message(client, at(&self.positions));
     }
 
-    fn message(&mut self, client: ClientId, message: MessagePayload<'_>, ctx: &impl StateroomContext) {
+    fn message(
+        &mut self,
+        client: ClientId,
+        message: MessagePayload<'_>,
+        ctx: &impl StateroomContext,
+    ) {
         let Some(Ok(position)) = message.bytes().map(Position::try_from) else {
             return;
         };

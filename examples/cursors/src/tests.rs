@@ -54,7 +54,9 @@ fn large_ids_are_little_endian() {
     let far = room.connect();
     far.send([1, 2, 3, 4]);
     far.leave();
-    let [moved, gone] = &watcher.received()[..] else { panic!("two messages") };
+    let [moved, gone] = &watcher.received()[..] else {
+        panic!("two messages")
+    };
     assert_eq!(*moved, [0, 2, 1, 0, 0, 1, 2, 3, 4]);
     assert_eq!(*gone, [1, 2, 1, 0, 0]);
 }
@@ -68,7 +70,10 @@ fn who_finds_no_place_is_told_and_gets_one_when_it_is_free() {
     }
     let late = room.connect();
     // All cursors fit into one message.
-    assert_eq!(late.received()[0].bytes().map(<[u8]>::len), Some(1 + 8 * PLACES));
+    assert_eq!(
+        late.received()[0].bytes().map(<[u8]>::len),
+        Some(1 + 8 * PLACES)
+    );
     late.send([7; 4]);
     assert_eq!(late.received(), [[2]]);
     // Those who have a place move on.

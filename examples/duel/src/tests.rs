@@ -11,8 +11,11 @@ fn the_better_hand_wins_when_both_are_shown() {
     let room = room();
     let (ada, ben) = (player(&room, "Ada"), player(&room, "Ben"));
     assert_eq!(ada.received(), ["Ada is here", "Ben is here"]);
-    let rounds =
-        [("rock", "scissors", "Ada wins"), ("rock", "paper", "Ben wins"), ("paper", "paper", "nobody wins")];
+    let rounds = [
+        ("rock", "scissors", "Ada wins"),
+        ("rock", "paper", "Ben wins"),
+        ("paper", "paper", "nobody wins"),
+    ];
     for (first, second, outcome) in rounds {
         ada.send(first);
         assert_eq!(ada.received(), NOTHING);
@@ -39,7 +42,10 @@ fn who_does_not_say_a_name_is_turned_away() {
     let room = room();
     let reason = "say who you are, in 16 bytes at most: ?name=…";
     assert_eq!(room.connect().closed().unwrap(), (4000, reason));
-    assert_eq!(player(&room, "a name of seventeen").closed().unwrap(), (4000, reason));
+    assert_eq!(
+        player(&room, "a name of seventeen").closed().unwrap(),
+        (4000, reason)
+    );
     assert_eq!(player(&room, "a name of 16 b..").closed(), None);
 }
 
@@ -50,6 +56,9 @@ fn a_third_is_turned_away_until_a_player_leaves() {
     let third = player(&room, "Cleo");
     assert_eq!(third.closed().unwrap(), (4001, "two are playing already"));
     ben.leave();
-    assert_eq!(ada.received(), ["Ada is here", "Ben is here", "Ben has left"]);
+    assert_eq!(
+        ada.received(),
+        ["Ada is here", "Ben is here", "Ben has left"]
+    );
     assert_eq!(player(&room, "Cleo").received(), ["Cleo is here"]);
 }

@@ -8,7 +8,10 @@ fn text_comes_back_as_text_and_bytes_as_bytes() {
     client.send("héllo");
     client.send([0, 255]);
     client.send("");
-    assert_eq!(client.received(), ["héllo".into(), Message::from([0, 255]), "".into()]);
+    assert_eq!(
+        client.received(),
+        ["héllo".into(), Message::from([0, 255]), "".into()]
+    );
 }
 
 #[test]

@@ -35,7 +35,12 @@ fn main() -> Result<(), Box<dyn Error>> {
                 None => run(&mut room, Event::Timer, &mut due).await?,
                 Some(line) => match line? {
                     Some(line) => {
-                        run(&mut room, Event::Message(ME, MessagePayload::Text(&line)), &mut due).await?
+                        run(
+                            &mut room,
+                            Event::Message(ME, MessagePayload::Text(&line)),
+                            &mut due,
+                        )
+                        .await?
                     }
                     None => return Ok(run(&mut room, Event::Disconnect(ME), &mut due).await?),
                 },
@@ -49,7 +54,9 @@ async fn run(room: &mut Room, event: Event<'_>, due: &mut Option<Instant>) -> Re
     *due = due.filter(|_| event != Event::Timer);
     // The delay of a timer counts from here.
     let begin = Instant::now();
-    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    let now = SystemTime::now()
+        .duration_since(UNIX_EPOCH)
+        .unwrap_or_default();
     let mut step = room.handle(event, now.as_millis() as u64)?;
     while step == Step::Suspended {
         future::yield_now().await;
@@ -63,7 +70,9 @@ async fn run(room: &mut Room, event: Event<'_>, due: &mut Option<Instant>) -> Re
             },
             Effect::SetTimer { ms } => *due = Some(begin + Duration::from_millis(ms.into())),
             Effect::CancelTimer => *due = None,
-            Effect::Close { recipient, reason, .. } if recipient.includes(ME) => {
+            Effect::Close {
+                recipient, reason, ..
+            } if recipient.includes(ME) => {
                 eprintln!("the room closes the connection: {reason}");
                 process::exit(0);
             }

@@ -10,7 +10,12 @@ use stateroom_server_smol::{Server, ShutdownPolicy};
 struct Echo;
 
 impl StateroomService for Echo {
-    fn message(&mut self, client: ClientId, message: MessagePayload<'_>, ctx: &impl StateroomContext) {
+    fn message(
+        &mut self,
+        client: ClientId,
+        message: MessagePayload<'_>,
+        ctx: &impl StateroomContext,
+    ) {
         ctx.send_message(client, message);
     }
 }
@@ -28,7 +33,13 @@ fn main() -> Result<(), Box<dyn Error>> {
         let an_hour = async {
             Timer::after(Duration::from_secs(3600)).await;
         };
-        server.run(DefaultStateroomFactory::<Echo>::default(), listener, an_hour).await?;
+        server
+            .run(
+                DefaultStateroomFactory::<Echo>::default(),
+                listener,
+                an_hour,
+            )
+            .await?;
         Ok(())
     })
 }

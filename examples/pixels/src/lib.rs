@@ -21,7 +21,10 @@ struct Pixels {
 
 impl Default for Pixels {
     fn default() -> Self {
-        Self { picture: [0; SIDE * SIDE], brushes: heapless::LinearMap::new() }
+        Self {
+            picture: [0; SIDE * SIDE],
+            brushes: heapless::LinearMap::new(),
+        }
     }
 }
 
@@ -32,8 +35,15 @@ impl StateroomService for Pixels {
         let _ = self.brushes.insert(client, Brush::new());
     }
 
-    fn message(&mut self, client: ClientId, message: MessagePayload<'_>, ctx: &impl StateroomContext) {
-        let Some(&[x, y, colour]) = message.bytes() else { return };
+    fn message(
+        &mut self,
+        client: ClientId,
+        message: MessagePayload<'_>,
+        ctx: &impl StateroomContext,
+    ) {
+        let Some(&[x, y, colour]) = message.bytes() else {
+            return;
+        };
         let (column, row) = (usize::from(x), usize::from(y));
         if column >= SIDE || row >= SIDE || colour >= COLOURS {
             return;

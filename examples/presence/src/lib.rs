@@ -35,8 +35,17 @@ impl StateroomService for Presence {
         }
     }
 
-    fn message(&mut self, client: ClientId, message: MessagePayload<'_>, ctx: &impl StateroomContext) {
-        let state = if message.text() == Some("typing") { State::Typing } else { State::Here };
+    fn message(
+        &mut self,
+        client: ClientId,
+        message: MessagePayload<'_>,
+        ctx: &impl StateroomContext,
+    ) {
+        let state = if message.text() == Some("typing") {
+            State::Typing
+        } else {
+            State::Here
+        };
         self.heard(client, state, ctx);
     }
 
@@ -71,7 +80,9 @@ impl Presence {
     }
 
     fn set(&mut self, timer: (ClientId, State), ms: u64, ctx: &impl StateroomContext) {
-        self.timers.set(timer, ms, ctx).expect("there is space for two timers of each client");
+        self.timers
+            .set(timer, ms, ctx)
+            .expect("there is space for two timers of each client");
     }
 
     fn change(&mut self, client: ClientId, state: State, ctx: &impl StateroomContext) {

@@ -57,7 +57,10 @@ fn who_is_silent_for_a_minute_is_away_until_it_is_heard() {
     one.send("typing");
     assert_eq!(two.received(), ["1 typing"]);
     room.advance(39 * SECOND);
-    assert_eq!(one.received(), ["1 here", "2 here", "1 away", "1 typing", "1 here"]);
+    assert_eq!(
+        one.received(),
+        ["1 here", "2 here", "1 away", "1 typing", "1 here"]
+    );
     room.advance(SECOND);
     assert_eq!(one.received(), ["2 away"]);
 }

@@ -10,5 +10,8 @@ fn everyone_learns_who_says_what_and_who_leaves() {
     one.send(b"not text");
     assert_eq!(one.received(), ["User ClientId(1) sent 'hello'"]);
     one.leave();
-    assert_eq!(two.received(), ["User ClientId(1) sent 'hello'", "User ClientId(1) left."]);
+    assert_eq!(
+        two.received(),
+        ["User ClientId(1) sent 'hello'", "User ClientId(1) left."]
+    );
 }

@@ -37,9 +37,16 @@ impl StateroomService for Todo {
         ctx.send_message(client, Json(&self.entries));
     }
 
-    fn message(&mut self, client: ClientId, message: MessagePayload<'_>, ctx: &impl StateroomContext) {
+    fn message(
+        &mut self,
+        client: ClientId,
+        message: MessagePayload<'_>,
+        ctx: &impl StateroomContext,
+    ) {
         match message.json() {
-            Ok(Request::Add(text)) if self.entries.len() < MAX_ENTRIES && text.len() <= MAX_TEXT => {
+            Ok(Request::Add(text))
+                if self.entries.len() < MAX_ENTRIES && text.len() <= MAX_TEXT =>
+            {
                 self.entries.push(Entry { text, done: false });
             }
             Ok(Request::Done(at)) if at < self.entries.len() => self.entries[at].done = true,

@@ -30,7 +30,10 @@ fn everyone_sees_every_change_and_newcomers_see_the_list() {
 fn what_is_no_request_is_answered_with_what_is_wrong_with_it() {
     let client = client();
     for (message, complaint) in [
-        (r#"{"done":-1}"#, "invalid value: integer `-1`, expected usize at line 1 column 10"),
+        (
+            r#"{"done":-1}"#,
+            "invalid value: integer `-1`, expected usize at line 1 column 10",
+        ),
         (
             r#"{"done":1.5e300}"#,
             "invalid type: floating point `1.5e+300`, expected usize at line 1 column 15",
@@ -46,7 +49,10 @@ fn what_is_no_request_is_answered_with_what_is_wrong_with_it() {
         assert_eq!(client.received(), [complaint]);
     }
     client.send(br#"{"add":"milk"}"#);
-    assert_eq!(client.received(), [r#""a binary message, where JSON in text was expected""#]);
+    assert_eq!(
+        client.received(),
+        [r#""a binary message, where JSON in text was expected""#]
+    );
 }
 
 #[test]
@@ -76,7 +82,9 @@ fn hostile_json_does_no_harm() {
     ] {
         client.send(&message);
         let answers = client.received();
-        assert!(matches!(&answers[..], [Message::Text(text)] if text.starts_with("\"not the JSON")));
+        assert!(
+            matches!(&answers[..], [Message::Text(text)] if text.starts_with("\"not the JSON"))
+        );
     }
     client.send(r#"{"add":"milk"}"#);
     assert_eq!(client.received(), [r#"[{"text":"milk","done":false}]"#]);

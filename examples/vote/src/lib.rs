@@ -18,7 +18,12 @@ impl StateroomService for Vote {
         ctx.send_message(client, tally(self.choices.values()));
     }
 
-    fn message(&mut self, client: ClientId, message: MessagePayload<'_>, ctx: &impl StateroomContext) {
+    fn message(
+        &mut self,
+        client: ClientId,
+        message: MessagePayload<'_>,
+        ctx: &impl StateroomContext,
+    ) {
         let Some(choice) = message.text().map(str::trim) else {
             return;
         };
@@ -43,7 +48,10 @@ fn tally<'a>(choices: impl Iterator<Item = &'a String>) -> String {
     }
     let mut votes: Vec<_> = votes.into_iter().collect();
     votes.sort_unstable_by_key(|&(choice, count)| (Reverse(count), choice));
-    let lines: Vec<_> = votes.iter().map(|(choice, count)| format!("{count} {choice}")).collect();
+    let lines: Vec<_> = votes
+        .iter()
+        .map(|(choice, count)| format!("{count} {choice}"))
+        .collect();
     lines.join("\n")
 }
 

@@ -49,12 +49,21 @@ impl Awareness {
         let mut changed = Vec::new();
         for (id, clock, json) in news {
             let is_new = match self.0.get(&id) {
-                Some(old) if old.clock == clock => json.is_none() && old.json.is_some() && old.owner == owner,
+                Some(old) if old.clock == clock => {
+                    json.is_none() && old.json.is_some() && old.owner == owner
+                }
                 Some(old) => old.clock < clock,
                 None => json.is_some() && self.has_space(),
             };
             if is_new {
-                self.0.insert(id, State { clock, owner, json: json.map(Box::from) });
+                self.0.insert(
+                    id,
+                    State {
+                        clock,
+                        owner,
+                        json: json.map(Box::from),
+                    },
+                );
                 changed.push(id);
             }
         }
@@ -91,7 +100,10 @@ fn message<'a>(states: impl Iterator<Item = (u64, &'a State)>) -> Option<Vec<u8>
         count += 1;
         write_number(&mut content, id);
         write_number(&mut content, state.clock.into());
-        write_bytes(&mut content, state.json.as_deref().unwrap_or(NULL).as_bytes());
+        write_bytes(
+            &mut content,
+            state.json.as_deref().unwrap_or(NULL).as_bytes(),
+        );
     }
     let mut update = Vec::new();
     write_number(&mut update, count);

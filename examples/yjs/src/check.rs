@@ -32,7 +32,10 @@ pub(crate) fn is_state_vector(bytes: &[u8]) -> bool {
 /// Subdocuments are not accepted, nor are contents that Yjs 13 does not write.
 pub(crate) fn is_update(bytes: &[u8]) -> bool {
     let mut reader = Reader::new(bytes);
-    blocks(&mut reader).and_then(|()| deletions(&mut reader)).is_some() && reader.left() == 0
+    blocks(&mut reader)
+        .and_then(|()| deletions(&mut reader))
+        .is_some()
+        && reader.left() == 0
 }
 
 fn clock(reader: &mut Reader<'_>) -> Option<u32> {

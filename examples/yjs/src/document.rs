@@ -38,9 +38,16 @@ impl Default for Document {
         let doc = Doc::with_options(options);
         let news = Rc::new(RefCell::new(Vec::new()));
         let slot = Rc::clone(&news);
-        doc.observe_update_v1("room", move |_, event| slot.borrow_mut().clone_from(&event.update))
-            .expect("no transaction is open");
-        Self { doc, news, size: 0, grown: 0 }
+        doc.observe_update_v1("room", move |_, event| {
+            slot.borrow_mut().clone_from(&event.update)
+        })
+        .expect("no transaction is open");
+        Self {
+            doc,
+            news,
+            size: 0,
+            grown: 0,
+        }
     }
 }
 
@@ -78,7 +85,11 @@ impl Document {
         self.grown += more;
         if self.grown > MEASURE_AFTER {
             // What waits for other updates counts, too.
-            self.size = self.doc.transact().encode_state_as_update_v1(&StateVector::default()).len();
+            self.size = self
+                .doc
+                .transact()
+                .encode_state_as_update_v1(&StateVector::default())
+                .len();
             self.grown = more;
         }
         self.size + self.grown <= MAX_DOCUMENT

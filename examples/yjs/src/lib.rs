@@ -33,7 +33,12 @@ impl StateroomService for Yjs {
         }
     }
 
-    fn message(&mut self, client: ClientId, message: MessagePayload<'_>, ctx: &impl StateroomContext) {
+    fn message(
+        &mut self,
+        client: ClientId,
+        message: MessagePayload<'_>,
+        ctx: &impl StateroomContext,
+    ) {
         let bytes = message.bytes().unwrap_or_default();
         match Message::read(&mut Reader::new(bytes)) {
             Some(Message::Step1(state)) => match self.document.news_since(state) {
@@ -42,7 +47,10 @@ impl StateroomService for Yjs {
             },
             Some(Message::Update(update)) => match self.document.apply(update) {
                 Ok(Some(news)) => {
-                    ctx.send_message(MessageRecipient::EveryoneExcept(client), wire::update(&news));
+                    ctx.send_message(
+                        MessageRecipient::EveryoneExcept(client),
+                        wire::update(&news),
+                    );
                 }
                 Ok(None) => {}
                 Err(Refusal::Malformed) => ctx.close(client, NOT_ACCEPTED, "this is no update"),

@@ -2,8 +2,8 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use stateroom_sdk_core::testing::*;
 use yrs::{
-    Any, ClientID, Doc, GetString as _, Map as _, OffsetKind, Options, ReadTxn as _, StateVector, Text as _,
-    Transact as _, Update,
+    Any, ClientID, Doc, GetString as _, Map as _, OffsetKind, Options, ReadTxn as _, StateVector,
+    Text as _, Transact as _, Update,
     updates::{decoder::Decode as _, encoder::Encode as _},
 };
 
@@ -18,7 +18,10 @@ struct Editor {
 impl Editor {
     /// Connects, as `y-websocket` does: with its own question.
     fn new(room: &TestRoom, id: u64) -> Self {
-        let editor = Self { doc: doc(id), client: room.connect() };
+        let editor = Self {
+            doc: doc(id),
+            client: room.connect(),
+        };
         editor.ask();
         editor
     }
@@ -31,7 +34,8 @@ impl Editor {
 
     /// Edits the text, and sends the edit.
     fn insert(&self, at: u32, text: &str) {
-        self.client.send(message(&[0, 2], &insert(&self.doc, at, text)));
+        self.client
+            .send(message(&[0, 2], &insert(&self.doc, at, text)));
     }
 
     /// Reads what has arrived, and answers the room's question.
@@ -40,7 +44,8 @@ impl Editor {
             let bytes = received.bytes().expect("all messages are binary");
             match bytes[..2] {
                 [0, 0] => {
-                    let state = StateVector::decode_v1(content(&bytes[2..])).expect("a state vector");
+                    let state =
+                        StateVector::decode_v1(content(&bytes[2..])).expect("a state vector");
                     let news = self.doc.transact().encode_state_as_update_v1(&state);
                     self.client.send(message(&[0, 1], &news));
                 }
@@ -94,13 +99,20 @@ fn message(kind: &[u8], content: &[u8]) -> Vec<u8> {
 
 /// Returns bytes that have their length before them.
 fn content(bytes: &[u8]) -> &[u8] {
-    let end = bytes.iter().position(|byte| *byte < 0x80).expect("a length") + 1;
+    let end = bytes
+        .iter()
+        .position(|byte| *byte < 0x80)
+        .expect("a length")
+        + 1;
     &bytes[end..]
 }
 
 /// Returns an awareness message about one Yjs client.
 fn cursor(id: u8, clock: u8, json: &str) -> Vec<u8> {
-    message(&[1], &[&[1, id, clock, json.len() as u8], json.as_bytes()].concat())
+    message(
+        &[1],
+        &[&[1, id, clock, json.len() as u8], json.as_bytes()].concat(),
+    )
 }
 
 #[test]
@@ -128,7 +140,10 @@ fn offline_edits_merge() {
     client.leave();
     insert(&doc, 6, " by bob");
     alice.insert(0, "alice ");
-    let bob = Editor { doc, client: room.connect() };
+    let bob = Editor {
+        doc,
+        client: room.connect(),
+    };
     bob.ask();
     assert_eq!(bob.text(), "alice shared by bob");
     assert_eq!(alice.text(), "alice shared by bob");
@@ -211,7 +226,12 @@ fn other_messages_are_ignored_or_close_their_sender() {
     let long = [&[1, 1, 1][..], &number(long.len()), long.as_bytes()].concat();
     // A length in 32 bits that wraps round, behind one deletion.
     let wrapping = [0, 1, 1, 0xff, 0xff, 0xff, 0xff, 0x0f, 0];
-    let deep = [&[1, 1, 5, 0, 8, 1, 1, b't', 1][..], &[117, 1].repeat(100_000), &[126, 0]].concat();
+    let deep = [
+        &[1, 1, 5, 0, 8, 1, 1, b't', 1][..],
+        &[117, 1].repeat(100_000),
+        &[126, 0],
+    ]
+    .concat();
     for bad in [
         vec![],
         vec![0],
@@ -229,7 +249,11 @@ fn other_messages_are_ignored_or_close_their_sender() {
     ] {
         let client = room.connect();
         client.send(&bad);
-        assert_eq!(client.closed().map(|closed| closed.code), Some(4400), "{bad:?}");
+        assert_eq!(
+            client.closed().map(|closed| closed.code),
+            Some(4400),
+            "{bad:?}"
+        );
     }
     let text = room.connect();
     text.send("hello");
@@ -256,7 +280,10 @@ fn corpus() -> Vec<Vec<u8>> {
     let doc = doc(5);
     let updates = std::rc::Rc::new(std::cell::RefCell::new(Vec::new()));
     let sink = std::rc::Rc::clone(&updates);
-    doc.observe_update_v1("corpus", move |_, event| sink.borrow_mut().push(event.update.clone())).unwrap();
+    doc.observe_update_v1("corpus", move |_, event| {
+        sink.borrow_mut().push(event.update.clone())
+    })
+    .unwrap();
     let (shared, map) = (doc.get_or_insert_text("text"), doc.get_or_insert_map("map"));
     shared.insert(&mut doc.transact_mut(), 0, "hello 😀 world");
     shared.insert(&mut doc.transact_mut(), 5, "abc");
@@ -264,9 +291,15 @@ fn corpus() -> Vec<Vec<u8>> {
     let bold = [("bold".into(), Any::Bool(true))].into_iter().collect();
     shared.format(&mut doc.transact_mut(), 1, 3, bold);
     map.insert(&mut doc.transact_mut(), "key", Any::from(vec![1.5, 2.0]));
-    map.insert(&mut doc.transact_mut(), "text", yrs::TextPrelim::new("inner"));
+    map.insert(
+        &mut doc.transact_mut(),
+        "text",
+        yrs::TextPrelim::new("inner"),
+    );
     map.insert(&mut doc.transact_mut(), "key", "other");
-    let all = doc.transact().encode_state_as_update_v1(&StateVector::default());
+    let all = doc
+        .transact()
+        .encode_state_as_update_v1(&StateVector::default());
     let mut corpus = updates.borrow().clone();
     corpus.push(all);
     corpus
@@ -282,7 +315,10 @@ fn garbage_never_ends_the_room() {
         state ^= state << 17;
         (state % below as u64) as usize
     };
-    let rounds = std::env::var("YJS_FUZZ").ok().and_then(|rounds| rounds.parse().ok()).unwrap_or(30);
+    let rounds = std::env::var("YJS_FUZZ")
+        .ok()
+        .and_then(|rounds| rounds.parse().ok())
+        .unwrap_or(30);
     for round in 0..rounds {
         let room = room();
         let mut sent = Vec::new();

@@ -1,4 +1,7 @@
 //! `stateroom new`: makes a package for a guest, from a template.
+//!
+//! The templates are read from the checkout, as the crates are that a package depends on. So both fit each other, and nearly all of a template is
+//! the example of the same name.
 
 mod name;
 mod template;
@@ -31,10 +34,11 @@ pub(crate) fn run(args: NewArgs) -> Result<()> {
         name: &name,
         template,
         no_std,
+        checkout: sdk.parent().context("the crates are not in a checkout")?,
         sdk: sdk.to_str().context("the path of the crates is not in UTF-8: move the checkout")?,
         workspace: workspace.as_deref(),
     };
-    for (file, content) in package.files() {
+    for (file, content) in package.files()? {
         let file = path.join(file);
         let written =
             fs::create_dir_all(file.parent().unwrap_or(&path)).and_then(|()| fs::write(&file, content));
@@ -46,6 +50,9 @@ pub(crate) fn run(args: NewArgs) -> Result<()> {
         "its dependencies are the crates in `{}`, which are not published: keep that checkout",
         sdk.parent().unwrap_or(&sdk).display()
     );
+    if let Some(bundle) = template.bundle() {
+        log::info!("the script of its page is bundled with npm: `{bundle}`; the room works without it");
+    }
     log::info!("next: `cd {shown}`, then `stateroom dev --open`; `cargo test` runs its tests");
     Ok(())
 }

@@ -1,3 +1,9 @@
+use std::{
+    fs, io,
+    path::{Path, PathBuf},
+};
+
+use anyhow::{Context, Result, ensure};
 use clap::ValueEnum;
 
 /// A room to begin with.
@@ -10,40 +16,14 @@ pub(crate) enum Template {
     Chat,
     /// Everyone sees the mouse pointers of all others
     Cursors,
+    /// A text that everyone in the room edits, for the clients of Yjs. Its page needs npm
+    Yjs,
     /// Each message is sent to everyone
     Minimal,
 }
 
-/// The files that differ from template to template.
-#[derive(Debug)]
-struct Sources {
-    name: &'static str,
-    library: &'static str,
-    tests: &'static str,
-    page: &'static str,
-    /// The table of messages in the README.
-    messages: &'static str,
-}
-
-macro_rules! sources {
-    ($name:literal) => {
-        sources!($name, page: $name)
-    };
-    ($name:literal, page: $page:literal) => {
-        Sources {
-            name: $name,
-            library: include_str!(concat!("../../templates/", $name, "/lib.rs")),
-            tests: include_str!(concat!("../../templates/", $name, "/tests.rs")),
-            page: include_str!(concat!("../../templates/", $page, "/index.html")),
-            messages: include_str!(concat!("../../templates/", $name, "/messages.md")),
-        }
-    };
-}
-
-static COUNTER: Sources = sources!("counter");
-static CHAT: Sources = sources!("chat");
-static CURSORS: Sources = sources!("cursors");
-static MINIMAL: Sources = sources!("minimal", page: "chat");
+/// The files that every package has as they are. What is not in the template's own directory is the example's.
+const COMMON: &[&str] = &["stateroom.toml", "src/lib.rs", "src/tests.rs", "static/index.html"];
 
 /// A package that is about to be written.
 #[derive(Debug)]
@@ -51,6 +31,8 @@ pub(super) struct NewPackage<'a> {
     pub(super) name: &'a str,
     pub(super) template: Template,
     pub(super) no_std: bool,
+    /// The checkout that the command was built from.
+    pub(super) checkout: &'a Path,
     /// The directory of the SDK's package.
     pub(super) sdk: &'a str,
     /// The manifest of the workspace around the new package, if there is one.
@@ -58,24 +40,37 @@ pub(super) struct NewPackage<'a> {
 }
 
 impl Template {
-    fn sources(self) -> &'static Sources {
+    pub(super) fn name(self) -> &'static str {
         match self {
-            Self::Counter => &COUNTER,
-            Self::Chat => &CHAT,
-            Self::Cursors => &CURSORS,
-            Self::Minimal => &MINIMAL,
+            Self::Counter => "counter",
+            Self::Chat => "chat",
+            Self::Cursors => "cursors",
+            Self::Yjs => "yjs",
+            Self::Minimal => "minimal",
         }
     }
 
-    pub(super) fn name(self) -> &'static str {
-        self.sources().name
+    /// Returns the example that has what the template does not have itself.
+    fn example(self) -> &'static str {
+        match self {
+            Self::Minimal => "chat",
+            _ => self.name(),
+        }
     }
 
-    /// Returns the text in the page's empty field, if it has one.
-    fn prompt(self) -> &'static str {
+    /// Returns the files that only this template has.
+    fn more_files(self) -> &'static [&'static str] {
         match self {
-            Self::Chat => "Say something, or /nick your name",
-            _ => "A message to everyone",
+            Self::Yjs => &[
+                "src/awareness.rs",
+                "src/check.rs",
+                "src/document.rs",
+                "src/wire.rs",
+                "web/editor.js",
+                "web/package-lock.json",
+                "web/package.json",
+            ],
+            _ => &[],
         }
     }
 
@@ -83,25 +78,71 @@ impl Template {
     fn needs_heap(self) -> bool {
         self == Self::Chat
     }
+
+    /// Returns the command that makes the page's script, if it is bundled from packages of npm.
+    pub(super) fn bundle(self) -> Option<&'static str> {
+        (self == Self::Yjs).then_some("cd web && npm ci && npm run build")
+    }
 }
 
 impl NewPackage<'_> {
     /// Returns the paths of all files in the package, and their contents.
-    pub(super) fn files(&self) -> [(&'static str, String); 7] {
-        let sources = self.template.sources();
-        [
-            ("Cargo.toml", self.fill(include_str!("../../templates/package/manifest.toml"))),
-            ("stateroom.toml", self.fill(include_str!("../../templates/package/stateroom.toml"))),
-            ("README.md", self.fill(include_str!("../../templates/package/README.md"))),
-            (".gitignore", self.fill(include_str!("../../templates/package/gitignore"))),
-            ("src/lib.rs", self.fill(sources.library)),
-            ("src/tests.rs", self.fill(sources.tests)),
-            ("static/index.html", self.fill(sources.page)),
-        ]
+    pub(super) fn files(&self) -> Result<Vec<(&'static str, String)>> {
+        ensure!(
+            !(self.no_std && self.template == Template::Yjs),
+            "the template `yjs` needs the standard library: leave `--no-std` out"
+        );
+        let mut files = vec![
+            ("Cargo.toml", self.manifest()?),
+            ("README.md", self.readme()?),
+            (".gitignore", self.ignored()?),
+        ];
+        for &path in COMMON.iter().chain(self.template.more_files()) {
+            let content = self.source(path)?;
+            let content = match path {
+                "src/lib.rs" if !self.no_std => with_std(&content),
+                "static/index.html" => self.page(&content),
+                _ => content,
+            };
+            files.push((path, content));
+        }
+        Ok(files)
     }
 
-    fn fill(&self, template: &str) -> String {
-        let features = |more: &[&str]| {
+    /// Reads a file of the template, or else of its example.
+    fn source(&self, path: &str) -> Result<String> {
+        match read(&self.directory(self.template.name()).join(path))? {
+            Some(content) => Ok(content),
+            None => self.require(&self.example().join(path)),
+        }
+    }
+
+    /// Reads a file that is the same for all templates, but for what is filled in.
+    fn form(&self, path: &str) -> Result<String> {
+        self.require(&self.directory("package").join(path))
+    }
+
+    fn require(&self, path: &Path) -> Result<String> {
+        read(path)?.with_context(|| {
+            format!(
+                "there is no `{}`, which the template `{}` needs: install the command again from the checkout as it is now",
+                path.display(),
+                self.template.name()
+            )
+        })
+    }
+
+    fn example(&self) -> PathBuf {
+        self.checkout.join("examples").join(self.template.example())
+    }
+
+    /// Returns a directory with what is not an example's.
+    fn directory(&self, name: &str) -> PathBuf {
+        self.checkout.join("server-smol/cli/templates").join(name)
+    }
+
+    fn manifest(&self) -> Result<String> {
+        let sdk = |more: &[&str]| {
             let heap = (self.no_std && self.template.needs_heap()).then_some("alloc");
             let names: Vec<_> = heap.iter().chain(more).map(|name| format!("\"{name}\"")).collect();
             let default = if self.no_std { ", default-features = false" } else { "" };
@@ -114,20 +155,69 @@ impl NewPackage<'_> {
                 "\n# Keeps the package out of the workspace of {manifest}.\n# To make it a member, remove this and add it there.\n[workspace]\n"
             )
         });
-        let collections = match self.no_std {
-            true => "extern crate alloc;\n\nuse alloc::{collections::BTreeMap, format, string::String};",
-            false => "use std::collections::BTreeMap;",
-        };
-        template
-            .replace("{{messages}}", self.template.sources().messages.trim_end())
-            .replace("{{prompt}}", self.template.prompt())
+        let example = self.require(&self.example().join("Cargo.toml"))?;
+        // Those that the example has beside the SDK, with their comments.
+        let dependencies = section(&example, "[dependencies]").lines().skip(1);
+        let dependencies = dependencies.filter(|line| !line.is_empty() && !line.starts_with("stateroom-"));
+        let dependencies: String = dependencies.map(|line| format!("{line}\n")).collect();
+        Ok(self
+            .form("manifest.toml")?
             .replace("{{name}}", self.name)
-            .replace("{{dependency}}", &features(&[]))
-            .replace("{{dev_dependency}}", &features(&["testing"]))
             .replace("{{workspace}}\n", &workspace.unwrap_or_default())
-            .replace("{{no_std}}", if self.no_std { "#![no_std]\n" } else { "" })
-            .replace("{{collections}}", collections)
+            .replace("{{dependencies}}", &dependencies)
+            .replace("{{sdk}}", &sdk(&[]))
+            .replace("{{sdk_for_tests}}", &sdk(&["testing"])))
     }
+
+    fn readme(&self) -> Result<String> {
+        let library = self.source("src/lib.rs")?;
+        let summary = library.lines().next().unwrap_or_default().trim_start_matches("//! ");
+        // The example's page says more, about the example.
+        let readme = self.source("README.md")?;
+        let sections = ["## Messages\n", "## The page\n"].map(|heading| section(&readme, heading));
+        let about: Vec<_> = [summary].into_iter().chain(sections).filter(|text| !text.is_empty()).collect();
+        Ok(self.form("README.md")?.replace("{{name}}", self.name).replace("{{about}}", &about.join("\n\n")))
+    }
+
+    fn ignored(&self) -> Result<String> {
+        let of_example = read(&self.example().join(".gitignore"))?;
+        Ok(self.form("gitignore")? + &of_example.unwrap_or_default())
+    }
+
+    fn page(&self, page: &str) -> String {
+        let title = page.split_once("<title>").and_then(|(_, rest)| rest.split_once("</title>"));
+        let title = title.map(|(title, _)| format!("<title>{title}</title>")).unwrap_or_default();
+        let page = page.replace(&title, &format!("<title>{}</title>", self.name));
+        match self.template {
+            Template::Minimal => page.replace("Say something, or /nick your name", "A message to everyone"),
+            _ => page,
+        }
+    }
+}
+
+/// Reads a file that need not be there.
+fn read(path: &Path) -> Result<Option<String>> {
+    match fs::read_to_string(path) {
+        Ok(content) => Ok(Some(content)),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+        Err(error) => Err(error).with_context(|| format!("cannot read `{}`", path.display())),
+    }
+}
+
+/// Returns the part of a document or manifest from this heading to the next one; nothing if there is no such heading.
+fn section<'a>(text: &'a str, heading: &str) -> &'a str {
+    let Some(start) = text.find(&format!("\n{heading}")) else { return "" };
+    let text = &text[start + 1..];
+    let next = if heading.starts_with('#') { "\n## " } else { "\n[" };
+    text[..text.find(next).unwrap_or(text.len())].trim_end()
+}
+
+/// Lets the source of a guest use the standard library.
+fn with_std(library: &str) -> String {
+    library.replace("#![no_std]\n", "").replace("extern crate alloc;\n\n", "").replace(
+        "use alloc::{collections::BTreeMap, format, string::String};",
+        "use std::collections::BTreeMap;",
+    )
 }
 
 /// Writes a text as TOML does.
@@ -139,20 +229,62 @@ fn in_quotes(text: &str) -> String {
 mod tests {
     use super::*;
 
+    fn new(template: Template, no_std: bool) -> Result<Vec<(&'static str, String)>> {
+        let checkout = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
+        let (sdk, workspace) = ("/a \"b\"/c", Some("/w"));
+        NewPackage { name: "room", template, no_std, checkout: &checkout, sdk, workspace }.files()
+    }
+
     #[test]
-    fn nothing_is_left_to_be_filled_in() {
+    fn nothing_is_left_to_be_filled_in_or_about_the_example() {
         for &template in Template::value_variants() {
             for no_std in [false, true] {
-                let package =
-                    NewPackage { name: "room", template, no_std, sdk: "/a \"b\"/c", workspace: Some("/w") };
-                for (path, content) in package.files() {
-                    assert!(!content.contains("{{") && content.ends_with('\n'), "{path}: {content}");
+                let Ok(files) = new(template, no_std) else {
+                    assert!(no_std && template == Template::Yjs);
+                    continue;
+                };
+                for (path, content) in files {
+                    assert!(content.ends_with('\n'), "{path}: {content}");
+                    assert!(
+                        !content.contains("{{") && !content.contains("workspace = true"),
+                        "{path}: {content}"
+                    );
+                    assert!(!content.contains("examples/"), "{path}: {content}");
                     if path == "src/lib.rs" {
                         assert_eq!(content.contains("\n#![no_std]\n"), no_std, "{content}");
+                        assert!(no_std || !content.contains("alloc"), "{content}");
                     }
                 }
             }
         }
+    }
+
+    #[test]
+    fn a_readme_describes_the_messages_and_says_what_the_page_needs() {
+        for &template in Template::value_variants() {
+            let files = new(template, false).unwrap();
+            let [readme, manifest] = ["README.md", "Cargo.toml"]
+                .map(|name| &files.iter().find(|(path, _)| *path == name).expect("a file").1);
+            assert_eq!(readme.contains("## Messages\n\n"), template != Template::Minimal, "{readme}");
+            assert_eq!(readme.contains("\nnpm ci"), template.bundle().is_some(), "{readme}");
+            assert_eq!(manifest.contains("\nyrs = "), template == Template::Yjs, "{manifest}");
+        }
+    }
+
+    #[test]
+    fn a_minimal_page_does_not_speak_of_nicknames() {
+        for (path, content) in new(Template::Minimal, true).unwrap() {
+            assert!(!content.contains("nick"), "{path}: {content}");
+        }
+    }
+
+    #[test]
+    fn a_file_that_the_checkout_does_not_have_is_named() {
+        let (template, checkout) = (Template::Chat, Path::new("/nowhere"));
+        let package =
+            NewPackage { name: "room", template, no_std: false, checkout, sdk: "/sdk", workspace: None };
+        let told = package.files().unwrap_err().to_string();
+        assert!(told.contains("`/nowhere/") && told.contains("install the command again"), "{told}");
     }
 
     #[test]

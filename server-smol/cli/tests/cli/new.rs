@@ -7,7 +7,9 @@ use crate::{
     running::{Serving, fails, refuses, run, stateroom, succeeds},
 };
 
-const TEMPLATES: [&str; 4] = ["counter", "chat", "cursors", "minimal"];
+/// The templates, and whether they can do without the standard library.
+const TEMPLATES: [(&str, bool); 5] =
+    [("counter", true), ("chat", true), ("cursors", true), ("yjs", false), ("minimal", true)];
 
 /// Gives a package the lock file of the workspace, which spares it a look at the registry.
 fn lock(package: &Path) {
@@ -33,8 +35,8 @@ fn cargo(here: &Directory, package: &str, arguments: &[&str]) -> Command {
 fn every_template_is_tested_and_built_and_served_at_once() {
     // Without the settings of this workspace's formatter.
     let here = Directory::new().with("rustfmt.toml", "");
-    for template in TEMPLATES {
-        for no_std in [false, true] {
+    for (template, has_no_std) in TEMPLATES {
+        for no_std in [false, true].into_iter().take(1 + usize::from(has_no_std)) {
             let name = format!("{template}-{no_std}-{}", here.name());
             let mut arguments = vec!["new", &name, "--template", template];
             arguments.extend(no_std.then_some("--no-std"));
@@ -53,16 +55,34 @@ fn every_template_is_tested_and_built_and_served_at_once() {
             let server = Serving::start(stateroom(&here, &["serve", &dist, "--port", "0"]));
             let page = server.get("/");
             assert!(
-                page.contains(&format!("<title>{name}</title>")) && page.contains("/_/client.js"),
+                page.contains(&format!("<title>{name}</title>"))
+                    && page.contains(if template == "yjs" { "editor.js" } else { "/_/client.js" }),
                 "{page}"
             );
             drop(server);
             let text = fs::read_to_string(here.path(&format!("{name}/README.md"))).unwrap();
             assert!(text.starts_with(&format!("# {name}\n")) && text.contains("stateroom dev"), "{text}");
             let kept = fs::read_to_string(here.path(&format!("{name}/.gitignore"))).unwrap();
-            assert_eq!(kept, "/dist\n/target\n");
+            assert!(kept.starts_with("/dist\n/target\n"), "{kept}");
         }
     }
+}
+
+#[test]
+fn a_template_whose_page_needs_npm_says_so() {
+    let here = Directory::new();
+    let said = succeeds(stateroom(&here, &["new", "text", "--template", "yjs"]));
+    assert!(said.contains("`cd web && npm ci && npm run build`"), "{said}");
+    let page = fs::read_to_string(here.path("text/static/index.html")).unwrap();
+    assert!(page.contains("npm run build"), "{page}");
+    for file in ["web/editor.js", "web/package.json", "web/package-lock.json", "src/check.rs"] {
+        assert!(here.path("text").join(file).exists(), "{file}");
+    }
+    let kept = fs::read_to_string(here.path("text/.gitignore")).unwrap();
+    assert!(kept.contains("/static/editor.js\n"), "{kept}");
+    let parts = ["`yjs` needs the standard library", "--no-std"];
+    fails(stateroom(&here, &["new", "small", "--template", "yjs", "--no-std"]), &parts);
+    assert!(!here.path("small").exists());
 }
 
 #[test]
@@ -79,7 +99,7 @@ fn names_that_no_package_can_have_are_refused() {
     }
     assert_eq!(here.entries(), [""; 0]);
     refuses(&here, &["new"], &["NAME"]);
-    refuses(&here, &["new", "room", "--template", "forum"], &["forum", "counter", "minimal"]);
+    refuses(&here, &["new", "room", "--template", "forum"], &["forum", "counter", "yjs", "minimal"]);
 }
 
 #[test]

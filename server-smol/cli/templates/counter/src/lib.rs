@@ -1,5 +1,6 @@
 //! A number that everyone in the room shares.
-{{no_std}}
+#![no_std]
+
 use stateroom_sdk_core::*;
 
 #[stateroom_wasm]

@@ -1,5 +1,6 @@
 //! A room that sends each message to everyone in it.
-{{no_std}}
+#![no_std]
+
 use stateroom_sdk_core::*;
 
 #[stateroom_wasm]
