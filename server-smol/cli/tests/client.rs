@@ -1,4 +1,4 @@
-//! The client library and the pages of the examples: runs the tests in `client/test` and `tests/browser`, against this command, with Node.js
+//! The client library, the pages of the examples and the playground: runs the tests in `client/test` and `tests/browser`, against this command, with Node.js
 //! and Chromium. The packages that they need are installed below cargo's target directory.
 #![cfg(all(unix, feature = "dev"))]
 
@@ -19,11 +19,11 @@ fn the_client_library_does_what_its_tests_say() {
 }
 
 #[test]
-fn the_pages_of_the_examples_share_their_rooms_and_come_back_after_a_restart() {
+fn the_pages_of_the_examples_and_the_playground_do_what_their_tests_say() {
     let (directory, _lock) = installed();
     let project = directory.join("yjs");
     bundled(&project);
-    passes(&directory.join("tests/browser"), 11, &[("YJS_PROJECT", project)]);
+    passes(&directory.join("tests/browser"), 25, &[("YJS_PROJECT", project)]);
 }
 
 /// Runs the tests in a directory, of which there are at least so many.

@@ -1,5 +1,4 @@
-// The playground of `stateroom dev`, in Chromium. It needs `client/test/server.js` beside it, and the packages of `client`: `cargo test`
-// copies both to one place.
+// The playground of `stateroom dev`.
 
 import assert from "node:assert/strict";
 import { mkdir, mkdtemp, rm, writeFile } from "node:fs/promises";
@@ -7,21 +6,21 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { after, before, test } from "node:test";
 
-import { chromium } from "playwright-core";
-
-import { Server } from "./server.js";
+import { checkout, launch, visit as visitPath } from "../../client/test/browser.js";
+import { Server } from "../../client/test/server.js";
+import { picture } from "./pictures.js";
 
 const TIMEOUT = { timeout: 600_000 };
 
 /** The first build of a guest takes a while on small machines. */
 const BUILT_WITHIN = { timeout: 300_000 };
 
-const MANIFEST = (checkout) => `[package]
+const MANIFEST = (root) => `[package]
 name = "playground-room"
 edition = "2024"
 
 [dependencies]
-stateroom-sdk-core = { path = ${JSON.stringify(`${checkout}/sdk-core`)}, default-features = false }
+stateroom-sdk-core = { path = ${JSON.stringify(`${root}/sdk-core`)}, default-features = false }
 
 [workspace]
 `;
@@ -53,15 +52,12 @@ impl StateroomService for Room {
 let browser, directory, server;
 
 before(async () => {
-  const { CHECKOUT } = process.env;
-  assert(CHECKOUT, "set CHECKOUT to the path of the repository");
   directory = await mkdtemp(join(tmpdir(), "playground-"));
   await mkdir(join(directory, "src"));
-  await writeFile(join(directory, "Cargo.toml"), MANIFEST(CHECKOUT));
+  await writeFile(join(directory, "Cargo.toml"), MANIFEST(checkout()));
   await writeSource(ROOM);
   server = await new Server("dev", directory).start();
-  const executablePath = process.env.CHROMIUM ?? "/usr/bin/chromium";
-  browser = await chromium.launch({ executablePath, headless: true, args: ["--no-sandbox", "--disable-gpu"] });
+  browser = await launch();
 }, TIMEOUT);
 
 after(async () => {
@@ -72,23 +68,8 @@ after(async () => {
 
 const writeSource = (source) => writeFile(join(directory, "src/lib.rs"), source);
 
-/** Returns the playground in a browser of its own. The test fails with the page's errors, also with those of its security policy. */
-async function visit(t, hash = "", options = {}) {
-  const context = await browser.newContext({ viewport: { width: 1280, height: 800 }, ...options });
-  const page = await context.newPage();
-  page.setDefaultTimeout(30_000);
-  const errors = [];
-  page.on("pageerror", (error) => errors.push(error));
-  page.on("console", (message) => {
-    if (message.text().includes("Content Security Policy")) errors.push(message.text());
-  });
-  t.after(async () => {
-    await context.close();
-    assert.deepEqual(errors, []);
-  });
-  await page.goto(`${server.origin}/_/${hash}`);
-  return page;
-}
+const visit = (t, hash = "", options = {}) =>
+  visitPath(t, browser, server, `/_/${hash}`, { viewport: { width: 1280, height: 800 }, ...options });
 
 const card = (page, number) => page.locator(".card").nth(number - 1);
 
@@ -294,3 +275,14 @@ for (const colorScheme of ["light", "dark"]) {
     assert(content <= window, `${content} > ${window}`);
   });
 }
+
+test("it looks as the documents show it", TIMEOUT, async (t) => {
+  const page = await visit(t, "#room=lobby&clients=2", { viewport: { width: 1100, height: 640 } });
+  await connected(page, 2, /Client/);
+  for (const [client, text] of [[1, "increment"], [2, "hello"], [1, "increment"], [2, "increment"]]) {
+    await send(page, client, text);
+    await row(page, text).last().waitFor();
+  }
+  await page.evaluate(() => document.activeElement.blur());
+  await picture(browser, "playground", [page]);
+});
