@@ -138,7 +138,7 @@ impl fmt::Display for TrapReason {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Unreachable => f.write_str(
-                "it executed `unreachable`: it panicked, or had no memory for an allocation (a guest that `stateroom dev` has built says where and why)",
+                "it executed `unreachable`, as a panic does, or an allocation for which there is no memory (built by `stateroom dev`, it says where and why)",
             ),
             Self::Panicked { message } => write!(f, "it panicked at {message}"),
             Self::MemoryAccess => {

@@ -117,7 +117,7 @@ fn fix_for_trap(event: Kind, trap: &Trap) -> String {
     if let Some(fix) = fix_for_reason(trap.reason()) {
         return fix.into();
     }
-    let fix = match trap.during() {
+    match trap.during() {
         abi::MALLOC | abi::recv::MALLOC => {
             "have it answer every size: with an address of so many bytes, or with 0xffffffff for none"
         }
@@ -125,11 +125,8 @@ fn fix_for_trap(event: Kind, trap: &Trap) -> String {
             "have it take what the malloc beside it has given, with the same size, and do nothing else"
         }
         _ => fix_for_event(event),
-    };
-    match trap.reason() {
-        TrapReason::Unreachable => format!("{fix} (`stateroom dev` logs where a guest in Rust panics)"),
-        _ => fix.into(),
     }
+    .into()
 }
 
 /// Returns the fix, if it follows from the reason of the trap and not from the event.
