@@ -1,7 +1,8 @@
 //! Measures the example guests: the size of the module, the memory of a new room, and the growth of the server's
 //! resident memory for each room.
 //!
-//! `cargo bench -p stateroom-tests --bench sizes` measures it, and writes the table in `examples/README.md` anew.
+//! `cargo bench -p stateroom-tests --bench sizes` measures it, and writes the table in `examples/README.md` anew. It also prints the
+//! memory of a server with one large document, for `docs/guide/collaborative-text.md`.
 
 use std::{
     fs,
@@ -11,9 +12,12 @@ use std::{
 };
 
 use stateroom_host_min::{Event, Limits, Program, Step};
-use stateroom_tests::{Child, Output, example};
+use stateroom_tests::{Child, Client, Output, example};
+use yrs::{
+    Doc, ReadTxn as _, StateVector, Text as _, Transact as _, WriteTxn as _, updates::encoder::Encode as _,
+};
 
-const GUESTS: [&str; 12] = [
+const GUESTS: [&str; 13] = [
     "echo",
     "binary-echo",
     "counter",
@@ -25,6 +29,7 @@ const GUESTS: [&str; 12] = [
     "chat",
     "todo",
     "vote",
+    "yjs",
     "seed-echo",
 ];
 
@@ -46,6 +51,11 @@ fn main() {
         table.push_str(&line);
     }
 
+    for (what, letters) in [("letters in changing places", 1), ("words of 1,000 letters", 1000)] {
+        let (update, resident) = document(letters);
+        println!("document of {what}: {update} bytes as an update, {} KiB resident", resident / 1024);
+    }
+
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../examples/README.md");
     let page = fs::read_to_string(&path).expect("the examples have a README");
     let (before, rest) = page.split_once(MARKS[0]).expect("the table is marked");
@@ -60,6 +70,47 @@ fn memory(module: &[u8]) -> usize {
     let mut room = program.room("lobby", [0; 32]).expect("it begins");
     assert_eq!(room.handle(Event::Init, 0), Ok(Step::Done));
     room.memory_size()
+}
+
+/// The size up to which a document grows, as an update in bytes. The room takes no more than 1 MiB.
+const DOCUMENT: usize = 1_000_000;
+
+/// Edits a document until it is large, with so many letters in each edit. Returns its size as an update, and the resident memory of the
+/// server with this one room.
+fn document(letters: usize) -> (usize, u64) {
+    let dist = example("yjs").display().to_string();
+    let server = Child::start("stateroom", &["serve", &dist, "--ip", "127.0.0.1", "--port", "0"]);
+    let address = server.line(Output::Stderr, "serving on ").parse().expect("an address");
+    let mut client = Client::connect(address, "/ws/lobby").expect("an upgrade");
+    let doc = Doc::with_client_id(0x1234_5678);
+    let word = "x".repeat(letters);
+    let whole = || doc.transact().encode_state_as_update_v1(&StateVector::default()).len();
+    while whole() < DOCUMENT {
+        let before = doc.transact().state_vector();
+        // Edits in the same place would become one.
+        for edit in 0..(1000 / letters as u32).max(1) {
+            let mut change = doc.transact_mut();
+            let text = change.get_or_insert_text("text");
+            let at = (edit * 7 % 100).min(text.len(&change));
+            text.insert(&mut change, at, &word);
+        }
+        client.binary(&message(&[0, 2], &doc.transact().encode_state_as_update_v1(&before)));
+    }
+    // The answer comes when all of it has been taken.
+    client.binary(&message(&[0, 0], &doc.transact().state_vector().encode_v1()));
+    while !client.next_binary().starts_with(&[0, 1]) {}
+    (whole(), server.resident())
+}
+
+/// Returns a message of y-protocols.
+fn message(kind: &[u8], content: &[u8]) -> Vec<u8> {
+    let (mut message, mut len) = (kind.to_vec(), content.len());
+    while len > 0x7f {
+        message.push(len as u8 | 0x80);
+        len >>= 7;
+    }
+    message.push(len as u8);
+    [&message[..], content].concat()
 }
 
 /// Returns the bytes by which the server's resident memory grows for each room, which nobody is in.
