@@ -33,7 +33,8 @@ export async function visit(t, browser, server, path = "/", options = {}) {
   page.on("console", (message) => {
     if (message.type() !== "error") return;
     // Chromium prints failed connections, and a server that is gone is what the tests are about. It asks pages that have no icon for one.
-    const isExpected = message.text().startsWith("WebSocket connection to ") || message.location().url.endsWith("/favicon.ico");
+    const { url } = message.location();
+    const isExpected = message.text().startsWith("WebSocket connection to ") || /\/(_\/events|favicon\.ico)(\?|$)/.test(url);
     if (!isExpected) errors.push(message.text());
   });
   t.after(async () => {

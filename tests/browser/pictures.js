@@ -21,7 +21,7 @@ async function keep(file, bytes, most) {
 /** Opens a page that shows tabs side by side, each in a window. */
 async function openDesk(browser, tabs) {
   const { width, height } = tabs[0].viewportSize();
-  const desk = await browser.newPage({ viewport: { width: 2 * width + 72, height: height + 82 } });
+  const desk = await browser.newPage({ viewport: { width: tabs.length * (width + 24) + 24, height: height + 82 } });
   await desk.setContent(`<!doctype html>
     <style>
       body { margin: 24px; display: flex; gap: 24px; background: #8b91a5; font: 13px system-ui, sans-serif; }
@@ -46,10 +46,10 @@ async function shoot(desk, tabs) {
   return desk.screenshot();
 }
 
-/** Takes the picture `docs/NAME.png` of tabs. */
-export async function picture(browser, name, tabs) {
+/** Takes the picture `docs/NAME.png` of tabs, of at most so many bytes. */
+export async function picture(browser, name, tabs, most = 60 * KIB) {
   const desk = await openDesk(browser, tabs);
-  await keep(`${name}.png`, await shoot(desk, tabs), 60 * KIB);
+  await keep(`${name}.png`, await shoot(desk, tabs), most);
   await desk.close();
 }
 

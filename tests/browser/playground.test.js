@@ -284,5 +284,5 @@ test("it looks as the documents show it", TIMEOUT, async (t) => {
     await row(page, text).last().waitFor();
   }
   await page.evaluate(() => document.activeElement.blur());
-  await picture(browser, "playground", [page]);
+  await picture(browser, "playground", [page], 120 * 1024);
 });
