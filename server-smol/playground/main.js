@@ -13,9 +13,11 @@ import * as snippets from "./snippets.js";
 import * as timeline from "./timeline.js";
 
 const POLL_EVERY_MS = 1000;
+const POLL_SOON_MS = 100;
 const FIRST_ROOM = "lobby";
 
 let room = null;
+let soon;
 /** False while the clients of the last visit come back: the address has to keep their number. */
 let isRestored = false;
 
@@ -48,6 +50,7 @@ async function poll() {
   if (document.hidden) return;
   try {
     const { rooms: list, next } = await rooms.refresh();
+    if (room === null && list.length > 0) pick(list[0].id);
     await fetchAddress();
     byId("address").placeholder = defaultHost();
     byId("app").href = appAddress();
@@ -80,7 +83,15 @@ function take(type, data) {
   timeline.add(data);
   meters.take(data);
   clients.take(data);
-  if (data.state) poll();
+  if (data.state || data.event === "connect" || data.event === "disconnect") pollSoon();
+}
+
+/** Many clients may come at once. */
+function pollSoon() {
+  soon ??= setTimeout(() => {
+    soon = undefined;
+    poll();
+  }, POLL_SOON_MS);
 }
 
 events.start(take);

@@ -95,8 +95,19 @@ test("a page without a room says how to make one", TIMEOUT, async (t) => {
   await page.getByText("No room yet. Add a client and it makes one.").waitFor();
 });
 
+test("a page without a room of its own shows the first one that there is", TIMEOUT, async (t) => {
+  const other = await visit(t, "#room=Somebody&clients=1");
+  await connected(other, 1, "Client 1");
+  const page = await visit(t);
+  await title(page, "Somebody");
+  await page.getByText("No clients on this page yet.").waitFor();
+  await other.getByRole("button", { name: "End room" }).click();
+  await other.getByTitle("Somebody").waitFor({ state: "detached" });
+});
+
 test("two clients talk to a room, and the timeline shows what the room did", TIMEOUT, async (t) => {
   const page = await visit(t);
+  await page.locator("#room-list li").first().waitFor({ state: "detached" });
   await page.getByRole("button", { name: "Add client" }).click();
   await title(page, "lobby");
   await connected(page, 1, "Client 1");

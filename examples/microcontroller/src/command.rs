@@ -37,7 +37,11 @@ impl<'a> Command<'a> {
         }
         let room = words.next()?;
         // Clients are numbered from 1 on.
-        let number = words.next()?.parse().ok().filter(|number| (1..=ClientId::MAX.0).contains(number))?;
+        let number = words
+            .next()?
+            .parse()
+            .ok()
+            .filter(|number| (1..=ClientId::MAX.0).contains(number))?;
         let client = ClientId(number);
         let input = match (verb, words.next()) {
             ("connect", None) => Input::Connect(client),

@@ -16,7 +16,12 @@ pub struct Line {
 
 impl Default for Line {
     fn default() -> Self {
-        Self { bytes: [0; SIZE], len: 0, is_too_long: false, is_complete: false }
+        Self {
+            bytes: [0; SIZE],
+            len: 0,
+            is_too_long: false,
+            is_complete: false,
+        }
     }
 }
 
@@ -37,7 +42,9 @@ impl Line {
         if !self.is_complete {
             return None;
         }
-        let line = self.bytes[..self.len].strip_suffix(b"\r").unwrap_or(&self.bytes[..self.len]);
+        let line = self.bytes[..self.len]
+            .strip_suffix(b"\r")
+            .unwrap_or(&self.bytes[..self.len]);
         Some(str::from_utf8(line).ok().filter(|_| !self.is_too_long))
     }
 

@@ -29,8 +29,10 @@ use crate::{
 };
 
 /// The rooms: a name, and the module that `stateroom build` has made.
-const GUESTS: [(&str, &[u8]); 2] =
-    [("echo", include_bytes!(env!("ECHO_WASM"))), ("counter", include_bytes!(env!("COUNTER_WASM")))];
+const GUESTS: [(&str, &[u8]); 2] = [
+    ("echo", include_bytes!(env!("ECHO_WASM"))),
+    ("counter", include_bytes!(env!("COUNTER_WASM"))),
+];
 
 #[entry]
 fn main() -> ! {
@@ -74,7 +76,9 @@ fn serve(uart: &mut Uart) {
     let mut line = Line::default();
     loop {
         rooms.iter_mut().for_each(|room| room.run_timer(uart));
-        let Some(text) = line.poll(uart) else { continue };
+        let Some(text) = line.poll(uart) else {
+            continue;
+        };
         let result = match text.map(Command::parse) {
             Some(Some(Command::Stop)) => return,
             Some(Some(Command::Input { room, input })) => carry_out(&mut rooms, room, input, uart),
@@ -102,7 +106,10 @@ fn load(
     room.run(Event::Init, uart);
     let ready = memory::heap_in_use();
     let (size, program, room_size) = (module.len(), loaded - before, ready - loaded);
-    let _ = writeln!(uart, "loaded {name}: module {size}, program {program}, room {room_size} bytes");
+    let _ = writeln!(
+        uart,
+        "loaded {name}: module {size}, program {program}, room {room_size} bytes"
+    );
     Ok(room)
 }
 
@@ -113,7 +120,10 @@ fn carry_out(
     input: Input<'_>,
     uart: &mut Uart,
 ) -> Result<(), Unserved> {
-    let room = rooms.iter_mut().find(|room| room.name() == name).ok_or(Unserved::NoRoom)?;
+    let room = rooms
+        .iter_mut()
+        .find(|room| room.name() == name)
+        .ok_or(Unserved::NoRoom)?;
     match input {
         Input::Connect(client) => room.connect(client, uart),
         Input::Message(client, text) => room.message(client, MessagePayload::Text(text), uart),

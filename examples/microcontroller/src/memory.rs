@@ -11,7 +11,10 @@ use cortex_m_rt::{STACK_PAINT_VALUE, heap_start};
 use embedded_alloc::LlffHeap;
 
 #[global_allocator]
-static HEAP: Heap = Heap { heap: LlffHeap::empty(), peak: AtomicUsize::new(0) };
+static HEAP: Heap = Heap {
+    heap: LlffHeap::empty(),
+    peak: AtomicUsize::new(0),
+};
 
 /// An allocator that remembers the most that was in use.
 struct Heap {
@@ -77,7 +80,8 @@ impl Usage {
     pub fn now() -> Self {
         let initial_values = (&raw const __edata).addr() - (&raw const __sdata).addr();
         Self {
-            flash: (&raw const __sidata).addr() + initial_values - (&raw const __vector_table).addr(),
+            flash: (&raw const __sidata).addr() + initial_values
+                - (&raw const __vector_table).addr(),
             statics: heap_start().addr() - (&raw const _ram_start).addr(),
             heap: HEAP.peak.load(Relaxed),
             stack: stack_used(),
@@ -98,7 +102,12 @@ fn stack_used() -> usize {
 
 impl fmt::Display for Usage {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { flash, statics, heap, stack } = self;
+        let Self {
+            flash,
+            statics,
+            heap,
+            stack,
+        } = self;
         writeln!(f, "used flash {flash}")?;
         writeln!(f, "used statics {statics}")?;
         writeln!(f, "used heap {heap}")?;

@@ -2,7 +2,9 @@ use alloc::vec::Vec;
 use core::fmt;
 
 use embedded_io::Write;
-use stateroom_host_min::{ClientId, ClientInfo, Effect, Event, MessagePayload, MessageRecipient, Room, Step};
+use stateroom_host_min::{
+    ClientId, ClientInfo, Effect, Event, MessagePayload, MessageRecipient, Room, Step,
+};
 
 use crate::clock;
 
@@ -17,7 +19,12 @@ pub struct ServedRoom {
 impl ServedRoom {
     /// Takes a room that has had no event.
     pub fn new(name: &'static str, room: Room) -> Self {
-        Self { name, room, clients: Vec::new(), due: None }
+        Self {
+            name,
+            room,
+            clients: Vec::new(),
+            due: None,
+        }
     }
 
     pub fn name(&self) -> &'static str {
@@ -71,7 +78,12 @@ impl ServedRoom {
 
     /// Runs an event to its end and carries out its effects. Returns the clients that it disconnects.
     fn run_one(&mut self, event: Event<'_>, out: &mut impl Write) -> Vec<ClientId> {
-        let Self { name, room, clients, due } = self;
+        let Self {
+            name,
+            room,
+            clients,
+            due,
+        } = self;
         let now_ms = clock::now_ms();
         let mut step = room.handle(event, now_ms);
         while let Ok(Step::Suspended) = step {
@@ -82,10 +94,16 @@ impl ServedRoom {
         for effect in room.effects() {
             // The UART does not fail.
             let _ = match effect {
-                Effect::Send { recipient, payload: MessagePayload::Text(text) } => {
+                Effect::Send {
+                    recipient,
+                    payload: MessagePayload::Text(text),
+                } => {
                     writeln!(out, "send {name} {} {text}", To(recipient))
                 }
-                Effect::Send { recipient, payload: MessagePayload::Bytes(bytes) } => {
+                Effect::Send {
+                    recipient,
+                    payload: MessagePayload::Bytes(bytes),
+                } => {
                     writeln!(out, "send {name} {} {bytes:?}", To(recipient))
                 }
                 Effect::SetTimer { ms } => {
@@ -96,7 +114,11 @@ impl ServedRoom {
                     *due = None;
                     Ok(())
                 }
-                Effect::Close { recipient, code, reason } => {
+                Effect::Close {
+                    recipient,
+                    code,
+                    reason,
+                } => {
                     closed.extend(clients.extract_if(.., |client| recipient.includes(*client)));
                     writeln!(out, "close {name} {} {code} {reason}", To(recipient))
                 }

@@ -56,7 +56,9 @@ impl ReadReady for Uart {
 
 impl Read for Uart {
     fn read(&mut self, buffer: &mut [u8]) -> Result<usize, Infallible> {
-        let Some(first) = buffer.first_mut() else { return Ok(0) };
+        let Some(first) = buffer.first_mut() else {
+            return Ok(0);
+        };
         while !self.read_ready()? {}
         // The register's upper 24 bits are not used.
         *first = Register::Data.read() as u8;
