@@ -9,6 +9,7 @@
 //! | `console` | lines for a browser's console; several blocks go into one console |
 //! | `output` | what the last commands or the console print: these lines, in this order, others in between |
 //! | `file PATH` | a file |
+//! | `shows PATH` | a part of a file that is there |
 //! | `prepend PATH` | what a file then begins with |
 //! | `append PATH` | what a file then ends with |
 //! | `replace PATH` | a line for the one of a file that sets the same key |

@@ -77,6 +77,10 @@ impl Reader {
             }
             "output" => self.expect(block, &text),
             "file" => self.write(&path, &text),
+            "shows" => {
+                let content = fs::read_to_string(&path).unwrap();
+                assert!(content.contains(&*text), "{block}: {} is\n{content}", path.display());
+            }
             "prepend" => self.write(&path, &(text + "\n" + &fs::read_to_string(&path).unwrap())),
             "append" => self.write(&path, &(fs::read_to_string(&path).unwrap() + "\n" + &text)),
             "replace" => {
@@ -107,6 +111,8 @@ impl Reader {
             "{} is not the reader's to write",
             path.display()
         );
+        // The checkout is a link here, and cargo would take it for another place than the one that `stateroom new` writes.
+        let text = text.replace("\"../stateroom/", &format!("\"{}/", root().display()));
         fs::write(path, text).unwrap();
         if path.ends_with("Cargo.toml") {
             // The versions of the workspace, which are known to be there.
@@ -160,7 +166,8 @@ impl Reader {
             let status = node.status().unwrap();
             assert!(status.success(), "{block}: the console says\n{}", self.printed());
         }
-        let deadline = Instant::now() + Duration::from_secs(10);
+        // A server that builds its guest again takes a while.
+        let deadline = Instant::now() + Duration::from_secs(120);
         loop {
             let printed = self.printed();
             let mut lines = printed.lines();
@@ -184,7 +191,7 @@ impl Reader {
         self.directory = self.home.join(value("package"));
         self.write(&self.directory.join("stateroom.toml"), text);
         let files = self.directory.join(value("static_files"));
-        fs::create_dir(&files).unwrap();
+        fs::create_dir_all(&files).unwrap();
         fs::write(files.join("index.html"), "<p>hello").unwrap();
         self.run("stateroom build");
         assert!(self.directory.join("dist/static/index.html").exists());

@@ -5,9 +5,9 @@ use stateroom_sdk_core::*;
 
 #[stateroom_wasm]
 #[derive(Default)]
-struct Counter(i32);
+pub struct SharedCounter(i32);
 
-impl StateroomService for Counter {
+impl StateroomService for SharedCounter {
     fn connect(&mut self, client: ClientId, ctx: &impl StateroomContext) {
         ctx.send_message(client, text!("{}", self.0));
     }
@@ -20,6 +20,11 @@ impl StateroomService for Counter {
         }
         ctx.send_message(MessageRecipient::Broadcast, text!("{}", self.0));
     }
+}
+
+#[cfg(test)]
+fn room() -> testing::TestRoom {
+    testing::TestRoom::new::<SharedCounter>()
 }
 
 #[cfg(test)]

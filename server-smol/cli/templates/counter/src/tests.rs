@@ -1,10 +1,10 @@
 use stateroom_sdk_core::testing::*;
 
-use super::Counter;
+use super::room;
 
 #[test]
 fn everyone_sees_the_number() {
-    let room = TestRoom::new::<Counter>();
+    let room = room();
     let (alice, bob) = (room.connect(), room.connect());
     alice.send("increment");
     bob.send("increment");
@@ -14,14 +14,14 @@ fn everyone_sees_the_number() {
 
 #[test]
 fn a_newcomer_sees_it_too() {
-    let room = TestRoom::new::<Counter>();
+    let room = room();
     room.connect().send("decrement");
     assert_eq!(room.connect().received(), ["-1"]);
 }
 
 #[test]
 fn other_messages_are_ignored() {
-    let client = TestRoom::new::<Counter>().connect();
+    let client = room().connect();
     assert_eq!(client.received(), ["0"]);
     client.send("increase");
     assert_eq!(client.received(), NOTHING);
