@@ -19,6 +19,7 @@ mod load;
 mod messages;
 mod microcontroller;
 mod operator;
+mod playground;
 mod protocol;
 mod scheduling;
 mod sdk;

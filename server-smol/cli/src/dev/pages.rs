@@ -14,6 +14,9 @@ use super::sources::{INTERVAL, modified};
 /// The name of the notice that pages listen to.
 const NOTICE: &str = "files";
 
+/// The maximum number of files that are looked at. Nobody is to notice that they are.
+const MOST: usize = 5_000;
+
 /// Tells pages when a file of theirs has changed, as long as it is polled.
 pub(super) async fn watch(directory: Option<PathBuf>, notices: &Notices) -> Infallible {
     let Some(directory) = directory else { return smol::future::pending().await };
@@ -29,21 +32,24 @@ pub(super) async fn watch(directory: Option<PathBuf>, notices: &Notices) -> Infa
 /// runs.
 fn version(directory: &Path) -> u64 {
     let mut hasher = DefaultHasher::new();
-    add(directory, &mut hasher);
+    let mut left = MOST;
+    add(directory, &mut left, &mut hasher);
     hasher.finish()
 }
 
 /// Adds the files below a directory, except hidden ones.
-fn add(directory: &Path, hasher: &mut DefaultHasher) {
-    let entries = fs::read_dir(directory).into_iter().flatten().flatten();
-    let mut paths: Vec<_> = entries.map(|entry| entry.path()).collect();
-    paths.sort();
-    for path in paths {
+fn add(directory: &Path, left: &mut usize, hasher: &mut DefaultHasher) {
+    let entries = fs::read_dir(directory).into_iter().flatten().flatten().take(*left);
+    let mut entries: Vec<_> = entries.map(|entry| (entry.path(), entry.file_type())).collect();
+    *left -= entries.len();
+    entries.sort_by(|(one, _), (other, _)| one.cmp(other));
+    for (path, file_type) in entries {
         if path.file_name().is_some_and(|name| name.as_encoded_bytes().starts_with(b".")) {
             continue;
         }
-        if path.is_dir() {
-            add(&path, hasher);
+        // A link may lead to a directory that it is in.
+        if file_type.is_ok_and(|file_type| file_type.is_dir()) {
+            add(&path, left, hasher);
         } else {
             (modified(&path), path).hash(hasher);
         }
