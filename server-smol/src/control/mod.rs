@@ -55,6 +55,23 @@ impl Control {
     }
 }
 
+#[cfg(feature = "built-in")]
+impl Control {
+    /// Answers a request to the public address. Returns nothing if it is not for the playground, or that is not public.
+    pub(crate) async fn answer_public<B>(&self, request: &Request<B>) -> Option<Answer> {
+        let playground = self.playground.as_ref().filter(|playground| playground.is_public())?;
+        if !Self::is_of_playground(playground, request.uri().path()) {
+            return None;
+        }
+        Some(self.answer(request, Reach::Public).await)
+    }
+
+    /// Returns whether the playground is at the public address.
+    pub(crate) fn has_public_playground(&self) -> bool {
+        self.playground.as_ref().is_some_and(crate::settings::Playground::is_public)
+    }
+}
+
 /// Waits for an answer, but not for long.
 async fn in_time(answer: impl Future<Output = Answer>) -> Answer {
     let late = async {

@@ -17,6 +17,16 @@ const POLICY: HeaderValue =
     HeaderValue::from_static("default-src 'self'; connect-src *; frame-ancestors 'none'");
 
 impl Control {
+    /// Returns whether a path is one of the playground's. Others below `/_/` are those of static files.
+    pub(super) fn is_of_playground(playground: &Playground, path: &str) -> bool {
+        match path.strip_prefix("/_") {
+            Some("" | "/" | "/events" | "/status" | "/rooms") => true,
+            Some(path) if path.starts_with("/rooms/") => true,
+            Some(path) => playground.files().iter().any(|file| path.strip_prefix('/') == Some(file.name())),
+            None => false,
+        }
+    }
+
     /// Answers a request below `/_`: for a file of the playground, for the stream of events, or for one of the operator's
     /// paths.
     pub(super) async fn answer_playground<B>(&self, playground: &Playground, request: &Request<B>) -> Answer {

@@ -16,8 +16,6 @@ use stateroom_core::engine::EngineFactory;
 
 #[cfg(feature = "built-in")]
 use super::Shared;
-#[cfg(feature = "built-in")]
-use crate::control::Reach;
 use crate::{
     close::CloseReason,
     requests::{Body, Download, later, media_type, not_allowed, redirect, text},
@@ -80,14 +78,10 @@ impl<F: EngineFactory> Site<F> {
     #[cfg(feature = "built-in")]
     async fn playground(&self, request: &Request<Incoming>) -> Option<Response<Body>> {
         let Shared { control, settings, .. } = &self.shared;
-        control.playground.as_ref().filter(|playground| playground.is_public())?;
-        match request.uri().path() {
-            "/" if settings.static_files.is_none() => Some(redirect(StatusCode::FOUND, "/_/")),
-            path if path == "/_" || path.starts_with("/_/") => {
-                Some(control.answer(request, Reach::Public).await)
-            }
-            _ => None,
+        if request.uri().path() == "/" && settings.static_files.is_none() && control.has_public_playground() {
+            return Some(redirect(StatusCode::FOUND, "/_/"));
         }
+        control.answer_public(request).await
     }
 
     async fn send(

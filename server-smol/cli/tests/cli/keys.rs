@@ -44,7 +44,10 @@ fn keys_open_the_page_and_restart_and_end() {
     let mut server = Serving::start(dev);
     server.wait_for_line("keys: o opens the page, r restarts the rooms, q ends");
     let url = opened();
-    assert!(url.starts_with("http://localhost:") && url.ends_with("/status\n"), "{url}");
+    assert!(
+        url.starts_with("http://localhost:") && url.matches('/').count() == 3 && url.ends_with("/\n"),
+        "{url}"
+    );
     assert!(!lines(&program), "each key is read at once");
 
     person.write_all(b"xo").unwrap();
