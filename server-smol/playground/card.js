@@ -100,7 +100,7 @@ export class Card {
     if (this.isWanted && RETRIED.includes(code)) {
       this.#retry = setTimeout(this.#world.reconnect, this.#delay);
       this.#delay = Math.min(this.#delay * 2, LONGEST_DELAY);
-      return this.#show("waiting", `${said}. Connecting again…`);
+      return this.#show("waiting", `${said}. Reconnecting…`);
     }
     this.fail(said);
   }
@@ -120,7 +120,7 @@ export class Card {
     const text = this.field.value;
     const data = MODES[this.#mode.value](text);
     this.field.ariaInvalid = data === undefined;
-    setText(this.#problem, data === undefined ? "Two hex digits make a byte: 00 ff 2a" : "");
+    setText(this.#problem, data === undefined ? "Enter two hex digits for each byte, for example 00 ff 2a" : "");
     if (data === undefined || !this.isOpen) return;
     this.#socket.send(data);
     this.#note("sent", data.buffer ?? data);

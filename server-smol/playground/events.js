@@ -13,7 +13,7 @@ let opened = () => {};
 export function start(taker) {
   take = taker;
   document.addEventListener("visibilitychange", () => {
-    if (document.hidden) take("gap", "nothing is recorded while this page is hidden");
+    if (document.hidden) take("gap", "no events are recorded while this page is hidden");
     open();
   });
 }

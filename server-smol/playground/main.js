@@ -59,7 +59,7 @@ async function poll() {
     if (listed || next === null) meters.setListed(listed);
     setText(byId("server-state"), "");
   } catch {
-    setText(byId("server-state"), "no answer from the server");
+    setText(byId("server-state"), "the server does not answer");
   }
 }
 
@@ -103,7 +103,7 @@ clients.start({
 keys.start([
   ["n", "Add a client", addClient],
   ["m", "Write a message", () => clients.cards().at(-1)?.field.focus()],
-  ["r", "Make a room", () => byId("room-name").focus()],
+  ["r", "Create a room", () => byId("room-name").focus()],
   ["/", "Filter the timeline", () => byId("filter").focus()],
   ["p", "Pause or resume the timeline", timeline.pause],
   ["c", "Clear the timeline", timeline.clear],

@@ -45,7 +45,7 @@ export function take({ state: change, event, outcome, fuel: used, memory: held, 
 
 function draw() {
   byId("room-state").className = `pill ${state}`;
-  setText(byId("room-state"), state ?? "");
+  setText(byId("room-state"), state === "hibernates" ? "hibernating" : state ?? "");
   show("clients", clients, count);
   show("memory", memory, bytes);
   show("fuel", fuel.at(-1)?.used, count);

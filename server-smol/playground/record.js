@@ -28,7 +28,7 @@ function effectLine({ send, message, close, code, reason, timer, log, text }) {
   if (send) return line("", ["→ ", ...audience(send)], payload(message), el("small", {}, bytes(message.size)));
   if (close) return line("", ["closes ", ...audience(close)], `${code} ${reason}`);
   if (log) return line(log, log, el("code", {}, text));
-  return line("", "timer", timer ? `in ${count(timer)} ms` : "off");
+  return line("", "timer", timer ? `in ${count(timer)} ms` : "cancelled");
 }
 
 const line = (name, label, ...content) =>

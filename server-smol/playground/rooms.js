@@ -16,7 +16,7 @@ export function start(onPick) {
 export async function refresh() {
   const answer = await fetchRooms();
   rooms = answer.rooms;
-  setText(byId("room-note"), answer.next === null ? "" : `The first ${rooms.length} rooms.`);
+  setText(byId("room-note"), answer.next === null ? "" : `Only the first ${rooms.length} rooms are shown.`);
   show();
   return answer;
 }
@@ -41,7 +41,7 @@ function show() {
 const buttonOf = ({ id, clients: { length }, hibernates }) => el("button",
   { title: id, "aria-current": id === current, onclick: () => pick(id) },
   el("span", { class: "name" }, id),
-  el("small", {}, hibernates ? "hibernates" : ""),
+  el("small", {}, hibernates ? "hibernating" : ""),
   el("span", { class: "number", title: counted(length, "client") }, String(length)));
 
 byId("room-form").onsubmit = async (event) => {

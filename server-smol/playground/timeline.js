@@ -37,7 +37,7 @@ export function pause() {
 function show() {
   const failures = rows.querySelectorAll(".failures").length;
   setText(byId("failures"), failures ? count(failures) : "");
-  setText(byId("dropped"), list.dropped ? `${counted(list.dropped, "record")} dropped` : "");
+  setText(byId("dropped"), list.dropped ? `${counted(list.dropped, "event")} dropped` : "");
   setText(byId("pause"), !list.isPaused ? "Pause" : list.waiting ? `Resume · ${count(list.waiting)} new` : "Resume");
   byId("no-rows").hidden = rows.childElementCount > 0;
 }
