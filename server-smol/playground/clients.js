@@ -76,6 +76,6 @@ function connect(room, card) {
 
 function changed() {
   byId("no-clients").hidden = cards().length > 0;
-  byId("no-clients").textContent = current === null ? "No room yet. Add a client and it makes one." : "No clients on this page yet.";
+  byId("no-clients").textContent = current === null ? "No room yet. Add a client to create one." : "This page has no clients in this room yet.";
   world.changed();
 }

@@ -92,7 +92,7 @@ const title = (page, text) => page.locator("#room-title", { hasText: text }).wai
 
 test("a page without a room says how to make one", TIMEOUT, async (t) => {
   const page = await visit(t);
-  await page.getByText("No room yet. Add a client and it makes one.").waitFor();
+  await page.getByText("No room yet. Add a client to create one.").waitFor();
 });
 
 test("a page without a room of its own shows the first one that there is", TIMEOUT, async (t) => {
@@ -100,7 +100,7 @@ test("a page without a room of its own shows the first one that there is", TIMEO
   await connected(other, 1, "Client 1");
   const page = await visit(t);
   await title(page, "Somebody");
-  await page.getByText("No clients on this page yet.").waitFor();
+  await page.getByText("This page has no clients in this room yet.").waitFor();
   await other.getByRole("button", { name: "End room" }).click();
   await other.getByTitle("Somebody").waitFor({ state: "detached" });
 });
@@ -267,8 +267,8 @@ test("everything is done by keyboard alone", TIMEOUT, async (t) => {
 
 test("a page connects elsewhere with what the dialog shows", TIMEOUT, async (t) => {
   const page = await visit(t, "#room=it's here");
-  await page.getByRole("button", { name: "Connect a page" }).click();
-  const dialog = page.getByRole("dialog", { name: "Connect a page" });
+  await page.getByRole("button", { name: "Connect from elsewhere" }).click();
+  const dialog = page.getByRole("dialog", { name: "Connect from elsewhere" });
   await dialog.getByText(`websocat 'ws://127.0.0.1:${server.port}/ws/it%27s%20here'`).waitFor();
   const code = await dialog.locator("code").first().textContent();
   assert.match(code, /roomUrl\("it's here"\)/);
@@ -288,7 +288,7 @@ for (const colorScheme of ["light", "dark"]) {
 }
 
 test("it looks as the documents show it", TIMEOUT, async (t) => {
-  const page = await visit(t, "#room=lobby&clients=2", { viewport: { width: 1100, height: 640 } });
+  const page = await visit(t, "#room=lobby&clients=2", { viewport: { width: 1280, height: 680 } });
   await connected(page, 2, /Client/);
   for (const [client, text] of [[1, "increment"], [2, "hello"], [1, "increment"], [2, "increment"]]) {
     await send(page, client, text);

@@ -19,13 +19,13 @@ use super::{
 #[cfg(feature = "dev")]
 const EXAMPLES: &str = "\
 Examples:
-  stateroom new lobby                 make a package for a guest
+  stateroom new lobby                 create a guest package
   stateroom dev                       build the package in this directory and serve it
   stateroom build examples/chat       write examples/chat/dist, ready to be copied to a server
   stateroom serve dist --port 80      serve what `build` has written
   stateroom serve echo.wat            serve a module in the text format
   stateroom inspect --check room.wasm check a module
-  stateroom load echo ws://here/ws    measure a server
+  stateroom load echo ws://HOST/ws    measure a server
 
 `stateroom <COMMAND> --help` explains each option.";
 #[cfg(not(feature = "dev"))]
@@ -79,7 +79,7 @@ impl Args {
 #[derive(Debug, Subcommand)]
 #[allow(clippy::large_enum_variant, reason = "there is one in a process")]
 pub(crate) enum Command {
-    /// Make a package for a guest, from a template
+    /// Create a guest package from a template
     #[cfg(feature = "dev")]
     New(NewArgs),
 
@@ -172,7 +172,7 @@ A `stateroom.toml` beside `Cargo.toml` is optional. It may contain:
 #[cfg(feature = "dev")]
 #[derive(Debug, clap::Args)]
 pub(crate) struct NewArgs {
-    /// The name of the package, and of its directory. With a path before it, the directory is there
+    /// The name of the package and of its directory. A path before the name sets the parent directory
     #[arg(value_name = "NAME")]
     pub(crate) path: PathBuf,
 
@@ -180,7 +180,7 @@ pub(crate) struct NewArgs {
     #[arg(long, default_value = "counter")]
     pub(crate) template: Template,
 
-    /// Do without the standard library: a room then takes about 12 KB of memory instead of 78 KB
+    /// Build without the standard library: a room then takes about 12 KB of memory instead of 78 KB
     #[arg(long)]
     pub(crate) no_std: bool,
 }
@@ -370,7 +370,7 @@ pub(crate) struct ServerArgs {
     #[arg(help_heading = ROOMS, hide_long_help = true)]
     client_headers: Vec<String>,
 
-    /// Number of threads that run rooms; more help if one is busy and there are free cores
+    /// Number of threads that run rooms; more threads help if one is busy and cores are idle
     #[arg(long, default_value_t = 1, value_parser = threads as Number, verbatim_doc_comment)]
     #[arg(help_heading = SERVER, hide_long_help = true)]
     threads: usize,

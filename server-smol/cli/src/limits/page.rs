@@ -27,7 +27,7 @@ and a key in the table `[limits]` of `stateroom.toml`: `--max-memory 64MiB` is `
 `stateroom build` copies the table to `dist`. If both set a limit, the flag is used.
 
 A SIZE is a number of bytes. It may end in KiB, MiB or GiB: 65536, 64KiB. A NUMBER or FUEL may end in
-k, M or G (thousand, million, thousand million): 400000, 400_000, 400k.
+k, M or G (thousand, million, billion): 400000, 400_000, 400k.
 ",
         )?;
         for limit in ALL {
