@@ -1,4 +1,4 @@
-use alloc::{string::String, vec::Vec};
+use alloc::{format, string::String, vec::Vec};
 
 use stateroom_core::{
     LogLevel, MessagePayload, MessageRecipient,
@@ -133,10 +133,7 @@ impl Arena {
     /// ```
     pub(crate) fn take_panic(&mut self) -> Option<String> {
         let line = |entry: &Entry| match *entry {
-            Entry::Log(_, Span { begin, end }) => {
-                let line = &self.text[begin..end];
-                &line[..line.floor_char_boundary(PANIC_SIZE)]
-            }
+            Entry::Log(LogLevel::Error | LogLevel::Warn, Span { begin, end }) => &self.text[begin..end],
             _ => "",
         };
         let lines = self.entries.iter().map(line).enumerate().rev().take(PANIC_LINES);
@@ -149,9 +146,15 @@ impl Arena {
             message.push('\n');
             message.push_str(line);
         }
-        message.truncate(message.floor_char_boundary(PANIC_SIZE));
-        // The library writes an empty line first.
-        self.entries.truncate(begin - usize::from(!before.is_empty() && begin > 0));
+        let cut = message.len() - message.floor_char_boundary(PANIC_SIZE);
+        if cut > 0 {
+            message.truncate(message.len() - cut);
+            message.push_str(&format!(" … (+{cut} bytes)"));
+        }
+        // The library writes an empty line first, or ends the line that the guest has begun.
+        let is_blank = |entry: &Entry| matches!(entry, Entry::Log(_, span) if span.begin == span.end);
+        let is_led = !before.is_empty() && begin > 0 && is_blank(&self.entries[begin - 1]);
+        self.entries.truncate(begin - usize::from(is_led));
         Some(message.replacen(":\n", ": ", 1))
     }
 

@@ -7,6 +7,9 @@ import { roomAddress } from "./server.js";
 /** How long a client waits for the record with its id, in milliseconds. */
 const NAMED_WITHIN = 500;
 
+/** How long other clients wait for the connection of one, in milliseconds. */
+const ANSWERED_WITHIN = 5000;
+
 /** Room → { element, cards }. */
 const groups = new Map();
 
@@ -51,6 +54,8 @@ export function add() {
   return card;
 }
 
+const after = (ms) => new Promise((resolve) => setTimeout(resolve, ms));
+
 export const cards = () => groups.get(current)?.cards ?? [];
 
 export function take({ event, client }) {
@@ -67,8 +72,9 @@ function connect(room, card) {
     if (!card.isWanted || card.isOpen) return;
     const ids = [];
     const named = new Promise((resolve) => { onId = (id) => resolve(ids.push(id)); });
-    await card.connect();
-    if (card.isOpen) await Promise.race([named, new Promise((resolve) => setTimeout(resolve, NAMED_WITHIN))]);
+    // One that gets no answer must not keep the others waiting.
+    await Promise.race([card.connect(), after(ANSWERED_WITHIN)]);
+    if (card.isOpen) await Promise.race([named, after(NAMED_WITHIN)]);
     onId = undefined;
     if (card.isOpen && room === current && ids.length === 1) card.identify(ids[0]);
   }).catch((error) => card.fail(error.message));

@@ -20,11 +20,17 @@ export async function fetchAddress() {
 
 export const fetchRooms = async () => (await ask("rooms?limit=200")).json();
 
-const path = (room) => `rooms/${encodeURIComponent(room)}`;
+/** A room in an address, in which `.` and `..` are directories. */
+function encode(room) {
+  if (/^\.{0,2}$/.test(room)) throw new Error(`No address has the room "${room}".`);
+  return encodeURIComponent(room);
+}
 
-export const makeRoom = (room) => ask(path(room), "POST");
+const path = (room) => `rooms/${encode(room)}`;
 
-export const endRoom = (room) => ask(path(room), "DELETE");
+export const makeRoom = async (room) => ask(path(room), "POST");
+
+export const endRoom = async (room) => ask(path(room), "DELETE");
 
 export const chosenHost = () => sessionStorage.getItem(CHOSEN) ?? "";
 
@@ -39,4 +45,4 @@ export function defaultHost() {
 
 export const appAddress = () => `${location.protocol}//${chosenHost() || defaultHost()}/`;
 
-export const roomAddress = (room) => `${appAddress().replace("http", "ws")}ws/${encodeURIComponent(room)}`;
+export const roomAddress = (room) => `${appAddress().replace("http", "ws")}ws/${encode(room)}`;

@@ -63,8 +63,12 @@ describe("the pages of the examples", { concurrency: 3 }, () => {
     await other.locator(".cm-line", { hasText: `This is round ${run}.` }).waitFor();
   }, {
     project: process.env.YJS_PROJECT,
+    // At the begin: the editor keeps the label of a caret that has been drawn, whatever its owner is called later.
+    enter: async (tab, number) => {
+      await isLive(tab);
+      await tab.locator("#name").fill(["Ada", "Ben"][number]);
+    },
     show: photograph("yjs", async (mine, other) => {
-      for (const [tab, name] of [[mine, "Ada"], [other, "Ben"]]) await tab.locator("#name").fill(name);
       await shows(mine, "#people li", "Ben");
       await shows(other, "#people li", "Ada");
       await mine.locator(".cm-content").focus();

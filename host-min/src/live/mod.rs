@@ -143,8 +143,7 @@ impl Live {
             Suspended::Call(name, _) => *name,
             Suspended::Construction(_) | Suspended::Clearing => return None,
         };
-        let left = self.fuel + self.store.get_fuel().unwrap_or(0);
-        Some((name, self.budget.saturating_sub(left).saturating_add(self.store.data().debt)))
+        Some((name, self.fuel_used()))
     }
 
     pub(crate) fn effects(&self) -> Effects<'_> {

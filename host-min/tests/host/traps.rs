@@ -67,6 +67,9 @@ fn the_message_of_a_panic_is_a_part_of_the_trap_and_no_log_line() {
     assert_eq!(left, ["before"]);
     let (trap, left) = last_words(&[(2, thread), (2, "no")]);
     assert_eq!((trap.reason(), left.len()), (&panicked("src/lib.rs:1:2: no"), 0));
+    // A line that the guest has begun is ended by the library, and is the guest's.
+    let (_, left) = last_words(&[(2, "value: 5"), (2, thread), (2, "no")]);
+    assert_eq!(left, ["value: 5"]);
 }
 
 #[test]
@@ -76,6 +79,9 @@ fn other_last_words_stay_log_lines() {
         assert_eq!(*trap.reason(), TrapReason::Unreachable);
         assert_eq!(left, lines.iter().map(|(_, line)| *line).collect::<Vec<_>>());
     }
+    // What a guest says of its own accord is no message of a panic.
+    let (trap, left) = last_words(&[(3, "panicked at x:\nno"), (1, "bye")]);
+    assert_eq!((trap.reason(), left.len()), (&TrapReason::Unreachable, 2));
     // A message that was written long before is not the reason.
     let mut lines = vec![(1, "panicked at x:\nno")];
     lines.extend([(3, "more"); 16]);
@@ -86,7 +92,8 @@ fn other_last_words_stay_log_lines() {
 #[test]
 fn the_message_of_a_panic_is_cut_between_characters() {
     let (trap, left) = last_words(&[(1, &format!("panicked at {}", "é".repeat(1 << 10)))]);
-    assert_eq!(*trap.reason(), TrapReason::Panicked { message: "é".repeat((1 << 9) - 6) });
+    let message = format!("{} … (+1024 bytes)", "é".repeat(1 << 9));
+    assert_eq!(*trap.reason(), TrapReason::Panicked { message });
     assert!(left.is_empty());
 }
 

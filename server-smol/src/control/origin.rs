@@ -52,7 +52,11 @@ pub(super) fn check<B>(request: &Request<B>, reach: Reach) -> Result<(), &'stati
     if headers.get_all(ORIGIN).iter().any(|origin| !is_own_page(origin.as_bytes()))
         || fetched.is_some_and(|site| site != "none" && site != "same-origin")
     {
-        return Err("this is for the operator, and not for pages");
+        return Err(match reach {
+            Reach::Socket | Reach::Loopback => "this is for the operator, and not for pages",
+            #[cfg(feature = "built-in")]
+            Reach::Public => "links of others do not lead here: enter the address in the browser",
+        });
     }
     Ok(())
 }

@@ -4,9 +4,9 @@ use hyper::{
 };
 
 use crate::{
-    requests::{EventSender, built_in, later, not_allowed, parameters, redirect, text},
+    requests::{EventSender, built_in, ending, later, not_allowed, parameters, redirect, text},
     room::RoomId,
-    settings::{Listener, Playground},
+    settings::{NoticeReceiver, Playground},
     worker::NoStream,
 };
 
@@ -32,8 +32,8 @@ impl Control {
     pub(super) async fn answer_playground<B>(&self, playground: &Playground, request: &Request<B>) -> Answer {
         let Some(path) = request.uri().path().strip_prefix("/_").filter(|path| path.starts_with('/')) else {
             return match request.uri().path() {
-                // So that relative links in the page lead where they should.
-                "/_" => redirect(StatusCode::MOVED_PERMANENTLY, "/_/"),
+                // So that relative links in the page lead where they should. Not for good: another program may have this port later.
+                "/_" => redirect(StatusCode::FOUND, "/_/"),
                 _ => text(StatusCode::NOT_FOUND, "there is nothing here"),
             };
         };
@@ -56,7 +56,8 @@ impl Control {
         };
         let (sender, response) = match self.workers.open_stream() {
             Ok(stream) => stream,
-            Err(NoStream) => return busy(),
+            Err(NoStream::TooMany) => return busy(),
+            Err(NoStream::Ending) => return ending(),
         };
         playground.notices().subscribe(NoticeSender(sender.clone()));
         if let Some(room) = room {
@@ -69,8 +70,8 @@ impl Control {
 /// Passes notices on as events.
 struct NoticeSender(EventSender);
 
-impl Listener for NoticeSender {
-    fn hear(&mut self, name: &str, value: &str) {
+impl NoticeReceiver for NoticeSender {
+    fn receive(&mut self, name: &str, value: &str) {
         // What would be dropped is lost for good. A browser connects again, and then gets the present values.
         if self.0.is_full() {
             self.0.close();

@@ -145,6 +145,9 @@ impl<F: EngineFactory> Site<F> {
             poll_fn(|cx| peer.poll_unblocked(cx)).await;
             let in_progress = peer.begin_request(self.here.0.hold());
             let mut response = self.answer(request, peer).await;
+            if let Some(size) = response.body().stream_size() {
+                in_progress.note_stream(size);
+            }
             peer.note_answered();
             response.body_mut().hold(Rc::new(in_progress));
             response

@@ -66,6 +66,8 @@ pub(super) struct Peer {
     headers: Cell<usize>,
     /// True if there is such a request, and it has no content.
     is_whole: Cell<bool>,
+    /// The memory of what waits in a stream of events, in bytes at most.
+    stream: Cell<usize>,
     /// True if the system has not taken what was written last.
     is_blocked: Cell<bool>,
     /// The waker of the task that waits until the system has.
@@ -77,7 +79,16 @@ pub(super) struct Peer {
 pub(super) struct InProgress {
     peer: Rc<Peer>,
     /// Keeps the thread from ending, for a while.
-    _thread: Rc<()>,
+    thread: RefCell<Option<Rc<()>>>,
+}
+
+impl InProgress {
+    /// Notes that the answer goes on as long as the client listens, and takes so much memory. The thread does not wait for its
+    /// end.
+    pub(super) fn note_stream(&self, size: usize) {
+        self.peer.stream.set(size);
+        self.thread.take();
+    }
 }
 
 impl Peer {
@@ -95,6 +106,7 @@ impl Peer {
             beyond: Cell::new(0),
             headers: Cell::new(0),
             is_whole: Cell::new(false),
+            stream: Cell::new(0),
             is_blocked: Cell::new(false),
             unblocked: RefCell::default(),
         }
@@ -112,7 +124,7 @@ impl Peer {
     pub(super) fn begin_request(self: &Rc<Self>, thread: Rc<()>) -> InProgress {
         self.set_answering(true);
         self.set_idle(false);
-        InProgress { peer: Rc::clone(self), _thread: thread }
+        InProgress { peer: Rc::clone(self), thread: RefCell::new(Some(thread)) }
     }
 
     /// Notes that a request has been answered, and takes no memory any more.
@@ -127,7 +139,7 @@ impl Peer {
 
     /// Returns the memory that requests take, and what it takes to read them, in bytes.
     fn requests_size(&self) -> usize {
-        TALKING + self.unanswered.get().saturating_sub(USUAL) + self.headers.get()
+        TALKING + self.unanswered.get().saturating_sub(USUAL) + self.headers.get() + self.stream.get()
     }
 
     /// Notes whether the connection has asked for nothing.

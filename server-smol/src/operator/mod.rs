@@ -10,7 +10,7 @@ use std::{
     rc::Rc,
     sync::Arc,
     thread::{self, JoinHandle},
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use async_executor::LocalExecutor;
@@ -36,17 +36,34 @@ use listener::{Incoming, Listener};
 /// The time that a connection may take. It is for one request.
 const TIMEOUT: Duration = Duration::from_secs(10);
 
+/// The time for which a client may take nothing of a stream of events, which has a heartbeat.
+const SILENCE: Duration = Duration::from_secs(30);
+
 /// The time to wait if the system has no file descriptor for a connection.
 const BACK_OFF: Duration = Duration::from_millis(100);
 
 /// The head is as small as the library lets it be.
 const PROTOCOL: Protocol = Protocol { head_size: 8 << 10, keep_alive: false };
 
-/// Whoever is at the other end of a connection of the operator. Its requests and answers are small, so nothing is counted.
+/// Whoever is at the other end of a connection of the operator. Its requests and answers are small, so no memory is counted.
 #[derive(Debug)]
-struct Uncounted;
+struct Uncounted {
+    /// The time at which it last took something.
+    alive: Cell<Instant>,
+}
 
-impl Peer for Uncounted {}
+impl Uncounted {
+    /// Returns whether it has taken nothing for so long.
+    fn is_silent_for(&self, time: Duration) -> bool {
+        self.alive.get().elapsed() >= time
+    }
+}
+
+impl Peer for Uncounted {
+    fn note_alive(&self) {
+        self.alive.set(Instant::now());
+    }
+}
 
 /// The state from which requests of the operator are answered.
 struct Site {
@@ -149,19 +166,20 @@ async fn run(listener: &Listener, site: Site, ended: &Receiver<()>) -> io::Resul
 async fn accept(incoming: &Incoming, site: Rc<Site>, executor: &LocalExecutor<'_>) {
     let connections = Arc::new(Semaphore::new(OPERATOR_CONNECTIONS));
     let buffers = Rc::new(Buffers::new(Ledger::new(usize::MAX)));
-    let peer: Rc<dyn Peer> = Rc::new(Uncounted);
     loop {
         let place = connections.acquire_arc().await;
         match incoming.accept().await {
             Ok(stream) => {
                 let site = Rc::clone(&site);
-                let socket = Socket { stream, buffers: Rc::clone(&buffers), peer: Rc::clone(&peer) };
-                // A stream of events has no end, and is limited elsewhere.
-                let place = Cell::new(Some(place));
+                let peer = Rc::new(Uncounted { alive: Cell::new(Instant::now()) });
+                let socket =
+                    Socket { stream, buffers: Rc::clone(&buffers), peer: Rc::<Uncounted>::clone(&peer) };
                 let served = async move {
+                    // A stream of events gives its place back, as their number has a limit of its own.
+                    let place = Cell::new(Some(place));
                     let patience = async {
                         timeout().await;
-                        while place.take().is_none() {
+                        while place.take().is_none() && !peer.is_silent_for(SILENCE) {
                             timeout().await;
                         }
                     };
@@ -182,7 +200,7 @@ async fn accept(incoming: &Incoming, site: Rc<Site>, executor: &LocalExecutor<'_
 async fn answer<T>(socket: Socket, site: &Site, place: &Cell<Option<T>>) {
     let answer = async |request| {
         let response = site.control.answer(&request, site.reach).await;
-        if response.body().has_no_end() {
+        if response.body().stream_size().is_some() {
             place.take();
         }
         response

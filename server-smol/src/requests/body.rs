@@ -51,12 +51,12 @@ impl Body {
         self.request = Some(request);
     }
 
-    /// Returns whether it goes on as long as the client listens.
-    pub(crate) fn has_no_end(&self) -> bool {
+    /// Returns the size of what waits in it at most, in bytes, if it goes on as long as the client listens.
+    pub(crate) fn stream_size(&self) -> Option<usize> {
         match &self.content {
-            Content::Short(_) | Content::File(_) => false,
+            Content::Short(_) | Content::File(_) => None,
             #[cfg(feature = "built-in")]
-            Content::Events(_) => true,
+            Content::Events(_) => Some(super::event_stream::WAITING),
         }
     }
 }

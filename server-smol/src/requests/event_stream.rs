@@ -5,7 +5,7 @@ use std::{
     pin::Pin,
     sync::{
         Arc,
-        atomic::{AtomicUsize, Ordering},
+        atomic::{AtomicU64, AtomicUsize, Ordering},
     },
     task::{Context, Poll},
     time::Duration,
@@ -26,7 +26,10 @@ use crate::reactor::Timer;
 use super::Body;
 
 /// The maximum size of the events that wait for a client, in bytes. Further ones are dropped and counted.
-const WAITING: usize = 256 << 10;
+pub(super) const WAITING: usize = 256 << 10;
+
+/// The bytes around the name and the data of an event.
+const FRAME: usize = 16;
 
 /// The time after which a comment is sent if there are no events. So a connection that is broken is found, and one that is in
 /// order is not given up.
@@ -39,28 +42,34 @@ const RETRY: &str = "retry: 1000\n\n";
 #[derive(Debug, Clone)]
 pub(crate) struct EventSender {
     sender: Sender<Bytes>,
-    /// The size of the events that wait.
-    waiting: Arc<AtomicUsize>,
+    counts: Arc<Counts>,
+}
+
+/// The counts that both ends of a stream share.
+#[derive(Debug, Default)]
+struct Counts {
+    /// The size of the events that wait, in bytes.
+    waiting: AtomicUsize,
     /// The number of events that were dropped, and that the client does not know of.
-    dropped: u64,
+    dropped: AtomicU64,
 }
 
 /// The stream of events, as it is sent to one client.
 #[derive(Debug)]
 pub(crate) struct EventStream {
     receiver: Pin<Box<Receiver<Bytes>>>,
-    waiting: Arc<AtomicUsize>,
+    counts: Arc<Counts>,
     heartbeat: Timer,
 }
 
 /// Makes a response that consists of events, and the sender of these.
 pub(crate) fn event_stream() -> (EventSender, Response<Body>) {
     let (sender, receiver) = unbounded();
-    let sender = EventSender { sender, waiting: Arc::default(), dropped: 0 };
+    let sender = EventSender { sender, counts: Arc::default() };
     sender.push(RETRY.into());
     let stream = EventStream {
         receiver: Box::pin(receiver),
-        waiting: Arc::clone(&sender.waiting),
+        counts: Arc::clone(&sender.counts),
         heartbeat: Timer::after(HEARTBEAT),
     };
     let mut response = Response::new(Body::from(stream));
@@ -71,26 +80,27 @@ pub(crate) fn event_stream() -> (EventSender, Response<Body>) {
 }
 
 impl EventSender {
-    /// Sends an event. `data` is one line. If too many events wait, this one is dropped, and the client is told how many were.
-    pub(crate) fn send(&mut self, event: &str, data: &str) {
+    /// Sends an event. If too many events wait, this one is dropped, and the client is told how many were.
+    pub(crate) fn send(&self, event: &str, data: &str) {
         if self.is_full() {
-            self.dropped += 1;
-            return;
+            return self.note_dropped();
         }
-        let mut text = String::new();
-        if self.dropped > 0 {
-            _ = write!(text, "event: dropped\ndata: {}\n\n", self.dropped);
-            self.dropped = 0;
-        }
-        _ = write!(text, "event: {event}\ndata: {data}\n\n");
+        let mut text = String::with_capacity(event.len() + data.len() + FRAME);
+        _ = writeln!(text, "event: {event}");
+        data.split(['\r', '\n']).for_each(|line| _ = writeln!(text, "data: {line}"));
+        text.push('\n');
         self.push(text);
     }
 
     fn push(&self, text: String) {
-        let size = text.len();
-        self.waiting.fetch_add(size, Ordering::Relaxed);
+        self.counts.waiting.fetch_add(text.len(), Ordering::Relaxed);
         // If the stream is closed, nobody misses it.
         _ = self.sender.try_send(text.into());
+    }
+
+    /// Counts an event that is not sent.
+    pub(crate) fn note_dropped(&self) {
+        self.counts.dropped.fetch_add(1, Ordering::Relaxed);
     }
 
     /// Ends the stream once the client has got the events that wait.
@@ -105,7 +115,7 @@ impl EventSender {
 
     /// Returns whether the next event would be dropped.
     pub(crate) fn is_full(&self) -> bool {
-        self.waiting.load(Ordering::Relaxed) >= WAITING
+        self.counts.waiting.load(Ordering::Relaxed) >= WAITING
     }
 }
 
@@ -114,8 +124,13 @@ impl EventStream {
     pub(super) fn poll_event(&mut self, cx: &mut Context<'_>) -> Poll<Option<Bytes>> {
         if let Poll::Ready(event) = self.receiver.as_mut().poll_next(cx) {
             self.heartbeat = Timer::after(HEARTBEAT);
-            self.waiting.fetch_sub(event.as_ref().map_or(0, Bytes::len), Ordering::Relaxed);
+            self.counts.waiting.fetch_sub(event.as_ref().map_or(0, Bytes::len), Ordering::Relaxed);
             return Poll::Ready(event);
+        }
+        // It was full before, so those that were dropped come behind all others.
+        let dropped = self.counts.dropped.swap(0, Ordering::Relaxed);
+        if dropped > 0 {
+            return Poll::Ready(Some(format!("event: dropped\ndata: {dropped}\n\n").into()));
         }
         if Pin::new(&mut self.heartbeat).poll(cx).is_pending() {
             return Poll::Pending;
@@ -153,7 +168,7 @@ mod tests {
     #[test]
     fn a_client_gets_events_until_either_side_ends() {
         block_on(async {
-            let (mut sender, mut response) = event_stream();
+            let (sender, mut response) = event_stream();
             assert!(!response.body().is_end_stream());
             sender.send("room", "{}");
             assert_eq!(received(&mut response), ("retry: 1000\n\nevent: room\ndata: {}\n\n".into(), false));
@@ -170,16 +185,28 @@ mod tests {
     #[test]
     fn a_client_that_is_too_slow_hears_how_much_it_has_missed() {
         block_on(async {
-            let (mut sender, mut response) = event_stream();
+            let (sender, mut response) = event_stream();
             let long = "a".repeat(WAITING);
             for _ in 0..3 {
                 sender.send("room", &long);
             }
             assert!(sender.is_full());
             let (text, _) = received(&mut response);
-            assert_eq!(text.matches("event: ").count(), 1);
+            assert_eq!(text.matches("event: ").count(), 2);
+            assert!(text.ends_with("event: dropped\ndata: 2\n\n"), "without another event");
             sender.send("room", "b");
-            assert_eq!(received(&mut response).0, "event: dropped\ndata: 2\n\nevent: room\ndata: b\n\n");
+            assert_eq!(received(&mut response).0, "event: room\ndata: b\n\n");
+        });
+    }
+
+    #[test]
+    fn data_cannot_begin_another_event() {
+        block_on(async {
+            let (sender, mut response) = event_stream();
+            received(&mut response);
+            sender.send("a", "1\n\nevent: b\r2");
+            let expected = "event: a\ndata: 1\ndata: \ndata: event: b\ndata: 2\n\n";
+            assert_eq!(received(&mut response).0, expected);
         });
     }
 

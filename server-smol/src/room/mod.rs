@@ -31,7 +31,7 @@ use crate::{
     memory::{Charge, OutOfMemory, Purpose},
     reactor::Timer,
     settings::ShutdownPolicy,
-    thread::{Cut, Hibernate, HibernateOutcome, IdleState, Thread},
+    thread::{Cut, Hibernate, HibernateOutcome, IdleState, OneLine, Thread},
     wire::Outbox,
 };
 
@@ -100,7 +100,6 @@ impl<F: EngineFactory> Room<F> {
         let memory = memory.map_err(|OutOfMemory| CreateRoomError::OutOfMemory)?;
         let context = RoomContext::new(id, Rc::clone(thread));
         registry.subscriptions.attach(&context.id, &context.trace);
-        context.trace_state("began", None);
         let engine = match catch_unwind(AssertUnwindSafe(|| {
             registry.factory().build(context.id.as_str(), &context)
         })) {
@@ -139,6 +138,7 @@ impl<F: EngineFactory> Room<F> {
         };
         let settled = room.settle_memory(&room.engine.borrow());
         settled.map_err(|OutOfMemory| CreateRoomError::OutOfMemory)?;
+        room.context.trace_state("began", None);
         Ok(Rc::new(room))
     }
 
@@ -317,7 +317,8 @@ impl<F: EngineFactory> Room<F> {
     /// Ends a room whose service is broken: its clients are closed, and the next connection gets a fresh
     /// room.
     fn fail(self: &Rc<Self>, reason: &str) {
-        let line = || format!("room {} failed: {}", self.id(), Cut::new(reason));
+        // Its words may be the guest's.
+        let line = || format!("room {} failed: {}", self.id(), OneLine(Cut::new(reason)));
         self.thread().log.event(log::Level::Error, line);
         self.context.trace.fail(reason);
         let end = reason.floor_char_boundary(CLOSE_REASON_SIZE);

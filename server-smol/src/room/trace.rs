@@ -3,7 +3,6 @@
 use std::{
     cell::{Cell, RefCell},
     collections::BTreeMap,
-    fmt::Write as _,
     mem,
     rc::Rc,
     time::Duration,
@@ -75,8 +74,14 @@ impl Subscriptions {
     pub(super) fn attach(&self, room: &RoomId, trace: &Trace) {
         if let Some(listeners) = self.0.borrow().get(room) {
             let listeners = Rc::clone(listeners);
-            let recorder = Recorder { listeners, event: Record::default(), after: Vec::new() };
-            trace.recorder.replace(Some(Box::new(recorder)));
+            // There is one already if somebody else listens, perhaps in the middle of an event.
+            match &mut *trace.recorder.borrow_mut() {
+                Some(recorder) => recorder.listeners = listeners,
+                slot => {
+                    let recorder = Recorder { listeners, event: Record::default(), after: Vec::new() };
+                    *slot = Some(Box::new(recorder));
+                }
+            }
             trace.is_on.set(true);
         }
     }
@@ -89,71 +94,60 @@ impl Trace {
         self.is_on.get()
     }
 
-    /// Begins the record of an event.
+    /// Begins the record of an event. If nobody has space for it, it is only counted.
     #[cold]
     pub(super) fn begin(&self, event: &Event<'_>, now_ms: u64) {
-        let (name, client) = match event {
-            Event::Init => ("init", None),
-            Event::Connect(client, ..) => ("connect", Some(client)),
-            Event::Disconnect(client) => ("disconnect", Some(client)),
-            Event::Message(client, ..) => ("message", Some(client)),
-            Event::Timer(_) => ("timer", None),
-        };
-        let mut record = Record::default();
-        record.set("time", now_ms);
-        record.set("event", name);
-        if let Some(client) = client {
-            record.set("client", client.0);
-        }
-        if let Event::Message(_, _, payload) = event {
-            record.set("message", message(*payload));
-        }
-        self.with(|recorder| recorder.event = record);
+        self.with(|recorder| {
+            let listeners = recorder.listeners.borrow();
+            if listeners.iter().all(EventSender::is_full) {
+                listeners.iter().for_each(EventSender::note_dropped);
+            } else {
+                recorder.event = Record::of(event, now_ms);
+            }
+        });
     }
 
     #[inline]
     pub(super) fn send(&self, recipient: MessageRecipient, payload: MessagePayload<'_>) {
         if self.is_on() {
-            self.effect(vec![("send", clients(recipient)), ("message", message(payload))]);
+            self.effect(|| vec![("send", clients(recipient)), ("message", message(payload))]);
         }
     }
 
     pub(super) fn close(&self, recipient: MessageRecipient, code: u16, reason: &str) {
         if self.is_on() {
-            let (code, reason) = (code.into(), preview(reason).into());
-            self.effect(vec![("close", clients(recipient)), ("code", code), ("reason", reason)]);
+            self.effect(|| {
+                let reason = preview(reason).into();
+                vec![("close", clients(recipient)), ("code", code.into()), ("reason", reason)]
+            });
         }
     }
 
     #[inline]
     pub(super) fn timer(&self, ms: u32) {
         if self.is_on() {
-            self.effect(vec![("timer", ms.into())]);
+            self.effect(|| vec![("timer", ms.into())]);
         }
     }
 
     pub(super) fn log(&self, level: LogLevel, text: &str) {
-        if !self.is_on() {
-            return;
+        if self.is_on() {
+            self.effect(|| vec![("log", level_name(level).into()), ("text", preview(text).into())]);
         }
-        let level = match level {
-            LogLevel::Error => "error",
-            LogLevel::Warn => "warn",
-            LogLevel::Info => "info",
-            LogLevel::Debug => "debug",
-            LogLevel::Trace => "trace",
-        };
-        self.effect(vec![("log", level.into()), ("text", preview(text).into())]);
     }
 
     #[cold]
-    fn effect(&self, fields: Vec<(&'static str, Value)>) {
+    fn effect(&self, fields: impl FnOnce() -> Vec<(&'static str, Value)>) {
         self.with(|recorder| recorder.event.add(fields));
     }
 
     /// Notes why the room fails.
     pub(super) fn fail(&self, reason: &str) {
-        self.with(|recorder| recorder.event.set("reason", preview(reason)));
+        self.with(|recorder| {
+            if recorder.event.is_begun() {
+                recorder.event.set("reason", preview(reason));
+            }
+        });
     }
 
     /// Notes a slice of an event, which took this time. If the event is over, its record is sent.
@@ -167,7 +161,8 @@ impl Trace {
     ) {
         self.with(|recorder| {
             recorder.event.spent += spent;
-            if let Some(outcome) = over {
+            // Some have begun to listen in the middle of it.
+            if let Some(outcome) = over.filter(|_| recorder.event.is_begun()) {
                 recorder.end(outcome, fuel, memory);
             }
         });
@@ -183,10 +178,12 @@ impl Trace {
             record.set("reason", preview(reason));
         }
         self.with(|recorder| {
-            if recorder.event.fields.is_empty() {
-                recorder.tell(&record.fields);
-            } else {
+            // The event that fails is told before the room's end.
+            if recorder.event.fields.contains_key("reason") {
                 recorder.after.push(record.fields);
+            } else {
+                recorder.event = Record::default();
+                recorder.tell(&record.fields);
             }
         });
     }
@@ -221,16 +218,13 @@ impl Recorder {
         record.set("more", record.more);
         let effects = mem::take(&mut record.effects);
         record.set("effects", effects);
-        // If somebody has begun to listen in the middle of it, it is not whole.
-        if record.fields.contains_key("event") {
-            self.tell(&record.fields);
-        }
+        self.tell(&record.fields);
         mem::take(&mut self.after).iter().for_each(|record| self.tell(record));
     }
 
     fn tell(&mut self, record: &Map<String, Value>) {
         let record = serde_json::to_string(record).unwrap_or_default();
-        self.listeners.borrow_mut().retain_mut(|listener| {
+        self.listeners.borrow_mut().retain(|listener| {
             listener.send("room", &record);
             !listener.is_closed()
         });
@@ -238,16 +232,54 @@ impl Recorder {
 }
 
 impl Record {
+    fn of(event: &Event<'_>, now_ms: u64) -> Self {
+        let (name, client) = match event {
+            Event::Init => ("init", None),
+            Event::Connect(client, ..) => ("connect", Some(client)),
+            Event::Disconnect(client) => ("disconnect", Some(client)),
+            Event::Message(client, ..) => ("message", Some(client)),
+            Event::Timer(_) => ("timer", None),
+        };
+        let mut record = Self::default();
+        record.set("time", now_ms);
+        record.set("event", name);
+        if let Some(client) = client {
+            record.set("client", client.0);
+        }
+        if let Event::Message(_, _, payload) = event {
+            record.set("message", message(*payload));
+        }
+        record
+    }
+
+    /// Returns whether it is that of an event.
+    fn is_begun(&self) -> bool {
+        !self.fields.is_empty()
+    }
+
     fn set(&mut self, name: &str, value: impl Into<Value>) {
         self.fields.insert(name.to_owned(), value.into());
     }
 
-    fn add(&mut self, effect: Vec<(&str, Value)>) {
+    fn add(&mut self, effect: impl FnOnce() -> Vec<(&'static str, Value)>) {
+        if !self.is_begun() {
+            return;
+        }
         if self.effects.len() < EFFECTS {
-            self.effects.push(object(effect));
+            self.effects.push(object(effect()));
         } else {
             self.more += 1;
         }
+    }
+}
+
+fn level_name(level: LogLevel) -> &'static str {
+    match level {
+        LogLevel::Error => "error",
+        LogLevel::Warn => "warn",
+        LogLevel::Info => "info",
+        LogLevel::Debug => "debug",
+        LogLevel::Trace => "trace",
     }
 }
 
@@ -266,8 +298,10 @@ fn message(payload: MessagePayload<'_>) -> Value {
             object(vec![("text", preview(text).into()), ("size", text.len().into())])
         }
         MessagePayload::Bytes(bytes) => {
-            let mut hex = String::new();
-            bytes.iter().take(PREVIEW).for_each(|byte| _ = write!(hex, "{byte:02x}"));
+            const DIGITS: &[u8; 16] = b"0123456789abcdef";
+            let digit = |value: u8| char::from(DIGITS[usize::from(value & 0xf)]);
+            let hex: String =
+                bytes.iter().take(PREVIEW).flat_map(|byte| [digit(byte >> 4), digit(*byte)]).collect();
             object(vec![("hex", hex.into()), ("size", bytes.len().into())])
         }
     }

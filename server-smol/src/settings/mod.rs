@@ -19,7 +19,7 @@ use std::{
 };
 
 #[cfg(feature = "built-in")]
-pub(crate) use self::notices::Listener;
+pub(crate) use self::notices::NoticeReceiver;
 #[cfg(feature = "built-in")]
 pub(crate) use self::open_files::EVENT_STREAMS;
 pub(crate) use self::open_files::OPERATOR_CONNECTIONS;
@@ -186,7 +186,8 @@ pub struct Settings {
     /// True if the clients of a room that fails are told why: the close reason is the beginning of the failure's words, of at
     /// most 123 bytes. Default: false, and the reason is `the room failed`.
     ///
-    /// The words may name files of the service's author, and anything that a panic says.
+    /// The words may name files of the service's author, and anything that a panic says. Every page that can open a WebSocket to
+    /// the server can read them.
     pub show_failures: bool,
 
     /// The number of threads that run rooms. A room and its connections stay on one of them. Default: 1.

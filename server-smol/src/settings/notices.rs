@@ -19,13 +19,13 @@ pub struct Notices(Arc<Mutex<Inner>>);
 #[derive(Default)]
 struct Inner {
     values: BTreeMap<String, String>,
-    listeners: Vec<Box<dyn Listener>>,
+    receivers: Vec<Box<dyn NoticeReceiver>>,
 }
 
 /// A receiver of values.
-pub(crate) trait Listener: Send {
+pub(crate) trait NoticeReceiver: Send {
     /// Takes a value.
-    fn hear(&mut self, name: &str, value: &str);
+    fn receive(&mut self, name: &str, value: &str);
 
     /// Returns whether it is gone, and is to be told nothing more.
     fn is_gone(&self) -> bool;
@@ -33,24 +33,29 @@ pub(crate) trait Listener: Send {
 
 impl Notices {
     /// Sets a value, and tells it to all pages that listen. The same value again is not told.
+    ///
+    /// # Panics
+    /// The name is not of letters, digits, `-` and `_`.
     pub fn set(&self, name: &str, value: &str) {
+        let is_plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-_".contains(&byte);
+        assert!(!name.is_empty() && name.bytes().all(is_plain), "{name:?} cannot be the name of a notice");
         let mut inner = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         if inner.values.insert(name.to_owned(), value.to_owned()).as_deref() == Some(value) {
             return;
         }
-        inner.listeners.retain_mut(|listener| {
-            listener.hear(name, value);
-            !listener.is_gone()
+        inner.receivers.retain_mut(|receiver| {
+            receiver.receive(name, value);
+            !receiver.is_gone()
         });
     }
 
     /// Tells the present values, and then each change.
-    pub(crate) fn subscribe(&self, mut listener: impl Listener + 'static) {
+    pub(crate) fn subscribe(&self, mut receiver: impl NoticeReceiver + 'static) {
         let mut inner = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        inner.values.iter().for_each(|(name, value)| listener.hear(name, value));
+        inner.values.iter().for_each(|(name, value)| receiver.receive(name, value));
         // There may be no change for days, and pages come and go.
-        inner.listeners.retain(|other| !other.is_gone());
-        inner.listeners.push(Box::new(listener));
+        inner.receivers.retain(|other| !other.is_gone());
+        inner.receivers.push(Box::new(receiver));
     }
 }
 
@@ -74,8 +79,8 @@ mod tests {
         }
     }
 
-    impl Listener for Page {
-        fn hear(&mut self, name: &str, value: &str) {
+    impl NoticeReceiver for Page {
+        fn receive(&mut self, name: &str, value: &str) {
             self.0.lock().unwrap().push(format!("{name} {value}"));
         }
 
@@ -96,6 +101,6 @@ mod tests {
         notices.set("a", "3");
         assert_eq!(page.take(), ["a 3"]);
         notices.set("b", "leave");
-        assert!(notices.0.lock().unwrap().listeners.is_empty());
+        assert!(notices.0.lock().unwrap().receivers.is_empty());
     }
 }

@@ -215,9 +215,26 @@ impl fmt::Display for Cut<'_> {
     }
 }
 
+/// A text of several lines as one: its `Display` escapes control characters. So nobody can forge a line of the log.
+pub(crate) struct OneLine<T>(pub(crate) T);
+
+impl<T: fmt::Display> fmt::Display for OneLine<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.to_string().chars().try_for_each(|character| match character.is_control() {
+            true => write!(f, "{}", character.escape_default()),
+            false => fmt::Write::write_char(f, character),
+        })
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_text_of_several_lines_can_be_one() {
+        assert_eq!(OneLine("a\n\x1b[1mé \"b\"").to_string(), "a\\n\\u{1b}[1mé \"b\"");
+    }
 
     #[test]
     fn a_long_text_is_cut_between_characters_and_then_escaped() {

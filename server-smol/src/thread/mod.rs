@@ -31,7 +31,7 @@ pub(crate) use budget::Budget;
 
 pub(crate) use event_loop::run;
 pub(crate) use hibernation::{Hibernate, HibernateOutcome, Hibernation, IdleState};
-pub(crate) use log::{Cut, RoomLog, ThreadLog};
+pub(crate) use log::{Cut, OneLine, RoomLog, ThreadLog};
 pub(crate) use scheduler::{Kind, QUANTUM, Reader, Scheduler, TIME_SLICE};
 pub(crate) use stats::Stats;
 

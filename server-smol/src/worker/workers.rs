@@ -25,15 +25,18 @@ pub(crate) struct Workers {
     commands: Vec<Sender<Command>>,
     /// Spreads rooms over the workers. Its keys are random: a client that chooses ids cannot choose the thread.
     hasher: RandomState,
-    /// The streams of events that clients listen to.
+    /// The streams of events that clients listen to. Nothing if the server is ending.
     #[cfg(feature = "built-in")]
-    streams: Arc<Mutex<Vec<EventSender>>>,
+    streams: Arc<Mutex<Option<Vec<EventSender>>>>,
 }
 
-/// There are as many streams of events as there may be.
+/// The reason why there is no further stream of events.
 #[cfg(feature = "built-in")]
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct NoStream;
+pub(crate) enum NoStream {
+    TooMany,
+    Ending,
+}
 
 /// The maximum number of rooms that are listed at a time: the thread of rooms serves nobody meanwhile.
 pub(crate) const MOST_LISTED: usize = 1_000;
@@ -48,7 +51,7 @@ impl Workers {
             commands,
             hasher: RandomState::new(),
             #[cfg(feature = "built-in")]
-            streams: Arc::default(),
+            streams: Arc::new(Mutex::new(Some(Vec::new()))),
         }
     }
 
@@ -76,16 +79,17 @@ impl Workers {
         self.commands.iter().for_each(|worker| _ = worker.try_send(Command::End(reason.clone())));
         // The threads would wait for them.
         #[cfg(feature = "built-in")]
-        self.lock_streams().iter().for_each(EventSender::close);
+        self.lock_streams().take().iter().flatten().for_each(EventSender::close);
     }
 
     /// Makes a response that goes on until the server ends, and the sender of what is in it.
     #[cfg(feature = "built-in")]
     pub(crate) fn open_stream(&self) -> Result<(EventSender, Response<Body>), NoStream> {
         let mut streams = self.lock_streams();
+        let streams = streams.as_mut().ok_or(NoStream::Ending)?;
         streams.retain(|stream| !stream.is_closed());
         if streams.len() >= EVENT_STREAMS {
-            return Err(NoStream);
+            return Err(NoStream::TooMany);
         }
         let (sender, response) = event_stream();
         streams.push(sender.clone());
@@ -93,7 +97,7 @@ impl Workers {
     }
 
     #[cfg(feature = "built-in")]
-    fn lock_streams(&self) -> MutexGuard<'_, Vec<EventSender>> {
+    fn lock_streams(&self) -> MutexGuard<'_, Option<Vec<EventSender>>> {
         self.streams.lock().unwrap_or_else(PoisonError::into_inner)
     }
 

@@ -6,9 +6,13 @@ use std::{
     time::Duration,
 };
 
+use rustix::net::sockopt::set_socket_recv_buffer_size;
 use serde_json::Value;
 use stateroom_server_smol::{Notices, Playground, Server};
-use stateroom_tests::{TestServer, eventually, server, services::script_guest};
+use stateroom_tests::{
+    TestServer, eventually, server,
+    services::{Gate, script_guest},
+};
 
 /// The time that a room is idle before it hibernates. It is longer than a stream is silent.
 const AFTER: Duration = Duration::from_secs(15);
@@ -83,6 +87,52 @@ fn a_room_stays_silent_for_those_who_listen_to_another() {
     let mut late = Stream::of(&server, "/_/events?room=attic");
     (0..2).for_each(|_| _ = server.client("attic").ask("count"));
     assert!(["connect", "message", "disconnect"].contains(&&*late.record()));
+}
+
+#[test]
+fn whoever_comes_in_the_middle_of_an_event_takes_nothing_from_others() {
+    let gate = Gate::default();
+    let server = TestServer::with(settings(), gate.clone());
+    let mut early = Stream::of(&server, "/_/events?room=attic");
+    let mut client = server.client("attic");
+    client.text("!message");
+    gate.wait_for_computing(1);
+    let mut late = Stream::of(&server, "/_/events?room=attic");
+    // The thread of the room has heard of the second one by then.
+    server.stats();
+    gate.open();
+    client.expect(&["!message"]);
+    for expected in ["began", "init", "connect", "message"] {
+        assert_eq!(early.record(), expected);
+    }
+    assert_eq!(late.record(), "message");
+}
+
+#[test]
+fn a_page_that_does_not_read_delays_neither_the_room_nor_the_end() {
+    let server = TestServer::with_clock(settings(), script_guest());
+    let page = Stream::of(&server, "/_/events?room=attic");
+    let mut client = server.client("attic");
+    set_socket_recv_buffer_size(page.0.get_ref(), 8 << 10).unwrap();
+    // More than the system keeps of a connection, and what waits.
+    for _ in 0..3_000 {
+        client.ask(&format!("echo {}", "a".repeat(1_000)));
+    }
+    client.leave();
+    assert!(server.stop() < Duration::from_secs(1));
+    drop(page);
+}
+
+#[test]
+fn a_room_that_fails_is_told_to_have_ended_after_its_last_event() {
+    let server = TestServer::with(settings(), script_guest());
+    let mut page = Stream::of(&server, "/_/events?room=attic");
+    let mut client = server.client("attic");
+    client.text("panic");
+    assert_eq!(client.closed(), 1011);
+    for expected in ["began", "init", "connect", "message", "ended"] {
+        assert_eq!(page.record(), expected);
+    }
 }
 
 #[test]

@@ -278,6 +278,7 @@ fn announce_to_network(address: SocketAddr) {
             "other machines in the network reach it at http://{}/",
             SocketAddr::new(ip, address.port())
         );
+        log::warn!("whoever reaches it sees all rooms in the playground, and may end them");
     }
 }
 

@@ -1,4 +1,5 @@
 use std::{
+    collections::VecDeque,
     convert::Infallible,
     fs,
     hash::{DefaultHasher, Hash as _, Hasher as _},
@@ -14,7 +15,7 @@ use super::sources::{INTERVAL, modified};
 /// The name of the notice that pages listen to.
 const NOTICE: &str = "files";
 
-/// The maximum number of files that are looked at. Nobody is to notice that they are.
+/// The maximum number of files that are looked at. So a look takes no time that anybody notices.
 const MOST: usize = 5_000;
 
 /// Tells pages when a file of theirs has changed, as long as it is polled.
@@ -33,27 +34,29 @@ pub(super) async fn watch(directory: Option<PathBuf>, notices: &Notices) -> Infa
 fn version(directory: &Path) -> u64 {
     let mut hasher = DefaultHasher::new();
     let mut left = MOST;
-    add(directory, &mut left, &mut hasher);
+    // Those at the top come first: below them may be thousands.
+    let mut directories = VecDeque::from([directory.to_owned()]);
+    while let Some(directory) = directories.pop_front() {
+        let entries = fs::read_dir(directory).into_iter().flatten().flatten().take(left);
+        let mut entries: Vec<_> = entries.map(|entry| (entry.path(), entry.file_type())).collect();
+        left -= entries.len();
+        entries.sort_by(|(one, _), (other, _)| one.cmp(other));
+        for (path, file_type) in entries.into_iter().filter(|(path, _)| !is_skipped(path)) {
+            // A link may lead to a directory that it is in.
+            if file_type.is_ok_and(|file_type| file_type.is_dir()) {
+                directories.push_back(path);
+            } else {
+                (modified(&path), path).hash(&mut hasher);
+            }
+        }
+    }
     hasher.finish()
 }
 
-/// Adds the files below a directory, except hidden ones.
-fn add(directory: &Path, left: &mut usize, hasher: &mut DefaultHasher) {
-    let entries = fs::read_dir(directory).into_iter().flatten().flatten().take(*left);
-    let mut entries: Vec<_> = entries.map(|entry| (entry.path(), entry.file_type())).collect();
-    *left -= entries.len();
-    entries.sort_by(|(one, _), (other, _)| one.cmp(other));
-    for (path, file_type) in entries {
-        if path.file_name().is_some_and(|name| name.as_encoded_bytes().starts_with(b".")) {
-            continue;
-        }
-        // A link may lead to a directory that it is in.
-        if file_type.is_ok_and(|file_type| file_type.is_dir()) {
-            add(&path, left, hasher);
-        } else {
-            (modified(&path), path).hash(hasher);
-        }
-    }
+/// Returns whether a file is no page's: a hidden one, or what tools have written.
+fn is_skipped(path: &Path) -> bool {
+    let name = path.file_name().unwrap_or_default();
+    name.as_encoded_bytes().starts_with(b".") || name == "target" || name == "node_modules"
 }
 
 #[cfg(test)]

@@ -186,8 +186,12 @@ impl NewPackage<'_> {
 
     fn page(&self, page: &str) -> String {
         let title = page.split_once("<title>").and_then(|(_, rest)| rest.split_once("</title>"));
-        let title = title.map(|(title, _)| format!("<title>{title}</title>")).unwrap_or_default();
-        let page = page.replace(&title, &format!("<title>{}</title>", self.name));
+        let page = title.map_or_else(
+            || page.to_owned(),
+            |(title, _)| {
+                page.replace(&format!("<title>{title}</title>"), &format!("<title>{}</title>", self.name))
+            },
+        );
         match self.template {
             Template::Minimal => page.replace("Say something, or /nick your name", "A message to everyone"),
             _ => page,
