@@ -24,6 +24,9 @@ use crate::{
 
 use super::{Site, peer::Peer};
 
+/// The time since its last change after which a file cannot change in the same second.
+const SETTLED: Duration = Duration::from_secs(2);
+
 /// The time after which to try again if there is no space for a download, in seconds.
 const LATER: u64 = 5;
 
@@ -106,7 +109,7 @@ impl<F: EngineFactory> Site<F> {
         if !found.is_file() {
             return Err(io::ErrorKind::NotFound.into());
         }
-        let modified = found.modified().ok().and_then(http_time);
+        let modified = found.modified().ok().filter(is_settled).and_then(http_time);
         if let (Some(modified), Some(since)) = (modified, since(request))
             && modified <= since
         {
@@ -144,6 +147,12 @@ impl<F: EngineFactory> Site<F> {
         headers.insert(CONTENT_TYPE, HeaderValue::from_static(media_type));
         Ok(response)
     }
+}
+
+/// Returns whether a file can be known by this time of its last change. Times in HTTP have no parts of a second, and a file that is
+/// being edited may change again in the same one.
+fn is_settled(modified: &SystemTime) -> bool {
+    modified.elapsed().is_ok_and(|age| age >= SETTLED)
 }
 
 /// Returns the file that a URL's path names below `root`; nothing for a path that leads anywhere else.

@@ -4,7 +4,7 @@ use std::{
     fs::File,
     io::{self, BufReader, Cursor, Read as _, Write as _},
     net::TcpStream,
-    time::Duration,
+    time::{Duration, SystemTime},
 };
 
 use stateroom_server_smol::Server;
@@ -250,7 +250,12 @@ fn a_head_request_has_everything_but_the_content() {
 
 #[test]
 fn an_unchanged_file_is_not_sent_again() {
-    let (_directory, server) = site();
+    let (directory, server) = site();
+    let file = File::options().append(true).open(directory.path().join("site/index.html")).unwrap();
+    // One that has just changed may change again in the same second, and would have the same date.
+    file.set_modified(SystemTime::now() + PATIENCE).unwrap();
+    assert_eq!(server.get("/index.html").header("last-modified"), None);
+    file.set_modified(SystemTime::now() - Duration::from_secs(3)).unwrap();
     let first = server.get("/index.html");
     let date = first.header("last-modified").expect("a date").to_owned();
     let again = server.request("GET", "/index.html", &[&format!("If-Modified-Since: {date}")]);

@@ -104,7 +104,7 @@ impl Reader {
         text.replace("8080", &self.port.to_string())
     }
 
-    fn write(&self, path: &Path, text: &str) {
+    fn write(&mut self, path: &Path, text: &str) {
         fs::create_dir_all(path.parent().unwrap()).unwrap();
         assert!(
             path.starts_with(&self.home) && !path.starts_with(self.home.join("stateroom")),
@@ -114,6 +114,10 @@ impl Reader {
         // The checkout is a link here, and cargo would take it for another place than the one that `stateroom new` writes.
         let text = text.replace("\"../stateroom/", &format!("\"{}/", root().display()));
         fs::write(path, text).unwrap();
+        // What serves sees that, and says so.
+        if let Some(serving) = &self.server {
+            self.output.clone_from(&serving.output);
+        }
         if path.ends_with("Cargo.toml") {
             // The versions of the workspace, which are known to be there.
             let lock = fs::read(root().join("Cargo.lock")).unwrap_or_default();
