@@ -36,9 +36,9 @@ test("a page is loaded again when its files change, and not when the rooms resta
   const first = await loadedAt();
 
   // The rooms restart, and the page comes back as it is.
-  const disconnected = page.locator("#status:not(.live)").waitFor();
+  const connectsAgain = page.waitForEvent("websocket", { timeout: 120_000 });
   await change("src/lib.rs", "\n#[unsafe(no_mangle)]\npub extern \"C\" fn another_module() {}\n");
-  await disconnected;
+  await connectsAgain;
   await isLive();
   if (await loadedAt() !== first) throw new Error("the page was loaded again");
 
