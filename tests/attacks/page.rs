@@ -4,7 +4,7 @@ use crate::{
     attack::Attack,
     scale::Scale,
     stage::Seen,
-    verdict::{AIM, LOG, LOG_A_SECOND, PASSES, SPARE_PERCENT, Verdict, megabytes, milliseconds},
+    verdict::{AIM, LOG, LOG_A_SECOND, SPARE_PERCENT, Verdict, megabytes, milliseconds},
 };
 
 /// The results as a page.
@@ -109,8 +109,8 @@ impl Page {
             (Scale::Full.memory() + Scale::Full.spare()).div_ceil(1 << 20),
             Scale::Full.memory() >> 20,
             Scale::Full.later().as_millis(),
-            milliseconds(PASSES.p99),
-            milliseconds(PASSES.longest),
+            milliseconds(Scale::Full.passes().p99),
+            milliseconds(Scale::Full.passes().longest),
             LOG >> 20,
             LOG_A_SECOND >> 10,
         );

@@ -1,6 +1,6 @@
 use std::time::Duration;
 
-use crate::verdict::SPARE_PERCENT;
+use crate::{stage::Passes, verdict::SPARE_PERCENT};
 
 /// The size of an attack.
 #[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
@@ -45,6 +45,17 @@ impl Scale {
             // The machine may have other things to do meanwhile.
             Self::Short => Duration::from_millis(100),
         }
+    }
+
+    /// Returns the processor time that a pass of the event loop may take: 99 in 100 passes, and the longest one.
+    pub(crate) fn passes(self) -> Passes {
+        let [p99, longest] = match self {
+            Self::Full => [Duration::from_micros(2_048), Duration::from_millis(20)],
+            // There are few passes, in which the memory is touched for the first time. A page fault takes several times as long on some
+            // virtual machines, and more if the machine has other things to do.
+            Self::Short => [Duration::from_micros(16_384), Duration::from_millis(100)],
+        };
+        Passes { p99, longest }
     }
 
     /// Returns how long the innocent client is alone with the server.

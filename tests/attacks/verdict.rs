@@ -8,10 +8,6 @@ use crate::{
 /// The memory that the server may take beyond its limit, in per cent: an allocator cannot give back
 /// everything.
 pub(crate) const SPARE_PERCENT: u64 = 10;
-/// The processor time that a pass of the event loop may take: 99 in 100 passes, and the longest one. It hardly depends on
-/// what else runs on the machine, so it is a rule for short attacks, too.
-pub(crate) const PASSES: Passes =
-    Passes { p99: Duration::from_micros(2_048), longest: Duration::from_millis(20) };
 /// The processor time that the server is meant to need. What is above is marked on the page.
 pub(crate) const AIM: Passes =
     Passes { p99: Duration::from_micros(1_024), longest: Duration::from_millis(2) };
@@ -64,7 +60,7 @@ impl Verdict {
         if lost == 0 && later > scale.later() {
             late.push(format!("the p99 of the control client is {} later", milliseconds(later)));
         }
-        if let Some(passes) = seen.passes.filter(|&passes| passes.exceed(PASSES)) {
+        if let Some(passes) = seen.passes.filter(|&passes| passes.exceed(scale.passes())) {
             late.push(format!("passes of the event loop take {passes}"));
         }
         Self { broken, late }
@@ -154,6 +150,11 @@ mod tests {
         seen.innocent[1].p99 = Duration::from_millis(90);
         assert!(Verdict::of(&seen, Scale::Short).holds());
         seen.innocent[1].p99 = Duration::from_secs(1);
+        assert!(Verdict::of(&seen, Scale::Short).is_only_late());
+        seen.innocent[1].p99 = Duration::ZERO;
+        seen.passes = Some(passes(16_384, 90_000));
+        assert!(Verdict::of(&seen, Scale::Short).holds());
+        seen.passes = Some(passes(32_768, 90_000));
         assert!(Verdict::of(&seen, Scale::Short).is_only_late());
     }
 }
