@@ -60,7 +60,7 @@ pub enum TrapReason {
     /// It panicked: it executed `unreachable` after its last log line, which was the message of a panic. This line is not among
     /// the effects of the event.
     Panicked {
-        /// The place and the message, of at most 1 KiB together.
+        /// The place and the message. Of more than 1 KiB together, the end is cut off, and it says how much.
         message: String,
     },
     /// It reached outside its memory.

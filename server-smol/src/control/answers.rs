@@ -3,7 +3,7 @@ use serde_json::Value;
 
 use crate::{
     close::CloseReason,
-    requests::{ending, json, not_allowed, object, parameters, text},
+    requests::{all_parameters, ending, json, not_allowed, object, text},
     room::{CreateRoomError, RoomId},
     worker::{Ending, MOST_LISTED},
 };
@@ -110,9 +110,8 @@ struct Page {
 impl Page {
     fn of(query: &str) -> Result<Self, &'static str> {
         let (mut after, mut limit) = (None, None);
-        for parameter in query.split('&').filter(|parameter| !parameter.is_empty()) {
-            let decoded = parameters(parameter).next();
-            let (name, value) = decoded.ok_or("a parameter is UTF-8, percent-encoded")?;
+        for parameter in all_parameters(query) {
+            let (name, value) = parameter?;
             let is_second = match &*name {
                 "after" => after.replace(RoomId::new(&value)?).is_some(),
                 "limit" => {

@@ -13,6 +13,8 @@ use std::{
 use hyper::{Request, Response, StatusCode};
 use smol::future::or;
 
+#[cfg(feature = "built-in")]
+use self::playground::playground_path;
 use crate::{
     reactor::Timer,
     requests::{Body, text},
@@ -47,9 +49,9 @@ impl Control {
         let path = request.uri().path();
         #[cfg(feature = "built-in")]
         if let Some(playground) = &self.playground
-            && path.starts_with("/_")
+            && let Some(path) = playground_path(playground, path)
         {
-            return in_time(self.answer_playground(playground, request)).await;
+            return in_time(self.answer_playground(playground, path, request)).await;
         }
         in_time(self.answer_path(path, request)).await
     }
@@ -60,9 +62,7 @@ impl Control {
     /// Answers a request to the public address. Returns nothing if it is not for the playground, or that is not public.
     pub(crate) async fn answer_public<B>(&self, request: &Request<B>) -> Option<Answer> {
         let playground = self.playground.as_ref().filter(|playground| playground.is_public())?;
-        if !Self::is_of_playground(playground, request.uri().path()) {
-            return None;
-        }
+        playground_path(playground, request.uri().path())?;
         Some(self.answer(request, Reach::Public).await)
     }
 

@@ -4,7 +4,7 @@ use hyper::{
 };
 
 use crate::{
-    requests::{EventSender, built_in, ending, later, not_allowed, parameters, redirect, text},
+    requests::{EventSender, all_parameters, built_in, ending, later, not_allowed, redirect, text},
     room::RoomId,
     settings::{NoticeReceiver, Playground},
     worker::NoStream,
@@ -17,31 +17,21 @@ const POLICY: HeaderValue =
     HeaderValue::from_static("default-src 'self'; connect-src *; frame-ancestors 'none'");
 
 impl Control {
-    /// Returns whether a path is one of the playground's. Others below `/_/` are those of static files.
-    pub(super) fn is_of_playground(playground: &Playground, path: &str) -> bool {
-        match path.strip_prefix("/_") {
-            Some("" | "/" | "/events" | "/status" | "/rooms") => true,
-            Some(path) if path.starts_with("/rooms/") => true,
-            Some(path) => playground.files().iter().any(|file| path.strip_prefix('/') == Some(file.name())),
-            None => false,
-        }
-    }
-
-    /// Answers a request below `/_`: for a file of the playground, for the stream of events, or for one of the operator's
-    /// paths.
-    pub(super) async fn answer_playground<B>(&self, playground: &Playground, request: &Request<B>) -> Answer {
-        let Some(path) = request.uri().path().strip_prefix("/_").filter(|path| path.starts_with('/')) else {
-            return match request.uri().path() {
-                // So that relative links in the page lead where they should. Not for good: another program may have this port later.
-                "/_" => redirect(StatusCode::FOUND, "/_/"),
-                _ => text(StatusCode::NOT_FOUND, "there is nothing here"),
-            };
-        };
+    /// Answers a request for this path below `/_`: for a file of the playground, for the stream of events, or for one of the
+    /// operator's paths.
+    pub(super) async fn answer_playground<B>(
+        &self,
+        playground: &Playground,
+        path: &str,
+        request: &Request<B>,
+    ) -> Answer {
         if let Some(mut response) = built_in(playground.files(), request) {
             response.headers_mut().insert(CONTENT_SECURITY_POLICY, POLICY);
             return response;
         }
         match path {
+            // So that relative links in the page lead where they should. Not for good: another program may have this port later.
+            "" => redirect(StatusCode::FOUND, "/_/"),
             "/events" if *request.method() == Method::GET => self.events(playground, request),
             "/events" => not_allowed("GET"),
             _ => self.answer_path(path, request).await,
@@ -67,6 +57,14 @@ impl Control {
     }
 }
 
+/// Returns the part of a path below `/_`, if it is one of the playground's. Others there are those of static files.
+pub(super) fn playground_path<'a>(playground: &Playground, path: &'a str) -> Option<&'a str> {
+    let path = path.strip_prefix("/_")?;
+    let is_file = || playground.files().iter().any(|file| path.strip_prefix('/') == Some(file.name()));
+    let is_known = matches!(path, "" | "/" | "/events" | "/status" | "/rooms") || path.starts_with("/rooms/");
+    (is_known || is_file()).then_some(path)
+}
+
 /// Passes notices on as events.
 struct NoticeSender(EventSender);
 
@@ -87,9 +85,8 @@ impl NoticeReceiver for NoticeSender {
 /// Returns the room that is asked for, if one is.
 fn room_of(query: &str) -> Result<Option<RoomId>, &'static str> {
     let mut room = None;
-    for parameter in query.split('&').filter(|parameter| !parameter.is_empty()) {
-        let decoded = parameters(parameter).next();
-        let (name, value) = decoded.ok_or("a parameter is UTF-8, percent-encoded")?;
+    for parameter in all_parameters(query) {
+        let (name, value) = parameter?;
         if name != "room" {
             return Err("there is the parameter `room`");
         }

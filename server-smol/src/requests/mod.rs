@@ -22,5 +22,5 @@ pub(crate) use downloads::{DownloadPermit, Downloads};
 pub(crate) use event_stream::{EventSender, event_stream};
 pub(crate) use exchange::{Protocol, serve};
 pub(crate) use media_types::media_type;
-pub(crate) use query::parameters;
+pub(crate) use query::{all_parameters, parameters};
 pub(crate) use socket::{Peer, Socket};

@@ -2,12 +2,20 @@ use std::borrow::Cow;
 
 use percent_encoding::percent_decode_str;
 
+/// A name and a value.
+type Parameter<'a> = (Cow<'a, str>, Cow<'a, str>);
+
 /// Returns the parameters of a query, as forms write them (the URL standard's `application/x-www-form-urlencoded`).
 /// Those that are not UTF-8 are left out.
-pub(crate) fn parameters(query: &str) -> impl Iterator<Item = (Cow<'_, str>, Cow<'_, str>)> {
-    query.split('&').filter(|parameter| !parameter.is_empty()).filter_map(|parameter| {
+pub(crate) fn parameters(query: &str) -> impl Iterator<Item = Parameter<'_>> {
+    all_parameters(query).filter_map(Result::ok)
+}
+
+/// Returns the same parameters, with an error for each that is not UTF-8.
+pub(crate) fn all_parameters(query: &str) -> impl Iterator<Item = Result<Parameter<'_>, &'static str>> {
+    query.split('&').filter(|parameter| !parameter.is_empty()).map(|parameter| {
         let (name, value) = parameter.split_once('=').unwrap_or((parameter, ""));
-        Some((decode(name)?, decode(value)?))
+        decode(name).zip(decode(value)).ok_or("a parameter is UTF-8, percent-encoded")
     })
 }
 

@@ -111,7 +111,6 @@ impl StateroomContext for RoomContext {
     }
 
     fn log(&self, level: LogLevel, message: &str) {
-        self.trace.log(level, message);
         let level = match level {
             LogLevel::Error => log::Level::Error,
             LogLevel::Warn => log::Level::Warn,
@@ -119,6 +118,7 @@ impl StateroomContext for RoomContext {
             LogLevel::Debug => log::Level::Debug,
             LogLevel::Trace => log::Level::Trace,
         };
+        self.trace.log(level, message);
         self.log.line(&self.id, level, || format!("room {}: {:?}", self.id, Cut::new(message)));
     }
 

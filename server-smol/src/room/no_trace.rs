@@ -2,7 +2,8 @@
 
 use std::time::Duration;
 
-use stateroom_core::{LogLevel, MessagePayload, MessageRecipient};
+use log::Level;
+use stateroom_core::{MessagePayload, MessageRecipient};
 
 use super::{
     event::{Event, Outcome},
@@ -43,7 +44,7 @@ impl Trace {
     pub(super) fn timer(&self, _ms: u32) {}
 
     #[inline]
-    pub(super) fn log(&self, _: LogLevel, _text: &str) {}
+    pub(super) fn log(&self, _: Level, _text: &str) {}
 
     #[inline]
     pub(super) fn fail(&self, _reason: &str) {}

@@ -8,8 +8,9 @@ use std::{
     time::Duration,
 };
 
+use log::Level;
 use serde_json::{Map, Value};
-use stateroom_core::{ClientId, LogLevel, MessagePayload, MessageRecipient};
+use stateroom_core::{ClientId, MessagePayload, MessageRecipient};
 
 use crate::requests::{EventSender, object};
 
@@ -130,9 +131,10 @@ impl Trace {
         }
     }
 
-    pub(super) fn log(&self, level: LogLevel, text: &str) {
+    pub(super) fn log(&self, level: Level, text: &str) {
         if self.is_on() {
-            self.effect(|| vec![("log", level_name(level).into()), ("text", preview(text).into())]);
+            let level = level.as_str().to_ascii_lowercase();
+            self.effect(|| vec![("log", level.into()), ("text", preview(text).into())]);
         }
     }
 
@@ -270,16 +272,6 @@ impl Record {
         } else {
             self.more += 1;
         }
-    }
-}
-
-fn level_name(level: LogLevel) -> &'static str {
-    match level {
-        LogLevel::Error => "error",
-        LogLevel::Warn => "warn",
-        LogLevel::Info => "info",
-        LogLevel::Debug => "debug",
-        LogLevel::Trace => "trace",
     }
 }
 

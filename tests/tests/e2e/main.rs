@@ -18,6 +18,7 @@ mod limits;
 mod load;
 mod messages;
 mod microcontroller;
+mod native_failures;
 mod operator;
 mod playground;
 mod protocol;

@@ -10,7 +10,7 @@ use std::{
 use smol::unblock;
 use stateroom_server_smol::Notices;
 
-use super::sources::{INTERVAL, modified};
+use super::sources::{INTERVAL, is_of_tools, modified};
 
 /// The name of the notice that pages listen to.
 const NOTICE: &str = "files";
@@ -56,7 +56,7 @@ fn version(directory: &Path) -> u64 {
 /// Returns whether a file is no page's: a hidden one, or what tools have written.
 fn is_skipped(path: &Path) -> bool {
     let name = path.file_name().unwrap_or_default();
-    name.as_encoded_bytes().starts_with(b".") || name == "target" || name == "node_modules"
+    is_of_tools(name) || name == "node_modules"
 }
 
 #[cfg(test)]

@@ -1,4 +1,5 @@
 use std::{
+    ffi::OsStr,
     fs,
     path::{Path, PathBuf},
     thread,
@@ -124,7 +125,7 @@ fn rust_files(directory: &Path) -> Vec<File> {
     let mut files = Vec::new();
     for entry in fs::read_dir(directory).into_iter().flatten().flatten() {
         let (name, path) = (entry.file_name(), entry.path());
-        if name == "target" || name.as_encoded_bytes().starts_with(b".") {
+        if is_of_tools(&name) {
             continue;
         }
         if entry.file_type().is_ok_and(|found| found.is_dir()) {
@@ -134,6 +135,11 @@ fn rust_files(directory: &Path) -> Vec<File> {
         }
     }
     files
+}
+
+/// Returns whether a file is hidden, or what cargo has written.
+pub(super) fn is_of_tools(name: &OsStr) -> bool {
+    name == "target" || name.as_encoded_bytes().starts_with(b".")
 }
 
 /// Adds a file to a list in order.
