@@ -56,8 +56,10 @@ pub(crate) struct Arena {
     bytes: Vec<u8>,
     /// The number of entries at the time when the last entry was an unfinished line.
     unfinished: Option<usize>,
-    /// The number of entries that have been carried out, if that is done here: see `service.rs`.
+    /// The number of entries that have been carried out, if that is done here: see `engine.rs`.
     done: usize,
+    /// The last request for a timer, in milliseconds.
+    timer: Option<u32>,
 }
 
 /// The capacity that an arena keeps between events, in bytes. So rooms are small between two messages, and
@@ -90,6 +92,7 @@ impl Arena {
         self.bytes.clear();
         self.unfinished = None;
         self.done = 0;
+        self.timer = None;
         self.entries.shrink_to(KEPT / size_of::<Entry>());
         self.text.shrink_to(KEPT);
         self.bytes.shrink_to(KEPT);
@@ -118,6 +121,7 @@ impl Arena {
     /// Removes everything except log lines, because the event has failed.
     pub(crate) fn undo(&mut self) {
         self.entries.retain(|entry| matches!(entry, Entry::Log(..)));
+        self.timer = None;
     }
 
     /// Takes the message of a panic from the log lines of an event that has failed, if the guest has written one last.
@@ -187,7 +191,13 @@ impl Arena {
     pub(crate) fn set_timer(&mut self, ms: u32, limits: &Limits) -> Result<(), TrapReason> {
         self.admit(0, limits)?;
         self.entries.push(Entry::Timer(ms));
+        self.timer = Some(ms);
         Ok(())
+    }
+
+    /// Returns the last request for a timer in milliseconds, or 0 if that has cancelled it.
+    pub(crate) fn timer(&self) -> Option<u32> {
+        self.timer
     }
 
     pub(crate) fn close(

@@ -11,6 +11,7 @@ use crate::{
     effects::Arena,
     image::WINDOW,
     live::Live,
+    presence::Presence,
     snapshot::{RANDOM, put_pieces},
 };
 
@@ -19,6 +20,7 @@ pub(crate) struct Hibernated {
     pub(crate) id: Box<str>,
     pub(crate) program: Program,
     pub(crate) started: bool,
+    pub(crate) presence: Presence,
     /// The result of its last event, or the trap that happened when the room was woken.
     pub(crate) last: Result<Step, Trap>,
     pub(crate) effects: Arena,
@@ -164,10 +166,13 @@ impl Live {
         };
         let mut effects = mem::take(&mut self.store.data_mut().effects);
         effects.shrink();
+        let mut presence = mem::take(&mut self.presence);
+        presence.shrink();
         Hibernated {
             id: mem::take(&mut self.id),
             program: self.program.clone(),
             started: self.started,
+            presence,
             memory_size: saved.memory_size,
             last: Ok(last),
             effects,
@@ -187,6 +192,7 @@ impl Hibernated {
             self.effects = Arena::default();
         })?;
         live.started = self.started;
+        live.presence = mem::take(&mut self.presence);
         live.rest(last);
         Ok(Box::new(live))
     }
@@ -194,6 +200,6 @@ impl Hibernated {
     /// Returns its size in bytes.
     pub(crate) fn held(&self) -> usize {
         let saved = self.saved.as_ref().map_or(0, |saved| saved.held());
-        size_of::<Self>() + self.id.len() + self.effects.held() + saved
+        size_of::<Self>() + self.id.len() + self.effects.held() + self.presence.held() + saved
     }
 }

@@ -86,10 +86,9 @@
 //! # Ok(()) }
 //! ```
 //!
-//! A snapshot does not contain the data that the host keeps for a room: which clients are connected, and when
-//! the timer is due. The host must save these itself. In a restored room, the clients still count as
-//! connected. So the host must hand in an [`Event::Disconnect`] for each client that is gone. It must not use
-//! the id of such a client again.
+//! In a restored room, the clients still count as connected. So the host must hand in an [`Event::Disconnect`] for
+//! each client of [`Room::clients`] that is gone. It gives new clients the ids from [`Room::next_client`] on, and
+//! hands in [`Event::Timer`] at [`Room::timer_due`].
 //!
 //! # Idle rooms
 //!
@@ -155,6 +154,7 @@ mod live;
 mod load_error;
 mod module;
 mod operation;
+mod presence;
 mod program;
 mod reader;
 mod room;

@@ -2,9 +2,10 @@ use alloc::{boxed::Box, vec::Vec};
 use core::fmt;
 
 use crate::{
-    Effects, Event, Hibernation, Program, SnapshotError, Step, Trap,
+    ClientId, Effects, Event, Hibernation, Program, SnapshotError, Step, Trap,
     hibernation::Hibernated,
     live::Live,
+    presence::Presence,
     snapshot::{self, resting},
 };
 
@@ -107,6 +108,32 @@ impl Room {
         }
     }
 
+    /// Returns the connected clients in order of their ids. The room knows them from the events that it was given.
+    #[must_use]
+    pub fn clients(&self) -> &[ClientId] {
+        self.presence().clients()
+    }
+
+    /// Returns the lowest id that no client of the room has ever had; at first 1.
+    #[must_use]
+    pub fn next_client(&self) -> ClientId {
+        self.presence().next_client()
+    }
+
+    /// Returns the time at which the host should hand in [`Event::Timer`], in milliseconds since the Unix epoch. Returns
+    /// `None` if the guest has set no timer since the last one.
+    #[must_use]
+    pub fn timer_due(&self) -> Option<u64> {
+        self.presence().timer_due()
+    }
+
+    fn presence(&self) -> &Presence {
+        match &self.0 {
+            Form::Live(live) => &live.presence,
+            Form::Hibernated(hibernated) => &hibernated.presence,
+        }
+    }
+
     /// Returns the present size of the guest's linear memory, in bytes. It grows and never shrinks.
     /// [Hibernation](Self::hibernate) does not change it.
     #[must_use]
@@ -191,11 +218,10 @@ impl Room {
     }
 
     /// Returns the state of the room between two events. [`Program::restore`](crate::Program::restore) makes
-    /// a room from it that continues as this one would. The state is the room's id, memory, globals, tables,
-    /// segments and random numbers.
+    /// a room from it that continues as this one would. The state is the room's id, clients, timer, memory,
+    /// globals, tables, segments and random numbers.
     ///
-    /// It does not contain the connected clients, the time at which the timer is due, or the effects of the
-    /// last event. Read the effects before the snapshot.
+    /// It does not contain the effects of the last event. Read these before the snapshot.
     ///
     /// Its size is about the size of the guest's changes to its memory. It is the same if the room
     /// [hibernates](Self::hibernate).
@@ -204,7 +230,7 @@ impl Room {
     /// The room is not between two events.
     pub fn snapshot(&self) -> Result<Vec<u8>, SnapshotError> {
         let _ = resting(self.last())?;
-        let mut out = snapshot::begin(self.program(), self.started(), self.id());
+        let mut out = snapshot::begin(self.program(), self.started(), self.id(), self.presence());
         match &self.0 {
             Form::Live(live) => live.put_state(&mut out),
             // There is a stored state unless the room could not be brought back. Then the status above is the trap.

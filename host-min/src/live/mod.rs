@@ -19,6 +19,7 @@ use crate::{
     hibernation::HibernationProgress,
     interface::{Call, Function, Interface},
     module,
+    presence::Presence,
     state::State,
 };
 
@@ -35,6 +36,7 @@ pub(crate) struct Live {
     pub(crate) hibernation: Option<Box<HibernationProgress>>,
     /// True if the functions that come before the first event have run.
     pub(crate) started: bool,
+    pub(crate) presence: Presence,
     /// The address and length of large data in the guest's inbox that must still be cleared.
     delivered: Option<(u32, u32)>,
     /// The fuel that the running event may use.
@@ -71,6 +73,7 @@ impl Live {
             construction: None,
             hibernation: None,
             started: false,
+            presence: Presence::default(),
             delivered: None,
             budget: 0,
             fuel: 0,
@@ -90,6 +93,7 @@ impl Live {
         let state = self.store.data_mut();
         state.effects.clear();
         state.now_ms = now_ms;
+        self.presence.begin(&event);
         if let Event::Connect(client, info) = event
             && self.program.asks_for_client_info()
         {
@@ -168,7 +172,8 @@ impl Live {
             (LiveState::Ready(_), None, None, None) => 0,
             _ => self.rarely_held(),
         };
-        self.program.instance_size() + data.growth.allocated() + data.effects.held() + rare
+        let presence = self.presence.held();
+        self.program.instance_size() + data.growth.allocated() + data.effects.held() + presence + rare
     }
 
     /// Returns the size of the data for work that is rarely in progress, in bytes.
@@ -301,7 +306,13 @@ impl Live {
         }
         match &result {
             Ok(Step::Suspended) => {}
-            Ok(Step::Done) => self.status = LiveState::Ready(Step::Done),
+            Ok(Step::Done) => {
+                self.status = LiveState::Ready(Step::Done);
+                let state = self.store.data();
+                if let Some(ms) = state.effects.timer() {
+                    self.presence.set_timer(state.now_ms, ms);
+                }
+            }
             Ok(Step::Refused) => {
                 self.store.data_mut().effects.undo();
                 self.status = LiveState::Ready(Step::Refused);

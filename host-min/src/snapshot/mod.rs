@@ -9,14 +9,16 @@ use core::ops::Range;
 
 use wasmi::{Global, Val};
 
-use crate::{Program, Step, Trap, hibernation::Saved, image::WINDOW, live::Live, state::Generator};
+use crate::{
+    Program, Step, Trap, hibernation::Saved, image::WINDOW, live::Live, presence::Presence, state::Generator,
+};
 
 pub use error::{RestoreError, SnapshotError};
 
 /// The first bytes of a snapshot.
 const MAGIC: [u8; 8] = *b"stateroo";
 /// The version of the format. It changes whenever the meaning of any byte does.
-const VERSION: u32 = 1;
+const VERSION: u32 = 2;
 /// The length of the checksum at the end of a snapshot, in bytes.
 const CHECKSUM: usize = 4;
 /// The length of the random generator's part, in bytes.
@@ -27,6 +29,8 @@ pub(crate) const RANDOM: usize = 49;
 //     magic [u8; 8], version u32, SHA-256 of the module [u8; 32]
 //     whether the room has started u8
 //     its id: length u32, UTF-8
+//     clients: id of the next one u32, number u32; each: id u32, ascending
+//     timer: whether it is set u8; if so: due in milliseconds since the Unix epoch u64
 //     random numbers: seed [u8; 32], whether they have been used u8, position u128
 //     memory: size in bytes u64, number of pieces u32; each piece: address u32, length u32, bytes
 //     globals: number u32; each: type u8, value u64
@@ -37,14 +41,15 @@ pub(crate) const RANDOM: usize = 49;
 // Which global, table or segment each is follows from the module.
 
 /// Begins a snapshot of a room: all that is not its instance's state.
-pub(crate) fn begin(program: &Program, started: bool, id: &str) -> Vec<u8> {
-    let mut out = Vec::with_capacity(512 + id.len());
+pub(crate) fn begin(program: &Program, started: bool, id: &str, presence: &Presence) -> Vec<u8> {
+    let mut out = Vec::with_capacity(512 + id.len() + presence.held());
     out.extend(MAGIC);
     out.extend(VERSION.to_le_bytes());
     out.extend(program.hash());
     out.push(started.into());
     put_count(&mut out, id.len());
     out.extend(id.as_bytes());
+    presence.put(&mut out);
     out
 }
 

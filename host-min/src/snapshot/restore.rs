@@ -8,6 +8,7 @@ use crate::{
     Program, Room,
     construction::grow,
     live::Live,
+    presence::Presence,
     reader::{Reader, Short},
     state::Generator,
 };
@@ -44,10 +45,11 @@ impl Program {
         let started = reader.flag()?;
         let id = reader.count()?;
         let id = str::from_utf8(reader.bytes(id)?).map_err(|_| RestoreError::Damaged)?;
+        let presence = Presence::read(&mut reader)?.ok_or(RestoreError::Damaged)?;
         let no_memory = |_| RestoreError::TooLarge("there is no memory for another room".into());
         let mut room = self.live(id, [0; 32], self.construction()).map_err(no_memory)?;
         while !room.go_on_constructing().map_err(no_memory)? {}
-        room.started = started;
+        (room.started, room.presence) = (started, presence);
         room.restore_random(&mut reader)?;
         room.restore_memory(&mut reader)?;
         room.restore_rest(&mut reader)?;

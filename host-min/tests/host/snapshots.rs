@@ -1,4 +1,4 @@
-use stateroom_host_min::{Event, Limits, RestoreError, SnapshotError, Step};
+use stateroom_host_min::{ClientId, Event, Limits, MessagePayload, RestoreError, Room, SnapshotError, Step};
 
 use crate::{
     guest::{connect, finish, program, program_with, room, said, text},
@@ -52,6 +52,40 @@ fn a_room_that_has_not_had_its_first_event_has_a_snapshot_too() {
 }
 
 #[test]
+fn a_room_knows_its_clients_and_its_timer_also_where_it_hibernates_and_is_restored() {
+    let fields = r#"(memory (export "memory") 1)
+        (func (export "message") (param i32 i32 i32) (call $set_timer (i32.const 500)) (call $set_timer (i32.const 70)))
+        (func (export "binary") (param i32 i32 i32) (call $set_timer (i32.const 0)))
+        (func (export "disconnect") (param i32) (call $set_timer (i32.const 9)) unreachable)"#;
+    let program = program(fields);
+    let mut room = program.room("lobby", [3; 32]).unwrap();
+    let known = |room: &Room| (room.clients().to_vec(), room.next_client(), room.timer_due());
+    let ids = |ids: &[u32]| ids.iter().copied().map(ClientId).collect::<Vec<_>>();
+    assert_eq!(known(&room), (vec![], ClientId(1), None));
+    let steps: [(Event<'_>, &[u32], u32, Option<u64>); 8] = [
+        (Event::Init, &[], 1, None),
+        (connect(1), &[1], 2, None),
+        (connect(4), &[1, 4], 5, None),
+        (connect(2), &[1, 2, 4], 5, None),
+        (text("set"), &[1, 2, 4], 5, Some(1_070)),
+        (Event::Timer, &[1, 2, 4], 5, None),
+        (text("again"), &[1, 2, 4], 5, Some(1_070)),
+        (Event::Message(ClientId(4), MessagePayload::Bytes(b"cancel")), &[1, 2, 4], 5, None),
+    ];
+    for (event, clients, next, due) in steps {
+        assert_eq!(room.handle(event, 1_000), Ok(Step::Done));
+        let expected = (ids(clients), ClientId(next), due);
+        assert_eq!(known(&room), expected, "{event:?}");
+        let restored = program.restore(&room.snapshot().unwrap()).unwrap();
+        assert_eq!(known(&restored), expected, "{event:?}");
+        room.hibernate().unwrap();
+        assert_eq!(known(&room), expected, "{event:?}");
+    }
+    assert!(room.handle(Event::Disconnect(ClientId(2)), 2_000).is_err());
+    assert_eq!(known(&room), (ids(&[1, 4]), ClientId(5), None), "a trap sets no timer");
+}
+
+#[test]
 fn random_numbers_go_on_where_they_were() {
     let fields = r#"(memory (export "memory") 1)
         (func (export "connect") (param $n i32)
@@ -102,8 +136,8 @@ fn a_snapshot_of_another_module_or_format_is_refused() {
     let mut newer = snapshot.clone();
     newer[8] += 1;
     let error = program.restore(&newer).unwrap_err();
-    assert_eq!(error, RestoreError::Version { version: 2 });
-    assert!(error.to_string().contains("format 2; this host reads format 1"), "{error}");
+    assert_eq!(error, RestoreError::Version { version: 3 });
+    assert!(error.to_string().contains("format 3; this host reads format 2"), "{error}");
     for bytes in [&b""[..], b"stat", b"something else altogether"] {
         assert_eq!(program.restore(bytes).unwrap_err(), RestoreError::NotASnapshot);
     }
