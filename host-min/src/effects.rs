@@ -320,6 +320,11 @@ impl Effects<'_> {
         self
     }
 
+    /// Returns the last request for the timer in milliseconds, or 0 if that has cancelled it.
+    pub(crate) fn timer(&self) -> Option<u32> {
+        self.arena.timer
+    }
+
     /// Returns the effects that have not been carried out.
     pub(crate) fn rest(mut self) -> Self {
         self.next = self.next.max(self.arena.done);

@@ -90,6 +90,11 @@
 //! each client of [`Room::clients`] that is gone. It gives new clients the ids from [`Room::next_client`] on, and
 //! hands in [`Event::Timer`] at [`Room::timer_due`].
 //!
+//! # Recordings
+//!
+//! A host can record a room: how it began, and its events with their outcomes. The events then run again at any
+//! time, with this module or another one, and come to the same effects. See [`Recording`].
+//!
 //! # Idle rooms
 //!
 //! A room holds all of its memory, although it often uses only a small part. A room without events can
@@ -157,6 +162,7 @@ mod operation;
 mod presence;
 mod program;
 mod reader;
+mod recording;
 mod room;
 mod snapshot;
 mod state;
@@ -169,6 +175,10 @@ pub use event::{Event, Step};
 pub use limits::Limits;
 pub use load_error::{LoadError, Problem};
 pub use program::Program;
+pub use recording::{
+    EventResult, Outcome, OwnedEvent, Record, Recorder, Recording, RecordingError, RecordingHeader,
+    RecordingStart, Records,
+};
 pub use room::Room;
 pub use snapshot::{RestoreError, SnapshotError};
 // The types in events and effects, so that a program needs no other crate for them.

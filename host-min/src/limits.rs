@@ -101,26 +101,66 @@ const ADDRESSABLE: u64 = 4 << 30;
 const COUNTABLE: u64 = u32::MAX as u64;
 
 impl Limits {
+    /// The number of limits.
+    pub(crate) const COUNT: usize = 10;
+
+    /// Returns all limits as numbers, in the order of the fields.
+    pub(crate) fn values(&self) -> [u64; Self::COUNT] {
+        [
+            self.module_size as u64,
+            self.memory as u64,
+            self.table_elements as u64,
+            self.call_depth as u64,
+            self.message_size as u64,
+            self.effects as u64,
+            self.effect_bytes as u64,
+            self.startup_fuel,
+            self.fuel,
+            self.slice,
+        ]
+    }
+
+    /// Returns limits with these [values](Self::values). Returns `None` if one is too large for this machine.
+    pub(crate) fn from_values(values: [u64; Self::COUNT]) -> Option<Self> {
+        let [module, memory, elements, depth, message, effects, bytes, startup_fuel, fuel, slice] = values;
+        let size = |value: u64| usize::try_from(value).ok();
+        Some(Self {
+            module_size: size(module)?,
+            memory: size(memory)?,
+            table_elements: size(elements)?,
+            call_depth: size(depth)?,
+            message_size: size(message)?,
+            effects: size(effects)?,
+            effect_bytes: size(bytes)?,
+            startup_fuel,
+            fuel,
+            slice,
+        })
+    }
+
     /// Checks that each limit is in its range, and that a slice is not more than the fuel of an event.
     /// [`Program::load`](crate::Program::load) does this.
     ///
     /// # Errors
     /// The error lists everything that is wrong.
     pub fn check(&self) -> Result<(), SettingsError> {
-        let in_range = [
-            ("module_size", self.module_size as u64, Self::MODULE_SIZE),
-            ("memory", self.memory as u64, Self::MEMORY),
-            ("table_elements", self.table_elements as u64, Self::TABLE_ELEMENTS),
-            ("call_depth", self.call_depth as u64, Self::CALL_DEPTH),
-            ("message_size", self.message_size as u64, Self::MESSAGE_SIZE),
-            ("effects", self.effects as u64, Self::EFFECTS),
-            ("effect_bytes", self.effect_bytes as u64, Self::EFFECT_BYTES),
-            ("startup_fuel", self.startup_fuel, Self::STARTUP_FUEL),
-            ("fuel", self.fuel, Self::FUEL),
-            ("slice", self.slice, Self::SLICE),
+        let ranges = [
+            ("module_size", Self::MODULE_SIZE),
+            ("memory", Self::MEMORY),
+            ("table_elements", Self::TABLE_ELEMENTS),
+            ("call_depth", Self::CALL_DEPTH),
+            ("message_size", Self::MESSAGE_SIZE),
+            ("effects", Self::EFFECTS),
+            ("effect_bytes", Self::EFFECT_BYTES),
+            ("startup_fuel", Self::STARTUP_FUEL),
+            ("fuel", Self::FUEL),
+            ("slice", Self::SLICE),
         ];
-        let in_range =
-            in_range.iter().map(|(name, value, range)| SettingProblem::out_of_range(name, *value, range));
+        let values = self.values();
+        let in_range = ranges
+            .iter()
+            .zip(values)
+            .map(|((name, range), value)| SettingProblem::out_of_range(name, value, range));
         let why = "a slice is a part of what an event may compute";
         let slice = SettingProblem::exceeds(("slice", self.slice), 1, ("fuel", self.fuel), why);
         SettingsError::check(in_range.chain([slice]))

@@ -15,6 +15,11 @@ impl<'a> Reader<'a> {
         self.0.len()
     }
 
+    /// Returns all bytes that are left.
+    pub(crate) fn rest(&self) -> &'a [u8] {
+        self.0
+    }
+
     pub(crate) fn array<const N: usize>(&mut self) -> Result<[u8; N], Short> {
         let (bytes, rest) = self.0.split_first_chunk().ok_or(Short)?;
         self.0 = rest;

@@ -5,7 +5,9 @@
 
 use std::sync::LazyLock;
 
-use stateroom_host_min::{ClientInfo, Effect, Event, Limits, Program, Room, Step, Trap, TrapReason};
+use stateroom_host_min::{
+    ClientInfo, Effect, Event, Limits, Program, Recorder, Recording, Records, Room, Step, Trap, TrapReason,
+};
 use stateroom_sdk_core::{ClientId, MessagePayload, MessageRecipient};
 use stateroom_server_smol::fuzzing::{query_parameters, room_id_of_path};
 
@@ -13,11 +15,12 @@ use stateroom_server_smol::fuzzing::{query_parameters, room_id_of_path};
 pub type Target = (&'static str, fn(&[u8]));
 
 /// All targets.
-pub const TARGETS: [Target; 6] = [
+pub const TARGETS: [Target; 7] = [
     ("load", load),
     ("answers", answers),
     ("recv", recv),
     ("snapshot", snapshot),
+    ("recording", recording),
     ("room_id", room_id),
     ("query", query),
 ];
@@ -230,6 +233,31 @@ pub fn snapshot(bytes: &[u8]) {
         assert_eq!(again.snapshot(), room.snapshot());
         let _ = EVERY_KIND.into_iter().try_for_each(|event| check(&PROGRAM, &mut room, event));
     }
+}
+
+/// Checks a recording, and records without a header: they are refused, or are the same when they are written again. Rooms can have
+/// any events.
+pub fn recording(bytes: &[u8]) {
+    static PROGRAM: LazyLock<Program> = LazyLock::new(|| program(ANSWERS));
+
+    if let Ok(recording) = Recording::read(bytes) {
+        let mut again = Vec::new();
+        recording.header.write(&mut again);
+        assert_eq!(Recording::read(&again).map(|again| again.header), Ok(recording.header.clone()));
+        // The memory of the machine is not what is tried here.
+        if recording.header.limits == limits() {
+            let _ = recording.start(&PROGRAM);
+        }
+    }
+    let mut room = PROGRAM.room("fuzz", [1; 32]).expect("there is memory");
+    let (mut recorder, mut again, mut records) = (Recorder::default(), Vec::new(), Vec::new());
+    for record in Records::new(bytes).map_while(Result::ok) {
+        record.event.with(|event| recorder.begin(&event, record.now_ms));
+        recorder.end(&record.outcome, &mut again);
+        let _ = record.run(&mut room);
+        records.push(record);
+    }
+    assert!(Records::new(&again).map(|record| record.expect("it is whole")).eq(records));
 }
 
 /// Checks the last part of a path: it names a room, whose path leads back to it, or it is refused.

@@ -9,6 +9,7 @@ mod hibernation;
 mod imports;
 mod loading;
 mod machine;
+mod recordings;
 mod recv;
 mod replay;
 mod service;

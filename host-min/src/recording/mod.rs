@@ -1,0 +1,92 @@
+//! Events and their outcomes as values, and as bytes: a room's recording. `docs/reference/events.md` describes the format.
+
+mod error;
+mod header;
+mod outcome;
+mod owned_event;
+mod record;
+mod recorder;
+mod varint;
+
+pub use error::RecordingError;
+pub use header::{RecordingHeader, RecordingStart};
+pub use outcome::{EventResult, Outcome};
+pub use owned_event::OwnedEvent;
+pub use record::{Record, Records};
+pub use recorder::Recorder;
+
+use crate::{Program, RestoreError, Room, Trap, reader::Reader};
+
+/// A recording of a room: how it began, and all events that it has had since then, with their outcomes.
+///
+/// The same module, with the same limits, the same beginning and the same events, comes to the same state. So a
+/// recording is enough to see each of its events again.
+///
+/// ```
+/// use stateroom_host_min::{Event, Program, Recorder, Recording, RecordingHeader, RecordingStart, Room, Step, Trap};
+///
+/// # fn example(module: &[u8], program: &Program) -> Result<(), Box<dyn core::error::Error>> {
+/// // A host records a room.
+/// let seed = [7; 32];
+/// let mut room = program.room("lobby", seed)?;
+/// let mut bytes = Vec::new();
+/// RecordingHeader::new(program, module, "lobby", RecordingStart::New { seed }).write(&mut bytes);
+/// let mut recorder = Recorder::default();
+/// for (event, now_ms) in [(Event::Init, 1_000), (Event::Timer, 2_000)] {
+///     recorder.begin(&event, now_ms);
+///     let mut step = room.handle(event, now_ms);
+///     while step == Ok(Step::Suspended) {
+///         step = room.resume();
+///     }
+///     // The effects have to be there still.
+///     recorder.end(&room.outcome().expect("the event is over"), &mut bytes);
+/// }
+///
+/// // Later, perhaps elsewhere, the room has the same events again.
+/// let recording = Recording::read(&bytes)?;
+/// let mut again = recording.start(program)?;
+/// for record in recording.records() {
+///     let outcome = record?.run(&mut again);
+///     # let _ = outcome;
+/// }
+/// assert_eq!(again.snapshot()?, room.snapshot()?);
+/// # Ok(()) }
+/// ```
+#[derive(Debug, Clone)]
+pub struct Recording<'a> {
+    /// Its first part.
+    pub header: RecordingHeader<'a>,
+    records: &'a [u8],
+}
+
+impl<'a> Recording<'a> {
+    /// Reads the header of a recording. [`records`](Self::records) reads the rest.
+    ///
+    /// # Errors
+    /// See [`RecordingError`]. No bytes can make this panic.
+    pub fn read(bytes: &'a [u8]) -> Result<Self, RecordingError> {
+        let mut reader = Reader::new(bytes);
+        let header = RecordingHeader::read(&mut reader)?;
+        let records = reader.rest();
+        Ok(Self { header, records })
+    }
+
+    /// Returns the records in order.
+    #[must_use]
+    pub fn records(&self) -> Records<'a> {
+        Records::new(self.records)
+    }
+
+    /// Creates the room as it was when the recording began. The program may be another one, if the room was new then.
+    ///
+    /// # Errors
+    /// The recording begins with a snapshot that does not become a room, or there is not enough memory.
+    pub fn start(&self, program: &Program) -> Result<Room, RestoreError> {
+        match self.header.start {
+            RecordingStart::New { seed } => program
+                .room(self.header.room_id, seed)
+                .map_err(|trap: Trap| RestoreError::TooLarge(alloc::format!("{trap}"))),
+            RecordingStart::Snapshot(snapshot) => program.restore(snapshot),
+        }
+    }
+}

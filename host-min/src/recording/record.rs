@@ -1,0 +1,98 @@
+use core::iter::FusedIterator;
+
+use crate::{Room, Step, Trap, reader::Reader};
+
+use super::{Outcome, OwnedEvent, RecordingError, varint};
+
+/// An event that a room has had.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Record {
+    /// The time of the event in milliseconds since the Unix epoch.
+    pub now_ms: u64,
+    /// The event.
+    pub event: OwnedEvent,
+    /// What it came to.
+    pub outcome: Outcome,
+}
+
+impl Record {
+    /// Hands the event to a room: see [`Room::handle`].
+    ///
+    /// # Errors
+    /// As for [`Room::handle`].
+    pub fn begin(&self, room: &mut Room) -> Result<Step, Trap> {
+        self.event.with(|event| room.handle(event, self.now_ms))
+    }
+
+    /// Runs the event to its end, and returns what it comes to in this room.
+    ///
+    /// # Panics
+    /// Never: an event that is over has an outcome.
+    pub fn run(&self, room: &mut Room) -> Outcome {
+        let mut step = self.begin(room);
+        loop {
+            if let Some(outcome) = room.outcome() {
+                return outcome;
+            }
+            debug_assert_eq!(step, Ok(Step::Suspended));
+            step = room.resume();
+        }
+    }
+
+    fn read(before_ms: u64, reader: &mut Reader<'_>) -> Result<Self, RecordingError> {
+        let difference = varint::unzigzag(varint::read(reader)?);
+        let record = Self {
+            now_ms: before_ms.wrapping_add_signed(difference),
+            event: OwnedEvent::read(reader)?,
+            outcome: Outcome::read(reader)?,
+        };
+        if reader.left() > 0 { Err(RecordingError::Damaged) } else { Ok(record) }
+    }
+}
+
+/// The records of a [`Recording`](super::Recording). After an error there are no more.
+#[derive(Debug, Clone)]
+pub struct Records<'a> {
+    left: &'a [u8],
+    before_ms: u64,
+}
+
+impl<'a> Records<'a> {
+    /// Reads records that a [`Recorder`](super::Recorder) has written.
+    #[must_use]
+    pub fn new(bytes: &'a [u8]) -> Self {
+        Self { left: bytes, before_ms: 0 }
+    }
+
+    fn read(&mut self) -> Result<Record, RecordingError> {
+        let mut reader = Reader::new(self.left);
+        // An end within the length of a record, or within the record, is that of a file that was not finished.
+        let cut_off = |reader: &Reader<'_>| reader.left() < 10;
+        let len = match varint::read_len(&mut reader) {
+            Err(_) if cut_off(&Reader::new(self.left)) => return Err(RecordingError::CutOff),
+            len => len?,
+        };
+        let body = reader.bytes(len).map_err(|_| RecordingError::CutOff)?;
+        let record = Record::read(self.before_ms, &mut Reader::new(body))?;
+        (self.left, self.before_ms) = (reader.rest(), record.now_ms);
+        Ok(record)
+    }
+}
+
+impl Iterator for Records<'_> {
+    type Item = Result<Record, RecordingError>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        if self.left.is_empty() {
+            return None;
+        }
+        let record = self.read();
+        if record.is_err() {
+            self.left = &[];
+        }
+        Some(record)
+    }
+}
+
+impl FusedIterator for Records<'_> {}

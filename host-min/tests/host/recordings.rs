@@ -1,0 +1,228 @@
+//! A room has the same events again, from its recording.
+
+use stateroom_host_min::{
+    ClientId, ClientInfo, Event, EventResult, Limits, MessagePayload, Outcome, OwnedEvent, Program, Recorder,
+    Recording, RecordingError, RecordingHeader, RecordingStart, Room, Step,
+};
+
+use crate::{
+    guest::{IMPORTS, program, text, wat},
+    machine::{Dice, Happening, machine},
+};
+
+/// A guest that sends its messages to everybody, with the number that came before; bytes end it, and `t` sets the timer.
+const GUEST: &str = r#"
+    (memory (export "memory") 1)
+    (data (i32.const 0) "key")
+    (global $n (mut i32) (i32.const 48))
+    (func (export "connect") (param i32)
+        (call $send (i32.const 0) (i32.const 64)
+            (call $client_info (local.get 0) (i32.const 0) (i32.const 3) (i32.const 64) (i32.const 64))))
+    (func (export "message") (param i32 i32 i32)
+        (global.set $n (i32.add (global.get $n) (i32.const 1)))
+        (i32.store8 (i32.const 32) (global.get $n))
+        (call $log (i32.const 3) (i32.const 0) (i32.const 3))
+        (call $send (i32.const 0) (i32.const 32) (i32.const 1))
+        (if (i32.eq (i32.load8_u (local.get 1)) (i32.const 116)) (then (call $set_timer (i32.const 300)))))
+    (func (export "timer") (call $random (i32.const 100) (i32.const 8))
+        (call $send_binary (i32.const 0) (i32.const 100) (i32.const 8)))
+    (func (export "binary") (param i32 i32 i32) unreachable)"#;
+
+const EVENTS: [(u64, Event<'_>); 8] = [
+    (1_000, Event::Init),
+    (1_001, Event::Connect(ClientId(1), ClientInfo(&[("key", "Ada"), ("other", "")]))),
+    (1_001, Event::Message(ClientId(1), MessagePayload::Text("t"))),
+    (1_301, Event::Timer),
+    // The clock may be set back.
+    (900, Event::Connect(ClientId(2), ClientInfo(&[("key", "")]))),
+    (901, Event::Message(ClientId(2), MessagePayload::Text(""))),
+    (902, Event::Disconnect(ClientId(1))),
+    (903, Event::Message(ClientId(2), MessagePayload::Bytes(&[0xff]))),
+];
+
+/// Runs events, and returns the bytes of the recording and the outcomes.
+fn record(
+    room: &mut Room,
+    header: &RecordingHeader<'_>,
+    events: &[(u64, Event<'_>)],
+) -> (Vec<u8>, Vec<Outcome>) {
+    let (mut bytes, mut recorder, mut outcomes) = (Vec::new(), Recorder::default(), Vec::new());
+    header.write(&mut bytes);
+    for (now_ms, event) in events {
+        recorder.begin(event, *now_ms);
+        let mut step = room.handle(*event, *now_ms);
+        while step == Ok(Step::Suspended) {
+            assert_eq!(room.outcome(), None);
+            step = room.resume();
+        }
+        let outcome = room.outcome().unwrap();
+        recorder.end(&outcome, &mut bytes);
+        outcomes.push(outcome);
+    }
+    (bytes, outcomes)
+}
+
+fn recorded() -> (Program, Vec<u8>, Vec<Outcome>) {
+    let module = wat(&format!("{IMPORTS}{GUEST}"));
+    let program = Program::load(&module, Limits::default()).unwrap();
+    let seed = [5; 32];
+    let header = RecordingHeader::new(&program, &module, "lobby", RecordingStart::New { seed });
+    let (bytes, outcomes) = record(&mut program.room("lobby", seed).unwrap(), &header, &EVENTS);
+    (program, bytes, outcomes)
+}
+
+#[test]
+fn a_recording_has_all_that_a_room_began_with_and_each_event_with_its_outcome() {
+    let (program, bytes, outcomes) = recorded();
+    let recording = Recording::read(&bytes).unwrap();
+    let header = &recording.header;
+    assert_eq!((header.room_id, header.module_hash), ("lobby", program.hash()));
+    assert_eq!(header.limits, Limits::default());
+    assert_eq!(header.start, RecordingStart::New { seed: [5; 32] });
+    let from_module = Program::load(header.module, header.limits).unwrap();
+    assert_eq!(from_module.hash(), program.hash(), "it can be run without anything else");
+    let records: Vec<_> = recording.records().map(Result::unwrap).collect();
+    for ((now_ms, event), record) in EVENTS.iter().zip(&records) {
+        assert_eq!((record.now_ms, &record.event), (*now_ms, &OwnedEvent::from(*event)));
+        record.event.with(|again| assert_eq!(again, *event));
+    }
+    assert!(records.iter().map(|record| &record.outcome).eq(&outcomes));
+    assert_eq!(outcomes[2].timer, Some(300));
+    assert_eq!((&outcomes[2].result, outcomes[3].timer), (&EventResult::Done, None));
+    let EventResult::Trapped(reason) = &outcomes[7].result else { panic!("{outcomes:?}") };
+    assert!(reason.starts_with("the guest failed in `binary`: "), "{reason}");
+}
+
+#[test]
+fn a_room_has_its_events_again() {
+    let (program, bytes, outcomes) = recorded();
+    let recording = Recording::read(&bytes).unwrap();
+    let mut room = recording.start(&program).unwrap();
+    let again: Vec<_> = recording.records().map(|record| record.unwrap().run(&mut room)).collect();
+    assert_eq!(again, outcomes);
+    // Each effect counts, and no log line does.
+    for (change, differs) in [
+        ("(global.get $n) (i32.const 1)", Some((5, 2))),
+        ("(i32.const 300)", Some((2, 2))),
+        ("(call $log (i32.const 3) (i32.const 0)", None),
+    ] {
+        let digits = change.rfind(|digit: char| digit.is_ascii_digit()).unwrap();
+        let other = format!("{}7{}", &change[..digits], &change[digits + 1..]);
+        let other = super::guest::program(&GUEST.replacen(change, &other, 1));
+        let mut room = recording.start(&other).unwrap();
+        let again = recording.records().map(|record| record.unwrap().run(&mut room));
+        let first = again.zip(&outcomes).position(|(again, outcome)| !again.agrees_with(outcome));
+        assert_eq!(first, differs.map(|(_, first)| first), "{change}");
+    }
+}
+
+#[test]
+fn a_recording_may_begin_with_a_snapshot() {
+    let program = program(GUEST);
+    let mut room = program.room("lobby", [2; 32]).unwrap();
+    for (now_ms, event) in &EVENTS[..4] {
+        let _ = room.handle(*event, *now_ms);
+    }
+    let snapshot = room.snapshot().unwrap();
+    let header = RecordingHeader::new(&program, &[], "lobby", RecordingStart::Snapshot(&snapshot));
+    let (bytes, outcomes) = record(&mut room, &header, &EVENTS[4..]);
+    let recording = Recording::read(&bytes).unwrap();
+    let mut again = recording.start(&program).unwrap();
+    assert_eq!(again.clients(), [ClientId(1)]);
+    assert!(recording.records().map(|record| record.unwrap().run(&mut again)).eq(outcomes));
+}
+
+#[test]
+fn ten_thousand_recorded_events_come_to_the_same_in_slices_of_any_size() {
+    let (long, short) = (machine(400_000), machine(100));
+    let mut dice = Dice(4);
+    for seed in 0..10 {
+        let seed = [seed; 32];
+        let mut room = long.room("replay", seed).unwrap();
+        let header = RecordingHeader::new(&long, &[], "replay", RecordingStart::New { seed });
+        let happenings: Vec<_> = (0..1_000).map(|_| Happening::random(&mut dice)).collect();
+        let events = happenings.iter().zip(1..).map(|(happening, now_ms)| (now_ms, happening.event()));
+        let events: Vec<_> = [(0, Event::Init)].into_iter().chain(events).collect();
+        let (bytes, outcomes) = record(&mut room, &header, &events);
+        let recording = Recording::read(&bytes).unwrap();
+        let mut again = recording.start(&short).unwrap();
+        for (record, outcome) in recording.records().zip(&outcomes) {
+            let record = record.unwrap();
+            let again = record.run(&mut again);
+            assert!(again.agrees_with(outcome), "{:?}: {again:?}, {outcome:?}", record.event);
+        }
+    }
+}
+
+#[test]
+fn a_recording_that_ends_early_is_whole_up_to_its_last_event() {
+    let (_, bytes, outcomes) = recorded();
+    let records = Recording::read(&bytes).unwrap().records();
+    assert_eq!(records.count(), outcomes.len());
+    let begin = bytes.len() - record_sizes(&bytes).iter().sum::<usize>();
+    for end in 0..bytes.len() {
+        let Ok(recording) = Recording::read(&bytes[..end]) else {
+            assert!(end < begin);
+            continue;
+        };
+        let mut whole = 0;
+        for record in recording.records() {
+            match record {
+                Ok(_) => whole += 1,
+                Err(error) => assert_eq!(error, RecordingError::CutOff, "{end}"),
+            }
+        }
+        let ends = record_sizes(&bytes).into_iter().scan(begin, |at, size| {
+            *at += size;
+            Some(*at)
+        });
+        assert_eq!(whole, ends.filter(|record_end| *record_end <= end).count(), "{end}");
+    }
+}
+
+/// Returns the size of each record, with its length before it: one byte, as all of these are short, or two.
+fn record_sizes(bytes: &[u8]) -> Vec<usize> {
+    let (program, mut sizes) = (program(GUEST), Vec::new());
+    let recording = Recording::read(bytes).unwrap();
+    let mut room = recording.start(&program).unwrap();
+    let mut recorder = Recorder::default();
+    for record in recording.records() {
+        let (record, mut out) = (record.unwrap(), Vec::new());
+        record.event.with(|event| recorder.begin(&event, record.now_ms));
+        recorder.end(&record.run(&mut room), &mut out);
+        sizes.push(out.len());
+    }
+    sizes
+}
+
+#[test]
+fn what_is_no_recording_is_refused() {
+    let (_, bytes, _) = recorded();
+    let error = |change: &dyn Fn(&mut Vec<u8>)| {
+        let mut bytes = bytes.clone();
+        change(&mut bytes);
+        Recording::read(&bytes).map(drop).unwrap_err()
+    };
+    assert_eq!(error(&|bytes| bytes.clear()), RecordingError::NotARecording);
+    assert_eq!(error(&|bytes| bytes[0] += 1), RecordingError::NotARecording);
+    let newer = error(&|bytes| bytes[8] += 1);
+    assert_eq!(newer, RecordingError::Version { version: 2 });
+    assert_eq!(newer.to_string(), "this recording has format 2; this host reads format 1");
+    assert_eq!(error(&|bytes| bytes.truncate(40)), RecordingError::Damaged);
+}
+
+#[test]
+fn records_are_small() {
+    let mut recorder = Recorder::default();
+    let mut room = program(GUEST).room("lobby", [2; 32]).unwrap();
+    let mut size = |event: Event<'_>, now_ms| {
+        let mut out = Vec::new();
+        recorder.begin(&event, now_ms);
+        let _ = room.handle(event, now_ms);
+        recorder.end(&room.outcome().unwrap(), &mut out);
+        out.len()
+    };
+    size(Event::Init, 1_800_000_000_000);
+    size(Event::Connect(ClientId(1), ClientInfo(&[("key", "Ada")])), 1_800_000_000_000);
+    assert_eq!(size(text("eleven bytes"), 1_800_000_000_016), 12 + 12);
+}
