@@ -176,8 +176,8 @@ pub use limits::Limits;
 pub use load_error::{LoadError, Problem};
 pub use program::Program;
 pub use recording::{
-    EventResult, Outcome, OwnedEvent, Record, Recorder, Recording, RecordingError, RecordingHeader,
-    RecordingStart, Records,
+    EventResult, Outcome, OwnedEvent, Record, Recording, RecordingError, RecordingHeader, RecordingStart,
+    Records,
 };
 pub use room::Room;
 pub use snapshot::{RestoreError, SnapshotError};

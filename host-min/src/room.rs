@@ -6,12 +6,17 @@ use crate::{
     hibernation::Hibernated,
     live::Live,
     presence::Presence,
+    recording::Recorder,
     snapshot::{self, resting},
 };
 
 /// One instance of a [`Program`], with its own state. The [crate's documentation](crate) describes how to use
 /// it.
-pub struct Room(Form);
+pub struct Room {
+    form: Form,
+    /// The records of its events, if it is recorded.
+    recorder: Option<Box<Recorder>>,
+}
 
 enum Form {
     Live(Box<Live>),
@@ -22,7 +27,7 @@ impl Room {
     /// Returns the id of the room.
     #[must_use]
     pub fn id(&self) -> &str {
-        match &self.0 {
+        match &self.form {
             Form::Live(live) => &live.id,
             Form::Hibernated(hibernated) => &hibernated.id,
         }
@@ -38,12 +43,17 @@ impl Room {
     /// # Errors
     /// The event failed and the room is broken. All further events fail with the same [`Trap`].
     pub fn handle(&mut self, event: Event<'_>, now_ms: u64) -> Result<Step, Trap> {
-        match &mut self.0 {
+        if self.recorder.is_some() { self.record(event, now_ms) } else { self.begin(event, now_ms) }
+    }
+
+    #[inline]
+    fn begin(&mut self, event: Event<'_>, now_ms: u64) -> Result<Step, Trap> {
+        match &mut self.form {
             Form::Live(live) => live.handle(event, now_ms),
             Form::Hibernated(hibernated) => {
                 let mut live = hibernated.wake()?;
                 let result = live.handle(event, now_ms);
-                self.0 = Form::Live(live);
+                self.form = Form::Live(live);
                 result
             }
         }
@@ -55,9 +65,51 @@ impl Room {
     /// # Errors
     /// As for [`handle`](Self::handle).
     pub fn resume(&mut self) -> Result<Step, Trap> {
-        match &mut self.0 {
+        let result = match &mut self.form {
             Form::Live(live) => live.resume(),
             Form::Hibernated(hibernated) => hibernated.last.clone(),
+        };
+        if self.recorder.is_some() {
+            self.note_outcome();
+        }
+        result
+    }
+
+    /// Begins to record the events of the room. [`take_records`](Self::take_records) returns them. Does nothing if the room
+    /// is recorded already.
+    ///
+    /// This does not change what the events do. While it runs, an event is also in memory as its record.
+    pub fn start_recording(&mut self) {
+        self.recorder.get_or_insert_default();
+    }
+
+    /// Returns the records of the events that are over, and forgets them. The records of all calls together, with a
+    /// [header](crate::RecordingHeader) before them, are a [recording](crate::Recording).
+    pub fn take_records(&mut self) -> Vec<u8> {
+        self.recorder.as_mut().map_or_else(Vec::new, |recorder| recorder.take())
+    }
+
+    /// Begins an event, and its record.
+    #[cold]
+    fn record(&mut self, event: Event<'_>, now_ms: u64) -> Result<Step, Trap> {
+        if matches!(self.last(), Ok(Step::Done | Step::Refused))
+            && let Some(recorder) = &mut self.recorder
+        {
+            recorder.begin(&event, now_ms);
+        }
+        let result = self.begin(event, now_ms);
+        self.note_outcome();
+        result
+    }
+
+    /// Ends the record of the event, if it is over.
+    #[cold]
+    fn note_outcome(&mut self) {
+        if self.recorder.as_ref().is_some_and(|recorder| recorder.is_recording())
+            && let Some(outcome) = self.outcome()
+            && let Some(recorder) = &mut self.recorder
+        {
+            recorder.end(&outcome);
         }
     }
 
@@ -67,7 +119,7 @@ impl Room {
     /// # Errors
     /// The room is broken.
     pub fn last(&self) -> Result<Step, &Trap> {
-        match &self.0 {
+        match &self.form {
             Form::Live(live) => live.last(),
             Form::Hibernated(hibernated) => hibernated.last.as_ref().copied(),
         }
@@ -77,7 +129,7 @@ impl Room {
     /// was refused or trapped, there are only log lines.
     #[must_use]
     pub fn effects(&self) -> Effects<'_> {
-        match &self.0 {
+        match &self.form {
             Form::Live(live) => live.effects(),
             Form::Hibernated(hibernated) => hibernated.effects.iter(),
         }
@@ -85,7 +137,7 @@ impl Room {
 
     /// Returns the export that an event is in, if it is suspended in one, with the fuel that the event has used.
     pub(crate) fn running(&self) -> Option<(&'static str, u64)> {
-        match &self.0 {
+        match &self.form {
             Form::Live(live) => live.running(),
             Form::Hibernated(_) => None,
         }
@@ -93,7 +145,7 @@ impl Room {
 
     /// Returns true if there are effects that have not been [carried out](Self::note_done).
     pub(crate) fn has_effects_left(&self) -> bool {
-        match &self.0 {
+        match &self.form {
             Form::Live(live) => live.last() != Ok(Step::Suspended) && live.store.data().effects.has_left(),
             Form::Hibernated(hibernated) => hibernated.effects.has_left(),
         }
@@ -102,7 +154,7 @@ impl Room {
     /// Notes that `effects` more effects of the last event have been carried out. After all of them, their
     /// memory is freed, except for the amount that an ordinary event needs.
     pub(crate) fn note_done(&mut self, effects: usize) {
-        match &mut self.0 {
+        match &mut self.form {
             Form::Live(live) => live.store.data_mut().effects.note_done(effects),
             Form::Hibernated(hibernated) => hibernated.effects.note_done(effects),
         }
@@ -128,7 +180,7 @@ impl Room {
     }
 
     fn presence(&self) -> &Presence {
-        match &self.0 {
+        match &self.form {
             Form::Live(live) => &live.presence,
             Form::Hibernated(hibernated) => &hibernated.presence,
         }
@@ -138,30 +190,32 @@ impl Room {
     /// [Hibernation](Self::hibernate) does not change it.
     #[must_use]
     pub fn memory_size(&self) -> usize {
-        match &self.0 {
+        match &self.form {
             Form::Live(live) => live.memory_size(),
             Form::Hibernated(hibernated) => hibernated.memory_size,
         }
     }
 
     /// Returns the approximate number of bytes that the room takes now. It counts the memory that is
-    /// allocated, the tables, effects whose memory is not freed yet, the data of a suspended event, and the
-    /// stored state of a hibernating room.
+    /// allocated, the tables, effects whose memory is not freed yet, the data of a suspended event, the
+    /// stored state of a hibernating room, and records that have not been taken.
     ///
     /// This is fast and can be called after each slice. The engine does not report the stack size of a
     /// suspended call. It is 1 MB at most and usually 1 KB. It counts as 1 KB here.
     #[must_use]
     pub fn memory_held(&self) -> usize {
-        match &self.0 {
-            Form::Live(live) => live.held(),
-            Form::Hibernated(hibernated) => hibernated.held(),
-        }
+        let records = self.recorder.as_ref().map_or(0, |recorder| recorder.held());
+        records
+            + match &self.form {
+                Form::Live(live) => live.held(),
+                Form::Hibernated(hibernated) => hibernated.held(),
+            }
     }
 
     /// Returns the fuel that the last event has used up to now. Returns 0 if the room hibernates.
     #[must_use]
     pub fn fuel_used(&self) -> u64 {
-        match &self.0 {
+        match &self.form {
             Form::Live(live) => live.fuel_used(),
             Form::Hibernated(_) => 0,
         }
@@ -171,7 +225,7 @@ impl Room {
     /// hibernates.
     #[must_use]
     pub fn reclaimable(&self) -> usize {
-        match &self.0 {
+        match &self.form {
             Form::Live(live) => live.reclaimable(),
             Form::Hibernated(_) => 0,
         }
@@ -191,8 +245,8 @@ impl Room {
     /// The room is not between two events. It is not changed.
     pub fn hibernate(&mut self) -> Result<(), SnapshotError> {
         let last = resting(self.last())?;
-        if let Form::Live(live) = &mut self.0 {
-            self.0 = Form::Hibernated(Box::new(live.hibernate(last)));
+        if let Form::Live(live) = &mut self.form {
+            self.form = Form::Hibernated(Box::new(live.hibernate(last)));
         }
         Ok(())
     }
@@ -200,11 +254,11 @@ impl Room {
     /// Does one step of [`hibernate`](Self::hibernate), in a fraction of a millisecond. Does nothing if
     /// hibernation would not make the room less than half as large.
     pub fn hibernate_step(&mut self) -> Hibernation {
-        let Form::Live(live) = &mut self.0 else { return Hibernation::Done };
+        let Form::Live(live) = &mut self.form else { return Hibernation::Done };
         let Ok(last) = resting(live.last()) else { return Hibernation::Kept };
         match live.hibernate_step(last) {
             Ok(hibernated) => {
-                self.0 = Form::Hibernated(Box::new(hibernated));
+                self.form = Form::Hibernated(Box::new(hibernated));
                 Hibernation::Done
             }
             Err(outcome) => outcome,
@@ -214,7 +268,7 @@ impl Room {
     /// Returns true if the room [hibernates](Self::hibernate).
     #[must_use]
     pub fn is_hibernating(&self) -> bool {
-        matches!(self.0, Form::Hibernated(_))
+        matches!(self.form, Form::Hibernated(_))
     }
 
     /// Returns the state of the room between two events. [`Program::restore`](crate::Program::restore) makes
@@ -231,7 +285,7 @@ impl Room {
     pub fn snapshot(&self) -> Result<Vec<u8>, SnapshotError> {
         let _ = resting(self.last())?;
         let mut out = snapshot::begin(self.program(), self.started(), self.id(), self.presence());
-        match &self.0 {
+        match &self.form {
             Form::Live(live) => live.put_state(&mut out),
             // There is a stored state unless the room could not be brought back. Then the status above is the trap.
             Form::Hibernated(hibernated) => {
@@ -242,14 +296,14 @@ impl Room {
     }
 
     pub(crate) fn program(&self) -> &Program {
-        match &self.0 {
+        match &self.form {
             Form::Live(live) => &live.program,
             Form::Hibernated(hibernated) => &hibernated.program,
         }
     }
 
     fn started(&self) -> bool {
-        match &self.0 {
+        match &self.form {
             Form::Live(live) => live.started,
             Form::Hibernated(hibernated) => hibernated.started,
         }
@@ -258,7 +312,7 @@ impl Room {
 
 impl From<Live> for Room {
     fn from(live: Live) -> Self {
-        Self(Form::Live(Box::new(live)))
+        Self { form: Form::Live(Box::new(live)), recorder: None }
     }
 }
 

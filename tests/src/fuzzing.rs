@@ -6,7 +6,7 @@
 use std::sync::LazyLock;
 
 use stateroom_host_min::{
-    ClientInfo, Effect, Event, Limits, Program, Recorder, Recording, Records, Room, Step, Trap, TrapReason,
+    ClientInfo, Effect, Event, Limits, Program, Recording, Records, Room, Step, Trap, TrapReason,
 };
 use stateroom_sdk_core::{ClientId, MessagePayload, MessageRecipient};
 use stateroom_server_smol::fuzzing::{query_parameters, room_id_of_path};
@@ -250,14 +250,18 @@ pub fn recording(bytes: &[u8]) {
         }
     }
     let mut room = PROGRAM.room("fuzz", [1; 32]).expect("there is memory");
-    let (mut recorder, mut again, mut records) = (Recorder::default(), Vec::new(), Vec::new());
+    room.start_recording();
+    let (mut records, mut events) = (Vec::new(), Vec::new());
     for record in Records::new(bytes).map_while(Result::ok) {
-        record.event.with(|event| recorder.begin(&event, record.now_ms));
-        recorder.end(&record.outcome, &mut again);
-        let _ = record.run(&mut room);
-        records.push(record);
+        let is_broken = room.last().is_err();
+        let outcome = record.run(&mut room);
+        records.extend(room.take_records());
+        if !is_broken {
+            events.push((record.now_ms, record.event, outcome));
+        }
     }
-    assert!(Records::new(&again).map(|record| record.expect("it is whole")).eq(records));
+    let again = Records::new(&records).map(|record| record.expect("it is whole"));
+    assert!(again.map(|record| (record.now_ms, record.event, record.outcome)).eq(events));
 }
 
 /// Checks the last part of a path: it names a room, whose path leads back to it, or it is refused.

@@ -13,7 +13,7 @@ pub use header::{RecordingHeader, RecordingStart};
 pub use outcome::{EventResult, Outcome};
 pub use owned_event::OwnedEvent;
 pub use record::{Record, Records};
-pub use recorder::Recorder;
+pub(crate) use recorder::Recorder;
 
 use crate::{Program, RestoreError, Room, Trap, reader::Reader};
 
@@ -23,31 +23,29 @@ use crate::{Program, RestoreError, Room, Trap, reader::Reader};
 /// recording is enough to see each of its events again.
 ///
 /// ```
-/// use stateroom_host_min::{Event, Program, Recorder, Recording, RecordingHeader, RecordingStart, Room, Step, Trap};
+/// use stateroom_host_min::{Event, Program, Recording, RecordingHeader, RecordingStart, Step};
 ///
 /// # fn example(module: &[u8], program: &Program) -> Result<(), Box<dyn core::error::Error>> {
 /// // A host records a room.
 /// let seed = [7; 32];
 /// let mut room = program.room("lobby", seed)?;
+/// room.start_recording();
+/// for (event, now_ms) in [(Event::Init, 1_000), (Event::Timer, 2_000)] {
+///     let mut step = room.handle(event, now_ms)?;
+///     while step == Step::Suspended {
+///         step = room.resume()?;
+///     }
+/// }
 /// let mut bytes = Vec::new();
 /// RecordingHeader::new(program, module, "lobby", RecordingStart::New { seed }).write(&mut bytes);
-/// let mut recorder = Recorder::default();
-/// for (event, now_ms) in [(Event::Init, 1_000), (Event::Timer, 2_000)] {
-///     recorder.begin(&event, now_ms);
-///     let mut step = room.handle(event, now_ms);
-///     while step == Ok(Step::Suspended) {
-///         step = room.resume();
-///     }
-///     // The effects have to be there still.
-///     recorder.end(&room.outcome().expect("the event is over"), &mut bytes);
-/// }
+/// bytes.extend(room.take_records());
 ///
 /// // Later, perhaps elsewhere, the room has the same events again.
 /// let recording = Recording::read(&bytes)?;
 /// let mut again = recording.start(program)?;
 /// for record in recording.records() {
-///     let outcome = record?.run(&mut again);
-///     # let _ = outcome;
+///     let record = record?;
+///     assert!(record.run(&mut again).agrees_with(&record.outcome));
 /// }
 /// assert_eq!(again.snapshot()?, room.snapshot()?);
 /// # Ok(()) }

@@ -59,7 +59,7 @@ pub struct Records<'a> {
 }
 
 impl<'a> Records<'a> {
-    /// Reads records that a [`Recorder`](super::Recorder) has written.
+    /// Reads the records of a room, as [`Room::take_records`] has returned them.
     #[must_use]
     pub fn new(bytes: &'a [u8]) -> Self {
         Self { left: bytes, before_ms: 0 }

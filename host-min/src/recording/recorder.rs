@@ -1,24 +1,27 @@
 use alloc::vec::Vec;
+use core::mem;
 
 use crate::Event;
 
 use super::{Outcome, owned_event, varint};
 
 /// Writes the records of a room. They follow the [header](super::RecordingHeader).
-#[derive(Debug, Clone, Default)]
-pub struct Recorder {
+#[derive(Debug, Default)]
+pub(crate) struct Recorder {
     /// The time of the last event.
     before_ms: u64,
-    /// The record of the event that is being handled, without its outcome.
+    /// The record of the event that is being handled, without its outcome; empty if there is none.
     record: Vec<u8>,
+    /// The records of events that are over.
+    records: Vec<u8>,
 }
 
 /// The memory that is kept for the next record, in bytes.
 const KEPT: usize = 1 << 10;
 
 impl Recorder {
-    /// Notes an event that is about to be handed to the room.
-    pub fn begin(&mut self, event: &Event<'_>, now_ms: u64) {
+    /// Begins a record.
+    pub(crate) fn begin(&mut self, event: &Event<'_>, now_ms: u64) {
         self.record.clear();
         let difference = now_ms.wrapping_sub(self.before_ms) as i64;
         self.before_ms = now_ms;
@@ -26,17 +29,26 @@ impl Recorder {
         owned_event::put(event, &mut self.record);
     }
 
-    /// Appends the record of the event to `out`. Call it when the event is over.
-    pub fn end(&mut self, outcome: &Outcome, out: &mut Vec<u8>) {
+    /// Returns true if there is a record without its outcome.
+    pub(crate) fn is_recording(&self) -> bool {
+        !self.record.is_empty()
+    }
+
+    /// Ends a record.
+    pub(crate) fn end(&mut self, outcome: &Outcome) {
         outcome.put(&mut self.record);
-        varint::put_bytes(&self.record, out);
+        varint::put_bytes(&self.record, &mut self.records);
         self.record.clear();
         self.record.shrink_to(KEPT);
     }
 
-    /// Returns the size of the event that is being handled, in bytes.
-    #[must_use]
-    pub fn pending(&self) -> usize {
-        self.record.len()
+    /// Returns the records of events that are over, and forgets them.
+    pub(crate) fn take(&mut self) -> Vec<u8> {
+        mem::take(&mut self.records)
+    }
+
+    /// Returns its size in bytes.
+    pub(crate) fn held(&self) -> usize {
+        self.record.capacity() + self.records.capacity()
     }
 }

@@ -1,7 +1,7 @@
 //! A room has the same events again, from its recording.
 
 use stateroom_host_min::{
-    ClientId, ClientInfo, Event, EventResult, Limits, MessagePayload, Outcome, OwnedEvent, Program, Recorder,
+    ClientId, ClientInfo, Event, EventResult, Limits, MessagePayload, Outcome, OwnedEvent, Program,
     Recording, RecordingError, RecordingHeader, RecordingStart, Room, Step,
 };
 
@@ -46,18 +46,17 @@ fn record(
     header: &RecordingHeader<'_>,
     events: &[(u64, Event<'_>)],
 ) -> (Vec<u8>, Vec<Outcome>) {
-    let (mut bytes, mut recorder, mut outcomes) = (Vec::new(), Recorder::default(), Vec::new());
+    let (mut bytes, mut outcomes) = (Vec::new(), Vec::new());
     header.write(&mut bytes);
+    room.start_recording();
     for (now_ms, event) in events {
-        recorder.begin(event, *now_ms);
         let mut step = room.handle(*event, *now_ms);
         while step == Ok(Step::Suspended) {
-            assert_eq!(room.outcome(), None);
+            assert_eq!((room.outcome(), room.take_records()), (None, vec![]));
             step = room.resume();
         }
-        let outcome = room.outcome().unwrap();
-        recorder.end(&outcome, &mut bytes);
-        outcomes.push(outcome);
+        outcomes.push(room.outcome().unwrap());
+        bytes.extend(room.take_records());
     }
     (bytes, outcomes)
 }
@@ -185,12 +184,10 @@ fn record_sizes(bytes: &[u8]) -> Vec<usize> {
     let (program, mut sizes) = (program(GUEST), Vec::new());
     let recording = Recording::read(bytes).unwrap();
     let mut room = recording.start(&program).unwrap();
-    let mut recorder = Recorder::default();
+    room.start_recording();
     for record in recording.records() {
-        let (record, mut out) = (record.unwrap(), Vec::new());
-        record.event.with(|event| recorder.begin(&event, record.now_ms));
-        recorder.end(&record.run(&mut room), &mut out);
-        sizes.push(out.len());
+        record.unwrap().run(&mut room);
+        sizes.push(room.take_records().len());
     }
     sizes
 }
@@ -213,14 +210,11 @@ fn what_is_no_recording_is_refused() {
 
 #[test]
 fn records_are_small() {
-    let mut recorder = Recorder::default();
     let mut room = program(GUEST).room("lobby", [2; 32]).unwrap();
+    room.start_recording();
     let mut size = |event: Event<'_>, now_ms| {
-        let mut out = Vec::new();
-        recorder.begin(&event, now_ms);
         let _ = room.handle(event, now_ms);
-        recorder.end(&room.outcome().unwrap(), &mut out);
-        out.len()
+        room.take_records().len()
     };
     size(Event::Init, 1_800_000_000_000);
     size(Event::Connect(ClientId(1), ClientInfo(&[("key", "Ada")])), 1_800_000_000_000);
