@@ -88,7 +88,8 @@ impl Engine for Room {
 /// Begins a `connect`, with the client's information if the guest may ask for it.
 fn connect(room: &mut Room, client: ClientId, context: &impl EngineContext) {
     let mut info: Vec<(String, String)> = Vec::new();
-    if room.program().asks_for_client_info() {
+    // Another program that runs the recorded event may ask.
+    if room.program().asks_for_client_info() || room.is_recorded() {
         context.each_client_info(client, &mut |key, value| info.push((key.into(), value.into())));
     }
     let info: Vec<_> = info.iter().map(|(key, value)| (&key[..], &value[..])).collect();

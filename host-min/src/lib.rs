@@ -177,7 +177,7 @@ pub use load_error::{LoadError, Problem};
 pub use program::Program;
 pub use recording::{
     EventResult, Outcome, OwnedEvent, Record, Recording, RecordingError, RecordingHeader, RecordingStart,
-    Records,
+    Records, RecordsPosition,
 };
 pub use room::Room;
 pub use snapshot::{RestoreError, SnapshotError};

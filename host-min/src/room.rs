@@ -83,6 +83,12 @@ impl Room {
         self.recorder.get_or_insert_default();
     }
 
+    /// Returns true if the events of the room are [recorded](Self::start_recording).
+    #[must_use]
+    pub fn is_recorded(&self) -> bool {
+        self.recorder.is_some()
+    }
+
     /// Returns the records of the events that are over, and forgets them. The records of all calls together, with a
     /// [header](crate::RecordingHeader) before them, are a [recording](crate::Recording).
     pub fn take_records(&mut self) -> Vec<u8> {

@@ -133,6 +133,8 @@ mod worker;
 pub use admin_address::AdminAddress;
 pub use error::{RoomError, ServeError};
 pub use reactor::VirtualClock;
+#[cfg(feature = "wasm")]
+pub use server::{RenewedRooms, Replacement};
 pub use server::{RoomInfo, Server, ServerHandle, Stats};
 #[cfg(feature = "built-in")]
 pub use settings::{BuiltIn, Notices, Playground};

@@ -12,7 +12,7 @@ pub use error::RecordingError;
 pub use header::{RecordingHeader, RecordingStart};
 pub use outcome::{EventResult, Outcome};
 pub use owned_event::OwnedEvent;
-pub use record::{Record, Records};
+pub use record::{Record, Records, RecordsPosition};
 pub(crate) use recorder::Recorder;
 
 use crate::{Program, RestoreError, Room, Trap, reader::Reader};

@@ -54,7 +54,17 @@ impl Record {
 /// The records of a [`Recording`](super::Recording). After an error there are no more.
 #[derive(Debug, Clone)]
 pub struct Records<'a> {
+    /// The number of all bytes.
+    all: usize,
     left: &'a [u8],
+    before_ms: u64,
+}
+
+/// A place between two records.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct RecordsPosition {
+    /// The number of bytes before it.
+    at: usize,
     before_ms: u64,
 }
 
@@ -62,7 +72,23 @@ impl<'a> Records<'a> {
     /// Reads the records of a room, as [`Room::take_records`] has returned them.
     #[must_use]
     pub fn new(bytes: &'a [u8]) -> Self {
-        Self { left: bytes, before_ms: 0 }
+        Self::from_position(bytes, RecordsPosition::default())
+    }
+
+    /// Reads the records from a place on that [`position`](Self::position) has returned for the same bytes.
+    #[must_use]
+    pub fn from_position(bytes: &'a [u8], position: RecordsPosition) -> Self {
+        Self {
+            all: bytes.len(),
+            left: bytes.get(position.at..).unwrap_or(&[]),
+            before_ms: position.before_ms,
+        }
+    }
+
+    /// Returns the place before the next record.
+    #[must_use]
+    pub fn position(&self) -> RecordsPosition {
+        RecordsPosition { at: self.all - self.left.len(), before_ms: self.before_ms }
     }
 
     fn read(&mut self) -> Result<Record, RecordingError> {

@@ -140,6 +140,23 @@ pub enum Hibernation {
     Kept,
 }
 
+/// The result of one step of [`EngineFactory::renew`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+#[must_use]
+pub enum Renewal {
+    /// There is more to do: call [`renew`](EngineFactory::renew) again.
+    Unfinished,
+    /// The engine runs already what the factory builds now.
+    Unchanged,
+    /// The engine runs what the factory builds now, in the state that all events of the room have led to.
+    Replayed,
+    /// The engine runs what the factory builds now, and has had no event. A server hands in [`Event::Init`], and then
+    /// [`Event::Connect`] for each client of the room.
+    Fresh,
+    /// The engine stays as it is.
+    Kept,
+}
+
 /// The actions that an [`Engine`] can ask for: those of a [`StateroomContext`], and a few for engines only.
 pub trait EngineContext: StateroomContext {
     /// Calls `each` with every key and value that [`client_info`](StateroomContext::client_info) has at this moment,
@@ -189,6 +206,21 @@ pub trait EngineFactory: Send + Sync + 'static {
     /// A server may ask before it builds a room, to find the memory first.
     fn room_size(&self) -> usize {
         0
+    }
+
+    /// Does one bounded step towards running in an existing engine what [`build`](Self::build) builds now. The clients of the room
+    /// stay. Factories that always build the same have nothing to do.
+    ///
+    /// A server calls it between two events, and again while the result is [`Renewal::Unfinished`]. It hands in no event in
+    /// between.
+    fn renew(&self, engine: &mut Self::Engine, context: &impl EngineContext) -> Renewal {
+        let _ = (engine, context);
+        Renewal::Unchanged
+    }
+
+    /// Gives up a renewal that is unfinished. The engine stays as it was before.
+    fn cancel_renewal(&self, engine: &mut Self::Engine) {
+        let _ = engine;
     }
 }
 

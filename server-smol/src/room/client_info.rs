@@ -1,4 +1,11 @@
-use std::{borrow::Cow, collections::HashSet, net::IpAddr};
+use std::{
+    borrow::Cow,
+    cell::RefCell,
+    collections::{BTreeMap, HashSet},
+    net::IpAddr,
+};
+
+use stateroom_core::ClientId;
 
 use crate::requests::parameters;
 
@@ -20,9 +27,29 @@ pub(crate) struct ClientInfo {
 /// The name of a header, in lower case, and its value.
 pub(crate) type Header = (Box<str>, Box<str>);
 
+/// What the clients of a room have brought with them, if they may have to [connect again](super::renewal).
+#[derive(Debug)]
+pub(super) struct KeptInfo(Option<RefCell<BTreeMap<ClientId, Box<ClientInfo>>>>);
+
 /// The beginnings of the keys of parameters and headers.
 const QUERY: &str = "query:";
 const HEADER: &str = "header:";
+
+impl KeptInfo {
+    pub(super) fn new(is_kept: bool) -> Self {
+        Self(is_kept.then(RefCell::default))
+    }
+
+    pub(super) fn add(&self, client: ClientId, info: Box<ClientInfo>) {
+        if let Some(kept) = &self.0 {
+            kept.borrow_mut().insert(client, info);
+        }
+    }
+
+    pub(super) fn take(&self, client: ClientId) -> Option<Box<ClientInfo>> {
+        self.0.as_ref()?.borrow_mut().remove(&client)
+    }
+}
 
 impl ClientInfo {
     /// Keeps what rooms may ask for. The names of headers are in lower case.

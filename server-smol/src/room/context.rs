@@ -16,7 +16,13 @@ use crate::{
     websocket::Opcode,
 };
 
-use super::{client_info::ClientInfo, deliveries::Deliveries, id::RoomId, roster::Roster, trace::Trace};
+use super::{
+    client_info::{ClientInfo, KeptInfo},
+    deliveries::Deliveries,
+    id::RoomId,
+    roster::Roster,
+    trace::Trace,
+};
 
 /// The world as a room's service sees it: the clients of the room, its timer, and the log.
 #[derive(Debug)]
@@ -27,6 +33,7 @@ pub(crate) struct RoomContext {
     pub(super) deliveries: Deliveries,
     /// The client whose `connect` runs, and what it has brought with it.
     pub(super) newcomer: RefCell<Option<(ClientId, Box<ClientInfo>)>>,
+    pub(super) kept_info: KeptInfo,
     /// The timer that the event that runs has asked for.
     pub(super) timer: Cell<Option<u32>>,
     pub(super) log: RoomLog,
@@ -40,8 +47,9 @@ impl RoomContext {
             id,
             roster: Roster::new(Rc::clone(&thread)),
             deliveries: Deliveries::new(Rc::clone(&thread)),
-            thread,
             newcomer: RefCell::default(),
+            kept_info: KeptInfo::new(thread.settings.recordings > 0),
+            thread,
             timer: Cell::new(None),
             log,
             trace: Trace::default(),

@@ -28,6 +28,8 @@ pub(crate) enum Event<'a> {
     Message(ClientId, &'a Outbox, MessagePayload<'a>),
     /// The timer is due that was asked for with this request.
     Timer(u64),
+    /// The room has started afresh, and a client that is in it connects again.
+    Reconnect(ClientId, Box<ClientInfo>),
 }
 
 /// The outcome of an event.
@@ -105,7 +107,7 @@ impl<F: EngineFactory> Room<F> {
 impl<F: EngineFactory> EventLock<F> {
     /// Begins an event, and goes on with it for a slice. The outcome, if it is over then.
     #[inline]
-    fn begin(&self, event: Event<'_>) -> Option<Outcome> {
+    pub(super) fn begin(&self, event: Event<'_>) -> Option<Outcome> {
         if self.room.context.trace.is_on() { self.begin_traced(event) } else { self.begin_untraced(event) }
     }
 
@@ -122,8 +124,13 @@ impl<F: EngineFactory> EventLock<F> {
                 room.context.newcomer.replace(Some((client, info)));
                 self.slice(Some(engine::Event::Connect(client)))
             }
+            Event::Reconnect(client, info) => {
+                room.context.newcomer.replace(Some((client, info)));
+                self.slice(Some(engine::Event::Connect(client)))
+            }
             Event::Disconnect(client) => {
                 room.context.roster.remove(client);
+                room.context.kept_info.take(client);
                 self.slice(Some(engine::Event::Disconnect(client)))
             }
             // It was said before the client was closed, and comes to its turn afterwards.
@@ -203,6 +210,9 @@ impl<F: EngineFactory> EventLock<F> {
         if room.reserved.take() > 0 || context.has_newcomer() {
             let newcomer = context.newcomer.take();
             room.is_new.set(room.is_new.get() && newcomer.is_none());
+            if let Some((client, info)) = newcomer {
+                context.kept_info.add(client, info);
+            }
         }
         if let Some(ms) = context.timer.take() {
             room.set_timer(ms);
@@ -223,7 +233,7 @@ impl<F: EngineFactory> EventLock<F> {
         let is_over = match &event {
             Event::Message(_, outbox, _) => outbox.is_closed_by_room(),
             Event::Timer(request) => *request != room.timer_request.get(),
-            Event::Init | Event::Connect(..) | Event::Disconnect(_) => false,
+            Event::Init | Event::Connect(..) | Event::Reconnect(..) | Event::Disconnect(_) => false,
         };
         if is_over || room.ended.get() {
             return self.begin_untraced(event);

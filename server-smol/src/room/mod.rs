@@ -7,6 +7,7 @@ mod event;
 mod id;
 mod lock;
 mod registry;
+mod renewal;
 mod roster;
 #[cfg_attr(not(feature = "built-in"), path = "no_trace.rs")]
 mod trace;
@@ -42,6 +43,7 @@ pub(crate) use event::{Event, Outcome, Submitted};
 pub(crate) use id::RoomId;
 pub(crate) use lock::EventLock;
 pub(crate) use registry::{CreateRoomError, Registry, RoomCounts, RoomStatus};
+pub(crate) use renewal::{Renewals, Rooms};
 
 /// The time that a room that was created with `POST` waits for its first client.
 const FIRST_CLIENT: Duration = Duration::from_secs(60);

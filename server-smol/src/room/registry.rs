@@ -230,6 +230,13 @@ impl<F: EngineFactory> Registry<F> {
         rooms.range::<RoomId, _>((begin, Bound::Unbounded)).take(most).map(status).collect()
     }
 
+    /// Returns the first room behind the one with this id, in the order of their ids.
+    pub(super) fn next(&self, after: Option<&RoomId>) -> Option<Rc<Room<F>>> {
+        let begin = after.map_or(Bound::Unbounded, Bound::Excluded);
+        let rooms = self.rooms.borrow();
+        rooms.range::<RoomId, _>((begin, Bound::Unbounded)).next().map(|(_, room)| Rc::clone(room))
+    }
+
     /// Returns the reason why the server shuts down, if it does.
     pub(super) fn shut_down_reason(&self) -> Option<&CloseReason> {
         self.shut_down.get()

@@ -237,7 +237,7 @@ impl Record {
     fn of(event: &Event<'_>, now_ms: u64) -> Self {
         let (name, client) = match event {
             Event::Init => ("init", None),
-            Event::Connect(client, ..) => ("connect", Some(client)),
+            Event::Connect(client, ..) | Event::Reconnect(client, _) => ("connect", Some(client)),
             Event::Disconnect(client) => ("disconnect", Some(client)),
             Event::Message(client, ..) => ("message", Some(client)),
             Event::Timer(_) => ("timer", None),

@@ -7,6 +7,15 @@ use std::{
 use smol::{channel::Receiver, future::or, unblock};
 use stateroom_core::ClientId;
 
+#[cfg(feature = "wasm")]
+use {
+    crate::{
+        guests::Deployment,
+        room::{Renewals, Rooms},
+    },
+    std::sync::Arc,
+};
+
 use crate::{
     admin_address::AdminAddress,
     close::CloseReason,
@@ -29,6 +38,9 @@ pub struct ServerHandle {
     pub(super) threads: Vec<JoinHandle<Result<(), ServeError>>>,
     /// A channel that closes when all threads have ended.
     pub(super) ended: Receiver<()>,
+    /// The program of the rooms, if they run guests.
+    #[cfg(feature = "wasm")]
+    pub(crate) deployment: Option<Arc<Deployment>>,
 }
 
 /// A room, as [`ServerHandle::rooms`] lists it.
@@ -41,6 +53,30 @@ pub struct RoomInfo {
     pub clients: Vec<ClientId>,
     /// True if it [hibernates](crate::Settings::hibernate_after).
     pub hibernates: bool,
+}
+
+/// The result of [`ServerHandle::replace_program`].
+#[cfg(feature = "wasm")]
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Replacement {
+    /// The rooms that continue in the state that their events have led to in the new program.
+    pub replayed: RenewedRooms,
+    /// The rooms that have started afresh.
+    pub fresh: RenewedRooms,
+    /// The rooms that stay on their program.
+    pub kept: RenewedRooms,
+}
+
+/// Some rooms of a [`Replacement`].
+#[cfg(feature = "wasm")]
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct RenewedRooms {
+    /// Their number.
+    pub count: usize,
+    /// The ids of up to five of them.
+    pub first: Vec<String>,
 }
 
 /// The counts of a server.
@@ -100,6 +136,38 @@ impl ServerHandle {
     /// [`RoomError::InvalidId`], or [`RoomError::Ending`].
     pub async fn close_room(&self, id: &str) -> Result<bool, RoomError> {
         Ok(self.workers.close(&room_id(id)?).await?)
+    }
+
+    /// Replaces the program of all rooms while they run, and returns when this is done. New rooms run it at once. Connections and
+    /// client ids stay.
+    ///
+    /// With [recordings](crate::Settings::recordings), a room has its events again in the new program, without their effects, and
+    /// continues in the state that they lead to. A room whose recording is not whole, or whose events fail in the new
+    /// program, starts afresh: with `init`, and with `connect` for each of its clients. Without recordings, rooms keep their
+    /// program.
+    ///
+    /// A server of native services has no program, and nothing happens.
+    ///
+    /// # Errors
+    /// [`RoomError::Ending`].
+    #[cfg(feature = "wasm")]
+    pub async fn replace_program(
+        &self,
+        program: stateroom_host_min::Program,
+    ) -> Result<Replacement, RoomError> {
+        self.deployment.iter().for_each(|deployment| deployment.replace(program.clone()));
+        Ok(self.workers.renew().await?.into())
+    }
+
+    /// Lets all rooms start afresh, with the clients that are in them: see [`replace_program`](Self::replace_program). Rooms
+    /// without recordings stay as they are.
+    ///
+    /// # Errors
+    /// [`RoomError::Ending`].
+    #[cfg(feature = "wasm")]
+    pub async fn reset_rooms(&self) -> Result<Replacement, RoomError> {
+        self.deployment.iter().for_each(|deployment| deployment.reset());
+        Ok(self.workers.renew().await?.into())
     }
 
     /// Returns the counts of the server.
@@ -187,6 +255,20 @@ impl From<Counts> for Stats {
             memory: counts.memory,
             peak_memory: counts.peak_memory,
         }
+    }
+}
+
+#[cfg(feature = "wasm")]
+impl From<Renewals> for Replacement {
+    fn from(Renewals { replayed, fresh, kept }: Renewals) -> Self {
+        Self { replayed: replayed.into(), fresh: fresh.into(), kept: kept.into() }
+    }
+}
+
+#[cfg(feature = "wasm")]
+impl From<Rooms> for RenewedRooms {
+    fn from(Rooms { count, first }: Rooms) -> Self {
+        Self { count, first: first.iter().map(|id| id.as_str().to_owned()).collect() }
     }
 }
 

@@ -31,6 +31,8 @@ use crate::{
     worker::{Worker, Workers},
 };
 
+#[cfg(feature = "wasm")]
+pub use handle::{RenewedRooms, Replacement};
 pub use handle::{RoomInfo, ServerHandle, Stats};
 use signals::Signals;
 
@@ -209,6 +211,12 @@ impl Server {
         self
     }
 
+    /// Sets how much memory the recorded events of rooms may take; 0: they are not recorded. See [`Settings::recordings`].
+    pub fn with_recordings(mut self, bytes: usize) -> Self {
+        self.settings.recordings = bytes;
+        self
+    }
+
     /// Sets how many threads run rooms.
     pub fn with_threads(mut self, threads: usize) -> Self {
         self.settings.threads = threads;
@@ -339,7 +347,15 @@ impl Server {
         let shared = Shared { settings, control, permits, downloads };
         let (running, ended) = channel::bounded::<()>(1);
         // Dropped on the way out, it ends the threads that have begun.
-        let mut server = ServerHandle { address, workers, operator: None, threads: Vec::new(), ended };
+        let mut server = ServerHandle {
+            address,
+            workers,
+            operator: None,
+            threads: Vec::new(),
+            ended,
+            #[cfg(feature = "wasm")]
+            deployment: None,
+        };
         if let Some(address) = &shared.settings.admin {
             let running = Running(running.clone());
             let (operator, thread) = Operator::start(address, shared.control.clone(), running)?;

@@ -190,6 +190,13 @@ pub struct Settings {
     /// the server can read them.
     pub show_failures: bool,
 
+    /// The memory in bytes that the events of all rooms with guests may take together, for [replacing their
+    /// program](crate::ServerHandle::replace_program). Default: 0, and events are not recorded.
+    ///
+    /// It is not a part of [`total_memory`](Self::total_memory). A room for which there is no space continues with a
+    /// snapshot in place of its events.
+    pub recordings: usize,
+
     /// The number of threads that run rooms. A room and its connections stay on one of them. Default: 1.
     ///
     /// More threads help if one thread is busy and there are free cores.
@@ -239,6 +246,7 @@ impl Default for Settings {
             admin: None,
             client_headers: ["origin", "user-agent", "accept-language"].map(String::from).into(),
             show_failures: false,
+            recordings: 0,
             threads: 1,
             measure_passes: false,
             pass_time: Duration::from_micros(300),

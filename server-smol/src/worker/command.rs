@@ -6,7 +6,7 @@ use crate::{
     admission::Permit,
     close::CloseReason,
     reactor::AnyTransport,
-    room::{ClientInfo, CreateRoomError, RoomId, RoomStatus},
+    room::{ClientInfo, CreateRoomError, Renewals, RoomId, RoomStatus},
 };
 
 #[cfg(feature = "built-in")]
@@ -29,6 +29,8 @@ pub(crate) enum Command {
     /// Send records of what happens in a room.
     #[cfg(feature = "built-in")]
     Trace(RoomId, EventSender),
+    /// Renew all rooms, and say what has become of them.
+    Renew(Sender<Renewals>),
     /// End an empty room, if there are as many rooms as there may be.
     EndEmptyRoom,
     /// Say goodbye to all clients with this reason, and end.

@@ -174,6 +174,12 @@ impl<F: EngineFactory> Worker<F> {
             }
             #[cfg(feature = "built-in")]
             Command::Trace(id, sender) => self.registry.trace(&id, sender),
+            Command::Renew(answer) => {
+                let registry = Rc::clone(&self.registry);
+                self.thread.spawn_rare(async move {
+                    let _ = answer.try_send(registry.renew().await);
+                });
+            }
             Command::EndEmptyRoom => _ = self.registry.end_empty_room(),
             Command::End(_) => {}
         }

@@ -4,7 +4,7 @@ use smol::channel::{Receiver, Sender, bounded};
 
 use crate::{
     close::CloseReason,
-    room::{CreateRoomError, RoomId, RoomStatus},
+    room::{CreateRoomError, Renewals, RoomId, RoomStatus},
 };
 
 #[cfg(feature = "built-in")]
@@ -121,6 +121,15 @@ impl Workers {
     /// Ends a room. Answers whether there was one.
     pub(crate) async fn close(&self, room: &RoomId) -> Result<bool, Ending> {
         ask(&self.commands[self.home(room)], |answer| Command::Close(room.clone(), answer)).await
+    }
+
+    /// Renews all rooms.
+    pub(crate) async fn renew(&self) -> Result<Renewals, Ending> {
+        let mut renewals = Renewals::default();
+        for worker in &self.commands {
+            renewals += ask(worker, Command::Renew).await?;
+        }
+        Ok(renewals)
     }
 
     /// Returns the counts of all threads.

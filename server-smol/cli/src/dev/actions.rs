@@ -13,8 +13,8 @@ pub(crate) enum Action {
     End,
     /// Open the page in a browser.
     Open,
-    /// Serve the same guest with new rooms.
-    Restart,
+    /// Let all rooms start afresh.
+    Reset,
 }
 
 impl Action {
@@ -25,7 +25,7 @@ impl Action {
             // Ctrl-D is the end of a text that is typed.
             b'q' | 4 => Some(Self::End),
             b'o' => Some(Self::Open),
-            b'r' => Some(Self::Restart),
+            b'r' => Some(Self::Reset),
             _ => None,
         }
     }
@@ -68,7 +68,7 @@ impl Actions {
     /// Logs the keys, if there are any.
     pub(crate) fn announce(&self) {
         if let Some(terminal) = &self.terminal {
-            log::info!("keys{}: o opens the page, r restarts the rooms, q ends", terminal.how());
+            log::info!("keys{}: o opens the page, r starts all rooms afresh, q ends", terminal.how());
         }
     }
 }
@@ -88,6 +88,6 @@ mod tests {
         let (sender, receiver) = unbounded();
         read_keys(b"xr\no \x1bOQ\x04q".as_slice(), &sender);
         let actions: Vec<_> = std::iter::from_fn(|| receiver.try_recv().ok()).collect();
-        assert_eq!(actions, [Action::Restart, Action::Open, Action::End, Action::End]);
+        assert_eq!(actions, [Action::Reset, Action::Open, Action::End, Action::End]);
     }
 }

@@ -1,8 +1,18 @@
-use std::{future::Future, net::TcpListener, pin::Pin};
+//! Rooms that run guests, and the replacement of their program while they run.
+
+mod deployment;
+mod guest_room;
+mod recording;
+
+use std::{future::Future, net::TcpListener, pin::Pin, sync::Arc};
 
 use stateroom_host_min::Program;
 
 use crate::{ServeError, Server, ServerHandle};
+
+use self::deployment::GuestFactory;
+
+pub(crate) use deployment::Deployment;
 
 type Boxed<'a, T> = Pin<Box<dyn Future<Output = T> + 'a>>;
 
@@ -15,7 +25,8 @@ impl Server {
     /// # Errors
     /// The same, and limits that contradict the settings.
     pub fn serve_guests(self, program: Program) -> Result<(), ServeError> {
-        self.for_guests(&program)?.serve(program)
+        let (server, factory) = self.for_guests(program)?;
+        server.serve(factory)
     }
 
     /// Does what [`run`](Self::run) does, with settings that [fit](crate::Settings::for_guests) the program's limits.
@@ -28,7 +39,10 @@ impl Server {
         listener: TcpListener,
         shutdown: Boxed<'a, ()>,
     ) -> Boxed<'a, Result<(), ServeError>> {
-        Box::pin(async { self.for_guests(&program)?.run(program, listener, shutdown).await })
+        Box::pin(async {
+            let (server, factory) = self.for_guests(program)?;
+            server.run(factory, listener, shutdown).await
+        })
     }
 
     /// Does what [`start`](Self::start) does, with settings that [fit](crate::Settings::for_guests) the program's limits.
@@ -36,10 +50,16 @@ impl Server {
     /// # Errors
     /// The same, and limits that contradict the settings.
     pub fn start_guests(self, program: Program, listener: TcpListener) -> Result<ServerHandle, ServeError> {
-        self.for_guests(&program)?.start(program, listener)
+        let (server, factory) = self.for_guests(program)?;
+        let deployment = Arc::clone(&factory.0);
+        let mut handle = server.start(factory, listener)?;
+        handle.deployment = Some(deployment);
+        Ok(handle)
     }
 
-    fn for_guests(self, program: &Program) -> Result<Self, ServeError> {
-        self.settings().for_guests(program.limits()).map(Self::from).map_err(ServeError::Settings)
+    fn for_guests(self, program: Program) -> Result<(Self, GuestFactory), ServeError> {
+        let settings = self.settings().for_guests(program.limits()).map_err(ServeError::Settings)?;
+        let deployment = Deployment::new(program, settings.recordings);
+        Ok((Self::from(settings), GuestFactory(deployment)))
     }
 }

@@ -1,0 +1,194 @@
+use std::{
+    mem,
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    },
+};
+
+use stateroom_host_min::{RecordsPosition, Room};
+
+/// The memory that the recordings of all rooms may take.
+#[derive(Debug)]
+pub(super) struct Budget {
+    limit: usize,
+    used: AtomicUsize,
+}
+
+/// The events of a room up to now, and the state that they began with.
+#[derive(Debug)]
+pub(super) struct RoomRecording {
+    budget: Arc<Budget>,
+    /// The bytes that were taken from the budget.
+    taken: usize,
+    start: Start,
+    records: Vec<u8>,
+}
+
+/// The state that a recording begins with.
+#[derive(Debug, Clone)]
+pub(super) enum Start {
+    /// A new room, with this seed.
+    New([u8; 32]),
+    Snapshot(Vec<u8>),
+    /// There was no memory for it.
+    Lost,
+}
+
+/// The size from which on a recording is replaced by a snapshot if there is no memory left for it. If a smaller one were, each
+/// further event could take a snapshot.
+const REPLACED: usize = 64 << 10;
+
+impl Budget {
+    pub(super) fn new(limit: usize) -> Self {
+        Self { limit, used: AtomicUsize::new(0) }
+    }
+
+    fn take(&self, bytes: usize) -> bool {
+        let taken = |used: usize| used.checked_add(bytes).filter(|used| *used <= self.limit);
+        self.used.fetch_update(Ordering::Relaxed, Ordering::Relaxed, taken).is_ok()
+    }
+
+    fn give_back(&self, bytes: usize) {
+        self.used.fetch_sub(bytes, Ordering::Relaxed);
+    }
+}
+
+impl RoomRecording {
+    /// Begins the recording of a new room.
+    pub(super) fn new(budget: &Arc<Budget>, seed: [u8; 32]) -> Self {
+        Self { budget: Arc::clone(budget), taken: 0, start: Start::New(seed), records: Vec::new() }
+    }
+
+    /// Begins the recording of another room in its place.
+    pub(super) fn restarted(&self, seed: [u8; 32]) -> Self {
+        Self::new(&self.budget, seed)
+    }
+
+    /// Takes over the records that the room has made since the last call. Its last event has to be over.
+    pub(super) fn take_records(&mut self, room: &mut Room) {
+        let records = room.take_records();
+        if matches!(self.start, Start::Lost) {
+            return;
+        }
+        if self.reserve(records.len()) {
+            return self.records.extend(records);
+        }
+        // From here on the room's present state stands for its history. A room that has failed has none.
+        let is_long = self.taken >= REPLACED;
+        self.clear();
+        self.start = Start::Lost;
+        if is_long
+            && let Ok(snapshot) = room.snapshot()
+            && self.budget.take(snapshot.len())
+        {
+            self.taken = snapshot.len();
+            self.start = Start::Snapshot(snapshot);
+        }
+    }
+
+    /// Makes space for so many bytes. Returns false if there is none.
+    fn reserve(&mut self, bytes: usize) -> bool {
+        let (len, capacity) = (self.records.len(), self.records.capacity());
+        if len + bytes > capacity {
+            // By a quarter: what is taken and not used counts, too.
+            let wanted = (len + bytes).max(capacity + capacity / 4);
+            if !self.budget.take(wanted - capacity) {
+                return false;
+            }
+            self.taken += wanted - capacity;
+            self.records.reserve_exact(wanted - len);
+        }
+        true
+    }
+
+    fn clear(&mut self) {
+        self.records = Vec::new();
+        self.budget.give_back(mem::take(&mut self.taken));
+    }
+
+    /// Returns the seed of the room's random numbers, if all of its events are here.
+    pub(super) fn whole_since(&self) -> Option<[u8; 32]> {
+        match self.start {
+            Start::New(seed) => Some(seed),
+            Start::Snapshot(_) | Start::Lost => None,
+        }
+    }
+
+    /// Returns the next record, and the place behind it.
+    pub(super) fn next(
+        &self,
+        position: RecordsPosition,
+    ) -> Option<(stateroom_host_min::Record, RecordsPosition)> {
+        let mut records = stateroom_host_min::Records::from_position(&self.records, position);
+        // They have been written here.
+        let record = records.next()?.ok()?;
+        Some((record, records.position()))
+    }
+}
+
+impl Drop for RoomRecording {
+    fn drop(&mut self) {
+        self.clear();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use stateroom_host_min::{Event, Limits, Program, Step};
+
+    use super::*;
+
+    const QUIET: &str = r#"(module (memory (export "memory") 1)
+        (func (export "jam_malloc") (param i32) (result i32) i32.const 64)
+        (func (export "jam_free") (param i32 i32))
+        (func (export "initialize") (param i32 i32))
+        (func (export "connect") (param i32)) (func (export "disconnect") (param i32)) (func (export "timer"))
+        (func (export "message") (param i32 i32 i32)) (func (export "binary") (param i32 i32 i32)))"#;
+
+    fn room() -> Room {
+        let program = Program::load(&wat::parse_str(QUIET).unwrap(), Limits::default()).unwrap();
+        let mut room = program.room("lobby", [1; 32]).unwrap();
+        room.start_recording();
+        room
+    }
+
+    fn happen(room: &mut Room, recording: &mut RoomRecording, event: Event<'_>) {
+        assert_eq!(room.handle(event, 0), Ok(Step::Done));
+        recording.take_records(room);
+    }
+
+    #[test]
+    fn a_recording_begins_with_a_snapshot_where_memory_has_run_out() {
+        let budget = Arc::new(Budget::new(2 * REPLACED));
+        let (mut room, mut recording) = (room(), RoomRecording::new(&budget, [1; 32]));
+        happen(&mut room, &mut recording, Event::Init);
+        let mut events = 0;
+        while recording.whole_since().is_some() {
+            happen(&mut room, &mut recording, Event::Timer);
+            events += 1;
+        }
+        assert!((5_000..15_000).contains(&events), "{events}");
+        assert!(matches!(recording.start, Start::Snapshot(_)));
+        assert!(budget.used.load(Ordering::Relaxed) < 1_000);
+        happen(&mut room, &mut recording, Event::Timer);
+        assert!(recording.next(RecordsPosition::default()).is_some(), "it goes on");
+        drop(recording);
+        assert_eq!(budget.used.load(Ordering::Relaxed), 0);
+    }
+
+    #[test]
+    fn a_short_recording_is_lost_where_others_have_all_memory() {
+        let budget = Arc::new(Budget::new(1_000));
+        assert!(budget.take(970));
+        let (mut room, mut recording) = (room(), RoomRecording::new(&budget, [1; 32]));
+        happen(&mut room, &mut recording, Event::Init);
+        assert!(recording.whole_since().is_some());
+        for _ in 0..4 {
+            happen(&mut room, &mut recording, Event::Timer);
+        }
+        assert!(matches!(recording.start, Start::Lost));
+        drop(recording);
+        assert_eq!(budget.used.load(Ordering::Relaxed), 970);
+    }
+}

@@ -1,0 +1,163 @@
+//! Rooms take over another version of their service, while their clients stay.
+
+use std::{
+    ops::AddAssign,
+    panic::{AssertUnwindSafe, catch_unwind},
+    rc::Rc,
+    time::Instant,
+};
+
+use stateroom_core::engine::{EngineFactory, Renewal};
+
+use crate::thread::{Kind, TIME_SLICE};
+
+use super::{
+    Registry, Room, RoomId,
+    event::{Event, panic_message},
+    lock::EventLock,
+};
+
+/// The rooms that were renewed, by what has become of them.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(crate) struct Renewals {
+    pub(crate) replayed: Rooms,
+    pub(crate) fresh: Rooms,
+    pub(crate) kept: Rooms,
+}
+
+/// Some rooms.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(crate) struct Rooms {
+    pub(crate) count: usize,
+    /// The ids of the first ones.
+    pub(crate) first: Vec<RoomId>,
+}
+
+/// The number of rooms of a kind that are named.
+const NAMED: usize = 5;
+
+impl Rooms {
+    fn add(&mut self, room: &RoomId) {
+        self.count += 1;
+        if self.first.len() < NAMED {
+            self.first.push(room.clone());
+        }
+    }
+}
+
+impl AddAssign for Rooms {
+    fn add_assign(&mut self, other: Self) {
+        self.count += other.count;
+        self.first.extend(other.first);
+        self.first.truncate(NAMED);
+    }
+}
+
+impl AddAssign for Renewals {
+    fn add_assign(&mut self, other: Self) {
+        self.replayed += other.replayed;
+        self.fresh += other.fresh;
+        self.kept += other.kept;
+    }
+}
+
+impl<F: EngineFactory> Registry<F> {
+    /// Lets all rooms run what the factory builds now, one after the other. Those that come meanwhile do so already.
+    pub(crate) async fn renew(self: &Rc<Self>) -> Renewals {
+        let (mut renewals, mut last) = (Renewals::default(), None);
+        while let Some(room) = self.next(last.as_ref()) {
+            match room.renew().await {
+                Renewal::Unchanged | Renewal::Unfinished => {}
+                Renewal::Replayed => renewals.replayed.add(room.id()),
+                Renewal::Fresh => renewals.fresh.add(room.id()),
+                Renewal::Kept => renewals.kept.add(room.id()),
+            }
+            last = Some(room.id().clone());
+        }
+        renewals
+    }
+}
+
+impl<F: EngineFactory> Room<F> {
+    async fn renew(self: &Rc<Self>) -> Renewal {
+        let lock = EventLock::acquire(self).await;
+        let renewal = lock.renew().await;
+        if renewal == Renewal::Fresh {
+            lock.start_again().await;
+        }
+        renewal
+    }
+
+    /// Does a step of the renewal of its engine.
+    fn renew_step(self: &Rc<Self>) -> Renewal {
+        let Some(registry) = self.registry.upgrade().filter(|_| !self.ended.get()) else {
+            return Renewal::Unchanged;
+        };
+        let engine = &mut *self.engine.borrow_mut();
+        let renewed = catch_unwind(AssertUnwindSafe(|| registry.factory().renew(engine, &self.context)));
+        let renewal = match renewed {
+            Ok(renewal) => renewal,
+            Err(panic) => {
+                self.fail(&panic_message(&*panic));
+                return Renewal::Unchanged;
+            }
+        };
+        if self.settle_memory(engine).is_err() {
+            if renewal == Renewal::Unfinished {
+                registry.factory().cancel_renewal(engine);
+                let line =
+                    || format!("room {} stays as it is: there is no memory for its new version", self.id());
+                self.thread().log.event(log::Level::Warn, line);
+                return Renewal::Kept;
+            }
+            self.fail("the server has no memory left for it (`--max-total-memory`)");
+            return Renewal::Unchanged;
+        }
+        if let Some(ms) = self.context.timer.take() {
+            self.set_timer(ms);
+        }
+        if self.idle.touch() {
+            self.queue_for_hibernation(engine);
+        }
+        renewal
+    }
+}
+
+impl<F: EngineFactory> EventLock<F> {
+    /// Renews the room's engine, and lets other rooms go on in between.
+    async fn renew(&self) -> Renewal {
+        loop {
+            let _granted = self.room.thread().scheduler.acquire(Kind::Slice).await;
+            let begin = Instant::now();
+            while begin.elapsed() < TIME_SLICE {
+                match self.room.renew_step() {
+                    Renewal::Unfinished => {}
+                    renewal => {
+                        if matches!(renewal, Renewal::Replayed | Renewal::Fresh) {
+                            self.room.context.trace_state("renewed", None);
+                        }
+                        return renewal;
+                    }
+                }
+            }
+        }
+    }
+
+    /// Hands in the events that lead to a new room with the clients that there are.
+    async fn start_again(&self) {
+        self.run(Event::Init).await;
+        let context = &self.room.context;
+        for client in context.roster.clients() {
+            // There is one for each, in a server whose rooms start afresh.
+            if let Some(info) = context.kept_info.take(client) {
+                self.run(Event::Reconnect(client, info)).await;
+            }
+        }
+    }
+
+    async fn run(&self, event: Event<'_>) {
+        if self.begin(event).is_none() {
+            self.finish().await;
+        }
+    }
+}
