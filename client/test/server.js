@@ -11,6 +11,8 @@ export class Server {
   port = 0;
   #arguments;
   #child;
+  #seen = [];
+  #news = new EventTarget();
 
   /** Takes a command and what it serves. */
   constructor(...args) {
@@ -23,11 +25,12 @@ export class Server {
     if (!STATEROOM) throw new Error("set STATEROOM to the path of the `stateroom` command");
     const args = [...this.#arguments, "--ip", "127.0.0.1", "--port", String(this.port)];
     const child = this.#child = spawn(STATEROOM, args, { stdio: ["ignore", "ignore", "pipe"] });
-    const seen = [];
+    const seen = this.#seen = [];
     const lines = createInterface(child.stderr);
     this.port = await new Promise((resolve, reject) => {
       lines.on("line", (line) => {
         seen.push(line);
+        this.#news.dispatchEvent(new Event("line"));
         const address = /serving on [\d.]+:(\d+)/.exec(line);
         if (address) resolve(Number(address[1]));
       });
@@ -35,6 +38,15 @@ export class Server {
       child.once("exit", () => reject(new Error(`the server has ended:\n${seen.join("\n")}`)));
     });
     return this;
+  }
+
+  /** Waits until it has written a line with this text, since the last one that was waited for. */
+  async line(text) {
+    for (;;) {
+      const index = this.#seen.findIndex((line) => line.includes(text));
+      if (index >= 0) return this.#seen.splice(0, index + 1).at(-1);
+      await once(this.#news, "line");
+    }
   }
 
   /** Ends it: with SIGTERM it says goodbye, with SIGKILL not. */

@@ -1,7 +1,7 @@
-// A page that uses the client library is loaded again by `stateroom dev` when its files change.
+// Pages under `stateroom dev`: they are loaded again when their files change, and stay as they are when the guest changes.
 
 import { execFileSync } from "node:child_process";
-import { appendFile, copyFile, mkdtemp, rm } from "node:fs/promises";
+import { appendFile, copyFile, mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { after, before, test } from "node:test";
@@ -10,24 +10,29 @@ import { checkout, launch, started, visit } from "../../client/test/browser.js";
 
 const TIMEOUT = { timeout: 600_000 };
 
-let browser, directory;
+let browser, parent;
 
 before(async () => {
   browser = await launch();
-  const parent = await mkdtemp(join(tmpdir(), "reload-"));
-  directory = join(parent, "reload");
-  execFileSync(process.env.STATEROOM, ["new", directory, "--template", "chat"], { stdio: "ignore" });
-  await copyFile(join(checkout(), "Cargo.lock"), join(directory, "Cargo.lock"));
+  parent = await mkdtemp(join(tmpdir(), "reload-"));
 }, TIMEOUT);
 
 after(async () => {
   await browser?.close();
-  if (directory) await rm(join(directory, ".."), { recursive: true, force: true });
+  if (parent) await rm(parent, { recursive: true, force: true });
 });
 
-const change = (file, text) => appendFile(join(directory, file), text);
+/** Makes a guest, and returns its directory. */
+async function guest(template) {
+  const directory = join(parent, template);
+  execFileSync(process.env.STATEROOM, ["new", directory, "--template", template], { stdio: "ignore" });
+  await copyFile(join(checkout(), "Cargo.lock"), join(directory, "Cargo.lock"));
+  return directory;
+}
 
-test("a page is loaded again when its files change, and not when the rooms restart", TIMEOUT, async (t) => {
+test("a page is loaded again when its files change, and stays as it is when the guest changes", TIMEOUT, async (t) => {
+  const directory = await guest("chat");
+  const change = (file, text) => appendFile(join(directory, file), text);
   const server = await started(t, "dev", directory);
   const page = await visit(t, browser, server);
   const isLive = () => page.locator("#status.live").waitFor();
@@ -35,12 +40,13 @@ test("a page is loaded again when its files change, and not when the rooms resta
   await isLive();
   const first = await loadedAt();
 
-  // The rooms restart, and the page comes back as it is.
-  const connectsAgain = page.waitForEvent("websocket", { timeout: 120_000 });
+  // The rooms get another module, and the page notices nothing.
+  page.on("websocket", (socket) => { throw new Error(`the page has connected again: ${socket.url()}`); });
   await change("src/lib.rs", "\n#[unsafe(no_mangle)]\npub extern \"C\" fn another_module() {}\n");
-  await connectsAgain;
+  await server.line("the new version runs");
   await isLive();
   if (await loadedAt() !== first) throw new Error("the page was loaded again");
+  page.removeAllListeners("websocket");
 
   await change("static/index.html", "<p>A new line.</p>\n");
   await page.getByText("A new line.").waitFor();
@@ -58,4 +64,36 @@ test("a page is loaded again when its files change, and not when the rooms resta
   await show(true);
   await page.getByText("Another line.").waitFor();
   await page.waitForFunction((second) => performance.timeOrigin !== second, second);
+});
+
+test("a counter keeps its number and its connection when the guest is edited", TIMEOUT, async (t) => {
+  const directory = await guest("counter");
+  const server = await started(t, "dev", directory);
+  const page = await visit(t, browser, server);
+  const number = (text) => page.locator("#number", { hasText: new RegExp(`^${text}$`) }).waitFor();
+  const edit = async (from, to) => {
+    const file = join(directory, "src/lib.rs");
+    const source = await readFile(file, "utf8");
+    if (!source.includes(from)) throw new Error(`there is no ${from} in it`);
+    await writeFile(file, source.replace(from, to));
+  };
+  await number("0");
+  page.on("websocket", (socket) => { throw new Error(`the page has connected again: ${socket.url()}`); });
+  const loadedAt = await page.evaluate(() => performance.timeOrigin);
+  const add = page.getByRole("button", { name: "Add 1" });
+  for (let times = 0; times < 3; times++) await add.click();
+  await number("3");
+
+  await edit("saturating_sub(1)", "saturating_sub(2)");
+  await server.line("room lobby continues in its state");
+  await number("3");
+  await page.getByRole("button", { name: "Take 1 away" }).click();
+  await number("1");
+
+  // All clicks count as the new version counts them.
+  await edit("saturating_add(1)", "saturating_add(10)");
+  await server.line("room lobby continues in its state");
+  await add.click();
+  await number("38");
+  if (await page.evaluate(() => performance.timeOrigin) !== loadedAt) throw new Error("the page was loaded again");
 });

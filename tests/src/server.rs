@@ -10,8 +10,9 @@ use smol::{
     Timer, block_on,
     future::{or, pending},
 };
+use stateroom_host_min::Program;
 use stateroom_sdk_core::engine::{EngineContext, EngineFactory};
-use stateroom_server_smol::{RoomInfo, Server, ServerHandle, Stats, VirtualClock};
+use stateroom_server_smol::{Replacement, RoomInfo, Server, ServerHandle, Stats, VirtualClock};
 
 use crate::{Answer, Client, PATIENCE, eventually, records};
 
@@ -69,6 +70,24 @@ impl TestServer {
     pub fn with_clock(server: Server, factory: impl EngineFactory) -> Self {
         let clock = VirtualClock::new();
         Self::start(server.with_clock(clock.clone()), factory, Some(clock))
+    }
+
+    /// Serves guests on a clock that stands still, as the command does: their [program can be
+    /// replaced](ServerHandle::replace_program).
+    #[track_caller]
+    pub fn guests(server: Server, program: Program) -> Self {
+        records::install();
+        let clock = VirtualClock::new();
+        let server = server.with_clock(clock.clone());
+        let listener = server.bind().expect("the system has a port");
+        let handle = server.start_guests(program, listener).expect("the system has threads");
+        Self { handle: Some(handle), clock: Some(clock), threads: Weak::new() }
+    }
+
+    /// Replaces the program of all rooms.
+    #[track_caller]
+    pub fn replace(&self, program: &Program) -> Replacement {
+        block_on(self.handle().replace_program(program.clone())).expect("it runs")
     }
 
     #[track_caller]

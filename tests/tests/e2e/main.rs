@@ -22,6 +22,7 @@ mod native_failures;
 mod operator;
 mod playground;
 mod protocol;
+mod replacement;
 mod scheduling;
 mod sdk;
 mod shutdown;

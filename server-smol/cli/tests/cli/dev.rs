@@ -2,7 +2,7 @@
 
 use std::{
     fs,
-    io::Read as _,
+    io::{Read as _, Write as _},
     net::{TcpListener, TcpStream},
     path::Path,
 };
@@ -87,9 +87,58 @@ fn dev_disconnects_nobody_if_the_module_has_not_changed_and_says_whom_it_does() 
     // It is where it was.
     server.wait_for_line("serving on ");
     let (_one, _two) = (joined(server.join("/ws/a", "")), joined(server.join("/ws/b", "")));
-    let _here =
-        here.with("src/lib.rs", ECHO.replace("client, message)", "MessageRecipient::Broadcast, message)"));
+    // Other files.
+    let _here = here
+        .with("web/index.html", "<p>")
+        .with("stateroom.toml", "static_files = 'web'\n[limits]\nmemory = '1MiB'");
     server.wait_for_line("restarting: 2 clients are disconnected");
+}
+
+/// Reads a text message of less than 126 bytes.
+fn next_text(client: &mut TcpStream) -> String {
+    let mut head = [0; 2];
+    client.read_exact(&mut head).unwrap();
+    assert!(head[0] == 0x81 && head[1] < 126, "{head:x?}");
+    let mut text = vec![0; head[1].into()];
+    client.read_exact(&mut text).unwrap();
+    String::from_utf8(text).unwrap()
+}
+
+/// Sends a text message of less than 126 bytes, and reads the answer.
+fn ask(client: &mut TcpStream, text: &str) -> String {
+    // The mask is all zeros.
+    let head = [0x81, 0x80 | text.len() as u8, 0, 0, 0, 0];
+    client.write_all(&[&head, text.as_bytes()].concat()).unwrap();
+    next_text(client)
+}
+
+#[test]
+fn dev_replaces_the_module_of_running_rooms_and_their_clients_stay() {
+    let here = Directory::new().with_guest("'std'", STD);
+    let mut server = Serving::start(stateroom(&here, &["dev", "--port", "0"]));
+    let mut client = joined(server.join("/ws/lobby", ""));
+    assert_eq!([ask(&mut client, "a"), ask(&mut client, "a"), ask(&mut client, "b")], ["1", "2", "1"]);
+
+    // The room has the same messages again.
+    let here = here.with("src/lib.rs", STD.replace("+= 1", "+= 10"));
+    server.wait_for_line("ms: room lobby continues in its state");
+    assert_eq!([ask(&mut client, "a"), ask(&mut client, "b")], ["30", "20"]);
+
+    // A message that the room has had already is too much for this one.
+    let strict = STD.replace("*count += 1", "*count += 1; assert!(*count < 3, \"no more\")");
+    let here = here.with("src/lib.rs", &strict);
+    let line = server.wait_for_line("does not get through the events up to now");
+    assert!(line.contains("event 6 (message of client 1): ") && line.ends_with(": no more"), "{line}");
+    server.wait_for_line("ms: room lobby has started afresh");
+    assert_eq!(ask(&mut client, "a"), "1");
+
+    // What does not build replaces nothing.
+    let here = here.with("src/lib.rs", "!");
+    server.wait_for_line("the version before is still served");
+    assert_eq!(ask(&mut client, "a"), "2");
+    let _here = here.with("src/lib.rs", STD);
+    server.wait_for_line("ms: room lobby continues in its state");
+    assert_eq!(ask(&mut client, "a"), "3");
 }
 
 #[test]
@@ -120,13 +169,12 @@ fn dev_builds_once_though_a_build_script_writes_sources() {
     let mut server = Serving::start(stateroom(&here, &["dev", "--port", "0"]));
     // Without a change of ours nothing would be built again: the only build is the one for this.
     let here = here.with("src/lib.rs", source.replace("client, MADE", "MessageRecipient::Broadcast, MADE"));
-    let lines = server.lines_to("restarting");
+    let lines = server.lines_to("the new version runs");
     assert_eq!(lines.iter().filter(|line| line.contains("has changed, building")).count(), 1, "{lines:?}");
     assert!(!lines.iter().any(|line| line.contains("not changed")), "{lines:?}");
-    server.wait_for_address();
     // The script is one of the sources.
     let _here = here.with("build.rs", script.replace("\\\"made", "\\\"remade"));
-    server.wait_for_line("restarting");
+    server.wait_for_line("the new version runs");
 }
 
 #[test]
@@ -159,8 +207,7 @@ fn dev_watches_manifests_and_the_settings_of_cargo() {
     let here = here.with("Cargo.toml", format!("{workspace}# More.\n"));
     server.wait_for_line("the module has not changed");
     let here = here.with("words/Cargo.toml", format!("{words}[features]\ndefault = ['loud']\nloud = []\n"));
-    server.wait_for_line("restarting");
-    server.wait_for_address();
+    server.wait_for_line("the new version runs");
     let config = "[env]\nUNUSED = '1'\n";
     let here = here.with(".cargo/config.toml", config);
     server.wait_for_line("the module has not changed");

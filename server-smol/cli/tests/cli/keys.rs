@@ -29,7 +29,7 @@ fn terminal() -> (File, File) {
 }
 
 #[test]
-fn keys_open_the_page_and_restart_and_end() {
+fn keys_open_the_page_and_reset_the_rooms_and_end() {
     let here = Directory::new().with_guest("", ECHO);
     let (mut person, program) = terminal();
     let lines = |file: &File| tcgetattr(file).unwrap().local_modes.contains(LocalModes::ICANON);
@@ -42,7 +42,7 @@ fn keys_open_the_page_and_restart_and_end() {
     let mut dev = with_programs(&here, dev, &[("xdg-open", "echo \"$1\" > opened".to_owned())]);
     dev.env("PATH", format!("{}:{path}", here.path("bin").display())).stdin(program.try_clone().unwrap());
     let mut server = Serving::start(dev);
-    server.wait_for_line("keys: o opens the page, r restarts the rooms, q ends");
+    server.wait_for_line("keys: o opens the page, r starts all rooms afresh, q ends");
     let url = opened();
     assert!(
         url.starts_with("http://localhost:") && url.matches('/').count() == 3 && url.ends_with("/\n"),
@@ -53,8 +53,10 @@ fn keys_open_the_page_and_restart_and_end() {
     person.write_all(b"xo").unwrap();
     assert_eq!(opened(), url);
     person.write_all(b"r").unwrap();
-    server.wait_for_line("restarting: no client was connected");
-    server.wait_for_line("serving on ");
+    server.wait_for_line("there are no rooms");
+    server.post("/ws/lobby");
+    person.write_all(b"r").unwrap();
+    server.wait_for_line("room lobby has started afresh");
     person.write_all(b"q").unwrap();
     assert_eq!(server.child.wait().unwrap().code(), Some(0));
     assert!(lines(&program), "the terminal is as it was");

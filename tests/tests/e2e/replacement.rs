@@ -1,0 +1,209 @@
+//! The program of rooms is replaced while they run.
+
+use std::time::Duration;
+
+use smol::block_on;
+use stateroom_host_min::{Limits, Program};
+use stateroom_server_smol::{RenewedRooms, Server};
+use stateroom_tests::{Client, Message, Module, TestServer, eventually, records, server};
+
+/// Returns the settings of a server that records its rooms, whose clients may be silent for as long as they like.
+fn settings() -> Server {
+    server()
+        .with_recordings(1 << 20)
+        .with_heartbeat_interval(Duration::ZERO)
+        .with_heartbeat_timeout(Duration::ZERO)
+}
+
+/// Returns the guest that counts, and counts each `!` twice.
+fn other() -> Program {
+    Module::new()
+        .told("(i32.store8 (i32.const 16) (i32.add (i32.load8_u (i32.const 16)) (i32.const 1)))")
+        .program()
+}
+
+#[track_caller]
+fn is(rooms: &RenewedRooms, ids: &[&str]) {
+    assert_eq!(
+        (rooms.count, &rooms.first[..]),
+        (ids.len(), &ids.iter().map(ToString::to_string).collect::<Vec<_>>()[..])
+    );
+}
+
+#[test]
+fn a_room_continues_in_the_state_that_its_events_lead_to_and_its_clients_stay() {
+    let server = TestServer::guests(settings(), Module::new().program());
+    let (mut one, mut two) = (server.client("room"), server.client("room"));
+    let mut idle = server.client("idle");
+    idle.ask("a");
+    for text in ["a", "!", "b"] {
+        assert_eq!(one.ask(text), text);
+    }
+    assert_eq!(two.ask("?"), "3");
+    let before = server.rooms();
+    let replacement = server.replace(&other());
+    is(&replacement.replayed, &["idle", "room"]);
+    assert_eq!((replacement.fresh.count, replacement.kept.count), (0, 0));
+    assert_eq!(server.rooms(), before, "ids and all");
+    // What the events have sent is not sent again.
+    assert!(one.is_quiet() && two.is_quiet());
+    assert_eq!((one.ask("?"), two.ask("?"), idle.ask("?")), ("4".into(), "4".into(), "1".into()));
+    // The recording goes on: all of it runs in the next version.
+    assert_eq!(one.ask("!"), "!");
+    assert_eq!(one.ask("?"), "6");
+    is(&server.replace(&Module::new().program()).replayed, &["idle", "room"]);
+    assert_eq!(two.ask("?"), "4");
+    // New rooms have the new program, and new clients new ids.
+    let mut three = server.client("room");
+    assert_eq!(three.ask("?"), "4");
+    assert_eq!(server.rooms()[1], ("room".to_owned(), vec![1, 2, 3]));
+}
+
+#[test]
+fn a_room_that_hibernates_continues_too() {
+    let server = TestServer::guests(
+        settings().with_hibernate_after(Duration::from_secs(10)),
+        Module::new().memory("17").program(),
+    );
+    let mut client = server.client("room");
+    client.ask("!");
+    eventually("the room hibernates", || {
+        server.pass(Duration::from_secs(10));
+        server.stats().hibernating_rooms == 1
+    });
+    is(&server.replace(&other()).replayed, &["room"]);
+    assert_eq!(client.ask("?"), "2");
+}
+
+#[test]
+fn a_timer_is_due_when_it_was() {
+    let timed = |answer| {
+        Module::new()
+            .data(answer)
+            .told("(call $set_timer (i32.const 1000))")
+            .timer("(call $send_message (i32.const 0) (i32.const 64) (i32.const 3))")
+            .program()
+    };
+    let server = TestServer::guests(settings(), timed("one"));
+    let mut client = server.client("room");
+    client.ask("!");
+    server.pass(Duration::from_millis(400));
+    client.ask("later");
+    is(&server.replace(&timed("two")).replayed, &["room"]);
+    server.pass(Duration::from_millis(599));
+    assert_eq!(client.ask("so far"), "so far");
+    server.pass(Duration::from_millis(1));
+    client.expect(&["two"]);
+    // One that is overdue by then is due at once; one that has fired is not set again.
+    is(&server.replace(&timed("six")).replayed, &["room"]);
+    server.pass(Duration::from_secs(10));
+    assert_eq!(client.ask("so far"), "so far");
+}
+
+/// Returns a guest that greets each client by its name in the query; it fails with `!` if it is the strict one.
+fn greeter(is_strict: bool) -> Program {
+    let strict = if is_strict { "unreachable" } else { "nop" };
+    let module = wat::parse_str(format!(
+        r#"(module
+            (import "env" "send_message" (func $send (param i32 i32 i32)))
+            (import "stateroom" "client_info" (func $client_info (param i32 i32 i32 i32 i32) (result i32)))
+            (memory (export "memory") 1)
+            (data (i32.const 0) "query:name")
+            (func (export "jam_malloc") (param i32) (result i32) i32.const 4096)
+            (func (export "jam_free") (param i32 i32))
+            (func (export "initialize") (param i32 i32))
+            (func (export "connect") (param i32)
+                (call $send (local.get 0) (i32.const 64)
+                    (call $client_info (local.get 0) (i32.const 0) (i32.const 10) (i32.const 64) (i32.const 64))))
+            (func (export "disconnect") (param i32))
+            (func (export "timer"))
+            (func (export "binary") (param i32 i32 i32))
+            (func (export "message") (param i32 i32 i32)
+                (if (i32.eq (i32.load8_u (local.get 1)) (i32.const 33)) (then {strict}))
+                (call $send (local.get 0) (local.get 1) (local.get 2))))"#
+    ));
+    Program::load(&module.expect("a module"), Limits::default()).expect("a guest")
+}
+
+#[test]
+fn a_room_whose_events_fail_in_the_new_program_starts_afresh_with_its_clients() {
+    let server = TestServer::guests(settings(), greeter(false));
+    let join = |name| {
+        let mut client: Client = server.client(&format!("strict?name={name}"));
+        client.expect(&[name]);
+        client
+    };
+    let (mut ada, gone, mut bob) = (join("Ada"), join("Cy"), join("Bob"));
+    gone.leave();
+    server.wait_for_clients(2);
+    assert_eq!(ada.ask("!"), "!");
+    let replacement = server.replace(&greeter(true));
+    is(&replacement.fresh, &["strict"]);
+    assert_eq!((replacement.replayed.count, replacement.kept.count), (0, 0));
+    let said = "the new version does not get through the events up to now, so the room starts afresh: event 6 \
+                (message of client 1): the guest failed in `message`: ";
+    assert!(records("strict").iter().any(|line| line.contains(said)), "{:?}", records("strict"));
+    ada.expect(&["Ada"]);
+    bob.expect(&["Bob"]);
+    assert_eq!(server.rooms(), [("strict".to_owned(), vec![1, 3])]);
+    // It is recorded from then on.
+    is(&server.replace(&greeter(false)).replayed, &["strict"]);
+    assert!(ada.is_quiet());
+    // And fails as any other does.
+    is(&server.replace(&greeter(true)).replayed, &["strict"]);
+    ada.text("!");
+    assert_eq!(ada.message(), Message::Close(1011));
+}
+
+#[test]
+fn all_rooms_start_afresh_where_that_is_wanted() {
+    let server = TestServer::guests(settings(), greeter(false));
+    let mut client = server.client("room?name=Ada");
+    client.expect(&["Ada"]);
+    let replacement = block_on(server.handle().reset_rooms()).expect("it runs");
+    is(&replacement.fresh, &["room"]);
+    client.expect(&["Ada"]);
+    assert_eq!(server.rooms(), [("room".to_owned(), vec![1])]);
+    assert_eq!(client.ask("on"), "on");
+    let again = block_on(server.handle().reset_rooms()).expect("it runs");
+    is(&again.fresh, &["room"]);
+    // A room that is replaced afterwards has its events again.
+    is(&server.replace(&greeter(true)).replayed, &["room"]);
+}
+
+#[test]
+fn a_room_whose_recording_is_too_long_starts_afresh() {
+    let server = TestServer::guests(settings().with_recordings(100_000), Module::new().program());
+    let mut client = server.client("room");
+    let text = "x".repeat(10_000);
+    for _ in 0..12 {
+        assert_eq!(client.ask(&text), text);
+    }
+    is(&server.replace(&other()).fresh, &["room"]);
+    assert_eq!(client.ask("?"), "0");
+    // Its recording is whole again.
+    client.ask("!");
+    is(&server.replace(&Module::new().program()).replayed, &["room"]);
+    assert_eq!(client.ask("?"), "1");
+}
+
+#[test]
+fn rooms_that_are_not_recorded_keep_their_program_and_new_ones_have_the_new_one() {
+    let server = TestServer::guests(settings().with_recordings(0), Module::new().program());
+    let mut old = server.client("old");
+    old.ask("!");
+    is(&server.replace(&other()).kept, &["old"]);
+    let mut new = server.client("new");
+    assert_eq!((new.ask("!"), new.ask("?")), ("!".into(), "2".into()));
+    assert_eq!((old.ask("!"), old.ask("?")), ("!".into(), "2".into()), "each counts once");
+}
+
+#[test]
+fn five_of_many_rooms_are_named() {
+    let server = TestServer::guests(settings().with_threads(3), Module::new().program());
+    let clients: Vec<_> = (0..12).map(|room| server.client(&room.to_string())).collect();
+    server.wait_for_clients(12);
+    let replacement = server.replace(&other());
+    assert_eq!((replacement.replayed.count, replacement.replayed.first.len()), (12, 5));
+    drop(clients);
+}
