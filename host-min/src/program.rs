@@ -1,4 +1,4 @@
-use alloc::{format, sync::Arc, vec};
+use alloc::{boxed::Box, format, sync::Arc, vec};
 use core::fmt;
 
 use sha2::{Digest as _, Sha256};
@@ -26,6 +26,8 @@ pub(crate) struct Loaded {
     module: Module,
     linker: Linker<State>,
     limits: Limits,
+    /// The bytes that it was loaded from, if they are kept.
+    source: Option<Box<[u8]>>,
     hash: [u8; 32],
     abi_flavor: AbiFlavor,
     /// The maximum size of data at address 0.
@@ -50,6 +52,18 @@ impl Program {
     /// # Errors
     /// See [`LoadError`]; its message lists everything that is wrong with the module.
     pub fn load(module: &[u8], limits: Limits) -> Result<Self, LoadError> {
+        Self::load_from(module, limits, None)
+    }
+
+    /// Does the same, and keeps the bytes of the module. So [recordings](crate::Recording) of its rooms contain it.
+    ///
+    /// # Errors
+    /// The same.
+    pub fn load_and_keep(module: Box<[u8]>, limits: Limits) -> Result<Self, LoadError> {
+        Self::load_from(&module.clone(), limits, Some(module))
+    }
+
+    fn load_from(module: &[u8], limits: Limits, source: Option<Box<[u8]>>) -> Result<Self, LoadError> {
         limits.check().map_err(LoadError::Limits)?;
         if module.len() > limits.module_size {
             return Err(LoadError::TooLarge { size: module.len(), limit: limits.module_size });
@@ -88,6 +102,7 @@ impl Program {
             module: translated,
             linker: imports.linker,
             limits,
+            source,
             hash: Sha256::digest(module).into(),
             abi_flavor: outline.abi_flavor(),
             space_at_zero: outline.space_at_zero(),
@@ -154,6 +169,12 @@ impl Program {
     #[must_use]
     pub fn limits(&self) -> &Limits {
         &self.0.limits
+    }
+
+    /// Returns the bytes of the module, if they were [kept](Self::load_and_keep).
+    #[must_use]
+    pub fn module(&self) -> Option<&[u8]> {
+        self.0.source.as_deref()
     }
 
     /// Returns the SHA-256 of the module. Snapshots name it.

@@ -16,12 +16,11 @@ use syn::{
 
 /// The modules at the top of the crate, from above. Those on one floor do not know each other.
 const FLOORS: &[&[&str]] = &[
-    &["guests", "fuzzing"],
-    &["server"],
+    &["fuzzing", "server"],
     &["http", "operator"],
     &["control"],
     &["worker"],
-    &["session", "error"],
+    &["session", "error", "guests"],
     &["room"],
     &["thread", "requests", "admission"],
     &["settings", "wire"],

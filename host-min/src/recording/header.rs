@@ -41,14 +41,15 @@ pub enum RecordingStart<'a> {
 }
 
 impl<'a> RecordingHeader<'a> {
-    /// Returns the header for a recording of a room of this program. `module` is what it was loaded from.
+    /// Returns the header for a recording of a room of this program. It has the module if the program has [kept
+    /// it](Program::load_and_keep).
     #[must_use]
-    pub fn new(program: &Program, module: &'a [u8], room_id: &'a str, start: RecordingStart<'a>) -> Self {
+    pub fn new(program: &'a Program, room_id: &'a str, start: RecordingStart<'a>) -> Self {
         Self {
             host_version: env!("CARGO_PKG_VERSION"),
             limits: *program.limits(),
             module_hash: program.hash(),
-            module,
+            module: program.module().unwrap_or_default(),
             room_id,
             start,
         }

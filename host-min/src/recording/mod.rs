@@ -25,7 +25,7 @@ use crate::{Program, RestoreError, Room, Trap, reader::Reader};
 /// ```
 /// use stateroom_host_min::{Event, Program, Recording, RecordingHeader, RecordingStart, Step};
 ///
-/// # fn example(module: &[u8], program: &Program) -> Result<(), Box<dyn core::error::Error>> {
+/// # fn example(program: &Program) -> Result<(), Box<dyn core::error::Error>> {
 /// // A host records a room.
 /// let seed = [7; 32];
 /// let mut room = program.room("lobby", seed)?;
@@ -37,7 +37,7 @@ use crate::{Program, RestoreError, Room, Trap, reader::Reader};
 ///     }
 /// }
 /// let mut bytes = Vec::new();
-/// RecordingHeader::new(program, module, "lobby", RecordingStart::New { seed }).write(&mut bytes);
+/// RecordingHeader::new(program, "lobby", RecordingStart::New { seed }).write(&mut bytes);
 /// bytes.extend(room.take_records());
 ///
 /// // Later, perhaps elsewhere, the room has the same events again.

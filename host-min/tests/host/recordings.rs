@@ -63,9 +63,9 @@ fn record(
 
 fn recorded() -> (Program, Vec<u8>, Vec<Outcome>) {
     let module = wat(&format!("{IMPORTS}{GUEST}"));
-    let program = Program::load(&module, Limits::default()).unwrap();
+    let program = Program::load_and_keep(module.into(), Limits::default()).unwrap();
     let seed = [5; 32];
-    let header = RecordingHeader::new(&program, &module, "lobby", RecordingStart::New { seed });
+    let header = RecordingHeader::new(&program, "lobby", RecordingStart::New { seed });
     let (bytes, outcomes) = record(&mut program.room("lobby", seed).unwrap(), &header, &EVENTS);
     (program, bytes, outcomes)
 }
@@ -123,7 +123,7 @@ fn a_recording_may_begin_with_a_snapshot() {
         let _ = room.handle(*event, *now_ms);
     }
     let snapshot = room.snapshot().unwrap();
-    let header = RecordingHeader::new(&program, &[], "lobby", RecordingStart::Snapshot(&snapshot));
+    let header = RecordingHeader::new(&program, "lobby", RecordingStart::Snapshot(&snapshot));
     let (bytes, outcomes) = record(&mut room, &header, &EVENTS[4..]);
     let recording = Recording::read(&bytes).unwrap();
     let mut again = recording.start(&program).unwrap();
@@ -138,7 +138,7 @@ fn ten_thousand_recorded_events_come_to_the_same_in_slices_of_any_size() {
     for seed in 0..10 {
         let seed = [seed; 32];
         let mut room = long.room("replay", seed).unwrap();
-        let header = RecordingHeader::new(&long, &[], "replay", RecordingStart::New { seed });
+        let header = RecordingHeader::new(&long, "replay", RecordingStart::New { seed });
         let happenings: Vec<_> = (0..1_000).map(|_| Happening::random(&mut dice)).collect();
         let events = happenings.iter().zip(1..).map(|(happening, now_ms)| (now_ms, happening.event()));
         let events: Vec<_> = [(0, Event::Init)].into_iter().chain(events).collect();

@@ -75,6 +75,12 @@ pub trait Engine {
         0
     }
 
+    /// Calls `write` with the bytes of a recording of the room's events up to now, in pieces. Returns false if there is none.
+    fn recording(&self, write: &mut dyn FnMut(&[u8])) -> bool {
+        let _ = write;
+        false
+    }
+
     /// Does one bounded step towards holding less memory until the next event. That event then takes a little longer.
     /// The service notices nothing.
     ///

@@ -4,6 +4,8 @@ use anyhow::{Result, anyhow};
 use clap::{ArgAction, Parser, Subcommand};
 #[cfg(feature = "dev")]
 use clap_complete::Shell;
+#[cfg(feature = "dev")]
+use hyper::Uri;
 use hyper::header::HeaderName;
 use log::LevelFilter;
 use stateroom_server_smol::{AdminAddress, RoomIds, Settings, ShutdownPolicy};
@@ -104,6 +106,10 @@ pub(crate) enum Command {
     /// Describe a module, or check that it is a valid guest
     #[cfg(feature = "dev")]
     Inspect(InspectArgs),
+
+    /// Run the events of a recorded room again, one after the other
+    #[cfg(feature = "dev")]
+    Replay(ReplayArgs),
 
     /// Print a script with which a shell completes the command
     #[cfg(feature = "dev")]
@@ -240,8 +246,43 @@ pub(crate) struct ServeArgs {
     #[arg(long, requires = "admin", verbatim_doc_comment)]
     pub(crate) playground: bool,
 
+    /// Record the events of the room with this id in a file, from its begin on; may be repeated.
+    /// `stateroom replay` runs them again. The file contains what clients have sent
+    #[arg(long, value_name = "ROOM", verbatim_doc_comment, help_heading = ROOMS, hide_long_help = true)]
+    pub(crate) record: Vec<String>,
+
+    /// The directory for `--record`
+    #[arg(long, value_name = "DIR", default_value = "recordings", requires = "record")]
+    #[arg(help_heading = ROOMS, hide_long_help = true)]
+    pub(crate) record_to: PathBuf,
+
     #[command(flatten)]
     pub(crate) server: ServerArgs,
+}
+
+#[cfg(feature = "dev")]
+#[derive(Debug, clap::Args)]
+pub(crate) struct ReplayArgs {
+    /// A recording: a file that `dev` has written when a room failed, or that `serve --record` has
+    /// written. If there is no such file: the id of a room that `dev` serves
+    #[arg(verbatim_doc_comment)]
+    pub(crate) recording: PathBuf,
+
+    /// The number of the last event to run
+    #[arg(long, value_name = "N")]
+    pub(crate) until: Option<u64>,
+
+    /// Run the events in another module, too: stop at the first event that has other effects there
+    #[arg(long, value_name = "MODULE", verbatim_doc_comment)]
+    pub(crate) with: Option<PathBuf>,
+
+    /// Wait for the Enter key after each event
+    #[arg(long)]
+    pub(crate) step: bool,
+
+    /// The address of the playground, or of the operator, for the id of a room
+    #[arg(long, value_name = "URL", default_value = "http://localhost:8080/_")]
+    pub(crate) server: Uri,
 }
 
 #[cfg(feature = "dev")]

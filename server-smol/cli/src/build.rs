@@ -13,7 +13,8 @@ pub(crate) fn run(args: BuildArgs) -> Result<()> {
     let dist = Dist::of(&project.directory)?;
     let built = project.build(Purpose::Release)?;
     // A guest that no server would take is better told of here than there.
-    let (bytes, _) = module::guest(&built, limits)?;
+    let program = module::guest(&built, limits)?;
+    let bytes = program.module().unwrap_or_default().to_vec();
     let bytes = optimizer::optimize(prune(bytes, limits), project.portable, limits, dist.begin()?);
 
     let path = dist.module();

@@ -104,6 +104,7 @@ mod tests {
 
     fn hint(memory: Memory, message: &str, note: &str) -> Option<String> {
         let package = Package {
+            target_directory: PathBuf::new(),
             id: String::new(),
             name: String::new(),
             source: PathBuf::from(concat!(env!("CARGO_MANIFEST_DIR"), "/../../sdk-core/src/lib.rs")),

@@ -63,7 +63,11 @@ mod prune;
 #[cfg(feature = "dev")]
 mod purpose;
 #[cfg(feature = "dev")]
+mod replay;
+#[cfg(feature = "dev")]
 mod signals;
+#[cfg(feature = "dev")]
+mod stdout;
 #[cfg(feature = "dev")]
 mod toolchain;
 #[cfg(feature = "dev")]
@@ -104,6 +108,8 @@ fn main() -> ExitCode {
         Command::Limits => limits::print(),
         #[cfg(feature = "dev")]
         Command::Inspect(args) => inspect::run(args),
+        #[cfg(feature = "dev")]
+        Command::Replay(args) => replay::run(&args),
         #[cfg(feature = "dev")]
         Command::Completions(args) => completions::run(&args),
         #[cfg(all(feature = "load", target_os = "linux"))]

@@ -14,6 +14,12 @@ pub(crate) fn read(path: &Path, limits: Limits) -> Result<Program> {
     program(path, &bytes(path)?, limits)
 }
 
+/// Does the same, and keeps the module's bytes for recordings.
+pub(crate) fn read_and_keep(path: &Path, limits: Limits) -> Result<Program> {
+    let bytes = bytes(path)?.into();
+    Program::load_and_keep(bytes, limits).map_err(|error| anyhow!(refusal(path, &error)))
+}
+
 /// Reads the module file at `path`, in either format; returns it in the binary one.
 pub(crate) fn bytes(path: &Path) -> Result<Vec<u8>> {
     let extension = path.extension().and_then(|extension| extension.to_str()).map(str::to_ascii_lowercase);
@@ -36,12 +42,12 @@ pub(crate) fn bytes(path: &Path) -> Result<Vec<u8>> {
     Ok(bytes)
 }
 
-/// Reads a module that was just built from a package. Returns the file and the program. A module that is not
-/// a guest is a [`SourceError`].
+/// Reads a module that was just built from a package, and keeps its bytes. A module that is not a guest is a
+/// [`SourceError`].
 #[cfg(feature = "dev")]
-pub(crate) fn guest(path: &Path, limits: Limits) -> Result<(Vec<u8>, Program)> {
+pub(crate) fn guest(path: &Path, limits: Limits) -> Result<Program> {
     let bytes = fs::read(path).map_err(|error| unreadable(path, &error))?;
-    let program = Program::load(&bytes, limits).map_err(|error| {
+    Program::load_and_keep(bytes.into(), limits).map_err(|error| {
         let lacks_all = matches!(&error, LoadError::NotAGuest(problems) if problems.len() >= 8
             && problems.iter().all(|problem| matches!(problem, Problem::MissingExport { .. })));
         let hint = match lacks_all {
@@ -54,8 +60,7 @@ pub(crate) fn guest(path: &Path, limits: Limits) -> Result<(Vec<u8>, Program)> {
             // Of what is too large, the limits may be too small.
             _ => anyhow!(message),
         }
-    })?;
-    Ok((bytes, program))
+    })
 }
 
 /// Loads a program from the bytes of a module, which were read from `path`.

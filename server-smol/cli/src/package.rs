@@ -23,6 +23,8 @@ pub(crate) struct Package {
     pub(crate) workspace: PathBuf,
     /// The directories of its dependencies in the same workspace, and of those that they name by a path.
     pub(crate) local_dependencies: Vec<PathBuf>,
+    /// The directory of cargo's results.
+    pub(crate) target_directory: PathBuf,
     /// The directories that cargo writes to.
     pub(crate) written: Vec<PathBuf>,
 }
@@ -108,6 +110,7 @@ impl Package {
             source: library.src_path.clone(),
             workspace: metadata.workspace_root.clone(),
             local_dependencies: metadata.local_dependencies(directory),
+            target_directory: metadata.target_directory.clone(),
             written: [Some(metadata.target_directory.clone()), metadata.build_directory.clone()]
                 .into_iter()
                 .flatten()

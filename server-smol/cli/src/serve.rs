@@ -11,15 +11,19 @@ use super::{args::ServeArgs, limits::Chosen, module, toml_file};
 /// `stateroom serve`
 pub(crate) fn run(args: ServeArgs) -> Result<()> {
     let Found { module, static_files, limits } = locate(&args.module)?;
-    let settings = args.server.settings()?;
+    let mut settings = args.server.settings()?;
     #[cfg(feature = "dev")]
-    let settings = {
-        let mut settings = settings;
+    {
         settings.playground = args.playground.then(super::playground::new);
-        settings
-    };
+    }
+    let is_recording = !args.record.is_empty();
+    (settings.recordings.rooms, settings.recordings.directory) = (args.record, args.record_to);
     let bounds = args.server.limits.over(&limits).bounds(settings)?;
-    let program = module::read(&module, bounds.guest)?;
+    let program = if is_recording {
+        module::read_and_keep(&module, bounds.guest)?
+    } else {
+        module::read(&module, bounds.guest)?
+    };
     let server = bounds.server().with_static_files(static_files);
     // The others find them in the `dist` directory.
     #[cfg(feature = "dev")]

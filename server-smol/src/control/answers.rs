@@ -3,7 +3,7 @@ use serde_json::Value;
 
 use crate::{
     close::CloseReason,
-    requests::{all_parameters, ending, json, not_allowed, object, text},
+    requests::{all_parameters, ending, json, not_allowed, object, text, typed},
     room::{CreateRoomError, RoomId},
     worker::{Ending, MOST_LISTED},
 };
@@ -25,6 +25,16 @@ impl Control {
             "/status" if method == Method::GET => self.status().await,
             "/rooms" if method == Method::GET => self.rooms(request.uri().query().unwrap_or("")).await,
             "/status" | "/rooms" => Ok(not_allowed("GET")),
+            // A slash in an id is encoded.
+            path if let Some(id) =
+                path.strip_prefix("/rooms/").and_then(|path| path.strip_suffix("/recording")) =>
+            {
+                match RoomId::from_path(id) {
+                    Err(reason) => Ok(text(StatusCode::BAD_REQUEST, reason)),
+                    Ok(room) if method == Method::GET => self.recording(&room).await,
+                    Ok(_) => Ok(not_allowed("GET")),
+                }
+            }
             path => match path.strip_prefix("/rooms/").map(RoomId::from_path) {
                 None => Ok(text(StatusCode::NOT_FOUND, "there are /status, /rooms and /rooms/{room}")),
                 Some(Err(reason)) => Ok(text(StatusCode::BAD_REQUEST, reason)),
@@ -88,6 +98,14 @@ impl Control {
             Err(error @ (CreateRoomError::TooMany | CreateRoomError::OutOfMemory)) => {
                 text(StatusCode::SERVICE_UNAVAILABLE, CloseReason::from(error).words())
             }
+        })
+    }
+
+    /// `GET /rooms/ID/recording`: the room's events up to now.
+    async fn recording(&self, room: &RoomId) -> Result<Answer, Ending> {
+        Ok(match self.workers.recording(room).await? {
+            Some(recording) => typed(StatusCode::OK, "application/octet-stream", recording),
+            None => text(StatusCode::NOT_FOUND, "there is no such room, or it is not recorded"),
         })
     }
 

@@ -3,14 +3,15 @@ use std::sync::{Arc, PoisonError, RwLock};
 use stateroom_core::engine::{EngineContext, EngineFactory, Renewal};
 use stateroom_host_min::{Program, Trap};
 
-use super::{guest_room::GuestRoom, recording::Budget};
+use crate::settings;
+
+use super::{guest_room::GuestRoom, recordings::Recordings};
 
 /// The program that the rooms of a server run. It can be replaced while they do.
 #[derive(Debug)]
 pub(crate) struct Deployment {
     current: RwLock<Arc<Release>>,
-    /// The memory for recordings, if rooms are recorded.
-    pub(super) recordings: Option<Arc<Budget>>,
+    pub(super) recordings: Arc<Recordings>,
 }
 
 /// A program that has been deployed.
@@ -22,11 +23,11 @@ pub(super) struct Release {
 }
 
 impl Deployment {
-    /// Deploys a first program. The recordings of all rooms may take so many bytes; 0: rooms are not recorded.
-    pub(super) fn new(program: Program, recordings: usize) -> Arc<Self> {
+    /// Deploys a first program.
+    pub(crate) fn new(program: Program, recordings: settings::Recordings) -> Arc<Self> {
         Arc::new(Self {
             current: RwLock::new(Arc::new(Release { program, is_reset: false })),
-            recordings: (recordings > 0).then(|| Arc::new(Budget::new(recordings))),
+            recordings: Recordings::new(recordings),
         })
     }
 
@@ -52,14 +53,14 @@ impl Deployment {
 
 /// Builds the rooms of a [`Deployment`].
 #[derive(Debug, Clone)]
-pub(super) struct GuestFactory(pub(super) Arc<Deployment>);
+pub(crate) struct GuestFactory(pub(crate) Arc<Deployment>);
 
 impl EngineFactory for GuestFactory {
     type Engine = GuestRoom;
     type Error = Trap;
 
     fn build(&self, room_id: &str, context: &impl EngineContext) -> Result<GuestRoom, Trap> {
-        GuestRoom::new(self.0.current(), room_id, self.0.recordings.as_ref(), context)
+        GuestRoom::new(self.0.current(), room_id, &self.0.recordings, context)
     }
 
     fn room_size(&self) -> usize {

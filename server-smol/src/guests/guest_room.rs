@@ -5,7 +5,8 @@ use stateroom_host_min::{OwnedEvent, RecordsPosition, Room, Step, Trap};
 
 use super::{
     deployment::Release,
-    recording::{Budget, RoomRecording},
+    recorder::Recorder,
+    recordings::{Recordings, RoomRecording},
 };
 
 /// A room that runs a guest, whose program can be replaced.
@@ -13,8 +14,8 @@ use super::{
 pub(crate) struct GuestRoom {
     room: Room,
     release: Arc<Release>,
-    /// Nothing if rooms are not recorded.
-    recording: Option<Box<RoomRecording>>,
+    /// Nothing if the room is not recorded.
+    recorder: Option<Box<Recorder>>,
     replay: Option<Box<Replay>>,
 }
 
@@ -33,16 +34,13 @@ impl GuestRoom {
     pub(super) fn new(
         release: Arc<Release>,
         id: &str,
-        recordings: Option<&Arc<Budget>>,
+        recordings: &Arc<Recordings>,
         context: &impl EngineContext,
     ) -> Result<Self, Trap> {
         let seed = seed(context);
         let mut room = release.program.room(id, seed)?;
-        let recording = recordings.map(|budget| {
-            room.start_recording();
-            Box::new(RoomRecording::new(budget, seed))
-        });
-        Ok(Self { room, release, recording, replay: None })
+        let recorder = Recorder::new(recordings, &mut room, &release.program, seed, context);
+        Ok(Self { room, release, recorder: recorder.map(Box::new), replay: None })
     }
 
     /// Does a step towards running this release.
@@ -55,7 +53,9 @@ impl GuestRoom {
             return self.go_on(replay, context);
         }
         self.replay = None;
-        let Some(recording) = &self.recording else { return Renewal::Kept };
+        let Some(recording) = self.recorder.as_ref().and_then(|recorder| recorder.memory()) else {
+            return Renewal::Kept;
+        };
         match recording.whole_since() {
             Some(seed) if !release.is_reset => {
                 let recording = recording.restarted(seed);
@@ -80,21 +80,24 @@ impl GuestRoom {
 
     /// Hands in the next event, or goes on with it.
     fn go_on(&mut self, mut replay: Box<Replay>, context: &impl EngineContext) -> Renewal {
-        let recorded = self.recording.as_ref().and_then(|recording| {
-            if replay.room.last() == Ok(Step::Suspended) { None } else { recording.next(replay.position) }
-        });
+        let recording = self.recorder.as_ref().and_then(|recorder| recorder.memory());
+        let is_between = replay.room.last() != Ok(Step::Suspended);
+        let recorded = recording.filter(|_| is_between).and_then(|recording| recording.next(replay.position));
         // The outcome is read below.
         match &recorded {
             Some((record, position)) => {
                 (replay.events, replay.position) = (replay.events + 1, *position);
                 let _ = record.begin(&mut replay.room);
             }
-            None if replay.room.last() == Ok(Step::Suspended) => _ = replay.room.resume(),
+            None if !is_between => _ = replay.room.resume(),
             None => return self.take_over(*replay, context),
         }
         match replay.room.last() {
             Ok(Step::Suspended) => {}
-            Ok(_) => replay.recording.take_records(&mut replay.room),
+            Ok(_) => {
+                let records = replay.room.take_records();
+                replay.recording.add(&records, &replay.room);
+            }
             Err(trap) => {
                 let event =
                     recorded.map_or_else(String::new, |(record, _)| format!(" ({})", kind(&record.event)));
@@ -117,7 +120,10 @@ impl GuestRoom {
             u32::try_from(due.saturating_sub(context.now_ms()).max(1)).unwrap_or(u32::MAX)
         });
         context.set_timer(delay);
-        (self.room, self.release, self.recording) = (room, release, Some(Box::new(recording)));
+        (self.room, self.release) = (room, release);
+        if let Some(recorder) = &mut self.recorder {
+            recorder.go_on(recording, &self.room, &self.release.program, context);
+        }
         Renewal::Replayed
     }
 
@@ -127,8 +133,10 @@ impl GuestRoom {
         match new_room(release, self.room.id(), seed) {
             Ok(room) => {
                 context.set_timer(0);
-                self.recording = self.recording.take().map(|recording| Box::new(recording.restarted(seed)));
                 (self.room, self.release) = (room, Arc::clone(release));
+                if let Some(recorder) = &mut self.recorder {
+                    recorder.restart(self.room.id(), &self.release.program, seed, context);
+                }
                 Renewal::Fresh
             }
             Err(trap) => keep(&trap, context),
@@ -141,9 +149,9 @@ impl GuestRoom {
 
     /// Keeps the records of the last event.
     #[cold]
-    fn record(&mut self) {
-        if let Some(recording) = &mut self.recording {
-            recording.take_records(&mut self.room);
+    fn record(&mut self, context: &impl EngineContext) {
+        if let Some(recorder) = &mut self.recorder {
+            recorder.add_records(&mut self.room, &self.release.program, context);
         }
     }
 }
@@ -156,13 +164,13 @@ impl Engine for GuestRoom {
 
     #[inline]
     fn advance(&mut self, context: &impl EngineContext) -> Progress<'_> {
-        if self.recording.is_none() {
+        if self.recorder.is_none() {
             return self.room.advance(context);
         }
         if matches!(self.room.advance(context), Progress::Unfinished) {
             return Progress::Unfinished;
         }
-        self.record();
+        self.record(context);
         // Of an event that is over, this is the result again.
         self.room.advance(context)
     }
@@ -179,6 +187,13 @@ impl Engine for GuestRoom {
 
     fn reclaimable(&self) -> usize {
         self.room.reclaimable()
+    }
+
+    fn recording(&self, write: &mut dyn FnMut(&[u8])) -> bool {
+        let recording = self.recorder.as_ref().and_then(|recorder| recorder.memory());
+        let file = recording.and_then(|recording| recording.file(&self.release.program, self.room.id()));
+        file.iter().for_each(|file| write(file));
+        file.is_some()
     }
 
     fn hibernate(&mut self) -> Hibernation {

@@ -13,7 +13,7 @@ mod media_types;
 mod query;
 mod socket;
 
-pub(crate) use body::{Body, ending, json, later, not_allowed, object, redirect, text};
+pub(crate) use body::{Body, ending, json, later, not_allowed, object, redirect, text, typed};
 #[cfg(feature = "built-in")]
 pub(crate) use built_in::built_in;
 pub(crate) use download::Download;

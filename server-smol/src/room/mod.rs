@@ -328,6 +328,13 @@ impl<F: EngineFactory> Room<F> {
         self.end(&CloseReason::RoomFailed(words));
     }
 
+    /// Returns the recording of its events, if there is one.
+    pub(crate) fn recording(&self) -> Option<Vec<u8>> {
+        let mut recording = Vec::new();
+        let exists = self.engine.borrow().recording(&mut |piece| recording.extend_from_slice(piece));
+        exists.then_some(recording)
+    }
+
     /// Ends the room as the operator, or the program that the server is a part of, wants it.
     pub(crate) fn close(self: &Rc<Self>) {
         self.finish("it was closed");

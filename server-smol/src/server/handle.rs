@@ -40,7 +40,7 @@ pub struct ServerHandle {
     pub(super) ended: Receiver<()>,
     /// The program of the rooms, if they run guests.
     #[cfg(feature = "wasm")]
-    pub(crate) deployment: Option<Arc<Deployment>>,
+    pub(super) deployment: Option<Arc<Deployment>>,
 }
 
 /// A room, as [`ServerHandle::rooms`] lists it.

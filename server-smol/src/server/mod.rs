@@ -1,3 +1,5 @@
+#[cfg(feature = "wasm")]
+mod guests;
 mod handle;
 mod signals;
 
@@ -27,7 +29,7 @@ use crate::{
     reactor::{Clock, ClockSource, Listener, Reactor, VirtualClock},
     requests::Downloads,
     room::RoomCounts,
-    settings::{RoomIds, Settings, ShutdownPolicy},
+    settings::{Recordings, RoomIds, Settings, ShutdownPolicy},
     worker::{Worker, Workers},
 };
 
@@ -211,9 +213,9 @@ impl Server {
         self
     }
 
-    /// Sets how much memory the recorded events of rooms may take; 0: they are not recorded. See [`Settings::recordings`].
-    pub fn with_recordings(mut self, bytes: usize) -> Self {
-        self.settings.recordings = bytes;
+    /// Sets what of the events of rooms is recorded.
+    pub fn with_recordings(mut self, recordings: Recordings) -> Self {
+        self.settings.recordings = recordings;
         self
     }
 

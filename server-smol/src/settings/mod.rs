@@ -9,6 +9,7 @@ mod notices;
 mod open_files;
 #[cfg(feature = "built-in")]
 mod playground;
+mod recordings;
 mod room_ids;
 mod shutdown;
 
@@ -26,6 +27,7 @@ pub(crate) use self::open_files::OPERATOR_CONNECTIONS;
 #[cfg(feature = "built-in")]
 pub use self::{built_in::BuiltIn, notices::Notices, playground::Playground};
 pub use self::{
+    recordings::Recordings,
     room_ids::{GeneratedIds, RoomIds},
     shutdown::ShutdownPolicy,
 };
@@ -190,12 +192,8 @@ pub struct Settings {
     /// the server can read them.
     pub show_failures: bool,
 
-    /// The memory in bytes that the events of all rooms with guests may take together, for [replacing their
-    /// program](crate::ServerHandle::replace_program). Default: 0, and events are not recorded.
-    ///
-    /// It is not a part of [`total_memory`](Self::total_memory). A room for which there is no space continues with a
-    /// snapshot in place of its events.
-    pub recordings: usize,
+    /// The recordings of the events of rooms with guests. Default: none.
+    pub recordings: Recordings,
 
     /// The number of threads that run rooms. A room and its connections stay on one of them. Default: 1.
     ///
@@ -246,7 +244,7 @@ impl Default for Settings {
             admin: None,
             client_headers: ["origin", "user-agent", "accept-language"].map(String::from).into(),
             show_failures: false,
-            recordings: 0,
+            recordings: Recordings::default(),
             threads: 1,
             measure_passes: false,
             pass_time: Duration::from_micros(300),

@@ -29,6 +29,8 @@ pub(crate) enum Command {
     /// Send records of what happens in a room.
     #[cfg(feature = "built-in")]
     Trace(RoomId, EventSender),
+    /// Return the recording of a room, if there is one.
+    Recording(RoomId, Sender<Option<Vec<u8>>>),
     /// Renew all rooms, and say what has become of them.
     Renew(Sender<Renewals>),
     /// End an empty room, if there are as many rooms as there may be.

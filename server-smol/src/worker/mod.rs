@@ -174,6 +174,10 @@ impl<F: EngineFactory> Worker<F> {
             }
             #[cfg(feature = "built-in")]
             Command::Trace(id, sender) => self.registry.trace(&id, sender),
+            Command::Recording(id, answer) => {
+                let room = self.registry.find(&id);
+                let _ = answer.try_send(room.and_then(|room| room.recording()));
+            }
             Command::Renew(answer) => {
                 let registry = Rc::clone(&self.registry);
                 self.thread.spawn_rare(async move {

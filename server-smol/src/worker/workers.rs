@@ -123,6 +123,11 @@ impl Workers {
         ask(&self.commands[self.home(room)], |answer| Command::Close(room.clone(), answer)).await
     }
 
+    /// Returns the recording of a room, if there is one.
+    pub(crate) async fn recording(&self, room: &RoomId) -> Result<Option<Vec<u8>>, Ending> {
+        ask(&self.commands[self.home(room)], |answer| Command::Recording(room.clone(), answer)).await
+    }
+
     /// Renews all rooms.
     pub(crate) async fn renew(&self) -> Result<Renewals, Ending> {
         let mut renewals = Renewals::default();

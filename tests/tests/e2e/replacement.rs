@@ -4,13 +4,19 @@ use std::time::Duration;
 
 use smol::block_on;
 use stateroom_host_min::{Limits, Program};
-use stateroom_server_smol::{RenewedRooms, Server};
+use stateroom_server_smol::{Recordings, RenewedRooms, Server};
 use stateroom_tests::{Client, Message, Module, TestServer, eventually, records, server};
+
+fn memory(bytes: usize) -> Recordings {
+    let mut recordings = Recordings::default();
+    recordings.memory = bytes;
+    recordings
+}
 
 /// Returns the settings of a server that records its rooms, whose clients may be silent for as long as they like.
 fn settings() -> Server {
     server()
-        .with_recordings(1 << 20)
+        .with_recordings(memory(1 << 20))
         .with_heartbeat_interval(Duration::ZERO)
         .with_heartbeat_timeout(Duration::ZERO)
 }
@@ -173,7 +179,7 @@ fn all_rooms_start_afresh_where_that_is_wanted() {
 
 #[test]
 fn a_room_whose_recording_is_too_long_starts_afresh() {
-    let server = TestServer::guests(settings().with_recordings(100_000), Module::new().program());
+    let server = TestServer::guests(settings().with_recordings(memory(100_000)), Module::new().program());
     let mut client = server.client("room");
     let text = "x".repeat(10_000);
     for _ in 0..12 {
@@ -189,7 +195,7 @@ fn a_room_whose_recording_is_too_long_starts_afresh() {
 
 #[test]
 fn rooms_that_are_not_recorded_keep_their_program_and_new_ones_have_the_new_one() {
-    let server = TestServer::guests(settings().with_recordings(0), Module::new().program());
+    let server = TestServer::guests(settings().with_recordings(memory(0)), Module::new().program());
     let mut old = server.client("old");
     old.ask("!");
     is(&server.replace(&other()).kept, &["old"]);

@@ -49,14 +49,16 @@ pub(crate) fn run(args: DevArgs) -> Result<()> {
     settings.ip = server.ip().unwrap_or(Ipv4Addr::LOCALHOST.into());
     // Its author looks at the page, not at the log.
     settings.show_failures = true;
-    settings.recordings = RECORDINGS;
+    settings.recordings.memory = RECORDINGS;
+    settings.recordings.failures = true;
     settings.admin.get_or_insert(AdminAddress::Tcp((Ipv4Addr::LOCALHOST, 0).into()));
     let notices = Notices::default();
     settings.playground = Some(playground::new().with_notices(notices.clone()).with_public(true));
-    let options = Options { project, settings, limits: server.limits, notices };
+    let mut options = Options { project, settings, limits: server.limits, notices };
     let actions = Actions::listen().context("cannot handle signals")?;
     // A failure that no change to a source file can fix ends the command before the long work.
     let project = options.open()?;
+    options.settings.recordings.directory = project.package.target_directory.join("recordings");
     drop(options.bind()?);
     let sources = Sources::before(&project);
     let first = options.build(&project);
@@ -89,8 +91,6 @@ struct Options {
 /// A guest, ready to be served.
 #[derive(Debug, Clone)]
 struct Built {
-    /// The module's file.
-    module: Vec<u8>,
     program: Program,
     limits: Chosen,
     bounds: Bounds,
@@ -158,16 +158,9 @@ impl Options {
         let bounds = limits.bounds(self.settings.clone())?;
         let begun = SystemTime::now();
         let path = project.build(Purpose::Trial)?;
-        let (module, program) = module::guest(&path, bounds.guest)?;
+        let program = module::guest(&path, bounds.guest)?;
         let sources = Sources::of(project, &path, begun);
-        Ok(Built {
-            module,
-            program,
-            limits,
-            bounds,
-            static_files: project.config.static_files.clone(),
-            sources,
-        })
+        Ok(Built { program, limits, bounds, static_files: project.config.static_files.clone(), sources })
     }
 
     /// Waits for a change that builds. After each failed build it prints the error and `meanwhile`.
@@ -252,7 +245,7 @@ impl Options {
             if !built.is_version_of(&serving) {
                 return Some(built);
             }
-            if built.module == serving.module {
+            if built.program.hash() == serving.program.hash() {
                 log::info!("the module has not changed: rooms and clients stay");
             } else {
                 replace(handle, &built).await;

@@ -6,20 +6,15 @@ mod probe;
 mod script;
 mod session;
 
-use std::{
-    fmt::Display,
-    io::{self, Write as _},
-};
-
 use anyhow::{Result, bail};
 use stateroom_server_smol::Settings;
 
 use self::description::Description;
 use super::{
     args::InspectArgs,
-    logging::escaped,
     module::{self, program},
     serve::{self, Found},
+    stdout::say,
 };
 
 /// `stateroom inspect`
@@ -44,12 +39,4 @@ pub(crate) fn run(args: InspectArgs) -> Result<()> {
         count => bail!("`{shown}` does not conform: there are {count} things to fix"),
     }
     Ok(())
-}
-
-/// Prints a line. The reader of the output may be gone. That must not cause a panic.
-fn say(line: impl Display) {
-    // What was logged before comes before it.
-    log::logger().flush();
-    // A module's own words may be among it.
-    let _ = writeln!(io::stdout(), "{}", escaped(&line.to_string()));
 }

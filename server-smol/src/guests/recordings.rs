@@ -6,20 +6,23 @@ use std::{
     },
 };
 
-use stateroom_host_min::{RecordsPosition, Room};
+use stateroom_host_min::{Program, Record, RecordingHeader, RecordingStart, Records, RecordsPosition, Room};
 
-/// The memory that the recordings of all rooms may take.
+use crate::settings;
+
+/// The recordings of all rooms.
 #[derive(Debug)]
-pub(super) struct Budget {
-    limit: usize,
+pub(super) struct Recordings {
+    pub(super) settings: settings::Recordings,
+    /// The memory that is in use, in bytes.
     used: AtomicUsize,
 }
 
 /// The events of a room up to now, and the state that they began with.
 #[derive(Debug)]
 pub(super) struct RoomRecording {
-    budget: Arc<Budget>,
-    /// The bytes that were taken from the budget.
+    recordings: Arc<Recordings>,
+    /// The memory that it takes, in bytes.
     taken: usize,
     start: Start,
     records: Vec<u8>,
@@ -27,7 +30,7 @@ pub(super) struct RoomRecording {
 
 /// The state that a recording begins with.
 #[derive(Debug, Clone)]
-pub(super) enum Start {
+enum Start {
     /// A new room, with this seed.
     New([u8; 32]),
     Snapshot(Vec<u8>),
@@ -39,13 +42,13 @@ pub(super) enum Start {
 /// further event could take a snapshot.
 const REPLACED: usize = 64 << 10;
 
-impl Budget {
-    pub(super) fn new(limit: usize) -> Self {
-        Self { limit, used: AtomicUsize::new(0) }
+impl Recordings {
+    pub(super) fn new(settings: settings::Recordings) -> Arc<Self> {
+        Arc::new(Self { settings, used: AtomicUsize::new(0) })
     }
 
     fn take(&self, bytes: usize) -> bool {
-        let taken = |used: usize| used.checked_add(bytes).filter(|used| *used <= self.limit);
+        let taken = |used: usize| used.checked_add(bytes).filter(|used| *used <= self.settings.memory);
         self.used.fetch_update(Ordering::Relaxed, Ordering::Relaxed, taken).is_ok()
     }
 
@@ -55,19 +58,22 @@ impl Budget {
 }
 
 impl RoomRecording {
-    /// Begins the recording of a new room.
-    pub(super) fn new(budget: &Arc<Budget>, seed: [u8; 32]) -> Self {
-        Self { budget: Arc::clone(budget), taken: 0, start: Start::New(seed), records: Vec::new() }
+    /// Begins the recording of a new room. Returns `None` if nothing is recorded in memory.
+    pub(super) fn new(recordings: &Arc<Recordings>, seed: [u8; 32]) -> Option<Self> {
+        (recordings.settings.memory > 0).then(|| Self::begin(recordings, seed))
+    }
+
+    fn begin(recordings: &Arc<Recordings>, seed: [u8; 32]) -> Self {
+        Self { recordings: Arc::clone(recordings), taken: 0, start: Start::New(seed), records: Vec::new() }
     }
 
     /// Begins the recording of another room in its place.
     pub(super) fn restarted(&self, seed: [u8; 32]) -> Self {
-        Self::new(&self.budget, seed)
+        Self::begin(&self.recordings, seed)
     }
 
-    /// Takes over the records that the room has made since the last call. Its last event has to be over.
-    pub(super) fn take_records(&mut self, room: &mut Room) {
-        let records = room.take_records();
+    /// Adds the records of the room's last events. The last one has to be over.
+    pub(super) fn add(&mut self, records: &[u8], room: &Room) {
         if matches!(self.start, Start::Lost) {
             return;
         }
@@ -80,7 +86,7 @@ impl RoomRecording {
         self.start = Start::Lost;
         if is_long
             && let Ok(snapshot) = room.snapshot()
-            && self.budget.take(snapshot.len())
+            && self.recordings.take(snapshot.len())
         {
             self.taken = snapshot.len();
             self.start = Start::Snapshot(snapshot);
@@ -93,7 +99,7 @@ impl RoomRecording {
         if len + bytes > capacity {
             // By a quarter: what is taken and not used counts, too.
             let wanted = (len + bytes).max(capacity + capacity / 4);
-            if !self.budget.take(wanted - capacity) {
+            if !self.recordings.take(wanted - capacity) {
                 return false;
             }
             self.taken += wanted - capacity;
@@ -104,7 +110,7 @@ impl RoomRecording {
 
     fn clear(&mut self) {
         self.records = Vec::new();
-        self.budget.give_back(mem::take(&mut self.taken));
+        self.recordings.give_back(mem::take(&mut self.taken));
     }
 
     /// Returns the seed of the room's random numbers, if all of its events are here.
@@ -116,14 +122,24 @@ impl RoomRecording {
     }
 
     /// Returns the next record, and the place behind it.
-    pub(super) fn next(
-        &self,
-        position: RecordsPosition,
-    ) -> Option<(stateroom_host_min::Record, RecordsPosition)> {
-        let mut records = stateroom_host_min::Records::from_position(&self.records, position);
+    pub(super) fn next(&self, position: RecordsPosition) -> Option<(Record, RecordsPosition)> {
+        let mut records = Records::from_position(&self.records, position);
         // They have been written here.
         let record = records.next()?.ok()?;
         Some((record, records.position()))
+    }
+
+    /// Returns the recording as a file has it, or `None` if it was lost.
+    pub(super) fn file(&self, program: &Program, room_id: &str) -> Option<Vec<u8>> {
+        let start = match &self.start {
+            Start::New(seed) => RecordingStart::New { seed: *seed },
+            Start::Snapshot(snapshot) => RecordingStart::Snapshot(snapshot),
+            Start::Lost => return None,
+        };
+        let mut file = Vec::new();
+        RecordingHeader::new(program, room_id, start).write(&mut file);
+        file.extend(&self.records);
+        Some(file)
     }
 }
 
@@ -135,7 +151,7 @@ impl Drop for RoomRecording {
 
 #[cfg(test)]
 mod tests {
-    use stateroom_host_min::{Event, Limits, Program, Step};
+    use stateroom_host_min::{Event, Limits, Step};
 
     use super::*;
 
@@ -146,22 +162,23 @@ mod tests {
         (func (export "connect") (param i32)) (func (export "disconnect") (param i32)) (func (export "timer"))
         (func (export "message") (param i32 i32 i32)) (func (export "binary") (param i32 i32 i32)))"#;
 
-    fn room() -> Room {
+    fn begin(memory: usize) -> (Room, RoomRecording) {
         let program = Program::load(&wat::parse_str(QUIET).unwrap(), Limits::default()).unwrap();
         let mut room = program.room("lobby", [1; 32]).unwrap();
         room.start_recording();
-        room
+        let settings = settings::Recordings { memory, ..settings::Recordings::default() };
+        (room, RoomRecording::new(&Recordings::new(settings), [1; 32]).unwrap())
     }
 
     fn happen(room: &mut Room, recording: &mut RoomRecording, event: Event<'_>) {
         assert_eq!(room.handle(event, 0), Ok(Step::Done));
-        recording.take_records(room);
+        recording.add(&room.take_records(), room);
     }
 
     #[test]
     fn a_recording_begins_with_a_snapshot_where_memory_has_run_out() {
-        let budget = Arc::new(Budget::new(2 * REPLACED));
-        let (mut room, mut recording) = (room(), RoomRecording::new(&budget, [1; 32]));
+        let (mut room, mut recording) = begin(2 * REPLACED);
+        let recordings = Arc::clone(&recording.recordings);
         happen(&mut room, &mut recording, Event::Init);
         let mut events = 0;
         while recording.whole_since().is_some() {
@@ -170,18 +187,18 @@ mod tests {
         }
         assert!((5_000..15_000).contains(&events), "{events}");
         assert!(matches!(recording.start, Start::Snapshot(_)));
-        assert!(budget.used.load(Ordering::Relaxed) < 1_000);
+        assert!(recordings.used.load(Ordering::Relaxed) < 1_000);
         happen(&mut room, &mut recording, Event::Timer);
         assert!(recording.next(RecordsPosition::default()).is_some(), "it goes on");
         drop(recording);
-        assert_eq!(budget.used.load(Ordering::Relaxed), 0);
+        assert_eq!(recordings.used.load(Ordering::Relaxed), 0);
     }
 
     #[test]
     fn a_short_recording_is_lost_where_others_have_all_memory() {
-        let budget = Arc::new(Budget::new(1_000));
-        assert!(budget.take(970));
-        let (mut room, mut recording) = (room(), RoomRecording::new(&budget, [1; 32]));
+        let (mut room, mut recording) = begin(1_000);
+        let recordings = Arc::clone(&recording.recordings);
+        assert!(recordings.take(970));
         happen(&mut room, &mut recording, Event::Init);
         assert!(recording.whole_since().is_some());
         for _ in 0..4 {
@@ -189,6 +206,12 @@ mod tests {
         }
         assert!(matches!(recording.start, Start::Lost));
         drop(recording);
-        assert_eq!(budget.used.load(Ordering::Relaxed), 970);
+        assert_eq!(recordings.used.load(Ordering::Relaxed), 970);
+    }
+
+    #[test]
+    fn nothing_is_recorded_without_memory_for_it() {
+        let recordings = Recordings::new(settings::Recordings::default());
+        assert!(RoomRecording::new(&recordings, [1; 32]).is_none());
     }
 }

@@ -1,0 +1,115 @@
+use std::sync::Arc;
+
+use stateroom_core::engine::EngineContext;
+use stateroom_host_min::{Program, RecordingStart, Room};
+
+use super::{
+    recording_file::{RecordingFile, write_failure},
+    recordings::{Recordings, RoomRecording},
+};
+
+/// Records a room in memory, in a file, or in both.
+#[derive(Debug)]
+pub(super) struct Recorder {
+    recordings: Arc<Recordings>,
+    memory: Option<RoomRecording>,
+    file: Option<RecordingFile>,
+}
+
+impl Recorder {
+    /// Begins to record a new room. Returns `None` if it is not to be recorded.
+    pub(super) fn new(
+        recordings: &Arc<Recordings>,
+        room: &mut Room,
+        program: &Program,
+        seed: [u8; 32],
+        context: &impl EngineContext,
+    ) -> Option<Self> {
+        let is_chosen = recordings.settings.rooms.iter().any(|id| id == room.id());
+        let memory = RoomRecording::new(recordings, seed);
+        if memory.is_none() && !is_chosen {
+            return None;
+        }
+        room.start_recording();
+        let mut recorder = Self { recordings: Arc::clone(recordings), memory, file: None };
+        if is_chosen {
+            recorder.open(room.id(), program, RecordingStart::New { seed }, context);
+        }
+        Some(recorder)
+    }
+
+    pub(super) fn memory(&self) -> Option<&RoomRecording> {
+        self.memory.as_ref()
+    }
+
+    /// Adds the records of the room's last event, which is over.
+    pub(super) fn add_records(&mut self, room: &mut Room, program: &Program, context: &impl EngineContext) {
+        let records = room.take_records();
+        if let Some(file) = &mut self.file
+            && let Err(error) = file.add(&records)
+        {
+            context.warn(&format_args!("it is not recorded any more: {error}"));
+            self.file = None;
+        }
+        let Some(memory) = &mut self.memory else { return };
+        memory.add(&records, room);
+        if self.recordings.settings.failures
+            && room.last().is_err()
+            && !records.is_empty()
+            && let Some(recording) = memory.file(program, room.id())
+        {
+            match write_failure(&self.recordings.settings.directory, room.id(), &recording) {
+                Ok(path) => context.warn(&format_args!(
+                    "it has failed; to run its events again: `stateroom replay {}`",
+                    path.display()
+                )),
+                Err(error) => context.warn(&format_args!("it has failed, and is not recorded: {error}")),
+            }
+        }
+    }
+
+    /// Continues with another recording in memory, of a room that has taken the place of the one before.
+    pub(super) fn go_on(
+        &mut self,
+        memory: RoomRecording,
+        room: &Room,
+        program: &Program,
+        context: &impl EngineContext,
+    ) {
+        self.memory = Some(memory);
+        if self.file.take().is_some()
+            && let Ok(snapshot) = room.snapshot()
+        {
+            self.open(room.id(), program, RecordingStart::Snapshot(&snapshot), context);
+        }
+    }
+
+    /// Begins again, with a new room.
+    pub(super) fn restart(
+        &mut self,
+        room_id: &str,
+        program: &Program,
+        seed: [u8; 32],
+        context: &impl EngineContext,
+    ) {
+        self.memory = self.memory.as_ref().map(|memory| memory.restarted(seed));
+        if self.file.take().is_some() {
+            self.open(room_id, program, RecordingStart::New { seed }, context);
+        }
+    }
+
+    /// Opens a file.
+    fn open(
+        &mut self,
+        room_id: &str,
+        program: &Program,
+        start: RecordingStart<'_>,
+        context: &impl EngineContext,
+    ) {
+        let directory = &self.recordings.settings.directory;
+        match RecordingFile::create(directory, program, room_id, start, context.now_ms()) {
+            Ok(file) => self.file = Some(file),
+            Err(error) => context.warn(&format_args!("it is not recorded: {error}")),
+        }
+    }
+}

@@ -1,0 +1,90 @@
+use std::{
+    fs::{self, File, OpenOptions},
+    io::{self, Write as _},
+    path::{Path, PathBuf},
+};
+
+use stateroom_host_min::{Program, RecordingHeader, RecordingStart};
+
+use crate::room::RoomId;
+
+/// The extension of the names of recordings.
+const EXTENSION: &str = "recording";
+
+/// The longest part of a room's id in the name of a file, in bytes.
+const NAME: usize = 100;
+
+/// A file with the recording of a room that is going on.
+#[derive(Debug)]
+pub(super) struct RecordingFile {
+    file: File,
+    path: PathBuf,
+}
+
+impl RecordingFile {
+    /// Creates a file. `now_ms` is a part of its name.
+    ///
+    /// # Errors
+    /// The file cannot be written. The error names it.
+    pub(super) fn create(
+        directory: &Path,
+        program: &Program,
+        room_id: &str,
+        start: RecordingStart<'_>,
+        now_ms: u64,
+    ) -> io::Result<Self> {
+        let path = directory.join(format!("{}-{now_ms}.{EXTENSION}", name(room_id)));
+        let create = || {
+            fs::create_dir_all(directory)?;
+            OpenOptions::new().write(true).create_new(true).open(&path)
+        };
+        let file = create().map_err(|error| named(&path, &error))?;
+        let mut recording = Self { file, path };
+        let mut header = Vec::new();
+        RecordingHeader::new(program, room_id, start).write(&mut header);
+        recording.add(&header)?;
+        Ok(recording)
+    }
+
+    /// Adds records.
+    ///
+    /// # Errors
+    /// They cannot be written. The error names the file.
+    pub(super) fn add(&mut self, records: &[u8]) -> io::Result<()> {
+        self.file.write_all(records).map_err(|error| named(&self.path, &error))
+    }
+}
+
+/// Writes the recording of a room that has failed. It replaces the one of the room's last failure. Returns its path.
+pub(super) fn write_failure(directory: &Path, room_id: &str, recording: &[u8]) -> io::Result<PathBuf> {
+    let path = directory.join(format!("{}.{EXTENSION}", name(room_id)));
+    fs::create_dir_all(directory)
+        .and_then(|()| fs::write(&path, recording))
+        .map_err(|error| named(&path, &error))?;
+    Ok(path)
+}
+
+fn named(path: &Path, error: &io::Error) -> io::Error {
+    io::Error::new(error.kind(), format!("cannot write `{}`: {error}", path.display()))
+}
+
+/// Returns a room's id as a part of a file's name: percent-encoded, so that it is in the directory, whatever it is.
+fn name(room_id: &str) -> String {
+    let mut name = RoomId::new(room_id).map_or_else(|_| String::new(), |id| id.to_path().to_string());
+    name.truncate(NAME);
+    // A file whose name begins with a dot is hidden.
+    name.strip_prefix('.').map(|rest| format!("%2E{rest}")).unwrap_or(name)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_are_those_of_files_in_the_directory() {
+        for (id, expected) in [("lobby", "lobby"), ("../a", "%2E.%2Fa"), (".", "%2E"), ("a b", "a%20b")] {
+            assert_eq!(name(id), expected);
+        }
+        assert_eq!(name(&"✓".repeat(170)).len(), NAME);
+    }
+}
