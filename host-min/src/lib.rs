@@ -90,6 +90,11 @@
 //! each client of [`Room::clients`] that is gone. It gives new clients the ids from [`Room::next_client`] on, and
 //! hands in [`Event::Timer`] at [`Room::timer_due`].
 //!
+//! # Other programs
+//!
+//! A room can continue in another program, for example a new version of its guest, if both guests support it. See
+//! [`Migration`].
+//!
 //! # Recordings
 //!
 //! A host can record a room: how it began, and its events with their outcomes. The events then run again at any
@@ -157,6 +162,7 @@ mod interpreter;
 mod limits;
 mod live;
 mod load_error;
+mod migration;
 mod module;
 mod operation;
 mod presence;
@@ -174,6 +180,7 @@ pub use effects::{Effect, Effects};
 pub use event::{Event, Step};
 pub use limits::Limits;
 pub use load_error::{LoadError, Problem};
+pub use migration::{Migration, MigrationError};
 pub use program::Program;
 pub use recording::{
     EventResult, Outcome, OwnedEvent, Record, Recording, RecordingError, RecordingHeader, RecordingStart,

@@ -32,6 +32,8 @@ pub(crate) enum What {
     /// [`SendText`](Self::SendText), for a guest made for Stateroom 0.4.
     RecvText(MessageRecipient),
     Log(LogLevel),
+    /// Adds to the state that is saved.
+    Save,
     Random,
     /// [`Random`](Self::Random), with an answer as WASI has it.
     WasiRandom,
@@ -58,8 +60,10 @@ impl Operation {
         if size > limit && (what.is_random() || matches!(what, What::Log(_))) {
             return Err(TrapReason::MessageTooLarge { size, limit });
         }
-        if !what.is_random() {
-            state.effects.admit(size, &state.limits)?;
+        match what {
+            What::Random | What::WasiRandom => {}
+            What::Save => _ = state.admit_saved(size)?,
+            _ => state.effects.admit(size, &state.limits)?,
         }
         let begin = state.effects.end(matches!(what, What::SendBytes(_)));
         state.operation = Some(Box::new(Self { what, at, len, begin }));
@@ -84,6 +88,10 @@ impl Operation {
                 state.effects.extend_bytes(piece);
                 size
             }
+            What::Save => {
+                state.admit_saved(size)?.extend_from_slice(piece);
+                size
+            }
             What::Random | What::WasiRandom => {
                 state.random.fill(piece);
                 size
@@ -99,7 +107,7 @@ impl Operation {
             }
             What::SendBytes(recipient) => state.effects.end_bytes(recipient, self.begin),
             What::Log(level) => state.effects.end_log(level, self.begin),
-            What::Random | What::WasiRandom => {}
+            What::Save | What::Random | What::WasiRandom => {}
         }
         Ok(true)
     }

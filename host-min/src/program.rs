@@ -36,6 +36,9 @@ pub(crate) struct Loaded {
     inbox: Option<u32>,
     /// True if the module imports `client_info`.
     asks_for_client_info: bool,
+    /// True if the module can save the state of a room, and load one.
+    saves_state: bool,
+    loads_state: bool,
     layout: Layout,
     /// The approximate size of an instance without its memory, in bytes.
     instance_size: usize,
@@ -99,6 +102,8 @@ impl Program {
         let loaded = Loaded {
             engine,
             asks_for_client_info: translated.imports().any(asked_for),
+            saves_state: outline.has_export(abi::SAVE_STATE),
+            loads_state: outline.has_export(abi::LOAD_STATE),
             module: translated,
             linker: imports.linker,
             limits,
@@ -201,6 +206,18 @@ impl Program {
 
     pub(crate) fn asks_for_client_info(&self) -> bool {
         self.0.asks_for_client_info
+    }
+
+    /// Returns true if a room of this program can pass its state to another program: see [`Migration`](crate::Migration).
+    #[must_use]
+    pub fn saves_state(&self) -> bool {
+        self.0.saves_state
+    }
+
+    /// Returns true if a room of this program can take over the state of another program.
+    #[must_use]
+    pub fn loads_state(&self) -> bool {
+        self.0.loads_state
     }
 
     pub(crate) fn layout(&self) -> &Layout {

@@ -27,6 +27,8 @@ pub(crate) struct State {
     pub(crate) random: Generator,
     /// The contents of its tables, if they can change: see [`Tables`](crate::tables::Tables).
     pub(crate) tables: Vec<Box<[u32]>>,
+    /// The state that the guest has passed up to now, while it saves it.
+    pub(crate) saved: Option<Vec<u8>>,
     /// The work of an import whose caller is suspended.
     pub(crate) operation: Option<Box<Operation>>,
 }
@@ -43,8 +45,19 @@ impl State {
             newcomer: None,
             random: Generator::Seed(seed),
             tables: Vec::new(),
+            saved: None,
             operation: None,
         }
+    }
+}
+
+impl State {
+    /// Returns the saved state, to which this number of bytes may be added.
+    pub(crate) fn admit_saved(&mut self, len: usize) -> Result<&mut Vec<u8>, TrapReason> {
+        let limit = self.limits.memory;
+        let saved = self.saved.as_mut().ok_or(TrapReason::NotSaving)?;
+        let size = saved.len().saturating_add(len);
+        if size > limit { Err(TrapReason::StateTooLarge { size, limit }) } else { Ok(saved) }
     }
 }
 

@@ -122,6 +122,15 @@ pub enum TrapReason {
         /// The size of the data in bytes.
         size: usize,
     },
+    /// It called `stateroom.save` outside of `stateroom_save`.
+    NotSaving,
+    /// It saved a state that is larger than a room's memory may be.
+    StateTooLarge {
+        /// Its size in bytes.
+        size: usize,
+        /// The limit, in bytes.
+        limit: usize,
+    },
     /// It called `proc_exit`.
     Exited {
         /// The code that it passed.
@@ -180,6 +189,10 @@ impl fmt::Display for TrapReason {
                 write!(f, "it passed bytes to `stateroom_send` that say nothing: {reason}")
             }
             Self::AllocFailed { size } => write!(f, "it has no space for an event with {size} bytes of data"),
+            Self::NotSaving => f.write_str("it called `stateroom.save` outside of `stateroom_save`"),
+            Self::StateTooLarge { size, limit } => {
+                write!(f, "it saved a state of {size} bytes; {limit} is the limit (`memory`)")
+            }
             Self::Exited { code } => write!(f, "it exited with code {code}"),
             Self::Aborted { message } => write!(f, "it aborted: {message}"),
         }

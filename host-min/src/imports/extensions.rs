@@ -2,7 +2,7 @@
 
 use stateroom_core::{
     ClientId, LogLevel, MessageRecipient,
-    abi::{CLIENT_INFO, CLOSE, CLOSE_REASON_SIZE, EXTENSIONS, LOG, NOW_MS, RANDOM},
+    abi::{CLIENT_INFO, CLOSE, CLOSE_REASON_SIZE, EXTENSIONS, LOG, NOW_MS, RANDOM, SAVE},
 };
 use wasmi::{Caller, Error};
 
@@ -19,6 +19,7 @@ pub(super) fn define(imports: &mut Imports) -> Result<(), Error> {
     imports.add(EXTENSIONS, RANDOM, random)?;
     imports.add(EXTENSIONS, CLOSE, close)?;
     imports.add(EXTENSIONS, CLIENT_INFO, client_info)?;
+    imports.add(EXTENSIONS, SAVE, save)?;
     Ok(())
 }
 
@@ -53,6 +54,16 @@ fn close(mut caller: Caller<'_, State>, recipient: i32, code: u32, at: u32, len:
         return Err(TrapReason::CloseReasonTooLong { size }.into());
     }
     effects.close(MessageRecipient::decode_i32(recipient), code, memory.text(at, len)?, limits)?;
+    Ok(())
+}
+
+fn save(mut caller: Caller<'_, State>, at: u32, len: u32) -> Result<(), Error> {
+    if len > PIECE {
+        return Err(Operation::begin(caller, What::Save, at, len));
+    }
+    let (memory, state) = GuestMemory::of(&mut caller, len)?;
+    let bytes = memory.bytes(at, len)?;
+    state.admit_saved(len as usize)?.extend_from_slice(bytes);
     Ok(())
 }
 

@@ -2,7 +2,7 @@ mod calls;
 mod delivery;
 mod suspended;
 
-use alloc::boxed::Box;
+use alloc::{boxed::Box, vec::Vec};
 use core::mem;
 
 use wasmi::{Instance, Store};
@@ -87,25 +87,50 @@ impl Live {
             LiveState::Suspended(_) => return Ok(Step::Suspended),
             LiveState::Broken(trap) => return Err(trap.clone()),
         }
+        self.presence.begin(&event);
+        if let Event::Connect(client, info) = event
+            && self.program.asks_for_client_info()
+        {
+            self.store.data_mut().newcomer = Newcomer::new(client, info);
+        }
+        let id = mem::take(&mut self.id);
+        let (call, data) = self.interface.call(event, &id);
+        let result = self.begin_call(&call, data, now_ms);
+        self.id = id;
+        result
+    }
+
+    /// Begins to save the state of the guest. Returns `None` if the guest does not do this.
+    pub(crate) fn begin_save(&mut self, now_ms: u64) -> Option<Result<Step, Trap>> {
+        let call = self.interface.save()?;
+        self.store.data_mut().saved = Some(Vec::new());
+        Some(self.begin_call(&call, &[], now_ms))
+    }
+
+    /// Returns the state that was saved.
+    pub(crate) fn take_saved(&mut self) -> Vec<u8> {
+        self.store.data_mut().saved.take().unwrap_or_default()
+    }
+
+    /// Begins to load a state. Returns `None` if the guest does not do this.
+    pub(crate) fn begin_load(&mut self, saved: &[u8], now_ms: u64) -> Option<Result<Step, Trap>> {
+        let call = self.interface.load()?;
+        Some(self.begin_call(&call, saved, now_ms))
+    }
+
+    /// Begins a call of a guest that is between two events.
+    #[inline]
+    fn begin_call(&mut self, call: &Call, data: &[u8], now_ms: u64) -> Result<Step, Trap> {
         if self.hibernation.is_some() {
             self.stay_awake();
         }
         let state = self.store.data_mut();
         state.effects.clear();
         state.now_ms = now_ms;
-        self.presence.begin(&event);
-        if let Event::Connect(client, info) = event
-            && self.program.asks_for_client_info()
-        {
-            state.newcomer = Newcomer::new(client, info);
-        }
         let budget = state.limits.fuel;
         self.begin(budget);
-        let id = mem::take(&mut self.id);
-        let (call, data) = self.interface.call(event, &id);
         let is_ready = self.started && self.construction.is_none();
-        let result = if is_ready { self.run(&call, data) } else { self.set_up(Some((&call, data))) };
-        self.id = id;
+        let result = if is_ready { self.run(call, data) } else { self.set_up(Some((call, data))) };
         self.settle(result)
     }
 

@@ -35,6 +35,13 @@ const BINCODE: [(&str, &str); 3] = [
 /// A function that modules may have that are made like libraries; it wants to be called first.
 pub(crate) const REACTOR: &str = "_initialize";
 
+/// The functions that a guest may export.
+const OPTIONAL: [(&str, &str); 3] = [
+    (REACTOR, "a function ()"),
+    (abi::SAVE_STATE, "a function ()"),
+    (abi::LOAD_STATE, "a function (i32, i32)"),
+];
+
 /// The size of data that fits at address 0 in any published guest.
 const AT_ZERO: usize = 64 << 10;
 
@@ -103,9 +110,11 @@ pub(crate) fn problems(module: &Outline<'_>, known: &Imports) -> Vec<Problem> {
             problems.push(wrong(name, expected, found));
         }
     }
-    let reactor = module.exports.get(REACTOR).map(|export| describe(module, *export));
-    if reactor.as_deref().is_some_and(|found| found != "a function ()") {
-        problems.push(wrong(REACTOR, "a function ()", reactor));
+    for (name, expected) in OPTIONAL {
+        let found = module.exports.get(name).map(|export| describe(module, *export));
+        if found.as_deref().is_some_and(|found| found != expected) {
+            problems.push(wrong(name, expected, found));
+        }
     }
     problems
 }

@@ -150,6 +150,11 @@ impl<'a> Outline<'a> {
         Ok(outline)
     }
 
+    /// Returns true if the module exports something of this name.
+    pub(crate) fn has_export(&self, name: &str) -> bool {
+        self.exports.contains_key(name)
+    }
+
     /// Returns which interface the module was made for, by its exports.
     pub(crate) fn abi_flavor(&self) -> AbiFlavor {
         if self.exports.contains_key(abi::recv::RECV) { AbiFlavor::Bincode } else { AbiFlavor::Exports }

@@ -82,10 +82,12 @@ pub(crate) fn prepare(outline: &Outline<'_>, limits: &Limits) -> Result<Prepared
     let (free, takers, callers): (_, &[_], &[_]) = match outline.abi_flavor() {
         AbiFlavor::Exports => (
             abi::FREE,
-            &[abi::INITIALIZE, abi::MESSAGE, abi::BINARY],
-            &[abi::MALLOC, abi::CONNECT, abi::DISCONNECT, abi::TIMER],
+            &[abi::INITIALIZE, abi::MESSAGE, abi::BINARY, abi::LOAD_STATE],
+            &[abi::MALLOC, abi::CONNECT, abi::DISCONNECT, abi::TIMER, abi::SAVE_STATE],
         ),
-        AbiFlavor::Bincode => (abi::recv::FREE, &[abi::recv::RECV], &[abi::recv::MALLOC]),
+        AbiFlavor::Bincode => {
+            (abi::recv::FREE, &[abi::recv::RECV, abi::LOAD_STATE], &[abi::recv::MALLOC, abi::SAVE_STATE])
+        }
     };
     additions.memory();
     for name in callers.iter().chain(&[REACTOR]) {

@@ -25,6 +25,10 @@ impl Program {
     /// See [`RestoreError`]. All bytes are checked. No bytes can make this panic, or make a room that exceeds
     /// the program's limits.
     pub fn restore(&self, snapshot: &[u8]) -> Result<Room, RestoreError> {
+        self.restore_live(snapshot).map(Room::from)
+    }
+
+    pub(crate) fn restore_live(&self, snapshot: &[u8]) -> Result<Live, RestoreError> {
         let Some((body, checksum)) = snapshot.split_last_chunk::<CHECKSUM>() else {
             return Err(RestoreError::NotASnapshot);
         };
@@ -53,7 +57,7 @@ impl Program {
         room.restore_random(&mut reader)?;
         room.restore_memory(&mut reader)?;
         room.restore_rest(&mut reader)?;
-        Ok(room.into())
+        Ok(room)
     }
 }
 

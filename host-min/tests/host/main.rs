@@ -9,6 +9,7 @@ mod hibernation;
 mod imports;
 mod loading;
 mod machine;
+mod migration;
 mod recordings;
 mod recv;
 mod replay;

@@ -24,6 +24,12 @@ pub const MESSAGE: &str = "message";
 /// `binary(client, ptr, len)`: a binary message.
 pub const BINARY: &str = "binary";
 
+/// `stateroom_save()`: the guest passes its state to [`SAVE`]. It is optional.
+pub const SAVE_STATE: &str = "stateroom_save";
+/// `stateroom_load(ptr, len)`: the guest takes over a state that [`SAVE_STATE`] of another version has passed. It comes once, after
+/// [`INITIALIZE`] and before every other event. If the guest cannot take it over, it traps. It is optional.
+pub const LOAD_STATE: &str = "stateroom_load";
+
 /// The exported global with the *address* of two numbers: the begin and the end of the guest's inbox. It is optional.
 /// The host may put data into the inbox without a call of [`MALLOC`] and [`FREE`].
 pub const INBOX: &str = "jam_inbox";
@@ -56,6 +62,9 @@ pub const CLOSE: &str = "close";
 /// `out_ptr`. It returns the value's length in bytes, or -1 if there is none. It does not write a longer value, so
 /// that the guest can ask again with more space.
 pub const CLIENT_INFO: &str = "client_info";
+
+/// `stateroom.save(ptr, len)`: adds bytes to the state that is saved, during [`SAVE_STATE`] only.
+pub const SAVE: &str = "save";
 
 /// The longest reason of [`CLOSE`], in bytes: so much fits into a close frame (RFC 6455, section 5.5).
 pub const CLOSE_REASON_SIZE: usize = 123;
