@@ -138,7 +138,7 @@ pub use server::{RenewedRooms, Replacement};
 pub use server::{RoomInfo, Server, ServerHandle, Stats};
 #[cfg(feature = "built-in")]
 pub use settings::{BuiltIn, Notices, Playground};
-pub use settings::{GeneratedIds, Recordings, RoomIds, Settings, ShutdownPolicy};
+pub use settings::{GeneratedIds, Recordings, RoomIds, Settings, ShutdownPolicy, Upgrade};
 /// The crate with the traits and types that this interface uses, such as [`EngineFactory`](stateroom_core::engine::EngineFactory).
 pub use stateroom_core;
 pub use stateroom_core::settings::{Part, SettingProblem, SettingsError};

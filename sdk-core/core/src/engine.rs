@@ -154,6 +154,9 @@ pub enum Renewal {
     Unfinished,
     /// The engine runs already what the factory builds now.
     Unchanged,
+    /// The engine runs what the factory builds now, in the state that the service has saved and loaded. It may have effects: a
+    /// server calls [`Engine::advance`].
+    Loaded,
     /// The engine runs what the factory builds now, in the state that all events of the room have led to.
     Replayed,
     /// The engine runs what the factory builds now, and has had no event. A server hands in [`Event::Init`], and then

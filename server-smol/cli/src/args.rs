@@ -8,7 +8,7 @@ use clap_complete::Shell;
 use hyper::Uri;
 use hyper::header::HeaderName;
 use log::LevelFilter;
-use stateroom_server_smol::{AdminAddress, RoomIds, Settings, ShutdownPolicy};
+use stateroom_server_smol::{AdminAddress, RoomIds, Settings, ShutdownPolicy, Upgrade};
 
 use super::limits::{LimitArgs, Page};
 #[cfg(feature = "dev")]
@@ -246,6 +246,14 @@ pub(crate) struct ServeArgs {
     #[arg(long, requires = "admin", verbatim_doc_comment)]
     pub(crate) playground: bool,
 
+    /// What happens to a room when the module is loaded again (SIGHUP, or `POST /reload` at the
+    /// operator's address) and its guest cannot take its state along:
+    /// keep     it stays on its module; new rooms run the new one
+    /// reset    it starts afresh, with the clients that are in it
+    #[arg(long, value_name = "HOW", default_value = "keep", verbatim_doc_comment)]
+    #[arg(help_heading = ROOMS, hide_long_help = true, hide_possible_values = true)]
+    pub(crate) upgrade: UpgradeArg,
+
     /// Record the events of the room with this id in a file, from its begin on; may be repeated.
     /// `stateroom replay` runs them again. The file contains what clients have sent
     #[arg(long, value_name = "ROOM", verbatim_doc_comment, help_heading = ROOMS, hide_long_help = true)]
@@ -258,6 +266,22 @@ pub(crate) struct ServeArgs {
 
     #[command(flatten)]
     pub(crate) server: ServerArgs,
+}
+
+/// A value of `--upgrade`.
+#[derive(Debug, Clone, Copy, clap::ValueEnum)]
+pub(crate) enum UpgradeArg {
+    Keep,
+    Reset,
+}
+
+impl From<UpgradeArg> for Upgrade {
+    fn from(upgrade: UpgradeArg) -> Self {
+        match upgrade {
+            UpgradeArg::Keep => Self::Keep,
+            UpgradeArg::Reset => Self::Reset,
+        }
+    }
 }
 
 #[cfg(feature = "dev")]

@@ -16,19 +16,20 @@ pub(crate) fn run(args: ServeArgs) -> Result<()> {
     {
         settings.playground = args.playground.then(super::playground::new);
     }
+    settings.upgrade = args.upgrade.into();
     let is_recording = !args.record.is_empty();
     (settings.recordings.rooms, settings.recordings.directory) = (args.record, args.record_to);
     let bounds = args.server.limits.over(&limits).bounds(settings)?;
-    let program = if is_recording {
-        module::read_and_keep(&module, bounds.guest)?
-    } else {
-        module::read(&module, bounds.guest)?
+    let guest = bounds.guest;
+    let load = move || {
+        if is_recording { module::read_and_keep(&module, guest) } else { module::read(&module, guest) }
     };
+    let program = load()?;
     let server = bounds.server().with_static_files(static_files);
     // The others find them in the `dist` directory.
     #[cfg(feature = "dev")]
     let server = server.with_built_in(super::client::FILES);
-    server.serve_guests(program).map_err(explain)
+    server.serve_guests(program, move || load().map_err(|error| format!("{error:#}"))).map_err(explain)
 }
 
 /// Adds advice to the error. The server's messages are complete; their sources would repeat them.

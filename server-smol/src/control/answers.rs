@@ -8,6 +8,8 @@ use crate::{
     worker::{Ending, MOST_LISTED},
 };
 
+#[cfg(feature = "wasm")]
+use super::modules;
 use super::{Answer, Control};
 
 /// The default number of rooms on a page.
@@ -25,6 +27,10 @@ impl Control {
             "/status" if method == Method::GET => self.status().await,
             "/rooms" if method == Method::GET => self.rooms(request.uri().query().unwrap_or("")).await,
             "/status" | "/rooms" => Ok(not_allowed("GET")),
+            #[cfg(feature = "wasm")]
+            "/reload" if method == Method::POST => Ok(self.reload().await),
+            #[cfg(feature = "wasm")]
+            "/reload" => Ok(not_allowed("POST")),
             // A slash in an id is encoded.
             path if let Some(id) =
                 path.strip_prefix("/rooms/").and_then(|path| path.strip_suffix("/recording")) =>
@@ -36,7 +42,9 @@ impl Control {
                 }
             }
             path => match path.strip_prefix("/rooms/").map(RoomId::from_path) {
-                None => Ok(text(StatusCode::NOT_FOUND, "there are /status, /rooms and /rooms/{room}")),
+                None => {
+                    Ok(text(StatusCode::NOT_FOUND, "there are /status, /rooms, /rooms/{room} and /reload"))
+                }
                 Some(Err(reason)) => Ok(text(StatusCode::BAD_REQUEST, reason)),
                 Some(Ok(room)) if method == Method::POST => self.create(&room).await,
                 Some(Ok(room)) if method == Method::DELETE => self.close(&room).await,
@@ -48,6 +56,10 @@ impl Control {
     /// `GET /status`: how much there is.
     async fn status(&self) -> Result<Answer, Ending> {
         let counts = self.workers.counts().await?;
+        #[cfg(feature = "wasm")]
+        let modules = self.deployment.as_ref().map(|deployment| modules::modules(deployment));
+        #[cfg(not(feature = "wasm"))]
+        let modules = None::<Value>;
         Ok(json(vec![
             ("version", env!("CARGO_PKG_VERSION").into()),
             ("uptime_seconds", self.started.elapsed().as_secs().into()),
@@ -61,6 +73,7 @@ impl Control {
             ("p99_pass_us", counts.p99_pass.into()),
             ("longest_pass_us", counts.p99_pass.map(|_| counts.longest_pass).into()),
             ("address", self.address.to_string().into()),
+            ("modules", modules.into()),
         ]))
     }
 
@@ -85,6 +98,21 @@ impl Control {
             })
             .collect();
         Ok(json(vec![("rooms", list), ("next", next.into())]))
+    }
+
+    /// `POST /reload`: loads the module again.
+    #[cfg(feature = "wasm")]
+    async fn reload(&self) -> Answer {
+        let Some(deployment) = &self.deployment else {
+            return text(StatusCode::NOT_FOUND, "this server has no module");
+        };
+        match modules::reload(deployment, &self.workers).await {
+            Ok(renewals) => json(modules::renewals(&renewals)),
+            Err(reason) => {
+                log::error!("the module before is still served: {reason}");
+                text(StatusCode::UNPROCESSABLE_ENTITY, &reason)
+            }
+        }
     }
 
     /// `POST /rooms/ID`: creates a room.

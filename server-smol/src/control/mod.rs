@@ -1,6 +1,8 @@
 //! Answers requests about the server and its rooms, for those who may know of all of them: the operator, and the playground.
 
 mod answers;
+#[cfg(feature = "wasm")]
+mod modules;
 mod origin;
 #[cfg(feature = "built-in")]
 mod playground;
@@ -21,6 +23,8 @@ use crate::{
     worker::Workers,
 };
 
+#[cfg(feature = "wasm")]
+pub(crate) use modules::reload;
 pub(crate) use origin::Reach;
 
 /// The time that the threads of rooms have to answer. A native service that does not return keeps its thread for
@@ -38,6 +42,9 @@ pub(crate) struct Control {
     pub(crate) address: SocketAddr,
     #[cfg(feature = "built-in")]
     pub(crate) playground: Option<crate::settings::Playground>,
+    /// The program of the rooms, if they run guests.
+    #[cfg(feature = "wasm")]
+    pub(crate) deployment: Option<std::sync::Arc<crate::guests::Deployment>>,
 }
 
 impl Control {

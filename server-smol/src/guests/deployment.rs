@@ -1,17 +1,34 @@
-use std::sync::{Arc, PoisonError, RwLock};
+use std::{
+    fmt,
+    sync::{
+        Arc, PoisonError, RwLock, Weak,
+        atomic::{AtomicUsize, Ordering},
+    },
+};
 
 use stateroom_core::engine::{EngineContext, EngineFactory, Renewal};
 use stateroom_host_min::{Program, Trap};
 
-use crate::settings;
+use crate::settings::{Settings, Upgrade};
 
 use super::{guest_room::GuestRoom, recordings::Recordings};
 
+/// Returns the program anew, from wherever it came, or the reason why this is not possible.
+pub(crate) type Reload = Box<dyn Fn() -> Result<Program, String> + Send + Sync>;
+
 /// The program that the rooms of a server run. It can be replaced while they do.
-#[derive(Debug)]
 pub(crate) struct Deployment {
-    current: RwLock<Arc<Release>>,
+    releases: RwLock<Releases>,
+    reload: Option<Reload>,
     pub(super) recordings: Arc<Recordings>,
+    upgrade: Upgrade,
+}
+
+#[derive(Debug)]
+struct Releases {
+    current: Arc<Release>,
+    /// All that rooms may still run.
+    all: Vec<Weak<Release>>,
 }
 
 /// A program that has been deployed.
@@ -20,47 +37,142 @@ pub(super) struct Release {
     pub(super) program: Program,
     /// True if rooms that exist already start afresh with it.
     pub(super) is_reset: bool,
+    /// The number of rooms that run it.
+    rooms: AtomicUsize,
+}
+
+/// The release that a room runs.
+#[derive(Debug)]
+pub(super) struct Deployed(Arc<Release>);
+
+/// A program that runs, as the operator sees it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct ModuleStatus {
+    pub(crate) hash: [u8; 32],
+    pub(crate) rooms: usize,
+    pub(crate) is_current: bool,
+}
+
+impl Release {
+    fn new(program: Program, is_reset: bool) -> Arc<Self> {
+        Arc::new(Self { program, is_reset, rooms: AtomicUsize::new(0) })
+    }
 }
 
 impl Deployment {
     /// Deploys a first program.
-    pub(crate) fn new(program: Program, recordings: settings::Recordings) -> Arc<Self> {
+    pub(crate) fn new(program: Program, settings: &Settings, reload: Option<Reload>) -> Arc<Self> {
+        let current = Release::new(program, false);
+        let all = vec![Arc::downgrade(&current)];
         Arc::new(Self {
-            current: RwLock::new(Arc::new(Release { program, is_reset: false })),
-            recordings: Recordings::new(recordings),
+            releases: RwLock::new(Releases { current, all }),
+            reload,
+            recordings: Recordings::new(settings.recordings.clone()),
+            upgrade: settings.upgrade,
         })
     }
 
     /// Deploys another program. New rooms run it. Rooms that exist [are renewed](EngineFactory::renew).
     pub(crate) fn replace(&self, program: Program) {
-        self.release(Release { program, is_reset: false });
+        // The same with the same limits needs no renewal.
+        let current = self.current();
+        if (program.hash(), program.limits()) != (current.program.hash(), current.program.limits()) {
+            self.release(Release::new(program, false));
+        }
+    }
+
+    /// Deploys the program that there is now where the present one came from.
+    ///
+    /// # Errors
+    /// Says why this is not possible.
+    pub(crate) fn reload(&self) -> Result<(), String> {
+        let reload = self.reload.as_ref().ok_or("this server does not know where its module came from")?;
+        self.replace(reload()?);
+        Ok(())
     }
 
     /// Makes all rooms start afresh when they are renewed.
     pub(crate) fn reset(&self) {
         let program = self.current().program.clone();
-        self.release(Release { program, is_reset: true });
+        self.release(Release::new(program, true));
     }
 
-    fn release(&self, release: Release) {
-        *self.current.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(release);
+    fn release(&self, release: Arc<Release>) {
+        let mut releases = self.releases.write().unwrap_or_else(PoisonError::into_inner);
+        releases.all.retain(|release| release.strong_count() > 0);
+        releases.all.push(Arc::downgrade(&release));
+        releases.current = release;
     }
 
     fn current(&self) -> Arc<Release> {
-        Arc::clone(&self.current.read().unwrap_or_else(PoisonError::into_inner))
+        Arc::clone(&self.releases.read().unwrap_or_else(PoisonError::into_inner).current)
+    }
+
+    /// Returns the programs that run, from the oldest to the current one.
+    pub(crate) fn modules(&self) -> Vec<ModuleStatus> {
+        let releases = self.releases.read().unwrap_or_else(PoisonError::into_inner);
+        let mut modules: Vec<ModuleStatus> = Vec::new();
+        for release in releases.all.iter().filter_map(Weak::upgrade) {
+            let rooms = release.rooms.load(Ordering::Relaxed);
+            let is_current = Arc::ptr_eq(&release, &releases.current);
+            let hash = release.program.hash();
+            match modules.iter_mut().find(|module| module.hash == hash) {
+                Some(module) => {
+                    module.rooms += rooms;
+                    module.is_current |= is_current;
+                }
+                None if rooms > 0 || is_current => modules.push(ModuleStatus { hash, rooms, is_current }),
+                None => {}
+            }
+        }
+        modules
+    }
+}
+
+impl Deployed {
+    pub(super) fn new(release: &Arc<Release>) -> Self {
+        release.rooms.fetch_add(1, Ordering::Relaxed);
+        Self(Arc::clone(release))
+    }
+
+    /// Returns true if it is this release.
+    pub(super) fn is(&self, release: &Arc<Release>) -> bool {
+        Arc::ptr_eq(&self.0, release)
+    }
+
+    pub(super) fn program(&self) -> &Program {
+        &self.0.program
+    }
+}
+
+impl Drop for Deployed {
+    fn drop(&mut self) {
+        self.0.rooms.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
+impl fmt::Debug for Deployment {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Deployment").field("releases", &self.releases).finish_non_exhaustive()
     }
 }
 
 /// Builds the rooms of a [`Deployment`].
 #[derive(Debug, Clone)]
-pub(crate) struct GuestFactory(pub(crate) Arc<Deployment>);
+pub(crate) struct GuestFactory(Arc<Deployment>);
+
+impl GuestFactory {
+    pub(crate) fn of(deployment: &Arc<Deployment>) -> Self {
+        Self(Arc::clone(deployment))
+    }
+}
 
 impl EngineFactory for GuestFactory {
     type Engine = GuestRoom;
     type Error = Trap;
 
     fn build(&self, room_id: &str, context: &impl EngineContext) -> Result<GuestRoom, Trap> {
-        GuestRoom::new(self.0.current(), room_id, &self.0.recordings, context)
+        GuestRoom::new(&self.0.current(), room_id, &self.0.recordings, context)
     }
 
     fn room_size(&self) -> usize {
@@ -68,7 +180,7 @@ impl EngineFactory for GuestFactory {
     }
 
     fn renew(&self, room: &mut GuestRoom, context: &impl EngineContext) -> Renewal {
-        room.renew(&self.0.current(), context)
+        room.renew(&self.0.current(), self.0.upgrade, context)
     }
 
     fn cancel_renewal(&self, room: &mut GuestRoom) {

@@ -1,10 +1,12 @@
 use std::{fmt, sync::Arc};
 
 use stateroom_core::engine::{Engine, EngineContext, Event, Hibernation, Progress, Renewal};
-use stateroom_host_min::{OwnedEvent, RecordsPosition, Room, Step, Trap};
+use stateroom_host_min::{Migration, OwnedEvent, RecordsPosition, Room, Step, Trap};
+
+use crate::settings::Upgrade;
 
 use super::{
-    deployment::Release,
+    deployment::{Deployed, Release},
     recorder::Recorder,
     recordings::{Recordings, RoomRecording},
 };
@@ -13,10 +15,17 @@ use super::{
 #[derive(Debug)]
 pub(crate) struct GuestRoom {
     room: Room,
-    release: Arc<Release>,
+    release: Deployed,
     /// Nothing if the room is not recorded.
     recorder: Option<Box<Recorder>>,
-    replay: Option<Box<Replay>>,
+    renewal: Option<Box<Ongoing>>,
+}
+
+/// A renewal that is not finished.
+#[derive(Debug)]
+enum Ongoing {
+    Migration(Migration, Arc<Release>),
+    Replay(Replay),
 }
 
 /// A room of another program, while it has all events of the present one.
@@ -32,7 +41,7 @@ struct Replay {
 
 impl GuestRoom {
     pub(super) fn new(
-        release: Arc<Release>,
+        release: &Arc<Release>,
         id: &str,
         recordings: &Arc<Recordings>,
         context: &impl EngineContext,
@@ -40,37 +49,61 @@ impl GuestRoom {
         let seed = seed(context);
         let mut room = release.program.room(id, seed)?;
         let recorder = Recorder::new(recordings, &mut room, &release.program, seed, context);
-        Ok(Self { room, release, recorder: recorder.map(Box::new), replay: None })
+        let release = Deployed::new(release);
+        Ok(Self { room, release, recorder: recorder.map(Box::new), renewal: None })
     }
 
     /// Does a step towards running this release.
-    pub(super) fn renew(&mut self, release: &Arc<Release>, context: &impl EngineContext) -> Renewal {
-        if Arc::ptr_eq(&self.release, release) {
+    pub(super) fn renew(
+        &mut self,
+        release: &Arc<Release>,
+        upgrade: Upgrade,
+        context: &impl EngineContext,
+    ) -> Renewal {
+        if self.release.is(release) {
             return Renewal::Unchanged;
         }
         // There may be another one in the meantime.
-        if let Some(replay) = self.replay.take_if(|replay| Arc::ptr_eq(&replay.release, release)) {
-            return self.go_on(replay, context);
+        let ongoing = self.renewal.take().filter(|ongoing| Arc::ptr_eq(ongoing.release(), release));
+        match ongoing.map(|ongoing| *ongoing) {
+            Some(Ongoing::Migration(migration, release)) => self.migrate(migration, release, context),
+            Some(Ongoing::Replay(replay)) => self.replay(replay, context),
+            None => self.begin_renewal(release, upgrade, context),
         }
-        self.replay = None;
-        let Some(recording) = self.recorder.as_ref().and_then(|recorder| recorder.memory()) else {
-            return Renewal::Kept;
-        };
-        match recording.whole_since() {
-            Some(seed) if !release.is_reset => {
+    }
+
+    /// Chooses the way of the room into another release.
+    fn begin_renewal(
+        &mut self,
+        release: &Arc<Release>,
+        upgrade: Upgrade,
+        context: &impl EngineContext,
+    ) -> Renewal {
+        if release.is_reset {
+            return self.start_afresh(release, context);
+        }
+        if self.release.program().saves_state() && release.program.loads_state() {
+            let migration = Migration::begin(&self.room, &release.program, seed(context), context.now_ms());
+            return match migration {
+                Ok(migration) => self.migrate(migration, Arc::clone(release), context),
+                Err(error) => keep(&error, context),
+            };
+        }
+        let recording = self.recorder.as_ref().and_then(|recorder| recorder.memory());
+        match recording.and_then(|recording| Some((recording.whole_since()?, recording))) {
+            Some((seed, recording)) => {
                 let recording = recording.restarted(seed);
                 match new_room(release, self.room.id(), seed) {
                     Ok(room) => {
-                        let release = Arc::clone(release);
-                        let position = RecordsPosition::default();
-                        let replay = Replay { room, release, recording, events: 0, position };
-                        self.go_on(Box::new(replay), context)
+                        let (release, position) = (Arc::clone(release), RecordsPosition::default());
+                        self.replay(Replay { room, release, recording, events: 0, position }, context)
                     }
                     Err(trap) => keep(&trap, context),
                 }
             }
-            _ => {
-                if !release.is_reset {
+            None if upgrade == Upgrade::Keep => Renewal::Kept,
+            None => {
+                if recording.is_some() {
                     context.warn(&"its recording does not go back to its begin, so it starts afresh");
                 }
                 self.start_afresh(release, context)
@@ -78,8 +111,32 @@ impl GuestRoom {
         }
     }
 
-    /// Hands in the next event, or goes on with it.
-    fn go_on(&mut self, mut replay: Box<Replay>, context: &impl EngineContext) -> Renewal {
+    /// Continues with the guest's own way, of saving and loading its state.
+    fn migrate(
+        &mut self,
+        mut migration: Migration,
+        release: Arc<Release>,
+        context: &impl EngineContext,
+    ) -> Renewal {
+        match migration.advance() {
+            Ok(None) => {
+                self.renewal = Some(Box::new(Ongoing::Migration(migration, release)));
+                Renewal::Unfinished
+            }
+            Ok(Some(room)) => {
+                Self::set_timer(&room, context);
+                (self.room, self.release) = (room, Deployed::new(&release));
+                if let Some(recorder) = &mut self.recorder {
+                    recorder.go_on_from_snapshot(&mut self.room, self.release.program(), context);
+                }
+                Renewal::Loaded
+            }
+            Err(error) => keep(&error, context),
+        }
+    }
+
+    /// Hands in the next recorded event, or continues with it.
+    fn replay(&mut self, mut replay: Replay, context: &impl EngineContext) -> Renewal {
         let recording = self.recorder.as_ref().and_then(|recorder| recorder.memory());
         let is_between = replay.room.last() != Ok(Step::Suspended);
         let recorded = recording.filter(|_| is_between).and_then(|recording| recording.next(replay.position));
@@ -90,7 +147,7 @@ impl GuestRoom {
                 let _ = record.begin(&mut replay.room);
             }
             None if !is_between => _ = replay.room.resume(),
-            None => return self.take_over(*replay, context),
+            None => return self.take_over(replay, context),
         }
         match replay.room.last() {
             Ok(Step::Suspended) => {}
@@ -108,21 +165,17 @@ impl GuestRoom {
                 return self.start_afresh(&replay.release, context);
             }
         }
-        self.replay = Some(replay);
+        self.renewal = Some(Box::new(Ongoing::Replay(replay)));
         Renewal::Unfinished
     }
 
     /// Runs the room that has had all events, from now on.
     fn take_over(&mut self, replay: Replay, context: &impl EngineContext) -> Renewal {
         let Replay { room, release, recording, .. } = replay;
-        let delay = room.timer_due().map_or(0, |due| {
-            // What is overdue is due at once.
-            u32::try_from(due.saturating_sub(context.now_ms()).max(1)).unwrap_or(u32::MAX)
-        });
-        context.set_timer(delay);
-        (self.room, self.release) = (room, release);
+        Self::set_timer(&room, context);
+        (self.room, self.release) = (room, Deployed::new(&release));
         if let Some(recorder) = &mut self.recorder {
-            recorder.go_on(recording, &self.room, &self.release.program, context);
+            recorder.go_on(recording, &self.room, self.release.program(), context);
         }
         Renewal::Replayed
     }
@@ -130,12 +183,12 @@ impl GuestRoom {
     /// Runs a new room from now on.
     fn start_afresh(&mut self, release: &Arc<Release>, context: &impl EngineContext) -> Renewal {
         let seed = seed(context);
-        match new_room(release, self.room.id(), seed) {
+        match release.program.room(self.room.id(), seed) {
             Ok(room) => {
                 context.set_timer(0);
-                (self.room, self.release) = (room, Arc::clone(release));
+                (self.room, self.release) = (room, Deployed::new(release));
                 if let Some(recorder) = &mut self.recorder {
-                    recorder.restart(self.room.id(), &self.release.program, seed, context);
+                    recorder.restart(&mut self.room, self.release.program(), seed, context);
                 }
                 Renewal::Fresh
             }
@@ -143,15 +196,24 @@ impl GuestRoom {
         }
     }
 
+    /// Sets the timer to the time at which that of this room is due.
+    fn set_timer(room: &Room, context: &impl EngineContext) {
+        let delay = room.timer_due().map_or(0, |due| {
+            // What is overdue is due at once.
+            u32::try_from(due.saturating_sub(context.now_ms()).max(1)).unwrap_or(u32::MAX)
+        });
+        context.set_timer(delay);
+    }
+
     pub(super) fn cancel_renewal(&mut self) {
-        self.replay = None;
+        self.renewal = None;
     }
 
     /// Keeps the records of the last event.
     #[cold]
     fn record(&mut self, context: &impl EngineContext) {
         if let Some(recorder) = &mut self.recorder {
-            recorder.add_records(&mut self.room, &self.release.program, context);
+            recorder.add_records(&mut self.room, self.release.program(), context);
         }
     }
 }
@@ -177,8 +239,8 @@ impl Engine for GuestRoom {
 
     #[inline]
     fn memory_held(&self) -> usize {
-        let replay = self.replay.as_ref().map_or(0, |replay| replay.room.memory_held());
-        self.room.memory_held() + replay
+        let renewal = self.renewal.as_ref().map_or(0, |renewal| renewal.memory_held());
+        self.room.memory_held() + renewal
     }
 
     fn fuel_used(&self) -> Option<u64> {
@@ -191,13 +253,28 @@ impl Engine for GuestRoom {
 
     fn recording(&self, write: &mut dyn FnMut(&[u8])) -> bool {
         let recording = self.recorder.as_ref().and_then(|recorder| recorder.memory());
-        let file = recording.and_then(|recording| recording.file(&self.release.program, self.room.id()));
+        let file = recording.and_then(|recording| recording.file(self.release.program(), self.room.id()));
         file.iter().for_each(|file| write(file));
         file.is_some()
     }
 
     fn hibernate(&mut self) -> Hibernation {
         Engine::hibernate(&mut self.room)
+    }
+}
+
+impl Ongoing {
+    fn release(&self) -> &Arc<Release> {
+        match self {
+            Self::Migration(_, release) | Self::Replay(Replay { release, .. }) => release,
+        }
+    }
+
+    fn memory_held(&self) -> usize {
+        match self {
+            Self::Migration(migration, _) => migration.memory_held(),
+            Self::Replay(replay) => replay.room.memory_held(),
+        }
     }
 }
 

@@ -6,4 +6,4 @@ mod recorder;
 mod recording_file;
 mod recordings;
 
-pub(crate) use deployment::{Deployment, GuestFactory};
+pub(crate) use deployment::{Deployment, GuestFactory, ModuleStatus, Reload};

@@ -84,17 +84,36 @@ impl Recorder {
         }
     }
 
+    /// Continues with a snapshot of a room that has taken the place of the one before, in another way than by its events.
+    pub(super) fn go_on_from_snapshot(
+        &mut self,
+        room: &mut Room,
+        program: &Program,
+        context: &impl EngineContext,
+    ) {
+        room.start_recording();
+        if let Some(memory) = &mut self.memory {
+            memory.go_on_from_snapshot(room);
+        }
+        if self.file.take().is_some()
+            && let Ok(snapshot) = room.snapshot()
+        {
+            self.open(room.id(), program, RecordingStart::Snapshot(&snapshot), context);
+        }
+    }
+
     /// Begins again, with a new room.
     pub(super) fn restart(
         &mut self,
-        room_id: &str,
+        room: &mut Room,
         program: &Program,
         seed: [u8; 32],
         context: &impl EngineContext,
     ) {
+        room.start_recording();
         self.memory = self.memory.as_ref().map(|memory| memory.restarted(seed));
         if self.file.take().is_some() {
-            self.open(room_id, program, RecordingStart::New { seed }, context);
+            self.open(room.id(), program, RecordingStart::New { seed }, context);
         }
     }
 

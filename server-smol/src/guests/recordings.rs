@@ -80,12 +80,17 @@ impl RoomRecording {
         if self.reserve(records.len()) {
             return self.records.extend(records);
         }
-        // From here on the room's present state stands for its history. A room that has failed has none.
-        let is_long = self.taken >= REPLACED;
+        if self.taken >= REPLACED {
+            self.go_on_from_snapshot(room);
+        } else {
+            self.clear();
+        }
+    }
+
+    /// Lets the room's present state stand for its history. A room that has failed has none.
+    pub(super) fn go_on_from_snapshot(&mut self, room: &Room) {
         self.clear();
-        self.start = Start::Lost;
-        if is_long
-            && let Ok(snapshot) = room.snapshot()
+        if let Ok(snapshot) = room.snapshot()
             && self.recordings.take(snapshot.len())
         {
             self.taken = snapshot.len();
@@ -109,7 +114,7 @@ impl RoomRecording {
     }
 
     fn clear(&mut self) {
-        self.records = Vec::new();
+        (self.start, self.records) = (Start::Lost, Vec::new());
         self.recordings.give_back(mem::take(&mut self.taken));
     }
 

@@ -48,7 +48,7 @@ impl RoomContext {
             roster: Roster::new(Rc::clone(&thread)),
             deliveries: Deliveries::new(Rc::clone(&thread)),
             newcomer: RefCell::default(),
-            kept_info: KeptInfo::new(thread.settings.recordings.memory > 0),
+            kept_info: KeptInfo::new(thread.settings.may_reset_rooms()),
             thread,
             timer: Cell::new(None),
             log,

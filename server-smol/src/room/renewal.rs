@@ -20,6 +20,7 @@ use super::{
 /// The rooms that were renewed, by what has become of them.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(crate) struct Renewals {
+    pub(crate) loaded: Rooms,
     pub(crate) replayed: Rooms,
     pub(crate) fresh: Rooms,
     pub(crate) kept: Rooms,
@@ -55,6 +56,7 @@ impl AddAssign for Rooms {
 
 impl AddAssign for Renewals {
     fn add_assign(&mut self, other: Self) {
+        self.loaded += other.loaded;
         self.replayed += other.replayed;
         self.fresh += other.fresh;
         self.kept += other.kept;
@@ -68,6 +70,7 @@ impl<F: EngineFactory> Registry<F> {
         while let Some(room) = self.next(last.as_ref()) {
             match room.renew().await {
                 Renewal::Unchanged | Renewal::Unfinished => {}
+                Renewal::Loaded => renewals.loaded.add(room.id()),
                 Renewal::Replayed => renewals.replayed.add(room.id()),
                 Renewal::Fresh => renewals.fresh.add(room.id()),
                 Renewal::Kept => renewals.kept.add(room.id()),
@@ -82,8 +85,11 @@ impl<F: EngineFactory> Room<F> {
     async fn renew(self: &Rc<Self>) -> Renewal {
         let lock = EventLock::acquire(self).await;
         let renewal = lock.renew().await;
-        if renewal == Renewal::Fresh {
-            lock.start_again().await;
+        match renewal {
+            Renewal::Fresh => lock.start_again().await,
+            // Loading has had effects, as an event has.
+            Renewal::Loaded => _ = lock.finish().await,
+            _ => {}
         }
         renewal
     }
@@ -133,7 +139,7 @@ impl<F: EngineFactory> EventLock<F> {
                 match self.room.renew_step() {
                     Renewal::Unfinished => {}
                     renewal => {
-                        if matches!(renewal, Renewal::Replayed | Renewal::Fresh) {
+                        if matches!(renewal, Renewal::Loaded | Renewal::Replayed | Renewal::Fresh) {
                             self.room.context.trace_state("renewed", None);
                         }
                         return renewal;

@@ -1,15 +1,22 @@
 //! Servers of guests.
 
-use std::{future::Future, net::TcpListener, pin::Pin, sync::Arc};
+use std::{
+    future::{Future, pending},
+    net::TcpListener,
+    pin::Pin,
+    time::Instant,
+};
 
+use smol::future::or;
 use stateroom_host_min::Program;
 
 use crate::{
     error::ServeError,
-    guests::{Deployment, GuestFactory},
+    guests::{Deployment, GuestFactory, Reload},
+    reactor::Reactor,
 };
 
-use super::{Server, ServerHandle};
+use super::{Server, ServerHandle, end, signals::Signals};
 
 type Boxed<'a, T> = Pin<Box<dyn Future<Output = T> + 'a>>;
 
@@ -19,11 +26,33 @@ type Boxed<'a, T> = Pin<Box<dyn Future<Output = T> + 'a>>;
 impl Server {
     /// Does what [`serve`](Self::serve) does, with settings that [fit](crate::Settings::for_guests) the program's limits.
     ///
+    /// With SIGHUP, or if the operator wants it, `reload` returns the program again, and it
+    /// [replaces](ServerHandle::replace_program) the one that runs. Or `reload` says why it cannot.
+    ///
     /// # Errors
     /// The same, and limits that contradict the settings.
-    pub fn serve_guests(self, program: Program) -> Result<(), ServeError> {
-        let (server, factory) = self.for_guests(program)?;
-        server.serve(factory)
+    pub fn serve_guests(
+        self,
+        program: Program,
+        reload: impl Fn() -> Result<Program, String> + Send + Sync + 'static,
+    ) -> Result<(), ServeError> {
+        // Before anyone can know that the server runs, and tell it something.
+        let signals = Signals::of_end().map_err(ServeError::System)?;
+        let hangups = Signals::of_reload().map_err(ServeError::System)?;
+        let (server, factory) = self.for_guests(program, Some(Box::new(reload)))?;
+        let listener = server.bind()?;
+        let reactor = Reactor::new().map_err(ServeError::System)?;
+        reactor.block_on(async {
+            let server = server.start(factory, listener)?;
+            let reloading = async {
+                while hangups.next().await.is_ok() {
+                    reload_and_log(&server).await;
+                }
+                pending().await
+            };
+            or(or(end(&signals), server.failed()), reloading).await;
+            server.shutdown().await
+        })
     }
 
     /// Does what [`run`](Self::run) does, with settings that [fit](crate::Settings::for_guests) the program's limits.
@@ -37,7 +66,7 @@ impl Server {
         shutdown: Boxed<'a, ()>,
     ) -> Boxed<'a, Result<(), ServeError>> {
         Box::pin(async {
-            let (server, factory) = self.for_guests(program)?;
+            let (server, factory) = self.for_guests(program, None)?;
             server.run(factory, listener, shutdown).await
         })
     }
@@ -47,16 +76,29 @@ impl Server {
     /// # Errors
     /// The same, and limits that contradict the settings.
     pub fn start_guests(self, program: Program, listener: TcpListener) -> Result<ServerHandle, ServeError> {
-        let (server, factory) = self.for_guests(program)?;
-        let deployment = Arc::clone(&factory.0);
-        let mut handle = server.start(factory, listener)?;
-        handle.deployment = Some(deployment);
-        Ok(handle)
+        let (server, factory) = self.for_guests(program, None)?;
+        server.start(factory, listener)
     }
 
-    fn for_guests(self, program: Program) -> Result<(Self, GuestFactory), ServeError> {
+    fn for_guests(
+        self,
+        program: Program,
+        reload: Option<Reload>,
+    ) -> Result<(Self, GuestFactory), ServeError> {
         let settings = self.settings().for_guests(program.limits()).map_err(ServeError::Settings)?;
-        let deployment = Deployment::new(program, settings.recordings.clone());
-        Ok((Self::from(settings), GuestFactory(deployment)))
+        let deployment = Deployment::new(program, &settings, reload);
+        let factory = GuestFactory::of(&deployment);
+        Ok((Self { settings, deployment: Some(deployment) }, factory))
+    }
+}
+
+/// Loads the program again, and says what has come of it.
+async fn reload_and_log(server: &ServerHandle) {
+    let begun = Instant::now();
+    match server.reload().await {
+        Ok(replacement) => {
+            log::info!("the module was loaded again; after {} ms: {replacement}", begun.elapsed().as_millis())
+        }
+        Err(error) => log::error!("the module before is still served: {error}"),
     }
 }

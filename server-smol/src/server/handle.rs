@@ -10,10 +10,11 @@ use stateroom_core::ClientId;
 #[cfg(feature = "wasm")]
 use {
     crate::{
+        control::reload,
         guests::Deployment,
         room::{Renewals, Rooms},
     },
-    std::sync::Arc,
+    std::{fmt, sync::Arc},
 };
 
 use crate::{
@@ -60,6 +61,8 @@ pub struct RoomInfo {
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Replacement {
+    /// The rooms that continue in the state that their guest has saved and loaded.
+    pub loaded: RenewedRooms,
     /// The rooms that continue in the state that their events have led to in the new program.
     pub replayed: RenewedRooms,
     /// The rooms that have started afresh.
@@ -141,10 +144,13 @@ impl ServerHandle {
     /// Replaces the program of all rooms while they run, and returns when this is done. New rooms run it at once. Connections and
     /// client ids stay.
     ///
-    /// With [recordings](crate::Settings::recordings), a room has its events again in the new program, without their effects, and
-    /// continues in the state that they lead to. A room whose recording is not whole, or whose events fail in the new
-    /// program, starts afresh: with `init`, and with `connect` for each of its clients. Without recordings, rooms keep their
-    /// program.
+    /// Each room goes the first of these ways that is open to it:
+    ///
+    /// 1. The guest saves its state, and the new guest loads it. If this fails, the room keeps its program.
+    /// 2. With [recordings](crate::Settings::recordings), the room has its events again in the new program, without their effects,
+    ///    and continues in the state that they lead to. If they fail there, or the recording is not whole, the room starts afresh:
+    ///    with `init`, and with `connect` for each of its clients.
+    /// 3. [`Settings::upgrade`](crate::Settings::upgrade) decides.
     ///
     /// A server of native services has no program, and nothing happens.
     ///
@@ -157,6 +163,16 @@ impl ServerHandle {
     ) -> Result<Replacement, RoomError> {
         self.deployment.iter().for_each(|deployment| deployment.replace(program.clone()));
         Ok(self.workers.renew().await?.into())
+    }
+
+    /// Loads the program again: see [`Server::serve_guests`](crate::Server::serve_guests).
+    ///
+    /// # Errors
+    /// Says why this is not possible. The rooms keep their program.
+    #[cfg(feature = "wasm")]
+    pub(super) async fn reload(&self) -> Result<Replacement, String> {
+        let deployment = self.deployment.as_ref().ok_or("this server has no module")?;
+        reload(deployment, &self.workers).await.map(Replacement::from)
     }
 
     /// Lets all rooms start afresh, with the clients that are in them: see [`replace_program`](Self::replace_program). Rooms
@@ -260,8 +276,8 @@ impl From<Counts> for Stats {
 
 #[cfg(feature = "wasm")]
 impl From<Renewals> for Replacement {
-    fn from(Renewals { replayed, fresh, kept }: Renewals) -> Self {
-        Self { replayed: replayed.into(), fresh: fresh.into(), kept: kept.into() }
+    fn from(Renewals { loaded, replayed, fresh, kept }: Renewals) -> Self {
+        Self { loaded: loaded.into(), replayed: replayed.into(), fresh: fresh.into(), kept: kept.into() }
     }
 }
 
@@ -269,6 +285,39 @@ impl From<Renewals> for Replacement {
 impl From<Rooms> for RenewedRooms {
     fn from(Rooms { count, first }: Rooms) -> Self {
         Self { count, first: first.iter().map(|id| id.as_str().to_owned()).collect() }
+    }
+}
+
+/// Says what has become of the rooms.
+#[cfg(feature = "wasm")]
+impl fmt::Display for Replacement {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let ways = [
+            (&self.loaded, "continues with its saved state", "continue with their saved states"),
+            (&self.replayed, "continues in its state", "continue in their states"),
+            (&self.fresh, "has started afresh", "have started afresh"),
+            (&self.kept, "stays on the version before", "stay on the version before"),
+        ];
+        let mut separator = "";
+        for (rooms, one, several) in ways.into_iter().filter(|(rooms, ..)| rooms.count > 0) {
+            let does = if rooms.count == 1 { one } else { several };
+            write!(f, "{separator}{rooms} {does}")?;
+            separator = "; ";
+        }
+        if separator.is_empty() { f.write_str("no room has changed") } else { Ok(()) }
+    }
+}
+
+/// Names the rooms.
+#[cfg(feature = "wasm")]
+impl fmt::Display for RenewedRooms {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let names = self.first.join(", ");
+        match self.count {
+            1 => write!(f, "room {names}"),
+            count if count > self.first.len() => write!(f, "{count} rooms ({names}, …)"),
+            count => write!(f, "{count} rooms ({names})"),
+        }
     }
 }
 

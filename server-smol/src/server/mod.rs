@@ -29,7 +29,7 @@ use crate::{
     reactor::{Clock, ClockSource, Listener, Reactor, VirtualClock},
     requests::Downloads,
     room::RoomCounts,
-    settings::{Recordings, RoomIds, Settings, ShutdownPolicy},
+    settings::{Recordings, RoomIds, Settings, ShutdownPolicy, Upgrade},
     worker::{Worker, Workers},
 };
 
@@ -37,6 +37,9 @@ use crate::{
 pub use handle::{RenewedRooms, Replacement};
 pub use handle::{RoomInfo, ServerHandle, Stats};
 use signals::Signals;
+
+#[cfg(feature = "wasm")]
+use crate::guests::Deployment;
 
 #[cfg(target_os = "linux")]
 use crate::reactor::reserve_descriptors;
@@ -56,6 +59,9 @@ const STACK: usize = 2 << 20;
 #[must_use]
 pub struct Server {
     settings: Settings,
+    /// The program of the rooms, if they run guests.
+    #[cfg(feature = "wasm")]
+    deployment: Option<Arc<Deployment>>,
 }
 
 impl Server {
@@ -219,6 +225,12 @@ impl Server {
         self
     }
 
+    /// Sets what happens to a room whose program is replaced, if nothing else is possible.
+    pub fn with_upgrade(mut self, upgrade: Upgrade) -> Self {
+        self.settings.upgrade = upgrade;
+        self
+    }
+
     /// Sets how many threads run rooms.
     pub fn with_threads(mut self, threads: usize) -> Self {
         self.settings.threads = threads;
@@ -256,16 +268,10 @@ impl Server {
     /// server handle signals or start threads.
     pub fn serve<F: EngineFactory>(self, factory: F) -> Result<(), ServeError> {
         // Before anyone can know that the server runs, and tell it to end.
-        let signals = Signals::new().map_err(ServeError::System)?;
+        let signals = Signals::of_end().map_err(ServeError::System)?;
         let listener = self.bind()?;
-        let shutdown = async {
-            if let Err(error) = signals.next().await {
-                log::error!("cannot wait for signals, and ends: {error}");
-            }
-            log::info!("shutting down");
-        };
         let reactor = Reactor::new().map_err(ServeError::System)?;
-        reactor.block_on(self.run(factory, listener, shutdown))
+        reactor.block_on(self.run(factory, listener, end(&signals)))
     }
 
     /// Serves rooms on `listener` until `shutdown` is ready. Clients then get a close frame, and this returns
@@ -345,6 +351,8 @@ impl Server {
             address,
             #[cfg(feature = "built-in")]
             playground: settings.playground.clone(),
+            #[cfg(feature = "wasm")]
+            deployment: self.deployment.clone(),
         };
         let shared = Shared { settings, control, permits, downloads };
         let (running, ended) = channel::bounded::<()>(1);
@@ -356,7 +364,7 @@ impl Server {
             threads: Vec::new(),
             ended,
             #[cfg(feature = "wasm")]
-            deployment: None,
+            deployment: self.deployment.clone(),
         };
         if let Some(address) = &shared.settings.admin {
             let running = Running(running.clone());
@@ -392,8 +400,16 @@ impl Server {
 
 impl From<Settings> for Server {
     fn from(settings: Settings) -> Self {
-        Self { settings }
+        Self { settings, ..Self::default() }
     }
+}
+
+/// Waits for a signal to end.
+async fn end(signals: &Signals) {
+    if let Err(error) = signals.next().await {
+        log::error!("cannot wait for signals, and ends: {error}");
+    }
+    log::info!("shutting down");
 }
 
 /// A guard that reports the end of its thread when it is dropped.

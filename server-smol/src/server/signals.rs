@@ -1,4 +1,4 @@
-//! The signals that tell the process to end.
+//! The signals that tell the process to end, and to load its module again.
 
 use std::io;
 
@@ -24,20 +24,35 @@ mod unix {
     pub(in crate::server) struct Signals(UnixStream);
 
     impl Signals {
+        /// Receives the signals that tell the process to end.
+        ///
         /// # Errors
         /// The system does not let the process handle signals.
-        pub(in crate::server) fn new() -> io::Result<Self> {
+        pub(in crate::server) fn of_end() -> io::Result<Self> {
+            Self::of(&[SIGTERM, SIGINT])
+        }
+
+        /// Receives the signals that tell the process to load its module again.
+        ///
+        /// # Errors
+        /// The same.
+        #[cfg(feature = "wasm")]
+        pub(in crate::server) fn of_reload() -> io::Result<Self> {
+            Self::of(&[signal_hook::consts::SIGHUP])
+        }
+
+        fn of(wanted: &[i32]) -> io::Result<Self> {
             let (signals, handler) = UnixStream::pair()?;
             signals.set_nonblocking(true)?;
-            for signal in [SIGTERM, SIGINT] {
-                pipe::register(signal, handler.try_clone()?)?;
+            for signal in wanted {
+                pipe::register(*signal, handler.try_clone()?)?;
             }
             Ok(Self(signals))
         }
 
         /// Waits for a signal, on a thread that a reactor serves.
-        pub(in crate::server) async fn next(self) -> io::Result<()> {
-            let signals = Stream::new(Box::new(self.0))?;
+        pub(in crate::server) async fn next(&self) -> io::Result<()> {
+            let signals = Stream::new(Box::new(self.0.try_clone()?))?;
             loop {
                 match signals.try_read(&mut [0]) {
                     Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
@@ -52,6 +67,8 @@ mod unix {
 
 #[cfg(not(unix))]
 mod other {
+    use std::{cell::RefCell, future::poll_fn};
+
     use async_signal::Signal;
     use smol::stream::StreamExt as _;
 
@@ -59,18 +76,29 @@ mod other {
 
     /// Signals that have come, from now on.
     #[derive(Debug)]
-    pub(in crate::server) struct Signals(async_signal::Signals);
+    pub(in crate::server) struct Signals(RefCell<async_signal::Signals>);
 
     impl Signals {
+        /// Receives the signals that tell the process to end.
+        ///
         /// # Errors
         /// The system does not let the process handle signals.
-        pub(in crate::server) fn new() -> io::Result<Self> {
-            async_signal::Signals::new([Signal::Int]).map(Self)
+        pub(in crate::server) fn of_end() -> io::Result<Self> {
+            async_signal::Signals::new([Signal::Int]).map(RefCell::new).map(Self)
+        }
+
+        /// Receives nothing: there is no such signal.
+        ///
+        /// # Errors
+        /// The same.
+        #[cfg(feature = "wasm")]
+        pub(in crate::server) fn of_reload() -> io::Result<Self> {
+            async_signal::Signals::new([] as [Signal; 0]).map(RefCell::new).map(Self)
         }
 
         /// Waits for a signal.
-        pub(in crate::server) async fn next(mut self) -> io::Result<()> {
-            self.0.next().await.transpose().map(drop)
+        pub(in crate::server) async fn next(&self) -> io::Result<()> {
+            poll_fn(|cx| self.0.borrow_mut().poll_next(cx)).await.transpose().map(drop)
         }
     }
 }

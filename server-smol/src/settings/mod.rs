@@ -12,6 +12,7 @@ mod playground;
 mod recordings;
 mod room_ids;
 mod shutdown;
+mod upgrade;
 
 use std::{
     net::{IpAddr, Ipv4Addr},
@@ -30,6 +31,7 @@ pub use self::{
     recordings::Recordings,
     room_ids::{GeneratedIds, RoomIds},
     shutdown::ShutdownPolicy,
+    upgrade::Upgrade,
 };
 use crate::{admin_address::AdminAddress, memory::default_total, reactor::ClockSource};
 
@@ -195,6 +197,9 @@ pub struct Settings {
     /// The recordings of the events of rooms with guests. Default: none.
     pub recordings: Recordings,
 
+    /// What happens to a room whose program is replaced, if nothing else is possible. Default: [`Upgrade::Keep`].
+    pub upgrade: Upgrade,
+
     /// The number of threads that run rooms. A room and its connections stay on one of them. Default: 1.
     ///
     /// More threads help if one thread is busy and there are free cores.
@@ -213,6 +218,13 @@ pub struct Settings {
 
     /// The source of the time.
     pub(crate) clock: ClockSource,
+}
+
+impl Settings {
+    /// Returns true if rooms may start afresh while clients are in them.
+    pub(crate) fn may_reset_rooms(&self) -> bool {
+        self.recordings.memory > 0 || self.upgrade == Upgrade::Reset
+    }
 }
 
 impl Default for Settings {
@@ -245,6 +257,7 @@ impl Default for Settings {
             client_headers: ["origin", "user-agent", "accept-language"].map(String::from).into(),
             show_failures: false,
             recordings: Recordings::default(),
+            upgrade: Upgrade::default(),
             threads: 1,
             measure_passes: false,
             pass_time: Duration::from_micros(300),

@@ -8,7 +8,7 @@ use std::{
     net::{IpAddr, Ipv4Addr, SocketAddr, TcpListener, UdpSocket},
     path::PathBuf,
     pin::pin,
-    time::{Duration, Instant, SystemTime},
+    time::{Instant, SystemTime},
 };
 
 use anyhow::{Context, Result};
@@ -18,9 +18,7 @@ use smol::{
     unblock,
 };
 use stateroom_host_min::Program;
-use stateroom_server_smol::{
-    AdminAddress, Notices, RenewedRooms, Replacement, Server, ServerHandle, Settings,
-};
+use stateroom_server_smol::{AdminAddress, Notices, Server, ServerHandle, Settings, Upgrade};
 
 use crate::{
     args::{DevArgs, ProjectArgs},
@@ -51,6 +49,7 @@ pub(crate) fn run(args: DevArgs) -> Result<()> {
     settings.show_failures = true;
     settings.recordings.memory = RECORDINGS;
     settings.recordings.failures = true;
+    settings.upgrade = Upgrade::Reset;
     settings.admin.get_or_insert(AdminAddress::Tcp((Ipv4Addr::LOCALHOST, 0).into()));
     let notices = Notices::default();
     settings.playground = Some(playground::new().with_notices(notices.clone()).with_public(true));
@@ -259,47 +258,20 @@ impl Options {
 async fn replace(handle: &ServerHandle, built: &Built) {
     let begun = Instant::now();
     if let Ok(replacement) = handle.replace_program(built.program.clone()).await {
-        log::info!("{}", replaced(&replacement, begun.elapsed()));
+        log::info!("the new version runs after {} ms: {replacement}", begun.elapsed().as_millis());
     }
 }
 
 /// Lets all rooms start afresh.
 async fn reset(handle: &ServerHandle) {
     if let Ok(replacement) = handle.reset_rooms().await {
-        let fresh = rooms(&replacement.fresh, "has started afresh", "have started afresh");
-        log::info!("{}", if fresh.is_empty() { "there are no rooms" } else { &fresh });
+        log::info!("{replacement}");
     }
 }
 
 /// Returns the address of the page to look at: the guest's own, or the playground.
 fn page(handle: &ServerHandle) -> String {
     format!("http://{}/", handle.local_host())
-}
-
-/// Says what has become of the rooms.
-fn replaced(replacement: &Replacement, time: Duration) -> String {
-    let Replacement { replayed, fresh, kept, .. } = replacement;
-    let ways = [
-        rooms(replayed, "continues in its state", "continue in their state"),
-        rooms(fresh, "has started afresh", "have started afresh"),
-        rooms(kept, "stays on the version before", "stay on the version before"),
-    ];
-    let ways: Vec<_> = ways.into_iter().filter(|way| !way.is_empty()).collect();
-    match ways.len() {
-        0 => "the new version runs; there were no rooms".to_owned(),
-        _ => format!("the new version runs after {} ms: {}", time.as_millis(), ways.join("; ")),
-    }
-}
-
-/// Says what some rooms do, in the singular or the plural. Returns nothing if there are none.
-fn rooms(rooms: &RenewedRooms, one: &str, several: &str) -> String {
-    let names = rooms.first.join(", ");
-    match rooms.count {
-        0 => String::new(),
-        1 => format!("room {names} {one}"),
-        count if count > rooms.first.len() => format!("{count} rooms ({names}, …) {several}"),
-        count => format!("{count} rooms ({names}) {several}"),
-    }
 }
 
 /// Says how many clients a restart disconnects.
@@ -336,21 +308,6 @@ fn network_ip() -> Option<IpAddr> {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn a_replacement_tells_what_has_become_of_rooms() {
-        let mut replacement = Replacement::default();
-        let words = |replacement: &Replacement| replaced(replacement, Duration::from_millis(7));
-        assert_eq!(words(&replacement), "the new version runs; there were no rooms");
-        (replacement.replayed.count, replacement.replayed.first) = (1, vec!["lobby".into()]);
-        assert_eq!(words(&replacement), "the new version runs after 7 ms: room lobby continues in its state");
-        (replacement.replayed.count, replacement.replayed.first) = (2, vec!["a".into(), "b".into()]);
-        (replacement.fresh.count, replacement.fresh.first) = (7, vec!["c".into(), "d".into()]);
-        assert_eq!(
-            words(&replacement),
-            "the new version runs after 7 ms: 2 rooms (a, b) continue in their state; 7 rooms (c, d, …) have started afresh"
-        );
-    }
 
     #[test]
     fn a_restart_tells_how_many_it_disconnects() {

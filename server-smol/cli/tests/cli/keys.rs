@@ -53,7 +53,7 @@ fn keys_open_the_page_and_reset_the_rooms_and_end() {
     person.write_all(b"xo").unwrap();
     assert_eq!(opened(), url);
     person.write_all(b"r").unwrap();
-    server.wait_for_line("there are no rooms");
+    server.wait_for_line("no room has changed");
     server.post("/ws/lobby");
     person.write_all(b"r").unwrap();
     server.wait_for_line("room lobby has started afresh");
