@@ -9,7 +9,11 @@ pub(super) use unix::Signals;
 
 #[cfg(unix)]
 mod unix {
-    use std::{future::poll_fn, os::unix::net::UnixStream};
+    use std::{
+        cell::{OnceCell, RefCell},
+        future::poll_fn,
+        os::unix::net::UnixStream,
+    };
 
     use signal_hook::{
         consts::{SIGINT, SIGTERM},
@@ -21,7 +25,11 @@ mod unix {
 
     /// Signals that have come, from now on: each is a byte in a socket.
     #[derive(Debug)]
-    pub(in crate::server) struct Signals(UnixStream);
+    pub(in crate::server) struct Signals {
+        /// The socket, until somebody waits for the first signal.
+        socket: RefCell<Option<UnixStream>>,
+        stream: OnceCell<Stream>,
+    }
 
     impl Signals {
         /// Receives the signals that tell the process to end.
@@ -47,12 +55,16 @@ mod unix {
             for signal in wanted {
                 pipe::register(*signal, handler.try_clone()?)?;
             }
-            Ok(Self(signals))
+            Ok(Self { socket: RefCell::new(Some(signals)), stream: OnceCell::new() })
         }
 
         /// Waits for a signal, on a thread that a reactor serves.
         pub(in crate::server) async fn next(&self) -> io::Result<()> {
-            let signals = Stream::new(Box::new(self.0.try_clone()?))?;
+            if let Some(socket) = self.socket.take() {
+                let _ = self.stream.set(Stream::new(Box::new(socket))?);
+            }
+            // There is none if it could not be made the first time.
+            let signals = self.stream.get().ok_or(io::ErrorKind::NotConnected)?;
             loop {
                 match signals.try_read(&mut [0]) {
                     Err(error) if error.kind() == io::ErrorKind::WouldBlock => {

@@ -2,7 +2,7 @@
 
 use std::{
     fs,
-    io::{Read as _, Write as _},
+    io::Read as _,
     net::{TcpListener, TcpStream},
     path::Path,
 };
@@ -11,6 +11,7 @@ use crate::{
     directory::Directory,
     guests::{ECHO, PRINTS, STD},
     running::{Serving, fails, run, stateroom, succeeds},
+    socket::{ask, joined},
 };
 
 #[test]
@@ -51,18 +52,6 @@ fn close_code(mut client: TcpStream) -> u16 {
     u16::from_be_bytes([sent[at + 2], sent[at + 3]])
 }
 
-/// Waits until a client's request has become a WebSocket.
-fn joined(mut client: TcpStream) -> TcpStream {
-    let mut answer = Vec::new();
-    while !answer.ends_with(b"\r\n\r\n") {
-        let mut byte = [0];
-        client.read_exact(&mut byte).unwrap();
-        answer.push(byte[0]);
-    }
-    assert!(answer.starts_with(b"HTTP/1.1 101"), "{}", String::from_utf8_lossy(&answer));
-    client
-}
-
 #[test]
 fn dev_disconnects_nobody_if_the_module_has_not_changed_and_says_whom_it_does() {
     let here = Directory::new().with_guest("", ECHO).with("stateroom.toml", "[limits]\nmemory = '2MiB'");
@@ -92,24 +81,6 @@ fn dev_disconnects_nobody_if_the_module_has_not_changed_and_says_whom_it_does() 
         .with("web/index.html", "<p>")
         .with("stateroom.toml", "static_files = 'web'\n[limits]\nmemory = '1MiB'");
     server.wait_for_line("restarting: 2 clients are disconnected");
-}
-
-/// Reads a text message of less than 126 bytes.
-fn next_text(client: &mut TcpStream) -> String {
-    let mut head = [0; 2];
-    client.read_exact(&mut head).unwrap();
-    assert!(head[0] == 0x81 && head[1] < 126, "{head:x?}");
-    let mut text = vec![0; head[1].into()];
-    client.read_exact(&mut text).unwrap();
-    String::from_utf8(text).unwrap()
-}
-
-/// Sends a text message of less than 126 bytes, and reads the answer.
-fn ask(client: &mut TcpStream, text: &str) -> String {
-    // The mask is all zeros.
-    let head = [0x81, 0x80 | text.len() as u8, 0, 0, 0, 0];
-    client.write_all(&[&head, text.as_bytes()].concat()).unwrap();
-    next_text(client)
 }
 
 #[test]

@@ -18,5 +18,8 @@ mod playground;
 #[cfg(unix)]
 mod programs;
 mod project;
+mod reload;
+mod replay;
 mod running;
 mod serve;
+mod socket;
