@@ -65,6 +65,11 @@
 //! type that implements serde's traits: `ctx.send_message(client, Json(&reply))` and
 //! `message.json::<Request>()`, or `Postcard` and `postcard`.
 //!
+//! # New versions
+//!
+//! A room loses its state when its module is replaced, unless the service [saves](SaveState) it:
+//! `#[stateroom_wasm(save)]`, or `#[stateroom_wasm(save = "json")]` for types that implement serde's traits.
+//!
 //! # Targets other than WebAssembly
 //!
 //! On other targets the attribute only checks its item. So the tests of a guest run with `cargo test`, and
@@ -95,10 +100,13 @@ pub use embedded_io;
 pub use heapless;
 pub use simple::{Simple, SimpleStateroomFactory, SimpleStateroomService};
 // Listed one by one and with their documentation, so that authors do not need to know the other crate.
+#[cfg(feature = "json")]
+#[doc(hidden)]
+pub use stateroom_core::load_json;
 #[doc(inline)]
 pub use stateroom_core::{
-    ClientId, DefaultStateroomFactory, LogLevel, MessagePayload, MessageRecipient, StateroomContext,
-    StateroomService, StateroomServiceFactory, TEXT_CAPACITY, ToPayload, abi, engine,
+    ClientId, DefaultStateroomFactory, LogLevel, MessagePayload, MessageRecipient, SaveState,
+    StateroomContext, StateroomService, StateroomServiceFactory, TEXT_CAPACITY, ToPayload, abi, engine,
 };
 #[cfg(feature = "json")]
 #[doc(inline)]

@@ -1,6 +1,8 @@
 use core::{convert::Infallible, fmt, marker::PhantomData};
 
-use crate::{ClientId, MessagePayload, StateroomContext, StateroomService, StateroomServiceFactory};
+use crate::{
+    ClientId, MessagePayload, SaveState, StateroomContext, StateroomService, StateroomServiceFactory,
+};
 
 /// The older form of [`StateroomService`]. [`new`](Self::new) creates it with the room's id, not `Default`.
 /// It has a separate method for each kind of message.
@@ -47,6 +49,18 @@ impl<S: SimpleStateroomService> StateroomService for Simple<S> {
 
     fn timer(&mut self, context: &impl StateroomContext) {
         self.0.timer(context);
+    }
+}
+
+impl<S: SaveState> SaveState for Simple<S> {
+    type Error = S::Error;
+
+    fn save(&self, write: &mut impl FnMut(&[u8])) {
+        self.0.save(write);
+    }
+
+    fn load(&mut self, saved: &[u8], context: &impl StateroomContext) -> Result<(), S::Error> {
+        self.0.load(saved, context)
     }
 }
 

@@ -3,24 +3,29 @@ use proc_macro2::{Span, TokenStream};
 use quote::{format_ident, quote, quote_spanned};
 use syn::Ident;
 
-use crate::item::room_type;
+use crate::{item::room_type, saving::Saving};
 
 const SDK: &str = "stateroom-sdk-core";
 
 /// Returns the item unchanged, followed by the export or by one error.
 pub(crate) fn expand(arguments: &TokenStream, item: &TokenStream) -> TokenStream {
-    let behind = match (room_type(arguments, item), sdk_path()) {
-        (Ok(room), Ok(sdk)) => export(&sdk, &room),
-        (Err(error), _) | (_, Err(error)) => error.into_compile_error(),
-    };
+    let parts = || Ok((Saving::parse(arguments)?, room_type(item)?, sdk_path()?));
+    let behind = parts()
+        .map_or_else(syn::Error::into_compile_error, |(saving, room, sdk)| export(&sdk, &room, saving));
     quote! { #item #behind }
 }
 
 /// Returns the code that makes `room` the room of the module. Every mistake gives one error, at the type's name or at
 /// the attribute.
-fn export(sdk: &TokenStream, room: &Ident) -> TokenStream {
+fn export(sdk: &TokenStream, room: &Ident, saving: Saving) -> TokenStream {
     let check = check(room);
     let only_once = only_once();
+    let save = (saving != Saving::No).then(|| quote! { , save });
+    let save_state = match saving {
+        Saving::No | Saving::Own => quote! {},
+        Saving::Json => quote! { __sdk::__save_as_json!(#room); },
+        Saving::Postcard => quote! { __sdk::__save_as_postcard!(#room); },
+    };
     quote! {
         const _: () = {
             // The one use of this path: one error where it leads nowhere.
@@ -32,7 +37,9 @@ fn export(sdk: &TokenStream, room: &Ident) -> TokenStream {
             __sdk::__export!(
                 #room,
                 __sdk::guest::form(__Probe::SERVICE, __Probe::SIMPLE, __Probe::DEFAULT)
+                #save
             );
+            #save_state
         };
     }
 }

@@ -2,13 +2,7 @@ use proc_macro2::TokenStream;
 use syn::{Error, Generics, Ident, Item, Type, spanned::Spanned};
 
 /// Finds the type that becomes the room, or says at the guilty token why there is none.
-pub(crate) fn room_type(arguments: &TokenStream, item: &TokenStream) -> syn::Result<Ident> {
-    if !arguments.is_empty() {
-        return Err(Error::new_spanned(
-            arguments,
-            "#[stateroom_wasm] takes no arguments: remove them, and the parentheses",
-        ));
-    }
+pub(crate) fn room_type(item: &TokenStream) -> syn::Result<Ident> {
     let item: Item = syn::parse2(item.clone())?;
     let (ident, generics) = match item {
         Item::Struct(item) => (item.ident, item.generics),
@@ -62,7 +56,7 @@ mod tests {
     use super::*;
 
     fn room(item: TokenStream) -> Result<String, String> {
-        match room_type(&TokenStream::new(), &item) {
+        match room_type(&item) {
             Ok(ident) => Ok(ident.to_string()),
             Err(error) => Err(error.to_string()),
         }
@@ -85,11 +79,5 @@ mod tests {
         assert!(room(quote! { impl A for b::C<u8> {} }).unwrap_err().contains("the type `C` itself"));
         assert!(room(quote! { struct A<T>(T); }).unwrap_err().contains("type alias"));
         assert!(room(quote! { struct A<'a, T>(&'a T); }).unwrap_err().contains("own its data"));
-        assert!(
-            room_type(&quote! { fast }, &quote! { struct A; })
-                .unwrap_err()
-                .to_string()
-                .contains("takes no arguments")
-        );
     }
 }

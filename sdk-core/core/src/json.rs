@@ -88,6 +88,15 @@ impl<'a> MessagePayload<'a> {
     }
 }
 
+/// Reads a state that `#[stateroom_wasm(save = "json")]` has saved. The depth of its values has no limit but the stack.
+///
+/// # Errors
+/// It is not JSON of a `T`.
+#[doc(hidden)]
+pub fn load_json<'a, T: Deserialize<'a>>(saved: &'a [u8]) -> Result<T, JsonError> {
+    serde_json::from_slice(saved).map_err(|error| JsonError(Reason::Other(error)))
+}
+
 /// The maximum depth of arrays and objects in a message that is read with [`MessagePayload::json`].
 ///
 /// Each level takes stack, of which a guest has little. This holds even if the type has no field for the value,

@@ -25,6 +25,7 @@ mod payload;
 #[cfg(feature = "postcard")]
 mod postcard;
 mod recipient;
+mod save_state;
 mod service;
 #[cfg(feature = "heap")]
 pub mod settings;
@@ -36,9 +37,13 @@ pub use self::postcard::{Postcard, PostcardError};
 pub use client_id::ClientId;
 pub use context::{LogLevel, StateroomContext};
 #[cfg(feature = "json")]
+#[doc(hidden)]
+pub use json::load_json;
+#[cfg(feature = "json")]
 pub use json::{JSON_DEPTH, Json, JsonError};
 pub use payload::{MessagePayload, ToPayload};
 pub use recipient::MessageRecipient;
+pub use save_state::SaveState;
 pub use service::{DefaultStateroomFactory, StateroomService, StateroomServiceFactory};
 #[cfg(feature = "heapless")]
 pub use text::{TEXT_CAPACITY, too_long};

@@ -24,6 +24,7 @@ mod extensions {
         pub(super) fn now_ms() -> i64;
         pub(super) fn random(at: *mut u8, len: usize);
         pub(super) fn close(recipient: i32, code: u32, at: *const u8, len: usize);
+        pub(super) fn save(at: *const u8, len: usize);
         /// Returns `usize::MAX` if there is no value. The ABI calls this -1.
         pub(super) fn client_info(
             client: u32,
@@ -49,6 +50,12 @@ impl<P> Host<P> {
 pub(super) fn log(level: LogLevel, message: &str) {
     // SAFETY: `message` is *lent*.
     unsafe { extensions::log(level as u32, message.as_ptr(), message.len()) }
+}
+
+/// Adds bytes to the state that is saved.
+pub(super) fn save(bytes: &[u8]) {
+    // SAFETY: `bytes` are *lent*.
+    unsafe { extensions::save(bytes.as_ptr(), bytes.len()) }
 }
 
 impl<P: Place> StateroomContext for Host<P> {

@@ -63,7 +63,7 @@ use test_host::linear_memory;
 #[doc(hidden)]
 #[macro_export]
 macro_rules! __export {
-    ($service:ty, $form:expr) => {
+    ($service:ty, $form:expr $(, $save:ident)?) => {
         #[cfg(target_family = "wasm")]
         const _: () = {
             struct __Place;
@@ -115,6 +115,93 @@ macro_rules! __export {
             extern "C" fn binary(client: u32, at: $crate::guest::Address, len: usize) {
                 ROOM.binary(client, at, len);
             }
+            $($crate::__export_state!($save);)?
         };
+    };
+}
+
+/// Exports what saves and loads the state, next to the other exports.
+#[doc(hidden)]
+#[macro_export]
+macro_rules! __export_state {
+    (save) => {
+        #[unsafe(no_mangle)]
+        extern "C" fn stateroom_save() {
+            ROOM.save();
+        }
+        #[unsafe(no_mangle)]
+        extern "C" fn stateroom_load(at: $crate::guest::Address, len: usize) {
+            ROOM.load(at, len);
+        }
+    };
+}
+
+/// Implements `SaveState` in JSON.
+#[cfg(feature = "json")]
+#[doc(hidden)]
+#[macro_export]
+macro_rules! __save_as_json {
+    ($service:ty) => {
+        impl $crate::SaveState for $service {
+            type Error = $crate::JsonError;
+
+            fn save(&self, write: &mut impl FnMut(&[u8])) {
+                $crate::ToPayload::with_payload(&$crate::Json(self), |saved| write(saved.data()));
+            }
+
+            fn load(
+                &mut self,
+                saved: &[u8],
+                _: &impl $crate::StateroomContext,
+            ) -> ::core::result::Result<(), $crate::JsonError> {
+                *self = $crate::load_json(saved)?;
+                Ok(())
+            }
+        }
+    };
+}
+
+/// Says what is missing.
+#[cfg(not(feature = "json"))]
+#[doc(hidden)]
+#[macro_export]
+macro_rules! __save_as_json {
+    ($service:ty) => {
+        ::core::compile_error!("`save = \"json\"` needs the feature `json` of stateroom-sdk-core");
+    };
+}
+
+/// Implements `SaveState` in the postcard format.
+#[cfg(feature = "postcard")]
+#[doc(hidden)]
+#[macro_export]
+macro_rules! __save_as_postcard {
+    ($service:ty) => {
+        impl $crate::SaveState for $service {
+            type Error = $crate::PostcardError;
+
+            fn save(&self, write: &mut impl FnMut(&[u8])) {
+                $crate::ToPayload::with_payload(&$crate::Postcard(self), |saved| write(saved.data()));
+            }
+
+            fn load(
+                &mut self,
+                saved: &[u8],
+                _: &impl $crate::StateroomContext,
+            ) -> ::core::result::Result<(), $crate::PostcardError> {
+                *self = $crate::MessagePayload::Bytes(saved).postcard()?;
+                Ok(())
+            }
+        }
+    };
+}
+
+/// Says what is missing.
+#[cfg(not(feature = "postcard"))]
+#[doc(hidden)]
+#[macro_export]
+macro_rules! __save_as_postcard {
+    ($service:ty) => {
+        ::core::compile_error!("`save = \"postcard\"` needs the feature `postcard` of stateroom-sdk-core");
     };
 }

@@ -1,8 +1,12 @@
 use core::{cell::UnsafeCell, marker::PhantomData, mem::MaybeUninit, slice, str};
 
-use crate::{ClientId, MessagePayload, StateroomService};
+use crate::{ClientId, MessagePayload, SaveState, StateroomService};
 
-use super::{Guest, Place, imports::Host, incoming};
+use super::{
+    Guest, Place,
+    imports::{self, Host},
+    incoming,
+};
 
 /// The one room of this instance, empty until `initialize`. Each of its methods is an export.
 ///
@@ -100,6 +104,31 @@ impl<G: Guest, P: Place> Room<G, P> {
         let bytes = unsafe { at.bytes(len) };
         self.event(|service| {
             service.message(ClientId(client), MessagePayload::Bytes(bytes), &Host::<P>::new())
+        });
+    }
+
+    /// `stateroom_save`
+    pub fn save(&self)
+    where
+        G::Service: SaveState,
+    {
+        self.event(|service| service.save(&mut |bytes| imports::save(bytes)));
+    }
+
+    /// `stateroom_load`
+    ///
+    /// # Panics
+    /// The service cannot load the state. This is how the host learns of it.
+    pub fn load(&self, at: Address, len: usize)
+    where
+        G::Service: SaveState,
+    {
+        // SAFETY: *handed over*.
+        let saved = unsafe { at.bytes(len) };
+        self.event(|service| {
+            if let Err(error) = service.load(saved, &Host::<P>::new()) {
+                panic!("this version cannot load the saved state: {error}");
+            }
         });
     }
 

@@ -9,7 +9,7 @@ use std::{
     vec::Vec,
 };
 
-use crate::{MessagePayload, abi::ALLOC_FAILED};
+use crate::{MessagePayload, SaveState, abi::ALLOC_FAILED};
 
 use super::{Address, Guest, Place, Room, RoomId};
 
@@ -22,6 +22,7 @@ pub(super) enum Asked {
     Log(u32, String),
     Close(i32, u32, String),
     Printed(usize, String),
+    Saved(Vec<u8>),
 }
 
 thread_local! {
@@ -68,7 +69,12 @@ pub(super) mod env {
 pub(super) mod extensions {
     use core::ptr;
 
-    use super::{Asked, ask, text};
+    use super::{Asked, ask, bytes, text};
+
+    pub(in super::super) unsafe fn save(at: *const u8, len: usize) {
+        // SAFETY: lent by the guest.
+        ask(Asked::Saved(unsafe { bytes(at, len) }.into()));
+    }
 
     pub(in super::super) unsafe fn log(level: u32, at: *const u8, len: usize) {
         // SAFETY: lent by the guest.
@@ -234,6 +240,11 @@ impl TestHost {
             MessagePayload::Text(_) => room.message(client, at, len),
             MessagePayload::Bytes(_) => room.binary(client, at, len),
         })
+    }
+
+    /// Hands over a state that another room has saved.
+    pub(super) fn load<G: Guest<Service: SaveState>>(&self, room: &Room<G, Here>, saved: &[u8]) {
+        assert!(self.hand_over(room, saved, |at, len| room.load(at, len)));
     }
 
     fn hand_over<G: Guest>(

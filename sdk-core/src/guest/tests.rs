@@ -41,6 +41,32 @@ impl StateroomService for Journal {
     }
 }
 
+/// A service that keeps a text, and saves it in two pieces.
+#[derive(Default)]
+struct Keeper(String);
+
+impl StateroomService for Keeper {
+    fn message(&mut self, _: ClientId, message: MessagePayload<'_>, _: &impl StateroomContext) {
+        self.0.push_str(message.text().unwrap());
+    }
+}
+
+impl SaveState for Keeper {
+    type Error = &'static str;
+
+    fn save(&self, write: &mut impl FnMut(&[u8])) {
+        write(b"kept: ");
+        write(self.0.as_bytes());
+    }
+
+    fn load(&mut self, saved: &[u8], ctx: &impl StateroomContext) -> Result<(), &'static str> {
+        let kept = saved.strip_prefix(b"kept: ").ok_or("nothing was kept")?;
+        self.0 = String::from_utf8(kept.to_vec()).unwrap();
+        ctx.send_message(MessageRecipient::Broadcast, &*self.0);
+        Ok(())
+    }
+}
+
 fn text(recipient: i32, text: &str) -> Asked {
     Asked::Text(recipient, text.into())
 }
@@ -51,6 +77,25 @@ fn begun<S: StateroomService + Default + 'static>(host: &TestHost) -> Room<InFor
     let room = unsafe { Room::new() };
     host.initialize(&room, "lobby");
     room
+}
+
+#[test]
+fn a_state_goes_from_one_room_to_another() {
+    let host = TestHost::new();
+    let room = begun::<Keeper>(&host);
+    assert!(host.message(&room, 1, MessagePayload::Text("this")));
+    room.save();
+    assert_eq!(host.asked(), [Asked::Saved(b"kept: ".into()), Asked::Saved(b"this".into())]);
+    let other = begun::<Keeper>(&host);
+    host.load(&other, b"kept: this");
+    assert_eq!(host.asked(), [text(0, "this")]);
+}
+
+#[test]
+#[should_panic(expected = "this version cannot load the saved state: nothing was kept")]
+fn a_state_that_cannot_be_loaded_is_a_panic_with_the_reason() {
+    let host = TestHost::new();
+    host.load(&begun::<Keeper>(&host), b"lost");
 }
 
 #[test]

@@ -5,7 +5,7 @@ use std::time::Duration;
 use smol::block_on;
 use stateroom_host_min::{Limits, Program};
 use stateroom_server_smol::{Recordings, RenewedRooms, Server};
-use stateroom_tests::{Client, Message, Module, TestServer, eventually, records, server};
+use stateroom_tests::{Client, Guest, Message, Module, TestServer, eventually, records, server};
 
 fn memory(bytes: usize) -> Recordings {
     let mut recordings = Recordings::default();
@@ -212,4 +212,58 @@ fn five_of_many_rooms_are_named() {
     let replacement = server.replace(&other());
     assert_eq!((replacement.replayed.count, replacement.replayed.first.len()), (12, 5));
     drop(clients);
+}
+
+/// Returns a guest that adds up numbers, and saves the sum in this format; `fields` are further fields of its state.
+fn adder(name: &str, save: &str, fields: &str) -> Program {
+    let source = format!(
+        "#![no_std]
+        extern crate alloc;
+        use serde::{{Deserialize, Serialize}};
+        use stateroom_sdk_core::*;
+
+        #[stateroom_wasm(save = \"{save}\")]
+        #[derive(Default, Deserialize, Serialize)]
+        struct Sum {{ sum: i64, {fields} }}
+
+        impl StateroomService for Sum {{
+            fn init(&mut self, ctx: &impl StateroomContext) {{
+                ctx.set_timer(60_000);
+            }}
+
+            fn message(&mut self, client: ClientId, message: MessagePayload<'_>, ctx: &impl StateroomContext) {{
+                self.sum += message.text().and_then(|text| text.parse::<i64>().ok()).unwrap_or(0);
+                ctx.send_message(client, text!(\"{{}}\", self.sum));
+            }}
+        }}"
+    );
+    let dependencies =
+        "serde = { version = \"1\", default-features = false, features = [\"alloc\", \"derive\"] }
+        stateroom-sdk-core = { workspace = true, features = [\"alloc\", \"json\", \"postcard\"] }";
+    Guest::new(name, "", &source).with_dependencies(dependencies).program()
+}
+
+#[test]
+fn guests_take_the_state_along_that_serde_writes() {
+    for (format, more, other) in [
+        ("json", "#[serde(default)] names: alloc::vec::Vec<alloc::string::String>", "names: bool"),
+        ("postcard", "", "is_named: bool"),
+    ] {
+        let server = TestServer::guests(settings(), adder(&format!("sum-{format}"), format, ""));
+        let room = format!("sum-in-{format}");
+        let mut client = server.client(&room);
+        assert_eq!((client.ask("3"), client.ask("4")), ("3".into(), "7".into()));
+        let newer = adder(&format!("newer-sum-{format}"), format, more);
+        // Where postcard has the same fields, it is the same module, but for its name.
+        let replacement = server.replace(&newer);
+        assert_eq!(replacement.loaded.count, usize::from(!more.is_empty()), "{replacement}");
+        assert_eq!(client.ask("1"), "8");
+        let wrong = adder(&format!("other-sum-{format}"), format, other);
+        is(&server.replace(&wrong).kept, &[&room]);
+        assert_eq!(client.ask("1"), "9");
+        let said = records(&room).join("\n");
+        assert!(said.contains("it stays on its present version: its state cannot be loaded: "), "{said}");
+        // A new room has it.
+        assert_eq!(server.client("new").ask("2"), "2");
+    }
 }
