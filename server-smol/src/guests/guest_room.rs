@@ -67,7 +67,7 @@ impl GuestRoom {
         let ongoing = self.renewal.take().filter(|ongoing| Arc::ptr_eq(ongoing.release(), release));
         match ongoing.map(|ongoing| *ongoing) {
             Some(Ongoing::Migration(migration, release)) => self.migrate(migration, release, context),
-            Some(Ongoing::Replay(replay)) => self.replay(replay, context),
+            Some(Ongoing::Replay(replay)) => self.replay(replay, upgrade, context),
             None => self.begin_renewal(release, upgrade, context),
         }
     }
@@ -96,18 +96,17 @@ impl GuestRoom {
                 match new_room(release, self.room.id(), seed) {
                     Ok(room) => {
                         let (release, position) = (Arc::clone(release), RecordsPosition::default());
-                        self.replay(Replay { room, release, recording, events: 0, position }, context)
+                        let replay = Replay { room, release, recording, events: 0, position };
+                        self.replay(replay, upgrade, context)
                     }
                     Err(trap) => keep(&trap, context),
                 }
             }
-            None if upgrade == Upgrade::Keep => Renewal::Kept,
-            None => {
-                if recording.is_some() {
-                    context.warn(&"its recording does not go back to its begin, so it starts afresh");
-                }
-                self.start_afresh(release, context)
+            None if recording.is_some() => {
+                self.give_in(release, upgrade, &"its recording does not go back to its begin", context)
             }
+            None if upgrade == Upgrade::Keep => Renewal::Kept,
+            None => self.start_afresh(release, context),
         }
     }
 
@@ -136,7 +135,7 @@ impl GuestRoom {
     }
 
     /// Hands in the next recorded event, or continues with it.
-    fn replay(&mut self, mut replay: Replay, context: &impl EngineContext) -> Renewal {
+    fn replay(&mut self, mut replay: Replay, upgrade: Upgrade, context: &impl EngineContext) -> Renewal {
         let recording = self.recorder.as_ref().and_then(|recorder| recorder.memory());
         let is_between = replay.room.last() != Ok(Step::Suspended);
         let recorded = recording.filter(|_| is_between).and_then(|recording| recording.next(replay.position));
@@ -159,10 +158,10 @@ impl GuestRoom {
                 let event =
                     recorded.map_or_else(String::new, |(record, _)| format!(" ({})", kind(&record.event)));
                 let number = replay.events;
-                context.warn(&format_args!(
-                    "the new version does not get through the events up to now, so the room starts afresh: event {number}{event}: {trap}"
-                ));
-                return self.start_afresh(&replay.release, context);
+                let reason = format_args!(
+                    "the new version does not get through the events up to now: event {number}{event}: {trap}"
+                );
+                return self.give_in(&replay.release, upgrade, &reason, context);
             }
         }
         self.renewal = Some(Box::new(Ongoing::Replay(replay)));
@@ -178,6 +177,21 @@ impl GuestRoom {
             recorder.go_on(recording, &self.room, self.release.program(), context);
         }
         Renewal::Replayed
+    }
+
+    /// Does what the operator wants where the room's state cannot be taken along, for this reason.
+    fn give_in(
+        &mut self,
+        release: &Arc<Release>,
+        upgrade: Upgrade,
+        reason: &impl fmt::Display,
+        context: &impl EngineContext,
+    ) -> Renewal {
+        if upgrade == Upgrade::Keep {
+            return keep(reason, context);
+        }
+        context.warn(&format_args!("it starts afresh: {reason}"));
+        self.start_afresh(release, context)
     }
 
     /// Runs a new room from now on.

@@ -148,9 +148,9 @@ impl ServerHandle {
     ///
     /// 1. The guest saves its state, and the new guest loads it. If this fails, the room keeps its program.
     /// 2. With [recordings](crate::Settings::recordings), the room has its events again in the new program, without their effects,
-    ///    and continues in the state that they lead to. If they fail there, or the recording is not whole, the room starts afresh:
-    ///    with `init`, and with `connect` for each of its clients.
-    /// 3. [`Settings::upgrade`](crate::Settings::upgrade) decides.
+    ///    and continues in the state that they lead to.
+    /// 3. If they fail there, or the recording is not whole, or there is none: [`Settings::upgrade`](crate::Settings::upgrade)
+    ///    decides.
     ///
     /// A server of native services has no program, and nothing happens.
     ///

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use smol::block_on;
 use stateroom_host_min::{Limits, Program};
-use stateroom_server_smol::{Recordings, RenewedRooms, Server};
+use stateroom_server_smol::{Recordings, RenewedRooms, Server, Upgrade};
 use stateroom_tests::{Client, Guest, Message, Module, TestServer, eventually, records, server};
 
 fn memory(bytes: usize) -> Recordings {
@@ -17,6 +17,7 @@ fn memory(bytes: usize) -> Recordings {
 fn settings() -> Server {
     server()
         .with_recordings(memory(1 << 20))
+        .with_upgrade(Upgrade::Reset)
         .with_heartbeat_interval(Duration::ZERO)
         .with_heartbeat_timeout(Duration::ZERO)
 }
@@ -146,8 +147,8 @@ fn a_room_whose_events_fail_in_the_new_program_starts_afresh_with_its_clients() 
     let replacement = server.replace(&greeter(true));
     is(&replacement.fresh, &["strict"]);
     assert_eq!((replacement.replayed.count, replacement.kept.count), (0, 0));
-    let said = "the new version does not get through the events up to now, so the room starts afresh: event 6 \
-                (message of client 1): the guest failed in `message`: ";
+    let said = "it starts afresh: the new version does not get through the events up to now: event 6 (message of client \
+                1): the guest failed in `message`: ";
     assert!(records("strict").iter().any(|line| line.contains(said)), "{:?}", records("strict"));
     ada.expect(&["Ada"]);
     bob.expect(&["Bob"]);
@@ -194,8 +195,35 @@ fn a_room_whose_recording_is_too_long_starts_afresh() {
 }
 
 #[test]
+fn a_room_keeps_its_program_where_that_is_wanted_and_its_events_fail_in_the_new_one() {
+    let server = TestServer::guests(settings().with_upgrade(Upgrade::Keep), greeter(false));
+    let mut client = server.client("kept?name=Ada");
+    client.expect(&["Ada"]);
+    assert_eq!(client.ask("!"), "!");
+    is(&server.replace(&greeter(true)).kept, &["kept"]);
+    assert_eq!(client.ask("!"), "!");
+    assert!(
+        records("kept")
+            .join("")
+            .contains("it stays on its present version: the new version does not get through")
+    );
+}
+
+#[test]
+fn rooms_that_are_not_recorded_start_afresh_where_that_is_wanted() {
+    let server = TestServer::guests(settings().with_recordings(memory(0)), greeter(false));
+    let mut client = server.client("room?name=Ada");
+    client.expect(&["Ada"]);
+    is(&server.replace(&greeter(true)).fresh, &["room"]);
+    client.expect(&["Ada"]);
+    client.text("!");
+    assert_eq!(client.message(), Message::Close(1011));
+}
+
+#[test]
 fn rooms_that_are_not_recorded_keep_their_program_and_new_ones_have_the_new_one() {
-    let server = TestServer::guests(settings().with_recordings(memory(0)), Module::new().program());
+    let settings = settings().with_recordings(memory(0)).with_upgrade(Upgrade::Keep);
+    let server = TestServer::guests(settings, Module::new().program());
     let mut old = server.client("old");
     old.ask("!");
     is(&server.replace(&other()).kept, &["old"]);

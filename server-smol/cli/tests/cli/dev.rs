@@ -98,7 +98,8 @@ fn dev_replaces_the_module_of_running_rooms_and_their_clients_stay() {
     // A message that the room has had already is too much for this one.
     let strict = STD.replace("*count += 1", "*count += 1; assert!(*count < 3, \"no more\")");
     let here = here.with("src/lib.rs", &strict);
-    let line = server.wait_for_line("does not get through the events up to now");
+    let line =
+        server.wait_for_line("it starts afresh: the new version does not get through the events up to now");
     assert!(line.contains("event 6 (message of client 1): ") && line.ends_with(": no more"), "{line}");
     server.wait_for_line("ms: room lobby has started afresh");
     assert_eq!(ask(&mut client, "a"), "1");
