@@ -70,6 +70,8 @@
 //! | `GET /rooms?after={room}&limit={n}` | lists up to n rooms as JSON (by default 100, at most 1,000): the first rooms, or those after a room. `next` is the `after` of the next page, or null |
 //! | `POST /rooms/{room}` | creates a room: 201, or 409 if it exists |
 //! | `DELETE /rooms/{room}` | ends a room and closes its clients with 1001: 200, or 404 if it does not exist |
+//! | `GET /rooms/{room}/recording` | returns the recording of a room's events, or 404 if there is none |
+//! | `POST /reload` | loads the module again, and replaces it in running rooms: 200 with the numbers of rooms as JSON, or 422 with the reason why it cannot be loaded |
 //! | `GET /_/…` | the playground, if there is one (feature `built-in`): its files, and all of the above below `/_/` |
 //! | `GET /_/events?room={room}` | answers with a stream of events for the playground: what the program says, and what happens in the room |
 //!
@@ -90,6 +92,7 @@
 //! | | `memory_limit` | the limit on it ([`Settings::total_memory`]) |
 //! | `awake_memory` | `awake_memory` | the memory of the rooms that are awake |
 //! | | `address` | the public address |
+//! | | `modules` | for each module that rooms run: its SHA-256, the number of its rooms, and whether new rooms run it |
 //! | | `p99_pass_us`, `longest_pass_us` | the time of a pass of the event loop, in microseconds: 99 of 100 take less, and the longest one. Null, unless passes are measured (`stateroom serve --measure-passes`) |
 //!
 //! # How connections end

@@ -16,7 +16,7 @@
 //! | `config` | a `stateroom.toml` that the package of the name in it builds with |
 //! | `illustration` | not tested |
 //!
-//! Sizes that come out may differ by a fifth, as they change with the compiler. Otherwise the documents are taken at their word, but for what
+//! Sizes that come out may differ by a fifth, as they change with the compiler, and times may differ. Otherwise the documents are taken at their word, but for what
 //! [`shell::SHELL`] changes.
 #![cfg(all(unix, feature = "dev"))]
 
@@ -42,6 +42,8 @@ const READERS: [(&str, &[&str]); 3] = [
             "README.md",
             "docs/guide/tutorial.md",
             "docs/guide/testing.md",
+            "docs/guide/new-versions.md",
+            "docs/guide/replay.md",
             "docs/guide/deploy.md",
             "docs/guide/native-services.md",
             "docs/guide/embedding.md",
