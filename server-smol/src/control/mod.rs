@@ -70,7 +70,7 @@ impl Control {
     pub(crate) async fn answer_public<B>(&self, request: &Request<B>) -> Option<Answer> {
         let playground = self.playground.as_ref().filter(|playground| playground.is_public())?;
         playground_path(playground, request.uri().path())?;
-        Some(self.answer(request, Reach::Public).await)
+        Some(self.answer(request, Reach::Public(self.address.ip())).await)
     }
 
     /// Returns whether the playground is at the public address.
