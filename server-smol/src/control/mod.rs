@@ -19,7 +19,7 @@ use smol::future::or;
 use self::playground::playground_path;
 use crate::{
     reactor::Timer,
-    requests::{Body, text},
+    requests::{Body, has_several_hosts, text},
     worker::Workers,
 };
 
@@ -50,6 +50,9 @@ pub(crate) struct Control {
 impl Control {
     /// Answers a request of the operator.
     pub(crate) async fn answer<B>(&self, request: &Request<B>, reach: Reach) -> Answer {
+        if has_several_hosts(request) {
+            return text(StatusCode::BAD_REQUEST, "a request has one `Host`");
+        }
         if let Err(reason) = origin::check(request, reach) {
             return text(StatusCode::FORBIDDEN, reason);
         }

@@ -123,6 +123,12 @@ fn the_longest_page_has_another_page_behind_it() {
 }
 
 #[test]
+fn a_request_for_several_hosts_is_no_request_of_the_operator() {
+    let server = TestServer::with(on_loopback(), script());
+    assert_eq!(ask(&server, "GET", "/status", &["Host: localhost", "Host: localhost"]).status, 400);
+}
+
+#[test]
 fn the_operator_creates_and_ends_rooms() {
     let server = TestServer::with(on_loopback(), script());
     let created = order(&server, "POST", "/rooms/hall");
