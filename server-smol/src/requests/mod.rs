@@ -20,7 +20,7 @@ pub(crate) use built_in::built_in;
 pub(crate) use download::Download;
 pub(crate) use downloads::{DownloadPermit, Downloads};
 #[cfg(feature = "built-in")]
-pub(crate) use event_stream::{EventSender, event_stream};
+pub(crate) use event_stream::{EventSender, MOST_EVENT, encode_event, event_stream};
 pub(crate) use exchange::{Protocol, serve};
 pub(crate) use host::has_several_hosts;
 pub(crate) use media_types::media_type;
