@@ -19,7 +19,7 @@ export interface DisconnectEvent extends Event, CloseInfo {
   readonly delay: number;
 }
 
-/** A connection has failed, or `url` or `decode` has. */
+/** A connection has failed, or `url`, `decode` or `retry` has. */
 export interface RoomErrorEvent extends Event {
   /** The error, if it is known. Browsers do not tell why a connection failed. */
   readonly error?: unknown;
@@ -28,7 +28,7 @@ export interface RoomErrorEvent extends Event {
 export interface RoomSocketOptions<Incoming = any, Outgoing = Data> {
   /** The subprotocols to offer. */
   protocols?: string | string[];
-  /** Decides about a connection that has ended: no more attempts (false), another one (true), or another one after at least so many milliseconds. Without an answer, the close code decides. It must not throw. */
+  /** Decides about a connection that has ended: no more attempts (false), another one (true), or another one after at least so many milliseconds. Without an answer, or if it throws, the close code decides. */
   retry?: (event: Omit<DisconnectEvent, "delay">) => boolean | number | undefined;
   /** The longest delay before the first attempt after a success, in milliseconds. It doubles with each failure. Default: 500. */
   minDelay?: number;

@@ -1,4 +1,4 @@
-// The client library of Stateroom for small machines; see its README.md.
+// The client library of Stateroom; see its README.md.
 
 const STATES = { CONNECTING: 0, OPEN: 1, CLOSING: 2, CLOSED: 3 };
 const { CONNECTING, OPEN, CLOSING, CLOSED } = STATES;
@@ -45,7 +45,7 @@ export class RoomSocket extends EventTarget {
   #url = "";
   #state = CONNECTING;
   #socket;
-  /** Names the present attempt, while its address is awaited. */
+  /** Names the present attempt. */
   #attempt;
   #failures = 0;
   #openedAt;
@@ -53,7 +53,7 @@ export class RoomSocket extends EventTarget {
   #timer;
   #queue = [];
   #queued = 0;
-  /** True if nothing was received since the last look. */
+  /** True if nothing has come since the last look. */
   #isQuiet;
   #lookedAt;
   #ended = new AbortController();
@@ -66,7 +66,7 @@ export class RoomSocket extends EventTarget {
     this.#connect();
     const on = (target, type, act) => target?.addEventListener?.(type, act, { signal: this.#ended.signal });
     on(env, "online", () => this.#wake());
-    // Otherwise messages would be lost.
+    // Messages would be lost.
     on(env, "offline", () => this.#drop("the network is gone"));
     on(env.document, "visibilitychange", () => env.document.hidden || this.#wake());
   }
@@ -89,9 +89,9 @@ export class RoomSocket extends EventTarget {
     if (this.#state && this.#socket.readyState === OPEN) return this.#socket.send(data);
     // The caller may change its buffer.
     if (ArrayBuffer.isView(data)) data = new Uint8Array(data.buffer, data.byteOffset, data.byteLength).slice();
-    else if (data instanceof ArrayBuffer) data = data.slice();
+    else if (data?.byteLength >= 0) data = data.slice();
     else if (!(data instanceof Blob)) data = String(data);
-    const size = data.byteLength ?? data.size ?? new TextEncoder().encode(data).length;
+    const size = (data.byteLength ?? data.size ?? new TextEncoder().encode(data).length) || 1;
     if (this.#queued + size > maxQueue) {
       throw new DOMException(
         `the queue is full: it has ${this.#queued} bytes, the message ${size}, and maxQueue is ${maxQueue}`,
@@ -147,14 +147,14 @@ export class RoomSocket extends EventTarget {
     const socket = this.#socket = new this.#env.WebSocket(url, this.#options.protocols);
     this.#url = socket.url;
     socket.binaryType = this.#binaryType;
-    // A connection that was given up is not listened to.
+    // One that was given up is ignored.
     const on = (type, act) => socket.addEventListener(type, (event) => socket === this.#socket && act(event));
     on("open", () => {
       for (const data of this.#queue.splice(0)) socket.send(data);
       this.#queued = 0;
       this.#state = OPEN;
       this.#watch();
-      this.#openedAt = this.#lookedAt;
+      this.#openedAt = this.#env.performance.now();
       this.dispatchEvent(event("open"));
     });
     on("message", ({ data, origin }) => {
@@ -174,7 +174,7 @@ export class RoomSocket extends EventTarget {
     this.dispatchEvent(event("error", { error }));
   }
 
-  /** Looks after an open connection from time to time. */
+  /** Looks after an open connection. */
   #watch() {
     this.#isQuiet = true;
     this.#lookedAt = this.#env.Date.now();
@@ -199,7 +199,7 @@ export class RoomSocket extends EventTarget {
   /** The network or the user is back. */
   #wake() {
     if (this.#state === OPEN && this.#hasSlept()) this.#look();
-    else if (!this.#state && !this.#attempt) this.#arm(this.#notBefore - this.#env.Date.now(), () => this.#connect());
+    else if (!this.#state && !this.#attempt) this.#arm(this.#notBefore - this.#env.performance.now(), () => this.#connect());
   }
 
   #drop(reason) {
@@ -213,13 +213,18 @@ export class RoomSocket extends EventTarget {
   #lost({ code, reason, wasClean }) {
     this.#socket = this.#attempt = undefined;
     const { minDelay, maxDelay, retry } = this.#options;
-    const now = this.#env.Date.now();
-    if (now - this.#openedAt >= SUCCESS) this.#failures = 0;
+    if (this.#env.performance.now() - this.#openedAt >= SUCCESS) this.#failures = 0;
     this.#openedAt = Infinity;
     const lost = { code, reason, wasClean };
     const disconnect = event("disconnect", { ...lost, attempt: ++this.#failures });
-    let least = this.#state < CLOSING && (retry?.(disconnect) ?? RETRY[code] ?? false);
-    if (least === false || this.#state === CLOSING) {
+    let least;
+    try {
+      if (this.#state < CLOSING) least = retry?.(disconnect);
+    } catch (error) {
+      this.#fail(error);
+    }
+    least ??= RETRY[code] ?? false;
+    if (this.#state === CLOSING || least === false) {
       this.#state = CLOSED;
       this.#env.clearTimeout(this.#timer);
       this.#queue = [];
@@ -229,16 +234,17 @@ export class RoomSocket extends EventTarget {
       return;
     }
     this.#state = CONNECTING;
-    if (least === true) least = 0;
-    this.#notBefore = now + least;
-    disconnect.delay = least + this.#env.Math.random() * Math.min(maxDelay, minDelay * 2 ** (this.#failures - 1));
+    if (!(least > 1)) least = 0;
+    this.#notBefore = this.#env.performance.now() + least;
+    disconnect.delay = least + this.#env.Math.random() * Math.max(least, Math.min(maxDelay, minDelay * 2 ** (this.#failures - 1)));
     this.#arm(disconnect.delay, () => this.#connect());
     this.dispatchEvent(disconnect);
   }
 
   #arm(delay, act) {
     this.#env.clearTimeout(this.#timer);
-    this.#timer = this.#env.setTimeout(act, delay);
+    // Longer ones end at once.
+    this.#timer = this.#env.setTimeout(act, Math.min(delay, 2 ** 31 - 1));
   }
 
   static {

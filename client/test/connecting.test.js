@@ -90,6 +90,48 @@ for (const code of [1011, 1013, 1014]) {
   });
 }
 
+test("those who are to come back later do so at different times", () => {
+  for (const [dice, delay] of [[0.5, 7500], [0.999, 9995]]) {
+    const { world, events } = connected();
+    world.dice = dice;
+    world.socket.end(1013);
+    assert.deepEqual(events, [`disconnect 1013 ${delay}`]);
+  }
+});
+
+test("the wait is not longer because the clock was set back", () => {
+  const { world } = connected();
+  world.socket.end(1013);
+  world.clockError = -3_600_000;
+  world.goOnline();
+  world.advance(5000);
+  assert.equal(world.sockets.length, 2);
+});
+
+test("a delay that is longer than timers can be is long", () => {
+  const day = 86_400_000;
+  for (const delay of [2 ** 31, Infinity]) {
+    const { world } = connected({ retry: () => delay });
+    world.socket.end(1006);
+    world.advance(day);
+    assert.equal(world.sockets.length, 1);
+    const patient = connect({ openTimeout: delay });
+    patient.world.advance(day);
+    patient.world.socket.open();
+    assert.deepEqual(patient.events, ["open"]);
+    const quiet = connected({ pingInterval: delay, ping: "ping" });
+    quiet.world.advance(day);
+    assert.deepEqual(quiet.world.socket.sent, []);
+  }
+  // However long the delays become.
+  const { world, events } = connect({ maxDelay: Infinity });
+  const delay = () => Number(events.at(-1).split(" ")[2]);
+  for (world.socket.end(1006); delay() < 2 ** 31; world.socket.end(1006)) world.advance(delay());
+  const tried = world.sockets.length;
+  world.advance(day);
+  assert.equal(world.sockets.length, tried);
+});
+
 for (const code of [1000, 1002, 1003, 1005, 1007, 1008, 1009, 1010, 1015, 3000, 4000, 4999]) {
   test(`${code} is final`, () => {
     const all = connected();
@@ -120,6 +162,26 @@ test("the page can decide by itself", () => {
   const other = connected({ retry });
   other.world.socket.end(1006);
   assert.deepEqual(other.events, ["close 1006"]);
+});
+
+test("a delay that is none is no delay", () => {
+  for (const delay of [-1000, NaN, "soon"]) {
+    const { world, events } = connected({ retry: () => delay });
+    world.socket.end(1006);
+    assert.deepEqual(events, ["disconnect 1006 250"]);
+    world.advance(250);
+    assert.equal(world.sockets.length, 2);
+  }
+});
+
+test("the code decides if the page fails to", () => {
+  const all = connected({ retry: () => { throw new Error("torn"); } });
+  all.world.socket.end(1006);
+  all.world.advance(250);
+  assert.equal(all.world.sockets.length, 2);
+  all.world.socket.end(4000);
+  assert.deepEqual(all.events, ["error torn", "disconnect 1006 250", "error torn", "close 4000"]);
+  assert(isOver(all));
 });
 
 test("delays are random, and their limit doubles up to the longest", () => {

@@ -2,6 +2,7 @@
 
 import assert from "node:assert/strict";
 import { test } from "node:test";
+import vm from "node:vm";
 
 import { RoomSocket, json } from "../client.js";
 import { World, record, settle } from "./world.js";
@@ -57,6 +58,13 @@ test("what waits are the bytes of the time when it was sent", () => {
   assert.deepEqual(sent, [[1, 2, 3, 4], [2, 3], [3, 4], [1, 2, 3, 4], "12", "null", blob]);
 });
 
+test("buffers of other pages wait, too", () => {
+  const { world, socket } = connect();
+  socket.send(vm.runInNewContext("new Uint8Array([1, 2]).buffer"));
+  world.socket.open();
+  assert.deepEqual([...new Uint8Array(world.socket.sent[0])], [1, 2]);
+});
+
 test("the buffered amount is that of the queue and of the connection", () => {
   const { world, socket } = connect();
   assert.equal(socket.bufferedAmount, 0);
@@ -85,6 +93,15 @@ test("a full queue takes no more, and keeps what it has", () => {
   world.socket.end(1006);
   socket.send("0123456789");
   assert.throws(() => socket.send("a"), { name: "QuotaExceededError" });
+});
+
+test("messages without content fill the queue, too", () => {
+  const { world, socket } = connect({ maxQueue: 2 });
+  socket.send("");
+  socket.send(new ArrayBuffer(0));
+  assert.throws(() => socket.send(""), { name: "QuotaExceededError" });
+  world.socket.open();
+  assert.equal(world.socket.sent.length, 2);
 });
 
 test("the queue takes 1 MiB unless it is told otherwise", () => {

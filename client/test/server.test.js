@@ -108,7 +108,7 @@ test("1013 from a real server is followed by another connection some seconds lat
   const socket = join(t, await closing(t, [1013]));
   const [{ code, delay }] = await once(socket, "disconnect");
   const lostAt = performance.now();
-  assert(code === 1013 && delay >= 5000 && delay <= 5200, `${code}, ${delay}`);
+  assert(code === 1013 && delay >= 5000 && delay <= 10_000, `${code}, ${delay}`);
   await once(socket, "open");
   // Node.js' timers may be early by a part of a millisecond.
   assert(performance.now() - lostAt > 4990);

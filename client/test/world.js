@@ -44,6 +44,8 @@ class FakeSocket extends EventTarget {
 export class World extends EventTarget {
   /** The number that the dice show. */
   dice = 0.5;
+  /** The time that the clock of the machine is wrong by. */
+  clockError = 0;
   /** All connections that were ever tried. */
   sockets = [];
   document = Object.assign(new EventTarget(), { hidden: false });
@@ -60,12 +62,15 @@ export class World extends EventTarget {
         sockets.push(this);
       }
     };
-    this.Date = { now: () => this.#now };
+    this.Date = { now: () => this.#now + this.clockError };
+    this.performance = { now: () => this.#now };
     this.Math = { random: () => this.dice };
   }
 
   setTimeout(act, delay) {
-    this.#timers.set(++this.#count, { at: this.#now + Math.max(delay, 0), act });
+    // As of those of browsers, the delay has 31 bits.
+    const wait = delay > 0 && delay < 2 ** 31 ? delay : 0;
+    this.#timers.set(++this.#count, { at: this.#now + wait, act });
     return this.#count;
   }
 

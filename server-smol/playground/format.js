@@ -6,6 +6,8 @@ export const count = (number) => integer.format(number);
 
 export const encode = (text) => utf8.encode(text);
 
+export const decode = (bytes) => new TextDecoder().decode(bytes);
+
 export const counted = (number, noun) => `${count(number)} ${noun}${number === 1 ? "" : "s"}`;
 
 export function bytes(size) {

@@ -8,7 +8,7 @@ import { remember, remembered } from "./hash.js";
 import * as keys from "./keys.js";
 import * as meters from "./meters.js";
 import * as rooms from "./rooms.js";
-import { appAddress, chooseHost, chosenHost, defaultHost, endRoom, fetchAddress } from "./server.js";
+import { appAddress, chooseHost, chosenHost, defaultHost, encode, endRoom, fetchAddress } from "./server.js";
 import * as snippets from "./snippets.js";
 import * as timeline from "./timeline.js";
 
@@ -66,10 +66,21 @@ async function poll() {
 function restore() {
   const last = remembered();
   isRestored = false;
-  if (last.room) pick(last.room);
+  if (isRoom(last.room)) pick(last.room);
   else events.follow(room);
-  while (last.room && clients.cards().length < last.clients) clients.add();
+  while (isRoom(room) && clients.cards().length < last.clients) clients.add();
   isRestored = true;
+}
+
+/** Returns whether there can be this room. Shows what is wrong with it if not. */
+function isRoom(room) {
+  if (room === null) return false;
+  try {
+    return Boolean(encode(room));
+  } catch ({ message }) {
+    rooms.showError(message);
+    return false;
+  }
 }
 
 function take(type, data) {

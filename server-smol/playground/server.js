@@ -20,9 +20,12 @@ export async function fetchAddress() {
 
 export const fetchRooms = async () => (await ask("rooms?limit=200")).json();
 
-/** A room in an address, in which `.` and `..` are directories. */
-function encode(room) {
+const MOST_BYTES = 512;
+
+/** A room in an address, in which `.` and `..` are directories. Throws what is wrong with it. */
+export function encode(room) {
   if (/^\.{0,2}$/.test(room)) throw new Error(`No address has the room "${room}".`);
+  if (new TextEncoder().encode(room).length > MOST_BYTES) throw new Error(`The id of a room has at most ${MOST_BYTES} bytes.`);
   return encodeURIComponent(room);
 }
 

@@ -68,8 +68,17 @@ after(async () => {
 
 const writeSource = (source) => writeFile(join(directory, "src/lib.rs"), source);
 
-const visit = (t, hash = "", options = {}) =>
+const visitLink = (t, hash, options = {}) =>
   visitPath(t, browser, server, `/_/${hash}`, { viewport: { width: 1280, height: 800 }, ...options });
+
+/** Visits a room with as many clients as stand after `&clients=`. No link has them: somebody has to add them. */
+async function visit(t, hash = "", options) {
+  const [link, clients = 0] = hash.split("&clients=");
+  const page = await visitLink(t, link, options);
+  if (clients > 0) await page.locator("#room").waitFor();
+  for (let count = 0; count < clients; count += 1) await page.getByRole("button", { name: "Add client" }).click();
+  return page;
+}
 
 const card = (page, number) => page.locator(".card").nth(number - 1);
 
@@ -93,6 +102,20 @@ const title = (page, text) => page.locator("#room-title", { hasText: text }).wai
 test("a page without a room says how to make one", TIMEOUT, async (t) => {
   const page = await visit(t);
   await page.getByText("No room yet. Add a client to create one.").waitFor();
+});
+
+test("a link leads to a room, and connects no clients", TIMEOUT, async (t) => {
+  const page = await visitLink(t, "#room=linked&clients=3");
+  await title(page, "linked");
+  await page.getByText("This page has no clients in this room yet.").waitFor();
+  assert.equal(await page.locator(".card").count(), 0);
+});
+
+test("a link to a room that cannot be says why", TIMEOUT, async (t) => {
+  for (const [room, error] of [["..", "No address has the room"], ["é".repeat(257), "at most 512 bytes"]]) {
+    const page = await visitLink(t, `#room=${encodeURIComponent(room)}`);
+    await page.locator("#room-error", { hasText: error }).waitFor();
+  }
 });
 
 test("a page without a room of its own shows the first one that there is", TIMEOUT, async (t) => {
@@ -202,7 +225,7 @@ test("nothing is recorded while the page is hidden", TIMEOUT, async (t) => {
   assert.equal(await row(page, "unseen").count(), 0);
 });
 
-test("the errors of a build are shown until it succeeds, and then the clients come back", TIMEOUT, async (t) => {
+test("the errors of a build are shown until it succeeds, and then the clients are in the new version", TIMEOUT, async (t) => {
   const page = await visit(t, "#room=builds&clients=1");
   await connected(page, 1, "Client 1");
   await writeSource(ROOM.replace("self.0 += 1", 'self.0 += "1"'));
@@ -213,7 +236,7 @@ test("the errors of a build are shown until it succeeds, and then the clients co
   await page.locator("#build-panel").waitFor();
   await writeSource(ROOM.replace("new value", "other value"));
   await page.locator("#build-panel").waitFor({ state: "hidden", ...BUILT_WITHIN });
-  await card(page, 1).locator(".said", { hasText: "1012" }).waitFor(BUILT_WITHIN);
+  await server.line("the new version runs");
   await connected(page, 1, "Client 1");
   await send(page, 1, "increment");
   await received(page, 1, "other value: 1");

@@ -42,6 +42,9 @@ pub(crate) struct SourceError {
 /// The maximum size of the compiler's errors that are kept, in bytes.
 const PRINTED: usize = 32 << 10;
 
+/// The end of errors that are longer.
+const CUT: &str = "…\n";
+
 impl SourceError {
     pub(crate) fn new(message: String) -> Self {
         Self { message, printed: String::new() }
@@ -119,8 +122,7 @@ pub(crate) fn run(
             Some(Said::Compiled) => _ = compiled.fetch_add(1, Ordering::Relaxed),
             Some(Said::Diagnostic(diagnostic)) => {
                 diagnostic.show();
-                let error = diagnostic.error().filter(|error| printed.len() + error.len() <= PRINTED);
-                error.iter().for_each(|error| printed.push_str(error));
+                keep(&mut printed, diagnostic.error().unwrap_or_default());
                 let hint = diagnostic.hint(memory, package, directory).map(|hint| format!("\nhint: {hint}"));
                 hints.extend(hint.filter(|hint| !hints.contains(hint)));
             }
@@ -157,6 +159,17 @@ pub(crate) fn run(
             Ok(module)
         }
         None => bail!("cargo has built `{}` without making a WebAssembly module of it", package.name),
+    }
+}
+
+/// Adds an error to those that are kept, as far as there is space.
+fn keep(printed: &mut String, error: String) {
+    let space = PRINTED.saturating_sub(printed.len());
+    if error.len() <= space {
+        printed.push_str(&error);
+    } else if !printed.ends_with(CUT) {
+        printed.push_str(&error[..error.floor_char_boundary(space)]);
+        printed.push_str(CUT);
     }
 }
 
@@ -219,6 +232,18 @@ fn read(message: &[u8], package_id: &str) -> Option<Said> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn errors_of_any_length_are_kept_up_to_their_limit() {
+        let mut printed = String::new();
+        keep(&mut printed, "short\n".to_owned());
+        keep(&mut printed, "é".repeat(PRINTED));
+        assert!(printed.starts_with("short\néé") && printed.ends_with("é…\n"), "{}", printed.len());
+        assert!((PRINTED - 2..=PRINTED + CUT.len()).contains(&printed.len()));
+        let length = printed.len();
+        keep(&mut printed, "one more".to_owned());
+        assert_eq!(printed.len(), length);
+    }
 
     #[test]
     fn the_module_is_the_one_of_the_package() {

@@ -19,7 +19,7 @@ use smol::future::or;
 use self::playground::playground_path;
 use crate::{
     reactor::Timer,
-    requests::{Body, text},
+    requests::{Body, has_several_hosts, text},
     worker::Workers,
 };
 
@@ -50,6 +50,9 @@ pub(crate) struct Control {
 impl Control {
     /// Answers a request of the operator.
     pub(crate) async fn answer<B>(&self, request: &Request<B>, reach: Reach) -> Answer {
+        if has_several_hosts(request) {
+            return text(StatusCode::BAD_REQUEST, "a request has one `Host`");
+        }
         if let Err(reason) = origin::check(request, reach) {
             return text(StatusCode::FORBIDDEN, reason);
         }
@@ -70,7 +73,7 @@ impl Control {
     pub(crate) async fn answer_public<B>(&self, request: &Request<B>) -> Option<Answer> {
         let playground = self.playground.as_ref().filter(|playground| playground.is_public())?;
         playground_path(playground, request.uri().path())?;
-        Some(self.answer(request, Reach::Public).await)
+        Some(self.answer(request, Reach::Public(self.address.ip())).await)
     }
 
     /// Returns whether the playground is at the public address.

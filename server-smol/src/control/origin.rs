@@ -13,9 +13,9 @@ pub(crate) enum Reach {
     Socket,
     /// This machine.
     Loopback,
-    /// All that reach the public address.
+    /// All that reach the public address, which this is.
     #[cfg(feature = "built-in")]
-    Public,
+    Public(IpAddr),
 }
 
 /// Checks a request that a page in a browser may have made. Pages of others reach this server like any other: under a name of
@@ -29,7 +29,10 @@ pub(super) fn check<B>(request: &Request<B>, reach: Reach) -> Result<(), &'stati
         Reach::Socket => return Ok(()),
         Reach::Loopback => IpAddr::is_loopback as fn(&IpAddr) -> bool,
         #[cfg(feature = "built-in")]
-        Reach::Public => |_: &IpAddr| true,
+        Reach::Public(own) if own.is_loopback() => IpAddr::is_loopback as _,
+        // No other machine has this address, but names of others can lead to it.
+        #[cfg(feature = "built-in")]
+        Reach::Public(_) => |address: &IpAddr| !address.is_unspecified(),
     };
     let headers = request.headers();
     let host = headers.get(HOST).and_then(|host| Authority::try_from(host.as_bytes()).ok());
@@ -41,7 +44,9 @@ pub(super) fn check<B>(request: &Request<B>, reach: Reach) -> Result<(), &'stati
                 "this is for the operator: the host is `localhost` or a loopback address"
             }
             #[cfg(feature = "built-in")]
-            Reach::Public => "this is for the author of the room: the host is `localhost` or an address",
+            Reach::Public(_) => {
+                "this is for the author of the room: the host is `localhost` or an address of the server"
+            }
         });
     }
     let fetched = headers.get(HeaderName::from_static("sec-fetch-site"));
@@ -55,7 +60,7 @@ pub(super) fn check<B>(request: &Request<B>, reach: Reach) -> Result<(), &'stati
         return Err(match reach {
             Reach::Socket | Reach::Loopback => "this is for the operator, and not for pages",
             #[cfg(feature = "built-in")]
-            Reach::Public => "links of others do not lead here: enter the address in the browser",
+            Reach::Public(_) => "links of others do not lead here: enter the address in the browser",
         });
     }
     Ok(())
@@ -63,11 +68,15 @@ pub(super) fn check<B>(request: &Request<B>, reach: Reach) -> Result<(), &'stati
 
 fn is_ours(host: &str, addresses: fn(&IpAddr) -> bool) -> bool {
     let address = host.strip_prefix('[').and_then(|host| host.strip_suffix(']')).unwrap_or(host);
-    host.eq_ignore_ascii_case("localhost") || address.parse().is_ok_and(|address| addresses(&address))
+    let address = address.parse().map(|address: IpAddr| address.to_canonical());
+    host.eq_ignore_ascii_case("localhost") || address.is_ok_and(|address| addresses(&address))
 }
 
 #[cfg(test)]
 mod tests {
+    #[cfg(feature = "built-in")]
+    use std::net::Ipv4Addr;
+
     use super::*;
 
     fn check(uri: &str, headers: &[(&str, &str)]) -> Result<(), &'static str> {
@@ -130,13 +139,29 @@ mod tests {
     #[cfg(feature = "built-in")]
     #[test]
     fn the_public_address_is_asked_under_addresses_and_not_under_names() {
+        let all = Reach::Public(Ipv4Addr::UNSPECIFIED.into());
         for host in ["localhost:8080", "192.168.1.7:8080", "[2001:db8::1]", "127.0.0.1"] {
-            assert_eq!(check_from(Reach::Public, "/_/rooms", &[("host", host)]), Ok(()), "{host}");
+            assert_eq!(check_from(all, "/_/rooms", &[("host", host)]), Ok(()), "{host}");
             let other = [("host", host), ("origin", "http://example.com")];
-            assert!(check_from(Reach::Public, "/_/rooms", &other).is_err());
+            assert!(check_from(all, "/_/rooms", &other).is_err());
         }
         for host in ["example.com", "localhost.example.com", "192.168.1.7.example.com"] {
-            assert!(check_from(Reach::Public, "/_/rooms", &[("host", host)]).is_err(), "{host}");
+            assert!(check_from(all, "/_/rooms", &[("host", host)]).is_err(), "{host}");
+        }
+    }
+
+    #[cfg(feature = "built-in")]
+    #[test]
+    fn no_host_is_all_addresses_and_a_server_for_this_machine_has_those_of_this_machine() {
+        let check = |own: IpAddr, host| check_from(Reach::Public(own), "/_/rooms", &[("host", host)]).is_ok();
+        for own in [Ipv4Addr::LOCALHOST, Ipv4Addr::UNSPECIFIED, Ipv4Addr::new(192, 168, 1, 7)] {
+            for host in ["0.0.0.0", "0.0.0.0:8080", "[::]:8080", "[::ffff:0.0.0.0]"] {
+                assert!(!check(own.into(), host), "{own} {host}");
+            }
+            for host in ["localhost:8080", "127.0.0.1:8080", "[::1]", "[::ffff:127.0.0.1]"] {
+                assert!(check(own.into(), host), "{own} {host}");
+            }
+            assert_eq!(check(own.into(), "192.168.1.7:8080"), !own.is_loopback(), "{own}");
         }
     }
 

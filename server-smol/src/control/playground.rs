@@ -72,7 +72,7 @@ impl NoticeReceiver for NoticeSender {
     fn receive(&mut self, name: &str, value: &str) {
         // What would be dropped is lost for good. A browser connects again, and then gets the present values.
         if self.0.is_full() {
-            self.0.close();
+            return self.0.close();
         }
         self.0.send(name, value);
     }

@@ -29,7 +29,10 @@ use crate::{
     control::Control,
     memory::{OutOfMemory, Purpose},
     reactor::{Listener, Stream},
-    requests::{Body, Downloads, Protocol, Socket, ending, not_allowed, serve as serve_requests, text},
+    requests::{
+        Body, Downloads, Protocol, Socket, ending, has_several_hosts, not_allowed, serve as serve_requests,
+        text,
+    },
     room::RoomId,
     settings::Settings,
     worker::{Arrival, Command, NewClient, Worker},
@@ -190,6 +193,9 @@ impl<F: EngineFactory> Site<F> {
     async fn answer(&self, request: Request<Incoming>, peer: &Peer) -> Response<Body> {
         if self.here.0.is_ending() {
             return ending();
+        }
+        if has_several_hosts(&request) {
+            return text(StatusCode::BAD_REQUEST, "a request has one `Host`");
         }
         let path = request.uri().path();
         let room = match path {

@@ -80,13 +80,16 @@ pub(super) struct InProgress {
     peer: Rc<Peer>,
     /// Keeps the thread from ending, for a while.
     thread: RefCell<Option<Rc<()>>>,
+    /// The part of the peer's [`stream`](Peer::stream) that this has.
+    stream: Cell<usize>,
 }
 
 impl InProgress {
     /// Notes that the answer goes on as long as the client listens, and takes so much memory. The thread does not wait for its
     /// end.
     pub(super) fn note_stream(&self, size: usize) {
-        self.peer.stream.set(size);
+        self.peer.stream.update(|all| all + size);
+        self.stream.update(|all| all + size);
         self.thread.take();
     }
 }
@@ -124,16 +127,16 @@ impl Peer {
     pub(super) fn begin_request(self: &Rc<Self>, thread: Rc<()>) -> InProgress {
         self.set_answering(true);
         self.set_idle(false);
-        InProgress { peer: Rc::clone(self), thread: RefCell::new(Some(thread)) }
+        InProgress { peer: Rc::clone(self), thread: RefCell::new(Some(thread)), stream: Cell::new(0) }
     }
 
-    /// Notes that a request has been answered, and takes no memory any more.
+    /// Notes that a request has been answered, and takes no memory any more, except for a stream.
     pub(super) fn note_answered(&self) {
         self.set_answering(false);
         self.unanswered.set(self.beyond.get().min(MOST_BEYOND));
         self.headers.set(0);
         self.is_whole.set(false);
-        // It is less than before.
+        // It is less than before, or a stream has begun, of which there are few.
         self.memory.borrow_mut().set_taken(self.requests_size());
     }
 
@@ -247,6 +250,10 @@ impl requests::Peer for Peer {
 impl Drop for InProgress {
     fn drop(&mut self) {
         let peer = &self.peer;
+        if self.stream.get() > 0 {
+            peer.stream.update(|all| all - self.stream.get());
+            peer.memory.borrow_mut().set_taken(peer.requests_size());
+        }
         // One that becomes a WebSocket has asked for all that it wants.
         if peer.visit.borrow().is_none() {
             peer.set_idle(true);
@@ -300,6 +307,20 @@ mod tests {
         assert!(!is_given_up(TIMEOUT / 2, false));
         assert!(is_given_up(TIMEOUT, false));
         assert!(!is_given_up(TIMEOUT * 2, true));
+    }
+
+    #[test]
+    fn a_stream_is_charged_until_it_ends() {
+        let peer = Rc::new(peer(([127, 0, 0, 1], 1).into(), Clock::new(ClockSource::System)));
+        let used = || peer.memory.borrow().ledger().used();
+        let streams = [peer.begin_request(Rc::default()), peer.begin_request(Rc::default())];
+        for (stream, all) in streams.iter().zip([1 << 17, 2 << 17]) {
+            stream.note_stream(1 << 17);
+            peer.note_answered();
+            assert_eq!(used(), TALKING + all);
+        }
+        drop(streams);
+        assert_eq!(used(), TALKING);
     }
 
     #[test]

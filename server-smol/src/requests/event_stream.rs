@@ -28,6 +28,9 @@ use super::Body;
 /// The maximum size of the events that wait for a client, in bytes. Further ones are dropped and counted.
 pub(super) const WAITING: usize = 256 << 10;
 
+/// The maximum size of an event, in bytes. A larger one is sent, too, but then more than [`WAITING`] may wait.
+pub(crate) const MOST_EVENT: usize = 64 << 10;
+
 /// The bytes around the name and the data of an event.
 const FRAME: usize = 16;
 
@@ -66,7 +69,7 @@ pub(crate) struct EventStream {
 pub(crate) fn event_stream() -> (EventSender, Response<Body>) {
     let (sender, receiver) = unbounded();
     let sender = EventSender { sender, counts: Arc::default() };
-    sender.push(RETRY.into());
+    sender.push(Bytes::from_static(RETRY.as_bytes()));
     let stream = EventStream {
         receiver: Box::pin(receiver),
         counts: Arc::clone(&sender.counts),
@@ -79,23 +82,36 @@ pub(crate) fn event_stream() -> (EventSender, Response<Body>) {
     (sender, response)
 }
 
+/// Returns an event as it is sent.
+pub(crate) fn encode_event(event: &str, data: &str) -> Bytes {
+    let mut text = String::with_capacity(event.len() + data.len() + FRAME);
+    _ = writeln!(text, "event: {event}");
+    data.split(['\r', '\n']).for_each(|line| _ = writeln!(text, "data: {line}"));
+    text.push('\n');
+    text.into()
+}
+
 impl EventSender {
     /// Sends an event. If too many events wait, this one is dropped, and the client is told how many were.
     pub(crate) fn send(&self, event: &str, data: &str) {
+        self.send_encoded(encode_event(event, data));
+    }
+
+    /// Sends the same event as others get. See [`send`](Self::send).
+    pub(crate) fn send_encoded(&self, event: Bytes) {
         if self.is_full() {
             return self.note_dropped();
         }
-        let mut text = String::with_capacity(event.len() + data.len() + FRAME);
-        _ = writeln!(text, "event: {event}");
-        data.split(['\r', '\n']).for_each(|line| _ = writeln!(text, "data: {line}"));
-        text.push('\n');
-        self.push(text);
+        self.push(event);
     }
 
-    fn push(&self, text: String) {
-        self.counts.waiting.fetch_add(text.len(), Ordering::Relaxed);
-        // If the stream is closed, nobody misses it.
-        _ = self.sender.try_send(text.into());
+    fn push(&self, event: Bytes) {
+        let size = event.len();
+        self.counts.waiting.fetch_add(size, Ordering::Relaxed);
+        if self.sender.try_send(event).is_err() {
+            // The stream is closed: nobody misses it.
+            self.counts.waiting.fetch_sub(size, Ordering::Relaxed);
+        }
     }
 
     /// Counts an event that is not sent.
@@ -115,7 +131,7 @@ impl EventSender {
 
     /// Returns whether the next event would be dropped.
     pub(crate) fn is_full(&self) -> bool {
-        self.counts.waiting.load(Ordering::Relaxed) >= WAITING
+        self.counts.waiting.load(Ordering::Relaxed) > WAITING - MOST_EVENT
     }
 }
 
@@ -137,6 +153,16 @@ impl EventStream {
         }
         self.heartbeat = Timer::after(HEARTBEAT);
         Poll::Ready(Some(Bytes::from_static(b":\n\n")))
+    }
+}
+
+impl Drop for EventStream {
+    fn drop(&mut self) {
+        // The senders may stay for days, and with them the events.
+        self.receiver.close();
+        while let Ok(event) = self.receiver.try_recv() {
+            self.counts.waiting.fetch_sub(event.len(), Ordering::Relaxed);
+        }
     }
 }
 
@@ -177,8 +203,12 @@ mod tests {
             assert_eq!(received(&mut response), ("event: build\ndata: 1\n\n".into(), true));
             let (sender, response) = event_stream();
             assert!(!sender.is_closed());
+            sender.send("room", &"a".repeat(WAITING));
+            assert!(sender.is_full());
             drop(response);
-            assert!(sender.is_closed());
+            assert!(sender.is_closed() && !sender.is_full(), "nothing waits for nobody");
+            sender.send("room", "{}");
+            assert_eq!(sender.counts.waiting.load(Ordering::Relaxed), 0);
         });
     }
 
@@ -196,6 +226,11 @@ mod tests {
             assert!(text.ends_with("event: dropped\ndata: 2\n\n"), "without another event");
             sender.send("room", "b");
             assert_eq!(received(&mut response).0, "event: room\ndata: b\n\n");
+            // As long as no event is too large, neither is what waits.
+            let event = encode_event("room", &"a".repeat(MOST_EVENT - 2 * FRAME));
+            (0..10).for_each(|_| sender.send_encoded(event.clone()));
+            let (text, _) = received(&mut response);
+            assert!((WAITING - 2 * MOST_EVENT..=WAITING + FRAME * 2).contains(&text.len()), "{}", text.len());
         });
     }
 

@@ -9,6 +9,7 @@ mod downloads;
 #[cfg(feature = "built-in")]
 mod event_stream;
 mod exchange;
+mod host;
 mod media_types;
 mod query;
 mod socket;
@@ -19,8 +20,9 @@ pub(crate) use built_in::built_in;
 pub(crate) use download::Download;
 pub(crate) use downloads::{DownloadPermit, Downloads};
 #[cfg(feature = "built-in")]
-pub(crate) use event_stream::{EventSender, event_stream};
+pub(crate) use event_stream::{EventSender, MOST_EVENT, encode_event, event_stream};
 pub(crate) use exchange::{Protocol, serve};
+pub(crate) use host::has_several_hosts;
 pub(crate) use media_types::media_type;
 pub(crate) use query::{all_parameters, parameters};
 pub(crate) use socket::{Peer, Socket};

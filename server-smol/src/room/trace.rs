@@ -12,14 +12,15 @@ use log::Level;
 use serde_json::{Map, Value};
 use stateroom_core::{ClientId, MessagePayload, MessageRecipient};
 
-use crate::requests::{EventSender, object};
+use crate::requests::{EventSender, MOST_EVENT, encode_event, object};
 
 use super::{
     event::{Event, Outcome},
     id::RoomId,
 };
 
-/// The number of bytes of a text, or of a message, that a record has.
+/// The number of bytes of a text, or of a message, that a record has. In JSON, it has twice as many at most: few texts are cut
+/// because of that.
 const PREVIEW: usize = 1 << 10;
 
 /// The number of effects of an event that a record has. Others are only counted.
@@ -99,7 +100,9 @@ impl Trace {
     #[cold]
     pub(super) fn begin(&self, event: &Event<'_>, now_ms: u64) {
         self.with(|recorder| {
-            let listeners = recorder.listeners.borrow();
+            let mut listeners = recorder.listeners.borrow_mut();
+            // Those that were full when they left are told nothing that would show it.
+            listeners.retain(|listener| !listener.is_closed());
             if listeners.iter().all(EventSender::is_full) {
                 listeners.iter().for_each(EventSender::note_dropped);
             } else {
@@ -133,8 +136,8 @@ impl Trace {
 
     pub(super) fn log(&self, level: Level, text: &str) {
         if self.is_on() {
-            let level = level.as_str().to_ascii_lowercase();
-            self.effect(|| vec![("log", level.into()), ("text", preview(text).into())]);
+            let name = || level.as_str().to_ascii_lowercase();
+            self.effect(|| vec![("log", name().into()), ("text", preview(text).into())]);
         }
     }
 
@@ -225,9 +228,10 @@ impl Recorder {
     }
 
     fn tell(&mut self, record: &Map<String, Value>) {
-        let record = serde_json::to_string(record).unwrap_or_default();
+        let event = encode_event("room", &serde_json::to_string(record).unwrap_or_default());
+        debug_assert!(event.len() <= MOST_EVENT, "{} bytes", event.len());
         self.listeners.borrow_mut().retain(|listener| {
-            listener.send("room", &record);
+            listener.send_encoded(event.clone());
             !listener.is_closed()
         });
     }
@@ -300,5 +304,81 @@ fn message(payload: MessagePayload<'_>) -> Value {
 }
 
 fn preview(text: &str) -> &str {
-    &text[..text.floor_char_boundary(PREVIEW)]
+    let text = &text[..text.floor_char_boundary(PREVIEW)];
+    let mut size = 0;
+    let end = text.char_indices().find(|(_, character)| {
+        size += json_size(*character);
+        size > 2 * PREVIEW
+    });
+    &text[..end.map_or(text.len(), |(index, _)| index)]
+}
+
+/// Returns the bytes that a character takes in a string of JSON.
+fn json_size(character: char) -> usize {
+    match character {
+        '"' | '\\' | '\n' | '\r' | '\t' | '\x08' | '\x0c' => 2,
+        '\0'..='\x1f' => 6,
+        _ => character.len_utf8(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use hyper::Response;
+
+    use super::*;
+    use crate::{
+        reactor::block_on,
+        requests::{Body, event_stream},
+    };
+
+    /// Returns a room's recorder with a listener, and what the listener receives.
+    fn traced() -> (Trace, EventSender, Response<Body>) {
+        let (trace, subscriptions, room) =
+            (Trace::default(), Subscriptions::default(), RoomId::new("lobby").unwrap());
+        let (sender, response) = event_stream();
+        subscriptions.add(&room, sender.clone());
+        subscriptions.attach(&room, &trace);
+        (trace, sender, response)
+    }
+
+    /// Records an event with as many effects as a record has, each with this text.
+    fn record(trace: &Trace, text: &str) {
+        trace.begin(&Event::Disconnect(ClientId(1)), 0);
+        for _ in 0..EFFECTS {
+            trace.send(MessageRecipient::Broadcast, MessagePayload::Text(text));
+        }
+        trace.note_slice(Duration::ZERO, Some(Outcome::Done), None, 0);
+    }
+
+    #[test]
+    fn a_room_stops_recording_when_a_listener_that_was_full_has_left() {
+        block_on(async {
+            let (trace, sender, response) = traced();
+            while !sender.is_full() {
+                record(&trace, &"a".repeat(PREVIEW));
+            }
+            assert!(trace.is_on());
+            drop(response);
+            record(&trace, "a");
+            assert!(!trace.is_on());
+        });
+    }
+
+    #[test]
+    fn a_record_has_a_limit_in_json_too() {
+        for (text, kept) in
+            [("a", PREVIEW), ("\n", PREVIEW), ("é", PREVIEW / 2), ("\x01", PREVIEW / 3), ("\x7f", PREVIEW)]
+        {
+            let text = text.repeat(2 * PREVIEW);
+            assert_eq!(preview(&text).chars().count(), kept, "{:?}", &text[..1]);
+            block_on(async {
+                let (trace, sender, _response) = traced();
+                while !sender.is_full() {
+                    // It checks the size of each.
+                    record(&trace, &text);
+                }
+            });
+        }
+    }
 }

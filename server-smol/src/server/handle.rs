@@ -23,7 +23,7 @@ use crate::{
     error::{RoomError, ServeError},
     operator::Operator,
     room::{RoomId, RoomStatus},
-    worker::{Counts, Ending, Workers},
+    worker::{Counts, Ending, MOST_LISTED, Workers},
 };
 
 /// The time that the threads have to end. A native service that does not return may keep its thread for longer. The
@@ -120,7 +120,7 @@ impl ServerHandle {
     /// [`RoomError::InvalidId`], or [`RoomError::Ending`].
     pub async fn rooms(&self, after: Option<&str>, most: usize) -> Result<Vec<RoomInfo>, RoomError> {
         let after = after.map(room_id).transpose()?;
-        let rooms = self.workers.list(after.as_ref(), most).await?;
+        let rooms = self.workers.list(after.as_ref(), most.min(MOST_LISTED)).await?;
         Ok(rooms.into_iter().map(RoomInfo::from).collect())
     }
 

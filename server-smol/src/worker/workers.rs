@@ -38,7 +38,7 @@ pub(crate) enum NoStream {
     Ending,
 }
 
-/// The maximum number of rooms that are listed at a time: the thread of rooms serves nobody meanwhile.
+/// The maximum number of rooms on a page: the thread of rooms serves nobody while it lists them.
 pub(crate) const MOST_LISTED: usize = 1_000;
 
 /// The server is ending.
@@ -146,9 +146,10 @@ impl Workers {
         Ok(counts)
     }
 
-    /// Returns up to `most` rooms after the one with this id, in the order of their ids, and [`MOST_LISTED`] at most.
+    /// Returns up to `most` rooms after the one with this id, in the order of their ids. There is at most one more than
+    /// [`MOST_LISTED`], from which the caller sees that there is another page.
     pub(crate) async fn list(&self, after: Option<&RoomId>, most: usize) -> Result<Vec<RoomStatus>, Ending> {
-        let most = most.min(MOST_LISTED);
+        let most = most.min(MOST_LISTED + 1);
         let mut rooms = Vec::new();
         for worker in &self.commands {
             for room in ask(worker, |answer| Command::List(after.cloned(), most, answer)).await? {

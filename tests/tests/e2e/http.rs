@@ -65,6 +65,15 @@ fn a_request_for_a_websocket_has_no_content() {
 }
 
 #[test]
+fn a_request_for_several_hosts_is_refused() {
+    let server = TestServer::new(script());
+    for path in ["/status", "/ws", "/app.js"] {
+        let answer = server.request("GET", path, &["Host: another"]);
+        assert_eq!((answer.status, answer.text()), (400, "a request has one `Host`"), "{path}");
+    }
+}
+
+#[test]
 fn a_plain_request_for_a_room_is_told_to_upgrade() {
     let server = TestServer::new(script());
     for path in ["/ws", "/ws/hall"] {

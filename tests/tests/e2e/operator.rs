@@ -107,6 +107,28 @@ fn rooms_are_listed_page_by_page() {
 }
 
 #[test]
+fn the_longest_page_has_another_page_behind_it() {
+    let server = TestServer::with(on_loopback().with_threads(2), script());
+    let handle = server.handle();
+    smol::block_on(async {
+        for number in 0..1_001 {
+            handle.create_room(&format!("{number:04}")).await.expect("there is space");
+        }
+        assert_eq!(handle.rooms(None, 5_000).await.expect("it serves").len(), 1_000);
+    });
+    let page = read(&server, "/rooms?limit=1000");
+    assert_eq!((page["rooms"].as_array().expect("a list").len(), &page["next"]), (1_000, &json!("0999")));
+    let rest = read(&server, "/rooms?limit=1000&after=0999");
+    assert_eq!((rest["rooms"][0]["id"].clone(), &rest["next"]), (json!("1000"), &Value::Null));
+}
+
+#[test]
+fn a_request_for_several_hosts_is_no_request_of_the_operator() {
+    let server = TestServer::with(on_loopback(), script());
+    assert_eq!(ask(&server, "GET", "/status", &["Host: localhost", "Host: localhost"]).status, 400);
+}
+
+#[test]
 fn the_operator_creates_and_ends_rooms() {
     let server = TestServer::with(on_loopback(), script());
     let created = order(&server, "POST", "/rooms/hall");

@@ -22,7 +22,7 @@ use stateroom_server_smol::{AdminAddress, Notices, Server, ServerHandle, Setting
 
 use crate::{
     args::{DevArgs, ProjectArgs},
-    browser, client,
+    browser, client, color,
     guest_build::SourceError,
     limits::{Bounds, Chosen, LimitArgs},
     module, playground,
@@ -38,6 +38,9 @@ use self::{
 
 /// The memory for the events of rooms, in bytes. They run again in the next version.
 const RECORDINGS: usize = 64 << 20;
+
+/// The maximum size of the errors that the playground gets, in bytes. An event for it has at most 64 KiB.
+const MOST_TOLD: usize = 48 << 10;
 
 /// `stateroom dev`: builds and serves a guest, and repeats this when a source file has changed.
 pub(crate) fn run(args: DevArgs) -> Result<()> {
@@ -60,7 +63,7 @@ pub(crate) fn run(args: DevArgs) -> Result<()> {
     options.settings.recordings.directory = project.package.target_directory.join("recordings");
     drop(options.bind()?);
     let sources = Sources::before(&project);
-    let first = options.build(&project);
+    let first = options.build(&project, &sources);
     block_on(async {
         let first = match first {
             Err(error) if error.is::<SourceError>() => {
@@ -136,29 +139,35 @@ impl Options {
         self.limits.over(&project.config.limits)
     }
 
-    /// Builds, and tells the playground about it.
-    fn build(&self, project: &Project) -> Result<Built> {
+    /// Builds `project`, and tells the playground about it. `before` are its files as they are now.
+    fn build(&self, project: &Project, before: &Sources) -> Result<Built> {
+        self.tell(|| self.build_quietly(project, before))
+    }
+
+    /// Reads the settings of the project again, builds, and tells the playground about it.
+    fn build_again(&self, before: &Sources) -> Result<Built> {
+        self.tell(|| self.build_quietly(&self.open()?, before))
+    }
+
+    fn tell(&self, build: impl FnOnce() -> Result<Built>) -> Result<Built> {
         let begun = Instant::now();
         let tell = |state| self.notices.set("build", &serde_json::Value::to_string(&state));
         tell(json!({ "state": "building" }));
-        let built = self.build_quietly(project);
+        let built = build();
         tell(match &built {
             Ok(_) => json!({ "state": "done", "ms": begun.elapsed().as_millis() as u64 }),
-            Err(error) => {
-                let printed = error.downcast_ref::<SourceError>().map_or("", |error| &error.printed);
-                json!({ "state": "failed", "error": format!("{printed}{error:#}") })
-            }
+            Err(error) => json!({ "state": "failed", "error": for_page(error) }),
         });
         built
     }
 
-    fn build_quietly(&self, project: &Project) -> Result<Built> {
+    fn build_quietly(&self, project: &Project, before: &Sources) -> Result<Built> {
         let limits = self.limits_of(project);
         let bounds = limits.bounds(self.settings.clone())?;
         let begun = SystemTime::now();
         let path = project.build(Purpose::Trial)?;
         let program = module::guest(&path, bounds.guest)?;
-        let sources = Sources::of(project, &path, begun);
+        let sources = Sources::of(project, &path, begun, before);
         Ok(Built { program, limits, bounds, static_files: project.config.static_files.clone(), sources })
     }
 
@@ -170,8 +179,8 @@ impl Options {
             sources.look();
             // If it does not build, what is missing may be made here: a directory of static files, say.
             sources.watch(&self.project.path);
-            let again = self.clone();
-            match unblock(move || again.open().and_then(|project| again.build(&project))).await {
+            let (again, before) = (self.clone(), sources.clone());
+            match unblock(move || again.build_again(&before)).await {
                 Ok(built) => return built,
                 Err(error) => {
                     log::error!("{error:#}");
@@ -251,6 +260,19 @@ impl Options {
             }
             serving = built;
         }
+    }
+}
+
+/// Returns the text of a failed build for the playground.
+fn for_page(error: &anyhow::Error) -> String {
+    let printed = error.downcast_ref::<SourceError>().map_or("", |error| &error.printed);
+    let mut text = color::without(&format!("{printed}{error:#}"));
+    text.truncate(text.floor_char_boundary(MOST_TOLD));
+    if printed.is_empty() && text.contains(" above") {
+        // Cargo prints its own errors only there.
+        format!("{text} (in the terminal of `stateroom dev`)")
+    } else {
+        text
     }
 }
 

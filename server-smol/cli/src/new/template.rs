@@ -1,4 +1,5 @@
 use std::{
+    fmt::Write as _,
     fs, io,
     path::{Path, PathBuf},
 };
@@ -152,7 +153,8 @@ impl NewPackage<'_> {
         };
         let workspace = self.workspace.map(|manifest| {
             format!(
-                "\n# Keeps the package out of the workspace of {manifest}.\n# To make it a member, remove this and add it there.\n[workspace]\n"
+                "\n# Keeps the package out of the workspace of {}.\n# To make it a member, remove this and add it there.\n[workspace]\n",
+                in_quotes(manifest),
             )
         });
         let example = self.require(&self.example().join("Cargo.toml"))?;
@@ -226,7 +228,16 @@ fn with_std(library: &str) -> String {
 
 /// Writes a text as TOML does.
 fn in_quotes(text: &str) -> String {
-    format!("\"{}\"", text.replace('\\', "\\\\").replace('"', "\\\""))
+    let mut quoted = String::from('"');
+    for character in text.chars() {
+        match character {
+            '"' | '\\' => quoted.extend(['\\', character]),
+            character if character.is_control() => _ = write!(quoted, "\\u{:04X}", u32::from(character)),
+            character => quoted.push(character),
+        }
+    }
+    quoted.push('"');
+    quoted
 }
 
 #[cfg(test)]
@@ -294,6 +305,7 @@ mod tests {
     #[test]
     fn paths_are_written_as_toml_reads_them() {
         assert_eq!(in_quotes("/a b/c"), r#""/a b/c""#);
+        assert_eq!(in_quotes("/a\n[b]\u{7f}é"), r#""/a\u000A[b]\u007Fé""#);
         assert_eq!(in_quotes(r#"C:\a "b""#), r#""C:\\a \"b\"""#);
     }
 }

@@ -5,6 +5,8 @@ use std::{
     io::Read as _,
     net::{TcpListener, TcpStream},
     path::Path,
+    thread,
+    time::Duration,
 };
 
 use crate::{
@@ -147,6 +149,29 @@ fn dev_builds_once_though_a_build_script_writes_sources() {
     // The script is one of the sources.
     let _here = here.with("build.rs", script.replace("\\\"made", "\\\"remade"));
     server.wait_for_line("the new version runs");
+}
+
+#[test]
+fn dev_builds_once_though_a_build_script_writes_among_the_sources() {
+    let script = "fn main() {
+        std::fs::write(\"src/made.rs\", \"pub const MADE: &str = \\\"made\\\";\").unwrap();
+    }";
+    let source = ECHO.replace("client, message)", "client, made::MADE)").replace("message: M", "_: M");
+    let here = Directory::new().with_guest("", &format!("{source}mod made;\n")).with("build.rs", script);
+    // It is there before, as in a checkout.
+    let here = here.with("src/made.rs", "pub const MADE: &str = \"made\";");
+    let mut server = Serving::start(stateroom(&here, &["dev", "--port", "0"]));
+    thread::sleep(Duration::from_secs(2));
+    let here = here.with("src/lib.rs", format!("{source}mod made;\n// The end.\n"));
+    let lines = server.lines_to("the module has not changed");
+    assert_eq!(lines.iter().filter(|line| line.contains("has changed, building")).count(), 1, "{lines:?}");
+    // A build that fails writes it, too.
+    let here = here.with("src/lib.rs", "mod made; !");
+    server.wait_for_line("the version before is still served");
+    thread::sleep(Duration::from_secs(2));
+    let _here = here.with("src/lib.rs", format!("{source}mod made;\n"));
+    let lines = server.lines_to("the module has not changed");
+    assert_eq!(lines.iter().filter(|line| line.contains("has changed, building")).count(), 1, "{lines:?}");
 }
 
 #[test]

@@ -129,3 +129,12 @@ fn a_package_in_a_workspace_says_how_it_becomes_a_member() {
     let (status, said) = run(cargo(&here, "room", &["metadata", "--no-deps", "--format-version=1"]));
     assert_eq!(status, 0, "{said}");
 }
+
+#[cfg(unix)]
+#[test]
+fn a_package_in_a_workspace_is_one_wherever_that_is() {
+    let here = Directory::new().with("a\n[b/Cargo.toml", "[workspace]\nmembers = []\n");
+    succeeds(stateroom(&here, &["new", "a\n[b/room"]));
+    let (status, said) = run(cargo(&here, "a\n[b/room", &["metadata", "--no-deps", "--format-version=1"]));
+    assert_eq!(status, 0, "{said}");
+}

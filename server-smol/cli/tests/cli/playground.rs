@@ -213,6 +213,32 @@ fn a_page_hears_of_builds_and_of_its_files() {
 }
 
 #[test]
+fn a_page_hears_of_each_kind_of_failure() {
+    let here = Directory::new().with_guest("", ECHO);
+    let server = Serving::start(stateroom(&here, &["dev", "--port", "0", "--color", "always"]));
+    let mut events = Events::of(server.connect(), "/_/events");
+    let manifest = fs::read_to_string(here.path("Cargo.toml")).unwrap();
+    let mut failed = |file: &str, content: &str, part: &str| {
+        fs::write(here.path(file), content).unwrap();
+        let failed = events
+            .wait_for("build", |build| build["error"].as_str().is_some_and(|error| error.contains(part)));
+        let error = failed["error"].as_str().unwrap();
+        assert!(!error.contains('\x1b'), "{error}");
+        error.to_owned()
+    };
+    failed("stateroom.toml", "nonsense = 1", "`nonsense`");
+    fs::remove_file(here.path("stateroom.toml")).unwrap();
+    failed("Cargo.toml", &format!("{manifest}[broken\n"), "Cargo.toml");
+    failed("Cargo.toml", &format!("{manifest}nothing-there = {{ path = 'nowhere' }}\n"), "nowhere");
+    fs::write(here.path("build.rs"), "fn main() { panic!(\"the schema is wrong\"); }").unwrap();
+    failed("Cargo.toml", &format!("{manifest}# \n"), "in the terminal of `stateroom dev`");
+    fs::remove_file(here.path("build.rs")).unwrap();
+    let long = format!("{ECHO}compile_error!(\"{}\");\n", "long é ".repeat(8_000));
+    let error = failed("src/lib.rs", &long, "long é");
+    assert!(error.len() < 40_000 && error.contains("does not build"), "{}", error.len());
+}
+
+#[test]
 fn serve_has_the_playground_at_the_operators_address_if_that_is_wanted() {
     let here = Directory::new().with("room.wat", crate::guests::QUIET);
     let arguments = ["serve", "room.wat", "--port", "0", "--admin", "127.0.0.1:0"];
