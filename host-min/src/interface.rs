@@ -15,8 +15,6 @@ pub(crate) struct Interface {
     /// The name of the function by which data is given back.
     pub(crate) free_name: &'static str,
     events: Events,
-    save: Option<TypedFunc<(), ()>>,
-    load: Option<TypedFunc<(u32, u32), ()>>,
 }
 
 enum Events {
@@ -79,26 +77,7 @@ impl Interface {
                 Events::Bincode(export(store, instance, abi::recv::RECV)?),
             ),
         };
-        Ok(Self {
-            malloc: export(store, instance, malloc_name)?,
-            malloc_name,
-            free_name,
-            events,
-            save: instance.get_typed_func(store, abi::SAVE_STATE).ok(),
-            load: instance.get_typed_func(store, abi::LOAD_STATE).ok(),
-        })
-    }
-
-    /// Returns the call that saves the guest's state, if it has one.
-    pub(crate) fn save(&self) -> Option<Call> {
-        let function = Function::Plain(self.save?);
-        Some(Call { name: abi::SAVE_STATE, message: false, function })
-    }
-
-    /// Returns the call that loads a state, if the guest has one.
-    pub(crate) fn load(&self) -> Option<Call> {
-        let function = Function::Data(self.load?, bincode::Head::default());
-        Some(Call { name: abi::LOAD_STATE, message: false, function })
+        Ok(Self { malloc: export(store, instance, malloc_name)?, malloc_name, free_name, events })
     }
 
     /// Returns the call that hands in an event, and the data that it takes along.
@@ -131,6 +110,18 @@ impl Interface {
         };
         (Call { name, message, function }, data)
     }
+}
+
+/// Returns the call that saves the guest's state, if it has one. It is looked up each time, because it is rare.
+pub(crate) fn save(store: &Store<State>, instance: &Instance) -> Option<Call> {
+    let function = Function::Plain(export(store, instance, abi::SAVE_STATE).ok()?);
+    Some(Call { name: abi::SAVE_STATE, message: false, function })
+}
+
+/// Returns the call that loads a state, if the guest has one.
+pub(crate) fn load(store: &Store<State>, instance: &Instance) -> Option<Call> {
+    let function = Function::Data(export(store, instance, abi::LOAD_STATE).ok()?, bincode::Head::default());
+    Some(Call { name: abi::LOAD_STATE, message: false, function })
 }
 
 fn export<P: WasmParams, R: WasmResults>(

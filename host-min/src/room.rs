@@ -46,7 +46,7 @@ impl Room {
         if self.recorder.is_some() { self.record(event, now_ms) } else { self.begin(event, now_ms) }
     }
 
-    #[inline]
+    #[inline(always)]
     fn begin(&mut self, event: Event<'_>, now_ms: u64) -> Result<Step, Trap> {
         match &mut self.form {
             Form::Live(live) => live.handle(event, now_ms),

@@ -136,9 +136,7 @@ mod worker;
 pub use admin_address::AdminAddress;
 pub use error::{RoomError, ServeError};
 pub use reactor::VirtualClock;
-#[cfg(feature = "wasm")]
-pub use server::{RenewedRooms, Replacement};
-pub use server::{RoomInfo, Server, ServerHandle, Stats};
+pub use server::{RenewedRooms, Replacement, RoomInfo, Server, ServerHandle, Stats};
 #[cfg(feature = "built-in")]
 pub use settings::{BuiltIn, Notices, Playground};
 pub use settings::{GeneratedIds, Recordings, RoomIds, Settings, ShutdownPolicy, Upgrade};

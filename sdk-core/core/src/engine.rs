@@ -75,6 +75,12 @@ pub trait Engine {
         0
     }
 
+    /// Says what else the operator should know of a failure. A server calls it once, when it has logged the reason of
+    /// [`Progress::Failed`].
+    fn report_failure(&mut self, context: &impl EngineContext) {
+        let _ = context;
+    }
+
     /// Calls `write` with the bytes of a recording of the room's events up to now, in pieces. Returns false if there is none.
     fn recording(&self, write: &mut dyn FnMut(&[u8])) -> bool {
         let _ = write;

@@ -227,7 +227,7 @@ impl GuestRoom {
     #[cold]
     fn record(&mut self, context: &impl EngineContext) {
         if let Some(recorder) = &mut self.recorder {
-            recorder.add_records(&mut self.room, self.release.program(), context);
+            recorder.add_records(&mut self.room, context);
         }
     }
 }
@@ -263,6 +263,12 @@ impl Engine for GuestRoom {
 
     fn reclaimable(&self) -> usize {
         self.room.reclaimable()
+    }
+
+    fn report_failure(&mut self, context: &impl EngineContext) {
+        if let Some(recorder) = &self.recorder {
+            recorder.report_failure(self.room.id(), self.release.program(), context);
+        }
     }
 
     fn recording(&self, write: &mut dyn FnMut(&[u8])) -> bool {

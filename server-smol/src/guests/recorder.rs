@@ -43,7 +43,7 @@ impl Recorder {
     }
 
     /// Adds the records of the room's last event, which is over.
-    pub(super) fn add_records(&mut self, room: &mut Room, program: &Program, context: &impl EngineContext) {
+    pub(super) fn add_records(&mut self, room: &mut Room, context: &impl EngineContext) {
         let records = room.take_records();
         if let Some(file) = &mut self.file
             && let Err(error) = file.add(&records)
@@ -51,20 +51,21 @@ impl Recorder {
             context.warn(&format_args!("it is not recorded any more: {error}"));
             self.file = None;
         }
-        let Some(memory) = &mut self.memory else { return };
-        memory.add(&records, room);
-        if self.recordings.settings.failures
-            && room.last().is_err()
-            && !records.is_empty()
-            && let Some(recording) = memory.file(program, room.id())
-        {
-            match write_failure(&self.recordings.settings.directory, room.id(), &recording) {
-                Ok(path) => context.warn(&format_args!(
-                    "it has failed; to run its events again: `stateroom replay {}`",
-                    path.display()
-                )),
-                Err(error) => context.warn(&format_args!("it has failed, and is not recorded: {error}")),
+        if let Some(memory) = &mut self.memory {
+            memory.add(&records, room);
+        }
+    }
+
+    /// Writes the recording of a room that has failed, and says where it is.
+    pub(super) fn report_failure(&self, room_id: &str, program: &Program, context: &impl EngineContext) {
+        let settings = &self.recordings.settings;
+        let memory = self.memory.as_ref().filter(|_| settings.failures);
+        let Some(recording) = memory.and_then(|memory| memory.file(program, room_id)) else { return };
+        match write_failure(&settings.directory, room_id, &recording) {
+            Ok(path) => {
+                context.warn(&format_args!("to run its events again: `stateroom replay {}`", path.display()));
             }
+            Err(error) => context.warn(&format_args!("its events cannot be kept: {error}")),
         }
     }
 

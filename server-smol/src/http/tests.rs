@@ -64,6 +64,8 @@ impl TestServer {
                 address: ([127, 0, 0, 1], 8080).into(),
                 #[cfg(feature = "built-in")]
                 playground: None,
+                #[cfg(feature = "wasm")]
+                deployment: None,
             },
         };
         let threads = receivers.into_iter().enumerate().map(|(number, commands)| {

@@ -197,6 +197,7 @@ impl<F: EngineFactory> EventLock<F> {
         let step = step.unwrap_or_else(|panic| Step::Failed(panic_message(&*panic)));
         if let Step::Failed(reason) = step {
             room.fail(&reason);
+            engine.report_failure(context);
             return Some(Outcome::Ended);
         }
         if !deliveries.is_ordinary() && deliveries.take_failed() || room.settle_memory(engine).is_err() {

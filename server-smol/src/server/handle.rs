@@ -1,4 +1,5 @@
 use std::{
+    fmt,
     net::SocketAddr,
     thread::{self, JoinHandle},
     time::Duration,
@@ -8,21 +9,14 @@ use smol::{channel::Receiver, future::or, unblock};
 use stateroom_core::ClientId;
 
 #[cfg(feature = "wasm")]
-use {
-    crate::{
-        control::reload,
-        guests::Deployment,
-        room::{Renewals, Rooms},
-    },
-    std::{fmt, sync::Arc},
-};
+use crate::{control::reload, guests::Deployment};
 
 use crate::{
     admin_address::AdminAddress,
     close::CloseReason,
     error::{RoomError, ServeError},
     operator::Operator,
-    room::{RoomId, RoomStatus},
+    room::{Renewals, RoomId, RoomStatus, Rooms},
     worker::{Counts, Ending, MOST_LISTED, Workers},
 };
 
@@ -41,7 +35,7 @@ pub struct ServerHandle {
     pub(super) ended: Receiver<()>,
     /// The program of the rooms, if they run guests.
     #[cfg(feature = "wasm")]
-    pub(super) deployment: Option<Arc<Deployment>>,
+    pub(super) deployment: Option<std::sync::Arc<Deployment>>,
 }
 
 /// A room, as [`ServerHandle::rooms`] lists it.
@@ -56,8 +50,7 @@ pub struct RoomInfo {
     pub hibernates: bool,
 }
 
-/// The result of [`ServerHandle::replace_program`].
-#[cfg(feature = "wasm")]
+/// What has become of the rooms: the result of [`ServerHandle::renew_rooms`].
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Replacement {
@@ -72,7 +65,6 @@ pub struct Replacement {
 }
 
 /// Some rooms of a [`Replacement`].
-#[cfg(feature = "wasm")]
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct RenewedRooms {
@@ -162,7 +154,7 @@ impl ServerHandle {
         program: stateroom_host_min::Program,
     ) -> Result<Replacement, RoomError> {
         self.deployment.iter().for_each(|deployment| deployment.replace(program.clone()));
-        Ok(self.workers.renew().await?.into())
+        self.renew_rooms().await
     }
 
     /// Loads the program again: see [`Server::serve_guests`](crate::Server::serve_guests).
@@ -183,6 +175,15 @@ impl ServerHandle {
     #[cfg(feature = "wasm")]
     pub async fn reset_rooms(&self) -> Result<Replacement, RoomError> {
         self.deployment.iter().for_each(|deployment| deployment.reset());
+        self.renew_rooms().await
+    }
+
+    /// Lets all rooms run what their factory builds now, one after the other, and returns when this is done. The factory decides
+    /// how: see [`EngineFactory::renew`](stateroom_core::engine::EngineFactory::renew). Connections and client ids stay.
+    ///
+    /// # Errors
+    /// [`RoomError::Ending`].
+    pub async fn renew_rooms(&self) -> Result<Replacement, RoomError> {
         Ok(self.workers.renew().await?.into())
     }
 
@@ -274,14 +275,12 @@ impl From<Counts> for Stats {
     }
 }
 
-#[cfg(feature = "wasm")]
 impl From<Renewals> for Replacement {
     fn from(Renewals { loaded, replayed, fresh, kept }: Renewals) -> Self {
         Self { loaded: loaded.into(), replayed: replayed.into(), fresh: fresh.into(), kept: kept.into() }
     }
 }
 
-#[cfg(feature = "wasm")]
 impl From<Rooms> for RenewedRooms {
     fn from(Rooms { count, first }: Rooms) -> Self {
         Self { count, first: first.iter().map(|id| id.as_str().to_owned()).collect() }
@@ -289,7 +288,6 @@ impl From<Rooms> for RenewedRooms {
 }
 
 /// Says what has become of the rooms.
-#[cfg(feature = "wasm")]
 impl fmt::Display for Replacement {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let ways = [
@@ -309,7 +307,6 @@ impl fmt::Display for Replacement {
 }
 
 /// Names the rooms.
-#[cfg(feature = "wasm")]
 impl fmt::Display for RenewedRooms {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let names = self.first.join(", ");

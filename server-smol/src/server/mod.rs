@@ -33,9 +33,7 @@ use crate::{
     worker::{Worker, Workers},
 };
 
-#[cfg(feature = "wasm")]
-pub use handle::{RenewedRooms, Replacement};
-pub use handle::{RoomInfo, ServerHandle, Stats};
+pub use handle::{RenewedRooms, Replacement, RoomInfo, ServerHandle, Stats};
 use signals::Signals;
 
 #[cfg(feature = "wasm")]
@@ -400,7 +398,11 @@ impl Server {
 
 impl From<Settings> for Server {
     fn from(settings: Settings) -> Self {
-        Self { settings, ..Self::default() }
+        Self {
+            settings,
+            #[cfg(feature = "wasm")]
+            deployment: None,
+        }
     }
 }
 
