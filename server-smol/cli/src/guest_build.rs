@@ -121,7 +121,8 @@ pub(crate) fn run(
                 diagnostic.show();
                 let error = diagnostic.error().filter(|error| printed.len() + error.len() <= PRINTED);
                 error.iter().for_each(|error| printed.push_str(error));
-                let hint = diagnostic.hint(memory, package, directory).map(|hint| format!("\nhint: {hint}"));
+                let hint =
+                    diagnostic.hint(&dependencies, package, directory).map(|hint| format!("\nhint: {hint}"));
                 hints.extend(hint.filter(|hint| !hints.contains(hint)));
             }
             None => {}
