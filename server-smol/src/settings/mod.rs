@@ -184,7 +184,8 @@ pub struct Settings {
     pub client_headers: Vec<String>,
 
     /// True if the clients of a room that fails are told why: the close reason is the beginning of the failure's words, of at
-    /// most 123 bytes. Default: false, and the reason is `the room failed`.
+    /// most 123 bytes. Default: false, and the reason is `the room failed`. A client whose message is too large is told the limit,
+    /// too, and the log has a line.
     ///
     /// The words may name files of the service's author, and anything that a panic says. Every page that can open a WebSocket to
     /// the server can read them.
