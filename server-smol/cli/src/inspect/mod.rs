@@ -22,12 +22,18 @@ use super::{
     serve::{self, Found},
 };
 
+/// The bytes with which every module begins.
+const MAGIC: &[u8] = b"\0asm";
+
 /// `stateroom inspect`
 pub(crate) fn run(args: InspectArgs) -> Result<()> {
     let Found { module: path, limits, .. } = serve::locate(&args.module)?;
     let limits = limits.bounds(Settings::default())?.guest;
     let bytes = module::bytes(&path)?;
     let shown = path.display();
+    if !bytes.starts_with(MAGIC) {
+        bail!("`{shown}` is no WebAssembly: it does not begin with the bytes of `\\0asm`");
+    }
     if !args.check {
         say(format_args!("{shown}: {}", Description::of(&bytes)));
         program(&path, &bytes, limits)?;

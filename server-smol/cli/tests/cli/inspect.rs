@@ -384,6 +384,21 @@ fn what_a_module_is_is_told() {
     let (_, said) = run(stateroom(&here, &["inspect", "recv.wat"]));
     assert!(said.contains("the interface of the 0.4 line"), "{said}");
     fails(stateroom(&here, &["inspect", "gone.wasm"]), &["there is no `gone.wasm`"]);
+
+    let here = here.with("page.wasm", "<!doctype html>").with("empty.wasm", "");
+    for module in ["page.wasm", "empty.wasm"] {
+        for arguments in [&["inspect", module][..], &["inspect", "--check", module]] {
+            let (status, said) = run(stateroom(&here, arguments));
+            let expected =
+                format!("`{module}` is no WebAssembly: it does not begin with the bytes of `\\0asm`");
+            assert!(status == 1 && said.contains(&expected) && said.lines().count() == 1, "{said}");
+        }
+    }
+    let here = here.with("dist/server.wasm", "");
+    fails(
+        stateroom(&here, &["inspect", "--check", "."]),
+        &["there is no `server.wasm` in `.`: give `./dist`"],
+    );
 }
 
 #[test]
