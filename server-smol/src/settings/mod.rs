@@ -99,7 +99,7 @@ pub struct Settings {
     /// 1. Idle rooms hibernate.
     /// 2. The client with the largest outbox is closed (1013).
     /// 3. A new message from a client, a new room or a new connection is refused (1013, 503).
-    /// 4. For running rooms: the rooms that have been empty for longest are ended.
+    /// 4. If a running room wants memory, the rooms that have been empty for longest are ended.
     /// 5. The running room that wants the memory fails (1011).
     ///
     /// Without this limit, the system would kill a process that takes too much memory. The program itself and
