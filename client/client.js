@@ -25,7 +25,8 @@ export const json = {
   decode: (data) => JSON.parse(data),
 };
 
-export function roomUrl(room = "default", base = location.origin) {
+export function roomUrl(room = "default", base = globalThis.location?.origin) {
+  if (!base) throw new TypeError("roomUrl needs a base address");
   // Addresses take these for directories.
   if (/^\.{0,2}$/.test(room)) throw new TypeError(`no address has the room "${room}"`);
   const url = new URL("ws/" + encodeURIComponent(room), base);

@@ -68,6 +68,8 @@ test("a room has an address, whatever its id", () => {
   } finally {
     delete globalThis.location;
   }
+  // Without a page there is no server that is meant.
+  assert.throws(() => roomUrl("lobby"), { name: "TypeError", message: /needs a base address/ });
   const base = "http://localhost:8080";
   for (const [room, path] of [["a/b", "a%2Fb"], ["?#%", "%3F%23%25"], ["né 1", "n%C3%A9%201"], ["...", "..."]]) {
     assert.equal(roomUrl(room, base), `ws://localhost:8080/ws/${path}`);

@@ -85,6 +85,13 @@ struct Span {
     end: usize,
 }
 
+/// Shortens the place of a panic in Rust's own libraries: `/rustc/`, 40 digits and `/library/std/src/…` become `std/src/…`. The rest
+/// of the words would not fit into the reason of a close frame.
+fn short(place: &str) -> &str {
+    let rest = place.strip_prefix("/rustc/").and_then(|rest| rest.split_once("/library/"));
+    rest.filter(|(version, _)| !version.contains('/')).map_or(place, |(_, rest)| rest)
+}
+
 impl Arena {
     pub(crate) fn clear(&mut self) {
         self.entries.clear();
@@ -145,7 +152,7 @@ impl Arena {
             let (before, place) = line.split_once("panicked at ")?;
             (before.is_empty() || before.starts_with("thread '")).then_some((index, before, place))
         })?;
-        let mut message = String::from(place);
+        let mut message = String::from(short(place));
         for line in self.entries[begin + 1..].iter().map(line).filter(|line| !line.starts_with("note: ")) {
             message.push('\n');
             message.push_str(line);

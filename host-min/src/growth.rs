@@ -14,11 +14,23 @@ pub(crate) struct Growth {
     /// The number of bytes that the engine has allocated for the memory. The engine keeps the memory in a vector,
     /// which doubles when it is full.
     allocated: usize,
+    /// The number of bytes that the guest last asked for in the present event and that are beyond the limit, or 0.
+    refused: usize,
 }
 
 impl Growth {
     pub(crate) fn new(limits: &Limits) -> Self {
-        Self { memory: limits.memory, table_elements: limits.table_elements, allocated: 0 }
+        Self { memory: limits.memory, table_elements: limits.table_elements, allocated: 0, refused: 0 }
+    }
+
+    /// Notes that an event begins.
+    pub(crate) fn begin(&mut self) {
+        self.refused = 0;
+    }
+
+    /// Returns the size in bytes that the memory could not have in this event because of its limit.
+    pub(crate) fn refused(&self) -> Option<usize> {
+        (self.refused > 0).then_some(self.refused)
     }
 
     /// Returns how many bytes the memory takes, the part of it included that it has not grown to.
@@ -30,6 +42,7 @@ impl Growth {
 impl ResourceLimiter for Growth {
     fn memory_growing(&mut self, _: usize, desired: usize, _: Option<usize>) -> Result<bool, LimiterError> {
         if desired > self.memory {
+            self.refused = desired;
             return Ok(false);
         }
         if desired > self.allocated {
@@ -84,7 +97,11 @@ mod tests {
             vector.resize(size, 0);
             assert!(growth.allocated() + 8 >= vector.capacity(), "{size}");
         }
+        assert_eq!(growth.refused(), None);
         assert!(!growth.memory_growing(0, usize::MAX, None).unwrap());
+        assert_eq!(growth.refused(), Some(usize::MAX));
+        growth.begin();
+        assert_eq!(growth.refused(), None);
     }
 
     #[test]

@@ -55,8 +55,16 @@ impl Error for Trap {}
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum TrapReason {
-    /// It executed `unreachable`. A panic ends with this, and so does an allocation without memory.
+    /// It executed `unreachable`. A panic ends with this.
     Unreachable,
+    /// It executed `unreachable` after its memory could not grow because of its limit, in the same event. A failed allocation ends
+    /// with this.
+    MemoryFull {
+        /// The size that the memory would have had, in bytes.
+        size: usize,
+        /// The limit, in bytes.
+        limit: usize,
+    },
     /// It panicked: it executed `unreachable` after its last log line, which was the message of a panic. This line is not among
     /// the effects of the event.
     Panicked {
@@ -147,12 +155,15 @@ impl fmt::Display for TrapReason {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Unreachable => f.write_str(
-                "it executed `unreachable`, as a panic does, or an allocation for which there is no memory (built by `stateroom dev`, it says where and why)",
+                "it executed `unreachable`, as a panic does (in a build by `stateroom dev`, a panic says where and why)",
             ),
-            Self::Panicked { message } => write!(f, "it panicked at {message}"),
-            Self::MemoryAccess => {
-                f.write_str("it reached outside its memory, which is also how a stack ends that is too small")
+            Self::MemoryFull { size, limit } => {
+                write!(f, "{}, and then it executed `unreachable`", growth_refused(*size, *limit))
             }
+            Self::Panicked { message } => write!(f, "it panicked at {message}"),
+            Self::MemoryAccess => f.write_str(
+                "it reached outside its memory, as it also does if its stack is too small (`stack_size` under `[service]` in `stateroom.toml`)",
+            ),
             Self::StackOverflow => f.write_str(
                 "its stack is full: its calls nest too deeply (the limit `call_depth`), or have very many variables",
             ),
@@ -197,6 +208,11 @@ impl fmt::Display for TrapReason {
             Self::Aborted { message } => write!(f, "it aborted: {message}"),
         }
     }
+}
+
+/// Describes a memory that could not grow.
+pub(crate) fn growth_refused(size: usize, limit: usize) -> String {
+    alloc::format!("its memory could not grow to {size} bytes ({limit} is the limit `memory`)")
 }
 
 /// Returns the reason why the engine stopped, or `None` if it did not run.

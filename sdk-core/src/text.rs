@@ -11,7 +11,8 @@ use stateroom_core::TEXT_CAPACITY;
 /// | `{:?}`, `{:#?}` | `bool`, whole numbers, [`ClientId`](crate::ClientId); `Option`, `Result`, tuples, slices and arrays (of up to 32) of these; and other types that implement [`uDebug`](crate::ufmt::uDebug), which can be derived. Text and `char` do not implement it |
 /// | `{:x}`, `{:X}`, `{:#x}`, `{:4x}`, `{:04x}` | whole numbers, in hexadecimal digits. Only this form may have a width |
 ///
-/// For `f32` and `f64`, and for types that only implement `Display` or `Debug`, use `format_args!`.
+/// For `f32` and `f64`, for types that only implement `Display` or `Debug`, and for longer texts, use `format!`, or `format_args!`
+/// without an allocator.
 ///
 /// The result is a [`heapless::String`] of [`TEXT_CAPACITY`] bytes.
 ///

@@ -64,6 +64,59 @@ fn a_forgotten_dependency_is_named() {
     }
 }
 
+#[test]
+fn a_value_that_is_no_message_is_told_what_it_lacks() {
+    let cases = [
+        (
+            "number",
+            "self.0",
+            "a message is text or bytes, and `u32` is neither",
+            "for a number, write `text!",
+        ),
+        (
+            "json",
+            "Json(State)",
+            "the trait bound `State: serde::Serialize` is not satisfied",
+            "#[derive(serde::Serialize)]",
+        ),
+        (
+            "postcard",
+            "Postcard(State)",
+            "the trait bound `State: serde::Serialize` is not satisfied",
+            "#[derive(serde::Serialize)]",
+        ),
+    ];
+    let dependencies =
+        "stateroom-sdk-core = { path = \"SDK/sdk-core\", features = [\"json\", \"postcard\"] }";
+    let project = project("values", &manifest("values", dependencies));
+    for (name, value, ..) in cases {
+        let source = format!(
+            "use stateroom_sdk_core::*;\n\
+             pub struct State;\n\
+             #[stateroom_wasm]\n\
+             #[derive(Default)]\n\
+             struct Room(u32);\n\
+             impl StateroomService for Room {{\n\
+             fn connect(&mut self, client: ClientId, ctx: &impl StateroomContext) {{\n\
+             ctx.send_message(client, {value});\n\
+             }}\n\
+             }}\n\
+             fn main() {{}}\n"
+        );
+        write(&project.join("src/bin").join(name).with_extension("rs"), &source);
+    }
+    for target in [None, Some(WASM)] {
+        let said = build(&project, target);
+        for (name, _, words, mend) in cases {
+            let said = said.get(name).map(Vec::as_slice).unwrap_or_default();
+            let [error] = said else { panic!("{name}: {said:#?}") };
+            assert!(error.starts_with(&format!("error[E0277]: {words}\n")), "{error}");
+            assert!(head(error).1.starts_with(&format!("{name}.rs:8:")), "{error}");
+            assert!(error.contains(mend), "{error}");
+        }
+    }
+}
+
 /// Returns the words of an error as the compiler writes it for people, and the file with line and column, without the
 /// way there.
 fn head(text: &str) -> (&str, &str) {

@@ -21,7 +21,10 @@ pub(crate) enum CloseReason {
     ProtocolError,
     NotUtf8,
     NoSuchRoom,
-    MessageTooLarge,
+    /// The words name the limit, if clients are to see it: see [`Settings::show_failures`].
+    ///
+    /// [`Settings::show_failures`]: crate::Settings::show_failures
+    MessageTooLarge(Option<Box<str>>),
     MessageRefused,
     MessageUnfinished,
     /// The words are those of the failure, if clients are to see them: see [`Settings::show_failures`].
@@ -45,7 +48,7 @@ impl CloseReason {
             Self::ProtocolError => 1002,
             Self::NotUtf8 => 1007,
             Self::NoSuchRoom | Self::MessageUnfinished => 1008,
-            Self::MessageTooLarge | Self::MessageRefused => 1009,
+            Self::MessageTooLarge(_) | Self::MessageRefused => 1009,
             Self::RoomFailed(_) => 1011,
             Self::ServiceRestart => 1012,
             Self::ClientTooSlow | Self::OutOfClientIds | Self::OutOfMemory => 1013,
@@ -79,7 +82,7 @@ impl CloseReason {
             Self::NotUtf8 => "the text is not UTF-8",
             Self::NoSuchRoom => "the room does not exist",
             Self::MessageUnfinished => "the rest of a message did not come in time",
-            Self::MessageTooLarge => "the message is too large",
+            Self::MessageTooLarge(words) => words.as_deref().unwrap_or("the message is too large"),
             Self::MessageRefused => "the room has no space for this message",
             Self::RoomFailed(words) => words.as_deref().unwrap_or("the room failed"),
             Self::ClientTooSlow => "the client does not read fast enough",
@@ -103,7 +106,7 @@ mod tests {
         ProtocolError,
         NotUtf8,
         NoSuchRoom,
-        MessageTooLarge,
+        MessageTooLarge(None),
         MessageRefused,
         MessageUnfinished,
         RoomFailed(None),
@@ -135,7 +138,7 @@ mod tests {
             NotUtf8 => "sent text that is not UTF-8",
             NoSuchRoom => "the room does not exist",
             MessageUnfinished => "the rest of a message did not come in time",
-            MessageTooLarge | MessageRefused => "a message was larger than the server or the room takes",
+            MessageTooLarge(_) | MessageRefused => "a message was larger than the server or the room takes",
             RoomFailed(_) => "the room failed",
             ClientTooSlow => "the client did not read what it was sent",
             OutOfClientIds => "the room has run out of client ids",

@@ -95,6 +95,18 @@ describe("the pages of the examples", { concurrency: 3 }, () => {
     await page.locator("#editor", { hasText: "npm ci && npm run build" }).waitFor();
   });
 
+  for (const name of ["chat", "counter", "cursors"]) {
+    test(`the page of ${name} says why its connection was closed`, TIMEOUT, async (t) => {
+      const server = await started(t, "dev", `${checkout()}/examples/${name}`);
+      const context = await browser.newContext();
+      t.after(() => context.close());
+      const page = await context.newPage();
+      await page.routeWebSocket(/\/ws\//, (socket) => socket.close({ code: 4000, reason: "that is enough" }));
+      await page.goto(server.origin);
+      await page.locator("#status", { hasText: "not connected: that is enough" }).waitFor();
+    });
+  }
+
   shares("cursors", async (mine, other, run) => {
     await mine.mouse.move(100 * run, 50);
     await other.locator("#status", { hasText: "room lobby · 1 other cursor" }).waitFor();

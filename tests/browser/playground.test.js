@@ -42,6 +42,7 @@ impl StateroomService for Room {
                 ctx.send_message(MessageRecipient::Broadcast, text!("new value: {}", self.0));
             }
             Some("panic") => panic!("asked to panic"),
+            Some(text) if text.starts_with("close ") => ctx.close(client, 4000, &text["close ".len()..]),
             Some(text) => ctx.send_message(client, text),
             None => ctx.send_message(client, message.data()),
         }
@@ -177,6 +178,21 @@ test("a panic of the guest is a failure in the timeline", TIMEOUT, async (t) => 
   await card(page, 1).locator(".status", { hasText: "1011" }).waitFor();
   await page.getByLabel("Failures 1").check();
   assert.equal(await page.locator("#rows .event:visible").count(), 1);
+});
+
+test("a long reason of a close is whole, with the time beside it", TIMEOUT, async (t) => {
+  const page = await visit(t, "#room=reasons&clients=1");
+  await connected(page, 1, "Client 1");
+  const reason = "/".padEnd(123, "x");
+  await send(page, 1, `close ${reason}`);
+  await card(page, 1).locator(".status", { hasText: reason }).waitFor();
+  const outside = await card(page, 1).locator(".said", { hasText: reason }).evaluate((row) => {
+    const { left, right } = row.closest(".card").getBoundingClientRect();
+    const boxes = [...row.querySelectorAll("time"), ...row.closest(".card").querySelectorAll(".status, header button")];
+    return boxes.filter((box) => box.getBoundingClientRect().right > right || box.getBoundingClientRect().left < left).length
+      + (row.parentElement.scrollWidth > row.parentElement.clientWidth) + (row.querySelector("time").getClientRects().length - 1);
+  });
+  assert.equal(outside, 0);
 });
 
 test("a room is made by its name, picked from the list, and ended", TIMEOUT, async (t) => {

@@ -78,7 +78,9 @@ impl Live {
 
     /// Makes the fuel of an event ready, and its first slice.
     pub(super) fn begin(&mut self, budget: u64) {
-        self.store.data_mut().debt = 0;
+        let state = self.store.data_mut();
+        state.debt = 0;
+        state.growth.begin();
         (self.budget, self.fuel) = (budget, budget);
         self.refuel(0);
     }

@@ -21,6 +21,7 @@ use crate::{
     module,
     presence::Presence,
     state::State,
+    trap::growth_refused,
 };
 
 /// A [`Room`](crate::Room) with its instance. The methods are documented there.
@@ -346,12 +347,10 @@ impl Live {
                 self.status = LiveState::Ready(Step::Refused);
             }
             Err(trap) => {
-                let effects = &mut self.store.data_mut().effects;
-                effects.undo();
-                let panic =
-                    if *trap.reason() == TrapReason::Unreachable { effects.take_panic() } else { None };
-                let trap = match panic {
-                    Some(message) => Trap::new(trap.during(), TrapReason::Panicked { message }),
+                let state = self.store.data_mut();
+                state.effects.undo();
+                let trap = match why_unreachable(state, trap) {
+                    Some(reason) => Trap::new(trap.during(), reason),
                     None => trap.clone(),
                 };
                 self.status = LiveState::Broken(trap.clone());
@@ -359,5 +358,23 @@ impl Live {
             }
         }
         result
+    }
+}
+
+/// Returns a better reason for a trap than that the guest executed `unreachable`, if the event has left one.
+#[cold]
+fn why_unreachable(state: &mut State, trap: &Trap) -> Option<TrapReason> {
+    if *trap.reason() != TrapReason::Unreachable {
+        return None;
+    }
+    let limit = state.limits.memory;
+    let refused = state.growth.refused();
+    match (state.effects.take_panic(), refused) {
+        (Some(message), Some(size)) if message.contains("memory allocation of ") => {
+            let message = alloc::format!("{message}: {}", growth_refused(size, limit));
+            Some(TrapReason::Panicked { message })
+        }
+        (Some(message), _) => Some(TrapReason::Panicked { message }),
+        (None, refused) => refused.map(|size| TrapReason::MemoryFull { size, limit }),
     }
 }

@@ -28,8 +28,8 @@ impl Sizes {
     /// `(pages) -> (pages before, or -1)`: grows the memory as `memory.grow` does, either by all pages or not
     /// at all. Each call takes as much fuel as a few thousand other instructions.
     ///
-    /// The limits are checked first. After that, only the system can fail, and this is a trap: see
-    /// `growth.rs`.
+    /// The limits are checked first. What is beyond them is asked for at once, so that `growth.rs` notes that it was refused. After
+    /// that, only the system can fail, and this is a trap: see `growth.rs`.
     ///
     /// The engine's instructions end in a call of the next one, and the compiler makes a jump of this call.
     /// In this version of the engine it does not do so for `memory.grow`: each one takes about 200 bytes of
@@ -44,7 +44,10 @@ impl Sizes {
         code.memory_size(0).local_set(before);
         code.local_get(pages).if_(BlockType::Empty);
         code.local_get(pages).i32_const(self.most.cast_signed()).local_get(before).i32_sub().i32_gt_u();
-        code.if_(BlockType::Empty).i32_const(-1).return_().else_();
+        // The engine refuses it: the result is -1.
+        code.if_(BlockType::Empty).local_get(pages).memory_grow(0);
+        cost(&mut code, 15);
+        code.return_().else_();
         code.local_get(pages).i32_const(piece).i32_gt_u().if_(BlockType::Empty).loop_(BlockType::Empty);
         code.i32_const(piece).memory_grow(0).drop();
         cost(&mut code, 45);

@@ -73,6 +73,72 @@ fn the_message_of_a_panic_is_a_part_of_the_trap_and_no_log_line() {
 }
 
 #[test]
+fn the_place_of_a_panic_in_rusts_libraries_is_short() {
+    let place = |place: &str| match last_words(&[(1, &format!("panicked at {place}:1:2:\nno"))]).0.reason() {
+        TrapReason::Panicked { message } => message.clone(),
+        reason => panic!("{reason}"),
+    };
+    let version = "/rustc/59807616e1fa2540724bfbac14d7976d7e4a3860";
+    for crates in ["std/src/thread/mod.rs", "alloc/src/raw_vec/mod.rs", "core/src/option.rs"] {
+        assert_eq!(place(&format!("{version}/library/{crates}")), format!("{crates}:1:2: no"));
+    }
+    for other in ["src/rustc/1/library/a.rs", "/rustc/1/2/library/a.rs", "/rustc/library/a.rs"] {
+        assert_eq!(place(other), format!("{other}:1:2: no"));
+    }
+}
+
+#[test]
+fn a_failed_allocation_names_the_limit_on_memory() {
+    let mut limits = Limits::default();
+    limits.memory = 2 << 16;
+    let run = |maximum: &str, first: &str, then: &str| {
+        let memory = format!(r#"(memory (export "memory") 1 {maximum})"#);
+        let timer = r#"(func (export "timer") unreachable)"#;
+        let mut room = room_with(&format!("{memory} {timer} {}", on_connect(first)), limits);
+        match then {
+            "" => finish(&mut room, CONNECT).unwrap_err(),
+            _ => {
+                assert_eq!(finish(&mut room, CONNECT), Ok(Step::Done));
+                finish(&mut room, Event::Timer).unwrap_err()
+            }
+        }
+    };
+    let grow = "(drop (memory.grow (i32.const 2)))";
+    let trap = run("", &format!("{grow} unreachable"), "");
+    assert_eq!(*trap.reason(), TrapReason::MemoryFull { size: 3 << 16, limit: 2 << 16 });
+    let words = "its memory could not grow to 196608 bytes (131072 is the limit `memory`), and then it executed `unreachable`";
+    assert_eq!(trap.to_string(), format!("the guest failed in `connect`: {words}"));
+    // It could grow, or came up against the maximum that it has set itself, or this was in another event.
+    for trap in [
+        run("", "(drop (memory.grow (i32.const 1))) unreachable", ""),
+        run("2", &format!("{grow} unreachable"), ""),
+        run("", grow, "timer"),
+    ] {
+        assert_eq!(*trap.reason(), TrapReason::Unreachable);
+    }
+    // As the library panics without a standard library.
+    let words = "panicked at /rustc/1/library/alloc/src/alloc.rs:1:2:\nmemory allocation of 9 bytes failed";
+    let log = format!("(call $log (i32.const 1) (i32.const 0) (i32.const {}))", words.len());
+    let mut guest = room_with(
+        &format!(
+            r#"(memory (export "memory") 1) (data (i32.const 0) {words:?}) {}"#,
+            on_connect(&format!("{grow} {log} unreachable"))
+        ),
+        limits,
+    );
+    assert_eq!(
+        finish(&mut guest, CONNECT).unwrap_err().to_string(),
+        "the guest failed in `connect`: it panicked at alloc/src/alloc.rs:1:2: memory allocation of 9 bytes failed: \
+         its memory could not grow to 196608 bytes (131072 is the limit `memory`)"
+    );
+    // Another trap is not about memory.
+    assert_eq!(
+        *run("", &format!("{grow} (drop (i32.load (i32.const -1)))"), "").reason(),
+        TrapReason::MemoryAccess
+    );
+}
+
+#[test]
 fn other_last_words_stay_log_lines() {
     for lines in [&[][..], &[(1, "bye")], &[(1, "it panicked at x:\nno")]] {
         let (trap, left) = last_words(lines);

@@ -55,7 +55,7 @@ use crate::{MessagePayload, ToPayload};
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Json<T>(pub T);
 
-#[diagnostic::do_not_recommend]
+// It stays on the list of the compiler, whose message then names the `Serialize` that a type lacks.
 impl<T: Serialize> ToPayload for Json<T> {
     fn with_payload<R>(&self, send: impl FnOnce(MessagePayload<'_>) -> R) -> R {
         match serde_json::to_string(&self.0) {

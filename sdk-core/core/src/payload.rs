@@ -62,7 +62,7 @@ impl<'a> From<&'a [u8]> for MessagePayload<'a> {
 /// Without an allocator, as in the smallest guests, `format_args!` is put together in a buffer of
 /// `TEXT_CAPACITY` bytes on the stack.
 // The note names what there is to send. The compiler's own list would be of whatever the features bring, by its full
-// names, so each of the types below asks not to be on it.
+// names, so each of the types below asks not to be on it. `Json` and `Postcard` do not.
 #[diagnostic::on_unimplemented(
     message = "a message is text or bytes, and `{Self}` is neither",
     label = "for a number, write `text!(\"{{}}\", number)`",

@@ -47,7 +47,7 @@ use crate::{MessagePayload, ToPayload};
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Postcard<T>(pub T);
 
-#[diagnostic::do_not_recommend]
+// It stays on the list of the compiler, whose message then names the `Serialize` that a type lacks.
 impl<T: Serialize> ToPayload for Postcard<T> {
     fn with_payload<R>(&self, send: impl FnOnce(MessagePayload<'_>) -> R) -> R {
         match ::postcard::to_allocvec(&self.0) {

@@ -17,6 +17,17 @@ pub(super) fn watch() {
     std::panic::set_hook(std::boxed::Box::new(|info| report(info)));
 }
 
+/// The panics of the standard library for what a guest does not have, and what to use.
+#[cfg(all(feature = "std", debug_assertions))]
+const MENDS: [(&str, &str); 3] = [
+    (
+        "\ntime not implemented on this platform",
+        ": in place of `std::time` use `ctx.now_ms()`, or write `target = \"wasm32-wasip1\"` under `[service]` in `stateroom.toml`",
+    ),
+    ("\ncan't sleep", ": a room cannot wait; use `ctx.set_timer`"),
+    ("\nfailed to spawn thread: ", ": a room has no threads; for work at a later time use `ctx.set_timer`"),
+];
+
 #[cfg(debug_assertions)]
 fn report(info: &dyn core::fmt::Display) {
     use core::fmt::Write;
@@ -26,12 +37,10 @@ fn report(info: &dyn core::fmt::Display) {
     let mut words = heapless::String::<1024>::new();
     // What does not fit is left out.
     let _ = write!(words, "{info}");
-    // The place is in the standard library, and does not show who wants the time.
+    // The place is in the standard library, and does not show who wants it.
     #[cfg(feature = "std")]
-    if words.ends_with("time not implemented on this platform") {
-        let _ = words.push_str(
-            ": in place of `std::time` use `ctx.now_ms()`, or write `target = \"wasm32-wasip1\"` under `[service]` in `stateroom.toml`",
-        );
+    if let Some((_, mend)) = MENDS.iter().find(|(missing, _)| words.contains(missing)) {
+        let _ = words.push_str(mend);
     }
     log(LogLevel::Error, &words);
 }

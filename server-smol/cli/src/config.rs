@@ -134,7 +134,11 @@ fn stack_size(reader: &mut Reader<'_>, value: &Spanned<DeValue<'_>>) -> Option<u
         // The linker's own rule.
         .filter(|size| *size > 0 && size.is_multiple_of(16));
     if size.is_none() {
-        reader.problem(value.span(), "`stack_size` is a number of bytes and a multiple of 16, such as 4096");
+        let given = reader.given(value);
+        reader.problem(
+            value.span(),
+            format!("`stack_size` is a number of bytes and a multiple of 16, such as 4096{given}"),
+        );
     }
     size
 }

@@ -15,8 +15,14 @@ const SDK: &str = "stateroom-sdk-core";
 
 /// The crates that need a system, or a browser, and the thing that they take from it. For the target
 /// `wasm32-unknown-unknown` they do not build, or make a module that only a page can run.
-const FOREIGN: [(&str, &str); 2] =
-    [("getrandom", "takes random numbers from the system"), ("wasm-bindgen", "calls JavaScript")];
+const FOREIGN: [(&str, &str); 3] = [
+    ("getrandom", RANDOM),
+    ("wasm-bindgen", "calls JavaScript"),
+    // It does not depend on `getrandom` for this target, and refuses to build.
+    ("uuid", RANDOM),
+];
+
+const RANDOM: &str = "takes random numbers from the system";
 
 /// The packages that cargo will compile into a guest, first the guest's own.
 #[derive(Debug)]
@@ -28,6 +34,17 @@ struct Dependency {
     depth: usize,
     name: String,
     features: Vec<String>,
+}
+
+impl Dependency {
+    fn has(&self, feature: &str) -> bool {
+        self.features.iter().any(|name| name == feature)
+    }
+
+    /// Returns true if it takes random numbers, for example with `v4`, and was not told from where.
+    fn is_uuid_without_source(&self) -> bool {
+        self.has("rng") && !["js", "rng-getrandom", "rng-rand"].iter().any(|source| self.has(source))
+    }
 }
 
 impl Dependencies {
@@ -50,7 +67,7 @@ impl Dependencies {
 
     /// Each line is the depth, then at once `name version (where)`, a tab, and the features with commas
     /// between them.
-    fn from_tree(tree: &str) -> Self {
+    pub(super) fn from_tree(tree: &str) -> Self {
         let dependency = |line: &str| {
             let (package, features) = line.split_once('\t')?;
             let name = package.split(' ').next()?.trim_start_matches(|digit: char| digit.is_ascii_digit());
@@ -68,10 +85,9 @@ impl Dependencies {
     /// Returns the way in which the guest allocates memory.
     pub(crate) fn memory(&self) -> Memory {
         let memory = |sdk: &Dependency| {
-            let has = |name| sdk.features.iter().any(|feature| feature == name);
-            if has("std") || has("heap") && !has("alloc") {
+            if sdk.has("std") || sdk.has("heap") && !sdk.has("alloc") {
                 Memory::Std
-            } else if has("alloc") {
+            } else if sdk.has("alloc") {
                 Memory::Heap
             } else {
                 Memory::Static
@@ -81,13 +97,21 @@ impl Dependencies {
         self.0.iter().filter(|package| package.name == SDK).map(memory).max().unwrap_or(Memory::Std)
     }
 
+    /// Returns true if the SDK has this feature.
+    pub(crate) fn sdk_has(&self, feature: &str) -> bool {
+        self.0.iter().any(|package| package.name == SDK && package.has(feature))
+    }
+
     /// Returns what is wrong if the guest depends on a crate that does not work for `target`, with its mend.
     pub(crate) fn problem(&self, directory: &Path, target: Target) -> Option<String> {
         if target != Target::Unknown {
             return None;
         }
         FOREIGN.into_iter().find_map(|(name, takes)| {
-            let index = self.0.iter().position(|package| package.name == name)?;
+            let is_it = |package: &Dependency| {
+                package.name == name && (name != "uuid" || package.is_uuid_without_source())
+            };
+            let index = self.0.iter().position(is_it)?;
             if name == "getrandom" && has_own_random_numbers(directory) {
                 return None;
             }
@@ -188,5 +212,27 @@ mod tests {
         let told = problem(&tree.replace("getrandom", "wasm-bindgen"), Target::Unknown).unwrap();
         assert!(told.contains("`wasm-bindgen` calls JavaScript"), "{told}");
         assert_eq!(problem(&tree.replace("getrandom", "getrandoms"), Target::Unknown), None);
+    }
+
+    #[test]
+    fn ids_that_are_random_need_to_be_told_from_where() {
+        let problem = |features: &str, target| {
+            let tree =
+                format!("0ids v0.1.0 (/d)\t\n1uuid v1.29.3\t{features}\n1stateroom-sdk-core v0.1.0\tstd\n");
+            Dependencies::from_tree(&tree).problem(Path::new("p"), target)
+        };
+        let told = problem("default,rng,std,v4", Target::Unknown).unwrap();
+        assert!(told.starts_with("`uuid` takes random numbers from the system"), "{told}");
+        assert_eq!(problem("default,rng,std,v4", Target::Wasip1), None);
+        for without in ["default,std", "default,md5,std,v3", "rng,rng-rand,v4"] {
+            assert_eq!(problem(without, Target::Unknown), None, "{without}");
+        }
+    }
+
+    #[test]
+    fn features_of_the_sdk_are_known() {
+        let tree = "0a v0.1.0 (/a)\t\n1serde v1.0.0\tjson\n1stateroom-sdk-core v0.1.0\tpostcard,std\n";
+        let dependencies = Dependencies::from_tree(tree);
+        assert_eq!(["json", "postcard"].map(|feature| dependencies.sdk_has(feature)), [false, true]);
     }
 }

@@ -6,7 +6,12 @@ use std::{
 
 use serde::Deserialize;
 
-use super::{color, dependencies::mend, linker::Memory, package::Package};
+use super::{
+    color,
+    dependencies::{Dependencies, mend},
+    linker::Memory,
+    package::Package,
+};
 
 /// A message of the compiler, in the form in which cargo passes it on.
 #[derive(Debug, Deserialize)]
@@ -51,11 +56,21 @@ impl Diagnostic {
     }
 
     /// Returns advice that the compiler does not give, if there is any.
-    pub(crate) fn hint(&self, memory: Memory, package: &Package, directory: &Path) -> Option<String> {
+    pub(crate) fn hint(
+        &self,
+        dependencies: &Dependencies,
+        package: &Package,
+        directory: &Path,
+    ) -> Option<String> {
+        let memory = dependencies.memory();
         if self.says("no global memory allocator found") {
             return Some(
                 "enable the feature `alloc` of stateroom-sdk-core, which brings an allocator".into(),
             );
+        }
+        let lacks = |feature: &&str| !dependencies.sdk_has(feature) && self.misses_feature(feature);
+        if let Some(feature) = ["json", "postcard"].iter().find(|feature| lacks(feature)) {
+            return Some(format!("enable the feature `{feature}` of stateroom-sdk-core"));
         }
         let asks_a_system = [("getrandom", "not supported by default"), ("`uuid`", "source of randomness")];
         if let Some((name, _)) =
@@ -86,6 +101,20 @@ impl Diagnostic {
         })
     }
 
+    /// Returns true if it is about something that the SDK has only with this feature.
+    fn misses_feature(&self, feature: &str) -> bool {
+        let wrapper = match feature {
+            "json" => "Json",
+            _ => "Postcard",
+        };
+        let is_used = self.message.starts_with("cannot find ") && self.says(&format!("`{wrapper}`"));
+        let is_imported =
+            self.message.starts_with("unresolved import") && self.says(&format!("::{wrapper}`"));
+        let reads = format!("no method named `{feature}` found for enum ");
+        let is_read = self.message.starts_with(&reads) && self.message.contains("MessagePayload<");
+        is_used || is_imported || is_read
+    }
+
     fn says(&self, words: &str) -> bool {
         self.texts().any(|text| text.contains(words))
     }
@@ -102,7 +131,9 @@ mod tests {
 
     use super::*;
 
-    fn hint(memory: Memory, message: &str, note: &str) -> Option<String> {
+    fn hint(features: &str, message: &str, note: &str) -> Option<String> {
+        let dependencies =
+            Dependencies::from_tree(&format!("0a v0.1.0\t\n1stateroom-sdk-core v0.1.0\t{features}\n"));
         let package = Package {
             target_directory: PathBuf::new(),
             id: String::new(),
@@ -115,7 +146,7 @@ mod tests {
         let note =
             Diagnostic { message: note.into(), level: String::new(), rendered: None, children: Vec::new() };
         Diagnostic { message: message.into(), level: String::new(), rendered: None, children: vec![note] }
-            .hint(memory, &package, Path::new("p"))
+            .hint(&dependencies, &package, Path::new("p"))
     }
 
     #[test]
@@ -128,20 +159,47 @@ mod tests {
             "The wasm32-unknown-unknown targets are not supported by default; you may need to enable the \"wasm_js\" \
              configuration flag. For more information see: https://docs.rs/getrandom/0.3.4/#webassembly-support",
         ] {
-            let hint = hint(Memory::Std, words, "").unwrap();
+            let hint = hint("std", words, "").unwrap();
             assert!(hint.contains("`target = \"wasm32-wasip1\"`") && hint.contains("`ctx.random`"), "{hint}");
         }
+    }
+
+    #[test]
+    fn a_feature_of_the_sdk_that_is_missing_is_named() {
+        for (feature, words) in [
+            ("json", "cannot find function, tuple struct or tuple variant `Json` in this scope"),
+            ("json", "unresolved import `stateroom_sdk_core::Json`"),
+            (
+                "json",
+                "no method named `json` found for enum `stateroom_sdk_core::MessagePayload<'a>` in the current scope",
+            ),
+            ("postcard", "cannot find function, tuple struct or tuple variant `Postcard` in this scope"),
+            (
+                "postcard",
+                "no method named `postcard` found for enum `MessagePayload<'a>` in the current scope",
+            ),
+        ] {
+            let words_of_hint = format!("enable the feature `{feature}` of stateroom-sdk-core");
+            assert_eq!(hint("std", words, ""), Some(words_of_hint), "{words}");
+            // It is there, and something else is wrong.
+            assert_eq!(hint("json,postcard,std", words, ""), None, "{words}");
+        }
+        assert_eq!(hint("std", "cannot find value `json` in this scope", ""), None);
+        assert_eq!(
+            hint("std", "no method named `json` found for struct `Response` in the current scope", ""),
+            None
+        );
     }
 
     #[test]
     fn the_crate_that_brings_the_standard_library_is_found_in_either_order() {
         let message = "found duplicate lang item `panic_impl`";
         let note = "the lang item is first defined in crate `std` (which `serde` depends on)";
-        assert!(hint(Memory::Static, message, note).unwrap().starts_with("`serde` brings"));
+        assert!(hint("", message, note).unwrap().starts_with("`serde` brings"));
         let message = "duplicate lang item in crate `std` (which `serde` depends on): `panic_impl`";
         let note = "the lang item is first defined in crate `stateroom_sdk_core` (which `room` depends on)";
-        assert!(hint(Memory::Heap, message, note).unwrap().starts_with("`serde` brings"));
-        assert_eq!(hint(Memory::Std, message, note), None);
-        assert_eq!(hint(Memory::Static, "mismatched types", note), None);
+        assert!(hint("alloc", message, note).unwrap().starts_with("`serde` brings"));
+        assert_eq!(hint("std", message, note), None);
+        assert_eq!(hint("", "mismatched types", note), None);
     }
 }

@@ -123,7 +123,8 @@ pub(crate) fn run(
             Some(Said::Diagnostic(diagnostic)) => {
                 diagnostic.show();
                 keep(&mut printed, diagnostic.error().unwrap_or_default());
-                let hint = diagnostic.hint(memory, package, directory).map(|hint| format!("\nhint: {hint}"));
+                let hint =
+                    diagnostic.hint(&dependencies, package, directory).map(|hint| format!("\nhint: {hint}"));
                 hints.extend(hint.filter(|hint| !hints.contains(hint)));
             }
             None => {}

@@ -71,7 +71,7 @@ pub(crate) fn locate(path: &Path) -> Result<Found> {
     // If this user may not look, reading tells why.
     if matches!(module.try_exists(), Ok(false)) {
         if path.join("dist/server.wasm").exists() {
-            bail!("there is no `server.wasm` in `{shown}`: serve `{}`", path.join("dist").display());
+            bail!("there is no `server.wasm` in `{shown}`: give `{}`", path.join("dist").display());
         }
         if path.join("Cargo.toml").exists() {
             bail!(

@@ -98,7 +98,12 @@ impl Reader<'_> {
                     let place = format!("{}:{}", self.path.display(), self.line(&value.span()));
                     limits.choose(limit, quantity, Origin::File(place));
                 }
-                None => self.problem(value.span(), format!("`{name}` is {}", limit.expected())),
+                None => {
+                    self.problem(
+                        value.span(),
+                        format!("`{name}` is {}{}", limit.expected(), self.given(value)),
+                    );
+                }
             }
         }
         limits
@@ -111,6 +116,15 @@ impl Reader<'_> {
             self.problem(value.span(), expected);
         }
         string
+    }
+
+    /// Returns the words for a value that is not what is expected, as it stands in the file.
+    pub(crate) fn given(&self, value: &Spanned<DeValue<'_>>) -> String {
+        const MOST: usize = 40;
+        let text = self.text.get(value.span()).and_then(|text| text.lines().next()).unwrap_or_default();
+        let end = text.floor_char_boundary(MOST);
+        let more = if end < text.len() { "…" } else { "" };
+        format!(", not `{}{more}`", &text[..end])
     }
 
     pub(crate) fn problem(&mut self, at: Range<usize>, problem: impl Into<String>) {

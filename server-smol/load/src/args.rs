@@ -9,7 +9,7 @@ Examples:
   stateroom load echo ws://127.0.0.1:8080/ws/{room} --connections 200 --rooms 10
   stateroom load broadcast ws://127.0.0.1:8080/ws/{room} --clients 100 --rate 50
   stateroom load connect ws://127.0.0.1:8080/ws
-  stateroom load idle ws://127.0.0.1:8080/ws --connections 10k --pid $(pidof stateroom)
+  stateroom load idle ws://127.0.0.1:8080/ws --connections 10k --pid $(pidof -s stateroom)
 
 Each message is checked. If one is not delivered exactly once and in order, the exit status is 1.";
 
@@ -133,7 +133,7 @@ pub(crate) struct CommonArgs {
 
     /// The id of the server's process, if it runs on this machine. The report then has its processor time and
     /// memory
-    #[arg(long, value_name = "PID")]
+    #[arg(long, value_name = "PID", value_parser = pid)]
     pub(crate) pid: Option<u32>,
 
     /// Report in JSON, for programs
@@ -214,6 +214,12 @@ fn size(text: &str) -> Result<usize, String> {
     }
 }
 
+fn pid(text: &str) -> Result<u32, String> {
+    let words =
+        "is not the id of a process; is the server running? (`pidof -s stateroom` prints the id of one)";
+    text.parse().ok().filter(|id| *id > 0).ok_or_else(|| words.to_owned())
+}
+
 fn time(text: &str) -> Result<Duration, String> {
     match text.parse() {
         Ok(seconds @ 0.0..=MOST_SECONDS) => Ok(Duration::from_secs_f64(seconds)),
@@ -238,5 +244,13 @@ mod tests {
             assert!(time(bad).is_err(), "{bad}");
         }
         assert!(size("17MiB").is_err());
+    }
+
+    #[test]
+    fn an_id_that_is_missing_or_several_say_what_is_expected() {
+        assert_eq!(pid("12"), Ok(12));
+        for bad in ["", "0", "-1", "12 13", "stateroom"] {
+            assert!(pid(bad).unwrap_err().contains("is the server running?"), "{bad}");
+        }
     }
 }

@@ -179,6 +179,11 @@ impl Ledger {
         self.open == 0 && self.overtaken.is_empty()
     }
 
+    /// Returns true if messages have been sent, and nothing of them has come to anybody.
+    pub(crate) fn is_silent(&self) -> bool {
+        self.open > 0 && self.faults == Faults::default() && self.next.iter().all(|next| *next == 0)
+    }
+
     /// Returns true if there are so many faults that continuing is useless.
     pub(crate) fn is_hopeless(&self) -> bool {
         self.overtaken.len() as u64 + self.faults.count() > 10_000
@@ -226,7 +231,9 @@ mod tests {
         for _ in 0..3 {
             ledger.send(0, 0);
         }
+        assert!(ledger.is_silent());
         ledger.arrive(0, mark(0, 0));
+        assert!(!ledger.is_silent());
         // Of what is overtaken nobody waits for more.
         ledger.arrive(0, mark(0, 2));
         assert_eq!(ledger.arrive(1, mark(0, 2)).freed, Some(0));

@@ -65,7 +65,7 @@ fn echo(args: &EchoArgs) -> Result<()> {
     let &EchoArgs { connections, rooms, .. } = args;
     let shape = Shape { groups: connections, clients: 1, senders: 1, except_sender: false };
     let asked = vec![("connections", connections as u64), ("rooms", rooms as u64)];
-    converse("echo", &args.common, &args.messages, shape, asked, rooms, |connection| connection % rooms)
+    converse(ECHO, &args.common, &args.messages, shape, asked, rooms, |connection| connection % rooms)
 }
 
 fn broadcast(args: &BroadcastArgs) -> Result<()> {
@@ -78,6 +78,9 @@ fn broadcast(args: &BroadcastArgs) -> Result<()> {
         connection / clients
     })
 }
+
+/// The name of the mode in which each client waits for its own messages.
+const ECHO: &str = "echo";
 
 /// The maximum number of pairs of a client and a sender. Each takes four bytes.
 const MOST_PAIRS: usize = 100_000_000;
@@ -129,6 +132,10 @@ fn converse(
             others: outcome.others,
             unsent: outcome.unsent,
         },
+    );
+    ensure!(
+        !(mode == ECHO && outcome.is_silent),
+        "no message has come back: does this service send each message back to its sender, as examples/echo does?"
     );
     if outcome.faults.count() > 0 {
         bail!("{}", described(&outcome.faults));

@@ -21,7 +21,7 @@ impl Process {
     /// It is exact to the nanosecond. `stat` has only hundredths of a second.
     pub(crate) fn cpu(self) -> Result<Duration> {
         let threads = fs::read_dir(format!("/proc/{}/task", self.0))
-            .with_context(|| format!("there is no process {} to measure", self.0))?;
+            .with_context(|| format!("there is no process {} to measure; is the server running?", self.0))?;
         let mut sum = 0;
         for thread in threads.flatten() {
             // A thread that has ended has no file any more.

@@ -37,6 +37,8 @@ pub(crate) struct Outcome {
     /// The messages that were sent and that arrived while it was measured.
     pub(crate) messages: u64,
     pub(crate) deliveries: u64,
+    /// True if no message has ever come back, neither before nor after the measured time.
+    pub(crate) is_silent: bool,
     pub(crate) unsent: u64,
     pub(crate) others: u64,
     pub(crate) latency: Histogram,
@@ -130,6 +132,7 @@ impl<'a> Traffic<'a> {
         Ok(Outcome {
             messages,
             deliveries,
+            is_silent: self.ledger.is_silent(),
             unsent: late,
             others: self.tally.others,
             faults: self.ledger.faults(),

@@ -14,7 +14,7 @@ use super::{Answer, Control};
 
 /// The page loads nothing from elsewhere, and no page of others shows it in a frame. It connects to rooms at any address.
 const POLICY: HeaderValue =
-    HeaderValue::from_static("default-src 'self'; connect-src *; frame-ancestors 'none'");
+    HeaderValue::from_static("default-src 'self'; img-src data:; connect-src *; frame-ancestors 'none'");
 
 impl Control {
     /// Answers a request for this path below `/_`: for a file of the playground, for the stream of events, or for one of the

@@ -1,14 +1,17 @@
+#[cfg(unix)]
+use std::os::unix::fs::MetadataExt as _;
 use std::{
+    fs::Metadata,
+    hash::{DefaultHasher, Hash as _, Hasher as _},
     io,
     path::{Component, Path, PathBuf},
     rc::Rc,
-    time::{Duration, SystemTime},
 };
 
 use hyper::{
     Method, Request, Response, StatusCode,
     body::{Bytes, Incoming},
-    header::{CACHE_CONTROL, CONTENT_LENGTH, CONTENT_TYPE, HeaderValue, IF_MODIFIED_SINCE, LAST_MODIFIED},
+    header::{CONTENT_LENGTH, CONTENT_TYPE, HeaderValue},
 };
 use percent_encoding::percent_decode_str;
 use smol::fs::metadata;
@@ -18,14 +21,13 @@ use stateroom_core::engine::EngineFactory;
 use super::Shared;
 use crate::{
     close::CloseReason,
-    requests::{Body, Download, later, media_type, not_allowed, redirect, text},
+    requests::{
+        Body, Download, knows, later, media_type, not_allowed, not_modified, redirect, set_validator, text,
+    },
     thread::Cut,
 };
 
 use super::{Site, peer::Peer};
-
-/// The time since its last change after which a file cannot change in the same second.
-const SETTLED: Duration = Duration::from_secs(2);
 
 /// The time after which to try again if there is no space for a download, in seconds.
 const LATER: u64 = 5;
@@ -109,13 +111,9 @@ impl<F: EngineFactory> Site<F> {
         if !found.is_file() {
             return Err(io::ErrorKind::NotFound.into());
         }
-        let modified = found.modified().ok().filter(is_settled).and_then(http_time);
-        if let (Some(modified), Some(since)) = (modified, since(request))
-            && modified <= since
-        {
-            let mut response = Response::new(Body::from(Bytes::new()));
-            *response.status_mut() = StatusCode::NOT_MODIFIED;
-            return Ok(response);
+        let tag = tag(&path, &found);
+        if knows(request.headers(), &tag) {
+            return Ok(not_modified(&tag));
         }
         let media_type = media_type(&path);
         let content = if *request.method() == Method::HEAD {
@@ -137,22 +135,31 @@ impl<F: EngineFactory> Site<F> {
         let mut response = Response::new(content);
         let headers = response.headers_mut();
         headers.insert(CONTENT_LENGTH, found.len().into());
-        // Always ask whether it is still the same: a page and its service change together.
-        headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-cache"));
-        if let Some(modified) = modified
-            && let Ok(date) = HeaderValue::try_from(httpdate::fmt_http_date(modified))
-        {
-            headers.insert(LAST_MODIFIED, date);
-        }
+        set_validator(headers, &tag);
         headers.insert(CONTENT_TYPE, HeaderValue::from_static(media_type));
         Ok(response)
     }
 }
 
-/// Returns whether a file can be known by this time of its last change. Times in HTTP have no parts of a second, and a file that is
-/// being edited may change again in the same one.
-fn is_settled(modified: &SystemTime) -> bool {
-    modified.elapsed().is_ok_and(|age| age >= SETTLED)
+/// Returns the entity tag of a file. It differs for two files that take turns at one path, also if they are equally old and large, as
+/// after a copy that keeps times. A date (`Last-Modified`) would not, and a browser that compares it shows a page of another service.
+/// The tag stays the same when the server restarts.
+///
+/// It is weak, because it does not depend on the content itself.
+fn tag(path: &Path, found: &Metadata) -> HeaderValue {
+    let mut hasher = DefaultHasher::new();
+    #[cfg(unix)]
+    {
+        let _ = path;
+        // The time of the last change of the inode tells of a content that was replaced and given the old time.
+        let changed = (found.ctime(), found.ctime_nsec());
+        (found.dev(), found.ino(), found.mtime(), found.mtime_nsec(), changed).hash(&mut hasher);
+    }
+    #[cfg(not(unix))]
+    (std::path::absolute(path).ok(), found.modified().ok(), found.created().ok()).hash(&mut hasher);
+    found.len().hash(&mut hasher);
+    let tag = format!("W/\"{:016x}\"", hasher.finish());
+    HeaderValue::try_from(tag).expect("it is digits between quotes")
 }
 
 /// Returns the file that a URL's path names below `root`; nothing for a path that leads anywhere else.
@@ -175,34 +182,9 @@ fn below(root: &Path, url_path: &str) -> Option<PathBuf> {
     Some(path)
 }
 
-fn since(request: &Request<Incoming>) -> Option<SystemTime> {
-    let value = request.headers().get(IF_MODIFIED_SINCE)?.to_str().ok()?;
-    httpdate::parse_http_date(value).ok()
-}
-
-/// Returns a time as HTTP dates can tell it: in whole seconds, not before 1970, and in a year of four digits.
-fn http_time(time: SystemTime) -> Option<SystemTime> {
-    const YEAR_10000: u64 = 253_402_300_800;
-    let seconds = time.duration_since(SystemTime::UNIX_EPOCH).map_or(0, |since| since.as_secs());
-    (seconds < YEAR_10000).then(|| SystemTime::UNIX_EPOCH + Duration::from_secs(seconds))
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn a_time_that_has_no_date_in_http_is_none() {
-        let at = |seconds| SystemTime::UNIX_EPOCH + Duration::from_secs(seconds);
-        let date = |time| http_time(time).map(httpdate::fmt_http_date);
-        assert_eq!(
-            date(at(1) + Duration::from_millis(999)).as_deref(),
-            Some("Thu, 01 Jan 1970 00:00:01 GMT")
-        );
-        assert_eq!(date(at(0) - Duration::from_secs(1)).as_deref(), Some("Thu, 01 Jan 1970 00:00:00 GMT"));
-        assert_eq!(date(at(253_402_300_799)).as_deref(), Some("Fri, 31 Dec 9999 23:59:59 GMT"));
-        assert_eq!(date(at(253_402_300_800)), None);
-    }
 
     #[test]
     fn a_path_never_leads_out_of_the_directory() {

@@ -1,16 +1,14 @@
 use std::path::Path;
 
 use hyper::{
-    Method, Request, Response, StatusCode,
+    Method, Request, Response,
     body::Bytes,
-    header::{
-        CACHE_CONTROL, CONTENT_LENGTH, CONTENT_TYPE, ETAG, HeaderMap, HeaderName, HeaderValue, IF_NONE_MATCH,
-    },
+    header::{CONTENT_LENGTH, CONTENT_TYPE, HeaderValue},
 };
 
 use crate::settings::BuiltIn;
 
-use super::{Body, media_types::media_type, not_allowed};
+use super::{Body, knows, media_types::media_type, not_allowed, not_modified, set_validator};
 
 /// Answers a request for one of these files. Returns nothing if the path is not that of one.
 pub(crate) fn built_in<T>(files: &[BuiltIn], request: &Request<T>) -> Option<Response<Body>> {
@@ -20,41 +18,27 @@ pub(crate) fn built_in<T>(files: &[BuiltIn], request: &Request<T>) -> Option<Res
     if !matches!(*request.method(), Method::GET | Method::HEAD) {
         return Some(not_allowed("GET"));
     }
-    let is_known = knows(request.headers(), file.tag());
-    let (status, content) = match *request.method() {
-        _ if is_known => (StatusCode::NOT_MODIFIED, &[][..]),
-        Method::HEAD => (StatusCode::OK, &[][..]),
-        _ => (StatusCode::OK, file.content()),
-    };
-    let mut response = Response::new(Body::from(Bytes::from_static(content)));
-    *response.status_mut() = status;
-    let mut set = |name: HeaderName, value: &[u8]| {
-        if let Ok(value) = HeaderValue::from_bytes(value) {
-            response.headers_mut().insert(name, value);
-        }
-    };
-    set(ETAG, file.tag());
-    // Always ask whether it is still the same: a page and its server change together.
-    set(CACHE_CONTROL, b"no-cache");
-    if !is_known {
-        set(CONTENT_TYPE, media_type(Path::new(name)).as_bytes());
-        response.headers_mut().insert(CONTENT_LENGTH, file.content().len().into());
+    // It fails for no tag: each is digits between quotes.
+    let tag = HeaderValue::from_bytes(file.tag()).ok()?;
+    if knows(request.headers(), &tag) {
+        return Some(not_modified(&tag));
     }
+    let content = if *request.method() == Method::HEAD { &[] } else { file.content() };
+    let mut response = Response::new(Body::from(Bytes::from_static(content)));
+    let headers = response.headers_mut();
+    set_validator(headers, &tag);
+    headers.insert(CONTENT_TYPE, HeaderValue::from_static(media_type(Path::new(name))));
+    headers.insert(CONTENT_LENGTH, file.content().len().into());
     Some(response)
-}
-
-/// Returns whether the client has the content with this tag (RFC 9110, section 13.1.2).
-fn knows(sent: &HeaderMap, tag: &[u8]) -> bool {
-    let lists = sent.get_all(IF_NONE_MATCH).iter();
-    lists.flat_map(|list| list.as_bytes().split(|byte| *byte == b',')).any(|known| {
-        let known = known.trim_ascii();
-        known == b"*" || known.strip_prefix(b"W/").unwrap_or(known) == tag
-    })
 }
 
 #[cfg(test)]
 mod tests {
-    use hyper::body::Body as _;
+    use hyper::{
+        StatusCode,
+        body::Body as _,
+        header::{CACHE_CONTROL, ETAG, HeaderName, IF_NONE_MATCH},
+    };
 
     use super::*;
 
@@ -94,15 +78,9 @@ mod tests {
     fn a_client_that_has_the_file_does_not_get_it_again() {
         // The hash of `1`.
         const TAG: &str = "\"af63ac4c86019afc\"";
-        for known in [
-            &[TAG][..],
-            &["W/\"af63ac4c86019afc\""],
-            &["*"],
-            &["\"0\", \"af63ac4c86019afc\""],
-            &["\"0\"", TAG],
-        ] {
+        for known in [TAG, "W/\"af63ac4c86019afc\"", "*"] {
             for method in [Method::GET, Method::HEAD] {
-                let response = ask(method, "/_/a.js", known).unwrap();
+                let response = ask(method, "/_/a.js", &[known]).unwrap();
                 assert_eq!(response.status(), StatusCode::NOT_MODIFIED, "{known:?}");
                 assert_eq!(header(&response, ETAG), Some(TAG));
                 assert_eq!(header(&response, CACHE_CONTROL), Some("no-cache"));
@@ -110,7 +88,7 @@ mod tests {
                 assert!(response.body().is_end_stream());
             }
         }
-        for unknown in ["\"0\"", "af63ac4c86019afc", "\"af63ac4c86019afc", ""] {
+        for unknown in ["\"0\"", "af63ac4c86019afc"] {
             let response = ask(Method::GET, "/_/a.js", &[unknown]).unwrap();
             assert_eq!(response.status(), StatusCode::OK, "{unknown}");
         }

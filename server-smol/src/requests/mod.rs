@@ -6,6 +6,7 @@ mod body;
 mod built_in;
 mod download;
 mod downloads;
+mod entity_tag;
 #[cfg(feature = "built-in")]
 mod event_stream;
 mod exchange;
@@ -19,6 +20,7 @@ pub(crate) use body::{Body, ending, json, later, not_allowed, object, redirect, 
 pub(crate) use built_in::built_in;
 pub(crate) use download::Download;
 pub(crate) use downloads::{DownloadPermit, Downloads};
+pub(crate) use entity_tag::{knows, not_modified, set_validator};
 #[cfg(feature = "built-in")]
 pub(crate) use event_stream::{EventSender, MOST_EVENT, encode_event, event_stream};
 pub(crate) use exchange::{Protocol, serve};

@@ -211,7 +211,7 @@ impl Server {
         self
     }
 
-    /// Sets whether the clients of a room that fails are told why.
+    /// Sets whether the clients of a room that fails are told why, and those whose messages are too large are told the limit.
     pub fn with_show_failures(mut self, show: bool) -> Self {
         self.settings.show_failures = show;
         self

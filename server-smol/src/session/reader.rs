@@ -221,7 +221,7 @@ impl<F: EngineFactory> Session<F> {
                     continue;
                 }
                 Ok(Some(Item::Close(code))) => return Next::End(End::Close(CloseReason::ByClient(code))),
-                Err(violation) => return Next::End(End::Close(violation.into())),
+                Err(violation) => return Next::End(End::Close(self.closed_for(violation))),
             };
             self.messages.set(self.messages.get().wrapping_add(1));
             let next = match self.room.submit(Event::Message(self.client, outbox, payload)) {
@@ -243,6 +243,29 @@ impl<F: EngineFactory> Session<F> {
             // Nobody knows when there is something to read again.
             decoder.forget_what_is_read();
             return next;
+        }
+    }
+
+    /// Returns the reason for which a client is closed that broke the protocol.
+    #[cold]
+    fn closed_for(&self, violation: Violation) -> CloseReason {
+        match violation {
+            Violation::TooLarge { size } => {
+                let thread = self.room.thread();
+                let limit = thread.settings.message_size;
+                // Those who develop the room want to know which limit it is.
+                CloseReason::MessageTooLarge(thread.settings.show_failures.then(|| {
+                    let words = format!(
+                        "the message is too large: at least {size} bytes; {limit} is the limit (`--max-message-size`)"
+                    );
+                    let line = || format!("room {}: client {} is closed: {words}", self.room.id(), self.client);
+                    thread.log.event(log::Level::Warn, line);
+                    words.into()
+                }))
+            }
+            Violation::Utf8 => CloseReason::NotUtf8,
+            Violation::Protocol => CloseReason::ProtocolError,
+            Violation::OutOfMemory => CloseReason::OutOfMemory,
         }
     }
 
@@ -292,17 +315,6 @@ impl<F: EngineFactory> OnReadable for Session<F> {
         if !self.is_scheduled.replace(true) {
             let thread = Rc::clone(self.room.thread());
             thread.scheduler.on_readable(self);
-        }
-    }
-}
-
-impl From<Violation> for CloseReason {
-    fn from(violation: Violation) -> Self {
-        match violation {
-            Violation::Size => Self::MessageTooLarge,
-            Violation::Utf8 => Self::NotUtf8,
-            Violation::Protocol => Self::ProtocolError,
-            Violation::OutOfMemory => Self::OutOfMemory,
         }
     }
 }

@@ -131,7 +131,7 @@ impl Settings {
         let outbox = ("outbox_size", self.outbox_size as u64);
         let at_most = SettingProblem::exceeds;
         let memory = ("memory", limits.memory as u64);
-        let mut problems = vec![at_most(message, 1, memory, "a room has to have room for a message")];
+        let mut problems = vec![at_most(message, 1, memory, "a room needs space for a message")];
         if is_set("effect_bytes") {
             let why = "what an event sends has to find room while a client reads";
             problems.push(at_most(message, 1, effects, "an event has to be able to send a message"));

@@ -103,7 +103,7 @@ pub struct Settings {
     /// 1. Idle rooms hibernate.
     /// 2. The client with the largest outbox is closed (1013).
     /// 3. A new message from a client, a new room or a new connection is refused (1013, 503).
-    /// 4. For running rooms: the rooms that have been empty for longest are ended.
+    /// 4. If a running room wants memory, the rooms that have been empty for longest are ended.
     /// 5. The running room that wants the memory fails (1011).
     ///
     /// Without this limit, the system would kill a process that takes too much memory. The program itself and
@@ -188,7 +188,8 @@ pub struct Settings {
     pub client_headers: Vec<String>,
 
     /// True if the clients of a room that fails are told why: the close reason is the beginning of the failure's words, of at
-    /// most 123 bytes. Default: false, and the reason is `the room failed`.
+    /// most 123 bytes. Default: false, and the reason is `the room failed`. A client whose message is too large is told the limit,
+    /// too, and the log has a line.
     ///
     /// The words may name files of the service's author, and anything that a panic says. Every page that can open a WebSocket to
     /// the server can read them.

@@ -65,7 +65,10 @@ pub(crate) enum Violation {
     /// A text is not UTF-8.
     Utf8,
     /// A message is larger than it may be.
-    Size,
+    TooLarge {
+        /// The size of those of its frames that are known, in bytes.
+        size: usize,
+    },
     /// There is no memory for a message.
     OutOfMemory,
 }
@@ -191,7 +194,8 @@ impl Decoder {
         if (opcode == Opcode::Continuation) != self.unfinished.is_some() {
             return Err(Violation::Protocol);
         }
-        if size > self.limit - self.message.len() { Err(Violation::Size) } else { Ok(()) }
+        let size = size.saturating_add(self.message.len());
+        if size > self.limit { Err(Violation::TooLarge { size }) } else { Ok(()) }
     }
 }
 
@@ -454,11 +458,11 @@ mod tests {
         let mut huge = sent(0x82, &[0; 70_000]);
         huge.truncate(14);
         huge[2..10].copy_from_slice(&(LIMIT as u64 + 1).to_be_bytes());
-        breaks(&huge, Violation::Size);
+        breaks(&huge, Violation::TooLarge { size: LIMIT + 1 });
         huge[2..10].copy_from_slice(&u64::MAX.to_be_bytes());
-        breaks(&huge, Violation::Size);
+        breaks(&huge, Violation::TooLarge { size: usize::MAX });
         let in_two = [sent(0x02, &vec![0; LIMIT - 1]), sent(0x80, &[0; 2])].concat();
-        assert_eq!(read(&in_two, usize::MAX), Err(Violation::Size));
+        assert_eq!(read(&in_two, usize::MAX), Err(Violation::TooLarge { size: LIMIT + 1 }));
     }
 
     #[test]

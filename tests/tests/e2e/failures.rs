@@ -153,6 +153,23 @@ fn clients_are_told_why_their_room_failed_only_if_that_is_wanted() {
 }
 
 #[test]
+fn the_limit_on_messages_is_told_and_logged_only_if_that_is_wanted() {
+    let too_large = |server: Server, room: &str| {
+        let server = TestServer::with(server.with_message_size(100), script());
+        let mut client = server.client(room);
+        client.text(&"x".repeat(101));
+        let (code, reason) = client.closed_because();
+        (code, reason.to_owned(), records(room).into_iter().filter(|line| line.starts_with("WARN")).collect())
+    };
+    let untold = (1009, "the message is too large".to_owned(), Vec::<String>::new());
+    assert_eq!(too_large(server(), "large-untold"), untold);
+    let (code, reason, lines) = too_large(server().with_show_failures(true), "large-told");
+    let told = "the message is too large: at least 101 bytes; 100 is the limit (`--max-message-size`)";
+    assert_eq!((code, &*reason, lines.len()), (1009, told, 1));
+    assert!(lines[0].contains(&format!("client 1 is closed: {told}")), "{lines:#?}");
+}
+
+#[test]
 fn an_endless_recursion_ends_the_room() {
     // `memory.fill` and calls both have limits; this is a call that never returns.
     let module = Module::new().told(concat!(effects!(), "(call $recurse)"));

@@ -1,7 +1,7 @@
 //! Tests of requests that are not for a WebSocket.
 
 use std::{
-    fs::File,
+    fs::{self, File},
     io::{self, BufReader, Cursor, Read as _, Write as _},
     net::TcpStream,
     time::{Duration, SystemTime},
@@ -257,21 +257,66 @@ fn a_head_request_has_everything_but_the_content() {
     assert!(answer.body.is_empty());
 }
 
+/// Asks for a file whose tag is known. Returns the status of the answer.
+fn ask_again(server: &TestServer, path: &str, tag: &str) -> u16 {
+    let [get, head] = ["GET", "HEAD"].map(|method| {
+        let answer = server.request(method, path, &[&format!("If-None-Match: \"0\", {tag}")]);
+        assert_eq!(answer.header("cache-control"), Some("no-cache"));
+        assert!(answer.header("etag").is_some(), "{method}");
+        assert_eq!(answer.body.is_empty(), method == "HEAD" || answer.status == 304, "{method}");
+        answer.status
+    });
+    assert_eq!(get, head);
+    get
+}
+
 #[test]
 fn an_unchanged_file_is_not_sent_again() {
     let (directory, server) = site();
-    let file = File::options().append(true).open(directory.path().join("site/index.html")).unwrap();
-    // One that has just changed may change again in the same second, and would have the same date.
-    file.set_modified(SystemTime::now() + PATIENCE).unwrap();
-    assert_eq!(server.get("/index.html").header("last-modified"), None);
-    file.set_modified(SystemTime::now() - Duration::from_secs(3)).unwrap();
-    let first = server.get("/index.html");
-    let date = first.header("last-modified").expect("a date").to_owned();
-    let again = server.request("GET", "/index.html", &[&format!("If-Modified-Since: {date}")]);
-    assert_eq!(again.status, 304);
-    let since = "If-Modified-Since: Sat, 01 Jan 2000 00:00:00 GMT";
+    let answer = server.get("/index.html");
+    let tag = answer.header("etag").expect("a tag");
+    // A date would be the same for another file at the same path.
+    assert_eq!(answer.header("last-modified"), None);
+    assert_eq!(ask_again(&server, "/index.html", tag), 304);
+    assert_eq!(ask_again(&server, "/", tag), 304);
+    assert_eq!(ask_again(&server, "/index.html", "*, \"1\""), 304);
+    assert_eq!(ask_again(&server, "/index.html", "\"1\""), 200);
+    let since = "If-Modified-Since: Fri, 31 Dec 9999 23:59:59 GMT";
     assert_eq!(server.request("GET", "/index.html", &[since]).status, 200);
-    assert_eq!(server.request("GET", "/index.html", &["If-Modified-Since: yesterday"]).status, 200);
+    // The next server finds the same files.
+    let root = directory.path().join("site");
+    let next = TestServer::with(stateroom_tests::server().with_static_files(Some(root)), script());
+    assert_eq!(ask_again(&next, "/index.html", tag), 304);
+}
+
+#[test]
+fn a_file_that_takes_the_place_of_another_is_sent() {
+    let (directory, server) = site();
+    let at = |name: &str| directory.path().join("site").join(name);
+    let time = SystemTime::now() - Duration::from_secs(100);
+    let make = |name: &str, content: &str, time| {
+        fs::write(at(name), content).unwrap();
+        File::options().append(true).open(at(name)).unwrap().set_modified(time).unwrap();
+    };
+    let tag = || server.get("/page.html").header("etag").expect("a tag").to_owned();
+    make("page.html", "one", time);
+    let one = tag();
+    // Equally old and large.
+    make("other.html", "two", time);
+    fs::rename(at("other.html"), at("page.html")).unwrap();
+    assert_eq!(ask_again(&server, "/page.html", &one), 200);
+    let two = tag();
+    // The same file, with other content and the old time.
+    eventually("the tag differs", || {
+        // The clock of a file system may stand still for some milliseconds.
+        make("page.html", "six", time);
+        ask_again(&server, "/page.html", &two) == 200
+    });
+    let six = tag();
+    // Older than what the client has.
+    make("page.html", "old", time - Duration::from_secs(100));
+    assert_eq!(ask_again(&server, "/page.html", &six), 200);
+    assert_eq!(server.get("/page.html").text(), "old");
 }
 
 #[test]

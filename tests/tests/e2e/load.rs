@@ -22,7 +22,9 @@ enum Manner {
     Broadcasts,
     /// Sends it back, with a greeting before the first.
     Greets,
-    /// The same, but sometimes …
+    /// Sends nothing.
+    Ignores,
+    /// The same as `Greets`, but sometimes …
     Loses,
     Doubles,
     Swaps,
@@ -56,6 +58,7 @@ impl StateroomService for Service {
         let text = message.text().unwrap_or_default();
         let is_chosen = self.count == CHOSEN;
         match self.manner {
+            Manner::Ignores => return,
             Manner::Broadcasts => return ctx.send_message(MessageRecipient::Broadcast, message),
             Manner::Loses if is_chosen => return,
             Manner::Doubles if is_chosen => ctx.send_message(client, text),
@@ -251,6 +254,13 @@ fn a_service_that_does_not_broadcast_is_told_apart() {
 }
 
 #[test]
+fn a_service_that_answers_nothing_is_told_apart() {
+    let server = TestServer::new(Manner::Ignores);
+    let run = load(server.address(), "/ws", "echo --connections 2 --duration 0.1 --warmup 0 --patience 0.1");
+    run.fails(&["does this service send each message back to its sender, as examples/echo does?"]);
+}
+
+#[test]
 fn what_a_server_says_of_its_own_is_not_looked_at() {
     let server = TestServer::new(Manner::Greets);
     let words = "echo --connections 3 --duration 0.1 --warmup 0 --json";
@@ -297,7 +307,8 @@ fn errors_say_what_is_wrong() {
     load(here, "/ws", "echo --rooms 2").fails(&["2 rooms need {room} in the address"]);
     load(here, "/ws", "broadcast --clients 2 --senders 3").fails(&["2 clients in a room, of which 3"]);
     load(here, "/ws", "broadcast --clients 1 --except-sender").fails(&["alone"]);
-    load(here, "/ws", "idle --pid 4294967295").fails(&["there is no process 4294967295"]);
+    load(here, "/ws", "idle --pid 4294967295")
+        .fails(&["there is no process 4294967295 to measure; is the server running?"]);
     let run = load(here, "/ws", "echo --size 15");
     assert!(run.status == Some(2) && run.stderr.contains("16 bytes"), "{run}");
 

@@ -18,15 +18,37 @@ const NOTICE: &str = "files";
 /// The maximum number of files that are looked at. So a look takes no time that anybody notices.
 const MOST: usize = 5_000;
 
-/// Tells pages when a file of theirs has changed, as long as it is polled.
+/// Tells pages when a file of theirs has changed, as long as it is polled, and logs it.
 pub(super) async fn watch(directory: Option<PathBuf>, notices: &Notices) -> Infallible {
     let Some(directory) = directory else { return smol::future::pending().await };
+    let mut known = None;
     loop {
-        let directory = directory.clone();
-        let version = unblock(move || version(&directory)).await;
-        notices.set(NOTICE, &format!(r#"{{"version":"{version:016x}"}}"#));
+        let looked_at = directory.clone();
+        let found = unblock(move || look(&looked_at)).await;
+        if let Some(known) = known.filter(|known| *known != found) {
+            report(&directory, known, found);
+        }
+        known = Some(found);
+        notices.set(NOTICE, &format!(r#"{{"version":"{:016x}"}}"#, found.unwrap_or_default()));
         unblock(|| thread::sleep(INTERVAL)).await;
     }
+}
+
+/// Logs that the files have changed from one version to another. Without the directory there is no version.
+fn report(directory: &Path, before: Option<u64>, now: Option<u64>) {
+    match (before, now) {
+        (_, None) => log::warn!(
+            "the directory of the static files is gone: `{}`; until it is there again, pages are not found",
+            directory.display()
+        ),
+        (None, Some(_)) => log::info!("the directory of the static files is there again: pages reload"),
+        (Some(_), Some(_)) => log::info!("a page has changed: pages reload"),
+    }
+}
+
+/// Returns the version of the files in a directory, or `None` if there is no such directory.
+fn look(directory: &Path) -> Option<u64> {
+    directory.is_dir().then(|| version(directory))
 }
 
 /// Returns a number that is another one when a file has been changed, created or deleted. It is the same each time the command

@@ -139,6 +139,9 @@ fn fix_for_reason(reason: &TrapReason) -> Option<&'static str> {
             "see that no pointer leads out of the memory; where it is the stack, ask the linker for a larger one \
              (`stack_size` in `stateroom.toml`), or use less of it"
         }
+        TrapReason::MemoryFull { .. } => {
+            "free what is no longer needed, or raise `memory` under `[limits]` in `stateroom.toml`"
+        }
         TrapReason::StackOverflow => {
             "do with less recursion, or raise `call_depth` under `[limits]` in `stateroom.toml`"
         }

@@ -17,6 +17,9 @@ use super::{
     stdout::say,
 };
 
+/// The bytes with which every module begins.
+const MAGIC: &[u8] = b"\0asm";
+
 /// `stateroom inspect`
 pub(crate) fn run(args: InspectArgs) -> Result<()> {
     let Found { module: path, limits, .. } = serve::locate(&args.module)?;
@@ -24,6 +27,10 @@ pub(crate) fn run(args: InspectArgs) -> Result<()> {
     let bytes = module::bytes(&path)?;
     let shown = path.display();
     if !args.check {
+        // There is nothing to describe of what is no module.
+        if !bytes.starts_with(MAGIC) {
+            program(&path, &bytes, limits)?;
+        }
         say(format_args!("{shown}: {}", Description::of(&bytes)));
         program(&path, &bytes, limits)?;
         say("It loads. `stateroom inspect --check` says how it behaves.");

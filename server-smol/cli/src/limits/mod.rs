@@ -276,7 +276,7 @@ static TOTAL_MEMORY: Limit = Limit {
 1. Idle rooms hibernate.
 2. The client with the largest outbox is closed.
 3. A new message from a client, a new room or a new connection is refused.
-4. For running rooms: the rooms that have been empty for longest are ended.
+4. If a running room wants memory, the rooms that have been empty for longest are ended.
 5. The running room that wants the memory fails.
 Each of --threads has an equal share. The program itself takes a few MB in addition. On a small
 machine, set this limit first: the limits below that you do not set are adjusted to it.",

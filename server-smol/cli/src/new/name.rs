@@ -1,5 +1,5 @@
-/// The words that are no names of a crate: Rust's own (reference, "Keywords"), and the crates that come with it.
-const TAKEN: &[&str] = &[
+/// Rust's own words (reference, "Keywords"), and the crates that come with it.
+const WORDS: &[&str] = &[
     "abstract",
     "alloc",
     "as",
@@ -56,10 +56,10 @@ const TAKEN: &[&str] = &[
     "where",
     "while",
     "yield",
-    "stateroom_core",
-    "stateroom_sdk_core",
-    "stateroom_sdk_macro",
 ];
+
+/// The crates that each guest uses.
+const CRATES: &[&str] = &["stateroom_core", "stateroom_sdk_core", "stateroom_sdk_macro"];
 
 /// Checks the name of a package. Returns what is wrong with it.
 pub(super) fn check(name: &str) -> Result<(), String> {
@@ -72,8 +72,12 @@ pub(super) fn check(name: &str) -> Result<(), String> {
         Some('0'..='9' | '-') => return Err("does not begin with a letter".to_owned()),
         Some(_) => {}
     }
-    if TAKEN.contains(&&*name.replace('-', "_")) {
-        return Err("is a word of Rust's own, or a crate that guests use: take another name".to_owned());
+    let name = &*name.replace('-', "_");
+    if WORDS.contains(&name) {
+        return Err("is a word of Rust's own: take another name".to_owned());
+    }
+    if CRATES.contains(&name) {
+        return Err("is a crate that guests use: take another name".to_owned());
     }
     Ok(())
 }
@@ -94,10 +98,10 @@ mod tests {
             ("größe", "has `ö` in it"),
             ("my room", "has ` ` in it"),
             ("room.1", "has `.` in it"),
-            ("async", "Rust's own"),
+            ("async", "is a word of Rust's own: take"),
             ("proc-macro", "Rust's own"),
             ("std", "Rust's own"),
-            ("stateroom-sdk-core", "that guests use"),
+            ("stateroom-sdk-core", "is a crate that guests use: take"),
         ] {
             let told = check(bad).unwrap_err();
             assert!(told.contains(problem), "{bad}: {told}");

@@ -332,27 +332,38 @@ fn dev_tells_the_clients_of_a_room_and_the_log_why_it_failed() {
 struct Late;
 
 impl StateroomService for Late {
-    fn connect(&mut self, _: ClientId, _: &impl StateroomContext) {
-        std::time::Instant::now();
+    fn connect(&mut self, _: ClientId, ctx: &impl StateroomContext) {
+        match ctx.room_id() {
+            \"time\" => _ = std::time::Instant::now(),
+            \"sleep\" => std::thread::sleep(std::time::Duration::from_secs(1)),
+            _ => _ = std::thread::spawn(|| ()),
+        }
     }
 }
 ";
     let here = Directory::new().with_guest("'std'", LATE);
     let mut server = Serving::start(stateroom(&here, &["dev", "--port", "0"]));
-    let mut client = joined(server.join("/ws/lobby", ""));
-    // A close frame of 125 bytes, with the code 1011.
-    let mut frame = [0; 127];
-    client.read_exact(&mut frame).unwrap();
-    assert_eq!(frame[..4], [0x88, 125, 0x03, 0xf3]);
-    let reason = str::from_utf8(&frame[4..]).unwrap();
-    let line = server.wait_for_line("room \"lobby\"");
-    let (_, words) = line.split_once("ERROR room \"lobby\" failed: ").expect(&line);
-    assert!(words.starts_with(reason), "{reason} … {line}");
-    assert!(words.starts_with("the guest failed in `connect`: it panicked at "), "{line}");
-    assert!(
-        words.contains(": time not implemented on this platform: in place of `std::time` use `ctx.now_ms()`"),
-        "{line}"
-    );
+    for (room, said) in [
+        ("time", ": time not implemented on this platform: in place of `std::time` use `ctx.now_ms()`"),
+        ("sleep", ": can't sleep: a room cannot wait; use `ctx.set_timer`"),
+        ("spawn", ": a room has no threads; for work at a later time use `ctx.set_timer`"),
+    ] {
+        let mut client = joined(server.join(&format!("/ws/{room}"), ""));
+        // A close frame with the code 1011.
+        let mut head = [0; 4];
+        client.read_exact(&mut head).unwrap();
+        assert_eq!([head[0], head[2], head[3]], [0x88, 0x03, 0xf3]);
+        let mut reason = vec![0; usize::from(head[1]) - 2];
+        client.read_exact(&mut reason).unwrap();
+        let reason = str::from_utf8(&reason).unwrap();
+        let line = server.wait_for_line(&format!("room \"{room}\""));
+        let (_, words) = line.split_once(&format!("ERROR room \"{room}\" failed: ")).expect(&line);
+        assert!(words.starts_with(reason), "{reason} … {line}");
+        assert!(reason.len() == words.len() || reason.len() == 123, "{reason} … {line}");
+        // The place is short, so that the client is told as well.
+        assert!(reason.starts_with("the guest failed in `connect`: it panicked at std/src/"), "{line}");
+        assert!(words.contains(said), "{line}");
+    }
 }
 
 #[test]

@@ -307,9 +307,10 @@ fn a_room_that_closes_its_clients_is_tried_to_the_end() {
 fn the_fix_fits_the_reason() {
     let message = "(func (export \"message\") (param $client i32) (param $text i32) (param $len i32)";
     let fails = |how: &str, parts: &[&str]| lacks(&in_function(message, how), parts);
+    fails("unreachable", &["`unreachable`", "ignore what", "`stateroom dev`"]);
     fails(
-        "unreachable",
-        &["`unreachable`", "for which there is no memory", "ignore what", "`stateroom dev`"],
+        "(if (i32.eq (memory.grow (i32.const 1000)) (i32.const -1)) (then unreachable))",
+        &["its memory could not grow to 65", "33554432 is the limit `memory`", "or raise `memory`"],
     );
     fails("(drop (i32.load (i32.const -8)))", &["outside its memory", "no pointer", "`stack_size`"]);
     let recursion = "(call $deeper (i32.const 1)))
@@ -384,6 +385,18 @@ fn what_a_module_is_is_told() {
     let (_, said) = run(stateroom(&here, &["inspect", "recv.wat"]));
     assert!(said.contains("the interface of the 0.4 line"), "{said}");
     fails(stateroom(&here, &["inspect", "gone.wasm"]), &["there is no `gone.wasm`"]);
+
+    let here = here.with("page.wasm", "<!doctype html>").with("empty.wasm", "");
+    for module in ["page.wasm", "empty.wasm"] {
+        let (status, said) = run(stateroom(&here, &["inspect", module]));
+        let expected = format!("error: cannot run `{module}`: this is not a WebAssembly module");
+        assert!(status == 1 && said.starts_with(&expected), "{said}");
+    }
+    let here = here.with("dist/server.wasm", "");
+    fails(
+        stateroom(&here, &["inspect", "--check", "."]),
+        &["there is no `server.wasm` in `.`: give `./dist`"],
+    );
 }
 
 #[test]

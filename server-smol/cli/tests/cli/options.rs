@@ -147,6 +147,9 @@ fn bad_options_are_status_2() {
     refuses(&nowhere, &["load", "echo", "http://here"], &["http://here", "ws://127.0.0.1:8080/ws/{room}"]);
     refuses(&nowhere, &["load", "echo", "wss://here"], &["TLS"]);
     refuses(&nowhere, &["load", "echo", "ws://here", "--size", "15"], &["--size", "16 bytes"]);
+    for pid in ["", "12 13", "stateroom"] {
+        refuses(&nowhere, &["load", "idle", "ws://here", "--pid", pid], &["--pid", "is the server running?"]);
+    }
     refuses(&nowhere, &["load", "idle", "ws://here", "--connections", "0"], &["--connections", "from 1 to"]);
     refuses(&nowhere, &["load", "connect", "ws://here", "--duration", "3601"], &["--duration", "3600"]);
 }

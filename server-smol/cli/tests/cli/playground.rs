@@ -198,7 +198,15 @@ fn a_page_hears_of_builds_and_of_its_files() {
     let mut events = Events::of(server.connect(), "/_/events");
     let before = events.wait_for("files", |_| true);
     let here = here.with("web/style.css", "");
-    events.wait_for("files", |files| *files != before);
+    let changed = events.wait_for("files", |files| *files != before);
+    server.wait_for_line("a page has changed: pages reload");
+    let (web, away) = (here.path("web"), here.path("away"));
+    fs::rename(&web, &away).unwrap();
+    events.wait_for("files", |files| *files != changed);
+    server.wait_for_line("the directory of the static files is gone: `");
+    fs::rename(&away, &web).unwrap();
+    events.wait_for("files", |files| *files == changed);
+    server.wait_for_line("the directory of the static files is there again");
 
     let here = here.with("src/lib.rs", "!");
     events.wait_for("build", |build| build["state"] == "building");

@@ -41,14 +41,17 @@ fn mistakes_in_stateroom_toml_are_told() {
         "[limits]\nslice = 0\nmemory = '1MB'",
         &[
             "toml:2: `slice` is a whole number from 1 to 10M",
+            ", not `0`",
             "toml:3: `memory` is a number of bytes",
             "64KiB",
+            ", not `'1MB'`",
         ],
     );
     told(
         "[limits]\nfuel = '1k'\nslice = '2k'",
         &["`slice` (./stateroom.toml:3) is 2k, more than `fuel` (./stateroom.toml:2), which is 1k", "raise"],
     );
+    told("[service]\nstack_size = 100", &["a multiple of 16, such as 4096, not `100`"]);
     told("static_files = 'gone'", &["stateroom.toml:1: ", "gone`, which does not exist"]);
     told(
         "[service]\ntarget = 'wasm32-wasi'",
