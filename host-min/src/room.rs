@@ -6,7 +6,7 @@ use crate::{
     hibernation::Hibernated,
     live::Live,
     presence::Presence,
-    recording::Recorder,
+    recording::{RecordEvents, Recorder},
     snapshot::{self, resting},
 };
 
@@ -14,8 +14,9 @@ use crate::{
 /// it.
 pub struct Room {
     form: Form,
-    /// The records of its events, if it is recorded.
-    recorder: Option<Box<Recorder>>,
+    /// The records of its events, if it is recorded. As a trait object, so that programs that record nothing do not contain the
+    /// code for it.
+    recorder: Option<Box<dyn RecordEvents>>,
 }
 
 enum Form {
@@ -80,7 +81,7 @@ impl Room {
     ///
     /// This does not change what the events do. While it runs, an event is also in memory as its record.
     pub fn start_recording(&mut self) {
-        self.recorder.get_or_insert_default();
+        self.recorder.get_or_insert_with(|| Box::<Recorder>::default());
     }
 
     /// Returns true if the events of the room are [recorded](Self::start_recording).
@@ -111,11 +112,9 @@ impl Room {
     /// Ends the record of the event, if it is over.
     #[cold]
     fn note_outcome(&mut self) {
-        if self.recorder.as_ref().is_some_and(|recorder| recorder.is_recording())
-            && let Some(outcome) = self.outcome()
-            && let Some(recorder) = &mut self.recorder
-        {
-            recorder.end(&outcome);
+        if let Some(mut recorder) = self.recorder.take() {
+            recorder.note_outcome(self);
+            self.recorder = Some(recorder);
         }
     }
 

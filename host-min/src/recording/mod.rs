@@ -13,7 +13,7 @@ pub use header::{RecordingHeader, RecordingStart};
 pub use outcome::{EventResult, Outcome};
 pub use owned_event::OwnedEvent;
 pub use record::{Record, Records, RecordsPosition};
-pub(crate) use recorder::Recorder;
+pub(crate) use recorder::{RecordEvents, Recorder};
 
 use crate::{Program, RestoreError, Room, Trap, reader::Reader};
 

@@ -1,9 +1,24 @@
 use alloc::vec::Vec;
 use core::mem;
 
-use crate::Event;
+use crate::{Event, Room};
 
-use super::{Outcome, owned_event, varint};
+use super::{owned_event, varint};
+
+/// Records the events of a room.
+pub(crate) trait RecordEvents: Send + Sync {
+    /// Begins a record.
+    fn begin(&mut self, event: &Event<'_>, now_ms: u64);
+
+    /// Ends the record, if the event is over.
+    fn note_outcome(&mut self, room: &Room);
+
+    /// Returns the records of events that are over, and forgets them.
+    fn take(&mut self) -> Vec<u8>;
+
+    /// Returns its size in bytes.
+    fn held(&self) -> usize;
+}
 
 /// Writes the records of a room. They follow the [header](super::RecordingHeader).
 #[derive(Debug, Default)]
@@ -19,9 +34,8 @@ pub(crate) struct Recorder {
 /// The memory that is kept for the next record, in bytes.
 const KEPT: usize = 1 << 10;
 
-impl Recorder {
-    /// Begins a record.
-    pub(crate) fn begin(&mut self, event: &Event<'_>, now_ms: u64) {
+impl RecordEvents for Recorder {
+    fn begin(&mut self, event: &Event<'_>, now_ms: u64) {
         self.record.clear();
         let difference = now_ms.wrapping_sub(self.before_ms) as i64;
         self.before_ms = now_ms;
@@ -29,26 +43,22 @@ impl Recorder {
         owned_event::put(event, &mut self.record);
     }
 
-    /// Returns true if there is a record without its outcome.
-    pub(crate) fn is_recording(&self) -> bool {
-        !self.record.is_empty()
+    fn note_outcome(&mut self, room: &Room) {
+        if !self.record.is_empty()
+            && let Some(outcome) = room.outcome()
+        {
+            outcome.put(&mut self.record);
+            varint::put_bytes(&self.record, &mut self.records);
+            self.record.clear();
+            self.record.shrink_to(KEPT);
+        }
     }
 
-    /// Ends a record.
-    pub(crate) fn end(&mut self, outcome: &Outcome) {
-        outcome.put(&mut self.record);
-        varint::put_bytes(&self.record, &mut self.records);
-        self.record.clear();
-        self.record.shrink_to(KEPT);
-    }
-
-    /// Returns the records of events that are over, and forgets them.
-    pub(crate) fn take(&mut self) -> Vec<u8> {
+    fn take(&mut self) -> Vec<u8> {
         mem::take(&mut self.records)
     }
 
-    /// Returns its size in bytes.
-    pub(crate) fn held(&self) -> usize {
+    fn held(&self) -> usize {
         self.record.capacity() + self.records.capacity()
     }
 }
