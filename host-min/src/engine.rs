@@ -41,6 +41,8 @@ impl Engine for Room {
         begin(self, event, context);
     }
 
+    // A server calls it for each event, directly and through an engine of its own. So both contain it.
+    #[inline(always)]
     fn advance(&mut self, context: &impl EngineContext) -> Progress<'_> {
         if matches!(self.last(), Ok(Step::Suspended)) {
             let before = self.running().map_or(0, |(_, used)| used);

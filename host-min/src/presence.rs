@@ -2,10 +2,7 @@ use alloc::vec::Vec;
 
 use stateroom_core::ClientId;
 
-use crate::{
-    Event,
-    reader::{Reader, Short},
-};
+use crate::reader::{Reader, Short};
 
 /// The data that a host needs to continue with a room, and that the guest cannot see.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -37,19 +34,12 @@ impl Presence {
         self.timer_due
     }
 
-    /// Notes an event that begins.
-    #[inline]
-    pub(crate) fn begin(&mut self, event: &Event<'_>) {
-        match event {
-            Event::Message(..) | Event::Init => {}
-            Event::Connect(client, _) => self.connect(*client),
-            Event::Disconnect(client) => self.disconnect(*client),
-            Event::Timer => self.timer_due = None,
-        }
+    /// Notes that the timer has fired.
+    pub(crate) fn take_timer(&mut self) {
+        self.timer_due = None;
     }
 
-    #[cold]
-    fn connect(&mut self, client: ClientId) {
+    pub(crate) fn connect(&mut self, client: ClientId) {
         self.next_client = self.next_client.max(ClientId(client.0.saturating_add(1)));
         if let Err(index) = self.clients.binary_search(&client) {
             self.clients.insert(index, client);
@@ -57,7 +47,7 @@ impl Presence {
     }
 
     #[cold]
-    fn disconnect(&mut self, client: ClientId) {
+    pub(crate) fn disconnect(&mut self, client: ClientId) {
         if let Ok(index) = self.clients.binary_search(&client) {
             self.clients.remove(index);
         }

@@ -13,7 +13,7 @@ use self::{
 };
 
 use crate::{
-    Effects, Event, Program, Step, Trap, TrapReason,
+    ClientId, ClientInfo, Effects, Event, Program, Step, Trap, TrapReason,
     client_info::Newcomer,
     construction::Construction,
     hibernation::HibernationProgress,
@@ -88,17 +88,26 @@ impl Live {
             LiveState::Suspended(_) => return Ok(Step::Suspended),
             LiveState::Broken(trap) => return Err(trap.clone()),
         }
-        self.presence.begin(&event);
-        if let Event::Connect(client, info) = event
-            && self.program.asks_for_client_info()
-        {
-            self.store.data_mut().newcomer = Newcomer::new(client, info);
+        match event {
+            Event::Message(..) | Event::Init => {}
+            Event::Connect(client, info) => self.admit(client, info),
+            Event::Disconnect(client) => self.presence.disconnect(client),
+            Event::Timer => self.presence.take_timer(),
         }
         let id = mem::take(&mut self.id);
         let (call, data) = self.interface.call(event, &id);
         let result = self.begin_call(&call, data, now_ms);
         self.id = id;
         result
+    }
+
+    /// Notes a client whose `connect` begins.
+    #[cold]
+    fn admit(&mut self, client: ClientId, info: ClientInfo<'_>) {
+        self.presence.connect(client);
+        if self.program.asks_for_client_info() {
+            self.store.data_mut().newcomer = Newcomer::new(client, info);
+        }
     }
 
     /// Begins to save the state of the guest. Returns `None` if the guest does not do this.

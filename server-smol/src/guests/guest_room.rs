@@ -34,8 +34,9 @@ struct Replay {
     room: Room,
     release: Arc<Release>,
     recording: RoomRecording,
-    /// The number of events up to now, and the place behind them.
+    /// The number of events up to now, and the places before and behind the last one.
     events: u64,
+    before: RecordsPosition,
     position: RecordsPosition,
 }
 
@@ -96,7 +97,8 @@ impl GuestRoom {
                 match new_room(release, self.room.id(), seed) {
                     Ok(room) => {
                         let (release, position) = (Arc::clone(release), RecordsPosition::default());
-                        let replay = Replay { room, release, recording, events: 0, position };
+                        let replay =
+                            Replay { room, release, recording, events: 0, before: position, position };
                         self.replay(replay, upgrade, context)
                     }
                     Err(trap) => keep(&trap, context),
@@ -142,7 +144,8 @@ impl GuestRoom {
         // The outcome is read below.
         match &recorded {
             Some((record, position)) => {
-                (replay.events, replay.position) = (replay.events + 1, *position);
+                replay.events += 1;
+                (replay.before, replay.position) = (replay.position, *position);
                 let _ = record.begin(&mut replay.room);
             }
             None if !is_between => _ = replay.room.resume(),
@@ -155,8 +158,10 @@ impl GuestRoom {
                 replay.recording.add(&records, &replay.room);
             }
             Err(trap) => {
+                // It may have begun some slices before.
+                let event = recording.and_then(|recording| recording.next(replay.before));
                 let event =
-                    recorded.map_or_else(String::new, |(record, _)| format!(" ({})", kind(&record.event)));
+                    event.map_or_else(String::new, |(record, _)| format!(" ({})", kind(&record.event)));
                 let number = replay.events;
                 let reason = format_args!(
                     "the new version does not get through the events up to now: event {number}{event}: {trap}"
@@ -223,12 +228,17 @@ impl GuestRoom {
         self.renewal = None;
     }
 
-    /// Keeps the records of the last event.
+    /// Continues with the event. If it is over then, keeps its record and returns true.
     #[cold]
-    fn record(&mut self, context: &impl EngineContext) {
+    #[inline(never)]
+    fn advance_and_record(&mut self, context: &impl EngineContext) -> bool {
+        if matches!(self.room.advance(context), Progress::Unfinished) {
+            return false;
+        }
         if let Some(recorder) = &mut self.recorder {
             recorder.add_records(&mut self.room, context);
         }
+        true
     }
 }
 
@@ -240,13 +250,9 @@ impl Engine for GuestRoom {
 
     #[inline]
     fn advance(&mut self, context: &impl EngineContext) -> Progress<'_> {
-        if self.recorder.is_none() {
-            return self.room.advance(context);
-        }
-        if matches!(self.room.advance(context), Progress::Unfinished) {
+        if self.recorder.is_some() && !self.advance_and_record(context) {
             return Progress::Unfinished;
         }
-        self.record(context);
         // Of an event that is over, this is the result again.
         self.room.advance(context)
     }

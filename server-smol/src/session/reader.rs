@@ -250,15 +250,16 @@ impl<F: EngineFactory> Session<F> {
     #[cold]
     fn closed_for(&self, violation: Violation) -> CloseReason {
         match violation {
-            Violation::TooLarge { size } => {
+            Violation::TooLarge => {
                 let thread = self.room.thread();
                 let limit = thread.settings.message_size;
                 // Those who develop the room want to know which limit it is.
                 CloseReason::MessageTooLarge(thread.settings.show_failures.then(|| {
                     let words = format!(
-                        "the message is too large: at least {size} bytes; {limit} is the limit (`--max-message-size`)"
+                        "the message is too large: {limit} bytes are the limit (`--max-message-size`)"
                     );
-                    let line = || format!("room {}: client {} is closed: {words}", self.room.id(), self.client);
+                    let line =
+                        || format!("room {}: client {} is closed: {words}", self.room.id(), self.client);
                     thread.log.event(log::Level::Warn, line);
                     words.into()
                 }))

@@ -164,7 +164,7 @@ fn the_limit_on_messages_is_told_and_logged_only_if_that_is_wanted() {
     let untold = (1009, "the message is too large".to_owned(), Vec::<String>::new());
     assert_eq!(too_large(server(), "large-untold"), untold);
     let (code, reason, lines) = too_large(server().with_show_failures(true), "large-told");
-    let told = "the message is too large: at least 101 bytes; 100 is the limit (`--max-message-size`)";
+    let told = "the message is too large: 100 bytes are the limit (`--max-message-size`)";
     assert_eq!((code, &*reason, lines.len()), (1009, told, 1));
     assert!(lines[0].contains(&format!("client 1 is closed: {told}")), "{lines:#?}");
 }

@@ -315,7 +315,7 @@ impl StateroomService for Broken {
         // There is one line for each room that fails.
         for _ in 0..2 {
             server.post("/ws/lobby");
-            let line = server.wait_for_line("room \"lobby\"");
+            let line = server.wait_for_line("ERROR room \"lobby\"");
             let said =
                 "ERROR room \"lobby\" failed: the guest failed in `initialize`: it panicked at src/lib.rs:";
             assert!(line.starts_with(said) && line.ends_with(": 254 is not expected"), "{features}: {line}");

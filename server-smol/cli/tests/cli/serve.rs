@@ -27,7 +27,7 @@ fn what_cannot_be_served_is_told() {
     fails(serve("notes.txt/x.wasm"), &["cannot read `notes.txt/x.wasm`"]);
     fails(serve("empty"), &["no `server.wasm` in `empty`", "stateroom build"]);
     fails(serve("package"), &["no `server.wasm` in `package`", "stateroom dev package"]);
-    fails(serve("built"), &["serve `built/dist`"]);
+    fails(serve("built"), &["give `built/dist`"]);
     fails(serve("false.wasm"), &["cannot run `false.wasm`: "]);
     fails(serve("text.wasm"), &["`text.wasm` is in the text format", "end in `.wat`"]);
     fails(serve("lone.wat"), &["cannot run `lone.wat`: "]);
