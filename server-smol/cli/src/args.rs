@@ -256,10 +256,12 @@ pub(crate) struct ServeArgs {
 
     /// Record the events of the room with this id in a file, from its begin on; may be repeated.
     /// `stateroom replay` runs them again. The file contains what clients have sent
+    #[cfg(feature = "dev")]
     #[arg(long, value_name = "ROOM", verbatim_doc_comment, help_heading = ROOMS, hide_long_help = true)]
     pub(crate) record: Vec<String>,
 
     /// The directory for `--record`
+    #[cfg(feature = "dev")]
     #[arg(long, value_name = "DIR", default_value = "recordings", requires = "record")]
     #[arg(help_heading = ROOMS, hide_long_help = true)]
     pub(crate) record_to: PathBuf,

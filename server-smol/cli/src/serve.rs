@@ -12,13 +12,13 @@ use super::{args::ServeArgs, limits::Chosen, module, toml_file};
 pub(crate) fn run(args: ServeArgs) -> Result<()> {
     let Found { module, static_files, limits } = locate(&args.module)?;
     let mut settings = args.server.settings()?;
+    settings.upgrade = args.upgrade.into();
     #[cfg(feature = "dev")]
     {
         settings.playground = args.playground.then(super::playground::new);
+        (settings.recordings.rooms, settings.recordings.directory) = (args.record, args.record_to);
     }
-    settings.upgrade = args.upgrade.into();
-    let is_recording = !args.record.is_empty();
-    (settings.recordings.rooms, settings.recordings.directory) = (args.record, args.record_to);
+    let is_recording = !settings.recordings.rooms.is_empty();
     let bounds = args.server.limits.over(&limits).bounds(settings)?;
     let guest = bounds.guest;
     let load = move || {

@@ -11,7 +11,7 @@ use stateroom_host_min::{Program, Trap};
 
 use crate::settings::{Settings, Upgrade};
 
-use super::{guest_room::GuestRoom, recordings::Recordings};
+use super::{guest_room::GuestRoom, recording::Recordings};
 
 /// Returns the program anew, from wherever it came, or the reason why this is not possible.
 pub(crate) type Reload = Box<dyn Fn() -> Result<Program, String> + Send + Sync>;

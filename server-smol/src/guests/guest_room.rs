@@ -7,8 +7,7 @@ use crate::settings::Upgrade;
 
 use super::{
     deployment::{Deployed, Release},
-    recorder::Recorder,
-    recordings::{Recordings, RoomRecording},
+    recording::{Recorder, Recordings, RoomRecording},
 };
 
 /// A room that runs a guest, whose program can be replaced.

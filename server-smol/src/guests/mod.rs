@@ -2,8 +2,7 @@
 
 mod deployment;
 mod guest_room;
-mod recorder;
-mod recording_file;
-mod recordings;
+#[cfg_attr(not(feature = "recordings"), path = "no_recording.rs")]
+mod recording;
 
 pub(crate) use deployment::{Deployment, GuestFactory, ModuleStatus, Reload};

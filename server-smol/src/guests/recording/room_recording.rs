@@ -12,15 +12,15 @@ use crate::settings;
 
 /// The recordings of all rooms.
 #[derive(Debug)]
-pub(super) struct Recordings {
-    pub(super) settings: settings::Recordings,
+pub(in crate::guests) struct Recordings {
+    pub(in crate::guests) settings: settings::Recordings,
     /// The memory that is in use, in bytes.
     used: AtomicUsize,
 }
 
 /// The events of a room up to now, and the state that they began with.
 #[derive(Debug)]
-pub(super) struct RoomRecording {
+pub(in crate::guests) struct RoomRecording {
     recordings: Arc<Recordings>,
     /// The memory that it takes, in bytes.
     taken: usize,
@@ -43,7 +43,7 @@ enum Start {
 const REPLACED: usize = 64 << 10;
 
 impl Recordings {
-    pub(super) fn new(settings: settings::Recordings) -> Arc<Self> {
+    pub(in crate::guests) fn new(settings: settings::Recordings) -> Arc<Self> {
         Arc::new(Self { settings, used: AtomicUsize::new(0) })
     }
 
@@ -59,7 +59,7 @@ impl Recordings {
 
 impl RoomRecording {
     /// Begins the recording of a new room. Returns `None` if nothing is recorded in memory.
-    pub(super) fn new(recordings: &Arc<Recordings>, seed: [u8; 32]) -> Option<Self> {
+    pub(in crate::guests) fn new(recordings: &Arc<Recordings>, seed: [u8; 32]) -> Option<Self> {
         (recordings.settings.memory > 0).then(|| Self::begin(recordings, seed))
     }
 
@@ -68,12 +68,12 @@ impl RoomRecording {
     }
 
     /// Begins the recording of another room in its place.
-    pub(super) fn restarted(&self, seed: [u8; 32]) -> Self {
+    pub(in crate::guests) fn restarted(&self, seed: [u8; 32]) -> Self {
         Self::begin(&self.recordings, seed)
     }
 
     /// Adds the records of the room's last events. The last one has to be over.
-    pub(super) fn add(&mut self, records: &[u8], room: &Room) {
+    pub(in crate::guests) fn add(&mut self, records: &[u8], room: &Room) {
         if matches!(self.start, Start::Lost) {
             return;
         }
@@ -88,7 +88,7 @@ impl RoomRecording {
     }
 
     /// Lets the room's present state stand for its history. A room that has failed has none.
-    pub(super) fn go_on_from_snapshot(&mut self, room: &Room) {
+    pub(in crate::guests) fn go_on_from_snapshot(&mut self, room: &Room) {
         self.clear();
         if let Ok(snapshot) = room.snapshot()
             && self.recordings.take(snapshot.len())
@@ -119,7 +119,7 @@ impl RoomRecording {
     }
 
     /// Returns the seed of the room's random numbers, if all of its events are here.
-    pub(super) fn whole_since(&self) -> Option<[u8; 32]> {
+    pub(in crate::guests) fn whole_since(&self) -> Option<[u8; 32]> {
         match self.start {
             Start::New(seed) => Some(seed),
             Start::Snapshot(_) | Start::Lost => None,
@@ -127,7 +127,7 @@ impl RoomRecording {
     }
 
     /// Returns the next record, and the place behind it.
-    pub(super) fn next(&self, position: RecordsPosition) -> Option<(Record, RecordsPosition)> {
+    pub(in crate::guests) fn next(&self, position: RecordsPosition) -> Option<(Record, RecordsPosition)> {
         let mut records = Records::from_position(&self.records, position);
         // They have been written here.
         let record = records.next()?.ok()?;
@@ -135,7 +135,7 @@ impl RoomRecording {
     }
 
     /// Returns the recording as a file has it, or `None` if it was lost.
-    pub(super) fn file(&self, program: &Program, room_id: &str) -> Option<Vec<u8>> {
+    pub(in crate::guests) fn file(&self, program: &Program, room_id: &str) -> Option<Vec<u8>> {
         let start = match &self.start {
             Start::New(seed) => RecordingStart::New { seed: *seed },
             Start::Snapshot(snapshot) => RecordingStart::Snapshot(snapshot),

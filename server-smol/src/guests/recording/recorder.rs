@@ -4,13 +4,13 @@ use stateroom_core::engine::EngineContext;
 use stateroom_host_min::{Program, RecordingStart, Room};
 
 use super::{
-    recording_file::{RecordingFile, write_failure},
-    recordings::{Recordings, RoomRecording},
+    file::{RecordingFile, write_failure},
+    room_recording::{Recordings, RoomRecording},
 };
 
 /// Records a room in memory, in a file, or in both.
 #[derive(Debug)]
-pub(super) struct Recorder {
+pub(in crate::guests) struct Recorder {
     recordings: Arc<Recordings>,
     memory: Option<RoomRecording>,
     file: Option<RecordingFile>,
@@ -18,7 +18,7 @@ pub(super) struct Recorder {
 
 impl Recorder {
     /// Begins to record a new room. Returns `None` if it is not to be recorded.
-    pub(super) fn new(
+    pub(in crate::guests) fn new(
         recordings: &Arc<Recordings>,
         room: &mut Room,
         program: &Program,
@@ -38,12 +38,12 @@ impl Recorder {
         Some(recorder)
     }
 
-    pub(super) fn memory(&self) -> Option<&RoomRecording> {
+    pub(in crate::guests) fn memory(&self) -> Option<&RoomRecording> {
         self.memory.as_ref()
     }
 
     /// Adds the records of the room's last event, which is over.
-    pub(super) fn add_records(&mut self, room: &mut Room, context: &impl EngineContext) {
+    pub(in crate::guests) fn add_records(&mut self, room: &mut Room, context: &impl EngineContext) {
         let records = room.take_records();
         if let Some(file) = &mut self.file
             && let Err(error) = file.add(&records)
@@ -57,7 +57,12 @@ impl Recorder {
     }
 
     /// Writes the recording of a room that has failed, and says where it is.
-    pub(super) fn report_failure(&self, room_id: &str, program: &Program, context: &impl EngineContext) {
+    pub(in crate::guests) fn report_failure(
+        &self,
+        room_id: &str,
+        program: &Program,
+        context: &impl EngineContext,
+    ) {
         let settings = &self.recordings.settings;
         let memory = self.memory.as_ref().filter(|_| settings.failures);
         let Some(recording) = memory.and_then(|memory| memory.file(program, room_id)) else { return };
@@ -70,7 +75,7 @@ impl Recorder {
     }
 
     /// Continues with another recording in memory, of a room that has taken the place of the one before.
-    pub(super) fn go_on(
+    pub(in crate::guests) fn go_on(
         &mut self,
         memory: RoomRecording,
         room: &Room,
@@ -86,7 +91,7 @@ impl Recorder {
     }
 
     /// Continues with a snapshot of a room that has taken the place of the one before, in another way than by its events.
-    pub(super) fn go_on_from_snapshot(
+    pub(in crate::guests) fn go_on_from_snapshot(
         &mut self,
         room: &mut Room,
         program: &Program,
@@ -104,7 +109,7 @@ impl Recorder {
     }
 
     /// Begins again, with a new room.
-    pub(super) fn restart(
+    pub(in crate::guests) fn restart(
         &mut self,
         room: &mut Room,
         program: &Program,

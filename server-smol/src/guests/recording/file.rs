@@ -16,7 +16,7 @@ const NAME: usize = 100;
 
 /// A file with the recording of a room that is going on.
 #[derive(Debug)]
-pub(super) struct RecordingFile {
+pub(in crate::guests) struct RecordingFile {
     file: File,
     path: PathBuf,
 }
@@ -26,7 +26,7 @@ impl RecordingFile {
     ///
     /// # Errors
     /// The file cannot be written. The error names it.
-    pub(super) fn create(
+    pub(in crate::guests) fn create(
         directory: &Path,
         program: &Program,
         room_id: &str,
@@ -50,13 +50,17 @@ impl RecordingFile {
     ///
     /// # Errors
     /// They cannot be written. The error names the file.
-    pub(super) fn add(&mut self, records: &[u8]) -> io::Result<()> {
+    pub(in crate::guests) fn add(&mut self, records: &[u8]) -> io::Result<()> {
         self.file.write_all(records).map_err(|error| named(&self.path, &error))
     }
 }
 
 /// Writes the recording of a room that has failed. It replaces the one of the room's last failure. Returns its path.
-pub(super) fn write_failure(directory: &Path, room_id: &str, recording: &[u8]) -> io::Result<PathBuf> {
+pub(in crate::guests) fn write_failure(
+    directory: &Path,
+    room_id: &str,
+    recording: &[u8],
+) -> io::Result<PathBuf> {
     let path = directory.join(format!("{}.{EXTENSION}", name(room_id)));
     fs::create_dir_all(directory)
         .and_then(|()| fs::write(&path, recording))

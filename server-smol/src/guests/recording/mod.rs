@@ -1,0 +1,8 @@
+//! The recordings of rooms, in memory and in files.
+
+mod file;
+mod recorder;
+mod room_recording;
+
+pub(in crate::guests) use recorder::Recorder;
+pub(in crate::guests) use room_recording::{Recordings, RoomRecording};
