@@ -7,7 +7,7 @@ use crate::settings::Upgrade;
 
 use super::{
     deployment::{Deployed, Release},
-    recording::{Recorder, Recordings, RoomRecording},
+    recording::{BoxedRecorder, Recorder, Recordings, RoomRecording},
 };
 
 /// A room that runs a guest, whose program can be replaced.
@@ -16,7 +16,7 @@ pub(crate) struct GuestRoom {
     room: Room,
     release: Deployed,
     /// Nothing if the room is not recorded.
-    recorder: Option<Box<Recorder>>,
+    recorder: Option<BoxedRecorder>,
     renewal: Option<Box<Ongoing>>,
 }
 
@@ -50,7 +50,7 @@ impl GuestRoom {
         let mut room = release.program.room(id, seed)?;
         let recorder = Recorder::new(recordings, &mut room, &release.program, seed, context);
         let release = Deployed::new(release);
-        Ok(Self { room, release, recorder: recorder.map(Box::new), renewal: None })
+        Ok(Self { room, release, recorder, renewal: None })
     }
 
     /// Does a step towards running this release.

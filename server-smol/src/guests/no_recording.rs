@@ -29,6 +29,9 @@ impl Recordings {
     }
 }
 
+/// A recorder as rooms hold it. It is in no box, so that the compiler sees that there is none.
+pub(super) type BoxedRecorder = Recorder;
+
 impl Recorder {
     #[inline]
     pub(super) fn new(

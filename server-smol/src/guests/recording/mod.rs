@@ -4,5 +4,5 @@ mod file;
 mod recorder;
 mod room_recording;
 
-pub(in crate::guests) use recorder::Recorder;
+pub(in crate::guests) use recorder::{BoxedRecorder, Recorder};
 pub(in crate::guests) use room_recording::{Recordings, RoomRecording};

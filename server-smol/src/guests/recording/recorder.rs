@@ -16,6 +16,9 @@ pub(in crate::guests) struct Recorder {
     file: Option<RecordingFile>,
 }
 
+/// A recorder as rooms hold it. Most rooms have none.
+pub(in crate::guests) type BoxedRecorder = Box<Recorder>;
+
 impl Recorder {
     /// Begins to record a new room. Returns `None` if it is not to be recorded.
     pub(in crate::guests) fn new(
@@ -24,7 +27,7 @@ impl Recorder {
         program: &Program,
         seed: [u8; 32],
         context: &impl EngineContext,
-    ) -> Option<Self> {
+    ) -> Option<BoxedRecorder> {
         let is_chosen = recordings.settings.rooms.iter().any(|id| id == room.id());
         let memory = RoomRecording::new(recordings, seed);
         if memory.is_none() && !is_chosen {
@@ -35,7 +38,7 @@ impl Recorder {
         if is_chosen {
             recorder.open(room.id(), program, RecordingStart::New { seed }, context);
         }
-        Some(recorder)
+        Some(Box::new(recorder))
     }
 
     pub(in crate::guests) fn memory(&self) -> Option<&RoomRecording> {
