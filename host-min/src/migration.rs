@@ -77,8 +77,8 @@ impl Migration {
         if !program.loads_state() {
             return Err(MigrationError::DoesNotLoad);
         }
-        let snapshot = room.snapshot().map_err(MigrationError::Room)?;
-        let mut copy = room.program().restore_live(&snapshot).map_err(MigrationError::Copy)?;
+        let snapshot = room.unchecked_snapshot().map_err(MigrationError::Room)?;
+        let mut copy = room.program().restore_unchecked(&snapshot).map_err(MigrationError::Copy)?;
         let presence = mem::take(&mut copy.presence);
         let saving = copy.begin_save(now_ms).ok_or(MigrationError::DoesNotSave)?;
         // The result is read in the first step.
