@@ -1,7 +1,10 @@
-//! A room goes on from its snapshot, or when it has hibernated, as if nothing had been, whatever its guest is made of.
+//! A room goes on from its snapshot, or when it has hibernated, as if nothing had been, whatever its guest is made of. And its recording
+//! leads to the same state.
 
-use stateroom_host_min::{Effect, Event, Limits, Program, Room, Step};
-use stateroom_tests::{Foreign, Guest, Profile};
+use stateroom_host_min::{
+    Effect, Event, Limits, Program, Recording, RecordingHeader, RecordingStart, Room, Step,
+};
+use stateroom_tests::{Foreign, Guest, Profile, example};
 
 use crate::conversation::{bytes, connect, text};
 
@@ -22,6 +25,7 @@ fn goes_on(module: &[u8]) {
     let load = || Program::load(module, Limits::default()).unwrap_or_else(|error| panic!("{error}"));
     let (program, other) = (load(), load());
     let mut original = program.room("lobby", [7; 32]).expect("there is memory");
+    original.start_recording();
     let mut restored = other.room("lobby", [7; 32]).expect("there is memory");
     let mut hibernating = program.room("lobby", [7; 32]).expect("there is memory");
     // A simple generator (Numerical Recipes' constants): the events are the same in every run.
@@ -56,6 +60,17 @@ fn goes_on(module: &[u8]) {
         assert_eq!(original.snapshot(), restored.snapshot(), "event {now_ms}");
         assert_eq!(original.snapshot(), hibernating.snapshot(), "event {now_ms}");
     }
+    let mut recording = Vec::new();
+    let start = RecordingStart::New { seed: [7; 32] };
+    RecordingHeader::new(&program, "lobby", start).write(&mut recording);
+    recording.extend(original.take_records());
+    let recording = Recording::read(&recording).expect("it has just been written");
+    let mut again = recording.start(&other).expect("there is memory");
+    for (number, record) in recording.records().enumerate() {
+        let record = record.expect("it is whole");
+        assert!(record.run(&mut again).agrees_with(&record.outcome), "event {number}");
+    }
+    assert_eq!(again.snapshot(), original.snapshot());
 }
 
 #[test]
@@ -75,6 +90,11 @@ fn rooms_of_the_0_4_line_go_on() {
 fn rooms_of_this_sdk_go_on() {
     let source = include_str!("../../guests/sdk/room.rs");
     goes_on(&Guest::new("room", "[]", source).module());
+}
+
+#[test]
+fn rooms_of_a_large_guest_go_on() {
+    goes_on(&std::fs::read(example("yjs").join("server.wasm")).expect("it has been built"));
 }
 
 #[test]
