@@ -3,12 +3,12 @@ use core::{error::Error, fmt, mem};
 
 use crate::{Event, Program, RestoreError, Room, SnapshotError, Step, Trap, live::Live, presence::Presence};
 
-/// The way of a room's state into another program: the guest saves it, and the guest of the other program loads it.
+/// Moves the state of a room to another program: the guest saves it, and the guest of the other program loads it.
 ///
-/// The room is not changed. It is a copy of it that runs `stateroom_save`. Then a new room of the other program runs
+/// A copy of the room runs `stateroom_save`; the room itself does not change. Then a new room of the other program runs
 /// [`Event::Init`], whose effects are dropped, and `stateroom_load`, whose effects are those of the
-/// [result](Self::advance). Each of these calls may use as much fuel as an event. The new room has the clients of the old one, and
-/// its timer, unless `stateroom_load` sets one.
+/// [result](Self::advance). Each of these calls may use as much fuel as an event. The new room has the clients and the timer of the
+/// old one, unless `stateroom_load` sets or cancels the timer.
 ///
 /// ```
 /// use stateroom_host_min::{Migration, MigrationError, Program, Room};
@@ -60,7 +60,7 @@ pub enum MigrationError {
 }
 
 impl Migration {
-    /// Begins to migrate a room. `seed` is that of the new room's random numbers. `now_ms` is the time in milliseconds since the
+    /// Begins to migrate a room. `seed` is the seed of the new room's random numbers. `now_ms` is the time in milliseconds since the
     /// Unix epoch.
     ///
     /// # Errors

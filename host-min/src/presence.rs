@@ -92,8 +92,7 @@ impl Presence {
             _ => return Ok(None),
         };
         let is_right = clients.is_sorted_by(|one, next| one < next)
-            // They are equal only at the largest number.
-            && clients.last().is_none_or(|last| *last <= next_client)
+            && clients.last().is_none_or(|last| *last < next_client || *last == ClientId(u32::MAX))
             && next_client >= ClientId(1);
         Ok(is_right.then_some(Self { clients, next_client, timer_due }))
     }

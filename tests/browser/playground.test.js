@@ -252,7 +252,7 @@ test("the errors of a build are shown until it succeeds, and then the clients ar
   await page.locator("#build-panel").waitFor();
   await writeSource(ROOM.replace("new value", "other value"));
   await page.locator("#build-panel").waitFor({ state: "hidden", ...BUILT_WITHIN });
-  await server.line("the new version runs");
+  await server.line("replaced the module in ");
   await connected(page, 1, "Client 1");
   await send(page, 1, "increment");
   await received(page, 1, "other value: 1");

@@ -43,7 +43,7 @@ test("a page is loaded again when its files change, and stays as it is when the 
   // The rooms get another module, and the page notices nothing.
   page.on("websocket", (socket) => { throw new Error(`the page has connected again: ${socket.url()}`); });
   await change("src/lib.rs", "\n#[unsafe(no_mangle)]\npub extern \"C\" fn another_module() {}\n");
-  await server.line("the new version runs");
+  await server.line("replaced the module in ");
   await isLive();
   if (await loadedAt() !== first) throw new Error("the page was loaded again");
   page.removeAllListeners("websocket");
@@ -85,14 +85,14 @@ test("a counter keeps its number and its connection when the guest is edited", T
   await number("3");
 
   await edit("saturating_sub(1)", "saturating_sub(2)");
-  await server.line("room lobby continues in its state");
+  await server.line("room lobby has replayed its events");
   await number("3");
   await page.getByRole("button", { name: "Take 1 away" }).click();
   await number("1");
 
   // All clicks count as the new version counts them.
   await edit("saturating_add(1)", "saturating_add(10)");
-  await server.line("room lobby continues in its state");
+  await server.line("room lobby has replayed its events");
   await add.click();
   await number("38");
   if (await page.evaluate(() => performance.timeOrigin) !== loadedAt) throw new Error("the page was loaded again");

@@ -206,8 +206,8 @@ impl Live {
     /// Returns its approximate size in bytes.
     pub(crate) fn held(&self) -> usize {
         let data = self.store.data();
-        let rare = match (&self.status, &self.construction, &self.hibernation, &data.newcomer) {
-            (LiveState::Ready(_), None, None, None) => 0,
+        let rare = match (&self.status, &self.construction, &self.hibernation, &data.newcomer, &data.saved) {
+            (LiveState::Ready(_), None, None, None, None) => 0,
             _ => self.rarely_held(),
         };
         let presence = self.presence.held();
@@ -225,6 +225,7 @@ impl Live {
             + self.construction.as_ref().map_or(0, |construction| construction.held())
             + self.hibernation.as_ref().map_or(0, |progress| progress.held())
             + self.store.data().newcomer.as_ref().map_or(0, |newcomer| newcomer.held())
+            + self.store.data().saved.as_ref().map_or(0, Vec::capacity)
     }
 
     /// Returns the maximum number of bytes that hibernation would free.

@@ -14,7 +14,7 @@ pub enum RecordingError {
         /// The version of its format.
         version: u32,
     },
-    /// The bytes have changed since it was made.
+    /// Its bytes cannot be read: they are damaged or incomplete.
     Damaged,
     /// It ends in the middle of its last record. The host that wrote it was ended, for example. The records before are whole.
     CutOff,
@@ -27,9 +27,7 @@ impl fmt::Display for RecordingError {
             Self::Version { version } => {
                 write!(f, "this recording has format {version}; this host reads format {VERSION}")
             }
-            Self::Damaged => {
-                f.write_str("this recording is damaged: its bytes have changed since it was made")
-            }
+            Self::Damaged => f.write_str("this recording cannot be read: it is damaged or incomplete"),
             Self::CutOff => {
                 f.write_str("this recording ends in the middle of an event; the events before are whole")
             }

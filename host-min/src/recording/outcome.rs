@@ -57,7 +57,7 @@ impl Room {
 }
 
 impl Outcome {
-    /// Returns true if the other run of the event came to the same: all except the fuel.
+    /// Returns true if the result, the effects and the timer are equal. Ignores the fuel.
     #[must_use]
     pub fn agrees_with(&self, other: &Self) -> bool {
         (&self.result, self.effects, self.timer) == (&other.result, other.effects, other.timer)

@@ -24,7 +24,7 @@ pub enum OwnedEvent {
 }
 
 impl OwnedEvent {
-    /// Calls `with` with the event, and returns its result.
+    /// Passes the event to `with`, and returns its result.
     pub fn with<R>(&self, with: impl FnOnce(Event<'_>) -> R) -> R {
         let event = match self {
             Self::Init => Event::Init,

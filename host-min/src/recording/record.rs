@@ -4,7 +4,7 @@ use crate::{Room, Step, Trap, reader::Reader};
 
 use super::{Outcome, OwnedEvent, RecordingError, varint};
 
-/// An event that a room has had.
+/// A recorded event, with its time and its outcome.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Record {
@@ -12,7 +12,7 @@ pub struct Record {
     pub now_ms: u64,
     /// The event.
     pub event: OwnedEvent,
-    /// What it came to.
+    /// Its outcome in the recorded room.
     pub outcome: Outcome,
 }
 
@@ -25,7 +25,7 @@ impl Record {
         self.event.with(|event| room.handle(event, self.now_ms))
     }
 
-    /// Runs the event to its end, and returns what it comes to in this room.
+    /// Runs the event to its end, and returns its outcome in this room.
     ///
     /// # Panics
     /// Never: an event that is over has an outcome.
@@ -40,10 +40,9 @@ impl Record {
         }
     }
 
-    fn read(before_ms: u64, reader: &mut Reader<'_>) -> Result<Self, RecordingError> {
-        let difference = varint::unzigzag(varint::read(reader)?);
+    fn read(reader: &mut Reader<'_>) -> Result<Self, RecordingError> {
         let record = Self {
-            now_ms: before_ms.wrapping_add_signed(difference),
+            now_ms: varint::read(reader)?,
             event: OwnedEvent::read(reader)?,
             outcome: Outcome::read(reader)?,
         };
@@ -57,16 +56,14 @@ pub struct Records<'a> {
     /// The number of all bytes.
     all: usize,
     left: &'a [u8],
-    before_ms: u64,
 }
 
 /// A place between two records.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub struct RecordsPosition {
+pub struct RecordsPosition(
     /// The number of bytes before it.
-    at: usize,
-    before_ms: u64,
-}
+    usize,
+);
 
 impl<'a> Records<'a> {
     /// Reads the records of a room, as [`Room::take_records`] has returned them.
@@ -75,33 +72,29 @@ impl<'a> Records<'a> {
         Self::from_position(bytes, RecordsPosition::default())
     }
 
-    /// Reads the records from a place on that [`position`](Self::position) has returned for the same bytes.
+    /// Reads the records after a place that [`position`](Self::position) has returned for the same bytes.
     #[must_use]
     pub fn from_position(bytes: &'a [u8], position: RecordsPosition) -> Self {
-        Self {
-            all: bytes.len(),
-            left: bytes.get(position.at..).unwrap_or(&[]),
-            before_ms: position.before_ms,
-        }
+        Self { all: bytes.len(), left: bytes.get(position.0..).unwrap_or(&[]) }
     }
 
     /// Returns the place before the next record.
     #[must_use]
     pub fn position(&self) -> RecordsPosition {
-        RecordsPosition { at: self.all - self.left.len(), before_ms: self.before_ms }
+        RecordsPosition(self.all - self.left.len())
     }
 
     fn read(&mut self) -> Result<Record, RecordingError> {
         let mut reader = Reader::new(self.left);
-        // An end within the length of a record, or within the record, is that of a file that was not finished.
+        // A record that is cut off means that the file was not finished.
         let cut_off = |reader: &Reader<'_>| reader.left() < 10;
         let len = match varint::read_len(&mut reader) {
             Err(_) if cut_off(&Reader::new(self.left)) => return Err(RecordingError::CutOff),
             len => len?,
         };
         let body = reader.bytes(len).map_err(|_| RecordingError::CutOff)?;
-        let record = Record::read(self.before_ms, &mut Reader::new(body))?;
-        (self.left, self.before_ms) = (reader.rest(), record.now_ms);
+        let record = Record::read(&mut Reader::new(body))?;
+        self.left = reader.rest();
         Ok(record)
     }
 }

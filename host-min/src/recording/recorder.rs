@@ -23,8 +23,6 @@ pub(crate) trait RecordEvents: Send + Sync {
 /// Writes the records of a room. They follow the [header](super::RecordingHeader).
 #[derive(Debug, Default)]
 pub(crate) struct Recorder {
-    /// The time of the last event.
-    before_ms: u64,
     /// The record of the event that is being handled, without its outcome; empty if there is none.
     record: Vec<u8>,
     /// The records of events that are over.
@@ -37,9 +35,7 @@ const KEPT: usize = 1 << 10;
 impl RecordEvents for Recorder {
     fn begin(&mut self, event: &Event<'_>, now_ms: u64) {
         self.record.clear();
-        let difference = now_ms.wrapping_sub(self.before_ms) as i64;
-        self.before_ms = now_ms;
-        varint::put(varint::zigzag(difference), &mut self.record);
+        varint::put(now_ms, &mut self.record);
         owned_event::put(event, &mut self.record);
     }
 

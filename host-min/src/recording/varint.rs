@@ -50,15 +50,6 @@ pub(super) fn read_text<'a>(reader: &mut Reader<'a>) -> Result<&'a str, Recordin
     str::from_utf8(read_bytes(reader)?).map_err(|_| RecordingError::Damaged)
 }
 
-/// Returns the number for a difference, so that small ones in both directions are small: 0, -1, 1, -2, …
-pub(super) fn zigzag(difference: i64) -> u64 {
-    ((difference << 1) ^ (difference >> 63)) as u64
-}
-
-pub(super) fn unzigzag(number: u64) -> i64 {
-    (number >> 1) as i64 ^ -((number & 1) as i64)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -83,13 +74,5 @@ mod tests {
             assert_eq!(read(&mut Reader::new(bytes)), Err(RecordingError::Damaged), "{bytes:x?}");
         }
         assert_eq!(read(&mut Reader::new(&[0x80])), Err(RecordingError::Damaged));
-    }
-
-    #[test]
-    fn differences_come_back() {
-        for (difference, number) in [(0, 0), (-1, 1), (1, 2), (i64::MAX, u64::MAX - 1), (i64::MIN, u64::MAX)]
-        {
-            assert_eq!((zigzag(difference), unzigzag(number)), (number, difference));
-        }
     }
 }

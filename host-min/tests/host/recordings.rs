@@ -218,5 +218,5 @@ fn records_are_small() {
     };
     size(Event::Init, 1_800_000_000_000);
     size(Event::Connect(ClientId(1), ClientInfo(&[("key", "Ada")])), 1_800_000_000_000);
-    assert_eq!(size(text("eleven bytes"), 1_800_000_000_016), 12 + 12);
+    assert_eq!(size(text("eleven bytes"), 1_800_000_000_016), 12 + 17);
 }

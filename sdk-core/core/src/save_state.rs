@@ -2,8 +2,7 @@ use core::fmt;
 
 use crate::StateroomContext;
 
-/// A service that passes its state to another version of itself. So rooms continue, with their clients, when the module that
-/// they run is replaced.
+/// Saves and loads the state of a service. So a room continues, with its clients, when its module is replaced by another version.
 ///
 /// `#[stateroom_wasm(save)]` makes a guest of such a service. For types that implement serde's traits,
 /// `#[stateroom_wasm(save = "json")]` and `#[stateroom_wasm(save = "postcard")]` implement this trait, with the feature of that name. JSON
@@ -39,11 +38,11 @@ pub trait SaveState {
     /// Passes the state to `write`, in one piece or in several.
     fn save(&self, write: &mut impl FnMut(&[u8]));
 
-    /// Takes over a state that another version has saved. It comes once, after [`init`](crate::StateroomService::init), whose
-    /// effects do not happen, and before all other events. Its own effects happen. The clients of the room are not reported
-    /// again, and the timer stays as it was unless it is set here.
+    /// Restores a state that another version saved. The host calls it once: after [`init`](crate::StateroomService::init), whose
+    /// effects are dropped, and before any other event. Its own effects happen. The clients of the room are not reported again. The
+    /// timer stays as it was, unless this sets or cancels it.
     ///
     /// # Errors
-    /// The state cannot be loaded. The room keeps the version that it has, and continues.
+    /// The state cannot be read. The host then keeps the old room.
     fn load(&mut self, saved: &[u8], context: &impl StateroomContext) -> Result<(), Self::Error>;
 }

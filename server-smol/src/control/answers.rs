@@ -42,9 +42,10 @@ impl Control {
                 }
             }
             path => match path.strip_prefix("/rooms/").map(RoomId::from_path) {
-                None => {
-                    Ok(text(StatusCode::NOT_FOUND, "there are /status, /rooms, /rooms/{room} and /reload"))
-                }
+                None => Ok(text(
+                    StatusCode::NOT_FOUND,
+                    "there are /status, /rooms, /rooms/{room}, /rooms/{room}/recording and /reload",
+                )),
                 Some(Err(reason)) => Ok(text(StatusCode::BAD_REQUEST, reason)),
                 Some(Ok(room)) if method == Method::POST => self.create(&room).await,
                 Some(Ok(room)) if method == Method::DELETE => self.close(&room).await,
@@ -109,7 +110,7 @@ impl Control {
         match modules::reload(deployment, &self.workers).await {
             Ok(renewals) => json(modules::renewals(&renewals)),
             Err(reason) => {
-                log::error!("the module before is still served: {reason}");
+                log::error!("the previous module is still served: {reason}");
                 text(StatusCode::UNPROCESSABLE_ENTITY, &reason)
             }
         }

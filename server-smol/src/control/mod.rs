@@ -86,7 +86,7 @@ impl Control {
 async fn in_time(answer: impl Future<Output = Answer>) -> Answer {
     let late = async {
         Timer::after(TIMEOUT).await;
-        text(StatusCode::GATEWAY_TIMEOUT, "a room keeps its thread busy, which does not answer")
+        text(StatusCode::GATEWAY_TIMEOUT, "a room keeps its thread busy; what was asked for goes on")
     };
     or(answer, late).await
 }

@@ -15,10 +15,13 @@ use crate::{
 /// # Errors
 /// Says why this is not possible. The rooms keep their program.
 pub(crate) async fn reload(deployment: &Arc<Deployment>, workers: &Workers) -> Result<Renewals, String> {
-    let loading = Arc::clone(deployment);
-    // It reads a file, and translates it.
-    unblock(move || loading.reload()).await?;
-    workers.renew().await.map_err(|Ending| "the server is ending".to_owned())
+    let (deployment, workers) = (Arc::clone(deployment), workers.clone());
+    // It reads a file, and translates it. All threads are told here, so that it happens even if nobody waits for it any more.
+    let renewing = unblock(move || {
+        deployment.reload()?;
+        Ok::<_, String>(workers.begin_renewal())
+    });
+    renewing.await?.finish().await.map_err(|Ending| "the server is ending".to_owned())
 }
 
 /// Returns the programs that rooms run.

@@ -1,7 +1,7 @@
 use std::{
     fmt,
     sync::{
-        Arc, PoisonError, RwLock, Weak,
+        Arc, Mutex, PoisonError, RwLock, Weak,
         atomic::{AtomicUsize, Ordering},
     },
 };
@@ -19,6 +19,8 @@ pub(crate) type Reload = Box<dyn Fn() -> Result<Program, String> + Send + Sync>;
 /// The program that the rooms of a server run. It can be replaced while they do.
 pub(crate) struct Deployment {
     releases: RwLock<Releases>,
+    /// Held while a program is loaded again, so that the one that was read last is deployed last.
+    reloading: Mutex<()>,
     reload: Option<Reload>,
     pub(super) recordings: Arc<Recordings>,
     upgrade: Upgrade,
@@ -66,6 +68,7 @@ impl Deployment {
         let all = vec![Arc::downgrade(&current)];
         Arc::new(Self {
             releases: RwLock::new(Releases { current, all }),
+            reloading: Mutex::new(()),
             reload,
             recordings: Recordings::new(settings.recordings.clone()),
             upgrade: settings.upgrade,
@@ -87,6 +90,7 @@ impl Deployment {
     /// Says why this is not possible.
     pub(crate) fn reload(&self) -> Result<(), String> {
         let reload = self.reload.as_ref().ok_or("this server does not know where its module came from")?;
+        let _reloading = self.reloading.lock().unwrap_or_else(PoisonError::into_inner);
         self.replace(reload()?);
         Ok(())
     }

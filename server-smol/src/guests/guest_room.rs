@@ -79,8 +79,11 @@ impl GuestRoom {
         upgrade: Upgrade,
         context: &impl EngineContext,
     ) -> Renewal {
+        let recording = self.recorder.as_ref().and_then(|recorder| recorder.memory());
         if release.is_reset {
-            return self.start_afresh(release, context);
+            // Without either, nobody knows what the clients brought when they connected.
+            let is_possible = recording.is_some() || upgrade == Upgrade::Reset;
+            return if is_possible { self.start_afresh(release, context) } else { Renewal::Kept };
         }
         if self.release.program().saves_state() && release.program.loads_state() {
             let migration = Migration::begin(&self.room, &release.program, seed(context), context.now_ms());
@@ -89,10 +92,9 @@ impl GuestRoom {
                 Err(error) => keep(&error, context),
             };
         }
-        let recording = self.recorder.as_ref().and_then(|recorder| recorder.memory());
         match recording.and_then(|recording| Some((recording.whole_since()?, recording))) {
             Some((seed, recording)) => {
-                let recording = recording.restarted(seed);
+                let recording = recording.replayed(seed);
                 match new_room(release, self.room.id(), seed) {
                     Ok(room) => {
                         let (release, position) = (Arc::clone(release), RecordsPosition::default());
@@ -104,7 +106,7 @@ impl GuestRoom {
                 }
             }
             None if recording.is_some() => {
-                self.give_in(release, upgrade, &"its recording does not go back to its begin", context)
+                self.give_in(release, upgrade, &"its recording is not complete", context)
             }
             None if upgrade == Upgrade::Keep => Renewal::Kept,
             None => self.start_afresh(release, context),
@@ -124,7 +126,7 @@ impl GuestRoom {
                 Renewal::Unfinished
             }
             Ok(Some(room)) => {
-                Self::set_timer(&room, context);
+                // The timer goes on as it was. If `load` has set it, that is an effect.
                 (self.room, self.release) = (room, Deployed::new(&release));
                 if let Some(recorder) = &mut self.recorder {
                     recorder.go_on_from_snapshot(&mut self.room, self.release.program(), context);
@@ -162,9 +164,8 @@ impl GuestRoom {
                 let event =
                     event.map_or_else(String::new, |(record, _)| format!(" ({})", kind(&record.event)));
                 let number = replay.events;
-                let reason = format_args!(
-                    "the new version does not get through the events up to now: event {number}{event}: {trap}"
-                );
+                let reason =
+                    format_args!("event {number} of its recording{event} fails in the new module: {trap}");
                 return self.give_in(&replay.release, upgrade, &reason, context);
             }
         }
@@ -316,7 +317,7 @@ fn seed(context: &impl EngineContext) -> [u8; 32] {
 }
 
 fn keep(reason: &impl fmt::Display, context: &impl EngineContext) -> Renewal {
-    context.warn(&format_args!("it stays on its present version: {reason}"));
+    context.warn(&format_args!("it keeps its module: {reason}"));
     Renewal::Kept
 }
 

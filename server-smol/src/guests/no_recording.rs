@@ -70,7 +70,7 @@ impl Recorder {
 }
 
 impl RoomRecording {
-    pub(super) fn restarted(&self, _seed: [u8; 32]) -> Self {
+    pub(super) fn replayed(&self, _seed: [u8; 32]) -> Self {
         match self.0 {}
     }
 

@@ -271,6 +271,10 @@ impl<F: EngineFactory> Room<F> {
             () if self.is_new.get() => Purpose::NewRoom,
             () => Purpose::Running,
         };
+        self.charge_as(held, purpose)
+    }
+
+    fn charge_as(&self, held: usize, purpose: Purpose) -> Result<(), OutOfMemory> {
         self.memory.borrow_mut().set(self.charged(held), purpose)?;
         self.held.set(held);
         Ok(())

@@ -9,7 +9,10 @@ use std::{
 
 use stateroom_core::engine::{EngineFactory, Renewal};
 
-use crate::thread::{Kind, TIME_SLICE};
+use crate::{
+    memory::Purpose,
+    thread::{Kind, TIME_SLICE},
+};
 
 use super::{
     Registry, Room, RoomId,
@@ -83,6 +86,10 @@ impl<F: EngineFactory> Registry<F> {
 
 impl<F: EngineFactory> Room<F> {
     async fn renew(self: &Rc<Self>) -> Renewal {
+        // Its `init` comes before all else, also if nobody has wanted the room until now.
+        if self.ready().await.is_none() {
+            return Renewal::Unchanged;
+        }
         let lock = EventLock::acquire(self).await;
         let renewal = lock.renew().await;
         match renewal {
@@ -108,14 +115,20 @@ impl<F: EngineFactory> Room<F> {
                 return Renewal::Unchanged;
             }
         };
-        if self.settle_memory(engine).is_err() {
-            if renewal == Renewal::Unfinished {
-                registry.factory().cancel_renewal(engine);
-                let line =
-                    || format!("room {} stays as it is: there is no memory for its new version", self.id());
-                self.thread().log.event(log::Level::Warn, line);
-                return Renewal::Kept;
+        if renewal == Renewal::Unfinished {
+            // What is built next to the room is new, and ends no other room to get memory.
+            if self.charge_as(self.held_by(engine), Purpose::NewRoom).is_ok() {
+                return renewal;
             }
+            registry.factory().cancel_renewal(engine);
+            // It is less than before.
+            let _ = self.settle_memory(engine);
+            let line =
+                || format!("room {} keeps its module: there is no memory for its new version", self.id());
+            self.thread().log.event(log::Level::Warn, line);
+            return Renewal::Kept;
+        }
+        if self.settle_memory(engine).is_err() {
             self.fail("the server has no memory left for it (`--max-total-memory`)");
             return Renewal::Unchanged;
         }
@@ -132,28 +145,41 @@ impl<F: EngineFactory> Room<F> {
 impl<F: EngineFactory> EventLock<F> {
     /// Renews the room's engine, and lets other rooms go on in between.
     async fn renew(&self) -> Renewal {
+        // Most rooms have nothing to do, if this is the second time.
+        match self.room.renew_step() {
+            Renewal::Unfinished => {}
+            renewal => return self.renewed(renewal),
+        }
         loop {
             let _granted = self.room.thread().scheduler.acquire(Kind::Slice).await;
             let begin = Instant::now();
             while begin.elapsed() < TIME_SLICE {
                 match self.room.renew_step() {
                     Renewal::Unfinished => {}
-                    renewal => {
-                        if matches!(renewal, Renewal::Loaded | Renewal::Replayed | Renewal::Fresh) {
-                            self.room.context.trace_state("renewed", None);
-                        }
-                        return renewal;
-                    }
+                    renewal => return self.renewed(renewal),
                 }
             }
         }
+    }
+
+    /// Notes the end of a renewal.
+    fn renewed(&self, renewal: Renewal) -> Renewal {
+        if matches!(renewal, Renewal::Loaded | Renewal::Replayed | Renewal::Fresh) {
+            self.room.context.trace_state("renewed", None);
+        }
+        renewal
     }
 
     /// Hands in the events that lead to a new room with the clients that there are.
     async fn start_again(&self) {
         self.run(Event::Init).await;
         let context = &self.room.context;
+        let mut begin = Instant::now();
         for client in context.roster.clients() {
+            if begin.elapsed() >= TIME_SLICE {
+                drop(self.room.thread().scheduler.acquire(Kind::Slice).await);
+                begin = Instant::now();
+            }
             // There is one for each, in a server whose rooms start afresh.
             if let Some(info) = context.kept_info.take(client) {
                 self.run(Event::Reconnect(client, info)).await;
@@ -165,5 +191,69 @@ impl<F: EngineFactory> EventLock<F> {
         if self.begin(event).is_none() {
             self.finish().await;
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::{
+        convert::Infallible,
+        future::Future,
+        pin::pin,
+        sync::Arc,
+        task::{Context, Waker},
+    };
+
+    use stateroom_core::{
+        ClientId,
+        engine::{self, Engine, EngineContext, Progress},
+    };
+
+    use crate::{settings::Settings, thread::Thread};
+
+    use super::*;
+
+    /// Builds engines whose renewal takes more than one step.
+    struct Slow;
+
+    /// Notes its events.
+    #[derive(Default)]
+    struct Notes(Vec<&'static str>);
+
+    impl EngineFactory for Slow {
+        type Engine = Notes;
+        type Error = Infallible;
+
+        fn build(&self, _: &str, _: &impl EngineContext) -> Result<Notes, Infallible> {
+            Ok(Notes::default())
+        }
+
+        fn renew(&self, engine: &mut Notes, _: &impl EngineContext) -> Renewal {
+            engine.0.push("renewal");
+            Renewal::Unfinished
+        }
+    }
+
+    impl Engine for Notes {
+        fn begin(&mut self, event: engine::Event<'_>, _: &impl EngineContext) {
+            self.0.push(if event == engine::Event::Init { "init" } else { "another event" });
+        }
+
+        fn advance(&mut self, _: &impl EngineContext) -> Progress<'_> {
+            Progress::Done
+        }
+    }
+
+    #[test]
+    fn a_room_that_nobody_has_wanted_yet_begins_before_it_is_renewed() {
+        let thread = Thread::for_tests(Settings::default());
+        let registry = Registry::new(Arc::new(Slow), thread, Arc::default(), || {});
+        let room = registry.find_or_create(RoomId::default_room()).unwrap();
+        let mut renewing = pin!(registry.renew());
+        assert!(renewing.as_mut().poll(&mut Context::from_waker(Waker::noop())).is_pending());
+        // This one waits for the end of the renewal.
+        let submitted = room.submit(Event::Disconnect(ClientId(1)));
+        assert!(matches!(submitted, crate::room::Submitted::Busy(_)));
+        assert_eq!(room.engine.borrow().0, ["init", "renewal"]);
     }
 }

@@ -45,10 +45,15 @@ impl Server {
         reactor.block_on(async {
             let server = server.start(factory, listener)?;
             let reloading = async {
-                while hangups.next().await.is_ok() {
-                    reload_and_log(&server).await;
+                loop {
+                    match hangups.next().await {
+                        Ok(()) => reload_and_log(&server).await,
+                        Err(error) => {
+                            log::error!("cannot wait for SIGHUP: {error}");
+                            return pending().await;
+                        }
+                    }
                 }
-                pending().await
             };
             or(or(end(&signals), server.failed()), reloading).await;
             server.shutdown().await
@@ -97,8 +102,8 @@ async fn reload_and_log(server: &ServerHandle) {
     let begun = Instant::now();
     match server.reload().await {
         Ok(replacement) => {
-            log::info!("the module was loaded again; after {} ms: {replacement}", begun.elapsed().as_millis())
+            log::info!("replaced the module in {} ms: {replacement}", begun.elapsed().as_millis())
         }
-        Err(error) => log::error!("the module before is still served: {error}"),
+        Err(error) => log::error!("the previous module is still served: {error}"),
     }
 }

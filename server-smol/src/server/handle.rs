@@ -50,7 +50,7 @@ pub struct RoomInfo {
     pub hibernates: bool,
 }
 
-/// What has become of the rooms: the result of [`ServerHandle::renew_rooms`].
+/// Lists the rooms by the result of [`ServerHandle::renew_rooms`].
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Replacement {
@@ -136,7 +136,7 @@ impl ServerHandle {
     /// Replaces the program of all rooms while they run, and returns when this is done. New rooms run it at once. Connections and
     /// client ids stay.
     ///
-    /// Each room goes the first of these ways that is open to it:
+    /// For each room, the first of these that applies happens:
     ///
     /// 1. The guest saves its state, and the new guest loads it. If this fails, the room keeps its program.
     /// 2. With [recordings](crate::Settings::recordings), the room has its events again in the new program, without their effects,
@@ -167,8 +167,8 @@ impl ServerHandle {
         reload(deployment, &self.workers).await.map(Replacement::from)
     }
 
-    /// Lets all rooms start afresh, with the clients that are in them: see [`replace_program`](Self::replace_program). Rooms
-    /// without recordings stay as they are.
+    /// Lets all rooms start afresh: each gets `init`, and then `connect` for each of its clients. Without recordings in memory, and
+    /// without [`Upgrade::Reset`](crate::Upgrade::Reset), rooms stay as they are.
     ///
     /// # Errors
     /// [`RoomError::Ending`].
@@ -178,13 +178,13 @@ impl ServerHandle {
         self.renew_rooms().await
     }
 
-    /// Lets all rooms run what their factory builds now, one after the other, and returns when this is done. The factory decides
+    /// Changes the engines of all rooms to what their factory builds now, one room after the other, and returns when this is done. The factory decides
     /// how: see [`EngineFactory::renew`](stateroom_core::engine::EngineFactory::renew). Connections and client ids stay.
     ///
     /// # Errors
     /// [`RoomError::Ending`].
     pub async fn renew_rooms(&self) -> Result<Replacement, RoomError> {
-        Ok(self.workers.renew().await?.into())
+        Ok(self.workers.begin_renewal().finish().await?.into())
     }
 
     /// Returns the counts of the server.
@@ -292,9 +292,9 @@ impl fmt::Display for Replacement {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let ways = [
             (&self.loaded, "continues with its saved state", "continue with their saved states"),
-            (&self.replayed, "continues in its state", "continue in their states"),
+            (&self.replayed, "has replayed its events", "have replayed their events"),
             (&self.fresh, "has started afresh", "have started afresh"),
-            (&self.kept, "stays on the version before", "stay on the version before"),
+            (&self.kept, "keeps its module", "keep their modules"),
         ];
         let mut separator = "";
         for (rooms, one, several) in ways.into_iter().filter(|(rooms, ..)| rooms.count > 0) {

@@ -168,12 +168,14 @@ impl<F: EngineFactory> Session<F> {
         socket.stream().set_listener(listener);
         // What this takes is free again while the client is in the room, and so is everything below that is boxed: a
         // connection that waits takes no more memory than waiting needs.
+        // If the room may start afresh, it keeps what the client has brought.
+        let kept = if room.thread().settings.may_reset_rooms() { info.size() } else { 0 };
         if !Box::pin(self.arrive(info)).await {
             return;
         }
         self.is_in_event.set(false);
         // It is less than before.
-        charge.iter_mut().for_each(|charge| _ = charge.set(CONNECTION, Purpose::New));
+        charge.iter_mut().for_each(|charge| _ = charge.set(CONNECTION + kept, Purpose::New));
         log::debug!("room {}: client {client} has come", room.id());
         let mut handling = pin!(self.handle_messages());
         let end = {

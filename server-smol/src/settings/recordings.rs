@@ -9,16 +9,17 @@ use std::path::PathBuf;
 pub struct Recordings {
     /// The memory for the recordings of all rooms together, in bytes. Default: 0, and nothing is recorded in memory.
     ///
-    /// It is not a part of [`total_memory`](crate::Settings::total_memory). A room for which there is no space continues with a
-    /// snapshot in place of its events.
+    /// It is not a part of [`total_memory`](crate::Settings::total_memory). If there is no space for an event, a snapshot
+    /// replaces a recording of 64 KiB or more, and a smaller one is dropped.
     pub memory: usize,
 
     /// The ids of the rooms that are recorded in files, from their first event on. Default: none.
     ///
-    /// Each of their events then waits until it is written to a file (but not until it is on the disk).
+    /// Each event is written to the file (without `fsync`) before its effects happen. If writing fails, the recording stops, and the room
+    /// continues.
     pub rooms: Vec<String>,
 
-    /// True if the recording in memory of a room that fails is written to a file. Default: false.
+    /// Writes the recording of a room that fails to a file. It needs [`memory`](Self::memory). Default: false.
     pub failures: bool,
 
     /// The directory of the files. It is created if it does not exist. Default: `recordings`.

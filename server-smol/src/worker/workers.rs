@@ -128,13 +128,15 @@ impl Workers {
         ask(&self.commands[self.home(room)], |answer| Command::Recording(room.clone(), answer)).await
     }
 
-    /// Renews all rooms.
-    pub(crate) async fn renew(&self) -> Result<Renewals, Ending> {
-        let mut renewals = Renewals::default();
-        for worker in &self.commands {
-            renewals += ask(worker, Command::Renew).await?;
-        }
-        Ok(renewals)
+    /// Tells all workers to renew their rooms.
+    pub(crate) fn begin_renewal(&self) -> OngoingRenewal {
+        let begin = |worker: &Sender<Command>| {
+            let (sender, answer) = bounded(1);
+            // If the worker has ended, the sender is dropped, and the answer says so.
+            let _ = worker.try_send(Command::Renew(sender));
+            answer
+        };
+        OngoingRenewal(self.commands.iter().map(begin).collect())
     }
 
     /// Returns the counts of all threads.
@@ -159,6 +161,21 @@ impl Workers {
         }
         rooms.truncate(most);
         Ok(rooms)
+    }
+}
+
+/// A renewal of the rooms of all workers. It continues if this is dropped.
+#[derive(Debug)]
+pub(crate) struct OngoingRenewal(Vec<Receiver<Renewals>>);
+
+impl OngoingRenewal {
+    /// Waits until all rooms are renewed.
+    pub(crate) async fn finish(self) -> Result<Renewals, Ending> {
+        let mut renewals = Renewals::default();
+        for answer in self.0 {
+            renewals += answer.recv().await.map_err(|_| Ending)?;
+        }
+        Ok(renewals)
     }
 }
 

@@ -147,8 +147,8 @@ fn a_room_whose_events_fail_in_the_new_program_starts_afresh_with_its_clients() 
     let replacement = server.replace(&greeter(true));
     is(&replacement.fresh, &["strict"]);
     assert_eq!((replacement.replayed.count, replacement.kept.count), (0, 0));
-    let said = "it starts afresh: the new version does not get through the events up to now: event 6 (message of client \
-                1): the guest failed in `message`: ";
+    let said = "it starts afresh: event 6 of its recording (message of client 1) fails in the new module: the guest \
+                failed in `message`: ";
     assert!(records("strict").iter().any(|line| line.contains(said)), "{:?}", records("strict"));
     ada.expect(&["Ada"]);
     bob.expect(&["Bob"]);
@@ -205,7 +205,7 @@ fn a_room_keeps_its_program_where_that_is_wanted_and_its_events_fail_in_the_new_
     assert!(
         records("kept")
             .join("")
-            .contains("it stays on its present version: the new version does not get through")
+            .contains("it keeps its module: event 3 of its recording (message of client 1) fails")
     );
 }
 
@@ -290,7 +290,7 @@ fn guests_take_the_state_along_that_serde_writes() {
         is(&server.replace(&wrong).kept, &[&room]);
         assert_eq!(client.ask("1"), "9");
         let said = records(&room).join("\n");
-        assert!(said.contains("it stays on its present version: its state cannot be loaded: "), "{said}");
+        assert!(said.contains("it keeps its module: its state cannot be loaded: "), "{said}");
         // A new room has it.
         assert_eq!(server.client("new").ask("2"), "2");
     }

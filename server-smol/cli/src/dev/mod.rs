@@ -246,7 +246,11 @@ impl Options {
                 match or(or(action, failed), or(built, watched)).await {
                     Next::Built(built) => break built,
                     Next::Action(Action::Open) => browser::open(&page(handle)),
-                    Next::Action(Action::Reset) => reset(handle).await,
+                    Next::Action(Action::Reset) => {
+                        if !until_end(reset(handle), actions).await {
+                            return None;
+                        }
+                    }
                     Next::Action(Action::End) | Next::Failed => return None,
                 }
             };
@@ -255,8 +259,8 @@ impl Options {
             }
             if built.program.hash() == serving.program.hash() {
                 log::info!("the module has not changed: rooms and clients stay");
-            } else {
-                replace(handle, &built).await;
+            } else if !until_end(replace(handle, &built), actions).await {
+                return None;
             }
             serving = built;
         }
@@ -276,11 +280,25 @@ fn for_page(error: &anyhow::Error) -> String {
     }
 }
 
+/// Waits for `work`. Returns false if the command is to end before that.
+async fn until_end(work: impl Future<Output = ()>, actions: &Actions) -> bool {
+    let done = async {
+        work.await;
+        true
+    };
+    let ended = async {
+        // What else is asked for meanwhile is forgotten.
+        while actions.next().await != Action::End {}
+        false
+    };
+    or(done, ended).await
+}
+
 /// Lets all rooms run another module.
 async fn replace(handle: &ServerHandle, built: &Built) {
     let begun = Instant::now();
     if let Ok(replacement) = handle.replace_program(built.program.clone()).await {
-        log::info!("the new version runs after {} ms: {replacement}", begun.elapsed().as_millis());
+        log::info!("replaced the module in {} ms: {replacement}", begun.elapsed().as_millis());
     }
 }
 

@@ -30,6 +30,7 @@ pub(crate) fn run(args: &ReplayArgs) -> Result<()> {
         room: start(&recording, &program, "the module in the recording")?,
         other: other.as_ref().map(|program| start(&recording, program, "the other module")).transpose()?,
         begun_ms: None,
+        count: 0,
     };
     let header = &recording.header;
     say(format_args!(
@@ -40,11 +41,11 @@ pub(crate) fn run(args: &ReplayArgs) -> Result<()> {
     ));
     let mut numbers = 1..=args.until.unwrap_or(u64::MAX);
     for record in recording.records() {
-        let Some(number) = numbers.next() else { return Ok(()) };
+        let Some(number) = numbers.next() else { break };
         match record {
             Err(RecordingError::CutOff) => {
                 say("The recording ends in the middle of the next event.");
-                return Ok(());
+                break;
             }
             record => {
                 replay.run(number, &record.with_context(|| format!("cannot read event {number}"))?, args)?
@@ -54,19 +55,22 @@ pub(crate) fn run(args: &ReplayArgs) -> Result<()> {
             return Ok(());
         }
     }
-    if let Some(path) = &args.with {
-        say(format_args!("All events have the same effects in `{}`.", path.display()));
-    }
+    replay.conclude(args);
     Ok(())
 }
 
-/// A room that has its events again.
+/// The begin of the year 10000, in milliseconds since the Unix epoch.
+const YEAR_10000: u64 = 253_402_300_800_000;
+
+/// A room whose events run again.
 struct Replay {
     room: Room,
     /// A room that runs another module.
     other: Option<Room>,
     /// The time of the first event, in milliseconds since the Unix epoch.
     begun_ms: Option<u64>,
+    /// The number of events that have run.
+    count: u64,
 }
 
 impl Replay {
@@ -78,18 +82,26 @@ impl Replay {
         say_effects(&self.room);
         if !outcome.agrees_with(&record.outcome) {
             bail!(
-                "event {number} came to something else when it was recorded ({}): it was recorded by another version of this program, or the recording was changed",
+                "event {number} has another outcome than in the recording ({}): it was recorded by another version of this program, or the recording was changed",
                 record.outcome.result
             );
         }
+        self.count = number;
         let (Some(other), Some(path)) = (&mut self.other, &args.with) else { return Ok(()) };
         let others = record.run(other);
         if !others.agrees_with(&outcome) {
             say(format_args!("   In `{}`: {}, {}", path.display(), others.result, usage(&others, other)));
             say_effects(other);
-            bail!("event {number} has other effects in `{}`", path.display());
+            bail!("event {number} has another outcome in `{}`", path.display());
         }
         Ok(())
+    }
+
+    /// Says how many events have the same outcome in the other module.
+    fn conclude(&self, args: &ReplayArgs) {
+        if let Some(path) = &args.with {
+            say(format_args!("{} events have the same outcome in `{}`.", self.count, path.display()));
+        }
     }
 
     /// Returns the time of an event since the first one, which has its date.
@@ -101,9 +113,11 @@ impl Replay {
             }
             None => {
                 self.begun_ms = Some(now_ms);
-                UNIX_EPOCH
-                    .checked_add(Duration::from_millis(now_ms))
-                    .map_or_else(|| format!("{now_ms} ms"), |time| httpdate::HttpDate::from(time).to_string())
+                // Dates have years of four digits.
+                if now_ms >= YEAR_10000 {
+                    return format!("{now_ms} ms");
+                }
+                httpdate::HttpDate::from(UNIX_EPOCH + Duration::from_millis(now_ms)).to_string()
             }
         }
     }
@@ -122,7 +136,7 @@ fn program(recording: &Recording<'_>) -> Result<Program> {
 fn start(recording: &Recording<'_>, program: &Program, what: &str) -> Result<Room> {
     recording
         .start(program)
-        .map_err(|error| anyhow!("{what} cannot continue from the begin of the recording: {error}"))
+        .map_err(|error| anyhow!("{what} cannot continue from the start of the recording: {error}"))
 }
 
 /// Returns the fuel and the memory of an event.

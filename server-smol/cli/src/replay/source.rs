@@ -19,7 +19,7 @@ pub(super) fn read(recording: &Path, server: &Uri) -> Result<Vec<u8>> {
     match fs::read(recording) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => match recording.to_str() {
             Some(room) => fetch(room, server).with_context(|| {
-                format!("there is no file `{room}`, and the room {room:?} has no recording at {server}")
+                format!("there is no file `{room}`, and no recording of the room {room:?} can be had from {server}")
             }),
             None => Err(module::unreadable(recording, &error)),
         },
@@ -30,7 +30,10 @@ pub(super) fn read(recording: &Path, server: &Uri) -> Result<Vec<u8>> {
 /// Asks a server for the recording of a room.
 fn fetch(room: &str, server: &Uri) -> Result<Vec<u8>> {
     let authority = server.authority().context("the address of the server has no host")?;
-    let address = (authority.host(), authority.port_u16().unwrap_or(80));
+    if server.scheme_str() != Some("http") {
+        bail!("its address should begin with `http://`");
+    }
+    let address = (authority.host().trim_matches(['[', ']']), authority.port_u16().unwrap_or(80));
     let mut stream = TcpStream::connect(address)?;
     stream.set_read_timeout(Some(TIMEOUT))?;
     let path = server.path().trim_end_matches('/');

@@ -94,15 +94,18 @@ fn dev_replaces_the_module_of_running_rooms_and_their_clients_stay() {
 
     // The room has the same messages again.
     let here = here.with("src/lib.rs", STD.replace("+= 1", "+= 10"));
-    server.wait_for_line("ms: room lobby continues in its state");
+    server.wait_for_line("ms: room lobby has replayed its events");
     assert_eq!([ask(&mut client, "a"), ask(&mut client, "b")], ["30", "20"]);
 
     // A message that the room has had already is too much for this one.
     let strict = STD.replace("*count += 1", "*count += 1; assert!(*count < 3, \"no more\")");
     let here = here.with("src/lib.rs", &strict);
-    let line =
-        server.wait_for_line("it starts afresh: the new version does not get through the events up to now");
-    assert!(line.contains("event 6 (message of client 1): ") && line.ends_with(": no more"), "{line}");
+    let line = server.wait_for_line("it starts afresh: event ");
+    assert!(
+        line.contains("event 6 of its recording (message of client 1) fails in the new module: ")
+            && line.ends_with(": no more"),
+        "{line}"
+    );
     server.wait_for_line("ms: room lobby has started afresh");
     assert_eq!(ask(&mut client, "a"), "1");
 
@@ -111,7 +114,7 @@ fn dev_replaces_the_module_of_running_rooms_and_their_clients_stay() {
     server.wait_for_line("the version before is still served");
     assert_eq!(ask(&mut client, "a"), "2");
     let _here = here.with("src/lib.rs", STD);
-    server.wait_for_line("ms: room lobby continues in its state");
+    server.wait_for_line("ms: room lobby has replayed its events");
     assert_eq!(ask(&mut client, "a"), "3");
 }
 
@@ -143,12 +146,12 @@ fn dev_builds_once_though_a_build_script_writes_sources() {
     let mut server = Serving::start(stateroom(&here, &["dev", "--port", "0"]));
     // Without a change of ours nothing would be built again: the only build is the one for this.
     let here = here.with("src/lib.rs", source.replace("client, MADE", "MessageRecipient::Broadcast, MADE"));
-    let lines = server.lines_to("the new version runs");
+    let lines = server.lines_to("replaced the module in ");
     assert_eq!(lines.iter().filter(|line| line.contains("has changed, building")).count(), 1, "{lines:?}");
     assert!(!lines.iter().any(|line| line.contains("not changed")), "{lines:?}");
     // The script is one of the sources.
     let _here = here.with("build.rs", script.replace("\\\"made", "\\\"remade"));
-    server.wait_for_line("the new version runs");
+    server.wait_for_line("replaced the module in ");
 }
 
 #[test]
@@ -204,7 +207,7 @@ fn dev_watches_manifests_and_the_settings_of_cargo() {
     let here = here.with("Cargo.toml", format!("{workspace}# More.\n"));
     server.wait_for_line("the module has not changed");
     let here = here.with("words/Cargo.toml", format!("{words}[features]\ndefault = ['loud']\nloud = []\n"));
-    server.wait_for_line("the new version runs");
+    server.wait_for_line("replaced the module in ");
     let config = "[env]\nUNUSED = '1'\n";
     let here = here.with(".cargo/config.toml", config);
     server.wait_for_line("the module has not changed");

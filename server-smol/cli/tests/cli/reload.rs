@@ -97,7 +97,7 @@ fn rooms_take_their_saved_state_along_when_the_module_is_loaded_again() {
     // What is no module replaces none.
     fs::write(here.path("room.wat"), "(module").unwrap();
     hang_up(&server);
-    server.wait_for_line("ERROR the module before is still served: cannot read `room.wat`");
+    server.wait_for_line("ERROR the previous module is still served: cannot read `room.wat`");
     assert_eq!(ask(&mut client, "+"), "7");
     let answer = operate(&here, "POST /reload");
     assert!(answer.starts_with("HTTP/1.1 422") && answer.contains("cannot read `room.wat`"), "{answer}");
@@ -117,7 +117,7 @@ fn rooms_that_save_nothing_keep_their_module_and_new_ones_have_the_new_one() {
     next_text(&mut old);
     fs::write(here.path("room.wat"), counter(2, false)).unwrap();
     hang_up(&server);
-    server.wait_for_line("ms: room old stays on the version before");
+    server.wait_for_line("ms: room old keeps its module");
     let mut new = joined(server.join("/ws/new", ""));
     next_text(&mut new);
     assert_eq!((ask(&mut old, "+"), ask(&mut new, "+")), ("1".to_owned(), "2".to_owned()));

@@ -1,5 +1,5 @@
 use std::{
-    fs::{self, File, OpenOptions},
+    fs::{self, DirBuilder, File, OpenOptions},
     io::{self, Write as _},
     path::{Path, PathBuf},
 };
@@ -34,11 +34,7 @@ impl RecordingFile {
         now_ms: u64,
     ) -> io::Result<Self> {
         let path = directory.join(format!("{}-{now_ms}.{EXTENSION}", name(room_id)));
-        let create = || {
-            fs::create_dir_all(directory)?;
-            OpenOptions::new().write(true).create_new(true).open(&path)
-        };
-        let file = create().map_err(|error| named(&path, &error))?;
+        let file = create(directory, &path).map_err(|error| named(&path, &error))?;
         let mut recording = Self { file, path };
         let mut header = Vec::new();
         RecordingHeader::new(program, room_id, start).write(&mut header);
@@ -61,11 +57,28 @@ pub(in crate::guests) fn write_failure(
     room_id: &str,
     recording: &[u8],
 ) -> io::Result<PathBuf> {
-    let path = directory.join(format!("{}.{EXTENSION}", name(room_id)));
-    fs::create_dir_all(directory)
-        .and_then(|()| fs::write(&path, recording))
+    let path = directory.join(format!("{}.failed.{EXTENSION}", name(room_id)));
+    // If there is none, it need not be removed.
+    let _ = fs::remove_file(&path);
+    create(directory, &path)
+        .and_then(|mut file| file.write_all(recording))
         .map_err(|error| named(&path, &error))?;
     Ok(path)
+}
+
+/// Creates a file that did not exist, and its directory. Only this user can read them, because they contain what clients have sent.
+fn create(directory: &Path, path: &Path) -> io::Result<File> {
+    let (mut directories, mut options) = (DirBuilder::new(), OpenOptions::new());
+    directories.recursive(true);
+    options.write(true).create_new(true);
+    #[cfg(unix)]
+    {
+        use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _};
+        directories.mode(0o700);
+        options.mode(0o600);
+    }
+    directories.create(directory)?;
+    options.open(path)
 }
 
 fn named(path: &Path, error: &io::Error) -> io::Error {

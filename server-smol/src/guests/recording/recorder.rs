@@ -51,7 +51,7 @@ impl Recorder {
         if let Some(file) = &mut self.file
             && let Err(error) = file.add(&records)
         {
-            context.warn(&format_args!("it is not recorded any more: {error}"));
+            context.warn(&format_args!("its recording has stopped: {error}"));
             self.file = None;
         }
         if let Some(memory) = &mut self.memory {
@@ -68,23 +68,29 @@ impl Recorder {
     ) {
         let settings = &self.recordings.settings;
         let memory = self.memory.as_ref().filter(|_| settings.failures);
-        let Some(recording) = memory.and_then(|memory| memory.file(program, room_id)) else { return };
+        let Some(memory) = memory else { return };
+        let Some(recording) = memory.file(program, room_id) else {
+            return context.warn(&"there was no memory for its recording");
+        };
         match write_failure(&settings.directory, room_id, &recording) {
             Ok(path) => {
                 context.warn(&format_args!("to run its events again: `stateroom replay {}`", path.display()));
             }
-            Err(error) => context.warn(&format_args!("its events cannot be kept: {error}")),
+            Err(error) => context.warn(&format_args!("its recording cannot be written: {error}")),
         }
     }
 
     /// Continues with another recording in memory, of a room that has taken the place of the one before.
     pub(in crate::guests) fn go_on(
         &mut self,
-        memory: RoomRecording,
+        mut memory: RoomRecording,
         room: &Room,
         program: &Program,
         context: &impl EngineContext,
     ) {
+        // The one before gives its space back first.
+        self.memory = None;
+        memory.count(room);
         self.memory = Some(memory);
         if self.file.take().is_some()
             && let Ok(snapshot) = room.snapshot()

@@ -24,6 +24,8 @@ pub(in crate::guests) struct RoomRecording {
     recordings: Arc<Recordings>,
     /// The memory that it takes, in bytes.
     taken: usize,
+    /// True if `taken` counts among all recordings. It does not while the recording of the room before is there, too.
+    is_counted: bool,
     start: Start,
     records: Vec<u8>,
 }
@@ -64,12 +66,34 @@ impl RoomRecording {
     }
 
     fn begin(recordings: &Arc<Recordings>, seed: [u8; 32]) -> Self {
-        Self { recordings: Arc::clone(recordings), taken: 0, start: Start::New(seed), records: Vec::new() }
+        Self {
+            recordings: Arc::clone(recordings),
+            taken: 0,
+            is_counted: true,
+            start: Start::New(seed),
+            records: Vec::new(),
+        }
     }
 
     /// Begins the recording of another room in its place.
     pub(in crate::guests) fn restarted(&self, seed: [u8; 32]) -> Self {
         Self::begin(&self.recordings, seed)
+    }
+
+    /// Begins the recording of another room that has the same events. It [counts](Self::count) later.
+    pub(in crate::guests) fn replayed(&self, seed: [u8; 32]) -> Self {
+        let mut recording = Self::begin(&self.recordings, seed);
+        recording.is_counted = false;
+        recording
+    }
+
+    /// Counts among all recordings from now on.
+    pub(in crate::guests) fn count(&mut self, room: &Room) {
+        self.is_counted = true;
+        if !self.recordings.take(self.taken) {
+            self.taken = 0;
+            self.go_on_from_snapshot(room);
+        }
     }
 
     /// Adds the records of the room's last events. The last one has to be over.
@@ -80,7 +104,7 @@ impl RoomRecording {
         if self.reserve(records.len()) {
             return self.records.extend(records);
         }
-        if self.taken >= REPLACED {
+        if self.records.len() >= REPLACED {
             self.go_on_from_snapshot(room);
         } else {
             self.clear();
@@ -104,7 +128,7 @@ impl RoomRecording {
         if len + bytes > capacity {
             // By a quarter: what is taken and not used counts, too.
             let wanted = (len + bytes).max(capacity + capacity / 4);
-            if !self.recordings.take(wanted - capacity) {
+            if self.is_counted && !self.recordings.take(wanted - capacity) {
                 return false;
             }
             self.taken += wanted - capacity;
@@ -115,7 +139,10 @@ impl RoomRecording {
 
     fn clear(&mut self) {
         (self.start, self.records) = (Start::Lost, Vec::new());
-        self.recordings.give_back(mem::take(&mut self.taken));
+        let taken = mem::take(&mut self.taken);
+        if self.is_counted {
+            self.recordings.give_back(taken);
+        }
     }
 
     /// Returns the seed of the room's random numbers, if all of its events are here.
