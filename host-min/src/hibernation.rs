@@ -74,6 +74,22 @@ impl Saved {
         let windows = self.memory.capacity() * size_of::<Box<[u8]>>();
         size_of::<Self>() + windows + self.memory_held + self.rest.len()
     }
+
+    /// Copies another window. Returns the copy after the last window.
+    pub(crate) fn copy_step(&self, progress: &mut HibernationProgress) -> Option<Self> {
+        if let Some(window) = self.memory.get(progress.memory.len()) {
+            progress.changed += window.len();
+            progress.memory.push(window.clone());
+        }
+        (progress.memory.len() == self.memory.len()).then(|| Self {
+            memory_size: self.memory_size,
+            pieces: self.pieces,
+            memory: mem::take(&mut progress.memory),
+            memory_held: self.memory_held,
+            random: self.random,
+            rest: self.rest.clone(),
+        })
+    }
 }
 
 impl HibernationProgress {
@@ -152,18 +168,28 @@ impl Live {
         self.hibernated(progress, last)
     }
 
-    fn hibernated(&mut self, mut progress: HibernationProgress, last: Step) -> Hibernated {
-        progress.memory.shrink_to_fit();
+    /// Copies another window of the state. Returns the copy after the last window.
+    pub(crate) fn copy_step(&self, progress: &mut HibernationProgress) -> Option<Saved> {
+        progress.compare(self).then(|| self.saved(mem::take(progress)))
+    }
+
+    /// Returns the state, of which all windows have been compared.
+    fn saved(&self, progress: HibernationProgress) -> Saved {
         let mut rest = Vec::with_capacity(USUAL);
         self.put_rest(&mut rest);
-        let saved = Saved {
+        Saved {
             memory_size: self.memory_size(),
             pieces: progress.pieces,
             memory_held: progress.memory.iter().map(|window| window.len()).sum(),
             memory: progress.memory,
             random: self.random(),
             rest: rest.into(),
-        };
+        }
+    }
+
+    fn hibernated(&mut self, mut progress: HibernationProgress, last: Step) -> Hibernated {
+        progress.memory.shrink_to_fit();
+        let saved = self.saved(progress);
         let mut effects = mem::take(&mut self.store.data_mut().effects);
         effects.shrink();
         let mut presence = mem::take(&mut self.presence);

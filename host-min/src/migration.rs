@@ -1,7 +1,13 @@
 use alloc::{boxed::Box, vec::Vec};
 use core::{error::Error, fmt, mem};
 
-use crate::{Event, Program, RestoreError, Room, SnapshotError, Step, Trap, live::Live, presence::Presence};
+use crate::{
+    Event, Program, Room, SnapshotError, Step, Trap,
+    construction::Construction,
+    hibernation::{HibernationProgress, Saved},
+    live::Live,
+    snapshot::resting,
+};
 
 /// Moves the state of a room to another program: the guest saves it, and the guest of the other program loads it.
 ///
@@ -18,7 +24,7 @@ use crate::{Event, Program, RestoreError, Room, SnapshotError, Step, Trap, live:
 ///     let mut migration = Migration::begin(room, program, seed, now_ms)?;
 ///     loop {
 ///         // A server lets other rooms run here.
-///         if let Some(room) = migration.advance()? {
+///         if let Some(room) = migration.advance(room)? {
 ///             return Ok(room);
 ///         }
 ///     }
@@ -28,12 +34,13 @@ pub struct Migration {
     program: Program,
     seed: [u8; 32],
     now_ms: u64,
-    presence: Presence,
     stage: Stage,
 }
 
 enum Stage {
-    /// The copy saves its state.
+    /// The room is copied, window by window.
+    Copying(HibernationProgress),
+    /// The copy gets its memory, and saves its state.
     Saving(Box<Live>),
     /// The new room begins. The bytes are the state.
     Beginning(Box<Live>, Vec<u8>),
@@ -51,8 +58,8 @@ pub enum MigrationError {
     DoesNotLoad,
     /// The room is not between two events.
     Room(SnapshotError),
-    /// The room cannot be copied.
-    Copy(RestoreError),
+    /// There is not enough memory for a copy of the room.
+    Copy(Trap),
     /// The room's program failed to save its state.
     Save(Trap),
     /// The other program failed in its first event, or failed to load the state.
@@ -77,54 +84,68 @@ impl Migration {
         if !program.loads_state() {
             return Err(MigrationError::DoesNotLoad);
         }
-        let snapshot = room.unchecked_snapshot().map_err(MigrationError::Room)?;
-        let mut copy = room.program().restore_unchecked(&snapshot).map_err(MigrationError::Copy)?;
-        let presence = mem::take(&mut copy.presence);
-        let saving = copy.begin_save(now_ms).ok_or(MigrationError::DoesNotSave)?;
-        // The result is read in the first step.
-        let _ = saving;
-        let stage = Stage::Saving(Box::new(copy));
-        Ok(Self { program: program.clone(), seed, now_ms, presence, stage })
+        let _ = resting(room.last()).map_err(MigrationError::Room)?;
+        let stage = Stage::Copying(HibernationProgress::default());
+        Ok(Self { program: program.clone(), seed, now_ms, stage })
     }
 
-    /// Does one step, of at most one slice. Returns the new room after the last one.
+    /// Does one step, of at most one slice. Returns the new room after the last one. `room` is the one that it began with, and has had
+    /// no event since then.
     ///
     /// # Errors
     /// See [`MigrationError`].
-    pub fn advance(&mut self) -> Result<Option<Room>, MigrationError> {
+    pub fn advance(&mut self, room: &Room) -> Result<Option<Room>, MigrationError> {
         match mem::replace(&mut self.stage, Stage::Over) {
+            Stage::Copying(mut progress) => {
+                self.stage = match room.copy_step(&mut progress) {
+                    None => Stage::Copying(progress),
+                    Some(saved) => Stage::Saving(self.begin_copy(room, saved)?),
+                };
+                Ok(None)
+            }
             Stage::Saving(mut copy) => {
                 self.stage = match step(&mut copy).map_err(MigrationError::Save)? {
                     Step::Suspended => Stage::Saving(copy),
                     _ => {
                         let saved = copy.take_saved();
-                        self.begin_room(&copy.id, saved).map_err(MigrationError::Load)?
+                        self.begin_room(room.id(), saved).map_err(MigrationError::Load)?
                     }
                 };
                 Ok(None)
             }
-            Stage::Beginning(mut room, saved) => {
-                self.stage = match step(&mut room).map_err(MigrationError::Load)? {
-                    Step::Suspended => Stage::Beginning(room, saved),
+            Stage::Beginning(mut new, saved) => {
+                self.stage = match step(&mut new).map_err(MigrationError::Load)? {
+                    Step::Suspended => Stage::Beginning(new, saved),
                     _ => {
-                        room.presence = mem::take(&mut self.presence);
-                        let loading = room.begin_load(&saved, self.now_ms);
+                        new.presence = room.presence().clone();
+                        let loading = new.begin_load(&saved, self.now_ms);
                         // The result is read in the next step.
                         let _ = loading.ok_or(MigrationError::DoesNotLoad)?;
-                        Stage::Loading(room)
+                        Stage::Loading(new)
                     }
                 };
                 Ok(None)
             }
-            Stage::Loading(mut room) => match step(&mut room).map_err(MigrationError::Load)? {
+            Stage::Loading(mut new) => match step(&mut new).map_err(MigrationError::Load)? {
                 Step::Suspended => {
-                    self.stage = Stage::Loading(room);
+                    self.stage = Stage::Loading(new);
                     Ok(None)
                 }
-                _ => Ok(Some(Room::from(*room))),
+                _ => Ok(Some(Room::from(*new))),
             },
             Stage::Over => Ok(None),
         }
+    }
+
+    /// Makes a copy of the room from its state, which begins to save.
+    fn begin_copy(&self, room: &Room, saved: Saved) -> Result<Box<Live>, MigrationError> {
+        let construction = Construction::waking(Box::new(saved));
+        let copy = room.program().live(room.id(), [0; 32], construction);
+        let mut copy = copy.map_err(MigrationError::Copy)?;
+        copy.started = room.started();
+        // The result is read in the next step.
+        let _ = copy.begin_save(self.now_ms).ok_or(MigrationError::DoesNotSave)?;
+        Ok(Box::new(copy))
     }
 
     fn begin_room(&self, id: &str, saved: Vec<u8>) -> Result<Stage, Trap> {
@@ -140,6 +161,7 @@ impl Migration {
         match &self.stage {
             Stage::Saving(room) | Stage::Loading(room) => room.held(),
             Stage::Beginning(room, saved) => room.held() + saved.capacity(),
+            Stage::Copying(progress) => progress.held(),
             Stage::Over => 0,
         }
     }
@@ -156,7 +178,7 @@ impl fmt::Display for MigrationError {
             Self::DoesNotSave => f.write_str("its program does not save a state (`stateroom_save`)"),
             Self::DoesNotLoad => f.write_str("the new program does not load a state (`stateroom_load`)"),
             Self::Room(error) => error.fmt(f),
-            Self::Copy(error) => error.fmt(f),
+            Self::Copy(trap) => write!(f, "it cannot be copied: {trap}"),
             Self::Save(trap) => write!(f, "its state cannot be saved: {trap}"),
             Self::Load(trap) => write!(f, "its state cannot be loaded: {trap}"),
         }
@@ -168,6 +190,7 @@ impl Error for MigrationError {}
 impl fmt::Debug for Migration {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let stage = match self.stage {
+            Stage::Copying(_) => "copying",
             Stage::Saving(_) => "saving",
             Stage::Beginning(..) => "beginning",
             Stage::Loading(_) => "loading",

@@ -3,7 +3,7 @@ use core::fmt;
 
 use crate::{
     ClientId, Effects, Event, Hibernation, Program, SnapshotError, Step, Trap,
-    hibernation::Hibernated,
+    hibernation::{Hibernated, HibernationProgress, Saved},
     live::Live,
     presence::Presence,
     recording::{RecordEvents, Recorder},
@@ -184,7 +184,7 @@ impl Room {
         self.presence().timer_due()
     }
 
-    fn presence(&self) -> &Presence {
+    pub(crate) fn presence(&self) -> &Presence {
         match &self.form {
             Form::Live(live) => &live.presence,
             Form::Hibernated(hibernated) => &hibernated.presence,
@@ -288,12 +288,6 @@ impl Room {
     /// # Errors
     /// The room is not between two events.
     pub fn snapshot(&self) -> Result<Vec<u8>, SnapshotError> {
-        self.unchecked_snapshot().map(snapshot::finish)
-    }
-
-    /// Returns the same without the checksum, for a copy in this process. Programs that use no others contain no code for
-    /// checksums.
-    pub(crate) fn unchecked_snapshot(&self) -> Result<Vec<u8>, SnapshotError> {
         let _ = resting(self.last())?;
         let mut out = snapshot::begin(self.program(), self.started(), self.id(), self.presence());
         match &self.form {
@@ -303,7 +297,15 @@ impl Room {
                 hibernated.saved.iter().for_each(|saved| saved.put_state(&mut out))
             }
         }
-        Ok(out)
+        Ok(snapshot::finish(out))
+    }
+
+    /// Copies another window of the room's state, which does not change the room. Returns the copy after the last window.
+    pub(crate) fn copy_step(&self, progress: &mut HibernationProgress) -> Option<Saved> {
+        match &self.form {
+            Form::Live(live) => live.copy_step(progress),
+            Form::Hibernated(hibernated) => hibernated.saved.as_ref()?.copy_step(progress),
+        }
     }
 
     pub(crate) fn program(&self) -> &Program {
@@ -313,7 +315,7 @@ impl Room {
         }
     }
 
-    fn started(&self) -> bool {
+    pub(crate) fn started(&self) -> bool {
         match &self.form {
             Form::Live(live) => live.started,
             Form::Hibernated(hibernated) => hibernated.started,

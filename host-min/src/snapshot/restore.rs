@@ -28,17 +28,17 @@ impl Program {
         let Some((body, checksum)) = snapshot.split_last_chunk::<CHECKSUM>() else {
             return Err(RestoreError::NotASnapshot);
         };
-        check_format(&mut Reader::new(body))?;
+        let mut reader = Reader::new(body);
+        if reader.array() != Ok(MAGIC) {
+            return Err(RestoreError::NotASnapshot);
+        }
+        let version = reader.u32()?;
+        if version != VERSION {
+            return Err(RestoreError::Version { version });
+        }
         if crc32fast::hash(body).to_le_bytes() != *checksum {
             return Err(RestoreError::Damaged);
         }
-        self.restore_unchecked(body).map(Room::from)
-    }
-
-    /// Does the same with a snapshot that has no checksum.
-    pub(crate) fn restore_unchecked(&self, body: &[u8]) -> Result<Live, RestoreError> {
-        let mut reader = Reader::new(body);
-        check_format(&mut reader)?;
         if reader.array() != Ok(self.hash()) {
             return Err(RestoreError::OtherModule);
         }
@@ -53,18 +53,7 @@ impl Program {
         room.restore_random(&mut reader)?;
         room.restore_memory(&mut reader)?;
         room.restore_rest(&mut reader)?;
-        Ok(room)
-    }
-}
-
-/// Reads the first part of a snapshot.
-fn check_format(reader: &mut Reader<'_>) -> Result<(), RestoreError> {
-    if reader.array() != Ok(MAGIC) {
-        return Err(RestoreError::NotASnapshot);
-    }
-    match reader.u32()? {
-        VERSION => Ok(()),
-        version => Err(RestoreError::Version { version }),
+        Ok(room.into())
     }
 }
 

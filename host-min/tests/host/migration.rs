@@ -33,10 +33,9 @@ const TAKES_OVER: &str = "(global.set $n (i32.load8_u (local.get $at))) (call $t
 fn migrate(room: &Room, program: &Program) -> Result<Room, MigrationError> {
     let mut migration = Migration::begin(room, program, [8; 32], 5_000)?;
     loop {
-        if let Some(room) = migration.advance()? {
+        if let Some(room) = migration.advance(room)? {
             return Ok(room);
         }
-        assert!(migration.memory_held() > 0);
     }
 }
 
@@ -178,4 +177,36 @@ fn what_has_the_names_has_the_types() {
     let fields = format!(r#"{IMPORTS} (func (export "stateroom_load") (param i32))"#);
     let error = load_with(&fields, Limits::default()).unwrap_err().to_string();
     assert!(error.contains("`stateroom_load`") && error.contains("a function (i32, i32)"), "{error}");
+}
+
+#[test]
+fn a_large_room_is_copied_in_many_steps_as_it_is_or_hibernating() {
+    let fields = format!(
+        r#"{SAVE}
+        (memory (export "memory") 40)
+        (func (export "timer") (memory.fill (i32.const 65536) (i32.const 9) (i32.const 2490368)))
+        (func (export "stateroom_save") (call $save (i32.const 2555903) (i32.const 1)))
+        (func (export "stateroom_load") (param $at i32) (param i32) (call $send (i32.const 0) (local.get $at) (i32.const 1)))"#
+    );
+    let program = program(&fields);
+    let mut room = program.room("lobby", [1; 32]).unwrap();
+    for event in [Event::Init, Event::Timer] {
+        assert_eq!(finish(&mut room, event), Ok(Step::Done));
+    }
+    for _ in 0..2 {
+        let mut migration = Migration::begin(&room, &program, [8; 32], 0).unwrap();
+        let (mut steps, mut most) = (0, 0);
+        let migrated = loop {
+            steps += 1;
+            if let Some(room) = migration.advance(&room).unwrap() {
+                break room;
+            }
+            most = most.max(migration.memory_held());
+        };
+        assert_eq!(said(&migrated), ["\t"]);
+        // Each window of 64 KiB, and each piece of the new memory.
+        assert!(steps > 60, "{steps}");
+        assert!(most > 2_400_000, "{most}");
+        room.hibernate().unwrap();
+    }
 }

@@ -120,7 +120,7 @@ impl GuestRoom {
         release: Arc<Release>,
         context: &impl EngineContext,
     ) -> Renewal {
-        match migration.advance() {
+        match migration.advance(&self.room) {
             Ok(None) => {
                 self.renewal = Some(Box::new(Ongoing::Migration(migration, release)));
                 Renewal::Unfinished
