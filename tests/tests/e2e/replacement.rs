@@ -295,3 +295,41 @@ fn guests_take_the_state_along_that_serde_writes() {
         assert_eq!(server.client("new").ask("2"), "2");
     }
 }
+
+#[test]
+fn a_room_keeps_its_program_where_there_is_no_memory_for_a_copy_and_no_other_room_ends_for_it() {
+    let large = |mark: &str| {
+        let module = wat::parse_str(format!(
+            r#"(module
+                (import "env" "send_message" (func $send (param i32 i32 i32)))
+                (import "stateroom" "save" (func $save (param i32 i32)))
+                (memory (export "memory") 28)
+                (data (i32.const 0) "{mark}")
+                (func (export "jam_malloc") (param i32) (result i32) i32.const 4096)
+                (func (export "jam_free") (param i32 i32))
+                (func (export "initialize") (param i32 i32))
+                (func (export "connect") (param i32)) (func (export "disconnect") (param i32))
+                (func (export "timer"))
+                (func (export "binary") (param i32 i32 i32))
+                (func (export "message") (param i32 i32 i32)
+                    (memory.fill (i32.const 65536) (i32.const 7) (i32.const 1769472))
+                    (call $send (local.get 0) (i32.const 0) (i32.const 1)))
+                (func (export "stateroom_save") (call $save (i32.const 0) (i32.const 1)))
+                (func (export "stateroom_load") (param i32 i32)))"#
+        ));
+        let mut limits = Limits::default();
+        limits.memory = 4 << 20;
+        Program::load(&module.expect("a module"), limits).expect("a guest")
+    };
+    let settings = settings().with_recordings(memory(0)).with_total_memory(8 << 20);
+    let server = TestServer::guests(settings, large("a"));
+    let mut client = server.client("full");
+    assert_eq!(client.ask("fill"), "a");
+    assert!(server.post("/ws/empty").body.starts_with(b"empty"));
+    let before = server.stats();
+    // The room `empty` is renewed first, and has changed nothing.
+    let replacement = server.replace(&large("b"));
+    assert_eq!((replacement.kept.first, replacement.kept.count), (vec!["full".to_owned()], 1));
+    assert_eq!((client.ask("fill"), server.stats().rooms), ("a".to_owned(), before.rooms));
+    assert!(records("full").join("").contains("keeps its module: there is no memory for its new version"));
+}
