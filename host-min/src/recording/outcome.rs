@@ -11,7 +11,7 @@ use super::{RecordingError, varint};
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Outcome {
-    /// How it ended.
+    /// Says if it took effect, was refused, or failed.
     pub result: EventResult,
     /// The CRC-32 of its effects, except log lines.
     pub effects: u32,

@@ -246,7 +246,7 @@ pub(crate) struct ServeArgs {
     #[arg(long, requires = "admin", verbatim_doc_comment)]
     pub(crate) playground: bool,
 
-    /// What happens to a room when the module is loaded again (SIGHUP, or `POST /reload` at the
+    /// Keep or reset a room when the module is loaded again (SIGHUP, or `POST /reload` at the
     /// operator's address) and its guest cannot take its state along:
     /// keep     it stays on its module; new rooms run the new one
     /// reset    it starts afresh, with the clients that are in it
@@ -254,7 +254,7 @@ pub(crate) struct ServeArgs {
     #[arg(help_heading = ROOMS, hide_long_help = true, hide_possible_values = true)]
     pub(crate) upgrade: UpgradeArg,
 
-    /// Record the events of the room with this id in a file, from its begin on; may be repeated.
+    /// Record the events of the room with this id in a file, from its beginning on; may be repeated.
     /// `stateroom replay` runs them again. The file contains what clients have sent
     #[cfg(feature = "dev")]
     #[arg(long, value_name = "ROOM", verbatim_doc_comment, help_heading = ROOMS, hide_long_help = true)]

@@ -27,7 +27,7 @@ pub(crate) struct ClientInfo {
 /// The name of a header, in lower case, and its value.
 pub(crate) type Header = (Box<str>, Box<str>);
 
-/// What the clients of a room have brought with them, if they may have to [connect again](super::renewal).
+/// Keeps what the clients of a room have brought with them, if they may have to [connect again](super::renewal).
 #[derive(Debug)]
 pub(super) struct KeptInfo(Option<RefCell<BTreeMap<ClientId, Box<ClientInfo>>>>);
 

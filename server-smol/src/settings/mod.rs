@@ -198,7 +198,7 @@ pub struct Settings {
     /// The recordings of the events of rooms with guests. Default: none.
     pub recordings: Recordings,
 
-    /// What happens to a room whose program is replaced, if nothing else is possible. Default: [`Upgrade::Keep`].
+    /// Decides about a room whose program is replaced, if nothing else is possible. Default: [`Upgrade::Keep`].
     pub upgrade: Upgrade,
 
     /// The number of threads that run rooms. A room and its connections stay on one of them. Default: 1.

@@ -92,11 +92,7 @@ impl Recorder {
         self.memory = None;
         memory.count(room);
         self.memory = Some(memory);
-        if self.file.take().is_some()
-            && let Ok(snapshot) = room.snapshot()
-        {
-            self.open(room.id(), program, RecordingStart::Snapshot(&snapshot), context);
-        }
+        self.reopen_from_snapshot(room, program, context);
     }
 
     /// Continues with a snapshot of a room that has taken the place of the one before, in another way than by its events.
@@ -110,11 +106,7 @@ impl Recorder {
         if let Some(memory) = &mut self.memory {
             memory.go_on_from_snapshot(room);
         }
-        if self.file.take().is_some()
-            && let Ok(snapshot) = room.snapshot()
-        {
-            self.open(room.id(), program, RecordingStart::Snapshot(&snapshot), context);
-        }
+        self.reopen_from_snapshot(room, program, context);
     }
 
     /// Begins again, with a new room.
@@ -129,6 +121,15 @@ impl Recorder {
         self.memory = self.memory.as_ref().map(|memory| memory.restarted(seed));
         if self.file.take().is_some() {
             self.open(room.id(), program, RecordingStart::New { seed }, context);
+        }
+    }
+
+    /// Opens another file that begins with a snapshot of the room, if the room is recorded in a file.
+    fn reopen_from_snapshot(&mut self, room: &Room, program: &Program, context: &impl EngineContext) {
+        if self.file.take().is_some()
+            && let Ok(snapshot) = room.snapshot()
+        {
+            self.open(room.id(), program, RecordingStart::Snapshot(&snapshot), context);
         }
     }
 
