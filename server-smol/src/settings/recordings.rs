@@ -1,6 +1,6 @@
 use std::path::PathBuf;
 
-/// The recordings of the events of rooms with guests: in memory, to [replace their program](crate::ServerHandle::replace_program), and
+/// The recordings of the events of rooms with guests: in memory, to replace their program (`ServerHandle::replace_program`), and
 /// in files, to run the events again later.
 ///
 /// In a build without the feature `recordings` nothing is recorded. `docs/reference/events.md` describes the files. They contain what clients have sent.

@@ -1,4 +1,4 @@
-/// Decides about a room whose [program is replaced](crate::ServerHandle::replace_program), if it can neither be migrated nor
+/// Decides about a room whose program is replaced (`ServerHandle::replace_program`), if it can neither be migrated nor
 /// replayed: its guest does not save its state, and there is no complete recording of its events, or they fail in the new program.
 /// A room whose migration fails always keeps its program.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
