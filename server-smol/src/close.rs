@@ -21,6 +21,8 @@ pub(crate) enum CloseReason {
     ProtocolError,
     NotUtf8,
     NoSuchRoom,
+    /// The client has resumed its session on another connection.
+    Resumed,
     /// The words name the limit, if clients are to see it: see [`Settings::show_failures`].
     ///
     /// [`Settings::show_failures`]: crate::Settings::show_failures
@@ -47,7 +49,7 @@ impl CloseReason {
             Self::ServerShutdown | Self::RoomEnded | Self::ClientSilent => 1001,
             Self::ProtocolError => 1002,
             Self::NotUtf8 => 1007,
-            Self::NoSuchRoom | Self::MessageUnfinished => 1008,
+            Self::NoSuchRoom | Self::Resumed | Self::MessageUnfinished => 1008,
             Self::MessageTooLarge(_) | Self::MessageRefused => 1009,
             Self::RoomFailed(_) => 1011,
             Self::ServiceRestart => 1012,
@@ -82,6 +84,7 @@ impl CloseReason {
             Self::NotUtf8 => "the text is not UTF-8",
             Self::NoSuchRoom => "the room does not exist",
             Self::MessageUnfinished => "the rest of a message did not come in time",
+            Self::Resumed => "the session continues on another connection",
             Self::MessageTooLarge(words) => words.as_deref().unwrap_or("the message is too large"),
             Self::MessageRefused => "the room has no space for this message",
             Self::RoomFailed(words) => words.as_deref().unwrap_or("the room failed"),
@@ -98,7 +101,7 @@ impl CloseReason {
 mod tests {
     use super::{CloseReason::*, *};
 
-    const ALL: [CloseReason; 16] = [
+    const ALL: [CloseReason; 17] = [
         ServerShutdown,
         ServiceRestart,
         RoomEnded,
@@ -106,6 +109,7 @@ mod tests {
         ProtocolError,
         NotUtf8,
         NoSuchRoom,
+        Resumed,
         MessageTooLarge(None),
         MessageRefused,
         MessageUnfinished,
@@ -137,6 +141,7 @@ mod tests {
             ProtocolError => "the client broke the WebSocket protocol",
             NotUtf8 => "sent text that is not UTF-8",
             NoSuchRoom => "the room does not exist",
+            Resumed => "the client has resumed its session on another connection",
             MessageUnfinished => "the rest of a message did not come in time",
             MessageTooLarge(_) | MessageRefused => "a message was larger than the server or the room takes",
             RoomFailed(_) => "the room failed",

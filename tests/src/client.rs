@@ -18,6 +18,8 @@ pub struct Client {
     stream: BufReader<TcpStream>,
     /// The reason with which the server has closed the connection, once it has.
     reason: String,
+    /// The subprotocol that the server has selected.
+    protocol: Option<String>,
 }
 
 /// A message that a client can get.
@@ -66,7 +68,14 @@ impl Client {
             return Err(Box::new(answer));
         }
         assert_eq!(answer.header("sec-websocket-accept"), Some("s3pPLMBiTxaQ9kYGzzhZRbK+xOo="));
-        Ok(Self { stream, reason: String::new() })
+        let protocol = answer.header("sec-websocket-protocol").map(str::to_owned);
+        Ok(Self { stream, reason: String::new(), protocol })
+    }
+
+    /// Returns the subprotocol that the server has selected, if it has.
+    #[must_use]
+    pub fn protocol(&self) -> Option<&str> {
+        self.protocol.as_deref()
     }
 
     /// Sends bytes as they are.

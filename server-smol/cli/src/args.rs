@@ -406,6 +406,12 @@ pub(crate) struct ServerArgs {
     #[arg(value_parser = seconds, allow_negative_numbers = true, help_heading = CLIENTS, hide_long_help = true)]
     outbox_timeout: Duration,
 
+    /// Time for which the session of a client waits for a new connection if the old one is lost. Only
+    /// clients that ask for it have such sessions: the client library does. 0: sessions do not wait
+    #[arg(long, value_name = "SECONDS", default_value = "30", verbatim_doc_comment)]
+    #[arg(value_parser = seconds, allow_negative_numbers = true, help_heading = CLIENTS, hide_long_help = true)]
+    resume: Duration,
+
     /// The way in which clients create rooms. The operator (`--admin`) can always create them:
     /// implicit    connecting to a room that does not exist creates it; `POST /ws/{room}` too
     /// explicit    only `POST /ws/{room}` creates a room
@@ -483,6 +489,7 @@ impl ServerArgs {
         settings.heartbeat_timeout = self.heartbeat_timeout;
         settings.message_timeout = self.message_timeout;
         settings.outbox_timeout = self.outbox_timeout;
+        settings.resume = self.resume;
         settings.room_ids = self.room_ids;
         settings.shutdown = self.shutdown;
         settings.hibernate_after = self.hibernate_after;

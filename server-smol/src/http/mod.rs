@@ -39,7 +39,7 @@ use crate::{
 };
 
 use accept::accept;
-use peer::{Peer, SILENT};
+use peer::{Peer, SILENT, Visit};
 use refusal::Refusals;
 
 /// Limits for which connections are refused, as the log names them.
@@ -168,12 +168,13 @@ impl<F: EngineFactory> Site<F> {
 
     /// Sees to a connection that HTTP has ended on.
     fn take_over(&self, peer: &Peer, stream: Stream, read_ahead: Vec<u8>) {
-        let (Some((room, info)), Some(permit)) = (peer.visit.take(), peer.permit.take()) else {
+        let (Some(visit), Some(permit)) = (peer.visit.take(), peer.permit.take()) else {
             // Nobody is left to tell where this fails.
             let _ = stream.end_writing();
             return;
         };
-        let new_client = NewClient { read_ahead, info, permit };
+        let Visit { room, info, session } = visit;
+        let new_client = NewClient { read_ahead, info, permit, session };
         let (worker, number) = &self.here;
         let home = self.shared.control.workers.home(&room);
         if home == *number {

@@ -17,7 +17,7 @@ use crate::{
     memory::{Charge, OutOfMemory, Purpose},
     reactor::{Clock, Timer},
     requests::{self, DownloadPermit, Peer as _},
-    room::{ClientInfo, RoomId},
+    room::{ClientInfo, RoomId, SessionRequest},
 };
 
 use super::PROTOCOL;
@@ -47,8 +47,8 @@ pub(super) struct Peer {
     pub(super) address: SocketAddr,
     /// The permit of the connection, until it becomes a WebSocket.
     pub(super) permit: RefCell<Option<Permit>>,
-    /// The room that the connection becomes a WebSocket to, and what the client has brought with it.
-    pub(super) visit: RefCell<Option<(RoomId, Box<ClientInfo>)>>,
+    /// The visit to a room for which the connection becomes a WebSocket.
+    pub(super) visit: RefCell<Option<Visit>>,
     /// The download that it is sent.
     download: RefCell<Weak<DownloadPermit>>,
     /// True if a request is being answered.
@@ -72,6 +72,15 @@ pub(super) struct Peer {
     is_blocked: Cell<bool>,
     /// The waker of the task that waits until the system has.
     unblocked: RefCell<Option<Waker>>,
+}
+
+/// A client's visit to a room.
+#[derive(Debug)]
+pub(super) struct Visit {
+    pub(super) room: RoomId,
+    /// The information that the client has brought with it.
+    pub(super) info: Box<ClientInfo>,
+    pub(super) session: Option<Box<SessionRequest>>,
 }
 
 /// A request, from its arrival until all of its answer has been written.

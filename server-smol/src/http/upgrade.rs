@@ -2,17 +2,20 @@ use async_tungstenite::tungstenite::{error::Error, handshake::server::create_res
 use hyper::{
     Request, Response, StatusCode,
     body::{Body as _, Bytes, Incoming},
-    header::{CONNECTION, HeaderMap, HeaderValue, SEC_WEBSOCKET_VERSION, UPGRADE},
+    header::{CONNECTION, HeaderMap, HeaderValue, SEC_WEBSOCKET_PROTOCOL, SEC_WEBSOCKET_VERSION, UPGRADE},
 };
 use stateroom_core::engine::EngineFactory;
 
 use crate::{
     requests::{Body, ending, text},
-    room::{ClientInfo, Header, RoomId},
+    room::{ClientInfo, Header, RoomId, SESSION_PROTOCOL, SessionRequest},
     worker::Ending,
 };
 
-use super::{CONNECTIONS, Site, peer::Peer};
+use super::{
+    CONNECTIONS, Site,
+    peer::{Peer, Visit},
+};
 
 impl<F: EngineFactory> Site<F> {
     /// `GET /ws/{room}`: becomes a WebSocket (RFC 6455, section 4.2), once the answer has been written.
@@ -22,7 +25,7 @@ impl<F: EngineFactory> Site<F> {
         room: RoomId,
         peer: &Peer,
     ) -> Response<Body> {
-        let response = match create_response_with_body(request, || Bytes::new().into()) {
+        let mut response = match create_response_with_body(request, || Bytes::new().into()) {
             Ok(response) => response,
             Err(error) => return not_a_handshake(&error),
         };
@@ -30,6 +33,21 @@ impl<F: EngineFactory> Site<F> {
             // It would be taken for frames.
             return text(StatusCode::BAD_REQUEST, "a request for a WebSocket has no content");
         }
+        let offered = joined(request.headers(), SEC_WEBSOCKET_PROTOCOL.as_str()).unwrap_or_default();
+        let query = request.uri().query();
+        let session = match SessionRequest::from_protocols(&offered) {
+            Ok(None) => SessionRequest::from_query(query.unwrap_or_default()),
+            offered => {
+                response
+                    .headers_mut()
+                    .insert(SEC_WEBSOCKET_PROTOCOL, HeaderValue::from_static(SESSION_PROTOCOL));
+                offered
+            }
+        };
+        let session = match session {
+            Ok(session) => session.map(Box::new),
+            Err(reason) => return text(StatusCode::BAD_REQUEST, reason),
+        };
         if self.is_full() {
             log::debug!("{} would be one client too many", peer.address);
             self.here.0.thread().log.refused(CONNECTIONS);
@@ -46,23 +64,25 @@ impl<F: EngineFactory> Site<F> {
             }
         }
         let headers = chosen_headers(request.headers(), &self.shared.settings.client_headers);
-        let info = ClientInfo::new(peer.address.ip(), request.uri().query(), headers);
-        peer.visit.replace(Some((room, Box::new(info))));
+        let info = ClientInfo::new(peer.address.ip(), query, headers);
+        peer.visit.replace(Some(Visit { room, info: Box::new(info), session }));
         response
     }
 }
 
 /// Returns the headers of a request that rooms may ask for.
 fn chosen_headers(sent: &HeaderMap, chosen: &[String]) -> Box<[Header]> {
-    let header = |name: &String| {
-        // What is not UTF-8 is left out by itself, or a client could hide with it what a proxy has added.
-        let lines = sent.get_all(name.as_str()).iter();
-        let lines: Vec<_> = lines.filter_map(|line| str::from_utf8(line.as_bytes()).ok()).collect();
-        // RFC 9110, section 5.3: lines of the same name are one list.
-        let value = (!lines.is_empty()).then(|| lines.join(", "))?;
-        Some((name.to_ascii_lowercase().into(), value.into()))
-    };
+    let header = |name: &String| Some((name.to_ascii_lowercase().into(), joined(sent, name)?.into()));
     chosen.iter().filter_map(header).collect()
+}
+
+/// Returns the value of a header, if there is one.
+fn joined(sent: &HeaderMap, name: &str) -> Option<String> {
+    // What is not UTF-8 is left out by itself, or a client could hide with it what a proxy has added.
+    let lines = sent.get_all(name).iter();
+    let lines: Vec<_> = lines.filter_map(|line| str::from_utf8(line.as_bytes()).ok()).collect();
+    // RFC 9110, section 5.3: lines of the same name are one list.
+    (!lines.is_empty()).then(|| lines.join(", "))
 }
 
 fn full_up() -> Response<Body> {

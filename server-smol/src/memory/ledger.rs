@@ -53,6 +53,8 @@ pub(crate) enum Stage {
 /// something is left for those after it. So whatever clients begin leaves space for what rooms need to answer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Purpose {
+    /// Messages that are kept for clients that may come back. For these, nobody is asked for memory.
+    Unconfirmed,
     /// A large message of a client, which is not whole yet or waits for its room.
     LargeMessage,
     /// A room that does not exist yet.
@@ -69,6 +71,7 @@ impl Purpose {
     /// Returns how full the ledger may be after a charge of this class, in sixteenths.
     fn sixteenths(self) -> usize {
         match self {
+            Self::Unconfirmed => 8,
             Self::LargeMessage => 12,
             Self::NewRoom => 13,
             Self::New => 14,
@@ -177,7 +180,7 @@ impl Ledger {
 
     #[cold]
     fn reclaim(&self, bytes: usize, purpose: Purpose) -> Result<(), OutOfMemory> {
-        if bytes > self.limit || self.is_reclaiming.replace(true) {
+        if bytes > self.limit || purpose == Purpose::Unconfirmed || self.is_reclaiming.replace(true) {
             return Err(OutOfMemory);
         }
         self.has_reclaimed.set(true);

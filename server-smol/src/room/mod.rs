@@ -9,6 +9,8 @@ mod lock;
 mod registry;
 mod renewal;
 mod roster;
+mod session_request;
+mod sessions;
 #[cfg_attr(not(feature = "built-in"), path = "no_trace.rs")]
 mod trace;
 
@@ -44,6 +46,8 @@ pub(crate) use id::RoomId;
 pub(crate) use lock::EventLock;
 pub(crate) use registry::{CreateRoomError, Registry, RoomCounts, RoomStatus};
 pub(crate) use renewal::{Renewals, Rooms};
+pub(crate) use session_request::{SESSION_PROTOCOL, SessionRequest, Token, number};
+pub(crate) use sessions::{Resumable, Resumption, Sessions};
 
 /// The time that a room that was created with `POST` waits for its first client.
 const FIRST_CLIENT: Duration = Duration::from_secs(60);
@@ -66,6 +70,8 @@ pub(crate) struct Room<F: EngineFactory> {
     initialized: Cell<bool>,
     lock: LockQueue<F>,
     context: RoomContext,
+    /// The sessions that can continue on another connection.
+    pub(crate) sessions: Sessions,
     next_client: Cell<u32>,
     /// The number of the room's connections, with those whose `connect` is still to come.
     occupants: Cell<usize>,
@@ -122,6 +128,7 @@ impl<F: EngineFactory> Room<F> {
             initialized: Cell::new(false),
             lock: LockQueue::default(),
             context,
+            sessions: Sessions::default(),
             next_client: Cell::new(1),
             occupants: Cell::new(0),
             timer: RefCell::default(),
@@ -181,6 +188,11 @@ impl<F: EngineFactory> Room<F> {
     /// the room has ended.
     pub(crate) fn forget(&self, outbox: &Rc<Outbox>) -> bool {
         self.context.roster.forget(outbox)
+    }
+
+    /// Notes that a client that is here has another connection.
+    pub(crate) fn reconnect(&self, client: ClientId, outbox: &Rc<Outbox>) {
+        self.context.roster.replace(client, outbox);
     }
 
     /// Gives a place back.

@@ -42,10 +42,19 @@ impl Roster {
     /// Takes in a client whose `connect` runs.
     pub(super) fn add(&self, client: ClientId, outbox: Rc<Outbox>) {
         self.forget(&outbox);
+        outbox.greet();
         let mut list = self.list.borrow_mut();
         let index = list.partition_point(|(other, _)| *other < client);
         list.insert(index, (client, outbox));
         self.count(1);
+    }
+
+    /// Replaces the outbox of a client.
+    pub(super) fn replace(&self, client: ClientId, outbox: &Rc<Outbox>) {
+        let mut list = self.list.borrow_mut();
+        if let Ok(index) = list.binary_search_by_key(&client, |(other, _)| *other) {
+            list[index].1 = Rc::clone(outbox);
+        }
     }
 
     pub(super) fn remove(&self, client: ClientId) {

@@ -196,6 +196,18 @@ impl Server {
         self
     }
 
+    /// Sets how long the session of a client waits for another connection; zero: not at all. See [`Settings::resume`].
+    pub fn with_resume(mut self, time: Duration) -> Self {
+        self.settings.resume = time;
+        self
+    }
+
+    /// Sets how many bytes of sent messages are kept for a client that may come back.
+    pub fn with_session_buffer(mut self, bytes: usize) -> Self {
+        self.settings.session_buffer = bytes;
+        self
+    }
+
     /// Sets where the operator reaches the server; see [`Settings::admin`].
     pub fn with_admin(mut self, address: Option<AdminAddress>) -> Self {
         self.settings.admin = address;

@@ -5,12 +5,12 @@ use stateroom_core::engine::EngineFactory;
 
 use crate::{close::CloseReason, reactor::Timer, websocket::Opcode, wire::Frame};
 
-use super::{End, Session};
+use super::connection::{Connection, End};
 
-/// Pings, and ends the session of a client that has been silent for too long, that does not finish a message, or that takes
+/// Pings, and ends the connection of a client that has been silent for too long, that does not finish a message, or that takes
 /// nothing of what it is sent.
-pub(super) async fn keep_alive<F: EngineFactory>(session: &Session<F>) -> End {
-    let thread = session.room.thread();
+pub(super) async fn keep_alive<F: EngineFactory>(connection: &Connection<F>) -> End {
+    let thread = connection.room.thread();
     let settings = &thread.settings;
     let begin = thread.clock.now();
     let mut last_heard = begin;
@@ -27,21 +27,21 @@ pub(super) async fn keep_alive<F: EngineFactory>(session: &Session<F>) -> End {
         // Which may be later than it was to be, where the thread had a lot to do.
         let now = thread.clock.now();
         // While the room is busy with its message, or much waits for it, the client is not heard, and not at fault.
-        let is_not_read = session.is_in_event.get() || !session.socket.outbox.may_be_read();
-        if session.was_heard.take() || is_not_read {
+        let is_not_read = connection.is_in_event.get() || !connection.socket.outbox.may_be_read();
+        if connection.was_heard.take() || is_not_read {
             last_heard = now;
         } else if deadline.is_some_and(|deadline| deadline <= now) {
             return End::Close(CloseReason::ClientSilent);
         }
-        if message.look(now, || session.unfinished_message()) {
+        if message.look(now, || connection.unfinished_message()) {
             return End::Close(CloseReason::MessageUnfinished);
         }
-        if outbox.look(now, || session.socket.outbox.progress()) {
-            session.socket.outbox.abandon(CloseReason::ClientTooSlow);
+        if outbox.look(now, || connection.socket.outbox.progress()) {
+            connection.socket.outbox.abandon(CloseReason::ClientTooSlow);
             return End::Close(CloseReason::ClientTooSlow);
         }
         if next_ping.is_some_and(|ping| ping <= now) {
-            session.socket.outbox.push(&Frame::new(Opcode::Ping, &[]));
+            connection.socket.outbox.push(&Frame::new(Opcode::Ping, &[]));
             next_ping = later(now, settings.heartbeat_interval);
         }
     }

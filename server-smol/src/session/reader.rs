@@ -16,7 +16,10 @@ use crate::{
     wire::Frame,
 };
 
-use super::{End, Next, Session};
+use super::{
+    confirmations::Sent,
+    connection::{Connection, End, Next},
+};
 
 /// The number of bytes that are read at a time between two messages. Bytes that are not handled at once are kept, and
 /// take memory.
@@ -82,8 +85,8 @@ impl Held {
     }
 }
 
-impl<F: EngineFactory> Session<F> {
-    /// Makes the session read soon, because something may have come that nobody has reported.
+impl<F: EngineFactory> Connection<F> {
+    /// Makes the connection read soon, because something may have come that nobody has reported.
     pub(super) fn read_soon(self: &Rc<Self>) {
         if !self.is_scheduled.replace(true) {
             let reader: Rc<Self> = Rc::clone(self);
@@ -91,7 +94,7 @@ impl<F: EngineFactory> Session<F> {
         }
     }
 
-    /// Makes the task wait for what this session waits for, and then read on. Nobody else notices meanwhile that the client
+    /// Makes the task wait for what this connection waits for, and then read on. Nobody else notices meanwhile that the client
     /// has gone.
     fn pause(&self) {
         // Of one that has gone, nobody need find out. Thousands may go at once.
@@ -102,7 +105,7 @@ impl<F: EngineFactory> Session<F> {
         self.socket.outbox.wake();
     }
 
-    /// Returns whether more is to be read: the session goes on, nothing that was read before waits for something, and
+    /// Returns whether more is to be read: the connection goes on, nothing that was read before waits for something, and
     /// the client reads its answers.
     fn may_read(&self) -> bool {
         !self.has_ended.get()
@@ -175,7 +178,7 @@ impl<F: EngineFactory> Session<F> {
         }
     }
 
-    /// Ends the session, as there is no memory for what was read. An event that has begun comes to its end.
+    /// Ends the connection, as there is no memory for what was read. An event that has begun comes to its end.
     fn end_without_memory(&self, next: Next<F>) -> Next<F> {
         self.socket.outbox.close(CloseReason::OutOfMemory);
         match next {
@@ -223,9 +226,26 @@ impl<F: EngineFactory> Session<F> {
                 Ok(Some(Item::Close(code))) => return Next::End(End::Close(CloseReason::ByClient(code))),
                 Err(violation) => return Next::End(End::Close(self.closed_for(violation))),
             };
-            self.messages.set(self.messages.get().wrapping_add(1));
+            let payload = if self.confirmations.is_none() {
+                payload
+            } else {
+                match Sent::new(payload) {
+                    Sent::Message(payload) => payload,
+                    Sent::Confirmation(received) => {
+                        outbox.confirm(received);
+                        share.spend(1, 0);
+                        if share.is_over() {
+                            return Next::Read;
+                        }
+                        continue;
+                    }
+                    Sent::Invalid => return Next::End(End::Close(CloseReason::ProtocolError)),
+                }
+            };
+            self.messages.set(self.messages.get() + 1);
             let next = match self.room.submit(Event::Message(self.client, outbox, payload)) {
                 Submitted::Over(Outcome::Done) => {
+                    self.confirm(payload.data().len());
                     share.spend(1, self.room.deliveries());
                     if !share.is_over() && !outbox.is_half_full() {
                         continue;
@@ -243,6 +263,17 @@ impl<F: EngineFactory> Session<F> {
             // Nobody knows when there is something to read again.
             decoder.forget_what_is_read();
             return next;
+        }
+    }
+
+    /// Tells the client now and then how many of its messages the room has received, if its session can continue on another
+    /// connection. `size` is that of the last one.
+    #[inline]
+    pub(super) fn confirm(&self, size: usize) {
+        if let Some(confirmations) = &self.confirmations
+            && confirmations.is_due(self.messages.get(), size)
+        {
+            self.socket.outbox.push_control(&self.messages.get().to_string());
         }
     }
 
@@ -289,11 +320,11 @@ impl<F: EngineFactory> Session<F> {
     /// Counts the messages that have been begun. `None` if no message waits for data from the client.
     pub(super) fn unfinished_message(&self) -> Option<u32> {
         let waits_for_client = self.backlog_is_empty() && self.may_read();
-        (waits_for_client && self.decoder.borrow().is_in_message()).then(|| self.messages.get())
+        (waits_for_client && self.decoder.borrow().is_in_message()).then(|| self.messages.get() as u32)
     }
 }
 
-impl<F: EngineFactory> Reader for Session<F> {
+impl<F: EngineFactory> Reader for Connection<F> {
     fn read(self: Rc<Self>) -> bool {
         let read = catch_unwind(AssertUnwindSafe(|| self.read_some()));
         // It was a fault of this crate, and has been printed. Nobody but this client is to suffer, as in a task.
@@ -311,7 +342,7 @@ impl<F: EngineFactory> Reader for Session<F> {
     }
 }
 
-impl<F: EngineFactory> OnReadable for Session<F> {
+impl<F: EngineFactory> OnReadable for Connection<F> {
     fn on_readable(self: Rc<Self>) {
         if !self.is_scheduled.replace(true) {
             let thread = Rc::clone(self.room.thread());

@@ -27,6 +27,8 @@ impl Settings {
     pub const MESSAGE_SIZE: RangeInclusive<u64> = 1..=LARGEST;
     /// From 1 KiB to 4 GiB.
     pub const OUTBOX_SIZE: RangeInclusive<u64> = 1 << 10..=LARGEST;
+    /// From 0 to 4 GiB.
+    pub const SESSION_BUFFER: RangeInclusive<u64> = 0..=LARGEST;
     /// From 1 to 256.
     pub const THREADS: RangeInclusive<u64> = 1..=256;
 }
@@ -71,6 +73,7 @@ impl Settings {
             seconds("hibernate_after", self.hibernate_after),
             seconds("message_timeout", self.message_timeout),
             seconds("outbox_timeout", self.outbox_timeout),
+            seconds("resume", self.resume),
             number("awake_memory", self.awake_memory, Self::AWAKE_MEMORY),
             number("total_memory", self.total_memory, Self::TOTAL_MEMORY),
             number("max_connections", self.max_connections, Self::MAX_CONNECTIONS),
@@ -78,6 +81,7 @@ impl Settings {
             number("max_rooms", self.max_rooms, Self::MAX_ROOMS),
             number("message_size", self.message_size, Self::MESSAGE_SIZE),
             number("outbox_size", self.outbox_size, Self::OUTBOX_SIZE),
+            number("session_buffer", self.session_buffer, Self::SESSION_BUFFER),
             number("threads", self.threads, Self::THREADS),
         ];
         if let Some(most) = self.max_connections_per_address {
@@ -93,6 +97,16 @@ impl Settings {
             let (awake, total) = (self.awake_memory as u64, self.total_memory as u64);
             let why = "rooms that are awake are a part of it";
             problems.push(SettingProblem::exceeds(("awake_memory", awake), 1, ("total_memory", total), why));
+        }
+        if is_set("session_buffer") {
+            let (buffer, outbox) = (self.session_buffer as u64, self.outbox_size as u64);
+            let why = "a client that comes back gets all of it at once";
+            problems.push(SettingProblem::exceeds(
+                ("session_buffer", buffer),
+                1,
+                ("outbox_size", outbox),
+                why,
+            ));
         }
         let shared = [("outbox_size", self.outbox_size), ("message_size", self.message_size)];
         problems.extend(
@@ -136,6 +150,7 @@ impl Settings {
             "awake_memory" => self.awake_memory != defaults.awake_memory,
             "outbox_size" => self.outbox_size != defaults.outbox_size,
             "message_size" => self.message_size != defaults.message_size,
+            "session_buffer" => self.session_buffer != defaults.session_buffer,
             "max_connections" => self.max_connections != defaults.max_connections,
             _ => true,
         }

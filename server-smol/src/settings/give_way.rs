@@ -15,6 +15,9 @@ impl Settings {
         if !is_set("outbox_size") {
             self.outbox_size = self.outbox_size.min(share);
         }
+        if !is_set("session_buffer") {
+            self.session_buffer = self.session_buffer.min(self.outbox_size);
+        }
         if !is_set("message_size") {
             self.message_size = self.message_size.min(share);
         }

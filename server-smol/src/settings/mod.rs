@@ -173,6 +173,19 @@ pub struct Settings {
     /// This limits the memory that a slow client can use. It has no effect on other clients.
     pub outbox_size: usize,
 
+    /// The time for which the session of a client waits for another connection when the client's connection is lost, if the client
+    /// has asked for such a session. Zero: no session waits. Default: 30 s.
+    ///
+    /// The room notices nothing in this time, and the client gets what it missed. Plain WebSocket clients have no such sessions.
+    pub resume: Duration,
+
+    /// The maximum number of bytes of sent messages that are kept for a client that may come back, until it confirms them. Default:
+    /// 256 KiB. It is at most [`outbox_size`](Self::outbox_size). If there are more, the session of a client that is connected
+    /// cannot continue on another connection for a while, and the session of one that is not ends.
+    ///
+    /// All clients together may fill half of [`total_memory`](Self::total_memory) with them.
+    pub session_buffer: usize,
+
     /// The operator's address: a Unix socket, or a loopback address. Default: none.
     ///
     /// A client of this address sees the ids of all rooms, and may create and end rooms. Only the user that
@@ -254,6 +267,8 @@ impl Default for Settings {
             room_rate: 1_000,
             message_size: 1 << 20,
             outbox_size: 8 << 20,
+            resume: Duration::from_secs(30),
+            session_buffer: 256 << 10,
             admin: None,
             client_headers: ["origin", "user-agent", "accept-language"].map(String::from).into(),
             show_failures: false,

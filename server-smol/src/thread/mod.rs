@@ -1,6 +1,7 @@
 //! The parts that the rooms and connections of a thread share: the event loop, the scheduler, hibernation, and the
 //! log.
 
+mod absent_clients;
 mod budget;
 mod event_loop;
 mod hibernation;
@@ -27,6 +28,7 @@ use crate::{
     wire::Buffers,
 };
 
+pub(crate) use absent_clients::AbsentClients;
 pub(crate) use budget::Budget;
 
 pub(crate) use event_loop::run;
@@ -43,6 +45,7 @@ pub(crate) struct Thread {
     pub(crate) memory: Rc<Ledger>,
     pub(crate) hibernation: Rc<Hibernation>,
     pub(crate) buffers: Rc<Buffers>,
+    pub(crate) absent_clients: AbsentClients,
     pub(crate) stats: Stats,
     pub(crate) log: Rc<ThreadLog>,
     /// The executor. The function that runs the thread owns it: tasks hold a reference to this, and a strong reference here would
@@ -64,6 +67,7 @@ impl Thread {
         memory.register(Stage::Hibernate, idle_rooms);
         memory.register(Stage::SlowClients, slow_clients);
         let scheduler = Scheduler::new(settings.pass_time);
+        let absent_clients = AbsentClients::new(settings.max_connections / settings.threads.max(1));
         let log = Rc::new(ThreadLog::new(Rc::clone(&clock)));
         Rc::new(Self {
             settings,
@@ -73,6 +77,7 @@ impl Thread {
             memory,
             hibernation,
             buffers,
+            absent_clients,
             stats: Stats::default(),
             executor: Rc::downgrade(executor),
         })

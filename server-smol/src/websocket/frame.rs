@@ -69,6 +69,15 @@ impl Head {
             _ => bytes.len(),
         }
     }
+
+    /// Returns the size of the head that these bytes begin with. They were made from a head like this.
+    pub(crate) fn size(bytes: &[u8]) -> usize {
+        match bytes.get(1) {
+            Some(127) => 10,
+            Some(126) => 4,
+            _ => 2,
+        }
+    }
 }
 
 impl AsRef<[u8]> for Head {
@@ -92,6 +101,7 @@ mod tests {
         assert_eq!(Head::new(Opcode::Text, 5).as_ref(), [0x81, 5]);
         for size in [0, 5, 125, 126, 1000, 65_535, 65_536, 1 << 30] {
             assert_eq!(Head::frame_size(&head(size)), head(size).len() + size);
+            assert_eq!(Head::size(&head(size)), head(size).len());
         }
     }
 }

@@ -74,6 +74,15 @@ impl<'a> Frame<'a> {
         Ok(Self::Encoded(buffer))
     }
 
+    /// Returns the bytes that go over the network, in two parts. The first one begins with the head.
+    pub(super) fn parts(&self) -> [&[u8]; 2] {
+        match self {
+            Self::Parts(head, payload) => [head.as_ref(), payload],
+            Self::Encoded(bytes) => [bytes, &[]],
+            Self::Shared(frame) => [&frame.bytes, &[]],
+        }
+    }
+
     /// Returns how many bytes it is on the network.
     pub(super) fn size(&self) -> usize {
         match self {

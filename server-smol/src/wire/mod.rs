@@ -8,6 +8,7 @@ mod outbox;
 mod queue;
 mod slow_clients;
 mod socket;
+mod unconfirmed;
 
 pub(crate) use buffers::Buffers;
 pub(crate) use flush::FlushList;

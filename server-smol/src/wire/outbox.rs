@@ -1,3 +1,4 @@
+mod session;
 #[cfg(test)]
 mod tests;
 
@@ -15,6 +16,7 @@ use crate::{
     websocket::{Opcode, close_payload},
 };
 
+use self::session::{Continuing, Diverted};
 use super::{
     Buffers, Frame,
     queue::{CHUNK, Queue, STEP, Written},
@@ -41,6 +43,10 @@ pub(crate) struct Outbox {
     closing: RefCell<Option<CloseReason>>,
     /// True if nothing may follow what waits: the connection is about to end, or has.
     is_over: Cell<bool>,
+    /// True if messages do not just go into the queue: the connection is about to end, or has, or the client has a session that
+    /// can continue on another connection.
+    is_special: Cell<bool>,
+    continuing: RefCell<Option<Box<Continuing>>>,
     /// True if the room has closed the connection, and hears nothing more of the client.
     closed_by_room: Cell<bool>,
     /// True if the reading waits for the outbox to empty.
@@ -62,6 +68,8 @@ impl Outbox {
             broken: Cell::new(false),
             closing: RefCell::default(),
             is_over: Cell::new(false),
+            is_special: Cell::new(false),
+            continuing: RefCell::default(),
             closed_by_room: Cell::new(false),
             throttling: Cell::new(false),
             progress: Cell::new(0),
@@ -71,9 +79,24 @@ impl Outbox {
 
     /// Adds a message. A client for which more waits than may wait is closed instead, as it does not read.
     pub(crate) fn push(self: &Rc<Self>, frame: &Frame<'_>) {
-        if self.is_over.get() {
-            return;
+        if self.is_special.get() {
+            match self.divert(frame) {
+                Diverted::Dropped => return,
+                Diverted::Same => {}
+                Diverted::Instead(bytes) => return self.enqueue(&Frame::Encoded(&bytes)),
+            }
         }
+        self.enqueue(frame);
+    }
+
+    /// Greets a client whose session can continue on another connection, as its `connect` begins.
+    pub(crate) fn greet(self: &Rc<Self>) {
+        if self.is_special.get() {
+            self.greet_now();
+        }
+    }
+
+    fn enqueue(self: &Rc<Self>, frame: &Frame<'_>) {
         let size = frame.size();
         let mut queue = self.queue.borrow_mut();
         if queue.size + size > self.limit {
@@ -106,7 +129,7 @@ impl Outbox {
 
     /// Adds the close frame, even if the outbox is full.
     pub(crate) fn push_close(&self, reason: &CloseReason) {
-        self.is_over.set(true);
+        self.set_over();
         let payload = close_payload(reason.code(), reason.words());
         // A client that cannot have these few bytes has to do without.
         let _ = self.queue.borrow_mut().push(&Frame::new(Opcode::Close, &payload), &self.buffers);
@@ -175,7 +198,13 @@ impl Outbox {
         self.buffers.slow_clients.discard(|discarded| self.queue.borrow_mut().clear(discarded));
         self.set_blocked(false);
         self.broken.set(true);
+        self.set_over();
+    }
+
+    /// From now on, nothing follows what waits.
+    fn set_over(&self) {
         self.is_over.set(true);
+        self.is_special.set(true);
     }
 
     /// Ends the connection once what waits has been written. The first reason counts.
@@ -184,7 +213,7 @@ impl Outbox {
         if closing.is_none() {
             *closing = Some(reason);
             drop(closing);
-            self.is_over.set(true);
+            self.set_over();
             self.wake();
         }
     }

@@ -6,7 +6,7 @@ use crate::{
     admission::Permit,
     close::CloseReason,
     reactor::AnyTransport,
-    room::{ClientInfo, CreateRoomError, Renewals, RoomId, RoomStatus},
+    room::{ClientInfo, CreateRoomError, Renewals, RoomId, RoomStatus, SessionRequest},
 };
 
 #[cfg(feature = "built-in")]
@@ -52,6 +52,8 @@ pub(crate) struct NewClient {
     /// The information that its client has brought with it.
     pub(crate) info: Box<ClientInfo>,
     pub(crate) permit: Permit,
+    /// The session that it wants to begin or to resume, if it can continue on another connection.
+    pub(crate) session: Option<Box<SessionRequest>>,
 }
 
 /// The counts of a thread.

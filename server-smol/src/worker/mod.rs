@@ -22,7 +22,7 @@ use crate::{
     close::CloseReason,
     memory::{OutOfMemory, Purpose},
     reactor::{Clock, Poller, Stream, Timer},
-    room::{CreateRoomError, Registry, Room, RoomCounts, RoomId},
+    room::{CreateRoomError, Registry, Resumption, Room, RoomCounts, RoomId},
     session,
     settings::Settings,
     thread::{self, Kind, Thread},
@@ -211,10 +211,26 @@ impl<F: EngineFactory> Worker<F> {
 
     /// Takes over a connection that has asked for a room.
     pub(crate) fn connect(self: &Rc<Self>, id: RoomId, stream: Stream, new_client: NewClient) {
-        let NewClient { read_ahead, info, permit } = new_client;
+        let NewClient { read_ahead, info, permit, session } = new_client;
         let settings = &self.thread.settings;
         let charge = session::charge(&self.thread.memory, &info, &read_ahead);
+        let buffers = Rc::clone(&self.thread.buffers);
+        let socket = Socket::new(stream, buffers, settings.outbox_size);
+        let found = match &session {
+            Some(request) if !self.is_ending() && charge.is_ok() => {
+                self.registry.find(&id).map_or(Ok(None), |room| room.sessions.find(request))
+            }
+            _ => Ok(None),
+        };
+        let (stale, session) = match (found, session) {
+            (Ok(Some(resumable)), Some(request)) => {
+                // The session has been charged for a connection already.
+                return resumable.resume(Resumption { socket, read_ahead, request, permit });
+            }
+            (found, session) => (found.err(), session),
+        };
         let room = match (self.ending.get(), &charge) {
+            _ if let Some(reason) = stale => Err(reason),
             // It was let in before, and nobody would tell it.
             (Some(reason), _) => Err(reason.clone()),
             (None, Err(OutOfMemory)) => Err(CloseReason::OutOfMemory),
@@ -226,7 +242,6 @@ impl<F: EngineFactory> Worker<F> {
         };
         // Before anything waits, so that the room does not end for want of clients.
         let place = room.and_then(enter);
-        let socket = Socket::new(stream, Rc::clone(&self.thread.buffers), settings.outbox_size);
         let connection = self.hold();
         let (registry, thread) = (Rc::clone(&self.registry), Rc::clone(&self.thread));
         self.thread.spawn_detached(async move {
@@ -237,7 +252,7 @@ impl<F: EngineFactory> Worker<F> {
             if let Err(reason) = &place {
                 thread.count_refused(reason);
             }
-            session::serve(socket, read_ahead, info, place, charge.ok(), permit).await;
+            session::serve(socket, read_ahead, info, place, charge.ok(), permit, session).await;
             drop(connection);
         });
     }

@@ -25,6 +25,7 @@ mod protocol;
 mod replacement;
 mod scheduling;
 mod sdk;
+mod sessions;
 mod shutdown;
 mod slow_clients;
 mod threads;

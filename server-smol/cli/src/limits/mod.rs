@@ -206,7 +206,7 @@ fn flag(key: &str) -> String {
 }
 
 /// All limits, those of the server first.
-pub(crate) static ALL: [&Limit; 18] = [
+pub(crate) static ALL: [&Limit; 19] = [
     &CONNECTIONS,
     &CONNECTIONS_PER_ADDRESS,
     &DOWNLOADS,
@@ -215,6 +215,7 @@ pub(crate) static ALL: [&Limit; 18] = [
     &TOTAL_MEMORY,
     &AWAKE_MEMORY,
     &OUTBOX_SIZE,
+    &SESSION_BUFFER,
     &MESSAGE_SIZE,
     &MEMORY,
     &FUEL,
@@ -304,6 +305,16 @@ static OUTBOX_SIZE: Limit = Limit {
 value is at least twice --max-effect-bytes. If you do not set it, it is adjusted to that.",
     ..Limit::size("outbox_size", Settings::OUTBOX_SIZE, |bounds| {
         Value::Size(&mut bounds.settings.outbox_size)
+    })
+};
+
+static SESSION_BUFFER: Limit = Limit {
+    what: "Maximum amount of sent data that is kept for one client that may resume its session",
+    why: "A client that resumes its session gets again what it has not received. If it has missed more than
+this, it gets a new session. The value is at most --max-outbox-size. All clients together use at
+most half of --max-total-memory for this. Plain WebSocket clients have no such sessions.",
+    ..Limit::size("session_buffer", Settings::SESSION_BUFFER, |bounds| {
+        Value::Size(&mut bounds.settings.session_buffer)
     })
 };
 

@@ -1,0 +1,163 @@
+use std::fmt;
+
+use crate::requests::parameters;
+
+/// The subprotocol of sessions that resume: see `docs/reference/sessions.md`.
+pub(crate) const SESSION_PROTOCOL: &str = "stateroom.v1";
+
+/// Begins the subprotocol that names the client's session.
+const NAMED: &str = "stateroom.session.";
+
+/// The name of the same in a query.
+const PARAMETER: &str = "stateroom.session";
+
+/// The token of a session. Who knows it can resume the session.
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct Token(Box<str>);
+
+impl Token {
+    pub(crate) fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+/// A client's wish for a session that resumes.
+#[derive(Debug)]
+pub(crate) struct SessionRequest {
+    pub(crate) token: Token,
+    /// The number of messages that the client has received in this session.
+    pub(crate) received: u64,
+    /// The number of connections that the client has opened before this one.
+    pub(crate) attempt: u64,
+}
+
+const INVALID: &str =
+    "a session is TOKEN.RECEIVED.ATTEMPT: 16 to 64 of the characters A-Z, a-z, 0-9, _ and -, and two numbers";
+const NO_RANDOM: &str = "the system has no random numbers";
+
+impl SessionRequest {
+    /// Reads the subprotocols that a client offers, separated by commas. Returns nothing if it wants no such session.
+    ///
+    /// # Errors
+    /// Says in a sentence for the client what is wrong with them.
+    pub(crate) fn from_protocols(offered: &str) -> Result<Option<Self>, &'static str> {
+        let mut protocols = offered.split(',').map(str::trim);
+        if !protocols.clone().any(|protocol| protocol == SESSION_PROTOCOL) {
+            return Ok(None);
+        }
+        match protocols.find_map(|protocol| protocol.strip_prefix(NAMED)) {
+            Some(session) => Self::parse(session),
+            None => Self::generate(),
+        }
+        .map(Some)
+    }
+
+    /// Reads the query of a client that offers no subprotocols. Returns nothing if it wants no such session.
+    ///
+    /// # Errors
+    /// Says in a sentence for the client what is wrong with it.
+    pub(crate) fn from_query(query: &str) -> Result<Option<Self>, &'static str> {
+        // Nearly all queries have none, and are not to be decoded twice.
+        if !query.contains(PARAMETER) {
+            return Ok(None);
+        }
+        match parameters(query).find(|(name, _)| name == PARAMETER) {
+            Some((_, session)) if session.is_empty() => Self::generate().map(Some),
+            Some((_, session)) => Self::parse(&session).map(Some),
+            None => Ok(None),
+        }
+    }
+
+    fn parse(text: &str) -> Result<Self, &'static str> {
+        let (token, numbers) = text.split_once('.').unwrap_or((text, "0"));
+        let (received, attempt) = numbers.split_once('.').unwrap_or((numbers, "0"));
+        let is_valid = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'_' || byte == b'-';
+        if !(16..=64).contains(&token.len()) || !token.bytes().all(is_valid) {
+            return Err(INVALID);
+        }
+        let (received, attempt) = number(received).zip(number(attempt)).ok_or(INVALID)?;
+        Ok(Self { token: Token(token.into()), received, attempt })
+    }
+
+    /// Chooses a token that nobody can guess.
+    fn generate() -> Result<Self, &'static str> {
+        let mut random = [0; 16];
+        getrandom::fill(&mut random).map_err(|_| NO_RANDOM)?;
+        let token = format!("{:032x}", u128::from_le_bytes(random));
+        Ok(Self { token: Token(token.into()), received: 0, attempt: 0 })
+    }
+}
+
+/// Reads a number of messages.
+pub(crate) fn number(text: &str) -> Option<u64> {
+    // A sign would be accepted otherwise.
+    text.bytes().all(|byte| byte.is_ascii_digit()).then(|| text.parse().ok())?
+}
+
+/// Keeps tokens out of logs.
+impl fmt::Debug for Token {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Token")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const TOKEN: &str = "0123456789abc_-Z";
+
+    fn asked(request: Result<Option<SessionRequest>, &'static str>) -> Option<(String, u64, u64)> {
+        request.unwrap().map(|request| (request.token.as_str().to_owned(), request.received, request.attempt))
+    }
+
+    #[test]
+    fn clients_that_do_not_name_the_protocol_want_no_session() {
+        for offered in ["", "chat", "stateroom.v2", "stateroom.session.0123456789abcdef", "stateroom.v1x"] {
+            assert_eq!(asked(SessionRequest::from_protocols(offered)), None, "{offered}");
+        }
+        for query in
+            ["", "name=stateroom.session", "xstateroom.session=0123456789abcdef", "stateroom.sessions=1"]
+        {
+            assert_eq!(asked(SessionRequest::from_query(query)), None, "{query}");
+        }
+    }
+
+    #[test]
+    fn a_client_names_its_session_and_what_it_has_received() {
+        for (numbers, received, attempt) in [("", 0, 0), (".17", 17, 0), (".17.2", 17, 2)] {
+            let text = format!("{TOKEN}{numbers}");
+            let expected = Some((TOKEN.to_owned(), received, attempt));
+            let offered = format!("chat,stateroom.v1 , stateroom.session.{text}");
+            assert_eq!(asked(SessionRequest::from_protocols(&offered)), expected);
+            let query = format!("name=Ada&stateroom.session={text}&x");
+            assert_eq!(asked(SessionRequest::from_query(&query)), expected);
+        }
+    }
+
+    #[test]
+    fn a_client_without_a_token_gets_one_that_it_can_send() {
+        let (token, ..) = asked(SessionRequest::from_protocols("stateroom.v1")).unwrap();
+        let (other, ..) = asked(SessionRequest::from_query("stateroom.session")).unwrap();
+        assert_ne!(token, other);
+        let again = format!("stateroom.v1, stateroom.session.{token}.3.1");
+        assert_eq!(asked(SessionRequest::from_protocols(&again)), Some((token, 3, 1)));
+    }
+
+    #[test]
+    fn what_is_not_a_token_and_a_number_is_refused() {
+        let long = "x".repeat(65);
+        for text in ["", "short", "0123456789abcde", &long, "0123456789abcdé!", &format!("{TOKEN}."), "x y"]
+            .into_iter()
+            .map(str::to_owned)
+            .chain(
+                ["+1", "-1", "1.", ".1", "1.2.3", "1.x", "1.-1", "18446744073709551616", " 1"]
+                    .map(|number| format!("{TOKEN}.{number}")),
+            )
+        {
+            let offered = format!("stateroom.v1, stateroom.session.{text}");
+            // Spaces around a subprotocol do not belong to it, and one with a space in it is none.
+            assert!(SessionRequest::from_protocols(&offered).is_err(), "{offered}");
+        }
+    }
+}

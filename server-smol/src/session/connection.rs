@@ -1,0 +1,197 @@
+use std::{
+    cell::{Cell, RefCell},
+    fmt,
+    future::{pending, poll_fn},
+    rc::Rc,
+    task::{Context, Poll},
+};
+
+use stateroom_core::{ClientId, engine::EngineFactory};
+
+use crate::{
+    admission::Permit,
+    close::CloseReason,
+    memory::{Buffer, OutOfMemory},
+    room::{Event, EventLock, Outcome, Room},
+    websocket::Decoder,
+    wire::Socket,
+};
+
+use super::{
+    confirmations::Confirmations,
+    reader::{Backlog, Held},
+};
+
+/// A connection of a client in a room: hands the client's messages from its socket to the room.
+///
+/// If nothing has to wait, a readable socket leads there directly. The session's task wakes only for what has to wait: for
+/// the room, for other clients, or for the client.
+pub(super) struct Connection<F: EngineFactory> {
+    pub(super) socket: Socket,
+    pub(super) room: Rc<Room<F>>,
+    pub(super) client: ClientId,
+    pub(super) decoder: RefCell<Decoder>,
+    /// The bytes that have been read and not handled, because the room was busy, the client does not read, or others
+    /// went first.
+    pub(super) backlog: RefCell<Option<Backlog>>,
+    /// The work that the task has to do next.
+    pub(super) next: RefCell<Option<Next<F>>>,
+    /// True if something may have come that was not read, because the client did not read its answers or the room was
+    /// busy.
+    pub(super) is_paused: Cell<bool>,
+    /// True if the connection waits among the thread's readers.
+    pub(super) is_scheduled: Cell<bool>,
+    /// True if much had come from the client when it was last read.
+    pub(super) reads_much: Cell<bool>,
+    /// True if anything has come from the client since the heartbeat last looked.
+    pub(super) was_heard: Cell<bool>,
+    /// The number of the client's messages in this session.
+    pub(super) messages: Cell<u64>,
+    /// What the client knows of these, if its session can continue on another connection.
+    pub(super) confirmations: Option<Box<Confirmations>>,
+    /// True if its `connect` or one of them is being handled.
+    pub(super) is_in_event: Cell<bool>,
+    /// True if no further message is to be handled.
+    pub(super) has_ended: Cell<bool>,
+    /// The permit of the connection, until that is closed.
+    pub(super) permit: Cell<Option<Permit>>,
+}
+
+/// The way in which a connection ends.
+#[derive(Debug)]
+pub(super) enum End {
+    /// The client has gone.
+    Gone,
+    Close(CloseReason),
+}
+
+impl End {
+    /// Returns whether the client may come back with another connection, and continue its session.
+    pub(super) fn may_resume(&self) -> bool {
+        match self {
+            Self::Gone | Self::Close(CloseReason::ClientSilent | CloseReason::Resumed) => true,
+            Self::Close(CloseReason::ByClient(code)) => *code == Some(COMES_BACK),
+            Self::Close(_) => false,
+        }
+    }
+
+    /// Returns the reason that the client is told.
+    pub(super) fn into_reason(self) -> Option<CloseReason> {
+        match self {
+            Self::Gone => None,
+            Self::Close(reason) => Some(reason),
+        }
+    }
+}
+
+/// The code with which a client closes a connection to continue its session on another one.
+const COMES_BACK: u16 = 4999;
+
+/// The next work of a connection.
+pub(super) enum Next<F: EngineFactory> {
+    /// Read on.
+    Read,
+    /// Go on with a message that takes longer than a slice.
+    FinishEvent(EventLock<F>),
+    /// Hand this message in when the room is not busy any more. It comes before the backlog.
+    WaitForRoom(Held),
+    End(End),
+    /// Wait: the room has ended, and has told the outbox how to close the connection.
+    RoomEnded,
+}
+
+impl<F: EngineFactory> Connection<F> {
+    /// Makes a connection. Returns the socket again if there is no memory for what was read ahead.
+    pub(super) fn new(
+        socket: Socket,
+        room: Rc<Room<F>>,
+        client: ClientId,
+        read_ahead: &[u8],
+        confirmations: Option<Box<Confirmations>>,
+    ) -> Result<Rc<Self>, Socket> {
+        let ledger = socket.buffers.ledger();
+        let mut backlog = Buffer::new(ledger);
+        if let Err(OutOfMemory) = backlog.extend(read_ahead) {
+            return Err(socket);
+        }
+        let backlog = (!read_ahead.is_empty()).then(|| Backlog::new(backlog));
+        let decoder = RefCell::new(Decoder::new(room.thread().settings.message_size, ledger));
+        Ok(Rc::new(Self {
+            socket,
+            room,
+            client,
+            decoder,
+            backlog: RefCell::new(backlog),
+            next: RefCell::default(),
+            is_paused: Cell::new(false),
+            is_scheduled: Cell::new(false),
+            reads_much: Cell::new(false),
+            was_heard: Cell::new(false),
+            messages: Cell::new(confirmations.as_ref().map_or(0, |confirmations| confirmations.confirmed())),
+            confirmations,
+            is_in_event: Cell::new(true),
+            has_ended: Cell::new(false),
+            permit: Cell::default(),
+        }))
+    }
+
+    /// Closes the connection. It takes no place from then on, though the room may have to hear of that yet.
+    pub(super) async fn close(&self, reason: Option<CloseReason>) {
+        self.socket.close(reason).await;
+        self.permit.take();
+    }
+
+    /// Handles what the client says, in order.
+    pub(super) async fn handle_messages(self: &Rc<Self>) -> End {
+        self.read_soon();
+        loop {
+            let outcome = match poll_fn(|cx| self.poll_next(cx)).await {
+                Next::Read => continue,
+                Next::End(end) => return end,
+                Next::RoomEnded => return pending().await,
+                Next::FinishEvent(lock) => {
+                    self.is_in_event.set(true);
+                    Box::pin(lock.finish()).await
+                }
+                Next::WaitForRoom(held) => {
+                    self.is_in_event.set(true);
+                    let event = Event::Message(self.client, &self.socket.outbox, held.payload());
+                    Box::pin(self.room.handle(event)).await
+                }
+            };
+            self.is_in_event.set(false);
+            match outcome {
+                Outcome::Refused => return End::Close(CloseReason::MessageRefused),
+                // How it ends has been decided elsewhere, and this was only to be waited for.
+                _ if self.has_ended.get() => return End::Gone,
+                Outcome::Done => {
+                    self.confirm(0);
+                    self.read_soon();
+                }
+                Outcome::Ended => return pending().await,
+            }
+        }
+    }
+
+    /// Waits for something that the task has to see to.
+    fn poll_next(self: &Rc<Self>, cx: &Context<'_>) -> Poll<Next<F>> {
+        if let Some(next) = self.next.take() {
+            return Poll::Ready(next);
+        }
+        // A client that does not read its answers is not heard until it does, and one that the room has closed
+        // is not heard any more.
+        if self.socket.outbox.poll_may_be_read(cx).is_ready() && self.is_paused.take() {
+            self.read_soon();
+        }
+        Poll::Pending
+    }
+}
+
+impl<F: EngineFactory> fmt::Debug for Connection<F> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Connection")
+            .field("room", &self.room)
+            .field("client", &self.client)
+            .finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,156 @@
+//! Sessions that can continue on another connection: see `docs/reference/sessions.md`.
+
+use std::{
+    cell::Cell,
+    future::poll_fn,
+    rc::{Rc, Weak},
+};
+
+use smol::future::or;
+use stateroom_core::{ClientId, engine::EngineFactory};
+
+use crate::{
+    close::CloseReason,
+    reactor::Timer,
+    room::{Event, Resumption, Room, SessionRequest, Token},
+    settings::Settings,
+    wire::Socket,
+};
+
+use super::{
+    Session,
+    confirmations::Confirmations,
+    connection::{Connection, End},
+};
+
+/// The time in which clients come back when the server restarts, for each client that there is, in milliseconds.
+const MS_FOR_CLIENT: u64 = 1;
+/// The least and the most that this amounts to.
+const LEAST_MS: u64 = 500;
+const MOST_MS: u64 = 30_000;
+
+impl<F: EngineFactory> Session<F> {
+    /// Begins a session, which can continue on another connection if its client wants that.
+    pub(super) fn begin(
+        room: Rc<Room<F>>,
+        client: ClientId,
+        socket: &Socket,
+        request: Option<Box<SessionRequest>>,
+    ) -> Self {
+        let resumable = request.map(|request| {
+            let settings = &room.thread().settings;
+            let greeting = greeting(&request.token, client, None, settings);
+            socket.outbox.begin_session(&greeting, settings.session_buffer);
+            room.sessions.add(&request, &socket.outbox)
+        });
+        Self { room, client, resumable, received: Cell::new(0) }
+    }
+
+    /// Makes a connection of this session. Returns the socket again if there is no memory for what was read ahead.
+    pub(super) fn connection(&self, socket: Socket, read_ahead: &[u8]) -> Result<Rc<Connection<F>>, Socket> {
+        let confirmations =
+            self.resumable.as_ref().map(|_| Box::new(Confirmations::after(self.received.get())));
+        Connection::new(socket, Rc::clone(&self.room), self.client, read_ahead, confirmations)
+    }
+
+    /// Waits for the client whose connection has ended to come back with another one. If it does not, or may not, it leaves the
+    /// room.
+    pub(super) async fn wait_for_client(
+        &self,
+        connection: Rc<Connection<F>>,
+        end: End,
+    ) -> Option<Resumption> {
+        let Self { room, client, .. } = self;
+        let (thread, resumable) = (room.thread(), self.resumable.as_ref()?);
+        self.received.set(connection.messages.get());
+        let may_resume = end.may_resume();
+        let outbox = Rc::clone(&connection.socket.outbox);
+        outbox.set_absent();
+        thread.spawn_rare(async move { connection.close(end.into_reason()).await });
+        if may_resume {
+            let _absence = thread.absent_clients.add(&outbox);
+            let resumption = poll_fn(|cx| resumable.poll_resumption(cx));
+            let patience = async {
+                Timer::after(thread.settings.resume).await;
+                None
+            };
+            if let Some(resumption) = or(resumption, patience).await {
+                return Some(resumption);
+            }
+        }
+        log::debug!("room {}: client {client} has not come back", room.id());
+        let reason = outbox.closing().unwrap_or(CloseReason::ServiceRestart);
+        self.leave(resumable.take_resumption().map(|resumption| (resumption.socket, reason))).await;
+        None
+    }
+
+    /// Continues on another connection, until that ends, too.
+    pub(super) async fn resume(&self, resumption: Resumption) -> Option<Resumption> {
+        let Self { room, client, .. } = self;
+        let resumable = self.resumable.as_ref()?;
+        let Resumption { socket, read_ahead, request, permit } = resumption;
+        let connection = match self.connection(socket, &read_ahead) {
+            Ok(connection) => connection,
+            Err(socket) => {
+                self.leave(Some((socket, CloseReason::OutOfMemory))).await;
+                return None;
+            }
+        };
+        drop(read_ahead);
+        connection.permit.set(Some(permit));
+        connection.is_in_event.set(false);
+        let outbox = &connection.socket.outbox;
+        let greeting =
+            greeting(resumable.token(), *client, Some(self.received.get()), &room.thread().settings);
+        if !resumable.replace_outbox(outbox, request.received, &greeting) {
+            outbox.close(CloseReason::ClientTooSlow);
+        }
+        room.reconnect(*client, outbox);
+        let listener: Weak<Connection<F>> = Rc::downgrade(&connection);
+        connection.socket.stream().set_listener(listener);
+        log::debug!("room {}: client {client} has come back", room.id());
+        self.stay(connection).await
+    }
+
+    /// Lets the client leave the room, and closes a socket with which it wanted to come back.
+    async fn leave(&self, refused: Option<(Socket, CloseReason)>) {
+        if let Some((socket, reason)) = refused {
+            self.room.thread().spawn_rare(async move { socket.close(Some(reason)).await });
+        }
+        self.room.handle(Event::Disconnect(self.client)).await;
+    }
+
+    /// Returns the reason for which a client is told that its connection ends. If the server ends, a client that can resume is also
+    /// told when to come back.
+    pub(super) fn reason_to_tell(&self, connection: &Connection<F>, end: End) -> Option<CloseReason> {
+        let reason = end.into_reason()?;
+        let is_end = matches!(reason, CloseReason::ServerShutdown | CloseReason::ServiceRestart);
+        if self.resumable.is_none() || !is_end {
+            return Some(reason);
+        }
+        let thread = self.room.thread();
+        let clients = (thread.stats.clients.get() * thread.settings.threads) as u64;
+        connection.socket.outbox.push_return_time((clients * MS_FOR_CLIENT).clamp(LEAST_MS, MOST_MS));
+        Some(CloseReason::ServiceRestart)
+    }
+
+    /// Ends the session, and gives its place in the room back.
+    pub(super) fn end(&self) {
+        if let Some(resumable) = &self.resumable {
+            self.room.sessions.remove(resumable);
+        }
+        self.room.leave();
+    }
+}
+
+/// Returns the first control message of a connection. `received` is the number of the client's messages, if the session continues.
+fn greeting(token: &Token, client: ClientId, received: Option<u64>, settings: &Settings) -> String {
+    format!(
+        r#"{{"session":"{}","client":{client},"resumed":{},"received":{},"window":{},"buffer":{}}}"#,
+        token.as_str(),
+        received.is_some(),
+        received.unwrap_or(0),
+        settings.resume.as_millis(),
+        settings.session_buffer,
+    )
+}

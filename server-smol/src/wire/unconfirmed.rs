@@ -1,0 +1,165 @@
+use std::{collections::VecDeque, rc::Rc};
+
+use crate::{
+    memory::{Charge, Ledger, OutOfMemory, Purpose},
+    websocket::Head,
+};
+
+use super::Frame;
+
+/// The messages that were sent to a client, and that it has not confirmed. If it comes back with another connection, it gets
+/// them again.
+#[derive(Debug)]
+pub(super) struct Unconfirmed {
+    /// The frames as they go over the network.
+    frames: VecDeque<u8>,
+    charge: Charge,
+    /// The number of messages before the first one of these.
+    before: u64,
+    /// The number of all messages.
+    sent: u64,
+    /// The most bytes that are kept.
+    limit: usize,
+}
+
+/// The least number of bytes that memory is taken for.
+const LEAST: usize = 256;
+/// The size of the largest head of a frame.
+const HEAD: usize = 10;
+
+impl Unconfirmed {
+    pub(super) fn new(limit: usize, ledger: &Rc<Ledger>) -> Self {
+        let charge = ledger.empty_charge();
+        Self { frames: VecDeque::new(), charge, before: 0, sent: 0, limit }
+    }
+
+    /// Keeps a message. If there is no space for it, forgets the oldest ones, and returns false.
+    pub(super) fn push(&mut self, frame: &Frame<'_>) -> bool {
+        self.sent += 1;
+        let size = frame.size();
+        let mut is_complete = true;
+        while self.frames.len() + size > self.limit && !self.frames.is_empty() {
+            self.forget_first();
+            is_complete = false;
+        }
+        if size > self.limit || self.reserve(size).is_err() {
+            self.forget_all();
+            return false;
+        }
+        for part in frame.parts() {
+            self.frames.extend(part);
+        }
+        is_complete
+    }
+
+    /// Makes room for so many more bytes, of which there are not more than the limit together.
+    fn reserve(&mut self, size: usize) -> Result<(), OutOfMemory> {
+        let (needed, capacity) = (self.frames.len() + size, self.frames.capacity());
+        if needed > capacity {
+            let larger = (2 * capacity).max(LEAST).clamp(needed, self.limit);
+            self.charge.set(larger, Purpose::Unconfirmed)?;
+            self.frames.reserve_exact(larger - self.frames.len());
+        }
+        Ok(())
+    }
+
+    fn forget_first(&mut self) {
+        let mut head = [0; HEAD];
+        head.iter_mut().zip(&self.frames).for_each(|(byte, sent)| *byte = *sent);
+        self.frames.drain(..Head::frame_size(&head).min(self.frames.len()));
+        self.before += 1;
+    }
+
+    fn forget_all(&mut self) {
+        self.before = self.sent;
+        self.free();
+    }
+
+    fn free(&mut self) {
+        self.frames = VecDeque::new();
+        // It is less than before.
+        let _ = self.charge.set(0, Purpose::Unconfirmed);
+    }
+
+    /// Forgets what the client has received: so many messages in all.
+    pub(super) fn confirm(&mut self, received: u64) {
+        while self.before < received && !self.frames.is_empty() {
+            self.forget_first();
+        }
+        if self.frames.is_empty() {
+            self.free();
+        }
+    }
+
+    /// Returns whether all messages are there that come after so many.
+    pub(super) fn has_all_after(&self, received: u64) -> bool {
+        (self.before..=self.sent).contains(&received)
+    }
+
+    /// Returns the frames, in order, in two parts. Nothing has been lost between them, but a frame may be in both.
+    pub(super) fn frames(&self) -> [&[u8]; 2] {
+        self.frames.as_slices().into()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::websocket::Opcode;
+
+    fn push(unconfirmed: &mut Unconfirmed, payload: &[u8]) -> bool {
+        unconfirmed.push(&Frame::new(Opcode::Text, payload))
+    }
+
+    #[test]
+    fn what_is_not_confirmed_is_there_in_order_and_nothing_else() {
+        let ledger = Ledger::new(1 << 20);
+        let mut unconfirmed = Unconfirmed::new(1_000, &ledger);
+        for round in 0..200_u64 {
+            for number in 0..3 {
+                let payload = format!("{round}.{number}").repeat(1 + round as usize % 40);
+                assert!(push(&mut unconfirmed, payload.as_bytes()));
+            }
+            assert!(unconfirmed.has_all_after(3 * round) && unconfirmed.has_all_after(3 * round + 3));
+            assert!(!unconfirmed.has_all_after(3 * round + 4), "nobody has received so many");
+            unconfirmed.confirm(3 * round + 2);
+            assert!(!unconfirmed.has_all_after(3 * round + 1));
+            let last = format!("{round}.2").repeat(1 + round as usize % 40);
+            let frame = [Head::new(Opcode::Text, last.len()).as_ref(), last.as_bytes()].concat();
+            assert_eq!(unconfirmed.frames().concat(), frame);
+            unconfirmed.confirm(3 * round + 3);
+            assert_eq!((unconfirmed.frames().concat().len(), ledger.used()), (0, 0));
+        }
+    }
+
+    #[test]
+    fn the_oldest_messages_go_if_there_are_too_many() {
+        let ledger = Ledger::new(1 << 20);
+        let mut unconfirmed = Unconfirmed::new(100, &ledger);
+        // Ten messages of ten bytes each.
+        assert!((0..10).all(|_| push(&mut unconfirmed, b"01234567")));
+        assert!(unconfirmed.has_all_after(0));
+        assert!(!push(&mut unconfirmed, b"01234567"));
+        assert!(!unconfirmed.has_all_after(0) && unconfirmed.has_all_after(1));
+        assert!(ledger.used() <= 100, "{}", ledger.used());
+        assert!(!push(&mut unconfirmed, &[b'a'; 99]), "it is too large");
+        assert!(!unconfirmed.has_all_after(11) && unconfirmed.has_all_after(12));
+        assert_eq!(ledger.used(), 0);
+        assert!(push(&mut unconfirmed, b"b"));
+        assert_eq!(unconfirmed.frames().concat(), [0x81, 1, b'b']);
+        // Numbers that nobody can have are not lost in.
+        unconfirmed.confirm(u64::MAX);
+        assert!(unconfirmed.has_all_after(13) && !unconfirmed.has_all_after(14));
+    }
+
+    #[test]
+    fn memory_that_others_need_is_not_taken() {
+        let ledger = Ledger::new(16 << 10);
+        let mut unconfirmed = Unconfirmed::new(4 << 10, &ledger);
+        let others = ledger.charge(8 << 10, Purpose::New).unwrap();
+        assert!(!push(&mut unconfirmed, b"a"));
+        assert!(!unconfirmed.has_all_after(0) && unconfirmed.has_all_after(1));
+        drop(others);
+        assert!(push(&mut unconfirmed, b"a") && ledger.used() > 0);
+    }
+}
