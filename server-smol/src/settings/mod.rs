@@ -179,8 +179,8 @@ pub struct Settings {
     /// The room notices nothing in this time, and the client gets what it missed. Plain WebSocket clients have no such sessions.
     pub resume: Duration,
 
-    /// The maximum number of bytes of sent messages that are kept for a client that may come back, until it confirms them. Default:
-    /// 256 KiB. It is at most [`outbox_size`](Self::outbox_size). If there are more, the session of a client that is connected
+    /// The maximum number of bytes of sent messages that are kept for a client that may come back, until it confirms them,
+    /// plus 64 for each message. Default: 256 KiB. It is at most [`outbox_size`](Self::outbox_size). If there are more, the session of a client that is connected
     /// cannot continue on another connection for a while, and the session of one that is not ends.
     ///
     /// All clients together may fill half of [`total_memory`](Self::total_memory) with them.

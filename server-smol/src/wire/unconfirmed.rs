@@ -18,9 +18,12 @@ pub(super) struct Unconfirmed {
     before: u64,
     /// The number of all messages.
     sent: u64,
-    /// The most bytes that are kept.
+    /// The most bytes that are kept, with [`EACH`] for each message.
     limit: usize,
 }
+
+/// What each message counts in addition to its bytes. It bounds the number of messages, which are forgotten one by one.
+const EACH: usize = 64;
 
 /// The least number of bytes that memory is taken for.
 const LEAST: usize = 256;
@@ -38,11 +41,12 @@ impl Unconfirmed {
         self.sent += 1;
         let size = frame.size();
         let mut is_complete = true;
-        while self.frames.len() + size > self.limit && !self.frames.is_empty() {
+        // This one has been counted.
+        while self.frames.len() + size + EACH * self.len() > self.limit && !self.frames.is_empty() {
             self.forget_first();
             is_complete = false;
         }
-        if size > self.limit || self.reserve(size).is_err() {
+        if size + EACH > self.limit || self.reserve(size).is_err() {
             self.forget_all();
             return false;
         }
@@ -50,6 +54,11 @@ impl Unconfirmed {
             self.frames.extend(part);
         }
         is_complete
+    }
+
+    fn len(&self) -> usize {
+        // There are fewer than bytes.
+        (self.sent - self.before) as usize
     }
 
     /// Makes room for so many more bytes, of which there are not more than the limit together.
@@ -114,7 +123,7 @@ mod tests {
     #[test]
     fn what_is_not_confirmed_is_there_in_order_and_nothing_else() {
         let ledger = Ledger::new(1 << 20);
-        let mut unconfirmed = Unconfirmed::new(1_000, &ledger);
+        let mut unconfirmed = Unconfirmed::new(2_000, &ledger);
         for round in 0..200_u64 {
             for number in 0..3 {
                 let payload = format!("{round}.{number}").repeat(1 + round as usize % 40);
@@ -135,14 +144,14 @@ mod tests {
     #[test]
     fn the_oldest_messages_go_if_there_are_too_many() {
         let ledger = Ledger::new(1 << 20);
-        let mut unconfirmed = Unconfirmed::new(100, &ledger);
+        let mut unconfirmed = Unconfirmed::new(10 * (10 + EACH), &ledger);
         // Ten messages of ten bytes each.
         assert!((0..10).all(|_| push(&mut unconfirmed, b"01234567")));
         assert!(unconfirmed.has_all_after(0));
         assert!(!push(&mut unconfirmed, b"01234567"));
         assert!(!unconfirmed.has_all_after(0) && unconfirmed.has_all_after(1));
-        assert!(ledger.used() <= 100, "{}", ledger.used());
-        assert!(!push(&mut unconfirmed, &[b'a'; 99]), "it is too large");
+        assert!(ledger.used() <= 10 * (10 + EACH), "{}", ledger.used());
+        assert!(!push(&mut unconfirmed, &[b'a'; 10 * (10 + EACH)]), "it is too large");
         assert!(!unconfirmed.has_all_after(11) && unconfirmed.has_all_after(12));
         assert_eq!(ledger.used(), 0);
         assert!(push(&mut unconfirmed, b"b"));

@@ -446,3 +446,31 @@ fn a_client_that_was_silent_for_too_long_may_come_back() {
     client.text("a");
     client.expect(&["message 1 a"]);
 }
+
+#[test]
+fn messages_kept_for_sessions_leave_memory_for_others() {
+    const MEMORY: usize = 16 << 20;
+    let settings = settings().with_total_memory(MEMORY).with_session_buffer(1 << 20);
+    let server = TestServer::with_clock(settings, journal());
+    // They receive everything, and confirm nothing.
+    let mut clients: Vec<_> = (0..40).map(|number| begin(&server, &format!("{TOKEN}{number}")).0).collect();
+    let mut speaker = server.client("room");
+    while speaker.next_text() != "connect 41" {}
+    let large = "x".repeat(100_000);
+    for number in 0..10 {
+        speaker.text(&large);
+        speaker.expect(&[&format!("message 41 {large}")]);
+        for client in &mut clients {
+            // Each has received what came with the clients behind it.
+            while client.next_text().len() < large.len() {}
+        }
+        assert!(number < 3 || server.stats().memory > MEMORY / 4, "they are kept");
+    }
+    assert!(server.stats().memory < MEMORY / 16 * 9, "{}", server.stats().memory);
+    // Others find space for what is large, and for themselves.
+    let mut newcomer = server.client("another");
+    newcomer.expect(&["connect 1"]);
+    let larger = "x".repeat(1 << 20);
+    newcomer.text(&larger);
+    newcomer.expect(&[&format!("message 1 {larger}")]);
+}
