@@ -39,6 +39,83 @@ pub(crate) fn broadcast(address: SocketAddr, steps: usize, clients: usize, sende
     }
 }
 
+/// The messages after which a client confirms what it has received, if they have 64 bytes: as the client library does it.
+const CONFIRMED: usize = 512;
+
+/// Does the same as [`echo`], one at a time, in a session that can resume.
+pub(crate) fn echo_in_session(address: SocketAddr, steps: usize) {
+    let mut session = Session::default();
+    let mut client = session.connect(address);
+    let message = "x".repeat(64);
+    let frame = Frame::text(&message);
+    for _ in 0..steps {
+        client.frame(&frame);
+        session.receive(&mut client, &message);
+    }
+}
+
+/// Does the same as [`broadcast`] from one of so many clients, all of which have sessions that can resume.
+pub(crate) fn broadcast_in_sessions(address: SocketAddr, steps: usize, clients: usize) {
+    let mut room: Vec<(Session, Client)> = Vec::new();
+    for number in 0..clients {
+        let mut session = Session { number, ..Session::default() };
+        let mut newcomer = session.connect(address);
+        newcomer.text("hello");
+        room.push((session, newcomer));
+        room.iter_mut().for_each(|(session, client)| session.receive(client, "hello"));
+    }
+    let message = "x".repeat(64);
+    let frame = Frame::text(&message);
+    for _ in 0..steps {
+        room[0].1.frame(&frame);
+        room.iter_mut().for_each(|(session, client)| session.receive(client, &message));
+    }
+}
+
+/// A client loses its connection again and again, and resumes its session.
+pub(crate) fn resumptions(address: SocketAddr, steps: usize) {
+    let mut session = Session::default();
+    for _ in 0..steps {
+        session.connect(address).hang_up();
+    }
+}
+
+/// A client's session that can resume.
+#[derive(Debug, Default)]
+struct Session {
+    number: usize,
+    received: usize,
+    connections: usize,
+}
+
+impl Session {
+    fn connect(&mut self, address: SocketAddr) -> Client {
+        let Self { number, received, connections } = self;
+        let offered = format!(
+            "Sec-WebSocket-Protocol: stateroom.v1, stateroom.session.token-of-client-{number:02}.{received}.{connections}"
+        );
+        let mut client = Client::connect_with(address, "/ws/lobby", &[&offered])
+            .unwrap_or_else(|answer| panic!("no upgrade: {answer:?}"));
+        let greeting = client.next_text();
+        assert!(greeting.contains(&format!("\"resumed\":{}", *connections > 0)), "{greeting}");
+        *connections += 1;
+        client
+    }
+
+    /// Receives a message, and confirms it if it is time.
+    fn receive(&mut self, client: &mut Client, message: &str) {
+        while let text = client.next_text()
+            && text != message
+        {
+            assert!(text.starts_with('\0'), "{text}");
+        }
+        self.received += 1;
+        if self.received.is_multiple_of(CONFIRMED) {
+            client.text(&format!("\0{}", self.received));
+        }
+    }
+}
+
 /// Clients come and go, one after the other, and somebody else stays, so that the room does.
 pub(crate) fn connections(address: SocketAddr, steps: usize) {
     let _stays = client(address);
