@@ -14,6 +14,8 @@ use std::{
 /// 3. a message that comes in, a request, a room or a connection is refused;
 /// 4. for a running room, the rooms that have been empty for longest end;
 /// 5. the running room fails.
+///
+/// For messages that are kept for sessions, nobody is asked: they just do not fit.
 pub(crate) struct Ledger {
     limit: usize,
     used: Cell<usize>,

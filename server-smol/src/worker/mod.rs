@@ -22,7 +22,7 @@ use crate::{
     close::CloseReason,
     memory::{OutOfMemory, Purpose},
     reactor::{Clock, Poller, Stream, Timer},
-    room::{CreateRoomError, Registry, Resumption, Room, RoomCounts, RoomId},
+    room::{CreateRoomError, Registry, Resumable, Resumption, Room, RoomCounts, RoomId, SessionRequest},
     session,
     settings::Settings,
     thread::{self, Kind, Thread},
@@ -216,13 +216,8 @@ impl<F: EngineFactory> Worker<F> {
         let charge = session::charge(&self.thread.memory, &info, &read_ahead);
         let buffers = Rc::clone(&self.thread.buffers);
         let socket = Socket::new(stream, buffers, settings.outbox_size);
-        let found = match &session {
-            Some(request) if !self.is_ending() && charge.is_ok() => {
-                self.registry.find(&id).map_or(Ok(None), |room| room.sessions.find(request))
-            }
-            _ => Ok(None),
-        };
-        let (stale, session) = match (found, session) {
+        let wanted = session.as_deref().filter(|_| charge.is_ok());
+        let (stale, session) = match (self.find_session(&id, wanted), session) {
             (Ok(Some(resumable)), Some(request)) => {
                 // The session has been charged for a connection already.
                 return resumable.resume(Resumption { socket, read_ahead, request, permit });
@@ -255,6 +250,21 @@ impl<F: EngineFactory> Worker<F> {
             session::serve(socket, read_ahead, info, place, charge.ok(), permit, session).await;
             drop(connection);
         });
+    }
+
+    /// Returns the session that a client wants to resume; nothing if it has to begin a new one.
+    ///
+    /// # Errors
+    /// There is a newer connection for it.
+    fn find_session(
+        &self,
+        id: &RoomId,
+        wanted: Option<&SessionRequest>,
+    ) -> Result<Option<Rc<Resumable>>, CloseReason> {
+        match wanted.zip(self.registry.find(id)) {
+            Some((request, room)) if !self.is_ending() => room.sessions.find(request),
+            _ => Ok(None),
+        }
     }
 
     /// Creates the room that a connection has asked for.

@@ -81,6 +81,48 @@ pub(super) fn many_deaf_clients(stage: &mut Stage) -> Result<(), String> {
     Ok(())
 }
 
+/// The address of a session of the room `s`, with a token of its own.
+fn session(number: usize) -> String {
+    format!("s?stateroom.session=the-attackers-{number:09}")
+}
+
+/// Lets the server keep as much as it will for clients that may come back.
+pub(super) fn unconfirmed_messages(stage: &mut Stage) -> Result<(), String> {
+    let count = stage.scale.many(2_000);
+    let mut listeners = stage.swarm(count, Plan::joining(session))?;
+    listeners.enter(PATIENCE)?;
+    stage.calm_with(&mut listeners)?;
+    let message = text(&format!("b{}", "x".repeat(9_999))).repeat(60);
+    let mut speaker = stage.swarm(1, Plan::joining(|_| "s".to_owned()).saying(message))?;
+    let end = Instant::now() + PATIENCE;
+    while Instant::now() < end && speaker.tally().said == 0 {
+        speaker.run(Duration::from_millis(20))?;
+        listeners.run(Duration::from_millis(20))?;
+    }
+    listeners.run(stage.scale.storm() / 4)?;
+    stage.note_tally(listeners.tally());
+    let mut other =
+        stage.swarm(1, Plan::joining(|_| "o".to_owned()).saying(text(&"b".repeat(MEBIBYTE - 1))))?;
+    other.run_until(PATIENCE, |tally| tally.said + tally.ended > 0)?;
+    other.run(Duration::from_millis(500))?;
+    if other.tally().ended > 0 {
+        stage.broke("a client that sends a large message is closed");
+    }
+    Ok(())
+}
+
+/// Leaves sessions without connections behind.
+pub(super) fn lost_sessions(stage: &mut Stage) -> Result<(), String> {
+    let count = stage.scale.many(200);
+    stage.calm();
+    let lost = Frame::close(4999).masked();
+    let mut swarm = stage.swarm(count, Plan::joining(session).saying(lost).returning())?;
+    swarm.run(stage.scale.storm())?;
+    stage.note(format!("{} sessions begun", swarm.tally().said));
+    stage.note_tally(swarm.tally());
+    Ok(())
+}
+
 /// Begins a message of 64 KiB on each connection. No room needs so much to answer others.
 pub(super) fn small_unfinished_messages(stage: &mut Stage) -> Result<(), String> {
     let count = stage.scale.many(5_000);

@@ -105,6 +105,22 @@ pub(crate) const ATTACKS: &[Attack] = &[
         ..ATTACK
     },
     Attack {
+        row: "M5",
+        title: "2,000 clients of a room have sessions that resume, and confirm nothing of what they receive",
+        promise: "memory is bounded, and another client can send a large message",
+        guest: Guest::Small,
+        make: memory::unconfirmed_messages,
+        ..ATTACK
+    },
+    Attack {
+        row: "M5",
+        title: "200 clients of a room begin sessions that resume, and lose their connections, again and again",
+        promise: "memory is bounded, and other clients are served during the attack",
+        guest: Guest::Small,
+        make: memory::lost_sessions,
+        ..ATTACK
+    },
+    Attack {
         row: "R1",
         title: "8 connections send `POST /new_room` again and again, pipelined",
         promise: "another client can open a room afterwards",

@@ -14,11 +14,16 @@ const EXTENSION: &str = "recording";
 /// The longest part of a room's id in the name of a file, in bytes.
 const NAME: usize = 100;
 
+/// The size of the largest file, in bytes. Clients decide how much is recorded, and others need the disk, too.
+const LARGEST: u64 = 1 << 30;
+
 /// A file with the recording of a room that is going on.
 #[derive(Debug)]
 pub(in crate::guests) struct RecordingFile {
     file: File,
     path: PathBuf,
+    /// The number of bytes that it may still grow by.
+    left: u64,
 }
 
 impl RecordingFile {
@@ -35,7 +40,7 @@ impl RecordingFile {
     ) -> io::Result<Self> {
         let path = directory.join(format!("{}-{now_ms}.{EXTENSION}", name(room_id)));
         let file = create(directory, &path).map_err(|error| named(&path, &error))?;
-        let mut recording = Self { file, path };
+        let mut recording = Self { file, path, left: LARGEST };
         let mut header = Vec::new();
         RecordingHeader::new(program, room_id, start).write(&mut header);
         recording.add(&header)?;
@@ -45,8 +50,11 @@ impl RecordingFile {
     /// Adds records.
     ///
     /// # Errors
-    /// They cannot be written. The error names the file.
+    /// They cannot be written, or the file would be too large. The error names the file.
     pub(in crate::guests) fn add(&mut self, records: &[u8]) -> io::Result<()> {
+        let left = self.left.checked_sub(records.len() as u64);
+        let too_large = || io::Error::new(io::ErrorKind::FileTooLarge, "it would be larger than 1 GiB");
+        self.left = left.ok_or_else(too_large).map_err(|error| named(&self.path, &error))?;
         self.file.write_all(records).map_err(|error| named(&self.path, &error))
     }
 }
@@ -96,6 +104,19 @@ fn name(room_id: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_file_does_not_become_too_large() {
+        let path = std::env::temp_dir().join(format!("stateroom-{}.recording", std::process::id()));
+        let file = File::create(&path).unwrap();
+        let mut recording = RecordingFile { file, path: path.clone(), left: 10 };
+        recording.add(b"01234567").unwrap();
+        let error = recording.add(b"890").unwrap_err().to_string();
+        assert!(error.contains(".recording`: it would be larger than 1 GiB"), "{error}");
+        recording.add(b"89").unwrap();
+        assert_eq!(fs::read(&path).unwrap(), b"0123456789");
+        fs::remove_file(path).unwrap();
+    }
 
     #[test]
     fn names_are_those_of_files_in_the_directory() {
