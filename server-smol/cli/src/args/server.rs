@@ -1,0 +1,243 @@
+use std::{env, net::IpAddr, ops::RangeInclusive, time::Duration};
+
+use anyhow::{Result, anyhow};
+use clap::ArgAction;
+use hyper::header::HeaderName;
+use stateroom_server_smol::{AdminAddress, RoomIds, Settings, ShutdownPolicy};
+
+use crate::limits::LimitArgs;
+
+use super::{CLIENTS, ROOMS, SERVER};
+
+/// The options of `serve` and `dev`.
+///
+/// With `--help` they are listed in clap's short form, because the long form has empty lines between options. So the long form
+/// is free for `-h`, which lists only those options that are used most.
+#[derive(Debug, clap::Args)]
+pub(crate) struct ServerArgs {
+    /// The port to listen on; 0 lets the system choose. Default: `PORT` in the environment, or 8080
+    #[arg(short, long, value_parser = port as Number, allow_negative_numbers = true, verbatim_doc_comment)]
+    port: Option<usize>,
+
+    /// The address to listen on. 0.0.0.0 is every interface of this machine, and :: adds IPv6.
+    #[cfg_attr(
+        feature = "dev",
+        doc = "127.0.0.1 accepts only local connections. Default: 0.0.0.0, and for `stateroom dev` 127.0.0.1"
+    )]
+    #[cfg_attr(
+        not(feature = "dev"),
+        doc = "127.0.0.1 accepts only local connections; use it behind a proxy. Default: 0.0.0.0"
+    )]
+    #[arg(long, value_parser = ip, verbatim_doc_comment)]
+    ip: Option<IpAddr>,
+
+    /// List the options that are used most
+    #[arg(short = 'h', action = ArgAction::HelpLong, display_order = 101)]
+    help_short: Option<bool>,
+
+    /// List all options
+    #[arg(long = "help", action = ArgAction::HelpShort, display_order = 101)]
+    help_all: Option<bool>,
+
+    /// Time between two pings to each client: many proxies close silent connections. 0: no pings
+    #[arg(short = 'i', long, value_name = "SECONDS", default_value = "30", verbatim_doc_comment)]
+    #[arg(value_parser = seconds, allow_negative_numbers = true, help_heading = CLIENTS, hide_long_help = true)]
+    heartbeat_interval: Duration,
+
+    /// Time after which a client that sends nothing is disconnected; 0 means never. It should be
+    /// longer than the interval: a client that only listens sends only answers to pings
+    #[arg(short = 't', long, value_name = "SECONDS", default_value = "120", verbatim_doc_comment)]
+    #[arg(value_parser = seconds, allow_negative_numbers = true, help_heading = CLIENTS, hide_long_help = true)]
+    heartbeat_timeout: Duration,
+
+    /// Time for a client to finish a message, or up to twice this time. 0 means no limit
+    #[arg(long, value_name = "SECONDS", default_value = "30", verbatim_doc_comment)]
+    #[arg(value_parser = seconds, allow_negative_numbers = true, help_heading = CLIENTS, hide_long_help = true)]
+    message_timeout: Duration,
+
+    /// Time for a client to read some of its waiting data, or up to twice this time. 0 means no limit
+    #[arg(long, value_name = "SECONDS", default_value = "30", verbatim_doc_comment)]
+    #[arg(value_parser = seconds, allow_negative_numbers = true, help_heading = CLIENTS, hide_long_help = true)]
+    outbox_timeout: Duration,
+
+    /// Time for which the session of a client waits for a new connection if the old one is lost. Only
+    /// clients that ask for it have such sessions: the client library does. 0: sessions do not wait
+    #[arg(long, value_name = "SECONDS", default_value = "30", verbatim_doc_comment)]
+    #[arg(value_parser = seconds, allow_negative_numbers = true, help_heading = CLIENTS, hide_long_help = true)]
+    resume: Duration,
+
+    /// The way in which clients create rooms. The operator (`--admin`) can always create them:
+    /// implicit    connecting to a room that does not exist creates it; `POST /ws/{room}` too
+    /// explicit    only `POST /ws/{room}` creates a room
+    /// generated   only `POST /new_room` creates a room, with an id of ten characters that nobody
+    ///             can guess; with generated:uuid it is a UUID
+    #[arg(long, value_name = "MODE", default_value = "implicit", verbatim_doc_comment)]
+    #[arg(help_heading = ROOMS, hide_long_help = true)]
+    room_ids: RoomIds,
+
+    /// The time at which empty rooms end:
+    /// never       when the server ends; until then they keep their state
+    /// immediate   when their last client leaves
+    /// after:60    when they have been empty for a minute
+    /// A room created with `POST` waits at least a minute for a client, if `--max-rooms` permits
+    #[arg(long, value_name = "WHEN", default_value = "never", verbatim_doc_comment)]
+    #[arg(help_heading = ROOMS, hide_long_help = true)]
+    shutdown: ShutdownPolicy,
+
+    /// Time without events, or up to twice this time, after which a room hibernates: it keeps its
+    /// clients, and only the memory that its guest has changed. The next event wakes it. 0: never
+    #[arg(long, alias = "fold-after", value_name = "SECONDS", default_value = "10", verbatim_doc_comment)]
+    #[arg(value_parser = seconds, allow_negative_numbers = true, help_heading = ROOMS, hide_long_help = true)]
+    hibernate_after: Duration,
+
+    /// A header of requests that rooms may see, as they see `origin`, `user-agent` and
+    /// `accept-language`; may be repeated. Choose headers that a proxy sets or replaces, such as
+    /// `x-forwarded-for`: the client can write anything into all other headers
+    #[arg(long = "client-header", value_name = "NAME", value_parser = header_name, verbatim_doc_comment)]
+    #[arg(help_heading = ROOMS, hide_long_help = true)]
+    client_headers: Vec<String>,
+
+    /// Number of threads that run rooms; more threads help if one is busy and cores are idle
+    #[arg(long, default_value_t = 1, value_parser = threads as Number, verbatim_doc_comment)]
+    #[arg(help_heading = SERVER, hide_long_help = true)]
+    threads: usize,
+
+    /// Address where the operator sees counts, lists all rooms, and creates and ends rooms: the
+    /// path of a Unix socket, with a `/` in it, or a loopback address with a port, such as
+    /// 127.0.0.1:9000. By default `stateroom serve` has none, and `stateroom dev` uses a free port
+    #[arg(long, value_name = "ADDRESS", verbatim_doc_comment, help_heading = SERVER, hide_long_help = true)]
+    admin: Option<AdminAddress>,
+
+    /// Measure each pass of the event loop, for the operator's status
+    #[arg(long, hide = true)]
+    measure_passes: bool,
+
+    /// Time that a pass of the event loop may spend on work, in milliseconds: for tools that make the server
+    /// slow
+    #[arg(long, hide = true, value_name = "MS")]
+    pass_time: Option<u64>,
+
+    #[command(flatten)]
+    pub(crate) limits: LimitArgs,
+}
+
+impl ServerArgs {
+    /// Returns the settings from these options, without static files and limits. They keep the address of
+    /// [`Settings::default`] if there is no `--ip`.
+    ///
+    /// # Errors
+    /// There is no `--port`, and the environment's `PORT` is not a port.
+    pub(crate) fn settings(&self) -> Result<Settings> {
+        let (interval, timeout) = (self.heartbeat_interval, self.heartbeat_timeout);
+        if !timeout.is_zero() && (interval.is_zero() || timeout <= interval) {
+            log::warn!(
+                "clients that only listen are disconnected after {} s, because no ping is sent to them before that (heartbeat interval: {} s)",
+                timeout.as_secs(),
+                interval.as_secs(),
+            );
+        }
+        let mut settings = Settings::default();
+        settings.port = self.port_or_environment()?.unwrap_or(settings.port);
+        settings.ip = self.ip.unwrap_or(settings.ip);
+        settings.heartbeat_interval = self.heartbeat_interval;
+        settings.heartbeat_timeout = self.heartbeat_timeout;
+        settings.message_timeout = self.message_timeout;
+        settings.outbox_timeout = self.outbox_timeout;
+        settings.resume = self.resume;
+        settings.room_ids = self.room_ids;
+        settings.shutdown = self.shutdown;
+        settings.hibernate_after = self.hibernate_after;
+        settings.threads = self.threads;
+        settings.admin = self.admin.clone();
+        settings.measure_passes = self.measure_passes;
+        if let Some(ms) = self.pass_time {
+            settings.pass_time = Duration::from_millis(ms);
+        }
+        for name in &self.client_headers {
+            if !settings.client_headers.contains(name) {
+                settings.client_headers.push(name.clone());
+            }
+        }
+        Ok(settings)
+    }
+
+    /// Returns the port of the flag, or of the environment, where platforms that run servers put it.
+    fn port_or_environment(&self) -> Result<Option<u16>> {
+        let given = match (self.port, env::var_os("PORT")) {
+            (Some(number), _) => Some(number),
+            (None, Some(text)) if !text.is_empty() => {
+                let text = text.to_string_lossy();
+                let number = port(&text).map_err(|problem| {
+                    anyhow!(
+                        "`PORT` in the environment is `{text}`, which {problem}: give `--port`, or unset it"
+                    )
+                })?;
+                Some(number)
+            }
+            (None, _) => None,
+        };
+        Ok(given.map(|number| number as u16))
+    }
+
+    /// Returns the address to listen on, if it was given.
+    #[cfg(feature = "dev")]
+    pub(crate) fn ip(&self) -> Option<IpAddr> {
+        self.ip
+    }
+}
+
+/// A function that reads a number. As clap sees one type of functions, its code for them is there once.
+type Number = fn(&str) -> Result<usize, String>;
+
+fn port(text: &str) -> Result<usize, String> {
+    whole(text, "a whole number", 0..=u16::MAX.into()).map(|number| number as usize)
+}
+
+fn ip(text: &str) -> Result<IpAddr, String> {
+    text.parse().map_err(|_| "is not an IP address, such as 127.0.0.1 or ::".to_owned())
+}
+
+fn seconds(text: &str) -> Result<Duration, String> {
+    whole(text, "a whole number of seconds", Settings::SECONDS).map(Duration::from_secs)
+}
+
+fn threads(text: &str) -> Result<usize, String> {
+    // The range fits into `usize` on every processor.
+    whole(text, "a whole number", Settings::THREADS).map(|number| number as usize)
+}
+
+fn whole(text: &str, what: &str, range: RangeInclusive<u64>) -> Result<u64, String> {
+    match text.parse() {
+        Ok(number) if range.contains(&number) => Ok(number),
+        _ => Err(format!("is not {what} from {} to {}", range.start(), range.end())),
+    }
+}
+
+pub(super) fn header_name(text: &str) -> Result<String, String> {
+    match HeaderName::try_from(text) {
+        Ok(name) => Ok(name.as_str().to_owned()),
+        Err(_) => Err("is not the name of a header, such as x-forwarded-for".to_owned()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn headers_have_names() {
+        assert_eq!(header_name("X-Forwarded-For").as_deref(), Ok("x-forwarded-for"));
+        for bad in ["", "x-user:", "x user", "größe", "x-user\n"] {
+            assert!(header_name(bad).is_err(), "{bad}");
+        }
+    }
+
+    #[test]
+    fn seconds_are_bounded() {
+        assert_eq!(seconds("0"), Ok(Duration::ZERO));
+        assert_eq!(seconds("30"), Ok(Duration::from_secs(30)));
+        for bad in ["", "-1", "1.5", "soon", "31536001", "99999999999999999999"] {
+            assert!(seconds(bad).is_err(), "{bad}");
+        }
+    }
+}
