@@ -8,6 +8,12 @@ export interface CloseInfo {
   readonly wasClean: boolean;
 }
 
+/** A connection has opened. */
+export interface OpenEvent extends Event {
+  /** True if the room still knows this client, and no message was lost. False if this client is new to the room. */
+  readonly resumed: boolean;
+}
+
 /** The socket is closed for good. */
 export interface RoomCloseEvent extends Event, CloseInfo {}
 
@@ -26,6 +32,8 @@ export interface RoomErrorEvent extends Event {
 }
 
 export interface RoomSocketOptions<Incoming = any, Outgoing = Data> {
+  /** Asks for sessions that resume, which servers of Stateroom have. Other servers need `false`. Default: true. */
+  session?: boolean;
   /** The subprotocols to offer. */
   protocols?: string | string[];
   /** Decides about a connection that has ended: no more attempts (false), another one (true), or another one after at least so many milliseconds. Without an answer, or if it throws, the close code decides. */
@@ -34,7 +42,7 @@ export interface RoomSocketOptions<Incoming = any, Outgoing = Data> {
   minDelay?: number;
   /** The most that this grows to, in milliseconds. Default: 30,000. */
   maxDelay?: number;
-  /** The time for an attempt, in milliseconds. Default: 10,000. */
+  /** The time for an attempt, with the greeting of a session, in milliseconds. Default: 10,000. */
   openTimeout?: number;
   /** The size of all messages that wait for a connection, in bytes. Default: 1 MiB. */
   maxQueue?: number;
@@ -53,7 +61,7 @@ export interface RoomSocketOptions<Incoming = any, Outgoing = Data> {
 }
 
 export interface RoomSocketEventMap<Incoming = any> {
-  open: Event;
+  open: OpenEvent;
   message: MessageEvent<Incoming>;
   disconnect: DisconnectEvent;
   close: RoomCloseEvent;
@@ -63,7 +71,7 @@ export interface RoomSocketEventMap<Incoming = any> {
 /** An address, or a function that returns one for each attempt. */
 export type UrlSource = string | URL | (() => string | URL | Promise<string | URL>);
 
-/** A `WebSocket` that connects again. */
+/** A `WebSocket` that connects again, and resumes its session. */
 export class RoomSocket<Incoming = any, Outgoing = Data> extends EventTarget implements AsyncIterable<Incoming> {
   static readonly CONNECTING: 0;
   static readonly OPEN: 1;
@@ -82,17 +90,19 @@ export class RoomSocket<Incoming = any, Outgoing = Data> extends EventTarget imp
   readonly url: string;
   readonly protocol: string;
   readonly extensions: string;
+  /** The id of this client in the room. Undefined before the first connection, and without a session. */
+  readonly clientId: number | undefined;
   /** The bytes that wait for a connection, and those that wait in it. */
   readonly bufferedAmount: number;
   binaryType: "blob" | "arraybuffer";
 
-  onopen: ((this: this, event: Event) => unknown) | null;
+  onopen: ((this: this, event: OpenEvent) => unknown) | null;
   onmessage: ((this: this, event: MessageEvent<Incoming>) => unknown) | null;
   ondisconnect: ((this: this, event: DisconnectEvent) => unknown) | null;
   onclose: ((this: this, event: RoomCloseEvent) => unknown) | null;
   onerror: ((this: this, event: RoomErrorEvent) => unknown) | null;
 
-  /** Sends a message, or keeps it for the next connection. Throws a `QuotaExceededError` if there is no space for it. */
+  /** Sends a message, or queues it for the next connection. Throws a `QuotaExceededError` if there is no space for it. */
   send(message: Outgoing): void;
   /** Closes the socket for good. Messages that wait for a connection are dropped. */
   close(code?: number, reason?: string): void;

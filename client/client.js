@@ -9,7 +9,11 @@ const RETRY = { 1001: 0, 1006: 0, 1012: 0, 1011: 5000, 1013: 5000, 1014: 5000 };
 /** How long a connection lasts that counts as a success. */
 const SUCCESS = 5000;
 
+/** The subprotocol of connections with a session. */
+const PROTOCOL = "stateroom.v1";
+
 const DEFAULTS = {
+  session: true,
   minDelay: 500,
   maxDelay: 30000,
   openTimeout: 10000,
@@ -36,6 +40,18 @@ export function roomUrl(room = "default", base = globalThis.location?.origin) {
 
 const event = (type, fields) => Object.assign(new Event(type), fields);
 
+/** Copies a message, because the caller may change its buffer. */
+function copy(data) {
+  if (ArrayBuffer.isView(data)) return new Uint8Array(data.buffer, data.byteOffset, data.byteLength).slice();
+  if (data?.byteLength >= 0) return data.slice();
+  return data instanceof Blob ? data : String(data);
+}
+
+/** Returns 160 random bits as a text. */
+function newToken({ crypto = globalThis.crypto }) {
+  return Array.from(crypto.getRandomValues(new Uint8Array(32)), (byte) => (byte % 32).toString(32)).join("");
+}
+
 /** A `WebSocket` that connects again. */
 export class RoomSocket extends EventTarget {
   #source;
@@ -54,6 +70,20 @@ export class RoomSocket extends EventTarget {
   #timer;
   #queue = [];
   #queued = 0;
+  /** Undefined if it asks for no session. */
+  #token;
+  /** The number of connections that were opened with the token, and of the one with which its session has begun. */
+  #attempts = 0;
+  #begun;
+  #clientId;
+  /** The sent messages that are not confirmed, and the number of those that are. */
+  #sent = [];
+  #confirmed = 0;
+  /** The number of received messages, and the size of those that are not confirmed. */
+  #received = 0;
+  #unconfirmed = 0;
+  #maxUnconfirmed;
+  #within;
   /** True if nothing has come since the last look. */
   #isQuiet;
   #lookedAt;
@@ -64,10 +94,11 @@ export class RoomSocket extends EventTarget {
     this.#source = url;
     this.#options = { ...DEFAULTS, ...options };
     const env = this.#env = this.#options.env;
+    if (this.#options.session) this.#token = newToken(env);
     this.#connect();
     const on = (target, type, act) => target?.addEventListener?.(type, act, { signal: this.#ended.signal });
     on(env, "online", () => this.#wake());
-    // Messages would be lost.
+    // Messages would be lost or late.
     on(env, "offline", () => this.#drop("the network is gone"));
     on(env.document, "visibilitychange", () => env.document.hidden || this.#wake());
   }
@@ -76,6 +107,7 @@ export class RoomSocket extends EventTarget {
   get url() { return this.#url; }
   get protocol() { return this.#socket?.protocol ?? ""; }
   get extensions() { return this.#socket?.extensions ?? ""; }
+  get clientId() { return this.#clientId; }
   get bufferedAmount() { return this.#queued + (this.#socket?.bufferedAmount ?? 0); }
   get binaryType() { return this.#binaryType; }
   set binaryType(type) {
@@ -87,11 +119,8 @@ export class RoomSocket extends EventTarget {
     const { encode, maxQueue } = this.#options;
     if (encode) data = encode(data);
     if (this.#state > OPEN) return;
-    if (this.#state && this.#socket.readyState === OPEN) return this.#socket.send(data);
-    // The caller may change its buffer.
-    if (ArrayBuffer.isView(data)) data = new Uint8Array(data.buffer, data.byteOffset, data.byteLength).slice();
-    else if (data?.byteLength >= 0) data = data.slice();
-    else if (!(data instanceof Blob)) data = String(data);
+    if (this.#state && this.#socket.readyState === OPEN) return this.#transmit(data);
+    data = copy(data);
     const size = (data.byteLength ?? data.size ?? new TextEncoder().encode(data).length) || 1;
     if (this.#queued + size > maxQueue) {
       throw new DOMException(
@@ -145,21 +174,27 @@ export class RoomSocket extends EventTarget {
   }
 
   #open(url) {
-    const socket = this.#socket = new this.#env.WebSocket(url, this.#options.protocols);
+    let { protocols } = this.#options;
+    if (this.#token) {
+      const attempt = this.#attempts++;
+      const session = `stateroom.session.${this.#token}.${this.#received}.${attempt}.${this.#begun ?? attempt}`;
+      protocols = [PROTOCOL, session].concat(protocols ?? []);
+    }
+    const socket = this.#socket = new this.#env.WebSocket(url, protocols);
     this.#url = socket.url;
     socket.binaryType = this.#binaryType;
     // One that was given up is ignored.
     const on = (type, act) => socket.addEventListener(type, (event) => socket === this.#socket && act(event));
-    on("open", () => {
-      for (const data of this.#queue.splice(0)) socket.send(data);
-      this.#queued = 0;
-      this.#state = OPEN;
-      this.#watch();
-      this.#openedAt = this.#env.performance.now();
-      this.dispatchEvent(event("open"));
-    });
+    on("open", () => this.#hasSession || this.#begin({}));
     on("message", ({ data, origin }) => {
       this.#isQuiet = false;
+      if (this.#hasSession) {
+        if (data[0] === "\0" && (data = data.slice(1))[0] !== "\0") return this.#control(JSON.parse(data));
+        this.#received += 1;
+        // As the server counts, roughly.
+        this.#unconfirmed += 64 + (data.length ?? data.byteLength ?? data.size);
+        if (this.#unconfirmed >= this.#maxUnconfirmed) this.#confirm();
+      }
       try {
         data = (this.#options.decode ?? ((data) => data))(data);
       } catch (error) {
@@ -169,6 +204,57 @@ export class RoomSocket extends EventTarget {
     });
     on("error", ({ error }) => this.#fail(error));
     on("close", (event) => this.#lost(event));
+  }
+
+  get #hasSession() {
+    return this.#token && this.#socket?.protocol === PROTOCOL;
+  }
+
+  /** Handles a message of the server, not of the room. */
+  #control(message) {
+    if (message >= 0) this.#forget(message);
+    else if (message.within) this.#within = message.within;
+    // After `close`, there is nothing to begin.
+    else if (message.session && !this.#state) this.#begin(message);
+  }
+
+  /** Begins to use a connection, with the greeting of its session. */
+  #begin({ client, resumed = false, received = 0, buffer }) {
+    if (!resumed) {
+      this.#begun = this.#attempts - 1;
+      this.#sent = [];
+      this.#confirmed = this.#received = 0;
+    }
+    this.#clientId = client;
+    this.#maxUnconfirmed = buffer / 4;
+    this.#unconfirmed = 0;
+    this.#forget(received);
+    for (const data of this.#sent.splice(0).concat(this.#queue.splice(0))) this.#transmit(data);
+    this.#queued = 0;
+    this.#state = OPEN;
+    this.#watch();
+    this.#openedAt = this.#env.performance.now();
+    this.dispatchEvent(event("open", { resumed }));
+  }
+
+  /** Sends a message, and keeps it until the server confirms it. */
+  #transmit(data) {
+    if (this.#hasSession) {
+      this.#sent.push(data = copy(data));
+      if (data[0] === "\0") data = "\0" + data;
+    }
+    this.#socket.send(data);
+  }
+
+  /** Drops the sent messages that the room has received. */
+  #forget(received) {
+    this.#sent.splice(0, received - this.#confirmed);
+    this.#confirmed = received;
+  }
+
+  #confirm() {
+    this.#unconfirmed = 0;
+    this.#socket.send("\0" + this.#received);
   }
 
   #fail(error) {
@@ -186,9 +272,10 @@ export class RoomSocket extends EventTarget {
     const { encode, ping, pingTimeout } = this.#options;
     const isSuspect = this.#hasSlept() || (ping !== undefined && this.#isQuiet);
     this.#watch();
+    if (this.#unconfirmed) this.#confirm();
     if (!isSuspect) return;
     if (ping === undefined) return this.#drop("this side slept for too long");
-    this.#socket.send(encode ? encode(ping) : ping);
+    this.#transmit(encode ? encode(ping) : ping);
     this.#arm(pingTimeout, () => this.#isQuiet ? this.#drop("no answer to a ping") : this.#watch());
   }
 
@@ -206,8 +293,10 @@ export class RoomSocket extends EventTarget {
   #drop(reason) {
     const socket = this.#socket;
     if (!socket && !this.#attempt && !this.#state) return;
+    // With this code, the server keeps the session.
+    if (this.#hasSession) socket.close(4999);
+    else socket?.close();
     this.#socket = undefined;
-    socket?.close();
     this.#lost({ code: 1006, reason, wasClean: false });
   }
 
@@ -230,6 +319,7 @@ export class RoomSocket extends EventTarget {
       this.#env.clearTimeout(this.#timer);
       this.#queue = [];
       this.#queued = 0;
+      this.#sent = [];
       this.#ended.abort();
       this.dispatchEvent(event("close", lost));
       return;
@@ -237,7 +327,9 @@ export class RoomSocket extends EventTarget {
     this.#state = CONNECTING;
     if (!(least > 1)) least = 0;
     this.#notBefore = this.#env.performance.now() + least;
-    disconnect.delay = least + this.#env.Math.random() * Math.max(least, Math.min(maxDelay, minDelay * 2 ** (this.#failures - 1)));
+    const most = this.#within ?? Math.min(maxDelay, minDelay * 2 ** (this.#failures - 1));
+    this.#within = undefined;
+    disconnect.delay = least + this.#env.Math.random() * Math.max(least, most);
     this.#arm(disconnect.delay, () => this.#connect());
     this.dispatchEvent(disconnect);
   }

@@ -4,6 +4,7 @@ import assert from "node:assert/strict";
 import { after, before, test } from "node:test";
 
 import * as chromium from "./browser.js";
+import { Proxy } from "./proxy.js";
 
 const TIMEOUT = { timeout: 600_000 };
 
@@ -50,6 +51,30 @@ test("a page goes on when its server is back, and sends what waited", TIMEOUT, a
   await page.waitForFunction(() => log.at(-1) === 3);
   const log = await page.evaluate(() => log.filter((entry) => entry !== "disconnect"));
   assert.deepEqual(log, ["open", 1, 2, 3]);
+});
+
+test("a page whose connection is cut shows what it missed, and stays the same client", TIMEOUT, async (t) => {
+  const server = await started(t);
+  const proxy = await new Proxy(server.port).start();
+  t.after(() => proxy.end());
+  const page = await visit(t, proxy);
+  await join(page);
+  const other = await visit(t, server);
+  await join(other);
+  const id = await page.evaluate(() => socket.clientId);
+  await page.evaluate(() => {
+    document.body.innerHTML = "<output>?</output>";
+    const show = ({ resumed }) => { if (!resumed) document.querySelector("output").textContent = "?"; };
+    socket.addEventListener("open", show);
+    socket.addEventListener("message", ({ data }) => { document.querySelector("output").textContent = data; });
+  });
+  await other.evaluate(() => socket.send(1));
+  await logged(page, [1]);
+  proxy.cut();
+  await other.evaluate(() => socket.send(2));
+  await logged(page, ["disconnect", "open", 2]);
+  assert.equal(await page.locator("output").textContent(), "2");
+  assert.equal(await page.evaluate(() => socket.clientId), id);
 });
 
 test("a page without a network keeps its messages, and goes on at once when the network is back", TIMEOUT, async (t) => {

@@ -7,6 +7,7 @@ import { after, before, test } from "node:test";
 import { WebSocket, WebSocketServer } from "ws";
 
 import { RoomSocket, json, roomUrl } from "../client.js";
+import { Proxy } from "./proxy.js";
 import { Server } from "./server.js";
 import { record } from "./world.js";
 
@@ -31,8 +32,10 @@ function join(t, url, options) {
 }
 
 test("messages flow again when the server is back, and those that waited come in their order", { timeout: 60_000 }, async (t) => {
-  for (const [signal, code] of [["SIGKILL", 1006], ["SIGTERM", 1001]]) {
+  for (const [signal, code] of [["SIGKILL", 1006], ["SIGTERM", 1012]]) {
     const socket = join(t, roomUrl(`restart-${signal}`, server.origin), json);
+    const resumed = [];
+    socket.addEventListener("open", (event) => resumed.push(event.resumed));
     const messages = socket[Symbol.asyncIterator]();
     const next = async () => (await messages.next()).value;
     const first = next();
@@ -53,9 +56,50 @@ test("messages flow again when the server is back, and those that waited come in
     // The room is another one; the socket is the same.
     socket.send("hello");
     assert.equal(await next(), "hello");
+    assert.deepEqual(resumed, [false, false]);
     const closed = once(socket, "close");
     socket.close(4000, "enough");
     assert.deepEqual([(await closed)[0].code, (await messages.next()).done], [4000, true]);
+  }
+});
+
+test("without sessions messages flow again, too", { timeout: 60_000 }, async (t) => {
+  const socket = join(t, roomUrl("plain", server.origin), { session: false });
+  const messages = socket[Symbol.asyncIterator]();
+  const first = messages.next();
+  socket.send("\0a");
+  assert.equal((await first).value, "\0a");
+  assert.deepEqual([socket.protocol, socket.clientId], ["", undefined]);
+  const lost = once(socket, "disconnect");
+  await server.end("SIGTERM");
+  assert.equal((await lost)[0].code, 1001);
+  socket.send("b");
+  const opened = once(socket, "open");
+  await server.start();
+  assert.equal((await opened)[0].resumed, false);
+  assert.equal((await messages.next()).value, "b");
+});
+
+test("a session goes on over another connection, with the same client", { timeout: 60_000 }, async (t) => {
+  const proxy = await new Proxy(server.port).start();
+  t.after(() => proxy.end());
+  const socket = join(t, roomUrl("cut", proxy.origin), json);
+  const other = join(t, roomUrl("cut", server.origin), json);
+  await Promise.all([once(socket, "open"), once(other, "open")]);
+  const id = socket.clientId;
+  assert.notEqual(other.clientId, id);
+  const messages = socket[Symbol.asyncIterator]();
+  const first = messages.next();
+  other.send(0);
+  assert.equal((await first).value, 0);
+  for (let round = 1; round < 10; round += 1) {
+    const opened = once(socket, "open");
+    proxy.cut();
+    await once(socket, "disconnect");
+    other.send(round);
+    assert.equal((await opened)[0].resumed, true);
+    assert.equal((await messages.next()).value, round);
+    assert.equal(socket.clientId, id);
   }
 });
 
@@ -81,8 +125,8 @@ test("the server's code for a message that is too large is final", { timeout: 60
   assert(events.every((event) => !event.startsWith("disconnect")), events.join());
 });
 
-/** Returns the address of a server that closes its first connections with these codes, and keeps the next one. */
-async function closing(t, codes) {
+/** Joins a server that closes its first connections with these codes, and keeps the next one. It has no sessions. */
+async function joinClosing(t, codes) {
   const closer = new WebSocketServer({ host: "127.0.0.1", port: 0 });
   closer.on("connection", (connection) => {
     const code = codes.shift();
@@ -93,11 +137,11 @@ async function closing(t, codes) {
     closer.close();
   });
   await once(closer, "listening");
-  return `ws://127.0.0.1:${closer.address().port}`;
+  return join(t, `ws://127.0.0.1:${closer.address().port}`, { session: false });
 }
 
 test("1012 from a real server is followed by another connection", { timeout: 60_000 }, async (t) => {
-  const socket = join(t, await closing(t, [1012]));
+  const socket = await joinClosing(t, [1012]);
   const [lost] = await once(socket, "disconnect");
   assert.deepEqual([lost.code, lost.reason, lost.wasClean], [1012, "because", true]);
   await once(socket, "open");
@@ -105,7 +149,7 @@ test("1012 from a real server is followed by another connection", { timeout: 60_
 });
 
 test("1013 from a real server is followed by another connection some seconds later", { timeout: 60_000 }, async (t) => {
-  const socket = join(t, await closing(t, [1013]));
+  const socket = await joinClosing(t, [1013]);
   const [{ code, delay }] = await once(socket, "disconnect");
   const lostAt = performance.now();
   assert(code === 1013 && delay >= 5000 && delay <= 10_000, `${code}, ${delay}`);
@@ -116,7 +160,7 @@ test("1013 from a real server is followed by another connection some seconds lat
 
 for (const code of [1008, 4000]) {
   test(`${code} from a real server is final`, { timeout: 60_000 }, async (t) => {
-    const socket = join(t, await closing(t, [code]));
+    const socket = await joinClosing(t, [code]);
     const events = record(socket);
     const [closed] = await once(socket, "close");
     assert.deepEqual([closed.code, closed.reason, events], [code, "because", ["open", `close ${code}`]]);

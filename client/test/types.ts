@@ -32,7 +32,18 @@ function plain(): void {
   socket.send(new ArrayBuffer(3));
   socket.onmessage = ({ data }) => new DataView(data);
   socket.addEventListener("open", () => socket.readyState === RoomSocket.OPEN);
+  socket.addEventListener("open", ({ resumed }) => resumed === true);
+  socket.onopen = ({ resumed }) => resumed || socket.clientId?.toFixed();
   socket.close(4000, "enough");
+  new RoomSocket("wss://example.com", { session: false });
+  // @ts-expect-error
+  new RoomSocket("wss://example.com", { session: "token" });
+  // @ts-expect-error
+  socket.clientId = 1;
+  // @ts-expect-error
+  new RoomSocket("wss://example.com").clientId.toFixed();
+  // @ts-expect-error
+  socket.ondisconnect = ({ resumed }) => resumed;
   // @ts-expect-error
   socket.readyState = 1;
   // @ts-expect-error

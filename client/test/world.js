@@ -21,7 +21,8 @@ class FakeSocket extends EventTarget {
   }
 
   close(...closedWith) {
-    if (![undefined, 1000, 4000].includes(closedWith[0])) throw new DOMException("", "InvalidAccessError");
+    if (![undefined, 1000, 4000, 4999].includes(closedWith[0])) throw new DOMException("", "InvalidAccessError");
+    if (this.readyState > 1) return;
     this.closedWith = closedWith;
     this.readyState = 2;
   }
@@ -29,6 +30,23 @@ class FakeSocket extends EventTarget {
   open() {
     this.readyState = 1;
     this.dispatchEvent(new Event("open"));
+  }
+
+  /** Opens it with a session, whose greeting has not come yet. */
+  openSession() {
+    this.protocol = "stateroom.v1";
+    this.open();
+  }
+
+  /** Opens it with a session and its greeting. */
+  greet(greeting) {
+    this.openSession();
+    this.control({ session: "token", client: 1, resumed: false, received: 0, window: 30_000, buffer: 4000, ...greeting });
+  }
+
+  /** Receives a message of the server, not of the room. */
+  control(message) {
+    this.receive("\0" + JSON.stringify(message));
   }
 
   receive(data) {
@@ -49,6 +67,9 @@ export class World extends EventTarget {
   /** All connections that were ever tried. */
   sockets = [];
   document = Object.assign(new EventTarget(), { hidden: false });
+  crypto = { getRandomValues: (bytes) => bytes.map((_, index) => 41 * index + this.seed) };
+  /** The begin of the next random bytes. */
+  seed = 0;
   #now = 1_000_000;
   #timers = new Map();
   #count = 0;

@@ -92,7 +92,7 @@ impl Session {
     fn connect(&mut self, address: SocketAddr) -> Client {
         let Self { number, received, connections } = self;
         let offered = format!(
-            "Sec-WebSocket-Protocol: stateroom.v1, stateroom.session.token-of-client-{number:02}.{received}.{connections}"
+            "Sec-WebSocket-Protocol: stateroom.v1, stateroom.session.token-of-client-{number:02}.{received}.{connections}.0"
         );
         let mut client = Client::connect_with(address, "/ws/lobby", &[&offered])
             .unwrap_or_else(|answer| panic!("no upgrade: {answer:?}"));

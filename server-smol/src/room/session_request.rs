@@ -25,14 +25,15 @@ impl Token {
 #[derive(Debug)]
 pub(crate) struct SessionRequest {
     pub(crate) token: Token,
-    /// The number of messages that the client has received in this session.
+    /// The number of messages that the client has received in the last session that it knows.
     pub(crate) received: u64,
     /// The number of connections that the client has opened before this one.
     pub(crate) attempt: u64,
+    /// The number of the connection with which the last session began that it knows.
+    pub(crate) begun: u64,
 }
 
-const INVALID: &str =
-    "a session is TOKEN.RECEIVED.ATTEMPT: 16 to 64 of the characters A-Z, a-z, 0-9, _ and -, and two numbers";
+const INVALID: &str = "a session is TOKEN.RECEIVED.ATTEMPT.BEGUN: 16 to 64 of the characters A-Z, a-z, 0-9, _ and -, and three numbers";
 const NO_RANDOM: &str = "the system has no random numbers";
 
 impl SessionRequest {
@@ -70,13 +71,15 @@ impl SessionRequest {
 
     fn parse(text: &str) -> Result<Self, &'static str> {
         let (token, numbers) = text.split_once('.').unwrap_or((text, "0"));
-        let (received, attempt) = numbers.split_once('.').unwrap_or((numbers, "0"));
+        let (received, numbers) = numbers.split_once('.').unwrap_or((numbers, "0"));
+        let (attempt, begun) = numbers.split_once('.').unwrap_or((numbers, "0"));
         let is_valid = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'_' || byte == b'-';
         if !(16..=64).contains(&token.len()) || !token.bytes().all(is_valid) {
             return Err(INVALID);
         }
-        let (received, attempt) = number(received).zip(number(attempt)).ok_or(INVALID)?;
-        Ok(Self { token: Token(token.into()), received, attempt })
+        let number = |text| number(text).ok_or(INVALID);
+        let (received, attempt, begun) = (number(received)?, number(attempt)?, number(begun)?);
+        Ok(Self { token: Token(token.into()), received, attempt, begun })
     }
 
     /// Chooses a token that nobody can guess.
@@ -84,7 +87,7 @@ impl SessionRequest {
         let mut random = [0; 16];
         getrandom::fill(&mut random).map_err(|_| NO_RANDOM)?;
         let token = format!("{:032x}", u128::from_le_bytes(random));
-        Ok(Self { token: Token(token.into()), received: 0, attempt: 0 })
+        Ok(Self { token: Token(token.into()), received: 0, attempt: 0, begun: 0 })
     }
 }
 
@@ -107,8 +110,10 @@ mod tests {
 
     const TOKEN: &str = "0123456789abc_-Z";
 
-    fn asked(request: Result<Option<SessionRequest>, &'static str>) -> Option<(String, u64, u64)> {
-        request.unwrap().map(|request| (request.token.as_str().to_owned(), request.received, request.attempt))
+    fn asked(request: Result<Option<SessionRequest>, &'static str>) -> Option<(String, [u64; 3])> {
+        request.unwrap().map(|request| {
+            (request.token.as_str().to_owned(), [request.received, request.attempt, request.begun])
+        })
     }
 
     #[test]
@@ -125,9 +130,9 @@ mod tests {
 
     #[test]
     fn a_client_names_its_session_and_what_it_has_received() {
-        for (numbers, received, attempt) in [("", 0, 0), (".17", 17, 0), (".17.2", 17, 2)] {
+        for (numbers, expected) in [("", [0, 0, 0]), (".17", [17, 0, 0]), (".17.2.1", [17, 2, 1])] {
             let text = format!("{TOKEN}{numbers}");
-            let expected = Some((TOKEN.to_owned(), received, attempt));
+            let expected = Some((TOKEN.to_owned(), expected));
             let offered = format!("chat,stateroom.v1 , stateroom.session.{text}");
             assert_eq!(asked(SessionRequest::from_protocols(&offered)), expected);
             let query = format!("name=Ada&stateroom.session={text}&x");
@@ -141,7 +146,7 @@ mod tests {
         let (other, ..) = asked(SessionRequest::from_query("stateroom.session")).unwrap();
         assert_ne!(token, other);
         let again = format!("stateroom.v1, stateroom.session.{token}.3.1");
-        assert_eq!(asked(SessionRequest::from_protocols(&again)), Some((token, 3, 1)));
+        assert_eq!(asked(SessionRequest::from_protocols(&again)), Some((token, [3, 1, 0])));
     }
 
     #[test]
@@ -151,7 +156,7 @@ mod tests {
             .into_iter()
             .map(str::to_owned)
             .chain(
-                ["+1", "-1", "1.", ".1", "1.2.3", "1.x", "1.-1", "18446744073709551616", " 1"]
+                ["+1", "-1", "1.", ".1", "1.2.3.4", "1.x", "1.-1", "18446744073709551616", " 1"]
                     .map(|number| format!("{TOKEN}.{number}")),
             )
         {

@@ -23,6 +23,9 @@ pub(crate) struct Resumable {
     token: Token,
     /// The number of connections that its client had opened before the last one of these.
     attempt: Cell<u64>,
+    /// The number of the connection with which the session began, as far as the client can know: it has received no greeting of
+    /// earlier ones.
+    begun: Cell<u64>,
     /// The outbox of its connection, or of the last one.
     outbox: RefCell<Rc<Outbox>>,
     /// The connection that is about to replace it.
@@ -46,6 +49,7 @@ impl Sessions {
         let resumable = Rc::new(Resumable {
             token: token.clone(),
             attempt: Cell::new(request.attempt),
+            begun: Cell::new(request.attempt),
             outbox: RefCell::new(Rc::clone(outbox)),
             resumption: RefCell::default(),
         });
@@ -74,14 +78,20 @@ impl Sessions {
         if request.attempt < resumable.attempt.get() {
             return Err(CloseReason::Resumed);
         }
-        let can_continue = resumable.outbox.borrow().can_continue(request.received);
+        let can_continue = resumable.outbox.borrow().can_continue(resumable.received(request));
         Ok(can_continue.then(|| Rc::clone(resumable)))
     }
 }
 
 impl Resumable {
-    pub(crate) fn token(&self) -> &Token {
-        &self.token
+    /// Returns whether the client knows of this session. Otherwise it has not received the greeting, and has sent nothing.
+    fn is_known(&self, request: &SessionRequest) -> bool {
+        self.begun.get() == request.begun
+    }
+
+    /// Returns how many messages of this session the client has received.
+    fn received(&self, request: &SessionRequest) -> u64 {
+        if self.is_known(request) { request.received } else { 0 }
     }
 
     /// Hands over the connection on which the session is to continue, and wakes the task of the session.
@@ -113,13 +123,23 @@ impl Resumable {
         self.take_resumption().map_or(Poll::Pending, |resumption| Poll::Ready(Some(resumption)))
     }
 
-    /// Lets the session continue with another outbox, and greets its client. Returns false if a message is lost that the
-    /// client has not received.
-    pub(crate) fn replace_outbox(&self, outbox: &Rc<Outbox>, received: u64, greeting: &str) -> bool {
+    /// Lets the session continue with another outbox, and greets its client. `greeting` is called with whether the client knows of
+    /// the session. Returns false if a message is lost that the client has not received.
+    pub(crate) fn replace_outbox(
+        &self,
+        outbox: &Rc<Outbox>,
+        request: &SessionRequest,
+        greeting: impl FnOnce(bool) -> String,
+    ) -> bool {
         let mut current = self.outbox.borrow_mut();
-        let is_replaced = outbox.replace(&current, received, greeting);
+        let is_known = self.is_known(request);
+        let is_replaced = outbox.replace(&current, self.received(request), &greeting(is_known));
         if is_replaced {
             *current = Rc::clone(outbox);
+            if !is_known {
+                // For the client, it begins now.
+                self.begun.set(request.attempt);
+            }
         }
         is_replaced
     }

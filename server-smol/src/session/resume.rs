@@ -39,7 +39,7 @@ impl<F: EngineFactory> Session<F> {
     ) -> Self {
         let resumable = request.map(|request| {
             let settings = &room.thread().settings;
-            let greeting = greeting(&request.token, client, None, settings);
+            let greeting = greeting(&request.token, client, false, 0, settings);
             socket.outbox.begin_session(&greeting, settings.session_buffer);
             room.sessions.add(&request, &socket.outbox)
         });
@@ -100,9 +100,9 @@ impl<F: EngineFactory> Session<F> {
         connection.permit.set(Some(permit));
         connection.is_in_event.set(false);
         let outbox = &connection.socket.outbox;
-        let greeting =
-            greeting(resumable.token(), *client, Some(self.received.get()), &room.thread().settings);
-        if !resumable.replace_outbox(outbox, request.received, &greeting) {
+        let (received, settings) = (self.received.get(), &room.thread().settings);
+        let greeting = |is_resumed| greeting(&request.token, *client, is_resumed, received, settings);
+        if !resumable.replace_outbox(outbox, &request, greeting) {
             outbox.close(CloseReason::ClientTooSlow);
         }
         room.reconnect(*client, outbox);
@@ -143,13 +143,11 @@ impl<F: EngineFactory> Session<F> {
     }
 }
 
-/// Returns the first control message of a connection. `received` is the number of the client's messages, if the session continues.
-fn greeting(token: &Token, client: ClientId, received: Option<u64>, settings: &Settings) -> String {
+/// Returns the first control message of a connection. `received` is the number of messages that the room has received.
+fn greeting(token: &Token, client: ClientId, is_resumed: bool, received: u64, settings: &Settings) -> String {
     format!(
-        r#"{{"session":"{}","client":{client},"resumed":{},"received":{},"window":{},"buffer":{}}}"#,
+        r#"{{"session":"{}","client":{client},"resumed":{is_resumed},"received":{received},"window":{},"buffer":{}}}"#,
         token.as_str(),
-        received.is_some(),
-        received.unwrap_or(0),
         settings.resume.as_millis(),
         settings.session_buffer,
     )

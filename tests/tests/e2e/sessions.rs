@@ -147,7 +147,7 @@ fn a_new_connection_replaces_a_stale_one_at_once() {
 #[test]
 fn a_connection_that_arrives_late_does_not_replace_a_newer_one() {
     let server = TestServer::with_clock(settings(), journal());
-    let open = |attempt: u64| open(&server, &format!("{TOKEN}.0"), attempt);
+    let open = |attempt: u64| open(&server, &format!("{TOKEN}.0.{attempt}"), 2);
     let mut client = open(2);
     assert_eq!(greeting(&mut client)["resumed"], false);
     client.expect(&["connect 1"]);
@@ -170,10 +170,29 @@ fn a_session_continues_before_any_message_was_received() {
     // It has not even received the greeting.
     open(&server, TOKEN, 0).hang_up();
     other.expect(&["connect 2"]);
-    let (mut client, received) = resume(&server, TOKEN, 0);
-    assert_eq!(received, 0);
+    // For the client, the session begins now. For the room, it has begun.
+    let mut client = open(&server, &format!("{TOKEN}.0.1"), 1);
+    let first = greeting(&mut client);
+    assert_eq!((&first["resumed"], &first["client"]), (&json!(false), &json!(2)));
     client.expect(&["connect 2"]);
+    client.text("a");
+    client.expect(&["message 2 a"]);
+    other.expect(&["message 2 a"]);
+    client.hang_up();
+    let mut client = open(&server, &format!("{TOKEN}.2.2"), 1);
+    let again = greeting(&mut client);
+    assert_eq!((&again["resumed"], &again["received"]), (&json!(true), &json!(1)));
     assert!(other.is_quiet());
+}
+
+#[test]
+fn what_a_client_has_received_in_another_session_does_not_count() {
+    let server = TestServer::with_clock(settings(), journal());
+    // It has received 1 message in a session that has ended, and does not receive the greeting of the next one.
+    open(&server, &format!("{TOKEN}.1.7"), 0).hang_up();
+    let mut client = open(&server, &format!("{TOKEN}.1.8"), 0);
+    assert_eq!(greeting(&mut client)["resumed"], false);
+    client.expect(&["connect 1"]);
 }
 
 #[test]
@@ -329,7 +348,7 @@ fn what_is_no_session_is_refused_with_a_reason() {
     for session in ["short", "0123456789abcdef.x", "0123456789abcdef.-1", "0123456789abcde%C3%A9"] {
         let answer = server.connect(&format!("/ws/room?stateroom.session={session}")).unwrap_err();
         assert_eq!(answer.status, 400, "{session}");
-        assert!(String::from_utf8(answer.body).unwrap().contains("TOKEN.RECEIVED.ATTEMPT"));
+        assert!(String::from_utf8(answer.body).unwrap().contains("TOKEN.RECEIVED.ATTEMPT.BEGUN"));
     }
     let header = "Sec-WebSocket-Protocol: stateroom.v1, stateroom.session.short";
     let answer = Client::connect_with(server.address(), "/ws/room", &[header]).unwrap_err();

@@ -98,8 +98,9 @@ struct Resuming {
     unconfirmed: VecDeque<Frame>,
     /// The number of messages that it has confirmed.
     confirmed: u64,
-    /// The number of connections that it has opened.
+    /// The number of connections that it has opened, and of the one with which its session has begun.
     attempts: u64,
+    begun: Option<u64>,
     /// The number of messages that were made.
     made: usize,
     received: Vec<Frame>,
@@ -167,6 +168,7 @@ impl Resuming {
             unconfirmed: VecDeque::new(),
             confirmed: 0,
             attempts: 0,
+            begun: None,
             made: 0,
             received: Vec::new(),
             stale: None,
@@ -218,10 +220,11 @@ impl Resuming {
         let request = format!(
             "GET /ws/room HTTP/1.1\r\nHost: localhost\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\
              Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\
-             Sec-WebSocket-Protocol: stateroom.v1, stateroom.session.the-token-of-client-{}.{}.{}\r\n\r\n",
+             Sec-WebSocket-Protocol: stateroom.v1, stateroom.session.the-token-of-client-{}.{}.{}.{}\r\n\r\n",
             self.number,
             self.received.len(),
             self.attempts,
+            self.begun.unwrap_or(self.attempts),
         );
         send(request.as_bytes())?;
         let mut incoming = Incoming { stream, bytes: Vec::new(), left: may_receive };
@@ -232,7 +235,8 @@ impl Resuming {
         // Its first connection may not have come to that.
         let id = *self.id.get_or_insert_with(|| greeting["client"].as_u64().expect("a number"));
         assert_eq!(greeting["client"], id, "{greeting}");
-        assert!(greeting["resumed"] == true || self.received.is_empty() && self.confirmed == 0, "{greeting}");
+        assert_eq!(greeting["resumed"], self.begun.is_some(), "{greeting}");
+        self.begun.get_or_insert(self.attempts);
         self.confirm(greeting["received"].as_u64().expect("a number"));
         for _ in 0..new {
             self.made += 1;
