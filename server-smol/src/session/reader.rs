@@ -204,6 +204,7 @@ impl<F: EngineFactory> Connection<F> {
     fn handle(&self, input: &mut &mut [u8], share: &mut Share<'_>) -> Next<F> {
         let outbox = &self.socket.outbox;
         let mut decoder = self.decoder.borrow_mut();
+        let has_session = self.confirmations.is_some();
         loop {
             let payload = match decoder.next(input) {
                 Ok(None) => return Next::Read,
@@ -226,10 +227,9 @@ impl<F: EngineFactory> Connection<F> {
                 Ok(Some(Item::Close(code))) => return Next::End(End::Close(CloseReason::ByClient(code))),
                 Err(violation) => return Next::End(End::Close(self.closed_for(violation))),
             };
-            let payload = if self.confirmations.is_none() {
-                payload
-            } else {
-                match Sent::new(payload) {
+            let payload = match has_session {
+                false => payload,
+                true => match Sent::new(payload) {
                     Sent::Message(payload) => payload,
                     Sent::Confirmation(received) => {
                         outbox.confirm(received);
@@ -240,12 +240,14 @@ impl<F: EngineFactory> Connection<F> {
                         continue;
                     }
                     Sent::Invalid => return Next::End(End::Close(CloseReason::ProtocolError)),
-                }
+                },
             };
             self.messages.set(self.messages.get() + 1);
             let next = match self.room.submit(Event::Message(self.client, outbox, payload)) {
                 Submitted::Over(Outcome::Done) => {
-                    self.confirm(payload.data().len());
+                    if has_session {
+                        self.confirm(payload.data().len());
+                    }
                     share.spend(1, self.room.deliveries());
                     if !share.is_over() && !outbox.is_half_full() {
                         continue;
@@ -268,7 +270,7 @@ impl<F: EngineFactory> Connection<F> {
 
     /// Tells the client now and then how many of its messages the room has received, if its session can continue on another
     /// connection. `size` is that of the last one.
-    #[inline]
+    #[cold]
     pub(super) fn confirm(&self, size: usize) {
         if let Some(confirmations) = &self.confirmations
             && confirmations.is_due(self.messages.get(), size)

@@ -16,7 +16,7 @@ use crate::{
     websocket::{Opcode, close_payload},
 };
 
-use self::session::{Continuing, Diverted};
+use self::session::Continuing;
 use super::{
     Buffers, Frame,
     queue::{CHUNK, Queue, STEP, Written},
@@ -79,24 +79,9 @@ impl Outbox {
 
     /// Adds a message. A client for which more waits than may wait is closed instead, as it does not read.
     pub(crate) fn push(self: &Rc<Self>, frame: &Frame<'_>) {
-        if self.is_special.get() {
-            match self.divert(frame) {
-                Diverted::Dropped => return,
-                Diverted::Same => {}
-                Diverted::Instead(bytes) => return self.enqueue(&Frame::Encoded(&bytes)),
-            }
+        if self.is_special.get() && !self.keep(frame) {
+            return;
         }
-        self.enqueue(frame);
-    }
-
-    /// Greets a client whose session can continue on another connection, as its `connect` begins.
-    pub(crate) fn greet(self: &Rc<Self>) {
-        if self.is_special.get() {
-            self.greet_now();
-        }
-    }
-
-    fn enqueue(self: &Rc<Self>, frame: &Frame<'_>) {
         let size = frame.size();
         let mut queue = self.queue.borrow_mut();
         if queue.size + size > self.limit {
@@ -124,6 +109,13 @@ impl Outbox {
             self.write();
         } else if !self.listed.replace(true) {
             self.buffers.flush.add(Rc::clone(self));
+        }
+    }
+
+    /// Greets a client whose session can continue on another connection, as its `connect` begins.
+    pub(crate) fn greet(self: &Rc<Self>) {
+        if self.is_special.get() {
+            self.greet_now();
         }
     }
 

@@ -60,8 +60,7 @@ pub(crate) struct ServerArgs {
     #[arg(value_parser = seconds, allow_negative_numbers = true, help_heading = CLIENTS, hide_long_help = true)]
     outbox_timeout: Duration,
 
-    /// Time for which the session of a client waits for a new connection if the old one is lost. Only
-    /// clients that ask for it have such sessions: the client library does. 0: sessions do not wait
+    /// Time for a client to resume its session on a new connection, if it can. 0: none can
     #[arg(long, value_name = "SECONDS", default_value = "30", verbatim_doc_comment)]
     #[arg(value_parser = seconds, allow_negative_numbers = true, help_heading = CLIENTS, hide_long_help = true)]
     resume: Duration,

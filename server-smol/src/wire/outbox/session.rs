@@ -27,16 +27,6 @@ pub(super) struct Continuing {
     is_absent: Cell<bool>,
 }
 
-/// What becomes of a frame in the outbox of such a client.
-pub(super) enum Diverted {
-    /// It is not written.
-    Dropped,
-    /// It is written as it is.
-    Same,
-    /// This is written in its place.
-    Instead(Vec<u8>),
-}
-
 impl Outbox {
     /// Makes the session one that can continue on another connection. `greeting` is the first control message; up to `limit` bytes
     /// of messages are kept.
@@ -66,8 +56,16 @@ impl Outbox {
     /// Adds a control message, which is not one of the messages that are counted.
     pub(crate) fn push_control(self: &Rc<Self>, text: &str) {
         if !self.is_over.get() {
-            self.enqueue(&Frame::new(Opcode::Text, &[&[CONTROL], text.as_bytes()].concat()));
+            self.push_unkept(&Frame::new(Opcode::Text, &[&[CONTROL], text.as_bytes()].concat()));
         }
+    }
+
+    /// Adds a frame that is kept already, or never.
+    fn push_unkept(self: &Rc<Self>, frame: &Frame<'_>) {
+        let is_special = self.is_special.replace(false);
+        self.push(frame);
+        // The connection may have ended with it.
+        self.is_special.set(is_special || self.is_over.get());
     }
 
     /// Tells the client when to come back, if it has a session, before its connection is closed. Returns whether it has one.
@@ -81,9 +79,9 @@ impl Outbox {
         has_session
     }
 
-    /// Keeps a message for a client that may come back, and says what is to be written.
+    /// Keeps a message for a client that may come back. Returns whether it is also to be written.
     #[cold]
-    pub(super) fn divert(&self, frame: &Frame<'_>) -> Diverted {
+    pub(super) fn keep(self: &Rc<Self>, frame: &Frame<'_>) -> bool {
         let mut instead = None;
         if let Some(continuing) = &*self.continuing.borrow()
             && self.closing.borrow().is_none()
@@ -105,9 +103,12 @@ impl Outbox {
             }
         }
         match instead {
-            _ if self.is_over.get() => Diverted::Dropped,
-            Some(bytes) => Diverted::Instead(bytes),
-            None => Diverted::Same,
+            _ if self.is_over.get() => false,
+            None => true,
+            Some(bytes) => {
+                self.push_unkept(&Frame::Encoded(&bytes));
+                false
+            }
         }
     }
 
@@ -158,7 +159,7 @@ impl Outbox {
         self.push_control(greeting);
         let mut unconfirmed = continuing.unconfirmed.borrow_mut();
         unconfirmed.confirm(received);
-        self.enqueue(&Frame::Encoded(&unconfirmed.frames().concat()));
+        self.push_unkept(&Frame::Encoded(&unconfirmed.frames().concat()));
         drop(unconfirmed);
         self.set_continuing(continuing);
         true
