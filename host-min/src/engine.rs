@@ -28,6 +28,19 @@ impl EngineFactory for Program {
     }
 }
 
+impl Room {
+    /// Returns the state of the last event, as [`advance`](Engine::advance) has returned it if all effects are carried out.
+    #[inline]
+    pub fn progress(&self) -> Progress<'_> {
+        match self.last() {
+            Ok(Step::Done) => Progress::Done,
+            Ok(Step::Suspended) => Progress::Unfinished,
+            Ok(Step::Refused) => Progress::Refused,
+            Err(trap) => Progress::Failed(trap),
+        }
+    }
+}
+
 /// Takes the time from the context, and gives the effects to it when the event is over.
 impl Engine for Room {
     fn begin(&mut self, event: engine::Event<'_>, context: &impl EngineContext) {
@@ -61,12 +74,7 @@ impl Engine for Room {
         if self.has_effects_left() && !carry_out(self, context) {
             return Progress::Unfinished;
         }
-        match self.last() {
-            Ok(Step::Done) => Progress::Done,
-            Ok(Step::Suspended) => Progress::Unfinished,
-            Ok(Step::Refused) => Progress::Refused,
-            Err(trap) => Progress::Failed(trap),
-        }
+        self.progress()
     }
 
     #[inline]

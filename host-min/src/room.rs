@@ -209,12 +209,18 @@ impl Room {
     /// suspended call. It is 1 MB at most and usually 1 KB. It counts as 1 KB here.
     #[must_use]
     pub fn memory_held(&self) -> usize {
-        let records = self.recorder.as_ref().map_or(0, |recorder| recorder.held());
-        records
-            + match &self.form {
-                Form::Live(live) => live.held(),
-                Form::Hibernated(hibernated) => hibernated.held(),
-            }
+        match &self.recorder {
+            None => self.memory_held_without_records(),
+            Some(recorder) => recorder.held() + self.memory_held_without_records(),
+        }
+    }
+
+    #[inline(always)]
+    fn memory_held_without_records(&self) -> usize {
+        match &self.form {
+            Form::Live(live) => live.held(),
+            Form::Hibernated(hibernated) => hibernated.held(),
+        }
     }
 
     /// Returns the fuel that the last event has used up to now. Returns 0 if the room hibernates.

@@ -86,7 +86,7 @@
 //! | `uptime_seconds` | `uptime_seconds` | the time since the server started |
 //! | `room_count` | `rooms` | the number of rooms |
 //! | `hibernating_room_count` | `hibernating_rooms` | the number of rooms that hibernate |
-//! | `client_count` | `clients` | the number of clients in rooms, also those whose session waits for another connection |
+//! | `client_count` | `clients` | the number of clients in rooms, also those whose resumable session waits for another connection |
 //! | `memory` | `memory` | the memory of guests, clients and requests |
 //! | | `peak_memory` | the most that this has been on each thread, added up |
 //! | | `memory_limit` | the limit on it ([`Settings::total_memory`]) |

@@ -228,17 +228,13 @@ impl GuestRoom {
         self.renewal = None;
     }
 
-    /// Continues with the event. If it is over then, keeps its record and returns true.
+    /// Keeps the record of the event, which is over.
     #[cold]
     #[inline(never)]
-    fn advance_and_record(&mut self, context: &impl EngineContext) -> bool {
-        if matches!(self.room.advance(context), Progress::Unfinished) {
-            return false;
-        }
+    fn record(&mut self, context: &impl EngineContext) {
         if let Some(recorder) = &mut self.recorder {
             recorder.add_records(&mut self.room, context);
         }
-        true
     }
 }
 
@@ -250,11 +246,14 @@ impl Engine for GuestRoom {
 
     #[inline]
     fn advance(&mut self, context: &impl EngineContext) -> Progress<'_> {
-        if self.recorder.is_some() && !self.advance_and_record(context) {
+        // There is one call of this, which the compiler makes a part of what calls it.
+        if matches!(self.room.advance(context), Progress::Unfinished) {
             return Progress::Unfinished;
         }
-        // Of an event that is over, this is the result again.
-        self.room.advance(context)
+        if self.recorder.is_some() {
+            self.record(context);
+        }
+        self.room.progress()
     }
 
     #[inline]

@@ -19,7 +19,7 @@ use std::{
     sync::Arc,
 };
 
-use hyper::{Method, Request, Response, StatusCode, body::Incoming};
+use hyper::{Method, Request, Response, StatusCode, body::Incoming, header::HeaderName};
 use smol::future::{FutureExt as _, or};
 use stateroom_core::engine::EngineFactory;
 
@@ -61,6 +61,8 @@ pub(crate) struct Shared {
 /// The state from which requests are answered.
 struct Site<F: EngineFactory> {
     shared: Shared,
+    /// The headers that rooms may ask for.
+    client_headers: Vec<HeaderName>,
     /// The worker of this thread, and its number.
     here: (Rc<Worker<F>>, usize),
     refusals: Refusals,
@@ -74,11 +76,17 @@ pub(crate) async fn serve<F: EngineFactory>(
     worker: &Rc<Worker<F>>,
     number: usize,
 ) {
-    let site = Site { shared, here: (Rc::clone(worker), number), refusals: Refusals::default() };
-    accept(listener, Rc::new(site)).await
+    accept(listener, Rc::new(Site::new(shared, (Rc::clone(worker), number)))).await
 }
 
 impl<F: EngineFactory> Site<F> {
+    fn new(shared: Shared, here: (Rc<Worker<F>>, usize)) -> Self {
+        // What is not the name of a header is in no request.
+        let names = shared.settings.client_headers.iter();
+        let client_headers = names.filter_map(|name| HeaderName::try_from(name).ok()).collect();
+        Self { shared, client_headers, here, refusals: Refusals::default() }
+    }
+
     /// Serves a connection, beside everything else.
     fn serve(self: &Rc<Self>, stream: Stream, address: SocketAddr) {
         let thread = self.here.0.thread();

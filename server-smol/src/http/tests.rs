@@ -104,7 +104,7 @@ fn run(number: usize, commands: &Receiver<Command>, shared: Shared, arrived: &Re
     let factory = Arc::new(DefaultStateroomFactory::<Echo>::default());
     let (settings, workers) = (Arc::clone(&shared.settings), shared.control.workers.clone());
     let worker = Worker::new(factory, settings, clock, Arc::default(), workers, number);
-    let site = Rc::new(Site { shared, here: (Rc::clone(&worker), number), refusals: Refusals::default() });
+    let site = Rc::new(Site::new(shared, (Rc::clone(&worker), number)));
     let accepting = async {
         while let Ok(transport) = arrived.recv().await {
             site.serve(Stream::new(transport).unwrap(), ([127, 0, 0, 1], 1).into());

@@ -2,7 +2,10 @@ use async_tungstenite::tungstenite::{error::Error, handshake::server::create_res
 use hyper::{
     Request, Response, StatusCode,
     body::{Body as _, Bytes, Incoming},
-    header::{CONNECTION, HeaderMap, HeaderValue, SEC_WEBSOCKET_PROTOCOL, SEC_WEBSOCKET_VERSION, UPGRADE},
+    header::{
+        AsHeaderName, CONNECTION, HeaderMap, HeaderName, HeaderValue, SEC_WEBSOCKET_PROTOCOL,
+        SEC_WEBSOCKET_VERSION, UPGRADE,
+    },
 };
 use stateroom_core::engine::EngineFactory;
 
@@ -33,21 +36,14 @@ impl<F: EngineFactory> Site<F> {
             // It would be taken for frames.
             return text(StatusCode::BAD_REQUEST, "a request for a WebSocket has no content");
         }
-        let offered = joined(request.headers(), SEC_WEBSOCKET_PROTOCOL.as_str()).unwrap_or_default();
-        let query = request.uri().query();
-        let session = match SessionRequest::from_protocols(&offered) {
-            Ok(None) => SessionRequest::from_query(query.unwrap_or_default()),
-            offered => {
-                response
-                    .headers_mut()
-                    .insert(SEC_WEBSOCKET_PROTOCOL, HeaderValue::from_static(SESSION_PROTOCOL));
-                offered
-            }
-        };
-        let session = match session {
-            Ok(session) => session.map(Box::new),
+        let (session, is_subprotocol) = match wanted_session(request) {
+            Ok(wanted) => wanted,
             Err(reason) => return text(StatusCode::BAD_REQUEST, reason),
         };
+        if is_subprotocol {
+            let selected = HeaderValue::from_static(SESSION_PROTOCOL);
+            response.headers_mut().insert(SEC_WEBSOCKET_PROTOCOL, selected);
+        }
         if self.is_full() {
             log::debug!("{} would be one client too many", peer.address);
             self.here.0.thread().log.refused(CONNECTIONS);
@@ -63,21 +59,41 @@ impl<F: EngineFactory> Site<F> {
                 Err(Ending) => return ending(),
             }
         }
-        let headers = chosen_headers(request.headers(), &self.shared.settings.client_headers);
-        let info = ClientInfo::new(peer.address.ip(), query, headers);
-        peer.visit.replace(Some(Visit { room, info: Box::new(info), session }));
+        let headers = chosen_headers(request.headers(), &self.client_headers);
+        let info = ClientInfo::new(peer.address.ip(), request.uri().query(), headers);
+        peer.visit.replace(Some(Visit { room, info: Box::new(info), session: session.map(Box::new) }));
         response
     }
 }
 
+/// Returns the session that a client asks for, if it does, and whether it asks with a subprotocol.
+///
+/// # Errors
+/// Says in a sentence for the client what is wrong with it.
+fn wanted_session(request: &Request<Incoming>) -> Result<(Option<SessionRequest>, bool), &'static str> {
+    let headers = request.headers();
+    // Most clients have none.
+    if headers.contains_key(SEC_WEBSOCKET_PROTOCOL)
+        && let Some(offered) = joined(headers, SEC_WEBSOCKET_PROTOCOL)
+        && let Some(session) = SessionRequest::from_protocols(&offered)?
+    {
+        return Ok((Some(session), true));
+    }
+    let query = request.uri().query().unwrap_or_default();
+    Ok((SessionRequest::from_query(query)?, false))
+}
+
 /// Returns the headers of a request that rooms may ask for.
-fn chosen_headers(sent: &HeaderMap, chosen: &[String]) -> Box<[Header]> {
-    let header = |name: &String| Some((name.to_ascii_lowercase().into(), joined(sent, name)?.into()));
+fn chosen_headers(sent: &HeaderMap, chosen: &[HeaderName]) -> Box<[Header]> {
+    let header = |name: &HeaderName| {
+        let value = joined(sent, name)?;
+        Some((name.as_str().into(), value.into()))
+    };
     chosen.iter().filter_map(header).collect()
 }
 
 /// Returns the value of a header, if there is one.
-fn joined(sent: &HeaderMap, name: &str) -> Option<String> {
+fn joined(sent: &HeaderMap, name: impl AsHeaderName) -> Option<String> {
     // What is not UTF-8 is left out by itself, or a client could hide with it what a proxy has added.
     let lines = sent.get_all(name).iter();
     let lines: Vec<_> = lines.filter_map(|line| str::from_utf8(line.as_bytes()).ok()).collect();
@@ -123,8 +139,8 @@ mod tests {
         for (name, value) in sent {
             headers.append(name, HeaderValue::from_bytes(value).unwrap());
         }
-        let chosen = ["origin", "X-User", "x-name", "x-latin", "x-mixed", "x-absent", "no header"];
-        let chosen = chosen_headers(&headers, &chosen.map(String::from));
+        let chosen = ["origin", "x-user", "x-name", "x-latin", "x-mixed", "x-absent"];
+        let chosen = chosen_headers(&headers, &chosen.map(HeaderName::from_static));
         let info = ClientInfo::new([10, 1, 2, 3].into(), None, chosen);
         for (key, value) in [
             ("header:origin", Some("https://example.com")),

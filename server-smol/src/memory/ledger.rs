@@ -15,7 +15,7 @@ use std::{
 /// 4. for a running room, the rooms that have been empty for longest end;
 /// 5. the running room fails.
 ///
-/// For messages that are kept for sessions, nobody is asked: they just do not fit.
+/// For messages that are kept for resumable sessions, nobody is asked.
 pub(crate) struct Ledger {
     limit: usize,
     used: Cell<usize>,
@@ -55,7 +55,7 @@ pub(crate) enum Stage {
 /// something is left for those after it. So whatever clients begin leaves space for what rooms need to answer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Purpose {
-    /// Messages that are kept for clients that may come back. For these, nobody is asked for memory.
+    /// Messages that are kept for resumable sessions. For these, nobody is asked for memory.
     Unconfirmed,
     /// A large message of a client, which is not whole yet or waits for its room.
     LargeMessage,

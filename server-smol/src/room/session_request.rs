@@ -2,16 +2,16 @@ use std::fmt;
 
 use crate::requests::parameters;
 
-/// The subprotocol of sessions that resume: see `docs/reference/sessions.md`.
+/// The subprotocol of resumable sessions: see `docs/reference/sessions.md`.
 pub(crate) const SESSION_PROTOCOL: &str = "stateroom.v1";
 
-/// Begins the subprotocol that names the client's session.
+/// The prefix of the subprotocol with the token.
 const NAMED: &str = "stateroom.session.";
 
-/// The name of the same in a query.
+/// The query parameter with the same content.
 const PARAMETER: &str = "stateroom.session";
 
-/// The token of a session. Who knows it can resume the session.
+/// The token of a session. Whoever knows it can resume the session.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct Token(Box<str>);
 
@@ -21,15 +21,16 @@ impl Token {
     }
 }
 
-/// A client's wish for a session that resumes.
+/// A client's request for a resumable session.
 #[derive(Debug)]
 pub(crate) struct SessionRequest {
     pub(crate) token: Token,
-    /// The number of messages that the client has received in the last session that it knows.
+    /// The number of messages that the client has received in the last session whose greeting it has received.
     pub(crate) received: u64,
-    /// The number of connections that the client has opened before this one.
+    /// The number of this connection: 0 for the first one with this token.
     pub(crate) attempt: u64,
-    /// The number of the connection with which the last session began that it knows.
+    /// The `attempt` of the connection whose greeting began the last session that the client knows. The same as `attempt` if there is
+    /// none.
     pub(crate) begun: u64,
 }
 
@@ -37,7 +38,7 @@ const INVALID: &str = "a session is TOKEN.RECEIVED.ATTEMPT.BEGUN: 16 to 64 of th
 const NO_RANDOM: &str = "the system has no random numbers";
 
 impl SessionRequest {
-    /// Reads the subprotocols that a client offers, separated by commas. Returns nothing if it wants no such session.
+    /// Reads the subprotocols that a client offers, separated by commas. Returns `None` if it wants no resumable session.
     ///
     /// # Errors
     /// Says in a sentence for the client what is wrong with them.
@@ -53,12 +54,12 @@ impl SessionRequest {
         .map(Some)
     }
 
-    /// Reads the query of a client that offers no subprotocols. Returns nothing if it wants no such session.
+    /// Reads the query of a client that offers no subprotocols. Returns `None` if it wants no resumable session.
     ///
     /// # Errors
     /// Says in a sentence for the client what is wrong with it.
     pub(crate) fn from_query(query: &str) -> Result<Option<Self>, &'static str> {
-        // Nearly all queries have none, and are not to be decoded twice.
+        // Most queries do not contain it, and need not be decoded.
         if !query.contains(PARAMETER) {
             return Ok(None);
         }
@@ -91,9 +92,9 @@ impl SessionRequest {
     }
 }
 
-/// Reads a number of messages.
+/// Parses a decimal number.
 pub(crate) fn number(text: &str) -> Option<u64> {
-    // A sign would be accepted otherwise.
+    // `parse` would accept `+1`.
     text.bytes().all(|byte| byte.is_ascii_digit()).then(|| text.parse().ok())?
 }
 

@@ -13,23 +13,22 @@ use crate::{
 
 use super::session_request::{SessionRequest, Token};
 
-/// The sessions of a room that can continue on another connection.
+/// The resumable sessions of a room.
 #[derive(Debug, Default)]
 pub(crate) struct Sessions(RefCell<BTreeMap<Token, Rc<Resumable>>>);
 
-/// A session that can continue on another connection.
+/// A resumable session.
 #[derive(Debug)]
 pub(crate) struct Resumable {
     token: Token,
-    /// The number of connections that its client had opened before the last one of these.
+    /// The largest [`attempt`](SessionRequest::attempt) of its connections.
     attempt: Cell<u64>,
-    /// The number of the connection with which the session began, as far as the client can know: it has received no greeting of
-    /// earlier ones.
+    /// The `attempt` of the connection with which the session began for the client: the first one whose greeting it may have received.
     begun: Cell<u64>,
     /// The outbox of its connection, or of the last one.
     outbox: RefCell<Rc<Outbox>>,
-    /// The connection that is about to replace it.
-    resumption: RefCell<Option<Resumption>>,
+    /// The connection on which the session is about to be resumed.
+    resumption: RefCell<Option<Box<Resumption>>>,
 }
 
 /// A connection with which a client resumes its session.
@@ -43,7 +42,7 @@ pub(crate) struct Resumption {
 }
 
 impl Sessions {
-    /// Adds a session. One with the same token, which could not be resumed, ends.
+    /// Adds a session. If there is one with the same token, that one ends, because it could not be resumed.
     pub(crate) fn add(&self, request: &SessionRequest, outbox: &Rc<Outbox>) -> Rc<Resumable> {
         let token = request.token.clone();
         let resumable = Rc::new(Resumable {
@@ -68,63 +67,63 @@ impl Sessions {
         }
     }
 
-    /// Returns the session that a client wants to resume; nothing if it has to begin a new one.
+    /// Returns the session that a client wants to resume; `None` if it has to begin a new one.
     ///
     /// # Errors
-    /// The client has opened this connection before the last one: connections do not always arrive in order.
+    /// The client has opened a newer connection, which has arrived earlier.
     pub(crate) fn find(&self, request: &SessionRequest) -> Result<Option<Rc<Resumable>>, CloseReason> {
         let sessions = self.0.borrow();
         let Some(resumable) = sessions.get(&request.token) else { return Ok(None) };
         if request.attempt < resumable.attempt.get() {
             return Err(CloseReason::Resumed);
         }
-        let can_continue = resumable.outbox.borrow().can_continue(resumable.received(request));
-        Ok(can_continue.then(|| Rc::clone(resumable)))
+        let can_resume = resumable.outbox.borrow().can_resume(resumable.received(request));
+        Ok(can_resume.then(|| Rc::clone(resumable)))
     }
 }
 
 impl Resumable {
-    /// Returns whether the client knows of this session. Otherwise it has not received the greeting, and has sent nothing.
+    /// Returns whether the client has received a greeting of this session. If it has not, it has not sent anything, either.
     fn is_known(&self, request: &SessionRequest) -> bool {
         self.begun.get() == request.begun
     }
 
-    /// Returns how many messages of this session the client has received.
+    /// Returns the number of messages of this session that the client has received.
     fn received(&self, request: &SessionRequest) -> u64 {
         if self.is_known(request) { request.received } else { 0 }
     }
 
-    /// Hands over the connection on which the session is to continue, and wakes the task of the session.
-    pub(crate) fn resume(&self, resumption: Resumption) {
+    /// Hands over the connection on which the session is to be resumed, and wakes the task of the session.
+    pub(crate) fn resume(&self, resumption: Box<Resumption>) {
         self.attempt.set(resumption.request.attempt);
-        // If there is one already, it is stale.
+        // An older connection that still waits is dropped: its client has given it up.
         self.resumption.replace(Some(resumption));
         let outbox = self.outbox.borrow();
-        // What is sent from now on is for the new connection.
-        outbox.set_absent();
+        // From now on, messages are for the new connection.
+        outbox.detach();
         outbox.wake();
     }
 
-    /// Returns whether there is a connection on which the session is to continue.
+    /// Returns whether there is a connection on which the session is to be resumed.
     pub(crate) fn has_resumption(&self) -> bool {
         self.resumption.borrow().is_some()
     }
 
-    /// Takes the connection on which the session is to continue, if there is one.
-    pub(crate) fn take_resumption(&self) -> Option<Resumption> {
+    /// Takes the connection on which the session is to be resumed, if there is one.
+    pub(crate) fn take_resumption(&self) -> Option<Box<Resumption>> {
         self.resumption.take()
     }
 
-    /// Waits for the connection on which the session is to continue. Nothing if the session ends first.
-    pub(crate) fn poll_resumption(&self, cx: &Context<'_>) -> Poll<Option<Resumption>> {
+    /// Waits for a connection on which the session is to be resumed. `None` if the session ends first.
+    pub(crate) fn poll_resumption(&self, cx: &Context<'_>) -> Poll<Option<Box<Resumption>>> {
         if self.outbox.borrow().poll_session_ended(cx).is_ready() {
             return Poll::Ready(None);
         }
         self.take_resumption().map_or(Poll::Pending, |resumption| Poll::Ready(Some(resumption)))
     }
 
-    /// Lets the session continue with another outbox, and greets its client. `greeting` is called with whether the client knows of
-    /// the session. Returns false if a message is lost that the client has not received.
+    /// Resumes the session with another outbox, and sends the greeting. `greeting` is called with true if the client knows the
+    /// session. Returns false if a message is lost that the client has not received.
     pub(crate) fn replace_outbox(
         &self,
         outbox: &Rc<Outbox>,

@@ -196,13 +196,13 @@ impl Server {
         self
     }
 
-    /// Sets how long the session of a client waits for another connection; zero: not at all. See [`Settings::resume`].
+    /// Sets how long a resumable session waits for another connection; zero: not at all. See [`Settings::resume`].
     pub fn with_resume(mut self, time: Duration) -> Self {
         self.settings.resume = time;
         self
     }
 
-    /// Sets how many bytes of sent messages are kept for a client that may come back.
+    /// Sets how many bytes of sent messages are kept for a client with a resumable session.
     pub fn with_session_buffer(mut self, bytes: usize) -> Self {
         self.settings.session_buffer = bytes;
         self

@@ -4,36 +4,35 @@ use stateroom_core::MessagePayload;
 
 use crate::room::number;
 
-/// What the server has told a client about the messages that the room has received from it. It is for sessions that can continue
-/// on another connection: see `docs/reference/sessions.md`.
+/// The confirmations of a client's messages, in a [resumable session](super::resume).
 #[derive(Debug)]
 pub(super) struct Confirmations {
     /// The number of messages that were confirmed.
     confirmed: Cell<u64>,
-    /// The size of those that were not, in bytes.
+    /// The size of the messages that were not confirmed, in bytes.
     unconfirmed: Cell<usize>,
 }
 
-/// A message of a client in such a session.
+/// A message of a client in a resumable session.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Sent<'a> {
     /// A message for the room.
     Message(MessagePayload<'a>),
-    /// The client has received so many messages.
+    /// A control message: the client has received this number of messages.
     Confirmation(u64),
     /// A control message that the protocol does not have.
     Invalid,
 }
 
-/// A confirmation follows after so many messages, or so many bytes.
+/// A confirmation follows after this number of messages, or this number of bytes.
 const MESSAGES: u64 = 32;
 const BYTES: usize = 32 << 10;
 
-/// Begins each control message, and each text of the application that begins with it.
+/// The first character of a control message. A text of the application that begins with it gets one more.
 const CONTROL: char = '\0';
 
 impl Confirmations {
-    /// Begins after so many messages, all of which the client knows of.
+    /// Begins after this number of messages, all of which are confirmed.
     pub(super) fn after(confirmed: u64) -> Self {
         Self { confirmed: Cell::new(confirmed), unconfirmed: Cell::new(0) }
     }
@@ -42,19 +41,25 @@ impl Confirmations {
         self.confirmed.get()
     }
 
-    /// Notes that the room has received a message of `size` bytes, and so many in all. Returns true if the client is to be told.
-    pub(super) fn is_due(&self, received: u64, size: usize) -> bool {
-        let unconfirmed = self.unconfirmed.get() + size;
-        let is_due = received - self.confirmed.get() >= MESSAGES || unconfirmed >= BYTES;
-        self.unconfirmed.set(if is_due { 0 } else { unconfirmed });
+    /// Adds a message of this size.
+    pub(super) fn add(&self, size: usize) {
+        self.unconfirmed.set(self.unconfirmed.get() + size);
+    }
+
+    /// Returns true if it is time to confirm the messages. Then they count as confirmed. `received` is the number of all messages.
+    pub(super) fn take_due(&self, received: u64) -> bool {
+        let is_due = received - self.confirmed.get() >= MESSAGES || self.unconfirmed.get() >= BYTES;
         if is_due {
             self.confirmed.set(received);
+            self.unconfirmed.set(0);
         }
         is_due
     }
 }
 
 impl<'a> Sent<'a> {
+    #[cold]
+    #[inline(never)]
     pub(super) fn new(payload: MessagePayload<'a>) -> Self {
         let MessagePayload::Text(text) = payload else { return Self::Message(payload) };
         match text.strip_prefix(CONTROL) {
@@ -92,9 +97,13 @@ mod tests {
     #[test]
     fn a_confirmation_follows_after_some_messages_or_some_bytes() {
         let confirmations = Confirmations::after(100);
-        let due: Vec<u64> = (101..=200).filter(|received| confirmations.is_due(*received, 10)).collect();
+        let is_due = |received, size| {
+            confirmations.add(size);
+            confirmations.take_due(received)
+        };
+        let due: Vec<u64> = (101..=200).filter(|received| is_due(*received, 10)).collect();
         assert_eq!(due, [132, 164, 196]);
-        assert!(!confirmations.is_due(201, BYTES - 41) && confirmations.is_due(202, 1));
-        assert!(!confirmations.is_due(203, BYTES - 1));
+        assert!(!is_due(201, BYTES - 41) && is_due(202, 1));
+        assert!(!is_due(203, BYTES - 1));
     }
 }

@@ -47,7 +47,7 @@ pub(super) struct Connection<F: EngineFactory> {
     pub(super) was_heard: Cell<bool>,
     /// The number of the client's messages in this session.
     pub(super) messages: Cell<u64>,
-    /// What the client knows of these, if its session can continue on another connection.
+    /// The confirmations of these messages, if the session is resumable.
     pub(super) confirmations: Option<Box<Confirmations>>,
     /// True if its `connect` or one of them is being handled.
     pub(super) is_in_event: Cell<bool>,
@@ -66,11 +66,11 @@ pub(super) enum End {
 }
 
 impl End {
-    /// Returns whether the client may come back with another connection, and continue its session.
+    /// Returns whether the client may resume its session after this.
     pub(super) fn may_resume(&self) -> bool {
         match self {
             Self::Gone | Self::Close(CloseReason::ClientSilent | CloseReason::Resumed) => true,
-            Self::Close(CloseReason::ByClient(code)) => *code == Some(COMES_BACK),
+            Self::Close(CloseReason::ByClient(code)) => *code == Some(RESUMES_LATER),
             Self::Close(_) => false,
         }
     }
@@ -84,8 +84,8 @@ impl End {
     }
 }
 
-/// The code with which a client closes a connection to continue its session on another one.
-const COMES_BACK: u16 = 4999;
+/// The code with which a client closes a connection to resume its session on another one.
+const RESUMES_LATER: u16 = 4999;
 
 /// The next work of a connection.
 pub(super) enum Next<F: EngineFactory> {
@@ -165,7 +165,7 @@ impl<F: EngineFactory> Connection<F> {
                 // How it ends has been decided elsewhere, and this was only to be waited for.
                 _ if self.has_ended.get() => return End::Gone,
                 Outcome::Done => {
-                    self.confirm(0);
+                    self.confirm();
                     self.read_soon();
                 }
                 Outcome::Ended => return pending().await,

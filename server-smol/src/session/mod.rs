@@ -1,5 +1,5 @@
-//! A client in a room, from the upgrade of its connection to the end. If its connection is lost, its session may continue on
-//! another one.
+//! A client in a room, from the upgrade of its connection to the end. A resumable session may have several connections, one after
+//! the other.
 
 mod confirmations;
 mod connection;
@@ -36,7 +36,7 @@ use self::{
 struct Session<F: EngineFactory> {
     room: Rc<Room<F>>,
     client: ClientId,
-    /// The place where another connection is handed over, if the session can continue on one.
+    /// Receives the connection on which the session is resumed. `None` if the session is not resumable.
     resumable: Option<Rc<Resumable>>,
     /// The number of messages that the room has received on earlier connections.
     received: Cell<u64>,
@@ -45,7 +45,7 @@ struct Session<F: EngineFactory> {
 /// The state of a session after its `connect`.
 enum Arrival {
     Here,
-    /// The client is in the room, and its connection is lost.
+    /// The client of a resumable session is in the room, and its connection is lost.
     Lost,
     /// The connection has been closed, and the client is not in the room.
     Over,
@@ -64,8 +64,8 @@ pub(crate) fn charge(
 }
 
 /// Serves a WebSocket until its session ends. `read_ahead` is what has been read of it beyond the HTTP request; `place` is its
-/// room, which it has [entered](Room::enter), and its client, who has brought `info` with it. With a request, the session
-/// can continue on another connection.
+/// room, which it has [entered](Room::enter), and its client, who has brought `info` with it. If there is a request, the
+/// session is resumable.
 pub(crate) async fn serve<F: EngineFactory>(
     socket: Socket,
     read_ahead: Vec<u8>,
@@ -100,7 +100,7 @@ pub(crate) async fn serve<F: EngineFactory>(
 }
 
 impl<F: EngineFactory> Session<F> {
-    /// Runs the client's stay in the room: `connect`, its messages, and `disconnect` exactly once, however it ended.
+    /// Runs the whole session: `connect`, the messages, and `disconnect` exactly once, however it ends.
     async fn attend(&self, connection: Rc<Connection<F>>, info: Box<ClientInfo>, mut charge: Option<Charge>) {
         let Self { room, client, .. } = self;
         let listener: Weak<Connection<F>> = Rc::downgrade(&connection);
@@ -164,9 +164,9 @@ impl<F: EngineFactory> Session<F> {
         Arrival::Over
     }
 
-    /// Handles what the client says until its connection ends. Returns the connection on which the session continues, if it does.
-    /// Otherwise the client has left the room.
-    async fn stay(&self, connection: Rc<Connection<F>>) -> Option<Resumption> {
+    /// Handles the client's messages until its connection ends. Returns the connection on which the session is resumed. `None` if the
+    /// session has ended.
+    async fn stay(&self, connection: Rc<Connection<F>>) -> Option<Box<Resumption>> {
         let Self { room, client, resumable, .. } = self;
         let socket = &connection.socket;
         let mut handling = pin!(connection.handle_messages());
@@ -205,13 +205,13 @@ impl<F: EngineFactory> Session<F> {
         // An event that has begun comes to its end.
         let finish_event = async { if connection.is_in_event.get() { handling.await } else { End::Gone } };
         if resumable.is_some() && end.may_resume() {
-            // It may have been refused, which ends the session.
+            // The room may have refused its message, which ends the session.
             let refused = Some(finish_event.await).filter(|end| !end.may_resume());
             let end = refused.unwrap_or(end);
             return Box::pin(self.wait_for_client(Rc::clone(&connection), end)).await;
         }
         let reason = self.reason_to_tell(&connection, end);
-        // The room need not wait for the client's last words, nor the client for the room.
+        // Closing the connection and running `disconnect` do not wait for each other.
         let departure = async {
             finish_event.await;
             room.handle(Event::Disconnect(*client)).await;

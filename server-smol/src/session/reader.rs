@@ -1,5 +1,5 @@
 use std::{
-    io,
+    io, mem,
     panic::{AssertUnwindSafe, catch_unwind},
     rc::Rc,
 };
@@ -130,12 +130,19 @@ impl<F: EngineFactory> Connection<F> {
 
     fn read_share(&self, share: &mut Share<'_>) -> bool {
         while self.may_read() {
-            match self.read_once(share) {
-                Some(Next::Read) if self.backlog_is_empty() && !self.socket.stream().may_have_more() => {
+            let next = self.read_once(share);
+            if let Some(Next::Read) = next {
+                // There is nothing to drop, which the compiler does not see.
+                mem::forget(next);
+                if self.backlog_is_empty() && !self.socket.stream().may_have_more() {
                     return false;
                 }
-                Some(Next::Read) if share.is_over() => return true,
-                Some(Next::Read) => {}
+                if share.is_over() {
+                    return true;
+                }
+                continue;
+            }
+            match next {
                 Some(next) => _ = self.next.replace(Some(next)),
                 None => return false,
             }
@@ -204,7 +211,6 @@ impl<F: EngineFactory> Connection<F> {
     fn handle(&self, input: &mut &mut [u8], share: &mut Share<'_>) -> Next<F> {
         let outbox = &self.socket.outbox;
         let mut decoder = self.decoder.borrow_mut();
-        let has_session = self.confirmations.is_some();
         loop {
             let payload = match decoder.next(input) {
                 Ok(None) => return Next::Read,
@@ -227,10 +233,13 @@ impl<F: EngineFactory> Connection<F> {
                 Ok(Some(Item::Close(code))) => return Next::End(End::Close(CloseReason::ByClient(code))),
                 Err(violation) => return Next::End(End::Close(self.closed_for(violation))),
             };
-            let payload = match has_session {
-                false => payload,
-                true => match Sent::new(payload) {
-                    Sent::Message(payload) => payload,
+            let payload = match &self.confirmations {
+                None => payload,
+                Some(confirmations) => match Sent::new(payload) {
+                    Sent::Message(payload) => {
+                        confirmations.add(payload.data().len());
+                        payload
+                    }
                     Sent::Confirmation(received) => {
                         outbox.confirm(received);
                         share.spend(1, 0);
@@ -243,24 +252,20 @@ impl<F: EngineFactory> Connection<F> {
                 },
             };
             self.messages.set(self.messages.get() + 1);
-            let next = match self.room.submit(Event::Message(self.client, outbox, payload)) {
-                Submitted::Over(Outcome::Done) => {
-                    if has_session {
-                        self.confirm(payload.data().len());
-                    }
-                    share.spend(1, self.room.deliveries());
-                    if !share.is_over() && !outbox.is_half_full() {
-                        continue;
-                    }
-                    Next::Read
+            let submitted = self.room.submit(Event::Message(self.client, outbox, payload));
+            let next = if let Submitted::Over(Outcome::Done) = submitted {
+                // There is nothing to drop, which the compiler does not see.
+                mem::forget(submitted);
+                if self.confirmations.is_some() {
+                    self.confirm();
                 }
-                Submitted::Over(Outcome::Refused) => Next::End(End::Close(CloseReason::MessageRefused)),
-                Submitted::Over(Outcome::Ended) => Next::RoomEnded,
-                Submitted::Unfinished(lock) => Next::FinishEvent(lock),
-                Submitted::Busy(_) => match self.hold(payload) {
-                    Ok(held) => Next::WaitForRoom(held),
-                    Err(OutOfMemory) => Next::End(End::Close(CloseReason::OutOfMemory)),
-                },
+                share.spend(1, self.room.deliveries());
+                if !share.is_over() && !outbox.is_half_full() {
+                    continue;
+                }
+                Next::Read
+            } else {
+                self.next_after(submitted, payload)
             };
             // Nobody knows when there is something to read again.
             decoder.forget_what_is_read();
@@ -268,12 +273,25 @@ impl<F: EngineFactory> Connection<F> {
         }
     }
 
-    /// Tells the client now and then how many of its messages the room has received, if its session can continue on another
-    /// connection. `size` is that of the last one.
+    /// Returns what is next after a message that has been submitted, unless it is over and all is well.
+    fn next_after(&self, submitted: Submitted<'_, F>, payload: MessagePayload<'_>) -> Next<F> {
+        match submitted {
+            Submitted::Over(Outcome::Done) => Next::Read,
+            Submitted::Over(Outcome::Refused) => Next::End(End::Close(CloseReason::MessageRefused)),
+            Submitted::Over(Outcome::Ended) => Next::RoomEnded,
+            Submitted::Unfinished(lock) => Next::FinishEvent(lock),
+            Submitted::Busy(_) => match self.hold(payload) {
+                Ok(held) => Next::WaitForRoom(held),
+                Err(OutOfMemory) => Next::End(End::Close(CloseReason::OutOfMemory)),
+            },
+        }
+    }
+
+    /// Confirms the client's messages if it is time, and if its session is resumable.
     #[cold]
-    pub(super) fn confirm(&self, size: usize) {
+    pub(super) fn confirm(&self) {
         if let Some(confirmations) = &self.confirmations
-            && confirmations.is_due(self.messages.get(), size)
+            && confirmations.take_due(self.messages.get())
         {
             self.socket.outbox.push_control(&self.messages.get().to_string());
         }

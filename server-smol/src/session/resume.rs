@@ -1,4 +1,4 @@
-//! Sessions that can continue on another connection: see `docs/reference/sessions.md`.
+//! Resumable sessions: see `docs/reference/sessions.md`.
 
 use std::{
     cell::Cell,
@@ -23,14 +23,14 @@ use super::{
     connection::{Connection, End},
 };
 
-/// The time in which clients come back when the server restarts, for each client that there is, in milliseconds.
+/// The time in which clients are to reconnect when the server shuts down: this number of milliseconds for each client.
 const MS_FOR_CLIENT: u64 = 1;
-/// The least and the most that this amounts to.
+/// The shortest and the longest such time.
 const LEAST_MS: u64 = 500;
 const MOST_MS: u64 = 30_000;
 
 impl<F: EngineFactory> Session<F> {
-    /// Begins a session, which can continue on another connection if its client wants that.
+    /// Begins a session, which is resumable if the client has requested that.
     pub(super) fn begin(
         room: Rc<Room<F>>,
         client: ClientId,
@@ -53,42 +53,45 @@ impl<F: EngineFactory> Session<F> {
         Connection::new(socket, Rc::clone(&self.room), self.client, read_ahead, confirmations)
     }
 
-    /// Waits for the client whose connection has ended to come back with another one. If it does not, or may not, it leaves the
-    /// room.
+    /// Waits for another connection of the client. If none comes in time, or if the session cannot be resumed after this end, runs
+    /// `disconnect`.
     pub(super) async fn wait_for_client(
         &self,
         connection: Rc<Connection<F>>,
         end: End,
-    ) -> Option<Resumption> {
+    ) -> Option<Box<Resumption>> {
         let Self { room, client, .. } = self;
         let (thread, resumable) = (room.thread(), self.resumable.as_ref()?);
         self.received.set(connection.messages.get());
         let may_resume = end.may_resume();
         let outbox = Rc::clone(&connection.socket.outbox);
-        outbox.set_absent();
-        thread.spawn_rare(async move { connection.close(end.into_reason()).await });
+        outbox.detach();
+        let reason = end.into_reason();
+        let told = reason.clone();
+        thread.spawn_rare(async move { connection.close(told).await });
         if may_resume {
-            let _absence = thread.absent_clients.add(&outbox);
+            let _absence = thread.waiting_sessions.add(&outbox);
             let resumption = poll_fn(|cx| resumable.poll_resumption(cx));
-            let patience = async {
+            let timeout = async {
                 Timer::after(thread.settings.resume).await;
                 None
             };
-            if let Some(resumption) = or(resumption, patience).await {
+            if let Some(resumption) = or(resumption, timeout).await {
                 return Some(resumption);
             }
         }
-        log::debug!("room {}: client {client} has not come back", room.id());
-        let reason = outbox.closing().unwrap_or(CloseReason::ServiceRestart);
+        log::debug!("room {}: client {client} has not resumed its session", room.id());
+        // A connection that has come too late gets the reason for which the session has ended.
+        let reason = outbox.closing().or(reason).unwrap_or(CloseReason::ClientSilent);
         self.leave(resumable.take_resumption().map(|resumption| (resumption.socket, reason))).await;
         None
     }
 
-    /// Continues on another connection, until that ends, too.
-    pub(super) async fn resume(&self, resumption: Resumption) -> Option<Resumption> {
+    /// Resumes the session on another connection, until that ends, too.
+    pub(super) async fn resume(&self, resumption: Box<Resumption>) -> Option<Box<Resumption>> {
         let Self { room, client, .. } = self;
         let resumable = self.resumable.as_ref()?;
-        let Resumption { socket, read_ahead, request, permit } = resumption;
+        let Resumption { socket, read_ahead, request, permit } = *resumption;
         let connection = match self.connection(socket, &read_ahead) {
             Ok(connection) => connection,
             Err(socket) => {
@@ -108,11 +111,11 @@ impl<F: EngineFactory> Session<F> {
         room.reconnect(*client, outbox);
         let listener: Weak<Connection<F>> = Rc::downgrade(&connection);
         connection.socket.stream().set_listener(listener);
-        log::debug!("room {}: client {client} has come back", room.id());
+        log::debug!("room {}: client {client} has resumed its session", room.id());
         self.stay(connection).await
     }
 
-    /// Lets the client leave the room, and closes a socket with which it wanted to come back.
+    /// Runs `disconnect`, and closes the socket of a resumption that is not possible.
     async fn leave(&self, refused: Option<(Socket, CloseReason)>) {
         if let Some((socket, reason)) = refused {
             self.room.thread().spawn_rare(async move { socket.close(Some(reason)).await });
@@ -120,8 +123,8 @@ impl<F: EngineFactory> Session<F> {
         self.room.handle(Event::Disconnect(self.client)).await;
     }
 
-    /// Returns the reason for which a client is told that its connection ends. If the server ends, a client that can resume is also
-    /// told when to come back.
+    /// Returns the close reason that the client gets. If the server shuts down and the session is resumable, also tells the client when
+    /// to reconnect.
     pub(super) fn reason_to_tell(&self, connection: &Connection<F>, end: End) -> Option<CloseReason> {
         let reason = end.into_reason()?;
         let is_end = matches!(reason, CloseReason::ServerShutdown | CloseReason::ServiceRestart);
@@ -134,7 +137,7 @@ impl<F: EngineFactory> Session<F> {
         Some(CloseReason::ServiceRestart)
     }
 
-    /// Ends the session, and gives its place in the room back.
+    /// Ends the session, and frees its place in the room.
     pub(super) fn end(&self) {
         if let Some(resumable) = &self.resumable {
             self.room.sessions.remove(resumable);

@@ -173,17 +173,18 @@ pub struct Settings {
     /// This limits the memory that a slow client can use. It has no effect on other clients.
     pub outbox_size: usize,
 
-    /// The time for which the session of a client waits for another connection when the client's connection is lost, if the client
-    /// has asked for such a session. Zero: no session waits. Default: 30 s.
+    /// The time for which a resumable session waits for another connection after its connection is lost. Zero: no session waits.
+    /// Default: 30 s.
     ///
-    /// The room notices nothing in this time, and the client gets what it missed. Plain WebSocket clients have no such sessions.
+    /// In this time, the room gets no `disconnect`. A client that resumes gets the messages that it has missed. Only clients that ask
+    /// for it have resumable sessions.
     pub resume: Duration,
 
-    /// The maximum number of bytes of sent messages that are kept for a client that may come back, until it confirms them,
-    /// plus 64 for each message. Default: 256 KiB. It is at most [`outbox_size`](Self::outbox_size). If there are more, the session of a client that is connected
-    /// cannot continue on another connection for a while, and the session of one that is not ends.
+    /// The maximum number of bytes of sent messages that are kept for a client with a resumable session, until the client confirms
+    /// them. Each message counts 64 bytes more. Default: 256 KiB. It is at most [`outbox_size`](Self::outbox_size).
     ///
-    /// All clients together may fill half of [`total_memory`](Self::total_memory) with them.
+    /// If there are more, the oldest messages are forgotten. A client that has not received these cannot resume its session.
+    /// Messages are kept only while less than half of [`total_memory`](Self::total_memory) is used.
     pub session_buffer: usize,
 
     /// The operator's address: a Unix socket, or a loopback address. Default: none.

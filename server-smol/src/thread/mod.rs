@@ -1,7 +1,6 @@
 //! The parts that the rooms and connections of a thread share: the event loop, the scheduler, hibernation, and the
 //! log.
 
-mod absent_clients;
 mod budget;
 mod event_loop;
 mod hibernation;
@@ -9,6 +8,7 @@ mod log;
 mod log_budget;
 mod scheduler;
 mod stats;
+mod waiting_sessions;
 
 use std::{
     fmt,
@@ -28,7 +28,6 @@ use crate::{
     wire::Buffers,
 };
 
-pub(crate) use absent_clients::AbsentClients;
 pub(crate) use budget::Budget;
 
 pub(crate) use event_loop::run;
@@ -36,6 +35,7 @@ pub(crate) use hibernation::{Hibernate, HibernateOutcome, Hibernation, IdleState
 pub(crate) use log::{Cut, OneLine, RoomLog, ThreadLog};
 pub(crate) use scheduler::{Kind, QUANTUM, Reader, Scheduler, TIME_SLICE};
 pub(crate) use stats::Stats;
+pub(crate) use waiting_sessions::WaitingSessions;
 
 /// The state that the rooms and connections of a thread share. All of them live and end on it.
 pub(crate) struct Thread {
@@ -45,7 +45,7 @@ pub(crate) struct Thread {
     pub(crate) memory: Rc<Ledger>,
     pub(crate) hibernation: Rc<Hibernation>,
     pub(crate) buffers: Rc<Buffers>,
-    pub(crate) absent_clients: AbsentClients,
+    pub(crate) waiting_sessions: WaitingSessions,
     pub(crate) stats: Stats,
     pub(crate) log: Rc<ThreadLog>,
     /// The executor. The function that runs the thread owns it: tasks hold a reference to this, and a strong reference here would
@@ -67,7 +67,7 @@ impl Thread {
         memory.register(Stage::Hibernate, idle_rooms);
         memory.register(Stage::SlowClients, slow_clients);
         let scheduler = Scheduler::new(settings.pass_time);
-        let absent_clients = AbsentClients::new(settings.max_connections / settings.threads.max(1));
+        let waiting_sessions = WaitingSessions::new(settings.max_connections / settings.threads.max(1));
         let log = Rc::new(ThreadLog::new(Rc::clone(&clock)));
         Rc::new(Self {
             settings,
@@ -77,7 +77,7 @@ impl Thread {
             memory,
             hibernation,
             buffers,
-            absent_clients,
+            waiting_sessions,
             stats: Stats::default(),
             executor: Rc::downgrade(executor),
         })

@@ -16,7 +16,7 @@ use crate::{
     websocket::{Opcode, close_payload},
 };
 
-use self::session::Continuing;
+use self::session::SessionState;
 use super::{
     Buffers, Frame,
     queue::{CHUNK, Queue, STEP, Written},
@@ -43,10 +43,11 @@ pub(crate) struct Outbox {
     closing: RefCell<Option<CloseReason>>,
     /// True if nothing may follow what waits: the connection is about to end, or has.
     is_over: Cell<bool>,
-    /// True if messages do not just go into the queue: the connection is about to end, or has, or the client has a session that
-    /// can continue on another connection.
+    /// True if messages do not just go into the queue: the connection is about to end, or has ended, or the client has a resumable
+    /// session.
     is_special: Cell<bool>,
-    continuing: RefCell<Option<Box<Continuing>>>,
+    /// The state of the client's session, if it is resumable.
+    session: RefCell<Option<Box<SessionState>>>,
     /// True if the room has closed the connection, and hears nothing more of the client.
     closed_by_room: Cell<bool>,
     /// True if the reading waits for the outbox to empty.
@@ -69,7 +70,7 @@ impl Outbox {
             closing: RefCell::default(),
             is_over: Cell::new(false),
             is_special: Cell::new(false),
-            continuing: RefCell::default(),
+            session: RefCell::default(),
             closed_by_room: Cell::new(false),
             throttling: Cell::new(false),
             progress: Cell::new(0),
@@ -112,7 +113,7 @@ impl Outbox {
         }
     }
 
-    /// Greets a client whose session can continue on another connection, as its `connect` begins.
+    /// Sends the greeting of a resumable session, as the `connect` of its client begins.
     pub(crate) fn greet(self: &Rc<Self>) {
         if self.is_special.get() {
             self.greet_now();

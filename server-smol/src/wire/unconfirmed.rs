@@ -7,25 +7,24 @@ use crate::{
 
 use super::Frame;
 
-/// The messages that were sent to a client, and that it has not confirmed. If it comes back with another connection, it gets
-/// them again.
+/// The messages that were sent to a client in a resumable session, and that it has not confirmed.
 #[derive(Debug)]
 pub(super) struct Unconfirmed {
-    /// The frames as they go over the network.
+    /// The messages as encoded frames.
     frames: VecDeque<u8>,
     charge: Charge,
-    /// The number of messages before the first one of these.
+    /// The number of messages before these: confirmed or forgotten.
     before: u64,
-    /// The number of all messages.
+    /// The number of messages that were sent in this session.
     sent: u64,
     /// The most bytes that are kept, with [`EACH`] for each message.
     limit: usize,
 }
 
-/// What each message counts in addition to its bytes. It bounds the number of messages, which are forgotten one by one.
+/// Each message counts this number of bytes in addition to its frame. This bounds the time that forgetting all of them takes.
 const EACH: usize = 64;
 
-/// The least number of bytes that memory is taken for.
+/// The size of the smallest allocation.
 const LEAST: usize = 256;
 /// The size of the largest head of a frame.
 const HEAD: usize = 10;
@@ -36,12 +35,12 @@ impl Unconfirmed {
         Self { frames: VecDeque::new(), charge, before: 0, sent: 0, limit }
     }
 
-    /// Keeps a message. If there is no space for it, forgets the oldest ones, and returns false.
+    /// Keeps a message. Forgets the oldest ones if there is no space for it. Returns false if any message was lost.
     pub(super) fn push(&mut self, frame: &Frame<'_>) -> bool {
         self.sent += 1;
         let size = frame.size();
         let mut is_complete = true;
-        // This one has been counted.
+        // `sent` already includes this one.
         while self.frames.len() + size + EACH * self.len() > self.limit && !self.frames.is_empty() {
             self.forget_first();
             is_complete = false;
@@ -57,11 +56,11 @@ impl Unconfirmed {
     }
 
     fn len(&self) -> usize {
-        // There are fewer than bytes.
+        // It is smaller than the number of bytes.
         (self.sent - self.before) as usize
     }
 
-    /// Makes room for so many more bytes, of which there are not more than the limit together.
+    /// Makes room for `size` more bytes. Together they are at most `limit`.
     fn reserve(&mut self, size: usize) -> Result<(), OutOfMemory> {
         let (needed, capacity) = (self.frames.len() + size, self.frames.capacity());
         if needed > capacity {
@@ -86,11 +85,11 @@ impl Unconfirmed {
 
     fn free(&mut self) {
         self.frames = VecDeque::new();
-        // It is less than before.
+        // A smaller charge does not fail.
         let _ = self.charge.set(0, Purpose::Unconfirmed);
     }
 
-    /// Forgets what the client has received: so many messages in all.
+    /// Forgets the first `received` messages of the session.
     pub(super) fn confirm(&mut self, received: u64) {
         while self.before < received && !self.frames.is_empty() {
             self.forget_first();
@@ -100,12 +99,12 @@ impl Unconfirmed {
         }
     }
 
-    /// Returns whether all messages are there that come after so many.
+    /// Returns whether all messages after the first `received` are kept. False if fewer were sent.
     pub(super) fn has_all_after(&self, received: u64) -> bool {
         (self.before..=self.sent).contains(&received)
     }
 
-    /// Returns the frames, in order, in two parts. Nothing has been lost between them, but a frame may be in both.
+    /// Returns the frames, in order, in two parts. A frame may be split between them.
     pub(super) fn frames(&self) -> [&[u8]; 2] {
         self.frames.as_slices().into()
     }
@@ -156,7 +155,7 @@ mod tests {
         assert_eq!(ledger.used(), 0);
         assert!(push(&mut unconfirmed, b"b"));
         assert_eq!(unconfirmed.frames().concat(), [0x81, 1, b'b']);
-        // Numbers that nobody can have are not lost in.
+        // A number that is too large confirms all of them.
         unconfirmed.confirm(u64::MAX);
         assert!(unconfirmed.has_all_after(13) && !unconfirmed.has_all_after(14));
     }

@@ -52,7 +52,7 @@ pub(crate) struct NewClient {
     /// The information that its client has brought with it.
     pub(crate) info: Box<ClientInfo>,
     pub(crate) permit: Permit,
-    /// The session that it wants to begin or to resume, if it can continue on another connection.
+    /// Its request for a resumable session, if it has one.
     pub(crate) session: Option<Box<SessionRequest>>,
 }
 

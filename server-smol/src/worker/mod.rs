@@ -220,7 +220,7 @@ impl<F: EngineFactory> Worker<F> {
         let (stale, session) = match (self.find_session(&id, wanted), session) {
             (Ok(Some(resumable)), Some(request)) => {
                 // The session has been charged for a connection already.
-                return resumable.resume(Resumption { socket, read_ahead, request, permit });
+                return resumable.resume(Box::new(Resumption { socket, read_ahead, request, permit }));
             }
             (found, session) => (found.err(), session),
         };

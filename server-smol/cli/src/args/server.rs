@@ -60,7 +60,7 @@ pub(crate) struct ServerArgs {
     #[arg(value_parser = seconds, allow_negative_numbers = true, help_heading = CLIENTS, hide_long_help = true)]
     outbox_timeout: Duration,
 
-    /// Time for a client to resume its session on a new connection, if it can. 0: none can
+    /// Time for a client to reconnect and resume its session, if it has asked for that. 0: none
     #[arg(long, value_name = "SECONDS", default_value = "30", verbatim_doc_comment)]
     #[arg(value_parser = seconds, allow_negative_numbers = true, help_heading = CLIENTS, hide_long_help = true)]
     resume: Duration,

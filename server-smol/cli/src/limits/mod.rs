@@ -309,10 +309,12 @@ value is at least twice --max-effect-bytes. If you do not set it, it is adjusted
 };
 
 static SESSION_BUFFER: Limit = Limit {
-    what: "Maximum amount of sent data that is kept for one client that may resume its session",
-    why: "A client that resumes its session gets again what it has not received. If it has missed more than
-this, it gets a new session. The value is at most --max-outbox-size. All clients together use at
-most half of --max-total-memory for this. Plain WebSocket clients have no such sessions.",
+    what: "Maximum size of the messages that are kept for a resumable session until the client confirms them",
+    why:
+        "If there are more, the oldest ones are forgotten, and a client that has not received them gets a new
+session. Each message counts 64 bytes more. Messages are kept only while less than half of
+--max-total-memory is used. The value is at most --max-outbox-size. If you do not set it, it is
+adjusted to that. Only clients that ask for it, as the client library does, have such sessions.",
     ..Limit::size("session_buffer", Settings::SESSION_BUFFER, |bounds| {
         Value::Size(&mut bounds.settings.session_buffer)
     })

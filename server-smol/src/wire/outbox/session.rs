@@ -1,4 +1,4 @@
-//! The outbox of a client whose session can continue on another connection: see `docs/reference/sessions.md`.
+//! The outbox of a client with a resumable session: see `docs/reference/sessions.md`.
 
 use std::{
     cell::{Cell, RefCell},
@@ -14,91 +14,91 @@ use crate::{
 
 use super::Outbox;
 
-/// Begins each control message, and each text of a room that begins with it.
+/// The first character of a control message. A text of the room that begins with it gets one more.
 const CONTROL: u8 = 0;
 
-/// The part of an outbox that continues when another connection replaces this one.
+/// The state of a resumable session. When the session is resumed, it moves to the outbox of the new connection.
 #[derive(Debug)]
-pub(super) struct Continuing {
+pub(super) struct SessionState {
     unconfirmed: RefCell<Unconfirmed>,
-    /// The first message to the client, until its `connect` begins.
+    /// The first control message; `None` after it was sent.
     greeting: RefCell<Option<Box<str>>>,
-    /// True if there is no connection, or another one is about to replace it.
-    is_absent: Cell<bool>,
+    /// True if the session has no connection, or is about to be resumed on another one.
+    is_detached: Cell<bool>,
 }
 
 impl Outbox {
-    /// Makes the session one that can continue on another connection. `greeting` is the first control message; up to `limit` bytes
-    /// of messages are kept.
+    /// Begins a resumable session. `greeting` is the first control message. Up to `limit` bytes of messages are kept.
     pub(crate) fn begin_session(&self, greeting: &str, limit: usize) {
-        let continuing = Continuing {
+        let session = SessionState {
             unconfirmed: RefCell::new(Unconfirmed::new(limit, self.buffers.ledger())),
             greeting: RefCell::new(Some(greeting.into())),
-            is_absent: Cell::new(false),
+            is_detached: Cell::new(false),
         };
-        self.set_continuing(Box::new(continuing));
+        self.set_session(Box::new(session));
     }
 
-    fn set_continuing(&self, continuing: Box<Continuing>) {
-        self.continuing.replace(Some(continuing));
+    fn set_session(&self, session: Box<SessionState>) {
+        self.session.replace(Some(session));
         self.is_special.set(true);
     }
 
-    /// Greets the client, as its `connect` begins.
+    /// Sends the greeting, if it was not sent.
     #[cold]
     pub(super) fn greet_now(self: &Rc<Self>) {
-        let greeting = self.continuing.borrow().as_ref().and_then(|continuing| continuing.greeting.take());
+        let greeting = self.session.borrow().as_ref().and_then(|session| session.greeting.take());
         if let Some(greeting) = greeting {
             self.push_control(&greeting);
         }
     }
 
-    /// Adds a control message, which is not one of the messages that are counted.
+    /// Adds a control message. It is neither counted nor kept.
     pub(crate) fn push_control(self: &Rc<Self>, text: &str) {
         if !self.is_over.get() {
             self.push_unkept(&Frame::new(Opcode::Text, &[&[CONTROL], text.as_bytes()].concat()));
         }
     }
 
-    /// Adds a frame that is kept already, or never.
+    /// Adds a frame without keeping it.
     fn push_unkept(self: &Rc<Self>, frame: &Frame<'_>) {
         let is_special = self.is_special.replace(false);
         self.push(frame);
-        // The connection may have ended with it.
+        // `push` may have closed the connection.
         self.is_special.set(is_special || self.is_over.get());
     }
 
-    /// Tells the client when to come back, if it has a session, before its connection is closed. Returns whether it has one.
+    /// Tells a client with a resumable session the time in which it is to reconnect, before its connection is closed.
     pub(crate) fn push_return_time(&self, ms: u64) -> bool {
-        let has_session = self.continuing.borrow().is_some();
+        let has_session = self.session.borrow().is_some();
         if has_session {
             let text = format!("\0{{\"within\":{ms}}}");
-            // A client that cannot have these few bytes has to do without.
+            // If there is no memory for it, the client reconnects at another time.
             let _ = self.queue.borrow_mut().push(&Frame::new(Opcode::Text, text.as_bytes()), &self.buffers);
         }
         has_session
     }
 
-    /// Keeps a message for a client that may come back. Returns whether it is also to be written.
+    /// Keeps a message until the client confirms it, if its session is resumable. Returns true if the message is also to be written
+    /// now.
     #[cold]
     pub(super) fn keep(self: &Rc<Self>, frame: &Frame<'_>) -> bool {
         let mut instead = None;
-        if let Some(continuing) = &*self.continuing.borrow()
+        if let Some(session) = &*self.session.borrow()
             && self.closing.borrow().is_none()
             && let [head, payload] = frame.parts()
             && let [FIN_TEXT | FIN_BINARY, ..] = head
         {
-            // The payload may follow the head at once.
+            // Head and payload may be in one slice.
             let first = head[Head::size(head)..].first().or(payload.first());
             if head[0] == FIN_TEXT && first == Some(&CONTROL) {
                 instead = Some(escaped(&[head, payload].concat()));
             }
             let kept = match &instead {
-                Some(bytes) => continuing.unconfirmed.borrow_mut().push(&Frame::Encoded(bytes)),
-                None => continuing.unconfirmed.borrow_mut().push(frame),
+                Some(bytes) => session.unconfirmed.borrow_mut().push(&Frame::Encoded(bytes)),
+                None => session.unconfirmed.borrow_mut().push(frame),
             };
-            if !kept && continuing.is_absent.get() {
-                // It could not continue.
+            if !kept && session.is_detached.get() {
+                // It has no connection and has lost a message, so it cannot be resumed.
                 self.close(CloseReason::ClientTooSlow);
             }
         }
@@ -112,29 +112,29 @@ impl Outbox {
         }
     }
 
-    /// Notes that the client has received so many messages.
+    /// Forgets the first `received` messages, which the client has confirmed.
     pub(crate) fn confirm(&self, received: u64) {
-        if let Some(continuing) = &*self.continuing.borrow() {
-            continuing.unconfirmed.borrow_mut().confirm(received);
+        if let Some(session) = &*self.session.borrow() {
+            session.unconfirmed.borrow_mut().confirm(received);
         }
     }
 
-    /// Returns whether the session can continue on another connection of a client that has received so many messages.
-    pub(crate) fn can_continue(&self, received: u64) -> bool {
-        let continuing = self.continuing.borrow();
-        let can = |continuing: &Continuing| {
-            continuing.greeting.borrow().is_none() && continuing.unconfirmed.borrow().has_all_after(received)
+    /// Returns whether a client that has received the first `received` messages can resume the session.
+    pub(crate) fn can_resume(&self, received: u64) -> bool {
+        let session = self.session.borrow();
+        let can = |session: &SessionState| {
+            session.greeting.borrow().is_none() && session.unconfirmed.borrow().has_all_after(received)
         };
-        self.closing.borrow().is_none() && continuing.as_deref().is_some_and(can)
+        self.closing.borrow().is_none() && session.as_deref().is_some_and(can)
     }
 
-    /// From now on, only keeps messages: the connection is lost, or another one is about to replace it.
-    pub(crate) fn set_absent(&self) {
+    /// From now on, only keeps messages: the connection is lost, or the session is about to be resumed on another one.
+    pub(crate) fn detach(&self) {
         self.set_over();
-        self.continuing.borrow().iter().for_each(|continuing| continuing.is_absent.set(true));
+        self.session.borrow().iter().for_each(|session| session.is_detached.set(true));
     }
 
-    /// Ready when the session of an absent client ends.
+    /// Ready when the session ends, although it has no connection.
     pub(crate) fn poll_session_ended(&self, cx: &Context<'_>) -> Poll<()> {
         if self.closing.borrow().is_some() {
             return Poll::Ready(());
@@ -148,20 +148,20 @@ impl Outbox {
         self.closing.borrow().clone()
     }
 
-    /// Continues the session of another outbox: greets the client, which has received so many messages, and sends it the others.
-    /// Returns false if one of these is lost.
+    /// Takes over the session of another outbox. Sends the greeting, and all messages after the first `received`. Returns false and
+    /// does nothing if one of these is lost.
     pub(crate) fn replace(self: &Rc<Self>, other: &Self, received: u64, greeting: &str) -> bool {
-        if !other.can_continue(received) {
+        if !other.can_resume(received) {
             return false;
         }
-        let Some(continuing) = other.continuing.take() else { return false };
-        continuing.is_absent.set(false);
+        let Some(session) = other.session.take() else { return false };
+        session.is_detached.set(false);
         self.push_control(greeting);
-        let mut unconfirmed = continuing.unconfirmed.borrow_mut();
+        let mut unconfirmed = session.unconfirmed.borrow_mut();
         unconfirmed.confirm(received);
         self.push_unkept(&Frame::Encoded(&unconfirmed.frames().concat()));
         drop(unconfirmed);
-        self.set_continuing(continuing);
+        self.set_session(session);
         true
     }
 }
