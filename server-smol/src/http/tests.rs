@@ -26,7 +26,7 @@ use crate::{
     worker::{Command, Worker, Workers},
 };
 
-use super::{Refusals, Shared, Site};
+use super::{Shared, Site};
 
 /// Sends each message back.
 #[derive(Default)]
