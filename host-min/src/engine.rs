@@ -29,7 +29,30 @@ impl EngineFactory for Program {
 }
 
 impl Room {
-    /// Returns the state of the last event, as [`advance`](Engine::advance) has returned it if all effects are carried out.
+    /// Continues with the last event for a slice, and carries out its effects until a pause is needed. Returns false if effects are
+    /// left.
+    ///
+    /// It is for engines that contain a room. They call it in one place, so that it becomes a part of what runs for each event.
+    #[inline]
+    pub fn run_on(&mut self, context: &impl EngineContext) -> bool {
+        if matches!(self.last(), Ok(Step::Suspended)) {
+            let before = self.running().map_or(0, |(_, used)| used);
+            // The result is read below.
+            let _ = self.resume();
+            if let Some((name, used)) = self.running()
+                && before < LONG_EVENT
+                && used >= LONG_EVENT
+            {
+                let limit = self.program().limits().fuel;
+                context.warn(&format_args!(
+                    "`{name}` still runs, and has used {used} units of fuel; it fails at {limit} (the limit `fuel`)"
+                ));
+            }
+        }
+        !self.has_effects_left() || carry_out(self, context)
+    }
+
+    /// Returns the state of the last event, of which no effects are left.
     #[inline]
     pub fn progress(&self) -> Progress<'_> {
         match self.last() {
@@ -54,27 +77,9 @@ impl Engine for Room {
         begin(self, event, context);
     }
 
-    // A server calls it for each event, directly and through an engine of its own. So both contain it.
-    #[inline(always)]
+    #[inline]
     fn advance(&mut self, context: &impl EngineContext) -> Progress<'_> {
-        if matches!(self.last(), Ok(Step::Suspended)) {
-            let before = self.running().map_or(0, |(_, used)| used);
-            // The result is read below.
-            let _ = self.resume();
-            if let Some((name, used)) = self.running()
-                && before < LONG_EVENT
-                && used >= LONG_EVENT
-            {
-                let limit = self.program().limits().fuel;
-                context.warn(&format_args!(
-                    "`{name}` still runs, and has used {used} units of fuel; it fails at {limit} (the limit `fuel`)"
-                ));
-            }
-        }
-        if self.has_effects_left() && !carry_out(self, context) {
-            return Progress::Unfinished;
-        }
-        self.progress()
+        if self.run_on(context) { self.progress() } else { Progress::Unfinished }
     }
 
     #[inline]

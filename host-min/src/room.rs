@@ -149,6 +149,7 @@ impl Room {
     }
 
     /// Returns true if there are effects that have not been [carried out](Self::note_done).
+    #[inline]
     pub(crate) fn has_effects_left(&self) -> bool {
         match &self.form {
             Form::Live(live) => live.last() != Ok(Step::Suspended) && live.store.data().effects.has_left(),
@@ -211,8 +212,15 @@ impl Room {
     pub fn memory_held(&self) -> usize {
         match &self.recorder {
             None => self.memory_held_without_records(),
-            Some(recorder) => recorder.held() + self.memory_held_without_records(),
+            Some(recorder) => self.memory_held_with(recorder.held()),
         }
+    }
+
+    /// Returns the same and `records`. Most rooms have no recorder, and need no space for this.
+    #[cold]
+    #[inline(never)]
+    fn memory_held_with(&self, records: usize) -> usize {
+        records + self.memory_held_without_records()
     }
 
     #[inline(always)]

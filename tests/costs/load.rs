@@ -42,7 +42,7 @@ pub(crate) fn broadcast(address: SocketAddr, steps: usize, clients: usize, sende
 /// The messages after which a client confirms what it has received, if they have 64 bytes: as the client library does it.
 const CONFIRMED: usize = 512;
 
-/// Does the same as [`echo`], one at a time, in a session that can resume.
+/// Does the same as [`echo`], one at a time, in a resumable session.
 pub(crate) fn echo_in_session(address: SocketAddr, steps: usize) {
     let mut session = Session::default();
     let mut client = session.connect(address);
@@ -54,7 +54,7 @@ pub(crate) fn echo_in_session(address: SocketAddr, steps: usize) {
     }
 }
 
-/// Does the same as [`broadcast`] from one of so many clients, all of which have sessions that can resume.
+/// Does the same as [`broadcast`] from one of so many clients, all of which have resumable sessions.
 pub(crate) fn broadcast_in_sessions(address: SocketAddr, steps: usize, clients: usize) {
     let mut room: Vec<(Session, Client)> = Vec::new();
     for number in 0..clients {
@@ -80,7 +80,7 @@ pub(crate) fn resumptions(address: SocketAddr, steps: usize) {
     }
 }
 
-/// A client's session that can resume.
+/// A client's resumable session.
 #[derive(Debug, Default)]
 struct Session {
     number: usize,

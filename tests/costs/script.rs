@@ -100,7 +100,7 @@ pub(crate) const SCRIPTS: &[Script] = &[
     },
     Script {
         name: "session-echo",
-        title: "echo of 64 bytes, one at a time, in a session that resumes",
+        title: "echo of 64 bytes, one at a time, in a resumable session",
         unit: "message",
         units: 1,
         guest: Guest::Echo,
@@ -110,7 +110,7 @@ pub(crate) const SCRIPTS: &[Script] = &[
     },
     Script {
         name: "session-broadcast",
-        title: "broadcast to 20 clients with sessions that resume, one of them sends",
+        title: "broadcast to 20 clients with resumable sessions, one of them sends",
         unit: "delivery",
         units: 20,
         guest: Guest::Broadcast,

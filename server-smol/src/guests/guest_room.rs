@@ -228,11 +228,13 @@ impl GuestRoom {
         self.renewal = None;
     }
 
-    /// Keeps the record of the event, which is over.
+    /// Keeps the record of the event, if it is over.
     #[cold]
     #[inline(never)]
     fn record(&mut self, context: &impl EngineContext) {
-        if let Some(recorder) = &mut self.recorder {
+        if self.room.last() != Ok(Step::Suspended)
+            && let Some(recorder) = &mut self.recorder
+        {
             recorder.add_records(&mut self.room, context);
         }
     }
@@ -246,8 +248,7 @@ impl Engine for GuestRoom {
 
     #[inline]
     fn advance(&mut self, context: &impl EngineContext) -> Progress<'_> {
-        // There is one call of this, which the compiler makes a part of what calls it.
-        if matches!(self.room.advance(context), Progress::Unfinished) {
+        if !self.room.run_on(context) {
             return Progress::Unfinished;
         }
         if self.recorder.is_some() {
@@ -258,8 +259,10 @@ impl Engine for GuestRoom {
 
     #[inline]
     fn memory_held(&self) -> usize {
-        let renewal = self.renewal.as_ref().map_or(0, |renewal| renewal.memory_held());
-        self.room.memory_held() + renewal
+        match &self.renewal {
+            None => self.room.memory_held(),
+            Some(renewal) => self.room.memory_held() + renewal.memory_held(),
+        }
     }
 
     fn fuel_used(&self) -> Option<u64> {

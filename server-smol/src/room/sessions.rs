@@ -1,5 +1,5 @@
 use std::{
-    cell::{Cell, RefCell},
+    cell::{Cell, OnceCell, RefCell},
     collections::BTreeMap,
     rc::Rc,
     task::{Context, Poll},
@@ -15,7 +15,10 @@ use super::session_request::{SessionRequest, Token};
 
 /// The resumable sessions of a room.
 #[derive(Debug, Default)]
-pub(crate) struct Sessions(RefCell<BTreeMap<Token, Rc<Resumable>>>);
+pub(crate) struct Sessions(OnceCell<Box<ByToken>>);
+
+/// Most rooms have none, and do without.
+type ByToken = RefCell<BTreeMap<Token, Rc<Resumable>>>;
 
 /// A resumable session.
 #[derive(Debug)]
@@ -25,6 +28,8 @@ pub(crate) struct Resumable {
     attempt: Cell<u64>,
     /// The `attempt` of the connection with which the session began for the client: the first one whose greeting it may have received.
     begun: Cell<u64>,
+    /// The number of messages that the room has received from the client on earlier connections.
+    pub(crate) handled: Cell<u64>,
     /// The outbox of its connection, or of the last one.
     outbox: RefCell<Rc<Outbox>>,
     /// The connection on which the session is about to be resumed.
@@ -49,10 +54,12 @@ impl Sessions {
             token: token.clone(),
             attempt: Cell::new(request.attempt),
             begun: Cell::new(request.attempt),
+            handled: Cell::new(0),
             outbox: RefCell::new(Rc::clone(outbox)),
             resumption: RefCell::default(),
         });
-        if let Some(other) = self.0.borrow_mut().insert(token, Rc::clone(&resumable)) {
+        let sessions = self.0.get_or_init(Box::default);
+        if let Some(other) = sessions.borrow_mut().insert(token, Rc::clone(&resumable)) {
             other.outbox.borrow().close(CloseReason::Resumed);
         }
         resumable
@@ -60,7 +67,8 @@ impl Sessions {
 
     /// Removes a session that has ended.
     pub(crate) fn remove(&self, resumable: &Rc<Resumable>) {
-        let mut sessions = self.0.borrow_mut();
+        let Some(sessions) = self.0.get() else { return };
+        let mut sessions = sessions.borrow_mut();
         // Another one may have its token.
         if sessions.get(&resumable.token).is_some_and(|other| Rc::ptr_eq(other, resumable)) {
             sessions.remove(&resumable.token);
@@ -72,8 +80,9 @@ impl Sessions {
     /// # Errors
     /// The client has opened a newer connection, which has arrived earlier.
     pub(crate) fn find(&self, request: &SessionRequest) -> Result<Option<Rc<Resumable>>, CloseReason> {
-        let sessions = self.0.borrow();
-        let Some(resumable) = sessions.get(&request.token) else { return Ok(None) };
+        let sessions = self.0.get().map(|sessions| sessions.borrow());
+        let resumable = sessions.as_ref().and_then(|sessions| sessions.get(&request.token));
+        let Some(resumable) = resumable else { return Ok(None) };
         if request.attempt < resumable.attempt.get() {
             return Err(CloseReason::Resumed);
         }

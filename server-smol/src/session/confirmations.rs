@@ -7,7 +7,8 @@ use crate::room::number;
 /// The confirmations of a client's messages, in a [resumable session](super::resume).
 #[derive(Debug)]
 pub(super) struct Confirmations {
-    /// The number of messages that were confirmed.
+    /// The number of messages, and of those that were confirmed.
+    received: Cell<u64>,
     confirmed: Cell<u64>,
     /// The size of the messages that were not confirmed, in bytes.
     unconfirmed: Cell<usize>,
@@ -34,20 +35,23 @@ const CONTROL: char = '\0';
 impl Confirmations {
     /// Begins after this number of messages, all of which are confirmed.
     pub(super) fn after(confirmed: u64) -> Self {
-        Self { confirmed: Cell::new(confirmed), unconfirmed: Cell::new(0) }
+        Self { received: Cell::new(confirmed), confirmed: Cell::new(confirmed), unconfirmed: Cell::new(0) }
     }
 
-    pub(super) fn confirmed(&self) -> u64 {
-        self.confirmed.get()
+    /// Returns the number of all messages in this session.
+    pub(super) fn received(&self) -> u64 {
+        self.received.get()
     }
 
     /// Adds a message of this size.
     pub(super) fn add(&self, size: usize) {
+        self.received.set(self.received.get() + 1);
         self.unconfirmed.set(self.unconfirmed.get() + size);
     }
 
-    /// Returns true if it is time to confirm the messages. Then they count as confirmed. `received` is the number of all messages.
-    pub(super) fn take_due(&self, received: u64) -> bool {
+    /// Returns true if it is time to confirm the messages. Then they count as confirmed.
+    pub(super) fn take_due(&self) -> bool {
+        let received = self.received.get();
         let is_due = received - self.confirmed.get() >= MESSAGES || self.unconfirmed.get() >= BYTES;
         if is_due {
             self.confirmed.set(received);
@@ -58,8 +62,6 @@ impl Confirmations {
 }
 
 impl<'a> Sent<'a> {
-    #[cold]
-    #[inline(never)]
     pub(super) fn new(payload: MessagePayload<'a>) -> Self {
         let MessagePayload::Text(text) = payload else { return Self::Message(payload) };
         match text.strip_prefix(CONTROL) {
@@ -97,13 +99,14 @@ mod tests {
     #[test]
     fn a_confirmation_follows_after_some_messages_or_some_bytes() {
         let confirmations = Confirmations::after(100);
-        let is_due = |received, size| {
+        let is_due = |size| {
             confirmations.add(size);
-            confirmations.take_due(received)
+            confirmations.take_due()
         };
-        let due: Vec<u64> = (101..=200).filter(|received| is_due(*received, 10)).collect();
+        let due: Vec<u64> = (101..=200).filter(|_| is_due(10)).collect();
         assert_eq!(due, [132, 164, 196]);
-        assert!(!is_due(201, BYTES - 41) && is_due(202, 1));
-        assert!(!is_due(203, BYTES - 1));
+        assert!(!is_due(BYTES - 41) && is_due(1));
+        assert!(!is_due(BYTES - 1));
+        assert_eq!(confirmations.received(), 203);
     }
 }

@@ -45,8 +45,8 @@ pub(super) struct Connection<F: EngineFactory> {
     pub(super) reads_much: Cell<bool>,
     /// True if anything has come from the client since the heartbeat last looked.
     pub(super) was_heard: Cell<bool>,
-    /// The number of the client's messages in this session.
-    pub(super) messages: Cell<u64>,
+    /// Counts the client's messages.
+    pub(super) messages: Cell<u32>,
     /// The confirmations of these messages, if the session is resumable.
     pub(super) confirmations: Option<Box<Confirmations>>,
     /// True if its `connect` or one of them is being handled.
@@ -127,7 +127,7 @@ impl<F: EngineFactory> Connection<F> {
             is_scheduled: Cell::new(false),
             reads_much: Cell::new(false),
             was_heard: Cell::new(false),
-            messages: Cell::new(confirmations.as_ref().map_or(0, |confirmations| confirmations.confirmed())),
+            messages: Cell::new(0),
             confirmations,
             is_in_event: Cell::new(true),
             has_ended: Cell::new(false),

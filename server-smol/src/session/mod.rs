@@ -8,7 +8,6 @@ mod reader;
 mod resume;
 
 use std::{
-    cell::Cell,
     fmt,
     future::{Future, poll_fn},
     pin::{Pin, pin},
@@ -38,8 +37,6 @@ struct Session<F: EngineFactory> {
     client: ClientId,
     /// Receives the connection on which the session is resumed. `None` if the session is not resumable.
     resumable: Option<Rc<Resumable>>,
-    /// The number of messages that the room has received on earlier connections.
-    received: Cell<u64>,
 }
 
 /// The state of a session after its `connect`.

@@ -211,6 +211,7 @@ impl<F: EngineFactory> Connection<F> {
     fn handle(&self, input: &mut &mut [u8], share: &mut Share<'_>) -> Next<F> {
         let outbox = &self.socket.outbox;
         let mut decoder = self.decoder.borrow_mut();
+        let is_resumable = self.confirmations.is_some();
         loop {
             let payload = match decoder.next(input) {
                 Ok(None) => return Next::Read,
@@ -233,13 +234,10 @@ impl<F: EngineFactory> Connection<F> {
                 Ok(Some(Item::Close(code))) => return Next::End(End::Close(CloseReason::ByClient(code))),
                 Err(violation) => return Next::End(End::Close(self.closed_for(violation))),
             };
-            let payload = match &self.confirmations {
-                None => payload,
-                Some(confirmations) => match Sent::new(payload) {
-                    Sent::Message(payload) => {
-                        confirmations.add(payload.data().len());
-                        payload
-                    }
+            let payload = match is_resumable {
+                false => payload,
+                true => match self.count(payload) {
+                    Sent::Message(payload) => payload,
                     Sent::Confirmation(received) => {
                         outbox.confirm(received);
                         share.spend(1, 0);
@@ -251,12 +249,12 @@ impl<F: EngineFactory> Connection<F> {
                     Sent::Invalid => return Next::End(End::Close(CloseReason::ProtocolError)),
                 },
             };
-            self.messages.set(self.messages.get() + 1);
+            self.messages.set(self.messages.get().wrapping_add(1));
             let submitted = self.room.submit(Event::Message(self.client, outbox, payload));
             let next = if let Submitted::Over(Outcome::Done) = submitted {
                 // There is nothing to drop, which the compiler does not see.
                 mem::forget(submitted);
-                if self.confirmations.is_some() {
+                if is_resumable {
                     self.confirm();
                 }
                 share.spend(1, self.room.deliveries());
@@ -287,13 +285,25 @@ impl<F: EngineFactory> Connection<F> {
         }
     }
 
+    /// Counts a message of a client with a resumable session, if it is for the room.
+    #[cold]
+    #[inline(never)]
+    fn count<'a>(&self, payload: MessagePayload<'a>) -> Sent<'a> {
+        let sent = Sent::new(payload);
+        if let (Some(confirmations), Sent::Message(payload)) = (&self.confirmations, &sent) {
+            confirmations.add(payload.data().len());
+        }
+        sent
+    }
+
     /// Confirms the client's messages if it is time, and if its session is resumable.
     #[cold]
+    #[inline(never)]
     pub(super) fn confirm(&self) {
         if let Some(confirmations) = &self.confirmations
-            && confirmations.take_due(self.messages.get())
+            && confirmations.take_due()
         {
-            self.socket.outbox.push_control(&self.messages.get().to_string());
+            self.socket.outbox.push_control(&confirmations.received().to_string());
         }
     }
 
@@ -340,7 +350,7 @@ impl<F: EngineFactory> Connection<F> {
     /// Counts the messages that have been begun. `None` if no message waits for data from the client.
     pub(super) fn unfinished_message(&self) -> Option<u32> {
         let waits_for_client = self.backlog_is_empty() && self.may_read();
-        (waits_for_client && self.decoder.borrow().is_in_message()).then(|| self.messages.get() as u32)
+        (waits_for_client && self.decoder.borrow().is_in_message()).then(|| self.messages.get())
     }
 }
 

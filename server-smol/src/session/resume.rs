@@ -1,7 +1,6 @@
 //! Resumable sessions: see `docs/reference/sessions.md`.
 
 use std::{
-    cell::Cell,
     future::poll_fn,
     rc::{Rc, Weak},
 };
@@ -43,13 +42,13 @@ impl<F: EngineFactory> Session<F> {
             socket.outbox.begin_session(&greeting, settings.session_buffer);
             room.sessions.add(&request, &socket.outbox)
         });
-        Self { room, client, resumable, received: Cell::new(0) }
+        Self { room, client, resumable }
     }
 
     /// Makes a connection of this session. Returns the socket again if there is no memory for what was read ahead.
     pub(super) fn connection(&self, socket: Socket, read_ahead: &[u8]) -> Result<Rc<Connection<F>>, Socket> {
         let confirmations =
-            self.resumable.as_ref().map(|_| Box::new(Confirmations::after(self.received.get())));
+            self.resumable.as_ref().map(|resumable| Box::new(Confirmations::after(resumable.handled.get())));
         Connection::new(socket, Rc::clone(&self.room), self.client, read_ahead, confirmations)
     }
 
@@ -62,7 +61,8 @@ impl<F: EngineFactory> Session<F> {
     ) -> Option<Box<Resumption>> {
         let Self { room, client, .. } = self;
         let (thread, resumable) = (room.thread(), self.resumable.as_ref()?);
-        self.received.set(connection.messages.get());
+        let confirmations = connection.confirmations.as_ref();
+        resumable.handled.set(confirmations.map_or(0, |confirmations| confirmations.received()));
         let may_resume = end.may_resume();
         let outbox = Rc::clone(&connection.socket.outbox);
         outbox.detach();
@@ -103,7 +103,7 @@ impl<F: EngineFactory> Session<F> {
         connection.permit.set(Some(permit));
         connection.is_in_event.set(false);
         let outbox = &connection.socket.outbox;
-        let (received, settings) = (self.received.get(), &room.thread().settings);
+        let (received, settings) = (resumable.handled.get(), &room.thread().settings);
         let greeting = |is_resumed| greeting(&request.token, *client, is_resumed, received, settings);
         if !resumable.replace_outbox(outbox, &request, greeting) {
             outbox.close(CloseReason::ClientTooSlow);

@@ -106,7 +106,7 @@ pub(crate) const ATTACKS: &[Attack] = &[
     },
     Attack {
         row: "M5",
-        title: "2,000 clients of a room have sessions that resume, and confirm nothing of what they receive",
+        title: "2,000 clients of a room have resumable sessions, and confirm nothing of what they receive",
         promise: "memory is bounded, and another client can send a large message",
         guest: Guest::Small,
         make: memory::unconfirmed_messages,
@@ -114,7 +114,7 @@ pub(crate) const ATTACKS: &[Attack] = &[
     },
     Attack {
         row: "M5",
-        title: "200 clients of a room begin sessions that resume, and lose their connections, again and again",
+        title: "200 clients of a room begin resumable sessions, and lose their connections, again and again",
         promise: "memory is bounded, and other clients are served during the attack",
         guest: Guest::Small,
         make: memory::lost_sessions,
