@@ -24,22 +24,21 @@ use super::{
 
 /// A connection of a client in a room: hands the client's messages from its socket to the room.
 ///
-/// If nothing has to wait, a readable socket leads there directly. The session's task wakes only for what has to wait: for
-/// the room, for other clients, or for the client.
+/// If nothing has to wait, a readable socket calls this directly. The session's task wakes only for what has to wait: for the room,
+/// for other clients, or for the client.
 pub(super) struct Connection<F: EngineFactory> {
     pub(super) socket: Socket,
     pub(super) room: Rc<Room<F>>,
     pub(super) client: ClientId,
     pub(super) decoder: RefCell<Decoder>,
-    /// The bytes that have been read and not handled, because the room was busy, the client does not read, or others
-    /// went first.
+    /// The bytes that have been read and not handled, because the room was busy, the client does not read, or other connections had
+    /// their turn.
     pub(super) backlog: RefCell<Option<Backlog>>,
     /// The work that the task has to do next.
     pub(super) next: RefCell<Option<Next<F>>>,
-    /// True if something may have come that was not read, because the client did not read its answers or the room was
-    /// busy.
+    /// True if there may be unread data, because the client did not read its answers or the room was busy.
     pub(super) is_paused: Cell<bool>,
-    /// True if the connection waits among the thread's readers.
+    /// True if the connection is in the scheduler's queue.
     pub(super) is_scheduled: Cell<bool>,
     /// True if much had come from the client when it was last read.
     pub(super) reads_much: Cell<bool>,
@@ -49,9 +48,9 @@ pub(super) struct Connection<F: EngineFactory> {
     pub(super) messages: Cell<u32>,
     /// The confirmations of these messages, if the session is resumable.
     pub(super) confirmations: Option<Box<Confirmations>>,
-    /// True if its `connect` or one of them is being handled.
+    /// True if its `connect` or a message is being handled.
     pub(super) is_in_event: Cell<bool>,
-    /// True if no further message is to be handled.
+    /// True after its end: no further message is handled.
     pub(super) has_ended: Cell<bool>,
     /// The permit of the connection, until that is closed.
     pub(super) permit: Cell<Option<Permit>>,
@@ -93,10 +92,10 @@ pub(super) enum Next<F: EngineFactory> {
     Read,
     /// Go on with a message that takes longer than a slice.
     FinishEvent(EventLock<F>),
-    /// Hand this message in when the room is not busy any more. It comes before the backlog.
+    /// Give this message to the room when the room is not busy any more. It comes before the backlog.
     WaitForRoom(Held),
     End(End),
-    /// Wait: the room has ended, and has told the outbox how to close the connection.
+    /// Wait: the room has ended, and has set the close reason of the outbox.
     RoomEnded,
 }
 
@@ -135,13 +134,13 @@ impl<F: EngineFactory> Connection<F> {
         }))
     }
 
-    /// Closes the connection. It takes no place from then on, though the room may have to hear of that yet.
+    /// Closes the connection. It no longer counts as one then, even if the room still has to run `disconnect`.
     pub(super) async fn close(&self, reason: Option<CloseReason>) {
         self.socket.close(reason).await;
         self.permit.take();
     }
 
-    /// Handles what the client says, in order.
+    /// Handles the client's messages, in order.
     pub(super) async fn handle_messages(self: &Rc<Self>) -> End {
         self.read_soon();
         loop {
@@ -162,7 +161,7 @@ impl<F: EngineFactory> Connection<F> {
             self.is_in_event.set(false);
             match outcome {
                 Outcome::Refused => return End::Close(CloseReason::MessageRefused),
-                // How it ends has been decided elsewhere, and this was only to be waited for.
+                // The end was decided elsewhere, and only the running event had to finish.
                 _ if self.has_ended.get() => return End::Gone,
                 Outcome::Done => {
                     self.confirm();
@@ -173,13 +172,12 @@ impl<F: EngineFactory> Connection<F> {
         }
     }
 
-    /// Waits for something that the task has to see to.
+    /// Waits for something that the task has to handle.
     fn poll_next(self: &Rc<Self>, cx: &Context<'_>) -> Poll<Next<F>> {
         if let Some(next) = self.next.take() {
             return Poll::Ready(next);
         }
-        // A client that does not read its answers is not heard until it does, and one that the room has closed
-        // is not heard any more.
+        // Nothing is read from a client that does not read its answers, and from one that the room has closed.
         if self.socket.outbox.poll_may_be_read(cx).is_ready() && self.is_paused.take() {
             self.read_soon();
         }

@@ -51,7 +51,7 @@ enum Arrival {
 /// The memory of a connection in bytes, without what is read of it and waits for it: its structures and its task.
 const CONNECTION: usize = 2 << 10;
 
-/// Charges a connection for its memory, and for what its client has brought with it until its `connect` is over.
+/// Charges a connection for its memory, and for the data of its request until its `connect` is over.
 pub(crate) fn charge(
     ledger: &Rc<Ledger>,
     info: &ClientInfo,
@@ -61,7 +61,7 @@ pub(crate) fn charge(
 }
 
 /// Serves a WebSocket until its session ends. `read_ahead` is what has been read of it beyond the HTTP request; `place` is its
-/// room, which it has [entered](Room::enter), and its client, who has brought `info` with it. If there is a request, the
+/// room, which it has [entered](Room::enter), and its client, or the reason why it gets none. If there is a request, the
 /// session is resumable.
 pub(crate) async fn serve<F: EngineFactory>(
     socket: Socket,
@@ -102,8 +102,7 @@ impl<F: EngineFactory> Session<F> {
         let Self { room, client, .. } = self;
         let listener: Weak<Connection<F>> = Rc::downgrade(&connection);
         connection.socket.stream().set_listener(listener);
-        // What this takes is free again while the client is in the room, and so is everything below that is boxed: a
-        // connection that waits takes no more memory than waiting needs.
+        // Boxed futures are freed when they end. So an idle connection takes little memory.
         // If the room may start afresh, it keeps what the client has brought.
         let kept = if room.thread().settings.may_reset_rooms() { info.size() } else { 0 };
         let arrival = Box::pin(self.arrive(&connection, info)).await;
@@ -132,16 +131,16 @@ impl<F: EngineFactory> Session<F> {
             let mut connecting = pin!(room.handle(Event::Connect(*client, Rc::clone(outbox), info)));
             let connected = async { Ok(connecting.as_mut().await) };
             let closing = async {
-                // It may have gone before.
+                // The client may have disconnected already.
                 connection.socket.probe();
                 Err(poll_fn(|cx| outbox.poll_closing(cx)).await)
             };
             match or(connected, closing).await {
                 Ok(Outcome::Done | Outcome::Refused) => return Arrival::Here,
                 Ok(Outcome::Ended) => poll_fn(|cx| outbox.poll_closing(cx)).await,
-                // The room has no time for the client before the server ends, or the client goes, and never hears of it.
+                // `connect` has not begun, so the room does not learn of this client.
                 Err(reason) if room.forget(outbox) => reason,
-                // An event that has begun comes to its end.
+                // An event that has begun is finished.
                 Err(None) if self.resumable.is_some() => match connecting.await {
                     Outcome::Ended => None,
                     _ => return Arrival::Lost,
@@ -194,12 +193,12 @@ impl<F: EngineFactory> Session<F> {
             End::Gone => log::debug!("room {}: client {client} has gone", room.id()),
             End::Close(reason) => {
                 room.thread().count_refused(reason);
-                // The words may be the guest's, and may say anything.
+                // The guest may have written the words, so they are quoted.
                 let (code, words) = (reason.code(), reason.words());
                 log::debug!("room {}: client {client} is closed: {words:?} ({code:?})", room.id());
             }
         }
-        // An event that has begun comes to its end.
+        // An event that has begun is finished.
         let finish_event = async { if connection.is_in_event.get() { handling.await } else { End::Gone } };
         if resumable.is_some() && end.may_resume() {
             // The room may have refused its message, which ends the session.
