@@ -310,9 +310,8 @@ value is at least twice --max-effect-bytes. If you do not set it, it is adjusted
 
 static SESSION_BUFFER: Limit = Limit {
     what: "Maximum size of the messages that are kept for a resumable session until the client confirms them",
-    why:
-        "If there are more, the oldest ones are forgotten, and a client that has not received them gets a new
-session. Each message counts 64 bytes more. Messages are kept only while less than half of
+    why: "If there are more, the oldest ones are forgotten, and a client that has not received them gets a
+new session. Each message counts 64 bytes more. Messages are kept only while less than half of
 --max-total-memory is used. The value is at most --max-outbox-size. If you do not set it, it is
 adjusted to that. Only clients that ask for it, as the client library does, have such sessions.",
     ..Limit::size("session_buffer", Settings::SESSION_BUFFER, |bounds| {
