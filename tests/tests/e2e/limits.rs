@@ -211,8 +211,23 @@ fn reads_late(address: SocketAddr) -> String {
     }
 }
 
+/// Returns whether a client resumes its session that has not received a message.
+fn resumed(address: SocketAddr) -> String {
+    let connect = || {
+        let session = "Sec-WebSocket-Protocol: stateroom.v1, stateroom.session.token-of-a-client";
+        Client::connect_with(address, "/ws/room", &[session]).expect("an upgrade")
+    };
+    let mut first = connect();
+    let greeting = first.next_text();
+    assert!(greeting.contains(r#""resumed":false"#), "{greeting}");
+    assert_eq!(first.ask(&"x".repeat(100)).len(), 100);
+    first.hang_up();
+    let greeting = connect().next_text();
+    if greeting.contains(r#""resumed":true"#) { "resumed" } else { "new" }.to_owned()
+}
+
 /// Each limit with a value of it, how it is tried, and what comes of it by default and with the value.
-const TRIALS: [(&str, &str, Trial, &str, &str); 18] = [
+const TRIALS: [(&str, &str, Trial, &str, &str); 19] = [
     ("connections", "1", |address| second_client(address, "/ws/one"), "a", "503"),
     ("connections_per_address", "1", |address| second_client(address, "/ws/one"), "a", "503"),
     ("downloads", "1", second_download, "200", "503"),
@@ -221,6 +236,7 @@ const TRIALS: [(&str, &str, Trial, &str, &str); 18] = [
     ("total_memory", "20MiB", hibernates_at_once, "none does", "some do"),
     ("awake_memory", "1MiB", hibernates_at_once, "none does", "some do"),
     ("outbox_size", "1KiB", reads_late, "all", "closed"),
+    ("session_buffer", "100", resumed, "resumed", "new"),
     ("message_size", "64", |address| tell(client(address), &"x".repeat(65)), "65 bytes", "1009"),
     ("memory", "9280KiB", |address| tell(client(address), "g"), "g", "."),
     ("fuel", "1M", |address| tell(client(address), "c"), "c", "1011"),

@@ -5,6 +5,9 @@ mod cuts;
 use std::time::Duration;
 
 use serde_json::{Value, json};
+use stateroom_sdk_core::{
+    ClientId, DefaultStateroomFactory, MessagePayload, StateroomContext, StateroomService,
+};
 use stateroom_server_smol::Server;
 use stateroom_tests::{
     Client, Frame, Message, TestServer, eventually, server,
@@ -108,6 +111,53 @@ fn the_greeting_says_what_a_client_needs_to_know() {
         "session": TOKEN, "client": 1, "resumed": true, "received": 1, "window": 30_000, "buffer": 10_000,
     });
     assert_eq!(greeting(&mut client), expected);
+}
+
+/// Sends `welcome` to each client, and counts.
+#[derive(Debug, Default)]
+struct Welcoming(u32);
+
+impl StateroomService for Welcoming {
+    fn connect(&mut self, client: ClientId, ctx: &impl StateroomContext) {
+        ctx.send_message(client, "welcome");
+    }
+
+    fn message(&mut self, client: ClientId, _: MessagePayload<'_>, ctx: &impl StateroomContext) {
+        self.0 += 1;
+        ctx.send_message(client, format!("new value: {}", self.0));
+    }
+}
+
+#[test]
+fn the_example_of_the_documents_happens() {
+    let page = std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/../docs/reference/sessions.md"));
+    let page = page.expect("the page is there");
+    let example =
+        page.split("```text\n").nth(1).and_then(|rest| rest.split("```").next()).expect("an example");
+    let server = TestServer::with_clock(settings(), DefaultStateroomFactory::<Welcoming>::default());
+    // The client has the id 3.
+    let _others = [server.client("lobby"), server.client("lobby")];
+    let mut client: Option<Client> = None;
+    let mut steps = 0;
+    for line in example.lines() {
+        let (who, what) = line.split_at(9);
+        let (what, note) = what.split_once("    ").map_or((what, ""), |(what, note)| (what, note.trim()));
+        let what = what.replace('␀', "\0");
+        match (who.trim(), &mut client, what.strip_prefix("GET /ws/lobby, ")) {
+            ("client", _, Some(header)) => {
+                client = Client::connect_with(server.address(), "/ws/lobby", &[header]).ok();
+            }
+            ("client", Some(client), None) => client.text(&what),
+            ("server", Some(client), _) if what.starts_with("101") => {
+                assert_eq!(client.protocol(), what.rsplit(' ').next());
+            }
+            ("server", lost @ Some(_), _) if note.contains("lost") => *lost = None,
+            ("server", Some(client), _) => assert_eq!(client.next_text(), what),
+            _ => panic!("{line}"),
+        }
+        steps += 1;
+    }
+    assert_eq!(steps, 11, "all lines were read");
 }
 
 #[test]
