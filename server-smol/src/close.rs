@@ -23,6 +23,8 @@ pub(crate) enum CloseReason {
     NoSuchRoom,
     /// The client has resumed its session on another connection.
     Resumed,
+    /// The session that the client wants to resume has ended meanwhile.
+    SessionEnded,
     /// The words name the limit, if clients are to see it: see [`Settings::show_failures`].
     ///
     /// [`Settings::show_failures`]: crate::Settings::show_failures
@@ -52,7 +54,7 @@ impl CloseReason {
             Self::NoSuchRoom | Self::Resumed | Self::MessageUnfinished => 1008,
             Self::MessageTooLarge(_) | Self::MessageRefused => 1009,
             Self::RoomFailed(_) => 1011,
-            Self::ServiceRestart => 1012,
+            Self::ServiceRestart | Self::SessionEnded => 1012,
             Self::ClientTooSlow | Self::OutOfClientIds | Self::OutOfMemory => 1013,
             Self::TooManyRooms | Self::TooManyNewRooms => 1013,
         })
@@ -84,6 +86,7 @@ impl CloseReason {
             Self::NotUtf8 => "the text is not UTF-8",
             Self::NoSuchRoom => "the room does not exist",
             Self::MessageUnfinished => "the rest of a message did not come in time",
+            Self::SessionEnded => "the session has ended; connect again",
             Self::Resumed => "the session continues on another connection",
             Self::MessageTooLarge(words) => words.as_deref().unwrap_or("the message is too large"),
             Self::MessageRefused => "the room has no space for this message",
@@ -101,7 +104,7 @@ impl CloseReason {
 mod tests {
     use super::{CloseReason::*, *};
 
-    const ALL: [CloseReason; 17] = [
+    const ALL: [CloseReason; 18] = [
         ServerShutdown,
         ServiceRestart,
         RoomEnded,
@@ -110,6 +113,7 @@ mod tests {
         NotUtf8,
         NoSuchRoom,
         Resumed,
+        SessionEnded,
         MessageTooLarge(None),
         MessageRefused,
         MessageUnfinished,
@@ -141,6 +145,7 @@ mod tests {
             ProtocolError => "the client broke the WebSocket protocol",
             NotUtf8 => "sent text that is not UTF-8",
             NoSuchRoom => "the room does not exist",
+            SessionEnded => "the session has ended",
             Resumed => "the client has resumed its session on another connection",
             MessageUnfinished => "the rest of a message did not come in time",
             MessageTooLarge(_) | MessageRefused => "a message was larger than the server or the room takes",

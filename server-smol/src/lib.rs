@@ -105,7 +105,7 @@
 //! | 1008 | the room does not exist: it has ended after the request for it was accepted; the rest of a message did not come in time; or the client has resumed its session on another connection |
 //! | 1009 | a message was larger than the server or the room takes |
 //! | 1011 | the room failed; the next connection gets a new room |
-//! | 1012 | the server restarts; connect again |
+//! | 1012 | the server restarts, or the session has ended that the client wanted to resume; connect again |
 //! | 1013 | the client did not read what it was sent, the room has run out of client ids, there are as many rooms as there may be, rooms are created too fast from the client's address, or the server is out of memory |
 #![forbid(unsafe_code)]
 

@@ -6,4 +6,4 @@ mod subnet;
 
 pub(crate) use permits::{Permit, Permits, TooManyOfAddress};
 pub(crate) use room_rates::TooFast;
-use subnet::Subnet;
+pub(crate) use subnet::Subnet;

@@ -178,6 +178,11 @@ impl Permit {
         }
     }
 
+    /// Returns the network that the connection comes from.
+    pub(crate) fn subnet(&self) -> Subnet {
+        self.subnet
+    }
+
     /// Takes note of a room that the connection is about to create.
     ///
     /// # Errors

@@ -2,7 +2,7 @@ use std::net::{IpAddr, Ipv6Addr};
 
 /// The network for which connections are counted: an IPv4 address, or the 64 leading bits of an IPv6 address, as a
 /// client has all addresses that begin with them.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(crate) struct Subnet(IpAddr);
 
 impl Subnet {

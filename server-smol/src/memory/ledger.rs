@@ -9,7 +9,7 @@ use std::{
 /// Each thread has an equal share of the whole, so that nothing here is shared: a charge costs an addition and a
 /// comparison. What does not fit makes the ledger ask those who can give memory back, in this order:
 ///
-/// 1. idle rooms hibernate;
+/// 1. idle rooms hibernate, and messages that are kept for resumable sessions are forgotten;
 /// 2. the client with the largest outbox is closed;
 /// 3. a message that comes in, a request, a room or a connection is refused;
 /// 4. for a running room, the rooms that have been empty for longest end;
@@ -47,6 +47,7 @@ pub(crate) struct Need {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Stage {
     Hibernate,
+    KeptMessages,
     SlowClients,
     EmptyRooms,
 }

@@ -13,6 +13,7 @@ mod session_request;
 mod sessions;
 #[cfg_attr(not(feature = "built-in"), path = "no_trace.rs")]
 mod trace;
+mod waiting_sessions;
 
 use std::{
     cell::{Cell, RefCell},
@@ -30,6 +31,7 @@ use stateroom_core::{
 };
 
 use crate::{
+    admission::Subnet,
     close::CloseReason,
     memory::{Charge, OutOfMemory, Purpose},
     reactor::Timer,
@@ -48,6 +50,7 @@ pub(crate) use registry::{CreateRoomError, Registry, RoomCounts, RoomStatus};
 pub(crate) use renewal::{Renewals, Rooms};
 pub(crate) use session_request::{SESSION_PROTOCOL, SessionRequest, Token, number};
 pub(crate) use sessions::{Resumable, Resumption, Sessions};
+pub(crate) use waiting_sessions::WaitingSession;
 
 /// The time that a room that was created with `POST` waits for its first client.
 const FIRST_CLIENT: Duration = Duration::from_secs(60);
@@ -188,6 +191,11 @@ impl<F: EngineFactory> Room<F> {
     /// the room has ended.
     pub(crate) fn forget(&self, outbox: &Rc<Outbox>) -> bool {
         self.context.roster.forget(outbox)
+    }
+
+    /// Notes that the session of a client waits for another connection, until the result is dropped.
+    pub(crate) fn wait_for_client(&self, subnet: Subnet, outbox: &Rc<Outbox>) -> Option<WaitingSession> {
+        self.registry.upgrade().map(|registry| registry.wait_for_client(subnet, outbox))
     }
 
     /// Notes that a client that is here has another connection.

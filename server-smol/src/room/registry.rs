@@ -13,12 +13,14 @@ use std::{
 use stateroom_core::{ClientId, engine::EngineFactory};
 
 use crate::{
+    admission::Subnet,
     close::CloseReason,
     memory::{Need, Reclaim, Stage},
     thread::Thread,
+    wire::Outbox,
 };
 
-use super::{Room, RoomId, trace::Subscriptions};
+use super::{Room, RoomId, WaitingSession, trace::Subscriptions, waiting_sessions::WaitingSessions};
 
 /// The rooms of a thread.
 pub(crate) struct Registry<F: EngineFactory> {
@@ -31,6 +33,7 @@ pub(crate) struct Registry<F: EngineFactory> {
     /// The reason why the server shuts down, if it does.
     shut_down: OnceCell<CloseReason>,
     counts: Arc<RoomCounts>,
+    waiting_sessions: Rc<WaitingSessions>,
     /// Those who listen to what happens in rooms.
     pub(super) subscriptions: Subscriptions,
     /// Tells the other threads to [end an empty room](Self::end_empty_room).
@@ -84,6 +87,7 @@ impl<F: EngineFactory> Registry<F> {
         counts: Arc<RoomCounts>,
         tell_others: impl Fn() + 'static,
     ) -> Rc<Self> {
+        let waiting_sessions = WaitingSessions::new(&thread.settings);
         let registry = Rc::new(Self {
             factory,
             thread,
@@ -92,12 +96,18 @@ impl<F: EngineFactory> Registry<F> {
             last_emptied: Cell::new(0),
             shut_down: OnceCell::new(),
             counts,
+            waiting_sessions,
             subscriptions: Subscriptions::default(),
             tell_others: Box::new(tell_others),
         });
         let empty_rooms: Weak<Self> = Rc::downgrade(&registry);
         registry.thread.memory.register(Stage::EmptyRooms, empty_rooms);
         registry
+    }
+
+    /// Notes that a session waits for another connection, until the result is dropped.
+    pub(super) fn wait_for_client(&self, subnet: Subnet, outbox: &Rc<Outbox>) -> WaitingSession {
+        self.waiting_sessions.add(subnet, outbox)
     }
 
     pub(super) fn factory(&self) -> &F {

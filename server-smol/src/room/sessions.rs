@@ -1,7 +1,7 @@
 use std::{
     cell::{Cell, OnceCell, RefCell},
     collections::BTreeMap,
-    rc::Rc,
+    rc::{Rc, Weak},
     task::{Context, Poll},
 };
 
@@ -46,6 +46,13 @@ pub(crate) struct Resumption {
     pub(crate) permit: Permit,
 }
 
+impl Resumption {
+    /// Closes the connection, because the session is not resumed on it.
+    pub(crate) async fn refuse(self, reason: CloseReason) {
+        self.socket.close(Some(reason)).await;
+    }
+}
+
 impl Sessions {
     /// Adds a session. If there is one with the same token, that one ends, because it could not be resumed.
     pub(crate) fn add(&self, request: &SessionRequest, outbox: &Rc<Outbox>) -> Rc<Resumable> {
@@ -59,18 +66,24 @@ impl Sessions {
             resumption: RefCell::default(),
         });
         let sessions = self.0.get_or_init(Box::default);
-        if let Some(other) = sessions.borrow_mut().insert(token, Rc::clone(&resumable)) {
-            other.outbox.borrow().close(CloseReason::Resumed);
+        let other = sessions.borrow().get(&token).map(Rc::clone);
+        match other {
+            // Connections do not always arrive in order.
+            Some(newer) if newer.attempt.get() > request.attempt => outbox.close(CloseReason::Resumed),
+            other => {
+                sessions.borrow_mut().insert(token, Rc::clone(&resumable));
+                other.iter().for_each(|other| other.outbox.borrow().close(CloseReason::Resumed));
+            }
         }
         resumable
     }
 
     /// Removes a session that has ended.
-    pub(crate) fn remove(&self, resumable: &Rc<Resumable>) {
+    pub(crate) fn remove(&self, resumable: &Resumable) {
         let Some(sessions) = self.0.get() else { return };
         let mut sessions = sessions.borrow_mut();
         // Another one may have its token.
-        if sessions.get(&resumable.token).is_some_and(|other| Rc::ptr_eq(other, resumable)) {
+        if sessions.get(&resumable.token).is_some_and(|other| std::ptr::eq(&**other, resumable)) {
             sessions.remove(&resumable.token);
         }
     }
@@ -102,15 +115,36 @@ impl Resumable {
         if self.is_known(request) { request.received } else { 0 }
     }
 
-    /// Hands over the connection on which the session is to be resumed, and wakes the task of the session.
-    pub(crate) fn resume(&self, resumption: Box<Resumption>) {
+    /// Hands over the connection on which the session is to be resumed, and wakes the task of the session. Returns an older connection
+    /// that still waits, which is to be closed.
+    pub(crate) fn resume(&self, resumption: Box<Resumption>) -> Option<Box<Resumption>> {
         self.attempt.set(resumption.request.attempt);
-        // An older connection that still waits is dropped: its client has given it up.
-        self.resumption.replace(Some(resumption));
+        let waiting = &resumption.socket.outbox;
+        let listener: Weak<Outbox> = Rc::downgrade(waiting);
+        resumption.socket.stream().set_listener(listener);
+        // It may be gone already.
+        waiting.probe();
         let outbox = self.outbox.borrow();
         // From now on, messages are for the new connection.
         outbox.detach();
+        outbox.confirm(self.received(&resumption.request));
+        let older = self.resumption.replace(Some(resumption));
         outbox.wake();
+        older
+    }
+
+    /// Watches the connection on which the session is to be resumed, as long as the room is busy. Drops it if its client has gone. Ready
+    /// when the session has ended.
+    pub(crate) fn poll_waiting(&self, cx: &mut Context<'_>) -> Poll<()> {
+        // Another connection wakes the task, too.
+        if self.outbox.borrow().poll_session_ended(cx).is_ready() {
+            return Poll::Ready(());
+        }
+        let waiting = self.resumption.borrow().as_ref().map(|waiting| Rc::clone(&waiting.socket.outbox));
+        if waiting.is_some_and(|outbox| matches!(outbox.poll_closing(cx), Poll::Ready(None))) {
+            self.resumption.take();
+        }
+        Poll::Pending
     }
 
     /// Returns whether there is a connection on which the session is to be resumed.
@@ -129,6 +163,10 @@ impl Resumable {
             return Poll::Ready(None);
         }
         self.take_resumption().map_or(Poll::Pending, |resumption| Poll::Ready(Some(resumption)))
+    }
+
+    pub(crate) fn outbox(&self) -> Rc<Outbox> {
+        Rc::clone(&self.outbox.borrow())
     }
 
     /// Resumes the session with another outbox, and sends the greeting. `greeting` is called with true if the client knows the

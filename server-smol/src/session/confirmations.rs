@@ -2,7 +2,7 @@ use std::cell::Cell;
 
 use stateroom_core::MessagePayload;
 
-use crate::room::number;
+use crate::{room::number, wire::CONTROL};
 
 /// The confirmations of a client's messages, in a [resumable session](super::resume).
 #[derive(Debug)]
@@ -28,9 +28,6 @@ pub(super) enum Sent<'a> {
 /// A confirmation follows after this number of messages, or this number of bytes.
 const MESSAGES: u64 = 32;
 const BYTES: usize = 32 << 10;
-
-/// The first character of a control message. A text of the application that begins with it gets one more.
-const CONTROL: char = '\0';
 
 impl Confirmations {
     /// Begins after this number of messages, all of which are confirmed.

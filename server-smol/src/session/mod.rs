@@ -42,8 +42,8 @@ struct Session<F: EngineFactory> {
 /// The state of a session after its `connect`.
 enum Arrival {
     Here,
-    /// The client of a resumable session is in the room, and its connection is lost.
-    Lost,
+    /// The connection of a resumable session was lost. This is the next one; `None` if the session has ended.
+    Lost(Option<Box<Resumption>>),
     /// The connection has been closed, and the client is not in the room.
     Over,
 }
@@ -91,7 +91,10 @@ pub(crate) async fn serve<F: EngineFactory>(
                     Box::pin(socket.close(Some(CloseReason::OutOfMemory))).await;
                 }
             }
-            session.end();
+            if session.resumable.is_some() {
+                Box::pin(session.end_resumption()).await;
+            }
+            session.room.leave();
         }
     }
 }
@@ -111,7 +114,7 @@ impl<F: EngineFactory> Session<F> {
         charge.iter_mut().for_each(|charge| _ = charge.set(CONNECTION + kept, Purpose::New));
         let mut resumption = match arrival {
             Arrival::Over => return,
-            Arrival::Lost => Box::pin(self.wait_for_client(connection, End::Gone)).await,
+            Arrival::Lost(resumption) => resumption,
             Arrival::Here => {
                 log::debug!("room {}: client {client} has come", room.id());
                 self.stay(connection).await
@@ -132,7 +135,7 @@ impl<F: EngineFactory> Session<F> {
             let connected = async { Ok(connecting.as_mut().await) };
             let closing = async {
                 // The client may have disconnected already.
-                connection.socket.probe();
+                outbox.probe();
                 Err(poll_fn(|cx| outbox.poll_closing(cx)).await)
             };
             match or(connected, closing).await {
@@ -141,10 +144,14 @@ impl<F: EngineFactory> Session<F> {
                 // `connect` has not begun, so the room does not learn of this client.
                 Err(reason) if room.forget(outbox) => reason,
                 // An event that has begun is finished.
-                Err(None) if self.resumable.is_some() => match connecting.await {
-                    Outcome::Ended => None,
-                    _ => return Arrival::Lost,
-                },
+                Err(None) if let Some(resumable) = &self.resumable => {
+                    let subnet = self.detach(connection, None);
+                    if self.finish(resumable, connecting).await == Outcome::Ended {
+                        return Arrival::Over;
+                    }
+                    let resumption = self.wait_for_client(resumable, Rc::clone(connection), subnet).await;
+                    return Arrival::Lost(resumption);
+                }
                 Err(reason) => {
                     let stay = async {
                         if connecting.await != Outcome::Ended {
@@ -200,19 +207,15 @@ impl<F: EngineFactory> Session<F> {
         }
         // An event that has begun is finished.
         let finish_event = async { if connection.is_in_event.get() { handling.await } else { End::Gone } };
-        if resumable.is_some() && end.may_resume() {
-            // The room may have refused its message, which ends the session.
-            let refused = Some(finish_event.await).filter(|end| !end.may_resume());
-            let end = refused.unwrap_or(end);
-            return Box::pin(self.wait_for_client(Rc::clone(&connection), end)).await;
+        if let Some(resumable) = resumable {
+            return Box::pin(self.end_or_wait(resumable, Rc::clone(&connection), end, finish_event)).await;
         }
-        let reason = self.reason_to_tell(&connection, end);
         // Closing the connection and running `disconnect` do not wait for each other.
         let departure = async {
             finish_event.await;
             room.handle(Event::Disconnect(*client)).await;
         };
-        Box::pin(zip(connection.close(reason), departure)).await;
+        Box::pin(zip(connection.close(end.into_reason()), departure)).await;
         None
     }
 }

@@ -99,7 +99,7 @@ impl<F: EngineFactory> Connection<F> {
     fn pause(&self) {
         // Of one that has gone, nobody need find out. Thousands may go at once.
         if !matches!(*self.next.borrow(), Some(Next::End(_))) {
-            self.socket.probe();
+            self.socket.outbox.probe();
         }
         self.is_paused.set(true);
         self.socket.outbox.wake();

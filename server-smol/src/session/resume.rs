@@ -1,19 +1,20 @@
 //! Resumable sessions: see `docs/reference/sessions.md`.
 
 use std::{
-    future::poll_fn,
+    future::{Future, pending, poll_fn},
     rc::{Rc, Weak},
 };
 
-use smol::future::or;
+use smol::future::{or, zip};
 use stateroom_core::{ClientId, engine::EngineFactory};
 
 use crate::{
+    admission::{Permit, Subnet},
     close::CloseReason,
     reactor::Timer,
-    room::{Event, Resumption, Room, SessionRequest, Token},
+    room::{Event, Resumable, Resumption, Room, SessionRequest, Token},
     settings::Settings,
-    wire::Socket,
+    wire::{Outbox, Socket},
 };
 
 use super::{
@@ -52,38 +53,88 @@ impl<F: EngineFactory> Session<F> {
         Connection::new(socket, Rc::clone(&self.room), self.client, read_ahead, confirmations)
     }
 
-    /// Waits for another connection of the client. If none comes in time, or if the session cannot be resumed after this end, runs
-    /// `disconnect`.
-    pub(super) async fn wait_for_client(
+    /// Closes the connection, and lets the session go on without one. Returns the network that the client comes from.
+    pub(super) fn detach(
         &self,
+        connection: &Rc<Connection<F>>,
+        reason: Option<CloseReason>,
+    ) -> Option<Subnet> {
+        connection.has_ended.set(true);
+        connection.socket.stream().remove_listener();
+        connection.socket.outbox.detach();
+        let permit = connection.permit.take();
+        let subnet = permit.as_ref().map(Permit::subnet);
+        connection.permit.set(permit);
+        let connection = Rc::clone(connection);
+        self.room.thread().spawn_rare(async move { connection.close(reason).await });
+        subnet
+    }
+
+    /// Finishes an event of a session without a connection.
+    pub(super) async fn finish<T>(&self, resumable: &Resumable, event: impl Future<Output = T>) -> T {
+        let watch = async {
+            // A client that waits to resume the session may go meanwhile, or the room or the server may end.
+            poll_fn(|cx| resumable.poll_waiting(cx)).await;
+            if let Some((waiting, reason)) = self.take_resumption(resumable) {
+                self.room.thread().spawn_rare(async move { waiting.refuse(reason).await });
+            }
+            pending().await
+        };
+        or(event, watch).await
+    }
+
+    /// Ends a resumable session whose connection has ended, or waits for another connection. `event` is the end of an event that may
+    /// be running.
+    pub(super) async fn end_or_wait(
+        &self,
+        resumable: &Resumable,
         connection: Rc<Connection<F>>,
         end: End,
+        event: impl Future<Output = End>,
+    ) -> Option<Box<Resumption>> {
+        let outbox = Rc::clone(&connection.socket.outbox);
+        if end.may_resume() {
+            let subnet = self.detach(&connection, end.into_reason());
+            // The room may refuse the message, which ends the session.
+            if self.finish(resumable, event).await.may_resume() {
+                return self.wait_for_client(resumable, connection, subnet).await;
+            }
+            self.leave().await;
+            return None;
+        }
+        self.room.sessions.remove(resumable);
+        let reason = end.into_reason().map(|reason| self.reason_to_tell(&outbox, reason));
+        let departure = async {
+            event.await;
+            self.leave().await;
+        };
+        zip(connection.close(reason), departure).await;
+        None
+    }
+
+    /// Waits for another connection of the client, and runs `disconnect` if none comes in time.
+    pub(super) async fn wait_for_client(
+        &self,
+        resumable: &Resumable,
+        connection: Rc<Connection<F>>,
+        subnet: Option<Subnet>,
     ) -> Option<Box<Resumption>> {
         let Self { room, client, .. } = self;
-        let (thread, resumable) = (room.thread(), self.resumable.as_ref()?);
         let confirmations = connection.confirmations.as_ref();
         resumable.handled.set(confirmations.map_or(0, |confirmations| confirmations.received()));
-        let may_resume = end.may_resume();
         let outbox = Rc::clone(&connection.socket.outbox);
-        outbox.detach();
-        let reason = end.into_reason();
-        let told = reason.clone();
-        thread.spawn_rare(async move { connection.close(told).await });
-        if may_resume {
-            let _absence = thread.waiting_sessions.add(&outbox);
-            let resumption = poll_fn(|cx| resumable.poll_resumption(cx));
-            let timeout = async {
-                Timer::after(thread.settings.resume).await;
-                None
-            };
-            if let Some(resumption) = or(resumption, timeout).await {
-                return Some(resumption);
-            }
+        drop(connection);
+        let _waiting = subnet.and_then(|subnet| room.wait_for_client(subnet, &outbox));
+        let resumption = poll_fn(|cx| resumable.poll_resumption(cx));
+        let timeout = async {
+            Timer::after(room.thread().settings.resume).await;
+            None
+        };
+        if let Some(resumption) = or(resumption, timeout).await {
+            return Some(resumption);
         }
-        log::debug!("room {}: client {client} has not resumed its session", room.id());
-        // A connection that has come too late gets the reason for which the session has ended.
-        let reason = outbox.closing().or(reason).unwrap_or(CloseReason::ClientSilent);
-        self.leave(resumable.take_resumption().map(|resumption| (resumption.socket, reason))).await;
+        log::debug!("room {}: the session of client {client} ends", room.id());
+        self.leave().await;
         None
     }
 
@@ -95,7 +146,8 @@ impl<F: EngineFactory> Session<F> {
         let connection = match self.connection(socket, &read_ahead) {
             Ok(connection) => connection,
             Err(socket) => {
-                self.leave(Some((socket, CloseReason::OutOfMemory))).await;
+                let refusal = Resumption { socket, read_ahead: Vec::new(), request, permit };
+                zip(refusal.refuse(CloseReason::OutOfMemory), self.leave()).await;
                 return None;
             }
         };
@@ -106,7 +158,8 @@ impl<F: EngineFactory> Session<F> {
         let (received, settings) = (resumable.handled.get(), &room.thread().settings);
         let greeting = |is_resumed| greeting(&request.token, *client, is_resumed, received, settings);
         if !resumable.replace_outbox(outbox, &request, greeting) {
-            outbox.close(CloseReason::ClientTooSlow);
+            // The old connection has confirmed more than the new one says.
+            outbox.close(CloseReason::SessionEnded);
         }
         room.reconnect(*client, outbox);
         let listener: Weak<Connection<F>> = Rc::downgrade(&connection);
@@ -115,34 +168,40 @@ impl<F: EngineFactory> Session<F> {
         self.stay(connection).await
     }
 
-    /// Runs `disconnect`, and closes the socket of a resumption that is not possible.
-    async fn leave(&self, refused: Option<(Socket, CloseReason)>) {
-        if let Some((socket, reason)) = refused {
-            self.room.thread().spawn_rare(async move { socket.close(Some(reason)).await });
+    /// Ends the session: nothing resumes it from now on. Runs `disconnect`.
+    pub(super) async fn leave(&self) {
+        zip(self.end_resumption(), self.room.handle(Event::Disconnect(self.client))).await;
+    }
+
+    /// Ends the possibility to resume the session, and refuses a connection that waits for it.
+    pub(super) async fn end_resumption(&self) {
+        if let Some(resumable) = &self.resumable
+            && let Some((waiting, reason)) = self.take_resumption(resumable)
+        {
+            waiting.refuse(reason).await;
         }
-        self.room.handle(Event::Disconnect(self.client)).await;
+    }
+
+    /// Ends the possibility to resume the session. Returns the connection that waits for it, and the reason for which it is closed.
+    fn take_resumption(&self, resumable: &Resumable) -> Option<(Box<Resumption>, CloseReason)> {
+        self.room.sessions.remove(resumable);
+        let waiting = resumable.take_resumption()?;
+        let reason = resumable.outbox().closing().unwrap_or(CloseReason::SessionEnded);
+        let reason = self.reason_to_tell(&waiting.socket.outbox, reason);
+        Some((waiting, reason))
     }
 
     /// Returns the close reason that the client gets. If the server shuts down and the session is resumable, also tells the client when
     /// to reconnect.
-    pub(super) fn reason_to_tell(&self, connection: &Connection<F>, end: End) -> Option<CloseReason> {
-        let reason = end.into_reason()?;
-        let is_end = matches!(reason, CloseReason::ServerShutdown | CloseReason::ServiceRestart);
-        if self.resumable.is_none() || !is_end {
-            return Some(reason);
+    pub(super) fn reason_to_tell(&self, outbox: &Outbox, reason: CloseReason) -> CloseReason {
+        let is_shutdown = matches!(reason, CloseReason::ServerShutdown | CloseReason::ServiceRestart);
+        if self.resumable.is_none() || !is_shutdown {
+            return reason;
         }
         let thread = self.room.thread();
         let clients = (thread.stats.clients.get() * thread.settings.threads) as u64;
-        connection.socket.outbox.push_return_time((clients * MS_FOR_CLIENT).clamp(LEAST_MS, MOST_MS));
-        Some(CloseReason::ServiceRestart)
-    }
-
-    /// Ends the session, and frees its place in the room.
-    pub(super) fn end(&self) {
-        if let Some(resumable) = &self.resumable {
-            self.room.sessions.remove(resumable);
-        }
-        self.room.leave();
+        outbox.push_return_time((clients * MS_FOR_CLIENT).clamp(LEAST_MS, MOST_MS));
+        CloseReason::ServiceRestart
     }
 }
 

@@ -100,7 +100,7 @@ pub struct Settings {
     /// is allocated. A running room is charged after each slice. It can exceed its charge by what one slice
     /// allocates. When a charge does not fit, the server takes these steps in this order, until it fits:
     ///
-    /// 1. Idle rooms hibernate.
+    /// 1. Idle rooms hibernate, and messages that are kept for resumable sessions are forgotten.
     /// 2. The client with the largest outbox is closed (1013).
     /// 3. A new message from a client, a new room or a new connection is refused (1013, 503).
     /// 4. If a running room wants memory, the rooms that have been empty for longest are ended.

@@ -8,7 +8,6 @@ mod log;
 mod log_budget;
 mod scheduler;
 mod stats;
-mod waiting_sessions;
 
 use std::{
     fmt,
@@ -35,7 +34,6 @@ pub(crate) use hibernation::{Hibernate, HibernateOutcome, Hibernation, IdleState
 pub(crate) use log::{Cut, OneLine, RoomLog, ThreadLog};
 pub(crate) use scheduler::{Kind, QUANTUM, Reader, Scheduler, TIME_SLICE};
 pub(crate) use stats::Stats;
-pub(crate) use waiting_sessions::WaitingSessions;
 
 /// The state that the rooms and connections of a thread share. All of them live and end on it.
 pub(crate) struct Thread {
@@ -45,7 +43,6 @@ pub(crate) struct Thread {
     pub(crate) memory: Rc<Ledger>,
     pub(crate) hibernation: Rc<Hibernation>,
     pub(crate) buffers: Rc<Buffers>,
-    pub(crate) waiting_sessions: WaitingSessions,
     pub(crate) stats: Stats,
     pub(crate) log: Rc<ThreadLog>,
     /// The executor. The function that runs the thread owns it: tasks hold a reference to this, and a strong reference here would
@@ -66,8 +63,10 @@ impl Thread {
         let (idle_rooms, slow_clients) = (Rc::downgrade(&idle_rooms), Rc::downgrade(&slow_clients));
         memory.register(Stage::Hibernate, idle_rooms);
         memory.register(Stage::SlowClients, slow_clients);
+        let kept_messages = Rc::clone(&buffers.kept_messages);
+        let kept_messages = Rc::downgrade(&kept_messages);
+        memory.register(Stage::KeptMessages, kept_messages);
         let scheduler = Scheduler::new(settings.pass_time);
-        let waiting_sessions = WaitingSessions::new(settings.max_connections / settings.threads.max(1));
         let log = Rc::new(ThreadLog::new(Rc::clone(&clock)));
         Rc::new(Self {
             settings,
@@ -77,7 +76,6 @@ impl Thread {
             memory,
             hibernation,
             buffers,
-            waiting_sessions,
             stats: Stats::default(),
             executor: Rc::downgrade(executor),
         })

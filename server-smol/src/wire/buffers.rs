@@ -5,7 +5,7 @@ use std::{
 
 use crate::memory::{Buffer, Ledger};
 
-use super::{FlushList, SlowClients};
+use super::{FlushList, KeptMessages, SlowClients};
 
 /// The most that is read at a time, in bytes.
 const INPUT: usize = 64 << 10;
@@ -25,6 +25,7 @@ pub(crate) struct Buffers {
     most_spare: usize,
     pub(crate) flush: FlushList,
     pub(crate) slow_clients: Rc<SlowClients>,
+    pub(crate) kept_messages: Rc<KeptMessages>,
     ledger: Rc<Ledger>,
 }
 
@@ -36,6 +37,7 @@ impl Buffers {
             most_spare: (ledger.limit() / SPARE_PART / SPARE_SIZE).min(SPARE),
             flush: FlushList::default(),
             slow_clients: Rc::default(),
+            kept_messages: Rc::default(),
             ledger,
         }
     }

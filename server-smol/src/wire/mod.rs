@@ -4,6 +4,7 @@ mod buffers;
 mod chunks;
 mod flush;
 mod frame;
+mod kept_messages;
 mod outbox;
 mod queue;
 mod slow_clients;
@@ -13,6 +14,10 @@ mod unconfirmed;
 pub(crate) use buffers::Buffers;
 pub(crate) use flush::FlushList;
 pub(crate) use frame::{Frame, SharedFrame};
+pub(crate) use kept_messages::KeptMessages;
 pub(crate) use outbox::Outbox;
 pub(crate) use slow_clients::SlowClients;
 pub(crate) use socket::Socket;
+
+/// The first character of a control message in a resumable session. A text of the application that begins with it gets one more.
+pub(crate) const CONTROL: char = '\0';

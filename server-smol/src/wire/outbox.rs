@@ -12,7 +12,7 @@ use std::{
 use crate::{
     close::CloseReason,
     memory::{OutOfMemory, Purpose},
-    reactor::Stream,
+    reactor::{OnReadable, Stream},
     websocket::{Opcode, close_payload},
 };
 
@@ -117,6 +117,14 @@ impl Outbox {
     pub(crate) fn greet(self: &Rc<Self>) {
         if self.is_special.get() {
             self.greet_now();
+        }
+    }
+
+    /// Finds out whether a client that writes no more is still there: the system of one that is gone answers a ping with a
+    /// reset, and the next one cannot be written.
+    pub(crate) fn probe(self: &Rc<Self>) {
+        if self.stream.has_hung_up() {
+            self.push(&Frame::new(Opcode::Ping, &[]));
         }
     }
 
@@ -346,8 +354,18 @@ impl Outbox {
     }
 }
 
+/// Probes a client that waits, and that nothing is read from.
+impl OnReadable for Outbox {
+    fn on_readable(self: Rc<Self>) {
+        self.probe();
+    }
+}
+
 impl Drop for Outbox {
     fn drop(&mut self) {
+        if let Some(session) = self.session.get_mut() {
+            self.buffers.kept_messages.remove(session.key());
+        }
         if let Some(key) = self.blocked.get() {
             self.buffers.slow_clients.remove(key);
         }

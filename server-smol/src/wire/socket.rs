@@ -12,10 +12,9 @@ use smol::future::or;
 use crate::{
     close::CloseReason,
     reactor::{Stream, Timer},
-    websocket::Opcode,
 };
 
-use super::{Buffers, Frame, Outbox};
+use super::{Buffers, Outbox};
 
 /// The time that a client has to take its last messages and to answer the close frame.
 const CLOSE_TIMEOUT: Duration = Duration::from_secs(1);
@@ -43,14 +42,6 @@ impl Socket {
     /// Reads what there is, at most so much.
     pub(crate) fn try_read(&self, input: &mut [u8]) -> io::Result<usize> {
         self.stream().try_read(input)
-    }
-
-    /// Finds out whether a client that writes no more is still there: the system of one that is gone answers a ping with a
-    /// reset, and the next one cannot be written.
-    pub(crate) fn probe(&self) {
-        if self.stream().has_hung_up() {
-            self.outbox.push(&Frame::new(Opcode::Ping, &[]));
-        }
     }
 
     /// Closes gracefully: writes what waits and, if there is a reason to be told, the close frame, and waits for the
@@ -112,6 +103,8 @@ mod tests {
     use crate::{
         memory::Ledger,
         reactor::{Records, block_on},
+        websocket::Opcode,
+        wire::Frame,
     };
 
     fn is_written(outbox: &Rc<Outbox>) -> bool {

@@ -78,7 +78,12 @@ impl Unconfirmed {
         self.before += 1;
     }
 
-    fn forget_all(&mut self) {
+    /// Returns how much memory it takes, in bytes.
+    pub(super) fn capacity(&self) -> usize {
+        self.frames.capacity()
+    }
+
+    pub(super) fn forget_all(&mut self) {
         self.before = self.sent;
         self.free();
     }
@@ -104,9 +109,9 @@ impl Unconfirmed {
         (self.before..=self.sent).contains(&received)
     }
 
-    /// Returns the frames, in order, in two parts. A frame may be split between them.
-    pub(super) fn frames(&self) -> [&[u8]; 2] {
-        self.frames.as_slices().into()
+    /// Returns the frames, in order.
+    pub(super) fn frames(&mut self) -> &[u8] {
+        self.frames.make_contiguous()
     }
 }
 
@@ -134,9 +139,9 @@ mod tests {
             assert!(!unconfirmed.has_all_after(3 * round + 1));
             let last = format!("{round}.2").repeat(1 + round as usize % 40);
             let frame = [Head::new(Opcode::Text, last.len()).as_ref(), last.as_bytes()].concat();
-            assert_eq!(unconfirmed.frames().concat(), frame);
+            assert_eq!(unconfirmed.frames(), &*frame);
             unconfirmed.confirm(3 * round + 3);
-            assert_eq!((unconfirmed.frames().concat().len(), ledger.used()), (0, 0));
+            assert_eq!((unconfirmed.frames().len(), ledger.used()), (0, 0));
         }
     }
 
@@ -154,7 +159,7 @@ mod tests {
         assert!(!unconfirmed.has_all_after(11) && unconfirmed.has_all_after(12));
         assert_eq!(ledger.used(), 0);
         assert!(push(&mut unconfirmed, b"b"));
-        assert_eq!(unconfirmed.frames().concat(), [0x81, 1, b'b']);
+        assert_eq!(unconfirmed.frames(), [0x81, 1, b'b']);
         // A number that is too large confirms all of them.
         unconfirmed.confirm(u64::MAX);
         assert!(unconfirmed.has_all_after(13) && !unconfirmed.has_all_after(14));

@@ -220,7 +220,11 @@ impl<F: EngineFactory> Worker<F> {
         let (stale, session) = match (self.find_session(&id, wanted), session) {
             (Ok(Some(resumable)), Some(request)) => {
                 // The session has been charged for a connection already.
-                return resumable.resume(Box::new(Resumption { socket, read_ahead, request, permit }));
+                let older = resumable.resume(Box::new(Resumption { socket, read_ahead, request, permit }));
+                if let Some(older) = older {
+                    self.thread.spawn_rare(async move { older.refuse(CloseReason::Resumed).await });
+                }
+                return;
             }
             (found, session) => (found.err(), session),
         };
@@ -261,7 +265,8 @@ impl<F: EngineFactory> Worker<F> {
         id: &RoomId,
         wanted: Option<&SessionRequest>,
     ) -> Result<Option<Rc<Resumable>>, CloseReason> {
-        match wanted.zip(self.registry.find(id)) {
+        let room = wanted.and_then(|_| self.registry.find(id));
+        match wanted.zip(room) {
             Some((request, room)) if !self.is_ending() => room.sessions.find(request),
             _ => Ok(None),
         }

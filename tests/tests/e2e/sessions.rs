@@ -493,6 +493,68 @@ fn a_client_comes_back_while_the_room_is_busy_with_its_message() {
 }
 
 #[test]
+fn a_session_that_has_ended_begins_anew_at_once() {
+    let server = TestServer::with_clock(settings(), journal());
+    let (mut client, _) = begin(&server, TOKEN);
+    client.expect(&["connect 1"]);
+    // It says goodbye, and keeps its end of the connection open.
+    client.frame(&Frame::close(1000));
+    assert_eq!(client.message(), Message::Close(1000));
+    let (mut again, id) = begin(&server, TOKEN);
+    assert_eq!(id, 2);
+    again.expect(&["connect 2"]);
+}
+
+#[test]
+fn lost_connections_take_no_place_while_the_room_is_busy() {
+    let gate = Gate::default();
+    let server = TestServer::with_clock(settings().with_max_connections(3), gate.clone());
+    let (mut client, _) = begin(&server, TOKEN);
+    let mut blocker = server.client("room");
+    blocker.text("!");
+    gate.wait_for_computing(1);
+    client.text("waits");
+    client.hang_up();
+    // Its next connection waits for the room, too, and is lost as well.
+    eventually("there is a place", || server.connect("/ws/other").is_ok());
+    open(&server, TOKEN, 0).hang_up();
+    let others = [(); 2].map(|()| {
+        let mut other = None;
+        eventually("there is a place", || {
+            other = server.connect("/ws/other").ok();
+            other.is_some()
+        });
+        other
+    });
+    drop(others);
+    gate.open();
+    eventually("the session goes on", || {
+        match server.connect(&format!("/ws/room?stateroom.session={TOKEN}.0.9")) {
+            Ok(mut client) => greeting(&mut client)["received"] == 1,
+            Err(_) => false,
+        }
+    });
+}
+
+#[test]
+fn a_client_that_waits_to_resume_its_session_is_told_that_the_server_ends() {
+    let gate = Gate::default();
+    let server = TestServer::with_clock(settings(), gate.clone());
+    let (mut client, _) = begin(&server, TOKEN);
+    client.text("!");
+    gate.wait_for_computing(1);
+    let older = open(&server, &format!("{TOKEN}.0.1"), 0);
+    let mut waiting = open(&server, &format!("{TOKEN}.0.2"), 0);
+    // It is replaced while it waits.
+    let mut older = older;
+    assert_eq!(older.closed(), 1008);
+    server.handle().begin_shutdown();
+    assert_eq!(control(&mut waiting), r#"{"within":500}"#);
+    assert_eq!(waiting.closed(), 1012);
+    gate.open();
+}
+
+#[test]
 fn without_time_to_wait_sessions_end_with_their_connections() {
     let server = TestServer::with_clock(settings().with_resume(Duration::ZERO), journal());
     let mut other = server.client("room");

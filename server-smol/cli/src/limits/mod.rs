@@ -274,7 +274,7 @@ that. Behind a proxy all clients have the proxy's address, and share the limit. 
 static TOTAL_MEMORY: Limit = Limit {
     what: "Maximum memory of guests, clients and requests together",
     why: "When memory is full, the server takes these steps in this order, until there is enough:
-1. Idle rooms hibernate.
+1. Idle rooms hibernate, and messages that are kept for resumable sessions are forgotten.
 2. The client with the largest outbox is closed.
 3. A new message from a client, a new room or a new connection is refused.
 4. If a running room wants memory, the rooms that have been empty for longest are ended.

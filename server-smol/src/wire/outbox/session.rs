@@ -9,13 +9,10 @@ use std::{
 use crate::{
     close::CloseReason,
     websocket::{Head, Opcode},
-    wire::{Frame, unconfirmed::Unconfirmed},
+    wire::{CONTROL, Frame, unconfirmed::Unconfirmed},
 };
 
 use super::Outbox;
-
-/// The first character of a control message. A text of the room that begins with it gets one more.
-const CONTROL: u8 = 0;
 
 /// The state of a resumable session. When the session is resumed, it moves to the outbox of the new connection.
 #[derive(Debug)]
@@ -25,15 +22,24 @@ pub(super) struct SessionState {
     greeting: RefCell<Option<Box<str>>>,
     /// True if the session has no connection, or is about to be resumed on another one.
     is_detached: Cell<bool>,
+    /// Its key among those for which messages are kept.
+    key: usize,
+}
+
+impl SessionState {
+    pub(super) fn key(&self) -> usize {
+        self.key
+    }
 }
 
 impl Outbox {
     /// Begins a resumable session. `greeting` is the first control message. Up to `limit` bytes of messages are kept.
-    pub(crate) fn begin_session(&self, greeting: &str, limit: usize) {
+    pub(crate) fn begin_session(self: &Rc<Self>, greeting: &str, limit: usize) {
         let session = SessionState {
             unconfirmed: RefCell::new(Unconfirmed::new(limit, self.buffers.ledger())),
             greeting: RefCell::new(Some(greeting.into())),
             is_detached: Cell::new(false),
+            key: self.buffers.kept_messages.add(self),
         };
         self.set_session(Box::new(session));
     }
@@ -55,7 +61,7 @@ impl Outbox {
     /// Adds a control message. It is neither counted nor kept.
     pub(crate) fn push_control(self: &Rc<Self>, text: &str) {
         if !self.is_over.get() {
-            self.push_unkept(&Frame::new(Opcode::Text, &[&[CONTROL], text.as_bytes()].concat()));
+            self.push_unkept(&Frame::new(Opcode::Text, format!("{CONTROL}{text}").as_bytes()));
         }
     }
 
@@ -68,14 +74,28 @@ impl Outbox {
     }
 
     /// Tells a client with a resumable session the time in which it is to reconnect, before its connection is closed.
-    pub(crate) fn push_return_time(&self, ms: u64) -> bool {
-        let has_session = self.session.borrow().is_some();
-        if has_session {
-            let text = format!("\0{{\"within\":{ms}}}");
-            // If there is no memory for it, the client reconnects at another time.
-            let _ = self.queue.borrow_mut().push(&Frame::new(Opcode::Text, text.as_bytes()), &self.buffers);
+    pub(crate) fn push_return_time(&self, ms: u64) {
+        let text = format!("{CONTROL}{{\"within\":{ms}}}");
+        // If there is no memory for it, the client reconnects at another time.
+        let _ = self.queue.borrow_mut().push(&Frame::new(Opcode::Text, text.as_bytes()), &self.buffers);
+    }
+
+    /// Returns how much memory the kept messages take, in bytes.
+    pub(in crate::wire) fn kept(&self) -> usize {
+        // It may be in use right now.
+        let session = self.session.try_borrow().ok();
+        let kept = |session: &SessionState| Some(session.unconfirmed.try_borrow().ok()?.capacity());
+        session.and_then(|session| kept(session.as_deref()?)).unwrap_or(0)
+    }
+
+    /// Forgets the kept messages, because their memory is needed. A session without a connection ends with that.
+    pub(in crate::wire) fn forget_kept(&self) {
+        let session = self.session.borrow();
+        let Some(session) = session.as_deref() else { return };
+        session.unconfirmed.borrow_mut().forget_all();
+        if session.is_detached.get() {
+            self.close(CloseReason::SessionEnded);
         }
-        has_session
     }
 
     /// Keeps a message until the client confirms it, if its session is resumable. Returns true if the message is also to be written
@@ -90,7 +110,7 @@ impl Outbox {
         {
             // Head and payload may be in one slice.
             let first = head[Head::size(head)..].first().or(payload.first());
-            if head[0] == FIN_TEXT && first == Some(&CONTROL) {
+            if head[0] == FIN_TEXT && first == Some(&(CONTROL as u8)) {
                 instead = Some(escaped(&[head, payload].concat()));
             }
             let kept = match &instead {
@@ -99,7 +119,7 @@ impl Outbox {
             };
             if !kept && session.is_detached.get() {
                 // It has no connection and has lost a message, so it cannot be resumed.
-                self.close(CloseReason::ClientTooSlow);
+                self.close(CloseReason::SessionEnded);
             }
         }
         match instead {
@@ -156,10 +176,11 @@ impl Outbox {
         }
         let Some(session) = other.session.take() else { return false };
         session.is_detached.set(false);
+        self.buffers.kept_messages.replace(session.key, self);
         self.push_control(greeting);
         let mut unconfirmed = session.unconfirmed.borrow_mut();
         unconfirmed.confirm(received);
-        self.push_unkept(&Frame::Encoded(&unconfirmed.frames().concat()));
+        self.push_unkept(&Frame::Encoded(unconfirmed.frames()));
         drop(unconfirmed);
         self.set_session(session);
         true
@@ -174,5 +195,5 @@ const FIN_BINARY: u8 = 0x80 | Opcode::Binary as u8;
 fn escaped(frame: &[u8]) -> Vec<u8> {
     let payload = &frame[Head::size(frame)..];
     let head = Head::new(Opcode::Text, payload.len() + 1);
-    [head.as_ref(), &[CONTROL], payload].concat()
+    [head.as_ref(), &[CONTROL as u8], payload].concat()
 }

@@ -308,3 +308,106 @@ fn the_client_for_which_most_waits_is_closed_where_memory_has_run_out() {
         assert!(ledger.used() < 2 << 20, "{}", ledger.used());
     });
 }
+
+/// Returns the messages that another connection of the client gets that has received so many, after the greeting.
+fn again(outbox: &Rc<Outbox>, received: u64) -> Vec<(u8, Vec<u8>)> {
+    let (stream, mut client) = connection();
+    let resumed = Outbox::new(Stream::new(stream).unwrap(), Rc::clone(&outbox.buffers), 1 << 20);
+    assert!(outbox.can_resume(received) && resumed.replace(outbox, received, "again"));
+    flush(&outbox.buffers);
+    drop(resumed);
+    let mut bytes = Vec::new();
+    client.read_to_end(&mut bytes).unwrap();
+    let mut frames = frames(&bytes);
+    assert_eq!(frames.remove(0), (1, b"\0again".to_vec()));
+    frames
+}
+
+#[test]
+fn all_messages_are_kept_in_a_resumable_session_and_nothing_else() {
+    with_outbox(1 << 20, |outbox, mut client, buffers| {
+        outbox.begin_session("hello", 1 << 20);
+        assert!(!outbox.can_resume(0), "it has not begun");
+        outbox.greet();
+        outbox.greet();
+        let large = "x".repeat(SHARED);
+        let mut buffer = Buffer::new(buffers.ledger());
+        outbox.push(&text("a"));
+        outbox.push(&Frame::new(Opcode::Ping, b""));
+        outbox.push(&text("\0b"));
+        outbox.push(&for_several(b"\0c", &mut buffer, buffers));
+        outbox.push(&Frame::new(Opcode::Binary, b"\0d"));
+        outbox.push(&for_several(
+            format!("\0{large}").as_bytes(),
+            &mut Buffer::new(buffers.ledger()),
+            buffers,
+        ));
+        outbox.push_control("17");
+        outbox.push(&text(""));
+        flush(buffers);
+        let message = |text: &str| (1, text.as_bytes().to_vec());
+        let kept = [
+            message("a"),
+            message("\0\0b"),
+            message("\0\0c"),
+            (2, b"\0d".to_vec()),
+            message(&format!("\0\0{large}")),
+            message(""),
+        ];
+        outbox.confirm(1);
+        assert!(!outbox.can_resume(0) && outbox.can_resume(6) && !outbox.can_resume(7));
+        assert_eq!(again(outbox, 2), kept[2..]);
+        outbox.hang_up();
+        let mut bytes = Vec::new();
+        client.read_to_end(&mut bytes).unwrap();
+        let mut written = frames(&bytes);
+        assert_eq!(written.remove(0), message("\0hello"));
+        written.retain(|frame| frame.0 != 9 && *frame != message("\x0017"));
+        assert_eq!(written, kept);
+    });
+}
+
+#[test]
+fn a_session_without_a_connection_ends_if_a_message_is_lost() {
+    with_outbox(1 << 20, |outbox, _client, _| {
+        outbox.begin_session("hello", 1_010);
+        outbox.greet();
+        for _ in 0..3 {
+            outbox.push(&text(&"x".repeat(400)));
+        }
+        assert!(outbox.closing().is_none() && !outbox.can_resume(0) && outbox.can_resume(2), "it has one");
+        outbox.detach();
+        outbox.push(&text("x"));
+        assert!(outbox.closing().is_none() && outbox.can_resume(2));
+        outbox.push(&text(&"x".repeat(400)));
+        assert_eq!(outbox.closing(), Some(CloseReason::SessionEnded));
+        assert!(!outbox.can_resume(5));
+    });
+}
+
+#[test]
+fn kept_messages_are_forgotten_if_others_need_their_memory() {
+    let ledger = Ledger::new(1 << 20);
+    let buffers = Rc::new(Buffers::new(Rc::clone(&ledger)));
+    let reclaimer = Rc::downgrade(&buffers.kept_messages);
+    ledger.register(Stage::KeptMessages, reclaimer);
+    block_on(async {
+        let outboxes = [(); 3].map(|()| {
+            let (stream, client) = connection();
+            let outbox = Outbox::new(Stream::new(stream).unwrap(), Rc::clone(&buffers), 1 << 20);
+            outbox.begin_session("hello", 1 << 20);
+            outbox.greet();
+            (outbox, client)
+        });
+        for ((outbox, _), size) in outboxes.iter().zip([50_000, 200_000, 100_000]) {
+            outbox.push(&text(&"x".repeat(size)));
+        }
+        flush(&buffers);
+        outboxes[1].0.detach();
+        let free = ledger.limit() / 16 * 14 - ledger.used();
+        let _others = ledger.charge(free + 100_000, Purpose::New).unwrap();
+        let can_resume = outboxes.each_ref().map(|(outbox, _)| outbox.can_resume(0));
+        assert_eq!(can_resume, [true, false, true], "the largest goes first");
+        assert_eq!(outboxes[1].0.closing(), Some(CloseReason::SessionEnded));
+    });
+}
