@@ -1,6 +1,8 @@
 use std::fmt;
 
-use crate::requests::parameters;
+use crate::{requests::parameters, settings::GeneratedIds};
+
+use super::RoomId;
 
 /// The subprotocol of resumable sessions: see `docs/reference/sessions.md`.
 pub(crate) const SESSION_PROTOCOL: &str = "stateroom.v1";
@@ -85,10 +87,8 @@ impl SessionRequest {
 
     /// Chooses a token that nobody can guess.
     fn generate() -> Result<Self, &'static str> {
-        let mut random = [0; 16];
-        getrandom::fill(&mut random).map_err(|_| NO_RANDOM)?;
-        let token = format!("{:032x}", u128::from_le_bytes(random));
-        Ok(Self { token: Token(token.into()), received: 0, attempt: 0, begun: 0 })
+        let token = RoomId::generate(GeneratedIds::Uuid).map_err(|_| NO_RANDOM)?;
+        Ok(Self { token: Token(token.as_str().into()), received: 0, attempt: 0, begun: 0 })
     }
 }
 

@@ -1,6 +1,6 @@
 use std::{
     cell::{Cell, OnceCell, RefCell},
-    collections::BTreeMap,
+    mem, ptr,
     rc::{Rc, Weak},
     task::{Context, Poll},
 };
@@ -17,8 +17,8 @@ use super::session_request::{SessionRequest, Token};
 #[derive(Debug, Default)]
 pub(crate) struct Sessions(OnceCell<Box<ByToken>>);
 
-/// Most rooms have none, and do without.
-type ByToken = RefCell<BTreeMap<Token, Rc<Resumable>>>;
+/// The sessions in the order of their tokens. Most rooms have none.
+type ByToken = RefCell<Vec<Rc<Resumable>>>;
 
 /// A resumable session.
 #[derive(Debug)]
@@ -56,25 +56,26 @@ impl Resumption {
 impl Sessions {
     /// Adds a session. If there is one with the same token, that one ends, because it could not be resumed.
     pub(crate) fn add(&self, request: &SessionRequest, outbox: &Rc<Outbox>) -> Rc<Resumable> {
-        let token = request.token.clone();
         let resumable = Rc::new(Resumable {
-            token: token.clone(),
+            token: request.token.clone(),
             attempt: Cell::new(request.attempt),
             begun: Cell::new(request.attempt),
             handled: Cell::new(0),
             outbox: RefCell::new(Rc::clone(outbox)),
             resumption: RefCell::default(),
         });
-        let sessions = self.0.get_or_init(Box::default);
-        let other = sessions.borrow().get(&token).map(Rc::clone);
-        match other {
+        let mut sessions = self.0.get_or_init(Box::default).borrow_mut();
+        let ended = match position(&sessions, &request.token) {
             // Connections do not always arrive in order.
-            Some(newer) if newer.attempt.get() > request.attempt => outbox.close(CloseReason::Resumed),
-            other => {
-                sessions.borrow_mut().insert(token, Rc::clone(&resumable));
-                other.iter().for_each(|other| other.outbox.borrow().close(CloseReason::Resumed));
+            Ok(index) if sessions[index].attempt.get() > request.attempt => Rc::clone(&resumable),
+            Ok(index) => mem::replace(&mut sessions[index], Rc::clone(&resumable)),
+            Err(index) => {
+                sessions.insert(index, Rc::clone(&resumable));
+                return resumable;
             }
-        }
+        };
+        drop(sessions);
+        ended.outbox.borrow().close(CloseReason::Resumed);
         resumable
     }
 
@@ -83,8 +84,10 @@ impl Sessions {
         let Some(sessions) = self.0.get() else { return };
         let mut sessions = sessions.borrow_mut();
         // Another one may have its token.
-        if sessions.get(&resumable.token).is_some_and(|other| std::ptr::eq(&**other, resumable)) {
-            sessions.remove(&resumable.token);
+        if let Ok(index) = position(&sessions, &resumable.token)
+            && ptr::eq(&*sessions[index], resumable)
+        {
+            sessions.remove(index);
         }
     }
 
@@ -93,15 +96,20 @@ impl Sessions {
     /// # Errors
     /// The client has opened a newer connection, which has arrived earlier.
     pub(crate) fn find(&self, request: &SessionRequest) -> Result<Option<Rc<Resumable>>, CloseReason> {
-        let sessions = self.0.get().map(|sessions| sessions.borrow());
-        let resumable = sessions.as_ref().and_then(|sessions| sessions.get(&request.token));
-        let Some(resumable) = resumable else { return Ok(None) };
+        let Some(sessions) = self.0.get().map(|sessions| sessions.borrow()) else { return Ok(None) };
+        let Ok(index) = position(&sessions, &request.token) else { return Ok(None) };
+        let resumable = &sessions[index];
         if request.attempt < resumable.attempt.get() {
             return Err(CloseReason::Resumed);
         }
         let can_resume = resumable.outbox.borrow().can_resume(resumable.received(request));
         Ok(can_resume.then(|| Rc::clone(resumable)))
     }
+}
+
+/// Returns the place of a token, or where it would be.
+fn position(sessions: &[Rc<Resumable>], token: &Token) -> Result<usize, usize> {
+    sessions.binary_search_by(|resumable| resumable.token.cmp(token))
 }
 
 impl Resumable {

@@ -1,6 +1,5 @@
 use std::{
     cell::{Cell, RefCell},
-    collections::BTreeMap,
     rc::{Rc, Weak},
 };
 
@@ -12,13 +11,18 @@ use crate::{admission::Subnet, close::CloseReason, settings::Settings, wire::Out
 /// the new one has more than its share, it is one of this address.
 #[derive(Debug)]
 pub(crate) struct WaitingSessions {
-    /// The outboxes of the sessions, in the order in which they began to wait.
-    all: RefCell<BTreeMap<u64, (Subnet, Weak<Outbox>)>>,
-    /// The numbers of the sessions of each address, in the same order.
-    by_subnet: RefCell<BTreeMap<Subnet, Vec<u64>>>,
+    /// The sessions in the order in which they began to wait.
+    sessions: RefCell<Vec<Waiting>>,
     last: Cell<u64>,
     limit: usize,
     limit_per_subnet: usize,
+}
+
+#[derive(Debug)]
+struct Waiting {
+    number: u64,
+    subnet: Subnet,
+    outbox: Weak<Outbox>,
 }
 
 /// Removes a session from the waiting ones when it is dropped.
@@ -35,8 +39,7 @@ impl WaitingSessions {
     pub(super) fn new(settings: &Settings) -> Rc<Self> {
         let limit = (settings.max_connections / settings.threads.max(1)).max(1);
         Rc::new(Self {
-            all: RefCell::default(),
-            by_subnet: RefCell::default(),
+            sessions: RefCell::default(),
             last: Cell::new(0),
             limit,
             limit_per_subnet: settings.max_connections_per_address.unwrap_or(limit),
@@ -45,46 +48,39 @@ impl WaitingSessions {
 
     /// Adds a session until the [`WaitingSession`] is dropped.
     pub(super) fn add(self: &Rc<Self>, subnet: Subnet, outbox: &Rc<Outbox>) -> WaitingSession {
-        let of_subnet = self.by_subnet.borrow().get(&subnet).map(|numbers| (numbers.len(), numbers[0]));
-        let (count, oldest_of_subnet) = of_subnet.unwrap_or_default();
-        let oldest = self.all.borrow().keys().next().copied();
-        let is_full = self.all.borrow().len() >= self.limit;
-        if count >= self.limit_per_subnet || is_full && count > self.limit / SHARE {
-            self.end(oldest_of_subnet);
-        } else if is_full {
-            oldest.into_iter().for_each(|oldest| self.end(oldest));
+        if let Some(index) = self.in_excess(subnet) {
+            let ended = self.sessions.borrow_mut().remove(index);
+            ended.outbox.upgrade().iter().for_each(|outbox| outbox.close(CloseReason::SessionEnded));
         }
         let number = self.last.get() + 1;
         self.last.set(number);
-        self.all.borrow_mut().insert(number, (subnet, Rc::downgrade(outbox)));
-        self.by_subnet.borrow_mut().entry(subnet).or_default().push(number);
+        self.sessions.borrow_mut().push(Waiting { number, subnet, outbox: Rc::downgrade(outbox) });
         WaitingSession { sessions: Rc::clone(self), number }
     }
 
-    fn end(&self, number: u64) {
-        if let Some(outbox) = self.remove(number).and_then(|outbox| outbox.upgrade()) {
-            outbox.close(CloseReason::SessionEnded);
+    /// Returns the session that ends so that one of this address can wait, if there is no place for it.
+    fn in_excess(&self, subnet: Subnet) -> Option<usize> {
+        let sessions = self.sessions.borrow();
+        let is_full = sessions.len() >= self.limit;
+        // Nearly always there are places, and to count would take a while.
+        if !is_full && sessions.len() < self.limit_per_subnet {
+            return None;
         }
-    }
-
-    fn remove(&self, number: u64) -> Option<Weak<Outbox>> {
-        let (subnet, outbox) = self.all.borrow_mut().remove(&number)?;
-        let mut by_subnet = self.by_subnet.borrow_mut();
-        if let Some(numbers) = by_subnet.get_mut(&subnet) {
-            if let Ok(index) = numbers.binary_search(&number) {
-                numbers.remove(index);
-            }
-            if numbers.is_empty() {
-                by_subnet.remove(&subnet);
-            }
+        let is_of_subnet = |waiting: &Waiting| waiting.subnet == subnet;
+        let count = sessions.iter().filter(|waiting| is_of_subnet(waiting)).count();
+        if count >= self.limit_per_subnet || is_full && count > self.limit / SHARE {
+            return sessions.iter().position(is_of_subnet);
         }
-        Some(outbox)
+        is_full.then_some(0)
     }
 }
 
 impl Drop for WaitingSession {
     fn drop(&mut self) {
-        self.sessions.remove(self.number);
+        let mut sessions = self.sessions.sessions.borrow_mut();
+        if let Ok(index) = sessions.binary_search_by_key(&self.number, |waiting| waiting.number) {
+            sessions.remove(index);
+        }
     }
 }
 
@@ -122,9 +118,9 @@ mod tests {
                 .collect();
             let left = outboxes.iter().enumerate().filter(|(_, (outbox, _))| outbox.closing().is_none());
             let left: Vec<_> = left.map(|(number, _)| number).collect();
-            assert_eq!(sessions.all.borrow().len(), left.len());
+            assert_eq!(sessions.sessions.borrow().len(), left.len());
             drop(outboxes);
-            assert!(sessions.all.borrow().is_empty() && sessions.by_subnet.borrow().is_empty());
+            assert!(sessions.sessions.borrow().is_empty());
             left
         })
     }

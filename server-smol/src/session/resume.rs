@@ -210,7 +210,8 @@ fn greeting(token: &Token, client: ClientId, is_resumed: bool, received: u64, se
     format!(
         r#"{{"session":"{}","client":{client},"resumed":{is_resumed},"received":{received},"window":{},"buffer":{}}}"#,
         token.as_str(),
-        settings.resume.as_millis(),
+        // It is at most a year.
+        settings.resume.as_millis() as u64,
         settings.session_buffer,
     )
 }
