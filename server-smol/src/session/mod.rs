@@ -145,12 +145,7 @@ impl<F: EngineFactory> Session<F> {
                 Err(reason) if room.forget(outbox) => reason,
                 // An event that has begun is finished.
                 Err(None) if let Some(resumable) = &self.resumable => {
-                    let subnet = self.detach(connection, None);
-                    if self.finish(resumable, connecting).await == Outcome::Ended {
-                        return Arrival::Over;
-                    }
-                    let resumption = self.wait_for_client(resumable, Rc::clone(connection), subnet).await;
-                    return Arrival::Lost(resumption);
+                    return Box::pin(self.lose_early(resumable, connection, connecting)).await;
                 }
                 Err(reason) => {
                     let stay = async {

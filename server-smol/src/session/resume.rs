@@ -12,13 +12,13 @@ use crate::{
     admission::{Permit, Subnet},
     close::CloseReason,
     reactor::Timer,
-    room::{Event, Resumable, Resumption, Room, SessionRequest, Token},
+    room::{Event, Outcome, Resumable, Resumption, Room, SessionRequest, Token},
     settings::Settings,
     wire::{Outbox, Socket},
 };
 
 use super::{
-    Session,
+    Arrival, Session,
     confirmations::Confirmations,
     connection::{Connection, End},
 };
@@ -81,6 +81,20 @@ impl<F: EngineFactory> Session<F> {
             pending().await
         };
         or(event, watch).await
+    }
+
+    /// Finishes the `connect` of a client whose connection is lost, and waits for another connection.
+    pub(super) async fn lose_early(
+        &self,
+        resumable: &Resumable,
+        connection: &Rc<Connection<F>>,
+        connect: impl Future<Output = Outcome>,
+    ) -> Arrival {
+        let subnet = self.detach(connection, None);
+        match self.finish(resumable, connect).await {
+            Outcome::Ended => Arrival::Over,
+            _ => Arrival::Lost(self.wait_for_client(resumable, Rc::clone(connection), subnet).await),
+        }
     }
 
     /// Ends a resumable session whose connection has ended, or waits for another connection. `event` is the end of an event that may
