@@ -22,9 +22,9 @@ after(async () => {
   if (parent) await rm(parent, { recursive: true, force: true });
 });
 
-/** Makes a guest, and returns its directory. */
+/** Makes a guest, and returns its directory. Its name is its own: guests of one name would take each other's module in the directory that all build into. */
 async function guest(template) {
-  const directory = join(parent, template);
+  const directory = join(parent, `reloaded-${template}`);
   execFileSync(process.env.STATEROOM, ["new", directory, "--template", template], { stdio: "ignore" });
   await copyFile(join(checkout(), "Cargo.lock"), join(directory, "Cargo.lock"));
   return directory;
