@@ -49,7 +49,8 @@ fn serves(binary: &Path, module: &str) {
     drop((clients, server));
 
     let soonest = (0..STARTS).map(|_| first_answer(binary, module)).min().expect("more than none");
-    within("from the start to the first answer", soonest.as_micros() as u64, 15_000, "µs");
+    // Some virtual machines wake a waiting thread only at the next tick of 4 ms, and there are several such waits.
+    within("from the start to the first answer", soonest.as_micros() as u64, 25_000, "µs");
 }
 
 #[track_caller]
