@@ -10,7 +10,7 @@ use alloc::{
 
 use stateroom_core::abi;
 use wasm_encoder::{
-    BlockType, ConstExpr, DataSection, Encode, ExportKind, ExportSection, Function, GlobalType, Instruction,
+    BlockType, ConstExpr, DataSection, Encode, ExportKind, ExportSection, Function, GlobalType,
     InstructionSink, MemArg, MemArgTarget, MemorySection, MemoryType, Module, RawSection, RefType, TableType,
     ValType,
 };
@@ -263,7 +263,9 @@ impl<'a> Additions<'a> {
         }
         if !layout.tables.is_empty() {
             let elements = outline.elements.iter().flat_map(|segment| segment.functions.iter());
-            let functions: BTreeSet<_> = elements.filter_map(|element| element.checked_sub(1)).collect();
+            // `collect` would bring a sort of 5 KB along.
+            let mut functions = BTreeSet::new();
+            functions.extend(elements.filter_map(|element| element.checked_sub(1)));
             for index in functions {
                 let name = format!("f{index}");
                 self.exports.export(&name, ExportKind::Func, index);
@@ -277,30 +279,26 @@ impl<'a> Additions<'a> {
     /// the globals in which they record this.
     fn replacements(&mut self, sizes: Sizes) -> Vec<(String, String)> {
         let mut segments = Vec::new();
-        let replaced: BTreeSet<_> = self.outline.replaced.iter().map(|(_, _, replaced)| *replaced).collect();
+        // `collect` would bring a sort of 5 KB along.
+        let mut replaced = BTreeSet::new();
+        replaced.extend(self.outline.replaced.iter().map(|(_, _, replaced)| *replaced));
         for replaced in replaced {
             let index = match replaced {
                 Replaced::Fill => self.fill(sizes),
                 Replaced::Grow => self.add(1, 1, sizes.grow()),
                 Replaced::Copy => self.add(3, 0, sizes.copy()),
                 Replaced::Init(segment) => self.add(3, 0, sizes.init(segment)),
-                Replaced::InitTable(table, segment) => self.changer(
-                    Change::Init { table, segment },
-                    &Instruction::TableInit { elem_index: segment, table },
-                ),
-                Replaced::CopyTable(to, from) => self.changer(
-                    Change::Copy { to, from },
-                    &Instruction::TableCopy { src_table: from, dst_table: to },
-                ),
+                Replaced::InitTable(table, segment) => self.changer(Change::Init { table, segment }),
+                Replaced::CopyTable(to, from) => self.changer(Change::Copy { to, from }),
                 Replaced::DropData(segment) => {
                     let names = (format!("d{segment}"), format!("d{segment}?"));
-                    let index = self.dropper(&names, Instruction::DataDrop(segment));
+                    let index = self.dropper(&names, |code| code.data_drop(segment));
                     segments.push(names);
                     index
                 }
                 Replaced::DropElements(segment) => {
                     let names = (format!("e{segment}"), format!("e{segment}?"));
-                    let index = self.dropper(&names, Instruction::ElemDrop(segment));
+                    let index = self.dropper(&names, |code| code.elem_drop(segment));
                     segments.push(names);
                     index
                 }
@@ -312,13 +310,16 @@ impl<'a> Additions<'a> {
     }
 
     /// `(to, from, len)`: changes a table, and tells the host of it.
-    fn changer(&mut self, change: Change, instruction: &Instruction<'_>) -> u32 {
+    fn changer(&mut self, change: Change) -> u32 {
         let watcher = self.outline.tables.len() as u32;
         let ty = self.ty(4, 0);
         let mut body = Function::new([]);
-        body.instructions().local_get(0).local_get(1).local_get(2);
-        body.instruction(instruction);
         let mut code = body.instructions();
+        code.local_get(0).local_get(1).local_get(2);
+        match change {
+            Change::Init { table, segment } => code.table_init(table, segment),
+            Change::Copy { to, from } => code.table_copy(to, from),
+        };
         code.local_get(0).local_get(1).local_get(2).i32_const(self.changes.len() as i32);
         code.i32_const(0).call_indirect(watcher, ty).end();
         self.changes.push(change);
@@ -348,10 +349,14 @@ impl<'a> Additions<'a> {
         index
     }
 
-    fn dropper(&mut self, (name, flag): &(String, String), drop: Instruction<'_>) -> u32 {
+    fn dropper(
+        &mut self,
+        (name, flag): &(String, String),
+        drop: impl for<'b, 'c> Fn(&'b mut InstructionSink<'c>) -> &'b mut InstructionSink<'c>,
+    ) -> u32 {
         let global = self.global(flag);
         let mut body = Function::new([]);
-        body.instruction(&drop).instructions().i32_const(1).global_set(global).end();
+        drop(&mut body.instructions()).i32_const(1).global_set(global).end();
         let index = self.add(0, 0, body);
         self.function(name, Some(index));
         index
