@@ -153,12 +153,12 @@ impl<F: EngineFactory> Session<F> {
                             room.handle(Event::Disconnect(*client)).await;
                         }
                     };
-                    zip(connection.close(reason), stay).await;
+                    Box::pin(zip(connection.close(reason), stay)).await;
                     return Arrival::Over;
                 }
             }
         };
-        connection.close(reason).await;
+        Box::pin(connection.close(reason)).await;
         Arrival::Over
     }
 
