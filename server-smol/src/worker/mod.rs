@@ -128,6 +128,7 @@ impl<F: EngineFactory> Worker<F> {
             let reason = or(served, accepted).await;
             let reason = self.ending.get_or_init(|| reason);
             drop(answering);
+            self.thread.stats.clients_at_shutdown.set(self.thread.stats.clients.get());
             self.registry.shut_down(reason);
             let patience = async {
                 Timer::after(CLOSE_TIMEOUT).await;

@@ -1,6 +1,9 @@
 //! Sessions that continue on another connection: `docs/reference/sessions.md`.
 
 mod cuts;
+mod limits;
+mod program;
+mod shutdown;
 
 use std::time::Duration;
 
@@ -270,52 +273,6 @@ fn a_client_knows_how_many_of_its_messages_the_room_has_received() {
 }
 
 #[test]
-fn a_session_of_which_a_message_is_lost_does_not_continue() {
-    let server = TestServer::with_clock(settings().with_session_buffer(1_000), journal());
-    let mut other = server.client("room");
-    other.expect(&["connect 1"]);
-    let (mut client, _) = begin(&server, TOKEN);
-    client.expect(&["connect 2"]);
-    other.expect(&["connect 2"]);
-    // The client is here, and does not confirm what it receives.
-    let large = "x".repeat(400);
-    for _ in 0..3 {
-        client.text(&large);
-        other.expect(&[&format!("message 2 {large}")]);
-    }
-    let (mut client, id) = begin(&server, TOKEN);
-    assert_eq!(id, 3);
-    client.expect(&["connect 3"]);
-    let (a, b) = (other.next_text(), other.next_text());
-    let mut both = [&*a, &*b];
-    both.sort_unstable();
-    assert_eq!(both, ["connect 3", "disconnect 2"]);
-    // What it confirms makes space.
-    client.expect(&["disconnect 2"]);
-    for number in 0..5_u64 {
-        client.text(&large);
-        client.expect(&[&format!("message 3 {large}")]);
-        client.text(&format!("\0{}", 3 + number));
-        other.expect(&[&format!("message 3 {large}")]);
-    }
-    let (client, received) = resume(&server, TOKEN, 7);
-    assert_eq!(received, 5);
-    // Of a client that is away, the session ends as soon as a message is lost.
-    client.hang_up();
-    let echo = format!("message 1 {large}");
-    let mut has_left = false;
-    while !has_left {
-        other.text(&large);
-        while let text = other.next_text()
-            && text != echo
-        {
-            assert_eq!(text, "disconnect 3");
-            has_left = true;
-        }
-    }
-}
-
-#[test]
 fn the_code_4999_keeps_the_session_and_others_end_it() {
     let server = TestServer::with_clock(settings(), journal());
     let mut other = server.client("room");
@@ -411,44 +368,6 @@ fn what_is_no_session_is_refused_with_a_reason() {
 }
 
 #[test]
-fn clients_with_sessions_are_told_when_to_come_back_after_a_restart() {
-    let server = TestServer::with_clock(settings(), script());
-    let mut plain = server.client("room");
-    assert_eq!(plain.ask("hello"), "hello");
-    let (mut client, _) = begin(&server, TOKEN);
-    let (gone, _) = begin(&server, OTHER);
-    gone.hang_up();
-    server.handle().begin_shutdown();
-    let within: Value = serde_json::from_str(&control(&mut client)).unwrap();
-    assert_eq!(within, json!({ "within": 500 }));
-    assert_eq!(client.closed(), 1012);
-    assert_eq!(plain.closed(), 1001);
-    // Nobody waits for the one that is away.
-    assert!(server.stop() < Duration::from_secs(1));
-}
-
-#[test]
-fn only_as_many_sessions_wait_as_there_may_be_connections() {
-    let server = TestServer::with_clock(settings().with_max_connections(3), journal());
-    let mut other = server.client("room");
-    other.expect(&["connect 1"]);
-    for number in 2..=4 {
-        let (mut client, id) = begin(&server, &format!("{TOKEN}{number}"));
-        assert_eq!(id, number);
-        client.expect(&[&format!("connect {number}")]);
-        other.expect(&[&format!("connect {number}")]);
-        client.frame(&Frame::close(4999));
-        assert_eq!(client.message(), Message::Close(4999));
-        client.hang_up();
-    }
-    let (last, _) = begin(&server, &format!("{TOKEN}5"));
-    other.expect(&["connect 5"]);
-    last.hang_up();
-    other.expect(&["disconnect 2"]);
-    let (_client, _) = resume(&server, &format!("{TOKEN}3"), 0);
-}
-
-#[test]
 fn a_room_that_ends_ends_the_sessions_that_wait() {
     let server = TestServer::with_clock(settings(), script());
     let (mut client, _) = begin(&server, TOKEN);
@@ -493,6 +412,20 @@ fn a_client_comes_back_while_the_room_is_busy_with_its_message() {
 }
 
 #[test]
+fn a_client_that_has_confirmed_more_than_it_says_begins_anew() {
+    let server = TestServer::with_clock(settings(), journal());
+    let (mut client, _) = begin(&server, TOKEN);
+    client.expect(&["connect 1"]);
+    client.text("\01");
+    client.text("a");
+    client.expect(&["message 1 a"]);
+    // The server has not kept the first message.
+    let (mut client, id) = begin(&server, TOKEN);
+    assert_eq!(id, 2);
+    client.expect(&["connect 2", "disconnect 1"]);
+}
+
+#[test]
 fn a_session_that_has_ended_begins_anew_at_once() {
     let server = TestServer::with_clock(settings(), journal());
     let (mut client, _) = begin(&server, TOKEN);
@@ -506,60 +439,15 @@ fn a_session_that_has_ended_begins_anew_at_once() {
 }
 
 #[test]
-fn lost_connections_take_no_place_while_the_room_is_busy() {
-    let gate = Gate::default();
-    let server = TestServer::with_clock(settings().with_max_connections(3), gate.clone());
-    let (mut client, _) = begin(&server, TOKEN);
-    let mut blocker = server.client("room");
-    blocker.text("!");
-    gate.wait_for_computing(1);
-    client.text("waits");
-    client.hang_up();
-    // Its next connection waits for the room, too, and is lost as well.
-    eventually("there is a place", || server.connect("/ws/other").is_ok());
-    open(&server, TOKEN, 0).hang_up();
-    let others = [(); 2].map(|()| {
-        let mut other = None;
-        eventually("there is a place", || {
-            other = server.connect("/ws/other").ok();
-            other.is_some()
-        });
-        other
-    });
-    drop(others);
-    gate.open();
-    eventually("the session goes on", || {
-        match server.connect(&format!("/ws/room?stateroom.session={TOKEN}.0.9")) {
-            Ok(mut client) => greeting(&mut client)["received"] == 1,
-            Err(_) => false,
-        }
-    });
-}
-
-#[test]
-fn a_client_that_waits_to_resume_its_session_is_told_that_the_server_ends() {
-    let gate = Gate::default();
-    let server = TestServer::with_clock(settings(), gate.clone());
-    let (mut client, _) = begin(&server, TOKEN);
-    client.text("!");
-    gate.wait_for_computing(1);
-    let older = open(&server, &format!("{TOKEN}.0.1"), 0);
-    let mut waiting = open(&server, &format!("{TOKEN}.0.2"), 0);
-    // It is replaced while it waits.
-    let mut older = older;
-    assert_eq!(older.closed(), 1008);
-    server.handle().begin_shutdown();
-    assert_eq!(control(&mut waiting), r#"{"within":500}"#);
-    assert_eq!(waiting.closed(), 1012);
-    gate.open();
-}
-
-#[test]
 fn without_time_to_wait_sessions_end_with_their_connections() {
     let server = TestServer::with_clock(settings().with_resume(Duration::ZERO), journal());
     let mut other = server.client("room");
-    let (client, _) = begin(&server, TOKEN);
+    let (mut stale, _) = begin(&server, TOKEN);
     other.expect(&["connect 1", "connect 2"]);
+    // A connection that has not ended can be replaced.
+    let (client, _) = resume(&server, TOKEN, 0);
+    stale.expect(&["connect 2"]);
+    assert_eq!(stale.closed(), 1008);
     client.hang_up();
     other.expect(&["disconnect 2"]);
 }
@@ -576,32 +464,4 @@ fn a_client_that_was_silent_for_too_long_may_come_back() {
     assert_eq!(received, 0);
     client.text("a");
     client.expect(&["message 1 a"]);
-}
-
-#[test]
-fn messages_kept_for_sessions_leave_memory_for_others() {
-    const MEMORY: usize = 16 << 20;
-    let settings = settings().with_total_memory(MEMORY).with_session_buffer(1 << 20);
-    let server = TestServer::with_clock(settings, journal());
-    // They receive everything, and confirm nothing.
-    let mut clients: Vec<_> = (0..40).map(|number| begin(&server, &format!("{TOKEN}{number}")).0).collect();
-    let mut speaker = server.client("room");
-    while speaker.next_text() != "connect 41" {}
-    let large = "x".repeat(100_000);
-    for number in 0..10 {
-        speaker.text(&large);
-        speaker.expect(&[&format!("message 41 {large}")]);
-        for client in &mut clients {
-            // Each has received what came with the clients behind it.
-            while client.next_text().len() < large.len() {}
-        }
-        assert!(number < 3 || server.stats().memory > MEMORY / 4, "they are kept");
-    }
-    assert!(server.stats().memory < MEMORY / 16 * 9, "{}", server.stats().memory);
-    // Others find space for what is large, and for themselves.
-    let mut newcomer = server.client("another");
-    newcomer.expect(&["connect 1"]);
-    let larger = "x".repeat(1 << 20);
-    newcomer.text(&larger);
-    newcomer.expect(&[&format!("message 1 {larger}")]);
 }

@@ -2,6 +2,7 @@
 
 use std::{
     collections::{BTreeMap, VecDeque},
+    convert::Infallible,
     io::{Read as _, Write as _},
     net::{Shutdown, SocketAddr, TcpStream},
     sync::{Arc, Mutex},
@@ -12,7 +13,8 @@ use fastrand::Rng;
 use rustix::net::sockopt::set_socket_linger;
 use serde_json::Value;
 use stateroom_sdk_core::{
-    ClientId, MessagePayload, MessageRecipient, StateroomContext, StateroomService, StateroomServiceFactory,
+    MessagePayload, MessageRecipient,
+    engine::{self, Engine, EngineContext, EngineFactory, Progress},
 };
 use stateroom_tests::{Frame, PATIENCE, TestServer};
 
@@ -32,9 +34,13 @@ enum Event {
     Message(u32, Vec<u8>),
 }
 
-/// Notes each event, and sends each message to everyone, with a number before it.
+/// Notes each event, and sends each message to everyone. Some messages take several slices.
 #[derive(Debug)]
-struct Repeater(Events);
+struct Repeater {
+    events: Events,
+    /// The message that is being handled, whether it is text, and the number of slices that it takes.
+    current: Option<(Vec<u8>, bool, usize)>,
+}
 
 impl Events {
     fn add(&self, event: Event) -> usize {
@@ -48,27 +54,42 @@ impl Events {
     }
 }
 
-impl StateroomServiceFactory for Events {
-    type Service = Repeater;
-    type Error = std::convert::Infallible;
+impl EngineFactory for Events {
+    type Engine = Repeater;
+    type Error = Infallible;
 
-    fn build(&self, _: &str, _: &impl StateroomContext) -> Result<Repeater, Self::Error> {
-        Ok(Repeater(self.clone()))
+    fn build(&self, _: &str, _: &impl EngineContext) -> Result<Repeater, Self::Error> {
+        Ok(Repeater { events: self.clone(), current: None })
     }
 }
 
-impl StateroomService for Repeater {
-    fn connect(&mut self, client: ClientId, _: &impl StateroomContext) {
-        self.0.add(Event::Connect(client.0));
+impl Engine for Repeater {
+    fn begin(&mut self, event: engine::Event<'_>, _: &impl EngineContext) {
+        match event {
+            engine::Event::Connect(client) => _ = self.events.add(Event::Connect(client.0)),
+            engine::Event::Disconnect(client) => _ = self.events.add(Event::Disconnect(client.0)),
+            engine::Event::Message(client, message) => {
+                let data = message.data().to_vec();
+                let count = self.events.add(Event::Message(client.0, data.clone()));
+                self.current = Some((data, message.text().is_some(), count % 4));
+            }
+            engine::Event::Init | engine::Event::Timer => {}
+        }
     }
 
-    fn disconnect(&mut self, client: ClientId, _: &impl StateroomContext) {
-        self.0.add(Event::Disconnect(client.0));
-    }
-
-    fn message(&mut self, client: ClientId, message: MessagePayload<'_>, ctx: &impl StateroomContext) {
-        self.0.add(Event::Message(client.0, message.data().to_vec()));
-        ctx.send_message(MessageRecipient::Broadcast, message);
+    fn advance(&mut self, ctx: &impl EngineContext) -> Progress<'_> {
+        let Some((data, is_text, slices)) = &mut self.current else { return Progress::Done };
+        if *slices > 0 {
+            *slices -= 1;
+            return Progress::Unfinished;
+        }
+        let payload = match str::from_utf8(data) {
+            Ok(text) if *is_text => MessagePayload::Text(text),
+            _ => MessagePayload::Bytes(data),
+        };
+        ctx.send_message(MessageRecipient::Broadcast, payload);
+        self.current = None;
+        Progress::Done
     }
 }
 
@@ -87,6 +108,22 @@ fn escaped(message: &Frame) -> Frame {
         (Frame::TEXT, Some(0)) => Frame::new(Frame::TEXT, [&[0], &*message.payload].concat()),
         _ => message.clone(),
     }
+}
+
+/// Returns the bytes of a message on its way to the server. Some have several frames, with a pong between them.
+fn encoded(message: &Frame) -> Vec<u8> {
+    let (payload, opcode) = (&message.payload, message.opcode);
+    if payload.len() % 3 > 0 {
+        return message.masked();
+    }
+    let (first, rest) = payload.split_at(payload.len() / 2);
+    let frames = [
+        Frame::unfinished(opcode, first),
+        Frame::new(Frame::PONG, "nobody has asked"),
+        Frame::unfinished(Frame::CONTINUATION, rest),
+        Frame::new(Frame::CONTINUATION, ""),
+    ];
+    frames.iter().flat_map(Frame::masked).collect()
 }
 
 /// A client that keeps to the protocol, whatever becomes of its connections.
@@ -245,7 +282,7 @@ impl Resuming {
         let frames: Vec<_> = self.unconfirmed.iter().map(escaped).collect();
         let (last, before) = (self.unconfirmed.back().cloned(), self.received.len());
         for frame in frames {
-            send(&frame.masked())?;
+            send(&encoded(&frame))?;
         }
         if self.received.len().is_multiple_of(3) {
             send(&Frame::text(&format!("\0{}", self.received.len())).masked())?;
