@@ -1,0 +1,151 @@
+use crate::{
+    RoomNumber,
+    bytes::{Reader, put_varint},
+};
+
+/// Entries for the journal that were encoded by one thread and are not yet written.
+///
+/// Encoding appends to one buffer. [`clear`](Self::clear) keeps the buffer for the next entries.
+#[derive(Debug, Default, Clone)]
+pub struct Entries {
+    bytes: Vec<u8>,
+}
+
+/// One of [`Entries`], as another store would need it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Entry<'a> {
+    /// A new room.
+    Create {
+        /// Its number, which no room had before.
+        room: RoomNumber,
+        /// Its id, which no living room has.
+        id: &'a str,
+        /// How it began.
+        base: &'a [u8],
+    },
+    /// An event of a room.
+    Event {
+        /// The number of the room.
+        room: RoomNumber,
+        /// `None`: its timer is unchanged. `Some(None)`: its timer is cancelled. `Some(Some(ms))`: its timer is due
+        /// at this time, in milliseconds since the Unix epoch.
+        timer: Option<Option<u64>>,
+        /// The event.
+        event: &'a [u8],
+    },
+    /// A snapshot of a room, which takes the place of all before.
+    Snapshot {
+        /// The number of the room.
+        room: RoomNumber,
+        /// When its timer is due, in milliseconds since the Unix epoch.
+        due: Option<u64>,
+        /// The snapshot.
+        snapshot: &'a [u8],
+    },
+    /// The end of a room.
+    End {
+        /// The number of the room.
+        room: RoomNumber,
+    },
+}
+
+const CREATE: u8 = 0;
+const EVENT: u8 = 1;
+const SNAPSHOT: u8 = 2;
+const END: u8 = 3;
+
+impl Entries {
+    /// Adds a new room and its first base.
+    pub fn create(&mut self, room: RoomNumber, id: &str, base: &[u8]) {
+        self.begin(CREATE, room);
+        self.put_bytes(id.as_bytes());
+        self.put_bytes(base);
+    }
+
+    /// Adds an event of a room. If `timer` is `None`, the room's timer is unchanged. `Some(None)` cancels it, and
+    /// with `Some(Some(ms))` it is due at this time (milliseconds since the Unix epoch).
+    pub fn event(&mut self, room: RoomNumber, timer: Option<Option<u64>>, event: &[u8]) {
+        self.begin(EVENT, room);
+        match timer {
+            None => self.bytes.push(0),
+            Some(due) => self.put_due(due),
+        }
+        self.put_bytes(event);
+    }
+
+    /// Adds a snapshot of a room. It takes the place of the room's base and of all its events before.
+    pub fn snapshot(&mut self, room: RoomNumber, due: Option<u64>, snapshot: &[u8]) {
+        self.begin(SNAPSHOT, room);
+        self.put_due(due);
+        self.put_bytes(snapshot);
+    }
+
+    /// Adds the end of a room. Its history is no longer kept.
+    pub fn end(&mut self, room: RoomNumber) {
+        self.begin(END, room);
+    }
+
+    /// Returns whether there are no entries.
+    #[must_use]
+    pub const fn is_empty(&self) -> bool {
+        self.bytes.is_empty()
+    }
+
+    /// Returns the size of the entries in bytes. On the disk each has at most 20 bytes more, and a snapshot also
+    /// the room's id.
+    #[must_use]
+    pub const fn len(&self) -> usize {
+        self.bytes.len()
+    }
+
+    /// Removes all entries, and keeps the memory.
+    pub fn clear(&mut self) {
+        self.bytes.clear();
+    }
+
+    /// Returns the entries in order.
+    pub fn iter(&self) -> impl Iterator<Item = Entry<'_>> {
+        let mut reader = Reader(&self.bytes);
+        std::iter::from_fn(move || next(&mut reader))
+    }
+
+    fn begin(&mut self, kind: u8, room: RoomNumber) {
+        self.bytes.push(kind);
+        put_varint(&mut self.bytes, room.0);
+    }
+
+    fn put_bytes(&mut self, bytes: &[u8]) {
+        put_varint(&mut self.bytes, bytes.len() as u64);
+        self.bytes.extend_from_slice(bytes);
+    }
+
+    fn put_due(&mut self, due: Option<u64>) {
+        match due {
+            None => self.bytes.push(1),
+            Some(due) => {
+                self.bytes.push(2);
+                put_varint(&mut self.bytes, due);
+            }
+        }
+    }
+}
+
+fn next<'a>(reader: &mut Reader<'a>) -> Option<Entry<'a>> {
+    let kind = reader.u8()?;
+    let room = RoomNumber(reader.varint()?);
+    Some(match kind {
+        CREATE => Entry::Create { room, id: str::from_utf8(reader.bytes()?).ok()?, base: reader.bytes()? },
+        EVENT => Entry::Event { room, timer: timer(reader)?, event: reader.bytes()? },
+        SNAPSHOT => Entry::Snapshot { room, due: timer(reader)?.flatten(), snapshot: reader.bytes()? },
+        _ => Entry::End { room },
+    })
+}
+
+fn timer(reader: &mut Reader<'_>) -> Option<Option<Option<u64>>> {
+    Some(match reader.u8()? {
+        0 => None,
+        1 => Some(None),
+        _ => Some(Some(reader.varint()?)),
+    })
+}

@@ -1,0 +1,164 @@
+use std::ops::Range;
+
+use crate::{
+    Disk, Journal, JournalError, RoomNumber,
+    index::Room,
+    layout::{BATCH, HEADER},
+    record::{Head, Kind, Record},
+};
+
+/// The bytes that are read at first of a record.
+const GUESS: u64 = 512;
+
+/// How a history begins.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum BaseKind {
+    /// With the base of a new room.
+    Created,
+    /// With a snapshot.
+    Snapshot,
+}
+
+/// The history of a room: its base, and the events after it.
+#[derive(Debug, Clone)]
+pub struct History {
+    /// What its base is.
+    pub kind: BaseKind,
+    /// When the timer was due at the time of the base, in milliseconds since the Unix epoch.
+    pub due: Option<u64>,
+    base: Vec<u8>,
+    /// The events, from the last to the first.
+    events: Vec<u8>,
+    places: Vec<(Option<Option<u64>>, Range<usize>)>,
+}
+
+/// An event of a [`History`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct HistoryEvent<'a> {
+    /// `None`: the timer is unchanged. `Some(None)`: it is cancelled. `Some(Some(ms))`: it is due at this time.
+    pub timer: Option<Option<u64>>,
+    /// The event.
+    pub event: &'a [u8],
+}
+
+impl History {
+    /// Returns the base.
+    #[must_use]
+    pub fn base(&self) -> &[u8] {
+        &self.base
+    }
+
+    /// Returns the events in their order.
+    pub fn events(&self) -> impl DoubleEndedIterator<Item = HistoryEvent<'_>> + ExactSizeIterator {
+        self.places
+            .iter()
+            .rev()
+            .map(|(timer, place)| HistoryEvent { timer: *timer, event: &self.events[place.clone()] })
+    }
+}
+
+impl<D: Disk> Journal<D> {
+    /// Reads the history of a room, whether it is durable or not. Every byte is checked.
+    ///
+    /// # Errors
+    ///
+    /// [`UnknownRoom`](JournalError::UnknownRoom), [`Damaged`](JournalError::Damaged), [`Read`](JournalError::Read),
+    /// and [`Broken`](JournalError::Broken) if the journal failed before.
+    pub fn history(&mut self, room: RoomNumber) -> Result<History, JournalError> {
+        self.check_broken()?;
+        let Some(&Room { base, last, base_bytes, event_bytes, .. }) = self.index.get(room.0) else {
+            return Err(JournalError::UnknownRoom(room));
+        };
+        let mut history = History {
+            kind: BaseKind::Created,
+            due: None,
+            base: Vec::new(),
+            events: Vec::new(),
+            places: Vec::new(),
+        };
+        let mut position = last;
+        let mut left = u64::from(event_bytes);
+        let mut bytes = Vec::new();
+        while position != base {
+            let Some(record) = self.record(position, left, &mut bytes)? else {
+                return Err(self.damaged(position));
+            };
+            if record.kind != Kind::Event
+                || record.room != room.0
+                || record.back == 0
+                || record.back > position - base
+            {
+                return Err(self.damaged(position));
+            }
+            let start = history.events.len();
+            history.events.extend_from_slice(record.body);
+            history.places.push((record.timer, start..history.events.len()));
+            position -= record.back;
+            left -= bytes.len() as u64;
+        }
+        let Some(record) = self.record(base, base_bytes.into(), &mut bytes)? else {
+            return Err(self.damaged(base));
+        };
+        history.kind = match record.kind {
+            Kind::Created => BaseKind::Created,
+            Kind::Snapshot => BaseKind::Snapshot,
+            _ => return Err(self.damaged(base)),
+        };
+        if record.room != room.0 || left != 0 {
+            return Err(self.damaged(base));
+        }
+        history.due = record.timer.flatten();
+        history.base.extend_from_slice(record.body);
+        Ok(history)
+    }
+
+    /// Reads a record of at most `most` bytes, and returns `None` if it is damaged.
+    fn record<'b>(
+        &mut self,
+        position: u64,
+        most: u64,
+        bytes: &'b mut Vec<u8>,
+    ) -> Result<Option<Record<'b>>, JournalError> {
+        bytes.clear();
+        let mut guess = most.min(GUESS);
+        if self.layout.segment(position) == self.head.segment {
+            // There is no segment after it.
+            guess = guess.min(self.layout.size - self.layout.offset(position));
+        }
+        self.read(position, guess, bytes)?;
+        let Some(head) = Head::decode(bytes) else { return Ok(None) };
+        let total = head.total();
+        if total > most {
+            return Ok(None);
+        }
+        let have = bytes.len() as u64;
+        if total > have {
+            self.read(self.layout.advance(position, have), total - have, bytes)?;
+        }
+        bytes.truncate(total as usize);
+        Ok(Record::decode(bytes).map(|(record, _)| record))
+    }
+
+    /// Appends this many bytes of data, from one segment or several ones.
+    fn read(&mut self, mut position: u64, length: u64, bytes: &mut Vec<u8>) -> Result<(), JournalError> {
+        let mut at = bytes.len();
+        bytes.resize(at + length as usize, 0);
+        while at < bytes.len() {
+            let (segment, offset) = (self.layout.segment(position), self.layout.offset(position));
+            if segment > self.head.segment {
+                return Err(self.damaged(position));
+            }
+            let part = (bytes.len() - at).min((self.layout.size - offset) as usize);
+            let name = crate::segment::segment_name(segment);
+            self.disk.read(&name, offset, &mut bytes[at..at + part]).map_err(JournalError::Read)?;
+            at += part;
+            position = self.layout.position(segment + 1, HEADER + BATCH);
+        }
+        Ok(())
+    }
+
+    const fn damaged(&self, position: u64) -> JournalError {
+        JournalError::Damaged { segment: self.layout.segment(position), offset: self.layout.offset(position) }
+    }
+}

@@ -1,0 +1,114 @@
+//! What the journal does when nothing fails.
+
+use std::{fs, path::PathBuf};
+
+use stateroom_journal::{
+    BaseKind, Contradiction, Entries, Journal, JournalError, OpenError, Options, RoomNumber,
+};
+
+use crate::{files::Files, simulated::Simulated};
+
+/// Returns a new, empty folder for a test.
+fn folder(name: &str) -> PathBuf {
+    let folder = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join(name);
+    let _ = fs::remove_dir_all(&folder);
+    fs::create_dir_all(&folder).expect("the target folder can be written to");
+    folder
+}
+
+fn small(seed: u8) -> Options {
+    let mut options = Options::new([seed; 16]);
+    options.segment_size = 4096;
+    options.max_size = 64 * 4096;
+    options.checkpoint_every = 32 << 10;
+    options
+}
+
+#[test]
+fn a_history_is_read_as_it_was_written_on_files() {
+    let folder = folder("history");
+    let (mut journal, recovery) = Journal::open(Files::new(&folder), small(1)).unwrap();
+    assert!(recovery.created);
+    let mut entries = Entries::default();
+    entries.create(RoomNumber(1), "lobby", b"base");
+    entries.event(RoomNumber(1), Some(Some(77)), b"one");
+    entries.event(RoomNumber(1), None, b"");
+    journal.write(&[&entries]).unwrap();
+    journal.sync().unwrap();
+    for _ in 0..3 {
+        while journal.maintain().unwrap() {}
+    }
+    journal.close().unwrap();
+    for seed in 2..5 {
+        let (mut journal, recovery) = Journal::open(Files::new(&folder), small(seed)).unwrap();
+        assert!(!recovery.created && !recovery.full_scan);
+        assert_eq!((recovery.rooms, recovery.dropped, recovery.rewritten), (1, 0, 0));
+        assert_eq!(journal.next_room(), RoomNumber(2));
+        assert_eq!(journal.find("lobby"), Some(RoomNumber(1)));
+        assert_eq!(journal.find("lobb"), None);
+        let entry = journal.room(RoomNumber(1)).unwrap();
+        assert_eq!((entry.id, entry.due), ("lobby", Some(77)));
+        let history = journal.history(RoomNumber(1)).unwrap();
+        assert_eq!((history.kind, history.due, history.base()), (BaseKind::Created, None, &b"base"[..]));
+        let events: Vec<_> = history.events().map(|event| (event.timer, event.event)).collect();
+        assert_eq!(events, [(Some(Some(77)), &b"one"[..]), (None, b"")]);
+        journal.close().unwrap();
+    }
+}
+
+#[test]
+fn entries_can_be_larger_than_segments() {
+    let mut disk = Simulated::new(0);
+    let mut options = small(1);
+    options.max_size = 256 * 4096;
+    let (mut journal, _) = Journal::open(&mut disk, options).unwrap();
+    let large: Vec<u8> = (0..50_000_u32).map(|n| ((n * n) >> 5) as u8).collect();
+    let mut entries = Entries::default();
+    entries.create(RoomNumber(7), "large", &large[1..]);
+    entries.event(RoomNumber(7), None, &large);
+    entries.snapshot(RoomNumber(7), Some(5), &large[..49_999]);
+    entries.event(RoomNumber(7), None, &large[2..]);
+    journal.write(&[&entries]).unwrap();
+    journal.sync().unwrap();
+    drop(journal);
+    let (mut journal, _) = Journal::open(&mut disk, small(2)).unwrap();
+    let history = journal.history(RoomNumber(7)).unwrap();
+    assert_eq!((history.kind, history.due), (BaseKind::Snapshot, Some(5)));
+    assert_eq!(history.base(), &large[..49_999]);
+    assert!(history.events().map(|event| event.event).eq([&large[2..]]));
+}
+
+#[test]
+fn entries_of_a_wrong_room_end_the_use_and_are_not_written() {
+    for (wrong, what) in [
+        (|entries: &mut Entries| entries.event(RoomNumber(2), None, b"x"), Contradiction::NoSuchRoom),
+        (|entries: &mut Entries| entries.create(RoomNumber(1), "b", b"x"), Contradiction::NumberInUse),
+        (|entries: &mut Entries| entries.create(RoomNumber(2), "a", b"x"), Contradiction::IdInUse),
+    ] as [(fn(&mut Entries), Contradiction); 3]
+    {
+        let mut disk = Simulated::new(0);
+        let (mut journal, _) = Journal::open(&mut disk, small(1)).unwrap();
+        let mut entries = Entries::default();
+        entries.create(RoomNumber(1), "a", b"x");
+        journal.write(&[&entries]).unwrap();
+        journal.sync().unwrap();
+        entries.clear();
+        entries.event(RoomNumber(1), None, b"not written");
+        wrong(&mut entries);
+        match journal.write(&[&entries]) {
+            Err(JournalError::Contradiction(found, _)) => assert_eq!(found, what),
+            other => panic!("{other:?}"),
+        }
+        assert!(matches!(journal.sync(), Err(JournalError::Broken(_))));
+        drop(journal);
+        let (mut journal, _) = Journal::open(&mut disk, small(2)).unwrap();
+        assert_eq!(journal.history(RoomNumber(1)).unwrap().events().len(), 0);
+    }
+}
+
+#[test]
+fn segments_of_impossible_sizes_are_refused() {
+    let mut options = small(1);
+    options.segment_size = 100;
+    assert!(matches!(Journal::open(&mut Simulated::new(0), options), Err(OpenError::SegmentSize(100))));
+}

@@ -1,0 +1,328 @@
+//! Damaged bytes are found, and no bytes make the journal panic.
+
+use fastrand::Rng;
+use stateroom_journal::{Entries, Journal, JournalError, OpenError, Options, RoomNumber};
+
+use crate::simulated::Simulated;
+
+type Files = Vec<(String, Vec<u8>)>;
+/// The rooms with the events after their bases.
+type State = Vec<(u64, Vec<Vec<u8>>)>;
+
+fn options(seed: u8) -> Options {
+    let mut options = Options::new([seed; 16]);
+    options.segment_size = 4096;
+    options
+}
+
+/// A journal of three segments: its files before and after the last commit, and with both, its rooms.
+struct Example {
+    files: Files,
+    before: State,
+    after: State,
+    /// The last batch.
+    segment: String,
+    last: std::ops::Range<usize>,
+}
+
+fn state<D: stateroom_journal::Disk>(journal: &mut Journal<D>) -> Result<State, JournalError> {
+    let mut numbers: Vec<RoomNumber> = journal.rooms().map(|room| room.number).collect();
+    numbers.sort_unstable();
+    numbers
+        .into_iter()
+        .map(|number| {
+            let history = journal.history(number)?;
+            let mut events: Vec<Vec<u8>> = history.events().map(|event| event.event.to_vec()).collect();
+            events.insert(0, history.base().to_vec());
+            Ok((number.0, events))
+        })
+        .collect()
+}
+
+fn example(checkpoint: bool) -> Example {
+    let mut random = Rng::with_seed(3);
+    let mut disk = Simulated::new(0);
+    let mut options = options(1);
+    if checkpoint {
+        options.checkpoint_every = 4_000;
+    }
+    let (mut journal, _) = Journal::open(&mut disk, options).unwrap();
+    let mut entries = Entries::default();
+    for number in 1..5 {
+        entries.create(RoomNumber(number), &format!("room {number}"), b"the base of a room");
+    }
+    let mut before = State::new();
+    while journal.stats().segments < 3 || before.is_empty() {
+        journal.write(&[&entries]).unwrap();
+        journal.sync().unwrap();
+        if checkpoint {
+            journal.maintain().unwrap();
+        }
+        before = if journal.stats().segments == 3 { state(&mut journal).unwrap() } else { State::new() };
+        entries.clear();
+        let event: Vec<u8> = (0..random.usize(1..200)).map(|_| random.u8(..)).collect();
+        entries.event(RoomNumber(random.u64(1..5)), None, &event);
+    }
+    for _ in 0..5 {
+        before = state(&mut journal).unwrap();
+        entries.clear();
+        entries.event(RoomNumber(2), None, b"one of the last events, of which there are several");
+        journal.write(&[&entries]).unwrap();
+        journal.sync().unwrap();
+    }
+    let after = state(&mut journal).unwrap();
+    drop(journal);
+    let files = disk.files();
+    let (segment, bytes) = files.iter().rfind(|(name, _)| name.starts_with("segment-")).unwrap();
+    let end = bytes.iter().rposition(|&byte| byte != 0).unwrap() + 1;
+    let text = b"one of the last events";
+    let place = bytes.windows(text.len()).rposition(|bytes| bytes == text).unwrap();
+    // A batch header, and the head of a record: checksum, kind, room, way back, length.
+    let last = place - 40 - (4 + 1 + 1 + 1 + 1)..end;
+    Example { segment: segment.clone(), files, before, after, last }
+}
+
+#[test]
+fn a_commit_that_is_cut_at_any_byte_is_dropped() {
+    let example = example(false);
+    assert_eq!(example.files.iter().filter(|(name, _)| name.starts_with("segment-")).count(), 3);
+    for cut in example.last.clone() {
+        let mut files = example.files.clone();
+        let (_, bytes) = files.iter_mut().find(|(name, _)| *name == example.segment).unwrap();
+        bytes[cut..].fill(0);
+        let mut disk = Simulated::with_files(&files);
+        let (mut journal, recovery) = Journal::open(&mut disk, options(2)).unwrap();
+        assert!(recovery.dropped > 0 || cut < example.last.start + 32, "cut at {cut}");
+        assert_eq!(state(&mut journal).unwrap(), example.before, "cut at {cut}");
+        drop(journal);
+        let (mut journal, recovery) = Journal::open(&mut disk, options(3)).unwrap();
+        assert_eq!((state(&mut journal).unwrap(), recovery.dropped), (example.before.clone(), 0));
+    }
+}
+
+#[test]
+fn each_byte_that_changes_is_found() {
+    let mut random = Rng::with_seed(4);
+    let example = example(false);
+    let every_bit = std::env::var_os("JOURNAL_EVERY_BIT").is_some();
+    let (mut refused, mut dropped, mut unused) = (0, 0, 0);
+    for file in 0..example.files.len() {
+        let Some(number) = example.files[file].0.strip_prefix("segment-") else { continue };
+        let number: u64 = number.parse().unwrap();
+        for place in 0..4096 {
+            for bit in if every_bit { 0..8 } else { random.u32(..8)..9 }.take(if every_bit { 8 } else { 1 }) {
+                let mut files = example.files.clone();
+                files[file].1[place] ^= 1 << bit;
+                let mut disk = Simulated::with_files(&files);
+                let what = format!("byte {place} of segment {number}, bit {bit}");
+                let in_last = files[file].0 == example.segment && place >= example.last.start;
+                match Journal::open(&mut disk, options(2)) {
+                    Ok((mut journal, _)) => {
+                        let found = state(&mut journal).expect(&what);
+                        if found == example.after {
+                            // Nobody reads what is behind the last batch of a segment.
+                            assert!(example.files[file].1[place..].iter().all(|&byte| byte == 0), "{what}");
+                            unused += 1;
+                        } else {
+                            assert!(in_last && found == example.before, "{what}");
+                            dropped += 1;
+                        }
+                    }
+                    Err(OpenError::Damaged { segment, offset }) => {
+                        assert!(segment == number && offset <= place as u64, "{what}: {segment}, {offset}");
+                        assert!(!in_last, "{what}");
+                        refused += 1;
+                        files.sort_unstable();
+                        assert_eq!(disk.files(), files, "{what}: nothing is changed");
+                    }
+                    Err(error) => panic!("{what}: {error}"),
+                }
+            }
+        }
+    }
+    println!("{refused} refused, {dropped} dropped with the last commit, {unused} in unused space");
+}
+
+#[test]
+fn what_a_checkpoint_hides_is_found_when_it_is_read() {
+    let example = example(true);
+    let mut later = 0;
+    for file in 0..example.files.len() {
+        if !example.files[file].0.starts_with("segment-") {
+            continue;
+        }
+        for place in (0..4096).step_by(3) {
+            let mut files = example.files.clone();
+            files[file].1[place] ^= 0x10;
+            let mut disk = Simulated::with_files(&files);
+            let Ok((mut journal, _)) = Journal::open(&mut disk, options(2)) else { continue };
+            match state(&mut journal) {
+                Ok(found) => assert!(found == example.after || found == example.before),
+                Err(JournalError::Damaged { .. }) => later += 1,
+                Err(error) => panic!("{error}"),
+            }
+        }
+    }
+    assert!(later > 100);
+}
+
+#[test]
+fn a_batch_that_was_exchanged_breaks_the_chain() {
+    let example = example(false);
+    let mut files = example.files.clone();
+    let (_, bytes) = files.iter_mut().find(|(name, _)| name.ends_with("002")).unwrap();
+    // Another event with right checksums, in the second batch of the second segment.
+    let length =
+        |bytes: &[u8], at: usize| u32::from_le_bytes(bytes[at + 4..at + 8].try_into().unwrap()) as usize;
+    let at = 512 + 40 + length(bytes, 512);
+    let end = at + 40 + length(bytes, at);
+    bytes[end - 1] ^= 1;
+    let crc = crc32fast::hash(&bytes[at + 44..end]);
+    bytes[at + 40..at + 44].copy_from_slice(&crc.to_le_bytes());
+    let crc = crc32fast::hash(&bytes[at + 4..end]);
+    bytes[at..at + 4].copy_from_slice(&crc.to_le_bytes());
+    match Journal::open(Simulated::with_files(&files), options(2)) {
+        Err(OpenError::Damaged { segment: 2, offset }) => assert_eq!(offset, end as u64),
+        other => panic!("{:?}", other.map(|(_, recovery)| recovery)),
+    }
+}
+
+#[test]
+fn batches_of_an_earlier_use_of_the_file_are_not_read() {
+    let example = example(false);
+    let mut files = example.files.clone();
+    let (_, bytes) = files.iter_mut().find(|(name, _)| *name == example.segment).unwrap();
+    // The header has another salt, and all else fits.
+    bytes[28] ^= 1;
+    let crc = crc32fast::hash(&bytes[12..512]);
+    bytes[8..12].copy_from_slice(&crc.to_le_bytes());
+    let (mut journal, recovery) = Journal::open(Simulated::with_files(&files), options(2)).unwrap();
+    assert_ne!(state(&mut journal).unwrap(), example.after);
+    assert_eq!(recovery.dropped, 0);
+}
+
+#[test]
+fn a_missing_segment_is_found() {
+    let example = example(false);
+    for missing in 1..4_u64 {
+        let mut files = example.files.clone();
+        files.retain(|(name, _)| !name.ends_with(&format!("{missing:012}")));
+        let opened = Journal::open(Simulated::with_files(&files), options(2));
+        // Without the last segment, what is left is a journal of earlier.
+        match opened {
+            Err(OpenError::Damaged { segment, .. }) => assert_eq!(segment, missing),
+            _ => assert_eq!(missing, 3),
+        }
+    }
+}
+
+/// Changes bytes in records and makes all checksums right, so that the change reaches the decoders.
+#[test]
+fn no_bytes_make_it_panic() {
+    let mut random = Rng::with_seed(5);
+    let examples = [example(false), example(true)];
+    let rounds = std::env::var("JOURNAL_ROUNDS").ok().and_then(|text| text.parse().ok()).unwrap_or(20_000);
+    let (mut opened, mut refused) = (0, 0);
+    for round in 0..rounds {
+        let mut files = examples[round % 2].files.clone();
+        for _ in 0..random.u32(1..4) {
+            let count = files.len();
+            let (name, bytes) = &mut files[random.usize(..count)];
+            if !name.starts_with("segment-") {
+                continue;
+            }
+            match random.u32(..8) {
+                0 => {
+                    let (from, to, length) = (random.usize(..4000), random.usize(..4000), random.usize(..96));
+                    bytes.copy_within(from..from + length, to);
+                }
+                1 => {
+                    let place = 12 + random.usize(..76);
+                    bytes[place] = random.u8(..);
+                }
+                _ => {
+                    let place = random.usize(512..4096);
+                    bytes[place] = [0, 1, 0x7f, 0x80, 0xff, random.u8(..)][random.usize(..6)];
+                }
+            }
+            mend(bytes);
+        }
+        let mut disk = Simulated::with_files(&files);
+        match Journal::open(&mut disk, options(2)) {
+            Ok((mut journal, _)) => {
+                opened += 1;
+                let numbers: Vec<RoomNumber> = journal.rooms().map(|room| room.number).collect();
+                for number in numbers {
+                    let _ = journal.history(number);
+                }
+                let mut entries = Entries::default();
+                let next = journal.next_room();
+                entries.create(next, "a new one", &[7; 3000]);
+                let _ = journal.write(&[&entries]);
+                for _ in 0..10 {
+                    let _ = journal.maintain();
+                }
+                let _ = journal.close();
+            }
+            Err(_) => refused += 1,
+        }
+    }
+    println!("{opened} opened, {refused} refused");
+    assert!(opened > 0 && refused > 0);
+}
+
+/// Makes the checksums of a segment right, as far as its batches and records can be followed.
+fn mend(bytes: &mut [u8]) {
+    let word = |bytes: &[u8], at: usize| u32::from_le_bytes(bytes[at..at + 4].try_into().unwrap());
+    let crc = crc32fast::hash(&bytes[12..512]);
+    bytes[8..12].copy_from_slice(&crc.to_le_bytes());
+    let mut chain = word(bytes, 60);
+    let mut at = 512;
+    while at + 40 <= bytes.len() {
+        let length = word(bytes, at + 4) as usize;
+        if length == 0 || at + 40 + length > bytes.len() {
+            return;
+        }
+        let skip = (word(bytes, at + 12) >> 2) as usize;
+        let mut record = at + 40 + skip;
+        while let Some((body, total)) = head(&bytes[record.min(at + 40 + length)..at + 40 + length]) {
+            let crc = crc32fast::hash(&bytes[record + 4..record + total]);
+            bytes[record..record + 4].copy_from_slice(&crc.to_le_bytes());
+            let _ = body;
+            record += total;
+        }
+        bytes[at + 8..at + 12].copy_from_slice(&chain.to_le_bytes());
+        chain = crc32fast::hash(&bytes[at + 4..at + 40 + length]);
+        bytes[at..at + 4].copy_from_slice(&chain.to_le_bytes());
+        at += 40 + length;
+    }
+}
+
+/// Returns the lengths of the head of a record and of the record, if all of it is there.
+fn head(bytes: &[u8]) -> Option<(usize, usize)> {
+    let mut at = 5;
+    let mut varint = || {
+        let mut value = 0;
+        for shift in (0..63).step_by(7) {
+            let byte = *bytes.get(at)?;
+            at += 1;
+            value |= u64::from(byte & 0x7f) << shift;
+            if byte < 0x80 {
+                return Some(value as usize);
+            }
+        }
+        None
+    };
+    let kind = *bytes.get(4)?;
+    varint()?;
+    if kind & 0xf == 3 {
+        varint()?;
+    }
+    if kind >> 4 == 2 {
+        varint()?;
+    }
+    let id = if kind & 0xf < 3 { varint()? } else { 0 };
+    let body = varint()?;
+    let total = at.checked_add(id)?.checked_add(body)?;
+    (total <= bytes.len()).then_some((at, total))
+}
