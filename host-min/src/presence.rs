@@ -13,11 +13,13 @@ pub(crate) struct Presence {
     next_client: ClientId,
     /// The time at which the timer is due, in milliseconds since the Unix epoch.
     timer_due: Option<u64>,
+    /// The time of the last event, in milliseconds since the Unix epoch.
+    now_ms: u64,
 }
 
 impl Default for Presence {
     fn default() -> Self {
-        Self { clients: Vec::new(), next_client: ClientId(1), timer_due: None }
+        Self { clients: Vec::new(), next_client: ClientId(1), timer_due: None, now_ms: 0 }
     }
 }
 
@@ -32,6 +34,16 @@ impl Presence {
 
     pub(crate) fn timer_due(&self) -> Option<u64> {
         self.timer_due
+    }
+
+    /// Returns the time of an event that begins now. For the guest, the time never goes back.
+    pub(crate) fn time(&self, now_ms: u64) -> u64 {
+        now_ms.max(self.now_ms)
+    }
+
+    /// Notes the time of an event.
+    pub(crate) fn set_time(&mut self, now_ms: u64) {
+        self.now_ms = now_ms;
     }
 
     /// Notes that the timer has fired.
@@ -76,6 +88,7 @@ impl Presence {
         out.extend(self.clients.iter().flat_map(|client| client.0.to_le_bytes()));
         out.push(self.timer_due.is_some().into());
         out.extend(self.timer_due.iter().flat_map(|due| due.to_le_bytes()));
+        out.extend(self.now_ms.to_le_bytes());
     }
 
     /// Reads what [`put`](Self::put) has written. Returns `None` if it cannot be right.
@@ -91,9 +104,10 @@ impl Presence {
             1 => Some(reader.u64()?),
             _ => return Ok(None),
         };
+        let now_ms = reader.u64()?;
         let is_right = clients.is_sorted_by(|one, next| one < next)
             && clients.last().is_none_or(|last| *last < next_client || *last == ClientId(u32::MAX))
             && next_client >= ClientId(1);
-        Ok(is_right.then_some(Self { clients, next_client, timer_due }))
+        Ok(is_right.then_some(Self { clients, next_client, timer_due, now_ms }))
     }
 }

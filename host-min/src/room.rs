@@ -35,7 +35,8 @@ impl Room {
     }
 
     /// Begins an event, and runs at most one slice of it. `now_ms` is the time in milliseconds since the Unix
-    /// epoch. For the guest it stays the same until the event is over.
+    /// epoch. For the guest it stays the same until the event is over, and it never goes back: if it is earlier than the time of the
+    /// event before, the guest gets that time.
     ///
     /// While another event is suspended, this only returns [`Step::Suspended`]. A room that
     /// [hibernates](Self::hibernate) wakes first. A new room gets its memory first. If the memory is larger
@@ -99,6 +100,7 @@ impl Room {
     /// Begins an event, and its record.
     #[cold]
     fn record(&mut self, event: Event<'_>, now_ms: u64) -> Result<Step, Trap> {
+        let now_ms = self.presence().time(now_ms);
         if matches!(self.last(), Ok(Step::Done | Step::Refused))
             && let Some(recorder) = &mut self.recorder
         {
@@ -329,7 +331,9 @@ impl Room {
         }
     }
 
-    pub(crate) fn started(&self) -> bool {
+    /// Returns true if the room has had its first event, which is [`Event::Init`].
+    #[must_use]
+    pub fn started(&self) -> bool {
         match &self.form {
             Form::Live(live) => live.started,
             Form::Hibernated(hibernated) => hibernated.started,

@@ -88,6 +88,8 @@ impl Live {
             LiveState::Suspended(_) => return Ok(Step::Suspended),
             LiveState::Broken(trap) => return Err(trap.clone()),
         }
+        let now_ms = self.presence.time(now_ms);
+        self.presence.set_time(now_ms);
         match event {
             Event::Message(..) | Event::Init => {}
             Event::Connect(client, info) => self.admit(client, info),

@@ -18,7 +18,7 @@ pub use error::{RestoreError, SnapshotError};
 /// The first bytes of a snapshot.
 const MAGIC: [u8; 8] = *b"stateroo";
 /// The version of the format. It changes whenever the meaning of any byte does.
-const VERSION: u32 = 2;
+const VERSION: u32 = 3;
 /// The length of the checksum at the end of a snapshot, in bytes.
 const CHECKSUM: usize = 4;
 /// The length of the random generator's part, in bytes.
@@ -31,6 +31,7 @@ pub(crate) const RANDOM: usize = 49;
 //     its id: length u32, UTF-8
 //     clients: id of the next one u32, number u32; each: id u32, ascending
 //     timer: whether it is set u8; if so: due in milliseconds since the Unix epoch u64
+//     the time of the last event in milliseconds since the Unix epoch u64
 //     random numbers: seed [u8; 32], whether they have been used u8, position u128
 //     memory: size in bytes u64, number of pieces u32; each piece: address u32, length u32, bytes
 //     globals: number u32; each: type u8, value u64

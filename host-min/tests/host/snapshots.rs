@@ -136,8 +136,8 @@ fn a_snapshot_of_another_module_or_format_is_refused() {
     let mut newer = snapshot.clone();
     newer[8] += 1;
     let error = program.restore(&newer).unwrap_err();
-    assert_eq!(error, RestoreError::Version { version: 3 });
-    assert!(error.to_string().contains("format 3; this host reads format 2"), "{error}");
+    assert_eq!(error, RestoreError::Version { version: 4 });
+    assert!(error.to_string().contains("format 4; this host reads format 3"), "{error}");
     for bytes in [&b""[..], b"stat", b"something else altogether"] {
         assert_eq!(program.restore(bytes).unwrap_err(), RestoreError::NotASnapshot);
     }
