@@ -108,7 +108,17 @@ impl Control {
             return text(StatusCode::NOT_FOUND, "this server has no module");
         };
         match modules::reload(deployment, &self.workers).await {
-            Ok(renewals) => json(modules::renewals(&renewals)),
+            Ok(renewals) => {
+                let crate::room::Renewals { loaded, replayed, fresh, kept } = &renewals;
+                log::info!(
+                    "replaced the module; rooms: {} with their saved state, {} with their events replayed, {} afresh, {} on their module",
+                    loaded.count,
+                    replayed.count,
+                    fresh.count,
+                    kept.count,
+                );
+                json(modules::renewals(&renewals))
+            }
             Err(reason) => {
                 log::error!("the previous module is still served: {reason}");
                 text(StatusCode::UNPROCESSABLE_ENTITY, &reason)

@@ -10,7 +10,7 @@ pub(crate) struct ReplayArgs {
     pub(crate) recording: PathBuf,
 
     /// The number of the last event to run
-    #[arg(long, value_name = "N")]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
     pub(crate) until: Option<u64>,
 
     /// Run the events in another module, too: stop at the first event that has other effects there

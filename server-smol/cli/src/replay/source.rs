@@ -18,8 +18,11 @@ const TIMEOUT: Duration = Duration::from_secs(10);
 pub(super) fn read(recording: &Path, server: &Uri) -> Result<Vec<u8>> {
     match fs::read(recording) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => match recording.to_str() {
+            Some(path) if path.ends_with(".recording") => {
+                bail!("there is no file `{path}`")
+            }
             Some(room) => fetch(room, server).with_context(|| {
-                format!("there is no file `{room}`, and no recording of the room {room:?} can be had from {server}")
+                format!("there is no file `{room}`, and no recording of the room {room:?} can be had from {server} (`stateroom dev` serves it there, or give `--server`)")
             }),
             None => Err(module::unreadable(recording, &error)),
         },
