@@ -1,8 +1,13 @@
-use std::{error::Error, fmt, io, net::SocketAddr, path::Path};
+use std::{
+    error::Error,
+    fmt, io,
+    net::SocketAddr,
+    path::{Path, PathBuf},
+};
 
 use stateroom_core::settings::SettingsError;
 
-use crate::{admin_address::AdminAddress, room::CreateRoomError};
+use crate::{admin_address::AdminAddress, journal::DataError, room::CreateRoomError};
 
 /// The reason why a server could not be started.
 #[derive(Debug)]
@@ -23,6 +28,13 @@ pub enum ServeError {
         address: AdminAddress,
         /// The reason.
         source: io::Error,
+    },
+    /// The rooms on disk cannot be served.
+    Data {
+        /// The directory.
+        path: PathBuf,
+        /// The reason.
+        error: DataError,
     },
     /// The system does not let the server handle signals, start threads, or wait for connections.
     System(io::Error),
@@ -51,6 +63,7 @@ impl fmt::Display for ServeError {
                     AdminAddress::Unix(path) => refusal_at(f, path, source),
                 }
             }
+            Self::Data { path, error } => write!(f, "cannot keep rooms in `{}`: {error}", path.display()),
             Self::System(source) => write!(f, "the system refused: {source}"),
             Self::Panicked => f.write_str("a thread of rooms has panicked, and the server has ended"),
         }
@@ -98,6 +111,7 @@ impl Error for ServeError {
         match self {
             Self::Settings(error) => Some(error),
             Self::Bind { source, .. } | Self::Admin { source, .. } | Self::System(source) => Some(source),
+            Self::Data { error, .. } => Some(error),
             Self::Panicked => None,
         }
     }
@@ -120,6 +134,11 @@ pub enum RoomError {
     TooMany,
     /// There is no memory for it.
     OutOfMemory,
+    /// A program was not deployed, because rooms are kept on disk and its module is not.
+    NotKept {
+        /// The reason.
+        reason: String,
+    },
     /// The server is ending, or has ended.
     Ending,
 }
@@ -143,6 +162,7 @@ impl fmt::Display for RoomError {
             Self::Failed => "the room failed; the log says why",
             Self::TooMany => "there are as many rooms as there may be, and somebody is in each",
             Self::OutOfMemory => "there is no memory for another room",
+            Self::NotKept { reason } => reason,
             Self::Ending => "the server is ending",
         })
     }

@@ -120,6 +120,7 @@ pub mod fuzzing;
 #[cfg(feature = "wasm")]
 mod guests;
 mod http;
+mod journal;
 mod memory;
 mod operator;
 mod reactor;
@@ -135,6 +136,7 @@ mod worker;
 
 pub use admin_address::AdminAddress;
 pub use error::{RoomError, ServeError};
+pub use journal::DataError;
 pub use reactor::VirtualClock;
 pub use server::{RenewedRooms, Replacement, RoomInfo, Server, ServerHandle, Stats};
 #[cfg(feature = "built-in")]

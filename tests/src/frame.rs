@@ -85,7 +85,10 @@ impl Frame {
     }
 
     /// Reads a frame from a server; nothing where the connection ends before one.
-    pub(crate) fn read(from: &mut impl Read) -> io::Result<Option<Self>> {
+    ///
+    /// # Errors
+    /// The connection ends in the middle of one.
+    pub fn read(from: &mut impl Read) -> io::Result<Option<Self>> {
         let mut head = [0; 2];
         if from.read(&mut head[..1])? == 0 {
             return Ok(None);

@@ -110,6 +110,20 @@ impl Module {
     #[track_caller]
     #[must_use]
     pub fn program(self) -> Program {
+        let (module, limits) = self.module();
+        Program::load(&module, limits).expect("a guest")
+    }
+
+    /// Does the same, and keeps the module, as servers that keep rooms on disk need it.
+    #[track_caller]
+    #[must_use]
+    pub fn kept_program(self) -> Program {
+        let (module, limits) = self.module();
+        Program::load_and_keep(module.into(), limits).expect("a guest")
+    }
+
+    #[track_caller]
+    fn module(self) -> (Vec<u8>, Limits) {
         let Self { memory, data, malloc, free, initialize, connect, disconnect, timer, told, limits } = self;
         let text = format!(
             r#"(module
@@ -140,6 +154,6 @@ impl Module {
                     (call $send_message (local.get $client) (local.get $at) (local.get $len))))"#
         );
         let module = wat::parse_str(&text).unwrap_or_else(|error| panic!("{error}\n{text}"));
-        Program::load(&module, limits).unwrap_or_else(|error| panic!("{error}\n{text}"))
+        (module, limits)
     }
 }

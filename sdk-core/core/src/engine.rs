@@ -87,6 +87,11 @@ pub trait Engine {
         false
     }
 
+    /// Returns the parts of the engine that a server needs to keep the room on disk, if it can be kept.
+    fn durable(&mut self) -> Option<&mut dyn Durable> {
+        None
+    }
+
     /// Does one bounded step towards holding less memory until the next event. That event then takes a little longer.
     /// The service notices nothing.
     ///
@@ -95,6 +100,57 @@ pub trait Engine {
     /// everything as it was, and the next step may have to begin anew.
     fn hibernate(&mut self) -> Hibernation {
         Hibernation::Kept
+    }
+}
+
+/// An [`Engine`] whose room can be kept on disk: as a *base*, which is the state of the room at some time, and the records of its
+/// events since then. [`EngineFactory::restore`] makes an engine of these.
+pub trait Durable {
+    /// Calls `write` with the record of the last event, if the event has ended and its record has not been taken yet. The record is
+    /// there before the first effect of the event.
+    fn take_record(&mut self, write: &mut dyn FnMut(&[u8]));
+
+    /// Calls `write` with the present state of the room, in pieces. Returns false if there is none: an event has not ended, or the
+    /// engine is broken.
+    fn write_base(&mut self, write: &mut dyn FnMut(&[u8])) -> bool;
+
+    /// Does one bounded step of the restoration of a room.
+    ///
+    /// A server calls it after [`EngineFactory::restore`], and again while the result is [`Restoration::Unfinished`].
+    fn restore_step(&mut self) -> Restoration<'_>;
+
+    /// Returns whether the room has had [`Event::Init`].
+    fn started(&self) -> bool;
+
+    /// Returns the clients that are in the room, in the order of their ids.
+    fn clients(&self) -> &[ClientId];
+
+    /// Returns the lowest id that no client of the room has ever had.
+    fn next_client(&self) -> ClientId;
+
+    /// Returns the time at which the timer is due, in milliseconds since the Unix epoch, if it is set.
+    fn timer_due(&self) -> Option<u64>;
+}
+
+/// The result of one step of [`Durable::restore_step`].
+#[derive(Clone, Copy)]
+#[must_use]
+pub enum Restoration<'a> {
+    /// There is more to do: call [`restore_step`](Durable::restore_step) again.
+    Unfinished,
+    /// The room is as it was.
+    Done,
+    /// The room cannot be restored, for this reason.
+    Failed(&'a dyn fmt::Display),
+}
+
+impl fmt::Debug for Restoration<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Unfinished => f.write_str("Unfinished"),
+            Self::Done => f.write_str("Done"),
+            Self::Failed(reason) => write!(f, "Failed({reason})"),
+        }
     }
 }
 
@@ -221,6 +277,24 @@ pub trait EngineFactory: Send + Sync + 'static {
     /// A server may ask before it builds a room, to find the memory first.
     fn room_size(&self) -> usize {
         0
+    }
+
+    /// Returns whether the rooms of this factory can be kept on disk: see [`Durable`].
+    fn is_durable(&self) -> bool {
+        false
+    }
+
+    /// Builds the engine of a room from its base and the records of its events after that. [`Durable::restore_step`] does the rest.
+    /// Returns `None` if this is not possible, and [says why](EngineContext::warn).
+    fn restore(
+        &self,
+        room_id: &str,
+        base: &[u8],
+        records: &[u8],
+        context: &impl EngineContext,
+    ) -> Option<Self::Engine> {
+        let _ = (room_id, base, records, context);
+        None
     }
 
     /// Does one bounded step towards running in an existing engine what [`build`](Self::build) builds now. The clients of the room

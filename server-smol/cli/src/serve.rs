@@ -1,6 +1,7 @@
 use std::{
     fs, io,
     path::{Path, PathBuf},
+    time::Duration,
 };
 
 use anyhow::{Error, Result, anyhow, bail};
@@ -13,16 +14,18 @@ pub(crate) fn run(args: ServeArgs) -> Result<()> {
     let Found { module, static_files, limits } = locate(&args.module)?;
     let mut settings = args.server.settings()?;
     settings.upgrade = args.upgrade.into();
+    (settings.data, settings.journal_size) = (args.data, args.journal_size);
+    settings.sync_delay = Duration::from_millis(args.sync_delay.into());
     #[cfg(feature = "dev")]
     {
         settings.playground = args.playground.then(super::playground::new);
         (settings.recordings.rooms, settings.recordings.directory) = (args.record, args.record_to);
     }
-    let is_recording = !settings.recordings.rooms.is_empty();
+    let is_kept = settings.data.is_some() || !settings.recordings.rooms.is_empty();
     let bounds = args.server.limits.over(&limits).bounds(settings)?;
     let guest = bounds.guest;
     let load = move || {
-        if is_recording { module::read_and_keep(&module, guest) } else { module::read(&module, guest) }
+        if is_kept { module::read_and_keep(&module, guest) } else { module::read(&module, guest) }
     };
     let program = load()?;
     let server = bounds.server().with_static_files(static_files);

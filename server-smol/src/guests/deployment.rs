@@ -1,17 +1,20 @@
 use std::{
-    fmt,
+    fmt, io,
     sync::{
-        Arc, Mutex, PoisonError, RwLock, Weak,
+        Arc, Mutex, OnceLock, PoisonError, RwLock, Weak,
         atomic::{AtomicUsize, Ordering},
     },
 };
 
 use stateroom_core::engine::{EngineContext, EngineFactory, Renewal};
-use stateroom_host_min::{Program, Trap};
+use stateroom_host_min::{Limits, Program, Trap};
 
-use crate::settings::{Settings, Upgrade};
+use crate::{
+    journal::Modules,
+    settings::{Settings, Upgrade},
+};
 
-use super::{guest_room::GuestRoom, recording::Recordings};
+use super::{durable, guest_room::GuestRoom, recording::Recordings};
 
 /// Returns the program anew, from wherever it came, or the reason why this is not possible.
 pub(crate) type Reload = Box<dyn Fn() -> Result<Program, String> + Send + Sync>;
@@ -24,6 +27,10 @@ pub(crate) struct Deployment {
     reload: Option<Reload>,
     pub(super) recordings: Arc<Recordings>,
     upgrade: Upgrade,
+    /// True if the events of rooms are kept in memory.
+    has_recordings: bool,
+    /// The modules that rooms on disk need, if rooms are kept there.
+    modules: OnceLock<Modules>,
 }
 
 #[derive(Debug)]
@@ -72,16 +79,54 @@ impl Deployment {
             reload,
             recordings: Recordings::new(settings.recordings.clone()),
             upgrade: settings.upgrade,
+            has_recordings: settings.recordings.memory > 0,
+            modules: OnceLock::new(),
         })
     }
 
+    /// Keeps the modules of rooms on disk, beginning with the current one.
+    ///
+    /// # Errors
+    /// It cannot be written, or its program has not [kept it](Program::load_and_keep).
+    pub(crate) fn keep_modules(&self, modules: Modules) -> io::Result<()> {
+        keep(&modules, &self.current().program)?;
+        let _ = self.modules.set(modules);
+        Ok(())
+    }
+
+    /// Returns whether rooms are kept on disk.
+    pub(super) fn is_durable(&self) -> bool {
+        self.modules.get().is_some()
+    }
+
     /// Deploys another program. New rooms run it. Rooms that exist [are renewed](EngineFactory::renew).
-    pub(crate) fn replace(&self, program: Program) {
+    ///
+    /// # Errors
+    /// Rooms are kept on disk, and the module cannot be kept.
+    pub(crate) fn replace(&self, program: Program) -> io::Result<()> {
         // The same with the same limits needs no renewal.
         let current = self.current();
         if (program.hash(), program.limits()) != (current.program.hash(), current.program.limits()) {
+            self.modules.get().map_or(Ok(()), |modules| keep(modules, &program))?;
+            self.warn_of_lost_state(&current.program, &program);
             self.release(Release::new(program, false));
         }
+        Ok(())
+    }
+
+    /// Says what becomes of rooms that cannot take their state along.
+    fn warn_of_lost_state(&self, old: &Program, new: &Program) {
+        let reason = match (old.saves_state(), new.loads_state()) {
+            _ if self.has_recordings => return,
+            (true, true) => return,
+            (false, _) => "the running module does not save its state",
+            (true, false) => "the new module does not load a state",
+        };
+        let rooms = match self.upgrade {
+            Upgrade::Keep => "keep their module",
+            Upgrade::Reset => "start afresh",
+        };
+        log::warn!("{reason}, so its rooms {rooms} (`--upgrade`)");
     }
 
     /// Deploys the program that there is now where the present one came from.
@@ -91,8 +136,7 @@ impl Deployment {
     pub(crate) fn reload(&self) -> Result<(), String> {
         let reload = self.reload.as_ref().ok_or("this server does not know where its module came from")?;
         let _reloading = self.reloading.lock().unwrap_or_else(PoisonError::into_inner);
-        self.replace(reload()?);
-        Ok(())
+        self.replace(reload()?).map_err(|error| format!("its module cannot be kept: {error}"))
     }
 
     /// Makes all rooms start afresh when they are renewed.
@@ -106,6 +150,29 @@ impl Deployment {
         releases.all.retain(|release| release.strong_count() > 0);
         releases.all.push(Arc::downgrade(&release));
         releases.current = release;
+    }
+
+    /// Returns the release that a room on disk runs, which may be an older one.
+    ///
+    /// # Errors
+    /// Says why the room cannot run.
+    fn release_of(&self, hash: [u8; 32], limits: &Limits) -> Result<Arc<Release>, String> {
+        let is = |release: &Release| release.program.hash() == hash && release.program.limits() == limits;
+        let current = self.current();
+        if is(&current) {
+            return Ok(current);
+        }
+        let mut releases = self.releases.write().unwrap_or_else(PoisonError::into_inner);
+        if let Some(release) = releases.all.iter().filter_map(Weak::upgrade).find(|release| is(release)) {
+            return Ok(release);
+        }
+        let modules = self.modules.get().ok_or("no modules are kept")?;
+        let module = modules.read(&hash).map_err(|error| format!("its module cannot be read: {error}"))?;
+        let program = Program::load(&module, *limits)
+            .map_err(|error| format!("its module cannot be loaded: {error}"))?;
+        let release = Release::new(program, false);
+        releases.all.insert(0, Arc::downgrade(&release));
+        Ok(release)
     }
 
     fn current(&self) -> Arc<Release> {
@@ -131,6 +198,12 @@ impl Deployment {
         }
         modules
     }
+}
+
+/// Keeps the module of a program.
+fn keep(modules: &Modules, program: &Program) -> io::Result<()> {
+    let without = || io::Error::other("the program does not have its module: use `Program::load_and_keep`");
+    modules.keep(&program.hash(), program.module().ok_or_else(without)?)
 }
 
 impl Deployed {
@@ -176,7 +249,32 @@ impl EngineFactory for GuestFactory {
     type Error = Trap;
 
     fn build(&self, room_id: &str, context: &impl EngineContext) -> Result<GuestRoom, Trap> {
-        GuestRoom::new(&self.0.current(), room_id, &self.0.recordings, context)
+        GuestRoom::new(&self.0.current(), room_id, &self.0.recordings, self.0.is_durable(), context)
+    }
+
+    fn is_durable(&self) -> bool {
+        true
+    }
+
+    fn restore(
+        &self,
+        _room_id: &str,
+        base: &[u8],
+        records: &[u8],
+        context: &impl EngineContext,
+    ) -> Option<GuestRoom> {
+        let restored = durable::read(base).and_then(|base| {
+            let release = self.0.release_of(base.header.module_hash, &base.header.limits)?;
+            let room = base.start(&release.program).map_err(|error| error.to_string())?;
+            Ok((release, room))
+        });
+        match restored {
+            Ok((release, room)) => Some(GuestRoom::restored(&release, room, records)),
+            Err(reason) => {
+                context.warn(&format_args!("it cannot be restored: {reason}"));
+                None
+            }
+        }
     }
 
     fn room_size(&self) -> usize {

@@ -1,12 +1,16 @@
 use std::{fmt, sync::Arc};
 
-use stateroom_core::engine::{Engine, EngineContext, Event, Hibernation, Progress, Renewal};
+use stateroom_core::{
+    ClientId,
+    engine::{Durable, Engine, EngineContext, Event, Hibernation, Progress, Renewal, Restoration},
+};
 use stateroom_host_min::{Migration, OwnedEvent, RecordsPosition, Room, Step, Trap};
 
 use crate::settings::Upgrade;
 
 use super::{
     deployment::{Deployed, Release},
+    durable::{self, Durability},
     recording::{BoxedRecorder, Recorder, Recordings, RoomRecording},
 };
 
@@ -17,6 +21,10 @@ pub(crate) struct GuestRoom {
     release: Deployed,
     /// Nothing if the room is not recorded.
     recorder: Option<BoxedRecorder>,
+    /// Nothing if the room is not kept on disk.
+    durability: Option<Box<Durability>>,
+    /// True if the records of its events are wanted: it has a recorder, or is kept on disk.
+    is_recorded: bool,
     renewal: Option<Box<Ongoing>>,
 }
 
@@ -44,13 +52,24 @@ impl GuestRoom {
         release: &Arc<Release>,
         id: &str,
         recordings: &Arc<Recordings>,
+        is_durable: bool,
         context: &impl EngineContext,
     ) -> Result<Self, Trap> {
         let seed = seed(context);
         let mut room = release.program.room(id, seed)?;
         let recorder = Recorder::new(recordings, &mut room, &release.program, seed, context);
+        let durability = is_durable.then(|| Durability::of_new(&mut room, seed));
+        let is_recorded = recorder.is_some() || is_durable;
         let release = Deployed::new(release);
-        Ok(Self { room, release, recorder, renewal: None })
+        Ok(Self { room, release, recorder, durability, is_recorded, renewal: None })
+    }
+
+    /// Makes a room that is to have the events of `records` again. Its recording in memory begins with a snapshot when it has had
+    /// them.
+    pub(super) fn restored(release: &Arc<Release>, room: Room, records: &[u8]) -> Self {
+        let durability = Some(Durability::of_restored(records));
+        let release = Deployed::new(release);
+        Self { room, release, recorder: None, durability, is_recorded: true, renewal: None }
     }
 
     /// Does a step towards running this release.
@@ -125,7 +144,10 @@ impl GuestRoom {
                 self.renewal = Some(Box::new(Ongoing::Migration(migration, release)));
                 Renewal::Unfinished
             }
-            Ok(Some(room)) => {
+            Ok(Some(mut room)) => {
+                if self.is_recorded {
+                    room.start_recording();
+                }
                 // The timer goes on as it was. If `load` has set it, that is an effect.
                 (self.room, self.release) = (room, Deployed::new(&release));
                 if let Some(recorder) = &mut self.recorder {
@@ -203,7 +225,13 @@ impl GuestRoom {
     fn start_afresh(&mut self, release: &Arc<Release>, context: &impl EngineContext) -> Renewal {
         let seed = seed(context);
         match release.program.room(self.room.id(), seed) {
-            Ok(room) => {
+            Ok(mut room) => {
+                if self.is_recorded {
+                    room.start_recording();
+                }
+                if let Some(durability) = &mut self.durability {
+                    durability.begin_anew(seed);
+                }
                 context.set_timer(0);
                 (self.room, self.release) = (room, Deployed::new(release));
                 if let Some(recorder) = &mut self.recorder {
@@ -232,10 +260,15 @@ impl GuestRoom {
     #[cold]
     #[inline(never)]
     fn record(&mut self, context: &impl EngineContext) {
-        if self.room.last() != Ok(Step::Suspended)
-            && let Some(recorder) = &mut self.recorder
-        {
-            recorder.add_records(&mut self.room, context);
+        if self.room.last() == Ok(Step::Suspended) {
+            return;
+        }
+        let records = self.room.take_records();
+        if let Some(recorder) = &mut self.recorder {
+            recorder.add_records(&records, &self.room, context);
+        }
+        if let Some(durability) = &mut self.durability {
+            durability.add_records(records);
         }
     }
 }
@@ -248,13 +281,12 @@ impl Engine for GuestRoom {
 
     #[inline]
     fn advance(&mut self, context: &impl EngineContext) -> Progress<'_> {
-        if !self.room.run_on(context) {
-            return Progress::Unfinished;
-        }
-        if self.recorder.is_some() {
+        let is_over = self.room.run_on(context);
+        // The effects of the event may not be carried out yet.
+        if self.is_recorded {
             self.record(context);
         }
-        self.room.progress()
+        if is_over { self.room.progress() } else { Progress::Unfinished }
     }
 
     #[inline]
@@ -286,8 +318,52 @@ impl Engine for GuestRoom {
         file.is_some()
     }
 
+    fn durable(&mut self) -> Option<&mut dyn Durable> {
+        if self.durability.is_some() { Some(self) } else { None }
+    }
+
     fn hibernate(&mut self) -> Hibernation {
         Engine::hibernate(&mut self.room)
+    }
+}
+
+impl Durable for GuestRoom {
+    fn take_record(&mut self, write: &mut dyn FnMut(&[u8])) {
+        let durability = self.durability.as_mut().filter(|durability| !durability.records.is_empty());
+        if let Some(durability) = durability {
+            write(&durability.records);
+            durability.records.clear();
+        }
+    }
+
+    fn write_base(&mut self, write: &mut dyn FnMut(&[u8])) -> bool {
+        let seed = self.durability.as_mut().and_then(|durability| durability.seed.take());
+        let base = durable::base(&self.room, self.release.program(), seed);
+        base.iter().for_each(|base| write(base));
+        base.is_some()
+    }
+
+    fn restore_step(&mut self) -> Restoration<'_> {
+        match &mut self.durability {
+            Some(durability) => durability.restore_step(&mut self.room),
+            None => Restoration::Done,
+        }
+    }
+
+    fn started(&self) -> bool {
+        self.room.started()
+    }
+
+    fn clients(&self) -> &[ClientId] {
+        self.room.clients()
+    }
+
+    fn next_client(&self) -> ClientId {
+        self.room.next_client()
+    }
+
+    fn timer_due(&self) -> Option<u64> {
+        self.room.timer_due()
     }
 }
 

@@ -48,7 +48,7 @@ impl Recorder {
         match self.0 {}
     }
 
-    pub(super) fn add_records(&mut self, _: &mut Room, _: &impl EngineContext) {
+    pub(super) fn add_records(&mut self, _: &[u8], _: &Room, _: &impl EngineContext) {
         match self.0 {}
     }
 

@@ -200,6 +200,8 @@ impl<F: EngineFactory> EventLock<F> {
             engine.report_failure(context);
             return Some(Outcome::Ended);
         }
+        let is_over = matches!(step, Step::Ended(_));
+        room.note_in_history(engine, is_over);
         if !deliveries.is_ordinary() && deliveries.take_failed() || room.settle_memory(engine).is_err() {
             room.fail("the server has no memory left for it (`--max-total-memory`)");
             return Some(Outcome::Ended);

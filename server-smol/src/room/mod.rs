@@ -3,9 +3,12 @@
 mod client_info;
 mod context;
 mod deliveries;
+mod dormant;
 mod event;
+mod history;
 mod id;
 mod lock;
+mod opening;
 mod registry;
 mod renewal;
 mod roster;
@@ -16,7 +19,7 @@ mod trace;
 mod waiting_sessions;
 
 use std::{
-    cell::{Cell, RefCell},
+    cell::{Cell, OnceCell, RefCell},
     fmt,
     panic::{AssertUnwindSafe, catch_unwind},
     rc::{Rc, Weak},
@@ -40,7 +43,7 @@ use crate::{
     wire::Outbox,
 };
 
-use self::{context::RoomContext, event::panic_message, lock::LockQueue};
+use self::{context::RoomContext, event::panic_message, history::RoomHistory, lock::LockQueue};
 
 pub(crate) use client_info::{ClientInfo, Header};
 pub(crate) use event::{Event, Outcome, Submitted};
@@ -98,6 +101,8 @@ pub(crate) struct Room<F: EngineFactory> {
     /// The least charge for it until its first event is over, because it gets its memory in steps.
     reserved: Cell<usize>,
     registry: Weak<Registry<F>>,
+    /// Its history in the journal, if it is kept on disk.
+    history: OnceCell<Box<RoomHistory>>,
     /// Its key among the empty rooms, while it is one of them.
     empty: Cell<Option<registry::EmptyKey>>,
 }
@@ -105,21 +110,39 @@ pub(crate) struct Room<F: EngineFactory> {
 impl<F: EngineFactory> Room<F> {
     /// Makes a room. Its service's `init` runs before its first event, or with [`ready`](Self::ready).
     fn new(id: RoomId, registry: &Rc<Registry<F>>) -> Result<Rc<Self>, CreateRoomError> {
+        let room = Self::build(id, registry, |context| {
+            let engine = registry.factory().build(context.id.as_str(), context);
+            let error = engine.as_ref().err();
+            error.iter().for_each(|error| {
+                let line = || format!("room {} cannot be made: {}", context.id, Cut::new(&error.to_string()));
+                context.thread.log.event(log::Level::Error, line);
+            });
+            engine.ok()
+        })?;
+        let settled = room.settle_memory(&room.engine.borrow());
+        settled.map_err(|OutOfMemory| CreateRoomError::OutOfMemory)?;
+        if let Some(journal) = room.thread().journal() {
+            room.begin_history(journal);
+        }
+        room.context.trace_state("began", None);
+        Ok(room)
+    }
+
+    /// Makes a room with this engine. If there is none, the log says why.
+    fn build(
+        id: RoomId,
+        registry: &Rc<Registry<F>>,
+        build: impl FnOnce(&RoomContext) -> Option<F::Engine>,
+    ) -> Result<Rc<Self>, CreateRoomError> {
         let thread = registry.thread();
         let size = registry.factory().room_size();
         let memory = thread.memory.charge(OVERHEAD + id.as_str().len() + size, Purpose::NewRoom);
         let memory = memory.map_err(|OutOfMemory| CreateRoomError::OutOfMemory)?;
         let context = RoomContext::new(id, Rc::clone(thread));
         registry.subscriptions.attach(&context.id, &context.trace);
-        let engine = match catch_unwind(AssertUnwindSafe(|| {
-            registry.factory().build(context.id.as_str(), &context)
-        })) {
-            Ok(Ok(engine)) => engine,
-            Ok(Err(error)) => {
-                let line = || format!("room {} cannot be made: {}", context.id, Cut::new(&error.to_string()));
-                thread.log.event(log::Level::Error, line);
-                return Err(CreateRoomError::Failed);
-            }
+        let engine = match catch_unwind(AssertUnwindSafe(|| build(&context))) {
+            Ok(Some(engine)) => engine,
+            Ok(None) => return Err(CreateRoomError::Failed),
             Err(_) => {
                 let line = || format!("room {} cannot be made: the service panicked", context.id);
                 thread.log.event(log::Level::Error, line);
@@ -146,11 +169,9 @@ impl<F: EngineFactory> Room<F> {
             memory: RefCell::new(memory),
             little: size + LITTLE,
             registry: Rc::downgrade(registry),
+            history: OnceCell::new(),
             empty: Cell::new(None),
         };
-        let settled = room.settle_memory(&room.engine.borrow());
-        settled.map_err(|OutOfMemory| CreateRoomError::OutOfMemory)?;
-        room.context.trace_state("began", None);
         Ok(Rc::new(room))
     }
 
@@ -370,7 +391,9 @@ impl<F: EngineFactory> Room<F> {
     }
 
     fn end(self: &Rc<Self>, reason: &CloseReason) {
-        self.ended.set(true);
+        if !self.ended.replace(true) {
+            self.end_history();
+        }
         self.context.trace_state("ended", Some(reason.words()));
         self.context.log.end(self.id());
         self.timer.take();
@@ -381,6 +404,19 @@ impl<F: EngineFactory> Room<F> {
         self.thread().hibernation.remove(&self.idle);
         if let Some(registry) = self.registry.upgrade() {
             registry.remove(self);
+        }
+    }
+
+    /// Leaves memory. The room is on disk, and its timer is due at this time there.
+    fn leave_registry(self: &Rc<Self>, timer_due: Option<u64>) {
+        self.ended.set(true);
+        self.context.trace_state("leaves memory", None);
+        self.context.log.end(self.id());
+        self.timer.take();
+        self.thread().hibernation.remove(&self.idle);
+        if let Some(registry) = self.registry.upgrade() {
+            registry.remove(self);
+            timer_due.into_iter().for_each(|due| registry.dormant.add(due, self.id().clone()));
         }
     }
 
@@ -427,6 +463,12 @@ impl<F: EngineFactory> Hibernate for Room<F> {
                 return HibernateOutcome::Ended;
             }
         };
+        if matches!(outcome, HibernateOutcome::Hibernates | HibernateOutcome::Kept)
+            && self.may_leave_memory()
+            && self.leave_memory(&mut engine)
+        {
+            return HibernateOutcome::Ended;
+        }
         // What is saved so far comes on top of what is there, until that can go.
         let held = self.held_by(&engine);
         self.memory.borrow_mut().set_taken(self.charged(held));

@@ -1,6 +1,6 @@
 use std::{
     cell::{Cell, OnceCell, RefCell},
-    collections::BTreeMap,
+    collections::{BTreeMap, BTreeSet},
     fmt,
     ops::Bound,
     rc::{Rc, Weak},
@@ -20,7 +20,10 @@ use crate::{
     wire::Outbox,
 };
 
-use super::{Room, RoomId, WaitingSession, trace::Subscriptions, waiting_sessions::WaitingSessions};
+use super::{
+    Room, RoomId, WaitingSession, dormant::DormantTimers, lock::EventLock, opening::OpeningEnd,
+    trace::Subscriptions, waiting_sessions::WaitingSessions,
+};
 
 /// The rooms of a thread.
 pub(crate) struct Registry<F: EngineFactory> {
@@ -34,6 +37,11 @@ pub(crate) struct Registry<F: EngineFactory> {
     shut_down: OnceCell<CloseReason>,
     counts: Arc<RoomCounts>,
     waiting_sessions: Rc<WaitingSessions>,
+    /// The rooms that are being opened.
+    pub(super) opening: RefCell<BTreeMap<RoomId, OpeningEnd>>,
+    /// The rooms on disk that cannot be restored.
+    pub(super) quarantined: RefCell<BTreeSet<RoomId>>,
+    pub(super) dormant: DormantTimers,
     /// Those who listen to what happens in rooms.
     pub(super) subscriptions: Subscriptions,
     /// Tells the other threads to [end an empty room](Self::end_empty_room).
@@ -97,6 +105,9 @@ impl<F: EngineFactory> Registry<F> {
             shut_down: OnceCell::new(),
             counts,
             waiting_sessions,
+            opening: RefCell::default(),
+            quarantined: RefCell::default(),
+            dormant: DormantTimers::default(),
             subscriptions: Subscriptions::default(),
             tell_others: Box::new(tell_others),
         });
@@ -114,7 +125,7 @@ impl<F: EngineFactory> Registry<F> {
         &self.factory
     }
 
-    pub(super) fn thread(&self) -> &Rc<Thread> {
+    pub(crate) fn thread(&self) -> &Rc<Thread> {
         &self.thread
     }
 
@@ -143,6 +154,18 @@ impl<F: EngineFactory> Registry<F> {
         if let Some(room) = self.find(&id) {
             return Ok(room);
         }
+        self.make_place(&id)?;
+        // This may take as long as many messages.
+        self.thread.look_at_clock();
+        let room = Room::new(id.clone(), self);
+        self.thread.look_at_clock();
+        let room = room?;
+        self.add(&room);
+        Ok(room)
+    }
+
+    /// Makes place for another room.
+    pub(super) fn make_place(&self, id: &RoomId) -> Result<(), CreateRoomError> {
         // Several threads may be here at once, and go beyond the limit for a moment.
         if self.is_full() && !self.end_empty_room() {
             // Nobody has entered this one, nor has its service been made: it ends an empty room to make space for it.
@@ -152,15 +175,14 @@ impl<F: EngineFactory> Registry<F> {
             }
             (self.tell_others)();
         }
-        // This may take as long as many messages.
-        self.thread.look_at_clock();
-        let room = Room::new(id.clone(), self);
-        self.thread.look_at_clock();
-        let room = room?;
+        Ok(())
+    }
+
+    /// Adds a room that is not in the list.
+    pub(super) fn add(&self, room: &Rc<Room<F>>) {
         self.counts.rooms.fetch_add(1, Ordering::Relaxed);
-        self.rooms.borrow_mut().insert(id, Rc::clone(&room));
-        self.note_emptiness(&room);
-        Ok(room)
+        self.rooms.borrow_mut().insert(room.id().clone(), Rc::clone(room));
+        self.note_emptiness(room);
     }
 
     /// Takes a room that has ended out of the list, so that the next connection opens a fresh one.
@@ -218,6 +240,9 @@ impl<F: EngineFactory> Registry<F> {
         // Rooms that are in the middle of an event cannot be ended here.
         let emptiest = self.empty.borrow().values().find(|room| !room.lock.is_taken()).map(Rc::clone);
         let Some(room) = emptiest else { return false };
+        if self.leave_memory(&room) {
+            return true;
+        }
         if room.was_entered() {
             let line = || format!("room {} ends, and its state is lost: {why}", room.id());
             self.thread.log.event(log::Level::Warn, line);
@@ -226,6 +251,12 @@ impl<F: EngineFactory> Registry<F> {
         }
         room.end(&CloseReason::RoomEnded);
         true
+    }
+
+    /// Lets a room leave memory, if it can come back from the disk.
+    fn leave_memory(&self, room: &Rc<Room<F>>) -> bool {
+        let lock = EventLock::try_acquire(room);
+        lock.is_some() && room.may_leave_memory() && room.leave_memory(&mut room.engine.borrow_mut())
     }
 
     /// Returns up to `most` rooms in the order of their ids, those after `after`.

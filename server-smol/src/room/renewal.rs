@@ -135,6 +135,9 @@ impl<F: EngineFactory> Room<F> {
         if let Some(ms) = self.context.timer.take() {
             self.set_timer(ms);
         }
+        if matches!(renewal, Renewal::Loaded | Renewal::Replayed | Renewal::Fresh) {
+            self.renew_history(engine);
+        }
         if self.idle.touch() {
             self.queue_for_hibernation(engine);
         }

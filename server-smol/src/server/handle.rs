@@ -15,6 +15,7 @@ use crate::{
     admin_address::AdminAddress,
     close::CloseReason,
     error::{RoomError, ServeError},
+    journal::JournalThread,
     operator::Operator,
     room::{Renewals, RoomId, RoomStatus, Rooms},
     worker::{Counts, Ending, MOST_LISTED, Workers},
@@ -33,6 +34,8 @@ pub struct ServerHandle {
     pub(super) threads: Vec<JoinHandle<Result<(), ServeError>>>,
     /// A channel that closes when all threads have ended.
     pub(super) ended: Receiver<()>,
+    /// The thread that keeps rooms on disk. It ends when all handles of it are gone.
+    pub(super) journal: Option<JournalThread>,
     /// The program of the rooms, if they run guests.
     #[cfg(feature = "wasm")]
     pub(super) deployment: Option<std::sync::Arc<Deployment>>,
@@ -147,13 +150,16 @@ impl ServerHandle {
     /// A server of native services has no program, and nothing happens.
     ///
     /// # Errors
-    /// [`RoomError::Ending`].
+    /// [`RoomError::Ending`], or [`RoomError::NotKept`].
     #[cfg(feature = "wasm")]
     pub async fn replace_program(
         &self,
         program: stateroom_host_min::Program,
     ) -> Result<Replacement, RoomError> {
-        self.deployment.iter().for_each(|deployment| deployment.replace(program.clone()));
+        if let Some(deployment) = &self.deployment {
+            let replaced = deployment.replace(program);
+            replaced.map_err(|error| RoomError::NotKept { reason: error.to_string() })?;
+        }
         self.renew_rooms().await
     }
 
@@ -234,6 +240,7 @@ impl ServerHandle {
         let patience = unblock(|| thread::sleep(TIMEOUT));
         or(all, patience).await;
         let mut result = Ok(());
+        let journal = self.journal.take();
         for thread in self.threads.drain(..) {
             // A thread that has told of its end may still have to return.
             if !thread.is_finished() && !self.ended.is_closed() {
@@ -241,6 +248,11 @@ impl ServerHandle {
                 continue;
             }
             result = result.and(thread.join().unwrap_or(Err(ServeError::Panicked)));
+        }
+        if let Some(journal) = journal {
+            // It waits if the disk is full.
+            let patience = unblock(|| thread::sleep(TIMEOUT));
+            or(unblock(|| journal.join()), patience).await;
         }
         result
     }

@@ -25,6 +25,7 @@ use crate::{
     control::Control,
     error::ServeError,
     http::{self, Shared},
+    journal::{DataDirectory, DataError, JournalThread},
     operator::Operator,
     reactor::{Clock, ClockSource, Listener, Reactor, VirtualClock},
     requests::Downloads,
@@ -241,6 +242,24 @@ impl Server {
         self
     }
 
+    /// Sets the directory in which rooms are kept.
+    pub fn with_data(mut self, directory: Option<PathBuf>) -> Self {
+        self.settings.data = directory;
+        self
+    }
+
+    /// Sets how large the journal of the rooms on disk may become, in bytes.
+    pub fn with_journal_size(mut self, bytes: u64) -> Self {
+        self.settings.journal_size = bytes;
+        self
+    }
+
+    /// Sets how long events may wait before the disk is told to keep them.
+    pub fn with_sync_delay(mut self, delay: Duration) -> Self {
+        self.settings.sync_delay = delay;
+        self
+    }
+
     /// Sets how many threads run rooms.
     pub fn with_threads(mut self, threads: usize) -> Self {
         self.settings.threads = threads;
@@ -350,6 +369,7 @@ impl Server {
         #[cfg(target_os = "linux")]
         reserve_descriptors(&listener, settings.open_files());
 
+        let journal = self.open_journal(&settings, factory.is_durable())?;
         let (senders, receivers): (Vec<_>, Vec<_>) =
             (0..settings.threads).map(|_| channel::unbounded()).unzip();
         let workers = Workers::new(senders);
@@ -373,6 +393,7 @@ impl Server {
             operator: None,
             threads: Vec::new(),
             ended,
+            journal: None,
             #[cfg(feature = "wasm")]
             deployment: self.deployment.clone(),
         };
@@ -389,12 +410,14 @@ impl Server {
             let (shared, running) = (shared.clone(), Running(running.clone()));
             let listener = listener.try_clone().map_err(ServeError::System)?;
             let reactor = Reactor::new().map_err(ServeError::System)?;
+            let journal = journal.as_ref().map(|journal| journal.handle(number));
             let work = move || {
                 let settings = Arc::clone(&shared.settings);
                 let clock = Rc::new(Clock::new(settings.clock.clone()));
                 let poller = reactor.enter(&clock);
                 let workers = shared.control.workers.clone();
                 let worker = Worker::new(factory, settings, clock, room_counts, workers, number);
+                journal.into_iter().for_each(|journal| worker.thread().set_journal(journal()));
                 let served = Listener::new(listener).map(|listener| {
                     worker.run(&poller, commands, http::serve(listener, shared, &worker, number));
                 });
@@ -404,7 +427,29 @@ impl Server {
             let thread = thread::Builder::new().name(format!("rooms-{}", number + 1)).stack_size(STACK);
             server.threads.push(thread.spawn(work).map_err(ServeError::System)?);
         }
+        server.journal = journal;
         Ok(server)
+    }
+
+    /// Opens the journal, if rooms are to be kept.
+    fn open_journal(
+        &self,
+        settings: &Settings,
+        is_durable: bool,
+    ) -> Result<Option<JournalThread>, ServeError> {
+        let Some(path) = &settings.data else { return Ok(None) };
+        let data_error = |error| ServeError::Data { path: path.clone(), error };
+        if !is_durable {
+            return Err(data_error(DataError::NativeService));
+        }
+        let directory = DataDirectory::open(path).map_err(data_error)?;
+        #[cfg(feature = "wasm")]
+        if let Some(deployment) = &self.deployment {
+            deployment.keep_modules(directory.modules()).map_err(DataError::Io).map_err(data_error)?;
+        }
+        let journal =
+            JournalThread::start(directory, settings.journal_size, settings.sync_delay, settings.threads);
+        journal.map(Some).map_err(data_error)
     }
 }
 

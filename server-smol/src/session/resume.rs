@@ -207,7 +207,7 @@ impl<F: EngineFactory> Session<F> {
 
     /// Returns the close reason that the client gets. If the server shuts down and the session is resumable, also tells the client when
     /// to reconnect.
-    pub(super) fn reason_to_tell(&self, outbox: &Outbox, reason: CloseReason) -> CloseReason {
+    pub(super) fn reason_to_tell(&self, outbox: &Rc<Outbox>, reason: CloseReason) -> CloseReason {
         let is_shutdown = matches!(reason, CloseReason::ServerShutdown | CloseReason::ServiceRestart);
         if self.resumable.is_none() || !is_shutdown {
             return reason;

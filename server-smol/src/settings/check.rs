@@ -29,6 +29,8 @@ impl Settings {
     pub const OUTBOX_SIZE: RangeInclusive<u64> = 1 << 10..=LARGEST;
     /// From 0 to 4 GiB.
     pub const SESSION_BUFFER: RangeInclusive<u64> = 0..=LARGEST;
+    /// At least 64 MiB.
+    pub const JOURNAL_SIZE: RangeInclusive<u64> = 64 << 20..=u64::MAX;
     /// From 1 to 256.
     pub const THREADS: RangeInclusive<u64> = 1..=256;
 }
@@ -74,6 +76,8 @@ impl Settings {
             seconds("message_timeout", self.message_timeout),
             seconds("outbox_timeout", self.outbox_timeout),
             seconds("resume", self.resume),
+            seconds("sync_delay", self.sync_delay),
+            SettingProblem::out_of_range("journal_size", self.journal_size, &Self::JOURNAL_SIZE),
             number("awake_memory", self.awake_memory, Self::AWAKE_MEMORY),
             number("total_memory", self.total_memory, Self::TOTAL_MEMORY),
             number("max_connections", self.max_connections, Self::MAX_CONNECTIONS),

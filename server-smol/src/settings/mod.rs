@@ -215,6 +215,23 @@ pub struct Settings {
     /// Decides about a room whose program is replaced, if nothing else is possible. Default: [`Upgrade::Keep`].
     pub upgrade: Upgrade,
 
+    /// The directory in which rooms are kept. They continue from there after the end of the process, however it ended. Only rooms with
+    /// guests can be kept. Default: none, and all rooms are lost.
+    ///
+    /// Nothing that an event has caused is sent to clients before the event is on the disk. If the disk does not keep what it was
+    /// given, the process ends with exit code 74.
+    pub data: Option<PathBuf>,
+
+    /// The maximum size of the journal in [`data`](Self::data), in bytes. If the rooms need more, they wait. Default: 1 GiB.
+    pub journal_size: u64,
+
+    /// The time for which events may wait before the disk is told to keep them. Clients do not wait for this time. Zero: none, and
+    /// clients wait for the disk. Default: zero.
+    ///
+    /// If it is not zero, the events of this time are lost if the machine loses power or the system fails. They are not lost if only
+    /// the process ends.
+    pub sync_delay: Duration,
+
     /// The number of threads that run rooms. A room and its connections stay on one of them. Default: 1.
     ///
     /// More threads help if one thread is busy and there are free cores.
@@ -275,6 +292,9 @@ impl Default for Settings {
             show_failures: false,
             recordings: Recordings::default(),
             upgrade: Upgrade::default(),
+            data: None,
+            journal_size: 1 << 30,
+            sync_delay: Duration::ZERO,
             threads: 1,
             measure_passes: false,
             pass_time: Duration::from_micros(300),

@@ -38,6 +38,9 @@ pub(crate) fn run<T>(
     let flush = Budget::new(thread.settings.pass_time, WRITES);
     let mut meter = PassMeter::new(thread);
     let Thread { scheduler, buffers, .. } = thread;
+    if let Some(journal) = thread.journal() {
+        journal.set_waker(waker.clone());
+    }
     let budget = &scheduler.budget;
     let (mut is_idle, mut has_tasks) = (false, true);
     loop {
@@ -57,6 +60,9 @@ pub(crate) fn run<T>(
             }
             if poller.take_woken() {
                 if let Poll::Ready(output) = main.as_mut().poll(&mut cx) {
+                    if let Some(gate) = buffers.gate.get() {
+                        gate.end_pass(&buffers.flush);
+                    }
                     buffers.flush.flush_all();
                     return output;
                 }
@@ -85,6 +91,9 @@ pub(crate) fn run<T>(
                 break false;
             }
         };
+        if let Some(gate) = buffers.gate.get() {
+            gate.end_pass(&buffers.flush);
+        }
         flush.reset();
         while !flush.is_over()
             && let Some(bytes) = buffers.flush.flush_next()

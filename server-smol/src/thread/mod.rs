@@ -10,6 +10,7 @@ mod scheduler;
 mod stats;
 
 use std::{
+    cell::OnceCell,
     fmt,
     future::Future,
     rc::{Rc, Weak},
@@ -21,10 +22,11 @@ use smol::{Task, future::FutureExt as _};
 
 use crate::{
     close::CloseReason,
+    journal::Journal,
     memory::{Ledger, Stage},
     reactor::Clock,
     settings::Settings,
-    wire::Buffers,
+    wire::{Buffers, Gate},
 };
 
 pub(crate) use budget::Budget;
@@ -45,6 +47,8 @@ pub(crate) struct Thread {
     pub(crate) buffers: Rc<Buffers>,
     pub(crate) stats: Stats,
     pub(crate) log: Rc<ThreadLog>,
+    /// The journal, if the thread's rooms are kept on disk.
+    journal: OnceCell<Rc<Journal>>,
     /// The executor. The function that runs the thread owns it: tasks hold a reference to this, and a strong reference here would
     /// make a cycle.
     executor: Weak<LocalExecutor<'static>>,
@@ -77,8 +81,23 @@ impl Thread {
             hibernation,
             buffers,
             stats: Stats::default(),
+            journal: OnceCell::new(),
             executor: Rc::downgrade(executor),
         })
+    }
+
+    /// Keeps the thread's rooms on disk.
+    pub(crate) fn set_journal(&self, journal: Journal) {
+        let journal = Rc::new(journal);
+        // Nobody has set it before.
+        let _ = self.buffers.gate.set(Gate::new(Rc::clone(&journal)));
+        let _ = self.journal.set(journal);
+    }
+
+    /// Returns the journal, if the thread's rooms are kept on disk.
+    #[inline]
+    pub(crate) fn journal(&self) -> Option<&Journal> {
+        self.journal.get().map(|journal| &**journal)
     }
 
     /// Runs a task beside everything else. Nothing where the thread ends.
@@ -107,6 +126,7 @@ impl Thread {
         self.scheduler.clear();
         self.hibernation.clear();
         self.buffers.flush.clear();
+        self.buffers.gate.get().into_iter().for_each(Gate::clear);
     }
 
     /// Runs a task beside everything else, independent of the task that has started it.

@@ -1,11 +1,11 @@
 use std::{
-    cell::{RefCell, RefMut},
+    cell::{OnceCell, RefCell, RefMut},
     rc::Rc,
 };
 
 use crate::memory::{Buffer, Ledger};
 
-use super::{FlushList, KeptMessages, SlowClients};
+use super::{FlushList, Gate, KeptMessages, SlowClients};
 
 /// The most that is read at a time, in bytes.
 const INPUT: usize = 64 << 10;
@@ -26,6 +26,8 @@ pub(crate) struct Buffers {
     pub(crate) flush: FlushList,
     pub(crate) slow_clients: Rc<SlowClients>,
     pub(crate) kept_messages: Rc<KeptMessages>,
+    /// Set if the thread's rooms are kept on disk.
+    pub(crate) gate: OnceCell<Gate>,
     ledger: Rc<Ledger>,
 }
 
@@ -38,6 +40,7 @@ impl Buffers {
             flush: FlushList::default(),
             slow_clients: Rc::default(),
             kept_messages: Rc::default(),
+            gate: OnceCell::new(),
             ledger,
         }
     }

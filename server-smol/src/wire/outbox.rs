@@ -18,7 +18,7 @@ use crate::{
 
 use self::session::SessionState;
 use super::{
-    Buffers, Frame,
+    Buffers, FlushList, Frame, Gate,
     queue::{CHUNK, Queue, STEP, Written},
 };
 
@@ -52,6 +52,11 @@ pub(crate) struct Outbox {
     closed_by_room: Cell<bool>,
     /// True if the reading waits for the outbox to empty.
     throttling: Cell<bool>,
+    /// The numbers of bytes that were added, and that may be written, if the thread's rooms are kept on disk: see [`Gate`].
+    added: Cell<u64>,
+    released: Cell<u64>,
+    /// True if something was added in this pass.
+    is_changed: Cell<bool>,
     /// Counts the times that something was written, to see whether anything is.
     progress: Cell<u32>,
     waker: RefCell<Option<Waker>>,
@@ -73,6 +78,9 @@ impl Outbox {
             session: RefCell::default(),
             closed_by_room: Cell::new(false),
             throttling: Cell::new(false),
+            added: Cell::new(0),
+            released: Cell::new(0),
+            is_changed: Cell::new(false),
             progress: Cell::new(0),
             waker: RefCell::default(),
         })
@@ -102,6 +110,10 @@ impl Outbox {
             drop(queue);
             return self.abandon(CloseReason::OutOfMemory);
         }
+        if let Some(gate) = self.buffers.gate.get() {
+            drop(queue);
+            return self.hold_back(size, gate);
+        }
         if is_blocked {
             return;
         }
@@ -129,11 +141,63 @@ impl Outbox {
     }
 
     /// Adds the close frame, even if the outbox is full.
-    pub(crate) fn push_close(&self, reason: &CloseReason) {
+    pub(crate) fn push_close(self: &Rc<Self>, reason: &CloseReason) {
         self.set_over();
         let payload = close_payload(reason.code(), reason.words());
+        self.push_in_any_case(&Frame::new(Opcode::Close, &payload));
+    }
+
+    /// Adds a small frame, even if the outbox is full. It is written before the connection ends.
+    fn push_in_any_case(self: &Rc<Self>, frame: &Frame<'_>) {
         // A client that cannot have these few bytes has to do without.
-        let _ = self.queue.borrow_mut().push(&Frame::new(Opcode::Close, &payload), &self.buffers);
+        if self.queue.borrow_mut().push(frame, &self.buffers).is_ok()
+            && let Some(gate) = self.buffers.gate.get()
+        {
+            self.hold_back(frame.size(), gate);
+        }
+    }
+
+    /// Notes that bytes have been added, which may be written when the events that they come from are on the disk.
+    #[cold]
+    fn hold_back(self: &Rc<Self>, size: usize, gate: &Gate) {
+        self.added.set(self.added.get() + size as u64);
+        if !self.is_changed.replace(true) {
+            gate.add(Rc::clone(self));
+        }
+    }
+
+    /// Returns the number of bytes that may not be written yet.
+    fn held_back(&self) -> u64 {
+        self.added.get() - self.released.get()
+    }
+
+    /// Returns whether nothing of what waits may be written yet.
+    fn is_held_back(&self) -> bool {
+        let waiting = self.queue.borrow().size;
+        waiting > 0 && self.held_back() >= waiting as u64
+    }
+
+    /// Returns whether half of what may wait is held back.
+    pub(super) fn is_held_back_half(&self) -> bool {
+        self.held_back() > self.limit as u64 / 2
+    }
+
+    /// Ends a pass in which something was added. Returns the number of bytes that were added up to now.
+    pub(super) fn seal(&self) -> u64 {
+        self.is_changed.set(false);
+        self.added.get()
+    }
+
+    /// Lets the first `bytes` of all that was added be written.
+    pub(super) fn release(self: &Rc<Self>, bytes: u64, flush: &FlushList) {
+        self.released.set(bytes);
+        if !self.is_blocked() && !self.broken.get() && !self.listed.replace(true) {
+            flush.add(Rc::clone(self));
+        }
+        // A connection that is about to end waits for this.
+        if self.is_over.get() {
+            self.wake();
+        }
     }
 
     /// Writes as much as the client takes, and as much as goes in one step.
@@ -159,7 +223,14 @@ impl Outbox {
         }
         let mut queue = self.queue.borrow_mut();
         let before = queue.size;
-        let written = queue.write(&self.stream, &self.buffers);
+        let held_back = usize::try_from(self.held_back()).unwrap_or(usize::MAX).min(before);
+        if held_back == before && before > 0 {
+            drop(queue);
+            // The socket may take more, but there is nothing for it yet.
+            self.set_blocked(false);
+            return false;
+        }
+        let written = queue.write(&self.stream, &self.buffers, held_back);
         if queue.size < before {
             self.progress.set(self.progress.get().wrapping_add(1));
         }
@@ -264,7 +335,7 @@ impl Outbox {
             self.stream.assume_writable();
             self.write();
         }
-        (!self.is_empty()).then(|| self.progress.get())
+        (!self.is_empty() && !self.is_held_back()).then(|| self.progress.get())
     }
 
     /// Returns about how many bytes would be free if the client were [abandoned](Self::abandon), and if it were [cut
@@ -315,6 +386,10 @@ impl Outbox {
             if wants_more {
                 // Others go first.
                 cx.waker().wake_by_ref();
+                return Poll::Pending;
+            }
+            if self.is_held_back() {
+                self.wait(cx);
                 return Poll::Pending;
             }
             if self.stream.poll_writable(cx).is_pending() {

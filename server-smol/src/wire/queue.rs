@@ -183,12 +183,18 @@ impl Queue {
         (self.size - self.shared).saturating_sub(begun) + self.first.len() * PLACE
     }
 
-    /// Writes until everything is written, the stream takes no more, or it is enough for one step.
-    pub(super) fn write(&mut self, stream: &Stream, buffers: &Buffers) -> io::Result<Written> {
+    /// Writes until everything up to the last `held_back` bytes is written, the stream takes no more, or it is enough for one step.
+    pub(super) fn write(
+        &mut self,
+        stream: &Stream,
+        buffers: &Buffers,
+        held_back: usize,
+    ) -> io::Result<Written> {
         // Nearly always it is one chunk, and the socket takes all of it.
         if self.first.is_empty()
             && let Some(last) = &self.last
             && self.size <= STEP
+            && held_back == 0
         {
             let written = stream.try_write(&[IoSlice::new(&last[self.written..])])?;
             if written == self.size {
@@ -199,25 +205,30 @@ impl Queue {
             }
             self.advance(written);
         }
-        self.write_chunks(stream, buffers)
+        self.write_chunks(stream, buffers, held_back)
     }
 
     /// Writes chunk by chunk.
     #[cold]
-    fn write_chunks(&mut self, stream: &Stream, buffers: &Buffers) -> io::Result<Written> {
+    fn write_chunks(&mut self, stream: &Stream, buffers: &Buffers, held_back: usize) -> io::Result<Written> {
         let mut step = 0;
-        while self.size > 0 {
+        while self.size > held_back {
+            let most = self.size - held_back;
             if step >= STEP {
                 return Ok(Written::Some);
             }
             let written = if self.first.is_empty() {
-                stream.try_write(&[IoSlice::new(&self.last()[self.written..])])
+                let bytes = &self.last()[self.written..];
+                stream.try_write(&[IoSlice::new(&bytes[..bytes.len().min(most)])])
             } else {
                 let mut slices = [IoSlice::new(&[]); CHUNKS];
                 let chunks = self.first.iter().map(Chunk::as_ref).chain([self.last()]);
-                let mut skipped = self.written;
+                let (mut skipped, mut left) = (self.written, most);
                 for (slice, chunk) in slices.iter_mut().zip(chunks) {
-                    *slice = IoSlice::new(&chunk[mem::take(&mut skipped)..]);
+                    let bytes = &chunk[mem::take(&mut skipped)..];
+                    let bytes = &bytes[..bytes.len().min(left)];
+                    left -= bytes.len();
+                    *slice = IoSlice::new(bytes);
                 }
                 stream.try_write(&slices)
             };
@@ -225,7 +236,9 @@ impl Queue {
             step += written;
             self.advance(written);
         }
-        if let Some(last) = self.last.take() {
+        if self.size == 0
+            && let Some(last) = self.last.take()
+        {
             buffers.give_back(last);
         }
         stream.flush()?;

@@ -14,7 +14,10 @@ use std::{
 };
 
 use async_executor::LocalExecutor;
-use smol::{channel::Receiver, future::or};
+use smol::{
+    channel::{Receiver, Sender},
+    future::or,
+};
 use stateroom_core::{ClientId, engine::EngineFactory};
 
 use crate::{
@@ -50,6 +53,8 @@ pub(crate) struct Worker<F: EngineFactory> {
     requests: RefCell<Rc<LocalExecutor<'static>>>,
     /// Counts the connections, and the requests in progress: each holds a clone.
     connections: Rc<()>,
+    workers: Workers,
+    number: usize,
     /// The reason why the server ends, if it does.
     ending: OnceCell<CloseReason>,
 }
@@ -65,8 +70,9 @@ impl<F: EngineFactory> Worker<F> {
     ) -> Rc<Self> {
         let executor = Rc::new(LocalExecutor::new());
         let thread = Thread::new(settings, clock, &executor);
+        let others = workers.clone();
         let registry = Registry::new(factory, Rc::clone(&thread), room_counts, move || {
-            workers.end_empty_room_elsewhere(number)
+            others.end_empty_room_elsewhere(number)
         });
         Rc::new(Self {
             thread,
@@ -74,6 +80,8 @@ impl<F: EngineFactory> Worker<F> {
             executor,
             requests: RefCell::default(),
             connections: Rc::new(()),
+            workers,
+            number,
             ending: OnceCell::new(),
         })
     }
@@ -108,6 +116,9 @@ impl<F: EngineFactory> Worker<F> {
         self.thread.spawn_rare(async move { thread.hibernation.run(&thread).await });
         let log = Rc::clone(&self.thread.log);
         self.thread.spawn_rare(async move { log.run().await });
+        if self.registry.is_durable() {
+            self.wake_dormant_rooms();
+        }
         let mut accepting = pin!(accepting);
         let answering = Answering(&commands);
         let main = async {
@@ -152,14 +163,8 @@ impl<F: EngineFactory> Worker<F> {
                     let _ = answer.try_send(create(&thread, &registry, id).await);
                 });
             }
-            Command::Exists(id, answer) => {
-                let _ = answer.try_send(self.registry.find(&id).is_some());
-            }
-            Command::Close(id, answer) => {
-                let room = self.registry.find(&id);
-                room.iter().for_each(|room| room.close());
-                let _ = answer.try_send(room.is_some());
-            }
+            Command::Exists(id, answer) => self.with_room(id, answer, |_| ()),
+            Command::Close(id, answer) => self.with_room(id, answer, |room| room.close()),
             Command::Connect(id, Arrival { transport, new_client }) => match Stream::new(transport) {
                 Ok(stream) => self.connect(id, stream, new_client),
                 Err(error) => {
@@ -188,6 +193,40 @@ impl<F: EngineFactory> Worker<F> {
             Command::EndEmptyRoom => _ = self.registry.end_empty_room(),
             Command::End(_) => {}
         }
+    }
+
+    /// Does something with a room, and answers whether there is one.
+    fn with_room(self: &Rc<Self>, id: RoomId, answer: Sender<bool>, act: fn(&Rc<Room<F>>)) {
+        let registry = Rc::clone(&self.registry);
+        if !registry.is_durable() {
+            let room = registry.find(&id);
+            room.iter().for_each(act);
+            let _ = answer.try_send(room.is_some());
+            return;
+        }
+        let thread = Rc::clone(&self.thread);
+        self.thread.spawn_rare(async move {
+            // One that cannot be restored exists.
+            let opened = registry.open(&id, || Ok::<_, CreateRoomError>(None)).await;
+            opened.iter().flatten().for_each(act);
+            settled(&thread).await;
+            let _ = answer.try_send(!matches!(opened, Ok(None)));
+        });
+    }
+
+    /// Lets rooms that are only on disk come back when their timers are due.
+    fn wake_dormant_rooms(self: &Rc<Self>) {
+        let (registry, thread) = (Rc::clone(&self.registry), Rc::clone(&self.thread));
+        let (workers, number) = (self.workers.clone(), self.number);
+        self.thread.spawn_rare(async move {
+            let Some(journal) = thread.journal() else { return };
+            let rooms = journal.timers().await.into_iter().filter_map(|room| {
+                let id = RoomId::new(&room.id).ok()?;
+                (workers.home(&id) == number).then_some((room.timer_due, id))
+            });
+            registry.add_dormant(rooms);
+            registry.wake_dormant().await;
+        });
     }
 
     /// Creates a room of this thread that does not exist, and waits until its `init` has run.
@@ -230,24 +269,24 @@ impl<F: EngineFactory> Worker<F> {
             (found, session) => (found.err(), session),
         };
         let room = match (self.ending.get(), &charge) {
-            _ if let Some(reason) = stale => Err(reason),
+            _ if let Some(reason) = stale => Some(Err(reason)),
             // It was let in before, and nobody would tell it.
-            (Some(reason), _) => Err(reason.clone()),
-            (None, Err(OutOfMemory)) => Err(CloseReason::OutOfMemory),
-            (None, Ok(_)) => match self.registry.find(&id) {
-                Some(room) => Ok(room),
-                None if settings.room_ids.implicit() => self.find_or_create(id.clone(), &permit),
-                None => Err(CloseReason::NoSuchRoom),
-            },
+            (Some(reason), _) => Some(Err(reason.clone())),
+            (None, Err(OutOfMemory)) => Some(Err(CloseReason::OutOfMemory)),
+            (None, Ok(_)) => self.find_or_create(&id, &permit).transpose(),
         };
         // Before anything waits, so that the room does not end for want of clients.
-        let place = room.and_then(enter);
+        let place = room.map(|room| room.and_then(enter));
         let connection = self.hold();
         let (registry, thread) = (Rc::clone(&self.registry), Rc::clone(&self.thread));
         self.thread.spawn_detached(async move {
             let place = match place {
-                Err(CloseReason::OutOfMemory) if charge.is_ok() => enter_later(&registry, &thread, id).await,
-                place => place,
+                Some(place) => place,
+                // In the other case it is permitted already.
+                None => {
+                    let permit = registry.is_durable().then_some(&permit);
+                    Box::pin(open(&registry, &thread, id, permit)).await
+                }
             };
             if let Err(reason) = &place {
                 thread.count_refused(reason);
@@ -273,10 +312,21 @@ impl<F: EngineFactory> Worker<F> {
         }
     }
 
-    /// Creates the room that a connection has asked for.
-    fn find_or_create(&self, id: RoomId, permit: &Permit) -> Result<Rc<Room<F>>, CloseReason> {
-        permit.create_room(self.thread.clock.now()).map_err(|_: TooFast| CloseReason::TooManyNewRooms)?;
-        Ok(self.registry.find_or_create(id)?)
+    /// Returns the room that a connection has asked for, if this is possible at once: the room may have to be read from the disk, or
+    /// need memory that others have to give back.
+    fn find_or_create(&self, id: &RoomId, permit: &Permit) -> Result<Option<Rc<Room<F>>>, CloseReason> {
+        if let Some(room) = self.registry.find(id) {
+            return Ok(Some(room));
+        }
+        if self.registry.is_durable() {
+            return Ok(None);
+        }
+        match create_for(&self.registry, id, Some(permit)) {
+            Err(CloseReason::OutOfMemory) if self.thread.hibernation.can_reclaim(Purpose::NewRoom) => {
+                Ok(None)
+            }
+            created => created?.ok_or(CloseReason::NoSuchRoom).map(Some),
+        }
     }
 
     async fn last_connection(&self) {
@@ -296,9 +346,22 @@ async fn create<F: EngineFactory>(
     if thread.look_at_clock() {
         drop(thread.scheduler.acquire(Kind::Slice).await);
     }
-    let room = registry.create(id)?;
+    let room = match thread.journal() {
+        None => registry.create(id)?,
+        Some(_) => {
+            let mut is_new = false;
+            let create = || {
+                is_new = true;
+                registry.create(id.clone()).map(Some)
+            };
+            let room = Box::pin(registry.open(&id, create)).await?;
+            room.filter(|_| is_new).ok_or(CreateRoomError::Exists)?
+        }
+    };
     room.arm_first_client_timer();
-    room.ready().await.ok_or(CreateRoomError::Failed)
+    room.ready().await.ok_or(CreateRoomError::Failed)?;
+    settled(thread).await;
+    Ok(())
 }
 
 /// Makes a place in a room for a connection.
@@ -309,23 +372,49 @@ fn enter<F: EngineFactory>(room: Rc<Room<F>>) -> Result<(Rc<Room<F>>, ClientId),
     }
 }
 
-/// Tries again to create a room, for as long as others hibernate to make space for it: they do so in steps.
-async fn enter_later<F: EngineFactory>(
+/// Waits until all that has happened on the thread is on the disk, if its rooms are kept there.
+async fn settled(thread: &Thread) {
+    if let Some(journal) = thread.journal() {
+        journal.settled().await;
+    }
+}
+
+/// Opens the room that a connection has asked for: it may be on disk only, or be new. Makes a place in it.
+async fn open<F: EngineFactory>(
     registry: &Rc<Registry<F>>,
     thread: &Thread,
     id: RoomId,
+    mut permit: Option<&Permit>,
 ) -> Result<(Rc<Room<F>>, ClientId), CloseReason> {
-    for _ in 0..ATTEMPTS {
-        if !thread.hibernation.can_reclaim(Purpose::NewRoom) {
-            break;
-        }
-        drop(thread.scheduler.acquire(Kind::Slice).await);
-        match registry.find_or_create(id.clone()) {
-            Err(CreateRoomError::OutOfMemory) => {}
-            room => return enter(room?),
+    let mut attempts = 0..ATTEMPTS;
+    loop {
+        match registry.open(&id, || create_for(registry, &id, permit.take())).await {
+            Ok(room) => return enter(room.ok_or(CloseReason::NoSuchRoom)?),
+            // Others hibernate in steps to make space for it.
+            Err(CloseReason::OutOfMemory)
+                if attempts.next().is_some() && thread.hibernation.can_reclaim(Purpose::NewRoom) =>
+            {
+                drop(thread.scheduler.acquire(Kind::Slice).await);
+            }
+            Err(reason) => return Err(reason),
         }
     }
-    Err(CloseReason::OutOfMemory)
+}
+
+/// Creates the room that a connection has asked for, if connections create rooms.
+fn create_for<F: EngineFactory>(
+    registry: &Rc<Registry<F>>,
+    id: &RoomId,
+    permit: Option<&Permit>,
+) -> Result<Option<Rc<Room<F>>>, CloseReason> {
+    let thread = registry.thread();
+    if !thread.settings.room_ids.implicit() {
+        return Ok(None);
+    }
+    if let Some(permit) = permit {
+        permit.create_room(thread.clock.now()).map_err(|_: TooFast| CloseReason::TooManyNewRooms)?;
+    }
+    Ok(Some(registry.find_or_create(id.clone())?))
 }
 
 /// Takes no more commands from the moment when this is dropped, and forgets those that wait: who has sent one waits for its

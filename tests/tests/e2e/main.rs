@@ -5,6 +5,7 @@
 mod budgets;
 mod clients;
 mod connecting;
+mod durability;
 mod examples;
 mod extensions;
 mod failures;

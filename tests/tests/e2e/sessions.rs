@@ -416,7 +416,7 @@ fn a_client_that_has_confirmed_more_than_it_says_begins_anew() {
     let server = TestServer::with_clock(settings(), journal());
     let (mut client, _) = begin(&server, TOKEN);
     client.expect(&["connect 1"]);
-    client.text("\01");
+    client.text("\u{0}1");
     client.text("a");
     client.expect(&["message 1 a"]);
     // The server has not kept the first message.

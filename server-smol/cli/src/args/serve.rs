@@ -1,6 +1,8 @@
 use std::path::PathBuf;
 
-use stateroom_server_smol::Upgrade;
+use stateroom_server_smol::{Settings, Upgrade};
+
+use crate::limits::Unit;
 
 use super::{ROOMS, ServerArgs};
 
@@ -39,8 +41,29 @@ pub(crate) struct ServeArgs {
     #[arg(help_heading = ROOMS, hide_long_help = true)]
     pub(crate) record_to: PathBuf,
 
+    /// Keep rooms in this directory: they continue from there after the end of the process, however
+    /// it ended. Clients get nothing before the events that it comes from are on the disk
+    #[arg(long, value_name = "DIR", verbatim_doc_comment, help_heading = ROOMS)]
+    pub(crate) data: Option<PathBuf>,
+
+    /// The time after which the disk has to keep events. If it is not 0, clients do not wait for the
+    /// disk, and the events of this time are lost if the machine loses power
+    #[arg(long, value_name = "MS", default_value = "0", requires = "data", verbatim_doc_comment)]
+    #[arg(help_heading = ROOMS, hide_long_help = true)]
+    pub(crate) sync_delay: u32,
+
+    /// The size of the journal in the directory of `--data`, at most. If rooms need more, they wait
+    #[arg(long, value_name = "SIZE", default_value = "1GiB", requires = "data", value_parser = size)]
+    #[arg(help_heading = ROOMS, hide_long_help = true)]
+    pub(crate) journal_size: u64,
+
     #[command(flatten)]
     pub(crate) server: ServerArgs,
+}
+
+fn size(text: &str) -> Result<u64, String> {
+    let size = Unit::Bytes.read(text).filter(|size| Settings::JOURNAL_SIZE.contains(size));
+    size.ok_or_else(|| format!("is not a size of at least 64 MiB, such as {}", Unit::Bytes.examples()))
 }
 
 /// A value of `--upgrade`.

@@ -17,7 +17,7 @@ use stateroom_server_smol::{Server, Settings};
 #[cfg(target_os = "linux")]
 use super::open_files::{self, TooFew};
 
-use self::unit::Unit;
+pub(crate) use self::unit::Unit;
 pub(crate) use self::{
     args::LimitArgs,
     chosen::{Chosen, Origin},

@@ -47,6 +47,11 @@ impl RecordingFile {
         Ok(recording)
     }
 
+    /// Returns where it is.
+    pub(in crate::guests) fn path(&self) -> &Path {
+        &self.path
+    }
+
     /// Adds records.
     ///
     /// # Errors

@@ -46,16 +46,20 @@ impl Recorder {
     }
 
     /// Adds the records of the room's last event, which is over.
-    pub(in crate::guests) fn add_records(&mut self, room: &mut Room, context: &impl EngineContext) {
-        let records = room.take_records();
+    pub(in crate::guests) fn add_records(
+        &mut self,
+        records: &[u8],
+        room: &Room,
+        context: &impl EngineContext,
+    ) {
         if let Some(file) = &mut self.file
-            && let Err(error) = file.add(&records)
+            && let Err(error) = file.add(records)
         {
             context.warn(&format_args!("its recording has stopped: {error}"));
             self.file = None;
         }
         if let Some(memory) = &mut self.memory {
-            memory.add(&records, room);
+            memory.add(records, room);
         }
     }
 
@@ -66,6 +70,10 @@ impl Recorder {
         program: &Program,
         context: &impl EngineContext,
     ) {
+        if let Some(file) = &self.file {
+            let path = file.path().display();
+            context.warn(&format_args!("to run its events again: `stateroom replay {path}`"));
+        }
         let settings = &self.recordings.settings;
         let memory = self.memory.as_ref().filter(|_| settings.failures);
         let Some(memory) = memory else { return };
@@ -143,7 +151,10 @@ impl Recorder {
     ) {
         let directory = &self.recordings.settings.directory;
         match RecordingFile::create(directory, program, room_id, start, context.now_ms()) {
-            Ok(file) => self.file = Some(file),
+            Ok(file) => {
+                log::info!("room {room_id} is recorded in {}", file.path().display());
+                self.file = Some(file);
+            }
             Err(error) => context.warn(&format_args!("it is not recorded: {error}")),
         }
     }

@@ -74,10 +74,9 @@ impl Outbox {
     }
 
     /// Tells a client with a resumable session the time in which it is to reconnect, before its connection is closed.
-    pub(crate) fn push_return_time(&self, ms: u64) {
+    pub(crate) fn push_return_time(self: &Rc<Self>, ms: u64) {
         let text = format!("{CONTROL}{{\"within\":{ms}}}");
-        // If there is no memory for it, the client reconnects at another time.
-        let _ = self.queue.borrow_mut().push(&Frame::new(Opcode::Text, text.as_bytes()), &self.buffers);
+        self.push_in_any_case(&Frame::new(Opcode::Text, text.as_bytes()));
     }
 
     /// Returns how much memory the kept messages take, in bytes.

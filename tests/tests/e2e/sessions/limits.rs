@@ -1,7 +1,7 @@
 //! How many sessions wait, and how much is kept for them.
 
 use stateroom_tests::{
-    Frame, Message, TestServer, eventually, server,
+    Frame, Message, TestServer, eventually,
     services::{Gate, journal},
 };
 

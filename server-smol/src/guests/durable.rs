@@ -1,0 +1,120 @@
+use stateroom_core::engine::Restoration;
+use stateroom_host_min::{
+    Program, Recording, RecordingHeader, RecordingStart, Records, RecordsPosition, Room, Step,
+};
+
+/// What a room needs in addition if it is kept on disk. The base of such a room is the header of a
+/// [recording](stateroom_host_min::Recording) without the module; with the records after it, it is a recording.
+#[derive(Debug, Default)]
+pub(super) struct Durability {
+    /// The records that the server has not taken.
+    pub(super) records: Vec<u8>,
+    /// The seed of a room whose base has not been written yet.
+    pub(super) seed: Option<[u8; 32]>,
+    /// The events that the room has not had again yet.
+    restoring: Option<Restoring>,
+    failure: Option<String>,
+}
+
+#[derive(Debug)]
+struct Restoring {
+    records: Box<[u8]>,
+    position: RecordsPosition,
+    /// The place before the event that runs.
+    before: RecordsPosition,
+    events: u64,
+}
+
+/// Returns the base of a room.
+pub(super) fn base(room: &Room, program: &Program, seed: Option<[u8; 32]>) -> Option<Vec<u8>> {
+    let snapshot;
+    let start = match seed {
+        Some(seed) => RecordingStart::New { seed },
+        None => {
+            snapshot = room.snapshot().ok()?;
+            RecordingStart::Snapshot(&snapshot)
+        }
+    };
+    let mut header = RecordingHeader::new(program, room.id(), start);
+    // All rooms have the same.
+    header.module = &[];
+    let mut base = Vec::new();
+    header.write(&mut base);
+    Some(base)
+}
+
+/// Returns the header of a base.
+pub(super) fn read(base: &[u8]) -> Result<Recording<'_>, String> {
+    Recording::read(base).map_err(|error| error.to_string())
+}
+
+impl Durability {
+    /// Begins with a new room.
+    pub(super) fn of_new(room: &mut Room, seed: [u8; 32]) -> Box<Self> {
+        room.start_recording();
+        Box::new(Self { seed: Some(seed), ..Self::default() })
+    }
+
+    /// Begins with a room that has been made from its base, and is to have these events again.
+    pub(super) fn of_restored(records: &[u8]) -> Box<Self> {
+        let position = RecordsPosition::default();
+        let restoring = Restoring { records: records.into(), position, before: position, events: 0 };
+        Box::new(Self { restoring: Some(restoring), ..Self::default() })
+    }
+
+    /// Begins again, with a new room.
+    pub(super) fn begin_anew(&mut self, seed: [u8; 32]) {
+        self.seed = Some(seed);
+        self.records.clear();
+    }
+
+    /// Keeps records until the server takes them.
+    pub(super) fn add_records(&mut self, records: Vec<u8>) {
+        if self.records.is_empty() {
+            self.records = records;
+        } else {
+            self.records.extend(records);
+        }
+    }
+
+    /// Hands in the next event, or continues with it.
+    pub(super) fn restore_step(&mut self, room: &mut Room) -> Restoration<'_> {
+        match self.step(room) {
+            Ok(true) => {
+                self.restoring = None;
+                room.start_recording();
+                Restoration::Done
+            }
+            Ok(false) => Restoration::Unfinished,
+            Err(failure) => Restoration::Failed(self.failure.insert(failure)),
+        }
+    }
+
+    fn step(&mut self, room: &mut Room) -> Result<bool, String> {
+        let Some(restoring) = &mut self.restoring else { return Ok(true) };
+        if room.last() == Ok(Step::Suspended) {
+            let _ = room.resume();
+        } else {
+            let mut records = Records::from_position(&restoring.records, restoring.position);
+            let Some(record) = records.next() else { return Ok(true) };
+            let record = record.map_err(|error| format!("event {}: {error}", restoring.events + 1))?;
+            (restoring.before, restoring.position) = (restoring.position, records.position());
+            restoring.events += 1;
+            // The outcome is compared below.
+            let _ = record.begin(room);
+        }
+        if let Some(outcome) = room.outcome() {
+            let record = Records::from_position(&restoring.records, restoring.before).next();
+            let expected = record.and_then(Result::ok).map(|record| record.outcome);
+            if !expected.as_ref().is_some_and(|expected| outcome.agrees_with(expected)) {
+                return Err(format!(
+                    "event {} after its last snapshot has another outcome now than it had ({} instead of {})",
+                    restoring.events,
+                    outcome.result,
+                    expected.map_or_else(String::new, |expected| expected.result.to_string()),
+                ));
+            }
+        }
+        Ok(false)
+    }
+}

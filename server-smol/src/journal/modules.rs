@@ -1,0 +1,43 @@
+use std::{
+    fs::{self, File},
+    io::{self, Write as _},
+    path::PathBuf,
+};
+
+use super::files::sync_directory;
+
+/// The modules that rooms on disk run, each in a file with its SHA-256 as the name.
+#[derive(Debug, Clone)]
+pub(crate) struct Modules(PathBuf);
+
+impl Modules {
+    pub(super) fn new(directory: PathBuf) -> Self {
+        Self(directory)
+    }
+
+    /// Returns a module.
+    pub(crate) fn read(&self, hash: &[u8; 32]) -> io::Result<Vec<u8>> {
+        fs::read(self.path(hash))
+    }
+
+    /// Keeps a module. When this returns it is on the disk.
+    pub(crate) fn keep(&self, hash: &[u8; 32], module: &[u8]) -> io::Result<()> {
+        let path = self.path(hash);
+        // It has been synced before it got this name.
+        if fs::read(&path).is_ok_and(|kept| kept == module) {
+            return Ok(());
+        }
+        let new = path.with_extension("new");
+        let mut file = File::create(&new)?;
+        file.write_all(module)?;
+        file.sync_all()?;
+        fs::rename(&new, &path)?;
+        sync_directory(&self.0)
+    }
+
+    fn path(&self, hash: &[u8; 32]) -> PathBuf {
+        let mut name: String = hash.iter().map(|byte| format!("{byte:02x}")).collect();
+        name.push_str(".wasm");
+        self.0.join(name)
+    }
+}

@@ -1,0 +1,77 @@
+//! Rooms that are on disk only, and have timers.
+
+use std::{
+    cell::RefCell,
+    collections::BTreeSet,
+    future::poll_fn,
+    rc::Rc,
+    task::{Poll, Waker},
+    time::Duration,
+};
+
+use smol::future::or;
+use stateroom_core::engine::EngineFactory;
+
+use crate::reactor::Timer;
+
+use super::{CreateRoomError, Registry, RoomId};
+
+/// The timers of rooms that are not in memory.
+#[derive(Debug, Default)]
+pub(super) struct DormantTimers {
+    /// The times at which they are due, in milliseconds since the Unix epoch.
+    due: RefCell<BTreeSet<(u64, RoomId)>>,
+    waker: RefCell<Option<Waker>>,
+}
+
+impl DormantTimers {
+    pub(super) fn add(&self, due: u64, id: RoomId) {
+        let mut timers = self.due.borrow_mut();
+        let is_first = timers.first().is_none_or(|(first, _)| due < *first);
+        timers.insert((due, id));
+        if is_first && let Some(waker) = self.waker.take() {
+            waker.wake();
+        }
+    }
+
+    fn first(&self) -> Option<u64> {
+        self.due.borrow().first().map(|(due, _)| *due)
+    }
+}
+
+impl<F: EngineFactory> Registry<F> {
+    /// Adds the timers of rooms that were on disk when the server started.
+    pub(crate) fn add_dormant(&self, rooms: impl Iterator<Item = (u64, RoomId)>) {
+        rooms.for_each(|(due, id)| self.dormant.add(due, id));
+    }
+
+    /// Brings rooms into memory when their timers are due.
+    pub(crate) async fn wake_dormant(self: Rc<Self>) {
+        loop {
+            let first = self.dormant.first();
+            let now = self.thread().clock.unix_ms();
+            if first.is_some_and(|due| due <= now) {
+                let due = self.dormant.due.borrow_mut().pop_first();
+                if let Some((_, id)) = due {
+                    // If it is in memory already, its timer runs there. If it fails, the log says why.
+                    let _ = self.open(&id, || Ok::<_, CreateRoomError>(None)).await;
+                }
+                continue;
+            }
+            let changed = poll_fn(|cx| {
+                if self.dormant.first() == first {
+                    self.dormant.waker.replace(Some(cx.waker().clone()));
+                    return Poll::Pending;
+                }
+                Poll::Ready(())
+            });
+            let due = async {
+                match first {
+                    Some(due) => _ = Timer::after(Duration::from_millis(due - now)).await,
+                    None => std::future::pending().await,
+                }
+            };
+            or(due, changed).await;
+        }
+    }
+}

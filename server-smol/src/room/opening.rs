@@ -1,0 +1,37 @@
+use std::{collections::btree_map::Entry, rc::Rc};
+
+use smol::channel::{Receiver, Sender, bounded};
+use stateroom_core::engine::EngineFactory;
+
+use super::{Registry, RoomId};
+
+/// The exclusive right to open a room, until this is dropped.
+pub(super) struct Opening<F: EngineFactory> {
+    registry: Rc<Registry<F>>,
+    id: RoomId,
+}
+
+/// The end of an opening: nothing is ever sent, and the channel closes.
+pub(super) type OpeningEnd = (Sender<()>, Receiver<()>);
+
+impl<F: EngineFactory> Opening<F> {
+    /// Begins to open a room.
+    ///
+    /// # Errors
+    /// Another task opens it. The channel closes when that has ended.
+    pub(super) fn begin(registry: &Rc<Registry<F>>, id: &RoomId) -> Result<Self, Receiver<()>> {
+        match registry.opening.borrow_mut().entry(id.clone()) {
+            Entry::Occupied(other) => Err(other.get().1.clone()),
+            Entry::Vacant(place) => {
+                place.insert(bounded(1));
+                Ok(Self { registry: Rc::clone(registry), id: id.clone() })
+            }
+        }
+    }
+}
+
+impl<F: EngineFactory> Drop for Opening<F> {
+    fn drop(&mut self) {
+        self.registry.opening.borrow_mut().remove(&self.id);
+    }
+}

@@ -1,0 +1,81 @@
+use std::{cell::RefCell, collections::VecDeque, fmt, rc::Rc};
+
+use crate::journal::{Journal, Ticket};
+
+use super::{FlushList, Outbox};
+
+/// Holds back what is sent to clients until the events that it comes from are on the disk.
+///
+/// All that is sent in a pass is held back together with the journal's entries of that pass. A client gets everything in order, so
+/// pings and closes are held back as well.
+pub(crate) struct Gate {
+    journal: Rc<Journal>,
+    /// The outboxes to which something was added in this pass.
+    changed: RefCell<Vec<Rc<Outbox>>>,
+    held_back: RefCell<VecDeque<HeldBack>>,
+}
+
+/// What was sent in a pass.
+struct HeldBack {
+    /// The entries that have to be on the disk before.
+    ticket: Ticket,
+    /// For each outbox, the number of bytes that have been added to it in all.
+    outboxes: Vec<(Rc<Outbox>, u64)>,
+}
+
+impl Gate {
+    pub(crate) fn new(journal: Rc<Journal>) -> Self {
+        Self { journal, changed: RefCell::default(), held_back: RefCell::default() }
+    }
+
+    /// Notes that something has been added to an outbox in this pass.
+    pub(super) fn add(&self, outbox: Rc<Outbox>) {
+        self.changed.borrow_mut().push(outbox);
+    }
+
+    /// Ends a pass: hands its entries to the journal, and lets those outboxes be written whose entries are on the disk.
+    pub(crate) fn end_pass(&self, flush: &FlushList) {
+        let ticket = self.journal.hand_over();
+        let changed = self.changed.take();
+        let mut is_full = self.journal.is_full();
+        if !changed.is_empty() {
+            let sealed = changed.into_iter().map(|outbox| {
+                is_full |= outbox.is_held_back_half();
+                let bytes = outbox.seal();
+                (outbox, bytes)
+            });
+            let outboxes = sealed.collect();
+            self.held_back.borrow_mut().push_back(HeldBack { ticket, outboxes });
+        }
+        if is_full {
+            // The clients of this thread would have to wait in any case.
+            self.journal.wait(ticket);
+        }
+        self.release(flush);
+        self.journal.wake_tasks();
+    }
+
+    fn release(&self, flush: &FlushList) {
+        let durable = self.journal.durable();
+        let mut held_back = self.held_back.borrow_mut();
+        while held_back.front().is_some_and(|held_back| held_back.ticket <= durable)
+            && let Some(HeldBack { outboxes, .. }) = held_back.pop_front()
+        {
+            for (outbox, bytes) in outboxes {
+                outbox.release(bytes, flush);
+            }
+        }
+    }
+
+    /// Forgets everything, as the thread ends.
+    pub(crate) fn clear(&self) {
+        self.changed.take();
+        self.held_back.take();
+    }
+}
+
+impl fmt::Debug for Gate {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Gate").field("journal", &self.journal).finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,101 @@
+//! Lets system calls of the server's disk fail.
+
+use std::time::Duration;
+
+use stateroom_tests::Output;
+
+use crate::{
+    client::Client,
+    server::{Place, address},
+};
+
+/// The exit code of a server whose disk does not keep what it was given.
+const EXIT_CODE: i32 = 74;
+
+const ROUNDS: usize = 12;
+
+/// The number of messages that are on their way.
+const AHEAD: u64 = 3;
+
+/// Sends messages until the connection ends. Returns the last count that came.
+fn count_until_the_end(client: &mut Client) -> u64 {
+    let mut last = 0;
+    if (1..AHEAD).all(|_| client.send().is_ok()) {
+        while client.send().is_ok()
+            && let Ok(count) = client.count()
+        {
+            last = count;
+        }
+    }
+    last
+}
+
+/// Asks for a count that is greater than `seen`.
+fn check(place: &Place, seen: u64) {
+    let server = place.serve();
+    let mut client = Client::join(address(&server).expect("it starts"), "room").expect("it can be joined");
+    client.send().expect("the server reads");
+    let count = client.count().expect("the room answers");
+    assert!(
+        (seen + 1..=seen + AHEAD + 1).contains(&count),
+        "a client had seen {seen}, and now the count is {count}"
+    );
+}
+
+pub(crate) fn fails_to_sync() {
+    for round in 0..ROUNDS {
+        let place = Place::new();
+        // The first ones belong to the start.
+        let injected = format!("fdatasync:error=EIO:when={}+", 3 + round);
+        let mut server = place.serve_with(&[&injected], &[]);
+        let seen = match address(&server).map(|address| Client::join(address, "room")) {
+            Some(Ok(mut client)) => count_until_the_end(&mut client),
+            _ => 0,
+        };
+        assert_eq!(server.exit().0, Some(EXIT_CODE), "in round {round}");
+        server.line(Output::Stderr, "the journal cannot be written");
+        check(&place, seen);
+    }
+    println!(
+        "| `fdatasync` fails with EIO, at one place after the other | {ROUNDS} | the process ends with exit code 74; each count that a client had seen |"
+    );
+}
+
+pub(crate) fn is_full() {
+    for round in 0..ROUNDS {
+        let place = Place::new();
+        let injected = format!("pwrite64:error=ENOSPC:when={}+", 4 + round);
+        let mut server = place.serve_with(&[&injected], &[]);
+        let seen = match address(&server).map(|address| Client::join(address, "room")) {
+            Some(Ok(mut client)) => count_until_the_end(&mut client),
+            _ => 0,
+        };
+        assert_eq!(server.exit().0, Some(EXIT_CODE), "in round {round}");
+        check(&place, seen);
+    }
+    println!("| a write fails with ENOSPC, at one place after the other | {ROUNDS} | the same |");
+}
+
+pub(crate) fn is_slow() {
+    const DELAY: Duration = Duration::from_millis(700);
+    let place = Place::new();
+    let injected = format!("fdatasync:delay_exit={}", DELAY.as_micros());
+    let server = place.serve_with(&[&injected], &[]);
+    let address = address(&server).expect("it starts");
+    let mut client = Client::join(address, "room").expect("it can be joined");
+    let is_quiet = |client: &mut Client| {
+        assert!(client.is_quiet(DELAY / 2), "something was sent before it was on the disk");
+    };
+    for round in 0..3 {
+        client.send().expect("the server reads");
+        is_quiet(&mut client);
+        // This one comes while the disk is busy with the first, and waits for the next time.
+        client.send().expect("the server reads");
+        assert_eq!(client.count().expect("the room answers"), 2 * round + 1);
+        is_quiet(&mut client);
+        assert_eq!(client.count().expect("the room answers"), 2 * round + 2);
+    }
+    println!("| each `fdatasync` takes 0.7 s | 6 | nothing is sent before |");
+    drop(server);
+    assert!(place.data().join("journal").is_dir());
+}

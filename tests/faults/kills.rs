@@ -1,0 +1,88 @@
+//! Kills the server, and lets its clients compare what they have seen with what they find.
+
+use std::{
+    io,
+    net::SocketAddr,
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    },
+    thread,
+    time::Duration,
+};
+
+use fastrand::Rng;
+use rustix::process::Signal;
+
+use crate::{
+    client::Client,
+    seen::Seen,
+    server::{Place, address},
+};
+
+const ROOMS: usize = 4;
+const CLIENTS: usize = 16;
+
+pub(crate) fn run(rounds: usize) {
+    let place = Place::new();
+    let seen: Vec<Arc<Seen>> = (0..ROOMS).map(|_| Arc::default()).collect();
+    let (checked, mut before_serving) = (Arc::new(AtomicUsize::new(0)), 0);
+    let mut rng = Rng::with_seed(0x0dd);
+    for round in 0..rounds {
+        let server = place.serve();
+        let delay = Duration::from_micros(rng.u64(..150_000));
+        // Every fifth is killed while it starts.
+        if round % 5 == 4 {
+            thread::sleep(delay / 5);
+            before_serving += 1;
+            server.signal(Signal::KILL);
+            continue;
+        }
+        let Some(address) = address(&server) else { panic!("the server does not start in round {round}") };
+        let clients: Vec<_> = (0..CLIENTS)
+            .map(|number| {
+                let (seen, checked) = (Arc::clone(&seen[number % ROOMS]), Arc::clone(&checked));
+                let before = seen.greatest();
+                thread::spawn(move || talk(address, number % ROOMS, &seen, before, &checked))
+            })
+            .collect();
+        thread::sleep(delay);
+        server.signal(Signal::KILL);
+        for client in clients {
+            // It ends with its connection, or because something is wrong.
+            client.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic));
+        }
+    }
+    let counts: u64 = seen.iter().map(|seen| seen.greatest().0).sum();
+    assert!(checked.load(Ordering::Relaxed) > rounds, "clients hardly come to anything");
+    println!(
+        "| the process is killed with SIGKILL; {before_serving} times while it starts | {rounds} | each count that a client had seen, {} times; no count \
+         without its message ({counts} messages); no id twice |",
+        checked.load(Ordering::Relaxed)
+    );
+}
+
+/// Joins a room, and sends messages until the connection ends.
+fn talk(address: SocketAddr, room: usize, seen: &Seen, before: (u64, u32), checked: &AtomicUsize) {
+    let (count_before, ids_before) = before;
+    let talk = || -> io::Result<()> {
+        let mut client = Client::join(address, &format!("room-{room}"))?;
+        seen.note_id(client.id, ids_before);
+        seen.note_sent();
+        client.send()?;
+        let mut last = client.count()?;
+        assert!(last > count_before, "a client had seen {count_before}, and now the count is {last}");
+        checked.fetch_add(1, Ordering::Relaxed);
+        seen.note_count(last);
+        loop {
+            seen.note_sent();
+            client.send()?;
+            let count = client.count()?;
+            assert_eq!(count, last + 1, "a client sees each count, in order");
+            last = count;
+            seen.note_count(count);
+        }
+    };
+    // The connection ends with the server.
+    let _ = talk();
+}

@@ -1,0 +1,280 @@
+//! Rooms that are kept on disk: `docs/durability.md`.
+
+use std::{path::Path, time::Duration};
+
+use stateroom_host_min::Program;
+use stateroom_server_smol::{RoomIds, ServeError, Server, Upgrade};
+use stateroom_tests::{Directory, Module, TestServer, eventually, server, services::journal};
+
+const IDLE: Duration = Duration::from_secs(10);
+
+fn settings(data: &Directory) -> Server {
+    server()
+        .with_data(Some(data.path().join("data")))
+        .with_heartbeat_interval(Duration::ZERO)
+        .with_heartbeat_timeout(Duration::ZERO)
+}
+
+fn serve(data: &Directory, program: Program) -> TestServer {
+    TestServer::guests(settings(data), program)
+}
+
+/// Returns the guest that counts, as often as wanted.
+fn counter() -> Program {
+    Module::new().kept_program()
+}
+
+/// Waits until rooms are no longer in memory.
+fn wait_until_rooms_left(server: &TestServer) {
+    eventually("the rooms leave memory", || {
+        server.pass(IDLE);
+        server.stats().rooms == 0
+    });
+}
+
+#[test]
+fn rooms_continue_after_the_end_of_the_server() {
+    let data = Directory::new();
+    let server = serve(&data, counter());
+    let (mut one, mut two) = (server.client("one"), server.client("two"));
+    for _ in 0..3 {
+        assert_eq!(one.ask("a"), "a");
+    }
+    assert_eq!(two.ask("?"), "0");
+    drop(server);
+    for round in 0..3 {
+        let server = serve(&data, counter());
+        assert_eq!(server.stats().rooms, 0, "nobody has wanted them");
+        let mut client = server.client("one");
+        assert_eq!(client.ask("?"), (3 + round).to_string());
+        assert_eq!(client.ask("a"), "a");
+        assert_eq!(server.rooms(), [("one".to_owned(), vec![2 + round])], "no id is used twice");
+        assert_eq!(server.client("two").ask("?"), "0");
+    }
+}
+
+#[test]
+fn idle_rooms_leave_memory_and_come_back() {
+    let data = Directory::new();
+    let server = serve(&data, counter());
+    for round in 0..3 {
+        let mut client = server.client("room");
+        assert_eq!(client.ask("?"), round.to_string());
+        client.ask("a");
+        client.leave();
+        wait_until_rooms_left(&server);
+        assert_eq!(
+            server.request("HEAD", "/ws/room", &[]).status,
+            server.request("HEAD", "/ws/other", &[]).status
+        );
+    }
+    // Those with clients stay.
+    let mut client = server.client("room");
+    client.ask("a");
+    eventually("it hibernates", || {
+        server.pass(IDLE);
+        server.stats().hibernating_rooms == 1
+    });
+    assert_eq!((client.ask("?"), server.stats().rooms), ("4".to_owned(), 1));
+}
+
+#[test]
+fn clients_of_a_server_that_has_ended_are_gone() {
+    // It notes in its memory who has left.
+    let program = || {
+        Module::new()
+            .disconnect("(i32.store8 (i32.const 16) (i32.add (i32.const 48) (local.get $client)))")
+            .kept_program()
+    };
+    let data = Directory::new();
+    let server = serve(&data, program());
+    let clients: Vec<_> = (0..3).map(|_| server.client("room")).collect();
+    eventually("they have come", || server.stats().clients == 3);
+    drop(server);
+    drop(clients);
+    let server = serve(&data, program());
+    let mut client = server.client("room");
+    assert_eq!(client.ask("?"), "3");
+    assert_eq!(server.rooms(), [("room".to_owned(), vec![4])]);
+}
+
+#[test]
+fn timers_survive() {
+    let program = || {
+        Module::new()
+            .told("(call $set_timer (i32.const 5000))")
+            .timer("(i32.store8 (i32.const 16) (i32.const 57)) (call $send_message (i32.const 0) (i32.const 0) (i32.const 5))")
+            .kept_program()
+    };
+    let data = Directory::new();
+    let server = serve(&data, program());
+    server.client("room").ask("!");
+    server.client("left").ask("!");
+    drop(server);
+    // Its clock is a few milliseconds ahead.
+    let server = serve(&data, program());
+    let mut client = server.client("room");
+    server.pass(Duration::from_secs(5));
+    client.expect(&["hello"]);
+    assert_eq!(client.ask("?"), "9");
+    client.leave();
+    // A room that nobody has wanted has its timer, too.
+    wait_until_rooms_left(&server);
+    drop(server);
+    let server = serve(&data, program());
+    assert_eq!(server.client("left").ask("?"), "9");
+}
+
+#[test]
+fn a_room_that_is_only_on_disk_wakes_when_its_timer_is_due() {
+    let program = || {
+        Module::new()
+            .told("(call $set_timer (i32.const 60000))")
+            .timer("(i32.store8 (i32.const 16) (i32.const 57)) (call $set_timer (i32.const 3600000))")
+            .kept_program()
+    };
+    let data = Directory::new();
+    let server = serve(&data, program());
+    let mut client = server.client("room");
+    client.ask("!");
+    client.leave();
+    wait_until_rooms_left(&server);
+    server.pass(Duration::from_secs(60));
+    eventually("it is here", || server.stats().rooms == 1);
+    assert_eq!(server.client("room").ask("?"), "9");
+}
+
+#[test]
+fn a_room_that_nobody_has_come_to_begins_after_a_restart() {
+    let program = || Module::new().initialize("(i32.store8 (i32.const 16) (i32.const 53))").kept_program();
+    let data = Directory::new();
+    let server = serve(&data, program());
+    assert_eq!(server.post("/ws/room").status, 201);
+    drop(server);
+    let server = serve(&data, program());
+    assert_eq!(server.client("room").ask("?"), "5");
+}
+
+#[test]
+fn rooms_that_have_ended_do_not_come_back() {
+    let data = Directory::new();
+    let failing = || Module::new().told("unreachable").kept_program();
+    let server = serve(&data, failing());
+    let mut client = server.client("room");
+    client.ask("a");
+    client.text("!");
+    assert_eq!(client.closed(), 1011);
+    drop(server);
+    let server = serve(&data, failing());
+    assert_eq!(server.client("room").ask("?"), "0");
+}
+
+#[test]
+fn rooms_that_clients_may_not_create_exist_after_a_restart() {
+    let data = Directory::new();
+    let settings = || settings(&data).with_room_ids(RoomIds::Explicit);
+    let server = TestServer::guests(settings(), counter());
+    assert_eq!(server.post("/ws/room").status, 201);
+    drop(server);
+    let server = TestServer::guests(settings(), counter());
+    assert_eq!(server.post("/ws/room").status, 409);
+    assert_eq!(server.client("room").ask("?"), "0");
+    assert_eq!(server.connect("/ws/other").unwrap_err().status, 404);
+}
+
+#[test]
+fn old_rooms_run_the_module_that_they_have() {
+    let other = || {
+        Module::new()
+            .told("(i32.store8 (i32.const 16) (i32.add (i32.load8_u (i32.const 16)) (i32.const 1)))")
+            .kept_program()
+    };
+    let data = Directory::new();
+    let server = serve(&data, counter());
+    server.client("old").ask("!");
+    drop(server);
+    let server = serve(&data, other());
+    let ask = |room: &str| {
+        let mut client = server.client(room);
+        client.ask("!");
+        client.ask("?")
+    };
+    assert_eq!((ask("old"), ask("new")), ("2".to_owned(), "2".to_owned()));
+    drop(server);
+    let server = TestServer::guests(settings(&data).with_upgrade(Upgrade::Reset), other());
+    assert_eq!(server.client("old").ask("?"), "2");
+}
+
+#[test]
+fn many_rooms_on_two_threads_come_back() {
+    const ROOMS: usize = 500;
+    let data = Directory::new();
+    let settings = || settings(&data).with_threads(2);
+    let server = TestServer::guests(settings(), counter());
+    for number in 0..ROOMS {
+        let mut client = server.client(&format!("room {number}").replace(' ', "-"));
+        for _ in 0..number % 5 {
+            client.ask("a");
+        }
+    }
+    drop(server);
+    let server = TestServer::guests(settings(), counter());
+    for number in (0..ROOMS).rev() {
+        let mut client = server.client(&format!("room-{number}"));
+        assert_eq!(client.ask("?"), (number % 5).to_string());
+    }
+}
+
+#[test]
+fn long_histories_become_snapshots() {
+    let data = Directory::new();
+    let server = serve(&data, counter());
+    let mut client = server.client("room");
+    for _ in 0..2_503 {
+        client.ask("a");
+    }
+    drop(server);
+    let server = serve(&data, counter());
+    assert_eq!(server.client("room").ask("?"), "3");
+}
+
+#[test]
+fn no_room_ends_for_want_of_places() {
+    let data = Directory::new();
+    let server = TestServer::guests(settings(&data).with_max_rooms(3), counter());
+    for round in 0..3 {
+        for room in ["a", "b", "c", "d", "e", "f"] {
+            let mut client = server.client(room);
+            assert_eq!(client.ask("?"), round.to_string());
+            client.ask("a");
+            client.leave();
+            server.wait_for_clients(0);
+        }
+    }
+    assert!(server.stats().rooms <= 3);
+}
+
+#[test]
+fn only_guests_are_kept_and_only_by_one_server() {
+    let data = Directory::new();
+    let start = |server: Server| {
+        let listener = server.bind().expect("the system has a port");
+        server.start(journal(), listener).map(drop)
+    };
+    let error = start(settings(&data)).unwrap_err();
+    assert!(matches!(error, ServeError::Data { .. }), "{error}");
+    assert!(error.to_string().contains("native service"), "{error}");
+    let first = serve(&data, counter());
+    let second = settings(&data);
+    let listener = second.bind().expect("the system has a port");
+    let error = second.start_guests(counter(), listener).map(drop).unwrap_err();
+    assert!(error.to_string().contains("another process"), "{error}");
+    drop(first);
+    // What is no directory is named.
+    let file = Directory::new().with("data", "");
+    let server = settings(&file);
+    let listener = server.bind().expect("the system has a port");
+    let error = server.start_guests(counter(), listener).map(drop).unwrap_err().to_string();
+    assert!(error.contains(&*file.path().join("data").to_string_lossy()), "{error}");
+    assert!(Path::new(&file.path().join("data")).is_file());
+}
