@@ -179,7 +179,8 @@ impl Writer {
             }
             has_upkeep = match self.journal.maintain() {
                 Ok(has_more) => has_more,
-                Err(JournalError::Full(_)) => false,
+                // If it matters, writing says so.
+                Err(error) if is_temporary(&error) => false,
                 Err(error) => fail(&error),
             };
         }
@@ -209,7 +210,7 @@ impl Writer {
         loop {
             match self.journal.write(&entries) {
                 Ok(()) => break,
-                Err(error @ JournalError::Full(_)) => {
+                Err(error) if is_temporary(&error) => {
                     if !has_told {
                         log::error!("all rooms wait for space on the disk: {error}");
                         has_told = true;
@@ -272,6 +273,12 @@ impl History {
         let records = history.events().flat_map(|event| event.event).copied().collect();
         Self { number, base: history.base().into(), records, events }
     }
+}
+
+/// Returns whether nothing has changed because of this error, so that the same can be tried again. A history that cannot be read,
+/// and so cannot be moved, is the reason of a want of space as well.
+fn is_temporary(error: &JournalError) -> bool {
+    matches!(error, JournalError::Full(_) | JournalError::Read(_) | JournalError::Damaged { .. })
 }
 
 /// Logs what has been found on the disk.
