@@ -251,13 +251,15 @@ pub fn recording(bytes: &[u8]) {
     }
     let mut room = PROGRAM.room("fuzz", [1; 32]).expect("there is memory");
     room.start_recording();
-    let (mut records, mut events) = (Vec::new(), Vec::new());
+    let (mut records, mut events, mut now_ms) = (Vec::new(), Vec::new(), 0);
     for record in Records::new(bytes).map_while(Result::ok) {
         let is_broken = room.last().is_err();
         let outcome = record.run(&mut room);
         records.extend(room.take_records());
         if !is_broken {
-            events.push((record.now_ms, record.event, outcome));
+            // For a room, the time never goes back.
+            now_ms = record.now_ms.max(now_ms);
+            events.push((now_ms, record.event, outcome));
         }
     }
     let again = Records::new(&records).map(|record| record.expect("it is whole"));
