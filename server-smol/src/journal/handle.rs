@@ -4,7 +4,7 @@ use std::{
     mem,
     sync::{
         Arc, Condvar, Mutex, PoisonError,
-        atomic::{AtomicU64, Ordering},
+        atomic::{AtomicBool, AtomicU64, Ordering},
         mpsc::Sender,
     },
     task::{Poll, Waker},
@@ -34,6 +34,8 @@ pub(crate) struct Journal {
     sender: Sender<Request>,
     progress: Arc<Progress>,
     next_room: Arc<AtomicU64>,
+    /// True if there is no space for more rooms.
+    is_filling: Arc<AtomicBool>,
     /// The tasks that wait for a ticket.
     tasks: RefCell<Vec<(Ticket, Waker)>>,
 }
@@ -64,6 +66,7 @@ impl Journal {
         sender: Sender<Request>,
         progress: Arc<Progress>,
         next_room: Arc<AtomicU64>,
+        is_filling: Arc<AtomicBool>,
     ) -> Self {
         Self {
             worker,
@@ -73,6 +76,7 @@ impl Journal {
             sender,
             progress,
             next_room,
+            is_filling,
             tasks: RefCell::default(),
         }
     }
@@ -80,6 +84,11 @@ impl Journal {
     /// Lets the journal's thread wake the thread's event loop.
     pub(crate) fn set_waker(&self, waker: Waker) {
         self.progress.waker.lock().unwrap_or_else(PoisonError::into_inner).replace(waker);
+    }
+
+    /// Returns whether the disk has space for the rooms that there are, and for no more.
+    pub(crate) fn is_filling(&self) -> bool {
+        self.is_filling.load(Ordering::Relaxed)
     }
 
     /// Returns a number for a new room.

@@ -1,8 +1,10 @@
 use std::{
-    io, process,
+    io,
+    panic::{AssertUnwindSafe, catch_unwind},
+    process,
     sync::{
         Arc,
-        atomic::AtomicU64,
+        atomic::{AtomicBool, AtomicU64, Ordering},
         mpsc::{self, Receiver, RecvTimeoutError, Sender, TryRecvError},
     },
     thread::{self, JoinHandle},
@@ -56,6 +58,7 @@ pub(crate) struct JournalThread {
     sender: Sender<Request>,
     progress: Vec<Arc<Progress>>,
     next_room: Arc<AtomicU64>,
+    is_filling: Arc<AtomicBool>,
 }
 
 /// The exit code of a process whose disk does not keep what it was given: `EX_IOERR` of `sysexits.h`.
@@ -83,6 +86,7 @@ impl JournalThread {
             .map_err(|error| DataError::Journal(error.to_string()))?;
         announce(&recovery, begun.elapsed());
         let next_room = Arc::new(AtomicU64::new(journal.next_room().0));
+        let is_filling = Arc::<AtomicBool>::default();
         let progress: Vec<_> = (0..workers).map(|_| Arc::<Progress>::default()).collect();
         let (sender, receiver) = mpsc::channel();
         let writer = Writer {
@@ -92,18 +96,26 @@ impl JournalThread {
             delay,
             synced: Instant::now(),
             is_synced: true,
+            max_size,
+            is_filling: Arc::clone(&is_filling),
             _directory: directory,
         };
         let thread = thread::Builder::new().name("journal".to_owned());
-        let thread = thread.spawn(move || writer.run()).map_err(DataError::Io)?;
-        Ok(Self { thread: Some(thread), sender, progress, next_room })
+        let run = move || {
+            if catch_unwind(AssertUnwindSafe(|| writer.run())).is_err() {
+                // Nothing could be sent any more.
+                process::exit(EXIT_CODE);
+            }
+        };
+        let thread = thread.spawn(run).map_err(DataError::Io)?;
+        Ok(Self { thread: Some(thread), sender, progress, next_room, is_filling })
     }
 
     /// Returns the handle of a thread of rooms, for that thread.
     pub(crate) fn handle(&self, worker: usize) -> impl FnOnce() -> Journal + Send + 'static {
         let (sender, progress) = (self.sender.clone(), Arc::clone(&self.progress[worker]));
-        let next_room = Arc::clone(&self.next_room);
-        move || Journal::new(worker, sender, progress, next_room)
+        let (next_room, is_filling) = (Arc::clone(&self.next_room), Arc::clone(&self.is_filling));
+        move || Journal::new(worker, sender, progress, next_room, is_filling)
     }
 
     /// Ends the thread, after the threads of rooms have ended, and waits for it.
@@ -124,6 +136,9 @@ struct Writer {
     /// The time of the last sync.
     synced: Instant,
     is_synced: bool,
+    max_size: u64,
+    /// True if the histories of rooms take more than 3/8 of this. About half of it can be histories.
+    is_filling: Arc<AtomicBool>,
     _directory: DataDirectory,
 }
 
@@ -177,6 +192,9 @@ impl Writer {
             if is_end {
                 break;
             }
+            let live = self.journal.stats().bytes_live;
+            let is_filling = live / 3 > self.max_size / 8;
+            self.is_filling.store(is_filling, Ordering::Relaxed);
             has_upkeep = match self.journal.maintain() {
                 Ok(has_more) => has_more,
                 // If it matters, writing says so.

@@ -16,6 +16,12 @@ use crate::reactor::Timer;
 
 use super::{CreateRoomError, Registry, RoomId};
 
+/// The longest time between two looks at the clock, in milliseconds.
+const LOOK_MS: u64 = 60_000;
+
+/// The time after which a room is tried again for which there was no space in memory, in milliseconds.
+const AGAIN_MS: u64 = 1_000;
+
 /// The timers of rooms that are not in memory.
 #[derive(Debug, Default)]
 pub(super) struct DormantTimers {
@@ -32,6 +38,11 @@ impl DormantTimers {
         if is_first && let Some(waker) = self.waker.take() {
             waker.wake();
         }
+    }
+
+    /// Forgets the timer of a room that is in memory.
+    pub(super) fn remove(&self, due: u64, id: &RoomId) {
+        self.due.borrow_mut().remove(&(due, id.clone()));
     }
 
     fn first(&self) -> Option<u64> {
@@ -54,7 +65,10 @@ impl<F: EngineFactory> Registry<F> {
                 let due = self.dormant.due.borrow_mut().pop_first();
                 if let Some((_, id)) = due {
                     // If it is in memory already, its timer runs there. If it fails, the log says why.
-                    let _ = self.open(&id, || Ok::<_, CreateRoomError>(None)).await;
+                    let opened = self.open(&id, || Ok::<_, CreateRoomError>(None)).await;
+                    if let Err(CreateRoomError::OutOfMemory | CreateRoomError::TooMany) = opened {
+                        self.dormant.add(now + AGAIN_MS, id);
+                    }
                 }
                 continue;
             }
@@ -67,7 +81,8 @@ impl<F: EngineFactory> Registry<F> {
             });
             let due = async {
                 match first {
-                    Some(due) => _ = Timer::after(Duration::from_millis(due - now)).await,
+                    // The system's clock may be set meanwhile.
+                    Some(due) => _ = Timer::after(Duration::from_millis((due - now).min(LOOK_MS))).await,
                     None => std::future::pending().await,
                 }
             };

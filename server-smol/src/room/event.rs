@@ -203,7 +203,7 @@ impl<F: EngineFactory> EventLock<F> {
         let is_over = matches!(step, Step::Ended(_));
         room.note_in_history(engine, is_over);
         if !deliveries.is_ordinary() && deliveries.take_failed() || room.settle_memory(engine).is_err() {
-            room.fail("the server has no memory left for it (`--max-total-memory`)");
+            room.fail_for_memory();
             return Some(Outcome::Ended);
         }
         let Step::Ended(outcome) = step else { return None };

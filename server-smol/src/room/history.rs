@@ -148,7 +148,7 @@ impl<F: EngineFactory> Room<F> {
             return false;
         };
         let Some(durable) = engine.durable() else { return false };
-        if history.events.get() > 0 && !history.write_base(journal, durable) {
+        if history.is_long() && !history.write_base(journal, durable) {
             return false;
         }
         self.leave_registry(history.due.get());
@@ -201,18 +201,26 @@ impl<F: EngineFactory> Room<F> {
             own.bytes.set(history.records.len());
             own.events.set(history.events);
             own.due.set(durable.timer_due());
+            durable.timer_due().into_iter().for_each(|due| registry.dormant.remove(due, id));
             let _ = room.history.set(Box::new(own));
             durable.clients().to_vec()
         };
         room.settle_memory(&room.engine.borrow()).map_err(|OutOfMemory| CreateRoomError::OutOfMemory)?;
-        // Nobody else knows the room yet.
+        // It is as good as any other from now on.
+        room.is_new.set(false);
+        // Nobody else knows the room yet. If this is given up, nothing of the room may go on.
+        let mut unfinished = Unfinished(Some(Rc::clone(&room)));
         for client in members {
             if room.handle(Event::Disconnect(client)).await == Outcome::Ended {
                 return Err(CreateRoomError::Failed);
             }
         }
+        unfinished.0 = None;
         room.set_restored_timer();
         registry.add(&room);
+        if room.idle.touch() {
+            room.queue_for_hibernation(&room.engine.borrow());
+        }
         Ok(room)
     }
 
@@ -229,6 +237,17 @@ impl<F: EngineFactory> Room<F> {
             self.began.set(begin);
             self.set_timer(u32::try_from(left.max(1)).unwrap_or(u32::MAX));
             self.began.set(None);
+        }
+    }
+}
+
+/// A room that is being restored. If it is not finished when this is dropped, it never runs again.
+struct Unfinished<F: EngineFactory>(Option<Rc<Room<F>>>);
+
+impl<F: EngineFactory> Drop for Unfinished<F> {
+    fn drop(&mut self) {
+        if let Some(room) = &self.0 {
+            room.leave_registry(None);
         }
     }
 }

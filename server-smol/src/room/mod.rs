@@ -101,6 +101,8 @@ pub(crate) struct Room<F: EngineFactory> {
     /// The least charge for it until its first event is over, because it gets its memory in steps.
     reserved: Cell<usize>,
     registry: Weak<Registry<F>>,
+    /// True if its history does not end with it: the server has no memory for it now.
+    stays_on_disk: Cell<bool>,
     /// Its history in the journal, if it is kept on disk.
     history: OnceCell<Box<RoomHistory>>,
     /// Its key among the empty rooms, while it is one of them.
@@ -169,6 +171,7 @@ impl<F: EngineFactory> Room<F> {
             memory: RefCell::new(memory),
             little: size + LITTLE,
             registry: Rc::downgrade(registry),
+            stays_on_disk: Cell::new(false),
             history: OnceCell::new(),
             empty: Cell::new(None),
         };
@@ -224,6 +227,10 @@ impl<F: EngineFactory> Room<F> {
         self.context.roster.replace(client, outbox);
     }
 
+    fn is_shutting_down(&self) -> bool {
+        self.registry.upgrade().is_none_or(|registry| registry.shut_down_reason().is_some())
+    }
+
     /// Gives a place back.
     pub(crate) fn leave(self: &Rc<Self>) {
         self.occupants.set(self.occupants.get() - 1);
@@ -233,6 +240,8 @@ impl<F: EngineFactory> Room<F> {
         self.note_emptiness();
         match self.thread().settings.shutdown {
             ShutdownPolicy::Never => {}
+            // Its clients leave because the server shuts down.
+            _ if self.history.get().is_some() && self.is_shutting_down() => {}
             ShutdownPolicy::Immediate => self.finish("its last client has left"),
             ShutdownPolicy::After(delay) => self.arm_empty_timer(delay),
         }
@@ -373,6 +382,12 @@ impl<F: EngineFactory> Room<F> {
         self.end(&CloseReason::RoomFailed(words));
     }
 
+    /// Ends the room because the server has no memory for it. If it is on disk, it can come back.
+    fn fail_for_memory(self: &Rc<Self>) {
+        self.stays_on_disk.set(true);
+        self.fail("the server has no memory left for it (`--max-total-memory`)");
+    }
+
     /// Returns the recording of its events, if there is one.
     pub(crate) fn recording(&self) -> Option<Vec<u8>> {
         let mut recording = Vec::new();
@@ -391,7 +406,7 @@ impl<F: EngineFactory> Room<F> {
     }
 
     fn end(self: &Rc<Self>, reason: &CloseReason) {
-        if !self.ended.replace(true) {
+        if !self.ended.replace(true) && !self.stays_on_disk.get() {
             self.end_history();
         }
         self.context.trace_state("ended", Some(reason.words()));

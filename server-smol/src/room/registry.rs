@@ -154,6 +154,15 @@ impl<F: EngineFactory> Registry<F> {
         if let Some(room) = self.find(&id) {
             return Ok(room);
         }
+        if self.thread.journal().is_some_and(|journal| journal.is_filling()) {
+            let line = || {
+                format!(
+                    "room {id} is not created: the rooms on disk need nearly all space (`--journal-size`)"
+                )
+            };
+            self.thread.log.event(log::Level::Warn, line);
+            return Err(CreateRoomError::TooMany);
+        }
         self.make_place(&id)?;
         // This may take as long as many messages.
         self.thread.look_at_clock();

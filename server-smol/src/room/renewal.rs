@@ -129,7 +129,7 @@ impl<F: EngineFactory> Room<F> {
             return Renewal::Kept;
         }
         if self.settle_memory(engine).is_err() {
-            self.fail("the server has no memory left for it (`--max-total-memory`)");
+            self.fail_for_memory();
             return Renewal::Unchanged;
         }
         if let Some(ms) = self.context.timer.take() {

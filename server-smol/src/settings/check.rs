@@ -29,8 +29,8 @@ impl Settings {
     pub const OUTBOX_SIZE: RangeInclusive<u64> = 1 << 10..=LARGEST;
     /// From 0 to 4 GiB.
     pub const SESSION_BUFFER: RangeInclusive<u64> = 0..=LARGEST;
-    /// At least 64 MiB.
-    pub const JOURNAL_SIZE: RangeInclusive<u64> = 64 << 20..=u64::MAX;
+    /// At least 128 MiB.
+    pub const JOURNAL_SIZE: RangeInclusive<u64> = 128 << 20..=u64::MAX;
     /// From 1 to 256.
     pub const THREADS: RangeInclusive<u64> = 1..=256;
 }

@@ -355,7 +355,12 @@ async fn create<F: EngineFactory>(
                 registry.create(id.clone()).map(Some)
             };
             let room = Box::pin(registry.open(&id, create)).await?;
-            room.filter(|_| is_new).ok_or(CreateRoomError::Exists)?
+            if !is_new {
+                // It may have been created a moment ago.
+                settled(thread).await;
+                return Err(CreateRoomError::Exists);
+            }
+            room.ok_or(CreateRoomError::Failed)?
         }
     };
     room.arm_first_client_timer();

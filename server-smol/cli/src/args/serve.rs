@@ -42,7 +42,7 @@ pub(crate) struct ServeArgs {
     pub(crate) record_to: PathBuf,
 
     /// Keep rooms in this directory: they continue from there after the end of the process, however
-    /// it ended. Clients get nothing before the events that it comes from are on the disk
+    /// it ended. The server sends what an event has caused when the event is on the disk
     #[arg(long, value_name = "DIR", verbatim_doc_comment, help_heading = ROOMS)]
     pub(crate) data: Option<PathBuf>,
 
@@ -63,7 +63,7 @@ pub(crate) struct ServeArgs {
 
 fn size(text: &str) -> Result<u64, String> {
     let size = Unit::Bytes.read(text).filter(|size| Settings::JOURNAL_SIZE.contains(size));
-    size.ok_or_else(|| format!("is not a size of at least 64 MiB, such as {}", Unit::Bytes.examples()))
+    size.ok_or_else(|| format!("is not a size of at least 128 MiB, such as {}", Unit::Bytes.examples()))
 }
 
 /// A value of `--upgrade`.
