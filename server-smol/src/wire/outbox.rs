@@ -18,7 +18,7 @@ use crate::{
 
 use self::session::SessionState;
 use super::{
-    Buffers, FlushList, Frame, Gate,
+    Buffers, FlushList, Frame,
     queue::{CHUNK, Queue, STEP, Written},
 };
 
@@ -52,7 +52,9 @@ pub(crate) struct Outbox {
     closed_by_room: Cell<bool>,
     /// True if the reading waits for the outbox to empty.
     throttling: Cell<bool>,
-    /// The numbers of bytes that were added, and that may be written, if the thread's rooms are kept on disk: see [`Gate`].
+    /// True if the thread's rooms are kept on disk. It is read for each message.
+    is_gated: bool,
+    /// The numbers of bytes that were added, and that may be written, if the thread's rooms are kept on disk: see [`Gate`](super::Gate).
     added: Cell<u64>,
     released: Cell<u64>,
     /// True if something was added in this pass.
@@ -66,6 +68,7 @@ impl Outbox {
     pub(crate) fn new(stream: Stream, buffers: Rc<Buffers>, limit: usize) -> Rc<Self> {
         Rc::new(Self {
             stream,
+            is_gated: buffers.gate.get().is_some(),
             buffers,
             queue: RefCell::default(),
             limit,
@@ -110,9 +113,9 @@ impl Outbox {
             drop(queue);
             return self.abandon(CloseReason::OutOfMemory);
         }
-        if let Some(gate) = self.buffers.gate.get() {
+        if self.is_gated {
             drop(queue);
-            return self.hold_back(size, gate);
+            return self.hold_back(size);
         }
         if is_blocked {
             return;
@@ -150,18 +153,18 @@ impl Outbox {
     /// Adds a small frame, even if the outbox is full. It is written before the connection ends.
     fn push_in_any_case(self: &Rc<Self>, frame: &Frame<'_>) {
         // A client that cannot have these few bytes has to do without.
-        if self.queue.borrow_mut().push(frame, &self.buffers).is_ok()
-            && let Some(gate) = self.buffers.gate.get()
-        {
-            self.hold_back(frame.size(), gate);
+        if self.queue.borrow_mut().push(frame, &self.buffers).is_ok() && self.is_gated {
+            self.hold_back(frame.size());
         }
     }
 
     /// Notes that bytes have been added, which may be written when the events that they come from are on the disk.
     #[cold]
-    fn hold_back(self: &Rc<Self>, size: usize, gate: &Gate) {
+    fn hold_back(self: &Rc<Self>, size: usize) {
         self.added.set(self.added.get() + size as u64);
-        if !self.is_changed.replace(true) {
+        if !self.is_changed.replace(true)
+            && let Some(gate) = self.buffers.gate.get()
+        {
             gate.add(Rc::clone(self));
         }
     }
@@ -169,6 +172,12 @@ impl Outbox {
     /// Returns the number of bytes that may not be written yet.
     fn held_back(&self) -> u64 {
         self.added.get() - self.released.get()
+    }
+
+    /// Returns how many of these bytes, which wait, may not be written yet.
+    #[cold]
+    fn held_back_of(&self, waiting: usize) -> usize {
+        usize::try_from(self.held_back()).unwrap_or(usize::MAX).min(waiting)
     }
 
     /// Returns whether nothing of what waits may be written yet.
@@ -223,8 +232,8 @@ impl Outbox {
         }
         let mut queue = self.queue.borrow_mut();
         let before = queue.size;
-        let held_back = usize::try_from(self.held_back()).unwrap_or(usize::MAX).min(before);
-        if held_back == before && before > 0 {
+        let held_back = if self.is_gated { self.held_back_of(before) } else { 0 };
+        if self.is_gated && held_back == before && before > 0 {
             drop(queue);
             // The socket may take more, but there is nothing for it yet.
             self.set_blocked(false);
