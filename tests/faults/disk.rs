@@ -43,10 +43,23 @@ fn check(place: &Place, seen: u64) {
 }
 
 pub(crate) fn fails_to_sync() {
+    // The first calls belong to the start.
+    fails("fdatasync:error=EIO", 3);
+    println!(
+        "| `fdatasync` fails with EIO, at one place after the other | {ROUNDS} | the process ends with exit code 74; each count that a client had seen |"
+    );
+}
+
+pub(crate) fn is_full() {
+    fails("pwrite64:error=ENOSPC", 4);
+    println!("| a write fails with ENOSPC, at one place after the other | {ROUNDS} | the same |");
+}
+
+/// Lets a system call fail from the one with the number `first` on, then from the next one on, and so on.
+fn fails(injected: &str, first: usize) {
     for round in 0..ROUNDS {
         let place = Place::new();
-        // The first ones belong to the start.
-        let injected = format!("fdatasync:error=EIO:when={}+", 3 + round);
+        let injected = format!("{injected}:when={}+", first + round);
         let mut server = place.serve_with(&[&injected], &[]);
         let seen = match address(&server).map(|address| Client::join(address, "room")) {
             Some(Ok(mut client)) => count_until_the_end(&mut client),
@@ -56,24 +69,6 @@ pub(crate) fn fails_to_sync() {
         server.line(Output::Stderr, "the journal cannot be written");
         check(&place, seen);
     }
-    println!(
-        "| `fdatasync` fails with EIO, at one place after the other | {ROUNDS} | the process ends with exit code 74; each count that a client had seen |"
-    );
-}
-
-pub(crate) fn is_full() {
-    for round in 0..ROUNDS {
-        let place = Place::new();
-        let injected = format!("pwrite64:error=ENOSPC:when={}+", 4 + round);
-        let mut server = place.serve_with(&[&injected], &[]);
-        let seen = match address(&server).map(|address| Client::join(address, "room")) {
-            Some(Ok(mut client)) => count_until_the_end(&mut client),
-            _ => 0,
-        };
-        assert_eq!(server.exit().0, Some(EXIT_CODE), "in round {round}");
-        check(&place, seen);
-    }
-    println!("| a write fails with ENOSPC, at one place after the other | {ROUNDS} | the same |");
 }
 
 pub(crate) fn is_slow() {

@@ -1,6 +1,6 @@
 use std::sync::Mutex;
 
-/// What the clients of a room have seen, and what they have sent.
+/// The facts that the clients of a room know: what they have seen, and what they have sent.
 #[derive(Debug, Default)]
 pub(crate) struct Seen(Mutex<Facts>);
 

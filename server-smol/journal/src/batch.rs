@@ -11,9 +11,9 @@ pub(crate) struct Batch {
     pub(crate) length: u32,
     /// The checksum of the batch before.
     pub(crate) chain: u32,
-    /// Whether a commit begins with it.
+    /// True if a commit begins with it.
     pub(crate) first: bool,
-    /// Whether a commit ends with it.
+    /// True if a commit ends with it.
     pub(crate) last: bool,
     /// The bytes of data in front of the first record that begins in the batch. With them, a segment can be read
     /// without those before it.

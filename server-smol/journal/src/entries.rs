@@ -21,7 +21,7 @@ pub enum Entry<'a> {
         room: RoomNumber,
         /// Its id, which no living room has.
         id: &'a str,
-        /// How it began.
+        /// Its state at the beginning.
         base: &'a [u8],
     },
     /// An event of a room.
@@ -38,7 +38,7 @@ pub enum Entry<'a> {
     Snapshot {
         /// The number of the room.
         room: RoomNumber,
-        /// When its timer is due, in milliseconds since the Unix epoch.
+        /// The time at which its timer is due, in milliseconds since the Unix epoch.
         due: Option<u64>,
         /// The snapshot.
         snapshot: &'a [u8],

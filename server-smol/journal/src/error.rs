@@ -30,7 +30,7 @@ pub enum JournalError {
     Contradiction(Contradiction, RoomNumber),
 }
 
-/// What is wrong with entries.
+/// A contradiction between entries and the journal.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Contradiction {

@@ -10,7 +10,7 @@ use crate::{
 /// The bytes that are read at first of a record.
 const GUESS: u64 = 512;
 
-/// How a history begins.
+/// The kind of a base.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum BaseKind {
     /// With the base of a new room.
@@ -22,9 +22,9 @@ pub enum BaseKind {
 /// The history of a room: its base, and the events after it.
 #[derive(Debug, Clone)]
 pub struct History {
-    /// What its base is.
+    /// The kind of its base.
     pub kind: BaseKind,
-    /// When the timer was due at the time of the base, in milliseconds since the Unix epoch.
+    /// The time at which the timer was due when the base was made, in milliseconds since the Unix epoch.
     pub due: Option<u64>,
     base: Vec<u8>,
     /// The events, from the last to the first.

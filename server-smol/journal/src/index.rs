@@ -15,7 +15,7 @@ const NO_BASE: u64 = u64::MAX;
 /// Rooms are allocated in pages of this many, so that no memory is unused after growing, and none is copied.
 const PAGE: usize = 256;
 
-/// What the journal knows about a room: 56 bytes, and the id.
+/// The journal's knowledge of a room: 56 bytes, and the id.
 #[derive(Debug)]
 pub(crate) struct Room {
     /// 0 if the slot is free.

@@ -57,7 +57,7 @@ pub(crate) struct HeadSegment {
     pub(crate) salt: u64,
 }
 
-/// Who writes a commit. It decides how much space the commit has to leave.
+/// The author of a commit. It decides how much space the commit has to leave.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Writer {
     /// The caller. Its entries are checked, and it leaves the space that emptying segments needs.

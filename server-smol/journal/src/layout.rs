@@ -3,7 +3,7 @@ pub(crate) const HEADER: u64 = 512;
 /// The bytes of a batch's header.
 pub(crate) const BATCH: u64 = 40;
 
-/// Where data is in segments. A *position* is the number of a segment, times the size of segments, and the offset
+/// The places of data in segments. A *position* is the number of a segment, times the size of segments, and the offset
 /// in it.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Layout {

@@ -5,7 +5,7 @@ pub struct Options {
     /// The size of the segments of a new journal, in bytes: 4 KiB to 1 GiB. Default: 16 MiB. An existing journal keeps
     /// the size that it has.
     pub segment_size: u32,
-    /// How much disk all segments may use together, in bytes, but at least 8 segments. Default: 1 GiB. It protects
+    /// The maximum size of all segments together in bytes, but at least 8 segments. Default: 1 GiB. It protects
     /// against a journal that fills the disk. About half of it can be histories of living rooms; then writing fails
     /// with [`Full`](crate::JournalError::Full). Opening can exceed it by one segment and what has to be written
     /// again.
@@ -13,7 +13,7 @@ pub struct Options {
     /// The least number of bytes that are written between two checkpoints. Default: 64 MiB. It bounds what is read
     /// when the journal is opened. A checkpoint also waits until eight times its own size was written.
     pub checkpoint_every: u64,
-    /// How many times the bytes of living histories the log may have, before the oldest segment is emptied: at least
+    /// The size of the log, as a multiple of the bytes of living histories, at which the oldest segment is emptied: at least
     /// 2, and never less than 16 segments or more than three quarters of `max_size`. Default: 4. With more, more disk
     /// is used, and less is written.
     pub times_live: u32,

@@ -19,7 +19,7 @@ pub(crate) enum Kind {
     Checkpoint = 5,
 }
 
-/// What is in front of a record's id and body.
+/// The part of a record before its id and body.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Head {
     pub(crate) crc: u32,

@@ -11,11 +11,11 @@ use crate::{
     segment::{Header, HeaderError, UNFINISHED, segment_name, segment_number, spare_number},
 };
 
-/// What [`Journal::open`] found.
+/// The result of [`Journal::open`].
 #[derive(Debug, Clone, Default)]
 #[non_exhaustive]
 pub struct Recovery {
-    /// Whether there was no journal.
+    /// True if there was no journal.
     pub created: bool,
     /// The living rooms.
     pub rooms: usize,
@@ -25,7 +25,7 @@ pub struct Recovery {
     pub dropped: u64,
     /// The commits at the end that were complete but perhaps not durable, and were written again.
     pub rewritten: usize,
-    /// Whether all was read, because there was no checkpoint.
+    /// True if all was read, because there was no checkpoint.
     pub full_scan: bool,
 }
 
@@ -162,7 +162,7 @@ struct Files {
     segments: Vec<u64>,
     spares: Vec<String>,
     next_spare: u64,
-    /// Whether there is a file that was being created.
+    /// True if there is a file that was being created.
     unfinished: bool,
 }
 

@@ -8,7 +8,7 @@ const SPARE: &str = "spare-";
 /// A file that is being created.
 pub(crate) const UNFINISHED: &str = "unfinished";
 
-/// What the header of a segment says.
+/// The header of a segment.
 #[derive(Debug, Clone)]
 pub(crate) struct Header {
     pub(crate) size: u32,
@@ -20,7 +20,7 @@ pub(crate) struct Header {
     pub(crate) first: u64,
     /// The checksum of the batch before the first.
     pub(crate) chain: u32,
-    /// Whether recovery began it. Then it counts only if its first commit is complete.
+    /// True if recovery began it. Then it counts only if its first commit is complete.
     pub(crate) recovery: bool,
     /// The segment in which the newest complete checkpoint began, or 0.
     pub(crate) checkpoint: u64,

@@ -34,7 +34,7 @@ pub struct RoomEntry<'a> {
     pub number: RoomNumber,
     /// Its id.
     pub id: &'a str,
-    /// When its timer is due, in milliseconds since the Unix epoch.
+    /// The time at which its timer is due, in milliseconds since the Unix epoch.
     pub due: Option<u64>,
     /// The bytes of its base on the disk.
     pub base_bytes: u64,

@@ -119,11 +119,11 @@ impl Window {
     }
 }
 
-/// What is behind a place where no batch is.
+/// The rest behind a place where no batch is.
 #[derive(Debug)]
 pub(crate) struct Behind {
     /// The end of the last batch.
     pub(crate) end: u64,
-    /// Whether the missing batch was durable.
+    /// True if the missing batch was durable.
     pub(crate) durable: bool,
 }

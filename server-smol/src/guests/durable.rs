@@ -3,7 +3,7 @@ use stateroom_host_min::{
     Program, Recording, RecordingHeader, RecordingStart, Records, RecordsPosition, Room, Step,
 };
 
-/// What a room needs in addition if it is kept on disk. The base of such a room is the header of a
+/// The additional state of a room that is kept on disk. The base of such a room is the header of a
 /// [recording](stateroom_host_min::Recording) without the module; with the records after it, it is a recording.
 #[derive(Debug, Default)]
 pub(super) struct Durability {

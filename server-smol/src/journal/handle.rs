@@ -40,7 +40,7 @@ pub(crate) struct Journal {
     tasks: RefCell<Vec<(Ticket, Waker)>>,
 }
 
-/// What the journal's thread tells a thread of rooms.
+/// The messages of the journal's thread to a thread of rooms.
 #[derive(Debug, Default)]
 pub(super) struct Progress {
     /// All entries up to this ticket are on the disk.
@@ -180,7 +180,7 @@ impl Journal {
     }
 }
 
-/// What was added in the last pass is written as well.
+/// Hands over what was added in the last pass.
 impl Drop for Journal {
     fn drop(&mut self) {
         self.hand_over();

@@ -142,7 +142,7 @@ struct Writer {
     _directory: DataDirectory,
 }
 
-/// What has come together while the disk was busy.
+/// The requests that came while the disk was busy.
 #[derive(Default)]
 struct Batch {
     entries: Vec<Entries>,
@@ -162,6 +162,12 @@ impl Batch {
                 }
             }
             request => self.others.push(request),
+        }
+    }
+
+    fn extend(&mut self, receiver: &Receiver<Request>) {
+        while let Ok(request) = receiver.try_recv() {
+            self.add(request);
         }
     }
 }
@@ -273,14 +279,6 @@ impl Writer {
                     rooms.filter_map(|room| Some(KeptRoom { id: room.id.to_owned(), timer_due: room.due? }));
                 let _ = answer.try_send(rooms.collect());
             }
-        }
-    }
-}
-
-impl Batch {
-    fn extend(&mut self, receiver: &Receiver<Request>) {
-        while let Ok(request) = receiver.try_recv() {
-            self.add(request);
         }
     }
 }

@@ -23,7 +23,7 @@ pub(super) struct RoomHistory {
     number: RoomNumber,
     /// The size of the base in bytes.
     base: Cell<usize>,
-    /// What has come after it: its bytes, its events, and the fuel that these have used.
+    /// The bytes and the number of the events after it, and the fuel that they have used.
     bytes: Cell<usize>,
     events: Cell<u32>,
     fuel: Cell<u64>,
@@ -67,10 +67,7 @@ impl RoomHistory {
     /// Writes a new base. Returns false if there is none, because the room is in the middle of an event.
     fn write_base(&self, journal: &Journal, durable: &mut dyn Durable) -> bool {
         let due = durable.timer_due();
-        let mut base = Vec::new();
-        if !durable.write_base(&mut |piece| base.extend_from_slice(piece)) {
-            return false;
-        }
+        let Some(base) = base(durable) else { return false };
         journal.add(|entries| entries.snapshot(self.number, due, &base));
         self.base.set(base.len());
         self.bytes.set(0);
@@ -81,13 +78,19 @@ impl RoomHistory {
     }
 }
 
+/// Returns the base of a room, if it is not in the middle of an event.
+fn base(durable: &mut dyn Durable) -> Option<Vec<u8>> {
+    let mut base = Vec::new();
+    durable.write_base(&mut |piece| base.extend_from_slice(piece)).then_some(base)
+}
+
 impl<F: EngineFactory> Room<F> {
     /// Begins the history of a new room.
     pub(super) fn begin_history(&self, journal: &Journal) {
         let engine = &mut *self.engine.borrow_mut();
         let Some(durable) = engine.durable() else { return };
-        let mut base = Vec::new();
-        durable.write_base(&mut |piece| base.extend_from_slice(piece));
+        // A new room is in no event.
+        let base = base(durable).unwrap_or_default();
         let history = RoomHistory::new(journal.new_room(), base.len());
         journal.add(|entries| entries.create(history.number, self.id().as_str(), &base));
         let _ = self.history.set(Box::new(history));

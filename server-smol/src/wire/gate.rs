@@ -15,7 +15,7 @@ pub(crate) struct Gate {
     held_back: RefCell<VecDeque<HeldBack>>,
 }
 
-/// What was sent in a pass.
+/// The output of a pass.
 struct HeldBack {
     /// The entries that have to be on the disk before.
     ticket: Ticket,

@@ -1,4 +1,4 @@
-//! What the journal does when nothing fails.
+//! Tests of the journal when nothing fails.
 
 use std::{fs, path::PathBuf};
 

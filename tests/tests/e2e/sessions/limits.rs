@@ -1,4 +1,4 @@
-//! How many sessions wait, and how much is kept for them.
+//! Limits of the sessions that wait, and of what is kept for them.
 
 use stateroom_tests::{
     Frame, Message, TestServer, eventually,

@@ -71,7 +71,7 @@ struct Counts {
 struct Schedule {
     random: Rng,
     disk: Simulated,
-    /// What must be there, and what may be there in addition, commit by commit.
+    /// The entries that must be there, and those that may be there in addition, commit by commit.
     acknowledged: Model,
     candidates: Vec<Model>,
     next_room: u64,
@@ -79,7 +79,7 @@ struct Schedule {
     segments: u64,
     checkpoint_every: u64,
     large: bool,
-    /// Whether something could not be read, so that the process must have been killed.
+    /// True if something could not be read, so that the process must have been killed.
     unreadable: bool,
     counts: Counts,
 }

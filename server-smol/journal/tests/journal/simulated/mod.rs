@@ -10,7 +10,7 @@ use stateroom_journal::Disk;
 
 const SECTOR: usize = 512;
 
-/// What happened, summed up over many schedules.
+/// The counts of many schedules.
 #[derive(Debug, Default, Clone)]
 pub(crate) struct Tried {
     pub(crate) power_cuts: u64,
@@ -25,7 +25,7 @@ pub(crate) struct Tried {
     pub(crate) operations: u64,
 }
 
-/// How often operations fail: once in this many, or never with 0.
+/// The rates at which operations fail: once in this many, or never with 0.
 #[derive(Debug, Default, Clone, Copy)]
 pub(crate) struct Faults {
     pub(crate) write: u32,
@@ -39,9 +39,9 @@ pub(crate) struct Faults {
 /// One file.
 #[derive(Debug, Clone, Default)]
 struct Content {
-    /// What reads see.
+    /// The content that reads see.
     cache: Vec<u8>,
-    /// What the disk has.
+    /// The content of the disk.
     disk: Vec<u8>,
     /// The sectors that were written since the last sync, with each version that they had.
     dirty: BTreeMap<usize, Vec<Vec<u8>>>,
@@ -67,7 +67,7 @@ pub(crate) struct Simulated {
     /// The bytes that all files may have together.
     pub(crate) space: u64,
     dead: bool,
-    /// Whether all that changes files is printed: with JOURNAL_TRACE in the environment.
+    /// True if all that changes files is printed: with JOURNAL_TRACE in the environment.
     traced: bool,
     pub(crate) tried: Tried,
 }
