@@ -99,6 +99,11 @@ impl Entries {
         self.bytes.len()
     }
 
+    /// Frees memory for more than this number of bytes.
+    pub fn shrink_to(&mut self, bytes: usize) {
+        self.bytes.shrink_to(bytes);
+    }
+
     /// Removes all entries, and keeps the memory.
     pub fn clear(&mut self) {
         self.bytes.clear();

@@ -6,6 +6,9 @@ mod files;
 mod handle;
 #[cfg(feature = "wasm")]
 mod modules;
+mod progress;
+mod requests;
+mod thread;
 mod writer;
 
 pub(crate) use directory::DataDirectory;
@@ -13,4 +16,5 @@ pub use directory::DataError;
 pub(crate) use handle::{Journal, RoomNumber, Ticket};
 #[cfg(feature = "wasm")]
 pub(crate) use modules::Modules;
-pub(crate) use writer::{History, JournalThread};
+pub(crate) use thread::JournalThread;
+pub(crate) use writer::History;

@@ -37,14 +37,14 @@ pub(crate) struct Outbox {
     listed: Cell<bool>,
     /// Its key among the slow clients, while the socket takes no more.
     blocked: Cell<Option<usize>>,
-    /// True if the client is gone.
-    broken: Cell<bool>,
+    /// The way in which the queue is written.
+    output: Cell<Output>,
     /// Set once: the connection ends with this.
     closing: RefCell<Option<CloseReason>>,
     /// True if nothing may follow what waits: the connection is about to end, or has.
     is_over: Cell<bool>,
-    /// True if messages do not just go into the queue: the connection is about to end, or has ended, or the client has a resumable
-    /// session.
+    /// True if messages do not just go into the queue: the connection is about to end, or has ended, the client has a resumable
+    /// session, or messages are held back.
     is_special: Cell<bool>,
     /// The state of the client's session, if it is resumable.
     session: RefCell<Option<Box<SessionState>>>,
@@ -52,8 +52,6 @@ pub(crate) struct Outbox {
     closed_by_room: Cell<bool>,
     /// True if the reading waits for the outbox to empty.
     throttling: Cell<bool>,
-    /// True if the thread's rooms are kept on disk. It is read for each message.
-    is_gated: bool,
     /// The numbers of bytes that were added, and that may be written, if the thread's rooms are kept on disk: see [`Gate`](super::Gate).
     added: Cell<u64>,
     released: Cell<u64>,
@@ -64,20 +62,31 @@ pub(crate) struct Outbox {
     waker: RefCell<Option<Waker>>,
 }
 
+/// The way in which an outbox is written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Output {
+    /// At once.
+    Free,
+    /// When the events are on the disk that it comes from.
+    HeldBack,
+    /// Not at all: the client is gone.
+    Broken,
+}
+
 impl Outbox {
     pub(crate) fn new(stream: Stream, buffers: Rc<Buffers>, limit: usize) -> Rc<Self> {
+        let is_gated = buffers.gate.get().is_some();
         Rc::new(Self {
             stream,
-            is_gated: buffers.gate.get().is_some(),
             buffers,
             queue: RefCell::default(),
             limit,
             listed: Cell::new(false),
             blocked: Cell::new(None),
-            broken: Cell::new(false),
+            output: Cell::new(if is_gated { Output::HeldBack } else { Output::Free }),
             closing: RefCell::default(),
             is_over: Cell::new(false),
-            is_special: Cell::new(false),
+            is_special: Cell::new(is_gated),
             session: RefCell::default(),
             closed_by_room: Cell::new(false),
             throttling: Cell::new(false),
@@ -91,9 +100,43 @@ impl Outbox {
 
     /// Adds a message. A client for which more waits than may wait is closed instead, as it does not read.
     pub(crate) fn push(self: &Rc<Self>, frame: &Frame<'_>) {
-        if self.is_special.get() && !self.keep(frame) {
+        if self.is_special.get() {
+            return self.push_special(frame);
+        }
+        if self.add(frame) && !self.is_blocked() {
+            if self.queue.borrow().size >= CHUNK {
+                self.write();
+            } else if !self.listed.replace(true) {
+                self.buffers.flush.add(Rc::clone(self));
+            }
+        }
+    }
+
+    #[cold]
+    fn push_special(self: &Rc<Self>, frame: &Frame<'_>) {
+        if !self.keep(frame) {
             return;
         }
+        self.push_unkept(frame);
+    }
+
+    /// Adds a frame without keeping it.
+    fn push_unkept(self: &Rc<Self>, frame: &Frame<'_>) {
+        if self.is_gated() {
+            if self.add(frame) {
+                self.hold_back(frame.size());
+            }
+            return;
+        }
+        let is_special = self.is_special.replace(false);
+        self.push(frame);
+        // `push` may have closed the connection.
+        self.is_special.set(is_special || self.is_over.get());
+    }
+
+    /// Adds a frame to the queue. If there is no space for it, the client is closed, and this returns false.
+    #[inline(always)]
+    fn add(self: &Rc<Self>, frame: &Frame<'_>) -> bool {
         let size = frame.size();
         let mut queue = self.queue.borrow_mut();
         if queue.size + size > self.limit {
@@ -104,28 +147,17 @@ impl Outbox {
             }
             if queue.size + size > self.limit {
                 drop(queue);
-                return self.abandon(CloseReason::ClientTooSlow);
+                self.abandon(CloseReason::ClientTooSlow);
+                return false;
             }
         }
-        let is_blocked = self.is_blocked();
-        let prepared = if is_blocked { queue.prepare_blocked(frame, &self.buffers) } else { Ok(()) };
+        let prepared = if self.is_blocked() { queue.prepare_blocked(frame, &self.buffers) } else { Ok(()) };
         if let Err(OutOfMemory) = prepared.and_then(|()| queue.push(frame, &self.buffers)) {
             drop(queue);
-            return self.abandon(CloseReason::OutOfMemory);
+            self.abandon(CloseReason::OutOfMemory);
+            return false;
         }
-        if self.is_gated {
-            drop(queue);
-            return self.hold_back(size);
-        }
-        if is_blocked {
-            return;
-        }
-        if queue.size >= CHUNK {
-            drop(queue);
-            self.write();
-        } else if !self.listed.replace(true) {
-            self.buffers.flush.add(Rc::clone(self));
-        }
+        true
     }
 
     /// Sends the greeting of a resumable session, as the `connect` of its client begins.
@@ -153,7 +185,7 @@ impl Outbox {
     /// Adds a small frame, even if the outbox is full. It is written before the connection ends.
     fn push_in_any_case(self: &Rc<Self>, frame: &Frame<'_>) {
         // A client that cannot have these few bytes has to do without.
-        if self.queue.borrow_mut().push(frame, &self.buffers).is_ok() && self.is_gated {
+        if self.queue.borrow_mut().push(frame, &self.buffers).is_ok() && self.is_gated() {
             self.hold_back(frame.size());
         }
     }
@@ -200,7 +232,7 @@ impl Outbox {
     /// Lets the first `bytes` of all that was added be written.
     pub(super) fn release(self: &Rc<Self>, bytes: u64, flush: &FlushList) {
         self.released.set(bytes);
-        if !self.is_blocked() && !self.broken.get() && !self.listed.replace(true) {
+        if !self.is_blocked() && !self.is_broken() && !self.listed.replace(true) {
             flush.add(Rc::clone(self));
         }
         // A connection that is about to end waits for this.
@@ -227,19 +259,22 @@ impl Outbox {
 
     /// Writes as much as goes in one step. Answers whether there is more to write at once.
     fn write_step(self: &Rc<Self>) -> bool {
-        if self.broken.get() {
-            return false;
-        }
         let mut queue = self.queue.borrow_mut();
         let before = queue.size;
-        let held_back = if self.is_gated { self.held_back_of(before) } else { 0 };
-        if self.is_gated && held_back == before && before > 0 {
-            drop(queue);
-            // The socket may take more, but there is nothing for it yet.
-            self.set_blocked(false);
-            return false;
-        }
-        let written = queue.write(&self.stream, &self.buffers, held_back);
+        let written = match self.output.get() {
+            Output::Free => queue.write(&self.stream, &self.buffers),
+            Output::HeldBack => {
+                let held_back = self.held_back_of(before);
+                if held_back == before && before > 0 {
+                    drop(queue);
+                    // The socket may take more, but there is nothing for it yet.
+                    self.set_blocked(false);
+                    return false;
+                }
+                queue.write_up_to(&self.stream, &self.buffers, held_back)
+            }
+            Output::Broken => return false,
+        };
         if queue.size < before {
             self.progress.set(self.progress.get().wrapping_add(1));
         }
@@ -278,7 +313,7 @@ impl Outbox {
     fn give_up(self: &Rc<Self>) {
         self.buffers.slow_clients.discard(|discarded| self.queue.borrow_mut().clear(discarded));
         self.set_blocked(false);
-        self.broken.set(true);
+        self.output.set(Output::Broken);
         self.set_over();
     }
 
@@ -352,7 +387,7 @@ impl Outbox {
     pub(super) fn reclaimable(&self) -> Option<[usize; 2]> {
         let queue = self.queue.try_borrow_mut().ok()?;
         let abandoned = if self.closing.borrow().is_none() { queue.reclaimable() } else { 0 };
-        (!self.broken.get()).then(|| [abandoned, queue.size])
+        (!self.is_broken()).then(|| [abandoned, queue.size])
     }
 
     /// Ready when the client may be heard.
@@ -369,11 +404,11 @@ impl Outbox {
     /// Writes what the socket did not take at first, for as long as there is something. Ready when the client is
     /// gone or the connection is to end.
     pub(crate) fn poll_closing(self: &Rc<Self>, cx: &mut Context<'_>) -> Poll<Option<CloseReason>> {
-        while self.is_blocked() && !self.broken.get() && self.stream.poll_writable(cx).is_ready() {
+        while self.is_blocked() && !self.is_broken() && self.stream.poll_writable(cx).is_ready() {
             self.write();
         }
         match &*self.closing.borrow() {
-            _ if self.broken.get() => Poll::Ready(None),
+            _ if self.is_broken() => Poll::Ready(None),
             Some(reason) => Poll::Ready(Some(reason.clone())),
             None => {
                 self.wait(cx);
@@ -386,7 +421,7 @@ impl Outbox {
     pub(crate) fn poll_written(self: &Rc<Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         loop {
             let wants_more = self.write_step();
-            if self.broken.get() {
+            if self.is_broken() {
                 return Poll::Ready(Err(io::ErrorKind::BrokenPipe.into()));
             }
             if self.is_empty() && !self.is_blocked() {
@@ -405,6 +440,15 @@ impl Outbox {
                 return Poll::Pending;
             }
         }
+    }
+
+    fn is_broken(&self) -> bool {
+        self.output.get() == Output::Broken
+    }
+
+    /// Returns whether messages are held back: the thread's rooms are kept on disk.
+    fn is_gated(&self) -> bool {
+        self.output.get() == Output::HeldBack
     }
 
     fn is_blocked(&self) -> bool {
