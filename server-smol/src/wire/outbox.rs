@@ -103,12 +103,10 @@ impl Outbox {
         if self.is_special.get() {
             return self.push_special(frame);
         }
-        if self.add(frame) && !self.is_blocked() {
-            if self.queue.borrow().size >= CHUNK {
-                self.write();
-            } else if !self.listed.replace(true) {
-                self.buffers.flush.add(Rc::clone(self));
-            }
+        match self.add(frame) {
+            Some(waiting) if waiting >= CHUNK => self.write(),
+            Some(_) if !self.listed.replace(true) => self.buffers.flush.add(Rc::clone(self)),
+            Some(_) | None => {}
         }
     }
 
@@ -123,7 +121,9 @@ impl Outbox {
     /// Adds a frame without keeping it.
     fn push_unkept(self: &Rc<Self>, frame: &Frame<'_>) {
         if self.is_gated() {
-            if self.add(frame) {
+            let before = self.queue.borrow().size;
+            self.add(frame);
+            if self.queue.borrow().size > before {
                 self.hold_back(frame.size());
             }
             return;
@@ -134,9 +134,10 @@ impl Outbox {
         self.is_special.set(is_special || self.is_over.get());
     }
 
-    /// Adds a frame to the queue. If there is no space for it, the client is closed, and this returns false.
+    /// Adds a frame to the queue. Returns how many bytes wait now, if the socket takes them. If there is no space for it, the client is
+    /// closed.
     #[inline(always)]
-    fn add(self: &Rc<Self>, frame: &Frame<'_>) -> bool {
+    fn add(self: &Rc<Self>, frame: &Frame<'_>) -> Option<usize> {
         let size = frame.size();
         let mut queue = self.queue.borrow_mut();
         if queue.size + size > self.limit {
@@ -148,16 +149,17 @@ impl Outbox {
             if queue.size + size > self.limit {
                 drop(queue);
                 self.abandon(CloseReason::ClientTooSlow);
-                return false;
+                return None;
             }
         }
-        let prepared = if self.is_blocked() { queue.prepare_blocked(frame, &self.buffers) } else { Ok(()) };
+        let is_blocked = self.is_blocked();
+        let prepared = if is_blocked { queue.prepare_blocked(frame, &self.buffers) } else { Ok(()) };
         if let Err(OutOfMemory) = prepared.and_then(|()| queue.push(frame, &self.buffers)) {
             drop(queue);
             self.abandon(CloseReason::OutOfMemory);
-            return false;
+            return None;
         }
-        true
+        (!is_blocked).then_some(queue.size)
     }
 
     /// Sends the greeting of a resumable session, as the `connect` of its client begins.
@@ -213,9 +215,20 @@ impl Outbox {
     }
 
     /// Returns whether nothing of what waits may be written yet.
-    fn is_held_back(&self) -> bool {
+    pub(crate) fn is_held_back(&self) -> bool {
         let waiting = self.queue.borrow().size;
         waiting > 0 && self.held_back() >= waiting as u64
+    }
+
+    /// Ready when all of what waits may be written, or the client is gone. Nothing may follow what waits.
+    pub(super) fn poll_released(self: &Rc<Self>, cx: &mut Context<'_>) -> Poll<()> {
+        // So the release wakes the task.
+        self.set_over();
+        if self.held_back() == 0 || self.poll_closing(cx) == Poll::Ready(None) {
+            return Poll::Ready(());
+        }
+        self.wait(cx);
+        Poll::Pending
     }
 
     /// Returns whether half of what may wait is held back.
@@ -250,6 +263,8 @@ impl Outbox {
     }
 
     /// Writes, as it is next on the list of those that have something to write. Returns how many bytes that was, at most.
+    // It becomes a part of what runs for each message.
+    #[inline(always)]
     pub(super) fn flush(self: Rc<Self>) -> usize {
         let size = self.queue.borrow().size;
         self.listed.set(false);
@@ -258,21 +273,13 @@ impl Outbox {
     }
 
     /// Writes as much as goes in one step. Answers whether there is more to write at once.
+    #[inline(never)]
     fn write_step(self: &Rc<Self>) -> bool {
         let mut queue = self.queue.borrow_mut();
         let before = queue.size;
         let written = match self.output.get() {
             Output::Free => queue.write(&self.stream, &self.buffers),
-            Output::HeldBack => {
-                let held_back = self.held_back_of(before);
-                if held_back == before && before > 0 {
-                    drop(queue);
-                    // The socket may take more, but there is nothing for it yet.
-                    self.set_blocked(false);
-                    return false;
-                }
-                queue.write_up_to(&self.stream, &self.buffers, held_back)
-            }
+            Output::HeldBack => self.write_released(&mut queue),
             Output::Broken => return false,
         };
         if queue.size < before {
@@ -302,6 +309,17 @@ impl Outbox {
                 false
             }
         }
+    }
+
+    /// Writes what is not held back.
+    #[cold]
+    #[inline(never)]
+    fn write_released(&self, queue: &mut Queue) -> io::Result<Written> {
+        let waiting = queue.size;
+        let held_back = self.held_back_of(waiting);
+        // The socket may take more, but there is nothing for it yet.
+        let is_nothing = held_back == waiting && waiting > 0;
+        if is_nothing { Ok(Written::All) } else { queue.write_up_to(&self.stream, &self.buffers, held_back) }
     }
 
     /// Closes the connection. What has not been written is lost.

@@ -184,6 +184,8 @@ impl Queue {
     }
 
     /// Writes until everything is written, the stream takes no more, or it is enough for one step.
+    // It is called for each message to each client, from one place.
+    #[inline(always)]
     pub(super) fn write(&mut self, stream: &Stream, buffers: &Buffers) -> io::Result<Written> {
         // Nearly always it is one chunk, and the socket takes all of it.
         if self.first.is_empty()
@@ -204,6 +206,7 @@ impl Queue {
 
     /// Writes like [`write`](Self::write), but leaves the last `held_back` bytes.
     #[cold]
+    #[inline(never)]
     pub(super) fn write_up_to(
         &mut self,
         stream: &Stream,
