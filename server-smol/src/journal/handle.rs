@@ -42,6 +42,7 @@ pub(crate) struct Journal {
     next_room: Arc<AtomicU64>,
     /// True if there is no space for more rooms.
     is_filling: Arc<AtomicBool>,
+    max_entry: usize,
     /// The tasks that wait for a ticket.
     tasks: RefCell<Vec<(Ticket, Waker)>>,
 }
@@ -53,6 +54,7 @@ impl Journal {
         progress: Arc<Progress>,
         next_room: Arc<AtomicU64>,
         is_filling: Arc<AtomicBool>,
+        max_size: u64,
     ) -> Self {
         Self {
             worker,
@@ -64,6 +66,8 @@ impl Journal {
             progress,
             next_room,
             is_filling,
+            // Half of the most that the format allows.
+            max_entry: usize::try_from(max_size / 4).unwrap_or(usize::MAX).min(512 << 20),
             tasks: RefCell::default(),
         }
     }
@@ -146,6 +150,11 @@ impl Journal {
                 waker.wake();
             }
         }
+    }
+
+    /// Returns the size of the largest entry, in bytes.
+    pub(crate) fn max_entry(&self) -> usize {
+        self.max_entry
     }
 
     /// Returns the history of a room, if it is kept.

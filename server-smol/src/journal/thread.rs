@@ -1,4 +1,5 @@
 use std::{
+    collections::VecDeque,
     fmt, io,
     panic::{AssertUnwindSafe, catch_unwind},
     process,
@@ -28,6 +29,7 @@ pub(crate) struct JournalThread {
     progress: Vec<Arc<Progress>>,
     next_room: Arc<AtomicU64>,
     is_filling: Arc<AtomicBool>,
+    max_size: u64,
 }
 
 impl JournalThread {
@@ -55,6 +57,8 @@ impl JournalThread {
         let writer = Writer {
             journal,
             requests: Arc::clone(&requests),
+            questions: VecDeque::new(),
+            loading: Arc::default(),
             progress: progress.clone(),
             delay,
             synced: Instant::now(),
@@ -71,14 +75,15 @@ impl JournalThread {
             }
         };
         let thread = thread.spawn(run).map_err(DataError::Io)?;
-        Ok(Self { thread: Some(thread), requests, progress, next_room, is_filling })
+        Ok(Self { thread: Some(thread), requests, progress, next_room, is_filling, max_size })
     }
 
     /// Returns the handle of a thread of rooms, for that thread.
     pub(crate) fn handle(&self, worker: usize) -> impl FnOnce() -> Journal + Send + 'static {
         let (requests, progress) = (Arc::clone(&self.requests), Arc::clone(&self.progress[worker]));
         let (next_room, is_filling) = (Arc::clone(&self.next_room), Arc::clone(&self.is_filling));
-        move || Journal::new(worker, requests, progress, next_room, is_filling)
+        let max_size = self.max_size;
+        move || Journal::new(worker, requests, progress, next_room, is_filling, max_size)
     }
 
     /// Ends the thread, after the threads of rooms have ended, and waits for it.

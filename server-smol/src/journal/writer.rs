@@ -1,8 +1,9 @@
 use std::{
+    collections::VecDeque,
     process,
     sync::{
         Arc,
-        atomic::{AtomicBool, Ordering},
+        atomic::{AtomicBool, AtomicUsize, Ordering},
     },
     thread,
     time::{Duration, Instant},
@@ -26,7 +27,37 @@ pub(crate) struct History {
     pub(crate) base: Vec<u8>,
     pub(crate) records: Vec<u8>,
     pub(crate) events: u32,
+    /// The time at which its timer is due, in milliseconds since the Unix epoch.
+    pub(crate) due: Option<u64>,
+    /// There until the thread of the room has charged the memory.
+    pub(crate) loading: Option<Loading>,
 }
+
+/// Memory of histories that nobody has been charged for.
+#[derive(Debug)]
+pub(crate) struct Loading {
+    all: Arc<AtomicUsize>,
+    size: usize,
+}
+
+impl Loading {
+    fn new(all: &Arc<AtomicUsize>, size: usize) -> Self {
+        all.fetch_add(size, Ordering::Relaxed);
+        Self { all: Arc::clone(all), size }
+    }
+}
+
+impl Drop for Loading {
+    fn drop(&mut self) {
+        self.all.fetch_sub(self.size, Ordering::Relaxed);
+    }
+}
+
+/// The bytes of histories that may be read before somebody is charged for them. This also bounds for how long writing waits.
+const LOADING: usize = 16 << 20;
+
+/// The time after which it is looked again whether histories may be read.
+const LOOK: Duration = Duration::from_millis(1);
 
 /// A room that is kept, and has a timer.
 #[derive(Debug)]
@@ -43,6 +74,10 @@ pub(super) struct Writer {
     pub(super) progress: Vec<Arc<Progress>>,
     /// The time after which entries are synced. Zero: before anything is sent to clients.
     pub(super) delay: Duration,
+    /// What has not been answered.
+    pub(super) questions: VecDeque<Question>,
+    /// The bytes of histories that nobody has been charged for.
+    pub(super) loading: Arc<AtomicUsize>,
     /// The time of the last sync.
     pub(super) synced: Instant,
     pub(super) is_synced: bool,
@@ -72,7 +107,12 @@ impl Writer {
                 self.sync();
             }
             self.tell(&mut batch.writes);
-            batch.questions.drain(..).for_each(|question| self.answer(question));
+            self.questions.extend(batch.questions.drain(..));
+            while self.loading.load(Ordering::Relaxed) < LOADING
+                && let Some(question) = self.questions.pop_front()
+            {
+                self.answer(question);
+            }
             if batch.is_last {
                 break;
             }
@@ -95,6 +135,7 @@ impl Writer {
     fn patience(&self, has_upkeep: bool) -> Option<Duration> {
         match () {
             () if has_upkeep => Some(Duration::ZERO),
+            () if !self.questions.is_empty() => Some(LOOK),
             () if self.is_synced => None,
             () => Some(self.delay.saturating_sub(self.synced.elapsed())),
         }
@@ -150,7 +191,7 @@ impl Writer {
                 let history = match self.journal.find(&id) {
                     None => Ok(None),
                     Some(number) => match self.journal.history(number) {
-                        Ok(history) => Ok(Some(History::new(number, history))),
+                        Ok(history) => Ok(Some(History::new(number, history, &self.loading))),
                         Err(error) => Err(error.to_string()),
                     },
                 };
@@ -167,10 +208,18 @@ impl Writer {
 }
 
 impl History {
-    fn new(number: RoomNumber, history: stateroom_journal::History) -> Self {
+    fn new(number: RoomNumber, history: stateroom_journal::History, loading: &Arc<AtomicUsize>) -> Self {
         let events = u32::try_from(history.events().len()).unwrap_or(u32::MAX);
+        let due = history.events().fold(history.due, |due, event| event.timer.unwrap_or(due));
         let records = history.events().flat_map(|event| event.event).copied().collect();
-        Self { number, base: history.base().into(), records, events }
+        let mut history = Self { number, base: history.base().into(), records, events, due, loading: None };
+        history.loading = Some(Loading::new(loading, history.size()));
+        history
+    }
+
+    /// Returns its size in bytes.
+    pub(crate) fn size(&self) -> usize {
+        self.base.len() + self.records.len()
     }
 }
 

@@ -2,6 +2,7 @@
 
 use std::{
     cell::Cell,
+    fmt,
     panic::{AssertUnwindSafe, catch_unwind},
     rc::Rc,
     time::{Duration, Instant},
@@ -11,7 +12,7 @@ use stateroom_core::engine::{Durable, Engine as _, EngineFactory, Restoration};
 
 use crate::{
     journal::{History, Journal, RoomNumber},
-    memory::OutOfMemory,
+    memory::{OutOfMemory, Purpose},
     thread::{Cut, Kind, TIME_SLICE},
 };
 
@@ -31,13 +32,21 @@ pub(super) struct RoomHistory {
     due: Cell<Option<u64>>,
 }
 
-/// A room gets a new base when its events since the last one have this many times the size of that, but at least so many bytes; or
-/// if there are so many events; or if they have used so much fuel, which is about 20 ms. This bounds the time that it takes to
-/// restore the room, and what is written for it.
+/// A room gets a new base when its events since the last one have this many times the size of that, but at least `BYTES`, and at most
+/// `MOST_BYTES` or the size of the base. This bounds what is written for a room, and how much is read to restore it.
 const TIMES_BASE: usize = 8;
 const BYTES: usize = 4 << 10;
-const EVENTS: u32 = 1_000;
-const FUEL: u64 = 20_000_000;
+const MOST_BYTES: usize = 4 << 20;
+
+/// A room also gets a new base after so many events, or if they have used so much fuel: about 20 ms of computing. This bounds the time
+/// that it takes to restore the room. A larger base is worth more: the second number is for each KiB of it, and the third is the most.
+const EVENTS: [usize; 3] = [1_000, 16, 50_000];
+const FUEL: [usize; 3] = [20_000_000, 300_000, 500_000_000];
+
+/// Returns a limit for a base of this size.
+fn limit([least, for_kib, most]: [usize; 3], base: usize) -> usize {
+    (least + (base >> 10).saturating_mul(for_kib)).min(most)
+}
 
 impl RoomHistory {
     fn new(number: RoomNumber, base: usize) -> Self {
@@ -59,22 +68,50 @@ impl RoomHistory {
 
     /// Returns whether it is time for a new base.
     fn is_long(&self) -> bool {
-        self.bytes.get() > BYTES.max(TIMES_BASE * self.base.get())
-            || self.events.get() >= EVENTS
-            || self.fuel.get() >= FUEL
+        let base = self.base.get();
+        self.bytes.get() > (TIMES_BASE * base).clamp(BYTES, MOST_BYTES.max(base))
+            || self.events.get() as usize >= limit(EVENTS, base)
+            || self.fuel.get() >= limit(FUEL, base) as u64
     }
 
     /// Writes a new base. Returns false if there is none, because the room is in the middle of an event.
-    fn write_base(&self, journal: &Journal, durable: &mut dyn Durable) -> bool {
+    ///
+    /// # Errors
+    /// The base is too large.
+    fn write_base(&self, journal: &Journal, durable: &mut dyn Durable) -> Result<bool, TooLarge> {
         let due = durable.timer_due();
-        let Some(base) = base(durable) else { return false };
+        let Some(base) = base(durable) else { return Ok(false) };
+        TooLarge::check(base.len(), journal)?;
         journal.add(|entries| entries.snapshot(self.number, due, &base));
         self.base.set(base.len());
         self.bytes.set(0);
         self.events.set(0);
         self.fuel.set(0);
         self.due.set(due);
-        true
+        Ok(true)
+    }
+}
+
+/// An error: the state of a room, or an event, has too many bytes for the journal.
+struct TooLarge {
+    size: usize,
+    most: usize,
+}
+
+impl TooLarge {
+    fn check(size: usize, journal: &Journal) -> Result<(), Self> {
+        let most = journal.max_entry();
+        if size <= most { Ok(()) } else { Err(Self { size, most }) }
+    }
+}
+
+impl fmt::Display for TooLarge {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { size, most } = self;
+        write!(
+            f,
+            "it has {size} bytes for the journal, which takes {most} at most: a quarter of `--journal-size`"
+        )
     }
 }
 
@@ -96,40 +133,57 @@ impl<F: EngineFactory> Room<F> {
         let _ = self.history.set(Box::new(history));
     }
 
-    /// Adds the record of the room's event to its history, if the event has ended.
+    /// Adds the record of the room's event to its history, if the event has ended. Returns false if the room has failed.
     #[inline]
-    pub(super) fn note_in_history(&self, engine: &mut F::Engine, is_over: bool) {
-        if let Some(history) = self.history.get() {
-            self.add_record(history, engine, is_over);
+    pub(super) fn note_in_history(self: &Rc<Self>, engine: &mut F::Engine, is_over: bool) -> bool {
+        let Some(history) = self.history.get() else { return true };
+        let added = self.add_record(history, engine, is_over);
+        if let Err(too_large) = &added {
+            self.fail(&too_large.to_string());
         }
+        added.is_ok()
     }
 
     #[cold]
     #[inline(never)]
-    fn add_record(&self, history: &RoomHistory, engine: &mut F::Engine, is_over: bool) {
+    fn add_record(
+        &self,
+        history: &RoomHistory,
+        engine: &mut F::Engine,
+        is_over: bool,
+    ) -> Result<(), TooLarge> {
         // An event that has begun goes on, even if the room has ended meanwhile.
         if self.ended.get() {
-            return;
+            return Ok(());
         }
         let fuel = engine.fuel_used().unwrap_or(0);
-        let (Some(journal), Some(durable)) = (self.thread().journal(), engine.durable()) else { return };
+        let (Some(journal), Some(durable)) = (self.thread().journal(), engine.durable()) else {
+            return Ok(());
+        };
         let due = durable.timer_due();
+        let mut result = Ok(());
         durable.take_record(&mut |record| {
-            let timer = (due != history.due.replace(due)).then_some(due);
-            journal.add(|entries| entries.event(history.number, timer, record));
-            history.add(record.len(), fuel);
+            result = TooLarge::check(record.len(), journal);
+            if result.is_ok() {
+                let timer = (due != history.due.replace(due)).then_some(due);
+                journal.add(|entries| entries.event(history.number, timer, record));
+                history.add(record.len(), fuel);
+            }
         });
+        result?;
         if is_over && history.is_long() {
-            history.write_base(journal, durable);
+            history.write_base(journal, durable)?;
         }
+        Ok(())
     }
 
     /// Begins the history anew, as the room runs another module.
-    pub(super) fn renew_history(&self, engine: &mut F::Engine) {
+    pub(super) fn renew_history(self: &Rc<Self>, engine: &mut F::Engine) {
         if let Some(history) = self.history.get()
             && let (Some(journal), Some(durable)) = (self.thread().journal(), engine.durable())
+            && let Err(too_large) = history.write_base(journal, durable)
         {
-            history.write_base(journal, durable);
+            self.fail(&too_large.to_string());
         }
     }
 
@@ -138,6 +192,11 @@ impl<F: EngineFactory> Room<F> {
         if let (Some(history), Some(journal)) = (self.history.get(), self.thread().journal()) {
             journal.add(|entries| entries.end(history.number));
         }
+    }
+
+    /// Returns the time at which the timer of the room is due, as the journal knows it.
+    pub(super) fn timer_due_on_disk(&self) -> Option<u64> {
+        self.history.get().and_then(|history| history.due.get())
     }
 
     /// Returns whether the room can leave memory: nobody is here, and it can come back from the disk.
@@ -151,7 +210,7 @@ impl<F: EngineFactory> Room<F> {
             return false;
         };
         let Some(durable) = engine.durable() else { return false };
-        if history.is_long() && !history.write_base(journal, durable) {
+        if history.is_long() && !history.write_base(journal, durable).unwrap_or(false) {
             return false;
         }
         self.leave_registry(history.due.get());
@@ -160,10 +219,10 @@ impl<F: EngineFactory> Room<F> {
 
     /// Makes a room of its history. It has no clients: those that were in it get their `disconnect`.
     async fn restore(
-        registry: &Rc<Registry<F>>,
-        id: &RoomId,
+        mut unfinished: Unfinished<'_, F>,
         history: History,
     ) -> Result<Rc<Self>, CreateRoomError> {
+        let Unfinished { registry, id, .. } = unfinished;
         registry.make_place(id)?;
         let thread = Rc::clone(registry.thread());
         let room = Self::build(id.clone(), registry, |context| {
@@ -204,7 +263,6 @@ impl<F: EngineFactory> Room<F> {
             own.bytes.set(history.records.len());
             own.events.set(history.events);
             own.due.set(durable.timer_due());
-            durable.timer_due().into_iter().for_each(|due| registry.dormant.remove(due, id));
             let _ = room.history.set(Box::new(own));
             durable.clients().to_vec()
         };
@@ -212,15 +270,16 @@ impl<F: EngineFactory> Room<F> {
         // It is as good as any other from now on.
         room.is_new.set(false);
         // Nobody else knows the room yet. If this is given up, nothing of the room may go on.
-        let mut unfinished = Unfinished(Some(Rc::clone(&room)));
+        unfinished.room = Some(Rc::clone(&room));
         for client in members {
             if room.handle(Event::Disconnect(client)).await == Outcome::Ended {
                 return Err(CreateRoomError::Failed);
             }
         }
-        unfinished.0 = None;
+        unfinished.is_over = true;
         room.set_restored_timer();
         registry.add(&room);
+        room.arm_first_client_timer();
         if room.idle.touch() {
             room.queue_for_hibernation(&room.engine.borrow());
         }
@@ -231,7 +290,7 @@ impl<F: EngineFactory> Room<F> {
     fn set_restored_timer(self: &Rc<Self>) {
         // A `disconnect` may have set it.
         if self.timer.borrow().is_none()
-            && let Some(due) = self.history.get().and_then(|history| history.due.get())
+            && let Some(due) = self.timer_due_on_disk()
         {
             let clock = &self.thread().clock;
             let left = due.saturating_sub(clock.unix_ms());
@@ -244,14 +303,39 @@ impl<F: EngineFactory> Room<F> {
     }
 }
 
-/// A room that is being restored. If it is not finished when this is dropped, it never runs again.
-struct Unfinished<F: EngineFactory>(Option<Rc<Room<F>>>);
+/// A room that is being restored. If it is not finished when this is dropped, it never runs again, and its timer waits on.
+struct Unfinished<'a, F: EngineFactory> {
+    registry: &'a Rc<Registry<F>>,
+    id: &'a RoomId,
+    /// The room, if it may have had events.
+    room: Option<Rc<Room<F>>>,
+    timer_due: Option<u64>,
+    is_over: bool,
+}
 
-impl<F: EngineFactory> Drop for Unfinished<F> {
+impl<'a, F: EngineFactory> Unfinished<'a, F> {
+    fn begin(registry: &'a Rc<Registry<F>>, id: &'a RoomId, timer_due: Option<u64>) -> Self {
+        timer_due.into_iter().for_each(|due| registry.dormant.remove(due, id));
+        Self { registry, id, room: None, timer_due, is_over: false }
+    }
+}
+
+impl<F: EngineFactory> Drop for Unfinished<'_, F> {
     fn drop(&mut self) {
-        if let Some(room) = &self.0 {
-            room.leave_registry(None);
+        if self.is_over {
+            return;
         }
+        let timer_due = match &self.room {
+            // It has ended by itself.
+            Some(room) if room.ended.get() => None,
+            None if self.registry.quarantined.borrow().contains(self.id) => None,
+            Some(room) => {
+                room.leave_registry(None);
+                room.timer_due_on_disk()
+            }
+            None => self.timer_due,
+        };
+        timer_due.into_iter().for_each(|due| self.registry.add_dormant_again(due, self.id));
     }
 }
 
@@ -283,7 +367,13 @@ impl<F: EngineFactory> Registry<F> {
         if let Some(journal) = self.thread().journal() {
             match journal.load(id.as_str()).await {
                 Ok(None) => {}
-                Ok(Some(history)) => return Ok(Some(Room::restore(self, id, history).await?)),
+                Ok(Some(mut history)) => {
+                    let unfinished = Unfinished::begin(self, id, history.due);
+                    let memory = self.thread().memory.charge(history.size(), Purpose::NewRoom);
+                    let _memory = memory.map_err(|OutOfMemory| CreateRoomError::OutOfMemory)?;
+                    history.loading = None;
+                    return Ok(Some(Room::restore(unfinished, history).await?));
+                }
                 Err(reason) => {
                     self.quarantine(id, &reason);
                     return Err(CreateRoomError::Failed.into());

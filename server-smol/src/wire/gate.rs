@@ -1,4 +1,9 @@
-use std::{cell::RefCell, collections::VecDeque, fmt, rc::Rc};
+use std::{
+    cell::{Cell, RefCell},
+    collections::VecDeque,
+    fmt,
+    rc::Rc,
+};
 
 use crate::journal::{Journal, Ticket};
 
@@ -13,6 +18,8 @@ pub(crate) struct Gate {
     /// The outboxes to which something was added in this pass.
     changed: RefCell<Changed>,
     held_back: RefCell<VecDeque<HeldBack>>,
+    /// The number of outboxes in it.
+    held_back_outboxes: Cell<usize>,
 }
 
 /// Outboxes, and for each the number of bytes that have been added to it in all. This is known when the pass ends.
@@ -25,12 +32,20 @@ struct HeldBack {
     outboxes: Changed,
 }
 
+/// The number of outboxes of all passes beyond which the thread waits for the disk: some 4 MiB.
+const MANY: usize = 1 << 18;
+
 /// The number of outboxes for which memory is kept between two passes.
 const KEPT: usize = 1 << 10;
 
 impl Gate {
     pub(crate) fn new(journal: Rc<Journal>) -> Self {
-        Self { journal, changed: RefCell::default(), held_back: RefCell::default() }
+        Self {
+            journal,
+            changed: RefCell::default(),
+            held_back: RefCell::default(),
+            held_back_outboxes: Cell::new(0),
+        }
     }
 
     /// Notes that something has been added to an outbox in this pass.
@@ -48,6 +63,9 @@ impl Gate {
                 is_full |= outbox.is_held_back_half();
                 *bytes = outbox.seal();
             }
+            let all = self.held_back_outboxes.get() + outboxes.len();
+            self.held_back_outboxes.set(all);
+            is_full |= all > MANY;
             self.held_back.borrow_mut().push_back(HeldBack { ticket, outboxes });
         }
         if is_full {
@@ -64,6 +82,7 @@ impl Gate {
         while held_back.front().is_some_and(|held_back| held_back.ticket <= durable)
             && let Some(HeldBack { mut outboxes, .. }) = held_back.pop_front()
         {
+            self.held_back_outboxes.set(self.held_back_outboxes.get() - outboxes.len());
             for (outbox, bytes) in outboxes.drain(..) {
                 outbox.release(bytes, flush);
             }
@@ -79,6 +98,7 @@ impl Gate {
     pub(crate) fn clear(&self) {
         self.changed.take();
         self.held_back.take();
+        self.held_back_outboxes.set(0);
     }
 }
 

@@ -103,7 +103,7 @@ impl Outbox {
         if self.is_special.get() {
             return self.push_special(frame);
         }
-        match self.add(frame) {
+        match self.add(frame, self.limit) {
             Some(waiting) if waiting >= CHUNK => self.write(),
             Some(_) if !self.listed.replace(true) => self.buffers.flush.add(Rc::clone(self)),
             Some(_) | None => {}
@@ -122,7 +122,8 @@ impl Outbox {
     fn push_unkept(self: &Rc<Self>, frame: &Frame<'_>) {
         if self.is_gated() {
             let before = self.queue.borrow().size;
-            self.add(frame);
+            // The client is not at fault for what it was not sent.
+            self.add(frame, self.limit.saturating_add(self.held_back_of(before)));
             if self.queue.borrow().size > before {
                 self.hold_back(frame.size());
             }
@@ -134,19 +135,19 @@ impl Outbox {
         self.is_special.set(is_special || self.is_over.get());
     }
 
-    /// Adds a frame to the queue. Returns how many bytes wait now, if the socket takes them. If there is no space for it, the client is
-    /// closed.
+    /// Adds a frame to the queue. Returns how many bytes wait now, if the socket takes them. If more than `limit` bytes would wait, or
+    /// there is no memory, the client is closed.
     #[inline(always)]
-    fn add(self: &Rc<Self>, frame: &Frame<'_>) -> Option<usize> {
+    fn add(self: &Rc<Self>, frame: &Frame<'_>, limit: usize) -> Option<usize> {
         let size = frame.size();
         let mut queue = self.queue.borrow_mut();
-        if queue.size + size > self.limit {
+        if queue.size + size > limit {
             if !self.is_blocked() {
                 drop(queue);
                 self.write();
                 queue = self.queue.borrow_mut();
             }
-            if queue.size + size > self.limit {
+            if queue.size + size > limit {
                 drop(queue);
                 self.abandon(CloseReason::ClientTooSlow);
                 return None;
@@ -255,8 +256,13 @@ impl Outbox {
     }
 
     /// Writes as much as the client takes, and as much as goes in one step.
-    #[inline]
     pub(crate) fn write(self: &Rc<Self>) {
+        self.write_and_list();
+    }
+
+    /// Writes a step, and enters the list again if there is more.
+    #[inline(always)]
+    fn write_and_list(self: &Rc<Self>) {
         if self.write_step() && !self.listed.replace(true) {
             self.buffers.flush.add(Rc::clone(self));
         }
@@ -268,7 +274,7 @@ impl Outbox {
     pub(super) fn flush(self: Rc<Self>) -> usize {
         let size = self.queue.borrow().size;
         self.listed.set(false);
-        self.write();
+        self.write_and_list();
         size.min(STEP)
     }
 
