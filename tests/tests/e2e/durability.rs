@@ -3,7 +3,7 @@
 use std::{path::Path, time::Duration};
 
 use stateroom_host_min::Program;
-use stateroom_server_smol::{RoomIds, ServeError, Server, Upgrade};
+use stateroom_server_smol::{Durability, RoomIds, ServeError, Server, Upgrade};
 use stateroom_tests::{Directory, Frame, Message, Module, TestServer, eventually, server, services::journal};
 
 const IDLE: Duration = Duration::from_secs(10);
@@ -50,6 +50,20 @@ fn rooms_continue_after_the_end_of_the_server() {
         assert_eq!(client.ask("a"), "a");
         assert_eq!(server.rooms(), [("one".to_owned(), vec![2 + round])], "no id is used twice");
         assert_eq!(server.client("two").ask("?"), "0");
+    }
+}
+
+#[test]
+fn a_level_says_whether_rooms_are_kept() {
+    let levels = [(Durability::On, "1"), (Durability::Lazy, "1"), (Durability::Off, "0")];
+    for (durability, messages) in levels {
+        let data = Directory::new();
+        let settings = || settings(&data).with_durability(durability);
+        let server = TestServer::guests(settings(), counter());
+        assert_eq!(server.client("room").ask("a"), "a");
+        drop(server);
+        let server = TestServer::guests(settings(), counter());
+        assert_eq!(server.client("room").ask("?"), messages, "{durability:?}");
     }
 }
 
