@@ -1,7 +1,6 @@
 use std::{
     fs, io,
     path::{Path, PathBuf},
-    time::Duration,
 };
 
 use anyhow::{Error, Result, anyhow, bail};
@@ -20,7 +19,7 @@ pub(crate) fn run(args: ServeArgs) -> Result<()> {
     settings.upgrade = args.upgrade.into();
     (settings.data, settings.journal_size) = (args.data, args.journal_size);
     settings.durability = args.durability.or(durability).map(Into::into).unwrap_or_default();
-    settings.sync_delay = Duration::from_millis(args.sync_delay.into());
+    settings.sync_delay = args.sync_delay;
     #[cfg(feature = "dev")]
     {
         settings.playground = args.playground.then(super::playground::new);

@@ -1,10 +1,13 @@
-use std::path::PathBuf;
+use std::{path::PathBuf, time::Duration};
 
 use stateroom_server_smol::{Durability, Settings, Upgrade};
 
 use crate::limits::Unit;
 
-use super::{ROOMS, ServerArgs};
+use super::{
+    ROOMS, ServerArgs,
+    server::{Time, milliseconds},
+};
 
 #[derive(Debug, clap::Args)]
 pub(crate) struct ServeArgs {
@@ -55,9 +58,9 @@ pub(crate) struct ServeArgs {
     pub(crate) durability: Option<DurabilityArg>,
 
     /// The time after which the disk has to keep events, with `--durability lazy`
-    #[arg(long, value_name = "MS", default_value = "1000", requires = "data", verbatim_doc_comment)]
+    #[arg(long, value_name = "MS", default_value = "1000", requires = "data", value_parser = milliseconds as Time)]
     #[arg(help_heading = ROOMS, hide_long_help = true)]
-    pub(crate) sync_delay: u32,
+    pub(crate) sync_delay: Duration,
 
     /// The size of the journal in the directory of `--data`, at most. If rooms need more, they wait
     #[arg(long, value_name = "SIZE", default_value = "1GiB", requires = "data", value_parser = size)]
