@@ -3,7 +3,7 @@
 use std::{
     cell::{Cell, RefCell},
     rc::Rc,
-    task::{Context, Poll},
+    task::{Context, Poll, Waker},
 };
 
 use crate::{
@@ -24,6 +24,8 @@ pub(super) struct SessionState {
     is_detached: Cell<bool>,
     /// Its key among those for which messages are kept.
     key: usize,
+    /// Wakes the task that closes the connection, while the session waits for another one.
+    closing: RefCell<Option<Waker>>,
 }
 
 impl SessionState {
@@ -40,6 +42,7 @@ impl Outbox {
             greeting: RefCell::new(Some(greeting.into())),
             is_detached: Cell::new(false),
             key: self.buffers.kept_messages.add(self),
+            closing: RefCell::default(),
         };
         self.set_session(Box::new(session));
     }
@@ -162,6 +165,23 @@ impl Outbox {
         Poll::Pending
     }
 
+    /// Waits until more may be written. The task that closes the connection is not that of the session, if it is resumable.
+    pub(super) fn wait_for_release(&self, cx: &Context<'_>) {
+        match &*self.session.borrow() {
+            Some(session) => _ = session.closing.replace(Some(cx.waker().clone())),
+            None => self.wait(cx),
+        }
+    }
+
+    /// Wakes the task that closes the connection of a session.
+    pub(super) fn wake_closing(&self) {
+        if let Some(session) = &*self.session.borrow()
+            && let Some(waker) = session.closing.take()
+        {
+            waker.wake();
+        }
+    }
+
     /// Returns the reason for which the connection ends, if it does.
     pub(crate) fn closing(&self) -> Option<CloseReason> {
         self.closing.borrow().clone()
@@ -173,6 +193,7 @@ impl Outbox {
         if !other.can_resume(received) {
             return false;
         }
+        other.wake_closing();
         let Some(session) = other.session.take() else { return false };
         session.is_detached.set(false);
         self.buffers.kept_messages.replace(session.key, self);
