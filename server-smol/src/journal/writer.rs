@@ -18,6 +18,7 @@ use super::{
     DataDirectory, DataError,
     files::Files,
     handle::{Journal, Progress, Ticket},
+    is_note,
 };
 
 /// A request to the journal's thread.
@@ -41,6 +42,8 @@ pub(crate) struct History {
     pub(crate) base: Vec<u8>,
     pub(crate) records: Vec<u8>,
     pub(crate) events: u32,
+    /// What the server has [noted](super::is_note) beside the records.
+    pub(crate) notes: Vec<Vec<u8>>,
 }
 
 /// A room that is kept, and has a timer.
@@ -285,9 +288,16 @@ impl Writer {
 
 impl History {
     fn new(number: RoomNumber, history: stateroom_journal::History) -> Self {
-        let events = u32::try_from(history.events().len()).unwrap_or(u32::MAX);
-        let records = history.events().flat_map(|event| event.event).copied().collect();
-        Self { number, base: history.base().into(), records, events }
+        let (mut records, mut events, mut notes) = (Vec::new(), 0, Vec::new());
+        for event in history.events().map(|event| event.event) {
+            if is_note(event) {
+                notes.push(event.into());
+            } else {
+                records.extend_from_slice(event);
+                events += 1;
+            }
+        }
+        Self { number, base: history.base().into(), records, events, notes }
     }
 }
 

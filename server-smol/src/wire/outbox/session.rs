@@ -47,6 +47,40 @@ impl Outbox {
         self.set_session(Box::new(session));
     }
 
+    /// Restores a resumable session without a connection: so many messages were sent before those in `frames`. Messages are only kept
+    /// from now on. If too many are, the session does not end before it is [detached](Self::detach).
+    pub(crate) fn restore_session(self: &Rc<Self>, limit: usize, before: u64, frames: &[&[u8]]) {
+        let mut unconfirmed = Unconfirmed::after(before, limit, self.buffers.ledger());
+        // If one is lost, the client may have received it.
+        frames.iter().for_each(|frame| _ = unconfirmed.push(&Frame::Encoded(frame)));
+        let session = SessionState {
+            unconfirmed: RefCell::new(unconfirmed),
+            greeting: RefCell::default(),
+            is_detached: Cell::new(false),
+            key: self.buffers.kept_messages.add(self),
+            closing: RefCell::default(),
+        };
+        self.set_session(Box::new(session));
+        self.set_over();
+    }
+
+    /// Returns the number of messages that were sent in the session.
+    pub(crate) fn sent(&self) -> u64 {
+        self.session.borrow().as_ref().map_or(0, |session| session.unconfirmed.borrow().counts()[0])
+    }
+
+    /// Calls `with` with the frames of the kept messages, and the number of messages that were sent before them. Returns `None` if the
+    /// session has ended.
+    pub(crate) fn with_kept<T>(&self, with: impl FnOnce(u64, Vec<&[u8]>) -> T) -> Option<T> {
+        if self.closing.borrow().is_some() {
+            return None;
+        }
+        let session = self.session.borrow();
+        let mut unconfirmed = session.as_ref()?.unconfirmed.borrow_mut();
+        let [_, before] = unconfirmed.counts();
+        Some(with(before, unconfirmed.split()))
+    }
+
     fn set_session(&self, session: Box<SessionState>) {
         self.session.replace(Some(session));
         self.is_special.set(true);
