@@ -20,7 +20,7 @@ const GUEST: &str = r#"(module
     (func (export "initialize") (param i32 i32)
         (memory.fill (i32.const 8192) (i32.const 120) (i32.const 1000)))
     (func $tell (param $to i32) (param $what i32) (param $client i32) (param $at i32) (param $len i32)
-        (i32.store8 (i32.sub (local.get $at) (i32.const 1)) (i32.add (i32.const 48) (local.get $client)))
+        (i32.store8 (i32.sub (local.get $at) (i32.const 1)) (i32.add (i32.const 48) (i32.and (local.get $client) (i32.const 63))))
         (i32.store8 (local.get $at) (local.get $what))
         (call $send (local.get $to) (i32.sub (local.get $at) (i32.const 1)) (i32.add (local.get $len) (i32.const 1))))
     (func (export "connect") (param i32)
@@ -475,4 +475,114 @@ fn sessions_that_do_not_wait_end_with_the_server() {
     let (is_resumed, _) = player.come(server.address());
     assert!(!is_resumed);
     player.hear(&["2+"]);
+}
+
+#[test]
+fn a_base_has_what_is_still_being_delivered() {
+    let place = place();
+    let server = start(&place, 0, &["--resume", "300"]);
+    let mut players: Vec<_> = (0..8).map(|number| Player::new(&format!("player-{number}"))).collect();
+    for player in &mut players {
+        player.come(server.address);
+    }
+    for player in &mut players {
+        for id in player.id..=8 {
+            player.hear(&[&format!("{id}+")]);
+        }
+    }
+    // It is so large that others go on before all clients have it, and that the room gets a new base.
+    let large = "x".repeat(40_000);
+    for _ in 0..3 {
+        players[0].say(&large);
+        players[0].hear(&[&format!("1{large}")]);
+    }
+    let port = server.kill();
+    let server = start(&place, port, &["--resume", "300"]);
+    assert_eq!(players[0].come(server.address), (true, 3));
+    for player in &mut players[1..] {
+        assert_eq!(player.come(server.address), (true, 0));
+        player.hear(&[&*format!("1{large}"); 3]);
+        player.hears_nothing();
+    }
+}
+
+#[test]
+fn a_server_that_ends_writes_no_base_without_the_sessions() {
+    const PLAIN: u64 = 150;
+    let place = place();
+    let mut player = Player::new("one");
+    let mut server = serve(&place);
+    player.come(server.address());
+    let mut next = 2_u64;
+    player.hear(&["1+"]);
+    for _ in 0..8 {
+        let plain: Vec<_> = (0..PLAIN).map(|_| server.client("room")).collect();
+        for _ in 0..PLAIN {
+            let came = char::from(48 + (next & 63) as u8);
+            player.hear(&[&format!("{came}+")]);
+            next += 1;
+        }
+        let received = player.received;
+        player.say(&format!("\0{received}"));
+        drop(server);
+        drop(plain);
+        server = serve(&place);
+        assert_eq!(player.come(server.address()), (true, 0));
+        // They have left in any order.
+        for _ in 0..PLAIN {
+            assert!(player.client().next_text().ends_with('-'));
+            player.received += 1;
+        }
+        player.hears_nothing();
+    }
+}
+
+/// Returns a guest that takes its state along, and tells everyone its mark when it has. `@` makes it say it.
+fn marked(mark: char) -> Program {
+    let module = wat::parse_str(format!(
+        r#"(module
+            (import "env" "send_message" (func $send (param i32 i32 i32)))
+            (import "stateroom" "save" (func $save (param i32 i32)))
+            (memory (export "memory") 1)
+            (data (i32.const 16) "{mark}")
+            (func (export "jam_malloc") (param i32) (result i32) i32.const 4096)
+            (func (export "jam_free") (param i32 i32))
+            (func (export "initialize") (param i32 i32))
+            (func (export "connect") (param i32)) (func (export "disconnect") (param i32))
+            (func (export "timer"))
+            (func (export "binary") (param i32 i32 i32))
+            (func (export "message") (param i32 i32 i32)
+                (call $send (i32.const 0) (i32.const 16) (i32.const 1)))
+            (func (export "stateroom_save") (call $save (i32.const 0) (i32.const 1)))
+            (func (export "stateroom_load") (param i32 i32)
+                (call $send (i32.const 0) (i32.const 16) (i32.const 1))))"#
+    ));
+    Program::load_and_keep(module.expect("a module").into(), Limits::default()).expect("a guest")
+}
+
+#[test]
+fn sessions_take_along_what_a_new_program_has_said() {
+    let place = Directory::new();
+    let mut player = Player::new("one");
+    let server = TestServer::guests(settings(&place), marked('a'));
+    player.come(server.address());
+    player.say("?");
+    player.hear(&["a"]);
+    player.say("?");
+    assert_eq!(server.replace(&marked('b')).loaded.count, 1);
+    drop(server);
+    let server = TestServer::guests(settings(&place), marked('c'));
+    assert_eq!(player.come(server.address()), (true, 2));
+    player.hear(&["a", "b"]);
+    player.say("?");
+    player.hear(&["b"]);
+    // A room that starts afresh has the clients that may come back.
+    drop(server);
+    let server =
+        TestServer::guests(settings(&place).with_upgrade(stateroom_server_smol::Upgrade::Reset), program());
+    player.client = None;
+    assert_eq!(server.client("room").ask("?"), "b");
+    assert_eq!(server.replace(&marked('d')).loaded.count, 1);
+    assert_eq!(player.come(server.address()), (true, 3));
+    player.hear(&["b", "d"]);
 }
