@@ -90,7 +90,7 @@ impl<F: EngineFactory> Registry<F> {
     pub(super) fn sessions_wait_until(&self) -> Option<Instant> {
         let thread = self.thread();
         let until = self.started.checked_add(thread.settings.resume)?;
-        (thread.clock.now() < until && self.shut_down_reason().is_none()).then_some(until)
+        (thread.clock.now() < until).then_some(until)
     }
 }
 

@@ -250,6 +250,10 @@ impl<F: EngineFactory> Room<F> {
             registry.quarantine(id, &reason);
             return Err(CreateRoomError::Failed);
         }
+        if registry.shut_down_reason().is_some() {
+            // Its clients may come back after that.
+            return Err(CreateRoomError::Failed);
+        }
         let members = {
             let engine = &mut *room.engine.borrow_mut();
             let Some(durable) = engine.durable() else { return Err(CreateRoomError::Failed) };
@@ -286,6 +290,8 @@ impl<F: EngineFactory> Room<F> {
         if let (Some(until), Some(go_on)) = (until, registry.continue_session.get()) {
             waiting.into_iter().for_each(|resumable| go_on(Rc::clone(&room), resumable, until));
         }
+        // All others have been told by now.
+        registry.shut_down_reason().into_iter().for_each(|reason| room.shut_down(reason));
         Ok(room)
     }
 

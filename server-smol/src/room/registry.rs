@@ -302,7 +302,7 @@ impl<F: EngineFactory> Registry<F> {
     }
 
     /// Returns the reason why the server shuts down, if it does.
-    pub(super) fn shut_down_reason(&self) -> Option<&CloseReason> {
+    pub(crate) fn shut_down_reason(&self) -> Option<&CloseReason> {
         self.shut_down.get()
     }
 

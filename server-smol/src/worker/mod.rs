@@ -297,6 +297,8 @@ impl<F: EngineFactory> Worker<F> {
                 None => {
                     let new_room = registry.is_durable().then_some(&permit);
                     let opened = Box::pin(open(&registry, &thread, id, new_room)).await;
+                    // Nobody comes while the server ends: those who come back have their sessions after that.
+                    let opened = registry.shut_down_reason().map_or(opened, |reason| Err(reason.clone()));
                     // The session may be on disk together with the room.
                     let wanted = session.as_deref().filter(|_| charge.is_ok());
                     match opened.and_then(|room| Ok((find_session(&room, wanted)?, room))) {

@@ -88,6 +88,7 @@ fn serve(place: &Directory) -> TestServer {
 /// A client that does what the protocol asks of it.
 struct Player {
     token: String,
+    room: String,
     id: u64,
     attempts: u64,
     begun: u64,
@@ -98,7 +99,7 @@ struct Player {
 impl Player {
     fn new(name: &str) -> Self {
         let token = format!("{name}-0123456789abcdefghij");
-        Self { token, id: 0, attempts: 0, begun: 0, received: 0, client: None }
+        Self { token, room: "room".to_owned(), id: 0, attempts: 0, begun: 0, received: 0, client: None }
     }
 
     /// Opens a connection without waiting for anything.
@@ -107,11 +108,11 @@ impl Player {
         let attempt = self.attempts;
         self.attempts += 1;
         let begun = if self.id == 0 { attempt } else { self.begun };
-        let Self { token, received, .. } = self;
+        let Self { token, received, .. } = &*self;
         let offered = format!(
             "Sec-WebSocket-Protocol: stateroom.v1, stateroom.session.{token}.{received}.{attempt}.{begun}"
         );
-        Client::connect_with(address, "/ws/room", &[&offered])
+        Client::connect_with(address, &format!("/ws/{}", self.room), &[&offered])
             .unwrap_or_else(|answer| panic!("no upgrade: {answer:?}"))
     }
 
@@ -585,4 +586,32 @@ fn sessions_take_along_what_a_new_program_has_said() {
     assert_eq!(server.replace(&marked('d')).loaded.count, 1);
     assert_eq!(player.come(server.address()), (true, 3));
     player.hear(&["b", "d"]);
+}
+
+#[test]
+fn sessions_of_rooms_that_are_being_opened_outlive_the_server() {
+    let place = place();
+    let mut players: Vec<_> = (0..100).map(|number| Player::new(&format!("player-{number}"))).collect();
+    let mut server = serve(&place);
+    for (number, player) in players.iter_mut().enumerate() {
+        player.room = format!("room-{number}");
+        player.come(server.address());
+        player.hear(&["1+"]);
+        player.client = None;
+    }
+    for _ in 0..5 {
+        drop(server);
+        server = serve(&place);
+        let address = server.address();
+        // Some rooms are being read from the disk when the server ends.
+        let opening: Vec<_> = players.iter_mut().map(|player| player.open(address)).collect();
+        server.handle().begin_shutdown();
+        drop(opening);
+    }
+    drop(server);
+    let server = serve(&place);
+    for player in &mut players {
+        assert_eq!(player.come(server.address()), (true, 0), "{}", player.room);
+        player.hears_nothing();
+    }
 }
