@@ -186,7 +186,6 @@ impl RestoredSessions {
     /// Adds the sessions that wait for their clients to those of a room, and returns them.
     pub(super) fn finish<F: EngineFactory>(self, room: &Room<F>) -> Vec<Rc<Resumable>> {
         for RestoredSession { resumable, outbox, is_here } in self.list {
-            outbox.detach();
             resumable.handled.set(resumable.recorded.get());
             resumable.most_received.set(outbox.sent());
             if is_here {

@@ -48,7 +48,7 @@ impl Outbox {
     }
 
     /// Restores a resumable session without a connection: so many messages were sent before those in `frames`. Messages are only kept
-    /// from now on. If too many are, the session does not end before it is [detached](Self::detach).
+    /// from now on. If too many are, the session does not end: the client may have received those that are lost.
     pub(crate) fn restore_session(self: &Rc<Self>, limit: usize, before: u64, frames: &[&[u8]]) {
         let mut unconfirmed = Unconfirmed::after(before, limit, self.buffers.ledger());
         // If one is lost, the client may have received it.

@@ -615,3 +615,34 @@ fn sessions_of_rooms_that_are_being_opened_outlive_the_server() {
         player.hears_nothing();
     }
 }
+
+#[test]
+fn what_was_received_before_a_crash_takes_no_space_after_it() {
+    let place = place();
+    let more = &["--max-session-buffer", "16KiB", "--resume", "300"];
+    let server = start(&place, 0, more);
+    let mut player = Player::new("one");
+    player.come(server.address);
+    player.hear(&["1+"]);
+    let large = "x".repeat(1_000);
+    for _ in 0..12 {
+        player.say("#");
+        player.hear(&["1#", &large]);
+        let received = player.received;
+        player.say(&format!("\0{received}"));
+    }
+    let port = server.kill();
+    let server = start(&place, port, more);
+    // The server does not know what it has received, but need not.
+    let mut plain = Client::connect(server.address, "/ws/room").expect("an upgrade");
+    plain.expect(&["2+"]);
+    for _ in 0..10 {
+        plain.text("#");
+        plain.expect(&["2#", &large]);
+    }
+    assert_eq!(player.come(server.address), (true, 12));
+    player.hear(&["2+"]);
+    for _ in 0..10 {
+        player.hear(&["2#", &large]);
+    }
+}
