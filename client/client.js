@@ -220,6 +220,8 @@ export class RoomSocket extends EventTarget {
 
   /** Begins to use a connection, with the greeting of its session. */
   #begin({ client, resumed = false, received = 0, buffer }) {
+    // The server has lost messages.
+    if (resumed && received < this.#confirmed) return this.#drop("", 1000);
     if (!resumed) {
       this.#begun = this.#attempts - 1;
       this.#sent = [];
@@ -290,11 +292,11 @@ export class RoomSocket extends EventTarget {
     else if (!this.#state && !this.#attempt) this.#arm(this.#notBefore - this.#env.performance.now(), () => this.#connect());
   }
 
-  #drop(reason) {
+  #drop(reason, code = 4999) {
     const socket = this.#socket;
     if (!socket && !this.#attempt && !this.#state) return;
-    // With this code, the server keeps the session.
-    if (this.#hasSession) socket.close(4999);
+    // The code 4999 keeps the session.
+    if (this.#hasSession) socket.close(code);
     else socket?.close();
     this.#socket = undefined;
     this.#lost({ code: 1006, reason, wasClean: false });

@@ -165,6 +165,27 @@ test("a session that does not resume drops what was sent, and counts from 0", ()
   assert.deepEqual([world.socket.sent, resumed], [["d"], [false, false, true]]);
 });
 
+test("a session ends if the server has lost what it had confirmed", () => {
+  const { world, socket, resumed } = connected();
+  for (const message of ["a", "b", "c"]) socket.send(message);
+  world.socket.receive("\x002");
+  lose(world);
+  // It may have received more than it had confirmed, but not less.
+  world.socket.greet({ resumed: true, received: 2 });
+  assert.deepEqual(world.socket.sent, ["c"]);
+  lose(world);
+  const ended = world.socket;
+  world.socket.greet({ resumed: true, received: 1 });
+  assert.deepEqual([ended.sent, ended.closedWith], [[], [1000]]);
+  assert.equal(socket.readyState, RoomSocket.CONNECTING);
+  world.goOnline();
+  world.advance(0);
+  world.socket.greet();
+  socket.send("d");
+  assert.deepEqual(world.socket.sent, ["d"]);
+  assert.deepEqual(resumed, [false, true, false]);
+});
+
 test("messages are kept until the server confirms them", () => {
   const { world, socket } = connected();
   for (const message of ["a", "b", "c", "d"]) socket.send(message);

@@ -15,16 +15,29 @@ pub(crate) struct Client {
     pub(crate) id: u32,
 }
 
+/// A message of the server.
+#[derive(Debug)]
+pub(crate) enum Message {
+    /// The id of the client in the room.
+    Id(u32),
+    /// A count, with the sender of the message that was counted, and the number of that message, if it has one.
+    Count { count: u64, sender: u32, message: u64 },
+    /// A control message, without its U+0000.
+    Control(String),
+}
+
 impl Client {
-    /// Joins a room. Waits until the room has said the client's id.
-    pub(crate) fn join(address: SocketAddr, room: &str) -> io::Result<Self> {
+    /// Opens a connection to a room.
+    pub(crate) fn connect(address: SocketAddr, room: &str, protocols: Option<&str>) -> io::Result<Self> {
         let stream = TcpStream::connect(address)?;
         stream.set_nodelay(true)?;
         stream.set_read_timeout(Some(SOON))?;
         let mut stream = BufReader::new(stream);
+        let protocols = protocols
+            .map_or_else(String::new, |protocols| format!("Sec-WebSocket-Protocol: {protocols}\r\n"));
         let request = format!(
             "GET /ws/{room} HTTP/1.1\r\nHost: localhost\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\
-             Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n"
+             Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n{protocols}\r\n"
         );
         stream.get_mut().write_all(request.as_bytes())?;
         let mut line = String::new();
@@ -38,11 +51,16 @@ impl Client {
                 return Err(io::ErrorKind::UnexpectedEof.into());
             }
         }
-        let mut client = Self { stream, id: 0 };
+        Ok(Self { stream, id: 0 })
+    }
+
+    /// Joins a room. Waits until the room has said the client's id.
+    pub(crate) fn join(address: SocketAddr, room: &str) -> io::Result<Self> {
+        let mut client = Self::connect(address, room, None)?;
         loop {
             // Counts for everyone may come before it.
-            if let [a, b, c, d] = *client.payload()? {
-                client.id = u32::from_le_bytes([a, b, c, d]);
+            if let Message::Id(id) = client.message()? {
+                client.id = id;
                 return Ok(client);
             }
         }
@@ -50,19 +68,38 @@ impl Client {
 
     /// Sends a message.
     pub(crate) fn send(&mut self) -> io::Result<()> {
-        self.stream.get_mut().write_all(&Frame::new(Frame::BINARY, "+").masked())
+        self.write(&Frame::new(Frame::BINARY, "+"))
+    }
+
+    pub(crate) fn write(&mut self, frame: &Frame) -> io::Result<()> {
+        self.stream.get_mut().write_all(&frame.masked())
     }
 
     /// Waits for the next count.
     pub(crate) fn count(&mut self) -> io::Result<u64> {
-        let payload = self.payload()?;
-        let count = payload.as_slice().try_into().map_err(io::Error::other)?;
-        Ok(u64::from_le_bytes(count))
+        match self.message()? {
+            Message::Count { count, .. } => Ok(count),
+            message => Err(io::Error::other(format!("{message:?} is no count"))),
+        }
     }
 
-    fn payload(&mut self) -> io::Result<Vec<u8>> {
+    /// Waits for the next message.
+    pub(crate) fn message(&mut self) -> io::Result<Message> {
         match Frame::read(&mut self.stream)? {
-            Some(Frame { opcode: Frame::BINARY, payload, .. }) => Ok(payload),
+            Some(Frame { opcode: Frame::BINARY, payload, .. }) => {
+                if let [a, b, c, d] = *payload {
+                    return Ok(Message::Id(u32::from_le_bytes([a, b, c, d])));
+                }
+                let (count, rest) = payload.split_first_chunk().expect("a count");
+                let (sender, rest) = rest.split_first_chunk().expect("a sender");
+                let message = u64::from_le_bytes(rest.try_into().expect("a number"));
+                let (count, sender) = (u64::from_le_bytes(*count), u32::from_le_bytes(*sender));
+                Ok(Message::Count { count, sender, message })
+            }
+            Some(Frame { opcode: Frame::TEXT, payload, .. }) => {
+                let text = String::from_utf8(payload).expect("UTF-8");
+                Ok(Message::Control(text.strip_prefix('\0').expect("a control message").to_owned()))
+            }
             _ => Err(io::ErrorKind::UnexpectedEof.into()),
         }
     }

@@ -4,7 +4,7 @@ use std::{
     io,
     net::SocketAddr,
     sync::{
-        Arc,
+        Arc, Mutex, PoisonError,
         atomic::{AtomicUsize, Ordering},
     },
     thread,
@@ -16,16 +16,19 @@ use rustix::process::Signal;
 
 use crate::{
     client::Client,
+    returning::Returning,
     seen::Seen,
     server::{Place, address},
 };
 
 const ROOMS: usize = 4;
+/// The number of clients, of which one in each room resumes its session.
 const CLIENTS: usize = 16;
 
 pub(crate) fn run(rounds: usize) {
     let place = Place::new();
     let seen: Vec<Arc<Seen>> = (0..ROOMS).map(|_| Arc::default()).collect();
+    let returning: Vec<_> = (0..ROOMS).map(|room| Arc::new(Mutex::new(Returning::new(room)))).collect();
     let (checked, mut before_serving) = (Arc::new(AtomicUsize::new(0)), 0);
     let mut rng = Rng::with_seed(0x0dd);
     for round in 0..rounds {
@@ -43,21 +46,37 @@ pub(crate) fn run(rounds: usize) {
             .map(|number| {
                 let (seen, checked) = (Arc::clone(&seen[number % ROOMS]), Arc::clone(&checked));
                 let before = seen.greatest();
+                if let Some(returning) = returning.get(number) {
+                    let returning = Arc::clone(returning);
+                    return thread::spawn(move || lock(&returning).talk(address, &seen, before.1));
+                }
                 thread::spawn(move || talk(address, number % ROOMS, &seen, before, &checked))
             })
             .collect();
         thread::sleep(delay);
-        server.signal(Signal::KILL);
+        // Now and then, it says goodbye.
+        server.signal(if round % 7 == 6 { Signal::TERM } else { Signal::KILL });
         for client in clients {
             // It ends with its connection, or because something is wrong.
             client.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic));
         }
     }
+    let server = place.serve();
+    let address = address(&server).expect("it starts");
+    let mut resumptions = 0;
+    for (returning, seen) in returning.iter().zip(&seen) {
+        let mut returning = lock(returning);
+        returning.finish(address, seen);
+        resumptions += returning.resumptions;
+    }
+    assert!(resumptions > rounds, "sessions hardly ever go on");
     let counts: u64 = seen.iter().map(|seen| seen.greatest().0).sum();
     assert!(checked.load(Ordering::Relaxed) > rounds, "clients hardly come to anything");
     println!(
-        "| the process is killed with SIGKILL; {before_serving} times while it starts | {rounds} | each count that a client had seen, {} times; no count \
-         without its message ({counts} messages); no id twice |",
+        "| the process is killed with SIGKILL; {before_serving} times while it starts; every seventh time it gets SIGTERM | {rounds} | each count that a \
+         client had seen, {} times; no count without its message ({counts} messages); no id twice |\n\
+         | the same, and four of the clients resume their sessions | {resumptions} | the id of the client; each message to it once, in order; each of its \
+         messages once |",
         checked.load(Ordering::Relaxed)
     );
 }
@@ -85,4 +104,8 @@ fn talk(address: SocketAddr, room: usize, seen: &Seen, before: (u64, u32), check
     };
     // The connection ends with the server.
     let _ = talk();
+}
+
+fn lock(returning: &Mutex<Returning>) -> std::sync::MutexGuard<'_, Returning> {
+    returning.lock().unwrap_or_else(PoisonError::into_inner)
 }

@@ -12,6 +12,8 @@ mod disk;
 #[cfg(target_os = "linux")]
 mod kills;
 #[cfg(target_os = "linux")]
+mod returning;
+#[cfg(target_os = "linux")]
 mod seen;
 #[cfg(target_os = "linux")]
 mod server;

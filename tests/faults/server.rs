@@ -2,7 +2,7 @@ use std::{ffi::OsStr, net::SocketAddr, path::PathBuf, process::Command, sync::On
 
 use stateroom_tests::{Child, Directory, Output, binary};
 
-/// A guest that counts messages. It tells each client its id, and everyone each new count.
+/// A guest that counts messages. It tells each client its id, and everyone each new count, with the sender and the message.
 const GUEST: &str = r#"(module
     (import "env" "send_binary" (func $send (param i32 i32 i32)))
     (memory (export "memory") 1)
@@ -17,7 +17,9 @@ const GUEST: &str = r#"(module
     (func (export "message") (param i32 i32 i32))
     (func (export "binary") (param i32 i32 i32)
         (i64.store (i32.const 16) (i64.add (i64.load (i32.const 16)) (i64.const 1)))
-        (call $send (i32.const 0) (i32.const 16) (i32.const 8))))"#;
+        (i32.store (i32.const 24) (local.get 0))
+        (i64.store (i32.const 28) (i64.load (local.get 1)))
+        (call $send (i32.const 0) (i32.const 16) (i32.const 20))))"#;
 
 /// A directory with the guest, and with the rooms.
 #[derive(Debug)]
@@ -32,7 +34,7 @@ impl Place {
     fn arguments(&self) -> Vec<PathBuf> {
         let path = |name: &str| self.0.path().join(name);
         let mut arguments = vec!["serve".into(), path("counter.wasm"), "--data".into(), path("data")];
-        arguments.extend(["--ip", "127.0.0.1", "--port", "0"].map(PathBuf::from));
+        arguments.extend(["--ip", "127.0.0.1", "--port", "0", "--resume", "600"].map(PathBuf::from));
         arguments
     }
 

@@ -41,10 +41,6 @@ impl OwnedEvent {
     }
 
     pub(super) fn read(reader: &mut Reader<'_>) -> Result<Self, RecordingError> {
-        let client = |reader: &mut Reader<'_>| {
-            let client = u32::try_from(varint::read(reader)?).map_err(|_| RecordingError::Damaged)?;
-            Ok::<_, RecordingError>(ClientId(client))
-        };
         Ok(match reader.byte()? {
             INIT => Self::Init,
             CONNECT => {
@@ -87,6 +83,16 @@ const DISCONNECT: u8 = 2;
 const TEXT: u8 = 3;
 const BYTES: u8 = 4;
 const TIMER: u8 = 5;
+
+fn client(reader: &mut Reader<'_>) -> Result<ClientId, RecordingError> {
+    u32::try_from(varint::read(reader)?).map(ClientId).map_err(|_| RecordingError::Damaged)
+}
+
+/// Reads the sender of an event, if the event is a message.
+pub(super) fn read_sender(reader: &mut Reader<'_>) -> Result<Option<ClientId>, RecordingError> {
+    let is_message = matches!(reader.byte()?, TEXT | BYTES);
+    is_message.then(|| client(reader)).transpose()
+}
 
 /// Writes an event.
 pub(super) fn put(event: &Event<'_>, out: &mut Vec<u8>) {

@@ -1,8 +1,10 @@
 use core::iter::FusedIterator;
 
+use stateroom_core::ClientId;
+
 use crate::{Room, Step, Trap, reader::Reader};
 
-use super::{Outcome, OwnedEvent, RecordingError, varint};
+use super::{Outcome, OwnedEvent, RecordingError, owned_event, varint};
 
 /// A recorded event, with its time and its outcome.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -82,6 +84,20 @@ impl<'a> Records<'a> {
     #[must_use]
     pub fn position(&self) -> RecordsPosition {
         RecordsPosition(self.all - self.left.len())
+    }
+
+    /// Calls `each` with the sender of each message among the records. This reads less than [`next`](Iterator::next) does.
+    pub fn each_sender(&self, mut each: impl FnMut(ClientId)) {
+        let mut reader = Reader::new(self.left);
+        while reader.left() > 0
+            && let Ok(body) = varint::read_bytes(&mut reader)
+        {
+            let mut body = Reader::new(body);
+            let sender = varint::read(&mut body).and_then(|_now_ms| owned_event::read_sender(&mut body));
+            if let Ok(Some(client)) = sender {
+                each(client);
+            }
+        }
     }
 
     fn read(&mut self) -> Result<Record, RecordingError> {

@@ -35,7 +35,9 @@
 
 use core::fmt;
 
-use crate::{ClientId, MessagePayload, StateroomContext, StateroomService, StateroomServiceFactory};
+use crate::{
+    ClientId, MessagePayload, MessageRecipient, StateroomContext, StateroomService, StateroomServiceFactory,
+};
 
 /// A runner of one room's events: a native service, or an interpreter of guests.
 ///
@@ -114,10 +116,14 @@ pub trait Durable {
     /// engine is broken.
     fn write_base(&mut self, write: &mut dyn FnMut(&[u8])) -> bool;
 
-    /// Does one bounded step of the restoration of a room.
+    /// Calls `each` with the sender of each message whose record has not been taken yet.
+    fn each_sender(&self, each: &mut dyn FnMut(ClientId));
+
+    /// Does one bounded step of the restoration of a room. When an event is over, calls `watch` with the event, and then with each of
+    /// its effects that concerns clients.
     ///
     /// A server calls it after [`EngineFactory::restore`], and again while the result is [`Restoration::Unfinished`].
-    fn restore_step(&mut self) -> Restoration<'_>;
+    fn restore_step(&mut self, watch: Option<&mut dyn FnMut(Replayed<'_>)>) -> Restoration<'_>;
 
     /// Returns whether the room has had [`Event::Init`].
     fn started(&self) -> bool;
@@ -130,6 +136,19 @@ pub trait Durable {
 
     /// Returns the time at which the timer is due, in milliseconds since the Unix epoch, if it is set.
     fn timer_due(&self) -> Option<u64>;
+}
+
+/// A part of what happens again while a room is [restored](Durable::restore_step).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Replayed<'a> {
+    /// An event that has taken effect.
+    Event(Event<'a>),
+    /// The engine had no space for a message of this client.
+    Refused(ClientId),
+    /// A message to clients.
+    Send(MessageRecipient, MessagePayload<'a>),
+    /// The end of the connections of clients.
+    Close(MessageRecipient),
 }
 
 /// The result of one step of [`Durable::restore_step`].

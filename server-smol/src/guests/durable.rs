@@ -1,6 +1,10 @@
-use stateroom_core::engine::Restoration;
+use stateroom_core::{
+    ClientId,
+    engine::{Event, Replayed, Restoration},
+};
 use stateroom_host_min::{
-    Program, Recording, RecordingHeader, RecordingStart, Records, RecordsPosition, Room, Step,
+    Effect, EventResult, OwnedEvent, Program, Record, Recording, RecordingHeader, RecordingStart, Records,
+    RecordsPosition, Room, Step,
 };
 
 /// The additional state of a room that is kept on disk. The base of such a room is the header of a
@@ -81,9 +85,18 @@ impl Durability {
         }
     }
 
+    /// Calls `each` with the senders of the messages whose records have not been taken.
+    pub(super) fn each_sender(&self, each: &mut dyn FnMut(ClientId)) {
+        Records::new(&self.records).each_sender(each);
+    }
+
     /// Hands in the next event, or continues with it.
-    pub(super) fn restore_step(&mut self, room: &mut Room) -> Restoration<'_> {
-        match self.step(room) {
+    pub(super) fn restore_step(
+        &mut self,
+        room: &mut Room,
+        watch: Option<&mut dyn FnMut(Replayed<'_>)>,
+    ) -> Restoration<'_> {
+        match self.step(room, watch) {
             Ok(true) => {
                 self.restoring = None;
                 room.start_recording();
@@ -94,7 +107,7 @@ impl Durability {
         }
     }
 
-    fn step(&mut self, room: &mut Room) -> Result<bool, String> {
+    fn step(&mut self, room: &mut Room, watch: Option<&mut dyn FnMut(Replayed<'_>)>) -> Result<bool, String> {
         let Some(restoring) = &mut self.restoring else { return Ok(true) };
         if room.last() == Ok(Step::Suspended) {
             let _ = room.resume();
@@ -109,8 +122,9 @@ impl Durability {
         }
         if let Some(outcome) = room.outcome() {
             let record = Records::from_position(&restoring.records, restoring.before).next();
-            let expected = record.and_then(Result::ok).map(|record| record.outcome);
-            if !expected.as_ref().is_some_and(|expected| outcome.agrees_with(expected)) {
+            let record = record.and_then(Result::ok);
+            let expected = record.as_ref().map(|record| &record.outcome);
+            if !expected.is_some_and(|expected| outcome.agrees_with(expected)) {
                 return Err(format!(
                     "event {} after its last snapshot has another outcome now than it had ({} instead of {})",
                     restoring.events,
@@ -118,7 +132,35 @@ impl Durability {
                     expected.map_or_else(String::new, |expected| expected.result.to_string()),
                 ));
             }
+            if let (Some(watch), Some(record)) = (watch, &record) {
+                tell(record, room, watch);
+            }
         }
         Ok(false)
+    }
+}
+
+/// Tells of an event that a room has just had again, and of its effects.
+fn tell(record: &Record, room: &Room, watch: &mut dyn FnMut(Replayed<'_>)) {
+    if let (EventResult::Refused, OwnedEvent::Text(client, _) | OwnedEvent::Bytes(client, _)) =
+        (&record.outcome.result, &record.event)
+    {
+        return watch(Replayed::Refused(*client));
+    }
+    record.event.with(|event| {
+        watch(Replayed::Event(match event {
+            stateroom_host_min::Event::Init => Event::Init,
+            stateroom_host_min::Event::Connect(client, _) => Event::Connect(client),
+            stateroom_host_min::Event::Disconnect(client) => Event::Disconnect(client),
+            stateroom_host_min::Event::Message(client, payload) => Event::Message(client, payload),
+            stateroom_host_min::Event::Timer => Event::Timer,
+        }));
+    });
+    for effect in room.effects() {
+        match effect {
+            Effect::Send { recipient, payload } => watch(Replayed::Send(recipient, payload)),
+            Effect::Close { recipient, .. } => watch(Replayed::Close(recipient)),
+            _ => {}
+        }
     }
 }

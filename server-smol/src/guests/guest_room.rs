@@ -2,7 +2,7 @@ use std::{fmt, sync::Arc};
 
 use stateroom_core::{
     ClientId,
-    engine::{Durable, Engine, EngineContext, Event, Hibernation, Progress, Renewal, Restoration},
+    engine::{Durable, Engine, EngineContext, Event, Hibernation, Progress, Renewal, Replayed, Restoration},
 };
 use stateroom_host_min::{Migration, OwnedEvent, RecordsPosition, Room, Step, Trap};
 
@@ -344,9 +344,13 @@ impl Durable for GuestRoom {
         base.is_some()
     }
 
-    fn restore_step(&mut self) -> Restoration<'_> {
+    fn each_sender(&self, each: &mut dyn FnMut(ClientId)) {
+        self.durability.iter().for_each(|durability| durability.each_sender(each));
+    }
+
+    fn restore_step(&mut self, watch: Option<&mut dyn FnMut(Replayed<'_>)>) -> Restoration<'_> {
         match &mut self.durability {
-            Some(durability) => durability.restore_step(&mut self.room),
+            Some(durability) => durability.restore_step(&mut self.room, watch),
             None => Restoration::Done,
         }
     }

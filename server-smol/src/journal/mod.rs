@@ -18,3 +18,12 @@ pub(crate) use handle::{Journal, RoomNumber, Ticket};
 pub(crate) use modules::Modules;
 pub(crate) use thread::JournalThread;
 pub(crate) use writer::History;
+
+/// Returns whether an event in a history is a note of the server: see `docs/reference/sessions.md`. All others are records of the
+/// room's events, which begin with their length, and that is never zero.
+pub(crate) fn is_note(event: &[u8]) -> bool {
+    event.first() == Some(&NOTE)
+}
+
+/// The first byte of a note.
+pub(crate) const NOTE: u8 = 0;

@@ -14,6 +14,7 @@ use stateroom_journal::{JournalError, RoomNumber};
 use super::{
     DataDirectory,
     files::Files,
+    is_note,
     progress::Progress,
     requests::{Batch, Question, Requests, Write},
 };
@@ -27,6 +28,8 @@ pub(crate) struct History {
     pub(crate) base: Vec<u8>,
     pub(crate) records: Vec<u8>,
     pub(crate) events: u32,
+    /// What the server has [noted](super::is_note) beside the records.
+    pub(crate) notes: Vec<Vec<u8>>,
     /// The time at which its timer is due, in milliseconds since the Unix epoch.
     pub(crate) due: Option<u64>,
     /// There until the thread of the room has charged the memory.
@@ -209,17 +212,25 @@ impl Writer {
 
 impl History {
     fn new(number: RoomNumber, history: stateroom_journal::History, loading: &Arc<AtomicUsize>) -> Self {
-        let events = u32::try_from(history.events().len()).unwrap_or(u32::MAX);
         let due = history.events().fold(history.due, |due, event| event.timer.unwrap_or(due));
-        let records = history.events().flat_map(|event| event.event).copied().collect();
-        let mut history = Self { number, base: history.base().into(), records, events, due, loading: None };
+        let (mut records, mut events, mut notes) = (Vec::new(), 0, Vec::new());
+        for event in history.events().map(|event| event.event) {
+            if is_note(event) {
+                notes.push(event.into());
+            } else {
+                records.extend_from_slice(event);
+                events += 1;
+            }
+        }
+        let base = history.base().into();
+        let mut history = Self { number, base, records, events, notes, due, loading: None };
         history.loading = Some(Loading::new(loading, history.size()));
         history
     }
 
     /// Returns its size in bytes.
     pub(crate) fn size(&self) -> usize {
-        self.base.len() + self.records.len()
+        self.base.len() + self.records.len() + self.notes.iter().map(Vec::len).sum::<usize>()
     }
 }
 

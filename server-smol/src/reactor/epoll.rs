@@ -170,6 +170,15 @@ impl Sockets {
         Ok(Watch { source, sockets: Rc::clone(self) })
     }
 
+    /// Registers no socket: nothing ever happens.
+    pub(super) fn watch_nothing(self: &Rc<Self>) -> Watch {
+        let mut sources = self.sources.borrow_mut();
+        let entry = sources.vacant_entry();
+        let source = Rc::new(Source::new(entry.key()));
+        entry.insert(Rc::clone(&source));
+        Watch { source, sockets: Rc::clone(self) }
+    }
+
     /// Stops watching a socket that stays open.
     pub(super) fn let_go(&self, socket: impl AsFd) -> io::Result<()> {
         Ok(epoll::delete(&self.epoll, socket)?)

@@ -246,6 +246,12 @@ impl Stream {
         Ok(Self { transport, entry: Entry { sockets, key }, waker })
     }
 
+    /// Returns a connection whose peer is gone.
+    pub(crate) fn closed() -> io::Result<Self> {
+        let nobody = TcpListener::bind((std::net::Ipv4Addr::LOCALHOST, 0))?;
+        Self::new(std::net::TcpStream::connect(nobody.local_addr()?)?)
+    }
+
     /// Returns the connection, for another thread.
     pub(crate) fn into_inner(self) -> io::Result<AnyTransport> {
         self.transport.into_inner()

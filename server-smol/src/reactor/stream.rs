@@ -113,6 +113,12 @@ impl Stream {
         Ok(Self { watch })
     }
 
+    /// Returns a connection that is [closed](Self::close).
+    #[allow(clippy::unnecessary_wraps, reason = "it fails where it is made of a socket")]
+    pub(crate) fn closed() -> io::Result<Self> {
+        Ok(Self { watch: Sockets::current().watch_nothing() })
+    }
+
     /// Returns the connection, for another thread.
     pub(crate) fn into_inner(self) -> io::Result<AnyTransport> {
         let transport = self.watch.source.transport.take().ok_or(io::ErrorKind::NotConnected)?;

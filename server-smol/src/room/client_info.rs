@@ -2,7 +2,7 @@ use std::{
     borrow::Cow,
     cell::RefCell,
     collections::{BTreeMap, HashSet},
-    net::IpAddr,
+    net::{IpAddr, Ipv4Addr},
 };
 
 use stateroom_core::ClientId;
@@ -56,6 +56,11 @@ impl ClientInfo {
     pub(crate) fn new(address: IpAddr, query: Option<&str>, headers: Box<[Header]>) -> Self {
         // An IPv4 address looks like one on a socket that takes IPv6, too.
         Self { address: address.to_canonical(), query: query.map(Box::from), headers }
+    }
+
+    /// Returns the information of a client that was in the room when the server ended.
+    pub(super) fn unknown() -> Self {
+        Self::new(Ipv4Addr::UNSPECIFIED.into(), None, Box::default())
     }
 
     /// Returns how much memory this takes, in bytes.

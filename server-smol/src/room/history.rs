@@ -8,7 +8,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use stateroom_core::engine::{Durable, Engine as _, EngineFactory, Restoration};
+use stateroom_core::engine::{Durable, Engine as _, EngineFactory, Replayed, Restoration};
 
 use crate::{
     journal::{History, Journal, RoomNumber},
@@ -16,7 +16,10 @@ use crate::{
     thread::{Cut, Kind, TIME_SLICE},
 };
 
-use super::{CreateRoomError, Outcome, Registry, Room, RoomId, event::Event, opening::Opening};
+use super::{
+    CreateRoomError, EventLock, Outcome, Registry, Room, RoomId, durable_sessions::RestoredSessions,
+    event::Event, opening::Opening, session_notes::next_noted,
+};
 
 /// A room's history in the journal: a base, and the events after it.
 #[derive(Debug)]
@@ -74,16 +77,33 @@ impl RoomHistory {
             || self.fuel.get() >= limit(FUEL, base) as u64
     }
 
-    /// Writes a new base. Returns false if there is none, because the room is in the middle of an event.
+    /// Adds a [note](crate::journal::is_note).
+    pub(super) fn add_note(&self, journal: &Journal, note: &[u8]) {
+        journal.add(|entries| entries.event(self.number, None, note));
+        self.bytes.set(self.bytes.get() + note.len());
+    }
+
+    /// Writes a new base, and the state of the room's sessions. Returns false if there is none, because the room is in the middle of an
+    /// event.
     ///
     /// # Errors
     /// The base is too large.
-    fn write_base(&self, journal: &Journal, durable: &mut dyn Durable) -> Result<bool, TooLarge> {
+    fn write_base(
+        &self,
+        journal: &Journal,
+        durable: &mut dyn Durable,
+        sessions: Option<&[u8]>,
+    ) -> Result<bool, TooLarge> {
         let due = durable.timer_due();
         let Some(base) = base(durable) else { return Ok(false) };
         TooLarge::check(base.len(), journal)?;
-        journal.add(|entries| entries.snapshot(self.number, due, &base));
-        self.base.set(base.len());
+        // Without the note, the sessions end with the process.
+        let sessions = sessions.filter(|note| TooLarge::check(note.len(), journal).is_ok());
+        journal.add(|entries| {
+            entries.snapshot(self.number, due, &base);
+            sessions.iter().for_each(|note| entries.event(self.number, None, note));
+        });
+        self.base.set(base.len() + sessions.map_or(0, <[u8]>::len));
         self.bytes.set(0);
         self.events.set(0);
         self.fuel.set(0);
@@ -161,6 +181,9 @@ impl<F: EngineFactory> Room<F> {
             return Ok(());
         };
         let due = durable.timer_due();
+        if !self.sessions.is_empty() {
+            durable.each_sender(&mut |client| self.sessions.note_recorded(client));
+        }
         let mut result = Ok(());
         durable.take_record(&mut |record| {
             result = TooLarge::check(record.len(), journal);
@@ -171,19 +194,51 @@ impl<F: EngineFactory> Room<F> {
             }
         });
         result?;
-        if is_over && history.is_long() {
-            history.write_base(journal, durable)?;
+        if is_over && history.is_long() && self.may_write_base() {
+            history.write_base(journal, durable, self.note_of_sessions().as_deref())?;
         }
         Ok(())
     }
 
-    /// Begins the history anew, as the room runs another module.
-    pub(super) fn renew_history(self: &Rc<Self>, engine: &mut F::Engine) {
+    /// Returns whether the sessions are in the state that the last event has led to. If the server shuts down, they are not in the room
+    /// any more, and go on after that nevertheless.
+    fn may_write_base(&self) -> bool {
+        (self.sessions.is_empty() || self.context.deliveries.is_ordinary()) && !self.is_shutting_down()
+    }
+
+    /// Writes a new base if it is time for that, and the room is in no event.
+    #[cold]
+    pub(super) fn shorten_history(self: &Rc<Self>) {
+        if let Some(history) = self.history.get()
+            && history.is_long()
+            && let Some(_lock) = EventLock::try_acquire(self)
+            && self.may_write_base()
+        {
+            self.begin_history_anew(&mut self.engine.borrow_mut(), true);
+        }
+    }
+
+    /// Begins the history anew, as the room runs another module. If its new state has effects that are not in the history, sessions
+    /// that are there [have to wait](Self::keep_sessions_again) for these.
+    pub(super) fn renew_history(self: &Rc<Self>, engine: &mut F::Engine, has_effects: bool) {
+        self.begin_history_anew(engine, !has_effects && self.may_write_base());
+    }
+
+    fn begin_history_anew(self: &Rc<Self>, engine: &mut F::Engine, with_sessions: bool) {
         if let Some(history) = self.history.get()
             && let (Some(journal), Some(durable)) = (self.thread().journal(), engine.durable())
-            && let Err(too_large) = history.write_base(journal, durable)
         {
-            self.fail(&too_large.to_string());
+            let sessions = if with_sessions { self.note_of_sessions() } else { None };
+            if let Err(too_large) = history.write_base(journal, durable, sessions.as_deref()) {
+                self.fail(&too_large.to_string());
+            }
+        }
+    }
+
+    /// Begins the history anew with the sessions, if it was begun without them.
+    pub(super) fn keep_sessions_again(self: &Rc<Self>) {
+        if !self.sessions.is_empty() && !self.ended.get() {
+            self.renew_history(&mut self.engine.borrow_mut(), false);
         }
     }
 
@@ -201,7 +256,11 @@ impl<F: EngineFactory> Room<F> {
 
     /// Returns whether the room can leave memory: nobody is here, and it can come back from the disk.
     pub(super) fn may_leave_memory(&self) -> bool {
-        self.history.get().is_some() && self.is_empty() && self.vacancy.borrow().is_none()
+        self.history.get().is_some()
+            && self.is_empty()
+            && self.vacancy.borrow().is_none()
+            // Its clients may come back after that.
+            && !self.is_shutting_down()
     }
 
     /// Lets the room leave memory. Returns false if it is in the middle of an event. The caller has its lock.
@@ -210,14 +269,14 @@ impl<F: EngineFactory> Room<F> {
             return false;
         };
         let Some(durable) = engine.durable() else { return false };
-        if history.is_long() && !history.write_base(journal, durable).unwrap_or(false) {
+        if history.is_long() && !history.write_base(journal, durable, None).unwrap_or(false) {
             return false;
         }
         self.leave_registry(history.due.get());
         true
     }
 
-    /// Makes a room of its history. It has no clients: those that were in it get their `disconnect`.
+    /// Makes a room of its history. Those that were in it get their `disconnect`, but for clients whose sessions wait.
     async fn restore(
         mut unfinished: Unfinished<'_, F>,
         history: History,
@@ -228,6 +287,8 @@ impl<F: EngineFactory> Room<F> {
         let room = Self::build(id.clone(), registry, |context| {
             registry.factory().restore(id.as_str(), &history.base, &history.records, context)
         })?;
+        let until = registry.sessions_wait_until();
+        let mut sessions = until.map(|_| RestoredSessions::new(&history.notes, &thread));
         let restored = async {
             let mut begin = Instant::now();
             loop {
@@ -237,7 +298,10 @@ impl<F: EngineFactory> Room<F> {
                 }
                 let engine = &mut *room.engine.borrow_mut();
                 let Some(durable) = engine.durable() else { return Err("it cannot be kept".to_owned()) };
-                let step = catch_unwind(AssertUnwindSafe(|| match durable.restore_step() {
+                let mut watch =
+                    sessions.as_mut().map(|sessions| |replayed: Replayed<'_>| sessions.watch(replayed));
+                let watch = watch.as_mut().map(|watch| watch as &mut dyn FnMut(Replayed<'_>));
+                let step = catch_unwind(AssertUnwindSafe(|| match durable.restore_step(watch) {
                     Restoration::Unfinished => Ok(false),
                     Restoration::Done => Ok(true),
                     Restoration::Failed(reason) => Err(reason.to_string()),
@@ -254,13 +318,17 @@ impl<F: EngineFactory> Room<F> {
             registry.quarantine(id, &reason);
             return Err(CreateRoomError::Failed);
         }
+        if registry.shut_down_reason().is_some() {
+            // Its clients may come back after that.
+            return Err(CreateRoomError::Failed);
+        }
         let members = {
             let engine = &mut *room.engine.borrow_mut();
             let Some(durable) = engine.durable() else { return Err(CreateRoomError::Failed) };
             room.initialized.set(durable.started());
-            room.next_client.set(durable.next_client().0);
+            room.next_client.set(durable.next_client().max(next_noted(&history.notes)).0);
             let own = RoomHistory::new(history.number, history.base.len());
-            own.bytes.set(history.records.len());
+            own.bytes.set(history.records.len() + history.notes.iter().map(Vec::len).sum::<usize>());
             own.events.set(history.events);
             own.due.set(durable.timer_due());
             let _ = room.history.set(Box::new(own));
@@ -271,7 +339,11 @@ impl<F: EngineFactory> Room<F> {
         room.is_new.set(false);
         // Nobody else knows the room yet. If this is given up, nothing of the room may go on.
         unfinished.room = Some(Rc::clone(&room));
+        let waiting = sessions.map_or_else(Vec::new, |sessions| sessions.finish(&room));
         for client in members {
+            if room.context.roster.contains(client) {
+                continue;
+            }
             if room.handle(Event::Disconnect(client)).await == Outcome::Ended {
                 return Err(CreateRoomError::Failed);
             }
@@ -283,6 +355,11 @@ impl<F: EngineFactory> Room<F> {
         if room.idle.touch() {
             room.queue_for_hibernation(&room.engine.borrow());
         }
+        if let (Some(until), Some(go_on)) = (until, registry.continue_session.get()) {
+            waiting.into_iter().for_each(|resumable| go_on(Rc::clone(&room), resumable, until));
+        }
+        // All others have been told by now.
+        registry.shut_down_reason().into_iter().for_each(|reason| room.shut_down(reason));
         Ok(room)
     }
 
@@ -330,6 +407,7 @@ impl<F: EngineFactory> Drop for Unfinished<'_, F> {
             Some(room) if room.ended.get() => None,
             None if self.registry.quarantined.borrow().contains(self.id) => None,
             Some(room) => {
+                room.context.roster.clear();
                 room.leave_registry(None);
                 room.timer_due_on_disk()
             }

@@ -4,6 +4,7 @@ mod client_info;
 mod context;
 mod deliveries;
 mod dormant;
+mod durable_sessions;
 mod event;
 mod history;
 mod id;
@@ -12,6 +13,7 @@ mod opening;
 mod registry;
 mod renewal;
 mod roster;
+mod session_notes;
 mod session_request;
 mod sessions;
 #[cfg_attr(not(feature = "built-in"), path = "no_trace.rs")]
@@ -198,6 +200,11 @@ impl<F: EngineFactory> Room<F> {
         self.vacancy.take();
         self.note_emptiness();
         Some(client)
+    }
+
+    /// Makes a place for a client that was in the room when the server ended.
+    fn occupy(&self) {
+        self.occupants.set(self.occupants.get() + 1);
     }
 
     /// Lets a client know when the server ends, while it waits for its `connect`.

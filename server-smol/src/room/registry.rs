@@ -8,6 +8,7 @@ use std::{
         Arc,
         atomic::{AtomicUsize, Ordering},
     },
+    time::Instant,
 };
 
 use stateroom_core::{ClientId, engine::EngineFactory};
@@ -21,7 +22,7 @@ use crate::{
 };
 
 use super::{
-    Room, RoomId, WaitingSession, dormant::DormantTimers, lock::EventLock, opening::OpeningEnd,
+    Resumable, Room, RoomId, WaitingSession, dormant::DormantTimers, lock::EventLock, opening::OpeningEnd,
     trace::Subscriptions, waiting_sessions::WaitingSessions,
 };
 
@@ -37,6 +38,10 @@ pub(crate) struct Registry<F: EngineFactory> {
     shut_down: OnceCell<CloseReason>,
     counts: Arc<RoomCounts>,
     waiting_sessions: Rc<WaitingSessions>,
+    /// The time at which the thread began to serve.
+    pub(super) started: Instant,
+    /// Lets a session go on that a room has brought from the disk. It waits for its client until this time.
+    pub(crate) continue_session: OnceCell<ContinueSession<F>>,
     /// The rooms that are being opened.
     pub(super) opening: RefCell<BTreeMap<RoomId, OpeningEnd>>,
     /// The rooms on disk that cannot be restored.
@@ -47,6 +52,9 @@ pub(crate) struct Registry<F: EngineFactory> {
     /// Tells the other threads to [end an empty room](Self::end_empty_room).
     tell_others: Box<dyn Fn()>,
 }
+
+/// See [`Registry::continue_session`].
+pub(crate) type ContinueSession<F> = Box<dyn Fn(Rc<Room<F>>, Rc<Resumable>, Instant)>;
 
 /// The number of the rooms of all threads.
 #[derive(Debug, Default)]
@@ -97,6 +105,8 @@ impl<F: EngineFactory> Registry<F> {
     ) -> Rc<Self> {
         let waiting_sessions = WaitingSessions::new(&thread.settings);
         let registry = Rc::new(Self {
+            started: thread.clock.now(),
+            continue_session: OnceCell::new(),
             factory,
             thread,
             rooms: RefCell::default(),
@@ -246,6 +256,10 @@ impl<F: EngineFactory> Registry<F> {
 
     /// Ends the empty room that is first in this order. Returns whether there was one.
     fn end_emptiest(&self, why: &str) -> bool {
+        // Rooms on disk whose clients leave because the server shuts down are not empty.
+        if self.thread.journal().is_some() && self.shut_down_reason().is_some() {
+            return false;
+        }
         // Rooms that are in the middle of an event cannot be ended here.
         let emptiest = self.empty.borrow().values().find(|room| !room.lock.is_taken()).map(Rc::clone);
         let Some(room) = emptiest else { return false };
@@ -288,7 +302,7 @@ impl<F: EngineFactory> Registry<F> {
     }
 
     /// Returns the reason why the server shuts down, if it does.
-    pub(super) fn shut_down_reason(&self) -> Option<&CloseReason> {
+    pub(crate) fn shut_down_reason(&self) -> Option<&CloseReason> {
         self.shut_down.get()
     }
 

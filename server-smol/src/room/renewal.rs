@@ -95,7 +95,10 @@ impl<F: EngineFactory> Room<F> {
         match renewal {
             Renewal::Fresh => lock.start_again().await,
             // Loading has had effects, as an event has.
-            Renewal::Loaded => _ = lock.finish().await,
+            Renewal::Loaded => {
+                lock.finish().await;
+                self.keep_sessions_again();
+            }
             _ => {}
         }
         renewal
@@ -136,7 +139,7 @@ impl<F: EngineFactory> Room<F> {
             self.set_timer(ms);
         }
         if matches!(renewal, Renewal::Loaded | Renewal::Replayed | Renewal::Fresh) {
-            self.renew_history(engine);
+            self.renew_history(engine, renewal == Renewal::Loaded);
         }
         if self.idle.touch() {
             self.queue_for_hibernation(engine);

@@ -57,6 +57,11 @@ impl Roster {
         }
     }
 
+    /// Returns whether the `connect` of a client has begun, and its `disconnect` has not.
+    pub(super) fn contains(&self, client: ClientId) -> bool {
+        !only(&self.list.borrow(), client).is_empty()
+    }
+
     pub(super) fn remove(&self, client: ClientId) {
         let mut list = self.list.borrow_mut();
         if let Ok(index) = list.binary_search_by_key(&client, |(other, _)| *other) {

@@ -18,6 +18,12 @@ const PARAMETER: &str = "stateroom.session";
 pub(crate) struct Token(Box<str>);
 
 impl Token {
+    /// Returns `None` if it has other characters, or another length.
+    pub(super) fn read(token: &str) -> Option<Self> {
+        let is_valid = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'_' || byte == b'-';
+        ((16..=64).contains(&token.len()) && token.bytes().all(is_valid)).then(|| Self(token.into()))
+    }
+
     pub(crate) fn as_str(&self) -> &str {
         &self.0
     }
@@ -76,13 +82,10 @@ impl SessionRequest {
         let (token, numbers) = text.split_once('.').unwrap_or((text, "0"));
         let (received, numbers) = numbers.split_once('.').unwrap_or((numbers, "0"));
         let (attempt, begun) = numbers.split_once('.').unwrap_or((numbers, "0"));
-        let is_valid = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'_' || byte == b'-';
-        if !(16..=64).contains(&token.len()) || !token.bytes().all(is_valid) {
-            return Err(INVALID);
-        }
+        let token = Token::read(token).ok_or(INVALID)?;
         let number = |text| number(text).ok_or(INVALID);
         let (received, attempt, begun) = (number(received)?, number(attempt)?, number(begun)?);
-        Ok(Self { token: Token(token.into()), received, attempt, begun })
+        Ok(Self { token, received, attempt, begun })
     }
 
     /// Chooses a token that nobody can guess.

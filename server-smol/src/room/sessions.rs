@@ -5,6 +5,8 @@ use std::{
     task::{Context, Poll},
 };
 
+use stateroom_core::ClientId;
+
 use crate::{
     admission::Permit,
     close::CloseReason,
@@ -15,21 +17,30 @@ use super::session_request::{SessionRequest, Token};
 
 /// The resumable sessions of a room.
 #[derive(Debug, Default)]
-pub(crate) struct Sessions(OnceCell<Box<ByToken>>);
+pub(crate) struct Sessions(OnceCell<Box<RefCell<Lists>>>);
 
-/// The sessions in the order of their tokens. Most rooms have none.
-type ByToken = RefCell<Vec<Rc<Resumable>>>;
+/// The sessions in the order of their tokens, and in the order of their clients' ids. Most rooms have none.
+#[derive(Debug, Default)]
+struct Lists {
+    by_token: Vec<Rc<Resumable>>,
+    by_client: Vec<Rc<Resumable>>,
+}
 
 /// A resumable session.
 #[derive(Debug)]
 pub(crate) struct Resumable {
-    token: Token,
+    pub(crate) client: ClientId,
+    pub(super) token: Token,
     /// The largest [`attempt`](SessionRequest::attempt) of its connections.
-    attempt: Cell<u64>,
+    pub(super) attempt: Cell<u64>,
     /// The `attempt` of the connection with which the session began for the client: the first one whose greeting it may have received.
-    begun: Cell<u64>,
+    pub(super) begun: Cell<u64>,
     /// The number of messages that the room has received from the client on earlier connections.
     pub(crate) handled: Cell<u64>,
+    /// The number of messages from the client in the history of the room, if the room is kept on disk.
+    pub(super) recorded: Cell<u64>,
+    /// The most messages that the client can have received, as long as it has not come back after the end of the server.
+    pub(super) most_received: Cell<u64>,
     /// The outbox of its connection, or of the last one.
     outbox: RefCell<Rc<Outbox>>,
     /// The connection on which the session is about to be resumed.
@@ -55,39 +66,71 @@ impl Resumption {
 
 impl Sessions {
     /// Adds a session. If there is one with the same token, that one ends, because it could not be resumed.
-    pub(crate) fn add(&self, request: &SessionRequest, outbox: &Rc<Outbox>) -> Rc<Resumable> {
-        let resumable = Rc::new(Resumable {
-            token: request.token.clone(),
-            attempt: Cell::new(request.attempt),
-            begun: Cell::new(request.attempt),
-            handled: Cell::new(0),
-            outbox: RefCell::new(Rc::clone(outbox)),
-            resumption: RefCell::default(),
-        });
-        let mut sessions = self.0.get_or_init(Box::default).borrow_mut();
-        let ended = match position(&sessions, &request.token) {
+    pub(crate) fn add(
+        &self,
+        client: ClientId,
+        request: &SessionRequest,
+        outbox: &Rc<Outbox>,
+    ) -> Rc<Resumable> {
+        let resumable =
+            Resumable::new(client, request.token.clone(), request.attempt, request.attempt, outbox);
+        if let Some(ended) = self.insert(&resumable) {
+            ended.outbox.borrow().close(CloseReason::Resumed);
+        }
+        resumable
+    }
+
+    /// Adds a session. Returns the one that ends because both have the same token.
+    pub(super) fn insert(&self, resumable: &Rc<Resumable>) -> Option<Rc<Resumable>> {
+        let lists = &mut *self.0.get_or_init(Box::default).borrow_mut();
+        let ended = match position(&lists.by_token, &resumable.token) {
             // Connections do not always arrive in order.
-            Ok(index) if sessions[index].attempt.get() > request.attempt => Rc::clone(&resumable),
-            Ok(index) => mem::replace(&mut sessions[index], Rc::clone(&resumable)),
+            Ok(index) if lists.by_token[index].attempt > resumable.attempt => {
+                return Some(Rc::clone(resumable));
+            }
+            Ok(index) => Some(mem::replace(&mut lists.by_token[index], Rc::clone(resumable))),
             Err(index) => {
-                sessions.insert(index, Rc::clone(&resumable));
-                return resumable;
+                lists.by_token.insert(index, Rc::clone(resumable));
+                None
             }
         };
-        drop(sessions);
-        ended.outbox.borrow().close(CloseReason::Resumed);
-        resumable
+        ended.iter().for_each(|ended| lists.remove_client(ended.client));
+        let index = lists.by_client.partition_point(|other| other.client < resumable.client);
+        lists.by_client.insert(index, Rc::clone(resumable));
+        ended
     }
 
     /// Removes a session that has ended.
     pub(crate) fn remove(&self, resumable: &Resumable) {
-        let Some(sessions) = self.0.get() else { return };
-        let mut sessions = sessions.borrow_mut();
+        let Some(lists) = self.0.get() else { return };
+        let lists = &mut *lists.borrow_mut();
         // Another one may have its token.
-        if let Ok(index) = position(&sessions, &resumable.token)
-            && ptr::eq(&*sessions[index], resumable)
+        if let Ok(index) = position(&lists.by_token, &resumable.token)
+            && ptr::eq(&*lists.by_token[index], resumable)
         {
-            sessions.remove(index);
+            lists.by_token.remove(index);
+            lists.remove_client(resumable.client);
+        }
+    }
+
+    /// Returns the sessions in the order of their clients' ids.
+    pub(super) fn all(&self) -> Vec<Rc<Resumable>> {
+        self.0.get().map_or_else(Vec::new, |lists| lists.borrow().by_client.clone())
+    }
+
+    /// Returns whether there are none.
+    pub(super) fn is_empty(&self) -> bool {
+        self.0.get().is_none_or(|lists| lists.borrow().by_client.is_empty())
+    }
+
+    /// Counts a message of a client that is in the history of the room, if the client has a session.
+    pub(super) fn note_recorded(&self, client: ClientId) {
+        if let Some(lists) = self.0.get() {
+            let lists = lists.borrow();
+            if let Ok(index) = lists.by_client.binary_search_by_key(&client, |resumable| resumable.client) {
+                let recorded = &lists.by_client[index].recorded;
+                recorded.set(recorded.get() + 1);
+            }
         }
     }
 
@@ -96,14 +139,23 @@ impl Sessions {
     /// # Errors
     /// The client has opened a newer connection, which has arrived earlier.
     pub(crate) fn find(&self, request: &SessionRequest) -> Result<Option<Rc<Resumable>>, CloseReason> {
-        let Some(sessions) = self.0.get().map(|sessions| sessions.borrow()) else { return Ok(None) };
-        let Ok(index) = position(&sessions, &request.token) else { return Ok(None) };
-        let resumable = &sessions[index];
+        let Some(lists) = self.0.get().map(|lists| lists.borrow()) else { return Ok(None) };
+        let Ok(index) = position(&lists.by_token, &request.token) else { return Ok(None) };
+        let resumable = &lists.by_token[index];
         if request.attempt < resumable.attempt.get() {
             return Err(CloseReason::Resumed);
         }
-        let can_resume = resumable.outbox.borrow().can_resume(resumable.received(request));
+        let can_resume = resumable.can_have_received(request)
+            && resumable.outbox.borrow().can_resume(resumable.received(request));
         Ok(can_resume.then(|| Rc::clone(resumable)))
+    }
+}
+
+impl Lists {
+    fn remove_client(&mut self, client: ClientId) {
+        if let Ok(index) = self.by_client.binary_search_by_key(&client, |resumable| resumable.client) {
+            self.by_client.remove(index);
+        }
     }
 }
 
@@ -113,6 +165,35 @@ fn position(sessions: &[Rc<Resumable>], token: &Token) -> Result<usize, usize> {
 }
 
 impl Resumable {
+    pub(super) fn new(
+        client: ClientId,
+        token: Token,
+        attempt: u64,
+        begun: u64,
+        outbox: &Rc<Outbox>,
+    ) -> Rc<Self> {
+        Rc::new(Self {
+            client,
+            token,
+            attempt: Cell::new(attempt),
+            begun: Cell::new(begun),
+            handled: Cell::new(0),
+            recorded: Cell::new(0),
+            most_received: Cell::new(u64::MAX),
+            outbox: RefCell::new(Rc::clone(outbox)),
+            resumption: RefCell::default(),
+        })
+    }
+
+    /// Returns false if the client has received messages that the room has not sent, or has sent some without having received a
+    /// greeting: the disk has lost what came last.
+    fn can_have_received(&self, request: &SessionRequest) -> bool {
+        let is_later = self.most_received.get() == u64::MAX;
+        is_later
+            || self.received(request) <= self.most_received.get()
+                && (self.is_known(request) || self.handled.get() == 0)
+    }
+
     /// Returns whether the client has received a greeting of this session. If it has not, it has not sent anything, either.
     fn is_known(&self, request: &SessionRequest) -> bool {
         self.begun.get() == request.begun
@@ -190,6 +271,7 @@ impl Resumable {
         let is_replaced = outbox.replace(&current, self.received(request), &greeting(is_known));
         if is_replaced {
             *current = Rc::clone(outbox);
+            self.most_received.set(u64::MAX);
             if !is_known {
                 // For the client, it begins now.
                 self.begun.set(request.attempt);

@@ -31,6 +31,8 @@ use self::{
     keep_alive::keep_alive,
 };
 
+pub(crate) use resume::continue_session;
+
 /// A client in a room.
 struct Session<F: EngineFactory> {
     room: Rc<Room<F>>,

@@ -3,6 +3,7 @@
 use std::{
     future::{Future, pending, poll_fn},
     rc::{Rc, Weak},
+    time::Instant,
 };
 
 use smol::future::{or, zip};
@@ -11,6 +12,7 @@ use stateroom_core::{ClientId, engine::EngineFactory};
 use crate::{
     admission::{Permit, Subnet},
     close::CloseReason,
+    memory::{OutOfMemory, Purpose},
     reactor::Timer,
     room::{Event, Outcome, Resumable, Resumption, Room, SessionRequest, Token},
     settings::Settings,
@@ -18,7 +20,7 @@ use crate::{
 };
 
 use super::{
-    Arrival, Session,
+    Arrival, CONNECTION, Session,
     confirmations::Confirmations,
     connection::{Connection, End},
 };
@@ -41,7 +43,9 @@ impl<F: EngineFactory> Session<F> {
             let settings = &room.thread().settings;
             let greeting = greeting(&request.token, client, false, 0, settings);
             socket.outbox.begin_session(&greeting, settings.session_buffer);
-            room.sessions.add(&request, &socket.outbox)
+            let resumable = room.sessions.add(client, &request, &socket.outbox);
+            room.note_session(&resumable);
+            resumable
         });
         Self { room, client, resumable }
     }
@@ -133,15 +137,21 @@ impl<F: EngineFactory> Session<F> {
         connection: Rc<Connection<F>>,
         subnet: Option<Subnet>,
     ) -> Option<Box<Resumption>> {
-        let Self { room, client, .. } = self;
+        let room = &self.room;
         let confirmations = connection.confirmations.as_ref();
         resumable.handled.set(confirmations.map_or(0, |confirmations| confirmations.received()));
         let outbox = Rc::clone(&connection.socket.outbox);
         drop(connection);
         let _waiting = subnet.and_then(|subnet| room.wait_for_client(subnet, &outbox));
+        self.wait_until(resumable, Timer::after(room.thread().settings.resume)).await
+    }
+
+    /// Waits for another connection of the client until a time, and runs `disconnect` if none comes.
+    async fn wait_until(&self, resumable: &Resumable, time: Timer) -> Option<Box<Resumption>> {
+        let Self { room, client, .. } = self;
         let resumption = poll_fn(|cx| resumable.poll_resumption(cx));
         let timeout = async {
-            Timer::after(room.thread().settings.resume).await;
+            time.await;
             None
         };
         if let Some(resumption) = or(resumption, timeout).await {
@@ -175,6 +185,7 @@ impl<F: EngineFactory> Session<F> {
             // The old connection has confirmed more than the new one says.
             outbox.close(CloseReason::SessionEnded);
         }
+        room.note_resumption(resumable);
         room.reconnect(*client, outbox);
         let listener: Weak<Connection<F>> = Rc::downgrade(&connection);
         connection.socket.stream().set_listener(listener);
@@ -182,9 +193,20 @@ impl<F: EngineFactory> Session<F> {
         self.stay(connection).await
     }
 
-    /// Ends the session: nothing resumes it from now on. Runs `disconnect`.
+    /// Ends the session: nothing resumes it from now on. Runs `disconnect`, unless the session outlives the server.
     pub(super) async fn leave(&self) {
-        zip(self.end_resumption(), self.room.handle(Event::Disconnect(self.client))).await;
+        let departure = async {
+            if !self.outlives_server() {
+                self.room.handle(Event::Disconnect(self.client)).await;
+            }
+        };
+        zip(self.end_resumption(), departure).await;
+    }
+
+    /// Returns whether the server shuts down, and the client can resume the session when the server is there again.
+    fn outlives_server(&self) -> bool {
+        let reason = self.resumable.as_ref().and_then(|resumable| resumable.outbox().closing());
+        reason.is_some_and(|reason| is_shutdown(&reason)) && self.room.keeps_sessions()
     }
 
     /// Ends the possibility to resume the session, and refuses a connection that waits for it.
@@ -208,8 +230,7 @@ impl<F: EngineFactory> Session<F> {
     /// Returns the close reason that the client gets. If the server shuts down and the session is resumable, also tells the client when
     /// to reconnect.
     pub(super) fn reason_to_tell(&self, outbox: &Rc<Outbox>, reason: CloseReason) -> CloseReason {
-        let is_shutdown = matches!(reason, CloseReason::ServerShutdown | CloseReason::ServiceRestart);
-        if self.resumable.is_none() || !is_shutdown {
+        if self.resumable.is_none() || !is_shutdown(&reason) {
             return reason;
         }
         let thread = self.room.thread();
@@ -217,6 +238,28 @@ impl<F: EngineFactory> Session<F> {
         outbox.push_return_time((clients * MS_FOR_CLIENT).clamp(LEAST_MS, MOST_MS));
         CloseReason::ServiceRestart
     }
+}
+
+/// Lets a session go on that was there when the server ended the last time: waits for its client until a time.
+pub(crate) async fn continue_session<F: EngineFactory>(
+    room: Rc<Room<F>>,
+    resumable: Rc<Resumable>,
+    until: Instant,
+) {
+    // If there is no memory for a connection, its client finds out.
+    let charge = room.thread().memory.charge(CONNECTION, Purpose::New);
+    let until = charge.as_ref().map_or_else(|OutOfMemory| room.thread().clock.now(), |_| until);
+    let session = Session { client: resumable.client, room, resumable: Some(Rc::clone(&resumable)) };
+    let mut resumption = Box::pin(session.wait_until(&resumable, Timer::at(until))).await;
+    while let Some(next) = resumption {
+        resumption = Box::pin(session.resume(next)).await;
+    }
+    Box::pin(session.end_resumption()).await;
+    session.room.leave();
+}
+
+fn is_shutdown(reason: &CloseReason) -> bool {
+    matches!(reason, CloseReason::ServerShutdown | CloseReason::ServiceRestart)
 }
 
 /// Returns the first control message of a connection. `received` is the number of messages that the room has received.

@@ -252,6 +252,7 @@ impl Outbox {
         // A connection that is about to end waits for this.
         if self.is_over.get() {
             self.wake();
+            self.wake_closing();
         }
     }
 
@@ -457,7 +458,7 @@ impl Outbox {
                 return Poll::Pending;
             }
             if self.is_held_back() {
-                self.wait(cx);
+                self.wait_for_release(cx);
                 return Poll::Pending;
             }
             if self.stream.poll_writable(cx).is_pending() {

@@ -35,6 +35,11 @@ impl Unconfirmed {
         Self { frames: VecDeque::new(), charge, before: 0, sent: 0, limit }
     }
 
+    /// Begins after so many messages, none of which is kept.
+    pub(super) fn after(before: u64, limit: usize, ledger: &Rc<Ledger>) -> Self {
+        Self { before, sent: before, ..Self::new(limit, ledger) }
+    }
+
     /// Keeps a message. Forgets the oldest ones if there is no space for it. Returns false if any message was lost.
     pub(super) fn push(&mut self, frame: &Frame<'_>) -> bool {
         self.sent += 1;
@@ -107,6 +112,23 @@ impl Unconfirmed {
     /// Returns whether all messages after the first `received` are kept. False if fewer were sent.
     pub(super) fn has_all_after(&self, received: u64) -> bool {
         (self.before..=self.sent).contains(&received)
+    }
+
+    /// Returns the number of messages that were sent, and of those that are not kept.
+    pub(super) fn counts(&self) -> [u64; 2] {
+        [self.sent, self.before]
+    }
+
+    /// Returns each frame, in order.
+    pub(super) fn split(&mut self) -> Vec<&[u8]> {
+        let mut frames = Vec::with_capacity(self.len());
+        let mut left = self.frames();
+        while !left.is_empty() {
+            let (frame, rest) = left.split_at(Head::frame_size(left).min(left.len()));
+            frames.push(frame);
+            left = rest;
+        }
+        frames
     }
 
     /// Returns the frames, in order.

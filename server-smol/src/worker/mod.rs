@@ -117,6 +117,7 @@ impl<F: EngineFactory> Worker<F> {
         let log = Rc::clone(&self.thread.log);
         self.thread.spawn_rare(async move { log.run().await });
         if self.registry.is_durable() {
+            self.continue_sessions();
             self.wake_dormant_rooms();
         }
         let mut accepting = pin!(accepting);
@@ -214,6 +215,19 @@ impl<F: EngineFactory> Worker<F> {
         });
     }
 
+    /// Lets sessions go on that rooms bring from the disk.
+    fn continue_sessions(&self) {
+        let connections = Rc::downgrade(&self.connections);
+        let _ = self.registry.continue_session.set(Box::new(move |room, resumable, until| {
+            let connection = connections.upgrade();
+            let thread = Rc::clone(room.thread());
+            thread.spawn_rare(async move {
+                session::continue_session(room, resumable, until).await;
+                drop(connection);
+            });
+        }));
+    }
+
     /// Lets rooms that are only on disk come back when their timers are due.
     fn wake_dormant_rooms(self: &Rc<Self>) {
         let (registry, thread) = (Rc::clone(&self.registry), Rc::clone(&self.thread));
@@ -260,11 +274,8 @@ impl<F: EngineFactory> Worker<F> {
         let (stale, session) = match (self.find_session(&id, wanted), session) {
             (Ok(Some(resumable)), Some(request)) => {
                 // The session has been charged for a connection already.
-                let older = resumable.resume(Box::new(Resumption { socket, read_ahead, request, permit }));
-                if let Some(older) = older {
-                    self.thread.spawn_rare(async move { older.refuse(CloseReason::Resumed).await });
-                }
-                return;
+                let resumption = Resumption { socket, read_ahead, request, permit };
+                return resume(&self.thread, &resumable, resumption);
             }
             (found, session) => (found.err(), session),
         };
@@ -284,8 +295,22 @@ impl<F: EngineFactory> Worker<F> {
                 Some(place) => place,
                 // In the other case it is permitted already.
                 None => {
-                    let permit = registry.is_durable().then_some(&permit);
-                    Box::pin(open(&registry, &thread, id, permit)).await
+                    let new_room = registry.is_durable().then_some(&permit);
+                    let opened = Box::pin(open(&registry, &thread, id, new_room)).await;
+                    // Nobody comes while the server ends: those who come back have their sessions after that.
+                    let opened = registry.shut_down_reason().map_or(opened, |reason| Err(reason.clone()));
+                    // The session may be on disk together with the room.
+                    let wanted = session.as_deref().filter(|_| charge.is_ok());
+                    match opened.and_then(|room| Ok((find_session(&room, wanted)?, room))) {
+                        Ok((Some(resumable), _)) if let Some(request) = session => {
+                            return resume(
+                                &thread,
+                                &resumable,
+                                Resumption { socket, read_ahead, request, permit },
+                            );
+                        }
+                        opened => opened.and_then(|(_, room)| enter(room)),
+                    }
                 }
             };
             if let Err(reason) = &place {
@@ -306,10 +331,7 @@ impl<F: EngineFactory> Worker<F> {
         wanted: Option<&SessionRequest>,
     ) -> Result<Option<Rc<Resumable>>, CloseReason> {
         let room = wanted.and_then(|_| self.registry.find(id));
-        match wanted.zip(room) {
-            Some((request, room)) if !self.is_ending() => room.sessions.find(request),
-            _ => Ok(None),
-        }
+        room.filter(|_| !self.is_ending()).map_or(Ok(None), |room| find_session(&room, wanted))
     }
 
     /// Returns the room that a connection has asked for, if this is possible at once: the room may have to be read from the disk, or
@@ -384,17 +406,35 @@ async fn settled(thread: &Thread) {
     }
 }
 
-/// Opens the room that a connection has asked for: it may be on disk only, or be new. Makes a place in it.
+/// Returns the session of a room that a client wants to resume; nothing if it has to begin a new one.
+///
+/// # Errors
+/// There is a newer connection for it.
+fn find_session<F: EngineFactory>(
+    room: &Room<F>,
+    wanted: Option<&SessionRequest>,
+) -> Result<Option<Rc<Resumable>>, CloseReason> {
+    wanted.map_or(Ok(None), |request| room.sessions.find(request))
+}
+
+/// Resumes a session.
+fn resume(thread: &Thread, resumable: &Resumable, resumption: Resumption) {
+    if let Some(older) = resumable.resume(Box::new(resumption)) {
+        thread.spawn_rare(async move { older.refuse(CloseReason::Resumed).await });
+    }
+}
+
+/// Opens the room that a connection has asked for: it may be on disk only, or be new.
 async fn open<F: EngineFactory>(
     registry: &Rc<Registry<F>>,
     thread: &Thread,
     id: RoomId,
     mut permit: Option<&Permit>,
-) -> Result<(Rc<Room<F>>, ClientId), CloseReason> {
+) -> Result<Rc<Room<F>>, CloseReason> {
     let mut attempts = 0..ATTEMPTS;
     loop {
         match registry.open(&id, || create_for(registry, &id, permit.take())).await {
-            Ok(room) => return enter(room.ok_or(CloseReason::NoSuchRoom)?),
+            Ok(room) => return room.ok_or(CloseReason::NoSuchRoom),
             // Others hibernate in steps to make space for it.
             Err(CloseReason::OutOfMemory)
                 if attempts.next().is_some() && thread.hibernation.can_reclaim(Purpose::NewRoom) =>

@@ -1,6 +1,8 @@
 //! Sessions that continue on another connection: `docs/reference/sessions.md`.
 
 mod cuts;
+#[cfg(unix)]
+mod durable;
 mod limits;
 mod program;
 mod shutdown;

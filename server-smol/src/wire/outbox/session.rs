@@ -3,7 +3,7 @@
 use std::{
     cell::{Cell, RefCell},
     rc::Rc,
-    task::{Context, Poll},
+    task::{Context, Poll, Waker},
 };
 
 use crate::{
@@ -24,6 +24,8 @@ pub(super) struct SessionState {
     is_detached: Cell<bool>,
     /// Its key among those for which messages are kept.
     key: usize,
+    /// Wakes the task that closes the connection, while the session waits for another one.
+    closing: RefCell<Option<Waker>>,
 }
 
 impl SessionState {
@@ -40,8 +42,43 @@ impl Outbox {
             greeting: RefCell::new(Some(greeting.into())),
             is_detached: Cell::new(false),
             key: self.buffers.kept_messages.add(self),
+            closing: RefCell::default(),
         };
         self.set_session(Box::new(session));
+    }
+
+    /// Restores a resumable session without a connection: so many messages were sent before those in `frames`. Messages are only kept
+    /// from now on. If too many are, the session does not end: the client may have received those that are lost.
+    pub(crate) fn restore_session(self: &Rc<Self>, limit: usize, before: u64, frames: &[&[u8]]) {
+        let mut unconfirmed = Unconfirmed::after(before, limit, self.buffers.ledger());
+        // If one is lost, the client may have received it.
+        frames.iter().for_each(|frame| _ = unconfirmed.push(&Frame::Encoded(frame)));
+        let session = SessionState {
+            unconfirmed: RefCell::new(unconfirmed),
+            greeting: RefCell::default(),
+            is_detached: Cell::new(false),
+            key: self.buffers.kept_messages.add(self),
+            closing: RefCell::default(),
+        };
+        self.set_session(Box::new(session));
+        self.set_over();
+    }
+
+    /// Returns the number of messages that were sent in the session.
+    pub(crate) fn sent(&self) -> u64 {
+        self.session.borrow().as_ref().map_or(0, |session| session.unconfirmed.borrow().counts()[0])
+    }
+
+    /// Calls `with` with the frames of the kept messages, and the number of messages that were sent before them. Returns `None` if the
+    /// session has ended.
+    pub(crate) fn with_kept<T>(&self, with: impl FnOnce(u64, Vec<&[u8]>) -> T) -> Option<T> {
+        if self.closing.borrow().is_some() {
+            return None;
+        }
+        let session = self.session.borrow();
+        let mut unconfirmed = session.as_ref()?.unconfirmed.borrow_mut();
+        let [_, before] = unconfirmed.counts();
+        Some(with(before, unconfirmed.split()))
     }
 
     fn set_session(&self, session: Box<SessionState>) {
@@ -154,6 +191,23 @@ impl Outbox {
         Poll::Pending
     }
 
+    /// Waits until more may be written. The task that closes the connection is not that of the session, if it is resumable.
+    pub(super) fn wait_for_release(&self, cx: &Context<'_>) {
+        match &*self.session.borrow() {
+            Some(session) => _ = session.closing.replace(Some(cx.waker().clone())),
+            None => self.wait(cx),
+        }
+    }
+
+    /// Wakes the task that closes the connection of a session.
+    pub(super) fn wake_closing(&self) {
+        if let Some(session) = &*self.session.borrow()
+            && let Some(waker) = session.closing.take()
+        {
+            waker.wake();
+        }
+    }
+
     /// Returns the reason for which the connection ends, if it does.
     pub(crate) fn closing(&self) -> Option<CloseReason> {
         self.closing.borrow().clone()
@@ -165,6 +219,7 @@ impl Outbox {
         if !other.can_resume(received) {
             return false;
         }
+        other.wake_closing();
         let Some(session) = other.session.take() else { return false };
         session.is_detached.set(false);
         self.buffers.kept_messages.replace(session.key, self);
