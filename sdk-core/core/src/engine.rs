@@ -116,8 +116,8 @@ pub trait Durable {
     /// engine is broken.
     fn write_base(&mut self, write: &mut dyn FnMut(&[u8])) -> bool;
 
-    /// Calls `each` with the sender of each message whose record has not been taken yet.
-    fn each_sender(&self, each: &mut dyn FnMut(ClientId));
+    /// Calls `each` with the sender of each message in what [`take_record`](Self::take_record) has written.
+    fn each_sender(&self, record: &[u8], each: &mut dyn FnMut(ClientId));
 
     /// Does one bounded step of the restoration of a room. When an event is over, calls `watch` with the event, and then with each of
     /// its effects that concerns clients.

@@ -1,7 +1,4 @@
-use stateroom_core::{
-    ClientId,
-    engine::{Event, Replayed, Restoration},
-};
+use stateroom_core::engine::{Event, Replayed, Restoration};
 use stateroom_host_min::{
     Effect, EventResult, OwnedEvent, Program, Record, Recording, RecordingHeader, RecordingStart, Records,
     RecordsPosition, Room, Step,
@@ -83,11 +80,6 @@ impl Durability {
             write(&self.records);
             self.records.clear();
         }
-    }
-
-    /// Calls `each` with the senders of the messages whose records have not been taken.
-    pub(super) fn each_sender(&self, each: &mut dyn FnMut(ClientId)) {
-        Records::new(&self.records).each_sender(each);
     }
 
     /// Hands in the next event, or continues with it.

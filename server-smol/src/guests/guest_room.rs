@@ -4,7 +4,7 @@ use stateroom_core::{
     ClientId,
     engine::{Durable, Engine, EngineContext, Event, Hibernation, Progress, Renewal, Replayed, Restoration},
 };
-use stateroom_host_min::{Migration, OwnedEvent, RecordsPosition, Room, Step, Trap};
+use stateroom_host_min::{Migration, OwnedEvent, Records, RecordsPosition, Room, Step, Trap};
 
 use crate::settings::Upgrade;
 
@@ -344,8 +344,8 @@ impl Durable for GuestRoom {
         base.is_some()
     }
 
-    fn each_sender(&self, each: &mut dyn FnMut(ClientId)) {
-        self.durability.iter().for_each(|durability| durability.each_sender(each));
+    fn each_sender(&self, record: &[u8], each: &mut dyn FnMut(ClientId)) {
+        Records::new(record).each_sender(each);
     }
 
     fn restore_step(&mut self, watch: Option<&mut dyn FnMut(Replayed<'_>)>) -> Restoration<'_> {

@@ -181,10 +181,9 @@ impl<F: EngineFactory> Room<F> {
             return Ok(());
         };
         let due = durable.timer_due();
-        if !self.sessions.is_empty() {
-            durable.each_sender(&mut |client| self.sessions.note_recorded(client));
-        }
+        let has_sessions = !self.sessions.is_empty();
         let mut result = Ok(());
+        let mut recorded = Vec::new();
         durable.take_record(&mut |record| {
             result = TooLarge::check(record.len(), journal);
             if result.is_ok() {
@@ -192,7 +191,13 @@ impl<F: EngineFactory> Room<F> {
                 journal.add(|entries| entries.event(history.number, timer, record));
                 history.add(record.len(), fuel);
             }
+            if has_sessions {
+                recorded.extend_from_slice(record);
+            }
         });
+        if has_sessions {
+            durable.each_sender(&recorded, &mut |client| self.sessions.note_recorded(client));
+        }
         result?;
         if is_over && history.is_long() && self.may_write_base() {
             history.write_base(journal, durable, self.note_of_sessions().as_deref())?;

@@ -225,10 +225,11 @@ impl Outbox {
     pub(super) fn poll_released(self: &Rc<Self>, cx: &mut Context<'_>) -> Poll<()> {
         // So the release wakes the task.
         self.set_over();
-        if self.held_back() == 0 || self.poll_closing(cx) == Poll::Ready(None) {
+        self.write_while_writable(cx);
+        if self.held_back() == 0 || self.is_broken() {
             return Poll::Ready(());
         }
-        self.wait(cx);
+        self.wait_for_release(cx);
         Poll::Pending
     }
 
@@ -429,9 +430,7 @@ impl Outbox {
     /// Writes what the socket did not take at first, for as long as there is something. Ready when the client is
     /// gone or the connection is to end.
     pub(crate) fn poll_closing(self: &Rc<Self>, cx: &mut Context<'_>) -> Poll<Option<CloseReason>> {
-        while self.is_blocked() && !self.is_broken() && self.stream.poll_writable(cx).is_ready() {
-            self.write();
-        }
+        self.write_while_writable(cx);
         match &*self.closing.borrow() {
             _ if self.is_broken() => Poll::Ready(None),
             Some(reason) => Poll::Ready(Some(reason.clone())),
@@ -439,6 +438,13 @@ impl Outbox {
                 self.wait(cx);
                 Poll::Pending
             }
+        }
+    }
+
+    /// Writes what the socket did not take at first, for as long as it takes something.
+    fn write_while_writable(self: &Rc<Self>, cx: &mut Context<'_>) {
+        while self.is_blocked() && !self.is_broken() && self.stream.poll_writable(cx).is_ready() {
+            self.write();
         }
     }
 
