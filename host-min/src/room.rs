@@ -94,7 +94,16 @@ impl Room {
     /// Returns the records of the events that are over, and forgets them. The records of all calls together, with a
     /// [header](crate::RecordingHeader) before them, are a [recording](crate::Recording).
     pub fn take_records(&mut self) -> Vec<u8> {
-        self.recorder.as_mut().map_or_else(Vec::new, |recorder| recorder.take())
+        let mut records = Vec::new();
+        self.drain_records(|new| records.extend_from_slice(new));
+        records
+    }
+
+    /// Does the same as [`take_records`](Self::take_records), without an allocation: passes the records to `read`, if there are some.
+    pub fn drain_records(&mut self, mut read: impl FnMut(&[u8])) {
+        if let Some(recorder) = &mut self.recorder {
+            recorder.drain(&mut read);
+        }
     }
 
     /// Begins an event, and its record.

@@ -141,7 +141,7 @@ pub use reactor::VirtualClock;
 pub use server::{RenewedRooms, Replacement, RoomInfo, Server, ServerHandle, Stats};
 #[cfg(feature = "built-in")]
 pub use settings::{BuiltIn, Notices, Playground};
-pub use settings::{GeneratedIds, Recordings, RoomIds, Settings, ShutdownPolicy, Upgrade};
+pub use settings::{Durability, GeneratedIds, Recordings, RoomIds, Settings, ShutdownPolicy, Upgrade};
 /// The crate with the traits and types that this interface uses, such as [`EngineFactory`](stateroom_core::engine::EngineFactory).
 pub use stateroom_core;
 pub use stateroom_core::settings::{Part, SettingProblem, SettingsError};

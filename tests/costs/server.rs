@@ -58,6 +58,12 @@ impl Server {
         command.args(["--heartbeat-interval", "0", "--heartbeat-timeout", "0"]);
         // The tools make it slow, and it would do less in each pass.
         command.args(["--pass-time", "1000"]);
+        let data = self.place.join("data");
+        if script.is_durable {
+            // Each run begins with an empty one.
+            let _ = fs::remove_dir_all(&data);
+            command.arg("--data").arg(&data);
+        }
         let mut server = Child::of(&mut command);
         let address: SocketAddr = server
             .find_line(Output::Stderr, "serving on ")

@@ -115,11 +115,12 @@ fn checksum(effects: Effects<'_>) -> u32 {
             Some(MessageRecipient::Client(client)) => (2, client.0),
             Some(MessageRecipient::EveryoneExcept(client)) => (3, client.0),
         };
-        hasher.update(&[kind, who]);
+        let mut head = [kind, who, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0];
+        head[2..6].copy_from_slice(&client.to_le_bytes());
+        head[6..10].copy_from_slice(&number.to_le_bytes());
         // The data of one event is far below 4 GiB.
-        for number in [client, number, data.len() as u32] {
-            hasher.update(&number.to_le_bytes());
-        }
+        head[10..].copy_from_slice(&(data.len() as u32).to_le_bytes());
+        hasher.update(&head);
         hasher.update(data);
     };
     for effect in effects {

@@ -1,7 +1,5 @@
-use alloc::vec::Vec;
-use core::mem;
-
 use crate::{Event, Room};
+use alloc::vec::Vec;
 
 use super::{owned_event, varint};
 
@@ -13,8 +11,8 @@ pub(crate) trait RecordEvents: Send + Sync {
     /// Ends the record, if the event is over.
     fn note_outcome(&mut self, room: &Room);
 
-    /// Returns the records of events that are over, and forgets them.
-    fn take(&mut self) -> Vec<u8>;
+    /// Passes the records of events that are over to `read`, and forgets them.
+    fn drain(&mut self, read: &mut dyn FnMut(&[u8]));
 
     /// Returns its size in bytes.
     fn held(&self) -> usize;
@@ -29,7 +27,7 @@ pub(crate) struct Recorder {
     records: Vec<u8>,
 }
 
-/// The memory that is kept for the next record, in bytes.
+/// The memory that is kept in each buffer for the next record, in bytes.
 const KEPT: usize = 1 << 10;
 
 impl RecordEvents for Recorder {
@@ -50,8 +48,12 @@ impl RecordEvents for Recorder {
         }
     }
 
-    fn take(&mut self) -> Vec<u8> {
-        mem::take(&mut self.records)
+    fn drain(&mut self, read: &mut dyn FnMut(&[u8])) {
+        if !self.records.is_empty() {
+            read(&self.records);
+            self.records.clear();
+            self.records.shrink_to(KEPT);
+        }
     }
 
     fn held(&self) -> usize {

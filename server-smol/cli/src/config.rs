@@ -7,8 +7,9 @@ use toml::{
 };
 
 use super::{
+    args::DurabilityArg,
     limits::Chosen,
-    toml_file::{self, Reader},
+    toml_file::{self, DURABILITY, Reader},
 };
 
 /// The contents of `stateroom.toml`. Without the file, the defaults are used.
@@ -21,6 +22,8 @@ pub(crate) struct Config {
     pub(crate) target: Target,
     /// The size of the stack in bytes, a multiple of 16.
     pub(crate) stack_size: Option<u32>,
+    /// How safely rooms are kept on disk, if the server keeps them.
+    pub(crate) durability: Option<DurabilityArg>,
     pub(crate) limits: Chosen,
 }
 
@@ -52,6 +55,7 @@ impl Config {
         for (key, value) in table {
             match key.get_ref().as_ref() {
                 "static_files" => config.static_files = static_files(directory, reader, value),
+                DURABILITY => config.durability = reader.durability(value),
                 "limits" => config.limits = reader.limits(value),
                 "service" => match value.get_ref() {
                     DeValue::Table(table) => service(reader, table, &mut config),
@@ -69,7 +73,7 @@ impl Config {
                 unknown => reader.problem(
                     key.span(),
                     format!(
-                        "unknown key `{unknown}`: known are `static_files` and the tables `[service]` and `[limits]`"
+                        "unknown key `{unknown}`: known are `static_files`, `durability` and the tables `[service]` and `[limits]`"
                     ),
                 ),
             }
@@ -164,7 +168,7 @@ mod tests {
     #[test]
     fn every_key_is_read() {
         let config = parse(
-            "static_files = 'src'\n[service]\npackage = 'a'\ntarget = 'wasm32-wasip1'\nstack_size = 0x1_000",
+            "static_files = 'src'\ndurability = 'lazy'\n[service]\npackage = 'a'\ntarget = 'wasm32-wasip1'\nstack_size = 0x1_000",
         );
         let directory = Path::new(env!("CARGO_MANIFEST_DIR"));
         assert_eq!(
@@ -174,6 +178,7 @@ mod tests {
                 package: Some("a".into()),
                 target: Target::Wasip1,
                 stack_size: Some(4096),
+                durability: Some(DurabilityArg::Lazy),
                 limits: Chosen::default(),
             })
         );
@@ -200,6 +205,7 @@ mod tests {
         for text in [
             "service = 1",
             "static_files = 1",
+            "durability = 'often'",
             "service = { package = 1 }",
             "service = { target = false }",
             "service = { stack_size = '4096' }",

@@ -5,8 +5,13 @@ use std::{
 };
 
 use anyhow::{Context, Result, bail};
+use clap::ValueEnum as _;
 
-use super::{client, config::Config, toml_file::FILE};
+use super::{
+    client,
+    config::Config,
+    toml_file::{DURABILITY, FILE},
+};
 
 const MODULE: &str = "server.wasm";
 const STATIC: &str = "static";
@@ -58,8 +63,13 @@ impl Dist {
     pub(crate) fn finish(self, module: &[u8], config: &Config) -> Result<()> {
         let _ = fs::remove_dir_all(&self.scratch);
         write(&self.draft.join(MODULE), module)?;
-        if let Some(limits) = config.limits.to_toml() {
-            write(&self.draft.join(FILE), limits.as_bytes())?;
+        let durability = config.durability.and_then(|durability| durability.to_possible_value());
+        let durability =
+            durability.map(|durability| format!("{DURABILITY} = \"{}\"\n", durability.get_name()));
+        let settings =
+            [durability, config.limits.to_toml()].into_iter().flatten().collect::<Vec<_>>().join("\n");
+        if !settings.is_empty() {
+            write(&self.draft.join(FILE), settings.as_bytes())?;
         }
         if let Some(files) = &config.static_files {
             let to = self.draft.join(STATIC);

@@ -1,27 +1,32 @@
 use std::{
     fs, io,
     path::{Path, PathBuf},
-    time::Duration,
 };
 
 use anyhow::{Error, Result, anyhow, bail};
-use stateroom_server_smol::ServeError;
+use stateroom_server_smol::{Durability, ServeError};
 
-use super::{args::ServeArgs, limits::Chosen, module, toml_file};
+use super::{
+    args::{DurabilityArg, ServeArgs},
+    limits::Chosen,
+    module, toml_file,
+};
 
 /// `stateroom serve`
 pub(crate) fn run(args: ServeArgs) -> Result<()> {
-    let Found { module, static_files, limits } = locate(&args.module)?;
+    let Found { module, static_files, limits, durability } = locate(&args.module)?;
     let mut settings = args.server.settings()?;
     settings.upgrade = args.upgrade.into();
     (settings.data, settings.journal_size) = (args.data, args.journal_size);
-    settings.sync_delay = Duration::from_millis(args.sync_delay.into());
+    settings.durability = args.durability.or(durability).map(Into::into).unwrap_or_default();
+    settings.sync_delay = args.sync_delay;
     #[cfg(feature = "dev")]
     {
         settings.playground = args.playground.then(super::playground::new);
         (settings.recordings.rooms, settings.recordings.directory) = (args.record, args.record_to);
     }
-    let is_kept = settings.data.is_some() || !settings.recordings.rooms.is_empty();
+    let is_durable = settings.data.is_some() && settings.durability != Durability::Off;
+    let is_kept = is_durable || !settings.recordings.rooms.is_empty();
     let bounds = args.server.limits.over(&limits).bounds(settings)?;
     let guest = bounds.guest;
     let load = move || {
@@ -52,6 +57,7 @@ pub(crate) struct Found {
     pub(crate) module: PathBuf,
     pub(crate) static_files: Option<PathBuf>,
     pub(crate) limits: Chosen,
+    pub(crate) durability: Option<DurabilityArg>,
 }
 
 /// The extensions of module files.
@@ -67,7 +73,12 @@ pub(crate) fn locate(path: &Path) -> Result<Found> {
         _ => module::unreadable(path, &error),
     })?;
     if !found.is_dir() {
-        return Ok(Found { module: path.to_owned(), static_files: None, limits: Chosen::default() });
+        return Ok(Found {
+            module: path.to_owned(),
+            static_files: None,
+            limits: Chosen::default(),
+            durability: None,
+        });
     }
 
     let module = path.join("server.wasm");
@@ -86,5 +97,6 @@ pub(crate) fn locate(path: &Path) -> Result<Found> {
         );
     }
     let static_files = Some(path.join("static")).filter(|directory| directory.is_dir());
-    Ok(Found { module, static_files, limits: toml_file::limits_of_dist(path)? })
+    let (limits, durability) = toml_file::read_dist(path)?;
+    Ok(Found { module, static_files, limits, durability })
 }

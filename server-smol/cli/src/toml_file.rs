@@ -1,18 +1,23 @@
 use std::{fs, io, ops::Range, path::Path};
 
 use anyhow::{Result, anyhow};
+use clap::ValueEnum as _;
 use toml::{
     Spanned,
     de::{DeTable, DeValue},
 };
 
 use super::{
+    args::DurabilityArg,
     limits::{ALL, Chosen, Limit, Origin},
     module::unreadable,
 };
 
 /// The file's name, beside `Cargo.toml`, and beside `server.wasm` in `dist`.
 pub(crate) const FILE: &str = "stateroom.toml";
+
+/// The key that says how safely rooms are kept on disk.
+pub(crate) const DURABILITY: &str = "durability";
 
 /// Parses [`FILE`] in `directory`. A missing file counts as empty.
 pub(crate) fn read<T>(directory: &Path, make: impl FnOnce(&mut Reader<'_>, &DeTable<'_>) -> T) -> Result<T> {
@@ -45,22 +50,23 @@ pub(crate) fn parse<T>(
     Err(anyhow!(problems.join("\n       ")))
 }
 
-/// Reads the limits in a `dist` directory. Its file contains only these.
-pub(crate) fn limits_of_dist(directory: &Path) -> Result<Chosen> {
+/// Reads the file in a `dist` directory. It contains only what a server needs.
+pub(crate) fn read_dist(directory: &Path) -> Result<(Chosen, Option<DurabilityArg>)> {
     read(directory, |reader, table| {
-        let mut limits = Chosen::default();
+        let (mut limits, mut durability) = (Chosen::default(), None);
         for (key, value) in table {
             match key.get_ref().as_ref() {
                 "limits" => limits = reader.limits(value),
+                DURABILITY => durability = reader.durability(value),
                 unknown => reader.problem(
                     key.span(),
                     format!(
-                        "unknown key `{unknown}`: in a `dist` directory there is the table `[limits]` alone"
+                        "unknown key `{unknown}`: in a `dist` directory there are only `{DURABILITY}` and the table `[limits]`"
                     ),
                 ),
             }
         }
-        limits
+        (limits, durability)
     })
 }
 
@@ -107,6 +113,18 @@ impl Reader<'_> {
             }
         }
         limits
+    }
+
+    /// Returns the value of [`DURABILITY`].
+    pub(crate) fn durability(&mut self, value: &Spanned<DeValue<'_>>) -> Option<DurabilityArg> {
+        let name = value.get_ref().as_str();
+        let durability = name.and_then(|name| DurabilityArg::from_str(name, false).ok());
+        if durability.is_none() {
+            let given = self.given(value);
+            let expected = r#"is "on", "lazy" or "off""#;
+            self.problem(value.span(), format!("`{DURABILITY}` {expected}{given}"));
+        }
+        durability
     }
 
     #[cfg(feature = "dev")]

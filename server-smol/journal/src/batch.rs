@@ -26,8 +26,8 @@ pub(crate) struct Batch {
 }
 
 impl Batch {
-    /// Puts the header in front of its data, and returns the checksum.
-    pub(crate) fn seal(&self, batch: &mut [u8]) -> u32 {
+    /// Puts the header in front of its data, and returns the checksum. `crc` is that of no bytes.
+    pub(crate) fn seal(&self, crc: &crc32fast::Hasher, batch: &mut [u8]) -> u32 {
         let (header, _) = batch.split_at_mut(BATCH as usize);
         let flags = u32::from(self.first) * FIRST + u32::from(self.last) * LAST + (self.skip << 2);
         header[4..8].copy_from_slice(&self.length.to_le_bytes());
@@ -36,7 +36,9 @@ impl Batch {
         header[16..24].copy_from_slice(&self.salt.to_le_bytes());
         header[24..32].copy_from_slice(&self.number.to_le_bytes());
         header[32..40].copy_from_slice(&self.durable.to_le_bytes());
-        let crc = crc32fast::hash(&batch[4..]);
+        let mut crc = crc.clone();
+        crc.update(&batch[4..]);
+        let crc = crc.finalize();
         batch[..4].copy_from_slice(&crc.to_le_bytes());
         crc
     }

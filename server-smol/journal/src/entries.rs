@@ -9,6 +9,10 @@ use crate::{
 #[derive(Debug, Default, Clone)]
 pub struct Entries {
     bytes: Vec<u8>,
+    count: u64,
+    /// The largest id or body.
+    longest: usize,
+    has_snapshots: bool,
 }
 
 /// One of [`Entries`], as another store would need it.
@@ -77,6 +81,7 @@ impl Entries {
     /// Adds a snapshot of a room. It takes the place of the room's base and of all its events before.
     pub fn snapshot(&mut self, room: RoomNumber, due: Option<u64>, snapshot: &[u8]) {
         self.begin(SNAPSHOT, room);
+        self.has_snapshots = true;
         self.put_due(due);
         self.put_bytes(snapshot);
     }
@@ -99,9 +104,29 @@ impl Entries {
         self.bytes.len()
     }
 
+    /// Frees memory for more than this number of bytes.
+    pub fn shrink_to(&mut self, bytes: usize) {
+        self.bytes.shrink_to(bytes);
+    }
+
     /// Removes all entries, and keeps the memory.
     pub fn clear(&mut self) {
         self.bytes.clear();
+        (self.count, self.longest, self.has_snapshots) = (0, 0, false);
+    }
+
+    /// Returns how many there are.
+    pub(crate) const fn count(&self) -> u64 {
+        self.count
+    }
+
+    /// Returns the size of the largest id or body.
+    pub(crate) const fn longest(&self) -> usize {
+        self.longest
+    }
+
+    pub(crate) const fn has_snapshots(&self) -> bool {
+        self.has_snapshots
     }
 
     /// Returns the entries in order.
@@ -111,11 +136,13 @@ impl Entries {
     }
 
     fn begin(&mut self, kind: u8, room: RoomNumber) {
+        self.count += 1;
         self.bytes.push(kind);
         put_varint(&mut self.bytes, room.0);
     }
 
     fn put_bytes(&mut self, bytes: &[u8]) {
+        self.longest = self.longest.max(bytes.len());
         put_varint(&mut self.bytes, bytes.len() as u64);
         self.bytes.extend_from_slice(bytes);
     }

@@ -93,7 +93,7 @@ impl Index {
         }
     }
 
-    fn slot(&self, slot: u32) -> &Room {
+    pub(crate) fn slot(&self, slot: u32) -> &Room {
         &self.pages[slot as usize / PAGE][slot as usize % PAGE]
     }
 
@@ -101,10 +101,14 @@ impl Index {
         self.by_number.find(hash(number), |slot| self.slot(slot).number == number)
     }
 
+    /// Returns the slot of a room, if it lives.
+    pub(crate) fn living_slot(&self, number: u64) -> Option<u32> {
+        self.find_slot(number).filter(|slot| self.slot(*slot).base != NO_BASE)
+    }
+
     /// Returns a room, if it lives.
     pub(crate) fn get(&self, number: u64) -> Option<&Room> {
-        let room = self.slot(self.find_slot(number)?);
-        (room.base != NO_BASE).then_some(room)
+        self.living_slot(number).map(|slot| self.slot(slot))
     }
 
     pub(crate) fn find(&self, id: &str) -> Option<&Room> {
@@ -121,22 +125,13 @@ impl Index {
     }
 
     /// Checks whether a record of the caller is one that can follow.
-    pub(crate) fn check(&self, record: &Record<'_>, length: u64) -> Result<(), Contradiction> {
+    pub(crate) fn check(&self, record: &Record<'_>) -> Result<(), Contradiction> {
         let room = self.get(record.room);
         match record.kind {
             Kind::Created if room.is_some() || record.room == 0 => Err(Contradiction::NumberInUse),
             Kind::Created if self.find(record.id).is_some() => Err(Contradiction::IdInUse),
             Kind::Created | Kind::Checkpoint => Ok(()),
-            _ => match room {
-                None => Err(Contradiction::NoSuchRoom),
-                Some(room)
-                    if record.kind == Kind::Event
-                        && u64::from(room.event_bytes) + length > u64::from(u32::MAX) =>
-                {
-                    Err(Contradiction::HistoryTooLarge)
-                }
-                Some(_) => Ok(()),
-            },
+            _ => room.map(|_| ()).ok_or(Contradiction::NoSuchRoom),
         }
     }
 
@@ -205,11 +200,22 @@ impl Index {
     }
 
     fn add_event(&mut self, record: &Record<'_>, position: u64, length: u64) -> Result<(), Inconsistent> {
-        let Some(slot) = self.find_slot(record.room) else { return self.add_orphan(record.room) };
-        let room = &mut self.pages[slot as usize / PAGE][slot as usize % PAGE];
-        if room.base == NO_BASE {
-            return Ok(());
+        match self.find_slot(record.room) {
+            None => self.add_orphan(record.room),
+            Some(slot) if self.slot(slot).base == NO_BASE => Ok(()),
+            Some(slot) => self.extend(slot, record, position, length),
         }
+    }
+
+    /// Adds an event to the history of the living room in this slot.
+    pub(crate) fn extend(
+        &mut self,
+        slot: u32,
+        record: &Record<'_>,
+        position: u64,
+        length: u64,
+    ) -> Result<(), Inconsistent> {
+        let room = &mut self.pages[slot as usize / PAGE][slot as usize % PAGE];
         let event_bytes = u64::from(room.event_bytes) + length;
         if position.checked_sub(record.back) != Some(room.last) || record.back == 0 {
             return Err(Inconsistent);

@@ -37,6 +37,8 @@ pub struct Journal<D> {
     pub(crate) next_spare: u64,
     /// The batch that is being made: space for its header, and its data.
     pub(crate) buffer: Vec<u8>,
+    /// The checksum of no bytes. A new one looks at the processor first.
+    pub(crate) crc: crc32fast::Hasher,
     /// The rooms that may have their base in the oldest segment, while it is being emptied.
     pub(crate) moving: Vec<u64>,
     /// The segment in which the newest complete checkpoint began, or 0.
@@ -138,24 +140,28 @@ impl<D: Disk> Journal<D> {
         let mut most = 0;
         let mut longest = 0;
         for entries in entries {
-            most += entries.len() as u64;
+            // A checksum, the way back, and a due time that is none.
+            most += entries.len() as u64 + entries.count() * (4 + 10 + 6);
+            if entries.longest() as u64 > MAX_BODY - MAX_ID - HEAD {
+                return Err(JournalError::TooLarge);
+            }
+            let is_short = entries.longest() as u64 <= MAX_ID;
+            if is_short && !entries.has_snapshots() {
+                longest = longest.max(entries.longest());
+                continue;
+            }
             for entry in entries.iter() {
-                // A checksum, the way back, and a due time that is none.
-                most += 4 + 10 + 6;
-                let (id, body) = match entry {
-                    Entry::Create { id, base, .. } => (id.len(), base.len()),
-                    Entry::Event { event, .. } => (0, event.len()),
-                    Entry::Snapshot { room, snapshot, .. } => {
-                        // Its id, which may be one of this commit.
+                match entry {
+                    Entry::Create { id, .. } => longest = longest.max(id.len()),
+                    // Its id, which may be one of this commit.
+                    Entry::Snapshot { room, .. } => {
                         most += self.index.get(room.0).map_or(longest, |room| room.id.len()) as u64;
-                        (0, snapshot.len())
                     }
-                    Entry::End { .. } => (0, 0),
-                };
-                longest = longest.max(id);
-                if id as u64 > MAX_ID || body as u64 > MAX_BODY - MAX_ID - HEAD {
-                    return Err(JournalError::TooLarge);
+                    Entry::Event { .. } | Entry::End { .. } => {}
                 }
+            }
+            if longest as u64 > MAX_ID {
+                return Err(JournalError::TooLarge);
             }
         }
         Ok(most)
@@ -176,12 +182,14 @@ impl<D: Disk> Journal<D> {
     /// Encodes an entry and applies it to the index.
     fn encode(&mut self, entry: &Entry<'_>, start: u64, writer: Writer) -> Result<(), JournalError> {
         let position = self.layout.advance(start, (self.buffer.len() - BATCH as usize) as u64);
-        let mut record = match *entry {
+        let record = match *entry {
             Entry::Create { room, id, base } => {
                 Record { kind: Kind::Created, room: room.0, back: 0, timer: None, id, body: base }
             }
             Entry::Event { room, timer, event } => {
-                Record { kind: Kind::Event, room: room.0, back: 0, timer, id: "", body: event }
+                let record = Record { kind: Kind::Event, room: room.0, back: 0, timer, id: "", body: event };
+                let result = self.encode_event(record, position, writer);
+                return result.map_err(|what| self.contradict(what, room));
             }
             Entry::Snapshot { room, due, snapshot } => {
                 let timer = due.map(Some);
@@ -193,26 +201,43 @@ impl<D: Disk> Journal<D> {
         };
         let before = self.buffer.len();
         match (self.index.get(record.room), record.kind) {
-            (Some(room), Kind::Event) => {
-                record.back = position - room.last;
-                record.encode(&mut self.buffer);
+            (Some(room), Kind::Snapshot) => {
+                Record { id: &room.id, ..record }.encode(&self.crc, &mut self.buffer);
             }
-            (Some(room), Kind::Snapshot) => Record { id: &room.id, ..record }.encode(&mut self.buffer),
-            // The event of a room whose base is gone, because a newer one follows.
-            (None, Kind::Event) if writer == Writer::Recovery => return Ok(()),
-            _ => record.encode(&mut self.buffer),
+            _ => record.encode(&self.crc, &mut self.buffer),
         }
         let length = (self.buffer.len() - before) as u64;
-        let checked = if writer == Writer::Caller { self.index.check(&record, length) } else { Ok(()) };
+        let checked = if writer == Writer::Caller { self.index.check(&record) } else { Ok(()) };
         let room = RoomNumber(record.room);
         // What was checked applies. What is moved or recovered was consistent before.
         let checked = checked.and_then(|()| {
             self.index.apply(&record, position, length).map_err(|_| Contradiction::NoSuchRoom)
         });
-        checked.map_err(|what| {
-            self.broken = Some(io::ErrorKind::InvalidInput);
-            JournalError::Contradiction(what, room)
-        })
+        checked.map_err(|what| self.contradict(what, room))
+    }
+
+    /// Does the same for an event. The room is looked up once.
+    fn encode_event(
+        &mut self,
+        mut record: Record<'_>,
+        position: u64,
+        writer: Writer,
+    ) -> Result<(), Contradiction> {
+        let Some(slot) = self.index.living_slot(record.room) else {
+            // Its base is gone, because a newer one follows.
+            return if writer == Writer::Recovery { Ok(()) } else { Err(Contradiction::NoSuchRoom) };
+        };
+        let before = self.buffer.len();
+        record.back = position - self.index.slot(slot).last;
+        record.encode(&self.crc, &mut self.buffer);
+        let length = (self.buffer.len() - before) as u64;
+        self.index.extend(slot, &record, position, length).map_err(|_| Contradiction::HistoryTooLarge)
+    }
+
+    /// Ends the use of the journal, as the caller's entries do not fit.
+    fn contradict(&mut self, what: Contradiction, room: RoomNumber) -> JournalError {
+        self.broken = Some(io::ErrorKind::InvalidInput);
+        JournalError::Contradiction(what, room)
     }
 
     /// Writes what is in the buffer as one commit: one batch for each segment that it needs.
@@ -247,7 +272,7 @@ impl<D: Disk> Journal<D> {
             };
             // The header takes the place of data that was written with the batch before.
             let bytes = &mut self.buffer[at..at + BATCH as usize + length];
-            self.chain = batch.seal(bytes);
+            self.chain = batch.seal(&self.crc, bytes);
             let result = self.disk.write(&self.head.name, self.head.offset, bytes);
             let written = bytes.len() as u64;
             self.or_break(result)?;
@@ -265,7 +290,7 @@ impl<D: Disk> Journal<D> {
 
     /// Puts data that is not an entry into the commit, and returns its length.
     pub(crate) fn put(&mut self, record: &Record<'_>) {
-        record.encode(&mut self.buffer);
+        record.encode(&self.crc, &mut self.buffer);
     }
 
     /// Goes on in a new segment, and returns when its name and its header are durable.

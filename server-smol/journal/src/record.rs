@@ -79,7 +79,8 @@ pub(crate) struct Record<'a> {
 }
 
 impl<'a> Record<'a> {
-    pub(crate) fn encode(&self, out: &mut Vec<u8>) {
+    /// Appends the record. `crc` is the checksum of no bytes.
+    pub(crate) fn encode(&self, crc: &crc32fast::Hasher, out: &mut Vec<u8>) {
         let start = out.len();
         out.extend_from_slice(&[0; 4]);
         let timer = match self.timer {
@@ -101,7 +102,9 @@ impl<'a> Record<'a> {
         put_varint(out, self.body.len() as u64);
         out.extend_from_slice(self.id.as_bytes());
         out.extend_from_slice(self.body);
-        let crc = crc32fast::hash(&out[start + 4..]);
+        let mut crc = crc.clone();
+        crc.update(&out[start + 4..]);
+        let crc = crc.finalize();
         out[start..start + 4].copy_from_slice(&crc.to_le_bytes());
     }
 

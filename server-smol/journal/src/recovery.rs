@@ -133,6 +133,7 @@ impl<D: Disk> Journal<D> {
             durable: mark.number,
             spares,
             next_spare: files.next_spare,
+            crc: crc32fast::Hasher::new(),
             buffer: Vec::new(),
             moving: Vec::new(),
             checkpoint,

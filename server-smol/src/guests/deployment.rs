@@ -1,4 +1,5 @@
 use std::{
+    collections::VecDeque,
     fmt, io,
     sync::{
         Arc, Mutex, OnceLock, PoisonError, RwLock, Weak,
@@ -6,8 +7,11 @@ use std::{
     },
 };
 
-use stateroom_core::engine::{EngineContext, EngineFactory, Renewal};
-use stateroom_host_min::{Limits, Program, Trap};
+use stateroom_core::{
+    ClientId,
+    engine::{EngineContext, EngineFactory, Renewal},
+};
+use stateroom_host_min::{Limits, Program, Records, Trap};
 
 use crate::{
     journal::Modules,
@@ -38,7 +42,12 @@ struct Releases {
     current: Arc<Release>,
     /// All that rooms may still run.
     all: Vec<Weak<Release>>,
+    /// Those that rooms from the disk needed last. Rooms come and go, and to load a module takes a while.
+    kept: VecDeque<Arc<Release>>,
 }
+
+/// The number of releases that are kept for rooms on disk.
+const KEPT: usize = 4;
 
 /// A program that has been deployed.
 #[derive(Debug)]
@@ -74,7 +83,7 @@ impl Deployment {
         let current = Release::new(program, false);
         let all = vec![Arc::downgrade(&current)];
         Arc::new(Self {
-            releases: RwLock::new(Releases { current, all }),
+            releases: RwLock::new(Releases { current, all, kept: VecDeque::new() }),
             reloading: Mutex::new(()),
             reload,
             recordings: Recordings::new(settings.recordings.clone()),
@@ -162,16 +171,25 @@ impl Deployment {
         if is(&current) {
             return Ok(current);
         }
-        let mut releases = self.releases.write().unwrap_or_else(PoisonError::into_inner);
-        if let Some(release) = releases.all.iter().filter_map(Weak::upgrade).find(|release| is(release)) {
+        let find =
+            |releases: &Releases| releases.all.iter().filter_map(Weak::upgrade).find(|release| is(release));
+        if let Some(release) = find(&self.releases.read().unwrap_or_else(PoisonError::into_inner)) {
             return Ok(release);
         }
         let modules = self.modules.get().ok_or("no modules are kept")?;
         let module = modules.read(&hash).map_err(|error| format!("its module cannot be read: {error}"))?;
         let program = Program::load(&module, *limits)
             .map_err(|error| format!("its module cannot be loaded: {error}"))?;
+        let mut releases = self.releases.write().unwrap_or_else(PoisonError::into_inner);
+        // Another thread may have loaded it meanwhile.
+        if let Some(release) = find(&releases) {
+            return Ok(release);
+        }
         let release = Release::new(program, false);
+        releases.all.retain(|release| release.strong_count() > 0);
         releases.all.insert(0, Arc::downgrade(&release));
+        releases.kept.truncate(KEPT - 1);
+        releases.kept.push_front(Arc::clone(&release));
         Ok(release)
     }
 
@@ -275,6 +293,10 @@ impl EngineFactory for GuestFactory {
                 None
             }
         }
+    }
+
+    fn each_sender(&self, record: &[u8], each: &mut dyn FnMut(ClientId)) {
+        Records::new(record).each_sender(each);
     }
 
     fn room_size(&self) -> usize {

@@ -1,7 +1,4 @@
-use stateroom_core::{
-    ClientId,
-    engine::{Event, Replayed, Restoration},
-};
+use stateroom_core::engine::{Event, Replayed, Restoration};
 use stateroom_host_min::{
     Effect, EventResult, OwnedEvent, Program, Record, Recording, RecordingHeader, RecordingStart, Records,
     RecordsPosition, Room, Step,
@@ -11,8 +8,8 @@ use stateroom_host_min::{
 /// [recording](stateroom_host_min::Recording) without the module; with the records after it, it is a recording.
 #[derive(Debug, Default)]
 pub(super) struct Durability {
-    /// The records that the server has not taken.
-    pub(super) records: Vec<u8>,
+    /// The records that the server has not taken, if somebody else gets them as well.
+    records: Vec<u8>,
     /// The seed of a room whose base has not been written yet.
     pub(super) seed: Option<[u8; 32]>,
     /// The events that the room has not had again yet.
@@ -73,17 +70,16 @@ impl Durability {
     }
 
     /// Keeps records until the server takes them.
-    pub(super) fn add_records(&mut self, records: Vec<u8>) {
-        if self.records.is_empty() {
-            self.records = records;
-        } else {
-            self.records.extend(records);
-        }
+    pub(super) fn add_records(&mut self, records: &[u8]) {
+        self.records.extend_from_slice(records);
     }
 
-    /// Calls `each` with the senders of the messages whose records have not been taken.
-    pub(super) fn each_sender(&self, each: &mut dyn FnMut(ClientId)) {
-        Records::new(&self.records).each_sender(each);
+    /// Passes the records to `write`, and forgets them.
+    pub(super) fn take_records(&mut self, write: &mut dyn FnMut(&[u8])) {
+        if !self.records.is_empty() {
+            write(&self.records);
+            self.records.clear();
+        }
     }
 
     /// Hands in the next event, or continues with it.

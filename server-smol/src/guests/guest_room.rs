@@ -23,8 +23,6 @@ pub(crate) struct GuestRoom {
     recorder: Option<BoxedRecorder>,
     /// Nothing if the room is not kept on disk.
     durability: Option<Box<Durability>>,
-    /// True if the records of its events are wanted: it has a recorder, or is kept on disk.
-    is_recorded: bool,
     renewal: Option<Box<Ongoing>>,
 }
 
@@ -59,9 +57,8 @@ impl GuestRoom {
         let mut room = release.program.room(id, seed)?;
         let recorder = Recorder::new(recordings, &mut room, &release.program, seed, context);
         let durability = is_durable.then(|| Durability::of_new(&mut room, seed));
-        let is_recorded = recorder.is_some() || is_durable;
         let release = Deployed::new(release);
-        Ok(Self { room, release, recorder, durability, is_recorded, renewal: None })
+        Ok(Self { room, release, recorder, durability, renewal: None })
     }
 
     /// Makes a room that is to have the events of `records` again. Its recording in memory begins with a snapshot when it has had
@@ -69,7 +66,7 @@ impl GuestRoom {
     pub(super) fn restored(release: &Arc<Release>, room: Room, records: &[u8]) -> Self {
         let durability = Some(Durability::of_restored(records));
         let release = Deployed::new(release);
-        Self { room, release, recorder: None, durability, is_recorded: true, renewal: None }
+        Self { room, release, recorder: None, durability, renewal: None }
     }
 
     /// Does a step towards running this release.
@@ -145,7 +142,7 @@ impl GuestRoom {
                 Renewal::Unfinished
             }
             Ok(Some(mut room)) => {
-                if self.is_recorded {
+                if self.is_recorded() {
                     room.start_recording();
                 }
                 // The timer goes on as it was. If `load` has set it, that is an effect.
@@ -226,7 +223,7 @@ impl GuestRoom {
         let seed = seed(context);
         match release.program.room(self.room.id(), seed) {
             Ok(mut room) => {
-                if self.is_recorded {
+                if self.is_recorded() {
                     room.start_recording();
                 }
                 if let Some(durability) = &mut self.durability {
@@ -256,7 +253,12 @@ impl GuestRoom {
         self.renewal = None;
     }
 
-    /// Keeps the record of the event, if it is over.
+    /// Returns whether its events are recorded: it has a recorder, or is kept on disk.
+    fn is_recorded(&self) -> bool {
+        self.recorder.is_some() || self.durability.is_some()
+    }
+
+    /// Keeps the record of the event for those who asked for a recording, if it is over.
     #[cold]
     #[inline(never)]
     fn record(&mut self, context: &impl EngineContext) {
@@ -268,7 +270,7 @@ impl GuestRoom {
             recorder.add_records(&records, &self.room, context);
         }
         if let Some(durability) = &mut self.durability {
-            durability.add_records(records);
+            durability.add_records(&records);
         }
     }
 }
@@ -283,7 +285,7 @@ impl Engine for GuestRoom {
     fn advance(&mut self, context: &impl EngineContext) -> Progress<'_> {
         let is_over = self.room.run_on(context);
         // The effects of the event may not be carried out yet.
-        if self.is_recorded {
+        if self.recorder.is_some() {
             self.record(context);
         }
         if is_over { self.room.progress() } else { Progress::Unfinished }
@@ -329,10 +331,9 @@ impl Engine for GuestRoom {
 
 impl Durable for GuestRoom {
     fn take_record(&mut self, write: &mut dyn FnMut(&[u8])) {
-        let durability = self.durability.as_mut().filter(|durability| !durability.records.is_empty());
-        if let Some(durability) = durability {
-            write(&durability.records);
-            durability.records.clear();
+        match &mut self.durability {
+            Some(durability) if self.recorder.is_some() => durability.take_records(write),
+            _ => self.room.drain_records(write),
         }
     }
 
@@ -341,10 +342,6 @@ impl Durable for GuestRoom {
         let base = durable::base(&self.room, self.release.program(), seed);
         base.iter().for_each(|base| write(base));
         base.is_some()
-    }
-
-    fn each_sender(&self, each: &mut dyn FnMut(ClientId)) {
-        self.durability.iter().for_each(|durability| durability.each_sender(each));
     }
 
     fn restore_step(&mut self, watch: Option<&mut dyn FnMut(Replayed<'_>)>) -> Restoration<'_> {

@@ -1,11 +1,12 @@
 use std::{
     cell::{Cell, RefCell},
+    collections::VecDeque,
+    fmt,
     future::poll_fn,
     mem,
     sync::{
-        Arc, Condvar, Mutex, PoisonError,
+        Arc,
         atomic::{AtomicBool, AtomicU64, Ordering},
-        mpsc::Sender,
     },
     task::{Poll, Waker},
 };
@@ -13,7 +14,11 @@ use std::{
 use smol::channel;
 use stateroom_journal::Entries;
 
-use super::writer::{Answer, History, KeptRoom, Request};
+use super::{
+    progress::Progress,
+    requests::{Question, Requests, Write},
+    writer::{Answer, History, KeptRoom},
+};
 
 pub(crate) use stateroom_journal::RoomNumber;
 
@@ -30,60 +35,46 @@ pub(crate) struct Journal {
     /// The ticket of the entries that were handed over last.
     handed_over: Cell<Ticket>,
     /// The bytes that were handed over and may not be on the disk.
-    waiting: RefCell<std::collections::VecDeque<(Ticket, usize)>>,
-    sender: Sender<Request>,
+    waiting: RefCell<VecDeque<(Ticket, usize)>>,
+    waiting_bytes: Cell<usize>,
+    requests: Arc<Requests>,
     progress: Arc<Progress>,
     next_room: Arc<AtomicU64>,
     /// True if there is no space for more rooms.
     is_filling: Arc<AtomicBool>,
+    max_entry: usize,
     /// The tasks that wait for a ticket.
     tasks: RefCell<Vec<(Ticket, Waker)>>,
-}
-
-/// The messages of the journal's thread to a thread of rooms.
-#[derive(Debug, Default)]
-pub(super) struct Progress {
-    /// All entries up to this ticket are on the disk.
-    durable: AtomicU64,
-    /// Wakes the thread's event loop.
-    waker: Mutex<Option<Waker>>,
-    /// Wakes a thread that waits for nothing else.
-    condvar: Condvar,
-}
-
-impl Progress {
-    pub(super) fn set(&self, durable: Ticket) {
-        let waker = self.waker.lock().unwrap_or_else(PoisonError::into_inner);
-        self.durable.store(durable, Ordering::Release);
-        self.condvar.notify_one();
-        waker.iter().for_each(Waker::wake_by_ref);
-    }
 }
 
 impl Journal {
     pub(super) fn new(
         worker: usize,
-        sender: Sender<Request>,
+        requests: Arc<Requests>,
         progress: Arc<Progress>,
         next_room: Arc<AtomicU64>,
         is_filling: Arc<AtomicBool>,
+        max_size: u64,
     ) -> Self {
         Self {
             worker,
             entries: RefCell::default(),
             handed_over: Cell::new(0),
             waiting: RefCell::default(),
-            sender,
+            waiting_bytes: Cell::new(0),
+            requests,
             progress,
             next_room,
             is_filling,
+            // Half of the most that the format allows.
+            max_entry: usize::try_from(max_size / 4).unwrap_or(usize::MAX).min(512 << 20),
             tasks: RefCell::default(),
         }
     }
 
     /// Lets the journal's thread wake the thread's event loop.
     pub(crate) fn set_waker(&self, waker: Waker) {
-        self.progress.waker.lock().unwrap_or_else(PoisonError::into_inner).replace(waker);
+        self.progress.set_waker(waker);
     }
 
     /// Returns whether the disk has space for the rooms that there are, and for no more.
@@ -108,34 +99,32 @@ impl Journal {
             let ticket = self.handed_over.get() + 1;
             self.handed_over.set(ticket);
             self.waiting.borrow_mut().push_back((ticket, entries.len()));
-            let entries = mem::take(&mut *entries);
-            // The thread ends only with the process, or after this one.
-            let _ = self.sender.send(Request::Write { worker: self.worker, ticket, entries });
+            self.waiting_bytes.set(self.waiting_bytes.get() + entries.len());
+            let entries = mem::replace(&mut *entries, self.progress.spare());
+            // The journal's thread ends only with the process, or after this one.
+            self.requests.write(Write { worker: self.worker, ticket, entries });
         }
         self.handed_over.get()
     }
 
     /// Returns the ticket up to which everything is on the disk.
     pub(crate) fn durable(&self) -> Ticket {
-        self.progress.durable.load(Ordering::Acquire)
+        self.progress.durable()
     }
 
     /// Returns whether so much waits for the disk that the thread should wait, too.
     pub(crate) fn is_full(&self) -> bool {
         let durable = self.durable();
         let mut waiting = self.waiting.borrow_mut();
-        while waiting.front().is_some_and(|(ticket, _)| *ticket <= durable) {
-            waiting.pop_front();
+        while let Some((_, bytes)) = waiting.pop_front_if(|(ticket, _)| *ticket <= durable) {
+            self.waiting_bytes.set(self.waiting_bytes.get() - bytes);
         }
-        waiting.iter().map(|(_, bytes)| bytes).sum::<usize>() > WAITING
+        self.waiting_bytes.get() > WAITING
     }
 
     /// Blocks the thread until everything up to this ticket is on the disk.
     pub(crate) fn wait(&self, ticket: Ticket) {
-        let mut waker = self.progress.waker.lock().unwrap_or_else(PoisonError::into_inner);
-        while self.durable() < ticket {
-            waker = self.progress.condvar.wait(waker).unwrap_or_else(PoisonError::into_inner);
-        }
+        self.progress.wait(ticket);
     }
 
     /// Waits until everything that has been added up to now is on the disk.
@@ -163,19 +152,24 @@ impl Journal {
         }
     }
 
+    /// Returns the size of the largest entry, in bytes.
+    pub(crate) fn max_entry(&self) -> usize {
+        self.max_entry
+    }
+
     /// Returns the history of a room, if it is kept.
     pub(crate) async fn load(&self, room_id: &str) -> Answer<Option<History>> {
         // It may have been added in this pass.
         self.hand_over();
         let (sender, answer) = channel::bounded(1);
-        let _ = self.sender.send(Request::Load(room_id.into(), sender));
+        self.requests.ask(Question::Load(room_id.into(), sender));
         answer.recv().await.unwrap_or_else(|_| Err("the server ends".to_owned()))
     }
 
     /// Returns the rooms that are kept and have timers.
     pub(crate) async fn timers(&self) -> Vec<KeptRoom> {
         let (sender, answer) = channel::bounded(1);
-        let _ = self.sender.send(Request::Timers(sender));
+        self.requests.ask(Question::Timers(sender));
         answer.recv().await.unwrap_or_default()
     }
 }
@@ -187,8 +181,8 @@ impl Drop for Journal {
     }
 }
 
-impl std::fmt::Debug for Journal {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+impl fmt::Debug for Journal {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Journal").field("handed_over", &self.handed_over).finish_non_exhaustive()
     }
 }

@@ -6,6 +6,9 @@ mod files;
 mod handle;
 #[cfg(feature = "wasm")]
 mod modules;
+mod progress;
+mod requests;
+mod thread;
 mod writer;
 
 pub(crate) use directory::DataDirectory;
@@ -13,7 +16,8 @@ pub use directory::DataError;
 pub(crate) use handle::{Journal, RoomNumber, Ticket};
 #[cfg(feature = "wasm")]
 pub(crate) use modules::Modules;
-pub(crate) use writer::{History, JournalThread};
+pub(crate) use thread::JournalThread;
+pub(crate) use writer::History;
 
 /// Returns whether an event in a history is a note of the server: see `docs/reference/sessions.md`. All others are records of the
 /// room's events, which begin with their length, and that is never zero.

@@ -1,37 +1,23 @@
 use std::{
-    io,
-    panic::{AssertUnwindSafe, catch_unwind},
+    collections::VecDeque,
     process,
     sync::{
         Arc,
-        atomic::{AtomicBool, AtomicU64, Ordering},
-        mpsc::{self, Receiver, RecvTimeoutError, Sender, TryRecvError},
+        atomic::{AtomicBool, AtomicUsize, Ordering},
     },
-    thread::{self, JoinHandle},
+    thread,
     time::{Duration, Instant},
 };
 
-use smol::channel;
-use stateroom_journal::{Entries, JournalError, Options, Recovery, RoomNumber};
+use stateroom_journal::{JournalError, RoomNumber};
 
 use super::{
-    DataDirectory, DataError,
+    DataDirectory,
     files::Files,
-    handle::{Journal, Progress, Ticket},
     is_note,
+    progress::Progress,
+    requests::{Batch, Question, Requests, Write},
 };
-
-/// A request to the journal's thread.
-pub(super) enum Request {
-    /// Write entries of a worker.
-    Write { worker: usize, ticket: Ticket, entries: Entries },
-    /// Return the history of a room.
-    Load(Box<str>, channel::Sender<Answer<Option<History>>>),
-    /// Return the rooms that have timers.
-    Timers(channel::Sender<Vec<KeptRoom>>),
-    /// Write all that has come before, and end.
-    End,
-}
 
 pub(crate) type Answer<T> = Result<T, String>;
 
@@ -44,7 +30,37 @@ pub(crate) struct History {
     pub(crate) events: u32,
     /// What the server has [noted](super::is_note) beside the records.
     pub(crate) notes: Vec<Vec<u8>>,
+    /// The time at which its timer is due, in milliseconds since the Unix epoch.
+    pub(crate) due: Option<u64>,
+    /// There until the thread of the room has charged the memory.
+    pub(crate) loading: Option<Loading>,
 }
+
+/// Memory of histories that nobody has been charged for.
+#[derive(Debug)]
+pub(crate) struct Loading {
+    all: Arc<AtomicUsize>,
+    size: usize,
+}
+
+impl Loading {
+    fn new(all: &Arc<AtomicUsize>, size: usize) -> Self {
+        all.fetch_add(size, Ordering::Relaxed);
+        Self { all: Arc::clone(all), size }
+    }
+}
+
+impl Drop for Loading {
+    fn drop(&mut self) {
+        self.all.fetch_sub(self.size, Ordering::Relaxed);
+    }
+}
+
+/// The bytes of histories that may be read before somebody is charged for them. This also bounds for how long writing waits.
+const LOADING: usize = 16 << 20;
+
+/// The time after which it is looked again whether histories may be read.
+const LOOK: Duration = Duration::from_millis(1);
 
 /// A room that is kept, and has a timer.
 #[derive(Debug)]
@@ -54,151 +70,53 @@ pub(crate) struct KeptRoom {
     pub(crate) timer_due: u64,
 }
 
-/// The thread that writes the journal, and nobody else does.
-#[derive(Debug)]
-pub(crate) struct JournalThread {
-    thread: Option<JoinHandle<()>>,
-    sender: Sender<Request>,
-    progress: Vec<Arc<Progress>>,
-    next_room: Arc<AtomicU64>,
-    is_filling: Arc<AtomicBool>,
+/// Writes the journal. It is what the journal's thread runs.
+pub(super) struct Writer {
+    pub(super) journal: stateroom_journal::Journal<Files>,
+    pub(super) requests: Arc<Requests>,
+    pub(super) progress: Vec<Arc<Progress>>,
+    /// The time after which entries are synced. Zero: before anything is sent to clients.
+    pub(super) delay: Duration,
+    /// What has not been answered.
+    pub(super) questions: VecDeque<Question>,
+    /// The bytes of histories that nobody has been charged for.
+    pub(super) loading: Arc<AtomicUsize>,
+    /// The time of the last sync.
+    pub(super) synced: Instant,
+    pub(super) is_synced: bool,
+    pub(super) max_size: u64,
+    /// True if the histories of rooms take more than 3/8 of this. About half of it can be histories.
+    pub(super) is_filling: Arc<AtomicBool>,
+    pub(super) _directory: DataDirectory,
 }
 
 /// The exit code of a process whose disk does not keep what it was given: `EX_IOERR` of `sysexits.h`.
-const EXIT_CODE: i32 = 74;
+pub(super) const EXIT_CODE: i32 = 74;
 
 /// The time after which the journal is tried again if the disk is full.
 const AGAIN: Duration = Duration::from_secs(1);
 
-impl JournalThread {
-    /// Opens the journal in a directory, and starts its thread. `delay` is the time after which entries are synced; zero: before
-    /// anything is sent to clients.
-    pub(crate) fn start(
-        directory: DataDirectory,
-        max_size: u64,
-        delay: Duration,
-        workers: usize,
-    ) -> Result<Self, DataError> {
-        let begun = Instant::now();
-        let mut random = [0; 16];
-        getrandom::fill(&mut random).map_err(|error| DataError::Io(io::Error::other(error)))?;
-        let files = Files::new(directory.journal());
-        let mut options = Options::new(random);
-        options.max_size = max_size;
-        let (journal, recovery) = stateroom_journal::Journal::open(files, options)
-            .map_err(|error| DataError::Journal(error.to_string()))?;
-        announce(&recovery, begun.elapsed());
-        let next_room = Arc::new(AtomicU64::new(journal.next_room().0));
-        let is_filling = Arc::<AtomicBool>::default();
-        let progress: Vec<_> = (0..workers).map(|_| Arc::<Progress>::default()).collect();
-        let (sender, receiver) = mpsc::channel();
-        let writer = Writer {
-            journal,
-            receiver,
-            progress: progress.clone(),
-            delay,
-            synced: Instant::now(),
-            is_synced: true,
-            max_size,
-            is_filling: Arc::clone(&is_filling),
-            _directory: directory,
-        };
-        let thread = thread::Builder::new().name("journal".to_owned());
-        let run = move || {
-            if catch_unwind(AssertUnwindSafe(|| writer.run())).is_err() {
-                // Nothing could be sent any more.
-                process::exit(EXIT_CODE);
-            }
-        };
-        let thread = thread.spawn(run).map_err(DataError::Io)?;
-        Ok(Self { thread: Some(thread), sender, progress, next_room, is_filling })
-    }
-
-    /// Returns the handle of a thread of rooms, for that thread.
-    pub(crate) fn handle(&self, worker: usize) -> impl FnOnce() -> Journal + Send + 'static {
-        let (sender, progress) = (self.sender.clone(), Arc::clone(&self.progress[worker]));
-        let (next_room, is_filling) = (Arc::clone(&self.next_room), Arc::clone(&self.is_filling));
-        move || Journal::new(worker, sender, progress, next_room, is_filling)
-    }
-
-    /// Ends the thread, after the threads of rooms have ended, and waits for it.
-    pub(crate) fn join(mut self) {
-        let _ = self.sender.send(Request::End);
-        if let Some(thread) = self.thread.take() {
-            // A panic has been printed.
-            let _ = thread.join();
-        }
-    }
-}
-
-struct Writer {
-    journal: stateroom_journal::Journal<Files>,
-    receiver: Receiver<Request>,
-    progress: Vec<Arc<Progress>>,
-    delay: Duration,
-    /// The time of the last sync.
-    synced: Instant,
-    is_synced: bool,
-    max_size: u64,
-    /// True if the histories of rooms take more than 3/8 of this. About half of it can be histories.
-    is_filling: Arc<AtomicBool>,
-    _directory: DataDirectory,
-}
-
-/// The requests that came while the disk was busy.
-#[derive(Default)]
-struct Batch {
-    entries: Vec<Entries>,
-    /// The last ticket of each worker that has entries here.
-    tickets: Vec<(usize, Ticket)>,
-    others: Vec<Request>,
-}
-
-impl Batch {
-    fn add(&mut self, request: Request) {
-        match request {
-            Request::Write { worker, ticket, entries } => {
-                self.entries.push(entries);
-                match self.tickets.iter_mut().find(|(other, _)| *other == worker) {
-                    Some((_, last)) => *last = ticket,
-                    None => self.tickets.push((worker, ticket)),
-                }
-            }
-            request => self.others.push(request),
-        }
-    }
-
-    fn extend(&mut self, receiver: &Receiver<Request>) {
-        while let Ok(request) = receiver.try_recv() {
-            self.add(request);
-        }
-    }
-}
-
 impl Writer {
-    fn run(mut self) {
+    pub(super) fn run(mut self) {
+        let mut batch = Batch::default();
         let mut has_upkeep = true;
         loop {
-            let mut batch = Batch::default();
-            match self.next(has_upkeep) {
-                Ok(request) => batch.add(request),
-                Err(RecvTimeoutError::Timeout) => {}
-                Err(RecvTimeoutError::Disconnected) => break,
-            }
             // All that has come while the disk was busy.
-            batch.extend(&self.receiver);
-            if !batch.entries.is_empty() {
-                self.write(&batch.entries);
+            self.requests.take(&mut batch, self.patience(has_upkeep));
+            if !batch.writes.is_empty() {
+                self.write(&batch.writes);
             }
             if !self.is_synced && self.synced.elapsed() >= self.delay {
                 self.sync();
             }
-            for (worker, ticket) in batch.tickets {
-                self.progress[worker].set(ticket);
+            self.tell(&mut batch.writes);
+            self.questions.extend(batch.questions.drain(..));
+            while self.loading.load(Ordering::Relaxed) < LOADING
+                && let Some(question) = self.questions.pop_front()
+            {
+                self.answer(question);
             }
-            let is_end = batch.others.iter().any(|request| matches!(request, Request::End));
-            batch.others.into_iter().for_each(|request| self.answer(request));
-            if is_end {
+            if batch.is_last {
                 break;
             }
             let live = self.journal.stats().bytes_live;
@@ -216,23 +134,30 @@ impl Writer {
         }
     }
 
-    /// Waits for the next request.
-    fn next(&self, has_upkeep: bool) -> Result<Request, RecvTimeoutError> {
-        if has_upkeep {
-            return self.receiver.try_recv().map_err(|error| match error {
-                TryRecvError::Empty => RecvTimeoutError::Timeout,
-                TryRecvError::Disconnected => RecvTimeoutError::Disconnected,
-            });
+    /// Returns how long the next request may take to come. `None`: there is nothing to do before.
+    fn patience(&self, has_upkeep: bool) -> Option<Duration> {
+        match () {
+            () if has_upkeep => Some(Duration::ZERO),
+            () if !self.questions.is_empty() => Some(LOOK),
+            () if self.is_synced => None,
+            () => Some(self.delay.saturating_sub(self.synced.elapsed())),
         }
-        if self.is_synced {
-            return self.receiver.recv().map_err(|_| RecvTimeoutError::Disconnected);
+    }
+
+    /// Tells the threads of rooms how far the journal is.
+    fn tell(&self, writes: &mut Vec<Write>) {
+        for (worker, progress) in self.progress.iter().enumerate() {
+            let last = writes.iter().rfind(|write| write.worker == worker);
+            last.into_iter().for_each(|write| progress.set(write.ticket));
         }
-        self.receiver.recv_timeout(self.delay.saturating_sub(self.synced.elapsed()))
+        for Write { worker, entries, .. } in writes.drain(..) {
+            self.progress[worker].give_back(entries);
+        }
     }
 
     /// Writes entries. If the disk is full, waits until there is space.
-    fn write(&mut self, entries: &[Entries]) {
-        let entries: Vec<_> = entries.iter().collect();
+    fn write(&mut self, writes: &[Write]) {
+        let entries: Vec<_> = writes.iter().map(|write| &write.entries).collect();
         let mut has_told = false;
         loop {
             match self.journal.write(&entries) {
@@ -263,20 +188,19 @@ impl Writer {
         self.is_synced = true;
     }
 
-    fn answer(&mut self, request: Request) {
-        match request {
-            Request::Write { .. } | Request::End => {}
-            Request::Load(id, answer) => {
+    fn answer(&mut self, question: Question) {
+        match question {
+            Question::Load(id, answer) => {
                 let history = match self.journal.find(&id) {
                     None => Ok(None),
                     Some(number) => match self.journal.history(number) {
-                        Ok(history) => Ok(Some(History::new(number, history))),
+                        Ok(history) => Ok(Some(History::new(number, history, &self.loading))),
                         Err(error) => Err(error.to_string()),
                     },
                 };
                 let _ = answer.try_send(history);
             }
-            Request::Timers(answer) => {
+            Question::Timers(answer) => {
                 let rooms = self.journal.rooms();
                 let rooms =
                     rooms.filter_map(|room| Some(KeptRoom { id: room.id.to_owned(), timer_due: room.due? }));
@@ -287,7 +211,8 @@ impl Writer {
 }
 
 impl History {
-    fn new(number: RoomNumber, history: stateroom_journal::History) -> Self {
+    fn new(number: RoomNumber, history: stateroom_journal::History, loading: &Arc<AtomicUsize>) -> Self {
+        let due = history.events().fold(history.due, |due, event| event.timer.unwrap_or(due));
         let (mut records, mut events, mut notes) = (Vec::new(), 0, Vec::new());
         for event in history.events().map(|event| event.event) {
             if is_note(event) {
@@ -297,7 +222,15 @@ impl History {
                 events += 1;
             }
         }
-        Self { number, base: history.base().into(), records, events, notes }
+        let base = history.base().into();
+        let mut history = Self { number, base, records, events, notes, due, loading: None };
+        history.loading = Some(Loading::new(loading, history.size()));
+        history
+    }
+
+    /// Returns its size in bytes.
+    pub(crate) fn size(&self) -> usize {
+        self.base.len() + self.records.len() + self.notes.iter().map(Vec::len).sum::<usize>()
     }
 }
 
@@ -305,17 +238,6 @@ impl History {
 /// and so cannot be moved, is the reason of a want of space as well.
 fn is_temporary(error: &JournalError) -> bool {
     matches!(error, JournalError::Full(_) | JournalError::Read(_) | JournalError::Damaged { .. })
-}
-
-/// Logs what has been found on the disk.
-fn announce(recovery: &Recovery, time: Duration) {
-    let Recovery { rooms, bytes_read, dropped, .. } = recovery;
-    if *dropped > 0 {
-        log::warn!(
-            "the last {dropped} bytes of the journal were not complete, and nobody has seen anything of them"
-        );
-    }
-    log::info!("{rooms} rooms are on the disk ({} KiB read in {} ms)", bytes_read >> 10, time.as_millis());
 }
 
 /// Ends the process. What the disk has is not known any more: after an error, the system may show data that the disk lacks. The

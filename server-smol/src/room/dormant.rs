@@ -56,6 +56,12 @@ impl<F: EngineFactory> Registry<F> {
         rooms.for_each(|(due, id)| self.dormant.add(due, id));
     }
 
+    /// Lets the timer of a room wait on, which could not come into memory, or had to leave it.
+    pub(super) fn add_dormant_again(&self, due: u64, id: &RoomId) {
+        let soon = self.thread().clock.unix_ms() + AGAIN_MS;
+        self.dormant.add(due.max(soon), id.clone());
+    }
+
     /// Brings rooms into memory when their timers are due.
     pub(crate) async fn wake_dormant(self: Rc<Self>) {
         loop {
@@ -64,11 +70,9 @@ impl<F: EngineFactory> Registry<F> {
             if first.is_some_and(|due| due <= now) {
                 let due = self.dormant.due.borrow_mut().pop_first();
                 if let Some((_, id)) = due {
-                    // If it is in memory already, its timer runs there. If it fails, the log says why.
-                    let opened = self.open(&id, || Ok::<_, CreateRoomError>(None)).await;
-                    if let Err(CreateRoomError::OutOfMemory | CreateRoomError::TooMany) = opened {
-                        self.dormant.add(now + AGAIN_MS, id);
-                    }
+                    // If it is in memory already, its timer runs there. If it fails, the log says why, and the timer waits on if
+                    // that helps.
+                    let _ = self.open(&id, || Ok::<_, CreateRoomError>(None)).await;
                 }
                 continue;
             }

@@ -201,7 +201,9 @@ impl<F: EngineFactory> EventLock<F> {
             return Some(Outcome::Ended);
         }
         let is_over = matches!(step, Step::Ended(_));
-        room.note_in_history(engine, is_over);
+        if !room.note_in_history(engine, is_over) {
+            return Some(Outcome::Ended);
+        }
         if !deliveries.is_ordinary() && deliveries.take_failed() || room.settle_memory(engine).is_err() {
             room.fail_for_memory();
             return Some(Outcome::Ended);

@@ -2,6 +2,7 @@
 
 use std::{
     cell::Cell,
+    fmt,
     panic::{AssertUnwindSafe, catch_unwind},
     rc::Rc,
     time::{Duration, Instant},
@@ -11,7 +12,7 @@ use stateroom_core::engine::{Durable, Engine as _, EngineFactory, Replayed, Rest
 
 use crate::{
     journal::{History, Journal, RoomNumber},
-    memory::OutOfMemory,
+    memory::{OutOfMemory, Purpose},
     thread::{Cut, Kind, TIME_SLICE},
 };
 
@@ -34,13 +35,21 @@ pub(super) struct RoomHistory {
     due: Cell<Option<u64>>,
 }
 
-/// A room gets a new base when its events since the last one have this many times the size of that, but at least so many bytes; or
-/// if there are so many events; or if they have used so much fuel, which is about 20 ms. This bounds the time that it takes to
-/// restore the room, and what is written for it.
+/// A room gets a new base when its events since the last one have this many times the size of that, but at least `BYTES`, and at most
+/// `MOST_BYTES` or the size of the base. This bounds what is written for a room, and how much is read to restore it.
 const TIMES_BASE: usize = 8;
 const BYTES: usize = 4 << 10;
-const EVENTS: u32 = 1_000;
-const FUEL: u64 = 20_000_000;
+const MOST_BYTES: usize = 4 << 20;
+
+/// A room also gets a new base after so many events, or if they have used so much fuel: about 20 ms of computing. This bounds the time
+/// that it takes to restore the room. A larger base is worth more: the second number is for each KiB of it, and the third is the most.
+const EVENTS: [usize; 3] = [1_000, 16, 50_000];
+const FUEL: [usize; 3] = [20_000_000, 300_000, 500_000_000];
+
+/// Returns a limit for a base of this size.
+fn limit([least, for_kib, most]: [usize; 3], base: usize) -> usize {
+    (least + (base >> 10).saturating_mul(for_kib)).min(most)
+}
 
 impl RoomHistory {
     fn new(number: RoomNumber, base: usize) -> Self {
@@ -62,9 +71,10 @@ impl RoomHistory {
 
     /// Returns whether it is time for a new base.
     fn is_long(&self) -> bool {
-        self.bytes.get() > BYTES.max(TIMES_BASE * self.base.get())
-            || self.events.get() >= EVENTS
-            || self.fuel.get() >= FUEL
+        let base = self.base.get();
+        self.bytes.get() > (TIMES_BASE * base).clamp(BYTES, MOST_BYTES.max(base))
+            || self.events.get() as usize >= limit(EVENTS, base)
+            || self.fuel.get() >= limit(FUEL, base) as u64
     }
 
     /// Adds a [note](crate::journal::is_note).
@@ -75,9 +85,20 @@ impl RoomHistory {
 
     /// Writes a new base, and the state of the room's sessions. Returns false if there is none, because the room is in the middle of an
     /// event.
-    fn write_base(&self, journal: &Journal, durable: &mut dyn Durable, sessions: Option<&[u8]>) -> bool {
+    ///
+    /// # Errors
+    /// The base is too large.
+    fn write_base(
+        &self,
+        journal: &Journal,
+        durable: &mut dyn Durable,
+        sessions: Option<&[u8]>,
+    ) -> Result<bool, TooLarge> {
         let due = durable.timer_due();
-        let Some(base) = base(durable) else { return false };
+        let Some(base) = base(durable) else { return Ok(false) };
+        TooLarge::check(base.len(), journal)?;
+        // If they are too large, they end with the server.
+        let sessions = sessions.filter(|note| TooLarge::check(note.len(), journal).is_ok());
         journal.add(|entries| {
             entries.snapshot(self.number, due, &base);
             sessions.iter().for_each(|note| entries.event(self.number, None, note));
@@ -87,7 +108,30 @@ impl RoomHistory {
         self.events.set(0);
         self.fuel.set(0);
         self.due.set(due);
-        true
+        Ok(true)
+    }
+}
+
+/// An error: the state of a room, or an event, has too many bytes for the journal.
+struct TooLarge {
+    size: usize,
+    most: usize,
+}
+
+impl TooLarge {
+    fn check(size: usize, journal: &Journal) -> Result<(), Self> {
+        let most = journal.max_entry();
+        if size <= most { Ok(()) } else { Err(Self { size, most }) }
+    }
+}
+
+impl fmt::Display for TooLarge {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { size, most } = self;
+        write!(
+            f,
+            "it has {size} bytes for the journal, which takes {most} at most: a quarter of `--journal-size`"
+        )
     }
 }
 
@@ -109,35 +153,54 @@ impl<F: EngineFactory> Room<F> {
         let _ = self.history.set(Box::new(history));
     }
 
-    /// Adds the record of the room's event to its history, if the event has ended.
+    /// Adds the record of the room's event to its history, if the event has ended. Returns false if the room has failed.
     #[inline]
-    pub(super) fn note_in_history(&self, engine: &mut F::Engine, is_over: bool) {
-        if let Some(history) = self.history.get() {
-            self.add_record(history, engine, is_over);
+    pub(super) fn note_in_history(self: &Rc<Self>, engine: &mut F::Engine, is_over: bool) -> bool {
+        let Some(history) = self.history.get() else { return true };
+        let added = self.add_record(history, engine, is_over);
+        if let Err(too_large) = &added {
+            self.fail(&too_large.to_string());
         }
+        added.is_ok()
     }
 
     #[cold]
     #[inline(never)]
-    fn add_record(&self, history: &RoomHistory, engine: &mut F::Engine, is_over: bool) {
+    fn add_record(
+        &self,
+        history: &RoomHistory,
+        engine: &mut F::Engine,
+        is_over: bool,
+    ) -> Result<(), TooLarge> {
         // An event that has begun goes on, even if the room has ended meanwhile.
         if self.ended.get() {
-            return;
+            return Ok(());
         }
         let fuel = engine.fuel_used().unwrap_or(0);
-        let (Some(journal), Some(durable)) = (self.thread().journal(), engine.durable()) else { return };
+        let (Some(journal), Some(durable)) = (self.thread().journal(), engine.durable()) else {
+            return Ok(());
+        };
         let due = durable.timer_due();
-        if !self.sessions.is_empty() {
-            durable.each_sender(&mut |client| self.sessions.note_recorded(client));
-        }
+        // Only sessions need to know who has sent a message.
+        let registry = if self.sessions.is_empty() { None } else { self.registry.upgrade() };
+        let mut result = Ok(());
         durable.take_record(&mut |record| {
-            let timer = (due != history.due.replace(due)).then_some(due);
-            journal.add(|entries| entries.event(history.number, timer, record));
-            history.add(record.len(), fuel);
+            result = TooLarge::check(record.len(), journal);
+            if result.is_ok() {
+                let timer = (due != history.due.replace(due)).then_some(due);
+                journal.add(|entries| entries.event(history.number, timer, record));
+                history.add(record.len(), fuel);
+                if let Some(registry) = &registry {
+                    let each = &mut |client| self.sessions.note_recorded(client);
+                    registry.factory().each_sender(record, each);
+                }
+            }
         });
+        result?;
         if is_over && history.is_long() && self.may_write_base() {
-            history.write_base(journal, durable, self.note_of_sessions().as_deref());
+            history.write_base(journal, durable, self.note_of_sessions().as_deref())?;
         }
+        Ok(())
     }
 
     /// Returns whether the sessions are in the state that the last event has led to. If the server shuts down, they are not in the room
@@ -156,24 +219,26 @@ impl<F: EngineFactory> Room<F> {
             && let (Some(journal), Some(durable)) =
                 (self.thread().journal(), self.engine.borrow_mut().durable())
         {
-            history.write_base(journal, durable, self.note_of_sessions().as_deref());
+            // If it is too large, the next event finds out.
+            let _ = history.write_base(journal, durable, self.note_of_sessions().as_deref());
         }
     }
 
     /// Begins the history anew, as the room runs another module. If its new state has effects that are not in the history, sessions
     /// that are there [have to wait](Self::keep_sessions_again) for these.
-    pub(super) fn renew_history(&self, engine: &mut F::Engine, has_effects: bool) {
+    pub(super) fn renew_history(self: &Rc<Self>, engine: &mut F::Engine, has_effects: bool) {
+        let is_settled = !has_effects && self.may_write_base();
+        let sessions = if is_settled { self.note_of_sessions() } else { None };
         if let Some(history) = self.history.get()
             && let (Some(journal), Some(durable)) = (self.thread().journal(), engine.durable())
+            && let Err(too_large) = history.write_base(journal, durable, sessions.as_deref())
         {
-            let is_settled = !has_effects && self.may_write_base();
-            let sessions = if is_settled { self.note_of_sessions() } else { None };
-            history.write_base(journal, durable, sessions.as_deref());
+            self.fail(&too_large.to_string());
         }
     }
 
     /// Begins the history anew with the sessions, if it was begun without them.
-    pub(super) fn keep_sessions_again(&self) {
+    pub(super) fn keep_sessions_again(self: &Rc<Self>) {
         if !self.sessions.is_empty() && !self.ended.get() {
             self.renew_history(&mut self.engine.borrow_mut(), false);
         }
@@ -184,6 +249,11 @@ impl<F: EngineFactory> Room<F> {
         if let (Some(history), Some(journal)) = (self.history.get(), self.thread().journal()) {
             journal.add(|entries| entries.end(history.number));
         }
+    }
+
+    /// Returns the time at which the timer of the room is due, as the journal knows it.
+    pub(super) fn timer_due_on_disk(&self) -> Option<u64> {
+        self.history.get().and_then(|history| history.due.get())
     }
 
     /// Returns whether the room can leave memory: nobody is here, and it can come back from the disk.
@@ -201,7 +271,7 @@ impl<F: EngineFactory> Room<F> {
             return false;
         };
         let Some(durable) = engine.durable() else { return false };
-        if history.is_long() && !history.write_base(journal, durable, None) {
+        if history.is_long() && !history.write_base(journal, durable, None).unwrap_or(false) {
             return false;
         }
         self.leave_registry(history.due.get());
@@ -210,10 +280,10 @@ impl<F: EngineFactory> Room<F> {
 
     /// Makes a room of its history. Those that were in it get their `disconnect`, but for clients whose sessions wait.
     async fn restore(
-        registry: &Rc<Registry<F>>,
-        id: &RoomId,
+        mut unfinished: Unfinished<'_, F>,
         history: History,
     ) -> Result<Rc<Self>, CreateRoomError> {
+        let Unfinished { registry, id, .. } = unfinished;
         registry.make_place(id)?;
         let thread = Rc::clone(registry.thread());
         let room = Self::build(id.clone(), registry, |context| {
@@ -263,7 +333,6 @@ impl<F: EngineFactory> Room<F> {
             own.bytes.set(history.records.len() + history.notes.iter().map(Vec::len).sum::<usize>());
             own.events.set(history.events);
             own.due.set(durable.timer_due());
-            durable.timer_due().into_iter().for_each(|due| registry.dormant.remove(due, id));
             let _ = room.history.set(Box::new(own));
             durable.clients().to_vec()
         };
@@ -271,7 +340,7 @@ impl<F: EngineFactory> Room<F> {
         // It is as good as any other from now on.
         room.is_new.set(false);
         // Nobody else knows the room yet. If this is given up, nothing of the room may go on.
-        let mut unfinished = Unfinished(Some(Rc::clone(&room)));
+        unfinished.room = Some(Rc::clone(&room));
         let waiting = sessions.map_or_else(Vec::new, |sessions| sessions.finish(&room));
         for client in members {
             if room.context.roster.contains(client) {
@@ -281,9 +350,10 @@ impl<F: EngineFactory> Room<F> {
                 return Err(CreateRoomError::Failed);
             }
         }
-        unfinished.0 = None;
+        unfinished.is_over = true;
         room.set_restored_timer();
         registry.add(&room);
+        room.arm_first_client_timer();
         if room.idle.touch() {
             room.queue_for_hibernation(&room.engine.borrow());
         }
@@ -299,7 +369,7 @@ impl<F: EngineFactory> Room<F> {
     fn set_restored_timer(self: &Rc<Self>) {
         // A `disconnect` may have set it.
         if self.timer.borrow().is_none()
-            && let Some(due) = self.history.get().and_then(|history| history.due.get())
+            && let Some(due) = self.timer_due_on_disk()
         {
             let clock = &self.thread().clock;
             let left = due.saturating_sub(clock.unix_ms());
@@ -312,15 +382,40 @@ impl<F: EngineFactory> Room<F> {
     }
 }
 
-/// A room that is being restored. If it is not finished when this is dropped, it never runs again.
-struct Unfinished<F: EngineFactory>(Option<Rc<Room<F>>>);
+/// A room that is being restored. If it is not finished when this is dropped, it never runs again, and its timer waits on.
+struct Unfinished<'a, F: EngineFactory> {
+    registry: &'a Rc<Registry<F>>,
+    id: &'a RoomId,
+    /// The room, if it may have had events.
+    room: Option<Rc<Room<F>>>,
+    timer_due: Option<u64>,
+    is_over: bool,
+}
 
-impl<F: EngineFactory> Drop for Unfinished<F> {
+impl<'a, F: EngineFactory> Unfinished<'a, F> {
+    fn begin(registry: &'a Rc<Registry<F>>, id: &'a RoomId, timer_due: Option<u64>) -> Self {
+        timer_due.into_iter().for_each(|due| registry.dormant.remove(due, id));
+        Self { registry, id, room: None, timer_due, is_over: false }
+    }
+}
+
+impl<F: EngineFactory> Drop for Unfinished<'_, F> {
     fn drop(&mut self) {
-        if let Some(room) = &self.0 {
-            room.context.roster.clear();
-            room.leave_registry(None);
+        if self.is_over {
+            return;
         }
+        let timer_due = match &self.room {
+            // It has ended by itself.
+            Some(room) if room.ended.get() => None,
+            None if self.registry.quarantined.borrow().contains(self.id) => None,
+            Some(room) => {
+                room.context.roster.clear();
+                room.leave_registry(None);
+                room.timer_due_on_disk()
+            }
+            None => self.timer_due,
+        };
+        timer_due.into_iter().for_each(|due| self.registry.add_dormant_again(due, self.id));
     }
 }
 
@@ -352,7 +447,13 @@ impl<F: EngineFactory> Registry<F> {
         if let Some(journal) = self.thread().journal() {
             match journal.load(id.as_str()).await {
                 Ok(None) => {}
-                Ok(Some(history)) => return Ok(Some(Room::restore(self, id, history).await?)),
+                Ok(Some(mut history)) => {
+                    let unfinished = Unfinished::begin(self, id, history.due);
+                    let memory = self.thread().memory.charge(history.size(), Purpose::NewRoom);
+                    let _memory = memory.map_err(|OutOfMemory| CreateRoomError::OutOfMemory)?;
+                    history.loading = None;
+                    return Ok(Some(Room::restore(unfinished, history).await?));
+                }
                 Err(reason) => {
                     self.quarantine(id, &reason);
                     return Err(CreateRoomError::Failed.into());

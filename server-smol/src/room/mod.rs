@@ -426,6 +426,11 @@ impl<F: EngineFactory> Room<F> {
         self.thread().hibernation.remove(&self.idle);
         if let Some(registry) = self.registry.upgrade() {
             registry.remove(self);
+            if self.stays_on_disk.get()
+                && let Some(due) = self.timer_due_on_disk()
+            {
+                registry.add_dormant_again(due, self.id());
+            }
         }
     }
 

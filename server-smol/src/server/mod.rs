@@ -30,7 +30,7 @@ use crate::{
     reactor::{Clock, ClockSource, Listener, Reactor, VirtualClock},
     requests::Downloads,
     room::RoomCounts,
-    settings::{Recordings, RoomIds, Settings, ShutdownPolicy, Upgrade},
+    settings::{Durability, Recordings, RoomIds, Settings, ShutdownPolicy, Upgrade},
     worker::{Worker, Workers},
 };
 
@@ -254,7 +254,13 @@ impl Server {
         self
     }
 
-    /// Sets how long events may wait before the disk is told to keep them.
+    /// Sets how safely rooms are kept.
+    pub fn with_durability(mut self, durability: Durability) -> Self {
+        self.settings.durability = durability;
+        self
+    }
+
+    /// Sets how long events may wait before the disk is told to keep them, with [`Durability::Lazy`].
     pub fn with_sync_delay(mut self, delay: Duration) -> Self {
         self.settings.sync_delay = delay;
         self
@@ -438,6 +444,11 @@ impl Server {
         is_durable: bool,
     ) -> Result<Option<JournalThread>, ServeError> {
         let Some(path) = &settings.data else { return Ok(None) };
+        let delay = match settings.durability {
+            Durability::On => Duration::ZERO,
+            Durability::Lazy => settings.sync_delay,
+            Durability::Off => return Ok(None),
+        };
         let data_error = |error| ServeError::Data { path: path.clone(), error };
         if !is_durable {
             return Err(data_error(DataError::NativeService));
@@ -447,8 +458,7 @@ impl Server {
         if let Some(deployment) = &self.deployment {
             deployment.keep_modules(directory.modules()).map_err(DataError::Io).map_err(data_error)?;
         }
-        let journal =
-            JournalThread::start(directory, settings.journal_size, settings.sync_delay, settings.threads);
+        let journal = JournalThread::start(directory, settings.journal_size, delay, settings.threads);
         journal.map(Some).map_err(data_error)
     }
 }

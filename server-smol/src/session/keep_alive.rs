@@ -26,8 +26,10 @@ pub(super) async fn keep_alive<F: EngineFactory>(connection: &Connection<F>) -> 
         Timer::at(next).await;
         // Which may be later than it was to be, where the thread had a lot to do.
         let now = thread.clock.now();
-        // While the room is busy with its message, or much waits for it, the client is not heard, and not at fault.
-        let is_not_read = connection.is_in_event.get() || !connection.socket.outbox.may_be_read();
+        // While the room is busy with its message, or much waits for it, the client is not heard, and not at fault. It cannot answer
+        // a ping that waits for the disk.
+        let client = &connection.socket.outbox;
+        let is_not_read = connection.is_in_event.get() || !client.may_be_read() || client.is_held_back();
         if connection.was_heard.take() || is_not_read {
             last_heard = now;
         } else if deadline.is_some_and(|deadline| deadline <= now) {

@@ -3,6 +3,7 @@
 #[cfg(feature = "built-in")]
 mod built_in;
 mod check;
+mod durability;
 mod give_way;
 #[cfg(feature = "built-in")]
 mod notices;
@@ -28,6 +29,7 @@ pub(crate) use self::open_files::OPERATOR_CONNECTIONS;
 #[cfg(feature = "built-in")]
 pub use self::{built_in::BuiltIn, notices::Notices, playground::Playground};
 pub use self::{
+    durability::Durability,
     recordings::Recordings,
     room_ids::{GeneratedIds, RoomIds},
     shutdown::ShutdownPolicy,
@@ -225,11 +227,10 @@ pub struct Settings {
     /// The maximum size of the journal in [`data`](Self::data), in bytes. If the rooms need more, they wait. Default: 1 GiB.
     pub journal_size: u64,
 
-    /// The time for which events may wait before the disk is told to keep them. Clients do not wait for this time. Zero: none, and
-    /// clients wait for the disk. Default: zero.
-    ///
-    /// If it is not zero, the events of this time are lost if the machine loses power or the system fails. They are not lost if only
-    /// the process ends.
+    /// Decides how safely the rooms in [`data`](Self::data) are kept. Default: [`Durability::On`].
+    pub durability: Durability,
+
+    /// The time for which events may wait before the disk is told to keep them, with [`Durability::Lazy`]. Default: 1 s.
     pub sync_delay: Duration,
 
     /// The number of threads that run rooms. A room and its connections stay on one of them. Default: 1.
@@ -294,7 +295,8 @@ impl Default for Settings {
             upgrade: Upgrade::default(),
             data: None,
             journal_size: 1 << 30,
-            sync_delay: Duration::ZERO,
+            durability: Durability::default(),
+            sync_delay: Duration::from_secs(1),
             threads: 1,
             measure_passes: false,
             pass_time: Duration::from_micros(300),

@@ -1,4 +1,9 @@
-use std::{cell::RefCell, collections::VecDeque, fmt, rc::Rc};
+use std::{
+    cell::{Cell, RefCell},
+    collections::VecDeque,
+    fmt,
+    rc::Rc,
+};
 
 use crate::journal::{Journal, Ticket};
 
@@ -11,40 +16,56 @@ use super::{FlushList, Outbox};
 pub(crate) struct Gate {
     journal: Rc<Journal>,
     /// The outboxes to which something was added in this pass.
-    changed: RefCell<Vec<Rc<Outbox>>>,
+    changed: RefCell<Changed>,
     held_back: RefCell<VecDeque<HeldBack>>,
+    /// The number of outboxes in it.
+    held_back_outboxes: Cell<usize>,
 }
+
+/// Outboxes, and for each the number of bytes that have been added to it in all. This is known when the pass ends.
+type Changed = Vec<(Rc<Outbox>, u64)>;
 
 /// The output of a pass.
 struct HeldBack {
     /// The entries that have to be on the disk before.
     ticket: Ticket,
-    /// For each outbox, the number of bytes that have been added to it in all.
-    outboxes: Vec<(Rc<Outbox>, u64)>,
+    outboxes: Changed,
 }
+
+/// The number of outboxes of all passes beyond which the thread waits for the disk: some 4 MiB.
+const MANY: usize = 1 << 18;
+
+/// The number of outboxes for which memory is kept between two passes.
+const KEPT: usize = 1 << 10;
 
 impl Gate {
     pub(crate) fn new(journal: Rc<Journal>) -> Self {
-        Self { journal, changed: RefCell::default(), held_back: RefCell::default() }
+        Self {
+            journal,
+            changed: RefCell::default(),
+            held_back: RefCell::default(),
+            held_back_outboxes: Cell::new(0),
+        }
     }
 
     /// Notes that something has been added to an outbox in this pass.
     pub(super) fn add(&self, outbox: Rc<Outbox>) {
-        self.changed.borrow_mut().push(outbox);
+        self.changed.borrow_mut().push((outbox, 0));
     }
 
     /// Ends a pass: hands its entries to the journal, and lets those outboxes be written whose entries are on the disk.
     pub(crate) fn end_pass(&self, flush: &FlushList) {
         let ticket = self.journal.hand_over();
-        let changed = self.changed.take();
         let mut is_full = self.journal.is_full();
-        if !changed.is_empty() {
-            let sealed = changed.into_iter().map(|outbox| {
+        let mut outboxes = self.changed.take();
+        if !outboxes.is_empty() {
+            for (outbox, bytes) in &mut outboxes {
                 is_full |= outbox.is_held_back_half();
-                let bytes = outbox.seal();
-                (outbox, bytes)
-            });
-            let outboxes = sealed.collect();
+                *bytes = outbox.seal();
+            }
+            let all = self.held_back_outboxes.get() + outboxes.len();
+            self.held_back_outboxes.set(all);
+            is_full |= all > MANY;
             self.held_back.borrow_mut().push_back(HeldBack { ticket, outboxes });
         }
         if is_full {
@@ -59,10 +80,16 @@ impl Gate {
         let durable = self.journal.durable();
         let mut held_back = self.held_back.borrow_mut();
         while held_back.front().is_some_and(|held_back| held_back.ticket <= durable)
-            && let Some(HeldBack { outboxes, .. }) = held_back.pop_front()
+            && let Some(HeldBack { mut outboxes, .. }) = held_back.pop_front()
         {
-            for (outbox, bytes) in outboxes {
+            self.held_back_outboxes.set(self.held_back_outboxes.get() - outboxes.len());
+            for (outbox, bytes) in outboxes.drain(..) {
                 outbox.release(bytes, flush);
+            }
+            // The next pass needs one.
+            let mut changed = self.changed.borrow_mut();
+            if changed.capacity() < outboxes.capacity() && changed.is_empty() && outboxes.capacity() <= KEPT {
+                *changed = outboxes;
             }
         }
     }
@@ -71,6 +98,7 @@ impl Gate {
     pub(crate) fn clear(&self) {
         self.changed.take();
         self.held_back.take();
+        self.held_back_outboxes.set(0);
     }
 }
 

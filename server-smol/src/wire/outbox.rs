@@ -37,14 +37,14 @@ pub(crate) struct Outbox {
     listed: Cell<bool>,
     /// Its key among the slow clients, while the socket takes no more.
     blocked: Cell<Option<usize>>,
-    /// True if the client is gone.
-    broken: Cell<bool>,
+    /// The way in which the queue is written.
+    output: Cell<Output>,
     /// Set once: the connection ends with this.
     closing: RefCell<Option<CloseReason>>,
     /// True if nothing may follow what waits: the connection is about to end, or has.
     is_over: Cell<bool>,
-    /// True if messages do not just go into the queue: the connection is about to end, or has ended, or the client has a resumable
-    /// session.
+    /// True if messages do not just go into the queue: the connection is about to end, or has ended, the client has a resumable
+    /// session, or messages are held back.
     is_special: Cell<bool>,
     /// The state of the client's session, if it is resumable.
     session: RefCell<Option<Box<SessionState>>>,
@@ -52,8 +52,6 @@ pub(crate) struct Outbox {
     closed_by_room: Cell<bool>,
     /// True if the reading waits for the outbox to empty.
     throttling: Cell<bool>,
-    /// True if the thread's rooms are kept on disk. It is read for each message.
-    is_gated: bool,
     /// The numbers of bytes that were added, and that may be written, if the thread's rooms are kept on disk: see [`Gate`](super::Gate).
     added: Cell<u64>,
     released: Cell<u64>,
@@ -64,20 +62,31 @@ pub(crate) struct Outbox {
     waker: RefCell<Option<Waker>>,
 }
 
+/// The way in which an outbox is written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Output {
+    /// At once.
+    Free,
+    /// When the events are on the disk that it comes from.
+    HeldBack,
+    /// Not at all: the client is gone.
+    Broken,
+}
+
 impl Outbox {
     pub(crate) fn new(stream: Stream, buffers: Rc<Buffers>, limit: usize) -> Rc<Self> {
+        let is_gated = buffers.gate.get().is_some();
         Rc::new(Self {
             stream,
-            is_gated: buffers.gate.get().is_some(),
             buffers,
             queue: RefCell::default(),
             limit,
             listed: Cell::new(false),
             blocked: Cell::new(None),
-            broken: Cell::new(false),
+            output: Cell::new(if is_gated { Output::HeldBack } else { Output::Free }),
             closing: RefCell::default(),
             is_over: Cell::new(false),
-            is_special: Cell::new(false),
+            is_special: Cell::new(is_gated),
             session: RefCell::default(),
             closed_by_room: Cell::new(false),
             throttling: Cell::new(false),
@@ -91,41 +100,67 @@ impl Outbox {
 
     /// Adds a message. A client for which more waits than may wait is closed instead, as it does not read.
     pub(crate) fn push(self: &Rc<Self>, frame: &Frame<'_>) {
-        if self.is_special.get() && !self.keep(frame) {
+        if self.is_special.get() {
+            return self.push_special(frame);
+        }
+        match self.add(frame, self.limit) {
+            Some(waiting) if waiting >= CHUNK => self.write(),
+            Some(_) if !self.listed.replace(true) => self.buffers.flush.add(Rc::clone(self)),
+            Some(_) | None => {}
+        }
+    }
+
+    #[cold]
+    fn push_special(self: &Rc<Self>, frame: &Frame<'_>) {
+        if !self.keep(frame) {
             return;
         }
+        self.push_unkept(frame);
+    }
+
+    /// Adds a frame without keeping it.
+    fn push_unkept(self: &Rc<Self>, frame: &Frame<'_>) {
+        if self.is_gated() {
+            let before = self.queue.borrow().size;
+            // The client is not at fault for what it was not sent.
+            self.add(frame, self.limit.saturating_add(self.held_back_of(before)));
+            if self.queue.borrow().size > before {
+                self.hold_back(frame.size());
+            }
+            return;
+        }
+        let is_special = self.is_special.replace(false);
+        self.push(frame);
+        // `push` may have closed the connection.
+        self.is_special.set(is_special || self.is_over.get());
+    }
+
+    /// Adds a frame to the queue. Returns how many bytes wait now, if the socket takes them. If more than `limit` bytes would wait, or
+    /// there is no memory, the client is closed.
+    #[inline(always)]
+    fn add(self: &Rc<Self>, frame: &Frame<'_>, limit: usize) -> Option<usize> {
         let size = frame.size();
         let mut queue = self.queue.borrow_mut();
-        if queue.size + size > self.limit {
+        if queue.size + size > limit {
             if !self.is_blocked() {
                 drop(queue);
                 self.write();
                 queue = self.queue.borrow_mut();
             }
-            if queue.size + size > self.limit {
+            if queue.size + size > limit {
                 drop(queue);
-                return self.abandon(CloseReason::ClientTooSlow);
+                self.abandon(CloseReason::ClientTooSlow);
+                return None;
             }
         }
         let is_blocked = self.is_blocked();
         let prepared = if is_blocked { queue.prepare_blocked(frame, &self.buffers) } else { Ok(()) };
         if let Err(OutOfMemory) = prepared.and_then(|()| queue.push(frame, &self.buffers)) {
             drop(queue);
-            return self.abandon(CloseReason::OutOfMemory);
+            self.abandon(CloseReason::OutOfMemory);
+            return None;
         }
-        if self.is_gated {
-            drop(queue);
-            return self.hold_back(size);
-        }
-        if is_blocked {
-            return;
-        }
-        if queue.size >= CHUNK {
-            drop(queue);
-            self.write();
-        } else if !self.listed.replace(true) {
-            self.buffers.flush.add(Rc::clone(self));
-        }
+        (!is_blocked).then_some(queue.size)
     }
 
     /// Sends the greeting of a resumable session, as the `connect` of its client begins.
@@ -153,7 +188,7 @@ impl Outbox {
     /// Adds a small frame, even if the outbox is full. It is written before the connection ends.
     fn push_in_any_case(self: &Rc<Self>, frame: &Frame<'_>) {
         // A client that cannot have these few bytes has to do without.
-        if self.queue.borrow_mut().push(frame, &self.buffers).is_ok() && self.is_gated {
+        if self.queue.borrow_mut().push(frame, &self.buffers).is_ok() && self.is_gated() {
             self.hold_back(frame.size());
         }
     }
@@ -181,9 +216,21 @@ impl Outbox {
     }
 
     /// Returns whether nothing of what waits may be written yet.
-    fn is_held_back(&self) -> bool {
+    pub(crate) fn is_held_back(&self) -> bool {
         let waiting = self.queue.borrow().size;
         waiting > 0 && self.held_back() >= waiting as u64
+    }
+
+    /// Ready when all of what waits may be written, or the client is gone. Nothing may follow what waits.
+    pub(super) fn poll_released(self: &Rc<Self>, cx: &mut Context<'_>) -> Poll<()> {
+        // So the release wakes the task.
+        self.set_over();
+        self.write_blocked(cx);
+        if self.held_back() == 0 || self.is_broken() {
+            return Poll::Ready(());
+        }
+        self.wait_for_release(cx);
+        Poll::Pending
     }
 
     /// Returns whether half of what may wait is held back.
@@ -200,47 +247,48 @@ impl Outbox {
     /// Lets the first `bytes` of all that was added be written.
     pub(super) fn release(self: &Rc<Self>, bytes: u64, flush: &FlushList) {
         self.released.set(bytes);
-        if !self.is_blocked() && !self.broken.get() && !self.listed.replace(true) {
+        if !self.is_blocked() && !self.is_broken() && !self.listed.replace(true) {
             flush.add(Rc::clone(self));
         }
         // A connection that is about to end waits for this.
         if self.is_over.get() {
             self.wake();
-            self.wake_closing();
         }
     }
 
     /// Writes as much as the client takes, and as much as goes in one step.
-    #[inline]
     pub(crate) fn write(self: &Rc<Self>) {
+        self.write_and_list();
+    }
+
+    /// Writes a step, and enters the list again if there is more.
+    #[inline(always)]
+    fn write_and_list(self: &Rc<Self>) {
         if self.write_step() && !self.listed.replace(true) {
             self.buffers.flush.add(Rc::clone(self));
         }
     }
 
     /// Writes, as it is next on the list of those that have something to write. Returns how many bytes that was, at most.
+    // It becomes a part of what runs for each message.
+    #[inline(always)]
     pub(super) fn flush(self: Rc<Self>) -> usize {
         let size = self.queue.borrow().size;
         self.listed.set(false);
-        self.write();
+        self.write_and_list();
         size.min(STEP)
     }
 
     /// Writes as much as goes in one step. Answers whether there is more to write at once.
+    #[inline(never)]
     fn write_step(self: &Rc<Self>) -> bool {
-        if self.broken.get() {
-            return false;
-        }
         let mut queue = self.queue.borrow_mut();
         let before = queue.size;
-        let held_back = if self.is_gated { self.held_back_of(before) } else { 0 };
-        if self.is_gated && held_back == before && before > 0 {
-            drop(queue);
-            // The socket may take more, but there is nothing for it yet.
-            self.set_blocked(false);
-            return false;
-        }
-        let written = queue.write(&self.stream, &self.buffers, held_back);
+        let written = match self.output.get() {
+            Output::Free => queue.write(&self.stream, &self.buffers),
+            Output::HeldBack => self.write_released(&mut queue),
+            Output::Broken => return false,
+        };
         if queue.size < before {
             self.progress.set(self.progress.get().wrapping_add(1));
         }
@@ -270,6 +318,17 @@ impl Outbox {
         }
     }
 
+    /// Writes what is not held back.
+    #[cold]
+    #[inline(never)]
+    fn write_released(&self, queue: &mut Queue) -> io::Result<Written> {
+        let waiting = queue.size;
+        let held_back = self.held_back_of(waiting);
+        // The socket may take more, but there is nothing for it yet.
+        let is_nothing = held_back == waiting && waiting > 0;
+        if is_nothing { Ok(Written::All) } else { queue.write_up_to(&self.stream, &self.buffers, held_back) }
+    }
+
     /// Closes the connection. What has not been written is lost.
     pub(super) fn hang_up(self: &Rc<Self>) {
         self.give_up();
@@ -279,7 +338,7 @@ impl Outbox {
     fn give_up(self: &Rc<Self>) {
         self.buffers.slow_clients.discard(|discarded| self.queue.borrow_mut().clear(discarded));
         self.set_blocked(false);
-        self.broken.set(true);
+        self.output.set(Output::Broken);
         self.set_over();
     }
 
@@ -353,7 +412,7 @@ impl Outbox {
     pub(super) fn reclaimable(&self) -> Option<[usize; 2]> {
         let queue = self.queue.try_borrow_mut().ok()?;
         let abandoned = if self.closing.borrow().is_none() { queue.reclaimable() } else { 0 };
-        (!self.broken.get()).then(|| [abandoned, queue.size])
+        (!self.is_broken()).then(|| [abandoned, queue.size])
     }
 
     /// Ready when the client may be heard.
@@ -370,11 +429,9 @@ impl Outbox {
     /// Writes what the socket did not take at first, for as long as there is something. Ready when the client is
     /// gone or the connection is to end.
     pub(crate) fn poll_closing(self: &Rc<Self>, cx: &mut Context<'_>) -> Poll<Option<CloseReason>> {
-        while self.is_blocked() && !self.broken.get() && self.stream.poll_writable(cx).is_ready() {
-            self.write();
-        }
+        self.write_blocked(cx);
         match &*self.closing.borrow() {
-            _ if self.broken.get() => Poll::Ready(None),
+            _ if self.is_broken() => Poll::Ready(None),
             Some(reason) => Poll::Ready(Some(reason.clone())),
             None => {
                 self.wait(cx);
@@ -383,11 +440,18 @@ impl Outbox {
         }
     }
 
+    /// Writes what the socket did not take at first, as far as it takes that now.
+    fn write_blocked(self: &Rc<Self>, cx: &Context<'_>) {
+        while self.is_blocked() && !self.is_broken() && self.stream.poll_writable(cx).is_ready() {
+            self.write();
+        }
+    }
+
     /// Writes everything. Ready when it has been, or the client is gone.
     pub(crate) fn poll_written(self: &Rc<Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         loop {
             let wants_more = self.write_step();
-            if self.broken.get() {
+            if self.is_broken() {
                 return Poll::Ready(Err(io::ErrorKind::BrokenPipe.into()));
             }
             if self.is_empty() && !self.is_blocked() {
@@ -406,6 +470,15 @@ impl Outbox {
                 return Poll::Pending;
             }
         }
+    }
+
+    fn is_broken(&self) -> bool {
+        self.output.get() == Output::Broken
+    }
+
+    /// Returns whether messages are held back: the thread's rooms are kept on disk.
+    fn is_gated(&self) -> bool {
+        self.output.get() == Output::HeldBack
     }
 
     fn is_blocked(&self) -> bool {
@@ -433,6 +506,7 @@ impl Outbox {
 
     /// Wakes the connection's task to look at what is to be done.
     pub(crate) fn wake(&self) {
+        self.wake_closing();
         if let Some(waker) = self.waker.borrow_mut().take() {
             waker.wake();
         }

@@ -183,18 +183,14 @@ impl Queue {
         (self.size - self.shared).saturating_sub(begun) + self.first.len() * PLACE
     }
 
-    /// Writes until everything up to the last `held_back` bytes is written, the stream takes no more, or it is enough for one step.
-    pub(super) fn write(
-        &mut self,
-        stream: &Stream,
-        buffers: &Buffers,
-        held_back: usize,
-    ) -> io::Result<Written> {
+    /// Writes until everything is written, the stream takes no more, or it is enough for one step.
+    // It is called for each message to each client, from one place.
+    #[inline(always)]
+    pub(super) fn write(&mut self, stream: &Stream, buffers: &Buffers) -> io::Result<Written> {
         // Nearly always it is one chunk, and the socket takes all of it.
         if self.first.is_empty()
             && let Some(last) = &self.last
             && self.size <= STEP
-            && held_back == 0
         {
             let written = stream.try_write(&[IoSlice::new(&last[self.written..])])?;
             if written == self.size {
@@ -205,12 +201,18 @@ impl Queue {
             }
             self.advance(written);
         }
-        self.write_chunks(stream, buffers, held_back)
+        self.write_up_to(stream, buffers, 0)
     }
 
-    /// Writes chunk by chunk.
+    /// Writes like [`write`](Self::write), but leaves the last `held_back` bytes.
     #[cold]
-    fn write_chunks(&mut self, stream: &Stream, buffers: &Buffers, held_back: usize) -> io::Result<Written> {
+    #[inline(never)]
+    pub(super) fn write_up_to(
+        &mut self,
+        stream: &Stream,
+        buffers: &Buffers,
+        held_back: usize,
+    ) -> io::Result<Written> {
         let mut step = 0;
         while self.size > held_back {
             let most = self.size - held_back;

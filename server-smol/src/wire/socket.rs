@@ -47,10 +47,12 @@ impl Socket {
     /// Closes gracefully: writes what waits and, if there is a reason to be told, the close frame, and waits for the
     /// client's, but not for long. The connection is closed then, whoever still holds the outbox.
     pub(crate) async fn close(&self, reason: Option<CloseReason>) {
+        if let Some(reason) = reason {
+            self.outbox.push_close(&reason);
+        }
+        // The client has no part in how long the disk takes.
+        poll_fn(|cx| self.outbox.poll_released(cx)).await;
         let goodbye = async {
-            if let Some(reason) = reason {
-                self.outbox.push_close(&reason);
-            }
             // A client that says nothing more may still listen.
             poll_fn(|cx| self.outbox.poll_written(cx)).await.ok()?;
             // Closing a socket with unread bytes resets the connection, and then the client may never see the

@@ -3,8 +3,8 @@
 use std::{path::Path, time::Duration};
 
 use stateroom_host_min::Program;
-use stateroom_server_smol::{RoomIds, ServeError, Server, Upgrade};
-use stateroom_tests::{Directory, Module, TestServer, eventually, server, services::journal};
+use stateroom_server_smol::{Durability, RoomIds, ServeError, Server, Upgrade};
+use stateroom_tests::{Directory, Frame, Message, Module, TestServer, eventually, server, services::journal};
 
 const IDLE: Duration = Duration::from_secs(10);
 
@@ -50,6 +50,20 @@ fn rooms_continue_after_the_end_of_the_server() {
         assert_eq!(client.ask("a"), "a");
         assert_eq!(server.rooms(), [("one".to_owned(), vec![2 + round])], "no id is used twice");
         assert_eq!(server.client("two").ask("?"), "0");
+    }
+}
+
+#[test]
+fn a_level_says_whether_rooms_are_kept() {
+    let levels = [(Durability::On, "1"), (Durability::Lazy, "1"), (Durability::Off, "0")];
+    for (durability, messages) in levels {
+        let data = Directory::new();
+        let settings = || settings(&data).with_durability(durability);
+        let server = TestServer::guests(settings(), counter());
+        assert_eq!(server.client("room").ask("a"), "a");
+        drop(server);
+        let server = TestServer::guests(settings(), counter());
+        assert_eq!(server.client("room").ask("?"), messages, "{durability:?}");
     }
 }
 
@@ -277,4 +291,71 @@ fn only_guests_are_kept_and_only_by_one_server() {
     let error = server.start_guests(counter(), listener).map(drop).unwrap_err().to_string();
     assert!(error.contains(&*file.path().join("data").to_string_lossy()), "{error}");
     assert!(Path::new(&file.path().join("data")).is_file());
+}
+
+#[test]
+fn a_room_that_is_too_large_for_the_journal_fails_alone() {
+    // A message makes it 40 MiB.
+    let program = || {
+        Module::new()
+            .told(
+                "(drop (memory.grow (i32.const 640))) \
+                 (memory.fill (i32.const 65536) (i32.const 7) (i32.const 41943040))",
+            )
+            .limits(|limits| limits.memory = 64 << 20)
+            .kept_program()
+    };
+    let data = Directory::new();
+    let settings = || settings(&data).with_journal_size(128 << 20);
+    let server = TestServer::guests(settings(), program());
+    let (mut large, mut small) = (server.client("large"), server.client("small"));
+    assert_eq!(small.ask("a"), "a");
+    large.text("!");
+    // It gets a new base at some time.
+    for _ in 0..1_100 {
+        large.text("a");
+    }
+    let answers = std::iter::from_fn(|| Some(large.message()));
+    let end = answers.into_iter().find(|answer| !matches!(answer, Message::Text(_)));
+    assert_eq!(end, Some(Message::Close(1011)));
+    assert_eq!(small.ask("?"), "1");
+    drop(server);
+    let server = TestServer::guests(settings(), program());
+    assert_eq!(server.client("small").ask("?"), "1");
+    assert_eq!(server.client("large").ask("?"), "0");
+}
+
+#[test]
+fn the_timer_of_a_room_waits_on_while_there_is_no_memory_for_it() {
+    let program = || {
+        Module::new()
+            .told("(call $set_timer (i32.const 60000))")
+            .timer("(i32.store8 (i32.const 16) (i32.const 57)) (call $set_timer (i32.const 3600000))")
+            .kept_program()
+    };
+    let data = Directory::new();
+    let server = TestServer::guests(settings(&data).with_total_memory(8 << 20), program());
+    let mut client = server.client("room");
+    client.ask("!");
+    client.leave();
+    wait_until_rooms_left(&server);
+    // Others take all memory.
+    let mut others = Vec::new();
+    while let Ok(mut client) = server.connect(&format!("/ws/other-{}", others.len())) {
+        client.text("?");
+        if client.next_frame() != Some(Frame::text("0")) {
+            break;
+        }
+        others.push(client);
+    }
+    assert!(others.len() > 5, "{}", others.len());
+    server.pass(Duration::from_secs(60));
+    server.pass(Duration::from_secs(3));
+    assert_eq!(server.stats().rooms, others.len(), "there is no memory for it");
+    others.into_iter().for_each(|client| client.leave());
+    eventually("it is here", || {
+        server.pass(Duration::from_secs(1));
+        server.rooms().iter().any(|(id, _)| id == "room")
+    });
+    assert_eq!(server.client("room").ask("?"), "9");
 }

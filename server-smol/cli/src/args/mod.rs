@@ -24,7 +24,10 @@ pub(crate) use self::{
     project::{BuildArgs, CompletionsArgs, DevArgs, NewArgs, ProjectArgs, project_help},
     replay::ReplayArgs,
 };
-pub(crate) use self::{serve::ServeArgs, server::ServerArgs};
+pub(crate) use self::{
+    serve::{DurabilityArg, ServeArgs},
+    server::ServerArgs,
+};
 
 #[cfg(feature = "dev")]
 const EXAMPLES: &str = "\

@@ -1,10 +1,13 @@
-use std::path::PathBuf;
+use std::{path::PathBuf, time::Duration};
 
-use stateroom_server_smol::{Settings, Upgrade};
+use stateroom_server_smol::{Durability, Settings, Upgrade};
 
 use crate::limits::Unit;
 
-use super::{ROOMS, ServerArgs};
+use super::{
+    ROOMS, ServerArgs,
+    server::{Time, milliseconds},
+};
 
 #[derive(Debug, clap::Args)]
 pub(crate) struct ServeArgs {
@@ -46,11 +49,18 @@ pub(crate) struct ServeArgs {
     #[arg(long, value_name = "DIR", verbatim_doc_comment, help_heading = ROOMS)]
     pub(crate) data: Option<PathBuf>,
 
-    /// The time after which the disk has to keep events. If it is not 0, clients do not wait for the
-    /// disk, and the events of this time are lost if the machine loses power
-    #[arg(long, value_name = "MS", default_value = "0", requires = "data", verbatim_doc_comment)]
+    /// How safely rooms are kept. Default: as the module's `stateroom.toml` says, or `on`
+    /// on       clients wait until an event is on the disk
+    /// lazy     clients do not wait; the events of `--sync-delay` are lost if the machine loses power
+    /// off      rooms are in memory only
+    #[arg(long, value_name = "HOW", requires = "data", verbatim_doc_comment)]
+    #[arg(help_heading = ROOMS, hide_long_help = true, hide_possible_values = true)]
+    pub(crate) durability: Option<DurabilityArg>,
+
+    /// The time after which the disk has to keep events, with `--durability lazy`
+    #[arg(long, value_name = "MS", default_value = "1000", requires = "data", value_parser = milliseconds as Time)]
     #[arg(help_heading = ROOMS, hide_long_help = true)]
-    pub(crate) sync_delay: u32,
+    pub(crate) sync_delay: Duration,
 
     /// The size of the journal in the directory of `--data`, at most. If rooms need more, they wait
     #[arg(long, value_name = "SIZE", default_value = "1GiB", requires = "data", value_parser = size)]
@@ -64,6 +74,24 @@ pub(crate) struct ServeArgs {
 fn size(text: &str) -> Result<u64, String> {
     let size = Unit::Bytes.read(text).filter(|size| Settings::JOURNAL_SIZE.contains(size));
     size.ok_or_else(|| format!("is not a size of at least 128 MiB, such as {}", Unit::Bytes.examples()))
+}
+
+/// A value of `--durability`, and of `durability` in `stateroom.toml`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+pub(crate) enum DurabilityArg {
+    On,
+    Lazy,
+    Off,
+}
+
+impl From<DurabilityArg> for Durability {
+    fn from(durability: DurabilityArg) -> Self {
+        match durability {
+            DurabilityArg::On => Self::On,
+            DurabilityArg::Lazy => Self::Lazy,
+            DurabilityArg::Off => Self::Off,
+        }
+    }
 }
 
 /// A value of `--upgrade`.

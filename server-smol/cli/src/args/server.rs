@@ -41,28 +41,28 @@ pub(crate) struct ServerArgs {
 
     /// Time between two pings to each client: many proxies close silent connections. 0: no pings
     #[arg(short = 'i', long, value_name = "SECONDS", default_value = "30", verbatim_doc_comment)]
-    #[arg(value_parser = seconds, allow_negative_numbers = true, help_heading = CLIENTS, hide_long_help = true)]
+    #[arg(value_parser = seconds as Time, allow_negative_numbers = true, help_heading = CLIENTS, hide_long_help = true)]
     heartbeat_interval: Duration,
 
     /// Time after which a client that sends nothing is disconnected; 0 means never. It should be
     /// longer than the interval: a client that only listens sends only answers to pings
     #[arg(short = 't', long, value_name = "SECONDS", default_value = "120", verbatim_doc_comment)]
-    #[arg(value_parser = seconds, allow_negative_numbers = true, help_heading = CLIENTS, hide_long_help = true)]
+    #[arg(value_parser = seconds as Time, allow_negative_numbers = true, help_heading = CLIENTS, hide_long_help = true)]
     heartbeat_timeout: Duration,
 
     /// Time for a client to finish a message, or up to twice this time. 0 means no limit
     #[arg(long, value_name = "SECONDS", default_value = "30", verbatim_doc_comment)]
-    #[arg(value_parser = seconds, allow_negative_numbers = true, help_heading = CLIENTS, hide_long_help = true)]
+    #[arg(value_parser = seconds as Time, allow_negative_numbers = true, help_heading = CLIENTS, hide_long_help = true)]
     message_timeout: Duration,
 
     /// Time for a client to read some of its waiting data, or up to twice this time. 0 means no limit
     #[arg(long, value_name = "SECONDS", default_value = "30", verbatim_doc_comment)]
-    #[arg(value_parser = seconds, allow_negative_numbers = true, help_heading = CLIENTS, hide_long_help = true)]
+    #[arg(value_parser = seconds as Time, allow_negative_numbers = true, help_heading = CLIENTS, hide_long_help = true)]
     outbox_timeout: Duration,
 
     /// Time for a client to reconnect and resume its session, if it has asked for that. 0: none
     #[arg(long, value_name = "SECONDS", default_value = "30", verbatim_doc_comment)]
-    #[arg(value_parser = seconds, allow_negative_numbers = true, help_heading = CLIENTS, hide_long_help = true)]
+    #[arg(value_parser = seconds as Time, allow_negative_numbers = true, help_heading = CLIENTS, hide_long_help = true)]
     resume: Duration,
 
     /// The way in which clients create rooms. The operator (`--admin`) can always create them:
@@ -86,7 +86,7 @@ pub(crate) struct ServerArgs {
     /// Time without events, or up to twice this time, after which a room hibernates: it keeps its
     /// clients, and only the memory that its guest has changed. The next event wakes it. 0: never
     #[arg(long, alias = "fold-after", value_name = "SECONDS", default_value = "10", verbatim_doc_comment)]
-    #[arg(value_parser = seconds, allow_negative_numbers = true, help_heading = ROOMS, hide_long_help = true)]
+    #[arg(value_parser = seconds as Time, allow_negative_numbers = true, help_heading = ROOMS, hide_long_help = true)]
     hibernate_after: Duration,
 
     /// A header of requests that rooms may see, as they see `origin`, `user-agent` and
@@ -113,8 +113,8 @@ pub(crate) struct ServerArgs {
 
     /// Time that a pass of the event loop may spend on work, in milliseconds: for tools that make the server
     /// slow
-    #[arg(long, hide = true, value_name = "MS")]
-    pass_time: Option<u64>,
+    #[arg(long, hide = true, value_name = "MS", value_parser = milliseconds as Time)]
+    pass_time: Option<Duration>,
 
     #[command(flatten)]
     pub(crate) limits: LimitArgs,
@@ -149,8 +149,8 @@ impl ServerArgs {
         settings.threads = self.threads;
         settings.admin = self.admin.clone();
         settings.measure_passes = self.measure_passes;
-        if let Some(ms) = self.pass_time {
-            settings.pass_time = Duration::from_millis(ms);
+        if let Some(time) = self.pass_time {
+            settings.pass_time = time;
         }
         for name in &self.client_headers {
             if !settings.client_headers.contains(name) {
@@ -188,6 +188,9 @@ impl ServerArgs {
 /// A function that reads a number. As clap sees one type of functions, its code for them is there once.
 type Number = fn(&str) -> Result<usize, String>;
 
+/// The same for a time.
+pub(super) type Time = fn(&str) -> Result<Duration, String>;
+
 fn port(text: &str) -> Result<usize, String> {
     whole(text, "a whole number", 0..=u16::MAX.into()).map(|number| number as usize)
 }
@@ -198,6 +201,10 @@ fn ip(text: &str) -> Result<IpAddr, String> {
 
 fn seconds(text: &str) -> Result<Duration, String> {
     whole(text, "a whole number of seconds", Settings::SECONDS).map(Duration::from_secs)
+}
+
+pub(super) fn milliseconds(text: &str) -> Result<Duration, String> {
+    whole(text, "a whole number of milliseconds", 1..=60_000).map(Duration::from_millis)
 }
 
 fn threads(text: &str) -> Result<usize, String> {

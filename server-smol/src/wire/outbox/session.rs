@@ -102,14 +102,6 @@ impl Outbox {
         }
     }
 
-    /// Adds a frame without keeping it.
-    fn push_unkept(self: &Rc<Self>, frame: &Frame<'_>) {
-        let is_special = self.is_special.replace(false);
-        self.push(frame);
-        // `push` may have closed the connection.
-        self.is_special.set(is_special || self.is_over.get());
-    }
-
     /// Tells a client with a resumable session the time in which it is to reconnect, before its connection is closed.
     pub(crate) fn push_return_time(self: &Rc<Self>, ms: u64) {
         let text = format!("{CONTROL}{{\"within\":{ms}}}");

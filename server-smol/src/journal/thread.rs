@@ -1,0 +1,121 @@
+use std::{
+    collections::VecDeque,
+    fmt, io,
+    panic::{AssertUnwindSafe, catch_unwind},
+    process,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, AtomicU64},
+    },
+    thread::{self, JoinHandle},
+    time::{Duration, Instant},
+};
+
+use stateroom_journal::{Options, Recovery};
+
+use super::{
+    DataDirectory, DataError,
+    files::Files,
+    handle::Journal,
+    progress::Progress,
+    requests::Requests,
+    writer::{EXIT_CODE, Writer},
+};
+
+/// The thread that writes the journal, and nobody else does.
+pub(crate) struct JournalThread {
+    thread: Option<JoinHandle<()>>,
+    requests: Arc<Requests>,
+    progress: Vec<Arc<Progress>>,
+    next_room: Arc<AtomicU64>,
+    is_filling: Arc<AtomicBool>,
+    max_size: u64,
+}
+
+impl JournalThread {
+    /// Opens the journal in a directory, and starts its thread. `delay` is the time after which entries are synced; zero: before
+    /// anything is sent to clients.
+    pub(crate) fn start(
+        directory: DataDirectory,
+        max_size: u64,
+        delay: Duration,
+        workers: usize,
+    ) -> Result<Self, DataError> {
+        let begun = Instant::now();
+        let mut random = [0; 16];
+        getrandom::fill(&mut random).map_err(|error| DataError::Io(io::Error::other(error)))?;
+        let files = Files::new(directory.journal());
+        let mut options = Options::new(random);
+        options.max_size = max_size;
+        let (journal, recovery) = stateroom_journal::Journal::open(files, options)
+            .map_err(|error| DataError::Journal(error.to_string()))?;
+        announce(&recovery, begun.elapsed());
+        let next_room = Arc::new(AtomicU64::new(journal.next_room().0));
+        let is_filling = Arc::<AtomicBool>::default();
+        let progress: Vec<_> = (0..workers).map(|_| Arc::<Progress>::default()).collect();
+        let requests = Arc::<Requests>::default();
+        let writer = Writer {
+            journal,
+            requests: Arc::clone(&requests),
+            questions: VecDeque::new(),
+            loading: Arc::default(),
+            progress: progress.clone(),
+            delay,
+            synced: Instant::now(),
+            is_synced: true,
+            max_size,
+            is_filling: Arc::clone(&is_filling),
+            _directory: directory,
+        };
+        let thread = thread::Builder::new().name("journal".to_owned());
+        let run = move || {
+            if catch_unwind(AssertUnwindSafe(|| writer.run())).is_err() {
+                // Nothing could be sent any more.
+                process::exit(EXIT_CODE);
+            }
+        };
+        let thread = thread.spawn(run).map_err(DataError::Io)?;
+        Ok(Self { thread: Some(thread), requests, progress, next_room, is_filling, max_size })
+    }
+
+    /// Returns the handle of a thread of rooms, for that thread.
+    pub(crate) fn handle(&self, worker: usize) -> impl FnOnce() -> Journal + Send + 'static {
+        let (requests, progress) = (Arc::clone(&self.requests), Arc::clone(&self.progress[worker]));
+        let (next_room, is_filling) = (Arc::clone(&self.next_room), Arc::clone(&self.is_filling));
+        let max_size = self.max_size;
+        move || Journal::new(worker, requests, progress, next_room, is_filling, max_size)
+    }
+
+    /// Ends the thread, after the threads of rooms have ended, and waits for it.
+    pub(crate) fn join(mut self) {
+        self.requests.end();
+        if let Some(thread) = self.thread.take() {
+            // A panic has been printed.
+            let _ = thread.join();
+        }
+    }
+}
+
+/// Ends the thread, if nobody has waited for its end.
+impl Drop for JournalThread {
+    fn drop(&mut self) {
+        self.requests.end();
+    }
+}
+
+impl fmt::Debug for JournalThread {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("JournalThread").field("thread", &self.thread).finish_non_exhaustive()
+    }
+}
+
+/// Logs what has been found on the disk.
+fn announce(recovery: &Recovery, time: Duration) {
+    let Recovery { rooms, bytes_read, dropped, .. } = recovery;
+    if *dropped > 0 {
+        log::warn!(
+            "the last {dropped} bytes of the journal were not complete, and nobody has seen anything of them"
+        );
+    }
+    log::info!("{rooms} rooms are on the disk ({} KiB read in {} ms)", bytes_read >> 10, time.as_millis());
+}
