@@ -116,9 +116,6 @@ pub trait Durable {
     /// engine is broken.
     fn write_base(&mut self, write: &mut dyn FnMut(&[u8])) -> bool;
 
-    /// Calls `each` with the sender of each message in what [`take_record`](Self::take_record) has written.
-    fn each_sender(&self, record: &[u8], each: &mut dyn FnMut(ClientId));
-
     /// Does one bounded step of the restoration of a room. When an event is over, calls `watch` with the event, and then with each of
     /// its effects that concerns clients.
     ///
@@ -314,6 +311,11 @@ pub trait EngineFactory: Send + Sync + 'static {
     ) -> Option<Self::Engine> {
         let _ = (room_id, base, records, context);
         None
+    }
+
+    /// Calls `each` with the sender of the event of this [record](Durable::take_record), if the event is a message.
+    fn each_sender(&self, record: &[u8], each: &mut dyn FnMut(ClientId)) {
+        let _ = (record, each);
     }
 
     /// Does one bounded step towards running in an existing engine what [`build`](Self::build) builds now. The clients of the room

@@ -7,8 +7,11 @@ use std::{
     },
 };
 
-use stateroom_core::engine::{EngineContext, EngineFactory, Renewal};
-use stateroom_host_min::{Limits, Program, Trap};
+use stateroom_core::{
+    ClientId,
+    engine::{EngineContext, EngineFactory, Renewal},
+};
+use stateroom_host_min::{Limits, Program, Records, Trap};
 
 use crate::{
     journal::Modules,
@@ -290,6 +293,10 @@ impl EngineFactory for GuestFactory {
                 None
             }
         }
+    }
+
+    fn each_sender(&self, record: &[u8], each: &mut dyn FnMut(ClientId)) {
+        Records::new(record).each_sender(each);
     }
 
     fn room_size(&self) -> usize {

@@ -4,7 +4,7 @@ use stateroom_core::{
     ClientId,
     engine::{Durable, Engine, EngineContext, Event, Hibernation, Progress, Renewal, Replayed, Restoration},
 };
-use stateroom_host_min::{Migration, OwnedEvent, Records, RecordsPosition, Room, Step, Trap};
+use stateroom_host_min::{Migration, OwnedEvent, RecordsPosition, Room, Step, Trap};
 
 use crate::settings::Upgrade;
 
@@ -342,10 +342,6 @@ impl Durable for GuestRoom {
         let base = durable::base(&self.room, self.release.program(), seed);
         base.iter().for_each(|base| write(base));
         base.is_some()
-    }
-
-    fn each_sender(&self, record: &[u8], each: &mut dyn FnMut(ClientId)) {
-        Records::new(record).each_sender(each);
     }
 
     fn restore_step(&mut self, watch: Option<&mut dyn FnMut(Replayed<'_>)>) -> Restoration<'_> {

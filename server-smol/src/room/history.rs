@@ -97,7 +97,7 @@ impl RoomHistory {
         let due = durable.timer_due();
         let Some(base) = base(durable) else { return Ok(false) };
         TooLarge::check(base.len(), journal)?;
-        // Without the note, the sessions end with the process.
+        // If they are too large, they end with the server.
         let sessions = sessions.filter(|note| TooLarge::check(note.len(), journal).is_ok());
         journal.add(|entries| {
             entries.snapshot(self.number, due, &base);
@@ -181,23 +181,21 @@ impl<F: EngineFactory> Room<F> {
             return Ok(());
         };
         let due = durable.timer_due();
-        let has_sessions = !self.sessions.is_empty();
+        // Only sessions need to know who has sent a message.
+        let registry = if self.sessions.is_empty() { None } else { self.registry.upgrade() };
         let mut result = Ok(());
-        let mut recorded = Vec::new();
         durable.take_record(&mut |record| {
             result = TooLarge::check(record.len(), journal);
             if result.is_ok() {
                 let timer = (due != history.due.replace(due)).then_some(due);
                 journal.add(|entries| entries.event(history.number, timer, record));
                 history.add(record.len(), fuel);
-            }
-            if has_sessions {
-                recorded.extend_from_slice(record);
+                if let Some(registry) = &registry {
+                    let each = &mut |client| self.sessions.note_recorded(client);
+                    registry.factory().each_sender(record, each);
+                }
             }
         });
-        if has_sessions {
-            durable.each_sender(&recorded, &mut |client| self.sessions.note_recorded(client));
-        }
         result?;
         if is_over && history.is_long() && self.may_write_base() {
             history.write_base(journal, durable, self.note_of_sessions().as_deref())?;
@@ -218,25 +216,24 @@ impl<F: EngineFactory> Room<F> {
             && history.is_long()
             && let Some(_lock) = EventLock::try_acquire(self)
             && self.may_write_base()
+            && let (Some(journal), Some(durable)) =
+                (self.thread().journal(), self.engine.borrow_mut().durable())
         {
-            self.begin_history_anew(&mut self.engine.borrow_mut(), true);
+            // If it is too large, the next event finds out.
+            let _ = history.write_base(journal, durable, self.note_of_sessions().as_deref());
         }
     }
 
     /// Begins the history anew, as the room runs another module. If its new state has effects that are not in the history, sessions
     /// that are there [have to wait](Self::keep_sessions_again) for these.
     pub(super) fn renew_history(self: &Rc<Self>, engine: &mut F::Engine, has_effects: bool) {
-        self.begin_history_anew(engine, !has_effects && self.may_write_base());
-    }
-
-    fn begin_history_anew(self: &Rc<Self>, engine: &mut F::Engine, with_sessions: bool) {
+        let is_settled = !has_effects && self.may_write_base();
+        let sessions = if is_settled { self.note_of_sessions() } else { None };
         if let Some(history) = self.history.get()
             && let (Some(journal), Some(durable)) = (self.thread().journal(), engine.durable())
+            && let Err(too_large) = history.write_base(journal, durable, sessions.as_deref())
         {
-            let sessions = if with_sessions { self.note_of_sessions() } else { None };
-            if let Err(too_large) = history.write_base(journal, durable, sessions.as_deref()) {
-                self.fail(&too_large.to_string());
-            }
+            self.fail(&too_large.to_string());
         }
     }
 

@@ -225,7 +225,7 @@ impl Outbox {
     pub(super) fn poll_released(self: &Rc<Self>, cx: &mut Context<'_>) -> Poll<()> {
         // So the release wakes the task.
         self.set_over();
-        self.write_while_writable(cx);
+        self.write_blocked(cx);
         if self.held_back() == 0 || self.is_broken() {
             return Poll::Ready(());
         }
@@ -253,7 +253,6 @@ impl Outbox {
         // A connection that is about to end waits for this.
         if self.is_over.get() {
             self.wake();
-            self.wake_closing();
         }
     }
 
@@ -430,7 +429,7 @@ impl Outbox {
     /// Writes what the socket did not take at first, for as long as there is something. Ready when the client is
     /// gone or the connection is to end.
     pub(crate) fn poll_closing(self: &Rc<Self>, cx: &mut Context<'_>) -> Poll<Option<CloseReason>> {
-        self.write_while_writable(cx);
+        self.write_blocked(cx);
         match &*self.closing.borrow() {
             _ if self.is_broken() => Poll::Ready(None),
             Some(reason) => Poll::Ready(Some(reason.clone())),
@@ -441,8 +440,8 @@ impl Outbox {
         }
     }
 
-    /// Writes what the socket did not take at first, for as long as it takes something.
-    fn write_while_writable(self: &Rc<Self>, cx: &mut Context<'_>) {
+    /// Writes what the socket did not take at first, as far as it takes that now.
+    fn write_blocked(self: &Rc<Self>, cx: &Context<'_>) {
         while self.is_blocked() && !self.is_broken() && self.stream.poll_writable(cx).is_ready() {
             self.write();
         }
@@ -507,6 +506,7 @@ impl Outbox {
 
     /// Wakes the connection's task to look at what is to be done.
     pub(crate) fn wake(&self) {
+        self.wake_closing();
         if let Some(waker) = self.waker.borrow_mut().take() {
             waker.wake();
         }
