@@ -2,7 +2,7 @@
 
 use stateroom_host_min::{
     ClientId, ClientInfo, Event, EventResult, Limits, MessagePayload, Outcome, OwnedEvent, Program,
-    Recording, RecordingError, RecordingHeader, RecordingStart, Room, Step,
+    Recording, RecordingError, RecordingHeader, RecordingStart, Records, Room, Step,
 };
 
 use crate::{
@@ -220,4 +220,29 @@ fn records_are_small() {
     size(Event::Init, 1_800_000_000_000);
     size(Event::Connect(ClientId(1), ClientInfo(&[("key", "Ada")])), 1_800_000_000_000);
     assert_eq!(size(text("eleven bytes"), 1_800_000_000_016), 12 + 17);
+}
+
+#[test]
+fn the_senders_of_records_are_found_without_reading_them() {
+    let mut room = program(GUEST).room("lobby", [2; 32]).unwrap();
+    room.start_recording();
+    let message = |client| Event::Message(ClientId(client), MessagePayload::Text("a"));
+    // These end the guest.
+    let bytes = Event::Message(ClientId(7), MessagePayload::Bytes(&[1]));
+    for event in [Event::Init, message(1), Event::Timer, message(300), Event::Disconnect(ClientId(2)), bytes]
+    {
+        let _ = room.handle(event, 1_800_000_000_000);
+    }
+    let records = room.take_records();
+    let senders = |records: &[u8]| {
+        let mut senders = Vec::new();
+        Records::new(records).each_sender(|ClientId(client)| senders.push(client));
+        senders
+    };
+    assert_eq!(senders(&records), [1, 300, 7]);
+    // What is cut off has none.
+    for len in 0..records.len() {
+        let senders = senders(&records[..len]);
+        assert!([&[][..], &[1], &[1, 300]].contains(&&senders[..]), "{len}: {senders:?}");
+    }
 }

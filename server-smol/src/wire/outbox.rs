@@ -441,7 +441,7 @@ impl Outbox {
     }
 
     /// Writes what the socket did not take at first, as far as it takes that now.
-    fn write_blocked(self: &Rc<Self>, cx: &Context<'_>) {
+    fn write_blocked(self: &Rc<Self>, cx: &mut Context<'_>) {
         while self.is_blocked() && !self.is_broken() && self.stream.poll_writable(cx).is_ready() {
             self.write();
         }
