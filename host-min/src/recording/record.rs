@@ -2,7 +2,7 @@ use core::iter::FusedIterator;
 
 use crate::{Room, Step, Trap, reader::Reader};
 
-use super::{Outcome, OwnedEvent, RecordingError, varint};
+use super::{Outcome, OwnedEvent, RecordingError, seal::SEAL, varint};
 
 /// A recorded event, with its time and its outcome.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -103,7 +103,9 @@ impl Iterator for Records<'_> {
     type Item = Result<Record, RecordingError>;
 
     fn next(&mut self) -> Option<Self::Item> {
-        if self.left.is_empty() {
+        // Nothing follows a seal.
+        if self.left.first().is_none_or(|length| *length == SEAL) {
+            self.left = &[];
             return None;
         }
         let record = self.read();
