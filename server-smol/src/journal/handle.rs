@@ -31,7 +31,7 @@ pub(crate) struct Journal {
     handed_over: Cell<Ticket>,
     /// The bytes that were handed over and may not be on the disk.
     waiting: RefCell<std::collections::VecDeque<(Ticket, usize)>>,
-    sender: Sender<Request>,
+    pub(super) sender: Sender<Request>,
     progress: Arc<Progress>,
     next_room: Arc<AtomicU64>,
     /// True if there is no space for more rooms.

@@ -1,4 +1,5 @@
 use std::{
+    collections::VecDeque,
     io,
     panic::{AssertUnwindSafe, catch_unwind},
     process,
@@ -18,6 +19,7 @@ use super::{
     DataDirectory, DataError,
     files::Files,
     handle::{Journal, Progress, Ticket},
+    inquiry::{DeletedRooms, Inquiry, KeptRooms},
 };
 
 /// A request to the journal's thread.
@@ -26,6 +28,8 @@ pub(super) enum Request {
     Write { worker: usize, ticket: Ticket, entries: Entries },
     /// Return the history of a room.
     Load(Box<str>, channel::Sender<Answer<Option<History>>>),
+    /// Answer the operator.
+    Inquire(Inquiry),
     /// Return the rooms that have timers.
     Timers(channel::Sender<Vec<KeptRoom>>),
     /// Write all that has come before, and end.
@@ -59,13 +63,14 @@ pub(crate) struct JournalThread {
     progress: Vec<Arc<Progress>>,
     next_room: Arc<AtomicU64>,
     is_filling: Arc<AtomicBool>,
+    is_stalled: Arc<AtomicBool>,
 }
 
 /// The exit code of a process whose disk does not keep what it was given: `EX_IOERR` of `sysexits.h`.
 const EXIT_CODE: i32 = 74;
 
 /// The time after which the journal is tried again if the disk is full.
-const AGAIN: Duration = Duration::from_secs(1);
+pub(super) const AGAIN: Duration = Duration::from_secs(1);
 
 impl JournalThread {
     /// Opens the journal in a directory, and starts its thread. `delay` is the time after which entries are synced; zero: before
@@ -86,7 +91,7 @@ impl JournalThread {
             .map_err(|error| DataError::Journal(error.to_string()))?;
         announce(&recovery, begun.elapsed());
         let next_room = Arc::new(AtomicU64::new(journal.next_room().0));
-        let is_filling = Arc::<AtomicBool>::default();
+        let (is_filling, is_stalled) = (Arc::<AtomicBool>::default(), Arc::<AtomicBool>::default());
         let progress: Vec<_> = (0..workers).map(|_| Arc::<Progress>::default()).collect();
         let (sender, receiver) = mpsc::channel();
         let writer = Writer {
@@ -98,6 +103,9 @@ impl JournalThread {
             is_synced: true,
             max_size,
             is_filling: Arc::clone(&is_filling),
+            is_stalled: Arc::clone(&is_stalled),
+            delayed: VecDeque::new(),
+            deleted: DeletedRooms::new(),
             _directory: directory,
         };
         let thread = thread::Builder::new().name("journal".to_owned());
@@ -108,7 +116,7 @@ impl JournalThread {
             }
         };
         let thread = thread.spawn(run).map_err(DataError::Io)?;
-        Ok(Self { thread: Some(thread), sender, progress, next_room, is_filling })
+        Ok(Self { thread: Some(thread), sender, progress, next_room, is_filling, is_stalled })
     }
 
     /// Returns the handle of a thread of rooms, for that thread.
@@ -116,6 +124,16 @@ impl JournalThread {
         let (sender, progress) = (self.sender.clone(), Arc::clone(&self.progress[worker]));
         let (next_room, is_filling) = (Arc::clone(&self.next_room), Arc::clone(&self.is_filling));
         move || Journal::new(worker, sender, progress, next_room, is_filling)
+    }
+
+    /// Returns the handle of whoever answers the operator.
+    pub(crate) fn kept_rooms(&self) -> KeptRooms {
+        KeptRooms::new(
+            self.sender.clone(),
+            Arc::clone(&self.is_stalled),
+            #[cfg(feature = "rooms")]
+            Arc::clone(&self.is_filling),
+        )
     }
 
     /// Ends the thread, after the threads of rooms have ended, and waits for it.
@@ -128,17 +146,22 @@ impl JournalThread {
     }
 }
 
-struct Writer {
-    journal: stateroom_journal::Journal<Files>,
-    receiver: Receiver<Request>,
+pub(super) struct Writer {
+    pub(super) journal: stateroom_journal::Journal<Files>,
+    pub(super) receiver: Receiver<Request>,
+    /// The requests that came while there was no space, and are to be answered later.
+    pub(super) delayed: VecDeque<Request>,
+    pub(super) deleted: DeletedRooms,
     progress: Vec<Arc<Progress>>,
     delay: Duration,
     /// The time of the last sync.
     synced: Instant,
-    is_synced: bool,
+    pub(super) is_synced: bool,
     max_size: u64,
     /// True if the histories of rooms take more than 3/8 of this. About half of it can be histories.
     is_filling: Arc<AtomicBool>,
+    /// True while all rooms wait for space.
+    is_stalled: Arc<AtomicBool>,
     _directory: DataDirectory,
 }
 
@@ -183,9 +206,11 @@ impl Writer {
                 Err(RecvTimeoutError::Disconnected) => break,
             }
             // All that has come while the disk was busy.
+            self.delayed.drain(..).for_each(|request| batch.add(request));
             batch.extend(&self.receiver);
             if !batch.entries.is_empty() {
-                self.write(&batch.entries);
+                self.leave_out_deleted(&mut batch.entries);
+                self.write(&mut batch.entries);
             }
             if !self.is_synced && self.synced.elapsed() >= self.delay {
                 self.sync();
@@ -214,7 +239,10 @@ impl Writer {
     }
 
     /// Waits for the next request.
-    fn next(&self, has_upkeep: bool) -> Result<Request, RecvTimeoutError> {
+    fn next(&mut self, has_upkeep: bool) -> Result<Request, RecvTimeoutError> {
+        if let Some(request) = self.delayed.pop_front() {
+            return Ok(request);
+        }
         if has_upkeep {
             return self.receiver.try_recv().map_err(|error| match error {
                 TryRecvError::Empty => RecvTimeoutError::Timeout,
@@ -228,18 +256,18 @@ impl Writer {
     }
 
     /// Writes entries. If the disk is full, waits until there is space.
-    fn write(&mut self, entries: &[Entries]) {
-        let entries: Vec<_> = entries.iter().collect();
+    fn write(&mut self, entries: &mut [Entries]) {
         let mut has_told = false;
         loop {
-            match self.journal.write(&entries) {
+            match self.journal.write(&entries.iter().collect::<Vec<_>>()) {
                 Ok(()) => break,
                 Err(error) if is_temporary(&error) => {
                     if !has_told {
                         log::error!("all rooms wait for space on the disk: {error}");
                         has_told = true;
+                        self.is_stalled.store(true, Ordering::Relaxed);
                     }
-                    thread::sleep(AGAIN);
+                    self.wait_for_space(entries);
                     // It may make space itself.
                     while matches!(self.journal.maintain(), Ok(true)) {}
                 }
@@ -247,12 +275,13 @@ impl Writer {
             }
         }
         if has_told {
+            self.is_stalled.store(false, Ordering::Relaxed);
             log::warn!("there is space on the disk again, and rooms go on");
         }
         self.is_synced = false;
     }
 
-    fn sync(&mut self) {
+    pub(super) fn sync(&mut self) {
         if let Err(error) = self.journal.sync() {
             fail(&error);
         }
@@ -263,6 +292,7 @@ impl Writer {
     fn answer(&mut self, request: Request) {
         match request {
             Request::Write { .. } | Request::End => {}
+            Request::Inquire(inquiry) => self.inquire(inquiry, &mut []),
             Request::Load(id, answer) => {
                 let history = match self.journal.find(&id) {
                     None => Ok(None),
@@ -284,7 +314,7 @@ impl Writer {
 }
 
 impl History {
-    fn new(number: RoomNumber, history: stateroom_journal::History) -> Self {
+    pub(super) fn new(number: RoomNumber, history: stateroom_journal::History) -> Self {
         let events = u32::try_from(history.events().len()).unwrap_or(u32::MAX);
         let records = history.events().flat_map(|event| event.event).copied().collect();
         Self { number, base: history.base().into(), records, events }
