@@ -313,8 +313,17 @@ impl Room {
     /// # Errors
     /// The room is not between two events.
     pub fn snapshot(&self) -> Result<Vec<u8>, SnapshotError> {
+        self.snapshot_as(self.id())
+    }
+
+    /// Returns the same, but for a room with another id. A room that has [started](Self::started) was told its id before: its guest may
+    /// remember that.
+    ///
+    /// # Errors
+    /// The room is not between two events.
+    pub fn snapshot_as(&self, id: &str) -> Result<Vec<u8>, SnapshotError> {
         let _ = resting(self.last())?;
-        let mut out = snapshot::begin(self.program(), self.started(), self.id(), self.presence());
+        let mut out = snapshot::begin(self.program(), self.started(), id, self.presence());
         match &self.form {
             Form::Live(live) => live.put_state(&mut out),
             // There is a stored state unless the room could not be brought back. Then the status above is the trap.

@@ -139,6 +139,11 @@ pub enum RoomError {
         /// The reason.
         reason: String,
     },
+    /// A room was not deleted from the disk.
+    NotDeleted {
+        /// The reason.
+        reason: String,
+    },
     /// The server is ending, or has ended.
     Ending,
 }
@@ -162,7 +167,7 @@ impl fmt::Display for RoomError {
             Self::Failed => "the room failed; the log says why",
             Self::TooMany => "there are as many rooms as there may be, and somebody is in each",
             Self::OutOfMemory => "there is no memory for another room",
-            Self::NotKept { reason } => reason,
+            Self::NotKept { reason } | Self::NotDeleted { reason } => reason,
             Self::Ending => "the server is ending",
         })
     }

@@ -27,6 +27,8 @@
 //! `Server::start_guests` and `Settings::for_guests`, which adjust the settings to the limits of a `stateroom_host_min::Program`. Without it,
 //! the limits and the settings are not compared.
 //!
+//! The feature `rooms` adds `DataRooms`, for rooms on disk while no server uses them, and the operator's requests for rooms on disk.
+//!
 //! The feature `built-in` adds `Server::with_built_in`, for files that are a part of the program, and
 //! `Server::with_playground`, for a page that shows what happens in rooms.
 //!
@@ -70,6 +72,9 @@
 //! | `GET /rooms?after={room}&limit={n}` | lists up to n rooms as JSON (by default 100, at most 1,000): the first rooms, or those after a room. `next` is the `after` of the next page, or null |
 //! | `POST /rooms/{room}` | creates a room: 201, or 409 if it exists |
 //! | `DELETE /rooms/{room}` | ends a room and closes its clients with 1001: 200, or 404 if it does not exist |
+//! | `GET /rooms/{room}` | answers with what is known of a room as JSON (feature `rooms`, as the next two) |
+//! | `GET /rooms/{room}/export` | returns a file of a room that is kept on disk, or recorded in memory: 409 if it is neither |
+//! | `POST /rooms?as={room}` | makes a room of such a file, and keeps it on disk: 201, 409 if it exists, or 422 if the file is damaged |
 //! | `GET /rooms/{room}/recording` | returns the recording of a room's events, or 404 if there is none |
 //! | `POST /reload` | loads the module again, and replaces it in running rooms: 200 with the numbers of rooms as JSON, or 422 with the reason why it cannot be loaded |
 //! | `GET /_/…` | the playground, if there is one (feature `built-in`): its files, and all of the above below `/_/` |
@@ -121,6 +126,8 @@ pub mod fuzzing;
 mod guests;
 mod http;
 mod journal;
+#[cfg(feature = "rooms")]
+mod kept;
 mod memory;
 mod operator;
 mod reactor;
@@ -137,6 +144,10 @@ mod worker;
 pub use admin_address::AdminAddress;
 pub use error::{RoomError, ServeError};
 pub use journal::DataError;
+#[cfg(feature = "rooms")]
+pub use kept::{
+    DataRooms, HistoryDetails, ImportError, KeptRoom, LoadedRoom, RoomDetails, RoomMemory, RoomsError,
+};
 pub use reactor::VirtualClock;
 pub use server::{RenewedRooms, Replacement, RoomInfo, Server, ServerHandle, Stats};
 #[cfg(feature = "built-in")]

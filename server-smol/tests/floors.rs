@@ -20,7 +20,7 @@ const FLOORS: &[&[&str]] = &[
     &["http", "operator"],
     &["control"],
     &["worker"],
-    &["session", "error", "guests"],
+    &["session", "error", "guests", "kept"],
     &["room"],
     &["thread", "requests", "admission"],
     &["settings", "wire"],

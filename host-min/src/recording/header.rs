@@ -76,7 +76,16 @@ impl<'a> RecordingHeader<'a> {
         }
     }
 
-    pub(super) fn read(reader: &mut Reader<'a>) -> Result<Self, RecordingError> {
+    /// Returns the SHA-256 of the module from the first bytes of a recording: 256 of them are enough.
+    #[must_use]
+    pub fn module_hash_of(first_bytes: &[u8]) -> Option<[u8; 32]> {
+        let mut reader = Reader::new(first_bytes);
+        RecordingHeader::read_limits(&mut reader).ok()?;
+        reader.array().ok()
+    }
+
+    /// Reads all that comes before the hash of the module.
+    fn read_limits(reader: &mut Reader<'a>) -> Result<(&'a str, Limits), RecordingError> {
         if reader.array() != Ok(MAGIC) {
             return Err(RecordingError::NotARecording);
         }
@@ -89,9 +98,14 @@ impl<'a> RecordingHeader<'a> {
         for limit in &mut limits {
             *limit = varint::read(reader)?;
         }
+        Ok((host_version, Limits::from_values(limits).ok_or(RecordingError::Damaged)?))
+    }
+
+    pub(super) fn read(reader: &mut Reader<'a>) -> Result<Self, RecordingError> {
+        let (host_version, limits) = Self::read_limits(reader)?;
         Ok(Self {
             host_version,
-            limits: Limits::from_values(limits).ok_or(RecordingError::Damaged)?,
+            limits,
             module_hash: reader.array()?,
             module: varint::read_bytes(reader)?,
             room_id: varint::read_text(reader)?,

@@ -6,6 +6,7 @@ mod outcome;
 mod owned_event;
 mod record;
 mod recorder;
+mod seal;
 mod varint;
 
 pub use error::RecordingError;
@@ -15,7 +16,11 @@ pub use owned_event::OwnedEvent;
 pub use record::{Record, Records, RecordsPosition};
 pub(crate) use recorder::{RecordEvents, Recorder};
 
-use crate::{Program, RestoreError, Room, Trap, reader::Reader};
+use alloc::vec::Vec;
+
+use stateroom_core::ClientId;
+
+use crate::{Program, RestoreError, Room, Trap, presence::Presence, reader::Reader, snapshot};
 
 /// A recording of a room: how it began, and all events that it has had since then, with their outcomes.
 ///
@@ -86,5 +91,26 @@ impl<'a> Recording<'a> {
                 .map_err(|trap: Trap| RestoreError::TooLarge(alloc::format!("{trap}"))),
             RecordingStart::Snapshot(snapshot) => program.restore(snapshot),
         }
+    }
+
+    /// Returns the clients that are in the room after all events, in the order of their ids. Runs no event.
+    ///
+    /// # Errors
+    /// The recording cannot be read.
+    pub fn clients(&self) -> Result<Vec<ClientId>, RecordingError> {
+        let mut presence = match self.header.start {
+            RecordingStart::New { .. } => Presence::default(),
+            RecordingStart::Snapshot(snapshot) => {
+                snapshot::presence(snapshot).ok_or(RecordingError::Damaged)?
+            }
+        };
+        for record in self.records() {
+            match record?.event {
+                OwnedEvent::Connect(client, _) => presence.connect(client),
+                OwnedEvent::Disconnect(client) => presence.disconnect(client),
+                _ => {}
+            }
+        }
+        Ok(presence.clients().into())
     }
 }

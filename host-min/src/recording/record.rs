@@ -4,7 +4,7 @@ use stateroom_core::ClientId;
 
 use crate::{Room, Step, Trap, reader::Reader};
 
-use super::{Outcome, OwnedEvent, RecordingError, owned_event, varint};
+use super::{Outcome, OwnedEvent, RecordingError, owned_event, seal::SEAL, varint};
 
 /// A recorded event, with its time and its outcome.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -119,7 +119,9 @@ impl Iterator for Records<'_> {
     type Item = Result<Record, RecordingError>;
 
     fn next(&mut self) -> Option<Self::Item> {
-        if self.left.is_empty() {
+        // Nothing follows a seal.
+        if self.left.first().is_none_or(|length| *length == SEAL) {
+            self.left = &[];
             return None;
         }
         let record = self.read();

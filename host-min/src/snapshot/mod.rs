@@ -10,7 +10,8 @@ use core::ops::Range;
 use wasmi::{Global, Val};
 
 use crate::{
-    Program, Step, Trap, hibernation::Saved, image::WINDOW, live::Live, presence::Presence, state::Generator,
+    Program, Step, Trap, hibernation::Saved, image::WINDOW, live::Live, presence::Presence, reader::Reader,
+    state::Generator,
 };
 
 pub use error::{RestoreError, SnapshotError};
@@ -19,6 +20,8 @@ pub use error::{RestoreError, SnapshotError};
 const MAGIC: [u8; 8] = *b"stateroo";
 /// The version of the format. It changes whenever the meaning of any byte does.
 const VERSION: u32 = 3;
+/// The length of the module's hash, in bytes.
+const HASH: usize = 32;
 /// The length of the checksum at the end of a snapshot, in bytes.
 const CHECKSUM: usize = 4;
 /// The length of the random generator's part, in bytes.
@@ -52,6 +55,14 @@ pub(crate) fn begin(program: &Program, started: bool, id: &str, presence: &Prese
     out.extend(id.as_bytes());
     presence.put(&mut out);
     out
+}
+
+/// Reads the part of a snapshot that says who is in the room. Does not check the rest.
+pub(crate) fn presence(snapshot: &[u8]) -> Option<Presence> {
+    let mut reader = Reader::new(snapshot.get(MAGIC.len() + size_of::<u32>() + HASH + 1..)?);
+    let id = reader.u32().ok()?;
+    reader.bytes(id as usize).ok()?;
+    Presence::read(&mut reader).ok()?
 }
 
 /// Ends one.

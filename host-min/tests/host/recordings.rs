@@ -246,3 +246,48 @@ fn the_senders_of_records_are_found_without_reading_them() {
         assert!([&[][..], &[1], &[1, 300]].contains(&&senders[..]), "{len}: {senders:?}");
     }
 }
+
+#[test]
+fn a_sealed_recording_has_all_of_its_events_and_no_other_bytes() {
+    let (_, whole, _) = recorded();
+    let count = |bytes: &[u8]| Recording::read(bytes).unwrap().records().map(Result::unwrap).count();
+    let mut sealed = whole.clone();
+    Recording::seal(&mut sealed);
+    assert!(Recording::is_sealed(&sealed) && !Recording::is_sealed(&whole));
+    assert_eq!(count(&sealed), count(&whole));
+    for end in 0..sealed.len() {
+        assert!(!Recording::is_sealed(&sealed[..end]), "{end}");
+    }
+    for index in 0..sealed.len() {
+        let mut changed = sealed.clone();
+        changed[index] ^= 1;
+        assert!(!Recording::is_sealed(&changed), "{index}");
+    }
+}
+
+#[test]
+fn a_recording_says_who_is_in_the_room() {
+    let (program, bytes, _) = recorded();
+    let recording = Recording::read(&bytes).unwrap();
+    assert_eq!(recording.clients(), Ok(vec![ClientId(2)]));
+    assert_eq!(RecordingHeader::module_hash_of(&bytes[..200]), Some(recording.header.module_hash));
+    assert_eq!(RecordingHeader::module_hash_of(&bytes[..30]), None);
+    // The last event has broken it. So this is the state before.
+    let kept = recording.records().count() - 1;
+    let mut room = recording.start(&program).unwrap();
+    recording.records().take(kept).for_each(|record| _ = record.unwrap().run(&mut room));
+    let snapshot = room.snapshot().unwrap();
+    let mut bytes = Vec::new();
+    RecordingHeader::new(&program, "lobby", RecordingStart::Snapshot(&snapshot)).write(&mut bytes);
+    assert_eq!(Recording::read(&bytes).unwrap().clients(), Ok(vec![ClientId(2)]));
+}
+
+#[test]
+fn a_room_can_go_on_under_another_id() {
+    let program = program(GUEST);
+    let mut room = program.room("lobby", [2; 32]).unwrap();
+    let _ = room.handle(Event::Init, 1_000);
+    let other = program.restore(&room.snapshot_as("hall").unwrap()).unwrap();
+    assert_eq!(other.id(), "hall");
+    assert_eq!(other.snapshot_as("lobby"), room.snapshot());
+}

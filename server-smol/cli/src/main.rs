@@ -12,6 +12,8 @@
 compile_error!("with `panic = \"abort\"`, as in the profile `small`, build with `--features small`");
 
 mod args;
+#[cfg(any(feature = "dev", feature = "rooms"))]
+mod http;
 mod limits;
 #[cfg(all(feature = "load", target_os = "linux"))]
 mod load;
@@ -19,7 +21,11 @@ mod logging;
 mod module;
 #[cfg(target_os = "linux")]
 mod open_files;
+#[cfg(feature = "rooms")]
+mod rooms;
 mod serve;
+#[cfg(any(feature = "dev", feature = "rooms"))]
+mod stdout;
 mod toml_file;
 
 #[cfg(feature = "dev")]
@@ -67,8 +73,6 @@ mod replay;
 #[cfg(feature = "dev")]
 mod signals;
 #[cfg(feature = "dev")]
-mod stdout;
-#[cfg(feature = "dev")]
 mod toolchain;
 #[cfg(feature = "dev")]
 mod waiting;
@@ -105,6 +109,8 @@ fn main() -> ExitCode {
         #[cfg(feature = "dev")]
         Command::Build(args) => build::run(args),
         Command::Serve(args) => serve::run(args),
+        #[cfg(feature = "rooms")]
+        Command::Rooms(args) => rooms::run(args),
         Command::Limits => limits::print(),
         #[cfg(feature = "dev")]
         Command::Inspect(args) => inspect::run(args),

@@ -4,7 +4,7 @@ use crate::{
     Disk, Journal, JournalError, RoomNumber,
     index::Room,
     layout::{BATCH, HEADER},
-    record::{Head, Kind, Record},
+    record::{HEAD, Head, Kind, Record},
 };
 
 /// The bytes that are read at first of a record.
@@ -111,6 +111,26 @@ impl<D: Disk> Journal<D> {
         history.due = record.timer.flatten();
         history.base.extend_from_slice(record.body);
         Ok(history)
+    }
+
+    /// Reads up to `most` bytes from the start of the base of a room. They are not checked: only the whole base has a checksum.
+    ///
+    /// # Errors
+    ///
+    /// The same as those of [`history`](Self::history).
+    pub fn base_start(&mut self, room: RoomNumber, most: usize) -> Result<Vec<u8>, JournalError> {
+        self.check_broken()?;
+        let Some(&Room { base, base_bytes, ref id, .. }) = self.index.get(room.0) else {
+            return Err(JournalError::UnknownRoom(room));
+        };
+        let mut bytes = Vec::new();
+        let length = HEAD + id.len() as u64 + most as u64;
+        self.read(base, length.min(base_bytes.into()), &mut bytes)?;
+        let head = Head::decode(&bytes).ok_or_else(|| self.damaged(base))?;
+        let start = ((head.length + head.id) as usize).min(bytes.len());
+        bytes.drain(..start);
+        bytes.truncate(most.min(head.body as usize));
+        Ok(bytes)
     }
 
     /// Reads a record of at most `most` bytes, and returns `None` if it is damaged.

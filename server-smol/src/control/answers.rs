@@ -8,12 +8,17 @@ use crate::{
     worker::{Ending, MOST_LISTED},
 };
 
+#[cfg(feature = "rooms")]
+use super::kept::wants_text;
 #[cfg(feature = "wasm")]
 use super::modules;
 use super::{Answer, Control};
 
 /// The default number of rooms on a page.
 const ROOMS: usize = 100;
+
+/// The methods for a room.
+const METHODS: &str = if cfg!(feature = "rooms") { "DELETE, GET, POST" } else { "DELETE, POST" };
 
 impl Control {
     /// Answers a request for one of the paths that the operator knows.
@@ -25,7 +30,8 @@ impl Control {
         let method = request.method();
         match path {
             "/status" if method == Method::GET => self.status().await,
-            "/rooms" if method == Method::GET => self.rooms(request.uri().query().unwrap_or("")).await,
+            "/rooms" if method == Method::GET => self.rooms(request).await,
+            // A file that is posted to `/rooms` is taken before.
             "/status" | "/rooms" => Ok(not_allowed("GET")),
             #[cfg(feature = "wasm")]
             "/reload" if method == Method::POST => Ok(self.reload().await),
@@ -41,15 +47,27 @@ impl Control {
                     Ok(_) => Ok(not_allowed("GET")),
                 }
             }
+            #[cfg(feature = "rooms")]
+            path if let Some(id) =
+                path.strip_prefix("/rooms/").and_then(|path| path.strip_suffix("/export")) =>
+            {
+                match RoomId::from_path(id) {
+                    Err(reason) => Ok(text(StatusCode::BAD_REQUEST, reason)),
+                    Ok(room) if method == Method::GET => self.export(&room).await,
+                    Ok(_) => Ok(not_allowed("GET")),
+                }
+            }
             path => match path.strip_prefix("/rooms/").map(RoomId::from_path) {
                 None => Ok(text(
                     StatusCode::NOT_FOUND,
-                    "there are /status, /rooms, /rooms/{room}, /rooms/{room}/recording and /reload",
+                    "there are /status, /rooms, /rooms/{room}, /rooms/{room}/recording, /rooms/{room}/export and /reload",
                 )),
                 Some(Err(reason)) => Ok(text(StatusCode::BAD_REQUEST, reason)),
+                #[cfg(feature = "rooms")]
+                Some(Ok(room)) if method == Method::GET => self.room(&room, request.headers()).await,
                 Some(Ok(room)) if method == Method::POST => self.create(&room).await,
                 Some(Ok(room)) if method == Method::DELETE => self.close(&room).await,
-                Some(Ok(_)) => Ok(not_allowed("DELETE, POST")),
+                Some(Ok(_)) => Ok(not_allowed(METHODS)),
             },
         }
     }
@@ -79,11 +97,16 @@ impl Control {
     }
 
     /// `GET /rooms?after=ID&limit=N`: the rooms, page by page.
-    async fn rooms(&self, query: &str) -> Result<Answer, Ending> {
-        let Page { after, limit } = match Page::of(query) {
+    async fn rooms<B>(&self, request: &Request<B>) -> Result<Answer, Ending> {
+        let page = match Page::of(request.uri().query().unwrap_or("")) {
             Ok(page) => page,
             Err(reason) => return Ok(text(StatusCode::BAD_REQUEST, reason)),
         };
+        #[cfg(feature = "rooms")]
+        if self.workers.kept_rooms().is_some() || wants_text(request.headers()) {
+            return self.all_rooms(page, request.headers()).await;
+        }
+        let Page { after, limit } = page;
         let mut rooms = self.workers.list(after.as_ref(), limit + 1).await?;
         let has_more = rooms.len() > limit;
         rooms.truncate(limit);
@@ -151,17 +174,18 @@ impl Control {
     /// `DELETE /rooms/ID`: ends a room.
     async fn close(&self, room: &RoomId) -> Result<Answer, Ending> {
         Ok(match self.workers.close(room).await? {
-            true => text(StatusCode::OK, "the room has ended"),
-            false => text(StatusCode::NOT_FOUND, "the room does not exist"),
+            Ok(true) => text(StatusCode::OK, "the room has ended"),
+            Ok(false) => text(StatusCode::NOT_FOUND, "the room does not exist"),
+            Err(reason) => text(StatusCode::SERVICE_UNAVAILABLE, &reason),
         })
     }
 }
 
 /// The rooms that are asked for.
 #[derive(Debug, PartialEq, Eq)]
-struct Page {
-    after: Option<RoomId>,
-    limit: usize,
+pub(super) struct Page {
+    pub(super) after: Option<RoomId>,
+    pub(super) limit: usize,
 }
 
 impl Page {

@@ -1,6 +1,8 @@
 //! Answers requests about the server and its rooms, for those who may know of all of them: the operator, and the playground.
 
 mod answers;
+#[cfg(feature = "rooms")]
+mod kept;
 #[cfg(feature = "wasm")]
 mod modules;
 mod origin;
@@ -12,7 +14,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use hyper::{Request, Response, StatusCode};
+use hyper::{Request, Response, StatusCode, body::Incoming};
 use smol::future::or;
 
 #[cfg(feature = "built-in")]
@@ -23,6 +25,9 @@ use crate::{
     worker::Workers,
 };
 
+#[cfg(feature = "rooms")]
+use crate::{requests::ending, worker::Ending};
+
 #[cfg(feature = "wasm")]
 pub(crate) use modules::reload;
 pub(crate) use origin::Reach;
@@ -30,6 +35,10 @@ pub(crate) use origin::Reach;
 /// The time that the threads of rooms have to answer. A native service that does not return keeps its thread for
 /// longer.
 const TIMEOUT: Duration = Duration::from_secs(2);
+
+/// The time for the import of a room: its file is read, and its events run again. A connection may take a little longer.
+#[cfg(feature = "rooms")]
+const IMPORT_TIMEOUT: Duration = Duration::from_secs(9);
 
 type Answer = Response<Body>;
 
@@ -48,8 +57,13 @@ pub(crate) struct Control {
 }
 
 impl Control {
-    /// Answers a request of the operator.
-    pub(crate) async fn answer<B>(&self, request: &Request<B>, reach: Reach) -> Answer {
+    /// Answers a request of the operator, whose content may have been taken out of it.
+    pub(crate) async fn answer<B>(
+        &self,
+        request: &Request<B>,
+        content: Option<Incoming>,
+        reach: Reach,
+    ) -> Answer {
         if has_several_hosts(request) {
             return text(StatusCode::BAD_REQUEST, "a request has one `Host`");
         }
@@ -63,7 +77,14 @@ impl Control {
         {
             return in_time(self.answer_playground(playground, path, request)).await;
         }
-        in_time(self.answer_path(path, request)).await
+        match (path, content) {
+            #[cfg(feature = "rooms")]
+            ("/rooms", Some(content)) if *request.method() == hyper::Method::POST => {
+                let import = async { self.import(request, content).await.unwrap_or_else(|Ending| ending()) };
+                or(import, late(IMPORT_TIMEOUT, "the import takes long, and may go on; look whether the room is there before you try again")).await
+            }
+            _ => in_time(self.answer_path(path, request)).await,
+        }
     }
 }
 
@@ -73,7 +94,7 @@ impl Control {
     pub(crate) async fn answer_public<B>(&self, request: &Request<B>) -> Option<Answer> {
         let playground = self.playground.as_ref().filter(|playground| playground.is_public())?;
         playground_path(playground, request.uri().path())?;
-        Some(self.answer(request, Reach::Public(self.address.ip())).await)
+        Some(self.answer(request, None, Reach::Public(self.address.ip())).await)
     }
 
     /// Returns whether the playground is at the public address.
@@ -84,9 +105,11 @@ impl Control {
 
 /// Waits for an answer, but not for long.
 async fn in_time(answer: impl Future<Output = Answer>) -> Answer {
-    let late = async {
-        Timer::after(TIMEOUT).await;
-        text(StatusCode::GATEWAY_TIMEOUT, "a room keeps its thread busy; what was asked for goes on")
-    };
-    or(answer, late).await
+    or(answer, late(TIMEOUT, "a room keeps its thread busy; what was asked for goes on")).await
+}
+
+/// Answers after a time, in place of those who have not.
+async fn late(time: Duration, words: &str) -> Answer {
+    Timer::after(time).await;
+    text(StatusCode::GATEWAY_TIMEOUT, words)
 }

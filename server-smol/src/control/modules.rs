@@ -5,6 +5,7 @@ use smol::unblock;
 
 use crate::{
     guests::Deployment,
+    journal::hex,
     requests::object,
     room::{Renewals, Rooms},
     worker::{Ending, Workers},
@@ -27,9 +28,8 @@ pub(crate) async fn reload(deployment: &Arc<Deployment>, workers: &Workers) -> R
 /// Returns the programs that rooms run.
 pub(super) fn modules(deployment: &Deployment) -> Value {
     let module = |module: crate::guests::ModuleStatus| {
-        let hash: String = module.hash.iter().map(|byte| format!("{byte:02x}")).collect();
         object(vec![
-            ("sha256", hash.into()),
+            ("sha256", hex(&module.hash).into()),
             ("rooms", module.rooms.into()),
             ("is_current", module.is_current.into()),
         ])

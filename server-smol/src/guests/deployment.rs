@@ -103,6 +103,12 @@ impl Deployment {
         Ok(())
     }
 
+    /// Returns the modules of rooms on disk, if rooms are kept there.
+    #[cfg(feature = "rooms")]
+    pub(crate) fn kept_modules(&self) -> Option<&Modules> {
+        self.modules.get()
+    }
+
     /// Returns whether rooms are kept on disk.
     pub(super) fn is_durable(&self) -> bool {
         self.modules.get().is_some()

@@ -51,7 +51,7 @@ struct TestServer {
 impl TestServer {
     fn start() -> Self {
         let (senders, receivers): (Vec<_>, Vec<_>) = (0..2).map(|_| unbounded()).unzip();
-        let workers = Workers::new(senders);
+        let workers = Workers::new(senders, None);
         let (arriving, arrived) = unbounded();
         let settings = Arc::new(Settings::default());
         let shared = Shared {

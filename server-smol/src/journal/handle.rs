@@ -37,7 +37,7 @@ pub(crate) struct Journal {
     /// The bytes that were handed over and may not be on the disk.
     waiting: RefCell<VecDeque<(Ticket, usize)>>,
     waiting_bytes: Cell<usize>,
-    requests: Arc<Requests>,
+    pub(super) requests: Arc<Requests>,
     progress: Arc<Progress>,
     next_room: Arc<AtomicU64>,
     /// True if there is no space for more rooms.

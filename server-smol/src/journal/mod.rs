@@ -4,8 +4,11 @@
 mod directory;
 mod files;
 mod handle;
+mod inquiry;
 #[cfg(feature = "wasm")]
 mod modules;
+#[cfg(feature = "rooms")]
+mod offline;
 mod progress;
 mod requests;
 mod thread;
@@ -14,8 +17,13 @@ mod writer;
 pub(crate) use directory::DataDirectory;
 pub use directory::DataError;
 pub(crate) use handle::{Journal, RoomNumber, Ticket};
+pub(crate) use inquiry::KeptRooms;
+#[cfg(feature = "rooms")]
+pub(crate) use inquiry::RoomOnDisk;
 #[cfg(feature = "wasm")]
-pub(crate) use modules::Modules;
+pub(crate) use modules::{Modules, hex};
+#[cfg(feature = "rooms")]
+pub(crate) use offline::OfflineJournal;
 pub(crate) use thread::JournalThread;
 pub(crate) use writer::History;
 

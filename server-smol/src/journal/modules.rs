@@ -36,8 +36,11 @@ impl Modules {
     }
 
     fn path(&self, hash: &[u8; 32]) -> PathBuf {
-        let mut name: String = hash.iter().map(|byte| format!("{byte:02x}")).collect();
-        name.push_str(".wasm");
-        self.0.join(name)
+        self.0.join(hex(hash) + ".wasm")
     }
+}
+
+/// Returns bytes as a text of hexadecimal digits.
+pub(crate) fn hex(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }

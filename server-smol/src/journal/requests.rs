@@ -1,5 +1,5 @@
 use std::{
-    mem,
+    fmt, mem,
     sync::{Condvar, Mutex, MutexGuard, PoisonError},
     time::Duration,
 };
@@ -9,6 +9,7 @@ use stateroom_journal::Entries;
 
 use super::{
     handle::Ticket,
+    inquiry::Inquiry,
     writer::{Answer, History, KeptRoom},
 };
 
@@ -47,6 +48,8 @@ pub(super) struct Write {
 pub(super) enum Question {
     /// Return the history of a room.
     Load(Box<str>, channel::Sender<Answer<Option<History>>>),
+    /// Answer the operator.
+    Inquire(Inquiry),
     /// Return the rooms that have timers.
     Timers(channel::Sender<Vec<KeptRoom>>),
 }
@@ -98,8 +101,22 @@ impl Requests {
     }
 }
 
+impl fmt::Debug for Requests {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Requests").finish_non_exhaustive()
+    }
+}
+
 impl Batch {
-    fn is_empty(&self) -> bool {
+    /// Returns this with the requests of another one after it.
+    pub(super) fn followed_by(mut self, other: Self) -> Self {
+        self.writes.extend(other.writes);
+        self.questions.extend(other.questions);
+        self.is_last |= other.is_last;
+        self
+    }
+
+    pub(super) fn is_empty(&self) -> bool {
         self.writes.is_empty() && self.questions.is_empty() && !self.is_last
     }
 }

@@ -17,8 +17,9 @@ use super::{
     DataDirectory, DataError,
     files::Files,
     handle::Journal,
+    inquiry::{DeletedRooms, KeptRooms},
     progress::Progress,
-    requests::Requests,
+    requests::{Batch, Requests},
     writer::{EXIT_CODE, Writer},
 };
 
@@ -29,6 +30,7 @@ pub(crate) struct JournalThread {
     progress: Vec<Arc<Progress>>,
     next_room: Arc<AtomicU64>,
     is_filling: Arc<AtomicBool>,
+    is_stalled: Arc<AtomicBool>,
     max_size: u64,
 }
 
@@ -51,13 +53,15 @@ impl JournalThread {
             .map_err(|error| DataError::Journal(error.to_string()))?;
         announce(&recovery, begun.elapsed());
         let next_room = Arc::new(AtomicU64::new(journal.next_room().0));
-        let is_filling = Arc::<AtomicBool>::default();
+        let (is_filling, is_stalled) = (Arc::<AtomicBool>::default(), Arc::<AtomicBool>::default());
         let progress: Vec<_> = (0..workers).map(|_| Arc::<Progress>::default()).collect();
         let requests = Arc::<Requests>::default();
         let writer = Writer {
             journal,
             requests: Arc::clone(&requests),
             questions: VecDeque::new(),
+            delayed: Batch::default(),
+            deleted: DeletedRooms::new(),
             loading: Arc::default(),
             progress: progress.clone(),
             delay,
@@ -65,6 +69,7 @@ impl JournalThread {
             is_synced: true,
             max_size,
             is_filling: Arc::clone(&is_filling),
+            is_stalled: Arc::clone(&is_stalled),
             _directory: directory,
         };
         let thread = thread::Builder::new().name("journal".to_owned());
@@ -75,7 +80,7 @@ impl JournalThread {
             }
         };
         let thread = thread.spawn(run).map_err(DataError::Io)?;
-        Ok(Self { thread: Some(thread), requests, progress, next_room, is_filling, max_size })
+        Ok(Self { thread: Some(thread), requests, progress, next_room, is_filling, is_stalled, max_size })
     }
 
     /// Returns the handle of a thread of rooms, for that thread.
@@ -84,6 +89,16 @@ impl JournalThread {
         let (next_room, is_filling) = (Arc::clone(&self.next_room), Arc::clone(&self.is_filling));
         let max_size = self.max_size;
         move || Journal::new(worker, requests, progress, next_room, is_filling, max_size)
+    }
+
+    /// Returns the handle of whoever answers the operator.
+    pub(crate) fn kept_rooms(&self) -> KeptRooms {
+        KeptRooms::new(
+            Arc::clone(&self.requests),
+            Arc::clone(&self.is_stalled),
+            #[cfg(feature = "rooms")]
+            Arc::clone(&self.is_filling),
+        )
     }
 
     /// Ends the thread, after the threads of rooms have ended, and waits for it.

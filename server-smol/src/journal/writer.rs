@@ -1,11 +1,10 @@
 use std::{
     collections::VecDeque,
-    process,
+    mem, process,
     sync::{
         Arc,
         atomic::{AtomicBool, AtomicUsize, Ordering},
     },
-    thread,
     time::{Duration, Instant},
 };
 
@@ -14,6 +13,7 @@ use stateroom_journal::{JournalError, RoomNumber};
 use super::{
     DataDirectory,
     files::Files,
+    inquiry::DeletedRooms,
     is_note,
     progress::Progress,
     requests::{Batch, Question, Requests, Write},
@@ -79,6 +79,9 @@ pub(super) struct Writer {
     pub(super) delay: Duration,
     /// What has not been answered.
     pub(super) questions: VecDeque<Question>,
+    /// The requests that came while there was no space, and are to be answered later.
+    pub(super) delayed: Batch,
+    pub(super) deleted: DeletedRooms,
     /// The bytes of histories that nobody has been charged for.
     pub(super) loading: Arc<AtomicUsize>,
     /// The time of the last sync.
@@ -87,6 +90,8 @@ pub(super) struct Writer {
     pub(super) max_size: u64,
     /// True if the histories of rooms take more than 3/8 of this. About half of it can be histories.
     pub(super) is_filling: Arc<AtomicBool>,
+    /// True while all rooms wait for space.
+    pub(super) is_stalled: Arc<AtomicBool>,
     pub(super) _directory: DataDirectory,
 }
 
@@ -94,7 +99,7 @@ pub(super) struct Writer {
 pub(super) const EXIT_CODE: i32 = 74;
 
 /// The time after which the journal is tried again if the disk is full.
-const AGAIN: Duration = Duration::from_secs(1);
+pub(super) const AGAIN: Duration = Duration::from_secs(1);
 
 impl Writer {
     pub(super) fn run(mut self) {
@@ -103,8 +108,13 @@ impl Writer {
         loop {
             // All that has come while the disk was busy.
             self.requests.take(&mut batch, self.patience(has_upkeep));
+            if !self.delayed.is_empty() {
+                // They came before.
+                batch = mem::take(&mut self.delayed).followed_by(batch);
+            }
             if !batch.writes.is_empty() {
-                self.write(&batch.writes);
+                self.leave_out_deleted(&mut batch.writes);
+                self.write(&mut batch.writes);
             }
             if !self.is_synced && self.synced.elapsed() >= self.delay {
                 self.sync();
@@ -137,7 +147,7 @@ impl Writer {
     /// Returns how long the next request may take to come. `None`: there is nothing to do before.
     fn patience(&self, has_upkeep: bool) -> Option<Duration> {
         match () {
-            () if has_upkeep => Some(Duration::ZERO),
+            () if has_upkeep || !self.delayed.is_empty() => Some(Duration::ZERO),
             () if !self.questions.is_empty() => Some(LOOK),
             () if self.is_synced => None,
             () => Some(self.delay.saturating_sub(self.synced.elapsed())),
@@ -156,18 +166,18 @@ impl Writer {
     }
 
     /// Writes entries. If the disk is full, waits until there is space.
-    fn write(&mut self, writes: &[Write]) {
-        let entries: Vec<_> = writes.iter().map(|write| &write.entries).collect();
+    fn write(&mut self, writes: &mut [Write]) {
         let mut has_told = false;
         loop {
-            match self.journal.write(&entries) {
+            match self.journal.write(&writes.iter().map(|write| &write.entries).collect::<Vec<_>>()) {
                 Ok(()) => break,
                 Err(error) if is_temporary(&error) => {
                     if !has_told {
                         log::error!("all rooms wait for space on the disk: {error}");
                         has_told = true;
+                        self.is_stalled.store(true, Ordering::Relaxed);
                     }
-                    thread::sleep(AGAIN);
+                    self.wait_for_space(writes);
                     // It may make space itself.
                     while matches!(self.journal.maintain(), Ok(true)) {}
                 }
@@ -175,12 +185,13 @@ impl Writer {
             }
         }
         if has_told {
+            self.is_stalled.store(false, Ordering::Relaxed);
             log::warn!("there is space on the disk again, and rooms go on");
         }
         self.is_synced = false;
     }
 
-    fn sync(&mut self) {
+    pub(super) fn sync(&mut self) {
         if let Err(error) = self.journal.sync() {
             fail(&error);
         }
@@ -190,11 +201,12 @@ impl Writer {
 
     fn answer(&mut self, question: Question) {
         match question {
+            Question::Inquire(inquiry) => self.inquire(inquiry, &mut []),
             Question::Load(id, answer) => {
                 let history = match self.journal.find(&id) {
                     None => Ok(None),
                     Some(number) => match self.journal.history(number) {
-                        Ok(history) => Ok(Some(History::new(number, history, &self.loading))),
+                        Ok(history) => Ok(Some(History::new(number, history).count(&self.loading))),
                         Err(error) => Err(error.to_string()),
                     },
                 };
@@ -211,7 +223,7 @@ impl Writer {
 }
 
 impl History {
-    fn new(number: RoomNumber, history: stateroom_journal::History, loading: &Arc<AtomicUsize>) -> Self {
+    pub(super) fn new(number: RoomNumber, history: stateroom_journal::History) -> Self {
         let due = history.events().fold(history.due, |due, event| event.timer.unwrap_or(due));
         let (mut records, mut events, mut notes) = (Vec::new(), 0, Vec::new());
         for event in history.events().map(|event| event.event) {
@@ -222,10 +234,13 @@ impl History {
                 events += 1;
             }
         }
-        let base = history.base().into();
-        let mut history = Self { number, base, records, events, notes, due, loading: None };
-        history.loading = Some(Loading::new(loading, history.size()));
-        history
+        Self { number, base: history.base().into(), records, events, notes, due, loading: None }
+    }
+
+    /// Counts its memory until somebody is charged for it.
+    fn count(mut self, loading: &Arc<AtomicUsize>) -> Self {
+        self.loading = Some(Loading::new(loading, self.size()));
+        self
     }
 
     /// Returns its size in bytes.

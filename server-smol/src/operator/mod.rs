@@ -14,6 +14,7 @@ use std::{
 };
 
 use async_executor::LocalExecutor;
+use hyper::{Request, body};
 use smol::{
     channel::{Receiver, Sender, bounded},
     future::{FutureExt as _, or},
@@ -198,8 +199,10 @@ async fn accept(incoming: &Incoming, site: Rc<Site>, executor: &LocalExecutor<'_
 
 /// Answers one request. If that takes as long as the client listens, it gives the place back.
 async fn answer<T>(socket: Socket, site: &Site, place: &Cell<Option<T>>) {
-    let answer = async |request| {
-        let response = site.control.answer(&request, site.reach).await;
+    let answer = async |request: Request<body::Incoming>| {
+        let (head, content) = request.into_parts();
+        let request = Request::from_parts(head, ());
+        let response = site.control.answer(&request, Some(content), site.reach).await;
         if response.body().stream_size().is_some() {
             place.take();
         }

@@ -441,7 +441,7 @@ impl<F: EngineFactory> Registry<F> {
                 Err(other) => _ = other.recv().await,
             }
         };
-        if self.quarantined.borrow().contains(id) {
+        if self.is_quarantined(id) {
             return Err(CreateRoomError::Failed.into());
         }
         if let Some(journal) = self.thread().journal() {
@@ -472,6 +472,9 @@ impl<F: EngineFactory> Registry<F> {
             )
         };
         self.thread().log.event(log::Level::Error, line);
-        self.quarantined.borrow_mut().insert(id.clone());
+        let mut quarantined = self.quarantined.borrow_mut();
+        if let Err(index) = quarantined.binary_search(id) {
+            quarantined.insert(index, id.clone());
+        }
     }
 }

@@ -8,6 +8,7 @@ mod durable_sessions;
 mod event;
 mod history;
 mod id;
+mod kept;
 mod lock;
 mod opening;
 mod registry;
@@ -50,6 +51,8 @@ use self::{context::RoomContext, event::panic_message, history::RoomHistory, loc
 pub(crate) use client_info::{ClientInfo, Header};
 pub(crate) use event::{Event, Outcome, Submitted};
 pub(crate) use id::RoomId;
+#[cfg(feature = "rooms")]
+pub(crate) use kept::{Base, Presence};
 pub(crate) use lock::EventLock;
 pub(crate) use registry::{CreateRoomError, Registry, RoomCounts, RoomStatus};
 pub(crate) use renewal::{Renewals, Rooms};
@@ -400,6 +403,15 @@ impl<F: EngineFactory> Room<F> {
         let mut recording = Vec::new();
         let exists = self.engine.borrow().recording(&mut |piece| recording.extend_from_slice(piece));
         exists.then_some(recording)
+    }
+
+    /// Returns the room as the operator sees it.
+    fn status(&self) -> RoomStatus {
+        RoomStatus {
+            id: self.id().clone(),
+            clients: self.context.roster.clients(),
+            hibernates: self.idle.hibernates(),
+        }
     }
 
     /// Ends the room as the operator, or the program that the server is a part of, wants it.

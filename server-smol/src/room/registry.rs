@@ -1,6 +1,6 @@
 use std::{
     cell::{Cell, OnceCell, RefCell},
-    collections::{BTreeMap, BTreeSet},
+    collections::BTreeMap,
     fmt,
     ops::Bound,
     rc::{Rc, Weak},
@@ -44,8 +44,8 @@ pub(crate) struct Registry<F: EngineFactory> {
     pub(crate) continue_session: OnceCell<ContinueSession<F>>,
     /// The rooms that are being opened.
     pub(super) opening: RefCell<BTreeMap<RoomId, OpeningEnd>>,
-    /// The rooms on disk that cannot be restored.
-    pub(super) quarantined: RefCell<BTreeSet<RoomId>>,
+    /// The rooms on disk that cannot be restored, in the order of their ids.
+    pub(super) quarantined: RefCell<Vec<RoomId>>,
     pub(super) dormant: DormantTimers,
     /// Those who listen to what happens in rooms.
     pub(super) subscriptions: Subscriptions,
@@ -286,12 +286,11 @@ impl<F: EngineFactory> Registry<F> {
     pub(crate) fn list(&self, after: Option<&RoomId>, most: usize) -> Vec<RoomStatus> {
         let rooms = self.rooms.borrow();
         let begin = after.map_or(Bound::Unbounded, Bound::Excluded);
-        let status = |(id, room): (&RoomId, &Rc<Room<F>>)| RoomStatus {
-            id: id.clone(),
-            clients: room.context.roster.clients(),
-            hibernates: room.idle.hibernates(),
-        };
-        rooms.range::<RoomId, _>((begin, Bound::Unbounded)).take(most).map(status).collect()
+        rooms
+            .range::<RoomId, _>((begin, Bound::Unbounded))
+            .take(most)
+            .map(|(_, room)| room.status())
+            .collect()
     }
 
     /// Returns the first room behind the one with this id, in the order of their ids.

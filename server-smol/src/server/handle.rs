@@ -128,12 +128,12 @@ impl ServerHandle {
         Ok(self.workers.create(&room_id(id)?).await??)
     }
 
-    /// Ends a room: its clients are closed with 1001. Answers whether there was one.
+    /// Ends a room: its clients are closed with 1001, and if it is on disk, it is deleted there. Answers whether there was one.
     ///
     /// # Errors
-    /// [`RoomError::InvalidId`], or [`RoomError::Ending`].
+    /// [`RoomError::InvalidId`], [`RoomError::NotDeleted`], or [`RoomError::Ending`].
     pub async fn close_room(&self, id: &str) -> Result<bool, RoomError> {
-        Ok(self.workers.close(&room_id(id)?).await?)
+        self.workers.close(&room_id(id)?).await?.map_err(|reason| RoomError::NotDeleted { reason })
     }
 
     /// Replaces the program of all rooms while they run, and returns when this is done. New rooms run it at once. Connections and

@@ -378,7 +378,7 @@ impl Server {
         let journal = self.open_journal(&settings, factory.is_durable())?;
         let (senders, receivers): (Vec<_>, Vec<_>) =
             (0..settings.threads).map(|_| channel::unbounded()).unzip();
-        let workers = Workers::new(senders);
+        let workers = Workers::new(senders, journal.as_ref().map(JournalThread::kept_rooms));
         let permits = Permits::new(&settings);
         let downloads = Downloads::new(settings.max_downloads);
         let control = Control {

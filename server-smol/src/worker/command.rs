@@ -11,15 +11,23 @@ use crate::{
 
 #[cfg(feature = "built-in")]
 use crate::requests::EventSender;
+#[cfg(feature = "rooms")]
+use crate::room::{Base, Presence};
 
 /// A request of the rest of the server to a worker.
 pub(crate) enum Command {
     /// Create a room that does not exist.
     Create(RoomId, Sender<Result<(), CreateRoomError>>),
     /// Say whether a room exists.
-    Exists(RoomId, Sender<bool>),
+    Exists(RoomId, Sender<Result<bool, String>>),
     /// End a room, and say whether there was one.
-    Close(RoomId, Sender<bool>),
+    Close(RoomId, Sender<Result<bool, String>>),
+    /// Say what is known of a room.
+    #[cfg(feature = "rooms")]
+    Find(RoomId, Sender<Presence>),
+    /// Add a room that comes from elsewhere.
+    #[cfg(feature = "rooms")]
+    Import(RoomId, Base, Sender<Result<(), CreateRoomError>>),
     /// Take over a connection that has asked for a room.
     Connect(RoomId, Arrival),
     /// Say how much there is.

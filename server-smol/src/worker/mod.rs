@@ -164,8 +164,20 @@ impl<F: EngineFactory> Worker<F> {
                     let _ = answer.try_send(create(&thread, &registry, id).await);
                 });
             }
-            Command::Exists(id, answer) => self.with_room(id, answer, |_| ()),
-            Command::Close(id, answer) => self.with_room(id, answer, |room| room.close()),
+            Command::Exists(id, answer) => self.find(id, false, answer),
+            Command::Close(id, answer) => self.find(id, true, answer),
+            #[cfg(feature = "rooms")]
+            Command::Find(id, answer) => {
+                let _ = answer.try_send(self.registry.presence(&id));
+            }
+            #[cfg(feature = "rooms")]
+            Command::Import(id, base, answer) => {
+                let (thread, registry) = (Rc::clone(&self.thread), Rc::clone(&self.registry));
+                self.thread.spawn_rare(async move {
+                    let Some(journal) = thread.journal() else { return };
+                    let _ = answer.try_send(registry.import(&id, &base, journal).await);
+                });
+            }
             Command::Connect(id, Arrival { transport, new_client }) => match Stream::new(transport) {
                 Ok(stream) => self.connect(id, stream, new_client),
                 Err(error) => {
@@ -196,22 +208,27 @@ impl<F: EngineFactory> Worker<F> {
         }
     }
 
-    /// Does something with a room, and answers whether there is one.
-    fn with_room(self: &Rc<Self>, id: RoomId, answer: Sender<bool>, act: fn(&Rc<Room<F>>)) {
-        let registry = Rc::clone(&self.registry);
-        if !registry.is_durable() {
+    /// Says whether a room exists, and ends it if it `ends`.
+    fn find(self: &Rc<Self>, id: RoomId, ends: bool, answer: Sender<Result<bool, String>>) {
+        let (thread, registry) = (Rc::clone(&self.thread), Rc::clone(&self.registry));
+        if thread.journal().is_none() {
             let room = registry.find(&id);
-            room.iter().for_each(act);
-            let _ = answer.try_send(room.is_some());
+            room.iter().filter(|_| ends).for_each(Room::close);
+            let _ = answer.try_send(Ok(room.is_some()));
             return;
         }
-        let thread = Rc::clone(&self.thread);
         self.thread.spawn_rare(async move {
-            // One that cannot be restored exists.
-            let opened = registry.open(&id, || Ok::<_, CreateRoomError>(None)).await;
-            opened.iter().flatten().for_each(act);
-            settled(&thread).await;
-            let _ = answer.try_send(!matches!(opened, Ok(None)));
+            let Some(journal) = thread.journal() else { return };
+            let found = match ends {
+                true => registry.delete(&id, journal).await,
+                // One that cannot be restored exists.
+                false => {
+                    let opened = registry.open(&id, || Ok::<_, CreateRoomError>(None)).await;
+                    journal.settled().await;
+                    Ok(!matches!(opened, Ok(None)))
+                }
+            };
+            let _ = answer.try_send(found);
         });
     }
 

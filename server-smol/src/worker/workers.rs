@@ -4,9 +4,12 @@ use smol::channel::{Receiver, Sender, bounded};
 
 use crate::{
     close::CloseReason,
+    journal::KeptRooms,
     room::{CreateRoomError, Renewals, RoomId, RoomStatus},
 };
 
+#[cfg(feature = "rooms")]
+use crate::room::{Base, Presence};
 #[cfg(feature = "built-in")]
 use {
     crate::{
@@ -25,6 +28,8 @@ pub(crate) struct Workers {
     commands: Vec<Sender<Command>>,
     /// Spreads rooms over the workers. Its keys are random: a client that chooses ids cannot choose the thread.
     hasher: RandomState,
+    /// The rooms on disk, if rooms are kept.
+    kept_rooms: Option<KeptRooms>,
     /// The streams of events that clients listen to. Nothing if the server is ending.
     #[cfg(feature = "built-in")]
     streams: Arc<Mutex<Option<Vec<EventSender>>>>,
@@ -46,13 +51,20 @@ pub(crate) const MOST_LISTED: usize = 1_000;
 pub(crate) struct Ending;
 
 impl Workers {
-    pub(crate) fn new(commands: Vec<Sender<Command>>) -> Self {
+    pub(crate) fn new(commands: Vec<Sender<Command>>, kept_rooms: Option<KeptRooms>) -> Self {
         Self {
             commands,
             hasher: RandomState::new(),
+            kept_rooms,
             #[cfg(feature = "built-in")]
             streams: Arc::new(Mutex::new(Some(Vec::new()))),
         }
+    }
+
+    /// Returns the rooms on disk, if rooms are kept.
+    #[cfg(feature = "rooms")]
+    pub(crate) fn kept_rooms(&self) -> Option<&KeptRooms> {
+        self.kept_rooms.as_ref()
     }
 
     /// Returns the number of the worker that a room lives with.
@@ -115,12 +127,40 @@ impl Workers {
 
     /// Returns whether a room exists.
     pub(crate) async fn exists(&self, room: &RoomId) -> Result<bool, Ending> {
-        ask(&self.commands[self.home(room)], |answer| Command::Exists(room.clone(), answer)).await
+        let exists =
+            ask(&self.commands[self.home(room)], |answer| Command::Exists(room.clone(), answer)).await?;
+        Ok(exists != Ok(false))
     }
 
-    /// Ends a room. Answers whether there was one.
-    pub(crate) async fn close(&self, room: &RoomId) -> Result<bool, Ending> {
-        ask(&self.commands[self.home(room)], |answer| Command::Close(room.clone(), answer)).await
+    /// Returns what is known of a room.
+    #[cfg(feature = "rooms")]
+    pub(crate) async fn find(&self, room: &RoomId) -> Result<Presence, Ending> {
+        ask(&self.commands[self.home(room)], |answer| Command::Find(room.clone(), answer)).await
+    }
+
+    /// Adds a room that comes from elsewhere.
+    #[cfg(feature = "rooms")]
+    pub(crate) async fn import(
+        &self,
+        room: &RoomId,
+        base: Base,
+    ) -> Result<Result<(), CreateRoomError>, Ending> {
+        ask(&self.commands[self.home(room)], |answer| Command::Import(room.clone(), base, answer)).await
+    }
+
+    /// Ends a room. Answers whether there was one, or why it cannot be deleted from the disk.
+    pub(crate) async fn close(&self, room: &RoomId) -> Result<Result<bool, String>, Ending> {
+        let worker = &self.commands[self.home(room)];
+        // The room's thread may wait for the space that this makes.
+        if let Some(kept_rooms) = self.kept_rooms.as_ref().filter(|kept_rooms| kept_rooms.is_stalled()) {
+            let deleted = kept_rooms.delete(room.as_str()).await;
+            if deleted != Ok(false) {
+                // If it is in memory, its clients are closed as soon as that is possible.
+                worker.try_send(Command::Close(room.clone(), bounded(1).0)).map_err(|_| Ending)?;
+                return Ok(deleted);
+            }
+        }
+        ask(worker, |answer| Command::Close(room.clone(), answer)).await
     }
 
     /// Returns the recording of a room, if there is one.

@@ -24,6 +24,7 @@ mod operator;
 mod playground;
 mod protocol;
 mod replacement;
+mod rooms;
 mod scheduling;
 mod sdk;
 mod sessions;

@@ -139,7 +139,7 @@ fn the_operator_creates_and_ends_rooms() {
     assert_eq!(order(&server, "DELETE", "/rooms/hall").status, 200);
     assert_eq!(client.closed(), 1001);
     assert_eq!(order(&server, "DELETE", "/rooms/hall").status, 404);
-    assert_eq!(order(&server, "PUT", "/rooms/hall").header("allow"), Some("DELETE, POST"));
+    assert_eq!(order(&server, "PUT", "/rooms/hall").header("allow"), Some("DELETE, GET, POST"));
     assert_eq!(order(&server, "DELETE", "/rooms").header("allow"), Some("GET"));
     assert_eq!(order(&server, "POST", "/rooms/").status, 400);
     assert_eq!(order(&server, "GET", "/").status, 404);

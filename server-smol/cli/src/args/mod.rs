@@ -6,6 +6,8 @@ mod inspect;
 mod project;
 #[cfg(feature = "dev")]
 mod replay;
+#[cfg(feature = "rooms")]
+mod rooms;
 mod serve;
 mod server;
 
@@ -18,6 +20,8 @@ use super::limits::Page;
 
 #[cfg(feature = "dev")]
 use self::project::{COMPLETIONS, PROJECT};
+#[cfg(feature = "rooms")]
+pub(crate) use self::rooms::{Place, RoomsAction, RoomsArgs};
 #[cfg(feature = "dev")]
 pub(crate) use self::{
     inspect::InspectArgs,
@@ -109,6 +113,11 @@ pub(crate) enum Command {
     /// Serve a module
     #[command(next_line_help = true, disable_help_flag = true, after_help = LIMITS)]
     Serve(ServeArgs),
+
+    /// List, show, export, import or delete rooms that are kept on disk (`serve --data`)
+    #[cfg(feature = "rooms")]
+    #[command(after_help = rooms::EXAMPLES)]
+    Rooms(RoomsArgs),
 
     /// List the limits of `serve`, with their defaults and what they protect
     #[command(long_about = Page.to_string(), help_template = "{about}")]

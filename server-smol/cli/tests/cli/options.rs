@@ -10,7 +10,7 @@ use crate::{
 fn help_and_version_are_printed() {
     let nowhere = Directory::new();
     let help = succeeds(stateroom(&nowhere, &["--help"]));
-    for word in ["new", "dev", "build", "serve", "inspect", "load", "completions", "Examples:"] {
+    for word in ["new", "dev", "build", "serve", "rooms", "inspect", "load", "completions", "Examples:"] {
         assert!(help.contains(word), "{help}");
     }
     for (command, option) in [
@@ -21,6 +21,7 @@ fn help_and_version_are_printed() {
         ("serve", "--heartbeat-timeout <SECONDS>"),
         ("inspect", "--check"),
         ("load", "broadcast"),
+        ("rooms", "export"),
     ] {
         let help = succeeds(stateroom(&nowhere, &[command, "--help"]));
         assert!(help.contains(option), "{help}");

@@ -57,6 +57,25 @@ fn a_history_is_read_as_it_was_written_on_files() {
 }
 
 #[test]
+fn the_start_of_a_base_is_read_without_the_rest() {
+    let mut journal = Journal::open(Simulated::new(0), small(1)).unwrap().0;
+    let base: Vec<u8> = (0..=255).cycle().take(10_000).collect();
+    let mut entries = Entries::default();
+    entries.create(RoomNumber(1), "lobby", &base);
+    entries.create(RoomNumber(2), "hall", b"short");
+    entries.snapshot(RoomNumber(2), None, b"");
+    entries.event(RoomNumber(2), None, b"one");
+    entries.create(RoomNumber(3), "cellar", b"short");
+    journal.write(&[&entries]).unwrap();
+    let mut start = |room, most| journal.base_start(RoomNumber(room), most).unwrap();
+    assert_eq!(start(1, 256), base[..256]);
+    assert_eq!(start(1, 9_000), base[..9_000], "it is in several segments");
+    assert_eq!(start(2, 256), b"");
+    assert_eq!((start(3, 256), start(3, 2)), (b"short".to_vec(), b"sh".to_vec()));
+    assert!(matches!(journal.base_start(RoomNumber(4), 1), Err(JournalError::UnknownRoom(_))));
+}
+
+#[test]
 fn entries_can_be_larger_than_segments() {
     let mut disk = Simulated::new(0);
     let mut options = small(1);

@@ -1,0 +1,88 @@
+use std::path::PathBuf;
+
+use clap::Subcommand;
+use stateroom_server_smol::AdminAddress;
+
+/// What follows the options of `stateroom rooms --help`.
+pub(super) const EXAMPLES: &str = "\
+Examples:
+  stateroom rooms list --data DIR                            no server uses this directory now
+  stateroom rooms show lobby --admin ./admin.sock            a server runs (`serve --admin`)
+  stateroom rooms export lobby --data DIR -o lobby.room
+  stateroom rooms import lobby.room --data OTHER --as hall   the room gets another id
+  stateroom rooms delete lobby --admin 127.0.0.1:9000
+
+`stateroom rooms <COMMAND> --help` explains each option.";
+
+#[derive(Debug, clap::Args)]
+pub(crate) struct RoomsArgs {
+    #[command(subcommand)]
+    pub(crate) action: RoomsAction,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum RoomsAction {
+    /// List rooms: module, size on the disk, clients, timer, id
+    List {
+        #[command(flatten)]
+        place: Place,
+    },
+
+    /// Show all that is known of a room
+    Show {
+        /// The id of the room
+        room: String,
+
+        #[command(flatten)]
+        place: Place,
+    },
+
+    /// Write a room to a file, which another server can import. `stateroom replay` runs it, too
+    #[command(verbatim_doc_comment)]
+    Export {
+        /// The id of the room
+        room: String,
+
+        /// The file to write. Default: standard output
+        #[arg(short, long, value_name = "FILE")]
+        output: Option<PathBuf>,
+
+        #[command(flatten)]
+        place: Place,
+    },
+
+    /// Make a room of a file that `export` has written
+    Import {
+        /// The file; `-` is standard input
+        file: PathBuf,
+
+        /// The id of the room. Default: the one in the file
+        #[arg(long = "as", value_name = "ROOM")]
+        id: Option<String>,
+
+        #[command(flatten)]
+        place: Place,
+    },
+
+    /// End a room and delete it from the disk
+    Delete {
+        /// The id of the room
+        room: String,
+
+        #[command(flatten)]
+        place: Place,
+    },
+}
+
+/// The place of the rooms.
+#[derive(Debug, clap::Args)]
+#[group(required = true, multiple = false)]
+pub(crate) struct Place {
+    /// The directory of rooms that no server uses at the moment
+    #[arg(long, value_name = "DIR")]
+    pub(crate) data: Option<PathBuf>,
+
+    /// The operator's address of a server that runs: see `serve --admin`
+    #[arg(long, value_name = "ADDRESS")]
+    pub(crate) admin: Option<AdminAddress>,
+}

@@ -1,0 +1,248 @@
+//! Answers what the operator asks about single rooms, in memory and on disk.
+
+use std::{future::poll_fn, pin::Pin};
+
+use hyper::{
+    Request, StatusCode,
+    body::{Body as _, Incoming},
+    header::{ACCEPT, HeaderMap, HeaderValue, LINK},
+};
+use serde_json::Value;
+use smol::unblock;
+
+use crate::{
+    journal::{KeptRooms, hex},
+    kept::{Import, KeptRoom, LoadedRoom, RoomDetails, RoomMemory, export, sealed},
+    requests::{all_parameters, json, object, text, typed},
+    room::{CreateRoomError, Presence, RoomId},
+    worker::Ending,
+};
+
+use super::{Answer, Control, answers::Page};
+
+/// The largest file of a room, in bytes. It is in memory while it is read.
+const LARGEST: usize = 256 << 20;
+
+impl Control {
+    /// `GET /rooms?after=ID&limit=N`: the rooms in memory and on disk, page by page.
+    pub(super) async fn all_rooms(&self, page: Page, headers: &HeaderMap) -> Result<Answer, Ending> {
+        let Page { after, limit } = page;
+        // While all rooms wait for space on the disk, their threads may not answer.
+        let in_memory = match self.is_stalled() {
+            true => Vec::new(),
+            false => self.workers.list(after.as_ref(), limit + 1).await?,
+        };
+        let on_disk = match self.workers.kept_rooms() {
+            None => Vec::new(),
+            Some(kept) => {
+                kept.list(after.as_ref().map(RoomId::as_str), limit + 1).await.map_err(|_| Ending)?
+            }
+        };
+        let mut rooms: Vec<_> = on_disk.into_iter().map(KeptRoom::from).collect();
+        for status in in_memory {
+            match rooms.binary_search_by(|room| (*room.id).cmp(status.id.as_str())) {
+                Ok(index) => rooms[index].loaded = Some(status.into()),
+                Err(index) => rooms.insert(index, status.into()),
+            }
+        }
+        let has_more = rooms.len() > limit;
+        rooms.truncate(limit);
+        Ok(page_of_rooms(&rooms, has_more, limit, headers))
+    }
+
+    /// `GET /rooms/ID`: what is known of a room.
+    pub(super) async fn room(&self, id: &RoomId, headers: &HeaderMap) -> Result<Answer, Ending> {
+        let presence = match self.is_stalled() {
+            true => Presence::Unknown,
+            false => self.workers.find(id).await?,
+        };
+        let on_disk = match self.workers.kept_rooms() {
+            None => Ok(None),
+            Some(kept) => kept.read(id.as_str()).await,
+        };
+        Ok(match on_disk.and_then(|on_disk| RoomDetails::new(on_disk, presence)) {
+            Ok(None) => no_such_room(),
+            Ok(Some(room)) if wants_text(headers) => plain(room.to_string()),
+            Ok(Some(room)) => json(details(&room)),
+            Err(reason) => unreadable(&reason),
+        })
+    }
+
+    fn is_stalled(&self) -> bool {
+        self.workers.kept_rooms().is_some_and(KeptRooms::is_stalled)
+    }
+
+    /// `GET /rooms/ID/export`: a file of a room, as it is on the disk between two events.
+    pub(super) async fn export(&self, id: &RoomId) -> Result<Answer, Ending> {
+        let modules = self.deployment.as_ref().and_then(|deployment| deployment.kept_modules());
+        let (Some(kept), Some(modules)) = (self.workers.kept_rooms(), modules) else {
+            return self.export_recording(id).await;
+        };
+        let history = match kept.read(id.as_str()).await {
+            Ok(Some((_, history))) => history,
+            Ok(None) => return Ok(no_such_room()),
+            Err(reason) => return Ok(unreadable(&reason)),
+        };
+        let modules = modules.clone();
+        Ok(match unblock(move || export(&history, &|hash| modules.read(hash))).await {
+            Ok(file) => typed(StatusCode::OK, "application/octet-stream", file),
+            Err(reason) => unreadable(&reason),
+        })
+    }
+
+    /// Returns the recording of a room of a server that keeps no rooms, if it records them in memory: it is the same as an export.
+    async fn export_recording(&self, id: &RoomId) -> Result<Answer, Ending> {
+        Ok(match (self.workers.recording(id).await?, self.workers.find(id).await?) {
+            (Some(file), _) => typed(StatusCode::OK, "application/octet-stream", sealed(file)),
+            (None, Presence::InMemory(_)) => text(
+                StatusCode::CONFLICT,
+                "this server neither keeps its rooms on disk (`--data`) nor records them in memory, so it cannot export one",
+            ),
+            (None, _) => no_such_room(),
+        })
+    }
+
+    /// `POST /rooms?as=ID`: makes a room of a file.
+    pub(super) async fn import<B>(&self, request: &Request<B>, content: Incoming) -> Result<Answer, Ending> {
+        let id = match wanted_id(request.uri().query().unwrap_or("")) {
+            Ok(id) => id,
+            Err(reason) => return Ok(text(StatusCode::BAD_REQUEST, reason)),
+        };
+        let modules = self.deployment.as_ref().and_then(|deployment| deployment.kept_modules());
+        let (Some(kept), Some(modules)) = (self.workers.kept_rooms(), modules) else {
+            let words = "this server keeps no rooms on disk (`--data`), so it cannot import one";
+            return Ok(text(StatusCode::CONFLICT, words));
+        };
+        if kept.is_filling() {
+            let words = "the rooms on disk need nearly all space (`--journal-size`): delete rooms first";
+            return Ok(text(StatusCode::SERVICE_UNAVAILABLE, words));
+        }
+        let file = match read(content).await {
+            Ok(file) => file,
+            Err((status, reason)) => return Ok(text(status, reason)),
+        };
+        let modules = modules.clone();
+        // It runs the guest, and writes its module.
+        let checked = unblock(move || {
+            let import = Import::read(&file, id.as_ref()).map_err(|error| error.to_string())?;
+            modules
+                .keep(&import.module_hash, &import.module)
+                .map(|()| import)
+                .map_err(|error| format!("its module cannot be kept: {error}"))
+        });
+        let Import { id, base, .. } = match checked.await {
+            Ok(import) => import,
+            Err(reason) => {
+                let words = format!("the file cannot become a room: {reason}");
+                return Ok(text(StatusCode::UNPROCESSABLE_ENTITY, &words));
+            }
+        };
+        Ok(match self.workers.import(&id, base).await? {
+            Ok(()) => text(StatusCode::CREATED, id.as_str()),
+            Err(CreateRoomError::Exists) => {
+                let words = format!(
+                    "a room {id} exists: delete it first, or give the new one another id (`--as`, `?as=`)"
+                );
+                text(StatusCode::CONFLICT, &words)
+            }
+            Err(_) => text(StatusCode::SERVICE_UNAVAILABLE, "the journal does not answer"),
+        })
+    }
+}
+
+/// Returns the id that the room is to have, if one is asked for.
+fn wanted_id(query: &str) -> Result<Option<RoomId>, &'static str> {
+    let mut id = None;
+    for parameter in all_parameters(query) {
+        let (name, value) = parameter?;
+        if name != "as" || id.replace(RoomId::new(&value)?).is_some() {
+            return Err("there is the parameter `as`, once");
+        }
+    }
+    Ok(id)
+}
+
+/// Reads the content of a request.
+async fn read(mut content: Incoming) -> Result<Vec<u8>, (StatusCode, &'static str)> {
+    let mut bytes = Vec::new();
+    while let Some(frame) = poll_fn(|cx| Pin::new(&mut content).poll_frame(cx)).await {
+        let Ok(frame) = frame else { return Err((StatusCode::BAD_REQUEST, "the file has not come whole")) };
+        let Some(piece) = frame.data_ref() else { continue };
+        if bytes.len() + piece.len() > LARGEST {
+            return Err((StatusCode::PAYLOAD_TOO_LARGE, "the file of a room has at most 256 MiB"));
+        }
+        bytes.extend_from_slice(piece);
+    }
+    Ok(bytes)
+}
+
+pub(super) fn wants_text(headers: &HeaderMap) -> bool {
+    headers.get(ACCEPT).is_some_and(|accept| accept.as_bytes() == b"text/plain")
+}
+
+fn plain(lines: String) -> Answer {
+    typed(StatusCode::OK, "text/plain; charset=utf-8", lines)
+}
+
+fn no_such_room() -> Answer {
+    text(StatusCode::NOT_FOUND, "the room does not exist")
+}
+
+fn unreadable(reason: &str) -> Answer {
+    text(StatusCode::INTERNAL_SERVER_ERROR, &format!("the room cannot be read: {reason}"))
+}
+
+/// Returns a page of the list, as text or as JSON.
+fn page_of_rooms(rooms: &[KeptRoom], has_more: bool, limit: usize, headers: &HeaderMap) -> Answer {
+    let next = rooms.last().filter(|_| has_more).map(|room| &*room.id);
+    if !wants_text(headers) {
+        let rooms: Value = rooms.iter().map(|room| object(fields(room))).collect();
+        return json(vec![("rooms", rooms), ("next", next.into())]);
+    }
+    let lines: String = rooms.iter().map(|room| format!("{room}\n")).collect();
+    let mut answer = plain(lines);
+    if let Some(next) = next.and_then(|id| RoomId::new(id).ok())
+        && let Ok(link) =
+            HeaderValue::try_from(format!("</rooms?after={}&limit={limit}>; rel=\"next\"", next.to_path()))
+    {
+        answer.headers_mut().insert(LINK, link);
+    }
+    answer
+}
+
+/// Returns the fields of a room in the list.
+fn fields(room: &KeptRoom) -> Vec<(&'static str, Value)> {
+    let loaded = room.loaded.as_ref();
+    let clients = loaded.map_or(&[][..], |loaded| &loaded.clients);
+    let mut fields = vec![
+        ("id", (&*room.id).into()),
+        ("clients", clients.iter().map(|client| client.0).collect()),
+        ("hibernates", loaded.is_some_and(|LoadedRoom { hibernates, .. }| *hibernates).into()),
+    ];
+    // Without rooms on disk, all are in memory, and nothing more is known of them.
+    if let Some((base, events)) = room.base_bytes.zip(room.event_bytes) {
+        fields.extend([
+            ("in_memory", loaded.is_some().into()),
+            ("module", room.module.map(|hash| hex(&hash)).into()),
+            ("base_bytes", base.into()),
+            ("event_bytes", events.into()),
+            ("timer_due", room.timer_due.into()),
+        ]);
+    }
+    fields
+}
+
+/// Returns the fields of a room that is shown.
+fn details(details: &RoomDetails) -> Vec<(&'static str, Value)> {
+    let mut fields = fields(&details.room);
+    fields.push(("quarantined", (details.memory == RoomMemory::Quarantined).into()));
+    if let Some(history) = &details.history {
+        fields.extend([
+            ("base_is_snapshot", history.is_snapshot.into()),
+            ("base_version", (&*history.host_version).into()),
+            ("events", history.events.into()),
+            ("members", history.members.iter().map(|client| client.0).collect()),
+        ]);
+    }
+    fields
+}

@@ -1,0 +1,69 @@
+use std::{fmt, io};
+
+use stateroom_journal::{Entries, Options};
+
+use super::{
+    DataDirectory, DataError,
+    files::Files,
+    inquiry::{self, RoomOnDisk},
+    writer::{Answer, History},
+};
+
+/// The journal of a directory that no server uses.
+pub(crate) struct OfflineJournal(stateroom_journal::Journal<Files>);
+
+impl OfflineJournal {
+    pub(crate) fn open(directory: &DataDirectory) -> Result<Self, DataError> {
+        let mut random = [0; 16];
+        getrandom::fill(&mut random).map_err(|error| DataError::Io(io::Error::other(error)))?;
+        let mut options = Options::new(random);
+        // The server that uses it has its own limit.
+        options.max_size = u64::MAX;
+        let opened = stateroom_journal::Journal::open(Files::new(directory.journal()), options);
+        opened.map(|(journal, _)| Self(journal)).map_err(|error| DataError::Journal(error.to_string()))
+    }
+
+    pub(crate) fn list(&mut self, after: Option<&str>, most: usize) -> Vec<RoomOnDisk> {
+        inquiry::list(&mut self.0, after, most)
+    }
+
+    pub(crate) fn read(&mut self, id: &str) -> Answer<Option<(RoomOnDisk, History)>> {
+        inquiry::read(&mut self.0, id)
+    }
+
+    pub(crate) fn exists(&self, id: &str) -> bool {
+        self.0.find(id).is_some()
+    }
+
+    /// Adds a room that does not exist. When this returns it is on the disk.
+    pub(crate) fn add(&mut self, id: &str, base: &[u8], timer_due: Option<u64>) -> Result<(), DataError> {
+        let mut entries = Entries::default();
+        let number = self.0.next_room();
+        // The base of a room that is created has no timer.
+        entries.create(number, id, &[]);
+        entries.snapshot(number, timer_due, base);
+        self.0
+            .write(&[&entries])
+            .and_then(|()| self.0.sync())
+            .map_err(|error| DataError::Journal(error.to_string()))
+    }
+
+    /// Deletes a room. When this returns it is gone from the disk. Returns whether there was one.
+    pub(crate) fn delete(&mut self, id: &str) -> Result<bool, DataError> {
+        let ended = inquiry::end(&mut self.0, id).map_err(DataError::Journal)?;
+        self.0.sync().map_err(|error| DataError::Journal(error.to_string()))?;
+        Ok(ended.is_some())
+    }
+
+    pub(crate) fn close(mut self) -> Result<(), DataError> {
+        // Each start takes a new segment. If this makes none free, the next one tries again.
+        while matches!(self.0.maintain(), Ok(true)) {}
+        self.0.close().map_err(|error| DataError::Journal(error.to_string()))
+    }
+}
+
+impl fmt::Debug for OfflineJournal {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("OfflineJournal").finish_non_exhaustive()
+    }
+}

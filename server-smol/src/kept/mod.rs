@@ -1,0 +1,13 @@
+//! Rooms that are kept on disk, outside of the threads of rooms: what is known of them, and files with which they move to other
+//! servers. `docs/durability.md` describes the files.
+
+mod export;
+mod import;
+mod offline;
+mod report;
+
+pub(crate) use export::{export, sealed};
+pub(crate) use import::Import;
+pub use import::ImportError;
+pub use offline::{DataRooms, RoomsError};
+pub use report::{HistoryDetails, KeptRoom, LoadedRoom, RoomDetails, RoomMemory};

@@ -1,0 +1,170 @@
+use std::{
+    error::Error,
+    fmt,
+    path::{Path, PathBuf},
+};
+
+use crate::{
+    journal::{DataDirectory, DataError, OfflineJournal},
+    room::{Presence, RoomId},
+};
+
+use super::{Import, ImportError, KeptRoom, RoomDetails, export};
+
+/// The rooms in the [directory](crate::Settings::data) of a server, while no server uses it.
+#[derive(Debug)]
+pub struct DataRooms {
+    path: PathBuf,
+    directory: DataDirectory,
+    journal: OfflineJournal,
+}
+
+/// The reason why something cannot be done with rooms on disk.
+#[derive(Debug)]
+#[non_exhaustive]
+pub enum RoomsError {
+    /// There is no such directory, or no server has used it.
+    NoRooms(PathBuf),
+    /// The directory cannot be used.
+    Data {
+        /// The directory.
+        path: PathBuf,
+        /// The reason.
+        error: DataError,
+    },
+    /// The id is not valid.
+    InvalidId(&'static str),
+    /// There is no such room.
+    NoSuchRoom(String),
+    /// A room with this id exists.
+    Exists(String),
+    /// The room cannot be read.
+    Damaged(String),
+    /// The file cannot become a room.
+    Import(ImportError),
+}
+
+impl DataRooms {
+    /// Opens a directory that exists.
+    ///
+    /// # Errors
+    /// See [`RoomsError`].
+    pub fn open(path: &Path) -> Result<Self, RoomsError> {
+        if !path.join("journal").is_dir() {
+            return Err(RoomsError::NoRooms(path.to_owned()));
+        }
+        Self::open_or_create(path)
+    }
+
+    /// Opens a directory, and makes it if it does not exist.
+    ///
+    /// # Errors
+    /// See [`RoomsError`].
+    pub fn open_or_create(path: &Path) -> Result<Self, RoomsError> {
+        let refused = |error| RoomsError::Data { path: path.to_owned(), error };
+        let directory = DataDirectory::open(path).map_err(refused)?;
+        let journal = OfflineJournal::open(&directory).map_err(refused)?;
+        Ok(Self { path: path.to_owned(), directory, journal })
+    }
+
+    /// Returns up to `most` rooms in the order of their ids, those after `after`.
+    pub fn list(&mut self, after: Option<&str>, most: usize) -> Vec<KeptRoom> {
+        self.journal.list(after, most).into_iter().map(KeptRoom::from).collect()
+    }
+
+    /// Returns what is known of a room.
+    ///
+    /// # Errors
+    /// [`RoomsError::NoSuchRoom`], or [`RoomsError::Damaged`].
+    pub fn show(&mut self, id: &str) -> Result<RoomDetails, RoomsError> {
+        let room = self.journal.read(id).map_err(RoomsError::Damaged)?;
+        let details = RoomDetails::new(room, Presence::Absent).map_err(RoomsError::Damaged)?;
+        details.ok_or_else(|| RoomsError::NoSuchRoom(id.to_owned()))
+    }
+
+    /// Returns a file of a room, which [`import`](Self::import) takes.
+    ///
+    /// # Errors
+    /// [`RoomsError::NoSuchRoom`], or [`RoomsError::Damaged`].
+    pub fn export(&mut self, id: &str) -> Result<Vec<u8>, RoomsError> {
+        let room = self.journal.read(id).map_err(RoomsError::Damaged)?;
+        let (_, history) = room.ok_or_else(|| RoomsError::NoSuchRoom(id.to_owned()))?;
+        let modules = self.directory.modules();
+        export(&history, &|hash| modules.read(hash)).map_err(RoomsError::Damaged)
+    }
+
+    /// Makes a room of a file, and returns its id when it is on the disk. It gets the id `id`, or keeps its own.
+    ///
+    /// # Errors
+    /// [`RoomsError::Exists`], [`RoomsError::Import`], [`RoomsError::InvalidId`], or [`RoomsError::Data`].
+    pub fn import(&mut self, file: &[u8], id: Option<&str>) -> Result<String, RoomsError> {
+        let id = id.map(RoomId::new).transpose().map_err(RoomsError::InvalidId)?;
+        let Import { id, module_hash, module, base } =
+            Import::read(file, id.as_ref()).map_err(RoomsError::Import)?;
+        let id = id.as_str();
+        if self.journal.exists(id) {
+            return Err(RoomsError::Exists(id.to_owned()));
+        }
+        let kept = self.directory.modules().keep(&module_hash, &module).map_err(DataError::Io);
+        kept.and_then(|()| self.journal.add(id, &base.bytes, base.timer_due))
+            .map_err(|error| self.refused(error))?;
+        Ok(id.to_owned())
+    }
+
+    /// Deletes a room. When this returns it is gone from the disk.
+    ///
+    /// # Errors
+    /// [`RoomsError::NoSuchRoom`], or [`RoomsError::Data`].
+    pub fn delete(&mut self, id: &str) -> Result<(), RoomsError> {
+        match self.journal.delete(id) {
+            Ok(true) => Ok(()),
+            Ok(false) => Err(RoomsError::NoSuchRoom(id.to_owned())),
+            Err(error) => Err(self.refused(error)),
+        }
+    }
+
+    /// Gives the directory back, so that a server can use it.
+    ///
+    /// # Errors
+    /// [`RoomsError::Data`]: the disk fails. What was done before is on it.
+    pub fn close(self) -> Result<(), RoomsError> {
+        let Self { path, directory, journal } = self;
+        let closed = journal.close().map_err(|error| RoomsError::Data { path, error });
+        drop(directory);
+        closed
+    }
+
+    fn refused(&self, error: DataError) -> RoomsError {
+        RoomsError::Data { path: self.path.clone(), error }
+    }
+}
+
+impl fmt::Display for RoomsError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::NoRooms(path) => {
+                write!(
+                    f,
+                    "there are no rooms in `{}`: no server has kept rooms there (`--data`)",
+                    path.display()
+                )
+            }
+            Self::Data { path, error: DataError::InUse } => write!(
+                f,
+                "a server uses `{}`: use `--admin ADDRESS` instead of `--data`, with the address that the server has for the operator, or end the server",
+                path.display()
+            ),
+            Self::Data { path, error } => write!(f, "cannot use the rooms in `{}`: {error}", path.display()),
+            Self::InvalidId(reason) => f.write_str(reason),
+            Self::NoSuchRoom(id) => write!(f, "there is no room {id:?}"),
+            Self::Exists(id) => {
+                write!(f, "a room {id:?} exists: delete it first, or give the new one another id (`--as`)")
+            }
+            Self::Damaged(reason) => write!(f, "the room cannot be read: {reason}"),
+            Self::Import(error) => write!(f, "the file cannot become a room: {error}"),
+        }
+    }
+}
+
+/// The text has that of what it comes from.
+impl Error for RoomsError {}
