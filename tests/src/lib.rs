@@ -26,6 +26,8 @@ mod server;
 pub mod services;
 
 use std::{
+    fs::File,
+    path::Path,
     thread,
     time::{Duration, Instant},
 };
@@ -50,6 +52,17 @@ pub use server::{TestServer, server, status};
 
 /// The time that a test waits for anything that should happen soon, however busy the machine is.
 pub const PATIENCE: Duration = Duration::from_secs(60);
+
+/// Waits until no server uses the rooms in `data`, a directory that need not exist. A server that ends does not wait long for a slow disk.
+///
+/// # Panics
+/// One uses it for [`PATIENCE`].
+#[track_caller]
+pub fn wait_until_unused(data: &Path) {
+    eventually("no server uses the directory", || {
+        File::open(data.join("lock")).map_or(true, |lock| lock.try_lock().is_ok())
+    });
+}
 
 /// Waits until `condition` holds, where there is nothing to read from that would tell.
 ///

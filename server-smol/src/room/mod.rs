@@ -249,6 +249,10 @@ impl<F: EngineFactory> Room<F> {
         }
         self.note_emptiness();
         match self.thread().settings.shutdown {
+            // The connection may have taken longer to close than the room to become idle.
+            ShutdownPolicy::Never if self.idle.hibernates() => {
+                self.registry.upgrade().into_iter().for_each(|registry| _ = registry.leave_memory(self));
+            }
             ShutdownPolicy::Never => {}
             // Its clients leave because the server shuts down.
             _ if self.history.get().is_some() && self.is_shutting_down() => {}

@@ -277,7 +277,7 @@ impl<F: EngineFactory> Registry<F> {
     }
 
     /// Lets a room leave memory, if it can come back from the disk.
-    fn leave_memory(&self, room: &Rc<Room<F>>) -> bool {
+    pub(super) fn leave_memory(&self, room: &Rc<Room<F>>) -> bool {
         let lock = EventLock::try_acquire(room);
         lock.is_some() && room.may_leave_memory() && room.leave_memory(&mut room.engine.borrow_mut())
     }

@@ -4,11 +4,14 @@ use std::{path::Path, time::Duration};
 
 use stateroom_host_min::Program;
 use stateroom_server_smol::{Durability, RoomIds, ServeError, Server, Upgrade};
-use stateroom_tests::{Directory, Frame, Message, Module, TestServer, eventually, server, services::journal};
+use stateroom_tests::{
+    Directory, Frame, Message, Module, TestServer, eventually, server, services::journal, wait_until_unused,
+};
 
 const IDLE: Duration = Duration::from_secs(10);
 
 fn settings(data: &Directory) -> Server {
+    wait_until_unused(&data.path().join("data"));
     server()
         .with_data(Some(data.path().join("data")))
         .with_heartbeat_interval(Duration::ZERO)
@@ -278,8 +281,8 @@ fn only_guests_are_kept_and_only_by_one_server() {
     let error = start(settings(&data)).unwrap_err();
     assert!(matches!(error, ServeError::Data { .. }), "{error}");
     assert!(error.to_string().contains("native service"), "{error}");
-    let first = serve(&data, counter());
     let second = settings(&data);
+    let first = serve(&data, counter());
     let listener = second.bind().expect("the system has a port");
     let error = second.start_guests(counter(), listener).map(drop).unwrap_err();
     assert!(error.to_string().contains("another process"), "{error}");

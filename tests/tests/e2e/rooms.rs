@@ -17,7 +17,7 @@ use stateroom_sdk_core::ClientId;
 use stateroom_server_smol::{AdminAddress, DataRooms, Recordings, RoomsError, Server};
 use stateroom_tests::{
     Answer, Child, Client, Directory, Module, Output, PATIENCE, TestServer, binary, eventually, records_with,
-    server,
+    server, wait_until_unused,
 };
 
 const IDLE: Duration = Duration::from_secs(10);
@@ -317,16 +317,10 @@ fn settings(data: &Directory) -> Server {
         .with_heartbeat_timeout(Duration::ZERO)
 }
 
-/// Serves when no other server uses the directory any more: one that ends does not wait long for a slow disk.
+/// Serves when no other server uses the directory any more.
 fn serve_again(data: &Directory, server: Server, program: Program) -> TestServer {
-    wait_until_unused(data);
+    wait_until_unused(&data.path().join("data"));
     TestServer::guests(server, program)
-}
-
-fn wait_until_unused(data: &Directory) {
-    eventually("no server uses the directory", || {
-        fs::File::open(data.path().join("data/lock")).is_ok_and(|lock| lock.try_lock().is_ok())
-    });
 }
 
 /// Asks the operator's listener.
@@ -370,7 +364,7 @@ fn a_room_that_is_recorded_in_memory_can_be_kept_on_disk_later() {
 fn a_directory_that_is_read_again_and_again_does_not_grow() {
     let data = Directory::new();
     drop(TestServer::guests(settings(&data), guest()).client("room").ask("a"));
-    wait_until_unused(&data);
+    wait_until_unused(&data.path().join("data"));
     let path = data.path().join("data");
     for _ in 0..24 {
         let mut rooms = DataRooms::open(&path).expect("no server uses it");

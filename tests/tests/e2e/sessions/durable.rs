@@ -6,7 +6,7 @@ use rustix::process::Signal;
 use serde_json::Value;
 use stateroom_host_min::{Limits, Program};
 use stateroom_server_smol::Server;
-use stateroom_tests::{Child, Client, Directory, Output, TestServer, eventually, server};
+use stateroom_tests::{Child, Client, Directory, Output, TestServer, eventually, server, wait_until_unused};
 
 use super::{MOMENT, WINDOW, control, greeting};
 
@@ -74,6 +74,7 @@ impl Process {
 }
 
 fn settings(place: &Directory) -> Server {
+    wait_until_unused(&place.path().join("data"));
     server()
         .with_data(Some(place.path().join("data")))
         .with_resume(WINDOW)
