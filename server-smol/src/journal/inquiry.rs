@@ -169,12 +169,16 @@ impl Writer {
             // A room of this id that was deleted before is in memory no more, so it adds nothing more.
             self.deleted.retain(|(_, deleted)| **deleted != *id);
         }
-        let Some(number) = end(&mut self.journal, id)? else {
+        let number = if let Some(number) = end(&mut self.journal, id)? {
+            self.is_synced = false;
+            self.sync();
+            number
+        } else if let Some(number) = created(waiting.iter().chain(&self.delayed.writes), id) {
+            number
+        } else {
             // It may have been asked for twice.
             return Ok(self.deleted.iter().any(|(_, deleted)| **deleted == *id));
         };
-        self.is_synced = false;
-        self.sync();
         if deletion == Deletion::Forced {
             self.deleted.push((number, id.into()));
         }
@@ -226,6 +230,16 @@ impl Writer {
 
 /// The rooms that were deleted while they were in memory, and have not ended there yet.
 pub(super) type DeletedRooms = Vec<(RoomNumber, Box<str>)>;
+
+/// Returns the number of a room that is new in entries which have not been written.
+fn created<'a>(mut writes: impl Iterator<Item = &'a Write>, id: &str) -> Option<RoomNumber> {
+    writes.find_map(|Write { entries, .. }| {
+        entries.iter().find_map(|entry| match entry {
+            Entry::Create { room, id: new, .. } if new == id => Some(room),
+            _ => None,
+        })
+    })
+}
 
 /// Returns entries without those of some rooms.
 fn without(entries: &Entries, is_out: impl Fn(RoomNumber) -> bool) -> Entries {

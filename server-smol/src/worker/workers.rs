@@ -154,11 +154,11 @@ impl Workers {
         // The room's thread may wait for the space that this makes.
         if let Some(kept_rooms) = self.kept_rooms.as_ref().filter(|kept_rooms| kept_rooms.is_stalled()) {
             let deleted = kept_rooms.delete(room.as_str()).await;
-            if deleted != Ok(false) {
+            if deleted == Ok(true) {
                 // If it is in memory, its clients are closed as soon as that is possible.
                 worker.try_send(Command::Close(room.clone(), bounded(1).0)).map_err(|_| Ending)?;
-                return Ok(deleted);
             }
+            return Ok(deleted);
         }
         ask(worker, |answer| Command::Close(room.clone(), answer)).await
     }
