@@ -18,7 +18,7 @@ use crate::{
 
 use super::{
     CreateRoomError, EventLock, Outcome, Registry, Room, RoomId, durable_sessions::RestoredSessions,
-    event::Event, opening::Opening, session_notes::next_noted,
+    event::Event, session_notes::next_noted,
 };
 
 /// A room's history in the journal: a base, and the events after it.
@@ -431,15 +431,9 @@ impl<F: EngineFactory> Registry<F> {
         id: &RoomId,
         create: impl FnOnce() -> Result<Option<Rc<Room<F>>>, E>,
     ) -> Result<Option<Rc<Room<F>>>, E> {
-        let _opening = loop {
-            if let Some(room) = self.find(id) {
-                return Ok(Some(room));
-            }
-            match Opening::begin(self, id) {
-                Ok(opening) => break opening,
-                // Another task opens it.
-                Err(other) => _ = other.recv().await,
-            }
+        let _opening = match self.find_or_open(id).await {
+            Ok(room) => return Ok(Some(room)),
+            Err(opening) => opening,
         };
         if self.is_quarantined(id) {
             return Err(CreateRoomError::Failed.into());

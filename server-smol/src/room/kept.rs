@@ -6,7 +6,7 @@ use stateroom_core::engine::EngineFactory;
 
 use crate::journal::Journal;
 
-use super::{Registry, Room, RoomId, opening::Opening};
+use super::{Registry, RoomId};
 
 #[cfg(feature = "rooms")]
 use super::{CreateRoomError, RoomStatus};
@@ -92,19 +92,5 @@ impl<F: EngineFactory> Registry<F> {
         journal.settled().await;
         base.timer_due.into_iter().for_each(|due| self.dormant.add(due, id.clone()));
         Ok(())
-    }
-
-    /// Returns the room, if it is in memory. If it is not, nobody opens it until the opening is dropped.
-    async fn find_or_open(self: &Rc<Self>, id: &RoomId) -> Result<Rc<Room<F>>, Opening<F>> {
-        loop {
-            if let Some(room) = self.find(id) {
-                return Ok(room);
-            }
-            match Opening::begin(self, id) {
-                Ok(opening) => return Err(opening),
-                // Another task opens it.
-                Err(other) => _ = other.recv().await,
-            }
-        }
     }
 }

@@ -3,7 +3,7 @@ use std::{collections::btree_map::Entry, rc::Rc};
 use smol::channel::{Receiver, Sender, bounded};
 use stateroom_core::engine::EngineFactory;
 
-use super::{Registry, RoomId};
+use super::{Registry, Room, RoomId};
 
 /// The exclusive right to open a room, until this is dropped.
 pub(super) struct Opening<F: EngineFactory> {
@@ -19,7 +19,7 @@ impl<F: EngineFactory> Opening<F> {
     ///
     /// # Errors
     /// Another task opens it. The channel closes when that has ended.
-    pub(super) fn begin(registry: &Rc<Registry<F>>, id: &RoomId) -> Result<Self, Receiver<()>> {
+    fn begin(registry: &Rc<Registry<F>>, id: &RoomId) -> Result<Self, Receiver<()>> {
         match registry.opening.borrow_mut().entry(id.clone()) {
             Entry::Occupied(other) => Err(other.get().1.clone()),
             Entry::Vacant(place) => {
@@ -33,5 +33,21 @@ impl<F: EngineFactory> Opening<F> {
 impl<F: EngineFactory> Drop for Opening<F> {
     fn drop(&mut self) {
         self.registry.opening.borrow_mut().remove(&self.id);
+    }
+}
+
+impl<F: EngineFactory> Registry<F> {
+    /// Returns the room, if it is in memory. If it is not, nobody opens it until the opening is dropped.
+    pub(super) async fn find_or_open(self: &Rc<Self>, id: &RoomId) -> Result<Rc<Room<F>>, Opening<F>> {
+        loop {
+            if let Some(room) = self.find(id) {
+                return Ok(room);
+            }
+            match Opening::begin(self, id) {
+                Ok(opening) => return Err(opening),
+                // Another task opens it.
+                Err(other) => _ = other.recv().await,
+            }
+        }
     }
 }
