@@ -7,7 +7,7 @@ use stateroom_host_min::{
 /// The additional state of a room that is kept on disk. The base of such a room is the header of a
 /// [recording](stateroom_host_min::Recording) without the module; with the records after it, it is a recording.
 #[derive(Debug, Default)]
-pub(super) struct Durability {
+pub(super) struct DurableState {
     /// The records that the server has not taken, if somebody else gets them as well.
     records: Vec<u8>,
     /// The seed of a room whose base has not been written yet.
@@ -49,7 +49,7 @@ pub(super) fn read(base: &[u8]) -> Result<Recording<'_>, String> {
     Recording::read(base).map_err(|error| error.to_string())
 }
 
-impl Durability {
+impl DurableState {
     /// Begins with a new room.
     pub(super) fn of_new(room: &mut Room, seed: [u8; 32]) -> Box<Self> {
         room.start_recording();

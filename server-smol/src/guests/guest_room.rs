@@ -10,7 +10,7 @@ use crate::settings::Upgrade;
 
 use super::{
     deployment::{Deployed, Release},
-    durable::{self, Durability},
+    durable::{self, DurableState},
     recording::{BoxedRecorder, Recorder, Recordings, RoomRecording},
 };
 
@@ -22,7 +22,7 @@ pub(crate) struct GuestRoom {
     /// Nothing if the room is not recorded.
     recorder: Option<BoxedRecorder>,
     /// Nothing if the room is not kept on disk.
-    durability: Option<Box<Durability>>,
+    durability: Option<Box<DurableState>>,
     renewal: Option<Box<Ongoing>>,
 }
 
@@ -56,7 +56,7 @@ impl GuestRoom {
         let seed = seed(context);
         let mut room = release.program.room(id, seed)?;
         let recorder = Recorder::new(recordings, &mut room, &release.program, seed, context);
-        let durability = is_durable.then(|| Durability::of_new(&mut room, seed));
+        let durability = is_durable.then(|| DurableState::of_new(&mut room, seed));
         let release = Deployed::new(release);
         Ok(Self { room, release, recorder, durability, renewal: None })
     }
@@ -64,7 +64,7 @@ impl GuestRoom {
     /// Makes a room that is to have the events of `records` again. Its recording in memory begins with a snapshot when it has had
     /// them.
     pub(super) fn restored(release: &Arc<Release>, room: Room, records: &[u8]) -> Self {
-        let durability = Some(Durability::of_restored(records));
+        let durability = Some(DurableState::of_restored(records));
         let release = Deployed::new(release);
         Self { room, release, recorder: None, durability, renewal: None }
     }

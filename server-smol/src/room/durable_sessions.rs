@@ -116,6 +116,7 @@ impl RestoredSessions {
         for note in notes.iter().filter_map(|note| Note::read(note)) {
             match note {
                 Note::Sessions(sessions) => sessions.iter().for_each(|session| restored.add(session, thread)),
+                Note::Next(_) => {}
                 Note::Resumed { client, attempt, begun } => {
                     if let Ok(index) = restored.position(client) {
                         let resumable = &restored.list[index].resumable;

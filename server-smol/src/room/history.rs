@@ -17,8 +17,10 @@ use crate::{
 };
 
 use super::{
-    CreateRoomError, EventLock, Outcome, Registry, Room, RoomId, durable_sessions::RestoredSessions,
-    event::Event, session_notes::next_noted,
+    CreateRoomError, EventLock, Outcome, Registry, Room, RoomId,
+    durable_sessions::RestoredSessions,
+    event::Event,
+    session_notes::{self, next_noted},
 };
 
 /// A room's history in the journal: a base, and the events after it.
@@ -83,8 +85,8 @@ impl RoomHistory {
         self.bytes.set(self.bytes.get() + note.len());
     }
 
-    /// Writes a new base, and the state of the room's sessions. Returns false if there is none, because the room is in the middle of an
-    /// event.
+    /// Writes a new base, and beside it the state of the room's sessions and the next id of a client, if that does not follow from the
+    /// base. Returns false if there is no base, because the room is in the middle of an event.
     ///
     /// # Errors
     /// The base is too large.
@@ -92,6 +94,7 @@ impl RoomHistory {
         &self,
         journal: &Journal,
         durable: &mut dyn Durable,
+        next_client: u32,
         sessions: Option<&[u8]>,
     ) -> Result<bool, TooLarge> {
         let due = durable.timer_due();
@@ -99,8 +102,11 @@ impl RoomHistory {
         TooLarge::check(base.len(), journal)?;
         // If they are too large, they end with the server.
         let sessions = sessions.filter(|note| TooLarge::check(note.len(), journal).is_ok());
+        // A room that has started afresh does not know who was in it before.
+        let next_client = (next_client > durable.next_client().0).then(|| session_notes::next(next_client));
         journal.add(|entries| {
             entries.snapshot(self.number, due, &base);
+            next_client.iter().for_each(|note| entries.event(self.number, None, note));
             sessions.iter().for_each(|note| entries.event(self.number, None, note));
         });
         self.base.set(base.len() + sessions.map_or(0, <[u8]>::len));
@@ -198,7 +204,12 @@ impl<F: EngineFactory> Room<F> {
         });
         result?;
         if is_over && history.is_long() && self.may_write_base() {
-            history.write_base(journal, durable, self.note_of_sessions().as_deref())?;
+            history.write_base(
+                journal,
+                durable,
+                self.next_client.get(),
+                self.note_of_sessions().as_deref(),
+            )?;
         }
         Ok(())
     }
@@ -220,7 +231,12 @@ impl<F: EngineFactory> Room<F> {
                 (self.thread().journal(), self.engine.borrow_mut().durable())
         {
             // If it is too large, the next event finds out.
-            let _ = history.write_base(journal, durable, self.note_of_sessions().as_deref());
+            let _ = history.write_base(
+                journal,
+                durable,
+                self.next_client.get(),
+                self.note_of_sessions().as_deref(),
+            );
         }
     }
 
@@ -231,7 +247,8 @@ impl<F: EngineFactory> Room<F> {
         let sessions = if is_settled { self.note_of_sessions() } else { None };
         if let Some(history) = self.history.get()
             && let (Some(journal), Some(durable)) = (self.thread().journal(), engine.durable())
-            && let Err(too_large) = history.write_base(journal, durable, sessions.as_deref())
+            && let Err(too_large) =
+                history.write_base(journal, durable, self.next_client.get(), sessions.as_deref())
         {
             self.fail(&too_large.to_string());
         }
@@ -271,7 +288,9 @@ impl<F: EngineFactory> Room<F> {
             return false;
         };
         let Some(durable) = engine.durable() else { return false };
-        if history.is_long() && !history.write_base(journal, durable, None).unwrap_or(false) {
+        if history.is_long()
+            && !history.write_base(journal, durable, self.next_client.get(), None).unwrap_or(false)
+        {
             return false;
         }
         self.leave_registry(history.due.get());

@@ -17,6 +17,7 @@ use super::Token;
 /// The kinds of notes.
 const SESSIONS: u8 = 0;
 const RESUMED: u8 = 1;
+const NEXT: u8 = 2;
 
 /// A note.
 #[derive(Debug, PartialEq, Eq)]
@@ -25,6 +26,8 @@ pub(super) enum Note<'a> {
     Sessions(Vec<SessionNote<'a>>),
     /// A client has another connection.
     Resumed { client: ClientId, attempt: u64, begun: u64 },
+    /// The next client gets this id, or a higher one.
+    Next(ClientId),
 }
 
 /// The state of a session.
@@ -100,6 +103,13 @@ pub(super) fn resumed(client: ClientId, attempt: u64, begun: u64) -> Vec<u8> {
     note
 }
 
+/// Returns the note that the next client gets this id.
+pub(super) fn next(client: u32) -> Vec<u8> {
+    let mut note = vec![NOTE, NEXT];
+    note.extend(client.to_le_bytes());
+    note
+}
+
 impl<'a> Note<'a> {
     /// Reads a note. Returns `None` if it is none.
     pub(super) fn read(bytes: &'a [u8]) -> Option<Self> {
@@ -115,19 +125,21 @@ impl<'a> Note<'a> {
             [NOTE, RESUMED] => {
                 Self::Resumed { client: reader.client()?, attempt: reader.u64()?, begun: reader.u64()? }
             }
+            [NOTE, NEXT] => Self::Next(reader.client()?),
             _ => return None,
         };
         reader.0.is_empty().then_some(note)
     }
 }
 
-/// Returns the lowest id that no client of a session in these notes has.
+/// Returns the lowest id that these notes allow for a new client.
 pub(super) fn next_noted(notes: &[Vec<u8>]) -> ClientId {
-    let sessions = notes.iter().filter_map(|note| match Note::read(note)? {
-        Note::Sessions(sessions) => sessions.last().map(|session| session.client.0),
+    let ids = notes.iter().filter_map(|note| match Note::read(note)? {
+        Note::Sessions(sessions) => sessions.last().map(|session| session.client.0.saturating_add(1)),
         Note::Resumed { .. } => None,
+        Note::Next(client) => Some(client.0),
     });
-    ClientId(sessions.max().unwrap_or(0).saturating_add(1))
+    ClientId(ids.max().unwrap_or(1))
 }
 
 impl<'a> SessionNote<'a> {
@@ -225,6 +237,8 @@ mod tests {
         let resumed = resumed(ClientId(5), 6, u64::MAX);
         let expected = Note::Resumed { client: ClientId(5), attempt: 6, begun: u64::MAX };
         assert_eq!(Note::read(&resumed), Some(expected));
+        assert_eq!(next_noted(&[note, next(12), next(9)]), ClientId(12));
+        assert_eq!(Note::read(&[NOTE, NEXT, 1, 0, 0]), None);
     }
 
     #[test]
@@ -239,7 +253,7 @@ mod tests {
         let at = other.len() - 4;
         other[at] = 3;
         assert_eq!(Note::read(&other), None);
-        assert_eq!(Note::read(&[NOTE, 2]), None);
+        assert_eq!(Note::read(&[NOTE, 3]), None);
         assert_eq!(Note::read(&[1, SESSIONS]), None);
     }
 }

@@ -223,6 +223,27 @@ fn old_rooms_run_the_module_that_they_have() {
 }
 
 #[test]
+fn no_id_is_used_twice_in_a_room_that_has_started_afresh() {
+    let other = || Module::new().data("other").kept_program();
+    let data = Directory::new();
+    let settings = || settings(&data).with_upgrade(Upgrade::Reset);
+    let server = TestServer::guests(settings(), counter());
+    let mut stays = server.client("room");
+    stays.ask("a");
+    (0..5).for_each(|_| server.client("room").leave());
+    server.wait_for_clients(1);
+    server.replace(&other());
+    assert_eq!(stays.ask("?"), "0");
+    // It gets more bases later.
+    (0..2_500).for_each(|_| _ = stays.ask("a"));
+    drop(server);
+    let server = TestServer::guests(settings(), other());
+    let mut client = server.client("room");
+    client.ask("?");
+    assert_eq!(server.rooms(), [("room".to_owned(), vec![7])]);
+}
+
+#[test]
 fn many_rooms_on_two_threads_come_back() {
     const ROOMS: usize = 500;
     let data = Directory::new();
