@@ -31,17 +31,18 @@ pub(crate) fn measure(options: &Options) {
     let module = wat::parse_str(ECHO).expect("a module");
     let echo = stateroom_tests::Directory::new().with("echo.wasm", module);
     let place = Place::new(options.server(), echo.path().join("echo.wasm"));
-    let server = place.serve(&[]);
+    let (server, forgetful) = (place.serve(&[]), place.serve_in_memory());
     let mut raw = Raw::new(&place.beside("raw"));
     let mut direct = Direct::new(&place.beside("journal"), IN_FLIGHT[2]);
     let mut rounds = Vec::new();
     for _ in 0..options.rounds {
-        // The three are beside one another in time.
+        // All of them are beside one another in time.
         rounds.push(IN_FLIGHT.map(|records| {
             [
                 log::run(&mut raw, records, options.time),
                 log::run(&mut direct, records, options.time),
                 load(&options.server(), &server, records, options.time),
+                load(&options.server(), &forgetful, records, options.time),
             ]
         }));
     }
@@ -53,8 +54,14 @@ pub(crate) fn measure(options: &Options) {
     let columns = ["in flight", "", "p50", "p99", "records/s", "of the file's", "processor time for each"];
     head(&columns);
     for (at, records) in IN_FLIGHT.iter().enumerate() {
-        for (which, name) in
-            ["`pwrite` and `fdatasync`", "the journal", "the server, with clients"].iter().enumerate()
+        for (which, name) in [
+            "`pwrite` and `fdatasync`",
+            "the journal",
+            "the server, with clients",
+            "the server without `--data`",
+        ]
+        .iter()
+        .enumerate()
         {
             let figure =
                 |value: fn(&Sample) -> f64| median(rounds.iter().map(|round| value(&round[at][which])));
@@ -73,7 +80,7 @@ pub(crate) fn measure(options: &Options) {
     }
     let [groups, syncs] = direct.groups_and_syncs();
     println!("\nthe journal: {groups} groups, {:.3} `fdatasync` for each", syncs as f64 / groups as f64);
-    drop(server);
+    drop((server, forgetful));
     traced::measure(&options.server(), &place);
 }
 

@@ -8,6 +8,7 @@ use yrs::{
 };
 
 use crate::{
+    log,
     options::Options,
     page::{head, quantile, row, size},
     server::{Place, Server},
@@ -53,21 +54,27 @@ fn measure_some(options: &Options, recorded: &Recorded, number: usize) -> Vec<(S
     let place = Place::new(options.server(), options.yjs());
     let server = place.serve(&FLAGS);
     let begin = Instant::now();
-    server.fill(0..number, |client| {
-        client.binary(&message(&[0, 1], &recorded.update));
-        for edit in &recorded.edits {
-            client.binary(&message(&[0, 2], edit));
-        }
-        // The answer comes when the disk has all of it.
-        assert_eq!(text(client), recorded.text);
-    });
+    let fill = |documents| {
+        server.fill(documents, |client| {
+            client.binary(&message(&[0, 1], &recorded.update));
+            for edit in &recorded.edits {
+                client.binary(&message(&[0, 2], edit));
+            }
+            // The answer comes when the disk has all of it.
+            assert_eq!(text(client), recorded.text);
+        });
+        server.wait_for_idleness();
+        server.resident()
+    };
+    // The first tenth makes room for all that are in memory at a time.
+    let (first, left) = (fill(0..number / 10), fill(number / 10..number));
     let filled = begin.elapsed();
-    server.wait_for_idleness();
-    let left = server.resident();
+    let added = (left[0] as f64 - first[0] as f64) / (number - number / 10) as f64;
     let opened = open(&server, recorded, number);
     server.wait_for_idleness();
     let on_disk = place.bytes_on_disk();
     server.kill();
+    let live = log::live_bytes(&place.data());
     let server = place.serve(&FLAGS);
     let started = server.listening;
     let after = server.resident();
@@ -78,9 +85,11 @@ fn measure_some(options: &Options, recorded: &Recorded, number: usize) -> Vec<(S
         format!("{p50:.1} / {p99:.1} ms")
     };
     let lines = [
-        ("making them", format!("{:.1} s", filled.as_secs_f64())),
+        ("until all were made and left memory", format!("{:.1} s", filled.as_secs_f64())),
         ("RSS when all have left memory (at most)", left.map(size).join(" (") + ")"),
+        ("RSS that all after the first tenth have added, for each document", format!("{added:.0} B")),
         ("on the disk", size(on_disk)),
+        ("of it, histories of documents", size(live)),
         ("until a client has the text of an idle document, p50 / p99", waits(&opened)),
         ("from exec to listening, after SIGKILL", ms(started)),
         ("RSS then", size(after[0])),

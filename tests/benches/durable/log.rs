@@ -62,6 +62,14 @@ fn cpu_time() -> Duration {
     Duration::try_from(clock_gettime(ClockId::ThreadCPUTime)).expect("it does not run backwards")
 }
 
+/// Returns the bytes of the histories in the directory of a server that has ended.
+pub(crate) fn live_bytes(data: &Path) -> u64 {
+    let mut options = Options::new(fastrand::u128(..).to_le_bytes());
+    options.max_size = 64 << 30;
+    let (journal, _) = Journal::open(Files::new(data.join("journal")), options).expect("it was complete");
+    journal.stats().bytes_live
+}
+
 /// A file of zeros that is written again and again, with one `pwrite` and one `fdatasync` for each group.
 #[derive(Debug)]
 pub(crate) struct Raw {

@@ -3,6 +3,7 @@ use std::time::Instant;
 use stateroom_tests::{Client, grouped};
 
 use crate::{
+    log,
     options::Options,
     page::{head, milliseconds, row, size},
     server::{Place, Server},
@@ -57,15 +58,15 @@ impl Figures {
         let place = Place::new(program.to_owned(), module.to_owned());
         let server = place.serve(&[]);
         let (begin, cpu) = (Instant::now(), server.cpu());
-        // The second half does not need more memory at a time than the first. So what it adds stays for each room.
+        // The first tenth makes room for all that are in memory at a time. What the others add stays for each of them.
         let fill = |rooms| {
             server.fill(rooms, |client| assert_eq!(count(client), 1));
             server.wait_for_idleness();
             server.resident()
         };
-        let (half, left) = (fill(0..rooms / 2), fill(rooms / 2..rooms));
+        let (first, left) = (fill(0..rooms / 10), fill(rooms / 10..rooms));
         let (filled, cpu) = (begin.elapsed(), server.cpu() - cpu);
-        let half = (left[0] as f64 - half[0] as f64) / (rooms - rooms / 2) as f64;
+        let added = (left[0] as f64 - first[0] as f64) / (rooms - rooms / 10) as f64;
         server.kill();
         let mut lines = vec![
             (
@@ -77,8 +78,12 @@ impl Figures {
                 format!("{:.0} µs", cpu.as_secs_f64() * 1e6 / rooms as f64),
             ),
             ("on the disk".to_owned(), size(place.bytes_on_disk())),
+            ("of it, histories of rooms".to_owned(), size(log::live_bytes(&place.data()))),
             ("RSS when all have left memory (at most)".to_owned(), left.map(size).join(" (") + ")"),
-            ("RSS that the second half has added, for each room".to_owned(), format!("{half:.0} B")),
+            (
+                "RSS that all after the first tenth have added, for each room".to_owned(),
+                format!("{added:.0} B"),
+            ),
         ];
         let mut resident = 0;
         for is_cold in [false, true] {

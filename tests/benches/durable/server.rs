@@ -52,10 +52,15 @@ impl Place {
 
     /// Starts a server.
     pub(crate) fn serve(&self, flags: &[&str]) -> Server {
-        let command = self.command(flags);
-        let begin = Instant::now();
-        let child = Child::of(Command::new(&command[0]).args(&command[1..]));
-        Server::of(child, begin)
+        Server::start(&self.command(flags))
+    }
+
+    /// Starts a server that keeps nothing.
+    pub(crate) fn serve_in_memory(&self) -> Server {
+        let mut command = self.command(&[]);
+        let data = self.data().display().to_string();
+        command.retain(|word| *word != "--data" && *word != data);
+        Server::start(&command)
     }
 
     /// Returns the directory that the server keeps rooms in.
@@ -96,6 +101,12 @@ fn files(directory: &Path) -> Vec<PathBuf> {
 }
 
 impl Server {
+    fn start(command: &[String]) -> Self {
+        let begin = Instant::now();
+        let child = Child::of(Command::new(&command[0]).args(&command[1..]));
+        Self::of(child, begin)
+    }
+
     /// Waits until a server listens that has been started at `begin`.
     pub(crate) fn of(child: Child, begin: Instant) -> Self {
         let address = child.line(Output::Stderr, "serving on ").parse().expect("an address");
