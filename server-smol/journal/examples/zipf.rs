@@ -1,8 +1,10 @@
-//! Measures the journal on files: `cargo run --release -p stateroom-journal --example zipf -- [FOLDER] [ROOMS] [EVENTS] [TIMES]`.
+//! Measures the journal on files:
+//! `cargo run --release -p stateroom-journal --example zipf -- [FOLDER] [ROOMS] [EVENTS] [TIMES] [SNAPSHOT] [AFTER]`.
 //!
 //! 100,000 rooms (or another number) have events of 220 bytes, with a Zipf distribution of exponent 0.99. A room is snapshotted when its
 //! events since its base exceed a number of times its snapshot, and 4 KiB. It prints the bytes that are written for
-//! each byte of events, in the second half of the events. `TIMES` is `Options::times_live`.
+//! each byte of events, for each eighth of the events: the journal ages. `TIMES` is `Options::times_live`. With `SNAPSHOT` and `AFTER`,
+//! only snapshots of this size are measured, each after events of so many times its size.
 
 #[path = "../tests/journal/files/mod.rs"]
 #[allow(dead_code, unreachable_pub)]
@@ -11,7 +13,7 @@ mod files;
 use std::{error::Error, fs, path::PathBuf, time::Instant};
 
 use files::Files;
-use stateroom_journal::{Entries, Journal, JournalError, Options, RoomNumber};
+use stateroom_journal::{Entries, Journal, JournalError, Options, RoomNumber, Stats};
 
 const EVENT: usize = 220;
 /// The entries of one commit.
@@ -22,7 +24,10 @@ fn main() -> Result<(), Box<dyn Error>> {
     let folder = PathBuf::from(arguments.next().unwrap_or_else(|| "target/zipf".to_owned()));
     let mut number = |or: u64| arguments.next().map_or(Ok(or), |text| text.parse());
     let (rooms, events, times_live) = (number(100_000)?, number(3_000_000)?, number(4)?);
-    for (snapshot, times) in [(700, 4), (700, 8), (4_096, 4), (4_096, 8)] {
+    let (snapshot, after) = (number(0)? as usize, number(8)? as usize);
+    let only = (snapshot > 0).then_some((snapshot, after));
+    let all = [(700, 4), (700, 8), (4_096, 4), (4_096, 8)];
+    for (snapshot, times) in all.into_iter().filter(|_| only.is_none()).chain(only) {
         for hints in [false, true] {
             measure(&folder, (rooms, events, times_live), (snapshot, times), hints)?;
         }
@@ -64,11 +69,9 @@ fn measure(
         (memory() - before) * 1024 / rooms
     );
     let mut since = vec![0_usize; rooms as usize + 1];
+    println!("  {}", if hints { "with `old_rooms`" } else { "without `old_rooms`" });
     let mut start = (journal.stats(), Instant::now());
     for number in 0..events {
-        if number == events / 2 {
-            start = (journal.stats(), Instant::now());
-        }
         let room = zipf.next(&mut random);
         entries.event(RoomNumber(room), None, &bytes[..EVENT]);
         since[room as usize] += EVENT;
@@ -87,21 +90,13 @@ fn measure(
                 }
             }
         }
+        if (number + 1) % (events / 8).max(1) == 0 {
+            report(&journal.stats(), &start, (number + 1, events / 8));
+            start = (journal.stats(), Instant::now());
+        }
     }
     write(&mut journal, &entries)?;
     journal.sync()?;
-    let stats = journal.stats();
-    let bytes_of_events = (events / 2 * EVENT as u64) as f64;
-    let share = |now: u64, then: u64| (now - then) as f64 / bytes_of_events;
-    println!(
-        "  written {:.3} for each byte (moved {:.3}, checkpoints {:.3}); {} MB live, {} MB used; {:.0} events/s",
-        share(stats.bytes_written, start.0.bytes_written),
-        share(stats.bytes_moved, start.0.bytes_moved),
-        share(stats.bytes_checkpoints, start.0.bytes_checkpoints),
-        stats.bytes_live >> 20,
-        stats.bytes_used >> 20,
-        (events / 2) as f64 / start.1.elapsed().as_secs_f64(),
-    );
     drop(journal);
     for what in ["after a kill", "again"] {
         options.random = random.u128(..).to_le_bytes();
@@ -120,6 +115,22 @@ fn measure(
     }
     fs::remove_dir_all(folder)?;
     Ok(())
+}
+
+/// Prints what was written since `start` for the last `events` of those that there have been.
+fn report(stats: &Stats, (start, begun): &(Stats, Instant), (age, events): (u64, u64)) {
+    let bytes_of_events = (events * EVENT as u64) as f64;
+    let share = |now: u64, then: u64| (now - then) as f64 / bytes_of_events;
+    println!(
+        "  {:>5.1} GB of events: written {:.3} for each byte (moved {:.3}, checkpoints {:.3}); {} MB live, {} MB used; {:.0} events/s",
+        (age * EVENT as u64) as f64 / 1e9,
+        share(stats.bytes_written, start.bytes_written),
+        share(stats.bytes_moved, start.bytes_moved),
+        share(stats.bytes_checkpoints, start.bytes_checkpoints),
+        stats.bytes_live >> 20,
+        stats.bytes_used >> 20,
+        events as f64 / begun.elapsed().as_secs_f64(),
+    );
 }
 
 fn write(journal: &mut Journal<Files>, entries: &Entries) -> Result<(), JournalError> {
