@@ -104,6 +104,11 @@ impl Client {
         }
     }
 
+    /// Waits for the close frame. Returns false if something else comes.
+    pub(crate) fn is_closed(&mut self) -> bool {
+        Frame::read(&mut self.stream).is_ok_and(|frame| frame == Some(Frame::close(1000)))
+    }
+
     /// Returns whether nothing comes for a moment.
     pub(crate) fn is_quiet(&mut self, moment: std::time::Duration) -> bool {
         let set = |client: &Self, time| client.stream.get_ref().set_read_timeout(Some(time)).is_ok();

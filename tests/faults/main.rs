@@ -12,6 +12,8 @@ mod disk;
 #[cfg(target_os = "linux")]
 mod kills;
 #[cfg(target_os = "linux")]
+mod recovery;
+#[cfg(target_os = "linux")]
 mod returning;
 #[cfg(target_os = "linux")]
 mod seen;
@@ -33,6 +35,8 @@ fn main() -> std::process::ExitCode {
     }
     println!("| what happens | tried | what was checked |\n| --- | ---: | --- |");
     kills::run(rounds);
+    recovery::is_killed();
+    recovery::fails_to_sync();
     disk::fails_to_sync();
     disk::is_full();
     disk::is_slow();

@@ -51,7 +51,10 @@ impl Place {
         for injected in injected {
             strace.arg("-e").arg(format!("inject={injected}"));
         }
-        strace.args(["-e", "trace=fdatasync,pwrite64"]);
+        strace.args([
+            "-e",
+            "trace=fdatasync,fsync,pwrite64,openat,?rename,?renameat,?renameat2,?unlink,?unlinkat",
+        ]);
         strace.arg(program()).args(self.arguments()).args(more.iter().map(OsStr::new));
         Child::of(&mut strace)
     }
