@@ -174,6 +174,17 @@ impl Journal {
     }
 }
 
+#[cfg(test)]
+impl Journal {
+    /// Returns a journal that nobody writes. The function says up to which ticket everything is on the disk.
+    pub(crate) fn for_tests() -> (Self, impl Fn(Ticket)) {
+        let progress = Arc::<Progress>::default();
+        let journal =
+            Self::new(0, Arc::default(), Arc::clone(&progress), Arc::default(), Arc::default(), 1 << 30);
+        (journal, move |durable| progress.set(durable))
+    }
+}
+
 /// Hands over what was added in the last pass.
 impl Drop for Journal {
     fn drop(&mut self) {

@@ -62,6 +62,16 @@ pub(crate) struct Outbox {
     waker: RefCell<Option<Waker>>,
 }
 
+/// The result of adding a frame.
+enum Added {
+    /// So many bytes wait now, and the socket may take them.
+    Writable(usize),
+    /// The socket takes nothing at the moment.
+    Blocked,
+    /// The client is closed instead.
+    Not,
+}
+
 /// The way in which an outbox is written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Output {
@@ -103,42 +113,43 @@ impl Outbox {
         if self.is_special.get() {
             return self.push_special(frame);
         }
+        self.push_now(frame);
+    }
+
+    #[inline(always)]
+    fn push_now(self: &Rc<Self>, frame: &Frame<'_>) {
         match self.add(frame, self.limit) {
-            Some(waiting) if waiting >= CHUNK => self.write(),
-            Some(_) if !self.listed.replace(true) => self.buffers.flush.add(Rc::clone(self)),
-            Some(_) | None => {}
+            Added::Writable(waiting) if waiting >= CHUNK => self.write(),
+            Added::Writable(_) if !self.listed.replace(true) => self.buffers.flush.add(Rc::clone(self)),
+            Added::Writable(_) | Added::Blocked | Added::Not => {}
         }
     }
 
     #[cold]
     fn push_special(self: &Rc<Self>, frame: &Frame<'_>) {
-        if !self.keep(frame) {
-            return;
+        if self.keep(frame) {
+            self.push_unkept(frame);
         }
-        self.push_unkept(frame);
     }
 
     /// Adds a frame without keeping it.
+    #[inline]
     fn push_unkept(self: &Rc<Self>, frame: &Frame<'_>) {
         if self.is_gated() {
-            let before = self.queue.borrow().size;
             // The client is not at fault for what it was not sent.
-            self.add(frame, self.limit.saturating_add(self.held_back_of(before)));
-            if self.queue.borrow().size > before {
-                self.hold_back(frame.size());
+            let held_back = self.held_back_of(self.queue.borrow().size);
+            match self.add(frame, self.limit.saturating_add(held_back)) {
+                Added::Writable(_) | Added::Blocked => self.hold_back(frame.size()),
+                Added::Not => {}
             }
             return;
         }
-        let is_special = self.is_special.replace(false);
-        self.push(frame);
-        // `push` may have closed the connection.
-        self.is_special.set(is_special || self.is_over.get());
+        self.push_now(frame);
     }
 
-    /// Adds a frame to the queue. Returns how many bytes wait now, if the socket takes them. If more than `limit` bytes would wait, or
-    /// there is no memory, the client is closed.
+    /// Adds a frame to the queue. If more than `limit` bytes would wait, or there is no memory, the client is closed.
     #[inline(always)]
-    fn add(self: &Rc<Self>, frame: &Frame<'_>, limit: usize) -> Option<usize> {
+    fn add(self: &Rc<Self>, frame: &Frame<'_>, limit: usize) -> Added {
         let size = frame.size();
         let mut queue = self.queue.borrow_mut();
         if queue.size + size > limit {
@@ -150,7 +161,7 @@ impl Outbox {
             if queue.size + size > limit {
                 drop(queue);
                 self.abandon(CloseReason::ClientTooSlow);
-                return None;
+                return Added::Not;
             }
         }
         let is_blocked = self.is_blocked();
@@ -158,9 +169,9 @@ impl Outbox {
         if let Err(OutOfMemory) = prepared.and_then(|()| queue.push(frame, &self.buffers)) {
             drop(queue);
             self.abandon(CloseReason::OutOfMemory);
-            return None;
+            return Added::Not;
         }
-        (!is_blocked).then_some(queue.size)
+        if is_blocked { Added::Blocked } else { Added::Writable(queue.size) }
     }
 
     /// Sends the greeting of a resumable session, as the `connect` of its client begins.

@@ -8,10 +8,11 @@ use rustix::net::sockopt::{set_socket_recv_buffer_size, set_socket_send_buffer_s
 
 use super::*;
 use crate::{
+    journal::{Journal, RoomNumber},
     memory::{Buffer, Ledger, Stage},
     reactor::block_on,
     websocket::Head,
-    wire::{SharedFrame, chunks::PLACE, frame::SHARED},
+    wire::{Gate, SharedFrame, chunks::PLACE, frame::SHARED},
 };
 
 /// The maximum size of the system's buffers at each end of a connection, in bytes; the system takes half of it
@@ -409,5 +410,50 @@ fn kept_messages_are_forgotten_if_others_need_their_memory() {
         let can_resume = outboxes.each_ref().map(|(outbox, _)| outbox.can_resume(0));
         assert_eq!(can_resume, [true, false, true], "the largest goes first");
         assert_eq!(outboxes[1].0.closing(), Some(CloseReason::SessionEnded));
+    });
+}
+
+#[test]
+fn what_is_held_back_is_not_written_with_what_waits_for_the_socket() {
+    let (stream, mut client) = connection();
+    client.set_nonblocking(true).unwrap();
+    block_on(async {
+        let buffers = Rc::new(Buffers::new(Ledger::new(usize::MAX)));
+        let (journal, set_durable) = Journal::for_tests();
+        let journal = Rc::new(journal);
+        buffers.gate.set(Gate::new(Rc::clone(&journal))).unwrap();
+        let gate = buffers.gate.get().unwrap();
+        let outbox = Outbox::new(Stream::new(stream).unwrap(), Rc::clone(&buffers), 4_000);
+        let mut received = || {
+            let mut bytes = [0; 10_000];
+            client.read(&mut bytes).unwrap_or(0)
+        };
+        let event = || journal.add(|entries| entries.end(RoomNumber(1)));
+        for ticket in 1..=2 {
+            event();
+            outbox.push(&text(&"a".repeat(1_900)));
+            gate.end_pass(&buffers.flush);
+            set_durable(ticket);
+            gate.end_pass(&buffers.flush);
+            assert_eq!(received(), 0, "nobody has written it yet");
+        }
+        // There is no space for it if the first ones are not written, and they may be.
+        event();
+        outbox.push(&text(&"b".repeat(1_000)));
+        assert_eq!(received(), 2 * 1_904);
+        flush(&buffers);
+        outbox.write();
+        assert_eq!(received(), 0, "its event is not on the disk");
+        // Small ones do not get through, either.
+        outbox.push(&text("c"));
+        outbox.write();
+        assert_eq!(received(), 0);
+        set_durable(3);
+        gate.end_pass(&buffers.flush);
+        flush(&buffers);
+        assert_eq!(received(), 1_004 + 3);
+        assert!(outbox.closing().is_none());
+        outbox.hang_up();
+        gate.clear();
     });
 }
