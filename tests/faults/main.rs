@@ -36,7 +36,7 @@ fn main() -> std::process::ExitCode {
     println!("| what happens | tried | what was checked |\n| --- | ---: | --- |");
     kills::run(rounds);
     recovery::is_killed();
-    recovery::fails_to_sync();
+    recovery::fails();
     disk::fails_to_sync();
     disk::is_full();
     disk::is_slow();
