@@ -24,7 +24,7 @@ use crate::{
 const CLIENTS: usize = 8;
 
 /// The system calls with which a start finds and changes the journal's files. Not every processor has all of them.
-const CALLS: [&str; 6] = ["openat", "pwrite64", "fdatasync", "fsync", RENAME, UNLINK];
+const CALLS: [&str; 7] = ["?mkdir,?mkdirat", "openat", "pwrite64", "fdatasync", "fsync", RENAME, UNLINK];
 const RENAME: &str = "?rename,?renameat,?renameat2";
 const UNLINK: &str = "?unlink,?unlinkat";
 
@@ -35,11 +35,14 @@ const ERRORS: [(&str, &str); 5] =
 /// More calls of a kind than a start makes.
 const MANY: usize = 60;
 
-/// The files that a killed server leaves.
+/// The files that a start finds.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Left {
+    /// It is the first one.
+    Nothing,
+    /// A server was killed.
     Complete,
-    /// It was making a file.
+    /// A server was killed while it made a file.
     Unfinished,
 }
 
@@ -54,7 +57,11 @@ enum Start {
 
 /// Kills starts at their first call of a kind, at their second one, and so on.
 pub(crate) fn is_killed() {
-    for (left, while_it) in [(Left::Complete, "serves 8 clients"), (Left::Unfinished, "makes a file")] {
+    for (left, what) in [
+        (Left::Nothing, "the first start"),
+        (Left::Complete, "the process is killed while it serves 8 clients, and the next start"),
+        (Left::Unfinished, "the process is killed while it makes a file, and the next start"),
+    ] {
         let mut all = 0;
         let kills = CALLS.map(|call| {
             let mut rooms = Rooms::new();
@@ -66,13 +73,13 @@ pub(crate) fn is_killed() {
                 }
             };
             let through = (1..MANY).find(|&number| {
-                rooms.kill(left);
+                rooms.leave(left);
                 let is_through = is_through(&mut rooms, number);
                 rooms.check();
                 is_through
             });
             // And now each start finds what the one before has left.
-            rooms.kill(left);
+            rooms.leave(left);
             let chain = (1..MANY).find(|&number| is_through(&mut rooms, number));
             rooms.check();
             all += chain.expect("a start gets through") - 1;
@@ -84,13 +91,13 @@ pub(crate) fn is_killed() {
             CALLS.iter().zip(kills).map(|(call, kills)| format!("`{}` {kills}", name(call))).collect();
         let counts = counts.join(", ");
         // Nothing has to be removed if all files are complete.
-        let least = CALLS.len() - usize::from(left == Left::Complete);
+        let least = CALLS.len() - usize::from(left != Left::Unfinished);
         assert!(
             kills.iter().filter(|&&kills| kills > 0).count() >= least,
             "a start has no such call: {counts}"
         );
         println!(
-            "| the process is killed while it {while_it}, and each next start at another of its system calls, until one is not ({counts}; and once more, without other starts in \
+            "| {what} is killed at its nth system call of a kind, for each n ({counts}; and once more, without other starts in \
              between) | {all} | each count that a client had seen; no id twice |"
         );
     }
@@ -102,7 +109,7 @@ pub(crate) fn fails() {
     for (call, error) in ERRORS {
         let mut rooms = Rooms::new();
         let through = (1..MANY).find(|&number| {
-            rooms.kill(Left::Unfinished);
+            rooms.leave(Left::Unfinished);
             let start = rooms.start(call, &format!("error={error}"), number);
             assert_ne!(start, Start::Ended(None), "it ends with an exit code");
             rooms.check();
@@ -151,9 +158,12 @@ impl Rooms {
         assert_eq!(checked.load(Ordering::Relaxed), CLIENTS, "a client was not answered");
     }
 
-    /// Kills a server so that this is left.
-    fn kill(&mut self, left: Left) {
-        self.check();
+    /// Sees to it that the next start finds this.
+    fn leave(&mut self, left: Left) {
+        match left {
+            Left::Nothing => return *self = Self::new(),
+            Left::Complete | Left::Unfinished => self.check(),
+        }
         if left == Left::Unfinished {
             // Without spare files, a start makes one, with 256 writes. Nothing else writes so often.
             for file in self.files() {
@@ -200,9 +210,10 @@ impl Rooms {
         self.place.data().join("journal")
     }
 
-    /// Returns the directory of the journal and its files, also those that are not there yet.
+    /// Returns the directories and their files, also some that are not there yet.
     fn files(&self) -> Vec<PathBuf> {
-        let files = fs::read_dir(self.journal()).expect("it is there").flatten().map(|entry| entry.path());
-        files.chain([self.journal(), self.journal().join("unfinished")]).collect()
+        let (data, journal) = (self.place.data(), self.journal());
+        let files = fs::read_dir(&journal).into_iter().flatten().flatten().map(|entry| entry.path());
+        files.chain([journal.join("unfinished"), data.join("lock"), data.join("modules"), journal]).collect()
     }
 }
