@@ -2,7 +2,7 @@
 //! `docs/durability.md`.
 //!
 //! `cargo run -p stateroom-tests --bin faults` builds the server and fails if a promise is broken. `--rounds N` sets how often the
-//! server is killed (default: 200). It needs Linux and strace. It takes about a minute.
+//! server is killed (default: 200). It needs Linux and strace. It takes about two minutes.
 #![forbid(unsafe_code)]
 
 #[cfg(target_os = "linux")]
