@@ -75,6 +75,39 @@ test("a counter shows its number by itself after its server was killed, and on a
   await shows(moved, "4");
 });
 
+test("pages of the example `counter` show its number after its server was killed, also what they had missed before", TIMEOUT, async (t) => {
+  // This room tells newcomers nothing. So its pages have the number only if their sessions go on.
+  const project = join(parent, "kept-example");
+  stateroom("new", project, "--template", "counter", "--no-std");
+  await copyFile(join(checkout(), "Cargo.lock"), join(project, "Cargo.lock"));
+  await copyFile(join(checkout(), "examples/counter/src/lib.rs"), join(project, "src/lib.rs"));
+  const server = await serve(t, project, join(parent, "example"));
+  const pages = [await visit(t, browser, server), await visit(t, browser, server)];
+  const [mine, other] = pages;
+  const shows = (page, text) => page.locator("#number", { hasText: new RegExp(`^${text}$`) }).waitFor();
+  const add = (page) => page.getByRole("button", { name: "Add 1" }).click();
+  for (const page of pages) await page.locator("#status.live").waitFor();
+  for (const number of [1, 2, 3]) {
+    await add(mine);
+    for (const page of pages) await shows(page, number);
+  }
+  await mine.context().setOffline(true);
+  await mine.locator("#status:not(.live)").waitFor();
+  await add(other);
+  await shows(other, 4);
+  await shows(mine, 3);
+  await server.end("SIGKILL");
+  await other.locator("#status:not(.live)").waitFor();
+  await server.start();
+  await mine.context().setOffline(false);
+  for (const page of pages) {
+    await page.locator("#status.live").waitFor();
+    await shows(page, 4);
+  }
+  await add(mine);
+  for (const page of pages) await shows(page, 5);
+});
+
 test("a text is there again after its server was killed, and on another server", TIMEOUT, async (t) => {
   const project = process.env.YJS_PROJECT;
   const [here, there] = [join(parent, "text-here"), join(parent, "text-there")];

@@ -10,7 +10,7 @@ use crate::{
 };
 
 /// The exit code of a server whose disk does not keep what it was given.
-const EXIT_CODE: i32 = 74;
+pub(crate) const EXIT_CODE: i32 = 74;
 
 const ROUNDS: usize = 12;
 
@@ -18,7 +18,7 @@ const ROUNDS: usize = 12;
 const AHEAD: u64 = 3;
 
 /// Sends messages until the connection ends. Returns the last count that came.
-pub(crate) fn count_until_the_end(client: &mut Client) -> u64 {
+fn count_until_the_end(client: &mut Client) -> u64 {
     let mut last = 0;
     if (1..AHEAD).all(|_| client.send().is_ok()) {
         while client.send().is_ok()
@@ -31,7 +31,7 @@ pub(crate) fn count_until_the_end(client: &mut Client) -> u64 {
 }
 
 /// Asks for a count that is greater than `seen`.
-pub(crate) fn check(place: &Place, seen: u64) {
+fn check(place: &Place, seen: u64) {
     let server = place.serve();
     let mut client = Client::join(address(&server).expect("it starts"), "room").expect("it can be joined");
     client.send().expect("the server reads");
@@ -60,7 +60,7 @@ fn fails(injected: &str, first: usize) {
     for round in 0..ROUNDS {
         let place = Place::new();
         let injected = format!("{injected}:when={}+", first + round);
-        let mut server = place.serve_with(&[&injected], &[]);
+        let mut server = place.serve_with(&injected, &[]);
         let seen = match address(&server).map(|address| Client::join(address, "room")) {
             Some(Ok(mut client)) => count_until_the_end(&mut client),
             _ => 0,
@@ -76,7 +76,7 @@ pub(crate) fn is_slow() {
     const DELAY: Duration = Duration::from_millis(1_200);
     let place = Place::new();
     let injected = format!("fdatasync:delay_exit={}", DELAY.as_micros());
-    let server = place.serve_with(&[&injected], &[]);
+    let server = place.serve_with(&injected, &[]);
     let address = address(&server).expect("it starts");
     let mut client = Client::join(address, "room").expect("it can be joined");
     let is_quiet = |client: &mut Client| {

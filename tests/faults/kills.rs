@@ -21,7 +21,7 @@ use crate::{
     server::{Place, address},
 };
 
-const ROOMS: usize = 4;
+pub(crate) const ROOMS: usize = 4;
 /// The number of clients, of which one in each room resumes its session.
 const CLIENTS: usize = 16;
 
@@ -82,17 +82,10 @@ pub(crate) fn run(rounds: usize) {
 }
 
 /// Joins a room, and sends messages until the connection ends.
-fn talk(address: SocketAddr, room: usize, seen: &Seen, before: (u64, u32), checked: &AtomicUsize) {
-    let (count_before, ids_before) = before;
+pub(crate) fn talk(address: SocketAddr, room: usize, seen: &Seen, before: (u64, u32), checked: &AtomicUsize) {
     let talk = || -> io::Result<()> {
-        let mut client = Client::join(address, &format!("room-{room}"))?;
-        seen.note_id(client.id, ids_before);
-        seen.note_sent();
-        client.send()?;
-        let mut last = client.count()?;
-        assert!(last > count_before, "a client had seen {count_before}, and now the count is {last}");
+        let (mut client, mut last) = join(address, room, seen, before)?;
         checked.fetch_add(1, Ordering::Relaxed);
-        seen.note_count(last);
         loop {
             seen.note_sent();
             client.send()?;
@@ -104,6 +97,23 @@ fn talk(address: SocketAddr, room: usize, seen: &Seen, before: (u64, u32), check
     };
     // The connection ends with the server.
     let _ = talk();
+}
+
+/// Joins a room, sends a message, and compares its count and its id with the greatest that were seen before.
+pub(crate) fn join(
+    address: SocketAddr,
+    room: usize,
+    seen: &Seen,
+    (count_before, ids_before): (u64, u32),
+) -> io::Result<(Client, u64)> {
+    let mut client = Client::join(address, &format!("room-{room}"))?;
+    seen.note_id(client.id, ids_before);
+    seen.note_sent();
+    client.send()?;
+    let count = client.count()?;
+    assert!(count > count_before, "a client had seen {count_before}, and now the count is {count}");
+    seen.note_count(count);
+    Ok((client, count))
 }
 
 fn lock(returning: &Mutex<Returning>) -> std::sync::MutexGuard<'_, Returning> {

@@ -2,7 +2,7 @@
 //! `docs/durability.md`.
 //!
 //! `cargo run -p stateroom-tests --bin faults` builds the server and fails if a promise is broken. `--rounds N` sets how often the
-//! server is killed (default: 200). It needs Linux and strace. It takes about a minute.
+//! server is killed (default: 200). It needs Linux and strace. It takes about two minutes.
 #![forbid(unsafe_code)]
 
 #[cfg(target_os = "linux")]
@@ -36,7 +36,7 @@ fn main() -> std::process::ExitCode {
     println!("| what happens | tried | what was checked |\n| --- | ---: | --- |");
     kills::run(rounds);
     recovery::is_killed();
-    recovery::fails_to_sync();
+    recovery::fails();
     disk::fails_to_sync();
     disk::is_full();
     disk::is_slow();

@@ -1,4 +1,4 @@
-use std::{ffi::OsStr, net::SocketAddr, path::PathBuf, process::Command, sync::OnceLock, time::Duration};
+use std::{net::SocketAddr, path::PathBuf, process::Command, sync::OnceLock, time::Duration};
 
 use stateroom_tests::{Child, Directory, Output, binary};
 
@@ -43,19 +43,17 @@ impl Place {
         Child::of(Command::new(program()).args(self.arguments()))
     }
 
-    /// Starts a server of which strace changes system calls.
-    pub(crate) fn serve_with(&self, injected: &[&str], more: &[&str]) -> Child {
+    /// Starts a server of which strace changes system calls: those that name one of these files, if there are any.
+    pub(crate) fn serve_with(&self, injected: &str, files: &[PathBuf]) -> Child {
         let mut strace = Command::new("strace");
         // The tracer is the grandchild. So what is started is the server.
         strace.args(["-D", "-f", "-q", "-o"]).arg(self.0.path().join("strace"));
-        for injected in injected {
-            strace.arg("-e").arg(format!("inject={injected}"));
+        for file in files {
+            strace.arg("-P").arg(file);
         }
-        strace.args([
-            "-e",
-            "trace=fdatasync,fsync,pwrite64,openat,?rename,?renameat,?renameat2,?unlink,?unlinkat",
-        ]);
-        strace.arg(program()).args(self.arguments()).args(more.iter().map(OsStr::new));
+        let calls = injected.split(':').next().unwrap_or_default();
+        strace.args(["-e", &format!("inject={injected}"), "-e", &format!("trace={calls}")]);
+        strace.arg(program()).args(self.arguments());
         Child::of(&mut strace)
     }
 

@@ -5,7 +5,8 @@
 //! | directive | the block is |
 //! | --- | --- |
 //! | `run` | commands for a shell, which succeed |
-//! | `serve` | a command that serves on port 8080, until the next command |
+//! | `serve` | a command that serves on port 8080, until the next command that is not for it |
+//! | `kill` | a command that kills what serves. It is not run, as it would kill others, too |
 //! | `console` | lines for a browser's console; several blocks go into one console |
 //! | `output` | what the last commands or the console print: these lines, in this order, others in between |
 //! | `file PATH` | a file |
@@ -35,7 +36,7 @@ use pages::pages;
 use reader::Reader;
 
 /// The documents that somebody reads one after the other, from the checkout on. Each list is independent of the others.
-const READERS: [(&str, &[&str]); 3] = [
+const READERS: [(&str, &[&str]); 4] = [
     (
         "counter",
         &[
@@ -52,6 +53,7 @@ const READERS: [(&str, &[&str]); 3] = [
     ),
     ("auction", &["docs/guide/typed-messages.md"]),
     ("languages", &["docs/guide/other-languages.md"]),
+    ("documents", &["docs/guide/hosting-yjs.md"]),
 ];
 
 #[test]
@@ -67,6 +69,11 @@ fn what_is_said_about_typed_messages_is_so() {
 #[test]
 fn what_is_said_about_other_languages_is_so() {
     read(2);
+}
+
+#[test]
+fn what_is_said_about_documents_of_yjs_is_so() {
+    read(3);
 }
 
 /// Follows the documents of one of the [`READERS`].

@@ -70,6 +70,7 @@ impl Reader {
         match verb {
             "run" => self.run(&text),
             "serve" => self.serve(&text),
+            "kill" => assert!(self.server.take().is_some(), "{block}: nobody serves"),
             "console" => {
                 self.console.push(text);
                 let goes_on = next.is_some_and(|next| matches!(&*next.directive, "console" | "output"));
@@ -127,8 +128,8 @@ impl Reader {
 
     /// Runs commands to their end.
     fn run(&mut self, commands: &str) {
-        // What is not a request to the server comes when the server has been stopped.
-        if !commands.starts_with("curl ") {
+        // What is not for the server comes when the server has been stopped.
+        if !["curl ", "node ", "stateroom rooms "].iter().any(|command| commands.starts_with(command)) {
             self.stop();
         }
         let place = self.home.join("directory");
