@@ -16,6 +16,8 @@ pub(crate) enum Guest {
 pub(crate) enum Spread {
     /// No differences, except for what happens a few times in a run.
     None,
+    /// The thread of the journal takes part, and how much comes together while it waits for the disk is chance.
+    Grouping,
     /// Several threads take part, and which of them waits for which is chance.
     Racing,
     /// There is nothing in them but what its two connections differ in.
@@ -136,7 +138,7 @@ pub(crate) const SCRIPTS: &[Script] = &[
         is_durable: true,
         steps: [500, 2500],
         load: |address, steps| load::echo(address, steps, 1, 64),
-        spread: Spread::Racing,
+        spread: Spread::Grouping,
     },
     Script {
         name: "durable-echo-32",
@@ -147,7 +149,7 @@ pub(crate) const SCRIPTS: &[Script] = &[
         is_durable: true,
         steps: [32, 160],
         load: |address, steps| load::echo(address, steps, 32, 64),
-        spread: Spread::Racing,
+        spread: Spread::Grouping,
     },
     Script {
         name: "resumptions",

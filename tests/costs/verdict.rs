@@ -41,15 +41,20 @@ pub(crate) fn slack(count: Count, spread: Spread, is_same_compiler: bool) -> Sla
         (Count::SystemCalls, Spread::None) => (0.0, 0.02),
         // Server and client wait for one another a little more or less often.
         (Count::SystemCalls, Spread::Racing) => (0.15, 0.0),
+        // The journal's thread wakes more or less often while the room's thread has something to do.
+        (Count::SystemCalls, Spread::Grouping) => (0.25, 0.0),
         (Count::SystemCalls, Spread::Idle) => (0.0, 1.5),
         (Count::Allocations, Spread::None) => (0.0, 0.02),
         (Count::Allocations, Spread::Racing) => (0.02, 0.0),
+        (Count::Allocations, Spread::Grouping) => (0.25, 1.0),
         (Count::Allocations, Spread::Idle) => (0.0, 0.5),
         (Count::Bytes, Spread::None) => (0.02, 10.0),
         (Count::Bytes, Spread::Racing) => (0.02, 0.0),
+        (Count::Bytes, Spread::Grouping) => (0.25, 80.0),
         (Count::Bytes, Spread::Idle) => (0.0, 200.0),
         (Count::Instructions, Spread::None) => (0.02, 0.0),
         (Count::Instructions, Spread::Racing) => (0.05, 0.0),
+        (Count::Instructions, Spread::Grouping) => (0.08, 0.0),
         (Count::Instructions, Spread::Idle) => (0.0, 3000.0),
     };
     match count {
