@@ -110,8 +110,8 @@ impl Outbox {
 
     /// Adds a message. A client for which more waits than may wait is closed instead, as it does not read.
     pub(crate) fn push(self: &Rc<Self>, frame: &Frame<'_>) {
-        if self.is_special.get() {
-            return self.push_special(frame);
+        if self.is_special.get() && !self.push_special(frame) {
+            return;
         }
         self.push_now(frame);
     }
@@ -125,26 +125,30 @@ impl Outbox {
         }
     }
 
+    /// Keeps a frame, holds it back, or drops it. Returns true if it is still to be added like any other.
     #[cold]
-    fn push_special(self: &Rc<Self>, frame: &Frame<'_>) {
-        if self.keep(frame) {
-            self.push_unkept(frame);
+    fn push_special(self: &Rc<Self>, frame: &Frame<'_>) -> bool {
+        let is_wanted = self.keep(frame);
+        if is_wanted && self.is_gated() {
+            self.push_gated(frame);
+            return false;
         }
+        is_wanted
     }
 
     /// Adds a frame without keeping it.
-    #[inline]
     fn push_unkept(self: &Rc<Self>, frame: &Frame<'_>) {
-        if self.is_gated() {
-            // The client is not at fault for what it was not sent.
-            let held_back = self.held_back_of(self.queue.borrow().size);
-            match self.add(frame, self.limit.saturating_add(held_back)) {
-                Added::Writable(_) | Added::Blocked => self.hold_back(frame.size()),
-                Added::Not => {}
-            }
-            return;
+        if self.is_gated() { self.push_gated(frame) } else { self.push_now(frame) }
+    }
+
+    /// Adds a frame, and holds it back.
+    fn push_gated(self: &Rc<Self>, frame: &Frame<'_>) {
+        // The client is not at fault for what it was not sent.
+        let held_back = self.held_back_of(self.queue.borrow().size);
+        match self.add(frame, self.limit.saturating_add(held_back)) {
+            Added::Writable(_) | Added::Blocked => self.hold_back(frame.size()),
+            Added::Not => {}
         }
-        self.push_now(frame);
     }
 
     /// Adds a frame to the queue. If more than `limit` bytes would wait, or there is no memory, the client is closed.

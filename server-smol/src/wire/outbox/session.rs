@@ -128,7 +128,8 @@ impl Outbox {
 
     /// Keeps a message until the client confirms it, if its session is resumable. Returns true if the message is also to be written
     /// now.
-    #[cold]
+    // It becomes a part of `push_special`.
+    #[inline(always)]
     pub(super) fn keep(self: &Rc<Self>, frame: &Frame<'_>) -> bool {
         let mut instead = None;
         if let Some(session) = &*self.session.borrow()
