@@ -78,6 +78,11 @@ impl Requests {
         }
     }
 
+    /// Returns whether entries wait.
+    pub(super) fn has_writes(&self) -> bool {
+        !self.lock().batch.writes.is_empty()
+    }
+
     /// Puts all requests into an empty batch. If there are none, waits until there are, or for so long.
     pub(super) fn take(&self, batch: &mut Batch, patience: Option<Duration>) {
         let mut waiting = self.lock();

@@ -67,6 +67,8 @@ impl JournalThread {
             delay,
             synced: Instant::now(),
             is_synced: true,
+            written: begun,
+            rest: Duration::ZERO,
             max_size,
             is_filling: Arc::clone(&is_filling),
             is_stalled: Arc::clone(&is_stalled),
