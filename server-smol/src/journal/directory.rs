@@ -76,12 +76,26 @@ impl fmt::Display for DataError {
             Self::InUse => {
                 f.write_str("another process serves it; end that process, or choose another directory")
             }
-            Self::Io(error) => write!(f, "{error}"),
+            Self::Io(error) => write!(f, "{error}; {}", mend(error)),
             Self::Journal(reason) => f.write_str(reason),
             Self::NativeService => f.write_str(
                 "the rooms run a native service, and only the state of guests can be kept on disk",
             ),
         }
+    }
+}
+
+/// Returns what the operator can do about an error of the system.
+fn mend(error: &io::Error) -> &'static str {
+    match error.kind() {
+        io::ErrorKind::NotFound => "make the directory above it, or choose another path",
+        io::ErrorKind::AlreadyExists | io::ErrorKind::NotADirectory => "choose a path where no file is",
+        io::ErrorKind::PermissionDenied => "let the user that runs the server write there",
+        io::ErrorKind::ReadOnlyFilesystem => "choose a directory on a disk that can be written",
+        io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => {
+            "make space on its disk, and start again"
+        }
+        _ => "look for errors of its disk in the system's log, and start again",
     }
 }
 
