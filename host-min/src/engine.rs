@@ -91,6 +91,10 @@ impl Engine for Room {
         Some(Self::fuel_used(self))
     }
 
+    fn failure_kind(&self) -> &'static str {
+        self.last().err().map_or("failed", |trap| trap.reason().kind())
+    }
+
     fn reclaimable(&self) -> usize {
         Self::reclaimable(self)
     }

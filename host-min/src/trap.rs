@@ -151,6 +151,36 @@ pub enum TrapReason {
     },
 }
 
+impl TrapReason {
+    /// Returns the kind as a word in lower case, such as `out_of_fuel`, for statistics.
+    #[must_use]
+    pub fn kind(&self) -> &'static str {
+        match self {
+            Self::Unreachable => "unreachable",
+            Self::MemoryFull { .. } => "memory_full",
+            Self::Panicked { .. } => "panicked",
+            Self::MemoryAccess => "memory_access",
+            Self::StackOverflow => "stack_overflow",
+            Self::OutOfMemory => "out_of_memory",
+            Self::Wasm(_) => "wasm",
+            Self::OutOfFuel { .. } => "out_of_fuel",
+            Self::OutOfBounds { .. } => "out_of_bounds",
+            Self::NotUtf8 => "not_utf8",
+            Self::MessageTooLarge { .. } => "message_too_large",
+            Self::TooManyEffects { .. } => "too_many_effects",
+            Self::TooManyEffectBytes { .. } => "too_many_effect_bytes",
+            Self::CloseCode { .. } => "close_code",
+            Self::CloseReasonTooLong { .. } => "close_reason_too_long",
+            Self::Malformed(_) => "malformed",
+            Self::AllocFailed { .. } => "alloc_failed",
+            Self::NotSaving => "not_saving",
+            Self::StateTooLarge { .. } => "state_too_large",
+            Self::Exited { .. } => "exited",
+            Self::Aborted { .. } => "aborted",
+        }
+    }
+}
+
 impl fmt::Display for TrapReason {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {

@@ -73,6 +73,32 @@ impl CloseReason {
         })
     }
 
+    /// Returns the label of the reason in the operator's metrics.
+    pub(crate) fn label(&self) -> &'static str {
+        match self {
+            Self::ByRoom { .. } => "by_room",
+            Self::ByClient(_) => "by_client",
+            Self::ServerShutdown => "server_shutdown",
+            Self::ServiceRestart => "service_restart",
+            Self::RoomEnded => "room_ended",
+            Self::ClientSilent => "client_silent",
+            Self::ProtocolError => "protocol_error",
+            Self::NotUtf8 => "not_utf8",
+            Self::NoSuchRoom => "no_such_room",
+            Self::Resumed => "resumed",
+            Self::SessionEnded => "session_ended",
+            Self::MessageTooLarge(_) => "message_too_large",
+            Self::MessageRefused => "message_refused",
+            Self::MessageUnfinished => "message_unfinished",
+            Self::RoomFailed(_) => "room_failed",
+            Self::ClientTooSlow => "client_too_slow",
+            Self::OutOfClientIds => "out_of_client_ids",
+            Self::TooManyRooms => "too_many_rooms",
+            Self::TooManyNewRooms => "too_many_new_rooms",
+            Self::OutOfMemory => "out_of_memory",
+        }
+    }
+
     /// Returns the words of the close frame.
     pub(crate) fn words(&self) -> &str {
         match self {

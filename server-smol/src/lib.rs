@@ -129,6 +129,7 @@ mod journal;
 #[cfg(feature = "rooms")]
 mod kept;
 mod memory;
+mod metrics;
 mod operator;
 mod reactor;
 mod requests;

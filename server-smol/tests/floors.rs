@@ -26,6 +26,7 @@ const FLOORS: &[&[&str]] = &[
     &["settings", "wire"],
     &["websocket", "reactor"],
     &["memory", "close", "admin_address", "journal"],
+    &["metrics"],
 ];
 
 #[test]

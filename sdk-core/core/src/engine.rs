@@ -77,6 +77,11 @@ pub trait Engine {
         0
     }
 
+    /// Returns the kind of a failure after [`Progress::Failed`], for statistics: a word such as `out_of_fuel`.
+    fn failure_kind(&self) -> &'static str {
+        "failed"
+    }
+
     /// Says what else the operator should know of a failure. A server calls it once, when it has logged the reason of
     /// [`Progress::Failed`].
     fn report_failure(&mut self, context: &impl EngineContext) {

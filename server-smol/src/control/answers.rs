@@ -30,6 +30,10 @@ impl Control {
         let method = request.method();
         match path {
             "/status" if method == Method::GET => self.status().await,
+            #[cfg(feature = "metrics")]
+            "/metrics" if method == Method::GET => self.metrics().await,
+            #[cfg(feature = "metrics")]
+            "/metrics" => Ok(not_allowed("GET")),
             "/rooms" if method == Method::GET => self.rooms(request).await,
             // A file that is posted to `/rooms` is taken before.
             "/status" | "/rooms" => Ok(not_allowed("GET")),
@@ -60,7 +64,7 @@ impl Control {
             path => match path.strip_prefix("/rooms/").map(RoomId::from_path) {
                 None => Ok(text(
                     StatusCode::NOT_FOUND,
-                    "there are /status, /rooms, /rooms/{room}, /rooms/{room}/recording, /rooms/{room}/export and /reload",
+                    "there are /status, /metrics, /rooms, /rooms/{room}, /rooms/{room}/recording, /rooms/{room}/export and /reload",
                 )),
                 Some(Err(reason)) => Ok(text(StatusCode::BAD_REQUEST, reason)),
                 #[cfg(feature = "rooms")]

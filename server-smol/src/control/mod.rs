@@ -3,8 +3,12 @@
 mod answers;
 #[cfg(feature = "rooms")]
 mod kept;
+#[cfg(feature = "metrics")]
+mod metrics;
 #[cfg(feature = "wasm")]
 mod modules;
+#[cfg(feature = "metrics")]
+mod open_metrics;
 mod origin;
 #[cfg(feature = "built-in")]
 mod playground;

@@ -307,6 +307,10 @@ impl Engine for GuestRoom {
         self.room.reclaimable()
     }
 
+    fn failure_kind(&self) -> &'static str {
+        Engine::failure_kind(&self.room)
+    }
+
     fn report_failure(&mut self, context: &impl EngineContext) {
         if let Some(recorder) = &self.recorder {
             recorder.report_failure(self.room.id(), self.release.program(), context);

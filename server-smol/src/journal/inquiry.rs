@@ -24,6 +24,8 @@ use super::{
 
 #[cfg(feature = "rooms")]
 use super::writer::History;
+#[cfg(feature = "metrics")]
+use crate::metrics::Distribution;
 
 /// The number of bytes at the start of a base that say which module the room runs.
 #[cfg(feature = "rooms")]
@@ -40,6 +42,9 @@ pub(super) enum Inquiry {
     /// Say whether a room is kept.
     #[cfg(feature = "rooms")]
     Exists(Box<str>, channel::Sender<bool>),
+    /// Return counts of the journal, and the times of its syncs in nanoseconds.
+    #[cfg(feature = "metrics")]
+    Measure(channel::Sender<(stateroom_journal::Stats, Distribution)>),
     /// Delete a room, and say whether there was one.
     Delete(Box<str>, Deletion, channel::Sender<Answer<bool>>),
 }
@@ -111,6 +116,12 @@ impl KeptRooms {
         ask(&self.requests, |answer| Inquiry::Read(id.into(), answer)).await?
     }
 
+    /// Returns counts of the journal, and the times of its syncs in nanoseconds.
+    #[cfg(feature = "metrics")]
+    pub(crate) async fn measure(&self) -> Answer<(stateroom_journal::Stats, Distribution)> {
+        ask(&self.requests, Inquiry::Measure).await
+    }
+
     /// Deletes a room, whether it is in memory or not. If it is, the caller has to close it there.
     pub(crate) async fn delete(&self, id: &str) -> Answer<bool> {
         ask(&self.requests, |answer| Inquiry::Delete(id.into(), Deletion::Forced, answer)).await?
@@ -157,6 +168,10 @@ impl Writer {
                     self.sync();
                 }
                 let _ = answer.try_send(read(&mut self.journal, &id));
+            }
+            #[cfg(feature = "metrics")]
+            Inquiry::Measure(answer) => {
+                let _ = answer.try_send((self.journal.stats(), self.sync_times.distribution()));
             }
             Inquiry::Delete(id, deletion, answer) => {
                 let _ = answer.try_send(self.delete(&id, deletion, waiting));

@@ -13,6 +13,9 @@ use std::{
 
 use stateroom_journal::{Options, Recovery};
 
+#[cfg(feature = "metrics")]
+use crate::metrics::Histogram;
+
 use super::{
     DataDirectory, DataError,
     files::Files,
@@ -67,6 +70,8 @@ impl JournalThread {
             delay,
             synced: Instant::now(),
             is_synced: true,
+            #[cfg(feature = "metrics")]
+            sync_times: Histogram::default(),
             written: begun,
             rest: Duration::ZERO,
             max_size,

@@ -11,6 +11,9 @@ use std::{
 
 use stateroom_journal::{JournalError, RoomNumber};
 
+#[cfg(feature = "metrics")]
+use crate::metrics::Histogram;
+
 use super::{
     DataDirectory,
     files::Files,
@@ -88,6 +91,9 @@ pub(super) struct Writer {
     /// The time of the last sync.
     pub(super) synced: Instant,
     pub(super) is_synced: bool,
+    /// The times of syncs, in nanoseconds.
+    #[cfg(feature = "metrics")]
+    pub(super) sync_times: Histogram,
     /// The time at which a group of entries was written, and the time after that for which the disk may rest.
     pub(super) written: Instant,
     pub(super) rest: Duration,
@@ -210,10 +216,14 @@ impl Writer {
     }
 
     pub(super) fn sync(&mut self) {
+        #[cfg(feature = "metrics")]
+        let begun = Instant::now();
         if let Err(error) = self.journal.sync() {
             fail(&error);
         }
         self.synced = Instant::now();
+        #[cfg(feature = "metrics")]
+        self.sync_times.add_time(self.synced - begun);
         self.is_synced = true;
     }
 

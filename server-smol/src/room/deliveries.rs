@@ -9,6 +9,7 @@ use stateroom_core::{ClientId, MessageRecipient};
 use crate::{
     close::CloseReason,
     memory::{Buffer, OutOfMemory},
+    metrics::Count,
     thread::Thread,
     websocket::Opcode,
     wire::{Frame, Outbox, SharedFrame},
@@ -163,6 +164,7 @@ impl Deliveries {
     /// Counts the delivery of so many bytes to so many clients.
     fn note(&self, clients: usize, size: usize) {
         self.count.set(self.count.get() + cost(clients, size));
+        self.thread.buffers.metrics.add(Count::MessagesSent, clients);
     }
 
     /// Begins to count anew.

@@ -12,6 +12,7 @@ use stateroom_core::{
 };
 
 use crate::{
+    metrics::Metrics,
     thread::{Kind, TIME_SLICE},
     wire::Outbox,
 };
@@ -108,7 +109,37 @@ impl<F: EngineFactory> EventLock<F> {
     /// Begins an event, and goes on with it for a slice. The outcome, if it is over then.
     #[inline]
     pub(super) fn begin(&self, event: Event<'_>) -> Option<Outcome> {
+        if self.metrics().begin_event() {
+            return self.begin_sampled(event);
+        }
+        self.begin_unsampled(event)
+    }
+
+    #[inline]
+    fn begin_unsampled(&self, event: Event<'_>) -> Option<Outcome> {
         if self.room.context.trace.is_on() { self.begin_traced(event) } else { self.begin_untraced(event) }
+    }
+
+    /// Begins an event that is measured.
+    #[cold]
+    fn begin_sampled(&self, event: Event<'_>) -> Option<Outcome> {
+        self.sample.set(Some(self.metrics().begin_sample()));
+        let outcome = self.begin_unsampled(event);
+        if outcome.is_some() {
+            self.end_sample();
+        }
+        outcome
+    }
+
+    /// Notes the time and the fuel of the event that is over, if it is measured.
+    fn end_sample(&self) {
+        if let Some(sample) = self.sample.take() {
+            self.metrics().end_sample(sample, self.room.engine.borrow().fuel_used());
+        }
+    }
+
+    fn metrics(&self) -> &Metrics {
+        &self.room.context.thread.buffers.metrics
     }
 
     #[inline]
@@ -158,6 +189,7 @@ impl<F: EngineFactory> EventLock<F> {
                 let trace = &self.room.context.trace;
                 if let Some(outcome) = if trace.is_on() { self.traced(slice) } else { slice() } {
                     self.room.began.set(None);
+                    self.end_sample();
                     return outcome;
                 }
                 if deliveries.is_pending() || deliveries.is_enough() || begin.elapsed() >= TIME_SLICE {
@@ -191,12 +223,15 @@ impl<F: EngineFactory> EventLock<F> {
                 Progress::Done => Step::Ended(Outcome::Done),
                 Progress::Unfinished => Step::Unfinished,
                 Progress::Refused => Step::Ended(Outcome::Refused),
-                Progress::Failed(reason) => Step::Failed(reason.to_string()),
+                Progress::Failed(reason) => {
+                    let reason = reason.to_string();
+                    Step::Failed(engine.failure_kind(), reason)
+                }
             }
         }));
-        let step = step.unwrap_or_else(|panic| Step::Failed(panic_message(&*panic)));
-        if let Step::Failed(reason) = step {
-            room.fail(&reason);
+        let step = step.unwrap_or_else(|panic| Step::Failed(PANIC, panic_message(&*panic)));
+        if let Step::Failed(kind, reason) = step {
+            room.fail(kind, &reason);
             engine.report_failure(context);
             return Some(Outcome::Ended);
         }
@@ -266,8 +301,12 @@ impl<F: EngineFactory> EventLock<F> {
 enum Step {
     Unfinished,
     Ended(Outcome),
-    Failed(String),
+    /// It has failed: the kind of the failure, and the reason.
+    Failed(&'static str, String),
 }
+
+/// The kind of failure of a service that has panicked.
+pub(super) const PANIC: &str = "panic";
 
 /// Returns the message of a service that has panicked.
 pub(super) fn panic_message(panic: &(dyn Any + Send)) -> String {

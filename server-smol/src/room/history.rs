@@ -13,6 +13,7 @@ use stateroom_core::engine::{Durable, Engine as _, EngineFactory, Replayed, Rest
 use crate::{
     journal::{History, Journal, RoomNumber},
     memory::{OutOfMemory, Purpose},
+    metrics::Count,
     thread::{Cut, Kind, TIME_SLICE},
 };
 
@@ -165,7 +166,7 @@ impl<F: EngineFactory> Room<F> {
         let Some(history) = self.history.get() else { return true };
         let added = self.add_record(history, engine, is_over);
         if let Err(too_large) = &added {
-            self.fail(&too_large.to_string());
+            self.fail("too_large_for_disk", &too_large.to_string());
         }
         added.is_ok()
     }
@@ -250,7 +251,7 @@ impl<F: EngineFactory> Room<F> {
             && let Err(too_large) =
                 history.write_base(journal, durable, self.next_client.get(), sessions.as_deref())
         {
-            self.fail(&too_large.to_string());
+            self.fail("too_large_for_disk", &too_large.to_string());
         }
     }
 
@@ -372,6 +373,7 @@ impl<F: EngineFactory> Room<F> {
         unfinished.is_over = true;
         room.set_restored_timer();
         registry.add(&room);
+        registry.thread().buffers.metrics.add(Count::RoomsRestored, 1);
         room.arm_first_client_timer();
         if room.idle.touch() {
             room.queue_for_hibernation(&room.engine.borrow());

@@ -40,13 +40,19 @@ use crate::{
     admission::Subnet,
     close::CloseReason,
     memory::{Charge, OutOfMemory, Purpose},
+    metrics::Count,
     reactor::Timer,
     settings::ShutdownPolicy,
     thread::{Cut, Hibernate, HibernateOutcome, IdleState, OneLine, Thread},
     wire::Outbox,
 };
 
-use self::{context::RoomContext, event::panic_message, history::RoomHistory, lock::LockQueue};
+use self::{
+    context::RoomContext,
+    event::{PANIC, panic_message},
+    history::RoomHistory,
+    lock::LockQueue,
+};
 
 pub(crate) use client_info::{ClientInfo, Header};
 pub(crate) use event::{Event, Outcome, Submitted};
@@ -386,7 +392,8 @@ impl<F: EngineFactory> Room<F> {
 
     /// Ends a room whose service is broken: its clients are closed, and the next connection gets a fresh
     /// room.
-    fn fail(self: &Rc<Self>, reason: &str) {
+    fn fail(self: &Rc<Self>, kind: &'static str, reason: &str) {
+        self.thread().buffers.metrics.fail(kind);
         // Its words may be the guest's.
         let line = || format!("room {} failed: {}", self.id(), OneLine(Cut::new(reason)));
         self.thread().log.event(log::Level::Error, line);
@@ -399,7 +406,7 @@ impl<F: EngineFactory> Room<F> {
     /// Ends the room because the server has no memory for it. If it is on disk, it can come back.
     fn fail_for_memory(self: &Rc<Self>) {
         self.stays_on_disk.set(true);
-        self.fail("the server has no memory left for it (`--max-total-memory`)");
+        self.fail("server_memory", "the server has no memory left for it (`--max-total-memory`)");
     }
 
     /// Returns the recording of its events, if there is one.
@@ -429,8 +436,11 @@ impl<F: EngineFactory> Room<F> {
     }
 
     fn end(self: &Rc<Self>, reason: &CloseReason) {
-        if !self.ended.replace(true) && !self.stays_on_disk.get() {
-            self.end_history();
+        if !self.ended.replace(true) {
+            self.thread().buffers.metrics.add(Count::RoomsEnded, 1);
+            if !self.stays_on_disk.get() {
+                self.end_history();
+            }
         }
         self.context.trace_state("ended", Some(reason.words()));
         self.context.log.end(self.id());
@@ -497,12 +507,13 @@ impl<F: EngineFactory> Hibernate for Room<F> {
             Ok(Hibernation::Unfinished) => HibernateOutcome::Unfinished,
             Ok(Hibernation::Done) => {
                 self.context.trace_state("hibernates", None);
+                self.thread().buffers.metrics.add(Count::Hibernations, 1);
                 HibernateOutcome::Hibernates
             }
             Ok(Hibernation::Kept) => HibernateOutcome::Kept,
             Err(panic) => {
                 drop(engine);
-                self.fail(&panic_message(&*panic));
+                self.fail(PANIC, &panic_message(&*panic));
                 return HibernateOutcome::Ended;
             }
         };

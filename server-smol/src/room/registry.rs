@@ -17,6 +17,7 @@ use crate::{
     admission::Subnet,
     close::CloseReason,
     memory::{Need, Reclaim, Stage},
+    metrics::Count,
     thread::Thread,
     wire::Outbox,
 };
@@ -180,6 +181,7 @@ impl<F: EngineFactory> Registry<F> {
         self.thread.look_at_clock();
         let room = room?;
         self.add(&room);
+        self.thread.buffers.metrics.add(Count::RoomsCreated, 1);
         Ok(room)
     }
 

@@ -16,7 +16,7 @@ use crate::{
 
 use super::{
     Registry, Room, RoomId,
-    event::{Event, panic_message},
+    event::{Event, PANIC, panic_message},
     lock::EventLock,
 };
 
@@ -114,7 +114,7 @@ impl<F: EngineFactory> Room<F> {
         let renewal = match renewed {
             Ok(renewal) => renewal,
             Err(panic) => {
-                self.fail(&panic_message(&*panic));
+                self.fail(PANIC, &panic_message(&*panic));
                 return Renewal::Unchanged;
             }
         };

@@ -9,6 +9,7 @@ use stateroom_core::{MessagePayload, engine::EngineFactory};
 use crate::{
     close::CloseReason,
     memory::{Buffer, Incoming, OutOfMemory},
+    metrics::Count,
     reactor::OnReadable,
     room::{Event, Outcome, Submitted},
     thread::{Budget, QUANTUM, Reader, Thread},
@@ -36,6 +37,7 @@ struct Share<'a> {
     units: u32,
     /// Those of them that were for input, and not for deliveries.
     input: u32,
+    messages: usize,
     budget: &'a Budget,
 }
 
@@ -117,7 +119,7 @@ impl<F: EngineFactory> Connection<F> {
     /// Reads and handles what has come, as much as is this one's share. Returns whether there may be more.
     fn read_some(&self) -> bool {
         let Thread { scheduler, buffers, memory, .. } = &**self.room.thread();
-        let mut share = Share { units: 0, input: 0, budget: &scheduler.budget };
+        let mut share = Share { units: 0, input: 0, messages: 0, budget: &scheduler.budget };
         buffers.flush.set_urgent(!self.reads_much.get());
         let has_more = self.read_share(&mut share);
         buffers.flush.set_urgent(false);
@@ -125,6 +127,7 @@ impl<F: EngineFactory> Connection<F> {
             scheduler.budget.look();
         }
         self.reads_much.set(share.input > LITTLE);
+        buffers.metrics.add(Count::MessagesReceived, share.messages);
         has_more
     }
 
@@ -166,6 +169,7 @@ impl<F: EngineFactory> Connection<F> {
             Ok(size) => {
                 self.was_heard.set(true);
                 share.spend(1 + size / LIKE_ANOTHER, 0);
+                self.socket.buffers.metrics.add(Count::BytesReceived, size);
                 let mut input = &mut input[..size];
                 let next = self.handle(&mut input, share);
                 if input.is_empty() {
@@ -250,6 +254,7 @@ impl<F: EngineFactory> Connection<F> {
                 },
             };
             self.messages.set(self.messages.get().wrapping_add(1));
+            share.messages += 1;
             let submitted = self.room.submit(Event::Message(self.client, outbox, payload));
             let next = if let Submitted::Over(Outcome::Done) = submitted {
                 // There is nothing to drop, which the compiler does not see.

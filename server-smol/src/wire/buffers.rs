@@ -3,7 +3,10 @@ use std::{
     rc::Rc,
 };
 
-use crate::memory::{Buffer, Ledger};
+use crate::{
+    memory::{Buffer, Ledger},
+    metrics::Metrics,
+};
 
 use super::{FlushList, Gate, KeptMessages, SlowClients};
 
@@ -29,6 +32,7 @@ pub(crate) struct Buffers {
     /// Set if the thread's rooms are kept on disk.
     pub(crate) gate: OnceCell<Gate>,
     ledger: Rc<Ledger>,
+    pub(crate) metrics: Metrics,
 }
 
 impl Buffers {
@@ -42,6 +46,7 @@ impl Buffers {
             kept_messages: Rc::default(),
             gate: OnceCell::new(),
             ledger,
+            metrics: Metrics::new(),
         }
     }
 

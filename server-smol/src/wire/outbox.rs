@@ -12,6 +12,7 @@ use std::{
 use crate::{
     close::CloseReason,
     memory::{OutOfMemory, Purpose},
+    metrics::Count,
     reactor::{OnReadable, Stream},
     websocket::{Opcode, close_payload},
 };
@@ -305,6 +306,7 @@ impl Outbox {
             Output::Broken => return false,
         };
         if queue.size < before {
+            self.buffers.metrics.add(Count::BytesSent, before - queue.size);
             self.progress.set(self.progress.get().wrapping_add(1));
         }
         drop(queue);

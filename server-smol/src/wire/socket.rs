@@ -47,6 +47,7 @@ impl Socket {
     /// Closes gracefully: writes what waits and, if there is a reason to be told, the close frame, and waits for the
     /// client's, but not for long. The connection is closed then, whoever still holds the outbox.
     pub(crate) async fn close(&self, reason: Option<CloseReason>) {
+        self.buffers.metrics.close(reason.as_ref().map_or("gone", CloseReason::label));
         if let Some(reason) = reason {
             self.outbox.push_close(&reason);
         }

@@ -9,6 +9,8 @@ use crate::{
     room::{ClientInfo, CreateRoomError, Renewals, RoomId, RoomStatus, SessionRequest},
 };
 
+#[cfg(feature = "metrics")]
+use crate::metrics::Snapshot;
 #[cfg(feature = "built-in")]
 use crate::requests::EventSender;
 #[cfg(feature = "rooms")]
@@ -32,6 +34,9 @@ pub(crate) enum Command {
     Connect(RoomId, Arrival),
     /// Say how much there is.
     Count(Sender<Counts>),
+    /// Return all counts since the start.
+    #[cfg(feature = "metrics")]
+    Measure(Sender<(Counts, Snapshot)>),
     /// Say which rooms there are behind the one of this id, so many at most, in the order of their ids.
     List(Option<RoomId>, usize, Sender<Vec<RoomStatus>>),
     /// Send records of what happens in a room.

@@ -24,6 +24,7 @@ use crate::{
     admission::{Permit, TooFast},
     close::CloseReason,
     memory::{OutOfMemory, Purpose},
+    metrics::Count,
     reactor::{Clock, Poller, Stream, Timer},
     room::{CreateRoomError, Registry, Resumable, Resumption, Room, RoomCounts, RoomId, SessionRequest},
     session,
@@ -188,6 +189,10 @@ impl<F: EngineFactory> Worker<F> {
             Command::Count(answer) => {
                 let _ = answer.try_send(self.counts());
             }
+            #[cfg(feature = "metrics")]
+            Command::Measure(answer) => {
+                let _ = answer.try_send((self.counts(), self.thread.buffers.metrics.snapshot()));
+            }
             Command::List(after, most, answer) => {
                 let _ = answer.try_send(self.registry.list(after.as_ref(), most));
             }
@@ -283,6 +288,7 @@ impl<F: EngineFactory> Worker<F> {
     /// Takes over a connection that has asked for a room.
     pub(crate) fn connect(self: &Rc<Self>, id: RoomId, stream: Stream, new_client: NewClient) {
         let NewClient { read_ahead, info, permit, session } = new_client;
+        self.thread.buffers.metrics.add(Count::Connections, 1);
         let settings = &self.thread.settings;
         let charge = session::charge(&self.thread.memory, &info, &read_ahead);
         let buffers = Rc::clone(&self.thread.buffers);

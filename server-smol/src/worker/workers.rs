@@ -8,6 +8,8 @@ use crate::{
     room::{CreateRoomError, Renewals, RoomId, RoomStatus},
 };
 
+#[cfg(feature = "metrics")]
+use crate::metrics::Snapshot;
 #[cfg(feature = "rooms")]
 use crate::room::{Base, Presence};
 #[cfg(feature = "built-in")]
@@ -62,7 +64,7 @@ impl Workers {
     }
 
     /// Returns the rooms on disk, if rooms are kept.
-    #[cfg(feature = "rooms")]
+    #[cfg(any(feature = "rooms", feature = "metrics"))]
     pub(crate) fn kept_rooms(&self) -> Option<&KeptRooms> {
         self.kept_rooms.as_ref()
     }
@@ -186,6 +188,18 @@ impl Workers {
             counts += ask(worker, Command::Count).await?;
         }
         Ok(counts)
+    }
+
+    /// Returns the counts of all threads, those of what there is and those since the start.
+    #[cfg(feature = "metrics")]
+    pub(crate) async fn measure(&self) -> Result<(Counts, Snapshot), Ending> {
+        let (mut counts, mut snapshot) = (Counts::default(), Snapshot::default());
+        for worker in &self.commands {
+            let (there, since_start) = ask(worker, Command::Measure).await?;
+            counts += there;
+            snapshot += since_start;
+        }
+        Ok((counts, snapshot))
     }
 
     /// Returns up to `most` rooms after the one with this id, in the order of their ids. There is at most one more than
