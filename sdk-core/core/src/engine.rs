@@ -340,6 +340,11 @@ pub trait EngineFactory: Send + Sync + 'static {
 }
 
 impl<S: StateroomService> Engine for S {
+    /// Returns `panic`: a service does not fail in another way.
+    fn failure_kind(&self) -> &'static str {
+        "panic"
+    }
+
     fn begin(&mut self, event: Event<'_>, context: &impl EngineContext) {
         match event {
             Event::Init => self.init(context),

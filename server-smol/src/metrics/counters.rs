@@ -15,7 +15,10 @@ pub(crate) struct Metrics {
     counts: [Cell<u64>; COUNTS],
     /// The number of events until the next one that is measured.
     until_sample: Cell<u32>,
-    samples: Cell<u64>,
+    /// The times that this number has come to zero.
+    rounds: Cell<u64>,
+    /// The room whose event is being measured, and the beginning of the event.
+    sample: Cell<Option<(usize, Instant)>>,
     /// The time from the beginning of an event to its end, in nanoseconds, and its fuel.
     event_time: Histogram,
     event_fuel: Histogram,
@@ -25,18 +28,13 @@ pub(crate) struct Metrics {
     failures: Labelled,
 }
 
-/// A measurement of an event.
-#[derive(Debug, Clone, Copy)]
-pub(crate) struct Sample {
-    begun: Instant,
-}
-
 impl Metrics {
     pub(crate) fn new() -> Self {
         Self {
             counts: Default::default(),
             until_sample: Cell::new(SAMPLED),
-            samples: Cell::default(),
+            rounds: Cell::default(),
+            sample: Cell::default(),
             event_time: Histogram::default(),
             event_fuel: Histogram::default(),
             closes: Labelled::default(),
@@ -59,18 +57,25 @@ impl Metrics {
         left == 0
     }
 
-    /// Begins to measure an event.
+    /// Begins to measure an event of a room, unless another one is being measured.
     #[cold]
-    pub(crate) fn begin_sample(&self) -> Sample {
+    pub(crate) fn begin_sample(&self, room: usize) {
         self.until_sample.set(SAMPLED);
-        self.samples.set(self.samples.get() + 1);
-        Sample { begun: Instant::now() }
+        self.rounds.set(self.rounds.get() + 1);
+        if self.sample.get().is_none() {
+            self.sample.set(Some((room, Instant::now())));
+        }
     }
 
-    /// Notes the time of an event that is over, and its fuel.
-    pub(crate) fn end_sample(&self, sample: Sample, fuel: Option<u64>) {
-        self.event_time.add_time(sample.begun.elapsed());
-        fuel.into_iter().for_each(|fuel| self.event_fuel.add(fuel));
+    /// Notes the time of an event that is over, and its fuel, if it is the one that is measured.
+    pub(crate) fn end_sample(&self, room: usize, fuel: impl FnOnce() -> Option<u64>) {
+        if let Some((sampled, begun)) = self.sample.get()
+            && sampled == room
+        {
+            self.sample.set(None);
+            self.event_time.add_time(begun.elapsed());
+            fuel().into_iter().for_each(|fuel| self.event_fuel.add(fuel));
+        }
     }
 
     /// Counts a connection that ends for this reason.
@@ -88,7 +93,7 @@ impl Metrics {
         let begun = u64::from(SAMPLED - self.until_sample.get());
         Snapshot {
             counts: self.counts.each_ref().map(Cell::get),
-            events: self.samples.get() * u64::from(SAMPLED) + begun,
+            events: self.rounds.get() * u64::from(SAMPLED) + begun,
             event_time: self.event_time.distribution(),
             event_fuel: self.event_fuel.distribution(),
             closes: self.closes.counts(),
@@ -106,9 +111,11 @@ mod tests {
         let metrics = Metrics::new();
         for number in 1..=200 {
             if metrics.begin_event() {
-                let sample = metrics.begin_sample();
-                metrics.end_sample(sample, Some(number));
+                metrics.begin_sample(1);
             }
+            metrics.end_sample(1, || Some(number));
+            metrics.end_sample(2, || unreachable!("the event of another room is not measured"));
+            {}
             let snapshot = metrics.snapshot();
             assert_eq!(snapshot.events, number);
             assert_eq!(snapshot.event_fuel.count(), number / u64::from(SAMPLED));

@@ -14,10 +14,10 @@ mod no_counters;
 mod snapshot;
 
 #[cfg(not(feature = "metrics"))]
-pub(crate) use no_counters::{Metrics, Sample};
+pub(crate) use no_counters::Metrics;
 #[cfg(feature = "metrics")]
 pub(crate) use {
-    counters::{Metrics, Sample},
+    counters::Metrics,
     histogram::{Distribution, Histogram},
     snapshot::Snapshot,
 };

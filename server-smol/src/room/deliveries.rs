@@ -164,7 +164,7 @@ impl Deliveries {
     /// Counts the delivery of so many bytes to so many clients.
     fn note(&self, clients: usize, size: usize) {
         self.count.set(self.count.get() + cost(clients, size));
-        self.thread.buffers.metrics.add(Count::MessagesSent, clients);
+        self.thread.metrics.add(Count::MessagesSent, clients);
     }
 
     /// Begins to count anew.

@@ -109,22 +109,25 @@ impl<F: EngineFactory> EventLock<F> {
     /// Begins an event, and goes on with it for a slice. The outcome, if it is over then.
     #[inline]
     pub(super) fn begin(&self, event: Event<'_>) -> Option<Outcome> {
-        if self.metrics().begin_event() {
-            return self.begin_sampled(event);
+        let is_sampled = self.metrics().begin_event();
+        if is_sampled | self.room.context.trace.is_on() {
+            return self.begin_observed(event, is_sampled);
         }
-        self.begin_unsampled(event)
+        self.begin_unobserved(event)
     }
 
-    #[inline]
-    fn begin_unsampled(&self, event: Event<'_>) -> Option<Outcome> {
-        if self.room.context.trace.is_on() { self.begin_traced(event) } else { self.begin_untraced(event) }
-    }
-
-    /// Begins an event that is measured.
+    /// Begins an event that is measured, or recorded for somebody who watches the room, or both.
     #[cold]
-    fn begin_sampled(&self, event: Event<'_>) -> Option<Outcome> {
-        self.sample.set(Some(self.metrics().begin_sample()));
-        let outcome = self.begin_unsampled(event);
+    #[inline(never)]
+    fn begin_observed(&self, event: Event<'_>, is_sampled: bool) -> Option<Outcome> {
+        if is_sampled {
+            self.metrics().begin_sample(self.key());
+        }
+        let outcome = if self.room.context.trace.is_on() {
+            self.begin_traced(event)
+        } else {
+            self.begin_unobserved(event)
+        };
         if outcome.is_some() {
             self.end_sample();
         }
@@ -133,17 +136,20 @@ impl<F: EngineFactory> EventLock<F> {
 
     /// Notes the time and the fuel of the event that is over, if it is measured.
     fn end_sample(&self) {
-        if let Some(sample) = self.sample.take() {
-            self.metrics().end_sample(sample, self.room.engine.borrow().fuel_used());
-        }
+        self.metrics().end_sample(self.key(), || self.room.engine.borrow().fuel_used());
+    }
+
+    /// Returns a number that the rooms of a thread do not share.
+    fn key(&self) -> usize {
+        Rc::as_ptr(&self.room).addr()
     }
 
     fn metrics(&self) -> &Metrics {
-        &self.room.context.thread.buffers.metrics
+        &self.room.context.thread.metrics
     }
 
     #[inline]
-    fn begin_untraced(&self, event: Event<'_>) -> Option<Outcome> {
+    fn begin_unobserved(&self, event: Event<'_>) -> Option<Outcome> {
         let room = &*self.room;
         if room.ended.get() {
             return Some(Outcome::Ended);
@@ -223,15 +229,12 @@ impl<F: EngineFactory> EventLock<F> {
                 Progress::Done => Step::Ended(Outcome::Done),
                 Progress::Unfinished => Step::Unfinished,
                 Progress::Refused => Step::Ended(Outcome::Refused),
-                Progress::Failed(reason) => {
-                    let reason = reason.to_string();
-                    Step::Failed(engine.failure_kind(), reason)
-                }
+                Progress::Failed(reason) => Step::Failed(reason.to_string()),
             }
         }));
-        let step = step.unwrap_or_else(|panic| Step::Failed(PANIC, panic_message(&*panic)));
-        if let Step::Failed(kind, reason) = step {
-            room.fail(kind, &reason);
+        let step = step.unwrap_or_else(|panic| Step::Failed(panic_message(&*panic)));
+        if let Step::Failed(reason) = step {
+            room.fail(engine.failure_kind(), &reason);
             engine.report_failure(context);
             return Some(Outcome::Ended);
         }
@@ -276,13 +279,13 @@ impl<F: EngineFactory> EventLock<F> {
             Event::Init | Event::Connect(..) | Event::Reconnect(..) | Event::Disconnect(_) => false,
         };
         if is_over || room.ended.get() {
-            return self.begin_untraced(event);
+            return self.begin_unobserved(event);
         }
         if room.idle.hibernates() {
             room.context.trace_state("wakes", None);
         }
         room.context.trace.begin(&event, room.context.thread.clock.unix_ms());
-        self.traced(|| self.begin_untraced(event))
+        self.traced(|| self.begin_unobserved(event))
     }
 
     /// Runs a slice of an event, and records what it took.
@@ -301,8 +304,7 @@ impl<F: EngineFactory> EventLock<F> {
 enum Step {
     Unfinished,
     Ended(Outcome),
-    /// It has failed: the kind of the failure, and the reason.
-    Failed(&'static str, String),
+    Failed(String),
 }
 
 /// The kind of failure of a service that has panicked.

@@ -373,7 +373,7 @@ impl<F: EngineFactory> Room<F> {
         unfinished.is_over = true;
         room.set_restored_timer();
         registry.add(&room);
-        registry.thread().buffers.metrics.add(Count::RoomsRestored, 1);
+        registry.thread().metrics.add(Count::RoomsRestored, 1);
         room.arm_first_client_timer();
         if room.idle.touch() {
             room.queue_for_hibernation(&room.engine.borrow());

@@ -8,15 +8,11 @@ use std::{
 use smol::channel::{Sender, bounded};
 use stateroom_core::engine::EngineFactory;
 
-use crate::metrics::Sample;
-
 use super::Room;
 
 /// The exclusive right to run a room's events. When it is dropped the next one in the queue has it.
 pub(crate) struct EventLock<F: EngineFactory> {
     pub(super) room: Rc<Room<F>>,
-    /// The measurement of the event that runs, if it is measured.
-    pub(super) sample: Cell<Option<Sample>>,
 }
 
 /// The tasks that wait for a room's lock, in the order in which they came.
@@ -57,13 +53,9 @@ impl<F: EngineFactory> LockQueue<F> {
 }
 
 impl<F: EngineFactory> EventLock<F> {
-    fn of(room: &Rc<Room<F>>) -> Self {
-        Self { room: Rc::clone(room), sample: Cell::new(None) }
-    }
-
     /// Takes the lock, if nobody has it.
     pub(super) fn try_acquire(room: &Rc<Room<F>>) -> Option<Self> {
-        (!room.lock.is_taken.replace(true)).then(|| Self::of(room))
+        (!room.lock.is_taken.replace(true)).then(|| Self { room: Rc::clone(room) })
     }
 
     /// Waits for the lock.
@@ -91,7 +83,7 @@ impl<F: EngineFactory> Drop for EventLock<F> {
         let next = queue.waiting.borrow_mut().pop_front();
         match next {
             // The lock is on its way from here on. Should nobody be there to take it, it is dropped once more.
-            Some((_, next)) => _ = next.try_send(Self::of(&self.room)),
+            Some((_, next)) => _ = next.try_send(Self { room: Rc::clone(&self.room) }),
             None => queue.is_taken.set(false),
         }
     }

@@ -393,7 +393,7 @@ impl<F: EngineFactory> Room<F> {
     /// Ends a room whose service is broken: its clients are closed, and the next connection gets a fresh
     /// room.
     fn fail(self: &Rc<Self>, kind: &'static str, reason: &str) {
-        self.thread().buffers.metrics.fail(kind);
+        self.thread().metrics.fail(kind);
         // Its words may be the guest's.
         let line = || format!("room {} failed: {}", self.id(), OneLine(Cut::new(reason)));
         self.thread().log.event(log::Level::Error, line);
@@ -437,7 +437,7 @@ impl<F: EngineFactory> Room<F> {
 
     fn end(self: &Rc<Self>, reason: &CloseReason) {
         if !self.ended.replace(true) {
-            self.thread().buffers.metrics.add(Count::RoomsEnded, 1);
+            self.thread().metrics.add(Count::RoomsEnded, 1);
             if !self.stays_on_disk.get() {
                 self.end_history();
             }
@@ -507,7 +507,7 @@ impl<F: EngineFactory> Hibernate for Room<F> {
             Ok(Hibernation::Unfinished) => HibernateOutcome::Unfinished,
             Ok(Hibernation::Done) => {
                 self.context.trace_state("hibernates", None);
-                self.thread().buffers.metrics.add(Count::Hibernations, 1);
+                self.thread().metrics.add(Count::Hibernations, 1);
                 HibernateOutcome::Hibernates
             }
             Ok(Hibernation::Kept) => HibernateOutcome::Kept,

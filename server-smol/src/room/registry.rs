@@ -181,7 +181,7 @@ impl<F: EngineFactory> Registry<F> {
         self.thread.look_at_clock();
         let room = room?;
         self.add(&room);
-        self.thread.buffers.metrics.add(Count::RoomsCreated, 1);
+        self.thread.metrics.add(Count::RoomsCreated, 1);
         Ok(room)
     }
 

@@ -118,7 +118,7 @@ impl<F: EngineFactory> Connection<F> {
 
     /// Reads and handles what has come, as much as is this one's share. Returns whether there may be more.
     fn read_some(&self) -> bool {
-        let Thread { scheduler, buffers, memory, .. } = &**self.room.thread();
+        let Thread { scheduler, buffers, memory, metrics, .. } = &**self.room.thread();
         let mut share = Share { units: 0, input: 0, messages: 0, budget: &scheduler.budget };
         buffers.flush.set_urgent(!self.reads_much.get());
         let has_more = self.read_share(&mut share);
@@ -127,7 +127,7 @@ impl<F: EngineFactory> Connection<F> {
             scheduler.budget.look();
         }
         self.reads_much.set(share.input > LITTLE);
-        buffers.metrics.add(Count::MessagesReceived, share.messages);
+        metrics.add(Count::MessagesReceived, share.messages);
         has_more
     }
 
@@ -169,7 +169,7 @@ impl<F: EngineFactory> Connection<F> {
             Ok(size) => {
                 self.was_heard.set(true);
                 share.spend(1 + size / LIKE_ANOTHER, 0);
-                self.socket.buffers.metrics.add(Count::BytesReceived, size);
+                self.room.thread().metrics.add(Count::BytesReceived, size);
                 let mut input = &mut input[..size];
                 let next = self.handle(&mut input, share);
                 if input.is_empty() {

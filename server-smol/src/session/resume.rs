@@ -188,7 +188,7 @@ impl<F: EngineFactory> Session<F> {
         }
         room.note_resumption(resumable);
         room.reconnect(*client, outbox);
-        room.thread().buffers.metrics.add(Count::Resumptions, 1);
+        room.thread().metrics.add(Count::Resumptions, 1);
         let listener: Weak<Connection<F>> = Rc::downgrade(&connection);
         connection.socket.stream().set_listener(listener);
         log::debug!("room {}: client {client} has resumed its session", room.id());

@@ -24,6 +24,7 @@ use crate::{
     close::CloseReason,
     journal::Journal,
     memory::{Ledger, Stage},
+    metrics::Metrics,
     reactor::Clock,
     settings::Settings,
     wire::{Buffers, Gate},
@@ -46,6 +47,8 @@ pub(crate) struct Thread {
     pub(crate) hibernation: Rc<Hibernation>,
     pub(crate) buffers: Rc<Buffers>,
     pub(crate) stats: Stats,
+    /// The counts of rooms and sessions. The buffers count what is written.
+    pub(crate) metrics: Metrics,
     pub(crate) log: Rc<ThreadLog>,
     /// The journal, if the thread's rooms are kept on disk.
     journal: OnceCell<Rc<Journal>>,
@@ -81,6 +84,7 @@ impl Thread {
             hibernation,
             buffers,
             stats: Stats::default(),
+            metrics: Metrics::new(),
             journal: OnceCell::new(),
             executor: Rc::downgrade(executor),
         })

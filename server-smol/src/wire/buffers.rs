@@ -32,6 +32,7 @@ pub(crate) struct Buffers {
     /// Set if the thread's rooms are kept on disk.
     pub(crate) gate: OnceCell<Gate>,
     ledger: Rc<Ledger>,
+    /// Counts what is written, and the ends of connections.
     pub(crate) metrics: Metrics,
 }
 

@@ -191,7 +191,10 @@ impl<F: EngineFactory> Worker<F> {
             }
             #[cfg(feature = "metrics")]
             Command::Measure(answer) => {
-                let _ = answer.try_send((self.counts(), self.thread.buffers.metrics.snapshot()));
+                let Thread { metrics, buffers, .. } = &*self.thread;
+                let mut snapshot = metrics.snapshot();
+                snapshot += buffers.metrics.snapshot();
+                let _ = answer.try_send((self.counts(), snapshot));
             }
             Command::List(after, most, answer) => {
                 let _ = answer.try_send(self.registry.list(after.as_ref(), most));
@@ -288,7 +291,7 @@ impl<F: EngineFactory> Worker<F> {
     /// Takes over a connection that has asked for a room.
     pub(crate) fn connect(self: &Rc<Self>, id: RoomId, stream: Stream, new_client: NewClient) {
         let NewClient { read_ahead, info, permit, session } = new_client;
-        self.thread.buffers.metrics.add(Count::Connections, 1);
+        self.thread.metrics.add(Count::Connections, 1);
         let settings = &self.thread.settings;
         let charge = session::charge(&self.thread.memory, &info, &read_ahead);
         let buffers = Rc::clone(&self.thread.buffers);
