@@ -18,6 +18,7 @@ mod life;
 mod limits;
 mod load;
 mod messages;
+mod metrics;
 mod microcontroller;
 mod native_failures;
 mod operator;
