@@ -11,8 +11,13 @@ use stateroom_tests::{
     Answer, Directory, Module, PATIENCE, TestServer, eventually, server, services::script,
 };
 
-/// The samples of an answer, by name and labels as they are written.
-struct Metrics(BTreeMap<String, f64>);
+/// The metrics of an answer.
+struct Metrics {
+    /// The types of the families, by the names under which one asks for them.
+    families: BTreeMap<String, String>,
+    /// The samples, by name and labels as they are written.
+    samples: BTreeMap<String, f64>,
+}
 
 impl Metrics {
     /// Reads what the server answers.
@@ -41,7 +46,13 @@ impl Metrics {
                 match what {
                     "TYPE" => {
                         (family, kind) = (name, rest);
-                        assert_eq!(families.insert(name, kind), None, "{name} comes twice");
+                        let suffix = match kind {
+                            "counter" => "_total",
+                            "info" => "_info",
+                            _ => "",
+                        };
+                        let name = format!("{name}{suffix}");
+                        assert_eq!(families.insert(name, kind.to_owned()), None, "{line} comes twice");
                     }
                     "UNIT" => assert!(name == family && name.ends_with(&format!("_{rest}")), "{line}"),
                     "HELP" => assert!(name == family && !rest.is_empty(), "{line}"),
@@ -62,19 +73,19 @@ impl Metrics {
             let number: f64 = number.parse().expect(line);
             assert_eq!(samples.insert(name.to_owned(), number), None, "{name} comes twice");
         }
-        Self(samples)
+        Self { families, samples }
     }
 
     /// Returns a sample.
     #[track_caller]
     fn get(&self, name: &str) -> f64 {
-        *self.0.get(name).unwrap_or_else(|| panic!("there is no {name} among {:#?}", self.0.keys()))
+        *self.samples.get(name).unwrap_or_else(|| panic!("there is no {name}: {:#?}", self.samples))
     }
 
     /// Returns the counts of the buckets of a histogram, by their bounds.
     fn buckets(&self, name: &str) -> Vec<(f64, f64)> {
         let begin = format!("{name}_bucket{{le=\"");
-        let buckets = self.0.iter().filter_map(|(name, count)| {
+        let buckets = self.samples.iter().filter_map(|(name, count)| {
             let bound = name.strip_prefix(&begin)?.strip_suffix("\"}")?;
             Some((if bound == "+Inf" { f64::INFINITY } else { bound.parse().expect(bound) }, *count))
         });
@@ -122,7 +133,8 @@ fn what_clients_and_rooms_do_is_counted() {
     let [first, ..] = clients;
     first.leave();
     eventually("the close is counted", || {
-        Metrics::of(&server).0.get("stateroom_closed_connections_total{reason=\"by_client\"}") == Some(&1.0)
+        let metrics = Metrics::of(&server);
+        metrics.samples.get("stateroom_closed_connections_total{reason=\"by_client\"}") == Some(&1.0)
     });
     assert_eq!(server.get("/metrics").status, 404, "it is not for the public");
 }
@@ -176,4 +188,48 @@ fn the_journal_is_measured() {
     let live = metrics.get("stateroom_journal_live_bytes");
     assert!(live > 0.0 && live < metrics.get("stateroom_journal_size_bytes"));
     assert!(metrics.get("stateroom_journal_written_bytes_total") >= live);
+}
+
+/// The text of a file of the documentation.
+fn document(path: &str) -> String {
+    let docs = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../docs");
+    std::fs::read_to_string(docs.join(path)).expect("it is there")
+}
+
+#[test]
+fn the_documents_have_each_metric_and_no_other() {
+    let data = Directory::new();
+    let server = watched().with_data(Some(data.path().join("data")));
+    let server = TestServer::guests(server, Module::new().kept_program());
+    assert_eq!(server.client("a").ask("a"), "a");
+    let mut names = Metrics::of(&server).families;
+    // It is there only if passes are measured.
+    assert_eq!(names.insert("stateroom_pass_seconds".to_owned(), "gauge".to_owned()), None);
+    let page = document("guide/monitoring.md");
+    let rows = page.lines().filter_map(|line| line.strip_prefix("| `stateroom_"));
+    let documented: BTreeMap<_, _> = rows
+        .filter_map(|row| {
+            let mut cells = row.split('|').map(|cell| cell.trim().trim_end_matches('`'));
+            let (name, kind) = (cells.next()?, cells.next()?);
+            let known = ["counter", "gauge", "histogram", "info"].contains(&kind);
+            known.then(|| (format!("stateroom_{name}"), kind.to_owned()))
+        })
+        .collect();
+    assert_eq!(documented, names);
+    let dashboard = document("grafana/stateroom.json");
+    let dashboard: serde_json::Value = serde_json::from_str(&dashboard).expect("JSON");
+    let panels = dashboard["panels"].as_array().expect("a list");
+    let targets = panels.iter().flat_map(|panel| panel["targets"].as_array().expect("a list"));
+    let mut shown = 0;
+    for expression in targets.map(|target| target["expr"].as_str().expect("text")) {
+        let is_name = |character: char| character.is_ascii_lowercase() || character == '_';
+        for name in expression.split(|character| !is_name(character)) {
+            if name.starts_with("stateroom_") {
+                let name = name.strip_suffix("_bucket").unwrap_or(name);
+                assert!(names.contains_key(name), "{name} in {expression}");
+                shown += 1;
+            }
+        }
+    }
+    assert!(shown > 20, "{shown}");
 }
