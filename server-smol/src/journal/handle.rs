@@ -25,9 +25,6 @@ pub(crate) use stateroom_journal::RoomNumber;
 /// The number of the entries that a thread has handed over together. Tickets of a thread count up from 1.
 pub(crate) type Ticket = u64;
 
-/// The bytes of entries that may wait for the disk. If there are more, the thread waits, too.
-const WAITING: usize = 8 << 20;
-
 /// A thread's side of the journal.
 pub(crate) struct Journal {
     worker: usize,
@@ -112,14 +109,14 @@ impl Journal {
         self.progress.durable()
     }
 
-    /// Returns whether so much waits for the disk that the thread should wait, too.
-    pub(crate) fn is_full(&self) -> bool {
+    /// Returns how many bytes have been handed over and may not be on the disk.
+    pub(crate) fn waiting_bytes(&self) -> usize {
         let durable = self.durable();
         let mut waiting = self.waiting.borrow_mut();
         while let Some((_, bytes)) = waiting.pop_front_if(|(ticket, _)| *ticket <= durable) {
             self.waiting_bytes.set(self.waiting_bytes.get() - bytes);
         }
-        self.waiting_bytes.get() > WAITING
+        self.waiting_bytes.get()
     }
 
     /// Blocks the thread until everything up to this ticket is on the disk.

@@ -94,7 +94,7 @@ impl Thread {
     pub(crate) fn set_journal(&self, journal: Journal) {
         let journal = Rc::new(journal);
         // Nobody has set it before.
-        let _ = self.buffers.gate.set(Gate::new(Rc::clone(&journal)));
+        let _ = self.buffers.gate.set(Gate::new(Rc::clone(&journal), &self.memory));
         let _ = self.journal.set(journal);
     }
 

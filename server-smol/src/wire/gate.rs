@@ -5,7 +5,10 @@ use std::{
     rc::Rc,
 };
 
-use crate::journal::{Journal, Ticket};
+use crate::{
+    journal::{Journal, Ticket},
+    memory::{Charge, Ledger},
+};
 
 use super::{FlushList, Outbox};
 
@@ -20,6 +23,8 @@ pub(crate) struct Gate {
     held_back: RefCell<VecDeque<HeldBack>>,
     /// The number of outboxes in it.
     held_back_outboxes: Cell<usize>,
+    /// The memory of entries that may not be on the disk. The journal's thread copies them.
+    charge: RefCell<Charge>,
 }
 
 /// Outboxes, and for each the number of bytes that have been added to it in all. This is known when the pass ends.
@@ -35,16 +40,20 @@ struct HeldBack {
 /// The number of outboxes of all passes beyond which the thread waits for the disk: some 4 MiB.
 const MANY: usize = 1 << 18;
 
+/// The bytes of entries that may wait for the disk. If there are more, the thread waits, too.
+const MANY_BYTES: usize = 8 << 20;
+
 /// The number of outboxes for which memory is kept between two passes.
 const KEPT: usize = 1 << 10;
 
 impl Gate {
-    pub(crate) fn new(journal: Rc<Journal>) -> Self {
+    pub(crate) fn new(journal: Rc<Journal>, ledger: &Rc<Ledger>) -> Self {
         Self {
             journal,
             changed: RefCell::default(),
             held_back: RefCell::default(),
             held_back_outboxes: Cell::new(0),
+            charge: RefCell::new(ledger.empty_charge()),
         }
     }
 
@@ -56,7 +65,9 @@ impl Gate {
     /// Ends a pass: hands its entries to the journal, and lets those outboxes be written whose entries are on the disk.
     pub(crate) fn end_pass(&self, flush: &FlushList) {
         let ticket = self.journal.hand_over();
-        let mut is_full = self.journal.is_full();
+        let waiting = self.journal.waiting_bytes();
+        self.charge.borrow_mut().set_taken(2 * waiting);
+        let mut is_full = waiting > MANY_BYTES;
         let mut outboxes = self.changed.take();
         if !outboxes.is_empty() {
             for (outbox, bytes) in &mut outboxes {
@@ -105,5 +116,30 @@ impl Gate {
 impl fmt::Debug for Gate {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Gate").field("journal", &self.journal).finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::journal::RoomNumber;
+
+    #[test]
+    fn what_waits_for_the_disk_is_charged() {
+        let (journal, set_durable) = Journal::for_tests();
+        let (journal, ledger) = (Rc::new(journal), Ledger::new(usize::MAX));
+        let (gate, flush) = (Gate::new(Rc::clone(&journal), &ledger), FlushList::default());
+        let mut charged = Vec::new();
+        for _ in 0..2 {
+            journal.add(|entries| entries.snapshot(RoomNumber(1), None, &[0; 1 << 20]));
+            gate.end_pass(&flush);
+            charged.push(ledger.used());
+        }
+        assert!(charged[0] >= 2 << 20 && charged[1] == 2 * charged[0], "{charged:?}");
+        for (durable, left) in [(1, charged[0]), (2, 0)] {
+            set_durable(durable);
+            gate.end_pass(&flush);
+            assert_eq!(ledger.used(), left);
+        }
     }
 }

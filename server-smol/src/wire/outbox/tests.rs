@@ -421,7 +421,7 @@ fn what_is_held_back_is_not_written_with_what_waits_for_the_socket() {
         let buffers = Rc::new(Buffers::new(Ledger::new(usize::MAX)));
         let (journal, set_durable) = Journal::for_tests();
         let journal = Rc::new(journal);
-        buffers.gate.set(Gate::new(Rc::clone(&journal))).unwrap();
+        buffers.gate.set(Gate::new(Rc::clone(&journal), buffers.ledger())).unwrap();
         let gate = buffers.gate.get().unwrap();
         let outbox = Outbox::new(Stream::new(stream).unwrap(), Rc::clone(&buffers), 4_000);
         let mut received = || {
