@@ -57,7 +57,6 @@ impl Image {
                 (at, bytes) = (at + front.len(), back);
             }
         }
-        chunks.retain(|_, chunk| !is_zero(chunk));
         Some(Self { size, runs: runs(size, &chunks) })
     }
 
@@ -106,10 +105,10 @@ impl Run {
     }
 }
 
-/// Joins adjacent chunks.
+/// Joins adjacent chunks that are not zero.
 fn runs(size: usize, chunks: &BTreeMap<usize, [u8; CHUNK]>) -> Vec<Run> {
     let mut runs: Vec<(usize, Vec<u8>)> = Vec::new();
-    for (at, chunk) in chunks {
+    for (at, chunk) in chunks.iter().filter(|(_, chunk)| !is_zero(&chunk[..])) {
         let bytes = &chunk[..CHUNK.min(size - at)];
         match runs.last_mut() {
             Some((begin, run)) if *begin + run.len() == *at && at % WINDOW != 0 => {

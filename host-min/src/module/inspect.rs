@@ -142,8 +142,8 @@ fn imports(module: &Outline<'_>, known: &Imports) -> Vec<Problem> {
             TypeRef::Tag(_) => "a tag".into(),
         };
         let expected = known.ty(import.module, import.name);
-        let expected =
-            expected.map(|ty| signature(ty.params(), ty.results(), |ty| format!("{ty:?}").to_lowercase()));
+        let expected = expected
+            .map(|ty| signature(ty.params(), ty.results(), |ty| format!("{ty:?}").to_ascii_lowercase()));
         // A description is the whole of a function's type.
         if expected.as_ref() == Some(&found) {
             continue;

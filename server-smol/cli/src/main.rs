@@ -3,7 +3,7 @@
 //! If a command fails, `main` prints one message to stderr and the exit status is 1. If the options are
 //! wrong, clap prints the message and the exit status is 2.
 
-#![forbid(unsafe_code)]
+#![deny(unsafe_code)]
 // The documentation of the options is what `--help` prints.
 #![allow(rustdoc::invalid_html_tags)]
 
@@ -12,6 +12,8 @@
 compile_error!("with `panic = \"abort\"`, as in the profile `small`, build with `--features small`");
 
 mod args;
+#[cfg(no_backtraces)]
+mod backtrace;
 #[cfg(any(feature = "dev", feature = "rooms"))]
 mod http;
 mod limits;

@@ -139,5 +139,9 @@ fn announce(recovery: &Recovery, time: Duration) {
             "the last {dropped} bytes of the journal were not complete, and nobody has seen anything of them"
         );
     }
-    log::info!("{rooms} rooms are on the disk ({} KiB read in {} ms)", bytes_read >> 10, time.as_millis());
+    log::info!(
+        "{rooms} rooms are on the disk ({} KiB read in {} ms)",
+        bytes_read >> 10,
+        time.as_millis() as u64
+    );
 }

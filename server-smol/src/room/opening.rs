@@ -1,4 +1,4 @@
-use std::{collections::btree_map::Entry, rc::Rc};
+use std::{collections::hash_map::Entry, rc::Rc};
 
 use smol::channel::{Receiver, Sender, bounded};
 use stateroom_core::engine::EngineFactory;

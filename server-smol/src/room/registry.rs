@@ -1,6 +1,6 @@
 use std::{
     cell::{Cell, OnceCell, RefCell},
-    collections::BTreeMap,
+    collections::{BTreeMap, HashMap},
     fmt,
     ops::Bound,
     rc::{Rc, Weak},
@@ -44,7 +44,7 @@ pub(crate) struct Registry<F: EngineFactory> {
     /// Lets a session go on that a room has brought from the disk. It waits for its client until this time.
     pub(crate) continue_session: OnceCell<ContinueSession<F>>,
     /// The rooms that are being opened.
-    pub(super) opening: RefCell<BTreeMap<RoomId, OpeningEnd>>,
+    pub(super) opening: RefCell<HashMap<RoomId, OpeningEnd>>,
     /// The rooms on disk that cannot be restored, in the order of their ids.
     pub(super) quarantined: RefCell<Vec<RoomId>>,
     pub(super) dormant: DormantTimers,

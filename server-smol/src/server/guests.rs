@@ -102,7 +102,7 @@ async fn reload_and_log(server: &ServerHandle) {
     let begun = Instant::now();
     match server.reload().await {
         Ok(replacement) => {
-            log::info!("replaced the module in {} ms: {replacement}", begun.elapsed().as_millis())
+            log::info!("replaced the module in {} ms: {replacement}", begun.elapsed().as_millis() as u64)
         }
         Err(error) => log::error!("the previous module is still served: {error}"),
     }
