@@ -127,6 +127,11 @@ pub trait Durable {
     /// A server calls it after [`EngineFactory::restore`], and again while the result is [`Restoration::Unfinished`].
     fn restore_step(&mut self, watch: Option<&mut dyn FnMut(Replayed<'_>)>) -> Restoration<'_>;
 
+    /// Returns the fuel of all events that the room has had again in its restoration.
+    fn restored_fuel(&self) -> u64 {
+        0
+    }
+
     /// Returns whether the room has had [`Event::Init`].
     fn started(&self) -> bool;
 

@@ -14,7 +14,7 @@ use crate::{
     journal::{KeptRooms, hex},
     kept::{Import, KeptRoom, LoadedRoom, RoomDetails, RoomMemory, export, sealed},
     requests::{all_parameters, json, object, text, typed},
-    room::{CreateRoomError, Presence, RoomId},
+    room::{NotImported, Presence, RoomId},
     worker::Ending,
 };
 
@@ -139,13 +139,17 @@ impl Control {
         };
         Ok(match self.workers.import(&id, base).await? {
             Ok(()) => text(StatusCode::CREATED, id.as_str()),
-            Err(CreateRoomError::Exists) => {
+            Err(NotImported::Exists) => {
                 let words = format!(
                     "a room {id} exists: delete it first, or give the new one another id (`--as`, `?as=`)"
                 );
                 text(StatusCode::CONFLICT, &words)
             }
-            Err(_) => text(StatusCode::SERVICE_UNAVAILABLE, "the journal does not answer"),
+            Err(NotImported::TooLarge(reason)) => text(
+                StatusCode::PAYLOAD_TOO_LARGE,
+                &format!("the room is too large for this server: {reason}"),
+            ),
+            Err(NotImported::Ending) => return Err(Ending),
         })
     }
 }

@@ -14,6 +14,8 @@ pub(super) struct DurableState {
     pub(super) seed: Option<[u8; 32]>,
     /// The events that the room has not had again yet.
     restoring: Option<Restoring>,
+    /// The fuel of those that it has had again.
+    pub(super) restored_fuel: u64,
     failure: Option<String>,
 }
 
@@ -113,6 +115,7 @@ impl DurableState {
             let _ = record.begin(room);
         }
         if let Some(outcome) = room.outcome() {
+            self.restored_fuel += room.fuel_used();
             let record = Records::from_position(&restoring.records, restoring.before).next();
             let record = record.and_then(Result::ok);
             let expected = record.as_ref().map(|record| &record.outcome);

@@ -355,6 +355,10 @@ impl Durable for GuestRoom {
         }
     }
 
+    fn restored_fuel(&self) -> u64 {
+        self.durability.as_ref().map_or(0, |durability| durability.restored_fuel)
+    }
+
     fn started(&self) -> bool {
         self.room.started()
     }

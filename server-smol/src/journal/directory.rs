@@ -35,12 +35,19 @@ pub enum DataError {
 impl DataDirectory {
     /// Opens a directory, and makes it if it does not exist.
     pub(crate) fn open(path: &Path) -> Result<Self, DataError> {
-        let make = |path: &Path| match fs::create_dir(path) {
-            Ok(()) => sync_directory(
-                path.parent().filter(|parent| parent.components().next().is_some()).unwrap_or(Path::new(".")),
-            ),
-            Err(error) if error.kind() == io::ErrorKind::AlreadyExists && path.is_dir() => Ok(()),
-            Err(error) => Err(error),
+        let make = |path: &Path| {
+            let existed = match fs::create_dir(path) {
+                Ok(()) => false,
+                Err(error) if error.kind() == io::ErrorKind::AlreadyExists && path.is_dir() => true,
+                Err(error) => return Err(error),
+            };
+            let parent = path.parent().filter(|parent| parent.components().next().is_some());
+            match sync_directory(parent.unwrap_or(Path::new("."))) {
+                // Somebody else has made it, in a place that this user may not look into.
+                Err(error) if existed && error.kind() == io::ErrorKind::PermissionDenied => Ok(()),
+                // A start that was killed may have made it, and not synced that.
+                synced => synced,
+            }
         };
         make(path).map_err(DataError::Io)?;
         let lock = File::create(path.join("lock")).map_err(DataError::Io)?;

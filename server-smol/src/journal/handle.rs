@@ -17,7 +17,7 @@ use stateroom_journal::Entries;
 use super::{
     progress::Progress,
     requests::{Question, Requests, Write},
-    writer::{Answer, History, KeptRoom},
+    writer::{History, KeptRoom, LoadError},
 };
 
 pub(crate) use stateroom_journal::RoomNumber;
@@ -155,12 +155,21 @@ impl Journal {
     }
 
     /// Returns the history of a room, if it is kept.
-    pub(crate) async fn load(&self, room_id: &str) -> Answer<Option<History>> {
+    pub(crate) async fn load(&self, room_id: &str) -> Result<Option<History>, LoadError> {
         // It may have been added in this pass.
         self.hand_over();
         let (sender, answer) = channel::bounded(1);
         self.requests.ask(Question::Load(room_id.into(), sender));
-        answer.recv().await.unwrap_or_else(|_| Err("the server ends".to_owned()))
+        answer.recv().await.unwrap_or(Err(LoadError::Ending))
+    }
+
+    /// Waits until everything that has been added up to now is on the disk, whatever the level of durability is.
+    pub(crate) async fn synced(&self) {
+        self.hand_over();
+        let (sender, synced) = channel::bounded(1);
+        self.requests.ask(Question::Sync(sender));
+        // The journal's thread ends only with the process, or after this one.
+        let _ = synced.recv().await;
     }
 
     /// Returns the rooms that are kept and have timers.

@@ -25,7 +25,7 @@ pub(crate) use modules::{Modules, hex};
 #[cfg(feature = "rooms")]
 pub(crate) use offline::OfflineJournal;
 pub(crate) use thread::JournalThread;
-pub(crate) use writer::History;
+pub(crate) use writer::{History, LoadError};
 
 /// Returns whether an event in a history is a note of the server: see `docs/reference/sessions.md`. All others are records of the
 /// room's events, which begin with their length, and that is never zero.

@@ -2,6 +2,7 @@ use std::{
     fs::{self, File},
     io::{self, Write as _},
     path::PathBuf,
+    sync::{Mutex, PoisonError},
 };
 
 use super::files::sync_directory;
@@ -22,6 +23,9 @@ impl Modules {
 
     /// Keeps a module. When this returns it is on the disk.
     pub(crate) fn keep(&self, hash: &[u8; 32], module: &[u8]) -> io::Result<()> {
+        // Several rooms with one module may be imported at once.
+        static KEEPING: Mutex<()> = Mutex::new(());
+        let _keeping = KEEPING.lock().unwrap_or_else(PoisonError::into_inner);
         let path = self.path(hash);
         // It has been synced before it got this name.
         if fs::read(&path).is_ok_and(|kept| kept == module) {

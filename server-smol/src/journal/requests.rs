@@ -10,7 +10,7 @@ use stateroom_journal::Entries;
 use super::{
     handle::Ticket,
     inquiry::Inquiry,
-    writer::{Answer, History, KeptRoom},
+    writer::{History, KeptRoom, LoadError},
 };
 
 /// The requests of the threads of rooms to the journal's thread. Requests that come while it is busy wait together.
@@ -47,9 +47,11 @@ pub(super) struct Write {
 /// A request that is answered after all entries that came before have been written.
 pub(super) enum Question {
     /// Return the history of a room.
-    Load(Box<str>, channel::Sender<Answer<Option<History>>>),
+    Load(Box<str>, channel::Sender<Result<Option<History>, LoadError>>),
     /// Answer the operator.
     Inquire(Inquiry),
+    /// Make all that came before durable, whatever the level of durability is.
+    Sync(channel::Sender<()>),
     /// Return the rooms that have timers.
     Timers(channel::Sender<Vec<KeptRoom>>),
 }

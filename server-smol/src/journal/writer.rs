@@ -25,6 +25,17 @@ use super::{
 
 pub(crate) type Answer<T> = Result<T, String>;
 
+/// The reason why the history of a room cannot be had.
+#[derive(Debug)]
+pub(crate) enum LoadError {
+    /// It is damaged.
+    Damaged(String),
+    /// It cannot be read at the moment.
+    Unreadable(String),
+    /// The server ends.
+    Ending,
+}
+
 /// A room that is kept, as its base and the records after it.
 #[derive(Debug)]
 pub(crate) struct History {
@@ -202,6 +213,10 @@ impl Writer {
                         self.is_stalled.store(true, Ordering::Relaxed);
                     }
                     self.wait_for_space(writes);
+                    if self.delayed.is_last {
+                        // Nothing that waits has been sent to anybody.
+                        fail(&error);
+                    }
                     // It may make space itself.
                     while matches!(self.journal.maintain(), Ok(true)) {}
                 }
@@ -235,10 +250,17 @@ impl Writer {
                     None => Ok(None),
                     Some(number) => match self.journal.history(number) {
                         Ok(history) => Ok(Some(History::new(number, history).count(&self.loading))),
-                        Err(error) => Err(error.to_string()),
+                        Err(error @ JournalError::Read(_)) => Err(LoadError::Unreadable(error.to_string())),
+                        Err(error) => Err(LoadError::Damaged(error.to_string())),
                     },
                 };
                 let _ = answer.try_send(history);
+            }
+            Question::Sync(answer) => {
+                if !self.is_synced {
+                    self.sync();
+                }
+                let _ = answer.try_send(());
             }
             Question::Timers(answer) => {
                 let rooms = self.journal.rooms();

@@ -11,7 +11,7 @@ use std::{
 use stateroom_core::engine::{Durable, Engine as _, EngineFactory, Replayed, Restoration};
 
 use crate::{
-    journal::{History, Journal, RoomNumber},
+    journal::{History, Journal, LoadError, RoomNumber},
     memory::{OutOfMemory, Purpose},
     metrics::Count,
     thread::{Cut, Kind, TIME_SLICE},
@@ -120,13 +120,13 @@ impl RoomHistory {
 }
 
 /// An error: the state of a room, or an event, has too many bytes for the journal.
-struct TooLarge {
+pub(super) struct TooLarge {
     size: usize,
     most: usize,
 }
 
 impl TooLarge {
-    fn check(size: usize, journal: &Journal) -> Result<(), Self> {
+    pub(super) fn check(size: usize, journal: &Journal) -> Result<(), Self> {
         let most = journal.max_entry();
         if size <= most { Ok(()) } else { Err(Self { size, most }) }
     }
@@ -349,9 +349,12 @@ impl<F: EngineFactory> Room<F> {
             let Some(durable) = engine.durable() else { return Err(CreateRoomError::Failed) };
             room.initialized.set(durable.started());
             room.next_client.set(durable.next_client().max(next_noted(&history.notes)).0);
-            let own = RoomHistory::new(history.number, history.base.len());
-            own.bytes.set(history.records.len() + history.notes.iter().map(Vec::len).sum::<usize>());
+            // The sessions that were noted with the base are as much a part of it as they were then.
+            let (noted, notes) = session_notes::sizes(&history.notes);
+            let own = RoomHistory::new(history.number, history.base.len() + noted);
+            own.bytes.set(history.records.len() + notes);
             own.events.set(history.events);
+            own.fuel.set(durable.restored_fuel());
             own.due.set(durable.timer_due());
             let _ = room.history.set(Box::new(own));
             durable.clients().to_vec()
@@ -469,13 +472,25 @@ impl<F: EngineFactory> Registry<F> {
                     history.loading = None;
                     return Ok(Some(Room::restore(unfinished, history).await?));
                 }
-                Err(reason) => {
-                    self.quarantine(id, &reason);
+                Err(error) => {
+                    self.note_not_loaded(id, error);
                     return Err(CreateRoomError::Failed.into());
                 }
             }
         }
         create()
+    }
+
+    /// Notes that the history of a room cannot be had, for now or until the next start.
+    fn note_not_loaded(&self, id: &RoomId, error: LoadError) {
+        match error {
+            LoadError::Damaged(reason) => self.quarantine(id, &reason),
+            LoadError::Unreadable(reason) => {
+                let line = || format!("room {id} cannot be read from the disk at the moment: {reason}");
+                self.thread().log.event(log::Level::Error, line);
+            }
+            LoadError::Ending => {}
+        }
     }
 
     /// Notes that a room on disk cannot be used. It stays as it is there.

@@ -9,7 +9,7 @@ use crate::journal::Journal;
 use super::{Registry, RoomId};
 
 #[cfg(feature = "rooms")]
-use super::{CreateRoomError, RoomStatus};
+use super::{RoomStatus, history::TooLarge};
 
 /// The base of a room that comes from elsewhere.
 #[cfg(feature = "rooms")]
@@ -18,6 +18,17 @@ pub(crate) struct Base {
     pub(crate) bytes: Vec<u8>,
     /// The time at which its timer is due, in milliseconds since the Unix epoch.
     pub(crate) timer_due: Option<u64>,
+}
+
+/// The reason why a room from elsewhere was not added.
+#[cfg(feature = "rooms")]
+#[derive(Debug)]
+pub(crate) enum NotImported {
+    Exists,
+    /// The text is the reason.
+    TooLarge(String),
+    /// The server ends.
+    Ending,
 }
 
 /// A room, as its thread knows it.
@@ -57,7 +68,7 @@ impl<F: EngineFactory> Registry<F> {
         let _opening = match self.find_or_open(id).await {
             Ok(room) => {
                 room.close();
-                journal.settled().await;
+                journal.synced().await;
                 return Ok(true);
             }
             Err(opening) => opening,
@@ -71,17 +82,19 @@ impl<F: EngineFactory> Registry<F> {
     /// Adds a room that comes from elsewhere, and returns when it is on the disk.
     ///
     /// # Errors
-    /// It exists.
+    /// It exists, or is too large for the journal.
     #[cfg(feature = "rooms")]
     pub(crate) async fn import(
         self: &Rc<Self>,
         id: &RoomId,
         base: &Base,
         journal: &Journal,
-    ) -> Result<(), CreateRoomError> {
-        let Err(_opening) = self.find_or_open(id).await else { return Err(CreateRoomError::Exists) };
-        if journal.exists(id.as_str()).await.map_err(|_| CreateRoomError::Failed)? {
-            return Err(CreateRoomError::Exists);
+    ) -> Result<(), NotImported> {
+        TooLarge::check(base.bytes.len(), journal)
+            .map_err(|too_large| NotImported::TooLarge(too_large.to_string()))?;
+        let Err(_opening) = self.find_or_open(id).await else { return Err(NotImported::Exists) };
+        if journal.exists(id.as_str()).await.map_err(|_| NotImported::Ending)? {
+            return Err(NotImported::Exists);
         }
         let number = journal.new_room();
         journal.add(|entries| {
@@ -89,7 +102,7 @@ impl<F: EngineFactory> Registry<F> {
             entries.create(number, id.as_str(), &[]);
             entries.snapshot(number, base.timer_due, &base.bytes);
         });
-        journal.settled().await;
+        journal.synced().await;
         base.timer_due.into_iter().for_each(|due| self.dormant.add(due, id.clone()));
         Ok(())
     }

@@ -58,7 +58,7 @@ pub(crate) use client_info::{ClientInfo, Header};
 pub(crate) use event::{Event, Outcome, Submitted};
 pub(crate) use id::RoomId;
 #[cfg(feature = "rooms")]
-pub(crate) use kept::{Base, Presence};
+pub(crate) use kept::{Base, NotImported, Presence};
 pub(crate) use lock::EventLock;
 pub(crate) use registry::{CreateRoomError, Registry, RoomCounts, RoomStatus};
 pub(crate) use renewal::{Renewals, Rooms};

@@ -132,10 +132,17 @@ impl<'a> Note<'a> {
     }
 }
 
+/// Returns the size of the first note of sessions, which is nearly always the one beside the base, and of all other notes.
+pub(super) fn sizes(notes: &[Vec<u8>]) -> (usize, usize) {
+    let all = notes.iter().map(Vec::len).sum::<usize>();
+    let first = notes.iter().find(|note| note.starts_with(&[NOTE, SESSIONS])).map_or(0, Vec::len);
+    (first, all - first)
+}
+
 /// Returns the lowest id that these notes allow for a new client.
 pub(super) fn next_noted(notes: &[Vec<u8>]) -> ClientId {
     let ids = notes.iter().filter_map(|note| match Note::read(note)? {
-        Note::Sessions(sessions) => sessions.last().map(|session| session.client.0.saturating_add(1)),
+        Note::Sessions(sessions) => sessions.iter().map(|session| session.client.0.saturating_add(1)).max(),
         Note::Resumed { .. } => None,
         Note::Next(client) => Some(client.0),
     });

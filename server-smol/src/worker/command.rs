@@ -14,7 +14,7 @@ use crate::metrics::Snapshot;
 #[cfg(feature = "built-in")]
 use crate::requests::EventSender;
 #[cfg(feature = "rooms")]
-use crate::room::{Base, Presence};
+use crate::room::{Base, NotImported, Presence};
 
 /// A request of the rest of the server to a worker.
 pub(crate) enum Command {
@@ -29,7 +29,7 @@ pub(crate) enum Command {
     Find(RoomId, Sender<Presence>),
     /// Add a room that comes from elsewhere.
     #[cfg(feature = "rooms")]
-    Import(RoomId, Base, Sender<Result<(), CreateRoomError>>),
+    Import(RoomId, Base, Sender<Result<(), NotImported>>),
     /// Take over a connection that has asked for a room.
     Connect(RoomId, Arrival),
     /// Say how much there is.

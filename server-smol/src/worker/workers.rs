@@ -11,7 +11,7 @@ use crate::{
 #[cfg(feature = "metrics")]
 use crate::metrics::Snapshot;
 #[cfg(feature = "rooms")]
-use crate::room::{Base, Presence};
+use crate::room::{Base, NotImported, Presence};
 #[cfg(feature = "built-in")]
 use {
     crate::{
@@ -142,11 +142,7 @@ impl Workers {
 
     /// Adds a room that comes from elsewhere.
     #[cfg(feature = "rooms")]
-    pub(crate) async fn import(
-        &self,
-        room: &RoomId,
-        base: Base,
-    ) -> Result<Result<(), CreateRoomError>, Ending> {
+    pub(crate) async fn import(&self, room: &RoomId, base: Base) -> Result<Result<(), NotImported>, Ending> {
         ask(&self.commands[self.home(room)], |answer| Command::Import(room.clone(), base, answer)).await
     }
 
