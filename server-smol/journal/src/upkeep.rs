@@ -41,9 +41,14 @@ impl<D: Disk> Journal<D> {
         if self.used() >= target && self.moving.is_empty() {
             self.find_old_rooms();
         }
+        let mut moved = Ok(false);
         if self.used() > target {
-            self.move_some()?;
-            return Ok(true);
+            moved = match self.move_some() {
+                Ok(()) => return Ok(true),
+                // What cannot be read stays where it is. All else goes on.
+                Err(error @ (JournalError::Damaged { .. } | JournalError::Read(_))) => Err(error),
+                Err(error) => return Err(error),
+            };
         }
         if self.checkpoint_is_due() && self.write_checkpoint()? {
             return Ok(true);
@@ -52,7 +57,7 @@ impl<D: Disk> Journal<D> {
             self.remove_spare()?;
             return Ok(true);
         }
-        Ok(false)
+        moved
     }
 
     /// Writes a checkpoint and makes all durable. The next start is faster than without it, but is otherwise the same.
@@ -120,7 +125,7 @@ impl<D: Disk> Journal<D> {
         self.moving = old.map(|room| room.number).collect();
     }
 
-    /// Moves some histories out of the oldest segment to the head.
+    /// Moves some histories out of the oldest segment to the head. If none can be read of those that are left, returns the error.
     fn move_some(&mut self) -> Result<(), JournalError> {
         let oldest = self.index.oldest;
         if oldest >= self.head.segment {
@@ -135,6 +140,7 @@ impl<D: Disk> Journal<D> {
         let most = STEP.min(self.layout.size / 4) as usize;
         let mut entries = Entries::default();
         let mut left = self.moving.len();
+        let mut unreadable = None;
         while left > 0 && entries.len() < most {
             left -= 1;
             let number = self.moving[left];
@@ -148,7 +154,13 @@ impl<D: Disk> Journal<D> {
             }
             let id = room.id.clone();
             let number = RoomNumber(number);
-            let history = self.history(number)?;
+            let history = match self.history(number) {
+                Ok(history) => history,
+                Err(error) => {
+                    unreadable = Some(error);
+                    continue;
+                }
+            };
             match history.kind {
                 BaseKind::Created => entries.create(number, &id, history.base()),
                 BaseKind::Snapshot => entries.snapshot(number, history.due, history.base()),
@@ -156,6 +168,11 @@ impl<D: Disk> Journal<D> {
             for event in history.events() {
                 entries.event(number, event.timer, event.event);
             }
+        }
+        if entries.is_empty()
+            && let Some(error) = unreadable
+        {
+            return Err(error);
         }
         if !entries.is_empty() {
             let before = self.stats.bytes_written;

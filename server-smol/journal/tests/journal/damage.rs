@@ -167,6 +167,78 @@ fn what_a_checkpoint_hides_is_found_when_it_is_read() {
 }
 
 #[test]
+fn a_damaged_history_holds_up_no_other() {
+    let mut options = options(1);
+    options.checkpoint_every = 4_000;
+    let mut disk = Simulated::new(0);
+    let (mut journal, _) = Journal::open(&mut disk, options.clone()).unwrap();
+    let rooms = 1..=8;
+    let mut entries = Entries::default();
+    for number in rooms.clone() {
+        let base = format!("the base of room {number}, ").repeat(10);
+        entries.create(RoomNumber(number), &format!("room {number}"), base.as_bytes());
+    }
+    fn write<D: stateroom_journal::Disk>(journal: &mut Journal<D>, entries: &Entries) {
+        journal.write(&[entries]).unwrap();
+        journal.sync().unwrap();
+    }
+    write(&mut journal, &entries);
+    entries.clear();
+    entries.event(RoomNumber(8), None, &[7; 1_000]);
+    while journal.stats().bytes_checkpoints == 0 || journal.stats().segments < 6 {
+        write(&mut journal, &entries);
+        journal.maintain().unwrap();
+    }
+    journal.close().unwrap();
+    let mut files = disk.files();
+    let text = b"the base of room 1, ";
+    let place = |bytes: &[u8]| bytes.windows(text.len()).position(|bytes| bytes == text);
+    let (file, place) =
+        files.iter().enumerate().find_map(|(file, (_, bytes))| Some((file, place(bytes)?))).unwrap();
+    files[file].1[place] ^= 1;
+
+    let mut disk = Simulated::with_files(&files);
+    let (mut journal, _) = Journal::open(&mut disk, options).expect("a checkpoint hides it");
+    let mut failed = 0;
+    let (mut checkpoints, mut moved) = (0, 0);
+    for round in 0..400 {
+        // A new base, so that little is live, and most is to be made free.
+        entries.clear();
+        entries.snapshot(RoomNumber(8), None, &[round as u8; 1_000]);
+        write(&mut journal, &entries);
+        loop {
+            match journal.maintain() {
+                Ok(true) => {}
+                Ok(false) => break,
+                Err(JournalError::Damaged { .. }) => {
+                    if failed == 0 {
+                        checkpoints = journal.stats().bytes_checkpoints;
+                        moved = journal.stats().bytes_moved;
+                    }
+                    failed += 1;
+                    break;
+                }
+                Err(error) => panic!("{error}"),
+            }
+        }
+    }
+    assert!(failed > 0, "the damaged history is to be moved at some time");
+    assert!(moved > 0, "the others are moved before that is an error");
+    assert!(journal.stats().bytes_checkpoints > checkpoints, "checkpoints go on");
+    for number in rooms {
+        let history = journal.history(RoomNumber(number));
+        assert_eq!(history.is_ok(), number != 1, "room {number}");
+    }
+    // Nothing keeps its segment any more.
+    let segments = journal.stats().segments;
+    entries.clear();
+    entries.end(RoomNumber(1));
+    write(&mut journal, &entries);
+    while journal.maintain().unwrap() {}
+    assert!(journal.stats().segments < segments);
+}
+
+#[test]
 fn a_batch_that_was_exchanged_breaks_the_chain() {
     let example = example(false);
     let mut files = example.files.clone();
