@@ -28,9 +28,9 @@ fn main() {
 
     for (profile, features, budget) in [
         // 180 KB keep rooms and their sessions on disk.
-        ("small", &["--no-default-features", "--features", "small"][..], 2_290_000),
+        ("small", &["--no-default-features", "--features", "small"][..], 1_990_000),
         // This one also records rooms and runs their events again, and moves rooms between directories (70 KB).
-        ("small", &["--features", "small"], 3_370_000),
+        ("small", &["--features", "small"], 3_070_000),
         // Mostly what authors use: completions, `rooms`, the client library, the playground (46 KB are its page), checks of their packages.
         ("release", &[], 5_240_000),
     ] {
