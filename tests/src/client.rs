@@ -120,6 +120,12 @@ impl Client {
         })
     }
 
+    /// Does the same with bytes as they are.
+    pub fn send_raw_aside(&self, bytes: Vec<u8>) -> JoinHandle<()> {
+        let mut stream = self.stream.get_ref().try_clone().expect("a socket can be shared");
+        thread::spawn(move || _ = stream.write_all(&bytes))
+    }
+
     /// Waits for a frame of any kind; nothing where the connection ends.
     #[track_caller]
     pub fn next_frame(&mut self) -> Option<Frame> {

@@ -19,6 +19,8 @@ pub(crate) struct Decoder {
     state: State,
     /// The bytes of a data message that is not whole yet, without its mask.
     message: Buffer<Incoming>,
+    /// The number of bytes of it that are whole characters, if it is text.
+    characters: usize,
     /// The kind of the message whose first frame has come, and whose last frame has not.
     unfinished: Option<Opcode>,
     /// The bytes of a control frame, which may come between the frames of a message.
@@ -83,6 +85,7 @@ impl Decoder {
         Self {
             state: State::BEGIN,
             message: Buffer::new(ledger),
+            characters: 0,
             unfinished: None,
             control: Vec::new(),
             is_message_read: false,
@@ -127,6 +130,9 @@ impl Decoder {
                         self.control.extend_from_slice(piece);
                     } else {
                         keep(&mut self.message, piece, *remaining)?;
+                        if self.unfinished.unwrap_or(*opcode) == Opcode::Text {
+                            self.characters += characters(&self.message[self.characters..])?;
+                        }
                     }
                     if *remaining > 0 {
                         return Ok(None);
@@ -171,6 +177,7 @@ impl Decoder {
     pub(crate) fn forget_what_is_read(&mut self) {
         if self.is_message_read {
             self.is_message_read = false;
+            self.characters = 0;
             drop(self.message.take());
         }
         if matches!(self.state, State::Head { .. }) && !self.control.is_empty() {
@@ -206,6 +213,16 @@ fn keep(message: &mut Buffer<Incoming>, piece: &[u8], remaining: usize) -> Resul
         message.reserve_exact(wanted.min((piece.len() + remaining).max(message.len())))?;
     }
     message.extend(piece)
+}
+
+/// Returns the number of bytes of a text that are whole characters, so that one that cannot become valid is refused before all of it
+/// has come.
+fn characters(text: &[u8]) -> Result<usize, Violation> {
+    match str::from_utf8(text) {
+        Ok(text) => Ok(text.len()),
+        Err(error) if error.error_len().is_none() => Ok(error.valid_up_to()),
+        Err(_) => Err(Violation::Utf8),
+    }
 }
 
 /// The head of a frame.
@@ -451,6 +468,17 @@ mod tests {
     }
 
     #[test]
+    fn text_that_cannot_become_valid_is_told_before_all_of_it_has_come() {
+        let fragments = [sent(0x01, "κόσμε\u{10ffff}".as_bytes()), sent(0x00, &[0xf4]), sent(0x00, &[0x90])];
+        breaks(&fragments.concat(), Violation::Utf8);
+        let mut begun = sent(0x81, &[&[0xf4, 0x90][..], &[b'x'; 100]].concat());
+        begun.truncate(begun.len() - 100);
+        breaks(&begun, Violation::Utf8);
+        begun.pop();
+        assert_eq!(read(&begun, 1), Ok(vec![]), "it may still become valid");
+    }
+
+    #[test]
     fn what_is_too_large_is_told_before_it_has_come() {
         let mut huge = sent(0x82, &[0; 70_000]);
         huge.truncate(14);
@@ -548,8 +576,7 @@ mod tests {
                     (8, 0..10) => vec![],
                     // Of codes that may not be, the other one makes something else.
                     (8, _) => [&[1000, 1003, 1011, 4999_u16][random(4)].to_be_bytes()[..], b"bye"].concat(),
-                    // Text that is none is told when all of it has come, by the other one sooner.
-                    (_, 0) if first == 0x81 => "hé🦀".bytes().skip(random(4)).collect(),
+                    (_, 0) => "hé🦀".bytes().skip(random(4)).collect(),
                     (_, 1) => vec![b'x'; 120 + random(12)],
                     _ => vec![b'a'; random(9)],
                 };
