@@ -40,7 +40,7 @@
 //!
 //! | request | does |
 //! | --- | --- |
-//! | `GET /ws/{room}` | opens a WebSocket to a room; `GET /ws` to the room `default`. If the room does not exist and connecting does not create it ([`RoomIds`]): 404 |
+//! | `GET /ws/{room}` | opens a WebSocket to a room; `GET /ws` to the room `default`. If the room does not exist and connecting does not create it ([`RoomIds`]): 404. If the client offers only [subprotocols](Settings::subprotocols) that the server does not know: 400 |
 //! | `POST /ws/{room}` | creates a room: 201, or 409 if it exists |
 //! | `POST /new_room` | creates a room and answers with its generated id |
 //! | `GET /status` | answers `ok`; `GET /status?verbose` answers with counts as JSON |
@@ -152,7 +152,9 @@ pub use reactor::VirtualClock;
 pub use server::{RenewedRooms, Replacement, RoomInfo, Server, ServerHandle, Stats};
 #[cfg(feature = "built-in")]
 pub use settings::{BuiltIn, Notices, Playground};
-pub use settings::{Durability, GeneratedIds, Recordings, RoomIds, Settings, ShutdownPolicy, Upgrade};
+pub use settings::{
+    Durability, GeneratedIds, Recordings, RoomIds, Settings, ShutdownPolicy, Subprotocol, Upgrade,
+};
 /// The crate with the traits and types that this interface uses, such as [`EngineFactory`](stateroom_core::engine::EngineFactory).
 pub use stateroom_core;
 pub use stateroom_core::settings::{Part, SettingProblem, SettingsError};

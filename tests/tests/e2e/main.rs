@@ -31,5 +31,6 @@ mod sdk;
 mod sessions;
 mod shutdown;
 mod slow_clients;
+mod subprotocols;
 mod threads;
 mod timers;
