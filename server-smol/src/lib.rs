@@ -106,7 +106,7 @@
 //! | --- | --- |
 //! | 1000, 3000 to 4999 | the room has closed the connection, for the reason in the close frame |
 //! | 1001 | the server goes away, the room has ended, or the client was silent for too long |
-//! | 1002, 1007 | the client broke the WebSocket protocol, or sent text that is not UTF-8 |
+//! | 1002, 1007 | the client broke the WebSocket protocol, sent text that is not UTF-8, or sent a compressed message that cannot be inflated |
 //! | 1008 | the room does not exist: it has ended after the request for it was accepted; the rest of a message did not come in time; or the client has resumed its session on another connection |
 //! | 1009 | a message was larger than the server or the room takes |
 //! | 1011 | the room failed; the next connection gets a new room |

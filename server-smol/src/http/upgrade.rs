@@ -9,6 +9,11 @@ use hyper::{
 };
 use stateroom_core::engine::EngineFactory;
 
+#[cfg(feature = "compression")]
+use crate::websocket::Agreement;
+#[cfg(feature = "compression")]
+use hyper::header::SEC_WEBSOCKET_EXTENSIONS;
+
 use crate::{
     requests::{Body, ending, text},
     room::{ClientInfo, Header, RoomId, SESSION_PROTOCOL, SessionRequest},
@@ -71,8 +76,26 @@ impl<F: EngineFactory> Site<F> {
         let headers = chosen_headers(request.headers(), &self.client_headers);
         let subprotocol = subprotocol.map(Subprotocol::as_str);
         let info = ClientInfo::new(peer.address.ip(), request.uri().query(), headers, subprotocol);
-        peer.visit.replace(Some(Visit { room, info: Box::new(info), session: session.map(Box::new) }));
+        peer.visit.replace(Some(Visit {
+            room,
+            info: Box::new(info),
+            session: session.map(Box::new),
+            #[cfg(feature = "compression")]
+            compression: self.agree(request.headers(), response.headers_mut()),
+        }));
         response
+    }
+}
+
+#[cfg(feature = "compression")]
+impl<F: EngineFactory> Site<F> {
+    /// Agrees with a client about compressed messages, if they are on and it offers that.
+    fn agree(&self, offered: &HeaderMap, answer: &mut HeaderMap) -> Option<Agreement> {
+        self.shared.settings.compress_from?;
+        let agreement = Agreement::accept(&joined(offered, SEC_WEBSOCKET_EXTENSIONS)?)?;
+        let value = HeaderValue::try_from(agreement.to_string()).ok()?;
+        answer.insert(SEC_WEBSOCKET_EXTENSIONS, value);
+        Some(agreement)
     }
 }
 

@@ -230,6 +230,13 @@ impl Server {
         self
     }
 
+    /// Sets the size of the smallest message to a client that is compressed; see [`Settings::compress_from`].
+    #[cfg(feature = "compression")]
+    pub fn with_compression(mut self, from: Option<usize>) -> Self {
+        self.settings.compress_from = from;
+        self
+    }
+
     /// Sets whether the clients of a room that fails are told why, and those whose messages are too large are told the limit.
     pub fn with_show_failures(mut self, show: bool) -> Self {
         self.settings.show_failures = show;

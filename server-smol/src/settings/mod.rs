@@ -213,6 +213,15 @@ pub struct Settings {
     /// Browsers close a connection on which none of the offered subprotocols is selected.
     pub subprotocols: Vec<Subprotocol>,
 
+    /// The size of the smallest message to a client that is compressed, in bytes, if the client agrees to that
+    /// (permessage-deflate, RFC 7692). Such clients may also send compressed messages of any size. Default: none, no messages are
+    /// compressed. Large messages, of more than 256 KiB, are not compressed in any case.
+    ///
+    /// Each message is compressed by itself. So a client takes no memory for it, and a message to many clients is compressed once.
+    /// A thread takes 384 KiB.
+    #[cfg(feature = "compression")]
+    pub compress_from: Option<usize>,
+
     /// True if the clients of a room that fails are told why: the close reason is the beginning of the failure's words, of at
     /// most 123 bytes. Default: false, and the reason is `the room failed`. A client whose message is too large is told the limit,
     /// too, and the log has a line.
@@ -301,6 +310,8 @@ impl Default for Settings {
             admin: None,
             client_headers: ["origin", "user-agent", "accept-language"].map(String::from).into(),
             subprotocols: Vec::new(),
+            #[cfg(feature = "compression")]
+            compress_from: None,
             show_failures: false,
             recordings: Recordings::default(),
             upgrade: Upgrade::default(),

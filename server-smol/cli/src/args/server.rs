@@ -6,6 +6,8 @@ use hyper::header::HeaderName;
 use stateroom_server_smol::{AdminAddress, RoomIds, Settings, ShutdownPolicy, Subprotocol};
 
 use crate::limits::LimitArgs;
+#[cfg(feature = "compression")]
+use crate::limits::Unit;
 
 use super::{CLIENTS, ROOMS, SERVER};
 
@@ -64,10 +66,15 @@ pub(crate) struct ServerArgs {
     #[arg(value_parser = seconds as Time, allow_negative_numbers = true, help_heading = CLIENTS, hide_long_help = true)]
     resume: Duration,
 
-    /// A subprotocol to select if a client offers it, the preferred one first; may be repeated. Those of
-    /// `stateroom.toml` follow. A client that offers only others gets a 400; see docs/reference/http.md
+    /// A subprotocol for clients that offer it, the preferred one first; may be repeated. Others get a 400
     #[arg(long = "subprotocol", value_name = "NAME", verbatim_doc_comment, help_heading = CLIENTS, hide_long_help = true)]
     subprotocols: Vec<Subprotocol>,
+
+    /// Compress messages of at least SIZE (512 if none is given) for clients that take permessage-deflate
+    #[cfg(feature = "compression")]
+    #[arg(long, value_name = "SIZE", num_args = 0..=1, require_equals = true, default_missing_value = "512")]
+    #[arg(value_parser = size as Number, verbatim_doc_comment, help_heading = CLIENTS, hide_long_help = true)]
+    compress: Option<usize>,
 
     /// The way in which clients create rooms. The operator (`--admin`) can always create them:
     /// implicit    connecting to a room that does not exist creates it; `POST /ws/{room}` too
@@ -150,6 +157,10 @@ impl ServerArgs {
         settings.threads = self.threads;
         settings.admin = self.admin.clone();
         settings.subprotocols = self.subprotocols.clone();
+        #[cfg(feature = "compression")]
+        {
+            settings.compress_from = self.compress;
+        }
         settings.measure_passes = self.measure_passes;
         if let Some(time) = self.pass_time {
             settings.pass_time = time;
@@ -207,6 +218,12 @@ fn seconds(text: &str) -> Result<Duration, String> {
 
 pub(super) fn milliseconds(text: &str) -> Result<Duration, String> {
     whole(text, "a whole number of milliseconds", 1..=60_000).map(Duration::from_millis)
+}
+
+#[cfg(feature = "compression")]
+fn size(text: &str) -> Result<usize, String> {
+    let size = Unit::Bytes.read(text).and_then(|size| usize::try_from(size).ok());
+    size.ok_or_else(|| format!("is not a size, such as {}", Unit::Bytes.examples()))
 }
 
 fn threads(text: &str) -> Result<usize, String> {
