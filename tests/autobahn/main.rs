@@ -17,8 +17,8 @@ fn main() -> ExitCode {
     }
 }
 
-/// The limits that the largest messages of the suite need: 16 MiB.
-const LIMITS: [&str; 4] = ["--max-message-size", "16MiB", "--max-memory", "64MiB"];
+/// Compression, and the limits that the largest messages of the suite need: 16 MiB.
+const OPTIONS: [&str; 5] = ["--compress=1", "--max-message-size", "16MiB", "--max-memory", "64MiB"];
 
 fn run(mut words: impl Iterator<Item = String>) -> Result<bool, String> {
     let (mut wstest, mut cases, mut reports) = ("wstest".to_owned(), vec!["*".to_owned()], None);
@@ -32,7 +32,7 @@ fn run(mut words: impl Iterator<Item = String>) -> Result<bool, String> {
     }
     let dist = example("echo").display().to_string();
     let arguments = ["serve", &dist, "--ip", "127.0.0.1", "--port", "0"];
-    let child = Child::start("stateroom", &[&arguments[..], &LIMITS].concat());
+    let child = Child::start("stateroom", &[&arguments[..], &OPTIONS].concat());
     let address = child.line(Output::Stderr, "serving on ");
     let own = Directory::new();
     let outdir = reports.unwrap_or_else(|| own.path().display().to_string());

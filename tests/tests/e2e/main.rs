@@ -4,6 +4,7 @@
 
 mod budgets;
 mod clients;
+mod compression;
 mod conformance;
 mod connecting;
 mod durability;
