@@ -121,11 +121,12 @@ impl Decoder {
         loop {
             let (opcode, fin) = match &mut self.state {
                 State::Head { bytes, len } => {
-                    let reserved = self.inflation.reserved_bits();
-                    let Some(head) = read_head(bytes, len, input, reserved)? else { return Ok(None) };
+                    let Some(head) = read_head(bytes, len, input, &mut self.inflation)? else {
+                        return Ok(None);
+                    };
                     self.admit(&head)?;
-                    let Frame { opcode, fin, is_compressed, mask, size } = head;
-                    if size <= input.len() && self.is_whole(opcode, fin) && !is_compressed {
+                    let Frame { opcode, fin, mask, size } = head;
+                    if size <= input.len() && self.is_whole(opcode, fin) {
                         // Nearly all messages come this way, and are copied no further than to the room.
                         let mut mask = mask;
                         let (payload, rest) = mem::take(input).split_at_mut(size);
@@ -213,37 +214,35 @@ impl Decoder {
     /// long in coming.
     pub(crate) fn forget_what_is_read(&mut self) {
         if self.is_message_read {
-            self.is_message_read = false;
-            self.characters = 0;
-            drop(self.message.take());
-            self.inflation.forget();
+            self.forget_message();
         }
         if matches!(self.state, State::Head { .. }) && !self.control.is_empty() {
             self.control = Vec::new();
         }
     }
 
-    /// Returns whether a frame is a whole message by itself: nothing before it and nothing after it belongs to it.
+    #[cold]
+    fn forget_message(&mut self) {
+        self.is_message_read = false;
+        self.characters = 0;
+        drop(self.message.take());
+        self.inflation.forget();
+    }
+
+    /// Returns whether a frame is a whole message by itself: nothing before it and nothing after it belongs to it, and it is not
+    /// compressed.
     fn is_whole(&self, opcode: Opcode, fin: bool) -> bool {
-        opcode.is_control() || fin && self.unfinished.is_none()
+        opcode.is_control() || fin && self.unfinished.is_none() && !self.inflation.is_compressed()
     }
 
     /// Checks that a frame may come now, and is not too large.
-    fn admit(&mut self, frame: &Frame) -> Result<(), Violation> {
-        let Frame { opcode, fin, is_compressed, size, .. } = *frame;
+    fn admit(&self, frame: &Frame) -> Result<(), Violation> {
+        let Frame { opcode, fin, size, .. } = *frame;
         if opcode.is_control() {
-            let is_valid = fin && size <= CONTROL_SIZE && !is_compressed;
-            return if is_valid { Ok(()) } else { Err(Violation::Protocol) };
+            return if fin && size <= CONTROL_SIZE { Ok(()) } else { Err(Violation::Protocol) };
         }
         if (opcode == Opcode::Continuation) != self.unfinished.is_some() {
             return Err(Violation::Protocol);
-        }
-        if is_compressed {
-            // Only the first frame of a message says that it is compressed.
-            if opcode == Opcode::Continuation {
-                return Err(Violation::Protocol);
-            }
-            self.inflation.begin();
         }
         let has_space = |limit: usize| size <= limit.saturating_sub(self.message.len());
         if has_space(self.limit) || has_space(self.inflation.limit(self.limit)) {
@@ -276,14 +275,10 @@ fn characters(text: &[u8]) -> Result<usize, Violation> {
     }
 }
 
-/// The bit of a message that is compressed, in the first byte of its first frame.
-const COMPRESSED: u8 = 0x40;
-
 /// The head of a frame.
 struct Frame {
     opcode: Opcode,
     fin: bool,
-    is_compressed: bool,
     mask: Mask,
     size: usize,
 }
@@ -293,10 +288,10 @@ fn read_head(
     bytes: &mut [u8; HEAD_SIZE],
     len: &mut u8,
     input: &mut &mut [u8],
-    reserved_bits: u8,
+    inflation: &mut Inflation,
 ) -> Result<Option<Frame>, Violation> {
     if *len == 0 && input.len() >= 2 {
-        let wanted = head_size(input, reserved_bits)?;
+        let wanted = head_size(input, inflation)?;
         if input.len() >= wanted {
             // Nearly all heads come whole, and are read where they lie.
             let (head, rest) = mem::take(input).split_at_mut(wanted);
@@ -306,7 +301,7 @@ fn read_head(
     }
     loop {
         let had = usize::from(*len);
-        let wanted = head_size(&bytes[..had], reserved_bits)?;
+        let wanted = head_size(&bytes[..had], inflation)?;
         if had == wanted {
             return frame(&bytes[..had]).map(Some);
         }
@@ -322,10 +317,11 @@ fn read_head(
 }
 
 /// Returns the size of a head that begins like this, as far as it can be known.
-fn head_size(bytes: &[u8], reserved_bits: u8) -> Result<usize, Violation> {
+fn head_size(bytes: &[u8], inflation: &mut Inflation) -> Result<usize, Violation> {
     let &[first, second, ..] = bytes else { return Ok(2) };
+    const RESERVED_BITS: u8 = 0x70;
     const MASKED: u8 = 0x80;
-    if first & reserved_bits != 0 || second & MASKED == 0 {
+    if second & MASKED == 0 || first & RESERVED_BITS != 0 && !inflation.begin(first) {
         return Err(Violation::Protocol);
     }
     Ok(match second & !MASKED {
@@ -349,8 +345,7 @@ fn frame(bytes: &[u8]) -> Result<Frame, Violation> {
     let opcode = Opcode::from_bits(bytes[0] & 0x0f).ok_or(Violation::Protocol)?;
     // What is larger than an address can be is too large for every limit.
     let size = usize::try_from(size).unwrap_or(usize::MAX);
-    let [fin, is_compressed] = [0x80, COMPRESSED].map(|bit| bytes[0] & bit != 0);
-    Ok(Frame { opcode, fin, is_compressed, mask: Mask::new(mask), size })
+    Ok(Frame { opcode, fin: bytes[0] & 0x80 != 0, mask: Mask::new(mask), size })
 }
 
 /// Reads a whole message or control frame.

@@ -9,15 +9,13 @@ pub(super) struct Inflation(());
 
 #[allow(clippy::unused_self, reason = "they are those of the other one")]
 impl Inflation {
-    pub(super) fn reserved_bits(&self) -> u8 {
-        0x70
-    }
-
     pub(super) fn is_compressed(&self) -> bool {
         false
     }
 
-    pub(super) fn begin(&mut self) {}
+    pub(super) fn begin(&mut self, _: u8) -> bool {
+        false
+    }
 
     pub(super) fn limit(&self, limit: usize) -> usize {
         limit

@@ -2,7 +2,7 @@ use std::rc::Rc;
 
 use crate::{
     memory::{Buffer, Incoming},
-    websocket::Violation,
+    websocket::{Opcode, Violation},
 };
 
 use super::{
@@ -29,19 +29,18 @@ impl Inflation {
         Self(Some(Box::new(State { inflaters, is_compressed: false, inflater: None })))
     }
 
-    /// Returns the bits of a frame's first byte that are not used.
-    pub(in crate::websocket) fn reserved_bits(&self) -> u8 {
-        if self.0.is_some() { 0x30 } else { 0x70 }
-    }
-
     /// Returns whether the message that comes is compressed.
     pub(in crate::websocket) fn is_compressed(&self) -> bool {
         self.0.as_ref().is_some_and(|state| state.is_compressed)
     }
 
-    /// Notes that a compressed message begins to come.
-    pub(in crate::websocket) fn begin(&mut self) {
-        self.0.iter_mut().for_each(|state| state.is_compressed = true);
+    /// Notes that a frame begins with a byte that has reserved bits. Returns false if it is not the first frame of a compressed message.
+    #[cold]
+    pub(in crate::websocket) fn begin(&mut self, first: u8) -> bool {
+        const FIRST: [u8; 2] = [0x40 | Opcode::Text as u8, 0x40 | Opcode::Binary as u8];
+        let Some(state) = &mut self.0 else { return false };
+        state.is_compressed |= FIRST.contains(&(first & 0x7f));
+        FIRST.contains(&(first & 0x7f))
     }
 
     /// Returns the most bytes that the message that comes may have before it is inflated, if it may have `limit`. What cannot be

@@ -115,7 +115,7 @@ fn bombs_take_no_memory_and_do_not_hold_others_up() {
     let answer = client.next_frame().unwrap();
     assert_eq!(answer.payload.len(), LIMIT);
     // Many small blocks take long, and other clients do not wait for that.
-    let blocks = [b"\x02\x08\x20\x80".repeat(100_000), vec![0]].concat();
+    let blocks = [b"\x02\x08\x20\x80\0".repeat(100_000), vec![0]].concat();
     let sender =
         client.send_aside((0..10).map(move |_| Frame::new(Frame::TEXT, blocks.clone()).compressed()));
     for _ in 0..50 {
