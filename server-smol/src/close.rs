@@ -20,6 +20,8 @@ pub(crate) enum CloseReason {
     ClientSilent,
     ProtocolError,
     NotUtf8,
+    #[cfg(feature = "compression")]
+    NotDeflate,
     NoSuchRoom,
     /// The client has resumed its session on another connection.
     Resumed,
@@ -51,6 +53,8 @@ impl CloseReason {
             Self::ServerShutdown | Self::RoomEnded | Self::ClientSilent => 1001,
             Self::ProtocolError => 1002,
             Self::NotUtf8 => 1007,
+            #[cfg(feature = "compression")]
+            Self::NotDeflate => 1007,
             Self::NoSuchRoom | Self::Resumed | Self::MessageUnfinished => 1008,
             Self::MessageTooLarge(_) | Self::MessageRefused => 1009,
             Self::RoomFailed(_) => 1011,
@@ -110,6 +114,8 @@ impl CloseReason {
             Self::ClientSilent => "nothing was heard from the client for too long",
             Self::ProtocolError => "the client broke the protocol",
             Self::NotUtf8 => "the text is not UTF-8",
+            #[cfg(feature = "compression")]
+            Self::NotDeflate => "the message cannot be inflated",
             Self::NoSuchRoom => "the room does not exist",
             Self::MessageUnfinished => "the rest of a message did not come in time",
             Self::SessionEnded => "the session has ended; connect again",
@@ -130,13 +136,15 @@ impl CloseReason {
 mod tests {
     use super::{CloseReason::*, *};
 
-    const ALL: [CloseReason; 18] = [
+    const ALL: &[CloseReason] = &[
         ServerShutdown,
         ServiceRestart,
         RoomEnded,
         ClientSilent,
         ProtocolError,
         NotUtf8,
+        #[cfg(feature = "compression")]
+        NotDeflate,
         NoSuchRoom,
         Resumed,
         SessionEnded,
@@ -170,6 +178,8 @@ mod tests {
             ClientSilent => "the client was silent for too long",
             ProtocolError => "the client broke the WebSocket protocol",
             NotUtf8 => "sent text that is not UTF-8",
+            #[cfg(feature = "compression")]
+            NotDeflate => "sent a compressed message that cannot be inflated",
             NoSuchRoom => "the room does not exist",
             SessionEnded => "the session has ended",
             Resumed => "the client has resumed its session on another connection",
@@ -197,7 +207,7 @@ mod tests {
                 means.is_some_and(|(_, means)| means.contains(documented(reason)))
             };
             for reason in ALL {
-                assert!(reason.code().is_some_and(|code| says(&reason, code)), "{reason:?} is not in {path}");
+                assert!(reason.code().is_some_and(|code| says(reason, code)), "{reason:?} is not in {path}");
             }
             for code in [1000, 3000, 4999] {
                 assert!(says(&ByRoom { code, reason: "".into() }, code), "{code} is not in {path}");

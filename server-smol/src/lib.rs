@@ -40,7 +40,7 @@
 //!
 //! | request | does |
 //! | --- | --- |
-//! | `GET /ws/{room}` | opens a WebSocket to a room; `GET /ws` to the room `default`. If the room does not exist and connecting does not create it ([`RoomIds`]): 404 |
+//! | `GET /ws/{room}` | opens a WebSocket to a room; `GET /ws` to the room `default`. If the room does not exist and connecting does not create it ([`RoomIds`]): 404. If the client offers only [subprotocols](Settings::subprotocols) that the server does not know: 400 |
 //! | `POST /ws/{room}` | creates a room: 201, or 409 if it exists |
 //! | `POST /new_room` | creates a room and answers with its generated id |
 //! | `GET /status` | answers `ok`; `GET /status?verbose` answers with counts as JSON |
@@ -106,7 +106,7 @@
 //! | --- | --- |
 //! | 1000, 3000 to 4999 | the room has closed the connection, for the reason in the close frame |
 //! | 1001 | the server goes away, the room has ended, or the client was silent for too long |
-//! | 1002, 1007 | the client broke the WebSocket protocol, or sent text that is not UTF-8 |
+//! | 1002, 1007 | the client broke the WebSocket protocol, sent text that is not UTF-8, or sent a compressed message that cannot be inflated |
 //! | 1008 | the room does not exist: it has ended after the request for it was accepted; the rest of a message did not come in time; or the client has resumed its session on another connection |
 //! | 1009 | a message was larger than the server or the room takes |
 //! | 1011 | the room failed; the next connection gets a new room |
@@ -153,7 +153,9 @@ pub use reactor::VirtualClock;
 pub use server::{RenewedRooms, Replacement, RoomInfo, Server, ServerHandle, Stats};
 #[cfg(feature = "built-in")]
 pub use settings::{BuiltIn, Notices, Playground};
-pub use settings::{Durability, GeneratedIds, Recordings, RoomIds, Settings, ShutdownPolicy, Upgrade};
+pub use settings::{
+    Durability, GeneratedIds, Recordings, RoomIds, Settings, ShutdownPolicy, Subprotocol, Upgrade,
+};
 /// The crate with the traits and types that this interface uses, such as [`EngineFactory`](stateroom_core::engine::EngineFactory).
 pub use stateroom_core;
 pub use stateroom_core::settings::{Part, SettingProblem, SettingsError};

@@ -39,6 +39,77 @@ pub(crate) fn broadcast(address: SocketAddr, steps: usize, clients: usize, sende
     }
 }
 
+/// Does the same as [`echo`], one at a time, with JSON.
+pub(crate) fn echo_json(address: SocketAddr, steps: usize, size: usize) {
+    let mut client = client(address);
+    let message = json(size);
+    let frame = Frame::text(&message);
+    for _ in 0..steps {
+        client.frame(&frame);
+        receive(&mut client, &message, 1);
+    }
+}
+
+/// Does the same as [`echo_json`] with a client that compresses, and for which the server compresses what becomes smaller.
+pub(crate) fn echo_compressed(address: SocketAddr, steps: usize, size: usize) {
+    let mut client = compressing(address);
+    let message = json(size);
+    let frame = deflated(&message);
+    for _ in 0..steps {
+        client.frame(&frame);
+        receive_compressed(&mut client, message.len());
+    }
+}
+
+/// Does the same as [`broadcast`] from one of so many clients, all of which compress.
+pub(crate) fn broadcast_compressed(address: SocketAddr, steps: usize, clients: usize, size: usize) {
+    let mut room: Vec<Client> = Vec::new();
+    let message = json(size);
+    let frame = deflated(&message);
+    for _ in 0..clients {
+        let mut newcomer = compressing(address);
+        newcomer.frame(&frame);
+        room.push(newcomer);
+        room.iter_mut().for_each(|client| receive_compressed(client, message.len()));
+    }
+    for _ in 0..steps {
+        room[0].frame(&frame);
+        room.iter_mut().for_each(|client| receive_compressed(client, message.len()));
+    }
+}
+
+/// Returns JSON as a game may send it.
+fn json(size: usize) -> String {
+    let (mut text, mut state) = (String::from("["), 12_345_u32);
+    while text.len() < size {
+        state = state.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+        let (id, x, y, color) = (state >> 20, state >> 8 & 1023, state >> 4 & 1023, ["red", "green", "blue"]);
+        let color = color[id as usize % 3];
+        text += &format!(r#"{{"id":{id},"name":"player-{}","x":{x},"y":{y},"color":"{color}"}},"#, id % 97);
+    }
+    text.truncate(size);
+    text
+}
+
+fn compressing(address: SocketAddr) -> Client {
+    let offer = "Sec-WebSocket-Extensions: permessage-deflate; client_max_window_bits";
+    let client = Client::connect_with(address, "/ws/lobby", &[offer]);
+    let client = client.unwrap_or_else(|answer| panic!("no upgrade: {answer:?}"));
+    assert!(client.extensions().is_some());
+    client
+}
+
+fn deflated(message: &str) -> Frame {
+    let mut payload = miniz_oxide::deflate::compress_to_vec(message.as_bytes(), 6);
+    payload.push(0);
+    Frame::new(Frame::TEXT, payload).compressed()
+}
+
+fn receive_compressed(client: &mut Client, size: usize) {
+    let frame = client.next_frame().expect("an answer");
+    assert!(frame.is_compressed && frame.payload.len() < size || frame.payload.len() == size);
+}
+
 /// The messages after which a client confirms what it has received, if they have 64 bytes: as the client library does it.
 const CONFIRMED: usize = 512;
 

@@ -58,6 +58,9 @@ impl Server {
         command.args(["--heartbeat-interval", "0", "--heartbeat-timeout", "0"]);
         // The tools make it slow, and it would do less in each pass.
         command.args(["--pass-time", "1000"]);
+        if script.is_compressed {
+            command.arg("--compress=1");
+        }
         let data = self.place.join("data");
         if script.is_durable {
             // Each run begins with an empty one.

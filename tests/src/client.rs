@@ -20,6 +20,8 @@ pub struct Client {
     reason: String,
     /// The subprotocol that the server has selected.
     protocol: Option<String>,
+    /// The extensions on which the server has agreed.
+    extensions: Option<String>,
 }
 
 /// A message that a client can get.
@@ -69,13 +71,20 @@ impl Client {
         }
         assert_eq!(answer.header("sec-websocket-accept"), Some("s3pPLMBiTxaQ9kYGzzhZRbK+xOo="));
         let protocol = answer.header("sec-websocket-protocol").map(str::to_owned);
-        Ok(Self { stream, reason: String::new(), protocol })
+        let extensions = answer.header("sec-websocket-extensions").map(str::to_owned);
+        Ok(Self { stream, reason: String::new(), protocol, extensions })
     }
 
     /// Returns the subprotocol that the server has selected, if it has.
     #[must_use]
     pub fn protocol(&self) -> Option<&str> {
         self.protocol.as_deref()
+    }
+
+    /// Returns the extensions on which the server has agreed, if there are any.
+    #[must_use]
+    pub fn extensions(&self) -> Option<&str> {
+        self.extensions.as_deref()
     }
 
     /// Sends bytes as they are.
@@ -120,11 +129,21 @@ impl Client {
         })
     }
 
+    /// Does the same with bytes as they are.
+    pub fn send_raw_aside(&self, bytes: Vec<u8>) -> JoinHandle<()> {
+        let mut stream = self.stream.get_ref().try_clone().expect("a socket can be shared");
+        thread::spawn(move || _ = stream.write_all(&bytes))
+    }
+
     /// Waits for a frame of any kind; nothing where the connection ends.
     #[track_caller]
     pub fn next_frame(&mut self) -> Option<Frame> {
         match Frame::read(&mut self.stream) {
-            Ok(frame) => frame,
+            Ok(frame) => {
+                let is_compressed = frame.as_ref().is_some_and(|frame| frame.is_compressed);
+                assert!(!is_compressed || self.extensions.is_some(), "nobody has agreed to compression");
+                frame
+            }
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
                 panic!("nothing has come from the server for {PATIENCE:?}")
             }
@@ -142,10 +161,10 @@ impl Client {
                 begin.elapsed() < PATIENCE,
                 "nothing but pings has come from the server for {PATIENCE:?}"
             );
-            let Some(Frame { fin, opcode, payload }) = self.next_frame() else {
+            let Some(Frame { fin, opcode, is_compressed, payload }) = self.next_frame() else {
                 return Message::End;
             };
-            assert!(fin, "this server does not split its messages");
+            assert!(fin && !is_compressed, "this server does not split its messages");
             return match opcode {
                 Frame::TEXT => Message::Text(String::from_utf8(payload).expect("text is UTF-8")),
                 Frame::BINARY => Message::Binary(payload),

@@ -8,6 +8,8 @@ pub struct Frame {
     pub fin: bool,
     /// Its opcode: one of the constants here, or any other number of four bits.
     pub opcode: u8,
+    /// True if its payload is compressed, or begins a compressed message.
+    pub is_compressed: bool,
     /// Its payload.
     pub payload: Vec<u8>,
 }
@@ -31,18 +33,24 @@ impl Frame {
 
     /// Returns a frame that is a whole message.
     pub fn new(opcode: u8, payload: impl Into<Vec<u8>>) -> Self {
-        Self { fin: true, opcode, payload: payload.into() }
+        Self { fin: true, opcode, is_compressed: false, payload: payload.into() }
     }
 
     /// Returns a frame that has others behind it.
     pub fn unfinished(opcode: u8, payload: impl Into<Vec<u8>>) -> Self {
-        Self { fin: false, opcode, payload: payload.into() }
+        Self { fin: false, opcode, is_compressed: false, payload: payload.into() }
     }
 
     /// Returns a text message.
     #[must_use]
     pub fn text(text: &str) -> Self {
         Self::new(Self::TEXT, text)
+    }
+
+    /// Returns the frame with the mark of a compressed message.
+    #[must_use]
+    pub fn compressed(self) -> Self {
+        Self { is_compressed: true, ..self }
     }
 
     /// Returns a close frame.
@@ -69,7 +77,7 @@ impl Frame {
     }
 
     fn head(&self, mask: u8) -> Vec<u8> {
-        let mut bytes = vec![u8::from(self.fin) << 7 | self.opcode];
+        let mut bytes = vec![u8::from(self.fin) << 7 | u8::from(self.is_compressed) << 6 | self.opcode];
         match u16::try_from(self.payload.len()) {
             Ok(len @ 0..126) => bytes.push(mask | len.to_le_bytes()[0]),
             Ok(len) => {
@@ -96,7 +104,7 @@ impl Frame {
         from.read_exact(&mut head[1..])?;
         let [first, second] = head;
         assert_eq!(second & 0x80, 0, "a server does not mask");
-        assert_eq!(first & 0x70, 0, "nothing has been agreed on that gives these bits a meaning");
+        assert_eq!(first & 0x30, 0, "nothing gives these bits a meaning");
         let len = match second {
             126 => {
                 let mut len = [0; 2];
@@ -115,6 +123,7 @@ impl Frame {
         if (payload.len() as u64) < len {
             return Err(io::ErrorKind::UnexpectedEof.into());
         }
-        Ok(Some(Self { fin: first & 0x80 != 0, opcode: first & 0x0f, payload }))
+        let [fin, is_compressed] = [0x80, 0x40].map(|bit| first & bit != 0);
+        Ok(Some(Self { fin, opcode: first & 0x0f, is_compressed, payload }))
     }
 }

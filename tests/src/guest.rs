@@ -94,8 +94,10 @@ impl Guest {
         read(&self.dist())
     }
 
+    /// Builds it, and returns its `dist`.
     #[track_caller]
-    fn dist(self) -> PathBuf {
+    #[must_use]
+    pub fn dist(self) -> PathBuf {
         let arguments: &[_] = if self.portable { &["--portable"] } else { &[] };
         let programs = self.programs.clone();
         build(&self.name.clone(), arguments, programs.as_deref(), |directory| {

@@ -141,6 +141,7 @@ pub trait StateroomContext {
     /// | `query` | what follows `?` in the address, as it is |
     /// | `query:NAME` | the parameter `NAME` in it, decoded; the first, where there are several |
     /// | `header:NAME` | a header of the request, its name in lower case: `origin`, `user-agent` and `accept-language`, and what else the server's operator has chosen |
+    /// | `subprotocol` | the subprotocol that the server has chosen among those that the client offers |
     /// | `address` | the IP address that the connection comes from, which may be a proxy's |
     ///
     /// A client can say what it likes in all but the address. In a guest this is an import, as [`log`](Self::log)

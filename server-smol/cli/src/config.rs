@@ -1,6 +1,7 @@
 use std::path::{Path, PathBuf};
 
 use anyhow::Result;
+use stateroom_server_smol::Subprotocol;
 use toml::{
     Spanned,
     de::{DeTable, DeValue},
@@ -9,7 +10,7 @@ use toml::{
 use super::{
     args::DurabilityArg,
     limits::Chosen,
-    toml_file::{self, DURABILITY, Reader},
+    toml_file::{self, DURABILITY, Reader, SUBPROTOCOLS},
 };
 
 /// The contents of `stateroom.toml`. Without the file, the defaults are used.
@@ -24,6 +25,8 @@ pub(crate) struct Config {
     pub(crate) stack_size: Option<u32>,
     /// How safely rooms are kept on disk, if the server keeps them.
     pub(crate) durability: Option<DurabilityArg>,
+    /// The subprotocols of the guest, the preferred one first.
+    pub(crate) subprotocols: Vec<Subprotocol>,
     pub(crate) limits: Chosen,
 }
 
@@ -56,6 +59,7 @@ impl Config {
             match key.get_ref().as_ref() {
                 "static_files" => config.static_files = static_files(directory, reader, value),
                 DURABILITY => config.durability = reader.durability(value),
+                SUBPROTOCOLS => config.subprotocols = reader.subprotocols(value),
                 "limits" => config.limits = reader.limits(value),
                 "service" => match value.get_ref() {
                     DeValue::Table(table) => service(reader, table, &mut config),
@@ -73,7 +77,7 @@ impl Config {
                 unknown => reader.problem(
                     key.span(),
                     format!(
-                        "unknown key `{unknown}`: known are `static_files`, `durability` and the tables `[service]` and `[limits]`"
+                        "unknown key `{unknown}`: known are `static_files`, `durability`, `subprotocols` and the tables `[service]` and `[limits]`"
                     ),
                 ),
             }
@@ -168,7 +172,7 @@ mod tests {
     #[test]
     fn every_key_is_read() {
         let config = parse(
-            "static_files = 'src'\ndurability = 'lazy'\n[service]\npackage = 'a'\ntarget = 'wasm32-wasip1'\nstack_size = 0x1_000",
+            "static_files = 'src'\ndurability = 'lazy'\nsubprotocols = ['b', 'a']\n[service]\npackage = 'a'\ntarget = 'wasm32-wasip1'\nstack_size = 0x1_000",
         );
         let directory = Path::new(env!("CARGO_MANIFEST_DIR"));
         assert_eq!(
@@ -179,6 +183,7 @@ mod tests {
                 target: Target::Wasip1,
                 stack_size: Some(4096),
                 durability: Some(DurabilityArg::Lazy),
+                subprotocols: ["b", "a"].map(|name| name.parse().unwrap()).into(),
                 limits: Chosen::default(),
             })
         );
@@ -206,6 +211,10 @@ mod tests {
             "service = 1",
             "static_files = 1",
             "durability = 'often'",
+            "subprotocols = 'chat'",
+            "subprotocols = [1]",
+            "subprotocols = ['a b']",
+            "subprotocols = ['stateroom.v1']",
             "service = { package = 1 }",
             "service = { target = false }",
             "service = { stack_size = '4096' }",

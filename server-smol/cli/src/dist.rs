@@ -10,7 +10,7 @@ use clap::ValueEnum as _;
 use super::{
     client,
     config::Config,
-    toml_file::{DURABILITY, FILE},
+    toml_file::{DURABILITY, FILE, SUBPROTOCOLS},
 };
 
 const MODULE: &str = "server.wasm";
@@ -66,8 +66,11 @@ impl Dist {
         let durability = config.durability.and_then(|durability| durability.to_possible_value());
         let durability =
             durability.map(|durability| format!("{DURABILITY} = \"{}\"\n", durability.get_name()));
-        let settings =
-            [durability, config.limits.to_toml()].into_iter().flatten().collect::<Vec<_>>().join("\n");
+        // Their characters need no escape.
+        let names: Vec<_> = config.subprotocols.iter().map(|name| format!("\"{name}\"")).collect();
+        let subprotocols = (!names.is_empty()).then(|| format!("{SUBPROTOCOLS} = [{}]\n", names.join(", ")));
+        let settings = [durability, subprotocols, config.limits.to_toml()];
+        let settings = settings.into_iter().flatten().collect::<Vec<_>>().join("\n");
         if !settings.is_empty() {
             write(&self.draft.join(FILE), settings.as_bytes())?;
         }

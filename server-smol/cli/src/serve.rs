@@ -7,19 +7,21 @@ use anyhow::{Error, Result, anyhow, bail};
 use stateroom_server_smol::{Durability, ServeError};
 
 use super::{
-    args::{DurabilityArg, ServeArgs},
-    limits::Chosen,
-    module, toml_file,
+    args::ServeArgs,
+    module,
+    toml_file::{self, DistConfig},
 };
 
 /// `stateroom serve`
 pub(crate) fn run(args: ServeArgs) -> Result<()> {
-    let Found { module, static_files, limits, durability } = locate(&args.module)?;
+    let Found { module, static_files, config } = locate(&args.module)?;
+    let DistConfig { limits, durability, subprotocols } = config;
     let mut settings = args.server.settings()?;
     settings.upgrade = args.upgrade.into();
     (settings.data, settings.journal_size) = (args.data, args.journal_size);
     settings.durability = args.durability.or(durability).map(Into::into).unwrap_or_default();
     settings.sync_delay = args.sync_delay;
+    settings.subprotocols.extend(subprotocols);
     #[cfg(feature = "dev")]
     {
         settings.playground = args.playground.then(super::playground::new);
@@ -52,12 +54,11 @@ pub(crate) fn explain(error: ServeError) -> Error {
     }
 }
 
-/// The module to serve, and its files and limits.
+/// The module to serve, and its files and configuration.
 pub(crate) struct Found {
     pub(crate) module: PathBuf,
     pub(crate) static_files: Option<PathBuf>,
-    pub(crate) limits: Chosen,
-    pub(crate) durability: Option<DurabilityArg>,
+    pub(crate) config: DistConfig,
 }
 
 /// The extensions of module files.
@@ -73,12 +74,7 @@ pub(crate) fn locate(path: &Path) -> Result<Found> {
         _ => module::unreadable(path, &error),
     })?;
     if !found.is_dir() {
-        return Ok(Found {
-            module: path.to_owned(),
-            static_files: None,
-            limits: Chosen::default(),
-            durability: None,
-        });
+        return Ok(Found { module: path.to_owned(), static_files: None, config: DistConfig::default() });
     }
 
     let module = path.join("server.wasm");
@@ -97,6 +93,6 @@ pub(crate) fn locate(path: &Path) -> Result<Found> {
         );
     }
     let static_files = Some(path.join("static")).filter(|directory| directory.is_dir());
-    let (limits, durability) = toml_file::read_dist(path)?;
-    Ok(Found { module, static_files, limits, durability })
+    let config = toml_file::read_dist(path)?;
+    Ok(Found { module, static_files, config })
 }

@@ -2,6 +2,7 @@ use std::{fs, io, ops::Range, path::Path};
 
 use anyhow::{Result, anyhow};
 use clap::ValueEnum as _;
+use stateroom_server_smol::Subprotocol;
 use toml::{
     Spanned,
     de::{DeTable, DeValue},
@@ -18,6 +19,9 @@ pub(crate) const FILE: &str = "stateroom.toml";
 
 /// The key that says how safely rooms are kept on disk.
 pub(crate) const DURABILITY: &str = "durability";
+
+/// The key with the subprotocols of the guest.
+pub(crate) const SUBPROTOCOLS: &str = "subprotocols";
 
 /// Parses [`FILE`] in `directory`. A missing file counts as empty.
 pub(crate) fn read<T>(directory: &Path, make: impl FnOnce(&mut Reader<'_>, &DeTable<'_>) -> T) -> Result<T> {
@@ -50,23 +54,32 @@ pub(crate) fn parse<T>(
     Err(anyhow!(problems.join("\n       ")))
 }
 
-/// Reads the file in a `dist` directory. It contains only what a server needs.
-pub(crate) fn read_dist(directory: &Path) -> Result<(Chosen, Option<DurabilityArg>)> {
+/// The file in a `dist` directory. It contains only what a server needs.
+#[derive(Debug, Default)]
+pub(crate) struct DistConfig {
+    pub(crate) limits: Chosen,
+    pub(crate) durability: Option<DurabilityArg>,
+    pub(crate) subprotocols: Vec<Subprotocol>,
+}
+
+/// Reads the file in a `dist` directory.
+pub(crate) fn read_dist(directory: &Path) -> Result<DistConfig> {
     read(directory, |reader, table| {
-        let (mut limits, mut durability) = (Chosen::default(), None);
+        let mut config = DistConfig::default();
         for (key, value) in table {
             match key.get_ref().as_ref() {
-                "limits" => limits = reader.limits(value),
-                DURABILITY => durability = reader.durability(value),
+                "limits" => config.limits = reader.limits(value),
+                DURABILITY => config.durability = reader.durability(value),
+                SUBPROTOCOLS => config.subprotocols = reader.subprotocols(value),
                 unknown => reader.problem(
                     key.span(),
                     format!(
-                        "unknown key `{unknown}`: in a `dist` directory there are only `{DURABILITY}` and the table `[limits]`"
+                        "unknown key `{unknown}`: in a `dist` directory there are only `{DURABILITY}`, `{SUBPROTOCOLS}` and the table `[limits]`"
                     ),
                 ),
             }
         }
-        (limits, durability)
+        config
     })
 }
 
@@ -125,6 +138,29 @@ impl Reader<'_> {
             self.problem(value.span(), format!("`{DURABILITY}` {expected}{given}"));
         }
         durability
+    }
+
+    /// Returns the value of [`SUBPROTOCOLS`].
+    pub(crate) fn subprotocols(&mut self, value: &Spanned<DeValue<'_>>) -> Vec<Subprotocol> {
+        let DeValue::Array(names) = value.get_ref() else {
+            let given = self.given(value);
+            self.problem(
+                value.span(),
+                format!("`{SUBPROTOCOLS}` is a list of names, such as [\"chat.v1\"]{given}"),
+            );
+            return Vec::new();
+        };
+        let mut subprotocols = Vec::new();
+        for name in names {
+            match name.get_ref().as_str().unwrap_or_default().parse() {
+                Ok(subprotocol) => subprotocols.push(subprotocol),
+                Err(problem) => {
+                    let given = self.text.get(name.span()).unwrap_or_default();
+                    self.problem(name.span(), format!("`{SUBPROTOCOLS}` has `{given}`, which {problem}"));
+                }
+            }
+        }
+        subprotocols
     }
 
     #[cfg(feature = "dev")]

@@ -39,7 +39,7 @@ use crate::{
 };
 
 use accept::accept;
-use peer::{Peer, SILENT, Visit};
+use peer::{Peer, SILENT};
 use refusal::Refusals;
 
 /// Limits for which connections are refused, as the log names them.
@@ -181,8 +181,15 @@ impl<F: EngineFactory> Site<F> {
             let _ = stream.end_writing();
             return;
         };
-        let Visit { room, info, session } = visit;
-        let new_client = NewClient { read_ahead, info, permit, session };
+        let new_client = NewClient {
+            read_ahead,
+            info: visit.info,
+            permit,
+            session: visit.session,
+            #[cfg(feature = "compression")]
+            compression: visit.compression,
+        };
+        let room = visit.room;
         let (worker, number) = &self.here;
         let home = self.shared.control.workers.home(&room);
         if home == *number {

@@ -20,6 +20,9 @@ use crate::{
     room::{ClientInfo, RoomId, SessionRequest},
 };
 
+#[cfg(feature = "compression")]
+use crate::websocket::Agreement;
+
 use super::PROTOCOL;
 
 /// The time that a client has to send a request's head or to take a piece of an answer, and the time for which an
@@ -81,6 +84,8 @@ pub(super) struct Visit {
     /// The information that the client has brought with it.
     pub(super) info: Box<ClientInfo>,
     pub(super) session: Option<Box<SessionRequest>>,
+    #[cfg(feature = "compression")]
+    pub(super) compression: Option<Agreement>,
 }
 
 /// A request, from its arrival until all of its answer has been written.

@@ -9,9 +9,15 @@ use hyper::{
 };
 use stateroom_core::engine::EngineFactory;
 
+#[cfg(feature = "compression")]
+use crate::websocket::Agreement;
+#[cfg(feature = "compression")]
+use hyper::header::SEC_WEBSOCKET_EXTENSIONS;
+
 use crate::{
     requests::{Body, ending, text},
     room::{ClientInfo, Header, RoomId, SESSION_PROTOCOL, SessionRequest},
+    settings::Subprotocol,
     worker::Ending,
 };
 
@@ -36,12 +42,20 @@ impl<F: EngineFactory> Site<F> {
             // It would be taken for frames.
             return text(StatusCode::BAD_REQUEST, "a request for a WebSocket has no content");
         }
-        let (session, is_subprotocol) = match wanted_session(request) {
+        let offered = offered_subprotocols(request.headers());
+        let (session, is_subprotocol) = match wanted_session(request, &offered) {
             Ok(wanted) => wanted,
             Err(reason) => return text(StatusCode::BAD_REQUEST, reason),
         };
-        if is_subprotocol {
-            let selected = HeaderValue::from_static(SESSION_PROTOCOL);
+        let known = &self.shared.settings.subprotocols;
+        let Ok(subprotocol) = Subprotocol::choose(known, &offered) else {
+            log::debug!("{} offers only unknown subprotocols: {offered:?}", peer.address);
+            return no_such_subprotocol(known);
+        };
+        // Only one can be selected, and the room still learns of the other one.
+        let selected =
+            if is_subprotocol { Some(SESSION_PROTOCOL) } else { subprotocol.map(Subprotocol::as_str) };
+        if let Some(selected) = selected.and_then(|name| HeaderValue::from_str(name).ok()) {
             response.headers_mut().insert(SEC_WEBSOCKET_PROTOCOL, selected);
         }
         if self.is_full() {
@@ -60,23 +74,53 @@ impl<F: EngineFactory> Site<F> {
             }
         }
         let headers = chosen_headers(request.headers(), &self.client_headers);
-        let info = ClientInfo::new(peer.address.ip(), request.uri().query(), headers);
-        peer.visit.replace(Some(Visit { room, info: Box::new(info), session: session.map(Box::new) }));
+        let subprotocol = subprotocol.map(Subprotocol::as_str);
+        let info = ClientInfo::new(peer.address.ip(), request.uri().query(), headers, subprotocol);
+        peer.visit.replace(Some(Visit {
+            room,
+            info: Box::new(info),
+            session: session.map(Box::new),
+            #[cfg(feature = "compression")]
+            compression: self.agree(request.headers(), response.headers_mut()),
+        }));
         response
     }
+}
+
+#[cfg(feature = "compression")]
+impl<F: EngineFactory> Site<F> {
+    /// Agrees with a client about compressed messages, if they are on and it offers that.
+    fn agree(&self, offered: &HeaderMap, answer: &mut HeaderMap) -> Option<Agreement> {
+        self.shared.settings.compress_from?;
+        let agreement = Agreement::accept(&joined(offered, SEC_WEBSOCKET_EXTENSIONS)?)?;
+        let value = HeaderValue::try_from(agreement.to_string()).ok()?;
+        answer.insert(SEC_WEBSOCKET_EXTENSIONS, value);
+        Some(agreement)
+    }
+}
+
+/// Returns the subprotocols that a client offers, separated by commas.
+fn offered_subprotocols(headers: &HeaderMap) -> String {
+    // Most clients have none.
+    let offers = headers.contains_key(SEC_WEBSOCKET_PROTOCOL);
+    offers.then(|| joined(headers, SEC_WEBSOCKET_PROTOCOL)).flatten().unwrap_or_default()
+}
+
+fn no_such_subprotocol(known: &[Subprotocol]) -> Response<Body> {
+    let known: Vec<_> = known.iter().map(Subprotocol::as_str).collect();
+    let words = format!("none of the offered subprotocols is known here; known are: {}", known.join(", "));
+    text(StatusCode::BAD_REQUEST, &words)
 }
 
 /// Returns the session that a client asks for, if it does, and whether it asks with a subprotocol.
 ///
 /// # Errors
 /// Says in a sentence for the client what is wrong with it.
-fn wanted_session(request: &Request<Incoming>) -> Result<(Option<SessionRequest>, bool), &'static str> {
-    let headers = request.headers();
-    // Most clients have none.
-    if headers.contains_key(SEC_WEBSOCKET_PROTOCOL)
-        && let Some(offered) = joined(headers, SEC_WEBSOCKET_PROTOCOL)
-        && let Some(session) = SessionRequest::from_protocols(&offered)?
-    {
+fn wanted_session(
+    request: &Request<Incoming>,
+    offered: &str,
+) -> Result<(Option<SessionRequest>, bool), &'static str> {
+    if let Some(session) = SessionRequest::from_protocols(offered)? {
         return Ok((Some(session), true));
     }
     let query = request.uri().query().unwrap_or_default();
@@ -141,7 +185,7 @@ mod tests {
         }
         let chosen = ["origin", "x-user", "x-name", "x-latin", "x-mixed", "x-absent"];
         let chosen = chosen_headers(&headers, &chosen.map(HeaderName::from_static));
-        let info = ClientInfo::new([10, 1, 2, 3].into(), None, chosen);
+        let info = ClientInfo::new([10, 1, 2, 3].into(), None, chosen, None);
         for (key, value) in [
             ("header:origin", Some("https://example.com")),
             ("header:x-user", Some("mallory, ada")),

@@ -71,6 +71,17 @@ impl<D: Direction> Buffer<D> {
         Ok(())
     }
 
+    /// Adds so many zeros at the end, and makes room for no more than that.
+    ///
+    /// # Errors
+    /// There is no memory for them. Nothing is added.
+    #[cfg(feature = "compression")]
+    pub(crate) fn extend_with_zeros(&mut self, more: usize) -> Result<(), OutOfMemory> {
+        self.reserve_exact(more)?;
+        self.bytes.resize(self.bytes.len() + more, 0);
+        Ok(())
+    }
+
     /// Makes room for so many more bytes.
     ///
     /// # Errors

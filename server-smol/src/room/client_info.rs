@@ -22,6 +22,8 @@ pub(crate) struct ClientInfo {
     query: Option<Box<str>>,
     /// The headers that the operator has chosen.
     headers: Box<[Header]>,
+    /// The subprotocol that the server has chosen.
+    subprotocol: Option<Box<str>>,
 }
 
 /// The name of a header, in lower case, and its value.
@@ -34,6 +36,7 @@ pub(super) struct KeptInfo(Option<RefCell<BTreeMap<ClientId, Box<ClientInfo>>>>)
 /// The beginnings of the keys of parameters and headers.
 const QUERY: &str = "query:";
 const HEADER: &str = "header:";
+const SUBPROTOCOL: &str = "subprotocol";
 
 impl KeptInfo {
     pub(super) fn new(is_kept: bool) -> Self {
@@ -53,20 +56,27 @@ impl KeptInfo {
 
 impl ClientInfo {
     /// Keeps what rooms may ask for. The names of headers are in lower case.
-    pub(crate) fn new(address: IpAddr, query: Option<&str>, headers: Box<[Header]>) -> Self {
+    pub(crate) fn new(
+        address: IpAddr,
+        query: Option<&str>,
+        headers: Box<[Header]>,
+        subprotocol: Option<&str>,
+    ) -> Self {
         // An IPv4 address looks like one on a socket that takes IPv6, too.
-        Self { address: address.to_canonical(), query: query.map(Box::from), headers }
+        let address = address.to_canonical();
+        Self { address, query: query.map(Box::from), headers, subprotocol: subprotocol.map(Box::from) }
     }
 
     /// Returns the information of a client that was in the room when the server ended.
     pub(super) fn unknown() -> Self {
-        Self::new(Ipv4Addr::UNSPECIFIED.into(), None, Box::default())
+        Self::new(Ipv4Addr::UNSPECIFIED.into(), None, Box::default(), None)
     }
 
     /// Returns how much memory this takes, in bytes.
     pub(crate) fn size(&self) -> usize {
         let headers = self.headers.iter().map(|(name, value)| size_of::<Header>() + name.len() + value.len());
-        size_of::<Self>() + self.query.as_ref().map_or(0, |query| query.len()) + headers.sum::<usize>()
+        let texts = [&self.query, &self.subprotocol].into_iter().flatten().map(|text| text.len());
+        size_of::<Self>() + texts.sum::<usize>() + headers.sum::<usize>()
     }
 
     /// Returns the value of a key.
@@ -80,6 +90,7 @@ impl ClientInfo {
         } else {
             match key {
                 "query" => self.query.as_deref().map(Cow::Borrowed),
+                SUBPROTOCOL => self.subprotocol.as_deref().map(Cow::Borrowed),
                 "address" => Some(self.address.to_string().into()),
                 _ => None,
             }
@@ -91,6 +102,9 @@ impl ClientInfo {
         each("address", &self.address.to_string());
         for (name, value) in &self.headers {
             each(&format!("{HEADER}{name}"), value);
+        }
+        if let Some(subprotocol) = &self.subprotocol {
+            each(SUBPROTOCOL, subprotocol);
         }
         let Some(query) = self.query.as_deref() else { return };
         each("query", query);
@@ -110,7 +124,7 @@ mod tests {
 
     fn info(query: Option<&str>) -> ClientInfo {
         let headers = [("origin".into(), "o".into())];
-        ClientInfo::new("::ffff:10.1.2.3".parse().unwrap(), query, headers.into())
+        ClientInfo::new("::ffff:10.1.2.3".parse().unwrap(), query, headers.into(), Some("chat.v1"))
     }
 
     #[test]
@@ -174,6 +188,6 @@ mod tests {
             assert_eq!(info.get(key).as_deref(), Some(value), "{key}");
             all.push(key.to_owned());
         });
-        assert_eq!(all, ["address", "header:origin", "query", "query:a", "query:b"]);
+        assert_eq!(all, ["address", "header:origin", "subprotocol", "query", "query:a", "query:b"]);
     }
 }

@@ -30,7 +30,7 @@ use crate::{
     reactor::{Clock, ClockSource, Listener, Reactor, VirtualClock},
     requests::Downloads,
     room::RoomCounts,
-    settings::{Durability, Recordings, RoomIds, Settings, ShutdownPolicy, Upgrade},
+    settings::{Durability, Recordings, RoomIds, Settings, ShutdownPolicy, Subprotocol, Upgrade},
     worker::{Worker, Workers},
 };
 
@@ -221,6 +221,19 @@ impl Server {
         if !self.settings.client_headers.contains(&name) {
             self.settings.client_headers.push(name);
         }
+        self
+    }
+
+    /// Adds a subprotocol, after those that the server prefers to it; see [`Settings::subprotocols`].
+    pub fn with_subprotocol(mut self, subprotocol: Subprotocol) -> Self {
+        self.settings.subprotocols.push(subprotocol);
+        self
+    }
+
+    /// Sets the size of the smallest message to a client that is compressed; see [`Settings::compress_from`].
+    #[cfg(feature = "compression")]
+    pub fn with_compression(mut self, from: Option<usize>) -> Self {
+        self.settings.compress_from = from;
         self
     }
 

@@ -114,12 +114,19 @@ impl<F: EngineFactory> Connection<F> {
             return Err(socket);
         }
         let backlog = (!read_ahead.is_empty()).then(|| Backlog::new(backlog));
-        let decoder = RefCell::new(Decoder::new(room.thread().settings.message_size, ledger));
+        let decoder = Decoder::new(room.thread().settings.message_size, ledger);
+        #[cfg(feature = "compression")]
+        let decoder = match socket.buffers.compression.get() {
+            Some(compression) if socket.outbox.compresses() => {
+                decoder.with_inflaters(Rc::clone(&compression.inflaters))
+            }
+            _ => decoder,
+        };
         Ok(Rc::new(Self {
             socket,
             room,
             client,
-            decoder,
+            decoder: RefCell::new(decoder),
             backlog: RefCell::new(backlog),
             next: RefCell::default(),
             is_paused: Cell::new(false),

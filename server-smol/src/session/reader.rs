@@ -235,6 +235,16 @@ impl<F: EngineFactory> Connection<F> {
                     }
                     continue;
                 }
+                Ok(Some(Item::Inflating(work))) => {
+                    share.spend(work as usize, 0);
+                    if share.is_over() {
+                        // It goes on without anything more of the client.
+                        let nothing = Buffer::new(self.socket.buffers.ledger());
+                        self.backlog.replace(Some(Backlog::new(nothing)));
+                        return Next::Read;
+                    }
+                    continue;
+                }
                 Ok(Some(Item::Close(code))) => return Next::End(End::Close(CloseReason::ByClient(code))),
                 Err(violation) => return Next::End(End::Close(self.closed_for(violation))),
             };
@@ -331,6 +341,8 @@ impl<F: EngineFactory> Connection<F> {
                 }))
             }
             Violation::Utf8 => CloseReason::NotUtf8,
+            #[cfg(feature = "compression")]
+            Violation::Deflate => CloseReason::NotDeflate,
             Violation::Protocol => CloseReason::ProtocolError,
             Violation::OutOfMemory => CloseReason::OutOfMemory,
         }

@@ -13,6 +13,7 @@ mod playground;
 mod recordings;
 mod room_ids;
 mod shutdown;
+mod subprotocol;
 mod upgrade;
 
 use std::{
@@ -33,6 +34,7 @@ pub use self::{
     recordings::Recordings,
     room_ids::{GeneratedIds, RoomIds},
     shutdown::ShutdownPolicy,
+    subprotocol::Subprotocol,
     upgrade::Upgrade,
 };
 use crate::{admin_address::AdminAddress, memory::default_total, reactor::ClockSource};
@@ -203,6 +205,23 @@ pub struct Settings {
     /// So rooms do not see cookies and passwords, which browsers send automatically.
     pub client_headers: Vec<String>,
 
+    /// The subprotocols that the rooms speak, in the order in which the server prefers them. A client gets the first of them that it
+    /// offers, and its room can [ask for](stateroom_core::StateroomContext::client_info) it. A client that offers only others gets a
+    /// 400, and its room learns nothing of it. A client that offers none is let in. Default: none; the server selects none then,
+    /// whatever a client offers.
+    ///
+    /// Browsers close a connection on which none of the offered subprotocols is selected.
+    pub subprotocols: Vec<Subprotocol>,
+
+    /// The size of the smallest message to a client that is compressed, in bytes, if the client agrees to that
+    /// (permessage-deflate, RFC 7692). Such clients may also send compressed messages of any size. Default: none, no messages are
+    /// compressed. Large messages, of more than 256 KiB, are not compressed in any case.
+    ///
+    /// Each message is compressed by itself. So a client takes no memory for it, and a message to many clients is compressed once.
+    /// A thread takes 384 KiB.
+    #[cfg(feature = "compression")]
+    pub compress_from: Option<usize>,
+
     /// True if the clients of a room that fails are told why: the close reason is the beginning of the failure's words, of at
     /// most 123 bytes. Default: false, and the reason is `the room failed`. A client whose message is too large is told the limit,
     /// too, and the log has a line.
@@ -290,6 +309,9 @@ impl Default for Settings {
             session_buffer: 256 << 10,
             admin: None,
             client_headers: ["origin", "user-agent", "accept-language"].map(String::from).into(),
+            subprotocols: Vec::new(),
+            #[cfg(feature = "compression")]
+            compress_from: None,
             show_failures: false,
             recordings: Recordings::default(),
             upgrade: Upgrade::default(),

@@ -30,6 +30,9 @@ use crate::{
     wire::{Buffers, Gate},
 };
 
+#[cfg(feature = "compression")]
+use crate::wire::Compression;
+
 pub(crate) use budget::Budget;
 
 pub(crate) use event_loop::run;
@@ -66,6 +69,11 @@ impl Thread {
         let memory = Ledger::new(settings.total_memory / settings.threads.max(1));
         let hibernation = Rc::new(Hibernation::new(&settings, Rc::clone(&clock)));
         let buffers = Rc::new(Buffers::new(Rc::clone(&memory)));
+        #[cfg(feature = "compression")]
+        if let Some(from) = settings.compress_from {
+            // Nobody has set it before.
+            let _ = buffers.compression.set(Compression::new(from, &memory));
+        }
         let (idle_rooms, slow_clients) = (Rc::clone(&hibernation), Rc::clone(&buffers.slow_clients));
         let (idle_rooms, slow_clients) = (Rc::downgrade(&idle_rooms), Rc::downgrade(&slow_clients));
         memory.register(Stage::Hibernate, idle_rooms);

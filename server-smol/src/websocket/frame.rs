@@ -22,6 +22,12 @@ impl Opcode {
         })
     }
 
+    /// Returns the kind of a message from the head of its frame. `None` for a control frame.
+    #[cfg(feature = "compression")]
+    pub(crate) fn of_message(head: &[u8]) -> Option<Self> {
+        Self::from_bits(head.first()? & 0x0f).filter(|opcode| !opcode.is_control())
+    }
+
     pub(super) fn is_control(self) -> bool {
         matches!(self, Self::Close | Self::Ping | Self::Pong)
     }
@@ -56,6 +62,13 @@ impl Head {
             10
         };
         Self { bytes, len }
+    }
+
+    /// Marks the message as compressed.
+    #[cfg(feature = "compression")]
+    pub(crate) fn compressed(mut self) -> Self {
+        self.bytes[0] |= 0x40;
+        self
     }
 
     /// Returns the size of the frame with its head that these bytes begin with. They were made from a head like this.

@@ -5,9 +5,13 @@
 
 mod close;
 mod decoder;
+#[cfg_attr(not(feature = "compression"), path = "no_deflate.rs")]
+mod deflate;
 mod frame;
 mod mask;
 
 pub(crate) use close::close_payload;
 pub(crate) use decoder::{Decoder, Item, Violation};
+#[cfg(feature = "compression")]
+pub(crate) use deflate::{Agreement, Deflater, Inflaters};
 pub(crate) use frame::{Head, Opcode};

@@ -8,6 +8,8 @@ use crate::{
     metrics::Metrics,
 };
 
+#[cfg(feature = "compression")]
+use super::Compression;
 use super::{FlushList, Gate, KeptMessages, SlowClients};
 
 /// The most that is read at a time, in bytes.
@@ -31,6 +33,9 @@ pub(crate) struct Buffers {
     pub(crate) kept_messages: Rc<KeptMessages>,
     /// Set if the thread's rooms are kept on disk.
     pub(crate) gate: OnceCell<Gate>,
+    /// Set if clients may agree to compressed messages.
+    #[cfg(feature = "compression")]
+    pub(crate) compression: OnceCell<Compression>,
     ledger: Rc<Ledger>,
     /// Counts what is written, and the ends of connections.
     pub(crate) metrics: Metrics,
@@ -46,6 +51,8 @@ impl Buffers {
             slow_clients: Rc::default(),
             kept_messages: Rc::default(),
             gate: OnceCell::new(),
+            #[cfg(feature = "compression")]
+            compression: OnceCell::new(),
             ledger,
             metrics: Metrics::new(),
         }

@@ -1,3 +1,5 @@
+#[cfg(feature = "compression")]
+use std::cell::OnceCell;
 use std::rc::Rc;
 
 use crate::{
@@ -24,6 +26,9 @@ pub(crate) enum Frame<'a> {
 pub(crate) struct SharedFrame {
     bytes: Box<[u8]>,
     _charge: Charge,
+    /// The same message, compressed, if it is smaller.
+    #[cfg(feature = "compression")]
+    compressed: OnceCell<Option<Rc<Self>>>,
 }
 
 /// The memory of a shared frame without its bytes: its counters, and its place among the deliveries of a room.
@@ -39,7 +44,32 @@ impl SharedFrame {
         let size = SHARED_OVERHEAD + head.as_ref().len() + payload.len();
         let purpose = if payload.len() < SHARED { Purpose::Small } else { Purpose::Running };
         let charge = ledger.charge(size, purpose)?;
-        Ok(Rc::new(Self { bytes: [head.as_ref(), payload].concat().into(), _charge: charge }))
+        Ok(Self::of([head.as_ref(), payload].concat(), charge))
+    }
+
+    /// Keeps a frame as it goes over the network.
+    ///
+    /// # Errors
+    /// There is no memory for it.
+    #[cfg(feature = "compression")]
+    pub(super) fn encoded(frame: &[u8], ledger: &Rc<Ledger>) -> Result<Rc<Self>, OutOfMemory> {
+        let charge = ledger.charge(SHARED_OVERHEAD + frame.len(), Purpose::Small)?;
+        Ok(Self::of(frame.to_vec(), charge))
+    }
+
+    fn of(bytes: Vec<u8>, charge: Charge) -> Rc<Self> {
+        Rc::new(Self {
+            bytes: bytes.into(),
+            _charge: charge,
+            #[cfg(feature = "compression")]
+            compressed: OnceCell::new(),
+        })
+    }
+
+    /// Returns the same message, compressed, which is done once.
+    #[cfg(feature = "compression")]
+    pub(super) fn compressed(&self, compress: impl FnOnce() -> Option<Rc<Self>>) -> Option<Rc<Self>> {
+        self.compressed.get_or_init(compress).clone()
     }
 }
 

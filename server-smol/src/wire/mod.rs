@@ -2,6 +2,8 @@
 
 mod buffers;
 mod chunks;
+#[cfg(feature = "compression")]
+mod compression;
 mod flush;
 mod frame;
 mod gate;
@@ -13,6 +15,8 @@ mod socket;
 mod unconfirmed;
 
 pub(crate) use buffers::Buffers;
+#[cfg(feature = "compression")]
+pub(crate) use compression::Compression;
 pub(crate) use flush::FlushList;
 pub(crate) use frame::{Frame, SharedFrame};
 pub(crate) use gate::Gate;

@@ -45,10 +45,13 @@ pub(crate) struct Outbox {
     /// True if nothing may follow what waits: the connection is about to end, or has.
     is_over: Cell<bool>,
     /// True if messages do not just go into the queue: the connection is about to end, or has ended, the client has a resumable
-    /// session, or messages are held back.
+    /// session, or messages are compressed or held back.
     is_special: Cell<bool>,
     /// The state of the client's session, if it is resumable.
     session: RefCell<Option<Box<SessionState>>>,
+    /// The size of the largest message that may be compressed; 0 if the client has not agreed to that.
+    #[cfg(feature = "compression")]
+    most_compressed: Cell<usize>,
     /// True if the room has closed the connection, and hears nothing more of the client.
     closed_by_room: Cell<bool>,
     /// True if the reading waits for the outbox to empty.
@@ -99,6 +102,8 @@ impl Outbox {
             is_over: Cell::new(false),
             is_special: Cell::new(is_gated),
             session: RefCell::default(),
+            #[cfg(feature = "compression")]
+            most_compressed: Cell::new(0),
             closed_by_room: Cell::new(false),
             throttling: Cell::new(false),
             added: Cell::new(0),
@@ -130,11 +135,37 @@ impl Outbox {
     #[cold]
     fn push_special(self: &Rc<Self>, frame: &Frame<'_>) -> bool {
         let is_wanted = self.keep(frame);
+        #[cfg(feature = "compression")]
+        if is_wanted && self.push_compressed(frame) {
+            return false;
+        }
         if is_wanted && self.is_gated() {
             self.push_gated(frame);
             return false;
         }
         is_wanted
+    }
+
+    /// Compresses the messages of at most this size, as the client has agreed to.
+    #[cfg(feature = "compression")]
+    pub(crate) fn compress(&self, most: usize) {
+        self.most_compressed.set(most);
+        self.is_special.set(true);
+    }
+
+    /// Returns whether the client has agreed to compressed messages.
+    #[cfg(feature = "compression")]
+    pub(crate) fn compresses(&self) -> bool {
+        self.most_compressed.get() > 0
+    }
+
+    /// Adds the compressed form of a message. Returns false if it has none.
+    #[cfg(feature = "compression")]
+    fn push_compressed(self: &Rc<Self>, frame: &Frame<'_>) -> bool {
+        let compression = self.buffers.compression.get().filter(|_| self.compresses());
+        compression.is_some_and(|compression| {
+            compression.with(frame, self.most_compressed.get(), |frame| self.push_unkept(frame))
+        })
     }
 
     /// Adds a frame without keeping it.

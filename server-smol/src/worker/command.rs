@@ -15,6 +15,8 @@ use crate::metrics::Snapshot;
 use crate::requests::EventSender;
 #[cfg(feature = "rooms")]
 use crate::room::{Base, NotImported, Presence};
+#[cfg(feature = "compression")]
+use crate::websocket::Agreement;
 
 /// A request of the rest of the server to a worker.
 pub(crate) enum Command {
@@ -67,6 +69,9 @@ pub(crate) struct NewClient {
     pub(crate) permit: Permit,
     /// Its request for a resumable session, if it has one.
     pub(crate) session: Option<Box<SessionRequest>>,
+    /// Its agreement with the server about compressed messages, if there is one.
+    #[cfg(feature = "compression")]
+    pub(crate) compression: Option<Agreement>,
 }
 
 /// The counts of a thread.

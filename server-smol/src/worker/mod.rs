@@ -290,12 +290,14 @@ impl<F: EngineFactory> Worker<F> {
 
     /// Takes over a connection that has asked for a room.
     pub(crate) fn connect(self: &Rc<Self>, id: RoomId, stream: Stream, new_client: NewClient) {
-        let NewClient { read_ahead, info, permit, session } = new_client;
+        let NewClient { read_ahead, info, permit, session, .. } = new_client;
         self.thread.metrics.add(Count::Connections, 1);
         let settings = &self.thread.settings;
         let charge = session::charge(&self.thread.memory, &info, &read_ahead);
         let buffers = Rc::clone(&self.thread.buffers);
         let socket = Socket::new(stream, buffers, settings.outbox_size);
+        #[cfg(feature = "compression")]
+        new_client.compression.iter().for_each(|agreement| socket.outbox.compress(agreement.window()));
         let wanted = session.as_deref().filter(|_| charge.is_ok());
         let (stale, session) = match (self.find_session(&id, wanted), session) {
             (Ok(Some(resumable)), Some(request)) => {

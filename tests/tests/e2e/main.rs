@@ -4,6 +4,8 @@
 
 mod budgets;
 mod clients;
+mod compression;
+mod conformance;
 mod connecting;
 mod durability;
 mod examples;
@@ -31,5 +33,6 @@ mod sdk;
 mod sessions;
 mod shutdown;
 mod slow_clients;
+mod subprotocols;
 mod threads;
 mod timers;

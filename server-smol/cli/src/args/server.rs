@@ -3,9 +3,11 @@ use std::{env, net::IpAddr, ops::RangeInclusive, time::Duration};
 use anyhow::{Result, anyhow};
 use clap::ArgAction;
 use hyper::header::HeaderName;
-use stateroom_server_smol::{AdminAddress, RoomIds, Settings, ShutdownPolicy};
+use stateroom_server_smol::{AdminAddress, RoomIds, Settings, ShutdownPolicy, Subprotocol};
 
 use crate::limits::LimitArgs;
+#[cfg(feature = "compression")]
+use crate::limits::Unit;
 
 use super::{CLIENTS, ROOMS, SERVER};
 
@@ -44,8 +46,7 @@ pub(crate) struct ServerArgs {
     #[arg(value_parser = seconds as Time, allow_negative_numbers = true, help_heading = CLIENTS, hide_long_help = true)]
     heartbeat_interval: Duration,
 
-    /// Time after which a client that sends nothing is disconnected; 0 means never. It should be
-    /// longer than the interval: a client that only listens sends only answers to pings
+    /// Time, longer than the interval, after which a client that sends nothing is disconnected. 0: never
     #[arg(short = 't', long, value_name = "SECONDS", default_value = "120", verbatim_doc_comment)]
     #[arg(value_parser = seconds as Time, allow_negative_numbers = true, help_heading = CLIENTS, hide_long_help = true)]
     heartbeat_timeout: Duration,
@@ -65,6 +66,16 @@ pub(crate) struct ServerArgs {
     #[arg(value_parser = seconds as Time, allow_negative_numbers = true, help_heading = CLIENTS, hide_long_help = true)]
     resume: Duration,
 
+    /// A subprotocol for clients that offer it, the preferred one first; may be repeated. Others get a 400
+    #[arg(long = "subprotocol", value_name = "NAME", verbatim_doc_comment, help_heading = CLIENTS, hide_long_help = true)]
+    subprotocols: Vec<Subprotocol>,
+
+    /// Compress messages of at least SIZE (512 if none is given) for clients that take permessage-deflate
+    #[cfg(feature = "compression")]
+    #[arg(long, value_name = "SIZE", num_args = 0..=1, require_equals = true, default_missing_value = "512")]
+    #[arg(value_parser = size as Number, verbatim_doc_comment, help_heading = CLIENTS, hide_long_help = true)]
+    compress: Option<usize>,
+
     /// The way in which clients create rooms. The operator (`--admin`) can always create them:
     /// implicit    connecting to a room that does not exist creates it; `POST /ws/{room}` too
     /// explicit    only `POST /ws/{room}` creates a room
@@ -83,15 +94,13 @@ pub(crate) struct ServerArgs {
     #[arg(help_heading = ROOMS, hide_long_help = true)]
     shutdown: ShutdownPolicy,
 
-    /// Time without events, or up to twice this time, after which a room hibernates: it keeps its
-    /// clients, and only the memory that its guest has changed. The next event wakes it. 0: never
+    /// Time without events, or up to twice this time, after which a room hibernates. 0: never
     #[arg(long, alias = "fold-after", value_name = "SECONDS", default_value = "10", verbatim_doc_comment)]
     #[arg(value_parser = seconds as Time, allow_negative_numbers = true, help_heading = ROOMS, hide_long_help = true)]
     hibernate_after: Duration,
 
-    /// A header of requests that rooms may see, as they see `origin`, `user-agent` and
-    /// `accept-language`; may be repeated. Choose headers that a proxy sets or replaces, such as
-    /// `x-forwarded-for`: the client can write anything into all other headers
+    /// A header that rooms may see, as they see `origin`, `user-agent` and `accept-language`; may be
+    /// repeated. Choose headers that a proxy sets or replaces: a client can write anything into others
     #[arg(long = "client-header", value_name = "NAME", value_parser = header_name, verbatim_doc_comment)]
     #[arg(help_heading = ROOMS, hide_long_help = true)]
     client_headers: Vec<String>,
@@ -101,9 +110,8 @@ pub(crate) struct ServerArgs {
     #[arg(help_heading = SERVER, hide_long_help = true)]
     threads: usize,
 
-    /// Address where the operator sees counts, lists all rooms, and creates and ends rooms: the
-    /// path of a Unix socket, with a `/` in it, or a loopback address with a port, such as
-    /// 127.0.0.1:9000. By default `stateroom serve` has none, and `stateroom dev` uses a free port
+    /// Address where the operator lists, creates and ends rooms: the path of a Unix socket, with a `/`
+    /// in it, or a loopback address such as 127.0.0.1:9000. Default: none; for `dev` a free port
     #[arg(long, value_name = "ADDRESS", verbatim_doc_comment, help_heading = SERVER, hide_long_help = true)]
     admin: Option<AdminAddress>,
 
@@ -148,6 +156,11 @@ impl ServerArgs {
         settings.hibernate_after = self.hibernate_after;
         settings.threads = self.threads;
         settings.admin = self.admin.clone();
+        settings.subprotocols = self.subprotocols.clone();
+        #[cfg(feature = "compression")]
+        {
+            settings.compress_from = self.compress;
+        }
         settings.measure_passes = self.measure_passes;
         if let Some(time) = self.pass_time {
             settings.pass_time = time;
@@ -205,6 +218,12 @@ fn seconds(text: &str) -> Result<Duration, String> {
 
 pub(super) fn milliseconds(text: &str) -> Result<Duration, String> {
     whole(text, "a whole number of milliseconds", 1..=60_000).map(Duration::from_millis)
+}
+
+#[cfg(feature = "compression")]
+fn size(text: &str) -> Result<usize, String> {
+    let size = Unit::Bytes.read(text).and_then(|size| usize::try_from(size).ok());
+    size.ok_or_else(|| format!("is not a size, such as {}", Unit::Bytes.examples()))
 }
 
 fn threads(text: &str) -> Result<usize, String> {

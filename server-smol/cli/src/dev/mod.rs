@@ -18,7 +18,7 @@ use smol::{
     unblock,
 };
 use stateroom_host_min::Program;
-use stateroom_server_smol::{AdminAddress, Notices, Server, ServerHandle, Settings, Upgrade};
+use stateroom_server_smol::{AdminAddress, Notices, Server, ServerHandle, Settings, Subprotocol, Upgrade};
 
 use crate::{
     args::{DevArgs, ProjectArgs},
@@ -97,13 +97,16 @@ struct Built {
     limits: Chosen,
     bounds: Bounds,
     static_files: Option<PathBuf>,
+    subprotocols: Vec<Subprotocol>,
     sources: Sources,
 }
 
 impl Built {
     /// Returns true if the two differ in nothing but their module.
     fn is_version_of(&self, other: &Self) -> bool {
-        self.limits.has_values_of(&other.limits) && self.static_files == other.static_files
+        self.limits.has_values_of(&other.limits)
+            && self.static_files == other.static_files
+            && self.subprotocols == other.subprotocols
     }
 
     fn start(&self, listener: &TcpListener) -> Result<ServerHandle> {
@@ -163,12 +166,16 @@ impl Options {
 
     fn build_quietly(&self, project: &Project, before: &Sources) -> Result<Built> {
         let limits = self.limits_of(project);
-        let bounds = limits.bounds(self.settings.clone())?;
+        let mut settings = self.settings.clone();
+        settings.subprotocols.extend(project.config.subprotocols.iter().cloned());
+        let subprotocols = settings.subprotocols.clone();
+        let bounds = limits.bounds(settings)?;
         let begun = SystemTime::now();
         let path = project.build(Purpose::Trial)?;
         let program = module::guest(&path, bounds.guest)?;
         let sources = Sources::of(project, &path, begun, before);
-        Ok(Built { program, limits, bounds, static_files: project.config.static_files.clone(), sources })
+        let static_files = project.config.static_files.clone();
+        Ok(Built { program, limits, bounds, static_files, subprotocols, sources })
     }
 
     /// Waits for a change that builds. After each failed build it prints the error and `meanwhile`.

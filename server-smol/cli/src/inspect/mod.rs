@@ -22,8 +22,8 @@ const MAGIC: &[u8] = b"\0asm";
 
 /// `stateroom inspect`
 pub(crate) fn run(args: InspectArgs) -> Result<()> {
-    let Found { module: path, limits, .. } = serve::locate(&args.module)?;
-    let limits = limits.bounds(Settings::default())?.guest;
+    let Found { module: path, config, .. } = serve::locate(&args.module)?;
+    let limits = config.limits.bounds(Settings::default())?.guest;
     let bytes = module::bytes(&path)?;
     let shown = path.display();
     if !args.check {

@@ -134,12 +134,16 @@ fn hidden_files_are_left_out_of_dist_and_links_that_lead_nowhere_with_them() {
 
 #[test]
 fn dist_brings_the_limits() {
-    let here = Directory::new()
-        .with_guest("", ECHO)
-        .with("stateroom.toml", "durability = 'lazy'\n[limits]\nmemory = 65536\nfuel = '1_000k'\n");
+    let here = Directory::new().with_guest("", ECHO).with(
+        "stateroom.toml",
+        "durability = 'lazy'\nsubprotocols = ['b', 'a']\n[limits]\nmemory = 65536\nfuel = '1_000k'\n",
+    );
     succeeds(stateroom(&here, &["build"]));
     let toml = fs::read_to_string(here.path("dist/stateroom.toml")).unwrap();
-    assert_eq!(toml, "durability = \"lazy\"\n\n[limits]\nmemory = \"64KiB\"\nfuel = \"1M\"\n");
+    assert_eq!(
+        toml,
+        "durability = \"lazy\"\n\nsubprotocols = [\"b\", \"a\"]\n\n[limits]\nmemory = \"64KiB\"\nfuel = \"1M\"\n"
+    );
     Serving::start(stateroom(&here, &["serve", "dist", "--port", "0"]));
 
     let here = here.with("stateroom.toml", "");
