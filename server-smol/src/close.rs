@@ -88,6 +88,7 @@ impl CloseReason {
             Self::ClientSilent => "client_silent",
             Self::ProtocolError => "protocol_error",
             Self::NotUtf8 => "not_utf8",
+            #[cfg(feature = "compression")]
             Self::NotDeflate => "not_deflate",
             Self::NoSuchRoom => "no_such_room",
             Self::Resumed => "resumed",
