@@ -53,28 +53,26 @@ pub(crate) fn echo_json(address: SocketAddr, steps: usize, size: usize) {
 /// Does the same as [`echo_json`] with a client that compresses, and for which the server compresses what becomes smaller.
 pub(crate) fn echo_compressed(address: SocketAddr, steps: usize, size: usize) {
     let mut client = compressing(address);
-    let message = json(size);
-    let frame = deflated(&message);
-    for _ in 0..steps {
-        client.frame(&frame);
-        receive_compressed(&mut client, message.len());
+    let frames = two_deflated(size);
+    for frame in frames.iter().cycle().take(steps) {
+        client.frame(frame);
+        receive_compressed(&mut client, size);
     }
 }
 
 /// Does the same as [`broadcast`] from one of so many clients, all of which compress.
 pub(crate) fn broadcast_compressed(address: SocketAddr, steps: usize, clients: usize, size: usize) {
     let mut room: Vec<Client> = Vec::new();
-    let message = json(size);
-    let frame = deflated(&message);
+    let frames = two_deflated(size);
     for _ in 0..clients {
         let mut newcomer = compressing(address);
-        newcomer.frame(&frame);
+        newcomer.frame(&frames[0]);
         room.push(newcomer);
-        room.iter_mut().for_each(|client| receive_compressed(client, message.len()));
+        room.iter_mut().for_each(|client| receive_compressed(client, size));
     }
-    for _ in 0..steps {
-        room[0].frame(&frame);
-        room.iter_mut().for_each(|client| receive_compressed(client, message.len()));
+    for frame in frames.iter().cycle().take(steps) {
+        room[0].frame(frame);
+        room.iter_mut().for_each(|client| receive_compressed(client, size));
     }
 }
 
@@ -99,10 +97,16 @@ fn compressing(address: SocketAddr) -> Client {
     client
 }
 
-fn deflated(message: &str) -> Frame {
-    let mut payload = miniz_oxide::deflate::compress_to_vec(message.as_bytes(), 6);
-    payload.push(0);
-    Frame::new(Frame::TEXT, payload).compressed()
+/// Returns two messages, because the server compresses a message that comes again only once.
+fn two_deflated(size: usize) -> [Frame; 2] {
+    let deflated = |message: &str| {
+        let mut payload = miniz_oxide::deflate::compress_to_vec(message.as_bytes(), 6);
+        payload.push(0);
+        Frame::new(Frame::TEXT, payload).compressed()
+    };
+    let twice = json(2 * size);
+    let (first, second) = twice.split_at(size);
+    [deflated(first), deflated(second)]
 }
 
 fn receive_compressed(client: &mut Client, size: usize) {
