@@ -516,3 +516,64 @@ fn deleting_rooms_makes_space_in_a_full_journal() {
     assert_eq!(server.client("35").ask("?"), "2");
     assert_eq!(server.client("3").ask("?"), "0");
 }
+
+#[test]
+fn a_room_that_is_too_large_for_the_journal_is_not_imported() {
+    // A message makes it 40 MiB.
+    let program = || {
+        Module::new()
+            .told(
+                "(drop (memory.grow (i32.const 640))) \
+                 (memory.fill (i32.const 65536) (i32.const 7) (i32.const 41943040))",
+            )
+            .limits(|limits| limits.memory = 64 << 20)
+            .kept_program()
+    };
+    let (from, to) = (Directory::new(), Directory::new());
+    let server = TestServer::guests(settings(&from), program());
+    let mut client = server.client("large");
+    assert_eq!(client.ask("!"), "!");
+    let file = order(&server, "GET", "/rooms/large/export").body;
+    let server = TestServer::guests(settings(&to).with_journal_size(128 << 20), program());
+    let mut small = server.client("small");
+    assert_eq!(small.ask("a"), "a");
+    let answer = import(&server, &file);
+    let reason = String::from_utf8_lossy(&answer.body);
+    assert!(answer.status == 413 && reason.contains("a quarter of `--journal-size`"), "{reason}");
+    assert_eq!(small.ask("?"), "1", "the others go on");
+    assert_eq!(order(&server, "GET", "/rooms/large").status, 404);
+}
+
+/// Imports a room through the operator's listener.
+#[track_caller]
+fn import(server: &TestServer, file: &[u8]) -> Answer {
+    let Some(AdminAddress::Tcp(address)) = server.handle().admin_address() else { panic!("it has one") };
+    let mut stream = TcpStream::connect(address).expect("somebody listens");
+    stream.set_read_timeout(Some(PATIENCE)).expect("not zero");
+    write!(stream, "POST /rooms HTTP/1.1\r\nHost: localhost\r\nContent-Length: {}\r\n\r\n", file.len())
+        .expect("it reads");
+    stream.write_all(file).expect("it reads");
+    Answer::read(&mut BufReader::new(stream), "POST")
+}
+
+#[test]
+fn the_fuel_of_events_before_a_room_left_memory_counts_towards_its_next_base() {
+    let long = "(i32.store (i32.const 128) (i32.const 600000)) \
+        (loop $again \
+            (i32.store (i32.const 128) (i32.sub (i32.load (i32.const 128)) (i32.const 1))) \
+            (br_if $again (i32.load (i32.const 128))))";
+    let data = Directory::new();
+    let server = TestServer::guests(settings(&data), Module::new().told(long).kept_program());
+    let mut events = Vec::new();
+    for _ in 0..7 {
+        let mut client = server.client("room");
+        assert_eq!(client.ask("!"), "!");
+        client.leave();
+        wait_until_rooms_left(&server);
+        let details: Value =
+            serde_json::from_slice(&order(&server, "GET", "/rooms/room").body).expect("JSON");
+        events.push(details["events"].as_u64().expect("a number"));
+    }
+    // Each stay has three events, and a few of them use the fuel after which there is a new base.
+    assert!(!events.is_sorted(), "{events:?}");
+}
