@@ -645,7 +645,7 @@ mod tests {
         #[test]
         fn messages_of_all_sizes_are_inflated() {
             for size in [0, 1, 255, 1024, 16 << 10, (16 << 10) + 1, 100_000, LIMIT - 1, LIMIT] {
-                for fill in [|_| 7, |index: usize| (index * index >> 7) as u8] {
+                for fill in [|_| 7, |index: usize| ((index * index) >> 7) as u8] {
                     let message: Vec<u8> = (0..size).map(fill).collect();
                     let bytes = sent(0xc2, &deflated(&message));
                     for piece in [1000, usize::MAX] {
