@@ -60,22 +60,6 @@ pub(crate) fn echo_compressed(address: SocketAddr, steps: usize, size: usize) {
     }
 }
 
-/// Does the same as [`broadcast`] from one of so many clients, all of which compress.
-pub(crate) fn broadcast_compressed(address: SocketAddr, steps: usize, clients: usize, size: usize) {
-    let mut room: Vec<Client> = Vec::new();
-    let frames = two_deflated(size);
-    for _ in 0..clients {
-        let mut newcomer = compressing(address);
-        newcomer.frame(&frames[0]);
-        room.push(newcomer);
-        room.iter_mut().for_each(|client| receive_compressed(client, size));
-    }
-    for frame in frames.iter().cycle().take(steps) {
-        room[0].frame(frame);
-        room.iter_mut().for_each(|client| receive_compressed(client, size));
-    }
-}
-
 /// Returns JSON as a game may send it.
 fn json(size: usize) -> String {
     let (mut text, mut state) = (String::from("["), 12_345_u32);

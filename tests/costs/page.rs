@@ -150,6 +150,11 @@ server run on the same core.
 In a [resumable session](reference/sessions.md), the client confirms each 512 messages of 64 bytes, as the client library does. The server keeps the messages
 until then. Apart from these, a resumable session takes about 330 bytes of memory in addition to its connection (4,000 idle clients, measured once).
 
+In the rows of compressed messages, the server runs with `--compress=1`, and two messages alternate, because a message that comes again is not compressed again.
+JSON of 1 KiB becomes about 330 bytes, and of 16 KiB about 3,800. JSON of 64 bytes does not become smaller: the server tries it and sends it as it is,
+which is why the default of `--compress` is 512 bytes. Most instructions for small messages clear the tables of the compressor. A connection takes no memory
+for compression between two messages, except 24 bytes.
+
 - *System calls* are counted by `strace`.
 - *Allocations* are counted by valgrind's `dhat`. A reallocation counts as one allocation.
 - *Instructions* are counted by valgrind's `callgrind`, in all threads, in user mode only. This includes the C library.

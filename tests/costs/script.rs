@@ -175,18 +175,6 @@ pub(crate) const SCRIPTS: &[Script] = &[
         spread: Spread::None,
     },
     Script {
-        name: "compressed-broadcast",
-        title: "broadcast of 1 KiB of JSON to 20 clients, compressed",
-        unit: "delivery",
-        units: 20,
-        guest: Guest::Broadcast,
-        is_durable: false,
-        is_compressed: true,
-        steps: [50, 250],
-        load: |address, steps| load::broadcast_compressed(address, steps, 20, 1 << 10),
-        spread: Spread::None,
-    },
-    Script {
         name: "session-echo",
         title: "echo of 64 bytes, one at a time, in a resumable session",
         unit: "message",
