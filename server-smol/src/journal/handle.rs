@@ -74,7 +74,7 @@ impl Journal {
         self.progress.set_waker(waker);
     }
 
-    /// Returns whether the disk has space for the rooms that there are, and for no more.
+    /// Returns whether no new rooms may be created, because the journal is filling up.
     pub(crate) fn is_filling(&self) -> bool {
         self.is_filling.load(Ordering::Relaxed)
     }
@@ -182,7 +182,7 @@ impl Journal {
 
 #[cfg(test)]
 impl Journal {
-    /// Returns a journal that nobody writes. The function says up to which ticket everything is on the disk.
+    /// Returns a journal without a thread, and a function that sets the ticket up to which everything counts as durable.
     pub(crate) fn for_tests() -> (Self, impl Fn(Ticket)) {
         let progress = Arc::<Progress>::default();
         let journal =

@@ -54,7 +54,7 @@ pub(super) enum Inquiry {
 pub(super) enum Deletion {
     /// The room is not in memory.
     Dormant,
-    /// The room may be in memory, and then adds to its history until it hears of this.
+    /// The room may be in memory. Then it adds to its history until it learns of the deletion.
     Forced,
 }
 
@@ -203,7 +203,7 @@ impl Writer {
         Ok(true)
     }
 
-    /// Leaves out what rooms have added that were deleted while they were in memory. They are forgotten with their end.
+    /// Removes the entries of rooms that were deleted while they were in memory. When such a room has ended there, it is forgotten.
     pub(super) fn leave_out_deleted(&mut self, writes: &mut [Write]) {
         if self.deleted.is_empty() {
             return;
@@ -308,7 +308,7 @@ pub(super) fn read(
     Ok(room.map(|room| (room, History::new(number, history))))
 }
 
-/// Writes the end of a room, which needs no history. Returns its number, if there is such a room.
+/// Ends a room in the journal, without reading its history. Returns its number, if there is such a room.
 pub(super) fn end(journal: &mut stateroom_journal::Journal<Files>, id: &str) -> Answer<Option<RoomNumber>> {
     let Some(number) = journal.find(id) else { return Ok(None) };
     let mut entries = Entries::default();

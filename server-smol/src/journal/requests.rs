@@ -115,7 +115,7 @@ impl fmt::Debug for Requests {
 }
 
 impl Batch {
-    /// Returns this with the requests of another one after it.
+    /// Appends the requests of another batch.
     pub(super) fn followed_by(mut self, other: Self) -> Self {
         self.writes.extend(other.writes);
         self.questions.extend(other.questions);

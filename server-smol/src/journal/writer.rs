@@ -25,7 +25,7 @@ use super::{
 
 pub(crate) type Answer<T> = Result<T, String>;
 
-/// The reason why the history of a room cannot be had.
+/// The reason why the history of a room cannot be loaded.
 #[derive(Debug)]
 pub(crate) enum LoadError {
     /// It is damaged.
@@ -74,7 +74,7 @@ impl Drop for Loading {
 /// The bytes of histories that may be read before somebody is charged for them. This also bounds for how long writing waits.
 const LOADING: usize = 16 << 20;
 
-/// The time after which it is looked again whether histories may be read.
+/// The time after which the thread checks again whether it may read histories.
 const LOOK: Duration = Duration::from_millis(1);
 
 /// A room that is kept, and has a timer.
@@ -179,7 +179,7 @@ impl Writer {
         }
     }
 
-    /// Returns how long the next request may take to come. `None`: there is nothing to do before.
+    /// Returns how long the next request may take to come. `None`: no limit, because no work is due.
     fn patience(&self, has_upkeep: bool) -> Option<Duration> {
         match () {
             () if has_upkeep || !self.delayed.is_empty() => Some(Duration::ZERO),
@@ -299,8 +299,8 @@ impl History {
     }
 }
 
-/// Returns whether nothing has changed because of this error, so that the same can be tried again. A history that cannot be read,
-/// and so cannot be moved, is the reason of a want of space as well.
+/// Returns whether the same can be tried again: the error has changed nothing. A history that cannot be read cannot be moved, so
+/// this can be the reason for a lack of space, too.
 fn is_temporary(error: &JournalError) -> bool {
     matches!(error, JournalError::Full(_) | JournalError::Read(_) | JournalError::Damaged { .. })
 }

@@ -19,13 +19,13 @@ pub struct KeptRoom {
     pub id: String,
     /// The SHA-256 of its module, if it is on disk.
     pub module: Option<[u8; 32]>,
-    /// The bytes of its base in the journal, and those of its events since then. Nothing if it is not on disk.
+    /// The bytes of its base in the journal. `None` if it is not on disk.
     pub base_bytes: Option<u64>,
     /// The bytes of its events since the base.
     pub event_bytes: Option<u64>,
-    /// The time at which its timer is due, in milliseconds since the Unix epoch. Nothing if there is none, or it is not on disk.
+    /// The time at which its timer is due, in milliseconds since the Unix epoch. `None` if there is none, or it is not on disk.
     pub timer_due: Option<u64>,
-    /// Nothing if it is not in memory.
+    /// The room in memory. `None` if it is only on disk.
     pub loaded: Option<LoadedRoom>,
 }
 
@@ -43,7 +43,7 @@ pub struct LoadedRoom {
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct RoomDetails {
-    /// What the list has of it.
+    /// The same fields as in the list.
     pub room: KeptRoom,
     /// What its history says. Nothing if it is not on disk.
     pub history: Option<HistoryDetails>,

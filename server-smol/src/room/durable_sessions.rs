@@ -110,7 +110,7 @@ struct RestoredSession {
 }
 
 impl RestoredSessions {
-    /// Begins with the notes of a room's history.
+    /// Makes the sessions from the notes of a room's history.
     pub(super) fn new(notes: &[Vec<u8>], thread: &Thread) -> Self {
         let mut restored = Self { list: Vec::new() };
         for note in notes.iter().filter_map(|note| Note::read(note)) {
@@ -206,7 +206,7 @@ impl RestoredSessions {
 }
 
 impl RestoredSession {
-    /// Returns whether the client is among these.
+    /// Returns whether this client is one of the recipients.
     fn is_meant(&self, recipient: MessageRecipient) -> bool {
         self.is_here
             && match recipient {

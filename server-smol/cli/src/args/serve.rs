@@ -45,7 +45,7 @@ pub(crate) struct ServeArgs {
     pub(crate) record_to: PathBuf,
 
     /// Keep rooms in this directory: they continue from there after the end of the process, however
-    /// it ended. The server sends what an event has caused when the event is on the disk
+    /// it ended. What an event has caused is sent only after the event is on the disk
     #[arg(long, value_name = "DIR", verbatim_doc_comment, help_heading = ROOMS)]
     pub(crate) data: Option<PathBuf>,
 
@@ -57,12 +57,12 @@ pub(crate) struct ServeArgs {
     #[arg(help_heading = ROOMS, hide_long_help = true, hide_possible_values = true)]
     pub(crate) durability: Option<DurabilityArg>,
 
-    /// The time after which the disk has to keep events, with `--durability lazy`
+    /// The time after which events are on the disk at the latest, with `--durability lazy`
     #[arg(long, value_name = "MS", default_value = "1000", requires = "data", value_parser = milliseconds as Time)]
     #[arg(help_heading = ROOMS, hide_long_help = true)]
     pub(crate) sync_delay: Duration,
 
-    /// The size of the journal in the directory of `--data`, at most. If rooms need more, they wait
+    /// The maximum size of the journal in the directory of `--data`. If rooms need more, they wait
     #[arg(long, value_name = "SIZE", default_value = "1GiB", requires = "data", value_parser = size)]
     #[arg(help_heading = ROOMS, hide_long_help = true)]
     pub(crate) journal_size: u64,

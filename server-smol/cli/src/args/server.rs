@@ -86,7 +86,7 @@ pub(crate) struct ServerArgs {
     room_ids: RoomIds,
 
     /// The time at which empty rooms end:
-    /// never       when the server ends; until then they keep their state
+    /// never       when the server ends (with `--data`, not even then)
     /// immediate   when their last client leaves
     /// after:60    when they have been empty for a minute
     /// A room created with `POST` waits at least a minute for a client, if `--max-rooms` permits
