@@ -63,6 +63,8 @@ pub(crate) struct RoomCounts {
     rooms: AtomicUsize,
     /// The number of empty rooms among them.
     empty: AtomicUsize,
+    /// The number of empty rooms that are to end for rooms of other threads.
+    unwanted: AtomicUsize,
 }
 
 /// The order in which empty rooms end: first those that nobody has ever entered, then those that have been empty for
@@ -194,6 +196,7 @@ impl<F: EngineFactory> Registry<F> {
                 log::debug!("room {id} would be one too many");
                 return Err(CreateRoomError::TooMany);
             }
+            self.counts.unwanted.fetch_add(1, Ordering::Relaxed);
             (self.tell_others)();
         }
         Ok(())
@@ -252,8 +255,20 @@ impl<F: EngineFactory> Registry<F> {
     }
 
     /// Ends an empty room, where there are as many rooms as there may be. Answers whether there is a place now.
-    pub(crate) fn end_empty_room(&self) -> bool {
+    fn end_empty_room(&self) -> bool {
         !self.is_full() || self.end_emptiest("there are as many rooms as there may be (`--max-rooms`)")
+    }
+
+    /// Ends an empty room for a room of another thread, unless a third thread has done so.
+    pub(crate) fn end_empty_room_for_others(&self) {
+        let unwanted = &self.counts.unwanted;
+        let claim = |number: usize| number.checked_sub(1);
+        if self.is_full()
+            && unwanted.fetch_update(Ordering::Relaxed, Ordering::Relaxed, claim).is_ok()
+            && !self.end_empty_room()
+        {
+            unwanted.fetch_add(1, Ordering::Relaxed);
+        }
     }
 
     /// Ends the empty room that is first in this order. Returns whether there was one.

@@ -211,7 +211,7 @@ impl<F: EngineFactory> Worker<F> {
                     let _ = answer.try_send(registry.renew().await);
                 });
             }
-            Command::EndEmptyRoom => _ = self.registry.end_empty_room(),
+            Command::EndEmptyRoom => self.registry.end_empty_room_for_others(),
             Command::End(_) => {}
         }
     }
