@@ -105,7 +105,7 @@ pub(super) struct Writer {
     /// The times of syncs, in nanoseconds.
     #[cfg(feature = "metrics")]
     pub(super) sync_times: Histogram,
-    /// The time at which a group of entries was written, and the time after that for which the disk may rest.
+    /// The time for which the disk is to rest, and its beginning.
     pub(super) written: Instant,
     pub(super) rest: Duration,
     pub(super) max_size: u64,
@@ -132,9 +132,7 @@ impl Writer {
         let mut batch = Batch::default();
         let mut has_upkeep = true;
         loop {
-            if self.requests.has_writes() {
-                thread::sleep(self.rest.saturating_sub(self.written.elapsed()));
-            }
+            thread::sleep(mem::take(&mut self.rest).saturating_sub(self.written.elapsed()));
             // All that has come while the disk was busy.
             self.requests.take(&mut batch, self.patience(has_upkeep));
             if !self.delayed.is_empty() {
@@ -150,7 +148,8 @@ impl Writer {
             if !self.is_synced && self.synced.elapsed() >= self.delay {
                 self.sync();
             }
-            if has_writes {
+            // The clients whose events these are have not been answered yet, so what waits comes from others.
+            if has_writes && self.requests.has_writes() {
                 self.written = Instant::now();
                 self.rest = (self.written - begun).min(REST);
             }
