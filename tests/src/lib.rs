@@ -48,7 +48,7 @@ pub use microcontroller::microcontroller;
 pub use module::Module;
 pub use node::{in_json, run_in_changed_host, run_in_node};
 pub use records::{records, records_with};
-pub use server::{TestServer, server, status};
+pub use server::{TestServer, request, server, status};
 
 /// The time that a test waits for anything that should happen soon, however busy the machine is.
 pub const PATIENCE: Duration = Duration::from_secs(60);

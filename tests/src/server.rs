@@ -240,8 +240,10 @@ pub fn status(address: SocketAddr) -> serde_json::Value {
     serde_json::from_slice(&request(address, "GET", "/status?verbose", &[]).body).expect("JSON")
 }
 
+/// Sends a request without content to a server, and returns the answer. `headers` are whole lines.
 #[track_caller]
-fn request(address: SocketAddr, method: &str, path: &str, headers: &[&str]) -> Answer {
+#[must_use]
+pub fn request(address: SocketAddr, method: &str, path: &str, headers: &[&str]) -> Answer {
     let mut stream = TcpStream::connect(address).expect("the server takes connections");
     stream.set_read_timeout(Some(PATIENCE)).expect("not zero");
     let mut request = format!("{method} {path} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n");

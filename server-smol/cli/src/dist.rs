@@ -1,5 +1,5 @@
 use std::{
-    fs,
+    fs, io,
     path::{Path, PathBuf},
     process,
 };
@@ -156,11 +156,20 @@ fn copy(from: &Path, to: &Path, parents: &mut Vec<PathBuf>) -> Result<()> {
         if kind.is_dir() {
             copy(&from, &to, parents)?;
         } else if kind.is_file() {
-            fs::copy(&from, &to).with_context(|| format!("cannot copy `{}`", from.display()))?;
+            copy_file(&from, &to).with_context(|| format!("cannot copy `{}`", from.display()))?;
         } else {
             bail!("`{}` is neither a file nor a directory", from.display());
         }
     }
     parents.pop();
+    Ok(())
+}
+
+/// Copies a file with the time of its last change: the server does not send a compressed file that is older than its file.
+fn copy_file(from: &Path, to: &Path) -> io::Result<()> {
+    fs::copy(from, to)?;
+    // Elsewhere a copy has the time.
+    #[cfg(unix)]
+    fs::File::open(to)?.set_modified(fs::metadata(from)?.modified()?)?;
     Ok(())
 }

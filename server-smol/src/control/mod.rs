@@ -25,7 +25,7 @@ use smol::future::or;
 use self::playground::playground_path;
 use crate::{
     reactor::Timer,
-    requests::{Body, has_several_hosts, text},
+    requests::{Body, has_one_host, text},
     worker::Workers,
 };
 
@@ -68,7 +68,7 @@ impl Control {
         content: Option<Incoming>,
         reach: Reach,
     ) -> Answer {
-        if has_several_hosts(request) {
+        if !has_one_host(request) {
             return text(StatusCode::BAD_REQUEST, "a request has one `Host`");
         }
         if let Err(reason) = origin::check(request, reach) {

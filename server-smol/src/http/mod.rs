@@ -1,6 +1,7 @@
 //! Serves HTTP: answers requests, sends static files, and upgrades connections to WebSockets.
 
 mod accept;
+mod handshake;
 mod peer;
 mod refusal;
 mod rooms;
@@ -30,8 +31,7 @@ use crate::{
     memory::{OutOfMemory, Purpose},
     reactor::{Listener, Stream},
     requests::{
-        Body, Downloads, Protocol, Socket, ending, has_several_hosts, not_allowed, serve as serve_requests,
-        text,
+        Body, Downloads, Protocol, Socket, ending, has_one_host, not_allowed, serve as serve_requests, text,
     },
     room::RoomId,
     settings::Settings,
@@ -210,7 +210,7 @@ impl<F: EngineFactory> Site<F> {
         if self.here.0.is_ending() {
             return ending();
         }
-        if has_several_hosts(&request) {
+        if !has_one_host(&request) {
             return text(StatusCode::BAD_REQUEST, "a request has one `Host`");
         }
         let path = request.uri().path();

@@ -1,7 +1,6 @@
-use async_tungstenite::tungstenite::{error::Error, handshake::server::create_response_with_body};
 use hyper::{
     Request, Response, StatusCode,
-    body::{Body as _, Bytes, Incoming},
+    body::{Body as _, Incoming},
     header::{
         AsHeaderName, CONNECTION, HeaderMap, HeaderName, HeaderValue, SEC_WEBSOCKET_PROTOCOL,
         SEC_WEBSOCKET_VERSION, UPGRADE,
@@ -23,6 +22,7 @@ use crate::{
 
 use super::{
     CONNECTIONS, Site,
+    handshake::shake_hands,
     peer::{Peer, Visit},
 };
 
@@ -34,9 +34,9 @@ impl<F: EngineFactory> Site<F> {
         room: RoomId,
         peer: &Peer,
     ) -> Response<Body> {
-        let mut response = match create_response_with_body(request, || Bytes::new().into()) {
+        let mut response = match shake_hands(request) {
             Ok(response) => response,
-            Err(error) => return not_a_handshake(&error),
+            Err(lack) => return not_a_handshake(lack),
         };
         if !request.body().is_end_stream() {
             // It would be taken for frames.
@@ -152,8 +152,8 @@ fn full_up() -> Response<Body> {
     response
 }
 
-fn not_a_handshake(error: &Error) -> Response<Body> {
-    log::debug!("no handshake: {error}");
+fn not_a_handshake(lack: &str) -> Response<Body> {
+    log::debug!("no handshake: {lack}");
     let mut response = text(StatusCode::UPGRADE_REQUIRED, "this address is for WebSockets");
     let headers = response.headers_mut();
     headers.insert(UPGRADE, HeaderValue::from_static("websocket"));

@@ -8,7 +8,7 @@ use hyper::{
 
 use crate::settings::BuiltIn;
 
-use super::{Body, knows, media_types::media_type, not_allowed, not_modified, set_validator};
+use super::{Body, Validators, media_types::media_type, not_allowed};
 
 /// Answers a request for one of these files. Returns nothing if the path is not that of one.
 pub(crate) fn built_in<T>(files: &[BuiltIn], request: &Request<T>) -> Option<Response<Body>> {
@@ -19,14 +19,17 @@ pub(crate) fn built_in<T>(files: &[BuiltIn], request: &Request<T>) -> Option<Res
         return Some(not_allowed("GET"));
     }
     // It fails for no tag: each is digits between quotes.
-    let tag = HeaderValue::from_bytes(file.tag()).ok()?;
-    if knows(request.headers(), &tag) {
-        return Some(not_modified(&tag));
+    let validators = Validators::of_tag(HeaderValue::from_bytes(file.tag()).ok()?);
+    let mut response = Response::new(Body::from(Bytes::new()));
+    validators.set(response.headers_mut());
+    if let Some(status) = validators.check(request.headers()) {
+        *response.status_mut() = status;
+        return Some(response);
     }
-    let content = if *request.method() == Method::HEAD { &[] } else { file.content() };
-    let mut response = Response::new(Body::from(Bytes::from_static(content)));
+    if *request.method() == Method::GET {
+        *response.body_mut() = Bytes::from_static(file.content()).into();
+    }
     let headers = response.headers_mut();
-    set_validator(headers, &tag);
     headers.insert(CONTENT_TYPE, HeaderValue::from_static(media_type(Path::new(name))));
     headers.insert(CONTENT_LENGTH, file.content().len().into());
     Some(response)

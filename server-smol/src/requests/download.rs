@@ -1,7 +1,8 @@
 use std::{
     fs::File,
-    io::{self, Read as _},
+    io::{self, Read as _, Seek as _, SeekFrom},
     mem,
+    ops::Range,
     path::PathBuf,
     pin::Pin,
     rc::Rc,
@@ -40,20 +41,28 @@ enum State {
 }
 
 impl Download {
-    /// Opens a file, of which the first `len` bytes are to be sent: they have been promised, and it may grow.
+    /// Opens a file, of which these bytes are to be sent: they have been promised, and it may grow.
     ///
     /// # Errors
     /// There is no such file, or no memory for a piece of it ([`io::ErrorKind::OutOfMemory`]).
     pub(crate) async fn open(
         path: PathBuf,
-        len: u64,
+        bytes: Range<u64>,
         ledger: &Rc<Ledger>,
         permit: Rc<DownloadPermit>,
     ) -> io::Result<Self> {
-        let charge = charge(ledger, size(len))?;
-        let file = unblock(move || File::open(path)).await?;
+        let left = bytes.end.saturating_sub(bytes.start);
+        let charge = charge(ledger, size(left))?;
+        let open = move || {
+            let mut file = File::open(path)?;
+            if bytes.start > 0 {
+                file.seek(SeekFrom::Start(bytes.start))?;
+            }
+            Ok::<_, io::Error>(file)
+        };
+        let file = unblock(open).await?;
         let state = State::Ready(file, Some(charge));
-        Ok(Self { state, left: len, ledger: Rc::clone(ledger), permit })
+        Ok(Self { state, left, ledger: Rc::clone(ledger), permit })
     }
 
     pub(crate) fn left(&self) -> u64 {
@@ -138,7 +147,8 @@ mod tests {
     fn a_download_holds_one_piece_at_a_time_and_is_charged_before_it_reads() {
         let (ledger, downloads) = (Ledger::new(PIECE + PIECE / 7 + 2), Downloads::new(1));
         let path = file("pieces", &vec![7; PIECE + 10]);
-        let open = |permit| smol::block_on(Download::open(path.clone(), PIECE as u64 + 10, &ledger, permit));
+        let open =
+            |permit| smol::block_on(Download::open(path.clone(), 0..PIECE as u64 + 10, &ledger, permit));
         let mut download = open(take(&downloads).unwrap()).unwrap();
         assert_eq!((ledger.used(), take(&downloads).is_none()), (PIECE, true));
         let (piece, charge) = next(&mut download).unwrap().unwrap();
@@ -156,11 +166,22 @@ mod tests {
     }
 
     #[test]
+    fn a_part_begins_and_ends_where_it_was_asked_for() {
+        let (ledger, downloads) = (Ledger::new(1 << 20), Downloads::new(1));
+        let path = file("part", b"hello");
+        let mut download =
+            smol::block_on(Download::open(path.clone(), 1..4, &ledger, take(&downloads).unwrap())).unwrap();
+        assert_eq!(next(&mut download).unwrap().unwrap().0, b"ell");
+        assert!(next(&mut download).is_none());
+        fs::remove_file(path).unwrap();
+    }
+
+    #[test]
     fn a_file_that_becomes_shorter_ends_its_download() {
         let (ledger, downloads) = (Ledger::new(1 << 20), Downloads::new(1));
         let path = file("shorter", b"hello");
         let mut download =
-            smol::block_on(Download::open(path.clone(), 6, &ledger, take(&downloads).unwrap())).unwrap();
+            smol::block_on(Download::open(path.clone(), 0..6, &ledger, take(&downloads).unwrap())).unwrap();
         assert_eq!(next(&mut download).unwrap().unwrap().0, b"hello");
         assert_eq!(next(&mut download).unwrap().unwrap_err().kind(), io::ErrorKind::UnexpectedEof);
         fs::remove_file(path).unwrap();

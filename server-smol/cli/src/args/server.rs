@@ -99,19 +99,21 @@ pub(crate) struct ServerArgs {
     #[arg(value_parser = seconds as Time, allow_negative_numbers = true, help_heading = ROOMS, hide_long_help = true)]
     hibernate_after: Duration,
 
-    /// A header that rooms may see, as they see `origin`, `user-agent` and `accept-language`; may be
-    /// repeated. Choose headers that a proxy sets or replaces: a client can write anything into others
+    /// A header that rooms may see; may be repeated. A client can write anything into one that no proxy sets or replaces
     #[arg(long = "client-header", value_name = "NAME", value_parser = header_name, verbatim_doc_comment)]
     #[arg(help_heading = ROOMS, hide_long_help = true)]
     client_headers: Vec<String>,
+
+    /// Answer paths of pages that do not exist, such as `/users/7`, with the page `index.html`
+    #[arg(long = "spa", help_heading = SERVER, hide_long_help = true)]
+    single_page: bool,
 
     /// Number of threads that run rooms; more threads help if one is busy and cores are idle
     #[arg(long, default_value_t = 1, value_parser = threads as Number, verbatim_doc_comment)]
     #[arg(help_heading = SERVER, hide_long_help = true)]
     threads: usize,
 
-    /// Address where the operator lists, creates and ends rooms: the path of a Unix socket, with a `/`
-    /// in it, or a loopback address such as 127.0.0.1:9000. Default: none; for `dev` a free port
+    /// The operator's address: the path of a Unix socket, with a `/`, or such as 127.0.0.1:9000. `dev` uses a free port
     #[arg(long, value_name = "ADDRESS", verbatim_doc_comment, help_heading = SERVER, hide_long_help = true)]
     admin: Option<AdminAddress>,
 
@@ -155,6 +157,7 @@ impl ServerArgs {
         settings.shutdown = self.shutdown;
         settings.hibernate_after = self.hibernate_after;
         settings.threads = self.threads;
+        settings.single_page = self.single_page;
         settings.admin = self.admin.clone();
         settings.subprotocols = self.subprotocols.clone();
         #[cfg(feature = "compression")]

@@ -1,0 +1,111 @@
+#[cfg(unix)]
+use std::os::unix::fs::MetadataExt as _;
+use std::{
+    fs::{Metadata, metadata},
+    hash::{DefaultHasher, Hash as _, Hasher as _},
+    io,
+    path::{Path, PathBuf},
+    time::{Duration, SystemTime},
+};
+
+use crate::requests::{CODINGS, Validators, Weights, media_type};
+
+/// The age from which on a change of a file shows in its times. Until then it may be changed again with the same times: the clock of
+/// a file system moves in steps of some milliseconds, and of one or two seconds on some.
+const SETTLED: Duration = Duration::from_secs(3);
+
+/// The name of the page of a directory.
+pub(super) const INDEX: &str = "index.html";
+
+/// A file, in the form in which a client prefers it.
+#[derive(Debug)]
+pub(super) struct Found {
+    pub(super) path: PathBuf,
+    pub(super) size: u64,
+    pub(super) validators: Validators,
+    pub(super) media_type: &'static str,
+    /// The name of its coding, if it is compressed.
+    pub(super) coding: Option<&'static str>,
+    /// True if the form depends on what the client takes.
+    pub(super) varies: bool,
+}
+
+/// Looks for a file, or for the page of a directory. If there are compressed files beside it, it returns the one that weighs most.
+/// Returns nothing for a directory if `as_directory` is false.
+///
+/// # Errors
+/// There is no such file, or the system does not let the process look.
+pub(super) fn find(mut path: PathBuf, as_directory: bool, weights: Weights) -> io::Result<Option<Found>> {
+    let mut file = metadata(&path)?;
+    if file.is_dir() {
+        if !as_directory {
+            return Ok(None);
+        }
+        path.push(INDEX);
+        file = metadata(&path)?;
+    }
+    // Neither devices nor pipes, which a read may wait for without end.
+    if !file.is_file() {
+        return Err(io::ErrorKind::NotFound.into());
+    }
+    let mut found = Found {
+        size: file.len(),
+        validators: validators(&path, &file),
+        media_type: media_type(&path),
+        coding: None,
+        varies: false,
+        path,
+    };
+    let (plain, mut most) = (found.path.clone(), 0);
+    for (coding, weight) in CODINGS.iter().zip(weights) {
+        let path = with_extension(&plain, coding.extension);
+        let Some(compressed) = metadata(&path).ok().filter(|compressed| is_form_of(compressed, &file)) else {
+            continue;
+        };
+        found.varies = true;
+        if weight > most {
+            most = weight;
+            (found.size, found.validators) = (compressed.len(), validators(&path, &compressed));
+            (found.coding, found.path) = (Some(coding.name), path);
+        }
+    }
+    Ok(Some(found))
+}
+
+fn with_extension(path: &Path, extension: &str) -> PathBuf {
+    let mut name = path.as_os_str().to_owned();
+    name.push(extension);
+    name.into()
+}
+
+/// Returns whether a compressed file has what its file has: it is not older.
+fn is_form_of(compressed: &Metadata, file: &Metadata) -> bool {
+    let is_older = matches!((compressed.modified(), file.modified()), (Ok(one), Ok(other)) if one < other);
+    compressed.is_file() && !is_older
+}
+
+/// Returns the validators of a file. The tag differs for two files that take turns at one path, also if they are equally old and
+/// large, as after a copy that keeps times. It stays the same when the server restarts.
+fn validators(path: &Path, found: &Metadata) -> Validators {
+    let modified = found.modified().ok();
+    let mut hasher = DefaultHasher::new();
+    let changed;
+    #[cfg(unix)]
+    {
+        let _ = path;
+        // The time of the last change of the inode tells of a content that was replaced and given the old time.
+        let (seconds, nanoseconds) = (found.ctime(), found.ctime_nsec());
+        (found.dev(), found.ino(), found.mtime(), found.mtime_nsec(), seconds, nanoseconds).hash(&mut hasher);
+        changed = u64::try_from(seconds)
+            .ok()
+            .and_then(|seconds| SystemTime::UNIX_EPOCH.checked_add(Duration::from_secs(seconds)));
+    }
+    #[cfg(not(unix))]
+    {
+        (std::path::absolute(path).ok(), modified, found.created().ok()).hash(&mut hasher);
+        changed = modified;
+    }
+    found.len().hash(&mut hasher);
+    let age = changed.and_then(|changed| SystemTime::now().duration_since(changed).ok());
+    Validators::new(hasher.finish(), age.is_some_and(|age| age >= SETTLED), modified)
+}
