@@ -68,11 +68,11 @@ impl Control {
         content: Option<Incoming>,
         reach: Reach,
     ) -> Answer {
-        if !has_one_host(request) {
-            return text(StatusCode::BAD_REQUEST, "a request has one `Host`");
-        }
         if let Err(reason) = origin::check(request, reach) {
             return text(StatusCode::FORBIDDEN, reason);
+        }
+        if !has_one_host(request) {
+            return text(StatusCode::BAD_REQUEST, "a request has one `Host`");
         }
         let path = request.uri().path();
         #[cfg(feature = "built-in")]

@@ -69,12 +69,14 @@ pub(super) struct Peer {
     headers: Cell<usize>,
     /// True if there is such a request, and it has no content.
     is_whole: Cell<bool>,
+    /// True until the answer to such a request has been written.
+    is_owed_answer: Cell<bool>,
     /// The memory of what waits in a stream of events, in bytes at most.
     stream: Cell<usize>,
     /// True if the system has not taken what was written last.
     is_blocked: Cell<bool>,
-    /// The waker of the task that waits until the system has.
-    unblocked: RefCell<Option<Waker>>,
+    /// The waker of the connection's task, if it waits for the end of one of these.
+    waker: RefCell<Option<Waker>>,
 }
 
 /// A client's visit to a room.
@@ -104,6 +106,8 @@ impl InProgress {
     pub(super) fn note_stream(&self, size: usize) {
         self.peer.stream.update(|all| all + size);
         self.stream.update(|all| all + size);
+        // Its end is that of the connection.
+        self.peer.is_owed_answer.set(false);
         self.thread.take();
     }
 }
@@ -123,9 +127,10 @@ impl Peer {
             beyond: Cell::new(0),
             headers: Cell::new(0),
             is_whole: Cell::new(false),
+            is_owed_answer: Cell::new(false),
             stream: Cell::new(0),
             is_blocked: Cell::new(false),
-            unblocked: RefCell::default(),
+            waker: RefCell::default(),
         }
     }
 
@@ -195,11 +200,19 @@ impl Peer {
     /// Waits until the peer takes what it is given. A peer that sends requests and takes no answers is not answered
     /// any more.
     pub(super) fn poll_unblocked(&self, cx: &Context<'_>) -> Poll<()> {
-        if !self.is_blocked.get() {
+        self.poll_unless(&self.is_blocked, cx)
+    }
+
+    fn poll_unless(&self, flag: &Cell<bool>, cx: &Context<'_>) -> Poll<()> {
+        if !flag.get() {
             return Poll::Ready(());
         }
-        self.unblocked.replace(Some(cx.waker().clone()));
+        self.waker.replace(Some(cx.waker().clone()));
         Poll::Pending
+    }
+
+    fn wake(&self) {
+        self.waker.take().into_iter().for_each(Waker::wake);
     }
 
     /// Notes whether a request is being answered.
@@ -235,6 +248,7 @@ impl requests::Peer for Peer {
         let count = headers.capacity() + (headers.len() - headers.keys_len());
         self.headers.set(HEADER * count);
         self.is_whole.set(request.body().is_end_stream());
+        self.is_owed_answer.set(self.is_whole.get());
         self.beyond.set(self.unanswered.get());
         self.memory.borrow_mut().set_taken(self.requests_size());
     }
@@ -245,10 +259,14 @@ impl requests::Peer for Peer {
         }
     }
 
+    fn poll_answered(&self, cx: &Context<'_>) -> Poll<()> {
+        self.poll_unless(&self.is_owed_answer, cx)
+    }
+
     fn set_blocked(&self, is_blocked: bool) {
         self.is_blocked.set(is_blocked);
         if !is_blocked {
-            self.unblocked.take().into_iter().for_each(Waker::wake);
+            self.wake();
         }
     }
 
@@ -264,6 +282,9 @@ impl requests::Peer for Peer {
 impl Drop for InProgress {
     fn drop(&mut self) {
         let peer = &self.peer;
+        if peer.is_owed_answer.replace(false) {
+            peer.wake();
+        }
         if self.stream.get() > 0 {
             peer.stream.update(|all| all - self.stream.get());
             peer.memory.borrow_mut().set_taken(peer.requests_size());
@@ -343,9 +364,9 @@ mod tests {
         let is_answering = || peer.poll_unblocked(&Context::from_waker(Waker::noop())).is_ready();
         assert!(is_answering());
         peer.set_blocked(true);
-        assert!(!is_answering() && peer.unblocked.borrow().is_some());
+        assert!(!is_answering() && peer.waker.borrow().is_some());
         peer.set_blocked(false);
-        assert!(is_answering() && peer.unblocked.borrow().is_none());
+        assert!(is_answering() && peer.waker.borrow().is_none());
     }
 
     #[test]

@@ -9,12 +9,16 @@ use std::{
     io,
     rc::Rc,
     sync::Arc,
+    task::{Context, Poll},
     thread::{self, JoinHandle},
     time::{Duration, Instant},
 };
 
 use async_executor::LocalExecutor;
-use hyper::{Request, body};
+use hyper::{
+    Request,
+    body::{self, Body as _},
+};
 use smol::{
     channel::{Receiver, Sender, bounded},
     future::{FutureExt as _, or},
@@ -51,6 +55,8 @@ const PROTOCOL: Protocol = Protocol { head_size: 8 << 10, keep_alive: false };
 struct Uncounted {
     /// The time at which it last took something.
     alive: Cell<Instant>,
+    /// True from its request on, which is the only one, unless that has content, or a stream answers it.
+    is_owed_answer: Cell<bool>,
 }
 
 impl Uncounted {
@@ -61,6 +67,15 @@ impl Uncounted {
 }
 
 impl Peer for Uncounted {
+    fn note_request(&self, request: &Request<body::Incoming>) {
+        self.is_owed_answer.set(request.body().is_end_stream());
+    }
+
+    fn poll_answered(&self, _: &Context<'_>) -> Poll<()> {
+        // The connection ends with the answer.
+        if self.is_owed_answer.get() { Poll::Pending } else { Poll::Ready(()) }
+    }
+
     fn note_alive(&self) {
         self.alive.set(Instant::now());
     }
@@ -172,7 +187,8 @@ async fn accept(incoming: &Incoming, site: Rc<Site>, executor: &LocalExecutor<'_
         match incoming.accept().await {
             Ok(stream) => {
                 let site = Rc::clone(&site);
-                let peer = Rc::new(Uncounted { alive: Cell::new(Instant::now()) });
+                let peer =
+                    Rc::new(Uncounted { alive: Cell::new(Instant::now()), is_owed_answer: Cell::default() });
                 let socket =
                     Socket { stream, buffers: Rc::clone(&buffers), peer: Rc::<Uncounted>::clone(&peer) };
                 let served = async move {
@@ -184,7 +200,7 @@ async fn accept(incoming: &Incoming, site: Rc<Site>, executor: &LocalExecutor<'_
                             timeout().await;
                         }
                     };
-                    or(answer(socket, &site, &place), patience).await;
+                    or(answer(socket, &peer, &site, &place), patience).await;
                 };
                 executor.spawn(served.boxed_local()).detach();
             }
@@ -198,13 +214,14 @@ async fn accept(incoming: &Incoming, site: Rc<Site>, executor: &LocalExecutor<'_
 }
 
 /// Answers one request. If that takes as long as the client listens, it gives the place back.
-async fn answer<T>(socket: Socket, site: &Site, place: &Cell<Option<T>>) {
+async fn answer<T>(socket: Socket, peer: &Uncounted, site: &Site, place: &Cell<Option<T>>) {
     let answer = async |request: Request<body::Incoming>| {
         let (head, content) = request.into_parts();
         let request = Request::from_parts(head, ());
         let response = site.control.answer(&request, Some(content), site.reach).await;
         if response.body().stream_size().is_some() {
             place.take();
+            peer.is_owed_answer.set(false);
         }
         response
     };

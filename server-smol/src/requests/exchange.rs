@@ -96,8 +96,6 @@ async fn serve_library(
         .header_read_timeout(None)
         .max_buf_size(protocol.head_size)
         .keep_alive(protocol.keep_alive)
-        // Who writes no more may still read (RFC 9112, section 9.6).
-        .half_close(true)
         .serve_connection(socket, Asking(exchange));
     poll_fn(|cx| connection.poll_without_shutdown(cx)).await?;
     let Parts { io: socket, read_buf, .. } = connection.into_parts();

@@ -31,6 +31,11 @@ pub(crate) trait Peer {
     /// what it has read beyond that.
     fn note_reading(&self) {}
 
+    /// Ready unless the peer waits for an answer and need not write any more to get it.
+    fn poll_answered(&self, _cx: &Context<'_>) -> Poll<()> {
+        Poll::Ready(())
+    }
+
     /// Notes whether the system has not taken what was written last.
     fn set_blocked(&self, _is_blocked: bool) {}
 
@@ -66,6 +71,11 @@ impl Read for Socket {
                 }
                 Err(error) => return Poll::Ready(Err(error)),
                 Ok(size) => {
+                    // The peer may have closed its half of the connection, and still read. The library would take that for the end
+                    // of both.
+                    if size == 0 {
+                        ready!(self.peer.poll_answered(cx));
+                    }
                     self.peer.charge_read(size)?;
                     buffer.put_slice(&input[..size]);
                     return Poll::Ready(Ok(()));

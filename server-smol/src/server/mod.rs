@@ -527,6 +527,9 @@ fn announce(settings: &Settings, address: SocketAddr) {
         None => String::new(),
     };
     log::info!("serving on {address}");
+    if settings.single_page && settings.static_files.is_none() {
+        log::warn!("there are no static files, so there is no page for unknown paths (`--spa`)");
+    }
     #[cfg(feature = "built-in")]
     if settings.playground.as_ref().is_some_and(crate::settings::Playground::is_public) {
         log::info!("the playground is at http://{host}/_/");

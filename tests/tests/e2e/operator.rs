@@ -2,7 +2,7 @@
 
 use std::{
     io::{BufReader, Read, Write},
-    net::TcpStream,
+    net::{Shutdown, TcpStream},
     sync::{
         Mutex,
         atomic::{AtomicBool, Ordering},
@@ -126,6 +126,21 @@ fn the_longest_page_has_another_page_behind_it() {
 fn a_request_for_several_hosts_is_no_request_of_the_operator() {
     let server = TestServer::with(on_loopback(), script());
     assert_eq!(ask(&server, "GET", "/status", &["Host: localhost", "Host: localhost"]).status, 400);
+}
+
+#[test]
+fn the_operator_is_answered_although_it_writes_no_more() {
+    let server = TestServer::with(on_loopback(), script());
+    let AdminAddress::Tcp(address) = server.handle().admin_address().expect("it has one") else {
+        panic!("it is TCP");
+    };
+    let mut stream = TcpStream::connect(address).expect("somebody listens");
+    stream.set_read_timeout(Some(PATIENCE)).expect("not zero");
+    stream.write_all(b"GET /status HTTP/1.1\r\nHost: localhost\r\n\r\n").expect("it takes that");
+    stream.shutdown(Shutdown::Write).expect("it is open");
+    let mut stream = BufReader::new(stream);
+    assert_eq!(Answer::read(&mut stream, "GET").status, 200);
+    assert_eq!(stream.read(&mut [0]).expect("no reset"), 0);
 }
 
 #[test]

@@ -1,6 +1,10 @@
 //! `stateroom build`
 
-use std::{fs, path::Path};
+use std::{
+    fs,
+    path::Path,
+    time::{Duration, SystemTime},
+};
 
 use crate::{
     directory::Directory,
@@ -101,6 +105,26 @@ fn dist_holds_the_module_and_a_copy_of_the_static_files() {
 
     let server = Serving::start(stateroom(&here, &["serve", "dist", "--port", "0"]));
     assert!(server.get("/").contains("<p>two"));
+}
+
+#[test]
+fn files_in_dist_have_the_times_of_their_sources() {
+    let here = Directory::new()
+        .with_guest("", ECHO)
+        .with("stateroom.toml", "static_files = 'web'")
+        .with("web/a.js", "1")
+        .with("web/a.js.gz", "1");
+    let time = SystemTime::now() - Duration::from_secs(100);
+    for (name, time) in [("a.js", time), ("a.js.gz", time - Duration::from_secs(1))] {
+        let file = fs::File::options().append(true).open(here.path("web").join(name)).unwrap();
+        file.set_modified(time).unwrap();
+    }
+    succeeds(stateroom(&here, &["build"]));
+    let modified = |path: &str| fs::metadata(here.path(path)).unwrap().modified().unwrap();
+    for name in ["a.js", "a.js.gz"] {
+        let [from, to] = ["web", "dist/static"].map(|directory| modified(&format!("{directory}/{name}")));
+        assert_eq!(from, to, "{name}");
+    }
 }
 
 #[test]

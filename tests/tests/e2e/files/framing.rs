@@ -1,4 +1,4 @@
-use std::{io::Read as _, net::Shutdown};
+use std::{io::Read as _, net::Shutdown, time::Duration};
 
 use stateroom_tests::Answer;
 
@@ -34,6 +34,8 @@ fn who_has_sent_everything_is_answered_although_it_writes_no_more() {
     ] {
         let mut stream = site.send(request);
         stream.get_ref().shutdown(Shutdown::Write).expect("it is open");
+        // Less than the time for which the server keeps a connection that asks for nothing.
+        stream.get_ref().set_read_timeout(Some(Duration::from_secs(25))).expect("not zero");
         let answer = Answer::read(&mut stream, "GET");
         assert_eq!((answer.status, answer.body.len()), (200, size), "{request}");
         // Nothing more can come, so the server closes it at once.

@@ -1,3 +1,5 @@
+use stateroom_tests::{Child, Output, example};
+
 use super::{Site, header};
 
 /// What a browser sends when it opens a page.
@@ -56,6 +58,14 @@ fn files_and_requests_of_scripts_are_not_found() {
         assert_eq!(header(&answer, "vary"), "accept", "{accepted:?}");
     }
     assert_eq!(site.ask("POST", "/users", &[PAGE, "Content-Length: 0"]).status, 405);
+}
+
+#[test]
+fn the_log_says_that_there_are_no_files() {
+    let module = example("echo").join("server.wasm");
+    let module = module.to_str().expect("UTF-8");
+    let server = Child::start("stateroom", &["serve", module, "--ip", "127.0.0.1", "--port", "0", "--spa"]);
+    server.line(Output::Stderr, "there are no static files, so there is no page for unknown paths (`--spa`)");
 }
 
 #[test]
