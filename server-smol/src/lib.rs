@@ -128,6 +128,7 @@ mod http;
 mod journal;
 #[cfg(feature = "rooms")]
 mod kept;
+mod listen;
 mod memory;
 mod operator;
 mod reactor;
@@ -148,6 +149,7 @@ pub use journal::DataError;
 pub use kept::{
     DataRooms, HistoryDetails, ImportError, KeptRoom, LoadedRoom, RoomDetails, RoomMemory, RoomsError,
 };
+pub use listen::{ListenAddress, Listeners};
 pub use reactor::VirtualClock;
 pub use server::{RenewedRooms, Replacement, RoomInfo, Server, ServerHandle, Stats};
 #[cfg(feature = "built-in")]

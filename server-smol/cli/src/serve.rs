@@ -4,7 +4,7 @@ use std::{
 };
 
 use anyhow::{Error, Result, anyhow, bail};
-use stateroom_server_smol::{Durability, ServeError};
+use stateroom_server_smol::{Durability, ListenAddress, ServeError};
 
 use super::{
     args::{DurabilityArg, ServeArgs},
@@ -16,6 +16,7 @@ use super::{
 pub(crate) fn run(args: ServeArgs) -> Result<()> {
     let Found { module, static_files, limits, durability } = locate(&args.module)?;
     let mut settings = args.server.settings()?;
+    (settings.listen, settings.reuse_port) = (args.listen, args.reuse_port);
     settings.upgrade = args.upgrade.into();
     (settings.data, settings.journal_size) = (args.data, args.journal_size);
     settings.durability = args.durability.or(durability).map(Into::into).unwrap_or_default();
@@ -43,10 +44,13 @@ pub(crate) fn run(args: ServeArgs) -> Result<()> {
 /// Adds advice to the error. The server's messages are complete; their sources would repeat them.
 pub(crate) fn explain(error: ServeError) -> Error {
     match error {
+        ServeError::Bind { address: ListenAddress::Unix { .. } | ListenAddress::Systemd, .. } => {
+            anyhow!("{error} (see `--listen`)")
+        }
         ServeError::Bind { ref source, .. } if source.kind() == io::ErrorKind::AddrNotAvailable => {
             anyhow!("{error} (`--ip 0.0.0.0` is all of them)")
         }
-        ServeError::Bind { .. } => anyhow!("{error} (see `--port` and `--ip`)"),
+        ServeError::Bind { .. } => anyhow!("{error} (see `--port`, `--ip` and `--listen`)"),
         ServeError::Admin { .. } => anyhow!("{error} (see `--admin`)"),
         error => anyhow!("{error}"),
     }

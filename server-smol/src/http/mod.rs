@@ -13,10 +13,12 @@ mod upgrade;
 use std::{
     fmt,
     future::{Future, poll_fn},
+    io,
     net::SocketAddr,
     pin::pin,
     rc::Rc,
     sync::Arc,
+    task::Poll,
 };
 
 use hyper::{Method, Request, Response, StatusCode, body::Incoming, header::HeaderName};
@@ -27,8 +29,9 @@ use crate::{
     admission::{Permits, TooManyOfAddress},
     close::CloseReason,
     control::Control,
+    listen::Listener,
     memory::{OutOfMemory, Purpose},
-    reactor::{Listener, Stream},
+    reactor::{self, AnyTransport, Stream},
     requests::{
         Body, Downloads, Protocol, Socket, ending, has_several_hosts, not_allowed, serve as serve_requests,
         text,
@@ -56,6 +59,8 @@ pub(crate) struct Shared {
     pub(crate) control: Control,
     pub(crate) permits: Permits,
     pub(crate) downloads: Downloads,
+    /// True if another process may take over the sockets that this one listens on.
+    pub(crate) is_replaced: bool,
 }
 
 /// The state from which requests are answered.
@@ -70,13 +75,23 @@ struct Site<F: EngineFactory> {
 
 /// Accepts connections on the thread of a worker, serves HTTP on them, and hands those that become WebSockets to the
 /// worker of their room.
-pub(crate) async fn serve<F: EngineFactory>(
-    listener: Listener,
+///
+/// # Errors
+/// The system has no memory to watch the listeners.
+pub(crate) fn serve<F: EngineFactory>(
+    listeners: Vec<Listener>,
     shared: Shared,
     worker: &Rc<Worker<F>>,
     number: usize,
-) {
-    accept(listener, Rc::new(Site::new(shared, (Rc::clone(worker), number)))).await
+) -> io::Result<impl Future<Output = ()>> {
+    let site = Rc::new(Site::new(shared, (Rc::clone(worker), number)));
+    let accept = |listener| Ok(Box::pin(accept(reactor::Listener::new(listener)?, Rc::clone(&site))));
+    let mut all = listeners.into_iter().map(accept).collect::<io::Result<Vec<_>>>()?;
+    // None of them ever returns.
+    Ok(poll_fn(move |cx| {
+        all.iter_mut().for_each(|accepting| _ = accepting.as_mut().poll(cx));
+        Poll::Pending
+    }))
 }
 
 impl<F: EngineFactory> Site<F> {
@@ -88,17 +103,22 @@ impl<F: EngineFactory> Site<F> {
     }
 
     /// Serves a connection, beside everything else.
-    fn serve(self: &Rc<Self>, stream: Stream, address: SocketAddr) {
+    ///
+    /// # Errors
+    /// The system has no memory to watch it.
+    fn serve(self: &Rc<Self>, transport: AnyTransport, address: SocketAddr) -> io::Result<()> {
+        let stream = Stream::new(transport)?;
         let thread = self.here.0.thread();
         let permit = match self.shared.permits.take(address.ip()) {
             Ok(permit) => permit,
             Err(TooManyOfAddress) => {
                 log::debug!("{address}: there are as many from there as there may be");
-                return self.refuse(
+                self.refuse(
                     stream,
                     "there are as many connections from your address as there may be",
                     OF_ADDRESS,
                 );
+                return Ok(());
             }
         };
         match thread.memory.charge(SILENT, Purpose::New) {
@@ -109,6 +129,7 @@ impl<F: EngineFactory> Site<F> {
             }
             Err(OutOfMemory) => self.refuse_for_memory(stream),
         }
+        Ok(())
     }
 
     /// Answers a connection that there is no memory for, and asks for memory for the next one.
@@ -200,7 +221,8 @@ impl<F: EngineFactory> Site<F> {
     }
 
     async fn answer(&self, request: Request<Incoming>, peer: &Peer) -> Response<Body> {
-        if self.here.0.is_ending() {
+        // Clients of a server whose place is taken know from the close frame of a WebSocket that they may come back at once.
+        if self.here.0.is_ending() && !(self.is_replaced() && *request.method() == Method::GET) {
             return ending();
         }
         if has_several_hosts(&request) {
@@ -225,6 +247,11 @@ impl<F: EngineFactory> Site<F> {
             (Ok(room), &Method::POST) => self.create_room(room, peer).await,
             (Ok(_), _) => not_allowed("GET, POST"),
         }
+    }
+
+    /// Returns whether another process may take over the sockets that this one listens on.
+    fn is_replaced(&self) -> bool {
+        self.shared.is_replaced
     }
 
     /// Returns whether there are more connections than there may be clients.

@@ -35,7 +35,9 @@ pub use self::{
     shutdown::ShutdownPolicy,
     upgrade::Upgrade,
 };
-use crate::{admin_address::AdminAddress, memory::default_total, reactor::ClockSource};
+use crate::{
+    admin_address::AdminAddress, listen::ListenAddress, memory::default_total, reactor::ClockSource,
+};
 
 /// The settings of a [`Server`](crate::Server). It has a `with_…` method for each of them.
 ///
@@ -50,6 +52,16 @@ pub struct Settings {
 
     /// The port to listen on; 0 lets the system choose. Default: 8080.
     pub port: u16,
+
+    /// The addresses to listen on, in place of [`ip`](Self::ip) and [`port`](Self::port). Default: none, and those two are used.
+    pub listen: Vec<ListenAddress>,
+
+    /// True if other processes may listen on the same ports at the same time (`SO_REUSEPORT`). Default: false.
+    ///
+    /// So a new process can begin before the previous one ends. When this one is told to end, it accepts the connections that wait
+    /// for it, and no others. Connections that begin in this very moment may be lost, which is not so with sockets that systemd
+    /// keeps ([`ListenAddress::Systemd`]).
+    pub reuse_port: bool,
 
     /// The time between two WebSocket pings to a client. Zero: no pings. Default: 30 s. This is shorter than
     /// the idle timeouts of common proxies.
@@ -265,6 +277,8 @@ impl Default for Settings {
         Self {
             ip: IpAddr::V4(Ipv4Addr::UNSPECIFIED),
             port: 8080,
+            listen: Vec::new(),
+            reuse_port: false,
             heartbeat_interval: Duration::from_secs(30),
             heartbeat_timeout: Duration::from_secs(120),
             static_files: None,

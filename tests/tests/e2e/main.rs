@@ -16,6 +16,7 @@ mod hibernation;
 mod http;
 mod life;
 mod limits;
+mod listeners;
 mod load;
 mod messages;
 mod microcontroller;

@@ -1,11 +1,11 @@
 use std::{path::PathBuf, time::Duration};
 
-use stateroom_server_smol::{Durability, Settings, Upgrade};
+use stateroom_server_smol::{Durability, ListenAddress, Settings, Upgrade};
 
 use crate::limits::Unit;
 
 use super::{
-    ROOMS, ServerArgs,
+    ROOMS, SERVER, ServerArgs,
     server::{Time, milliseconds},
 };
 
@@ -17,6 +17,18 @@ pub(crate) struct ServeArgs {
     )]
     #[cfg_attr(not(feature = "dev"), doc = "A module (`.wasm`), or a `dist` directory")]
     pub(crate) module: PathBuf,
+
+    /// An address to listen on, in place of `--ip` and `--port`; may be repeated:
+    /// 0.0.0.0:8080            an IP address and a port
+    /// unix:/run/rooms.sock    a Unix socket, for a proxy; with ,mode=666 it is for all users
+    /// systemd                 the sockets that systemd passes, which stay open for the next process
+    #[arg(long, value_name = "ADDRESS", conflicts_with_all = ["ip", "port"], verbatim_doc_comment)]
+    #[arg(help_heading = SERVER, hide_long_help = true)]
+    pub(crate) listen: Vec<ListenAddress>,
+
+    /// Let another process listen on the same ports, and take over when this one ends
+    #[arg(long, help_heading = SERVER, hide_long_help = true)]
+    pub(crate) reuse_port: bool,
 
     /// Serve the playground at the operator's address, below `/_/`: a page that shows what happens
     /// in a room, and that takes part in it
