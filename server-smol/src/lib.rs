@@ -32,6 +32,9 @@
 //! The feature `built-in` adds `Server::with_built_in`, for files that are a part of the program, and
 //! `Server::with_playground`, for a page that shows what happens in rooms.
 //!
+//! The feature `tls` adds `Server::with_tls`, which serves `https://` and `wss://` with a certificate, and
+//! `Server::with_redirect_http`.
+//!
 //! ```toml
 //! stateroom-server-smol = { version = "0.1", features = ["wasm"] }
 //! ```
@@ -138,6 +141,8 @@ mod server;
 mod session;
 mod settings;
 mod thread;
+#[cfg(feature = "tls")]
+mod tls;
 mod websocket;
 mod wire;
 mod worker;
@@ -158,3 +163,5 @@ pub use settings::{Durability, GeneratedIds, Recordings, RoomIds, Settings, Shut
 /// The crate with the traits and types that this interface uses, such as [`EngineFactory`](stateroom_core::engine::EngineFactory).
 pub use stateroom_core;
 pub use stateroom_core::settings::{Part, SettingProblem, SettingsError};
+#[cfg(feature = "tls")]
+pub use tls::{Tls, TlsError};

@@ -24,7 +24,8 @@ const FLOORS: &[&[&str]] = &[
     &["room"],
     &["thread", "requests", "admission"],
     &["settings", "wire"],
-    &["websocket", "reactor"],
+    &["websocket", "tls"],
+    &["reactor"],
     &["memory", "close", "admin_address", "journal", "listen"],
 ];
 

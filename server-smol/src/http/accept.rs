@@ -52,7 +52,8 @@ async fn accept_until_replaced<F: EngineFactory>(listener: &Listener, site: &Rc<
         }
         let accepted_one = async { Some(listener.accept().await) };
         let Some(accepted_one) = or(site.replaced(listener), accepted_one).await else { break };
-        match accepted_one.and_then(|(transport, peer)| site.serve(transport, peer)) {
+        match accepted_one.and_then(|(transport, peer)| site.serve(transport, peer, listener.leads_to_tls()))
+        {
             Ok(()) => {
                 permits.set_lacks_files(false);
                 is_failing.set(false);
@@ -84,7 +85,7 @@ async fn accept_until_replaced<F: EngineFactory>(listener: &Listener, site: &Rc<
     while site.shared.settings.reuse_port
         && let Some(Ok((transport, peer))) = poll_once(listener.accept()).await
     {
-        let _ = site.serve(transport, peer);
+        let _ = site.serve(transport, peer, listener.leads_to_tls());
     }
 }
 

@@ -2,6 +2,8 @@
 
 mod accept;
 mod peer;
+#[cfg(feature = "tls")]
+mod redirect;
 mod refusal;
 mod rooms;
 mod static_files;
@@ -61,6 +63,9 @@ pub(crate) struct Shared {
     pub(crate) downloads: Downloads,
     /// True if another process may take over the sockets that this one listens on.
     pub(crate) is_replaced: bool,
+    /// The port for TLS, if there is one.
+    #[cfg(feature = "tls")]
+    pub(crate) tls_port: Option<u16>,
 }
 
 /// The state from which requests are answered.
@@ -102,11 +107,21 @@ impl<F: EngineFactory> Site<F> {
         Self { shared, client_headers, here, refusals: Refusals::default() }
     }
 
-    /// Serves a connection, beside everything else.
+    /// Serves a connection, beside everything else. If it `leads_to_tls`, it is told to come back with TLS.
     ///
     /// # Errors
     /// The system has no memory to watch it.
-    fn serve(self: &Rc<Self>, transport: AnyTransport, address: SocketAddr) -> io::Result<()> {
+    fn serve(
+        self: &Rc<Self>,
+        transport: AnyTransport,
+        address: SocketAddr,
+        leads_to_tls: bool,
+    ) -> io::Result<()> {
+        #[cfg(feature = "tls")]
+        let transport = match (&self.shared.settings.tls, transport) {
+            (Some(tls), AnyTransport::Tcp(socket)) if !leads_to_tls => tls.accept(socket),
+            (_, transport) => transport,
+        };
         let stream = Stream::new(transport)?;
         let thread = self.here.0.thread();
         let permit = match self.shared.permits.take(address.ip()) {
@@ -123,7 +138,8 @@ impl<F: EngineFactory> Site<F> {
         };
         match thread.memory.charge(SILENT, Purpose::New) {
             Ok(memory) => {
-                let peer = Rc::new(Peer::new(address, permit, Rc::clone(&thread.clock), memory));
+                let peer =
+                    Rc::new(Peer::new(address, permit, Rc::clone(&thread.clock), memory, leads_to_tls));
                 peer.set_idle(true);
                 self.spawn(Rc::clone(self).attend(stream, peer));
             }
@@ -224,6 +240,10 @@ impl<F: EngineFactory> Site<F> {
         // Clients of a server whose place is taken know from the close frame of a WebSocket that they may come back at once.
         if self.here.0.is_ending() && !(self.is_replaced() && *request.method() == Method::GET) {
             return ending();
+        }
+        #[cfg(feature = "tls")]
+        if peer.leads_to_tls {
+            return self.lead_to_tls(&request, peer).await;
         }
         if has_several_hosts(&request) {
             return text(StatusCode::BAD_REQUEST, "a request has one `Host`");

@@ -58,6 +58,8 @@ impl TestServer {
             permits: Permits::new(&settings),
             downloads: Downloads::new(1),
             is_replaced: false,
+            #[cfg(feature = "tls")]
+            tls_port: None,
             settings,
             control: Control {
                 workers: workers.clone(),
@@ -108,7 +110,7 @@ fn run(number: usize, commands: &Receiver<Command>, shared: Shared, arrived: &Re
     let site = Rc::new(Site::new(shared, (Rc::clone(&worker), number)));
     let accepting = async {
         while let Ok(transport) = arrived.recv().await {
-            site.serve(transport, ([127, 0, 0, 1], 1).into()).unwrap();
+            site.serve(transport, ([127, 0, 0, 1], 1).into(), false).unwrap();
         }
         pending().await
     };

@@ -47,7 +47,8 @@ pub struct Listeners(Vec<Listener>);
 #[derive(Debug)]
 pub(crate) struct Listener {
     pub(crate) socket: Socket,
-    pub(crate) purpose: ListenerPurpose,
+    /// True if it leads clients to the port for TLS, and serves nothing else.
+    pub(crate) leads_to_tls: bool,
     /// True if another process may listen on the same address, too, and take over when this one ends.
     pub(crate) is_shared: bool,
     #[cfg(unix)]
@@ -62,21 +63,13 @@ pub(crate) enum Socket {
     Unix(UnixListener),
 }
 
-/// The purpose of a listener.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum ListenerPurpose {
-    /// It serves everything.
-    Serve,
-    /// It leads clients to the port for TLS.
-    Redirect,
-}
-
 /// The sockets that the server is to listen on.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Wanted<'a> {
     pub(crate) addresses: &'a [ListenAddress],
-    /// The address from which clients are led to the port for TLS.
-    pub(crate) redirect: Option<SocketAddr>,
+    /// The port from which clients are led to the one for TLS.
+    #[cfg(feature = "tls")]
+    pub(crate) redirect: Option<u16>,
     /// True if other processes may listen on the same ports.
     pub(crate) shares_ports: bool,
 }
@@ -91,15 +84,47 @@ impl Listeners {
         for address in wanted.addresses {
             all.add(address, wanted).map_err(|error| (address.clone(), error))?;
         }
-        if let Some(address) = wanted.redirect
-            && !all.find_redirect(address.port())
-        {
-            let socket = tcp::bind(address, wanted);
-            let socket = socket.map_err(|error| (ListenAddress::Tcp(address), error))?;
-            let redirect = Listener { purpose: ListenerPurpose::Redirect, ..Listener::tcp(socket) };
-            all.0.push(Listener { is_shared: wanted.shares_ports, ..redirect });
+        #[cfg(feature = "tls")]
+        if let Some(port) = wanted.redirect {
+            all.add_redirects(port, wanted)?;
         }
         Ok(all)
+    }
+
+    /// Makes the sockets with this port, if such were passed to the process, those that lead to TLS. Or else listens on it, at each
+    /// IP address.
+    #[cfg(feature = "tls")]
+    fn add_redirects(&mut self, port: u16, wanted: Wanted<'_>) -> Result<(), (ListenAddress, io::Error)> {
+        let is_passed = wanted.addresses.contains(&ListenAddress::Systemd);
+        let has_port = |listener: &&mut Listener| match &listener.socket {
+            Socket::Tcp(socket) => socket.local_addr().is_ok_and(|address| address.port() == port),
+            #[cfg(unix)]
+            Socket::Unix(_) => false,
+        };
+        let mut count = 0;
+        for listener in self.0.iter_mut().filter(has_port).filter(|_| is_passed) {
+            listener.leads_to_tls = true;
+            count += 1;
+        }
+        if count > 0 {
+            return Ok(());
+        }
+        let redirects = wanted.addresses.iter().filter_map(|address| match address {
+            ListenAddress::Tcp(address) => Some(ListenAddress::Tcp(SocketAddr::new(address.ip(), port))),
+            _ => None,
+        });
+        let redirects: Vec<_> = redirects.collect();
+        if redirects.is_empty() {
+            let words = format!("no passed socket has the port {port}, which is to redirect to TLS");
+            return Err((ListenAddress::Systemd, io::Error::new(io::ErrorKind::NotFound, words)));
+        }
+        let wanted = Wanted { addresses: &redirects, ..wanted };
+        for address in &redirects {
+            let begin = self.0.len();
+            self.add(address, wanted).map_err(|error| (address.clone(), error))?;
+            self.0[begin..].iter_mut().for_each(|listener| listener.leads_to_tls = true);
+        }
+        Ok(())
     }
 
     fn add(&mut self, address: &ListenAddress, wanted: Wanted<'_>) -> io::Result<()> {
@@ -119,21 +144,6 @@ impl Listeners {
             ListenAddress::Unix { .. } | ListenAddress::Systemd => return Err(no_unix_sockets()),
         }
         Ok(())
-    }
-
-    /// Makes the socket with this port, if one was passed to the process, the one that leads to TLS.
-    fn find_redirect(&mut self, port: u16) -> bool {
-        let has_port = |socket: &Socket| match socket {
-            Socket::Tcp(listener) => listener.local_addr().is_ok_and(|address| address.port() == port),
-            #[cfg(unix)]
-            Socket::Unix(_) => false,
-        };
-        let mut found = false;
-        for listener in self.0.iter_mut().filter(|listener| has_port(&listener.socket)) {
-            listener.purpose = ListenerPurpose::Redirect;
-            found = true;
-        }
-        found
     }
 
     /// Adds other sockets.
@@ -181,7 +191,7 @@ impl Listener {
     fn of(socket: Socket) -> Self {
         Self {
             socket,
-            purpose: ListenerPurpose::Serve,
+            leads_to_tls: false,
             is_shared: false,
             #[cfg(unix)]
             file: None,

@@ -41,6 +41,11 @@ impl Listener {
         self.listener.is_shared
     }
 
+    /// Returns true if it leads clients to the port for TLS, and serves nothing else.
+    pub(crate) fn leads_to_tls(&self) -> bool {
+        self.listener.leads_to_tls
+    }
+
     /// Waits for a connection. A program that connects to a Unix socket is on this machine, and this is its address.
     pub(crate) async fn accept(&self) -> io::Result<(AnyTransport, SocketAddr)> {
         let socket = self.listener.socket.as_fd();

@@ -210,6 +210,11 @@ impl Listener {
         self.listener.is_shared
     }
 
+    /// Returns true if it leads clients to the port for TLS, and serves nothing else.
+    pub(crate) fn leads_to_tls(&self) -> bool {
+        self.listener.leads_to_tls
+    }
+
     /// Waits for a connection. A program that connects to a Unix socket is on this machine, and this is its address.
     pub(crate) async fn accept(&self) -> io::Result<(AnyTransport, SocketAddr)> {
         match &self.socket {
@@ -257,7 +262,9 @@ impl Stream {
     /// # Panics
     /// There is no reactor on this thread.
     pub(crate) fn new(transport: impl Into<AnyTransport>) -> io::Result<Self> {
-        let transport = Async::new_nonblocking(transport.into())?;
+        let transport = transport.into();
+        transport.arrive()?;
+        let transport = Async::new_nonblocking(transport)?;
         let sockets = CURRENT
             .with_borrow(|current| current.clone())
             .expect("streams are used where a reactor has been entered");
@@ -274,7 +281,9 @@ impl Stream {
 
     /// Returns the connection, for another thread.
     pub(crate) fn into_inner(self) -> io::Result<AnyTransport> {
-        self.transport.into_inner()
+        let transport = self.transport.into_inner()?;
+        transport.depart();
+        Ok(transport)
     }
 
     /// Reads the available bytes, at most as many as `bytes` has space for.

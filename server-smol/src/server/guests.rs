@@ -41,13 +41,19 @@ impl Server {
         let hangups = Signals::of_reload().map_err(ServeError::System)?;
         let (server, factory) = self.for_guests(program, Some(Box::new(reload)))?;
         let listeners = server.bind()?;
+        #[cfg(feature = "tls")]
+        let tls = server.settings().tls.clone();
         let reactor = Reactor::new().map_err(ServeError::System)?;
         reactor.block_on(async {
             let server = server.start(factory, listeners)?;
             let reloading = async {
                 loop {
                     match hangups.next().await {
-                        Ok(()) => reload_and_log(&server).await,
+                        Ok(()) => {
+                            #[cfg(feature = "tls")]
+                            tls.iter().for_each(super::reload_certificate);
+                            reload_and_log(&server).await;
+                        }
                         Err(error) => {
                             log::error!("cannot wait for SIGHUP: {error}");
                             return pending().await;

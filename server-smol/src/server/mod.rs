@@ -96,6 +96,20 @@ impl Server {
         self
     }
 
+    /// Sets the certificate with which the server speaks TLS.
+    #[cfg(feature = "tls")]
+    pub fn with_tls(mut self, tls: Option<crate::tls::Tls>) -> Self {
+        self.settings.tls = tls;
+        self
+    }
+
+    /// Sets the port on which clients are led to the one for TLS.
+    #[cfg(feature = "tls")]
+    pub fn with_redirect_http(mut self, port: Option<u16>) -> Self {
+        self.settings.redirect_http = port;
+        self
+    }
+
     /// Sets how often clients are pinged; zero sends no pings.
     pub fn with_heartbeat_interval(mut self, interval: Duration) -> Self {
         self.settings.heartbeat_interval = interval;
@@ -308,7 +322,12 @@ impl Server {
         settings.check().map_err(ServeError::Settings)?;
         let single = [ListenAddress::Tcp(SocketAddr::new(settings.ip, settings.port))];
         let addresses = if settings.listen.is_empty() { &single[..] } else { &settings.listen };
-        let wanted = Wanted { addresses, redirect: None, shares_ports: settings.reuse_port };
+        let wanted = Wanted {
+            addresses,
+            #[cfg(feature = "tls")]
+            redirect: settings.redirect_http,
+            shares_ports: settings.reuse_port,
+        };
         Listeners::bind(wanted).map_err(|(address, source)| ServeError::Bind { address, source })
     }
 
@@ -396,8 +415,14 @@ impl Server {
         let settings = Arc::new(self.settings.settled().map_err(ServeError::Settings)?);
         let factory = Arc::new(factory);
         let room_counts = Arc::new(RoomCounts::default());
-        let addresses = listeners.addresses().map_err(ServeError::System)?;
         let listeners = listeners.into_inner();
+        let (redirects, serving): (Vec<_>, Vec<_>) =
+            listeners.iter().partition(|listener| listener.leads_to_tls);
+        let addresses = |listeners: Vec<&Listener>| {
+            let addresses: io::Result<Vec<_>> = listeners.into_iter().map(Listener::address).collect();
+            addresses.map_err(ServeError::System)
+        };
+        let (addresses, redirects) = (addresses(serving)?, addresses(redirects)?);
         for listener in &listeners {
             listener.set_nonblocking().map_err(ServeError::System)?;
         }
@@ -424,7 +449,15 @@ impl Server {
             #[cfg(feature = "wasm")]
             deployment: self.deployment.clone(),
         };
-        let shared = Shared { settings, control, permits, downloads, is_replaced };
+        let shared = Shared {
+            settings,
+            control,
+            permits,
+            downloads,
+            is_replaced,
+            #[cfg(feature = "tls")]
+            tls_port: tcp_address(&addresses).map(|address| address.port()),
+        };
         let (running, ended) = channel::bounded::<()>(1);
         // Dropped on the way out, it ends the threads that have begun.
         let mut server = ServerHandle {
@@ -444,7 +477,7 @@ impl Server {
             server.operator = Some(operator);
             server.threads.push(thread);
         }
-        announce(&shared.settings, &server.addresses);
+        announce(&shared.settings, &server.addresses, &redirects);
         server.operator.iter().for_each(Operator::announce);
         for (number, commands) in receivers.into_iter().enumerate() {
             let (factory, room_counts) = (Arc::clone(&factory), Arc::clone(&room_counts));
@@ -508,6 +541,15 @@ impl From<Settings> for Server {
     }
 }
 
+/// Reads a certificate again, and says what has come of it.
+#[cfg(feature = "tls")]
+fn reload_certificate(tls: &crate::tls::Tls) {
+    match tls.reload() {
+        Ok(()) => log::info!("read the certificate and its key again"),
+        Err(error) => log::error!("the previous certificate is still used: {error}"),
+    }
+}
+
 /// Waits for a signal to end.
 async fn end(signals: &Signals) {
     if let Err(error) = signals.next().await {
@@ -544,14 +586,21 @@ fn tcp_address(addresses: &[ListenAddress]) -> Option<SocketAddr> {
 }
 
 /// Logs the server's addresses.
-fn announce(settings: &Settings, addresses: &[ListenAddress]) {
+fn announce(settings: &Settings, addresses: &[ListenAddress], redirects: &[ListenAddress]) {
     for address in addresses {
         log::info!("serving on {address}");
     }
     let host = tcp_address(addresses).map(local_host);
     // Programs that connect to a Unix socket need no name for it.
     let at = |scheme: &str| host.as_ref().map_or(String::new(), |host| format!("{scheme}://{host}"));
-    let (http, ws) = (at("http"), at("ws"));
+    #[cfg(feature = "tls")]
+    let has_tls = settings.tls.is_some();
+    #[cfg(not(feature = "tls"))]
+    let has_tls = false;
+    let (http, ws) = if has_tls { (at("https"), at("wss")) } else { (at("http"), at("ws")) };
+    for address in redirects {
+        log::info!("redirecting clients from {address} to {http}");
+    }
     let page = match settings.static_files {
         Some(_) => format!(", the page is at {http}/"),
         None => String::new(),

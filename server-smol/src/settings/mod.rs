@@ -35,6 +35,8 @@ pub use self::{
     shutdown::ShutdownPolicy,
     upgrade::Upgrade,
 };
+#[cfg(feature = "tls")]
+use crate::tls::Tls;
 use crate::{
     admin_address::AdminAddress, listen::ListenAddress, memory::default_total, reactor::ClockSource,
 };
@@ -62,6 +64,16 @@ pub struct Settings {
     /// for it, and no others. Connections that begin in this very moment may be lost, which is not so with sockets that systemd
     /// keeps ([`ListenAddress::Systemd`]).
     pub reuse_port: bool,
+
+    /// The certificate with which the server speaks TLS on its TCP sockets. It does not on Unix sockets, which are for programs on
+    /// this machine. Default: none, and nobody speaks TLS.
+    #[cfg(feature = "tls")]
+    pub tls: Option<Tls>,
+
+    /// A port on which clients that do not speak TLS are led to the one on which they do, at the same IP addresses (308). Static files
+    /// below `/.well-known/acme-challenge/` are served there, too, so that programs can renew the certificate. Default: none.
+    #[cfg(feature = "tls")]
+    pub redirect_http: Option<u16>,
 
     /// The time between two WebSocket pings to a client. Zero: no pings. Default: 30 s. This is shorter than
     /// the idle timeouts of common proxies.
@@ -279,6 +291,10 @@ impl Default for Settings {
             port: 8080,
             listen: Vec::new(),
             reuse_port: false,
+            #[cfg(feature = "tls")]
+            tls: None,
+            #[cfg(feature = "tls")]
+            redirect_http: None,
             heartbeat_interval: Duration::from_secs(30),
             heartbeat_timeout: Duration::from_secs(120),
             static_files: None,

@@ -33,3 +33,4 @@ mod shutdown;
 mod slow_clients;
 mod threads;
 mod timers;
+mod tls;

@@ -30,6 +30,25 @@ pub(crate) struct ServeArgs {
     #[arg(long, help_heading = SERVER, hide_long_help = true)]
     pub(crate) reuse_port: bool,
 
+    /// Speak TLS (https, wss) with the certificate in this PEM file, behind which its issuers follow.
+    /// SIGHUP reads the file again. Unix sockets stay without TLS
+    #[cfg(feature = "tls")]
+    #[arg(long, value_name = "FILE", requires = "tls_key", verbatim_doc_comment)]
+    #[arg(help_heading = SERVER, hide_long_help = true)]
+    pub(crate) tls_cert: Option<PathBuf>,
+
+    /// The private key for `--tls-cert`, a PEM file
+    #[cfg(feature = "tls")]
+    #[arg(long, value_name = "FILE", requires = "tls_cert", help_heading = SERVER, hide_long_help = true)]
+    pub(crate) tls_key: Option<PathBuf>,
+
+    /// Lead clients without TLS from this port to the one with TLS. Files of the page below
+    /// `/.well-known/acme-challenge/` are served there, for programs that renew certificates
+    #[cfg(feature = "tls")]
+    #[arg(long, value_name = "PORT", requires = "tls_cert", verbatim_doc_comment)]
+    #[arg(help_heading = SERVER, hide_long_help = true)]
+    pub(crate) redirect_http: Option<u16>,
+
     /// Serve the playground at the operator's address, below `/_/`: a page that shows what happens
     /// in a room, and that takes part in it
     #[cfg(feature = "dev")]
