@@ -220,7 +220,7 @@ impl State {
             let rest = input.get(used..).unwrap_or_default();
             match rest.len() {
                 0 => {}
-                ..=RECORD => self.sealed = rest.to_vec(),
+                1..=RECORD => self.sealed = rest.to_vec(),
                 _ => self.has_failed = true,
             }
             // What the protocol answers is small, and the socket takes it.

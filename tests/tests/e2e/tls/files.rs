@@ -4,13 +4,12 @@ use std::{fs, os::unix::fs::PermissionsExt as _, sync::Arc};
 
 use rustix::process::Signal;
 use rustls::version::TLS13;
-use stateroom_tests::{Child, Directory, Output};
-
-use super::{
-    certificates::{Authority, write_key},
-    client::TlsClient,
-    command, start,
+use stateroom_tests::{
+    Child, Directory, Output,
+    tls::{Authority, TlsClient, write_key},
 };
+
+use super::{command, start};
 
 /// Starts a server that has to refuse its files, and returns what it says of this one.
 #[track_caller]

@@ -8,13 +8,13 @@ use std::{
 };
 
 use rustls::{ClientConnection, version::TLS13};
-use stateroom_tests::{Answer, PATIENCE, TestServer, eventually, services::script};
-
-use super::{
-    certificates::Authority,
-    client::{TlsClient, get},
-    tls_server,
+use stateroom_tests::{
+    Answer, PATIENCE, TestServer, eventually,
+    services::script,
+    tls::{Authority, TlsClient, connect, get},
 };
+
+use super::tls_server;
 
 fn tcp(address: SocketAddr) -> TcpStream {
     let stream = TcpStream::connect(address).expect("a connection");
@@ -58,7 +58,7 @@ fn a_handshake_that_does_not_go_on_ends_after_30_seconds() {
         })
         .collect();
     // Those whose handshake is over, and who ask nothing.
-    let mut silent = super::connect(server.address(), &config);
+    let mut silent = connect(server.address(), &config);
     silent.flush().expect("a handshake");
     eventually("their memory is counted", || server.stats().memory >= 20 * (16 << 10));
     assert_eq!(get(server.address(), &config, "/status").text(), "ok", "others are served meanwhile");
@@ -115,7 +115,7 @@ fn damaged_records_end_their_connection_and_no_other() {
     }
     eventually("they are gone", || server.stats().memory < 64 << 10);
     // After the handshake: the client's keys are used for a record that is changed on its way.
-    let mut victim = super::connect(server.address(), &config);
+    let mut victim = connect(server.address(), &config);
     victim.flush().expect("a handshake");
     write!(victim.conn.writer(), "GET /status HTTP/1.1\r\n").expect("memory");
     let mut record = Vec::new();

@@ -1,8 +1,6 @@
 //! A server with TLS: handshakes, messages, certificates, the port that leads to TLS, and clients that mean no good.
 #![cfg(target_os = "linux")]
 
-mod certificates;
-mod client;
 mod files;
 mod hostile;
 mod redirect;
@@ -15,10 +13,11 @@ use rustls::{
     version::{TLS12, TLS13},
 };
 use stateroom_server_smol::Tls;
-use stateroom_tests::{Child, Directory, Frame, Output, TestServer, server, services::script};
-
-use certificates::Authority;
-use client::{TlsClient, connect, get};
+use stateroom_tests::{
+    Child, Directory, Frame, Output, TestServer, server,
+    services::script,
+    tls::{Authority, TlsClient, connect, get},
+};
 
 /// Returns a server in this process with a certificate, and a client that trusts it.
 fn tls_server(authority: &Authority) -> (stateroom_server_smol::Server, Arc<ClientConfig>, Directory) {

@@ -5,9 +5,9 @@ use std::{
     net::{SocketAddr, TcpStream},
 };
 
-use stateroom_tests::{Answer, Child, Directory, Output};
+use stateroom_tests::{Answer, Child, Directory, Output, tls::Authority};
 
-use super::{certificates::Authority, start};
+use super::start;
 
 /// Starts a server, and returns the address that leads to TLS and the one with it.
 fn redirecting(directory: &Directory) -> (Child, SocketAddr, SocketAddr) {

@@ -5,17 +5,22 @@ use std::{
 };
 
 use rustls::{ClientConfig, ClientConnection, HandshakeKind, StreamOwned, pki_types::CertificateDer};
-use stateroom_tests::{Answer, Frame, PATIENCE};
 
-pub(crate) type Stream = StreamOwned<ClientConnection, TcpStream>;
+use crate::{Answer, Frame, PATIENCE};
+
+/// A connection with TLS.
+pub type Stream = StreamOwned<ClientConnection, TcpStream>;
 
 /// A WebSocket client with TLS.
-pub(crate) struct TlsClient {
+#[derive(Debug)]
+pub struct TlsClient {
     stream: BufReader<Stream>,
 }
 
 /// Connects, and has not shaken hands yet.
-pub(crate) fn connect(address: SocketAddr, config: &Arc<ClientConfig>) -> Stream {
+#[must_use]
+#[track_caller]
+pub fn connect(address: SocketAddr, config: &Arc<ClientConfig>) -> Stream {
     let socket = TcpStream::connect(address).expect("the server takes connections");
     socket.set_read_timeout(Some(PATIENCE)).expect("not zero");
     socket.set_write_timeout(Some(PATIENCE)).expect("not zero");
@@ -25,18 +30,24 @@ pub(crate) fn connect(address: SocketAddr, config: &Arc<ClientConfig>) -> Stream
 }
 
 /// Sends a request, and returns the answer.
-pub(crate) fn get(address: SocketAddr, config: &Arc<ClientConfig>, path: &str) -> Answer {
+#[must_use]
+#[track_caller]
+pub fn get(address: SocketAddr, config: &Arc<ClientConfig>, path: &str) -> Answer {
     let mut stream = connect(address, config);
     write!(stream, "GET {path} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n").expect("a request");
     Answer::read(&mut BufReader::new(stream), "GET")
 }
 
 impl TlsClient {
-    pub(crate) fn connect(address: SocketAddr, config: &Arc<ClientConfig>, room: &str) -> Self {
+    /// Opens a WebSocket to a room.
+    #[track_caller]
+    pub fn connect(address: SocketAddr, config: &Arc<ClientConfig>, room: &str) -> Self {
         Self::upgrade(connect(address, config), room)
     }
 
-    pub(crate) fn upgrade(mut stream: Stream, room: &str) -> Self {
+    /// Opens a WebSocket to a room on a connection.
+    #[track_caller]
+    pub fn upgrade(mut stream: Stream, room: &str) -> Self {
         let request = format!(
             "GET /ws/{room} HTTP/1.1\r\nHost: localhost\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\
              Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n"
@@ -47,44 +58,56 @@ impl TlsClient {
         Self { stream }
     }
 
-    pub(crate) fn send(&mut self, frame: &Frame) {
+    /// Sends a frame.
+    #[track_caller]
+    pub fn send(&mut self, frame: &Frame) {
         self.stream.get_mut().write_all(&frame.masked()).expect("the server reads");
     }
 
     /// Sends bytes as they are.
-    pub(crate) fn send_raw(&mut self, bytes: &[u8]) {
+    #[track_caller]
+    pub fn send_raw(&mut self, bytes: &[u8]) {
         self.stream.get_mut().write_all(bytes).expect("the server reads");
     }
 
     /// Waits for a frame; nothing at the end.
-    pub(crate) fn receive(&mut self) -> io::Result<Option<Frame>> {
+    ///
+    /// # Errors
+    /// The connection ends in another way.
+    pub fn receive(&mut self) -> io::Result<Option<Frame>> {
         Frame::read(&mut self.stream)
     }
 
     /// Sends a text, and returns the answer.
     #[track_caller]
-    pub(crate) fn ask(&mut self, text: &str) -> String {
+    pub fn ask(&mut self, text: &str) -> String {
         self.send(&Frame::text(text));
         let answer = self.receive().expect("an answer").expect("an answer");
         String::from_utf8(answer.payload).expect("text")
     }
 
-    pub(crate) fn connection(&self) -> &ClientConnection {
+    /// Returns the state of TLS.
+    #[must_use]
+    pub fn connection(&self) -> &ClientConnection {
         &self.stream.get_ref().conn
     }
 
-    pub(crate) fn is_resumed(&self) -> bool {
+    /// Returns true if it has continued an earlier TLS session.
+    #[must_use]
+    pub fn is_resumed(&self) -> bool {
         self.connection().handshake_kind() == Some(HandshakeKind::Resumed)
     }
 
     /// Returns the certificate of the server.
-    pub(crate) fn certificate(&self) -> CertificateDer<'_> {
+    #[must_use]
+    pub fn certificate(&self) -> CertificateDer<'_> {
         let chain = self.connection().peer_certificates().expect("a handshake");
         chain[0].clone()
     }
 
     /// Says goodbye, and waits for the end.
-    pub(crate) fn leave(mut self) {
+    #[track_caller]
+    pub fn leave(mut self) {
         self.send(&Frame::close(1000));
         let close = self.receive().expect("an answer").expect("a close frame");
         assert_eq!(close.opcode, Frame::CLOSE);

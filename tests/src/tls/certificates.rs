@@ -1,24 +1,33 @@
-use std::{fs, os::unix::fs::PermissionsExt as _, sync::Arc};
+use std::{fs, sync::Arc};
 
 use rcgen::{BasicConstraints, Certificate, CertificateParams, DnType, IsCa, Issuer, KeyPair, date_time_ymd};
 use rustls::{ClientConfig, RootCertStore, SupportedProtocolVersion, pki_types::CertificateDer};
-use stateroom_tests::Directory;
 
-/// An authority, and a certificate for `localhost` that it has issued.
-pub(crate) struct Authority {
+use crate::Directory;
+
+/// An authority that issues certificates for `localhost`.
+pub struct Authority {
     issuer: Issuer<'static, KeyPair>,
-    pub(crate) certificate: Certificate,
+    /// Its own certificate.
+    pub certificate: Certificate,
 }
 
 /// A certificate and its key, as they are in files.
-pub(crate) struct Issued {
-    pub(crate) certificate: String,
-    pub(crate) key: String,
-    pub(crate) der: CertificateDer<'static>,
+#[derive(Debug)]
+pub struct Issued {
+    /// The certificate, as PEM.
+    pub certificate: String,
+    /// Its key, as PEM.
+    pub key: String,
+    /// The certificate as it is sent.
+    pub der: CertificateDer<'static>,
 }
 
 impl Authority {
-    pub(crate) fn new() -> Self {
+    /// Makes a new one.
+    #[must_use]
+    #[allow(clippy::new_without_default, reason = "each is another one")]
+    pub fn new() -> Self {
         let key = KeyPair::generate().expect("random numbers");
         let mut params = CertificateParams::new([]).expect("no names");
         params.distinguished_name.push(DnType::CommonName, "an authority");
@@ -28,7 +37,8 @@ impl Authority {
     }
 
     /// Issues a certificate that is valid until the end of this year.
-    pub(crate) fn issue_until(&self, year: i32) -> Issued {
+    #[must_use]
+    pub fn issue_until(&self, year: i32) -> Issued {
         let key = KeyPair::generate().expect("random numbers");
         let names = ["localhost".to_owned(), "127.0.0.1".to_owned()];
         let mut params = CertificateParams::new(names).expect("names");
@@ -38,12 +48,15 @@ impl Authority {
         Issued { certificate: certificate.pem(), key: key.serialize_pem(), der: certificate.der().clone() }
     }
 
-    pub(crate) fn issue(&self) -> Issued {
+    /// Issues a certificate that is valid.
+    #[must_use]
+    pub fn issue(&self) -> Issued {
         self.issue_until(2999)
     }
 
     /// Returns the rules of a client that trusts this authority.
-    pub(crate) fn client(&self, versions: &[&'static SupportedProtocolVersion]) -> ClientConfig {
+    #[must_use]
+    pub fn client(&self, versions: &[&'static SupportedProtocolVersion]) -> ClientConfig {
         let mut roots = RootCertStore::empty();
         roots.add(self.certificate.der().clone()).expect("a certificate");
         let provider = Arc::new(rustls::crypto::ring::default_provider());
@@ -55,17 +68,28 @@ impl Authority {
 }
 
 impl Issued {
-    /// Writes both files.
-    pub(crate) fn write(&self, directory: &Directory) {
+    /// Writes both files: `cert.pem` and `key.pem`.
+    pub fn write(&self, directory: &Directory) {
         let path = directory.path();
         fs::write(path.join("cert.pem"), &self.certificate).expect("a disk");
         write_key(directory, &self.key);
     }
 }
 
-/// Writes the key, which only its owner can read.
-pub(crate) fn write_key(directory: &Directory, key: &str) {
+/// Writes a key to `key.pem`, which only its owner can read.
+pub fn write_key(directory: &Directory, key: &str) {
     let path = directory.path().join("key.pem");
     fs::write(&path, key).expect("a disk");
-    fs::set_permissions(&path, fs::Permissions::from_mode(0o600)).expect("it is ours");
+    #[cfg(unix)]
+    {
+        use std::os::unix::fs::PermissionsExt as _;
+
+        fs::set_permissions(&path, fs::Permissions::from_mode(0o600)).expect("it is ours");
+    }
+}
+
+impl std::fmt::Debug for Authority {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Authority").finish_non_exhaustive()
+    }
 }
