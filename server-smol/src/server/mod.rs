@@ -96,7 +96,8 @@ impl Server {
         self
     }
 
-    /// Sets the certificate with which the server speaks TLS.
+    /// Sets the certificate with which the server speaks TLS. `serve_guests` reads it again with SIGHUP; other programs call
+    /// [`Tls::reload`](crate::Tls::reload) of a clone.
     #[cfg(feature = "tls")]
     pub fn with_tls(mut self, tls: Option<crate::tls::Tls>) -> Self {
         self.settings.tls = tls;

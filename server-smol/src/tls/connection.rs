@@ -32,8 +32,8 @@ const HELLO: usize = 4 << 10;
 const OUTPUT: usize = 16 << 10;
 
 /// The memory of a connection in bytes, without what waits in it: until the handshake is over, and then.
-const HANDSHAKE: usize = 16 << 10;
-const ESTABLISHED: usize = 5 << 10;
+const HANDSHAKE: usize = 8 << 10;
+const ESTABLISHED: usize = 4 << 10;
 
 thread_local! {
     /// The bytes that the connections of this thread work with, so that a connection between two messages holds none.

@@ -18,10 +18,9 @@ pub(crate) struct ServeArgs {
     #[cfg_attr(not(feature = "dev"), doc = "A module (`.wasm`), or a `dist` directory")]
     pub(crate) module: PathBuf,
 
-    /// An address to listen on, in place of `--ip` and `--port`; may be repeated:
-    /// 0.0.0.0:8080            an IP address and a port
-    /// unix:/run/rooms.sock    a Unix socket, for a proxy; with ,mode=666 it is for all users
-    /// systemd                 the sockets that systemd passes, which stay open for the next process
+    /// An address to listen on, in place of `--ip` and `--port`; may be repeated: 0.0.0.0:8080, a Unix
+    /// socket (unix:/run/rooms.sock, and for all users unix:/run/rooms.sock,mode=666), or `systemd`
+    /// for the sockets that systemd passes, which stay open for the next process
     #[arg(long, value_name = "ADDRESS", conflicts_with_all = ["ip", "port"], verbatim_doc_comment)]
     #[arg(help_heading = SERVER, hide_long_help = true)]
     pub(crate) listen: Vec<ListenAddress>,
@@ -30,11 +29,9 @@ pub(crate) struct ServeArgs {
     #[arg(long, help_heading = SERVER, hide_long_help = true)]
     pub(crate) reuse_port: bool,
 
-    /// Speak TLS (https, wss) with the certificate in this PEM file, behind which its issuers follow.
-    /// SIGHUP reads the file again. Unix sockets stay without TLS
+    /// Speak TLS (https, wss) with this certificate, a PEM file. SIGHUP reads it again
     #[cfg(feature = "tls")]
-    #[arg(long, value_name = "FILE", requires = "tls_key", verbatim_doc_comment)]
-    #[arg(help_heading = SERVER, hide_long_help = true)]
+    #[arg(long, value_name = "FILE", requires = "tls_key", help_heading = SERVER, hide_long_help = true)]
     pub(crate) tls_cert: Option<PathBuf>,
 
     /// The private key for `--tls-cert`, a PEM file
@@ -42,11 +39,9 @@ pub(crate) struct ServeArgs {
     #[arg(long, value_name = "FILE", requires = "tls_cert", help_heading = SERVER, hide_long_help = true)]
     pub(crate) tls_key: Option<PathBuf>,
 
-    /// Lead clients without TLS from this port to the one with TLS. Files of the page below
-    /// `/.well-known/acme-challenge/` are served there, for programs that renew certificates
+    /// Lead clients from this port to TLS. Files below `/.well-known/acme-challenge/` are served here
     #[cfg(feature = "tls")]
-    #[arg(long, value_name = "PORT", requires = "tls_cert", verbatim_doc_comment)]
-    #[arg(help_heading = SERVER, hide_long_help = true)]
+    #[arg(long, value_name = "PORT", requires = "tls_cert", help_heading = SERVER, hide_long_help = true)]
     pub(crate) redirect_http: Option<u16>,
 
     /// Serve the playground at the operator's address, below `/_/`: a page that shows what happens
