@@ -115,8 +115,12 @@ impl Listeners {
         });
         let redirects: Vec<_> = redirects.collect();
         if redirects.is_empty() {
-            let words = format!("no passed socket has the port {port}, which is to redirect to TLS");
-            return Err((ListenAddress::Systemd, io::Error::new(io::ErrorKind::NotFound, words)));
+            let words = format!(
+                "no socket is for the port {port}, which is to lead to TLS: listen on an IP address, too, or let systemd pass \
+                 a socket with this port (`ListenStream={port}`)"
+            );
+            let address = SocketAddr::from((std::net::Ipv4Addr::UNSPECIFIED, port));
+            return Err((ListenAddress::Tcp(address), io::Error::new(io::ErrorKind::NotFound, words)));
         }
         let wanted = Wanted { addresses: &redirects, ..wanted };
         for address in &redirects {

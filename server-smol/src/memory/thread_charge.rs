@@ -17,6 +17,11 @@ thread_local! {
 #[derive(Debug, Default)]
 pub(crate) struct ThreadCharge(usize);
 
+/// Returns the ledger of this thread. A thread that ends may have none any more.
+fn current() -> Option<Rc<Ledger>> {
+    CURRENT.try_with(|current| current.borrow().upgrade()).ok().flatten()
+}
+
 impl Ledger {
     /// Makes this the ledger of this thread.
     pub(crate) fn enter(self: &Rc<Self>) {
@@ -30,7 +35,7 @@ impl ThreadCharge {
     /// # Errors
     /// The charge grows, and does not fit. It stays as it was.
     pub(crate) fn set(&mut self, bytes: usize) -> Result<(), OutOfMemory> {
-        let Some(ledger) = CURRENT.with_borrow(Weak::upgrade) else { return Ok(()) };
+        let Some(ledger) = current() else { return Ok(()) };
         if bytes > self.0 {
             ledger.add(bytes - self.0, Purpose::New)?;
         } else {
@@ -43,7 +48,7 @@ impl ThreadCharge {
     /// Gives back what is charged, before it is sent to another thread.
     pub(crate) fn release(&mut self) {
         if self.0 > 0
-            && let Some(ledger) = CURRENT.with_borrow(Weak::upgrade)
+            && let Some(ledger) = current()
         {
             ledger.give_back(self.0);
         }

@@ -22,6 +22,16 @@ use crate::reactor::AnyTransport;
 
 /// The certificate of a server and its private key, in files that are read again when a server is told to.
 ///
+/// ```no_run
+/// use stateroom_server_smol::{Server, Tls};
+///
+/// let tls = Tls::from_files("fullchain.pem", "privkey.pem")?;
+/// let server = Server::new().with_port(443).with_redirect_http(Some(80)).with_tls(Some(tls.clone()));
+/// // When the files have changed:
+/// tls.reload()?;
+/// # Ok::<(), stateroom_server_smol::TlsError>(())
+/// ```
+///
 /// Clones are the same certificate. With it, a server accepts TLS 1.3 and 1.2 on its TCP sockets, for HTTP/1.1.
 #[derive(Clone)]
 pub struct Tls(Arc<Inner>);

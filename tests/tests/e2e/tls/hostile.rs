@@ -75,6 +75,39 @@ fn a_handshake_that_does_not_go_on_ends_after_30_seconds() {
 }
 
 #[test]
+fn handshakes_that_do_not_go_on_leave_memory_for_others() {
+    const LIMIT: usize = 8 << 20;
+    let authority = Authority::new();
+    let (server, config, _directory) = tls_server(&authority);
+    let server = TestServer::with(server.with_total_memory(LIMIT), script());
+    let mut good = TlsClient::connect(server.address(), &config, "room");
+    let hello = hello(&authority);
+    // Together they would take more than twice the memory.
+    let slow: Vec<_> = (0..800)
+        .map(|_| {
+            let mut stream = tcp(server.address());
+            // It may have been refused already.
+            let _ = stream.write_all(&hello[..hello.len() - 1]);
+            stream
+        })
+        .collect();
+    assert_eq!(good.ask("hello"), "hello");
+    // Those that wait for longest go for those who ask for something.
+    eventually("others are served", || {
+        let mut stream = connect(server.address(), &config);
+        let mut answer = String::new();
+        // It may be refused in any way before that.
+        let _ = write!(stream, "GET /status HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n");
+        let _ = stream.read_to_string(&mut answer);
+        answer.starts_with("HTTP/1.1 200")
+    });
+    let stats = server.stats();
+    assert!(stats.peak_memory <= LIMIT, "{stats:?}");
+    assert_eq!(good.ask("hello"), "hello");
+    drop(slow);
+}
+
+#[test]
 fn too_many_of_an_address_are_told_so_over_tls() {
     let authority = Authority::new();
     let (server, config, _directory) = tls_server(&authority);

@@ -1,13 +1,17 @@
 //! The port that leads to TLS.
 
 use std::{
+    fs,
     io::{BufReader, Write as _},
-    net::{SocketAddr, TcpStream},
+    net::{SocketAddr, TcpListener, TcpStream},
+    os::fd::{AsRawFd as _, OwnedFd},
+    process::Command,
 };
 
-use stateroom_tests::{Answer, Child, Directory, Output, tls::Authority};
+use rustix::io::FdFlags;
+use stateroom_tests::{Answer, Child, Directory, Output, binary, tls::Authority};
 
-use super::start;
+use super::{ECHO, start};
 
 /// Starts a server, and returns the address that leads to TLS and the one with it.
 fn redirecting(directory: &Directory) -> (Child, SocketAddr, SocketAddr) {
@@ -61,4 +65,41 @@ fn programs_that_renew_certificates_are_answered_there() {
     assert_eq!(get("/.well-known/acme-challenge/other").status, 404);
     assert_eq!(get("/.well-known/acme-challenge/../other").status, 404);
     assert_eq!(get("/.well-known/other").status, 308);
+}
+
+#[test]
+fn a_passed_socket_with_that_port_leads_to_tls() {
+    let directory = Directory::new();
+    Authority::new().issue().write(&directory);
+    let [tls, plain] = [(); 2].map(|()| TcpListener::bind("127.0.0.1:0").expect("a port"));
+    let [tls_at, plain_at] = [&tls, &plain].map(|socket| socket.local_addr().expect("it has one"));
+    let port = plain_at.port().to_string();
+    let path = |name: &str| directory.path().join(name).display().to_string();
+    fs::write(path("room.wat"), ECHO).expect("a disk");
+    // The second one is inherited under its own number.
+    rustix::io::fcntl_setfd(&plain, FdFlags::empty()).expect("it is ours");
+    let script = format!(
+        "exec 3<&0 4<&{} </dev/null; LISTEN_FDS=2 LISTEN_PID=$$ exec \"$0\" \"$@\"",
+        plain.as_raw_fd()
+    );
+    let start = |port: &str| {
+        // Other shells know only descriptors of one digit.
+        let mut command = Command::new("bash");
+        command.arg("-c").arg(&script).arg(binary("stateroom")).args(["serve", &path("room.wat")]);
+        command.args(["--listen", "systemd", "--tls-cert", &path("cert.pem"), "--tls-key", &path("key.pem")]);
+        let socket: OwnedFd = tls.try_clone().expect("a descriptor").into();
+        Child::of_stdin(command.args(["--redirect-http", port]), socket)
+    };
+    let child = start(&port);
+    assert_eq!(child.line(Output::Stderr, "serving on "), tls_at.to_string());
+    child.line(
+        Output::Stderr,
+        &format!("redirecting clients from {plain_at} to https://localhost:{}", tls_at.port()),
+    );
+    let answer = ask(plain_at, "GET / HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n");
+    assert_eq!(answer.status, 308);
+    drop(child);
+    let mut child = start("1");
+    child.line(Output::Stderr, "no socket is for the port 1, which is to lead to TLS");
+    assert_eq!(child.exit().0, Some(1));
 }
