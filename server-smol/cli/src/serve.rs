@@ -18,12 +18,12 @@ use super::{
 pub(crate) fn run(args: ServeArgs) -> Result<()> {
     let Found { module, static_files, limits, durability } = locate(&args.module)?;
     let mut settings = args.server.settings()?;
-    (settings.listen, settings.reuse_port) = (args.listen, args.reuse_port);
+    (settings.listen, settings.reuse_port) = (args.listen(), args.reuse_port);
     #[cfg(feature = "tls")]
     if let (Some(certificate), Some(key)) = (args.tls_cert, args.tls_key) {
         let tls = Tls::from_files(certificate, key);
         settings.tls = Some(tls.map_err(|error| anyhow!("{error} (see `--tls-cert` and `--tls-key`)"))?);
-        settings.redirect_http = args.redirect_http;
+        settings.redirect_http = args.redirect_http.and_then(|port| u16::try_from(port).ok());
     }
     settings.upgrade = args.upgrade.into();
     (settings.data, settings.journal_size) = (args.data, args.journal_size);

@@ -4,6 +4,8 @@ use stateroom_server_smol::{Durability, ListenAddress, Settings, Upgrade};
 
 use crate::limits::Unit;
 
+#[cfg(feature = "tls")]
+use super::server::{Number, port};
 use super::{
     ROOMS, SERVER, ServerArgs,
     server::{Time, milliseconds},
@@ -22,8 +24,8 @@ pub(crate) struct ServeArgs {
     /// socket (unix:/run/rooms.sock, and for all users unix:/run/rooms.sock,mode=666), or `systemd`
     /// for the sockets that systemd passes, which stay open for the next process
     #[arg(long, value_name = "ADDRESS", conflicts_with_all = ["ip", "port"], verbatim_doc_comment)]
-    #[arg(help_heading = SERVER, hide_long_help = true)]
-    pub(crate) listen: Vec<ListenAddress>,
+    #[arg(value_parser = listen_address, help_heading = SERVER, hide_long_help = true)]
+    listen: Vec<String>,
 
     /// Let another process listen on the same ports, and take over when this one ends
     #[arg(long, help_heading = SERVER, hide_long_help = true)]
@@ -41,8 +43,9 @@ pub(crate) struct ServeArgs {
 
     /// Lead clients from this port to TLS. Files below `/.well-known/acme-challenge/` are served here
     #[cfg(feature = "tls")]
-    #[arg(long, value_name = "PORT", requires = "tls_cert", help_heading = SERVER, hide_long_help = true)]
-    pub(crate) redirect_http: Option<u16>,
+    #[arg(long, value_name = "PORT", requires = "tls_cert", value_parser = port as Number)]
+    #[arg(help_heading = SERVER, hide_long_help = true)]
+    pub(crate) redirect_http: Option<usize>,
 
     /// Serve the playground at the operator's address, below `/_/`: a page that shows what happens
     /// in a room, and that takes part in it
@@ -95,6 +98,19 @@ pub(crate) struct ServeArgs {
 
     #[command(flatten)]
     pub(crate) server: ServerArgs,
+}
+
+impl ServeArgs {
+    /// Returns the addresses to listen on.
+    pub(crate) fn listen(&self) -> Vec<ListenAddress> {
+        // They have been checked.
+        self.listen.iter().filter_map(|address| address.parse().ok()).collect()
+    }
+}
+
+/// Checks an address. It stays a text, as each type that clap reads takes some KB in the binary.
+fn listen_address(text: &str) -> Result<String, String> {
+    text.parse().map(|_: ListenAddress| text.to_owned())
 }
 
 fn size(text: &str) -> Result<u64, String> {
