@@ -150,6 +150,9 @@ server run on the same core.
 In a [resumable session](reference/sessions.md), the client confirms each 512 messages of 64 bytes, as the client library does. The server keeps the messages
 until then. Apart from these, a resumable session takes about 330 bytes of memory in addition to its connection (4,000 idle clients, measured once).
 
+With TLS (1.3, AES-256-GCM), the certificate has an elliptic key (P-256). An idle connection takes about 3.6 KB of memory in addition (1,000 idle clients, measured
+once), and the static binary is 716 KB larger.
+
 - *System calls* are counted by `strace`.
 - *Allocations* are counted by valgrind's `dhat`. A reallocation counts as one allocation.
 - *Instructions* are counted by valgrind's `callgrind`, in all threads, in user mode only. This includes the C library.
