@@ -7,7 +7,7 @@ use std::{
 
 use stateroom_core::settings::SettingsError;
 
-use crate::{admin_address::AdminAddress, journal::DataError, room::CreateRoomError};
+use crate::{admin_address::AdminAddress, journal::DataError, listen::ListenAddress, room::CreateRoomError};
 
 /// The reason why a server could not be started.
 #[derive(Debug)]
@@ -18,7 +18,7 @@ pub enum ServeError {
     /// The address cannot be listened on.
     Bind {
         /// The address.
-        address: SocketAddr,
+        address: ListenAddress,
         /// The system's error.
         source: io::Error,
     },
@@ -49,7 +49,11 @@ impl fmt::Display for ServeError {
             Self::Settings(error) => write!(f, "{error}"),
             Self::Bind { address, source } => {
                 write!(f, "cannot listen on {address}: ")?;
-                refusal(f, address, source)
+                match address {
+                    ListenAddress::Tcp(address) => refusal(f, address, source),
+                    ListenAddress::Unix { path, .. } => refusal_at(f, path, source),
+                    ListenAddress::Systemd => write!(f, "{source}"),
+                }
             }
             Self::Admin { address: AdminAddress::Tcp(address), source }
                 if source.kind() == io::ErrorKind::InvalidInput =>

@@ -32,6 +32,9 @@
 //! The feature `built-in` adds `Server::with_built_in`, for files that are a part of the program, and
 //! `Server::with_playground`, for a page that shows what happens in rooms.
 //!
+//! The feature `tls` adds `Server::with_tls`, which serves `https://` and `wss://` with a certificate, and
+//! `Server::with_redirect_http`.
+//!
 //! ```toml
 //! stateroom-server-smol = { version = "0.1", features = ["wasm"] }
 //! ```
@@ -128,6 +131,7 @@ mod http;
 mod journal;
 #[cfg(feature = "rooms")]
 mod kept;
+mod listen;
 mod memory;
 mod metrics;
 mod operator;
@@ -138,6 +142,8 @@ mod server;
 mod session;
 mod settings;
 mod thread;
+#[cfg(feature = "tls")]
+mod tls;
 mod websocket;
 mod wire;
 mod worker;
@@ -149,6 +155,7 @@ pub use journal::DataError;
 pub use kept::{
     DataRooms, HistoryDetails, ImportError, KeptRoom, LoadedRoom, RoomDetails, RoomMemory, RoomsError,
 };
+pub use listen::{ListenAddress, Listeners};
 pub use reactor::VirtualClock;
 pub use server::{RenewedRooms, Replacement, RoomInfo, Server, ServerHandle, Stats};
 #[cfg(feature = "built-in")]
@@ -159,3 +166,5 @@ pub use settings::{
 /// The crate with the traits and types that this interface uses, such as [`EngineFactory`](stateroom_core::engine::EngineFactory).
 pub use stateroom_core;
 pub use stateroom_core::settings::{Part, SettingProblem, SettingsError};
+#[cfg(feature = "tls")]
+pub use tls::{Tls, TlsError};

@@ -24,8 +24,9 @@ const FLOORS: &[&[&str]] = &[
     &["room"],
     &["thread", "requests", "admission"],
     &["settings", "wire"],
-    &["websocket", "reactor"],
-    &["memory", "close", "admin_address", "journal"],
+    &["websocket", "tls"],
+    &["reactor"],
+    &["memory", "close", "admin_address", "journal", "listen"],
     &["metrics"],
 ];
 

@@ -4,11 +4,16 @@
 use std::{
     io::{Read as _, Write as _},
     net::{SocketAddr, TcpStream},
+    sync::{Arc, OnceLock},
     thread,
     time::Duration,
 };
 
-use stateroom_tests::{Client, Frame};
+use rustls::{ClientConfig, version::TLS13};
+use stateroom_tests::{
+    Client, Frame,
+    tls::{Authority, TlsClient},
+};
 
 /// Sends so many messages at a time from one client, in one piece, and waits for all of them.
 pub(crate) fn echo(address: SocketAddr, steps: usize, at_a_time: usize, size: usize) {
@@ -197,6 +202,35 @@ pub(crate) fn rooms(address: SocketAddr, steps: usize) {
         let mut answer = String::new();
         stream.read_to_string(&mut answer).expect("it answers");
         assert!(answer.starts_with("HTTP/1.1 201"), "{answer}");
+    }
+}
+
+/// The authority that has issued the server's certificate.
+pub(crate) fn authority() -> &'static Authority {
+    static AUTHORITY: OnceLock<Authority> = OnceLock::new();
+    AUTHORITY.get_or_init(Authority::new)
+}
+
+fn tls() -> Arc<ClientConfig> {
+    Arc::new(authority().client(&[&TLS13]))
+}
+
+/// Does the same as [`echo`], one at a time, with TLS.
+pub(crate) fn tls_echo(address: SocketAddr, steps: usize, size: usize) {
+    let mut client = TlsClient::connect(address, &tls(), "lobby");
+    let message = "x".repeat(size);
+    for _ in 0..steps {
+        assert_eq!(client.ask(&message), message);
+    }
+}
+
+/// Does the same as [`connections`], with TLS. The clients resume a session of TLS, or know of none.
+pub(crate) fn tls_connections(address: SocketAddr, steps: usize, resumes: bool) {
+    let all = tls();
+    let _stays = TlsClient::connect(address, &all, "lobby");
+    for _ in 0..steps {
+        let config = if resumes { Arc::clone(&all) } else { tls() };
+        TlsClient::connect(address, &config, "lobby").leave();
     }
 }
 

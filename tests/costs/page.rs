@@ -154,6 +154,8 @@ In the rows of compressed messages, the server runs with `--compress=1`, and two
 JSON of 1 KiB becomes about 330 bytes, and of 16 KiB about 3,800. JSON of 64 bytes does not become smaller: the server tries it and sends it as it is,
 which is why the default of `--compress` is 512 bytes. Most instructions for small messages clear the tables of the compressor. A connection takes no memory
 for compression between two messages, except 24 bytes.
+With TLS (1.3, AES-256-GCM), the certificate has an elliptic key (P-256). An idle connection takes about 3.6 KB of memory in addition (1,000 idle clients, measured
+once), and the static binary is 716 KB larger.
 
 - *System calls* are counted by `strace`.
 - *Allocations* are counted by valgrind's `dhat`. A reallocation counts as one allocation.

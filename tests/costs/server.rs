@@ -11,6 +11,7 @@ use stateroom_tests::{Child, Output, broadcast, eventually, example};
 
 use crate::{
     cost::Totals,
+    load,
     script::{Guest, Script},
     tool::Tool,
 };
@@ -30,6 +31,10 @@ impl Server {
         let echo = fs::read(example("echo").join("server.wasm")).map_err(|error| error.to_string())?;
         for (guest, module) in [(Guest::Echo, echo), (Guest::Broadcast, broadcast().module())] {
             fs::write(server.module(guest), module).map_err(|error| error.to_string())?;
+        }
+        let issued = load::authority().issue();
+        for (name, text) in [("cert.pem", issued.certificate), ("key.pem", issued.key)] {
+            fs::write(server.place.join(name), text).map_err(|error| error.to_string())?;
         }
         Ok(server)
     }
@@ -66,6 +71,10 @@ impl Server {
             // Each run begins with an empty one.
             let _ = fs::remove_dir_all(&data);
             command.arg("--data").arg(&data);
+        }
+        if script.has_tls {
+            let names = ["cert.pem", "key.pem"].map(|name| self.place.join(name));
+            command.arg("--tls-cert").arg(&names[0]).arg("--tls-key").arg(&names[1]);
         }
         let mut server = Child::of(&mut command);
         let address: SocketAddr = server

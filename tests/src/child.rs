@@ -98,8 +98,14 @@ impl Child {
     /// Starts a program that is not the workspace's own.
     #[track_caller]
     pub fn of(command: &mut Command) -> Self {
+        Self::of_stdin(command, Stdio::piped())
+    }
+
+    /// Starts a program with this as its standard input.
+    #[track_caller]
+    pub fn of_stdin(command: &mut Command, stdin: impl Into<Stdio>) -> Self {
         command.env_remove("RUST_LOG");
-        command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+        command.stdin(stdin).stdout(Stdio::piped()).stderr(Stdio::piped());
         let mut process = command.spawn().expect("it has been built");
         let stdout = Lines::of(process.stdout.take().expect("it was asked for"));
         let stderr = Lines::of(process.stderr.take().expect("it was asked for"));

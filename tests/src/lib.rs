@@ -24,6 +24,7 @@ mod node;
 mod records;
 mod server;
 pub mod services;
+pub mod tls;
 
 use std::{
     fs::File,

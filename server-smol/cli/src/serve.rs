@@ -4,7 +4,9 @@ use std::{
 };
 
 use anyhow::{Error, Result, anyhow, bail};
-use stateroom_server_smol::{Durability, ServeError};
+#[cfg(feature = "tls")]
+use stateroom_server_smol::Tls;
+use stateroom_server_smol::{Durability, ListenAddress, ServeError};
 
 use super::{
     args::ServeArgs,
@@ -17,6 +19,13 @@ pub(crate) fn run(args: ServeArgs) -> Result<()> {
     let Found { module, static_files, config } = locate(&args.module)?;
     let DistConfig { limits, durability, subprotocols } = config;
     let mut settings = args.server.settings()?;
+    (settings.listen, settings.reuse_port) = (args.listen(), args.reuse_port);
+    #[cfg(feature = "tls")]
+    if let (Some(certificate), Some(key)) = (args.tls_cert, args.tls_key) {
+        let tls = Tls::from_files(certificate, key);
+        settings.tls = Some(tls.map_err(|error| anyhow!("{error} (see `--tls-cert` and `--tls-key`)"))?);
+        settings.redirect_http = args.redirect_http.and_then(|port| u16::try_from(port).ok());
+    }
     settings.upgrade = args.upgrade.into();
     (settings.data, settings.journal_size) = (args.data, args.journal_size);
     settings.durability = args.durability.or(durability).map(Into::into).unwrap_or_default();
@@ -45,10 +54,13 @@ pub(crate) fn run(args: ServeArgs) -> Result<()> {
 /// Adds advice to the error. The server's messages are complete; their sources would repeat them.
 pub(crate) fn explain(error: ServeError) -> Error {
     match error {
+        ServeError::Bind { address: ListenAddress::Unix { .. } | ListenAddress::Systemd, .. } => {
+            anyhow!("{error} (see `--listen`)")
+        }
         ServeError::Bind { ref source, .. } if source.kind() == io::ErrorKind::AddrNotAvailable => {
             anyhow!("{error} (`--ip 0.0.0.0` is all of them)")
         }
-        ServeError::Bind { .. } => anyhow!("{error} (see `--port` and `--ip`)"),
+        ServeError::Bind { .. } => anyhow!("{error} (see `--port`, `--ip` and `--listen`)"),
         ServeError::Admin { .. } => anyhow!("{error} (see `--admin`)"),
         error => anyhow!("{error}"),
     }

@@ -95,7 +95,7 @@ impl Control {
             ("awake_memory", counts.awake_memory.into()),
             ("p99_pass_us", counts.p99_pass.into()),
             ("longest_pass_us", counts.p99_pass.map(|_| counts.longest_pass).into()),
-            ("address", self.address.to_string().into()),
+            ("address", self.address.as_ref().map(ToString::to_string).into()),
             ("modules", modules.into()),
         ]))
     }

@@ -13,10 +13,7 @@ mod origin;
 #[cfg(feature = "built-in")]
 mod playground;
 
-use std::{
-    net::SocketAddr,
-    time::{Duration, Instant},
-};
+use std::time::{Duration, Instant};
 
 use hyper::{Request, Response, StatusCode, body::Incoming};
 use smol::future::or;
@@ -24,6 +21,7 @@ use smol::future::or;
 #[cfg(feature = "built-in")]
 use self::playground::playground_path;
 use crate::{
+    listen::ListenAddress,
     reactor::Timer,
     requests::{Body, has_one_host, text},
     worker::Workers,
@@ -51,8 +49,8 @@ type Answer = Response<Body>;
 pub(crate) struct Control {
     pub(crate) workers: Workers,
     pub(crate) started: Instant,
-    /// The public address.
-    pub(crate) address: SocketAddr,
+    /// The first public address.
+    pub(crate) address: Option<ListenAddress>,
     #[cfg(feature = "built-in")]
     pub(crate) playground: Option<crate::settings::Playground>,
     /// The program of the rooms, if they run guests.
@@ -98,7 +96,15 @@ impl Control {
     pub(crate) async fn answer_public<B>(&self, request: &Request<B>) -> Option<Answer> {
         let playground = self.playground.as_ref().filter(|playground| playground.is_public())?;
         playground_path(playground, request.uri().path())?;
-        Some(self.answer(request, None, Reach::Public(self.address.ip())).await)
+        Some(self.answer(request, None, Reach::Public(self.ip())).await)
+    }
+
+    /// Returns the address that the public reaches. Only programs on this machine reach a Unix socket.
+    fn ip(&self) -> std::net::IpAddr {
+        match &self.address {
+            Some(ListenAddress::Tcp(address)) => address.ip(),
+            _ => std::net::Ipv4Addr::LOCALHOST.into(),
+        }
     }
 
     /// Returns whether the playground is at the public address.

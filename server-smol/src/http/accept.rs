@@ -1,6 +1,13 @@
-use std::{cell::Cell, future::poll_fn, io, rc::Rc, time::Duration};
+use std::{
+    cell::Cell,
+    future::{pending, poll_fn},
+    io,
+    rc::Rc,
+    task::Poll,
+    time::Duration,
+};
 
-use smol::future::{or, yield_now};
+use smol::future::{or, poll_once, yield_now};
 use stateroom_core::engine::EngineFactory;
 
 use crate::reactor::{Listener, Timer};
@@ -16,6 +23,14 @@ const BATCH: usize = 8;
 
 /// Accepts connections until it is dropped.
 pub(super) async fn accept<F: EngineFactory>(listener: Listener, site: Rc<Site<F>>) {
+    accept_until_replaced(&listener, &site).await;
+    // Those that wait in a socket that others have, too, wait for them.
+    drop(listener);
+    pending().await
+}
+
+/// Accepts connections until the server ends and another process takes its place.
+async fn accept_until_replaced<F: EngineFactory>(listener: &Listener, site: &Rc<Site<F>>) {
     let log = &site.here.0.thread().log;
     // Each time that it begins to fail, it says so once.
     let is_failing = Cell::new(false);
@@ -35,11 +50,13 @@ pub(super) async fn accept<F: EngineFactory>(listener: Listener, site: Rc<Site<F
             warn("there are as many as there may be");
             continue;
         }
-        match listener.accept().await {
-            Ok((stream, peer)) => {
+        let accepted_one = async { Some(listener.accept().await) };
+        let Some(accepted_one) = or(site.replaced(listener), accepted_one).await else { break };
+        match accepted_one.and_then(|(transport, peer)| site.serve(transport, peer, listener.leads_to_tls()))
+        {
+            Ok(()) => {
                 permits.set_lacks_files(false);
                 is_failing.set(false);
-                site.serve(stream, peer);
                 accepted += 1;
                 if accepted % BATCH == 0 {
                     yield_now().await;
@@ -63,6 +80,23 @@ pub(super) async fn accept<F: EngineFactory>(listener: Listener, site: Rc<Site<F
                 }
             }
         }
+    }
+    // The socket is this process's alone, but for its port: nobody else accepts what waits in it.
+    while site.shared.settings.reuse_port
+        && let Some(Ok((transport, peer))) = poll_once(listener.accept()).await
+    {
+        let _ = site.serve(transport, peer, listener.leads_to_tls());
+    }
+}
+
+impl<F: EngineFactory> Site<F> {
+    /// Ready when the server ends and another process takes over this listener.
+    async fn replaced<T>(&self, listener: &Listener) -> Option<T> {
+        poll_fn(|_| match self.here.0.is_ending() && listener.is_shared() {
+            true => Poll::Ready(None),
+            false => Poll::Pending,
+        })
+        .await
     }
 }
 

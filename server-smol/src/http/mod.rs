@@ -3,6 +3,8 @@
 mod accept;
 mod handshake;
 mod peer;
+#[cfg(feature = "tls")]
+mod redirect;
 mod refusal;
 mod rooms;
 mod static_files;
@@ -14,10 +16,12 @@ mod upgrade;
 use std::{
     fmt,
     future::{Future, poll_fn},
+    io,
     net::SocketAddr,
     pin::pin,
     rc::Rc,
     sync::Arc,
+    task::Poll,
 };
 
 use hyper::{Method, Request, Response, StatusCode, body::Incoming, header::HeaderName};
@@ -28,8 +32,9 @@ use crate::{
     admission::{Permits, TooManyOfAddress},
     close::CloseReason,
     control::Control,
+    listen::Listener,
     memory::{OutOfMemory, Purpose},
-    reactor::{Listener, Stream},
+    reactor::{self, AnyTransport, Stream},
     requests::{
         Body, Downloads, Protocol, Socket, ending, has_one_host, not_allowed, serve as serve_requests, text,
     },
@@ -56,6 +61,11 @@ pub(crate) struct Shared {
     pub(crate) control: Control,
     pub(crate) permits: Permits,
     pub(crate) downloads: Downloads,
+    /// True if another process may take over the sockets that this one listens on.
+    pub(crate) is_replaced: bool,
+    /// The port for TLS, if there is one.
+    #[cfg(feature = "tls")]
+    pub(crate) tls_port: Option<u16>,
 }
 
 /// The state from which requests are answered.
@@ -70,13 +80,23 @@ struct Site<F: EngineFactory> {
 
 /// Accepts connections on the thread of a worker, serves HTTP on them, and hands those that become WebSockets to the
 /// worker of their room.
-pub(crate) async fn serve<F: EngineFactory>(
-    listener: Listener,
+///
+/// # Errors
+/// The system has no memory to watch the listeners.
+pub(crate) fn serve<F: EngineFactory>(
+    listeners: Vec<Listener>,
     shared: Shared,
     worker: &Rc<Worker<F>>,
     number: usize,
-) {
-    accept(listener, Rc::new(Site::new(shared, (Rc::clone(worker), number)))).await
+) -> io::Result<impl Future<Output = ()>> {
+    let site = Rc::new(Site::new(shared, (Rc::clone(worker), number)));
+    let accept = |listener| Ok(Box::pin(accept(reactor::Listener::new(listener)?, Rc::clone(&site))));
+    let mut all = listeners.into_iter().map(accept).collect::<io::Result<Vec<_>>>()?;
+    // None of them ever returns.
+    Ok(poll_fn(move |cx| {
+        all.iter_mut().for_each(|accepting| _ = accepting.as_mut().poll(cx));
+        Poll::Pending
+    }))
 }
 
 impl<F: EngineFactory> Site<F> {
@@ -87,28 +107,45 @@ impl<F: EngineFactory> Site<F> {
         Self { shared, client_headers, here, refusals: Refusals::default() }
     }
 
-    /// Serves a connection, beside everything else.
-    fn serve(self: &Rc<Self>, stream: Stream, address: SocketAddr) {
+    /// Serves a connection, beside everything else. If it `leads_to_tls`, it is told to come back with TLS.
+    ///
+    /// # Errors
+    /// The system has no memory to watch it.
+    fn serve(
+        self: &Rc<Self>,
+        transport: AnyTransport,
+        address: SocketAddr,
+        leads_to_tls: bool,
+    ) -> io::Result<()> {
+        #[cfg(feature = "tls")]
+        let transport = match (&self.shared.settings.tls, transport) {
+            (Some(tls), AnyTransport::Tcp(socket)) if !leads_to_tls => tls.accept(socket),
+            (_, transport) => transport,
+        };
+        let stream = Stream::new(transport)?;
         let thread = self.here.0.thread();
         let permit = match self.shared.permits.take(address.ip()) {
             Ok(permit) => permit,
             Err(TooManyOfAddress) => {
                 log::debug!("{address}: there are as many from there as there may be");
-                return self.refuse(
+                self.refuse(
                     stream,
                     "there are as many connections from your address as there may be",
                     OF_ADDRESS,
                 );
+                return Ok(());
             }
         };
         match thread.memory.charge(SILENT, Purpose::New) {
             Ok(memory) => {
-                let peer = Rc::new(Peer::new(address, permit, Rc::clone(&thread.clock), memory));
+                let peer =
+                    Rc::new(Peer::new(address, permit, Rc::clone(&thread.clock), memory, leads_to_tls));
                 peer.set_idle(true);
                 self.spawn(Rc::clone(self).attend(stream, peer));
             }
             Err(OutOfMemory) => self.refuse_for_memory(stream),
         }
+        Ok(())
     }
 
     /// Answers a connection that there is no memory for, and asks for memory for the next one.
@@ -207,8 +244,13 @@ impl<F: EngineFactory> Site<F> {
     }
 
     async fn answer(&self, request: Request<Incoming>, peer: &Peer) -> Response<Body> {
-        if self.here.0.is_ending() {
+        // Clients of a server whose place is taken know from the close frame of a WebSocket that they may come back at once.
+        if self.here.0.is_ending() && !(self.is_replaced() && *request.method() == Method::GET) {
             return ending();
+        }
+        #[cfg(feature = "tls")]
+        if peer.leads_to_tls {
+            return self.lead_to_tls(&request, peer).await;
         }
         if !has_one_host(&request) {
             return text(StatusCode::BAD_REQUEST, "a request has one `Host`");
@@ -232,6 +274,11 @@ impl<F: EngineFactory> Site<F> {
             (Ok(room), &Method::POST) => self.create_room(room, peer).await,
             (Ok(_), _) => not_allowed("GET, POST"),
         }
+    }
+
+    /// Returns whether another process may take over the sockets that this one listens on.
+    fn is_replaced(&self) -> bool {
+        self.shared.is_replaced
     }
 
     /// Returns whether there are more connections than there may be clients.

@@ -48,6 +48,9 @@ const MOST_BEYOND: usize = 2 * PROTOCOL.head_size;
 #[derive(Debug)]
 pub(super) struct Peer {
     pub(super) address: SocketAddr,
+    /// True if it has come to the port from which clients are led to the one for TLS.
+    #[cfg_attr(not(feature = "tls"), expect(dead_code, reason = "there is no such port"))]
+    pub(super) leads_to_tls: bool,
     /// The permit of the connection, until it becomes a WebSocket.
     pub(super) permit: RefCell<Option<Permit>>,
     /// The visit to a room for which the connection becomes a WebSocket.
@@ -113,9 +116,16 @@ impl InProgress {
 }
 
 impl Peer {
-    pub(super) fn new(address: SocketAddr, permit: Permit, clock: Rc<Clock>, memory: Charge) -> Self {
+    pub(super) fn new(
+        address: SocketAddr,
+        permit: Permit,
+        clock: Rc<Clock>,
+        memory: Charge,
+        leads_to_tls: bool,
+    ) -> Self {
         Self {
             address,
+            leads_to_tls,
             permit: RefCell::new(Some(permit)),
             visit: RefCell::default(),
             download: RefCell::default(),
@@ -320,7 +330,7 @@ mod tests {
 
     fn peer(address: SocketAddr, clock: Clock) -> Peer {
         let permit = Permits::new(&Settings::default()).take(address.ip()).unwrap();
-        Peer::new(address, permit, Rc::new(clock), Ledger::new(1 << 20).empty_charge())
+        Peer::new(address, permit, Rc::new(clock), Ledger::new(1 << 20).empty_charge(), false)
     }
 
     /// Returns whether the server gives up a peer that was last given something so long ago.

@@ -19,7 +19,7 @@ use crate::{
     admission::Permits,
     close::CloseReason,
     control::Control,
-    reactor::{AnyTransport, Clock, ClockSource, Reactor, Records, Stream},
+    reactor::{AnyTransport, Clock, ClockSource, Reactor, Records},
     requests::Downloads,
     room::RoomId,
     settings::Settings,
@@ -57,11 +57,14 @@ impl TestServer {
         let shared = Shared {
             permits: Permits::new(&settings),
             downloads: Downloads::new(1),
+            is_replaced: false,
+            #[cfg(feature = "tls")]
+            tls_port: None,
             settings,
             control: Control {
                 workers: workers.clone(),
                 started: Instant::now(),
-                address: ([127, 0, 0, 1], 8080).into(),
+                address: None,
                 #[cfg(feature = "built-in")]
                 playground: None,
                 #[cfg(feature = "wasm")]
@@ -107,7 +110,7 @@ fn run(number: usize, commands: &Receiver<Command>, shared: Shared, arrived: &Re
     let site = Rc::new(Site::new(shared, (Rc::clone(&worker), number)));
     let accepting = async {
         while let Ok(transport) = arrived.recv().await {
-            site.serve(Stream::new(transport).unwrap(), ([127, 0, 0, 1], 1).into());
+            site.serve(transport, ([127, 0, 0, 1], 1).into(), false).unwrap();
         }
         pending().await
     };

@@ -155,12 +155,16 @@ impl Ledger {
         self.used.get() > self.limit / 4 * 3
     }
 
-    fn add(&self, bytes: usize, purpose: Purpose) -> Result<(), OutOfMemory> {
+    pub(super) fn add(&self, bytes: usize, purpose: Purpose) -> Result<(), OutOfMemory> {
         if !self.fits(bytes, purpose) {
             self.reclaim(bytes, purpose)?;
         }
         self.note(bytes);
         Ok(())
+    }
+
+    pub(super) fn give_back(&self, bytes: usize) {
+        self.used.set(self.used.get() - bytes);
     }
 
     fn note(&self, bytes: usize) {
@@ -250,7 +254,7 @@ impl Charge {
     }
 
     fn give_back(&self, bytes: usize) {
-        self.ledger.used.set(self.ledger.used.get() - bytes);
+        self.ledger.give_back(bytes);
     }
 }
 

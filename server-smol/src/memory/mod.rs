@@ -3,7 +3,11 @@
 mod buffer;
 mod ledger;
 mod system;
+#[cfg(feature = "tls")]
+mod thread_charge;
 
 pub(crate) use buffer::{Buffer, Incoming};
 pub(crate) use ledger::{Charge, Ledger, Need, OutOfMemory, Purpose, Reclaim, Stage};
 pub(crate) use system::default_total;
+#[cfg(feature = "tls")]
+pub(crate) use thread_charge::ThreadCharge;

@@ -1,8 +1,6 @@
 //! Answers the operator, at an address and on a thread of its own: so it answers even if the threads of the rooms are busy.
 
 mod listener;
-#[cfg(unix)]
-mod unix_socket;
 
 use std::{
     cell::Cell,
@@ -29,14 +27,15 @@ use crate::{
     admin_address::AdminAddress,
     control::{Control, Reach},
     error::ServeError,
+    listen::{ListenAddress, Listener},
     memory::Ledger,
-    reactor::{Reactor, Timer},
+    reactor::{self, Reactor, Stream, Timer},
     requests::{Peer, Protocol, Socket, serve},
     settings::OPERATOR_CONNECTIONS,
     wire::Buffers,
 };
 
-use listener::{Incoming, Listener};
+use listener::bind;
 
 /// The time that a connection may take. It is for one request.
 const TIMEOUT: Duration = Duration::from_secs(10);
@@ -108,8 +107,11 @@ impl Operator {
         running: impl Send + 'static,
     ) -> Result<(Self, JoinHandle<Result<(), ServeError>>), ServeError> {
         let refused = |source| ServeError::Admin { address: address.clone(), source };
-        let listener = Listener::bind(address).map_err(refused)?;
-        let address = listener.address().map_err(refused)?;
+        let listener = bind(address).map_err(refused)?;
+        let address = match listener.address().map_err(refused)? {
+            ListenAddress::Tcp(address) => AdminAddress::Tcp(address),
+            _ => address.clone(),
+        };
         let reach = match &address {
             AdminAddress::Tcp(_) => Reach::Loopback,
             AdminAddress::Unix(_) => Reach::Socket,
@@ -168,7 +170,7 @@ impl Operator {
 
 /// Serves the operator until the end.
 async fn run(listener: &Listener, site: Site, ended: &Receiver<()>) -> io::Result<()> {
-    let incoming = listener.incoming()?;
+    let incoming = reactor::Listener::new(listener.try_clone()?)?;
     let executor = LocalExecutor::new();
     let end = async {
         // Nothing is ever sent.
@@ -179,12 +181,12 @@ async fn run(listener: &Listener, site: Site, ended: &Receiver<()>) -> io::Resul
 }
 
 /// Accepts connections until it is dropped.
-async fn accept(incoming: &Incoming, site: Rc<Site>, executor: &LocalExecutor<'_>) {
+async fn accept(incoming: &reactor::Listener, site: Rc<Site>, executor: &LocalExecutor<'_>) {
     let connections = Arc::new(Semaphore::new(OPERATOR_CONNECTIONS));
     let buffers = Rc::new(Buffers::new(Ledger::new(usize::MAX)));
     loop {
         let place = connections.acquire_arc().await;
-        match incoming.accept().await {
+        match incoming.accept().await.and_then(|(transport, _)| Stream::new(transport)) {
             Ok(stream) => {
                 let site = Rc::clone(&site);
                 let peer =

@@ -1,28 +1,24 @@
 use std::{
     future::poll_fn,
     io,
-    net::{SocketAddr, TcpListener, TcpStream},
+    net::{Ipv4Addr, SocketAddr, TcpStream},
     os::{
-        fd::{AsFd, BorrowedFd, OwnedFd},
-        unix::net::{UnixListener, UnixStream},
+        fd::{AsFd as _, BorrowedFd, OwnedFd},
+        unix::net::UnixStream,
     },
     task::{Context, Poll},
 };
 
 use rustix::net::{SocketAddrAny, SocketFlags, acceptfrom_with, sockopt::set_tcp_nodelay};
 
-use super::{
-    epoll::Sockets,
-    stream::{Stream, Watch},
-};
+use crate::listen::{self, Socket};
 
-/// An accepted connection and its address.
-type Accepted = (OwnedFd, Option<SocketAddrAny>);
+use super::{AnyTransport, epoll::Sockets, stream::Watch};
 
 /// A listening socket. Several threads may each have one for the same address.
 #[derive(Debug)]
-pub(crate) struct Listener<L = TcpListener> {
-    listener: L,
+pub(crate) struct Listener {
+    listener: listen::Listener,
     watch: Watch,
 }
 
@@ -31,42 +27,44 @@ impl Listener {
     ///
     /// # Errors
     /// The system has no memory to watch it.
-    pub(crate) fn new(listener: TcpListener) -> io::Result<Self> {
-        // Small messages must not wait for acknowledgements of earlier ones. Connections inherit this option.
-        set_tcp_nodelay(&listener, true)?;
-        let watch = Sockets::current().watch(&listener)?;
+    pub(crate) fn new(listener: listen::Listener) -> io::Result<Self> {
+        if let Socket::Tcp(listener) = &listener.socket {
+            // Small messages must not wait for acknowledgements of earlier ones. Connections inherit this option.
+            set_tcp_nodelay(listener, true)?;
+        }
+        let watch = Sockets::current().watch(&listener.socket)?;
         Ok(Self { listener, watch })
     }
 
-    /// Waits for a connection.
-    pub(crate) async fn accept(&self) -> io::Result<(Stream, SocketAddr)> {
-        let (stream, address) = accept(&self.listener, &self.watch).await?;
-        let address = address.ok_or(io::ErrorKind::ConnectionAborted)?;
-        let address = SocketAddr::try_from(address).map_err(|_| io::ErrorKind::ConnectionAborted)?;
-        Ok((Stream::new(TcpStream::from(stream))?, address))
+    /// Returns true if another process may listen on the same address, too.
+    pub(crate) fn is_shared(&self) -> bool {
+        self.listener.is_shared
+    }
+
+    /// Returns true if it leads clients to the port for TLS, and serves nothing else.
+    pub(crate) fn leads_to_tls(&self) -> bool {
+        self.listener.leads_to_tls
+    }
+
+    /// Waits for a connection. A program that connects to a Unix socket is on this machine, and this is its address.
+    pub(crate) async fn accept(&self) -> io::Result<(AnyTransport, SocketAddr)> {
+        let socket = self.listener.socket.as_fd();
+        let (stream, address) = poll_fn(|cx| poll_accept(socket, &self.watch, cx)).await?;
+        match &self.listener.socket {
+            Socket::Tcp(_) => {
+                let address = address.ok_or(io::ErrorKind::ConnectionAborted)?;
+                let address = SocketAddr::try_from(address).map_err(|_| io::ErrorKind::ConnectionAborted)?;
+                Ok((TcpStream::from(stream).into(), address))
+            }
+            Socket::Unix(_) => {
+                Ok((Box::new(UnixStream::from(stream)).into(), (Ipv4Addr::LOCALHOST, 0).into()))
+            }
+        }
     }
 }
 
-impl Listener<UnixListener> {
-    /// Takes over a listener that does not block.
-    ///
-    /// # Errors
-    /// The system has no memory to watch it.
-    pub(crate) fn of_unix(listener: UnixListener) -> io::Result<Self> {
-        let watch = Sockets::current().watch(&listener)?;
-        Ok(Self { listener, watch })
-    }
-
-    /// Waits for a connection.
-    pub(crate) async fn accept(&self) -> io::Result<Stream> {
-        let (stream, _) = accept(&self.listener, &self.watch).await?;
-        Stream::new(Box::new(UnixStream::from(stream)))
-    }
-}
-
-async fn accept(listener: &impl AsFd, watch: &Watch) -> io::Result<Accepted> {
-    poll_fn(|cx| poll_accept(listener.as_fd(), watch, cx)).await
-}
+/// An accepted connection and its address.
+type Accepted = (OwnedFd, Option<SocketAddrAny>);
 
 fn poll_accept(listener: BorrowedFd<'_>, watch: &Watch, cx: &Context<'_>) -> Poll<io::Result<Accepted>> {
     let flags = SocketFlags::CLOEXEC | SocketFlags::NONBLOCK;

@@ -43,6 +43,8 @@ pub(crate) use portable::{Listener, Poller, Reactor, Stream};
 pub(crate) use records::Records;
 pub(crate) use timer::Timer;
 pub(crate) use transport::AnyTransport;
+#[cfg(feature = "tls")]
+pub(crate) use transport::{Handle, Transport};
 
 use std::{
     future::Future,

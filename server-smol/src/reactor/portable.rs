@@ -7,7 +7,7 @@ use std::{
     future::poll_fn,
     io::{self, IoSlice},
     mem,
-    net::{SocketAddr, TcpListener},
+    net::{Ipv4Addr, SocketAddr, TcpListener},
     rc::{Rc, Weak},
     sync::{
         Arc, Mutex, PoisonError,
@@ -19,6 +19,8 @@ use std::{
 use async_io::Async;
 use slab::Slab;
 use smol::future::or;
+
+use crate::listen::{self, Socket};
 
 use super::{
     AnyTransport, OnReadable,
@@ -180,32 +182,55 @@ fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
 
 /// A listening socket.
 #[derive(Debug)]
-pub(crate) struct Listener<L = TcpListener>(Async<L>);
-
-impl Listener {
-    pub(crate) fn new(listener: TcpListener) -> io::Result<Self> {
-        Async::new_nonblocking(listener).map(Self)
-    }
-
-    pub(crate) async fn accept(&self) -> io::Result<(Stream, SocketAddr)> {
-        let (stream, address) = self.0.accept().await?;
-        let stream = stream.into_inner()?;
-        // Small messages must not wait for acknowledgements of earlier ones.
-        stream.set_nodelay(true)?;
-        Ok((Stream::new(stream)?, address))
-    }
+pub(crate) struct Listener {
+    socket: AsyncSocket,
+    /// Removes the file of a Unix socket with the last of its listeners.
+    listener: listen::Listener,
 }
 
-#[cfg(unix)]
-impl Listener<UnixListener> {
-    /// Takes over a listener that does not block.
-    pub(crate) fn of_unix(listener: UnixListener) -> io::Result<Self> {
-        Async::new_nonblocking(listener).map(Self)
+#[derive(Debug)]
+enum AsyncSocket {
+    Tcp(Async<TcpListener>),
+    #[cfg(unix)]
+    Unix(Async<UnixListener>),
+}
+
+impl Listener {
+    pub(crate) fn new(listener: listen::Listener) -> io::Result<Self> {
+        let socket = match &listener.socket {
+            Socket::Tcp(listener) => AsyncSocket::Tcp(Async::new_nonblocking(listener.try_clone()?)?),
+            #[cfg(unix)]
+            Socket::Unix(listener) => AsyncSocket::Unix(Async::new_nonblocking(listener.try_clone()?)?),
+        };
+        Ok(Self { socket, listener })
     }
 
-    pub(crate) async fn accept(&self) -> io::Result<Stream> {
-        let (stream, _) = self.0.accept().await?;
-        Stream::new(Box::new(stream.into_inner()?))
+    /// Returns true if another process may listen on the same address, too.
+    pub(crate) fn is_shared(&self) -> bool {
+        self.listener.is_shared
+    }
+
+    /// Returns true if it leads clients to the port for TLS, and serves nothing else.
+    pub(crate) fn leads_to_tls(&self) -> bool {
+        self.listener.leads_to_tls
+    }
+
+    /// Waits for a connection. A program that connects to a Unix socket is on this machine, and this is its address.
+    pub(crate) async fn accept(&self) -> io::Result<(AnyTransport, SocketAddr)> {
+        match &self.socket {
+            AsyncSocket::Tcp(listener) => {
+                let (stream, address) = listener.accept().await?;
+                let stream = stream.into_inner()?;
+                // Small messages must not wait for acknowledgements of earlier ones.
+                stream.set_nodelay(true)?;
+                Ok((stream.into(), address))
+            }
+            #[cfg(unix)]
+            AsyncSocket::Unix(listener) => {
+                let (stream, _) = listener.accept().await?;
+                Ok((Box::new(stream.into_inner()?).into(), (Ipv4Addr::LOCALHOST, 0).into()))
+            }
+        }
     }
 }
 
@@ -237,7 +262,9 @@ impl Stream {
     /// # Panics
     /// There is no reactor on this thread.
     pub(crate) fn new(transport: impl Into<AnyTransport>) -> io::Result<Self> {
-        let transport = Async::new_nonblocking(transport.into())?;
+        let transport = transport.into();
+        transport.arrive()?;
+        let transport = Async::new_nonblocking(transport)?;
         let sockets = CURRENT
             .with_borrow(|current| current.clone())
             .expect("streams are used where a reactor has been entered");
@@ -248,13 +275,15 @@ impl Stream {
 
     /// Returns a connection whose peer is gone.
     pub(crate) fn closed() -> io::Result<Self> {
-        let nobody = TcpListener::bind((std::net::Ipv4Addr::LOCALHOST, 0))?;
+        let nobody = TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?;
         Self::new(std::net::TcpStream::connect(nobody.local_addr()?)?)
     }
 
     /// Returns the connection, for another thread.
     pub(crate) fn into_inner(self) -> io::Result<AnyTransport> {
-        self.transport.into_inner()
+        let transport = self.transport.into_inner()?;
+        transport.depart();
+        Ok(transport)
     }
 
     /// Reads the available bytes, at most as many as `bytes` has space for.

@@ -107,6 +107,7 @@ impl Stream {
     /// The system has no memory to watch it.
     pub(crate) fn new(transport: impl Into<AnyTransport>) -> io::Result<Self> {
         let transport = transport.into();
+        transport.arrive()?;
         let watch = Sockets::current().watch(&transport)?;
         watch.source.may_buffer.set(transport.other().is_some());
         watch.source.transport.replace(Some(transport));
@@ -123,6 +124,7 @@ impl Stream {
     pub(crate) fn into_inner(self) -> io::Result<AnyTransport> {
         let transport = self.watch.source.transport.take().ok_or(io::ErrorKind::NotConnected)?;
         self.watch.sockets.let_go(&transport)?;
+        transport.depart();
         Ok(transport)
     }
 
@@ -146,11 +148,18 @@ impl Stream {
         // If a socket returns fewer bytes than there is space for, it has no more. Epoll reports data that
         // arrives later, but not after the end of the connection was reported. Other transports may have
         // more.
-        if matches!(read, Ok(size) if size < bytes.len()) && !source.hung_up.get() && !source.may_buffer.get()
+        if matches!(read, Ok(size) if size < bytes.len())
+            && !source.hung_up.get()
+            && (!source.may_buffer.get() || self.is_drained())
         {
             source.readable.set(false);
         }
         read
+    }
+
+    #[cold]
+    fn is_drained(&self) -> bool {
+        self.watch.source.transport.borrow().as_ref().is_some_and(AnyTransport::is_drained)
     }
 
     /// Ready when a read may succeed.

@@ -46,6 +46,23 @@ pub(crate) trait Transport: Send {
     /// bytes may be lost.
     fn end_writing(&self) -> io::Result<()>;
 
+    /// Returns true if the last read has taken all that there is until the next event of the socket.
+    #[cfg_attr(not(epoll), allow(dead_code, reason = "the runtime asks the socket each time"))]
+    fn is_drained(&self) -> bool {
+        false
+    }
+
+    /// Charges the transport's memory to this thread, which it has come to.
+    ///
+    /// # Errors
+    /// There is none for it ([`OutOfMemory`](io::ErrorKind::OutOfMemory)).
+    fn arrive(&self) -> io::Result<()> {
+        Ok(())
+    }
+
+    /// Gives back what is charged, before the transport goes to another thread.
+    fn depart(&self) {}
+
     /// Returns the socket whose events are the events of the transport. It is always the same, and does not
     /// block.
     fn socket(&self) -> Handle<'_>;
@@ -92,6 +109,20 @@ impl AnyTransport {
             Self::Tcp(stream) => stream.end_writing(),
             Self::Other(transport) => transport.end_writing(),
         }
+    }
+
+    /// See [`Transport::is_drained`], of a read that took less than there was space for.
+    #[cfg_attr(not(epoll), allow(dead_code, reason = "the runtime asks the socket each time"))]
+    pub(super) fn is_drained(&self) -> bool {
+        self.other().is_none_or(Transport::is_drained)
+    }
+
+    pub(super) fn arrive(&self) -> io::Result<()> {
+        self.other().map_or(Ok(()), Transport::arrive)
+    }
+
+    pub(super) fn depart(&self) {
+        self.other().into_iter().for_each(Transport::depart);
     }
 
     fn socket(&self) -> Handle<'_> {
@@ -155,6 +186,10 @@ macro_rules! socket {
 
             fn flush(&self) -> io::Result<()> {
                 Ok(())
+            }
+
+            fn is_drained(&self) -> bool {
+                true
             }
 
             fn end_writing(&self) -> io::Result<()> {

@@ -2,7 +2,6 @@
 
 use std::{
     future::{Future, pending},
-    net::TcpListener,
     pin::Pin,
     time::Instant,
 };
@@ -13,6 +12,7 @@ use stateroom_host_min::Program;
 use crate::{
     error::ServeError,
     guests::{Deployment, GuestFactory, Reload},
+    listen::Listeners,
     reactor::Reactor,
 };
 
@@ -40,14 +40,20 @@ impl Server {
         let signals = Signals::of_end().map_err(ServeError::System)?;
         let hangups = Signals::of_reload().map_err(ServeError::System)?;
         let (server, factory) = self.for_guests(program, Some(Box::new(reload)))?;
-        let listener = server.bind()?;
+        let listeners = server.bind()?;
+        #[cfg(feature = "tls")]
+        let tls = server.settings().tls.clone();
         let reactor = Reactor::new().map_err(ServeError::System)?;
         reactor.block_on(async {
-            let server = server.start(factory, listener)?;
+            let server = server.start(factory, listeners)?;
             let reloading = async {
                 loop {
                     match hangups.next().await {
-                        Ok(()) => reload_and_log(&server).await,
+                        Ok(()) => {
+                            #[cfg(feature = "tls")]
+                            tls.iter().for_each(super::reload_certificate);
+                            reload_and_log(&server).await;
+                        }
                         Err(error) => {
                             log::error!("cannot wait for SIGHUP: {error}");
                             return pending().await;
@@ -67,12 +73,21 @@ impl Server {
     pub fn run_guests<'a>(
         self,
         program: Program,
-        listener: TcpListener,
+        listeners: impl Into<Listeners>,
+        shutdown: Boxed<'a, ()>,
+    ) -> Boxed<'a, Result<(), ServeError>> {
+        self.run_guests_on(program, listeners.into(), shutdown)
+    }
+
+    fn run_guests_on<'a>(
+        self,
+        program: Program,
+        listeners: Listeners,
         shutdown: Boxed<'a, ()>,
     ) -> Boxed<'a, Result<(), ServeError>> {
         Box::pin(async {
             let (server, factory) = self.for_guests(program, None)?;
-            server.run(factory, listener, shutdown).await
+            server.run(factory, listeners, shutdown).await
         })
     }
 
@@ -80,9 +95,17 @@ impl Server {
     ///
     /// # Errors
     /// The same, and limits that contradict the settings.
-    pub fn start_guests(self, program: Program, listener: TcpListener) -> Result<ServerHandle, ServeError> {
+    pub fn start_guests(
+        self,
+        program: Program,
+        listeners: impl Into<Listeners>,
+    ) -> Result<ServerHandle, ServeError> {
+        self.start_guests_on(program, listeners.into())
+    }
+
+    fn start_guests_on(self, program: Program, listeners: Listeners) -> Result<ServerHandle, ServeError> {
         let (server, factory) = self.for_guests(program, None)?;
-        server.start(factory, listener)
+        server.start_on(factory, listeners)
     }
 
     fn for_guests(

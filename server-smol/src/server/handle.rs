@@ -1,6 +1,6 @@
 use std::{
     fmt,
-    net::SocketAddr,
+    net::{Ipv4Addr, SocketAddr},
     thread::{self, JoinHandle},
     time::Duration,
 };
@@ -16,6 +16,7 @@ use crate::{
     close::CloseReason,
     error::{RoomError, ServeError},
     journal::JournalThread,
+    listen::ListenAddress,
     operator::Operator,
     room::{Renewals, RoomId, RoomStatus, Rooms},
     worker::{Counts, Ending, MOST_LISTED, Workers},
@@ -28,7 +29,9 @@ const TIMEOUT: Duration = Duration::from_millis(1_900);
 /// A server that runs, on threads of its own. It ends when this is [shut down](Self::shutdown), or dropped.
 #[derive(Debug)]
 pub struct ServerHandle {
-    pub(super) address: SocketAddr,
+    pub(super) addresses: Vec<ListenAddress>,
+    /// The reason that clients are told when the server ends.
+    pub(super) goodbye: CloseReason,
     pub(super) workers: Workers,
     pub(super) operator: Option<Operator>,
     pub(super) threads: Vec<JoinHandle<Result<(), ServeError>>>,
@@ -97,16 +100,22 @@ pub struct Stats {
 }
 
 impl ServerHandle {
-    /// Returns the address that the server listens on.
+    /// Returns the address that the server listens on: the first one of TCP. `0.0.0.0:0` if it listens only on Unix sockets.
     #[must_use]
     pub fn address(&self) -> SocketAddr {
-        self.address
+        super::tcp_address(&self.addresses).unwrap_or_else(|| (Ipv4Addr::UNSPECIFIED, 0).into())
+    }
+
+    /// Returns all addresses that the server listens on.
+    #[must_use]
+    pub fn addresses(&self) -> &[ListenAddress] {
+        &self.addresses
     }
 
     /// Returns the host and the port by which programs on this machine reach the server, such as `localhost:8080`.
     #[must_use]
     pub fn local_host(&self) -> String {
-        super::local_host(self.address)
+        super::local_host(self.address())
     }
 
     /// Lists up to `most` rooms, and at most 1,000, in the order of their ids: the first rooms, or those after the room `after`.
@@ -219,7 +228,7 @@ impl ServerHandle {
 
     /// Tells the server to end, and does not wait for it. [`shutdown`](Self::shutdown) does.
     pub fn begin_shutdown(&self) {
-        self.end(&CloseReason::ServerShutdown);
+        self.end(&self.goodbye);
     }
 
     /// Does the same where another server is about to take the place of this one: clients are closed with 1012, and know that they
@@ -228,13 +237,14 @@ impl ServerHandle {
         self.end(&CloseReason::ServiceRestart);
     }
 
-    /// Ends the server: clients get a close frame, and this returns within two seconds. Where a native service keeps its thread
+    /// Ends the server: clients get a close frame, with 1001, or with 1012 if another process may take over the sockets that this one
+    /// listens on ([`Settings::reuse_port`](crate::Settings::reuse_port), [`ListenAddress::Systemd`]). This returns within two seconds. Where a native service keeps its thread
     /// longer, it says so in the log and does not wait for it.
     ///
     /// # Errors
     /// A thread has [panicked](ServeError::Panicked), or could not begin.
     pub async fn shutdown(mut self) -> Result<(), ServeError> {
-        self.end(&CloseReason::ServerShutdown);
+        self.end(&self.goodbye);
         let all = async { while self.ended.recv().await.is_ok() {} };
         // Whoever runs this future may have no timers.
         let patience = unblock(|| thread::sleep(TIMEOUT));
@@ -260,7 +270,7 @@ impl ServerHandle {
 
 impl Drop for ServerHandle {
     fn drop(&mut self) {
-        self.end(&CloseReason::ServerShutdown);
+        self.end(&self.goodbye);
     }
 }
 

@@ -5,7 +5,8 @@ mod signals;
 
 use std::{
     future::Future,
-    net::{IpAddr, Ipv4Addr, SocketAddr, TcpListener},
+    io,
+    net::{IpAddr, Ipv4Addr, SocketAddr},
     path::PathBuf,
     rc::Rc,
     sync::Arc,
@@ -22,12 +23,14 @@ use stateroom_core::engine::EngineFactory;
 use crate::{
     admin_address::AdminAddress,
     admission::Permits,
+    close::CloseReason,
     control::Control,
     error::ServeError,
     http::{self, Shared},
     journal::{DataDirectory, DataError, JournalThread},
+    listen::{ListenAddress, Listener, Listeners, Wanted},
     operator::Operator,
-    reactor::{Clock, ClockSource, Listener, Reactor, VirtualClock},
+    reactor::{Clock, ClockSource, Reactor, VirtualClock},
     requests::Downloads,
     room::RoomCounts,
     settings::{Durability, Recordings, RoomIds, Settings, ShutdownPolicy, Subprotocol, Upgrade},
@@ -78,6 +81,33 @@ impl Server {
     /// Sets the port to listen on; 0 lets the system choose.
     pub fn with_port(mut self, port: u16) -> Self {
         self.settings.port = port;
+        self
+    }
+
+    /// Adds an address to listen on, in place of those of [`with_ip`](Self::with_ip) and [`with_port`](Self::with_port).
+    pub fn with_listen(mut self, address: ListenAddress) -> Self {
+        self.settings.listen.push(address);
+        self
+    }
+
+    /// Sets whether other processes may listen on the same ports.
+    pub fn with_reuse_port(mut self, reuse: bool) -> Self {
+        self.settings.reuse_port = reuse;
+        self
+    }
+
+    /// Sets the certificate with which the server speaks TLS. `serve_guests` reads it again with SIGHUP; other programs call
+    /// [`Tls::reload`](crate::Tls::reload) of a clone.
+    #[cfg(feature = "tls")]
+    pub fn with_tls(mut self, tls: Option<crate::tls::Tls>) -> Self {
+        self.settings.tls = tls;
+        self
+    }
+
+    /// Sets the port on which clients are led to the one for TLS.
+    #[cfg(feature = "tls")]
+    pub fn with_redirect_http(mut self, port: Option<u16>) -> Self {
+        self.settings.redirect_http = port;
         self
     }
 
@@ -303,14 +333,22 @@ impl Server {
         &self.settings
     }
 
-    /// Listens on the address of the settings.
+    /// Listens on the addresses of the settings.
     ///
     /// # Errors
     /// [`ServeError::Bind`], with what to do about it, or [`ServeError::Settings`].
-    pub fn bind(&self) -> Result<TcpListener, ServeError> {
-        self.settings.check().map_err(ServeError::Settings)?;
-        let address = SocketAddr::new(self.settings.ip, self.settings.port);
-        TcpListener::bind(address).map_err(|source| ServeError::Bind { address, source })
+    pub fn bind(&self) -> Result<Listeners, ServeError> {
+        let settings = &self.settings;
+        settings.check().map_err(ServeError::Settings)?;
+        let single = [ListenAddress::Tcp(SocketAddr::new(settings.ip, settings.port))];
+        let addresses = if settings.listen.is_empty() { &single[..] } else { &settings.listen };
+        let wanted = Wanted {
+            addresses,
+            #[cfg(feature = "tls")]
+            redirect: settings.redirect_http,
+            shares_ports: settings.reuse_port,
+        };
+        Listeners::bind(wanted).map_err(|(address, source)| ServeError::Bind { address, source })
     }
 
     /// Serves rooms until the process is told to end with SIGTERM or SIGINT. Clients then get a close frame,
@@ -323,16 +361,16 @@ impl Server {
     pub fn serve<F: EngineFactory>(self, factory: F) -> Result<(), ServeError> {
         // Before anyone can know that the server runs, and tell it to end.
         let signals = Signals::of_end().map_err(ServeError::System)?;
-        let listener = self.bind()?;
+        let listeners = self.bind()?;
         let reactor = Reactor::new().map_err(ServeError::System)?;
-        reactor.block_on(self.run(factory, listener, end(&signals)))
+        reactor.block_on(self.run(factory, listeners, end(&signals)))
     }
 
-    /// Serves rooms on `listener` until `shutdown` is ready. Clients then get a close frame, and this returns
+    /// Serves rooms on `listeners` until `shutdown` is ready. Clients then get a close frame, and this returns
     /// within two seconds.
     ///
-    /// This future only waits: connections and rooms have threads of their own. It does not use `ip` and `port` of
-    /// the settings. If the future is dropped before its end, the server ends by itself soon afterwards, and nothing
+    /// This future only waits: connections and rooms have threads of their own. It does not use `ip`, `port` and
+    /// `listen` of the settings. If the future is dropped before its end, the server ends by itself soon afterwards, and nothing
     /// waits for that. To wait, or to use the port again, make `shutdown` ready and await this.
     ///
     /// # Errors
@@ -341,18 +379,18 @@ impl Server {
     pub async fn run<F: EngineFactory>(
         self,
         factory: F,
-        listener: TcpListener,
+        listeners: impl Into<Listeners>,
         shutdown: impl Future<Output = ()>,
     ) -> Result<(), ServeError> {
-        let server = self.start(factory, listener)?;
+        let server = self.start(factory, listeners)?;
         // A thread that ends earlier takes its rooms with it. The other threads end, too, and the program that
         // supervises the server starts it anew.
         or(shutdown, server.failed()).await;
         server.shutdown().await
     }
 
-    /// Begins to serve rooms on `listener`, as a part of a program that does other things, too. `ip` and `port` of the settings
-    /// are not used.
+    /// Begins to serve rooms on `listeners`, as a part of a program that does other things, too: on a
+    /// [`TcpListener`](std::net::TcpListener), for example. `ip`, `port` and `listen` of the settings are not used.
     ///
     /// ```
     /// use stateroom_sdk_core::{DefaultStateroomFactory, StateroomService};
@@ -384,15 +422,37 @@ impl Server {
     pub fn start<F: EngineFactory>(
         self,
         factory: F,
-        listener: TcpListener,
+        listeners: impl Into<Listeners>,
+    ) -> Result<ServerHandle, ServeError> {
+        self.start_on(factory, listeners.into())
+    }
+
+    fn start_on<F: EngineFactory>(
+        self,
+        factory: F,
+        listeners: Listeners,
     ) -> Result<ServerHandle, ServeError> {
         let settings = Arc::new(self.settings.settled().map_err(ServeError::Settings)?);
         let factory = Arc::new(factory);
         let room_counts = Arc::new(RoomCounts::default());
-        listener.set_nonblocking(true).map_err(ServeError::System)?;
-        let address = listener.local_addr().map_err(ServeError::System)?;
+        let listeners = listeners.into_inner();
+        let (redirects, serving): (Vec<_>, Vec<_>) =
+            listeners.iter().partition(|listener| listener.leads_to_tls);
+        let addresses = |listeners: Vec<&Listener>| {
+            let addresses: io::Result<Vec<_>> = listeners.into_iter().map(Listener::address).collect();
+            addresses.map_err(ServeError::System)
+        };
+        let (addresses, redirects) = (addresses(serving)?, addresses(redirects)?);
+        for listener in &listeners {
+            listener.set_nonblocking().map_err(ServeError::System)?;
+        }
         #[cfg(target_os = "linux")]
-        reserve_descriptors(&listener, settings.open_files());
+        if let Some(listener) = listeners.first() {
+            reserve_descriptors(&listener.socket, settings.open_files());
+        }
+        // Another process takes over the sockets that it may have.
+        let is_replaced = listeners.iter().any(|listener| listener.is_shared);
+        let goodbye = if is_replaced { CloseReason::ServiceRestart } else { CloseReason::ServerShutdown };
 
         let journal = self.open_journal(&settings, factory.is_durable())?;
         let (senders, receivers): (Vec<_>, Vec<_>) =
@@ -403,17 +463,26 @@ impl Server {
         let control = Control {
             workers: workers.clone(),
             started: Instant::now(),
-            address,
+            address: addresses.first().cloned(),
             #[cfg(feature = "built-in")]
             playground: settings.playground.clone(),
             #[cfg(feature = "wasm")]
             deployment: self.deployment.clone(),
         };
-        let shared = Shared { settings, control, permits, downloads };
+        let shared = Shared {
+            settings,
+            control,
+            permits,
+            downloads,
+            is_replaced,
+            #[cfg(feature = "tls")]
+            tls_port: tcp_address(&addresses).map(|address| address.port()),
+        };
         let (running, ended) = channel::bounded::<()>(1);
         // Dropped on the way out, it ends the threads that have begun.
         let mut server = ServerHandle {
-            address,
+            addresses,
+            goodbye,
             workers,
             operator: None,
             threads: Vec::new(),
@@ -428,12 +497,13 @@ impl Server {
             server.operator = Some(operator);
             server.threads.push(thread);
         }
-        announce(&shared.settings, address);
+        announce(&shared.settings, &server.addresses, &redirects);
         server.operator.iter().for_each(Operator::announce);
         for (number, commands) in receivers.into_iter().enumerate() {
             let (factory, room_counts) = (Arc::clone(&factory), Arc::clone(&room_counts));
             let (shared, running) = (shared.clone(), Running(running.clone()));
-            let listener = listener.try_clone().map_err(ServeError::System)?;
+            let listeners: io::Result<Vec<_>> = listeners.iter().map(Listener::try_clone).collect();
+            let listeners = listeners.map_err(ServeError::System)?;
             let reactor = Reactor::new().map_err(ServeError::System)?;
             let journal = journal.as_ref().map(|journal| journal.handle(number));
             let work = move || {
@@ -443,9 +513,8 @@ impl Server {
                 let workers = shared.control.workers.clone();
                 let worker = Worker::new(factory, settings, clock, room_counts, workers, number);
                 journal.into_iter().for_each(|journal| worker.thread().set_journal(journal()));
-                let served = Listener::new(listener).map(|listener| {
-                    worker.run(&poller, commands, http::serve(listener, shared, &worker, number));
-                });
+                let served = http::serve(listeners, shared, &worker, number)
+                    .map(|accepting| worker.run(&poller, commands, accepting));
                 drop((worker, poller, running));
                 served.map_err(ServeError::System)
             };
@@ -492,6 +561,15 @@ impl From<Settings> for Server {
     }
 }
 
+/// Reads a certificate again, and says what has come of it.
+#[cfg(feature = "tls")]
+fn reload_certificate(tls: &crate::tls::Tls) {
+    match tls.reload() {
+        Ok(()) => log::info!("read the certificate and its key again"),
+        Err(error) => log::error!("the previous certificate is still used: {error}"),
+    }
+}
+
 /// Waits for a signal to end.
 async fn end(signals: &Signals) {
     if let Err(error) = signals.next().await {
@@ -519,33 +597,49 @@ fn local_host(address: SocketAddr) -> String {
     }
 }
 
+/// Returns the first TCP address.
+fn tcp_address(addresses: &[ListenAddress]) -> Option<SocketAddr> {
+    addresses.iter().find_map(|address| match address {
+        ListenAddress::Tcp(address) => Some(*address),
+        _ => None,
+    })
+}
+
 /// Logs the server's addresses.
-fn announce(settings: &Settings, address: SocketAddr) {
-    let host = local_host(address);
+fn announce(settings: &Settings, addresses: &[ListenAddress], redirects: &[ListenAddress]) {
+    for address in addresses {
+        log::info!("serving on {address}");
+    }
+    let host = tcp_address(addresses).map(local_host);
+    // Programs that connect to a Unix socket need no name for it.
+    let at = |scheme: &str| host.as_ref().map_or(String::new(), |host| format!("{scheme}://{host}"));
+    #[cfg(feature = "tls")]
+    let has_tls = settings.tls.is_some();
+    #[cfg(not(feature = "tls"))]
+    let has_tls = false;
+    let (http, ws) = if has_tls { (at("https"), at("wss")) } else { (at("http"), at("ws")) };
+    for address in redirects {
+        log::info!("redirecting clients from {address} to {http}");
+    }
     let page = match settings.static_files {
-        Some(_) => format!(", the page is at http://{host}/"),
+        Some(_) => format!(", the page is at {http}/"),
         None => String::new(),
     };
-    log::info!("serving on {address}");
     if settings.single_page && settings.static_files.is_none() {
         log::warn!("there are no static files, so there is no page for unknown paths (`--spa`)");
     }
     #[cfg(feature = "built-in")]
     if settings.playground.as_ref().is_some_and(crate::settings::Playground::is_public) {
-        log::info!("the playground is at http://{host}/_/");
+        log::info!("the playground is at {http}/_/");
     }
     log::info!("guests, clients and requests may take {} MiB of memory", settings.total_memory >> 20);
     match settings.room_ids {
-        RoomIds::Implicit => log::info!("rooms are at ws://{host}/ws and ws://{host}/ws/<room>{page}"),
+        RoomIds::Implicit => log::info!("rooms are at {ws}/ws and {ws}/ws/<room>{page}"),
         RoomIds::Explicit => {
-            log::info!(
-                "POST http://{host}/ws/<room> makes a room, which is then at ws://{host}/ws/<room>{page}"
-            );
+            log::info!("POST {http}/ws/<room> makes a room, which is then at {ws}/ws/<room>{page}");
         }
         RoomIds::Generated(_) => {
-            log::info!(
-                "POST http://{host}/new_room makes a room, which is then at ws://{host}/ws/<its id>{page}"
-            );
+            log::info!("POST {http}/new_room makes a room, which is then at {ws}/ws/<its id>{page}");
         }
     }
 }

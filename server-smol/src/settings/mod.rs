@@ -37,7 +37,11 @@ pub use self::{
     subprotocol::Subprotocol,
     upgrade::Upgrade,
 };
-use crate::{admin_address::AdminAddress, memory::default_total, reactor::ClockSource};
+#[cfg(feature = "tls")]
+use crate::tls::Tls;
+use crate::{
+    admin_address::AdminAddress, listen::ListenAddress, memory::default_total, reactor::ClockSource,
+};
 
 /// The settings of a [`Server`](crate::Server). It has a `with_…` method for each of them.
 ///
@@ -52,6 +56,26 @@ pub struct Settings {
 
     /// The port to listen on; 0 lets the system choose. Default: 8080.
     pub port: u16,
+
+    /// The addresses to listen on, in place of [`ip`](Self::ip) and [`port`](Self::port). Default: none, and those two are used.
+    pub listen: Vec<ListenAddress>,
+
+    /// True if other processes may listen on the same ports at the same time (`SO_REUSEPORT`). Default: false.
+    ///
+    /// So a new process can begin before the previous one ends. When this one is told to end, it accepts the connections that wait
+    /// for it, and no others. Connections that begin in this very moment may be lost, which is not so with sockets that systemd
+    /// keeps ([`ListenAddress::Systemd`]).
+    pub reuse_port: bool,
+
+    /// The certificate with which the server speaks TLS on its TCP sockets. It does not on Unix sockets, which are for programs on
+    /// this machine. Default: none, and nobody speaks TLS.
+    #[cfg(feature = "tls")]
+    pub tls: Option<Tls>,
+
+    /// A port on which clients that do not speak TLS are led to the one on which they do, at the same IP addresses (308). Static files
+    /// below `/.well-known/acme-challenge/` are served there, too, so that programs can renew the certificate. Default: none.
+    #[cfg(feature = "tls")]
+    pub redirect_http: Option<u16>,
 
     /// The time between two WebSocket pings to a client. Zero: no pings. Default: 30 s. This is shorter than
     /// the idle timeouts of common proxies.
@@ -288,6 +312,12 @@ impl Default for Settings {
         Self {
             ip: IpAddr::V4(Ipv4Addr::UNSPECIFIED),
             port: 8080,
+            listen: Vec::new(),
+            reuse_port: false,
+            #[cfg(feature = "tls")]
+            tls: None,
+            #[cfg(feature = "tls")]
+            redirect_http: None,
             heartbeat_interval: Duration::from_secs(30),
             heartbeat_timeout: Duration::from_secs(120),
             static_files: None,

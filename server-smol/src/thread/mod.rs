@@ -67,6 +67,8 @@ impl Thread {
         executor: &Rc<LocalExecutor<'static>>,
     ) -> Rc<Self> {
         let memory = Ledger::new(settings.total_memory / settings.threads.max(1));
+        #[cfg(feature = "tls")]
+        memory.enter();
         let hibernation = Rc::new(Hibernation::new(&settings, Rc::clone(&clock)));
         let buffers = Rc::new(Buffers::new(Rc::clone(&memory)));
         #[cfg(feature = "compression")]

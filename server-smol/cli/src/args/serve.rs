@@ -1,11 +1,13 @@
 use std::{path::PathBuf, time::Duration};
 
-use stateroom_server_smol::{Durability, Settings, Upgrade};
+use stateroom_server_smol::{Durability, ListenAddress, Settings, Upgrade};
 
 use crate::limits::Unit;
 
+#[cfg(feature = "tls")]
+use super::server::{Number, port};
 use super::{
-    ROOMS, ServerArgs,
+    ROOMS, SERVER, ServerArgs,
     server::{Time, milliseconds},
 };
 
@@ -17,6 +19,33 @@ pub(crate) struct ServeArgs {
     )]
     #[cfg_attr(not(feature = "dev"), doc = "A module (`.wasm`), or a `dist` directory")]
     pub(crate) module: PathBuf,
+
+    /// An address to listen on, in place of `--ip` and `--port`; may be repeated: 0.0.0.0:8080, a Unix
+    /// socket (unix:/run/rooms.sock, and for all users unix:/run/rooms.sock,mode=666), or `systemd`
+    /// for the sockets that systemd passes, which stay open for the next process
+    #[arg(long, value_name = "ADDRESS", conflicts_with_all = ["ip", "port"], verbatim_doc_comment)]
+    #[arg(value_parser = listen_address, help_heading = SERVER, hide_long_help = true)]
+    listen: Vec<String>,
+
+    /// Let another process listen on the same ports, and take over when this one ends
+    #[arg(long, help_heading = SERVER, hide_long_help = true)]
+    pub(crate) reuse_port: bool,
+
+    /// Speak TLS (https, wss) with this certificate, a PEM file. SIGHUP reads it again
+    #[cfg(feature = "tls")]
+    #[arg(long, value_name = "FILE", requires = "tls_key", help_heading = SERVER, hide_long_help = true)]
+    pub(crate) tls_cert: Option<PathBuf>,
+
+    /// The private key for `--tls-cert`, a PEM file
+    #[cfg(feature = "tls")]
+    #[arg(long, value_name = "FILE", requires = "tls_cert", help_heading = SERVER, hide_long_help = true)]
+    pub(crate) tls_key: Option<PathBuf>,
+
+    /// Lead clients from this port to TLS. Files below `/.well-known/acme-challenge/` are served here
+    #[cfg(feature = "tls")]
+    #[arg(long, value_name = "PORT", requires = "tls_cert", value_parser = port as Number)]
+    #[arg(help_heading = SERVER, hide_long_help = true)]
+    pub(crate) redirect_http: Option<usize>,
 
     /// Serve the playground at the operator's address, below `/_/`: a page that shows what happens
     /// in a room, and that takes part in it
@@ -69,6 +98,19 @@ pub(crate) struct ServeArgs {
 
     #[command(flatten)]
     pub(crate) server: ServerArgs,
+}
+
+impl ServeArgs {
+    /// Returns the addresses to listen on.
+    pub(crate) fn listen(&self) -> Vec<ListenAddress> {
+        // They have been checked.
+        self.listen.iter().filter_map(|address| address.parse().ok()).collect()
+    }
+}
+
+/// Checks an address. It stays a text, as each type that clap reads takes some KB in the binary.
+fn listen_address(text: &str) -> Result<String, String> {
+    text.parse().map(|_: ListenAddress| text.to_owned())
 }
 
 fn size(text: &str) -> Result<u64, String> {

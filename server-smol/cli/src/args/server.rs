@@ -202,12 +202,12 @@ impl ServerArgs {
 }
 
 /// A function that reads a number. As clap sees one type of functions, its code for them is there once.
-type Number = fn(&str) -> Result<usize, String>;
+pub(super) type Number = fn(&str) -> Result<usize, String>;
 
 /// The same for a time.
 pub(super) type Time = fn(&str) -> Result<Duration, String>;
 
-fn port(text: &str) -> Result<usize, String> {
+pub(super) fn port(text: &str) -> Result<usize, String> {
     whole(text, "a whole number", 0..=u16::MAX.into()).map(|number| number as usize)
 }
 

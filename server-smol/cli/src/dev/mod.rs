@@ -5,7 +5,7 @@ mod terminal;
 
 use std::{
     mem,
-    net::{IpAddr, Ipv4Addr, SocketAddr, TcpListener, UdpSocket},
+    net::{IpAddr, Ipv4Addr, SocketAddr, UdpSocket},
     path::PathBuf,
     pin::pin,
     time::{Instant, SystemTime},
@@ -18,7 +18,9 @@ use smol::{
     unblock,
 };
 use stateroom_host_min::Program;
-use stateroom_server_smol::{AdminAddress, Notices, Server, ServerHandle, Settings, Subprotocol, Upgrade};
+use stateroom_server_smol::{
+    AdminAddress, Listeners, Notices, Server, ServerHandle, Settings, Subprotocol, Upgrade,
+};
 
 use crate::{
     args::{DevArgs, ProjectArgs},
@@ -109,11 +111,11 @@ impl Built {
             && self.subprotocols == other.subprotocols
     }
 
-    fn start(&self, listener: &TcpListener) -> Result<ServerHandle> {
-        let listener = listener.try_clone().context("cannot listen again")?;
+    fn start(&self, listeners: &Listeners) -> Result<ServerHandle> {
+        let listeners = listeners.try_clone().context("cannot listen again")?;
         let server = self.bounds.server();
         let server = server.with_static_files(self.static_files.clone()).with_built_in(client::FILES_OF_DEV);
-        server.start_guests(self.program.clone(), listener).map_err(explain)
+        server.start_guests(self.program.clone(), listeners).map_err(explain)
     }
 }
 
@@ -134,7 +136,7 @@ impl Options {
         Ok(project)
     }
 
-    fn bind(&self) -> Result<TcpListener> {
+    fn bind(&self) -> Result<Listeners> {
         Server::from(self.settings.clone()).bind().map_err(explain)
     }
 
@@ -214,10 +216,10 @@ impl Options {
     /// Serves a guest, and then those that replace it, until the command is to end.
     async fn serve(&self, first: Built, actions: &Actions, mut open: bool) -> Result<()> {
         // It stays while servers come and go. A client that connects in between waits for the next one.
-        let listener = self.bind()?;
+        let listeners = self.bind()?;
         let (mut serving, mut announced) = (Some(first), false);
         while let Some(built) = serving.take() {
-            let handle = built.start(&listener)?;
+            let handle = built.start(&listeners)?;
             if !mem::replace(&mut announced, true) {
                 announce_to_network(handle.address());
                 actions.announce();

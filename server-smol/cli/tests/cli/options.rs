@@ -32,7 +32,7 @@ fn help_and_version_are_printed() {
     for words in [["help", "limits"], ["limits", "--help"]] {
         assert_eq!(succeeds(stateroom(&nowhere, &words)).trim(), page.trim());
     }
-    for (command, lines) in [("dev", 72), ("serve", 93)] {
+    for (command, lines) in [("dev", 72), ("serve", 105)] {
         let all = succeeds(stateroom(&nowhere, &[command, "--help"]));
         assert!(all.lines().count() <= lines && !all.contains("--max-slice"), "{all}");
         assert!(all.contains("\nClients:\n  -i, --heartbeat-interval <SECONDS>\n"), "{all}");
@@ -128,6 +128,11 @@ fn bad_options_are_status_2() {
     refuses(&nowhere, &["serve", "x.wasm", "--admin", "admin.sock"], &["--admin", "./admin.sock"]);
     let port = "a port from 0 to 65535";
     refuses(&nowhere, &["serve", "x.wasm", "--admin", "127.0.0.1:80000"], &["--admin", port]);
+    refuses(&nowhere, &["serve", "x.wasm", "--listen", "8080"], &["--listen", "0.0.0.0:8080", "unix:/run"]);
+    refuses(&nowhere, &["serve", "x.wasm", "--listen", "unix:/a,mode=9"], &["octal", "660"]);
+    refuses(&nowhere, &["serve", "x.wasm", "--listen", "systemd", "--port", "1"], &["--listen", "--port"]);
+    refuses(&nowhere, &["serve", "x.wasm", "--tls-cert", "a"], &["--tls-key"]);
+    refuses(&nowhere, &["serve", "x.wasm", "--redirect-http", "80"], &["--tls-cert"]);
     let per_address = "--max-connections-per-address";
     refuses(&nowhere, &["serve", "x.wasm", per_address, "0"], &[per_address, "from 1 to"]);
     refuses(&nowhere, &["serve", "x.wasm", "--room-rate", "4294967296"], &["--room-rate", "from 0 to"]);

@@ -12,54 +12,42 @@ use rustix::{
     net::{AddressFamily, SocketAddrUnix, SocketType},
 };
 
-/// A Unix socket at a path, which is removed at the end.
+use super::BACKLOG;
+
+/// The file of a Unix socket that this process listens on. It is removed with this.
 #[derive(Debug)]
-pub(super) struct UnixSocket {
-    listener: UnixListener,
+pub(super) struct SocketFile {
     path: PathBuf,
     /// Its device and inode, which tell it from one that another program has put there since.
     identity: (u64, u64),
 }
 
-/// The maximum number of connections that wait to be accepted.
-const BACKLOG: i32 = 16;
-
-impl UnixSocket {
-    /// Listens on a path, for this user alone. A socket that nobody listens on any more is replaced.
+impl SocketFile {
+    /// Listens on a path, for those whom `mode` permits. A socket that nobody listens on any more is replaced.
     ///
     /// # Errors
     /// The system refuses it, another program listens there, or there is a file that is no socket. `ServeError` says what to do.
-    pub(super) fn bind(path: &Path) -> io::Result<Self> {
+    pub(super) fn bind(path: &Path, mode: u32) -> io::Result<(UnixListener, Self)> {
         remove_stale(path)?;
         let address = SocketAddrUnix::new(path)?;
         let socket = rustix::net::socket(AddressFamily::UNIX, SocketType::STREAM, None)?;
         rustix::io::fcntl_setfd(&socket, FdFlags::CLOEXEC)?;
         rustix::net::bind(&socket, &address)?;
         // Before anybody can connect, which takes somebody who listens.
-        fs::set_permissions(path, fs::Permissions::from_mode(0o600))?;
+        fs::set_permissions(path, fs::Permissions::from_mode(mode))?;
         rustix::net::listen(&socket, BACKLOG)?;
         let metadata = fs::symlink_metadata(path)?;
         let listener = UnixListener::from(socket);
-        listener.set_nonblocking(true)?;
-        Ok(Self { listener, path: path.to_owned(), identity: (metadata.dev(), metadata.ino()) })
-    }
-
-    pub(super) fn path(&self) -> &Path {
-        &self.path
-    }
-
-    /// Returns what connections come in by. It may not outlive this.
-    pub(super) fn try_clone(&self) -> io::Result<UnixListener> {
-        self.listener.try_clone()
+        Ok((listener, Self { path: path.to_owned(), identity: (metadata.dev(), metadata.ino()) }))
     }
 }
 
-impl Drop for UnixSocket {
+impl Drop for SocketFile {
     fn drop(&mut self) {
         let is_own = fs::symlink_metadata(&self.path)
             .is_ok_and(|metadata| (metadata.dev(), metadata.ino()) == self.identity);
         if is_own && let Err(error) = fs::remove_file(&self.path) {
-            log::warn!("the operator's socket {:?} cannot be removed: {error}", self.path);
+            log::warn!("the socket {:?} cannot be removed: {error}", self.path);
         }
     }
 }
@@ -91,12 +79,12 @@ mod tests {
     }
 
     #[test]
-    fn a_socket_is_for_its_user_alone_and_removed_at_the_end() {
+    fn a_socket_is_for_those_of_its_mode_and_removed_at_the_end() {
         let path = path("own");
-        let socket = UnixSocket::bind(&path).unwrap();
+        let socket = SocketFile::bind(&path, 0o600).unwrap();
         assert_eq!(fs::symlink_metadata(&path).unwrap().permissions().mode() & 0o777, 0o600);
         assert!(UnixStream::connect(&path).is_ok());
-        let taken = UnixSocket::bind(&path).unwrap_err();
+        let taken = SocketFile::bind(&path, 0o600).unwrap_err();
         assert_eq!(taken.kind(), io::ErrorKind::AddrInUse);
         drop(socket);
         assert!(!path.exists());
@@ -107,12 +95,12 @@ mod tests {
         let path = path("stale");
         drop(UnixListener::bind(&path).unwrap());
         assert!(path.exists());
-        let socket = UnixSocket::bind(&path).unwrap();
+        let socket = SocketFile::bind(&path, 0o600).unwrap();
         // Another program has taken its place.
         fs::remove_file(&path).unwrap();
         fs::write(&path, "precious").unwrap();
         drop(socket);
-        assert_eq!(UnixSocket::bind(&path).unwrap_err().kind(), io::ErrorKind::AlreadyExists);
+        assert_eq!(SocketFile::bind(&path, 0o600).unwrap_err().kind(), io::ErrorKind::AlreadyExists);
         assert_eq!(fs::read(&path).unwrap(), b"precious");
         fs::remove_file(&path).unwrap();
     }
