@@ -150,9 +150,11 @@ pub use kept::{
 };
 pub use reactor::VirtualClock;
 pub use server::{RenewedRooms, Replacement, RoomInfo, Server, ServerHandle, Stats};
+pub use settings::{
+    AllowedOrigin, Durability, GeneratedIds, Recordings, RoomIds, Settings, ShutdownPolicy, Upgrade,
+};
 #[cfg(feature = "built-in")]
 pub use settings::{BuiltIn, Notices, Playground};
-pub use settings::{Durability, GeneratedIds, Recordings, RoomIds, Settings, ShutdownPolicy, Upgrade};
 /// The crate with the traits and types that this interface uses, such as [`EngineFactory`](stateroom_core::engine::EngineFactory).
 pub use stateroom_core;
 pub use stateroom_core::settings::{Part, SettingProblem, SettingsError};

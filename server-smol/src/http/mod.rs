@@ -1,6 +1,7 @@
 //! Serves HTTP: answers requests, sends static files, and upgrades connections to WebSockets.
 
 mod accept;
+mod origin;
 mod peer;
 mod refusal;
 mod rooms;
@@ -39,6 +40,7 @@ use crate::{
 };
 
 use accept::accept;
+use origin::preflight;
 use peer::{Peer, SILENT, Visit};
 use refusal::Refusals;
 
@@ -46,6 +48,9 @@ use refusal::Refusals;
 const OF_ADDRESS: &str =
     "there are as many connections from one address as there may be (`--max-connections-per-address`)";
 const CONNECTIONS: &str = "there are as many connections as there may be (`--max-connections`)";
+
+/// The methods for a room.
+const ROOM: &str = "GET, POST";
 
 const PROTOCOL: Protocol = Protocol { head_size: 16 << 10, keep_alive: true };
 
@@ -56,6 +61,8 @@ pub(crate) struct Shared {
     pub(crate) control: Control,
     pub(crate) permits: Permits,
     pub(crate) downloads: Downloads,
+    /// The port of the operator's playground, if there is one.
+    pub(crate) playground_port: Option<u16>,
 }
 
 /// The state from which requests are answered.
@@ -200,21 +207,40 @@ impl<F: EngineFactory> Site<F> {
     }
 
     async fn answer(&self, request: Request<Incoming>, peer: &Peer) -> Response<Body> {
-        if self.here.0.is_ending() {
-            return ending();
-        }
         if has_several_hosts(&request) {
             return text(StatusCode::BAD_REQUEST, "a request has one `Host`");
+        }
+        let methods = match request.uri().path() {
+            "/status" => "GET",
+            "/new_room" => "POST",
+            "/ws" => ROOM,
+            path if path.starts_with("/ws/") => ROOM,
+            _ if self.here.0.is_ending() => return ending(),
+            _ => return self.static_file(&request, peer).await,
+        };
+        let page = match self.page(&request, peer) {
+            Ok(page) => page,
+            Err(refusal) => return self.refuse_page(refusal),
+        };
+        let mut response = match preflight(&request, methods) {
+            Some(response) => response,
+            None => self.answer_page(request, peer).await,
+        };
+        self.share(page, &mut response);
+        response
+    }
+
+    /// Answers a request for the status or for rooms.
+    async fn answer_page(&self, request: Request<Incoming>, peer: &Peer) -> Response<Body> {
+        if self.here.0.is_ending() {
+            return ending();
         }
         let path = request.uri().path();
         let room = match path {
             "/status" => return self.status(&request).await,
             "/new_room" => return self.new_room(request.method(), peer).await,
             "/ws" => Ok(RoomId::default_room()),
-            _ => match path.strip_prefix("/ws/") {
-                Some(encoded) => RoomId::from_path(encoded),
-                None => return self.static_file(&request, peer).await,
-            },
+            _ => RoomId::from_path(path.strip_prefix("/ws/").unwrap_or_default()),
         };
         match (room, request.method()) {
             (Err(reason), _) => {
@@ -223,7 +249,7 @@ impl<F: EngineFactory> Site<F> {
             }
             (Ok(room), &Method::GET) => self.upgrade(&request, room, peer).await,
             (Ok(room), &Method::POST) => self.create_room(room, peer).await,
-            (Ok(_), _) => not_allowed("GET, POST"),
+            (Ok(_), _) => not_allowed(ROOM),
         }
     }
 

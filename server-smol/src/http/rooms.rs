@@ -1,6 +1,6 @@
 use hyper::{
     Method, Response, StatusCode,
-    header::{ACCESS_CONTROL_ALLOW_ORIGIN, HeaderValue, LOCATION},
+    header::{HeaderValue, LOCATION},
 };
 use stateroom_core::engine::EngineFactory;
 
@@ -63,12 +63,9 @@ impl<F: EngineFactory> Site<F> {
         match created {
             Ok(Ok(())) => {
                 let mut response = text(StatusCode::CREATED, room.as_str());
-                let headers = response.headers_mut();
                 if let Ok(location) = HeaderValue::try_from(format!("/ws/{}", room.to_path())) {
-                    headers.insert(LOCATION, location);
+                    response.headers_mut().insert(LOCATION, location);
                 }
-                // A page of another site that may open a WebSocket may create its room, too.
-                headers.insert(ACCESS_CONTROL_ALLOW_ORIGIN, HeaderValue::from_static("*"));
                 response
             }
             Ok(Err(CreateRoomError::Exists)) => text(StatusCode::CONFLICT, "the room exists"),

@@ -57,6 +57,7 @@ impl TestServer {
         let shared = Shared {
             permits: Permits::new(&settings),
             downloads: Downloads::new(1),
+            playground_port: None,
             settings,
             control: Control {
                 workers: workers.clone(),

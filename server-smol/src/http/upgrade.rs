@@ -28,7 +28,12 @@ impl<F: EngineFactory> Site<F> {
         room: RoomId,
         peer: &Peer,
     ) -> Response<Body> {
-        let mut response = match create_response_with_body(request, || Bytes::new().into()) {
+        let handshake = create_response_with_body(request, || Bytes::new().into());
+        // A page sees no answer to a WebSocket, but it can send a plain request to learn why it got none.
+        if let Some(refusal) = self.refuse_entry(&room, peer).await {
+            return refusal;
+        }
+        let mut response = match handshake {
             Ok(response) => response,
             Err(error) => return not_a_handshake(&error),
         };
@@ -44,25 +49,30 @@ impl<F: EngineFactory> Site<F> {
             let selected = HeaderValue::from_static(SESSION_PROTOCOL);
             response.headers_mut().insert(SEC_WEBSOCKET_PROTOCOL, selected);
         }
-        if self.is_full() {
-            log::debug!("{} would be one client too many", peer.address);
-            self.here.0.thread().log.refused(CONNECTIONS);
-            return full_up();
-        }
-        if !self.shared.settings.room_ids.implicit() {
-            match self.shared.control.workers.exists(&room).await {
-                Ok(true) => {}
-                Ok(false) => {
-                    log::debug!("a client asks for room {room}, which does not exist");
-                    return text(StatusCode::NOT_FOUND, "the room does not exist");
-                }
-                Err(Ending) => return ending(),
-            }
-        }
         let headers = chosen_headers(request.headers(), &self.client_headers);
         let info = ClientInfo::new(peer.address.ip(), request.uri().query(), headers);
         peer.visit.replace(Some(Visit { room, info: Box::new(info), session: session.map(Box::new) }));
         response
+    }
+
+    /// Returns the answer to a client that cannot enter a room.
+    async fn refuse_entry(&self, room: &RoomId, peer: &Peer) -> Option<Response<Body>> {
+        if self.is_full() {
+            log::debug!("{} would be one client too many", peer.address);
+            self.here.0.thread().log.refused(CONNECTIONS);
+            return Some(full_up());
+        }
+        if self.shared.settings.room_ids.implicit() {
+            return None;
+        }
+        match self.shared.control.workers.exists(room).await {
+            Ok(true) => None,
+            Ok(false) => {
+                log::debug!("a client asks for room {room}, which does not exist");
+                Some(text(StatusCode::NOT_FOUND, "the room does not exist"))
+            }
+            Err(Ending) => Some(ending()),
+        }
     }
 }
 

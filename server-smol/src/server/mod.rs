@@ -30,7 +30,7 @@ use crate::{
     reactor::{Clock, ClockSource, Listener, Reactor, VirtualClock},
     requests::Downloads,
     room::RoomCounts,
-    settings::{Durability, Recordings, RoomIds, Settings, ShutdownPolicy, Upgrade},
+    settings::{AllowedOrigin, Durability, Recordings, RoomIds, Settings, ShutdownPolicy, Upgrade},
     worker::{Worker, Workers},
 };
 
@@ -215,6 +215,12 @@ impl Server {
         self
     }
 
+    /// Sets the origins whose pages may use the rooms; see [`Settings::allowed_origins`].
+    pub fn with_allowed_origins(mut self, origins: impl IntoIterator<Item = AllowedOrigin>) -> Self {
+        self.settings.allowed_origins = origins.into_iter().collect();
+        self
+    }
+
     /// Lets rooms see one more header of their clients' requests.
     pub fn with_client_header(mut self, name: &str) -> Self {
         let name = name.to_ascii_lowercase();
@@ -390,7 +396,7 @@ impl Server {
             #[cfg(feature = "wasm")]
             deployment: self.deployment.clone(),
         };
-        let shared = Shared { settings, control, permits, downloads };
+        let mut shared = Shared { settings, control, permits, downloads, playground_port: None };
         let (running, ended) = channel::bounded::<()>(1);
         // Dropped on the way out, it ends the threads that have begun.
         let mut server = ServerHandle {
@@ -406,6 +412,7 @@ impl Server {
         if let Some(address) = &shared.settings.admin {
             let running = Running(running.clone());
             let (operator, thread) = Operator::start(address, shared.control.clone(), running)?;
+            shared.playground_port = operator.playground_port();
             server.operator = Some(operator);
             server.threads.push(thread);
         }

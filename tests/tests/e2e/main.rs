@@ -21,6 +21,7 @@ mod messages;
 mod microcontroller;
 mod native_failures;
 mod operator;
+mod origins;
 mod playground;
 mod protocol;
 mod replacement;

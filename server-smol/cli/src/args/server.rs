@@ -3,7 +3,7 @@ use std::{env, net::IpAddr, ops::RangeInclusive, time::Duration};
 use anyhow::{Result, anyhow};
 use clap::ArgAction;
 use hyper::header::HeaderName;
-use stateroom_server_smol::{AdminAddress, RoomIds, Settings, ShutdownPolicy};
+use stateroom_server_smol::{AdminAddress, AllowedOrigin, RoomIds, Settings, ShutdownPolicy};
 
 use crate::limits::LimitArgs;
 
@@ -89,6 +89,13 @@ pub(crate) struct ServerArgs {
     #[arg(value_parser = seconds as Time, allow_negative_numbers = true, help_heading = ROOMS, hide_long_help = true)]
     hibernate_after: Duration,
 
+    /// An origin whose pages may use the rooms; may be repeated. https://*.example.org is for all of its
+    /// subdomains, `self` for the host that the request is for, and `*` for all pages. Programs that
+    /// send no `Origin` are always allowed. Default: `self`, and for `stateroom dev` `*`
+    #[arg(long = "allow-origin", value_name = "ORIGIN", verbatim_doc_comment)]
+    #[arg(help_heading = CLIENTS, hide_long_help = true)]
+    allowed_origins: Vec<AllowedOrigin>,
+
     /// A header of requests that rooms may see, as they see `origin`, `user-agent` and
     /// `accept-language`; may be repeated. Choose headers that a proxy sets or replaces, such as
     /// `x-forwarded-for`: the client can write anything into all other headers
@@ -148,6 +155,9 @@ impl ServerArgs {
         settings.hibernate_after = self.hibernate_after;
         settings.threads = self.threads;
         settings.admin = self.admin.clone();
+        if !self.allowed_origins.is_empty() {
+            settings.allowed_origins.clone_from(&self.allowed_origins);
+        }
         settings.measure_passes = self.measure_passes;
         if let Some(time) = self.pass_time {
             settings.pass_time = time;
@@ -176,6 +186,12 @@ impl ServerArgs {
             (None, _) => None,
         };
         Ok(given.map(|number| number as u16))
+    }
+
+    /// Returns whether the pages that may use the rooms were chosen.
+    #[cfg(feature = "dev")]
+    pub(crate) fn chooses_origins(&self) -> bool {
+        !self.allowed_origins.is_empty()
     }
 
     /// Returns the address to listen on, if it was given.

@@ -18,7 +18,7 @@ use smol::{
     unblock,
 };
 use stateroom_host_min::Program;
-use stateroom_server_smol::{AdminAddress, Notices, Server, ServerHandle, Settings, Upgrade};
+use stateroom_server_smol::{AdminAddress, AllowedOrigin, Notices, Server, ServerHandle, Settings, Upgrade};
 
 use crate::{
     args::{DevArgs, ProjectArgs},
@@ -48,6 +48,10 @@ pub(crate) fn run(args: DevArgs) -> Result<()> {
     let mut settings = server.settings()?;
     // What is being written is for nobody else, unless they are let in.
     settings.ip = server.ip().unwrap_or(Ipv4Addr::LOCALHOST.into());
+    // Pages are on their way, too: in files, or on the ports of other tools.
+    if !server.chooses_origins() {
+        settings.allowed_origins = vec![AllowedOrigin::ANY];
+    }
     // Its author looks at the page, not at the log.
     settings.show_failures = true;
     settings.recordings.memory = RECORDINGS;
