@@ -114,6 +114,8 @@
 //! | 1013 | the client did not read what it was sent, the room has run out of client ids, there are as many rooms as there may be, rooms are created too fast from the client's address, or the server is out of memory |
 #![forbid(unsafe_code)]
 
+#[cfg(feature = "auth")]
+mod access;
 mod admin_address;
 mod admission;
 mod close;
@@ -141,6 +143,8 @@ mod websocket;
 mod wire;
 mod worker;
 
+#[cfg(feature = "auth")]
+pub use access::{Access, AuthUrl, Claims, Denial, Entry, SigningKey, TokenKey, Tokens};
 pub use admin_address::AdminAddress;
 pub use error::{RoomError, ServeError};
 pub use journal::DataError;

@@ -25,7 +25,7 @@ const FLOORS: &[&[&str]] = &[
     &["thread", "requests", "admission"],
     &["settings", "wire"],
     &["websocket", "reactor"],
-    &["memory", "close", "admin_address", "journal"],
+    &["memory", "close", "admin_address", "journal", "access"],
 ];
 
 #[test]

@@ -1,6 +1,8 @@
 //! Serves HTTP: answers requests, sends static files, and upgrades connections to WebSockets.
 
 mod accept;
+#[cfg(feature = "auth")]
+mod entry;
 mod origin;
 mod peer;
 mod refusal;
@@ -238,7 +240,7 @@ impl<F: EngineFactory> Site<F> {
         let path = request.uri().path();
         let room = match path {
             "/status" => return self.status(&request).await,
-            "/new_room" => return self.new_room(request.method(), peer).await,
+            "/new_room" => return self.new_room(&request, peer).await,
             "/ws" => Ok(RoomId::default_room()),
             _ => RoomId::from_path(path.strip_prefix("/ws/").unwrap_or_default()),
         };
@@ -248,7 +250,7 @@ impl<F: EngineFactory> Site<F> {
                 text(StatusCode::BAD_REQUEST, reason)
             }
             (Ok(room), &Method::GET) => self.upgrade(&request, room, peer).await,
-            (Ok(room), &Method::POST) => self.create_room(room, peer).await,
+            (Ok(room), &Method::POST) => self.create_room(&request, room, peer).await,
             (Ok(_), _) => not_allowed(ROOM),
         }
     }

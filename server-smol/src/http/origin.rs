@@ -10,6 +10,9 @@ use hyper::{
 };
 use stateroom_core::engine::EngineFactory;
 
+#[cfg(feature = "auth")]
+use hyper::header::ACCESS_CONTROL_ALLOW_CREDENTIALS;
+
 use crate::{
     requests::{Body, text},
     settings::AllowedOrigin,
@@ -74,6 +77,11 @@ impl<F: EngineFactory> Site<F> {
         let headers = response.headers_mut();
         self.vary(headers);
         if let Some(origin) = page.origin {
+            #[cfg(feature = "auth")]
+            if self.shared.settings.access.as_ref().is_some_and(|access| access.cookie().is_some()) {
+                // No page sends cookies otherwise. The settings are checked: the origin is one that was chosen.
+                headers.insert(ACCESS_CONTROL_ALLOW_CREDENTIALS, HeaderValue::from_static("true"));
+            }
             headers.insert(ACCESS_CONTROL_ALLOW_ORIGIN, origin);
             headers.insert(ACCESS_CONTROL_EXPOSE_HEADERS, HeaderValue::from_static(EXPOSED));
         }

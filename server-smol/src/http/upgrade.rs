@@ -15,6 +15,11 @@ use crate::{
     worker::Ending,
 };
 
+#[cfg(feature = "auth")]
+use super::entry::Admission;
+#[cfg(feature = "auth")]
+use crate::access::TOKEN_PROTOCOL;
+
 use super::{
     CONNECTIONS, Site,
     peer::{Peer, Visit},
@@ -29,6 +34,11 @@ impl<F: EngineFactory> Site<F> {
         peer: &Peer,
     ) -> Response<Body> {
         let handshake = create_response_with_body(request, || Bytes::new().into());
+        #[cfg(feature = "auth")]
+        let admission = match self.admit(request, &room, peer).await {
+            Ok(admission) => admission,
+            Err(refusal) => return *refusal,
+        };
         // A page sees no answer to a WebSocket, but it can send a plain request to learn why it got none.
         if let Some(refusal) = self.refuse_entry(&room, peer).await {
             return refusal;
@@ -41,7 +51,8 @@ impl<F: EngineFactory> Site<F> {
             // It would be taken for frames.
             return text(StatusCode::BAD_REQUEST, "a request for a WebSocket has no content");
         }
-        let (session, is_subprotocol) = match wanted_session(request) {
+        #[cfg_attr(not(feature = "auth"), allow(unused_mut))]
+        let (mut session, is_subprotocol) = match wanted_session(request) {
             Ok(wanted) => wanted,
             Err(reason) => return text(StatusCode::BAD_REQUEST, reason),
         };
@@ -50,7 +61,26 @@ impl<F: EngineFactory> Site<F> {
             response.headers_mut().insert(SEC_WEBSOCKET_PROTOCOL, selected);
         }
         let headers = chosen_headers(request.headers(), &self.client_headers);
+        #[cfg(not(feature = "auth"))]
         let info = ClientInfo::new(peer.address.ip(), request.uri().query(), headers);
+        #[cfg(feature = "auth")]
+        let info = match admission {
+            None => ClientInfo::new(peer.address.ip(), request.uri().query(), headers),
+            Some(admission) => {
+                let Admission { claims, query } = *admission;
+                if let (Some(session), Some(subject)) = (&mut session, claims.subject()) {
+                    session.bind(subject);
+                }
+                // Browsers close a connection on which none of the offered subprotocols is selected.
+                if !response.headers().contains_key(SEC_WEBSOCKET_PROTOCOL)
+                    && offers_token_protocol(request.headers())
+                {
+                    let selected = HeaderValue::from_static(TOKEN_PROTOCOL);
+                    response.headers_mut().insert(SEC_WEBSOCKET_PROTOCOL, selected);
+                }
+                ClientInfo::new(peer.address.ip(), query.as_deref(), headers).with_claims(Some(claims))
+            }
+        };
         peer.visit.replace(Some(Visit { room, info: Box::new(info), session: session.map(Box::new) }));
         response
     }
@@ -91,6 +121,13 @@ fn wanted_session(request: &Request<Incoming>) -> Result<(Option<SessionRequest>
     }
     let query = request.uri().query().unwrap_or_default();
     Ok((SessionRequest::from_query(query)?, false))
+}
+
+/// Returns whether a client offers the subprotocol that is selected beside its token.
+#[cfg(feature = "auth")]
+fn offers_token_protocol(headers: &HeaderMap) -> bool {
+    let offered = joined(headers, SEC_WEBSOCKET_PROTOCOL).unwrap_or_default();
+    offered.split(',').any(|offer| offer.trim() == TOKEN_PROTOCOL)
 }
 
 /// Returns the headers of a request that rooms may ask for.

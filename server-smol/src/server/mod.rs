@@ -221,6 +221,13 @@ impl Server {
         self
     }
 
+    /// Sets who may enter and create rooms.
+    #[cfg(feature = "auth")]
+    pub fn with_access(mut self, access: Option<crate::access::Access>) -> Self {
+        self.settings.access = access;
+        self
+    }
+
     /// Lets rooms see one more header of their clients' requests.
     pub fn with_client_header(mut self, name: &str) -> Self {
         let name = name.to_ascii_lowercase();

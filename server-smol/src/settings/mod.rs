@@ -206,6 +206,10 @@ pub struct Settings {
     /// page, and leave it to the server to refuse it. A proxy in front of the server has to pass the header `Host` on.
     pub allowed_origins: Vec<AllowedOrigin>,
 
+    /// Decides who may enter and create rooms, before they are opened or wake. Default: none, and everybody may who knows the id of a room.
+    #[cfg(feature = "auth")]
+    pub access: Option<crate::access::Access>,
+
     /// The headers of a client's request that its room may
     /// [ask for](stateroom_core::StateroomContext::client_info), whatever the case of their names. Default:
     /// `origin`, `user-agent` and `accept-language`.
@@ -300,6 +304,8 @@ impl Default for Settings {
             session_buffer: 256 << 10,
             admin: None,
             allowed_origins: vec![AllowedOrigin::SAME_HOST],
+            #[cfg(feature = "auth")]
+            access: None,
             client_headers: ["origin", "user-agent", "accept-language"].map(String::from).into(),
             show_failures: false,
             recordings: Recordings::default(),

@@ -7,6 +7,8 @@ use stateroom_server_smol::{AdminAddress, AllowedOrigin, RoomIds, Settings, Shut
 
 use crate::limits::LimitArgs;
 
+#[cfg(feature = "auth")]
+use super::access::AccessArgs;
 use super::{CLIENTS, ROOMS, SERVER};
 
 /// The options of `serve` and `dev`.
@@ -123,6 +125,10 @@ pub(crate) struct ServerArgs {
     #[arg(long, hide = true, value_name = "MS", value_parser = milliseconds as Time)]
     pass_time: Option<Duration>,
 
+    #[cfg(feature = "auth")]
+    #[command(flatten)]
+    pub(crate) access: AccessArgs,
+
     #[command(flatten)]
     pub(crate) limits: LimitArgs,
 }
@@ -132,7 +138,7 @@ impl ServerArgs {
     /// [`Settings::default`] if there is no `--ip`.
     ///
     /// # Errors
-    /// There is no `--port`, and the environment's `PORT` is not a port.
+    /// There is no `--port`, and the environment's `PORT` is not a port; or a key cannot be read.
     pub(crate) fn settings(&self) -> Result<Settings> {
         let (interval, timeout) = (self.heartbeat_interval, self.heartbeat_timeout);
         if !timeout.is_zero() && (interval.is_zero() || timeout <= interval) {
@@ -157,6 +163,10 @@ impl ServerArgs {
         settings.admin = self.admin.clone();
         if !self.allowed_origins.is_empty() {
             settings.allowed_origins.clone_from(&self.allowed_origins);
+        }
+        #[cfg(feature = "auth")]
+        {
+            settings.access = self.access.access()?;
         }
         settings.measure_passes = self.measure_passes;
         if let Some(time) = self.pass_time {
@@ -215,7 +225,7 @@ fn ip(text: &str) -> Result<IpAddr, String> {
     text.parse().map_err(|_| "is not an IP address, such as 127.0.0.1 or ::".to_owned())
 }
 
-fn seconds(text: &str) -> Result<Duration, String> {
+pub(super) fn seconds(text: &str) -> Result<Duration, String> {
     whole(text, "a whole number of seconds", Settings::SECONDS).map(Duration::from_secs)
 }
 

@@ -49,7 +49,11 @@ pub(crate) fn run(args: DevArgs) -> Result<()> {
     // What is being written is for nobody else, unless they are let in.
     settings.ip = server.ip().unwrap_or(Ipv4Addr::LOCALHOST.into());
     // Pages are on their way, too: in files, or on the ports of other tools.
-    if !server.chooses_origins() {
+    let any = !server.chooses_origins();
+    // Not with the cookies of their visitors.
+    #[cfg(feature = "auth")]
+    let any = any && !server.access.has_cookie();
+    if any {
         settings.allowed_origins = vec![AllowedOrigin::ANY];
     }
     // Its author looks at the page, not at the log.
