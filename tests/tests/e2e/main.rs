@@ -2,6 +2,8 @@
 //! states.
 #![forbid(unsafe_code)]
 
+#[cfg(unix)]
+mod access;
 mod budgets;
 mod clients;
 mod connecting;
