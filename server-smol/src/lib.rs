@@ -29,6 +29,8 @@
 //!
 //! The feature `rooms` adds `DataRooms`, for rooms on disk while no server uses them, and the operator's requests for rooms on disk.
 //!
+//! The feature `auth` adds `Server::with_access`, which decides who may enter rooms.
+//!
 //! The feature `built-in` adds `Server::with_built_in`, for files that are a part of the program, and
 //! `Server::with_playground`, for a page that shows what happens in rooms.
 //!
@@ -59,6 +61,9 @@
 //! | a request for a WebSocket, if the limit is reached and no connection could be closed for it | 503 | no |
 //! | a `POST` for a room, if there is no space for the room | 503 | no |
 //! | a `POST` for a room, if the client creates rooms too fast | 429 | yes |
+//! | a request of a page of another origin ([`Settings::allowed_origins`]) | 403 | no |
+//! | a request of a client that may not enter (feature `auth`) | 401, 403 | no |
+//! | the same, if it cannot be found out | 503 | yes |
 //! | a download, if there are too many or there is no memory for it | 503 | yes |
 //!
 //! # Requests of the operator

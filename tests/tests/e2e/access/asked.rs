@@ -97,7 +97,7 @@ fn nobody_enters_while_the_answer_is_not_known() {
         ok(r#"{"sub":"ada","sub":"bob"}"#),
         ok(&format!(r#"{{"a":"{}"}}"#, "x".repeat(5_000))),
         ok(&" ".repeat(100_000)),
-        "HTTP/1.1 200 OK\r\n\r\n".repeat(1) + &"x".repeat(100_000),
+        "HTTP/1.1 200 OK\r\n\r\n".to_owned() + &"x".repeat(100_000),
         "nonsense\r\n\r\n".to_owned(),
         String::new(),
     ] {
