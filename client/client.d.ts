@@ -34,8 +34,8 @@ export interface RoomErrorEvent extends Event {
 export interface RoomSocketOptions<Incoming = any, Outgoing = Data> {
   /** Asks for sessions that resume, which servers of Stateroom have. Other servers need `false`. Default: true. */
   session?: boolean;
-  /** The subprotocols to offer. */
-  protocols?: string | string[];
+  /** The subprotocols to offer, or a function that returns them for each attempt. */
+  protocols?: string | string[] | (() => string | string[]);
   /** Decides about a connection that has ended: no more attempts (false), another one (true), or another one after at least so many milliseconds. Without an answer, or if it throws, the close code decides. */
   retry?: (event: Omit<DisconnectEvent, "delay">) => boolean | number | undefined;
   /** The longest delay before the first attempt after a success, in milliseconds. It doubles with each failure. Default: 500. */

@@ -72,7 +72,7 @@ export class RoomSocket extends EventTarget {
   #queued = 0;
   /** Undefined if it asks for no session. */
   #token;
-  /** The number of connections that were opened with the token, and of the one with which its session has begun. */
+  /** The number of connections with the token, and of the one that began its session. */
   #attempts = 0;
   #begun;
   #clientId;
@@ -175,6 +175,7 @@ export class RoomSocket extends EventTarget {
 
   #open(url) {
     let { protocols } = this.#options;
+    if (typeof protocols === "function") protocols = protocols();
     if (this.#token) {
       const attempt = this.#attempts++;
       const session = `stateroom.session.${this.#token}.${this.#received}.${attempt}.${this.#begun ?? attempt}`;

@@ -21,6 +21,16 @@ test("it has the constants of a WebSocket", () => {
   }
 });
 
+test("it offers what a function returns for each attempt", () => {
+  const world = new World();
+  let attempts = 0;
+  const protocols = () => ["stateroom.token", `stateroom.token.${attempts += 1}`];
+  new RoomSocket("ws://server/ws/lobby", { env: world, session: false, protocols });
+  assert.deepEqual(world.socket.protocols, ["stateroom.token", "stateroom.token.1"]);
+  new RoomSocket("ws://server/ws/lobby", { env: world, protocols });
+  assert.deepEqual(world.socket.protocols.slice(2), ["stateroom.token", "stateroom.token.2"]);
+});
+
 test("it has the attributes of its connection", () => {
   const world = new World();
   const socket = new RoomSocket("ws://server/ws/lobby", { env: world, session: false, protocols: ["a", "b"] });

@@ -29,6 +29,8 @@
 //!
 //! The feature `rooms` adds `DataRooms`, for rooms on disk while no server uses them, and the operator's requests for rooms on disk.
 //!
+//! The feature `auth` adds `Server::with_access`, which decides who may enter rooms.
+//!
 //! The feature `built-in` adds `Server::with_built_in`, for files that are a part of the program, and
 //! `Server::with_playground`, for a page that shows what happens in rooms.
 //!
@@ -62,6 +64,9 @@
 //! | a request for a WebSocket, if the limit is reached and no connection could be closed for it | 503 | no |
 //! | a `POST` for a room, if there is no space for the room | 503 | no |
 //! | a `POST` for a room, if the client creates rooms too fast | 429 | yes |
+//! | a request of a page of another origin ([`Settings::allowed_origins`]) | 403 | no |
+//! | a request of a client that may not enter (feature `auth`) | 401, 403 | no |
+//! | the same, if it cannot be found out | 503 | yes |
 //! | a download, if there are too many or there is no memory for it | 503 | yes |
 //!
 //! # Requests of the operator
@@ -117,6 +122,8 @@
 //! | 1013 | the client did not read what it was sent, the room has run out of client ids, there are as many rooms as there may be, rooms are created too fast from the client's address, or the server is out of memory |
 #![forbid(unsafe_code)]
 
+#[cfg(feature = "auth")]
+mod access;
 mod admin_address;
 mod admission;
 mod close;
@@ -148,6 +155,8 @@ mod websocket;
 mod wire;
 mod worker;
 
+#[cfg(feature = "auth")]
+pub use access::{Access, AuthUrl, Claims, Denial, Entry, SigningKey, TokenKey, Tokens};
 pub use admin_address::AdminAddress;
 pub use error::{RoomError, ServeError};
 pub use journal::DataError;
@@ -158,11 +167,12 @@ pub use kept::{
 pub use listen::{ListenAddress, Listeners};
 pub use reactor::VirtualClock;
 pub use server::{RenewedRooms, Replacement, RoomInfo, Server, ServerHandle, Stats};
+pub use settings::{
+    AllowedOrigin, Durability, GeneratedIds, Recordings, RoomIds, Settings, ShutdownPolicy, Subprotocol,
+    Upgrade,
+};
 #[cfg(feature = "built-in")]
 pub use settings::{BuiltIn, Notices, Playground};
-pub use settings::{
-    Durability, GeneratedIds, Recordings, RoomIds, Settings, ShutdownPolicy, Subprotocol, Upgrade,
-};
 /// The crate with the traits and types that this interface uses, such as [`EngineFactory`](stateroom_core::engine::EngineFactory).
 pub use stateroom_core;
 pub use stateroom_core::settings::{Part, SettingProblem, SettingsError};

@@ -143,8 +143,10 @@ pub trait StateroomContext {
     /// | `header:NAME` | a header of the request, its name in lower case: `origin`, `user-agent` and `accept-language`, and what else the server's operator has chosen |
     /// | `subprotocol` | the subprotocol that the server has chosen among those that the client offers |
     /// | `address` | the IP address that the connection comes from, which may be a proxy's |
+    /// | `auth:NAME` | what is known of a client that the server has let in for a token, for example its name, `auth:sub` |
+    /// | `auth` | all of that, as a JSON object |
     ///
-    /// A client can say what it likes in all but the address. In a guest this is an import, as [`log`](Self::log)
+    /// A client can say what it likes in all but the address and `auth`. In a guest this is an import, as [`log`](Self::log)
     /// is.
     ///
     /// ```

@@ -40,6 +40,15 @@ pub enum SettingProblem {
         /// The reason why that is too much.
         why: &'static str,
     },
+    /// The setting cannot be together with another one.
+    Contradicts {
+        /// The field.
+        name: &'static str,
+        /// The other field.
+        other: &'static str,
+        /// The reason, and what to do.
+        why: &'static str,
+    },
 }
 
 impl SettingsError {
@@ -113,6 +122,7 @@ impl fmt::Display for SettingProblem {
                 "`{name}` is {value}, more than {}`{other}`, which is {limit}: {why}; lower the one or raise the other",
                 Part(*part)
             ),
+            Self::Contradicts { name, other, why } => write!(f, "`{name}` contradicts `{other}`: {why}"),
         }
     }
 }

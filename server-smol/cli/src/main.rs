@@ -26,8 +26,10 @@ mod open_files;
 #[cfg(feature = "rooms")]
 mod rooms;
 mod serve;
-#[cfg(any(feature = "dev", feature = "rooms"))]
+#[cfg(any(feature = "auth", feature = "dev", feature = "rooms"))]
 mod stdout;
+#[cfg(feature = "auth")]
+mod token;
 mod toml_file;
 
 #[cfg(feature = "dev")]
@@ -118,6 +120,8 @@ fn main() -> ExitCode {
         Command::Inspect(args) => inspect::run(args),
         #[cfg(feature = "dev")]
         Command::Replay(args) => replay::run(&args),
+        #[cfg(feature = "auth")]
+        Command::Token(args) => token::run(args),
         #[cfg(feature = "dev")]
         Command::Completions(args) => completions::run(&args),
         #[cfg(all(feature = "load", target_os = "linux"))]

@@ -36,6 +36,8 @@ pub(crate) fn run(args: ServeArgs) -> Result<()> {
         settings.playground = args.playground.then(super::playground::new);
         (settings.recordings.rooms, settings.recordings.directory) = (args.record, args.record_to);
     }
+    #[cfg(feature = "auth")]
+    let access = (args.server.access, settings.access.clone());
     let is_durable = settings.data.is_some() && settings.durability != Durability::Off;
     let is_kept = is_durable || !settings.recordings.rooms.is_empty();
     let bounds = args.server.limits.over(&limits).bounds(settings)?;
@@ -48,7 +50,13 @@ pub(crate) fn run(args: ServeArgs) -> Result<()> {
     // The others find them in the `dist` directory.
     #[cfg(feature = "dev")]
     let server = server.with_built_in(super::client::FILES);
-    server.serve_guests(program, move || load().map_err(|error| format!("{error:#}"))).map_err(explain)
+    let reload = move || {
+        // If a key cannot be read, the module stays as it is, too.
+        #[cfg(feature = "auth")]
+        access.0.reload(access.1.as_ref())?;
+        load()
+    };
+    server.serve_guests(program, move || reload().map_err(|error| format!("{error:#}"))).map_err(explain)
 }
 
 /// Adds advice to the error. The server's messages are complete; their sources would repeat them.

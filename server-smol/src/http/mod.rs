@@ -1,7 +1,10 @@
 //! Serves HTTP: answers requests, sends static files, and upgrades connections to WebSockets.
 
 mod accept;
+#[cfg(feature = "auth")]
+mod entry;
 mod handshake;
+mod origin;
 mod peer;
 #[cfg(feature = "tls")]
 mod redirect;
@@ -44,6 +47,7 @@ use crate::{
 };
 
 use accept::accept;
+use origin::preflight;
 use peer::{Peer, SILENT};
 use refusal::Refusals;
 
@@ -51,6 +55,9 @@ use refusal::Refusals;
 const OF_ADDRESS: &str =
     "there are as many connections from one address as there may be (`--max-connections-per-address`)";
 const CONNECTIONS: &str = "there are as many connections as there may be (`--max-connections`)";
+
+/// The methods for a room.
+const ROOM: &str = "GET, POST";
 
 const PROTOCOL: Protocol = Protocol { head_size: 16 << 10, keep_alive: true };
 
@@ -66,6 +73,8 @@ pub(crate) struct Shared {
     /// The port for TLS, if there is one.
     #[cfg(feature = "tls")]
     pub(crate) tls_port: Option<u16>,
+    /// The port of the operator's playground, if there is one.
+    pub(crate) playground_port: Option<u16>,
 }
 
 /// The state from which requests are answered.
@@ -244,26 +253,44 @@ impl<F: EngineFactory> Site<F> {
     }
 
     async fn answer(&self, request: Request<Incoming>, peer: &Peer) -> Response<Body> {
-        // Clients of a server whose place is taken know from the close frame of a WebSocket that they may come back at once.
-        if self.here.0.is_ending() && !(self.is_replaced() && *request.method() == Method::GET) {
-            return ending();
-        }
         #[cfg(feature = "tls")]
-        if peer.leads_to_tls {
+        if peer.leads_to_tls && !self.is_ending_for(&request) {
             return self.lead_to_tls(&request, peer).await;
         }
         if !has_one_host(&request) {
             return text(StatusCode::BAD_REQUEST, "a request has one `Host`");
         }
+        let methods = match request.uri().path() {
+            "/status" => "GET",
+            "/new_room" => "POST",
+            "/ws" => ROOM,
+            path if path.starts_with("/ws/") => ROOM,
+            _ if self.is_ending_for(&request) => return ending(),
+            _ => return self.static_file(&request, peer).await,
+        };
+        let page = match self.page(&request, peer) {
+            Ok(page) => page,
+            Err(refusal) => return self.refuse_page(refusal),
+        };
+        let mut response = match preflight(&request, methods) {
+            Some(response) => response,
+            None => self.answer_page(request, peer).await,
+        };
+        self.share(page, &mut response);
+        response
+    }
+
+    /// Answers a request for the status or for rooms.
+    async fn answer_page(&self, request: Request<Incoming>, peer: &Peer) -> Response<Body> {
+        if self.is_ending_for(&request) {
+            return ending();
+        }
         let path = request.uri().path();
         let room = match path {
             "/status" => return self.status(&request).await,
-            "/new_room" => return self.new_room(request.method(), peer).await,
+            "/new_room" => return self.new_room(&request, peer).await,
             "/ws" => Ok(RoomId::default_room()),
-            _ => match path.strip_prefix("/ws/") {
-                Some(encoded) => RoomId::from_path(encoded),
-                None => return self.static_file(&request, peer).await,
-            },
+            _ => RoomId::from_path(path.strip_prefix("/ws/").unwrap_or_default()),
         };
         match (room, request.method()) {
             (Err(reason), _) => {
@@ -271,14 +298,15 @@ impl<F: EngineFactory> Site<F> {
                 text(StatusCode::BAD_REQUEST, reason)
             }
             (Ok(room), &Method::GET) => self.upgrade(&request, room, peer).await,
-            (Ok(room), &Method::POST) => self.create_room(room, peer).await,
-            (Ok(_), _) => not_allowed("GET, POST"),
+            (Ok(room), &Method::POST) => self.create_room(&request, room, peer).await,
+            (Ok(_), _) => not_allowed(ROOM),
         }
     }
 
-    /// Returns whether another process may take over the sockets that this one listens on.
-    fn is_replaced(&self) -> bool {
-        self.shared.is_replaced
+    /// Returns whether a request gets no other answer than that the server ends.
+    fn is_ending_for(&self, request: &Request<Incoming>) -> bool {
+        // Clients of a server whose place is taken know from the close frame of a WebSocket that they may come back at once.
+        self.here.0.is_ending() && !(self.shared.is_replaced && *request.method() == Method::GET)
     }
 
     /// Returns whether there are more connections than there may be clients.

@@ -52,7 +52,8 @@ async fn answer(stream: &Stream, buffers: &Buffers, reason: &str) -> io::Result<
     let mut read = discard(stream, buffers).await?;
     let answer = format!(
         "HTTP/1.1 503 Service Unavailable\r\nContent-Type: text/plain; charset=utf-8\r\nContent-Length: {}\r\n\
-         Retry-After: 5\r\nConnection: close\r\n\r\n{reason}",
+         Retry-After: 5\r\nAccess-Control-Allow-Origin: *\r\nAccess-Control-Expose-Headers: Retry-After\r\n\
+         Connection: close\r\n\r\n{reason}",
         reason.len()
     );
     // A new connection takes as much as that at once.

@@ -1,6 +1,6 @@
 use hyper::{
-    Method, Response, StatusCode,
-    header::{ACCESS_CONTROL_ALLOW_ORIGIN, HeaderValue, LOCATION},
+    Method, Request, Response, StatusCode,
+    header::{HeaderValue, LOCATION},
 };
 use stateroom_core::engine::EngineFactory;
 
@@ -17,27 +17,45 @@ use super::{Site, peer::Peer};
 
 impl<F: EngineFactory> Site<F> {
     /// `POST /new_room`: creates a room under a new id.
-    pub(super) async fn new_room(&self, method: &Method, peer: &Peer) -> Response<Body> {
-        if method != Method::POST {
+    pub(super) async fn new_room<B>(&self, request: &Request<B>, peer: &Peer) -> Response<Body> {
+        if request.method() != Method::POST {
             return not_allowed("POST");
+        }
+        let generate = || RoomId::generate(self.shared.settings.room_ids.generated());
+        let no_random = || text(StatusCode::INTERNAL_SERVER_ERROR, "the system has no random numbers");
+        let Ok(mut room) = generate() else { return no_random() };
+        #[cfg(feature = "auth")]
+        if let Err(refusal) = self.admit(request, &room, peer).await {
+            return *refusal;
         }
         if let Err(error) = peer.create_room() {
             return self.too_fast(error);
         }
         loop {
-            let Ok(room) = RoomId::generate(self.shared.settings.room_ids.generated()) else {
-                return text(StatusCode::INTERNAL_SERVER_ERROR, "the system has no random numbers");
-            };
             match self.create(&room).await {
                 // Rarer than anything else that can go wrong, but an existing room is not a new one.
-                Ok(Err(CreateRoomError::Exists)) => {}
+                Ok(Err(CreateRoomError::Exists)) => match generate() {
+                    Ok(another) => room = another,
+                    Err(_) => return no_random(),
+                },
                 created => return self.created(created, &room),
             }
         }
     }
 
     /// `POST /ws/{room}`: creates a room under a given id.
-    pub(super) async fn create_room(&self, room: RoomId, peer: &Peer) -> Response<Body> {
+    pub(super) async fn create_room<B>(
+        &self,
+        request: &Request<B>,
+        room: RoomId,
+        peer: &Peer,
+    ) -> Response<Body> {
+        #[cfg(feature = "auth")]
+        if let Err(refusal) = self.admit(request, &room, peer).await {
+            return *refusal;
+        }
+        #[cfg(not(feature = "auth"))]
+        let _ = request;
         if let RoomIds::Generated(_) = self.shared.settings.room_ids {
             return text(
                 StatusCode::FORBIDDEN,
@@ -63,12 +81,9 @@ impl<F: EngineFactory> Site<F> {
         match created {
             Ok(Ok(())) => {
                 let mut response = text(StatusCode::CREATED, room.as_str());
-                let headers = response.headers_mut();
                 if let Ok(location) = HeaderValue::try_from(format!("/ws/{}", room.to_path())) {
-                    headers.insert(LOCATION, location);
+                    response.headers_mut().insert(LOCATION, location);
                 }
-                // A page of another site that may open a WebSocket may create its room, too.
-                headers.insert(ACCESS_CONTROL_ALLOW_ORIGIN, HeaderValue::from_static("*"));
                 response
             }
             Ok(Err(CreateRoomError::Exists)) => text(StatusCode::CONFLICT, "the room exists"),

@@ -60,6 +60,7 @@ impl TestServer {
             is_replaced: false,
             #[cfg(feature = "tls")]
             tls_port: None,
+            playground_port: None,
             settings,
             control: Control {
                 workers: workers.clone(),

@@ -20,6 +20,11 @@ use crate::{
     worker::Ending,
 };
 
+#[cfg(feature = "auth")]
+use super::entry::Admission;
+#[cfg(feature = "auth")]
+use crate::access::TOKEN_PROTOCOL;
+
 use super::{
     CONNECTIONS, Site,
     handshake::shake_hands,
@@ -34,7 +39,17 @@ impl<F: EngineFactory> Site<F> {
         room: RoomId,
         peer: &Peer,
     ) -> Response<Body> {
-        let mut response = match shake_hands(request) {
+        let handshake = shake_hands(request);
+        #[cfg(feature = "auth")]
+        let admission = match self.admit(request, &room, peer).await {
+            Ok(admission) => admission,
+            Err(refusal) => return *refusal,
+        };
+        // A page sees no answer to a WebSocket, but it can send a plain request to learn why it got none.
+        if let Some(refusal) = self.refuse_entry(&room, peer).await {
+            return refusal;
+        }
+        let mut response = match handshake {
             Ok(response) => response,
             Err(lack) => return not_a_handshake(lack),
         };
@@ -43,13 +58,15 @@ impl<F: EngineFactory> Site<F> {
             return text(StatusCode::BAD_REQUEST, "a request for a WebSocket has no content");
         }
         let offered = offered_subprotocols(request.headers());
-        let (session, is_subprotocol) = match wanted_session(request, &offered) {
+        #[cfg_attr(not(feature = "auth"), allow(unused_mut))]
+        let (mut session, is_subprotocol) = match wanted_session(request, &offered) {
             Ok(wanted) => wanted,
             Err(reason) => return text(StatusCode::BAD_REQUEST, reason),
         };
         let known = &self.shared.settings.subprotocols;
         let Ok(subprotocol) = Subprotocol::choose(known, &offered) else {
-            log::debug!("{} offers only unknown subprotocols: {offered:?}", peer.address);
+            // Their names stay out of the log: one of them may be a token.
+            log::debug!("{} offers only unknown subprotocols", peer.address);
             return no_such_subprotocol(known);
         };
         // Only one can be selected, and the room still learns of the other one.
@@ -58,24 +75,27 @@ impl<F: EngineFactory> Site<F> {
         if let Some(selected) = selected.and_then(|name| HeaderValue::from_str(name).ok()) {
             response.headers_mut().insert(SEC_WEBSOCKET_PROTOCOL, selected);
         }
-        if self.is_full() {
-            log::debug!("{} would be one client too many", peer.address);
-            self.here.0.thread().log.refused(CONNECTIONS);
-            return full_up();
-        }
-        if !self.shared.settings.room_ids.implicit() {
-            match self.shared.control.workers.exists(&room).await {
-                Ok(true) => {}
-                Ok(false) => {
-                    log::debug!("a client asks for room {room}, which does not exist");
-                    return text(StatusCode::NOT_FOUND, "the room does not exist");
-                }
-                Err(Ending) => return ending(),
-            }
-        }
         let headers = chosen_headers(request.headers(), &self.client_headers);
         let subprotocol = subprotocol.map(Subprotocol::as_str);
+        #[cfg(not(feature = "auth"))]
         let info = ClientInfo::new(peer.address.ip(), request.uri().query(), headers, subprotocol);
+        #[cfg(feature = "auth")]
+        let info = match admission {
+            None => ClientInfo::new(peer.address.ip(), request.uri().query(), headers, subprotocol),
+            Some(admission) => {
+                let Admission { claims, query } = *admission;
+                if let (Some(session), Some(subject)) = (&mut session, claims.subject()) {
+                    session.bind(subject);
+                }
+                // Browsers close a connection on which none of the offered subprotocols is selected.
+                if !response.headers().contains_key(SEC_WEBSOCKET_PROTOCOL) && offers_token(&offered) {
+                    let selected = HeaderValue::from_static(TOKEN_PROTOCOL);
+                    response.headers_mut().insert(SEC_WEBSOCKET_PROTOCOL, selected);
+                }
+                ClientInfo::new(peer.address.ip(), query.as_deref(), headers, subprotocol)
+                    .with_claims(Some(claims))
+            }
+        };
         peer.visit.replace(Some(Visit {
             room,
             info: Box::new(info),
@@ -84,6 +104,26 @@ impl<F: EngineFactory> Site<F> {
             compression: self.agree(request.headers(), response.headers_mut()),
         }));
         response
+    }
+
+    /// Returns the answer to a client that cannot enter a room.
+    async fn refuse_entry(&self, room: &RoomId, peer: &Peer) -> Option<Response<Body>> {
+        if self.is_full() {
+            log::debug!("{} would be one client too many", peer.address);
+            self.here.0.thread().log.refused(CONNECTIONS);
+            return Some(full_up());
+        }
+        if self.shared.settings.room_ids.implicit() {
+            return None;
+        }
+        match self.shared.control.workers.exists(room).await {
+            Ok(true) => None,
+            Ok(false) => {
+                log::debug!("a client asks for room {room}, which does not exist");
+                Some(text(StatusCode::NOT_FOUND, "the room does not exist"))
+            }
+            Err(Ending) => Some(ending()),
+        }
     }
 }
 
@@ -125,6 +165,12 @@ fn wanted_session(
     }
     let query = request.uri().query().unwrap_or_default();
     Ok((SessionRequest::from_query(query)?, false))
+}
+
+/// Returns whether a client offers the subprotocol that is selected beside its token.
+#[cfg(feature = "auth")]
+fn offers_token(offered: &str) -> bool {
+    offered.split(',').any(|offer| offer.trim() == TOKEN_PROTOCOL)
 }
 
 /// Returns the headers of a request that rooms may ask for.

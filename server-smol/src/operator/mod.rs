@@ -141,6 +141,15 @@ impl Operator {
         &self.address
     }
 
+    /// Returns the port of the playground, if it has the playground at one.
+    pub(crate) fn playground_port(&self) -> Option<u16> {
+        #[cfg(feature = "built-in")]
+        if let (AdminAddress::Tcp(address), true) = (&self.address, self.has_playground) {
+            return Some(address.port());
+        }
+        None
+    }
+
     /// Logs the address.
     pub(crate) fn announce(&self) {
         #[cfg(feature = "built-in")]

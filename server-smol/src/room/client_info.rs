@@ -7,6 +7,8 @@ use std::{
 
 use stateroom_core::ClientId;
 
+#[cfg(feature = "auth")]
+use crate::access::Claims;
 use crate::requests::parameters;
 
 /// The maximum number of parameters that are decoded. A query may have thousands, and each takes the thread some time.
@@ -24,6 +26,9 @@ pub(crate) struct ClientInfo {
     headers: Box<[Header]>,
     /// The subprotocol that the server has chosen.
     subprotocol: Option<Box<str>>,
+    /// What is known of a client that had to be let in.
+    #[cfg(feature = "auth")]
+    claims: Option<Box<Claims>>,
 }
 
 /// The name of a header, in lower case, and its value.
@@ -37,6 +42,12 @@ pub(super) struct KeptInfo(Option<RefCell<BTreeMap<ClientId, Box<ClientInfo>>>>)
 const QUERY: &str = "query:";
 const HEADER: &str = "header:";
 const SUBPROTOCOL: &str = "subprotocol";
+
+/// The key of all claims, and the beginning of the keys of single ones.
+#[cfg(feature = "auth")]
+const CLAIMS: &str = "auth";
+#[cfg(feature = "auth")]
+const CLAIM: &str = "auth:";
 
 impl KeptInfo {
     pub(super) fn new(is_kept: bool) -> Self {
@@ -63,8 +74,20 @@ impl ClientInfo {
         subprotocol: Option<&str>,
     ) -> Self {
         // An IPv4 address looks like one on a socket that takes IPv6, too.
-        let address = address.to_canonical();
-        Self { address, query: query.map(Box::from), headers, subprotocol: subprotocol.map(Box::from) }
+        Self {
+            address: address.to_canonical(),
+            query: query.map(Box::from),
+            headers,
+            subprotocol: subprotocol.map(Box::from),
+            #[cfg(feature = "auth")]
+            claims: None,
+        }
+    }
+
+    /// Adds what is known of a client that had to be let in.
+    #[cfg(feature = "auth")]
+    pub(crate) fn with_claims(self, claims: Option<Claims>) -> Self {
+        Self { claims: claims.map(Box::new), ..self }
     }
 
     /// Returns the information of a client that was in the room when the server ended.
@@ -76,11 +99,22 @@ impl ClientInfo {
     pub(crate) fn size(&self) -> usize {
         let headers = self.headers.iter().map(|(name, value)| size_of::<Header>() + name.len() + value.len());
         let texts = [&self.query, &self.subprotocol].into_iter().flatten().map(|text| text.len());
-        size_of::<Self>() + texts.sum::<usize>() + headers.sum::<usize>()
+        let size = size_of::<Self>() + texts.sum::<usize>() + headers.sum::<usize>();
+        #[cfg(feature = "auth")]
+        let size = size + self.claims.as_ref().map_or(0, |claims| size_of::<Claims>() + claims.size());
+        size
     }
 
     /// Returns the value of a key.
     pub(crate) fn get(&self, key: &str) -> Option<Cow<'_, str>> {
+        #[cfg(feature = "auth")]
+        if let Some(claims) = &self.claims {
+            match key.strip_prefix(CLAIM) {
+                Some(name) => return claims.get(name).map(Cow::Owned),
+                None if key == CLAIMS => return Some(claims.as_json().into()),
+                None => {}
+            }
+        }
         if let Some(name) = key.strip_prefix(QUERY) {
             let found = parameters(self.query.as_deref()?).take(PARAMETERS).find(|(other, _)| other == name);
             found.map(|(_, value)| value)
@@ -100,6 +134,11 @@ impl ClientInfo {
     /// Calls `each` with all keys and their values.
     pub(crate) fn each(&self, each: &mut dyn FnMut(&str, &str)) {
         each("address", &self.address.to_string());
+        #[cfg(feature = "auth")]
+        if let Some(claims) = &self.claims {
+            each(CLAIMS, claims.as_json());
+            claims.each(|name, value| each(&format!("{CLAIM}{name}"), value));
+        }
         for (name, value) in &self.headers {
             each(&format!("{HEADER}{name}"), value);
         }
@@ -178,6 +217,27 @@ mod tests {
     #[test]
     fn the_address_is_that_of_the_peer() {
         assert_eq!(info(None).get("address").as_deref(), Some("10.1.2.3"));
+    }
+
+    #[cfg(feature = "auth")]
+    #[test]
+    fn claims_are_there_as_a_whole_and_one_by_one() {
+        let claims = Claims::from_json(r#"{"sub":"ada","admin":true}"#).unwrap();
+        let (without, info) = (info(None).size(), info(None).with_claims(Some(claims)));
+        assert!(info.size() > without + 20);
+        for (key, value) in [
+            ("auth", Some(r#"{"admin":true,"sub":"ada"}"#)),
+            ("auth:sub", Some("ada")),
+            ("auth:admin", Some("true")),
+            ("auth:none", None),
+        ] {
+            assert_eq!(info.get(key).as_deref(), value, "{key}");
+        }
+        let mut all = Vec::new();
+        info.each(&mut |key, _| all.push(key.to_owned()));
+        assert_eq!(all, ["address", "auth", "auth:admin", "auth:sub", "header:origin"]);
+        // Without claims, nobody can make some up.
+        assert_eq!(self::info(Some("auth=x&auth:sub=x")).get("auth:sub"), None);
     }
 
     #[test]

@@ -1,4 +1,11 @@
 use std::fmt;
+#[cfg(feature = "auth")]
+use std::mem;
+
+#[cfg(feature = "auth")]
+use data_encoding::BASE64URL_NOPAD;
+#[cfg(feature = "auth")]
+use sha2::{Digest as _, Sha256};
 
 use crate::{requests::parameters, settings::GeneratedIds};
 
@@ -40,6 +47,9 @@ pub(crate) struct SessionRequest {
     /// The `attempt` of the connection whose greeting began the last session that the client knows. The same as `attempt` if there is
     /// none.
     pub(crate) begun: u64,
+    /// The token as the client knows it, if that is another one.
+    #[cfg(feature = "auth")]
+    own: Option<Token>,
 }
 
 const INVALID: &str = "a session is TOKEN.RECEIVED.ATTEMPT.BEGUN: 16 to 64 of the characters A-Z, a-z, 0-9, _ and -, and three numbers";
@@ -85,13 +95,43 @@ impl SessionRequest {
         let token = Token::read(token).ok_or(INVALID)?;
         let number = |text| number(text).ok_or(INVALID);
         let (received, attempt, begun) = (number(received)?, number(attempt)?, number(begun)?);
-        Ok(Self { token, received, attempt, begun })
+        Ok(Self::new(token, received, attempt, begun))
+    }
+
+    fn new(token: Token, received: u64, attempt: u64, begun: u64) -> Self {
+        Self {
+            token,
+            received,
+            attempt,
+            begun,
+            #[cfg(feature = "auth")]
+            own: None,
+        }
+    }
+
+    /// Returns the token as the client knows it.
+    pub(crate) fn own_token(&self) -> &Token {
+        #[cfg(feature = "auth")]
+        if let Some(own) = &self.own {
+            return own;
+        }
+        &self.token
+    }
+
+    /// Binds the session to the subject that the client was let in as: with the same token, another subject has another session.
+    #[cfg(feature = "auth")]
+    pub(crate) fn bind(&mut self, subject: &str) {
+        let mut hash = Sha256::new();
+        // The token has no line breaks.
+        [self.token.as_str(), "\n", subject].iter().for_each(|part| hash.update(part));
+        let bound = Token(BASE64URL_NOPAD.encode(&hash.finalize()).into());
+        self.own = Some(mem::replace(&mut self.token, bound));
     }
 
     /// Chooses a token that nobody can guess.
     fn generate() -> Result<Self, &'static str> {
         let token = RoomId::generate(GeneratedIds::Uuid).map_err(|_| NO_RANDOM)?;
-        Ok(Self { token: Token(token.as_str().into()), received: 0, attempt: 0, begun: 0 })
+        Ok(Self::new(Token(token.as_str().into()), 0, 0, 0))
     }
 }
 
@@ -151,6 +191,24 @@ mod tests {
         assert_ne!(token, other);
         let again = format!("stateroom.v1, stateroom.session.{token}.3.1");
         assert_eq!(asked(SessionRequest::from_protocols(&again)), Some((token, [3, 1, 0])));
+    }
+
+    #[cfg(feature = "auth")]
+    #[test]
+    fn subjects_have_sessions_of_their_own() {
+        let bound = |subject| {
+            let mut request =
+                SessionRequest::from_protocols(&format!("stateroom.v1, stateroom.session.{TOKEN}"))
+                    .unwrap()
+                    .unwrap();
+            request.bind(subject);
+            assert_eq!(request.own_token().as_str(), TOKEN);
+            // It can be in the notes of a room on disk.
+            Token::read(request.token.as_str()).unwrap()
+        };
+        assert_eq!(bound("ada"), bound("ada"));
+        assert_ne!(bound("ada"), bound("bob"));
+        assert_ne!(bound("ada").as_str(), TOKEN);
     }
 
     #[test]

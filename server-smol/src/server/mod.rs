@@ -33,7 +33,9 @@ use crate::{
     reactor::{Clock, ClockSource, Reactor, VirtualClock},
     requests::Downloads,
     room::RoomCounts,
-    settings::{Durability, Recordings, RoomIds, Settings, ShutdownPolicy, Subprotocol, Upgrade},
+    settings::{
+        AllowedOrigin, Durability, Recordings, RoomIds, Settings, ShutdownPolicy, Subprotocol, Upgrade,
+    },
     worker::{Worker, Workers},
 };
 
@@ -248,6 +250,19 @@ impl Server {
     /// Sets where the operator reaches the server; see [`Settings::admin`].
     pub fn with_admin(mut self, address: Option<AdminAddress>) -> Self {
         self.settings.admin = address;
+        self
+    }
+
+    /// Sets the origins whose pages may use the rooms; see [`Settings::allowed_origins`].
+    pub fn with_allowed_origins(mut self, origins: impl IntoIterator<Item = AllowedOrigin>) -> Self {
+        self.settings.allowed_origins = origins.into_iter().collect();
+        self
+    }
+
+    /// Sets who may enter and create rooms.
+    #[cfg(feature = "auth")]
+    pub fn with_access(mut self, access: Option<crate::access::Access>) -> Self {
+        self.settings.access = access;
         self
     }
 
@@ -469,7 +484,7 @@ impl Server {
             #[cfg(feature = "wasm")]
             deployment: self.deployment.clone(),
         };
-        let shared = Shared {
+        let mut shared = Shared {
             settings,
             control,
             permits,
@@ -477,6 +492,7 @@ impl Server {
             is_replaced,
             #[cfg(feature = "tls")]
             tls_port: tcp_address(&addresses).map(|address| address.port()),
+            playground_port: None,
         };
         let (running, ended) = channel::bounded::<()>(1);
         // Dropped on the way out, it ends the threads that have begun.
@@ -494,6 +510,7 @@ impl Server {
         if let Some(address) = &shared.settings.admin {
             let running = Running(running.clone());
             let (operator, thread) = Operator::start(address, shared.control.clone(), running)?;
+            shared.playground_port = operator.playground_port();
             server.operator = Some(operator);
             server.threads.push(thread);
         }

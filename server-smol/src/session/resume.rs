@@ -42,7 +42,7 @@ impl<F: EngineFactory> Session<F> {
     ) -> Self {
         let resumable = request.map(|request| {
             let settings = &room.thread().settings;
-            let greeting = greeting(&request.token, client, false, 0, settings);
+            let greeting = greeting(request.own_token(), client, false, 0, settings);
             socket.outbox.begin_session(&greeting, settings.session_buffer);
             let resumable = room.sessions.add(client, &request, &socket.outbox);
             room.note_session(&resumable);
@@ -181,7 +181,7 @@ impl<F: EngineFactory> Session<F> {
         connection.is_in_event.set(false);
         let outbox = &connection.socket.outbox;
         let (received, settings) = (resumable.handled.get(), &room.thread().settings);
-        let greeting = |is_resumed| greeting(&request.token, *client, is_resumed, received, settings);
+        let greeting = |is_resumed| greeting(request.own_token(), *client, is_resumed, received, settings);
         if !resumable.replace_outbox(outbox, &request, greeting) {
             // The old connection has confirmed more than the new one says.
             outbox.close(CloseReason::SessionEnded);

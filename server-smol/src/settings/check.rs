@@ -2,6 +2,8 @@ use std::{ops::RangeInclusive, time::Duration};
 
 use stateroom_core::settings::{SettingProblem, SettingsError};
 
+#[cfg(feature = "auth")]
+use super::AllowedOrigin;
 use super::Settings;
 
 /// The ranges of the values, in bytes if they are sizes.
@@ -57,7 +59,10 @@ impl Settings {
         let defaults = Self::default();
         let is_set = |name: &str| self.is_set(name, &defaults);
         settled.give_way(&is_set);
-        SettingsError::check(settled.problems(&is_set))?;
+        let problems = settled.problems(&is_set);
+        #[cfg(feature = "auth")]
+        let problems = problems.into_iter().chain([settled.opens_cookies()]);
+        SettingsError::check(problems)?;
         Ok(settled)
     }
 
@@ -120,6 +125,19 @@ impl Settings {
                 .map(|(name, value)| self.exceeds_share(name, value, 1)),
         );
         problems
+    }
+
+    /// Returns a problem if pages of everybody could use the cookies of their visitors.
+    #[cfg(feature = "auth")]
+    fn opens_cookies(&self) -> Option<SettingProblem> {
+        let has_cookie = self.access.as_ref().is_some_and(|access| access.cookie().is_some());
+        (has_cookie && self.allowed_origins.contains(&AllowedOrigin::ANY)).then_some(
+            SettingProblem::Contradicts {
+                name: "access",
+                other: "allowed_origins",
+                why: "any page could enter with the cookie of its visitor; name the origins of your pages in place of `*`",
+            },
+        )
     }
 
     /// Returns the memory of each thread.

@@ -1,5 +1,6 @@
 //! The settings of a server.
 
+mod allowed_origin;
 #[cfg(feature = "built-in")]
 mod built_in;
 mod check;
@@ -27,9 +28,8 @@ pub(crate) use self::notices::NoticeReceiver;
 #[cfg(feature = "built-in")]
 pub(crate) use self::open_files::EVENT_STREAMS;
 pub(crate) use self::open_files::OPERATOR_CONNECTIONS;
-#[cfg(feature = "built-in")]
-pub use self::{built_in::BuiltIn, notices::Notices, playground::Playground};
 pub use self::{
+    allowed_origin::AllowedOrigin,
     durability::Durability,
     recordings::Recordings,
     room_ids::{GeneratedIds, RoomIds},
@@ -37,6 +37,8 @@ pub use self::{
     subprotocol::Subprotocol,
     upgrade::Upgrade,
 };
+#[cfg(feature = "built-in")]
+pub use self::{built_in::BuiltIn, notices::Notices, playground::Playground};
 #[cfg(feature = "tls")]
 use crate::tls::Tls;
 use crate::{
@@ -226,6 +228,18 @@ pub struct Settings {
     /// pages in their browsers cannot.
     pub admin: Option<AdminAddress>,
 
+    /// The origins whose pages may open WebSockets, create rooms and read the status. Others get a 403. Default:
+    /// [`AllowedOrigin::SAME_HOST`] alone, the host that the request is for. Requests without the header `Origin`, which are those of
+    /// programs, are always allowed.
+    ///
+    /// Browsers let any page open a WebSocket to any server, and send the cookies of its visitor along. They tell the origin of the
+    /// page, and leave it to the server to refuse it. A proxy in front of the server has to pass the header `Host` on.
+    pub allowed_origins: Vec<AllowedOrigin>,
+
+    /// Decides who may enter and create rooms, before they are opened or wake. Default: none, and everybody may who knows the id of a room.
+    #[cfg(feature = "auth")]
+    pub access: Option<crate::access::Access>,
+
     /// The headers of a client's request that its room may
     /// [ask for](stateroom_core::StateroomContext::client_info), whatever the case of their names. Default:
     /// `origin`, `user-agent` and `accept-language`.
@@ -343,6 +357,9 @@ impl Default for Settings {
             resume: Duration::from_secs(30),
             session_buffer: 256 << 10,
             admin: None,
+            allowed_origins: vec![AllowedOrigin::SAME_HOST],
+            #[cfg(feature = "auth")]
+            access: None,
             client_headers: ["origin", "user-agent", "accept-language"].map(String::from).into(),
             subprotocols: Vec::new(),
             #[cfg(feature = "compression")]

@@ -2,6 +2,8 @@
 //! states.
 #![forbid(unsafe_code)]
 
+#[cfg(unix)]
+mod access;
 mod budgets;
 mod clients;
 mod compression;
@@ -26,6 +28,7 @@ mod metrics;
 mod microcontroller;
 mod native_failures;
 mod operator;
+mod origins;
 mod playground;
 mod protocol;
 mod replacement;

@@ -162,7 +162,7 @@ fn browsers_are_understood() {
         "User-Agent: Mozilla/5.0 (X11; Linux x86_64; rv:140.0) Gecko/20100101 Firefox/140.0",
         "Accept: */*",
         "Sec-WebSocket-Version: 13",
-        "Origin: null",
+        "Origin: http://localhost:8080",
         "Sec-WebSocket-Extensions: permessage-deflate",
         "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==",
         "Connection: keep-alive, Upgrade",

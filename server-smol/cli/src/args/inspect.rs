@@ -25,7 +25,7 @@ pub(crate) struct InspectArgs {
     /// Information about each client, such as query:name=Ada; may be repeated
     ///
     /// A KEY is one that rooms can ask for: `query`, `query:NAME`, `header:NAME` with the name
-    /// in lower case, or `address`.
+    /// in lower case, `auth`, `auth:NAME`, or `address`.
     #[arg(long, value_name = "KEY=VALUE", requires = "check", value_parser = client_info, verbatim_doc_comment)]
     pub(crate) with: Vec<(String, String)>,
 }
@@ -33,13 +33,14 @@ pub(crate) struct InspectArgs {
 fn client_info(text: &str) -> Result<(String, String), String> {
     let known = |key: &str| match key.split_once(':') {
         Some(("query", name)) => !name.is_empty(),
+        Some(("auth", name)) => !name.is_empty(),
         Some(("header", name)) => header_name(name).is_ok_and(|lower| lower == name),
-        _ => ["query", "address"].contains(&key),
+        _ => ["query", "address", "auth"].contains(&key),
     };
     match text.split_once('=').filter(|(key, _)| known(key)) {
         Some((key, value)) => Ok((key.to_owned(), value.to_owned())),
         None => {
-            Err("is not a KEY=VALUE with query, query:NAME, header:NAME in lower case, or address".to_owned())
+            Err("is not a KEY=VALUE with query, query:NAME, header:NAME in lower case, auth, auth:NAME, or address".to_owned())
         }
     }
 }

@@ -1,5 +1,7 @@
 //! The arguments of the command.
 
+#[cfg(feature = "auth")]
+mod access;
 #[cfg(feature = "dev")]
 mod inspect;
 #[cfg(feature = "dev")]
@@ -10,6 +12,8 @@ mod replay;
 mod rooms;
 mod serve;
 mod server;
+#[cfg(feature = "auth")]
+mod token;
 
 use clap::{ArgAction, Parser, Subcommand};
 use log::LevelFilter;
@@ -22,6 +26,8 @@ use super::limits::Page;
 use self::project::{COMPLETIONS, PROJECT};
 #[cfg(feature = "rooms")]
 pub(crate) use self::rooms::{Place, RoomsAction, RoomsArgs};
+#[cfg(feature = "auth")]
+pub(crate) use self::{access::read_key, token::TokenArgs};
 #[cfg(feature = "dev")]
 pub(crate) use self::{
     inspect::InspectArgs,
@@ -130,6 +136,11 @@ pub(crate) enum Command {
     /// Run the events of a recorded room again, one after the other
     #[cfg(feature = "dev")]
     Replay(ReplayArgs),
+
+    /// Make a token with which a client can enter a room, for tests (`serve --auth-key`)
+    #[cfg(feature = "auth")]
+    #[command(after_help = token::EXAMPLES)]
+    Token(TokenArgs),
 
     /// Print a script with which a shell completes the command
     #[cfg(feature = "dev")]

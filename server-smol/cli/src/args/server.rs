@@ -3,12 +3,14 @@ use std::{env, net::IpAddr, ops::RangeInclusive, time::Duration};
 use anyhow::{Result, anyhow};
 use clap::ArgAction;
 use hyper::header::HeaderName;
-use stateroom_server_smol::{AdminAddress, RoomIds, Settings, ShutdownPolicy, Subprotocol};
+use stateroom_server_smol::{AdminAddress, AllowedOrigin, RoomIds, Settings, ShutdownPolicy, Subprotocol};
 
 use crate::limits::LimitArgs;
 #[cfg(feature = "compression")]
 use crate::limits::Unit;
 
+#[cfg(feature = "auth")]
+use super::access::AccessArgs;
 use super::{CLIENTS, ROOMS, SERVER};
 
 /// The options of `serve` and `dev`.
@@ -99,6 +101,13 @@ pub(crate) struct ServerArgs {
     #[arg(value_parser = seconds as Time, allow_negative_numbers = true, help_heading = ROOMS, hide_long_help = true)]
     hibernate_after: Duration,
 
+    /// An origin whose pages may use the rooms; may be repeated. https://*.example.org is for all of its
+    /// subdomains, `self` for the host that the request is for, and `*` for all pages. Programs that
+    /// send no `Origin` are always allowed. Default: `self`, and for `stateroom dev` `*`
+    #[arg(long = "allow-origin", value_name = "ORIGIN", verbatim_doc_comment)]
+    #[arg(help_heading = CLIENTS, hide_long_help = true)]
+    allowed_origins: Vec<AllowedOrigin>,
+
     /// A header that rooms may see; may be repeated. A client can write anything into one that no proxy sets or replaces
     #[arg(long = "client-header", value_name = "NAME", value_parser = header_name, verbatim_doc_comment)]
     #[arg(help_heading = ROOMS, hide_long_help = true)]
@@ -126,6 +135,10 @@ pub(crate) struct ServerArgs {
     #[arg(long, hide = true, value_name = "MS", value_parser = milliseconds as Time)]
     pass_time: Option<Duration>,
 
+    #[cfg(feature = "auth")]
+    #[command(flatten)]
+    pub(crate) access: AccessArgs,
+
     #[command(flatten)]
     pub(crate) limits: LimitArgs,
 }
@@ -135,7 +148,7 @@ impl ServerArgs {
     /// [`Settings::default`] if there is no `--ip`.
     ///
     /// # Errors
-    /// There is no `--port`, and the environment's `PORT` is not a port.
+    /// There is no `--port`, and the environment's `PORT` is not a port; or a key cannot be read.
     pub(crate) fn settings(&self) -> Result<Settings> {
         let (interval, timeout) = (self.heartbeat_interval, self.heartbeat_timeout);
         if !timeout.is_zero() && (interval.is_zero() || timeout <= interval) {
@@ -163,6 +176,13 @@ impl ServerArgs {
         #[cfg(feature = "compression")]
         {
             settings.compress_from = self.compress;
+        }
+        if !self.allowed_origins.is_empty() {
+            settings.allowed_origins.clone_from(&self.allowed_origins);
+        }
+        #[cfg(feature = "auth")]
+        {
+            settings.access = self.access.access()?;
         }
         settings.measure_passes = self.measure_passes;
         if let Some(time) = self.pass_time {
@@ -194,6 +214,12 @@ impl ServerArgs {
         Ok(given.map(|number| number as u16))
     }
 
+    /// Returns whether the pages that may use the rooms were chosen.
+    #[cfg(feature = "dev")]
+    pub(crate) fn chooses_origins(&self) -> bool {
+        !self.allowed_origins.is_empty()
+    }
+
     /// Returns the address to listen on, if it was given.
     #[cfg(feature = "dev")]
     pub(crate) fn ip(&self) -> Option<IpAddr> {
@@ -215,7 +241,7 @@ fn ip(text: &str) -> Result<IpAddr, String> {
     text.parse().map_err(|_| "is not an IP address, such as 127.0.0.1 or ::".to_owned())
 }
 
-fn seconds(text: &str) -> Result<Duration, String> {
+pub(super) fn seconds(text: &str) -> Result<Duration, String> {
     whole(text, "a whole number of seconds", Settings::SECONDS).map(Duration::from_secs)
 }
 

@@ -19,7 +19,7 @@ use smol::{
 };
 use stateroom_host_min::Program;
 use stateroom_server_smol::{
-    AdminAddress, Listeners, Notices, Server, ServerHandle, Settings, Subprotocol, Upgrade,
+    AdminAddress, AllowedOrigin, Listeners, Notices, Server, ServerHandle, Settings, Subprotocol, Upgrade,
 };
 
 use crate::{
@@ -50,6 +50,14 @@ pub(crate) fn run(args: DevArgs) -> Result<()> {
     let mut settings = server.settings()?;
     // What is being written is for nobody else, unless they are let in.
     settings.ip = server.ip().unwrap_or(Ipv4Addr::LOCALHOST.into());
+    // Pages are on their way, too: in files, or on the ports of other tools.
+    let any = !server.chooses_origins();
+    // Not with the cookies of their visitors.
+    #[cfg(feature = "auth")]
+    let any = any && !server.access.has_cookie();
+    if any {
+        settings.allowed_origins = vec![AllowedOrigin::ANY];
+    }
     // Its author looks at the page, not at the log.
     settings.show_failures = true;
     settings.recordings.memory = RECORDINGS;

@@ -36,7 +36,7 @@ use pages::pages;
 use reader::Reader;
 
 /// The documents that somebody reads one after the other, from the checkout on. Each list is independent of the others.
-const READERS: [(&str, &[&str]); 4] = [
+const READERS: [(&str, &[&str]); 5] = [
     (
         "counter",
         &[
@@ -54,6 +54,7 @@ const READERS: [(&str, &[&str]); 4] = [
     ("auction", &["docs/guide/typed-messages.md"]),
     ("languages", &["docs/guide/other-languages.md"]),
     ("documents", &["docs/guide/hosting-yjs.md"]),
+    ("access", &["docs/guide/access.md"]),
 ];
 
 #[test]
@@ -74,6 +75,11 @@ fn what_is_said_about_other_languages_is_so() {
 #[test]
 fn what_is_said_about_documents_of_yjs_is_so() {
     read(3);
+}
+
+#[test]
+fn what_is_said_about_who_may_come_in_is_so() {
+    read(4);
 }
 
 /// Follows the documents of one of the [`READERS`].
