@@ -235,7 +235,7 @@ mod tests {
         }
         let mut all = Vec::new();
         info.each(&mut |key, _| all.push(key.to_owned()));
-        assert_eq!(all, ["address", "auth", "auth:admin", "auth:sub", "header:origin"]);
+        assert_eq!(all, ["address", "auth", "auth:admin", "auth:sub", "header:origin", "subprotocol"]);
         // Without claims, nobody can make some up.
         assert_eq!(self::info(Some("auth=x&auth:sub=x")).get("auth:sub"), None);
     }

@@ -12,6 +12,6 @@ mod log;
 mod pipe;
 mod queue;
 
-#[cfg(any(feature = "dev", feature = "rooms"))]
+#[cfg(any(feature = "auth", feature = "dev", feature = "rooms"))]
 pub(crate) use self::escape::escaped;
 pub(crate) use self::log::Log;
