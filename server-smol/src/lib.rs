@@ -166,6 +166,8 @@ pub use kept::{
 };
 pub use listen::{ListenAddress, Listeners};
 pub use reactor::VirtualClock;
+#[cfg(feature = "wasm")]
+pub use server::Signals;
 pub use server::{RenewedRooms, Replacement, RoomInfo, Server, ServerHandle, Stats};
 pub use settings::{
     AllowedOrigin, Durability, GeneratedIds, Recordings, RoomIds, Settings, ShutdownPolicy, Subprotocol,

@@ -17,6 +17,7 @@ mod tests;
 mod upgrade;
 
 use std::{
+    convert::Infallible,
     fmt,
     future::{Future, poll_fn},
     io,
@@ -27,14 +28,18 @@ use std::{
     task::Poll,
 };
 
-use hyper::{Method, Request, Response, StatusCode, body::Incoming, header::HeaderName};
+use hyper::{
+    Method, Request, Response, StatusCode,
+    body::Incoming,
+    header::{CONNECTION, HeaderName, HeaderValue},
+};
 use smol::future::{FutureExt as _, or};
 use stateroom_core::engine::EngineFactory;
 
 use crate::{
     admission::{Permits, TooManyOfAddress},
     close::CloseReason,
-    control::Control,
+    control::{Control, READY, ready},
     listen::Listener,
     memory::{OutOfMemory, Purpose},
     reactor::{self, AnyTransport, Stream},
@@ -97,7 +102,7 @@ pub(crate) fn serve<F: EngineFactory>(
     shared: Shared,
     worker: &Rc<Worker<F>>,
     number: usize,
-) -> io::Result<impl Future<Output = ()>> {
+) -> io::Result<impl Future<Output = Infallible>> {
     let site = Rc::new(Site::new(shared, (Rc::clone(worker), number)));
     let accept = |listener| Ok(Box::pin(accept(reactor::Listener::new(listener)?, Rc::clone(&site))));
     let mut all = listeners.into_iter().map(accept).collect::<io::Result<Vec<_>>>()?;
@@ -202,6 +207,10 @@ impl<F: EngineFactory> Site<F> {
             poll_fn(|cx| peer.poll_unblocked(cx)).await;
             let in_progress = peer.begin_request(self.here.0.hold());
             let mut response = self.answer(request, peer).await;
+            if self.here.0.is_ending() {
+                // The next request is for another server.
+                response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
+            }
             if let Some(size) = response.body().stream_size() {
                 in_progress.note_stream(size);
             }
@@ -253,6 +262,10 @@ impl<F: EngineFactory> Site<F> {
     }
 
     async fn answer(&self, request: Request<Incoming>, peer: &Peer) -> Response<Body> {
+        let workers = &self.shared.control.workers;
+        if request.uri().path() != READY {
+            self.here.0.begun().await;
+        }
         #[cfg(feature = "tls")]
         if peer.leads_to_tls && !self.is_ending_for(&request) {
             return self.lead_to_tls(&request, peer).await;
@@ -261,6 +274,7 @@ impl<F: EngineFactory> Site<F> {
             return text(StatusCode::BAD_REQUEST, "a request has one `Host`");
         }
         let methods = match request.uri().path() {
+            READY => return ready(workers.phase(), request.method()),
             "/status" => "GET",
             "/new_room" => "POST",
             "/ws" => ROOM,

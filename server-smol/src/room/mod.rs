@@ -475,9 +475,14 @@ impl<F: EngineFactory> Room<F> {
 
     /// Closes the connections of all clients, as the server shuts down for this reason.
     pub(crate) fn shut_down(&self, reason: &CloseReason) {
-        for outbox in self.context.roster.everybody() {
+        for outbox in self.everybody() {
             outbox.close(reason.clone());
         }
+    }
+
+    /// Returns the outboxes of all clients, those included whose `connect` is still to come.
+    pub(super) fn everybody(&self) -> Vec<Rc<Outbox>> {
+        self.context.roster.everybody()
     }
 }
 

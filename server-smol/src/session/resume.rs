@@ -236,7 +236,7 @@ impl<F: EngineFactory> Session<F> {
             return reason;
         }
         let thread = self.room.thread();
-        let clients = (thread.stats.clients_at_shutdown.get() * thread.settings.threads) as u64;
+        let clients = (thread.stats.leaving.get() * thread.settings.threads) as u64;
         outbox.push_return_time((clients * MS_FOR_CLIENT).clamp(LEAST_MS, MOST_MS));
         CloseReason::ServiceRestart
     }

@@ -89,6 +89,14 @@ pub struct Settings {
     /// Only this finds clients that have disappeared without closing their connection.
     pub heartbeat_timeout: Duration,
 
+    /// The time in which the server ends when it is told to. Default: 2 s, the minimum.
+    ///
+    /// Its last two seconds are for the clients to answer. In the time before that, the server closes clients in small batches, one
+    /// room after the other, so that they do not all connect to another server in the same moment. Those who have not been closed
+    /// yet are served as always. Nobody else can come. Rooms on disk ([`data`](Self::data)) are closed at once, as no other server can
+    /// have them before this one has ended.
+    pub drain: Duration,
+
     /// A directory that is served at `/`. Default: none.
     pub static_files: Option<PathBuf>,
 
@@ -334,6 +342,7 @@ impl Default for Settings {
             redirect_http: None,
             heartbeat_interval: Duration::from_secs(30),
             heartbeat_timeout: Duration::from_secs(120),
+            drain: Self::CLOSING,
             static_files: None,
             single_page: false,
             #[cfg(feature = "built-in")]

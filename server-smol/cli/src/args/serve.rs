@@ -8,7 +8,7 @@ use crate::limits::Unit;
 use super::server::{Number, port};
 use super::{
     ROOMS, SERVER, ServerArgs,
-    server::{Time, milliseconds},
+    server::{Time, milliseconds, whole},
 };
 
 #[derive(Debug, clap::Args)]
@@ -30,6 +30,12 @@ pub(crate) struct ServeArgs {
     /// Let another process listen on the same ports, and take over when this one ends
     #[arg(long, help_heading = SERVER, hide_long_help = true)]
     pub(crate) reuse_port: bool,
+
+    /// Time in which the server ends (SIGTERM, SIGINT). Before the last two seconds, it closes clients in
+    /// batches, so that they do not all connect to another server at once. With `--data` it does not wait
+    #[arg(long, value_name = "SECONDS", default_value = "2", verbatim_doc_comment)]
+    #[arg(value_parser = drain as Time, help_heading = SERVER, hide_long_help = true)]
+    pub(crate) drain: Duration,
 
     /// Speak TLS (https, wss) with this certificate, a PEM file. SIGHUP reads it again
     #[cfg(feature = "tls")]
@@ -111,6 +117,10 @@ impl ServeArgs {
 /// Checks an address. It stays a text, as each type that clap reads takes some KB in the binary.
 fn listen_address(text: &str) -> Result<String, String> {
     text.parse().map(|_: ListenAddress| text.to_owned())
+}
+
+fn drain(text: &str) -> Result<Duration, String> {
+    whole(text, "a whole number of seconds", Settings::DRAIN).map(Duration::from_secs)
 }
 
 fn size(text: &str) -> Result<u64, String> {
