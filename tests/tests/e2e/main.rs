@@ -9,6 +9,7 @@ mod clients;
 mod compression;
 mod conformance;
 mod connecting;
+mod drain;
 mod durability;
 mod examples;
 mod extensions;
