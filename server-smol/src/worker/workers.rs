@@ -216,40 +216,47 @@ impl Workers {
         OngoingRenewal(self.commands.iter().map(begin).collect())
     }
 
-    /// Returns the counts of all threads.
+    /// Returns the counts of all threads. Those that have ended have nothing.
     pub(crate) async fn counts(&self) -> Result<Counts, Ending> {
-        let mut counts = Counts::default();
+        let mut counts = Err(Ending);
         for worker in &self.commands {
-            counts += ask(worker, Command::Count).await?;
+            add(&mut counts, ask(worker, Command::Count).await);
         }
-        Ok(counts)
+        counts
     }
 
     /// Returns the counts of all threads, those of what there is and those since the start.
     #[cfg(feature = "metrics")]
     pub(crate) async fn measure(&self) -> Result<(Counts, Snapshot), Ending> {
-        let (mut counts, mut snapshot) = (Counts::default(), Snapshot::default());
+        let (mut counts, mut snapshot) = (Err(Ending), Snapshot::default());
         for worker in &self.commands {
-            let (there, since_start) = ask(worker, Command::Measure).await?;
-            counts += there;
-            snapshot += since_start;
+            let measured = ask(worker, Command::Measure).await;
+            add(
+                &mut counts,
+                measured.map(|(there, since_start)| {
+                    snapshot += since_start;
+                    there
+                }),
+            );
         }
-        Ok((counts, snapshot))
+        Ok((counts?, snapshot))
     }
 
     /// Returns up to `most` rooms after the one with this id, in the order of their ids. There is at most one more than
     /// [`MOST_LISTED`], from which the caller sees that there is another page.
     pub(crate) async fn list(&self, after: Option<&RoomId>, most: usize) -> Result<Vec<RoomStatus>, Ending> {
         let most = most.min(MOST_LISTED + 1);
-        let mut rooms = Vec::new();
+        let (mut rooms, mut has_answer) = (Vec::new(), false);
         for worker in &self.commands {
-            for room in ask(worker, |answer| Command::List(after.cloned(), most, answer)).await? {
+            let listed = ask(worker, |answer| Command::List(after.cloned(), most, answer)).await;
+            has_answer |= listed.is_ok();
+            for room in listed.unwrap_or_default() {
                 let index = rooms.partition_point(|other: &RoomStatus| other.id < room.id);
                 rooms.insert(index, room);
             }
         }
         rooms.truncate(most);
-        Ok(rooms)
+        has_answer.then_some(rooms).ok_or(Ending)
     }
 }
 
@@ -265,6 +272,15 @@ impl OngoingRenewal {
             renewals += answer.recv().await.map_err(|_| Ending)?;
         }
         Ok(renewals)
+    }
+}
+
+/// Adds the counts of a thread, if it has not ended.
+fn add(counts: &mut Result<Counts, Ending>, there: Result<Counts, Ending>) {
+    match (counts, there) {
+        (Ok(counts), Ok(there)) => *counts += there,
+        (counts, Ok(there)) => *counts = Ok(there),
+        (_, Err(Ending)) => {}
     }
 }
 

@@ -32,7 +32,7 @@ fn help_and_version_are_printed() {
     for words in [["help", "limits"], ["limits", "--help"]] {
         assert_eq!(succeeds(stateroom(&nowhere, &words)).trim(), page.trim());
     }
-    for (command, lines) in [("dev", 90), ("serve", 123)] {
+    for (command, lines) in [("dev", 90), ("serve", 126)] {
         let all = succeeds(stateroom(&nowhere, &[command, "--help"]));
         assert!(all.lines().count() <= lines && !all.contains("--max-slice"), "{all}");
         assert!(all.contains("\nClients:\n  -i, --heartbeat-interval <SECONDS>\n"), "{all}");

@@ -100,10 +100,10 @@ fn a_server_ends_as_soon_as_nobody_is_left() {
 #[test]
 fn nobody_comes_to_a_server_that_closes_its_clients() {
     let server = TestServer::with_clock(server().with_drain(Duration::from_secs(62)), script());
-    let (_first, mut last) = (server.client("a"), server.client("b"));
+    let (mut first, mut last) = (server.client("a"), server.client("b"));
     server.wait_for_clients(2);
     server.handle().begin_shutdown();
-    eventually("the first one is closed", || server.stats().clients == 1);
+    assert_eq!(first.closed(), 1001);
     let answer = server.connect("/ws/b").expect_err("it takes nobody");
     assert_eq!((answer.status, answer.header("retry-after")), (503, Some("5")));
     assert_eq!(answer.header("connection"), Some("close"));
@@ -128,7 +128,9 @@ fn five_hundred_clients_of_the_command_hear_all_messages_until_they_are_closed()
     let listeners: Vec<_> = (0..500).map(|number| session(at, "room", number, 0, 0).0).collect();
     let mut speaker = client(at, "room");
     let count = || {
-        let status: Value = serde_json::from_slice(&operator(&socket, "/status").body).expect("JSON");
+        let status = operator(&socket, "/status");
+        let status: Value =
+            serde_json::from_slice(&status.body).unwrap_or_else(|_| panic!("{}", status.text()));
         status["clients"].as_u64().expect("a number")
     };
     assert_eq!(count(), 501);
@@ -137,7 +139,7 @@ fn five_hundred_clients_of_the_command_hear_all_messages_until_they_are_closed()
     server.signal(Signal::TERM);
     // Each of them hears all messages in their order, until it is closed.
     let listening = thread::spawn(move || {
-        let listen = |mut client: Client| {
+        let listen = |(number, mut client): (usize, Client)| {
             let mut heard = 0;
             loop {
                 match client.message() {
@@ -146,13 +148,13 @@ fn five_hundred_clients_of_the_command_hear_all_messages_until_they_are_closed()
                         heard += 1;
                     }
                     Message::Text(text) => break assert_eq!(control(&text)["within"], 500),
-                    other => panic!("{other:?}"),
+                    other => panic!("client {number} has heard {heard} messages, and {other:?}"),
                 }
             }
             assert_eq!(client.closed(), 1012);
             heard
         };
-        listeners.into_iter().map(listen).collect::<Vec<u32>>()
+        listeners.into_iter().enumerate().map(listen).collect::<Vec<u32>>()
     });
     let mut said = 1;
     let mut is_seen = false;

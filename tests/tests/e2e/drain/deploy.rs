@@ -106,11 +106,7 @@ fn visit(at: SocketAddr, number: usize) -> Visit {
 /// Fills a server with clients that stay.
 #[track_caller]
 fn stay(at: SocketAddr) -> Vec<Client> {
-    let mut clients: Vec<_> = (0..10).map(|_| client(at, "stay")).collect();
-    for client in &mut clients {
-        assert_eq!(client.ask("hello"), "hello");
-    }
-    clients
+    (0..10).map(|_| client(at, "stay")).collect()
 }
 
 /// Lets a server end that another one has replaced. Its clients are closed one after the other, and served until then.

@@ -67,9 +67,13 @@ fn connect(address: SocketAddr) -> TcpStream {
     stream
 }
 
+/// Opens a WebSocket, and waits until it is in its room.
 #[track_caller]
 fn client(address: SocketAddr, room: &str) -> Client {
-    Client::connect(address, &format!("/ws/{room}")).unwrap_or_else(|answer| panic!("no upgrade: {answer:?}"))
+    let client = Client::connect(address, &format!("/ws/{room}"));
+    let mut client = client.unwrap_or_else(|answer| panic!("no upgrade: {answer:?}"));
+    assert_eq!(client.ask("hello"), "hello");
+    client
 }
 
 /// Sends a request, which is not the last one.
