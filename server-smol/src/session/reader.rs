@@ -104,6 +104,7 @@ impl<F: EngineFactory> Connection<F> {
             self.socket.outbox.probe();
         }
         self.is_paused.set(true);
+        self.rates().into_iter().for_each(|rates| rates.pause(self.room.thread().clock.now()));
         self.socket.outbox.wake();
     }
 
@@ -168,6 +169,11 @@ impl<F: EngineFactory> Connection<F> {
             Ok(0) => Some(Next::End(End::Gone)),
             Ok(size) => {
                 self.was_heard.set(true);
+                if self.counts.is_some()
+                    && let Err(reason) = self.count_bytes(size)
+                {
+                    return Some(Next::End(End::Close(reason)));
+                }
                 share.spend(1 + size / LIKE_ANOTHER, 0);
                 self.room.thread().metrics.add(Count::BytesReceived, size);
                 let mut input = &mut input[..size];
@@ -215,12 +221,15 @@ impl<F: EngineFactory> Connection<F> {
     fn handle(&self, input: &mut &mut [u8], share: &mut Share<'_>) -> Next<F> {
         let outbox = &self.socket.outbox;
         let mut decoder = self.decoder.borrow_mut();
-        let is_resumable = self.confirmations.is_some();
+        let is_counted = self.counts.is_some();
         loop {
             let payload = match decoder.next(input) {
                 Ok(None) => return Next::Read,
                 Ok(Some(Item::Message(payload))) => payload,
                 Ok(Some(Item::Ping(data))) => {
+                    if let Err(reason) = self.count_message() {
+                        return Next::End(End::Close(reason));
+                    }
                     outbox.push(&Frame::new(Opcode::Pong, data));
                     share.spend(1, 0);
                     if share.is_over() || outbox.is_half_full() {
@@ -248,11 +257,12 @@ impl<F: EngineFactory> Connection<F> {
                 Ok(Some(Item::Close(code))) => return Next::End(End::Close(CloseReason::ByClient(code))),
                 Err(violation) => return Next::End(End::Close(self.closed_for(violation))),
             };
-            let payload = match is_resumable {
+            let payload = match is_counted {
                 false => payload,
                 true => match self.count(payload) {
-                    Sent::Message(payload) => payload,
-                    Sent::Confirmation(received) => {
+                    Err(reason) => return Next::End(End::Close(reason)),
+                    Ok(Sent::Message(payload)) => payload,
+                    Ok(Sent::Confirmation(received)) => {
                         outbox.confirm(received);
                         share.spend(1, 0);
                         if share.is_over() {
@@ -260,7 +270,7 @@ impl<F: EngineFactory> Connection<F> {
                         }
                         continue;
                     }
-                    Sent::Invalid => return Next::End(End::Close(CloseReason::ProtocolError)),
+                    Ok(Sent::Invalid) => return Next::End(End::Close(CloseReason::ProtocolError)),
                 },
             };
             self.messages.set(self.messages.get().wrapping_add(1));
@@ -269,7 +279,7 @@ impl<F: EngineFactory> Connection<F> {
             let next = if let Submitted::Over(Outcome::Done) = submitted {
                 // There is nothing to drop, which the compiler does not see.
                 mem::forget(submitted);
-                if is_resumable {
+                if is_counted {
                     self.confirm();
                 }
                 share.spend(1, self.room.deliveries());
@@ -300,22 +310,46 @@ impl<F: EngineFactory> Connection<F> {
         }
     }
 
-    /// Counts a message of a client with a resumable session, if it is for the room.
+    /// Counts a message, unless it is a control message of a resumable session.
+    ///
+    /// # Errors
+    /// It is one too many, and the client is closed for this reason.
     #[cold]
     #[inline(never)]
-    fn count<'a>(&self, payload: MessagePayload<'a>) -> Sent<'a> {
-        let sent = Sent::new(payload);
-        if let (Some(confirmations), Sent::Message(payload)) = (&self.confirmations, &sent) {
-            confirmations.add(payload.data().len());
+    fn count<'a>(&self, payload: MessagePayload<'a>) -> Result<Sent<'a>, CloseReason> {
+        let confirmations = self.confirmations();
+        let sent = confirmations.map_or(Sent::Message(payload), |_| Sent::new(payload));
+        if let Sent::Message(payload) = &sent {
+            self.count_message()?;
+            confirmations.into_iter().for_each(|confirmations| confirmations.add(payload.data().len()));
         }
-        sent
+        Ok(sent)
+    }
+
+    /// Counts a message or a ping, if they are limited.
+    ///
+    /// # Errors
+    /// It is one too many, and the client is closed for this reason.
+    #[cold]
+    fn count_message(&self) -> Result<(), CloseReason> {
+        self.rates().map_or(Ok(()), |rates| rates.count_message(self.room.thread().clock.now()))
+    }
+
+    /// Counts bytes, if they are limited.
+    ///
+    /// # Errors
+    /// They are too many, and the client is closed for this reason.
+    #[cold]
+    #[inline(never)]
+    fn count_bytes(&self, number: usize) -> Result<(), CloseReason> {
+        self.rates().map_or(Ok(()), |rates| rates.count_bytes(number, self.room.thread().clock.now()))
     }
 
     /// Confirms the client's messages if it is time, and if its session is resumable.
     #[cold]
     #[inline(never)]
     pub(super) fn confirm(&self) {
-        if let Some(confirmations) = &self.confirmations
+        if let Some(confirmations) = self.confirmations()
             && confirmations.take_due()
         {
             self.socket.outbox.push_control(&confirmations.received().to_string());
