@@ -3,8 +3,6 @@ use std::{env, net::IpAddr, ops::RangeInclusive, time::Duration};
 use anyhow::{Result, anyhow};
 use clap::ArgAction;
 use hyper::header::HeaderName;
-#[cfg(feature = "proxy")]
-use stateroom_server_smol::TrustedProxy;
 use stateroom_server_smol::{AdminAddress, AllowedOrigin, RoomIds, Settings, ShutdownPolicy, Subprotocol};
 
 use crate::limits::LimitArgs;
@@ -110,19 +108,6 @@ pub(crate) struct ServerArgs {
     #[arg(help_heading = CLIENTS, hide_long_help = true)]
     allowed_origins: Vec<AllowedOrigin>,
 
-    /// A proxy that says which client it speaks for; may be repeated: an address, a network such as 10.0.0.0/8,
-    /// or `unix` for programs that connect to a Unix socket. What it says in `Forwarded` or
-    /// `X-Forwarded-For` is the client's address for rooms, limits and the log
-    #[cfg(feature = "proxy")]
-    #[arg(long = "trusted-proxy", value_name = "ADDRESS", verbatim_doc_comment)]
-    #[arg(help_heading = CLIENTS, hide_long_help = true)]
-    trusted_proxies: Vec<TrustedProxy>,
-
-    /// Expect a header of the PROXY protocol, version 2, in each connection of a `--trusted-proxy`
-    #[cfg(feature = "proxy")]
-    #[arg(long, requires = "trusted_proxies", help_heading = CLIENTS, hide_long_help = true)]
-    proxy_protocol: bool,
-
     /// A header that rooms may see; may be repeated. A client can write anything into one that no proxy sets or replaces
     #[arg(long = "client-header", value_name = "NAME", value_parser = header_name, verbatim_doc_comment)]
     #[arg(help_heading = ROOMS, hide_long_help = true)]
@@ -191,11 +176,6 @@ impl ServerArgs {
         #[cfg(feature = "compression")]
         {
             settings.compress_from = self.compress;
-        }
-        #[cfg(feature = "proxy")]
-        {
-            settings.trusted_proxies.clone_from(&self.trusted_proxies);
-            settings.proxy_protocol = self.proxy_protocol;
         }
         if !self.allowed_origins.is_empty() {
             settings.allowed_origins.clone_from(&self.allowed_origins);
