@@ -5,7 +5,6 @@ use std::{
 
 use crate::{
     admission::{Rate, TooFast},
-    close::CloseReason,
     settings::Settings,
 };
 
@@ -38,20 +37,14 @@ impl Rates {
         is_limited.then(|| Self { messages, bytes, unread_since: Cell::default() })
     }
 
-    /// Counts a message, or a ping.
-    ///
-    /// # Errors
-    /// It is one too many, and the client is closed for this reason.
-    pub(super) fn count_message(&self, now: Instant) -> Result<(), CloseReason> {
-        take(self.messages.as_ref(), 1, now).ok_or(CloseReason::TooManyMessages)
+    /// Counts a message or a ping. Returns false if it is one too many.
+    pub(super) fn take_message(&self, now: Instant) -> bool {
+        self.messages.as_ref().is_none_or(|bucket| bucket.take(1, now).is_some())
     }
 
-    /// Counts bytes.
-    ///
-    /// # Errors
-    /// They are too many, and the client is closed for this reason.
-    pub(super) fn count_bytes(&self, number: usize, now: Instant) -> Result<(), CloseReason> {
-        take(self.bytes.as_ref(), number, now).ok_or(CloseReason::TooManyBytes)
+    /// Counts bytes. Returns false if they are too many.
+    pub(super) fn take_bytes(&self, number: usize, now: Instant) -> bool {
+        self.bytes.as_ref().is_none_or(|bucket| bucket.take(number, now).is_some())
     }
 
     /// Notes that the server does not read for a while.
@@ -61,28 +54,30 @@ impl Rates {
         }
     }
 
-    /// Notes that the server reads again. What comes at once may have been sent at any time since the [pause](Self::pause).
+    /// Notes that the server reads again. What comes at once may have been sent at any time since the [pause](Self::pause), so the
+    /// tokens that came when a bucket was full are not lost.
     pub(super) fn resume(&self, now: Instant) {
         let Some(since) = self.unread_since.take() else { return };
-        let credit = now.saturating_duration_since(since);
-        for bucket in [&self.messages, &self.bytes].into_iter().flatten() {
-            bucket.credit.update(|left| left.max(credit));
+        for Bucket { full_at, credit, .. } in [&self.messages, &self.bytes].into_iter().flatten() {
+            let lost = now.saturating_duration_since(full_at.get().max(since));
+            credit.update(|left| left.max(lost));
         }
     }
 }
 
-/// Takes tokens out of a bucket, if there is one. Returns `None` if they are not there.
-fn take(bucket: Option<&Bucket>, number: usize, now: Instant) -> Option<()> {
-    let Some(Bucket { rate, full_at, credit }) = bucket else { return Some(()) };
-    match rate.take(full_at.get(), number, now) {
-        Ok(next) => full_at.set(next),
-        // The rest is taken from the credit.
-        Err(TooFast { wait }) => {
-            credit.set(credit.get().checked_sub(wait)?);
-            full_at.set(rate.full_after(now));
+impl Bucket {
+    /// Takes tokens out of the bucket. Returns `None` if they are not there.
+    fn take(&self, number: usize, now: Instant) -> Option<()> {
+        match self.rate.take(self.full_at.get(), number, now) {
+            Ok(full_at) => self.full_at.set(full_at),
+            // The rest is taken from the credit.
+            Err(TooFast { wait }) => {
+                self.credit.set(self.credit.get().checked_sub(wait)?);
+                self.full_at.set(self.rate.full_after(now));
+            }
         }
+        Some(())
     }
-    Some(())
 }
 
 #[cfg(test)]
@@ -96,7 +91,7 @@ mod tests {
 
     /// Returns how many messages a client can send at once.
     fn count(rates: &Rates, now: Instant) -> usize {
-        (0..10_000).take_while(|_| rates.count_message(now).is_ok()).count()
+        (0..10_000).take_while(|_| rates.take_message(now)).count()
     }
 
     #[test]
@@ -104,9 +99,9 @@ mod tests {
         assert!(Rates::new(&Settings::default(), Instant::now()).is_none());
         let (bytes, now) = (rates(0, 1), Instant::now());
         assert_eq!(count(&bytes, now), 10_000);
-        assert_eq!(bytes.count_bytes(2_000, now), Ok(()), "the largest message, and another one");
-        assert_eq!(bytes.count_bytes(1, now), Err(CloseReason::TooManyBytes));
-        assert_eq!(rates(1, 0).count_bytes(usize::MAX, now), Ok(()));
+        assert!(bytes.take_bytes(2_000, now), "the largest message, and another one");
+        assert!(!bytes.take_bytes(1, now));
+        assert!(rates(1, 0).take_bytes(usize::MAX, now));
     }
 
     #[test]
@@ -117,9 +112,9 @@ mod tests {
         rates.pause(at(1));
         rates.pause(at(20));
         rates.resume(at(31));
-        // The bucket is full again, and more may have come in half a minute.
-        assert_eq!(count(&rates, at(31)), 100 + 300);
-        assert_eq!(rates.count_message(at(31)), Err(CloseReason::TooManyMessages));
+        // All that may have been sent in half a minute, of which a burst is a part.
+        assert_eq!(count(&rates, at(31)), 300);
+        assert!(!rates.take_message(at(31)));
         rates.resume(at(100));
         assert_eq!(count(&rates, at(100)), 100, "it has read since");
     }

@@ -169,10 +169,8 @@ impl<F: EngineFactory> Connection<F> {
             Ok(0) => Some(Next::End(End::Gone)),
             Ok(size) => {
                 self.was_heard.set(true);
-                if self.counts.is_some()
-                    && let Err(reason) = self.count_bytes(size)
-                {
-                    return Some(Next::End(End::Close(reason)));
+                if self.counts.is_some() && !self.may_send_bytes(size) {
+                    return Some(Next::End(End::Close(CloseReason::TooManyBytes)));
                 }
                 share.spend(1 + size / LIKE_ANOTHER, 0);
                 self.room.thread().metrics.add(Count::BytesReceived, size);
@@ -227,8 +225,8 @@ impl<F: EngineFactory> Connection<F> {
                 Ok(None) => return Next::Read,
                 Ok(Some(Item::Message(payload))) => payload,
                 Ok(Some(Item::Ping(data))) => {
-                    if let Err(reason) = self.count_message() {
-                        return Next::End(End::Close(reason));
+                    if !self.may_send_message() {
+                        return Next::End(End::Close(CloseReason::TooManyMessages));
                     }
                     outbox.push(&Frame::new(Opcode::Pong, data));
                     share.spend(1, 0);
@@ -260,9 +258,9 @@ impl<F: EngineFactory> Connection<F> {
             let payload = match is_counted {
                 false => payload,
                 true => match self.count(payload) {
-                    Err(reason) => return Next::End(End::Close(reason)),
-                    Ok(Sent::Message(payload)) => payload,
-                    Ok(Sent::Confirmation(received)) => {
+                    None => return Next::End(End::Close(CloseReason::TooManyMessages)),
+                    Some(Sent::Message(payload)) => payload,
+                    Some(Sent::Confirmation(received)) => {
                         outbox.confirm(received);
                         share.spend(1, 0);
                         if share.is_over() {
@@ -270,7 +268,7 @@ impl<F: EngineFactory> Connection<F> {
                         }
                         continue;
                     }
-                    Ok(Sent::Invalid) => return Next::End(End::Close(CloseReason::ProtocolError)),
+                    Some(Sent::Invalid) => return Next::End(End::Close(CloseReason::ProtocolError)),
                 },
             };
             self.messages.set(self.messages.get().wrapping_add(1));
@@ -310,39 +308,31 @@ impl<F: EngineFactory> Connection<F> {
         }
     }
 
-    /// Counts a message, unless it is a control message of a resumable session.
-    ///
-    /// # Errors
-    /// It is one too many, and the client is closed for this reason.
+    /// Counts a message, unless it is a control message of a resumable session. Returns `None` if it is one too many.
     #[cold]
     #[inline(never)]
-    fn count<'a>(&self, payload: MessagePayload<'a>) -> Result<Sent<'a>, CloseReason> {
+    fn count<'a>(&self, payload: MessagePayload<'a>) -> Option<Sent<'a>> {
         let confirmations = self.confirmations();
         let sent = confirmations.map_or(Sent::Message(payload), |_| Sent::new(payload));
         if let Sent::Message(payload) = &sent {
-            self.count_message()?;
+            if !self.may_send_message() {
+                return None;
+            }
             confirmations.into_iter().for_each(|confirmations| confirmations.add(payload.data().len()));
         }
-        Ok(sent)
+        Some(sent)
     }
 
-    /// Counts a message or a ping, if they are limited.
-    ///
-    /// # Errors
-    /// It is one too many, and the client is closed for this reason.
-    #[cold]
-    fn count_message(&self) -> Result<(), CloseReason> {
-        self.rates().map_or(Ok(()), |rates| rates.count_message(self.room.thread().clock.now()))
+    /// Counts a message or a ping. Returns false if it is one too many.
+    fn may_send_message(&self) -> bool {
+        self.rates().is_none_or(|rates| rates.take_message(self.room.thread().clock.now()))
     }
 
-    /// Counts bytes, if they are limited.
-    ///
-    /// # Errors
-    /// They are too many, and the client is closed for this reason.
+    /// Counts bytes. Returns false if they are too many.
     #[cold]
     #[inline(never)]
-    fn count_bytes(&self, number: usize) -> Result<(), CloseReason> {
-        self.rates().map_or(Ok(()), |rates| rates.count_bytes(number, self.room.thread().clock.now()))
+    fn may_send_bytes(&self, number: usize) -> bool {
+        self.rates().is_none_or(|rates| rates.take_bytes(number, self.room.thread().clock.now()))
     }
 
     /// Confirms the client's messages if it is time, and if its session is resumable.

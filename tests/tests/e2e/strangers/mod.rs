@@ -4,6 +4,7 @@
 
 mod forwarded;
 mod header;
+mod proxies;
 mod rates;
 
 use std::{
