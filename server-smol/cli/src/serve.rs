@@ -29,6 +29,10 @@ pub(crate) fn run(args: ServeArgs) -> Result<()> {
         settings.redirect_http = args.redirect_http.and_then(|port| u16::try_from(port).ok());
     }
     settings.drain = args.drain;
+    #[cfg(feature = "proxy")]
+    {
+        (settings.trusted_proxies, settings.proxy_protocol) = (args.trusted_proxies, args.proxy_protocol);
+    }
     settings.upgrade = args.upgrade.into();
     (settings.data, settings.journal_size) = (args.data, args.journal_size);
     settings.durability = args.durability.or(durability).map(Into::into).unwrap_or_default();

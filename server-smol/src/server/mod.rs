@@ -216,6 +216,48 @@ impl Server {
         self
     }
 
+    /// Sets how many WebSockets may be asked for in a second from one address; 0 is no limit. See [`Settings::join_rate`].
+    pub fn with_join_rate(mut self, joins: u32) -> Self {
+        self.settings.join_rate = joins;
+        self
+    }
+
+    /// Sets how many clients a room may have at a time, if they are to be counted.
+    pub fn with_max_clients_per_room(mut self, clients: Option<usize>) -> Self {
+        self.settings.max_clients_per_room = clients;
+        self
+    }
+
+    /// Sets how many messages a client may send in a second on a connection; 0 is no limit. See [`Settings::message_rate`].
+    pub fn with_message_rate(mut self, messages: u32) -> Self {
+        self.settings.message_rate = messages;
+        self
+    }
+
+    /// Sets how many bytes a client may send in a second on a connection; 0 is no limit. See [`Settings::byte_rate`].
+    pub fn with_byte_rate(mut self, bytes: u32) -> Self {
+        self.settings.byte_rate = bytes;
+        self
+    }
+
+    /// Sets the proxies that say for which client they send a request; see [`Settings::trusted_proxies`].
+    #[cfg(feature = "proxy")]
+    pub fn with_trusted_proxies(
+        mut self,
+        proxies: impl IntoIterator<Item = crate::settings::TrustedProxy>,
+    ) -> Self {
+        self.settings.trusted_proxies = proxies.into_iter().collect();
+        self
+    }
+
+    /// Sets whether the connections of trusted proxies begin with a header of the PROXY protocol; see
+    /// [`Settings::proxy_protocol`].
+    #[cfg(feature = "proxy")]
+    pub fn with_proxy_protocol(mut self, is_used: bool) -> Self {
+        self.settings.proxy_protocol = is_used;
+        self
+    }
+
     /// Sets how many downloads there may be at a time.
     pub fn with_max_downloads(mut self, downloads: usize) -> Self {
         self.settings.max_downloads = downloads;

@@ -27,6 +27,14 @@ impl Settings {
     pub const MAX_ROOMS: RangeInclusive<u64> = 1..=COUNTABLE;
     /// From 0 (no limit) to 4,294,967,295.
     pub const ROOM_RATE: RangeInclusive<u64> = 0..=COUNTABLE;
+    /// From 0 (no limit) to 4,294,967,295.
+    pub const JOIN_RATE: RangeInclusive<u64> = 0..=COUNTABLE;
+    /// From 1 to 4,294,967,295.
+    pub const MAX_CLIENTS_PER_ROOM: RangeInclusive<u64> = 1..=COUNTABLE;
+    /// From 0 (no limit) to 4,294,967,295.
+    pub const MESSAGE_RATE: RangeInclusive<u64> = 0..=COUNTABLE;
+    /// From 0 (no limit) to 4,294,967,295 bytes.
+    pub const BYTE_RATE: RangeInclusive<u64> = 0..=COUNTABLE;
     /// From 1 byte to 4 GiB.
     pub const MESSAGE_SIZE: RangeInclusive<u64> = 1..=LARGEST;
     /// From 1 KiB to 4 GiB.
@@ -106,6 +114,17 @@ impl Settings {
                 problems.push(SettingProblem::exceeds((name, most as u64), 1, all, why));
             }
         }
+        if let Some(most) = self.max_clients_per_room {
+            problems.push(number("max_clients_per_room", most, Self::MAX_CLIENTS_PER_ROOM));
+        }
+        #[cfg(feature = "proxy")]
+        problems.push((self.proxy_protocol && self.trusted_proxies.is_empty()).then_some(
+            SettingProblem::Contradicts {
+                name: "proxy_protocol",
+                other: "trusted_proxies",
+                why: "nobody may send such a header; name the addresses of the proxies",
+            },
+        ));
         if is_set("awake_memory") {
             let (awake, total) = (self.awake_memory as u64, self.total_memory as u64);
             let why = "rooms that are awake are a part of it";

@@ -481,10 +481,7 @@ async fn create<F: EngineFactory>(
 
 /// Makes a place in a room for a connection.
 fn enter<F: EngineFactory>(room: Rc<Room<F>>) -> Result<(Rc<Room<F>>, ClientId), CloseReason> {
-    match room.enter() {
-        Some(client) => Ok((room, client)),
-        None => Err(CloseReason::OutOfClientIds),
-    }
+    room.enter().map(|client| (room, client))
 }
 
 /// Waits until all that has happened on the thread is on the disk, if its rooms are kept there.
@@ -545,7 +542,9 @@ fn create_for<F: EngineFactory>(
         return Ok(None);
     }
     if let Some(permit) = permit {
-        permit.create_room(thread.clock.now()).map_err(|_: TooFast| CloseReason::TooManyNewRooms)?;
+        permit
+            .create_room(permit.subnet(), thread.clock.now())
+            .map_err(|_: TooFast| CloseReason::TooManyNewRooms)?;
     }
     Ok(Some(registry.find_or_create(id.clone())?))
 }

@@ -39,6 +39,7 @@ mod sdk;
 mod sessions;
 mod shutdown;
 mod slow_clients;
+mod strangers;
 mod subprotocols;
 mod threads;
 mod timers;

@@ -1,5 +1,7 @@
 use std::{path::PathBuf, time::Duration};
 
+#[cfg(feature = "proxy")]
+use stateroom_server_smol::TrustedProxy;
 use stateroom_server_smol::{Durability, ListenAddress, Settings, Upgrade};
 
 use crate::limits::Unit;
@@ -52,6 +54,18 @@ pub(crate) struct ServeArgs {
     #[arg(long, value_name = "PORT", requires = "tls_cert", value_parser = port as Number)]
     #[arg(help_heading = SERVER, hide_long_help = true)]
     pub(crate) redirect_http: Option<usize>,
+
+    /// A proxy whose `Forwarded` or `X-Forwarded-For` names the client: an address, a network such as
+    /// 10.0.0.0/8, or `unix` for programs that connect to a Unix socket; may be repeated
+    #[cfg(feature = "proxy")]
+    #[arg(long = "trusted-proxy", value_name = "ADDRESS", verbatim_doc_comment)]
+    #[arg(help_heading = SERVER, hide_long_help = true)]
+    pub(crate) trusted_proxies: Vec<TrustedProxy>,
+
+    /// Expect the PROXY protocol, version 2, in each connection from a `--trusted-proxy`
+    #[cfg(feature = "proxy")]
+    #[arg(long, requires = "trusted_proxies", help_heading = SERVER, hide_long_help = true)]
+    pub(crate) proxy_protocol: bool,
 
     /// Serve the playground at the operator's address, below `/_/`: a page that shows what happens
     /// in a room, and that takes part in it
