@@ -31,6 +31,7 @@ mod operator;
 mod origins;
 mod playground;
 mod protocol;
+mod proxies;
 mod replacement;
 mod rooms;
 mod scheduling;
