@@ -32,6 +32,7 @@ mod operator;
 mod origins;
 mod playground;
 mod protocol;
+mod proxies;
 mod replacement;
 mod rooms;
 mod scheduling;

@@ -1,4 +1,4 @@
-use std::net::TcpListener;
+use std::{fs, net::TcpListener};
 
 use crate::{
     directory::Directory,
@@ -63,6 +63,21 @@ fn shells_complete_commands_and_options() {
         }
     }
     refuses(&nowhere, &["completions", "dos"], &["dos", "bash", "fish"]);
+}
+
+#[test]
+fn each_command_has_a_manual_page() {
+    let here = Directory::new();
+    succeeds(stateroom(&here, &["man", "share/man1"]));
+    let page = |name: &str| fs::read_to_string(here.0.join("share/man1").join(name)).unwrap();
+    assert!(page("stateroom.1").contains("stateroom\\-serve(1)"), "it names the others");
+    for word in ["\\-\\-heartbeat\\-timeout", ".SH CLIENTS"] {
+        assert!(page("stateroom-serve.1").contains(word), "{word}");
+    }
+    for name in ["stateroom-dev.1", "stateroom-limits.1", "stateroom-load-echo.1", "stateroom-rooms-list.1"] {
+        assert!(page(name).starts_with(".ie"), "{name}");
+    }
+    fails(stateroom(&here.with("file", ""), &["man", "file"]), &["cannot", "`file`"]);
 }
 
 #[test]

@@ -6,7 +6,6 @@ mod deploy;
 mod ready;
 mod signals;
 mod supervisor;
-mod unit;
 
 use std::{
     io::{BufReader, Read, Write},
