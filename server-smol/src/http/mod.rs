@@ -191,6 +191,8 @@ impl<F: EngineFactory> Site<F> {
             }
             None => return,
         }
+        #[cfg(feature = "tls")]
+        peer.is_secure.set(stream.is_secure());
         match peer.charge_requests() {
             Ok(()) => Box::pin(self.answer_requests(stream, &peer)).await,
             Err(OutOfMemory) => self.refuse_for_memory(stream),

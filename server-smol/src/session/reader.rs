@@ -168,7 +168,7 @@ impl<F: EngineFactory> Connection<F> {
             Ok(0) => Some(Next::End(End::Gone)),
             Ok(size) => {
                 self.was_heard.set(true);
-                share.spend(1 + size / LIKE_ANOTHER, 0);
+                share.spend(1 + self.socket.stream().work(size) / LIKE_ANOTHER, 0);
                 self.room.thread().metrics.add(Count::BytesReceived, size);
                 let mut input = &mut input[..size];
                 let next = self.handle(&mut input, share);

@@ -47,12 +47,18 @@ impl TlsClient {
 
     /// Opens a WebSocket to a room on a connection.
     #[track_caller]
-    pub fn upgrade(mut stream: Stream, room: &str) -> Self {
+    pub fn upgrade(stream: Stream, room: &str) -> Self {
+        Self::upgrade_with(stream, room, &[])
+    }
+
+    /// Opens a WebSocket to a room on a connection, and sends bytes behind the request, in the same record if they fit.
+    #[track_caller]
+    pub fn upgrade_with(mut stream: Stream, room: &str, more: &[u8]) -> Self {
         let request = format!(
             "GET /ws/{room} HTTP/1.1\r\nHost: localhost\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\
              Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n"
         );
-        stream.write_all(request.as_bytes()).expect("a request");
+        stream.write_all(&[request.as_bytes(), more].concat()).expect("a request");
         let mut stream = BufReader::new(stream);
         assert_eq!(Answer::read(&mut stream, "GET").status, 101);
         Self { stream }
