@@ -2,7 +2,10 @@ use std::{
     collections::HashMap,
     fmt,
     str::FromStr,
-    sync::{Arc, Mutex, PoisonError},
+    sync::{
+        Arc, Mutex, PoisonError,
+        atomic::{AtomicBool, Ordering},
+    },
     time::{Duration, Instant},
 };
 
@@ -45,6 +48,8 @@ struct Inner {
     /// Bounds the questions that are asked at a time.
     asking: Arc<Semaphore>,
     cache: Mutex<Cache>,
+    /// True if the last question had no answer that counts.
+    is_failing: AtomicBool,
 }
 
 /// The answers of the last seconds, by the hashes of their questions.
@@ -78,8 +83,8 @@ impl AuthUrl {
 
     fn of(authority: Box<str>, host: Box<str>, port: u16, path: Box<str>, kept: Duration) -> Self {
         let asking = Arc::new(Semaphore::new(MOST_QUESTIONS));
-        let (queue, cache) = Default::default();
-        Self(Arc::new(Inner { authority, host, port, path, kept, queue, asking, cache }))
+        let (queue, cache, is_failing) = Default::default();
+        Self(Arc::new(Inner { authority, host, port, path, kept, queue, asking, cache, is_failing }))
     }
 
     /// Asks who may enter. Who waits holds no copy of its request.
@@ -98,9 +103,9 @@ impl AuthUrl {
             exchange(&host, port, &question)
         });
         let answer = answer.await.map_err(|error| format!("it cannot be asked: {error}"));
-        let verdict = answer.and_then(verdict).map_err(|reason| {
-            Refused::Unknown(format!("the URL of `--auth-url` does not say who may enter: {reason}"))
-        })?;
+        let verdict = answer.and_then(verdict);
+        let was_failing = inner.is_failing.swap(verdict.is_err(), Ordering::Relaxed);
+        let verdict = verdict.map_err(|reason| Refused::Unknown { reason, is_new: !was_failing })?;
         inner.cache().add(hash, &verdict, inner.kept);
         verdict.map_err(denial)
     }

@@ -65,8 +65,11 @@ pub enum Denial {
 #[derive(Debug)]
 pub(crate) enum Refused {
     Denied(Denial),
-    /// It cannot be found out, for a reason that is the operator's alone.
-    Unknown(String),
+    /// It cannot be found out, for a reason that is the operator's alone. It is new if it could be found out for the one before.
+    Unknown {
+        reason: String,
+        is_new: bool,
+    },
     /// Too many others wait until it is found out whether they may.
     TooMany,
 }

@@ -86,8 +86,9 @@ impl<F: EngineFactory> Site<F> {
         log.refused(if matches!(refused, Refused::TooMany) { TOO_MANY } else { NOT_LET_IN });
         match refused {
             Refused::Denied(denial) => answer(denial, has_token),
-            Refused::Unknown(reason) => {
-                log.event(log::Level::Warn, || reason);
+            Refused::Unknown { reason, is_new } => {
+                let level = if is_new { log::Level::Warn } else { log::Level::Debug };
+                log.event(level, || format!("the URL of `--auth-url` does not say who may enter: {reason}"));
                 unavailable("it cannot be found out now whether you may enter")
             }
             Refused::TooMany => unavailable("too many wait to find out whether they may enter"),

@@ -122,6 +122,30 @@ fn a_token_comes_from_a_subprotocol_a_cookie_or_the_query_if_that_is_wanted() {
 }
 
 #[test]
+fn only_pages_of_chosen_origins_send_cookies() {
+    let chosen = "https://example.org";
+    let server = Server::start(&[
+        "--auth-key",
+        "secret",
+        "--auth-cookie",
+        "c",
+        "--allow-origin",
+        chosen,
+        "--admin",
+        "127.0.0.1:0",
+        "--playground",
+    ]);
+    let line = server.child.line(Output::Stderr, "the operator's status is at http://127.0.0.1:");
+    // Any program of this machine may have the port later.
+    let playground = format!("http://localhost:{}", line.split('/').next().expect("a port"));
+    for (origin, credentials) in [(chosen, Some("true")), (&*playground, None)] {
+        let answer = server.ask("GET", "/status", &[&format!("Origin: {origin}")]);
+        assert_eq!(answer.header("access-control-allow-origin"), Some(origin));
+        assert_eq!(answer.header("access-control-allow-credentials"), credentials, "{origin}");
+    }
+}
+
+#[test]
 fn rooms_are_created_with_a_token_alone() {
     let server = Server::start(&["--auth-key", "secret", "--room-ids", "explicit"]);
     let page = "Origin: http://localhost";
