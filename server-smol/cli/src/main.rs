@@ -12,7 +12,7 @@
 compile_error!("with `panic = \"abort\"`, as in the profile `small`, build with `--features small`");
 
 mod args;
-#[cfg(no_backtraces)]
+#[cfg(static_small)]
 mod backtrace;
 #[cfg(any(feature = "dev", feature = "rooms"))]
 mod http;
@@ -28,6 +28,8 @@ mod rooms;
 mod serve;
 #[cfg(any(feature = "auth", feature = "dev", feature = "rooms"))]
 mod stdout;
+#[cfg(static_small)]
+mod thread_name;
 #[cfg(feature = "auth")]
 mod token;
 mod toml_file;
