@@ -208,6 +208,8 @@ impl<F: EngineFactory> Site<F> {
             }
             None => return,
         }
+        #[cfg(feature = "tls")]
+        peer.is_secure.set(stream.is_secure());
         match peer.charge_requests() {
             Ok(()) => Box::pin(self.answer_requests(stream, &peer)).await,
             Err(OutOfMemory) => self.refuse_for_memory(stream),
@@ -279,7 +281,7 @@ impl<F: EngineFactory> Site<F> {
             self.here.0.begun().await;
         }
         #[cfg(feature = "proxy")]
-        if let Err(refusal) = self.find_client(&request, peer) {
+        if let Some(refusal) = self.find_client(&request, peer) {
             return refusal;
         }
         #[cfg(feature = "tls")]

@@ -62,6 +62,9 @@ pub(super) struct Peer {
         expect(dead_code, reason = "there is no such port")
     )]
     pub(super) leads_to_tls: bool,
+    /// True if it speaks TLS with this server.
+    #[cfg(feature = "tls")]
+    pub(super) is_secure: Cell<bool>,
     /// The permit of the connection, until it becomes a WebSocket.
     pub(super) permit: RefCell<Option<Permit>>,
     /// The visit to a room for which the connection becomes a WebSocket.
@@ -141,6 +144,8 @@ impl Peer {
             #[cfg(feature = "proxy")]
             client: Cell::new(None),
             leads_to_tls,
+            #[cfg(feature = "tls")]
+            is_secure: Cell::new(false),
             permit: RefCell::new(Some(permit)),
             visit: RefCell::default(),
             download: RefCell::default(),
@@ -239,6 +244,20 @@ impl Peer {
     /// Returns the memory that requests take, and what it takes to read them, in bytes.
     fn requests_size(&self) -> usize {
         TALKING + self.unanswered.get().saturating_sub(USUAL) + self.headers.get() + self.stream.get()
+    }
+
+    /// Returns the memory of the requests that have come, with their headers, in bytes.
+    #[cfg(feature = "auth")]
+    pub(super) fn request_size(&self) -> usize {
+        self.unanswered.get() + self.headers.get()
+    }
+
+    /// Notes that the answer depends on others, who may be slow. If the peer writes no more, it has gone.
+    #[cfg(feature = "auth")]
+    pub(super) fn wait_for_others(&self) {
+        if self.is_owed_answer.replace(false) {
+            self.wake();
+        }
     }
 
     /// Notes whether the connection has asked for nothing.

@@ -22,8 +22,6 @@ use crate::{
 };
 
 #[cfg(feature = "auth")]
-use super::entry::Admission;
-#[cfg(feature = "auth")]
 use crate::access::TOKEN_PROTOCOL;
 
 use super::{
@@ -85,26 +83,25 @@ impl<F: EngineFactory> Site<F> {
         }
         let headers = chosen_headers(request.headers(), &self.client_headers);
         let subprotocol = subprotocol.map(Subprotocol::as_str);
-        #[cfg(not(feature = "auth"))]
-        let info = ClientInfo::new(peer.ip(), request.uri().query(), headers, subprotocol);
+        let query = request.uri().query();
         #[cfg(feature = "auth")]
-        let info = match admission {
-            None => ClientInfo::new(peer.ip(), request.uri().query(), headers, subprotocol),
+        let query = match &admission {
+            None => query,
             Some(admission) => {
-                let Admission { claims, query } = *admission;
-                if let (Some(session), Some(subject)) = (&mut session, claims.subject()) {
-                    session.bind(subject);
-                }
+                session.iter_mut().for_each(|session| session.bind(&admission.claims.identity()));
                 // Browsers close a connection on which none of the offered subprotocols is selected.
                 if !response.headers().contains_key(SEC_WEBSOCKET_PROTOCOL) && offers_token(&offered) {
                     let selected = HeaderValue::from_static(TOKEN_PROTOCOL);
                     response.headers_mut().insert(SEC_WEBSOCKET_PROTOCOL, selected);
                 }
-                ClientInfo::new(peer.ip(), query.as_deref(), headers, subprotocol).with_claims(Some(claims))
+                admission.query.as_deref()
             }
         };
+        let info = ClientInfo::new(peer.ip(), query, headers, subprotocol);
+        #[cfg(feature = "auth")]
+        let info = info.with_claims(admission.map(|admission| admission.claims));
         #[cfg(feature = "proxy")]
-        if let Err(refusal) = self.count_client(peer) {
+        if let Some(refusal) = self.count_client(peer) {
             return refusal;
         }
         peer.visit.replace(Some(Visit {

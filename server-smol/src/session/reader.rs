@@ -172,7 +172,7 @@ impl<F: EngineFactory> Connection<F> {
                 if self.counts.is_some() && !self.may_send_bytes(size) {
                     return Some(Next::End(End::Close(CloseReason::TooManyBytes)));
                 }
-                share.spend(1 + size / LIKE_ANOTHER, 0);
+                share.spend(1 + self.socket.stream().work(size) / LIKE_ANOTHER, 0);
                 self.room.thread().metrics.add(Count::BytesReceived, size);
                 let mut input = &mut input[..size];
                 let next = self.handle(&mut input, share);

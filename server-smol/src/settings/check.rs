@@ -5,6 +5,8 @@ use stateroom_core::settings::{SettingProblem, SettingsError};
 #[cfg(feature = "auth")]
 use super::AllowedOrigin;
 use super::Settings;
+#[cfg(feature = "tls")]
+use crate::listen::ListenAddress;
 
 /// The ranges of the values, in bytes if they are sizes.
 impl Settings {
@@ -72,6 +74,8 @@ impl Settings {
         let problems = settled.problems(&is_set);
         #[cfg(feature = "auth")]
         let problems = problems.into_iter().chain([settled.opens_cookies()]);
+        #[cfg(feature = "tls")]
+        let problems = problems.into_iter().chain([settled.redirects_tls()]);
         SettingsError::check(problems)?;
         Ok(settled)
     }
@@ -171,6 +175,23 @@ impl Settings {
         self.drain.saturating_sub(Self::CLOSING)
     }
 
+    /// Returns a problem if the port that leads to TLS is the one with TLS. Two sockets can share a port.
+    #[cfg(feature = "tls")]
+    fn redirects_tls(&self) -> Option<SettingProblem> {
+        let port = self.redirect_http.filter(|port| *port != 0)?;
+        let mut ports = self.listen.iter().filter_map(|address| match address {
+            ListenAddress::Tcp(address) => Some(address.port()),
+            _ => None,
+        });
+        let is_same =
+            if self.listen.is_empty() { self.port == port } else { ports.any(|other| other == port) };
+        is_same.then_some(SettingProblem::Contradicts {
+            name: "redirect_http",
+            other: "port",
+            why: "one port cannot be both, with TLS and without; give them two, such as 80 and 443",
+        })
+    }
+
     /// Returns the memory of each thread.
     pub(super) fn share(&self) -> usize {
         self.total_memory / self.threads.max(1)
@@ -245,6 +266,25 @@ mod tests {
             settings.message_size = 0;
         });
         assert_eq!(all.unwrap_err().lines().count(), 6);
+    }
+
+    #[cfg(feature = "tls")]
+    #[test]
+    fn the_port_that_leads_to_tls_is_another_one() {
+        let of = |listen: &[&str], port, redirect| {
+            check(|settings| {
+                settings.listen = listen.iter().map(|address| address.parse().unwrap()).collect();
+                (settings.port, settings.redirect_http) = (port, Some(redirect));
+            })
+        };
+        for (listen, port, redirect) in
+            [(&[][..], 443, 80), (&[], 0, 0), (&["127.0.0.1:443"], 80, 80), (&["127.0.0.1:0"], 80, 0)]
+        {
+            assert_eq!(of(listen, port, redirect), Ok(()));
+        }
+        for (listen, port) in [(&[][..], 443), (&["[::1]:80", "127.0.0.1:443"], 80)] {
+            assert!(of(listen, port, 443).unwrap_err().contains("two, such as 80 and 443"));
+        }
     }
 
     #[test]

@@ -230,7 +230,10 @@ impl<F: EngineFactory> Worker<F> {
                 });
             }
             Command::Connect(id, Arrival { transport, new_client }) => match Stream::new(transport) {
-                Ok(stream) => self.connect(id, stream, new_client),
+                Ok(stream) => {
+                    stream.assume_readable();
+                    self.connect(id, stream, new_client);
+                }
                 Err(error) => {
                     let line = || format!("cannot serve a connection: {error}");
                     self.thread.log.event(log::Level::Error, line);

@@ -140,38 +140,30 @@ impl<F: EngineFactory> Site<F> {
         self.here.0.thread().refuse(label, limit);
     }
 
-    /// Finds out which client a request comes from, if it comes from a trusted proxy.
-    ///
-    /// # Errors
-    /// The answer to a request that does not say that clearly.
-    pub(super) fn find_client<B>(&self, request: &Request<B>, peer: &Peer) -> Result<(), Response<Body>> {
-        let Some(proxy) = peer.proxy() else { return Ok(()) };
+    /// Finds out which client a request comes from, if it comes from a trusted proxy. Returns the answer to a request that does not say
+    /// that clearly.
+    pub(super) fn find_client<B>(&self, request: &Request<B>, peer: &Peer) -> Option<Response<Body>> {
+        let proxy = peer.proxy()?;
         match forwarded::client(request.headers(), proxy, |address| self.is_trusted(address)) {
             Ok(client) => {
                 peer.set_client(client);
-                Ok(())
+                None
             }
             Err(unclear) => {
                 log::debug!("a request from the proxy {proxy}: {}", unclear.words());
                 let (label, limit) = UNCLEAR;
                 self.here.0.thread().refuse(label, limit);
-                Err(text(StatusCode::BAD_REQUEST, unclear.words()))
+                Some(text(StatusCode::BAD_REQUEST, unclear.words()))
             }
         }
     }
 
-    /// Counts a WebSocket for its client, if it has come through a trusted proxy.
-    ///
-    /// # Errors
-    /// The answer to a client that has too many.
-    pub(super) fn count_client(&self, peer: &Peer) -> Result<(), Response<Body>> {
-        if peer.proxy().is_none() {
-            return Ok(());
-        }
-        peer.count().map_err(|TooManyOfAddress| {
-            log::debug!("{}: there are as many from there as there may be", peer.address());
-            self.here.0.thread().refuse(OF_ADDRESS.label, OF_ADDRESS.limit);
-            later(StatusCode::TOO_MANY_REQUESTS, OF_ADDRESS.words, LATER)
-        })
+    /// Counts a WebSocket for its client, if it has come through a trusted proxy. Returns the answer to a client that has too many.
+    pub(super) fn count_client(&self, peer: &Peer) -> Option<Response<Body>> {
+        peer.proxy()?;
+        let TooManyOfAddress = peer.count().err()?;
+        log::debug!("{}: there are as many from there as there may be", peer.address());
+        self.here.0.thread().refuse(OF_ADDRESS.label, OF_ADDRESS.limit);
+        Some(later(StatusCode::TOO_MANY_REQUESTS, OF_ADDRESS.words, LATER))
     }
 }
