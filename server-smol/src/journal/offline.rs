@@ -31,6 +31,11 @@ impl OfflineJournal {
         inquiry::read(&mut self.0, id)
     }
 
+    /// Returns the bytes of all histories.
+    pub(crate) fn live(&self) -> u64 {
+        self.0.stats().bytes_live
+    }
+
     pub(crate) fn exists(&self, id: &str) -> bool {
         self.0.find(id).is_some()
     }

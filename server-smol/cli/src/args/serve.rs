@@ -71,7 +71,7 @@ pub(crate) struct ServeArgs {
     pub(crate) server: ServerArgs,
 }
 
-fn size(text: &str) -> Result<u64, String> {
+pub(super) fn size(text: &str) -> Result<u64, String> {
     let size = Unit::Bytes.read(text).filter(|size| Settings::JOURNAL_SIZE.contains(size));
     size.ok_or_else(|| format!("is not a size of at least 128 MiB, such as {}", Unit::Bytes.examples()))
 }
