@@ -13,7 +13,7 @@ use crate::{
 
 use stateroom_host_min::Limits;
 
-use super::{Bounds, Import, ImportError, KeptRoom, RoomDetails, export};
+use super::{Bounds, Import, ImportError, KeptRoom, RoomDetails, export, modules::clean};
 
 /// The rooms in the [directory](crate::Settings::data) of a server, while no server uses it.
 #[derive(Debug)]
@@ -159,7 +159,9 @@ impl DataRooms {
     /// # Errors
     /// [`RoomsError::Data`]: the disk fails. What was done before is on it.
     pub fn close(self) -> Result<(), RoomsError> {
-        let Self { path, directory, journal, .. } = self;
+        let Self { path, directory, mut journal, .. } = self;
+        // What cannot be removed now stays.
+        let _ = clean(|after| journal.list(after, 10_000), &directory.modules());
         let closed = journal.close().map_err(|error| RoomsError::Data { path, error });
         drop(directory);
         closed
