@@ -31,6 +31,11 @@ impl OfflineJournal {
         inquiry::read(&mut self.0, id)
     }
 
+    /// Returns the bytes of all histories.
+    pub(crate) fn live(&self) -> u64 {
+        self.0.stats().bytes_live
+    }
+
     pub(crate) fn exists(&self, id: &str) -> bool {
         self.0.find(id).is_some()
     }
@@ -39,9 +44,7 @@ impl OfflineJournal {
     pub(crate) fn add(&mut self, id: &str, base: &[u8], timer_due: Option<u64>) -> Result<(), DataError> {
         let mut entries = Entries::default();
         let number = self.0.next_room();
-        // The base of a room that is created has no timer.
-        entries.create(number, id, &[]);
-        entries.snapshot(number, timer_due, base);
+        entries.create_from(number, id, timer_due, base);
         self.0
             .write(&[&entries])
             .and_then(|()| self.0.sync())

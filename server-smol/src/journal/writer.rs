@@ -11,6 +11,8 @@ use std::{
 
 use stateroom_journal::{JournalError, RoomNumber};
 
+#[cfg(feature = "rooms")]
+use super::{inquiry::ListAnswer, listing::Listing};
 #[cfg(feature = "metrics")]
 use crate::metrics::Histogram;
 
@@ -18,7 +20,7 @@ use super::{
     DataDirectory,
     files::Files,
     inquiry::DeletedRooms,
-    is_note,
+    is_filling, is_note,
     progress::Progress,
     requests::{Batch, Question, Requests, Write},
 };
@@ -77,14 +79,6 @@ const LOADING: usize = 16 << 20;
 /// The time after which the thread checks again whether it may read histories.
 const LOOK: Duration = Duration::from_millis(1);
 
-/// A room that is kept, and has a timer.
-#[derive(Debug)]
-pub(crate) struct KeptRoom {
-    pub(crate) id: String,
-    /// The time at which its timer is due, in milliseconds since the Unix epoch.
-    pub(crate) timer_due: u64,
-}
-
 /// Writes the journal. It is what the journal's thread runs.
 pub(super) struct Writer {
     pub(super) journal: stateroom_journal::Journal<Files>,
@@ -97,6 +91,9 @@ pub(super) struct Writer {
     /// The requests that came while there was no space, and are to be answered later.
     pub(super) delayed: Batch,
     pub(super) deleted: DeletedRooms,
+    /// The lists that were asked for, as far as they are.
+    #[cfg(feature = "rooms")]
+    pub(super) listings: VecDeque<(Listing, ListAnswer)>,
     /// The bytes of histories that nobody has been charged for.
     pub(super) loading: Arc<AtomicUsize>,
     /// The time of the last sync.
@@ -163,18 +160,32 @@ impl Writer {
             if batch.is_last {
                 break;
             }
+            #[cfg(feature = "rooms")]
+            self.step_listings();
             let live = self.journal.stats().bytes_live;
-            let is_filling = live / 3 > self.max_size / 8;
-            self.is_filling.store(is_filling, Ordering::Relaxed);
+            self.is_filling.store(is_filling(live, self.max_size), Ordering::Relaxed);
             has_upkeep = match self.journal.maintain() {
                 Ok(has_more) => has_more,
                 // If it matters, writing says so.
                 Err(error) if is_temporary(&error) => false,
                 Err(error) => fail(&error),
             };
+            self.report_damaged();
         }
         if let Err(error) = self.journal.close() {
             fail(&error);
+        }
+    }
+
+    /// Logs which rooms the journal has given up.
+    fn report_damaged(&mut self) {
+        for room in self.journal.take_damaged() {
+            log::error!(
+                "room {:?} is damaged on the disk: nobody can enter it until it is deleted (file {} of the journal, byte {}; the file is kept as `damaged-` and this number, unless there are several)",
+                room.id,
+                room.segment,
+                room.offset
+            );
         }
     }
 
@@ -182,6 +193,8 @@ impl Writer {
     fn patience(&self, has_upkeep: bool) -> Option<Duration> {
         match () {
             () if has_upkeep || !self.delayed.is_empty() => Some(Duration::ZERO),
+            #[cfg(feature = "rooms")]
+            () if !self.listings.is_empty() => Some(Duration::ZERO),
             () if !self.questions.is_empty() => Some(LOOK),
             () if self.is_synced => None,
             () => Some(self.delay.saturating_sub(self.synced.elapsed())),
@@ -263,8 +276,7 @@ impl Writer {
             }
             Question::Timers(answer) => {
                 let rooms = self.journal.rooms();
-                let rooms =
-                    rooms.filter_map(|room| Some(KeptRoom { id: room.id.to_owned(), timer_due: room.due? }));
+                let rooms = rooms.filter_map(|room| Some((room.due?, room.id.to_owned())));
                 let _ = answer.try_send(rooms.collect());
             }
         }
@@ -298,10 +310,10 @@ impl History {
     }
 }
 
-/// Returns whether the same can be tried again: the error has changed nothing. A history that cannot be read cannot be moved, so
+/// Returns whether the same can be tried again: the error has changed nothing. A history that the disk cannot read cannot be moved, so
 /// this can be the reason for a lack of space, too.
 fn is_temporary(error: &JournalError) -> bool {
-    matches!(error, JournalError::Full(_) | JournalError::Read(_) | JournalError::Damaged { .. })
+    matches!(error, JournalError::Full(_) | JournalError::Read(_))
 }
 
 /// Ends the process. What the disk has is not known any more: after an error, the system may show data that the disk lacks. The

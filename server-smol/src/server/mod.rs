@@ -21,6 +21,8 @@ use smol::{
 };
 use stateroom_core::engine::EngineFactory;
 
+#[cfg(feature = "rooms")]
+use crate::kept::begin_cleaning;
 use crate::{
     admin_address::AdminAddress,
     admission::Permits,
@@ -611,6 +613,13 @@ impl Server {
         }
         // This may take long. Those who connect meanwhile wait, and programs that watch the server hear that it is not ready.
         server.journal = recover(&shared.settings, directory)?;
+        #[cfg(feature = "rooms")]
+        if let (Some(journal), Some(deployment)) = (&server.journal, &self.deployment) {
+            deployment
+                .kept_modules()
+                .into_iter()
+                .for_each(|modules| begin_cleaning(journal.kept_rooms(), modules.clone()));
+        }
         for (number, begin) in beginnings.into_iter().enumerate() {
             let journal = server.journal.as_ref().map(|journal| journal.handle(number));
             // It fails only if the thread has ended, and others will notice that.

@@ -37,6 +37,8 @@ use crate::{
     wire::Socket,
 };
 
+#[cfg(feature = "rooms")]
+pub(crate) use command::RemoteCharge;
 pub(crate) use command::{Arrival, Command, Counts, NewClient};
 #[cfg(feature = "built-in")]
 pub(crate) use workers::NoStream;
@@ -229,6 +231,17 @@ impl<F: EngineFactory> Worker<F> {
                     let _ = answer.try_send(registry.import(&id, &base, journal).await);
                 });
             }
+            #[cfg(feature = "rooms")]
+            Command::Charge(bytes, answer) => {
+                let charge = self.thread.memory.charge(bytes, Purpose::NewRoom).ok();
+                let (_until, dropped) = smol::channel::bounded(1);
+                let _ = answer.try_send(charge.is_some().then_some(RemoteCharge { _until }));
+                self.thread.spawn_rare(async move {
+                    // Nothing is ever sent.
+                    let _ = dropped.recv().await;
+                    drop(charge);
+                });
+            }
             Command::Connect(id, Arrival { transport, new_client }) => match Stream::new(transport) {
                 Ok(stream) => {
                     stream.assume_readable();
@@ -312,9 +325,9 @@ impl<F: EngineFactory> Worker<F> {
         let (workers, number) = (self.workers.clone(), self.number);
         self.thread.spawn_rare(async move {
             let Some(journal) = thread.journal() else { return };
-            let rooms = journal.timers().await.into_iter().filter_map(|room| {
-                let id = RoomId::new(&room.id).ok()?;
-                (workers.home(&id) == number).then_some((room.timer_due, id))
+            let rooms = journal.timers().await.into_iter().filter_map(|(due, id)| {
+                let id = RoomId::new(&id).ok()?;
+                (workers.home(&id) == number).then_some((due, id))
             });
             registry.add_dormant(rooms);
             registry.wake_dormant().await;

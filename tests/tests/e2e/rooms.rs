@@ -430,6 +430,33 @@ fn a_room_that_cannot_be_restored_is_deleted() {
     assert_eq!(serve_again(&data, settings(&data), other()).client("room").ask("?"), "0");
 }
 
+#[test]
+fn modules_that_no_room_runs_are_removed() {
+    let new = || Module::new().kept_program();
+    let data = Directory::new();
+    let directory = data.path().join("data/modules");
+    let modules = || fs::read_dir(&directory).expect("it is a directory").count();
+    drop(TestServer::guests(settings(&data), guest()).client("old").ask("a"));
+    drop(serve_again(&data, settings(&data), new()).client("new").ask("a"));
+    let server = serve_again(&data, settings(&data), new());
+    assert_eq!(server.client("old").ask("?"), "1");
+    assert_eq!((modules(), order(&server, "DELETE", "/rooms/old").status), (2, 200));
+    drop(server);
+    let server = serve_again(&data, settings(&data), new());
+    eventually("the old one is removed", || modules() == 1);
+    assert_eq!(server.client("new").ask("?"), "1");
+    drop(server);
+
+    // The same without a server. What is not a module stays.
+    wait_until_unused(&data.path().join("data"));
+    for name in [&*format!("{}.wasm", "0".repeat(64)), "cut-off.new", "notes.txt"] {
+        fs::write(directory.join(name), b"").expect("it can be written");
+    }
+    DataRooms::open(&data.path().join("data")).expect("no server uses it").close().expect("the disk works");
+    assert_eq!(modules(), 2);
+    assert_eq!(serve_again(&data, settings(&data), new()).client("new").ask("?"), "1");
+}
+
 /// Changes a byte of the first place in the journal's files that has these bytes. Returns what changes it back.
 fn damage(data: &Directory, part: &[u8]) -> impl FnOnce() {
     for file in fs::read_dir(data.path().join("data/journal")).expect("it is a directory") {
@@ -474,16 +501,59 @@ fn a_quarantined_room_is_shown_and_deleted() {
     );
 }
 
+/// Returns a guest that fills its memory at a message with `!`, so that its next base has 3 MiB.
+fn large_guest() -> Program {
+    Module::new()
+        .memory("50")
+        .told("(memory.fill (i32.const 65536) (i32.load8_u (i32.const 16)) (i32.const 3145728))")
+        .kept_program()
+}
+
+#[test]
+fn a_damaged_room_does_not_fill_the_journal() {
+    let data = Directory::new();
+    let settings = || settings(&data).with_journal_size(128 << 20);
+    let server = TestServer::guests(settings(), large_guest());
+    server.client("bad").ask("these words are in the journal");
+    server.client("good").ask("these too");
+    wait_until_rooms_left(&server);
+    let _mend = damage(&data, b"these words are in the journal");
+    let files = |prefix: &str| {
+        let all = fs::read_dir(data.path().join("data/journal")).expect("it is a directory");
+        all.filter(|file| {
+            file.as_ref().is_ok_and(|file| file.file_name().to_string_lossy().starts_with(prefix))
+        })
+        .count()
+    };
+    let mut client = server.client("large");
+    // The answer is short.
+    let grow = format!("?{}", "x".repeat(60_000));
+    let mut written = 0;
+    while files("damaged-") == 0 {
+        written += grow.len();
+        assert!(written < 400 << 20, "its file is never freed");
+        client.ask(&grow);
+    }
+    (0..300).for_each(|_| _ = client.ask(&grow));
+    assert!(files("") <= 9 && files("damaged-") == 1, "{} files", files(""));
+    assert_eq!(records_with("room \"bad\" is damaged on the disk").len(), 1);
+    drop((client, server));
+    for _ in 0..2 {
+        let server = serve_again(&data, settings(), large_guest());
+        assert_eq!(server.client("bad").closed(), 1011);
+        assert_eq!(server.client("good").ask("?"), "1");
+        let answer = order(&server, "GET", "/rooms/bad");
+        assert!(answer.status == 500 && answer.text().contains("is damaged"), "{}", answer.text());
+    }
+    let server = serve_again(&data, settings(), large_guest());
+    assert_eq!(order(&server, "DELETE", "/rooms/bad").status, 200);
+    assert_eq!(server.client("bad").ask("?"), "0", "there is a new one at once");
+}
+
 #[test]
 fn deleting_rooms_makes_space_in_a_full_journal() {
     const ROOMS: usize = 40;
-    // A message with `!` fills its memory, so that its next base has 3 MiB.
-    let guest = || {
-        Module::new()
-            .memory("50")
-            .told("(memory.fill (i32.const 65536) (i32.load8_u (i32.const 16)) (i32.const 3145728))")
-            .kept_program()
-    };
+    let guest = large_guest;
     let data = Directory::new();
     let settings = || settings(&data).with_journal_size(128 << 20);
     let server = TestServer::guests(settings(), guest());
@@ -519,16 +589,7 @@ fn deleting_rooms_makes_space_in_a_full_journal() {
 
 #[test]
 fn a_room_that_is_too_large_for_the_journal_is_not_imported() {
-    // A message makes it 40 MiB.
-    let program = || {
-        Module::new()
-            .told(
-                "(drop (memory.grow (i32.const 640))) \
-                 (memory.fill (i32.const 65536) (i32.const 7) (i32.const 41943040))",
-            )
-            .limits(|limits| limits.memory = 64 << 20)
-            .kept_program()
-    };
+    let program = || growing(64 << 20);
     let (from, to) = (Directory::new(), Directory::new());
     let server = TestServer::guests(settings(&from), program());
     let mut client = server.client("large");
@@ -542,6 +603,65 @@ fn a_room_that_is_too_large_for_the_journal_is_not_imported() {
     assert!(answer.status == 413 && reason.contains("a quarter of `--journal-size`"), "{reason}");
     assert_eq!(small.ask("?"), "1", "the others go on");
     assert_eq!(order(&server, "GET", "/rooms/large").status, 404);
+}
+
+/// Returns a guest that grows to 40 MiB at a message with `!`, where its memory may have so much.
+fn growing(memory: usize) -> Program {
+    Module::new()
+        .told(
+            "(drop (memory.grow (i32.const 640))) \
+             (memory.fill (i32.const 65536) (i32.const 7) (i32.const 41943040))",
+        )
+        .limits(|limits| limits.memory = memory)
+        .kept_program()
+}
+
+#[test]
+fn an_imported_room_has_no_higher_limits_than_the_server() {
+    let (from, to) = (Directory::new(), Directory::new());
+    let server = TestServer::guests(settings(&from), growing(64 << 20));
+    assert_eq!(server.client("small").ask("a"), "a");
+    assert_eq!(server.client("large").ask("!"), "!");
+    let file = |room: &str| order(&server, "GET", &format!("/rooms/{room}/export")).body;
+    let (small, large) = (file("small"), file("large"));
+    let server = TestServer::guests(settings(&to), growing(32 << 20));
+    let answer = import(&server, &large);
+    let reason = String::from_utf8_lossy(&answer.body);
+    assert!(answer.status == 422 && reason.contains("a limit is lower here"), "{}: {reason}", answer.status);
+    assert_eq!(import(&server, &small).status, 201);
+    let mut client = server.client("small");
+    assert_eq!(client.ask("?"), "1");
+    client.text("!");
+    assert_eq!(client.closed(), 1011, "it cannot grow as it could where it came from");
+    drop((client, server));
+
+    // Without a server, those are the limits of one without options.
+    wait_until_unused(&to.path().join("data"));
+    let rooms = DataRooms::open(&to.path().join("data")).expect("no server uses it");
+    let mut rooms = rooms.with_limits(Default::default(), 128 << 20);
+    assert!(matches!(rooms.import(&large, None), Err(RoomsError::Import(_))));
+    let mut limits = stateroom_host_min::Limits::default();
+    limits.memory = 64 << 20;
+    let mut rooms = rooms.with_limits(limits, 128 << 20);
+    let refused = rooms.import(&large, None).expect_err("it is larger than a quarter");
+    assert!(refused.to_string().contains("`--journal-size`"), "{refused}");
+    let mut rooms = rooms.with_limits(limits, 1 << 30);
+    assert_eq!(rooms.import(&large, None).expect("there is space"), "large");
+}
+
+#[test]
+fn an_import_takes_no_more_memory_than_there_is() {
+    let (from, to) = (Directory::new(), Directory::new());
+    let server = TestServer::guests(settings(&from), growing(64 << 20));
+    assert_eq!(server.client("large").ask("!"), "!");
+    let file = order(&server, "GET", "/rooms/large/export").body;
+    let other = settings(&to).with_total_memory(72 << 20);
+    let server = TestServer::guests(other, growing(64 << 20));
+    let answer = import(&server, &file);
+    let reason = String::from_utf8_lossy(&answer.body);
+    assert!(answer.status == 503 && reason.contains("--max-total-memory"), "{}: {reason}", answer.status);
+    eventually("its memory is free again", || server.stats().memory < 1 << 20);
+    assert_eq!(server.client("large").ask("?"), "0", "there is no such room");
 }
 
 /// Imports a room through the operator's listener.

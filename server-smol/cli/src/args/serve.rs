@@ -137,7 +137,7 @@ fn drain(text: &str) -> Result<Duration, String> {
     whole(text, "a whole number of seconds", Settings::DRAIN).map(Duration::from_secs)
 }
 
-fn size(text: &str) -> Result<u64, String> {
+pub(super) fn size(text: &str) -> Result<u64, String> {
     let size = Unit::Bytes.read(text).filter(|size| Settings::JOURNAL_SIZE.contains(size));
     size.ok_or_else(|| format!("is not a size of at least 128 MiB, such as {}", Unit::Bytes.examples()))
 }

@@ -1,18 +1,21 @@
 //! `stateroom rooms`: lists, shows, exports, imports and deletes rooms that are kept on disk.
 
+mod file;
 mod operator;
 
 use std::{
-    fs::{self, File},
+    fs,
     io::{self, IsTerminal as _, Read as _, Write as _},
     path::Path,
 };
 
 use anyhow::{Context as _, Result, bail};
-use stateroom_server_smol::DataRooms;
+use stateroom_host_min::Limits;
+use stateroom_server_smol::{DataRooms, Settings};
 
 use crate::{
     args::{Place, RoomsAction, RoomsArgs},
+    limits::Chosen,
     module,
     stdout::say,
 };
@@ -20,7 +23,7 @@ use crate::{
 use self::operator::Operator;
 
 /// The rooms that are asked for together.
-const PAGE: usize = 100;
+const PAGE: usize = 10_000;
 
 /// `stateroom rooms`
 pub(crate) fn run(args: RoomsArgs) -> Result<()> {
@@ -38,9 +41,14 @@ pub(crate) fn run(args: RoomsArgs) -> Result<()> {
             let file = Rooms::find(place)?.export(&room)?;
             write(output.as_deref(), &file)
         }
-        RoomsAction::Import { file, id, place } => {
+        RoomsAction::Import { file, id, journal_size, limits, place } => {
+            if place.data.is_none() && limits.is_any_set() {
+                bail!("a server that runs has its own limits: give limits only with `--data`");
+            }
+            let limits = limits.over(&Chosen::default()).bounds(Settings::default())?.guest;
             let bytes = read(&file)?;
             let id = Rooms::find_or_create(place)?
+                .with_limits(limits, journal_size)
                 .import(&bytes, id.as_deref())
                 .with_context(|| format!("cannot import `{}`", file.display()))?;
             say(format_args!("imported {}", id.escape_debug()));
@@ -77,6 +85,13 @@ impl Rooms {
             Place { data: Some(data), .. } => Ok(Self::Data(Box::new(open(&data)?))),
             Place { admin: Some(address), .. } => Ok(Self::Server(Operator::new(address))),
             Place { data: None, admin: None } => bail!("give `--data DIR` or `--admin ADDRESS`"),
+        }
+    }
+
+    fn with_limits(self, limits: Limits, journal_size: u64) -> Self {
+        match self {
+            Self::Data(rooms) => Self::Data(Box::new(rooms.with_limits(limits, journal_size))),
+            server @ Self::Server(_) => server,
         }
     }
 
@@ -159,10 +174,5 @@ fn write(path: Option<&Path>, bytes: &[u8]) -> Result<()> {
             .and_then(|()| stdout.flush())
             .context("cannot write to standard output");
     };
-    let write = || {
-        let mut file = File::create(path)?;
-        file.write_all(bytes)?;
-        file.sync_all()
-    };
-    write().with_context(|| format!("cannot write `{}`", path.display()))
+    file::replace(path, bytes).with_context(|| format!("cannot write `{}`", path.display()))
 }
