@@ -32,7 +32,7 @@ fn help_and_version_are_printed() {
     for words in [["help", "limits"], ["limits", "--help"]] {
         assert_eq!(succeeds(stateroom(&nowhere, &words)).trim(), page.trim());
     }
-    for (command, lines) in [("dev", 90), ("serve", 123)] {
+    for (command, lines) in [("dev", 90), ("serve", 131)] {
         let all = succeeds(stateroom(&nowhere, &[command, "--help"]));
         assert!(all.lines().count() <= lines && !all.contains("--max-slice"), "{all}");
         assert!(all.contains("\nClients:\n  -i, --heartbeat-interval <SECONDS>\n"), "{all}");
@@ -148,6 +148,10 @@ fn bad_options_are_status_2() {
     refuses(&nowhere, &["serve", "x.wasm", "--listen", "systemd", "--port", "1"], &["--listen", "--port"]);
     refuses(&nowhere, &["serve", "x.wasm", "--tls-cert", "a"], &["--tls-key"]);
     refuses(&nowhere, &["serve", "x.wasm", "--redirect-http", "80"], &["--tls-cert"]);
+    let trusted = ["serve", "x.wasm", "--trusted-proxy"];
+    refuses(&nowhere, &[&trusted[..], &["10.1.2.3/8"]].concat(), &["--trusted-proxy", "write 10.0.0.0/8"]);
+    refuses(&nowhere, &[&trusted[..], &["nginx"]].concat(), &["--trusted-proxy", "`unix`"]);
+    refuses(&nowhere, &["serve", "x.wasm", "--proxy-protocol"], &["--trusted-proxy <ADDRESS>"]);
     let per_address = "--max-connections-per-address";
     refuses(&nowhere, &["serve", "x.wasm", per_address, "0"], &[per_address, "from 1 to"]);
     refuses(&nowhere, &["serve", "x.wasm", "--room-rate", "4294967296"], &["--room-rate", "from 0 to"]);
