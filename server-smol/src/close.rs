@@ -239,4 +239,18 @@ mod tests {
             }
         }
     }
+
+    #[test]
+    fn the_page_for_operators_says_what_to_do_about_each_reason() {
+        let page = concat!(env!("CARGO_MANIFEST_DIR"), "/../docs/operations.md");
+        let page = std::fs::read_to_string(page).unwrap();
+        let rows = page.lines().filter_map(|line| line.strip_prefix("| ")?.split_once(" | "));
+        let rows: Vec<_> = rows.collect();
+        for reason in ALL {
+            let code = reason.code().map(|code| code.to_string()).unwrap();
+            let label = format!("`{}`", reason.label());
+            let is_there = rows.iter().any(|(codes, rest)| codes.contains(&code) && rest.contains(&label));
+            assert!(is_there, "docs/operations.md has no row for {code} with {label}");
+        }
+    }
 }

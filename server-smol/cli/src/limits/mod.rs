@@ -468,6 +468,19 @@ mod tests {
     }
 
     #[test]
+    fn the_page_for_operators_says_what_each_limit_is_against() {
+        let page = concat!(env!("CARGO_MANIFEST_DIR"), "/../../docs/operations.md");
+        let page = std::fs::read_to_string(page).unwrap();
+        for limit in ALL {
+            assert!(
+                page.contains(&format!("`--{}`", limit.flag())),
+                "docs/operations.md lacks --{}",
+                limit.flag()
+            );
+        }
+    }
+
+    #[test]
     fn flags_follow_from_keys() {
         assert_eq!(MESSAGE_SIZE.flag(), "max-message-size");
         assert_eq!(ROOM_RATE.flag(), "room-rate");

@@ -105,7 +105,9 @@ fn passes_rooms_on(program: &str, configure: proxy::Configure) {
 
 fn server(directory: &Directory) -> Child {
     let dist = directory.path().display().to_string();
-    let options = ["--ip", "127.0.0.1", "--port", "0", "--client-header", "x-forwarded-for"];
+    // With a trusted proxy, a `Forwarded` that the proxy lets through is an error.
+    let trusted = ["--trusted-proxy", "127.0.0.1", "--client-header", "x-forwarded-for"];
+    let options = [&["--ip", "127.0.0.1", "--port", "0"][..], &trusted].concat();
     let pings = ["--heartbeat-interval", "1", "--heartbeat-timeout", "60"];
     Child::start("stateroom", &[&["serve", &dist][..], &options, &pings].concat())
 }
