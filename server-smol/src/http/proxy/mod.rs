@@ -140,8 +140,8 @@ impl<F: EngineFactory> Site<F> {
         self.here.0.thread().refuse(label, limit);
     }
 
-    /// Finds out which client a request comes from, if it comes from a trusted proxy. Returns the answer to a request that does not say
-    /// that clearly.
+    /// Finds out which client a request comes from, if it comes from a trusted proxy. Returns the answer to a request that does not
+    /// say that clearly.
     pub(super) fn find_client<B>(&self, request: &Request<B>, peer: &Peer) -> Option<Response<Body>> {
         let proxy = peer.proxy()?;
         match forwarded::client(request.headers(), proxy, |address| self.is_trusted(address)) {

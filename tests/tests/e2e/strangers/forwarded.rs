@@ -4,7 +4,7 @@ use std::{
 };
 
 use stateroom_tests::{
-    Answer, Child, Client, Directory, Module, Output, TestServer, binary, eventually,
+    Answer, Child, Client, Directory, Module, Output, TestServer, eventually,
     services::{bouncer, script},
 };
 
@@ -156,14 +156,9 @@ fn a_url_that_is_asked_and_the_log_get_the_address_of_the_client() {
     let listener = std::net::TcpListener::bind("127.0.0.1:0").expect("a port");
     let url = format!("http://{}/", listener.local_addr().expect("it listens"));
     let arguments = ["--trusted-proxy", "127.0.0.0/8", "--trusted-proxy", "unix", "--auth-url", &url];
-    let fixed = ["serve", &module, "--ip", "127.0.0.1", "--port", "0"];
-    let mut command = std::process::Command::new(binary("stateroom"));
-    command.args([&fixed[..], &arguments].concat()).env("RUST_LOG", "stateroom_server_smol=debug");
-    let child = Child::of(&mut command);
-    let at = match child.find_line(Output::Stderr, "serving on ") {
-        Ok(at) => at.parse().expect("an address"),
-        Err(lines) => panic!("{lines:?}"),
-    };
+    let fixed = ["serve", &module, "--verbose", "--ip", "127.0.0.1", "--port", "0"];
+    let child = Child::start("stateroom", &[&fixed[..], &arguments].concat());
+    let at = child.line(Output::Stderr, "serving on ").parse().expect("an address");
     let asking = std::thread::spawn(move || {
         Client::connect_with(at, "/ws/room", &["X-Forwarded-For: 203.0.113.7"])
             .expect_err("nobody enters")
