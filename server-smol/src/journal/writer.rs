@@ -15,7 +15,7 @@ use stateroom_journal::{JournalError, RoomNumber};
 use crate::metrics::Histogram;
 
 use super::{
-    DataDirectory,
+    DataDirectory, count_records,
     files::Files,
     inquiry::DeletedRooms,
     is_note,
@@ -280,7 +280,7 @@ impl History {
                 notes.push(event.into());
             } else {
                 records.extend_from_slice(event);
-                events += 1;
+                events += count_records(event);
             }
         }
         Self { number, base: history.base().into(), records, events, notes, due, loading: None }
