@@ -24,6 +24,14 @@ pub(crate) struct Recorder {
     /// The records of events that are over, and then that of the event that is being handled, without its outcome.
     records: Vec<u8>,
     begun: Option<Begun>,
+    time: Time,
+}
+
+/// The time of the last record, and its bytes. Many events have the same.
+#[derive(Debug, Default)]
+struct Time {
+    ms: u64,
+    bytes: Vec<u8>,
 }
 
 /// The places of a record that has begun, and of its content. There is space for the usual length between them.
@@ -47,7 +55,12 @@ impl RecordEvents for Recorder {
         // The length takes the place of this.
         varint::put((owned_event::data(event).len() + USUAL) as u64, &mut self.records);
         self.begun = Some(Begun { start, body: self.records.len() });
-        varint::put(now_ms, &mut self.records);
+        if self.time.ms != now_ms || self.time.bytes.is_empty() {
+            self.time.ms = now_ms;
+            self.time.bytes.clear();
+            varint::put(now_ms, &mut self.time.bytes);
+        }
+        self.records.extend_from_slice(&self.time.bytes);
         owned_event::put(event, &mut self.records);
     }
 
@@ -79,7 +92,7 @@ impl RecordEvents for Recorder {
     }
 
     fn held(&self) -> usize {
-        self.records.capacity()
+        self.records.capacity() + self.time.bytes.capacity()
     }
 }
 

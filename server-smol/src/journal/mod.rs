@@ -54,3 +54,24 @@ fn count_records(mut records: &[u8]) -> u32 {
     }
     count
 }
+
+#[cfg(test)]
+mod tests {
+    use super::count_records;
+
+    #[test]
+    fn records_are_counted_by_their_lengths() {
+        let long = [&[0x80, 1][..], &[0; 128]].concat();
+        for (records, count) in [
+            (&b""[..], 0),
+            (b"\x01a", 1),
+            (b"\x01a\x02bc", 2),
+            (&[b"\x01a", &long[..], b"\x01a"].concat(), 3),
+            // These are damaged: it ends nevertheless.
+            (b"\x09a", 1),
+            (b"\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff", 1),
+        ] {
+            assert_eq!(count_records(records), count, "{records:?}");
+        }
+    }
+}
