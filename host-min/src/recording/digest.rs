@@ -3,13 +3,14 @@
 #[derive(Debug, Default)]
 pub(super) struct Digest(u64);
 
-/// An odd number with as many ones as zeros, at random places: 2^64 divided by π, without its fraction.
+/// An odd number whose bits look random: 2^64 divided by π.
 const FACTOR: u64 = 0x517c_c1b7_2722_0a95;
 
 impl Digest {
     #[inline]
     pub(super) fn add(&mut self, word: u64) {
-        self.0 = (self.0.rotate_left(5) ^ word).wrapping_mul(FACTOR);
+        let product = u128::from(self.0 ^ word) * u128::from(FACTOR);
+        self.0 = (product >> 64) as u64 ^ product as u64;
     }
 
     /// Adds bytes, with zeros up to the end of the last word.
@@ -23,8 +24,8 @@ impl Digest {
         }
     }
 
-    /// Returns the upper half: each bit of the words can change it.
+    /// Returns the lower half.
     pub(super) fn finish(&self) -> u32 {
-        (self.0 >> 32) as u32
+        self.0 as u32
     }
 }
