@@ -341,7 +341,7 @@ fn the_checksum_of_effects_is_as_it_is_documented_and_differs_with_each_bit() {
             (call $send_binary (i32.const -1) (local.get 1) (local.get 2)))"#;
     let mut room = program(guest).room("lobby", [0; 32]).unwrap();
     let mut checksum = |payload: MessagePayload<'_>| {
-        room.handle(Event::Message(ClientId(1), payload), 0).unwrap();
+        assert_eq!(room.handle(Event::Message(ClientId(1), payload), 0), Ok(Step::Done));
         let found = room.outcome().unwrap().effects;
         assert_eq!(found, documented_checksum(&room));
         found
@@ -371,7 +371,7 @@ fn records_of_all_sizes_have_the_shortest_length_before_them() {
         let text = "x".repeat(size);
         let event = Event::Message(ClientId(1), MessagePayload::Text(&text));
         // The time has from one to six bytes.
-        room.handle(event, 1 << size.min(41)).unwrap();
+        assert_eq!(room.handle(event, 1 << size.min(41)), Ok(Step::Done));
         let bytes = room.take_records();
         let record = Records::new(&bytes).next().unwrap().unwrap();
         assert_eq!(record.event, OwnedEvent::from(event));
