@@ -323,7 +323,7 @@ fn documented_checksum(room: &Room) -> u32 {
     for word in bytes.chunks(8) {
         let word = u64::from_le_bytes(word.try_into().unwrap());
         let product = u128::from(number ^ word) * 0x517c_c1b7_2722_0a95;
-        number = (product % (1 << 64) ^ product / (1 << 64)) as u64;
+        number = ((product % (1 << 64)) ^ (product / (1 << 64))) as u64;
     }
     (number % (1 << 32)) as u32
 }
