@@ -52,12 +52,22 @@ pub enum Entry<'a> {
         /// The number of the room.
         room: RoomNumber,
     },
+    /// A history that could not be read, and was given up. Only the journal adds it.
+    Damaged {
+        /// The number of the room.
+        room: RoomNumber,
+        /// Its id.
+        id: &'a str,
+        /// The places of the damage and of the base.
+        mark: &'a [u8],
+    },
 }
 
 const CREATE: u8 = 0;
 const EVENT: u8 = 1;
 const SNAPSHOT: u8 = 2;
 const END: u8 = 3;
+const DAMAGED: u8 = 4;
 
 impl Entries {
     /// Adds a new room and its first base.
@@ -89,6 +99,13 @@ impl Entries {
     /// Adds the end of a room. Its history is no longer kept.
     pub fn end(&mut self, room: RoomNumber) {
         self.begin(END, room);
+    }
+
+    /// Adds a room whose history could not be read.
+    pub(crate) fn damaged(&mut self, room: RoomNumber, id: &str, mark: &[u8]) {
+        self.begin(DAMAGED, room);
+        self.put_bytes(id.as_bytes());
+        self.put_bytes(mark);
     }
 
     /// Returns whether there are no entries.
@@ -165,6 +182,7 @@ fn next<'a>(reader: &mut Reader<'a>) -> Option<Entry<'a>> {
         CREATE => Entry::Create { room, id: str::from_utf8(reader.bytes()?).ok()?, base: reader.bytes()? },
         EVENT => Entry::Event { room, timer: timer(reader)?, event: reader.bytes()? },
         SNAPSHOT => Entry::Snapshot { room, due: timer(reader)?.flatten(), snapshot: reader.bytes()? },
+        DAMAGED => Entry::Damaged { room, id: str::from_utf8(reader.bytes()?).ok()?, mark: reader.bytes()? },
         _ => Entry::End { room },
     })
 }

@@ -2,6 +2,7 @@ use std::ops::Range;
 
 use crate::{
     Disk, Journal, JournalError, RoomNumber,
+    bytes::{Reader, put_varint},
     index::Room,
     layout::{BATCH, HEADER},
     record::{HEAD, Head, Kind, Record},
@@ -103,6 +104,8 @@ impl<D: Disk> Journal<D> {
         history.kind = match record.kind {
             Kind::Created => BaseKind::Created,
             Kind::Snapshot => BaseKind::Snapshot,
+            // Its first number is the place of the damage.
+            Kind::Damaged => return Err(self.damaged(Reader(record.body).varint().unwrap_or(base))),
             _ => return Err(self.damaged(base)),
         };
         if record.room != room.0 || left != 0 {
@@ -131,6 +134,21 @@ impl<D: Disk> Journal<D> {
         bytes.drain(..start);
         bytes.truncate(most.min(head.body as usize));
         Ok(bytes)
+    }
+
+    /// Returns a mark for a room whose history is damaged at this place, and whether it is new: one that it has is kept.
+    pub(crate) fn mark(&mut self, room: RoomNumber, damage: u64) -> (bool, Vec<u8>) {
+        let mut bytes = Vec::new();
+        let (base, length) = self.index.get(room.0).map_or((0, 0), |room| (room.base, room.base_bytes));
+        if let Ok(Some(record)) = self.record(base, length.into(), &mut bytes)
+            && record.kind == Kind::Damaged
+        {
+            return (false, record.body.to_vec());
+        }
+        bytes.clear();
+        put_varint(&mut bytes, damage);
+        put_varint(&mut bytes, base);
+        (true, bytes)
     }
 
     /// Reads a record of at most `most` bytes, and returns `None` if it is damaged.

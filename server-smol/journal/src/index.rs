@@ -65,6 +65,8 @@ pub(crate) struct Index {
     pub(crate) oldest: u64,
     pub(crate) based: VecDeque<Based>,
     pub(crate) live: u64,
+    /// The segments with histories that could not be read. Their files are not used again.
+    pub(crate) damaged: Vec<u64>,
 }
 
 /// The records do not fit to one another.
@@ -90,6 +92,7 @@ impl Index {
             oldest,
             based: VecDeque::new(),
             live: 0,
+            damaged: Vec::new(),
         }
     }
 
@@ -145,6 +148,13 @@ impl Index {
         self.next_room = self.next_room.max(record.room.saturating_add(1));
         match record.kind {
             Kind::Created | Kind::Snapshot => self.set_base(record, position, length),
+            Kind::Damaged => {
+                let mut mark = Reader(record.body);
+                while let Some(position) = mark.varint() {
+                    self.note_damage(self.layout.segment(position));
+                }
+                self.set_base(record, position, length)
+            }
             Kind::Event => self.add_event(record, position, length),
             Kind::End => {
                 if let Some(slot) = self.find_slot(record.room) {
@@ -310,8 +320,15 @@ impl Index {
         self.live -= bytes;
     }
 
+    fn note_damage(&mut self, segment: u64) {
+        if segment >= self.oldest && !self.damaged.contains(&segment) {
+            self.damaged.push(segment);
+        }
+    }
+
     /// Forgets the oldest segment, in which nothing is based.
     pub(crate) fn retire_oldest(&mut self) {
+        self.damaged.retain(|damaged| *damaged != self.oldest);
         self.oldest += 1;
         self.based.pop_front();
     }

@@ -92,7 +92,7 @@ pub use history::{BaseKind, History, HistoryEvent};
 pub use journal::Journal;
 pub use options::Options;
 pub use recovery::Recovery;
-pub use stats::{RoomEntry, Stats};
+pub use stats::{DamagedRoom, RoomEntry, Stats};
 
 /// The number of a room in the journal. It is never used twice, and never 0.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]

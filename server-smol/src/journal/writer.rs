@@ -172,9 +172,22 @@ impl Writer {
                 Err(error) if is_temporary(&error) => false,
                 Err(error) => fail(&error),
             };
+            self.report_damaged();
         }
         if let Err(error) = self.journal.close() {
             fail(&error);
+        }
+    }
+
+    /// Logs which rooms the journal has given up.
+    fn report_damaged(&mut self) {
+        for room in self.journal.take_damaged() {
+            log::error!(
+                "room {:?} is damaged on the disk: nobody can enter it until it is deleted (file {} of the journal, byte {}; the file is kept as `damaged-` and this number, unless there are several)",
+                room.id,
+                room.segment,
+                room.offset
+            );
         }
     }
 
@@ -298,10 +311,10 @@ impl History {
     }
 }
 
-/// Returns whether the same can be tried again: the error has changed nothing. A history that cannot be read cannot be moved, so
+/// Returns whether the same can be tried again: the error has changed nothing. A history that the disk cannot read cannot be moved, so
 /// this can be the reason for a lack of space, too.
 fn is_temporary(error: &JournalError) -> bool {
-    matches!(error, JournalError::Full(_) | JournalError::Read(_) | JournalError::Damaged { .. })
+    matches!(error, JournalError::Full(_) | JournalError::Read(_))
 }
 
 /// Ends the process. What the disk has is not known any more: after an error, the system may show data that the disk lacks. The

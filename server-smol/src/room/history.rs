@@ -497,7 +497,7 @@ impl<F: EngineFactory> Registry<F> {
     fn quarantine(&self, id: &RoomId, reason: &str) {
         let line = || {
             format!(
-                "room {id} cannot be restored, and nobody can enter it until the server starts again: {}",
+                "room {id} cannot be restored, and nobody can enter it until the server starts again and can, or it is deleted: {}",
                 Cut::new(reason)
             )
         };

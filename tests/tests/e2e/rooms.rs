@@ -474,16 +474,59 @@ fn a_quarantined_room_is_shown_and_deleted() {
     );
 }
 
+/// Returns a guest that fills its memory at a message with `!`, so that its next base has 3 MiB.
+fn large_guest() -> Program {
+    Module::new()
+        .memory("50")
+        .told("(memory.fill (i32.const 65536) (i32.load8_u (i32.const 16)) (i32.const 3145728))")
+        .kept_program()
+}
+
+#[test]
+fn a_damaged_room_does_not_fill_the_journal() {
+    let data = Directory::new();
+    let settings = || settings(&data).with_journal_size(128 << 20);
+    let server = TestServer::guests(settings(), large_guest());
+    server.client("bad").ask("these words are in the journal");
+    server.client("good").ask("these too");
+    wait_until_rooms_left(&server);
+    let _mend = damage(&data, b"these words are in the journal");
+    let files = |prefix: &str| {
+        let all = fs::read_dir(data.path().join("data/journal")).expect("it is a directory");
+        all.filter(|file| {
+            file.as_ref().is_ok_and(|file| file.file_name().to_string_lossy().starts_with(prefix))
+        })
+        .count()
+    };
+    let mut client = server.client("large");
+    // The answer is short.
+    let grow = format!("?{}", "x".repeat(60_000));
+    let mut written = 0;
+    while files("damaged-") == 0 {
+        written += grow.len();
+        assert!(written < 400 << 20, "its file is never freed");
+        client.ask(&grow);
+    }
+    (0..300).for_each(|_| _ = client.ask(&grow));
+    assert!(files("") <= 9 && files("damaged-") == 1, "{} files", files(""));
+    assert_eq!(records_with("room \"bad\" is damaged on the disk").len(), 1);
+    drop((client, server));
+    for _ in 0..2 {
+        let server = serve_again(&data, settings(), large_guest());
+        assert_eq!(server.client("bad").closed(), 1011);
+        assert_eq!(server.client("good").ask("?"), "1");
+        let answer = order(&server, "GET", "/rooms/bad");
+        assert!(answer.status == 500 && answer.text().contains("is damaged"), "{}", answer.text());
+    }
+    let server = serve_again(&data, settings(), large_guest());
+    assert_eq!(order(&server, "DELETE", "/rooms/bad").status, 200);
+    assert_eq!(server.client("bad").ask("?"), "0", "there is a new one at once");
+}
+
 #[test]
 fn deleting_rooms_makes_space_in_a_full_journal() {
     const ROOMS: usize = 40;
-    // A message with `!` fills its memory, so that its next base has 3 MiB.
-    let guest = || {
-        Module::new()
-            .memory("50")
-            .told("(memory.fill (i32.const 65536) (i32.load8_u (i32.const 16)) (i32.const 3145728))")
-            .kept_program()
-    };
+    let guest = large_guest;
     let data = Directory::new();
     let settings = || settings(&data).with_journal_size(128 << 20);
     let server = TestServer::guests(settings(), guest());
