@@ -12,7 +12,7 @@ use std::{
 
 use smol::channel;
 #[cfg(feature = "rooms")]
-use stateroom_journal::RoomEntry;
+use stateroom_journal::{Disk, RoomEntry};
 use stateroom_journal::{Entries, Entry, RoomNumber};
 
 use super::{
@@ -274,7 +274,7 @@ fn without(entries: &Entries, is_out: impl Fn(RoomNumber) -> bool) -> Entries {
 /// Returns up to `most` rooms in the order of their ids, those after `after`.
 #[cfg(feature = "rooms")]
 pub(super) fn list(
-    journal: &mut stateroom_journal::Journal<Files>,
+    journal: &mut stateroom_journal::Journal<impl Disk>,
     after: Option<&str>,
     most: usize,
 ) -> Vec<RoomOnDisk> {
@@ -299,7 +299,7 @@ pub(super) fn list(
 /// Returns a room and its history.
 #[cfg(feature = "rooms")]
 pub(super) fn read(
-    journal: &mut stateroom_journal::Journal<Files>,
+    journal: &mut stateroom_journal::Journal<impl Disk>,
     id: &str,
 ) -> Answer<Option<(RoomOnDisk, History)>> {
     let Some(number) = journal.find(id) else { return Ok(None) };

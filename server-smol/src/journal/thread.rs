@@ -52,9 +52,13 @@ impl JournalThread {
         let files = Files::new(directory.journal());
         let mut options = Options::new(random);
         options.max_size = max_size;
-        let (journal, recovery) = stateroom_journal::Journal::open(files, options)
-            .map_err(|error| DataError::Journal(error.to_string()))?;
+        let (journal, recovery) = stateroom_journal::Journal::open(files, options)?;
         announce(&recovery, begun.elapsed());
+        if recovery.created && directory.had_modules() {
+            log::warn!(
+                "there were rooms in this directory, but the journal has none: its files (`journal/segment-…`) are missing; if they are in a backup, end the server, and restore all of the directory"
+            );
+        }
         let next_room = Arc::new(AtomicU64::new(journal.next_room().0));
         let (is_filling, is_stalled) = (Arc::<AtomicBool>::default(), Arc::<AtomicBool>::default());
         let progress: Vec<_> = (0..workers).map(|_| Arc::<Progress>::default()).collect();
@@ -136,7 +140,7 @@ fn announce(recovery: &Recovery, time: Duration) {
     let Recovery { rooms, bytes_read, dropped, .. } = recovery;
     if *dropped > 0 {
         log::warn!(
-            "the last {dropped} bytes of the journal were not complete, and nobody has seen anything of them"
+            "the last {dropped} bytes of the journal are not complete, and were dropped: if the server was killed or the power failed, nobody has seen anything of them"
         );
     }
     log::info!(

@@ -1,5 +1,6 @@
 use std::{error::Error, fmt};
 
+use sha2::{Digest as _, Sha256};
 use stateroom_host_min::{Program, Recording, RecordingError, RecordingHeader, RecordingStart};
 
 use crate::room::{Base, RoomId};
@@ -21,6 +22,10 @@ impl Import {
     /// Reads the file of a room, which [`export`](super::export) has made. The room gets the id `id`, or keeps its own.
     pub(crate) fn read(file: &[u8], id: Option<&RoomId>) -> Result<Self, ImportError> {
         let recording = Recording::read(file).map_err(|error| match error {
+            _ if file.is_empty() => ImportError("it is empty".to_owned()),
+            RecordingError::NotARecording => {
+                ImportError("it is no export of a room (`stateroom rooms export`)".to_owned())
+            }
             RecordingError::Damaged => ImportError("its header is damaged or incomplete".to_owned()),
             error => ImportError(error.to_string()),
         })?;
@@ -32,13 +37,13 @@ impl Import {
         if header.module.is_empty() {
             return Err(ImportError("it does not contain the room's module".to_owned()));
         }
-        let program = Program::load_and_keep(header.module.into(), header.limits)
-            .map_err(|error| ImportError(format!("its module cannot run: {error}")))?;
-        if program.hash() != header.module_hash {
+        if header.module_hash[..] != *Sha256::digest(header.module) {
             return Err(ImportError(
                 "its module is damaged: it has another SHA-256 than it should".to_owned(),
             ));
         }
+        let program = Program::load_and_keep(header.module.into(), header.limits)
+            .map_err(|error| ImportError(format!("its module cannot run: {error}")))?;
         let mut room =
             recording.start(&program).map_err(|error| ImportError(format!("its base: {error}")))?;
         let mut count: u64 = 0;
@@ -50,9 +55,13 @@ impl Import {
             })?;
             let outcome = record.run(&mut room);
             if !outcome.agrees_with(&record.outcome) {
+                let (here, there) = (outcome.result.to_string(), record.outcome.result.to_string());
+                let difference = match here == there {
+                    true => "has other effects here than it had".to_owned(),
+                    false => format!("ended otherwise here than it did ({here} instead of {there})"),
+                };
                 return Err(ImportError(format!(
-                    "event {count} has another outcome here than it had ({} instead of {}): the file is damaged, or another version of the server wrote it",
-                    outcome.result, record.outcome.result
+                    "event {count} {difference}: the file is damaged, or another version of the server wrote it"
                 )));
             }
         }

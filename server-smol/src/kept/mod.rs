@@ -9,5 +9,5 @@ mod report;
 pub(crate) use export::{export, sealed};
 pub(crate) use import::Import;
 pub use import::ImportError;
-pub use offline::{DataRooms, RoomsError};
+pub use offline::{DataReader, DataRooms, RoomsError};
 pub use report::{HistoryDetails, KeptRoom, LoadedRoom, RoomDetails, RoomMemory};
