@@ -119,6 +119,11 @@ impl Index {
         Some(self.slot(slot))
     }
 
+    /// Returns the rooms of a page.
+    pub(crate) fn page(&self, page: usize) -> Option<impl Iterator<Item = &Room>> {
+        Some(self.pages.get(page)?.iter().filter(|room| room.number != 0 && room.base != NO_BASE))
+    }
+
     pub(crate) fn iter(&self) -> impl Iterator<Item = &Room> {
         self.pages.iter().flatten().filter(|room| room.number != 0 && room.base != NO_BASE)
     }

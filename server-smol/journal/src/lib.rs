@@ -88,7 +88,7 @@ mod window;
 pub use disk::Disk;
 pub use entries::{Entries, Entry};
 pub use error::{Contradiction, JournalError, OpenError};
-pub use history::{BaseKind, History, HistoryEvent};
+pub use history::{BaseKind, History, HistoryEvent, HistoryPlace};
 pub use journal::Journal;
 pub use options::Options;
 pub use recovery::Recovery;

@@ -82,6 +82,12 @@ impl<D: Disk> Journal<D> {
         self.index.get(room.0).map(entry)
     }
 
+    /// Returns some living rooms, in no order. All steps from 0 on together have all rooms, each once, until one returns `None`. A room
+    /// that is new meanwhile may be left out.
+    pub fn some_rooms(&self, step: usize) -> Option<impl Iterator<Item = RoomEntry<'_>>> {
+        self.index.page(step).map(|rooms| rooms.map(entry))
+    }
+
     /// Returns all living rooms, in no order.
     pub fn rooms(&self) -> impl Iterator<Item = RoomEntry<'_>> {
         self.index.iter().map(entry)

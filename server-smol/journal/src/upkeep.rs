@@ -181,7 +181,7 @@ impl<D: Disk> Journal<D> {
             let history = match self.history(number) {
                 Ok(history) => history,
                 Err(JournalError::Damaged { segment, offset }) => {
-                    let (is_new, mark) = self.mark(number, layout.position(segment, offset));
+                    let (is_new, mark) = self.mark(number, layout.position(segment, offset))?;
                     entries.damaged(number, &id, &mark);
                     if is_new {
                         damaged.push(DamagedRoom { id, segment, offset });

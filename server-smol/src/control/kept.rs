@@ -1,6 +1,6 @@
 //! Answers what the operator asks about single rooms, in memory and on disk.
 
-use std::{future::poll_fn, pin::Pin};
+use std::{future::poll_fn, pin::Pin, time::Duration};
 
 use hyper::{
     Request, StatusCode,
@@ -12,16 +12,19 @@ use smol::unblock;
 
 use crate::{
     journal::{KeptRooms, hex},
-    kept::{Import, KeptRoom, LoadedRoom, RoomDetails, RoomMemory, export, sealed},
+    kept::{Bounds, Import, KeptRoom, LoadedRoom, RoomDetails, RoomMemory, export, sealed},
     requests::{all_parameters, json, object, text, typed},
     room::{NotImported, Presence, RoomId},
-    worker::Ending,
+    worker::{Ending, RemoteCharge, Workers},
 };
 
-use super::{Answer, Control, answers::Page};
+use super::{Answer, Control, IMPORT_TIMEOUT, answers::Page};
 
 /// The largest file of a room, in bytes. It is in memory while it is read.
 const LARGEST: usize = 256 << 20;
+
+/// The time that the events in a file may take.
+const IMPORT_TIME: Duration = IMPORT_TIMEOUT.saturating_sub(Duration::from_secs(1));
 
 impl Control {
     /// `GET /rooms?after=ID&limit=N`: the rooms in memory and on disk, page by page.
@@ -117,24 +120,33 @@ impl Control {
             let words = "the rooms on disk need nearly all space (`--journal-size`): delete rooms first";
             return Ok(text(StatusCode::SERVICE_UNAVAILABLE, words));
         }
-        let file = match read(content).await {
+        let limits = self.deployment.as_ref().map(|deployment| deployment.limits()).unwrap_or_default();
+        let mut memory = ImportMemory { workers: self.workers.clone(), charges: Vec::new(), charged: 0 };
+        let file = match read(content, &mut memory).await {
             Ok(file) => file,
             Err((status, reason)) => return Ok(text(status, reason)),
         };
         let modules = modules.clone();
         // It runs the guest, and writes its module.
         let checked = unblock(move || {
-            let import = Import::read(&file, id.as_ref()).map_err(|error| error.to_string())?;
-            modules
-                .keep(&import.module_hash, &import.module)
-                .map(|()| import)
-                .map_err(|error| format!("its module cannot be kept: {error}"))
+            let (mut has_memory, own) = (true, memory.charged);
+            let mut take_memory = |bytes: usize| {
+                has_memory = smol::block_on(memory.take(own.saturating_add(bytes)));
+                has_memory
+            };
+            let bounds = Bounds { limits, time: IMPORT_TIME, take_memory: &mut take_memory };
+            let import = Import::read(&file, id.as_ref(), bounds).map_err(|error| match has_memory {
+                true => (StatusCode::UNPROCESSABLE_ENTITY, error.to_string()),
+                false => (StatusCode::SERVICE_UNAVAILABLE, error.to_string()),
+            })?;
+            modules.keep(&import.module_hash, &import.module).map(|()| (import, memory)).map_err(|error| {
+                (StatusCode::UNPROCESSABLE_ENTITY, format!("its module cannot be kept: {error}"))
+            })
         });
-        let Import { id, base, .. } = match checked.await {
-            Ok(import) => import,
-            Err(reason) => {
-                let words = format!("the file cannot become a room: {reason}");
-                return Ok(text(StatusCode::UNPROCESSABLE_ENTITY, &words));
+        let (Import { id, base, .. }, _memory) = match checked.await {
+            Ok(checked) => checked,
+            Err((status, reason)) => {
+                return Ok(text(status, &format!("the file cannot become a room: {reason}")));
             }
         };
         Ok(match self.workers.import(&id, base).await? {
@@ -167,7 +179,10 @@ fn wanted_id(query: &str) -> Result<Option<RoomId>, &'static str> {
 }
 
 /// Reads the content of a request.
-async fn read(mut content: Incoming) -> Result<Vec<u8>, (StatusCode, &'static str)> {
+async fn read(
+    mut content: Incoming,
+    memory: &mut ImportMemory,
+) -> Result<Vec<u8>, (StatusCode, &'static str)> {
     let mut bytes = Vec::new();
     while let Some(frame) = poll_fn(|cx| Pin::new(&mut content).poll_frame(cx)).await {
         let Ok(frame) = frame else { return Err((StatusCode::BAD_REQUEST, "the file has not come whole")) };
@@ -175,9 +190,38 @@ async fn read(mut content: Incoming) -> Result<Vec<u8>, (StatusCode, &'static st
         if bytes.len() + piece.len() > LARGEST {
             return Err((StatusCode::PAYLOAD_TOO_LARGE, "the file of a room has at most 256 MiB"));
         }
+        // Its copies while it grows, and later the copy of its module.
+        if !memory.take(2 * (bytes.len() + piece.len())).await {
+            let words = "there is not enough memory for the file now (`--max-total-memory`)";
+            return Err((StatusCode::SERVICE_UNAVAILABLE, words));
+        }
         bytes.extend_from_slice(piece);
     }
     Ok(bytes)
+}
+
+/// The memory of an import. A thread of rooms is charged for it.
+struct ImportMemory {
+    workers: Workers,
+    charges: Vec<RemoteCharge>,
+    charged: usize,
+}
+
+/// The least that is charged at once.
+const CHARGE: usize = 256 << 10;
+
+impl ImportMemory {
+    /// Charges so much in all. Returns false if there is not so much.
+    async fn take(&mut self, bytes: usize) -> bool {
+        if bytes <= self.charged {
+            return true;
+        }
+        let more = (bytes - self.charged).max(CHARGE);
+        let Ok(Some(charge)) = self.workers.charge(more).await else { return false };
+        self.charges.push(charge);
+        self.charged += more;
+        true
+    }
 }
 
 pub(super) fn wants_text(headers: &HeaderMap) -> bool {

@@ -15,6 +15,7 @@ use smol::channel;
 use stateroom_journal::Entries;
 
 use super::{
+    max_entry,
     progress::Progress,
     requests::{Question, Requests, Write},
     writer::{History, KeptRoom, LoadError},
@@ -63,8 +64,7 @@ impl Journal {
             progress,
             next_room,
             is_filling,
-            // Half of the most that the format allows.
-            max_entry: usize::try_from(max_size / 4).unwrap_or(usize::MAX).min(512 << 20),
+            max_entry: max_entry(max_size) as usize,
             tasks: RefCell::default(),
         }
     }

@@ -5,6 +5,8 @@ mod directory;
 mod files;
 mod handle;
 mod inquiry;
+#[cfg(feature = "rooms")]
+mod listing;
 #[cfg(feature = "wasm")]
 mod modules;
 #[cfg(feature = "rooms")]
@@ -28,6 +30,17 @@ pub(crate) use modules::{Modules, hex};
 pub(crate) use offline::{JournalEditor, JournalReader};
 pub(crate) use thread::JournalThread;
 pub(crate) use writer::{History, LoadError};
+
+/// Returns the size of the largest entry of a journal, in bytes.
+pub(crate) fn max_entry(journal_size: u64) -> u64 {
+    // At most half of what the format allows.
+    (journal_size / 4).min(512 << 20)
+}
+
+/// Returns whether histories of so many bytes leave no space for more rooms.
+pub(crate) fn is_filling(live: u64, journal_size: u64) -> bool {
+    live / 3 > journal_size / 8
+}
 
 /// Returns whether an event in a history is a note of the server: see `docs/reference/sessions.md`. All others are records of the
 /// room's events, which begin with their length, and that is never zero.

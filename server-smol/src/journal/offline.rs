@@ -49,6 +49,11 @@ impl JournalEditor {
         Self::open_on(Files::new(directory.journal()))
     }
 
+    /// Returns the bytes of all histories.
+    pub(crate) fn live(&self) -> u64 {
+        self.0.stats().bytes_live
+    }
+
     pub(crate) fn exists(&self, id: &str) -> bool {
         self.0.find(id).is_some()
     }

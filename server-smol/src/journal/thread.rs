@@ -13,6 +13,9 @@ use std::{
 
 use stateroom_journal::{Options, Recovery};
 
+#[cfg(feature = "rooms")]
+use std::path::PathBuf;
+
 #[cfg(feature = "metrics")]
 use crate::metrics::Histogram;
 
@@ -35,6 +38,8 @@ pub(crate) struct JournalThread {
     is_filling: Arc<AtomicBool>,
     is_stalled: Arc<AtomicBool>,
     max_size: u64,
+    #[cfg(feature = "rooms")]
+    files: PathBuf,
 }
 
 impl JournalThread {
@@ -50,6 +55,8 @@ impl JournalThread {
         let mut random = [0; 16];
         getrandom::fill(&mut random).map_err(|error| DataError::Io(io::Error::other(error)))?;
         let files = Files::new(directory.journal());
+        #[cfg(feature = "rooms")]
+        let journal_directory = directory.journal();
         let mut options = Options::new(random);
         options.max_size = max_size;
         let (journal, recovery) = stateroom_journal::Journal::open(files, options)?;
@@ -69,6 +76,8 @@ impl JournalThread {
             questions: VecDeque::new(),
             delayed: Batch::default(),
             deleted: DeletedRooms::new(),
+            #[cfg(feature = "rooms")]
+            listings: VecDeque::new(),
             loading: Arc::default(),
             progress: progress.clone(),
             delay,
@@ -91,7 +100,17 @@ impl JournalThread {
             }
         };
         let thread = thread.spawn(run).map_err(DataError::Io)?;
-        Ok(Self { thread: Some(thread), requests, progress, next_room, is_filling, is_stalled, max_size })
+        Ok(Self {
+            thread: Some(thread),
+            requests,
+            progress,
+            next_room,
+            is_filling,
+            is_stalled,
+            max_size,
+            #[cfg(feature = "rooms")]
+            files: journal_directory,
+        })
     }
 
     /// Returns the handle of a thread of rooms, for that thread.
@@ -109,6 +128,8 @@ impl JournalThread {
             Arc::clone(&self.is_stalled),
             #[cfg(feature = "rooms")]
             Arc::clone(&self.is_filling),
+            #[cfg(feature = "rooms")]
+            self.files.clone(),
         )
     }
 

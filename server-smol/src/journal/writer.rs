@@ -11,6 +11,8 @@ use std::{
 
 use stateroom_journal::{JournalError, RoomNumber};
 
+#[cfg(feature = "rooms")]
+use super::{inquiry::ListAnswer, listing::Listing};
 #[cfg(feature = "metrics")]
 use crate::metrics::Histogram;
 
@@ -18,7 +20,7 @@ use super::{
     DataDirectory,
     files::Files,
     inquiry::DeletedRooms,
-    is_note,
+    is_filling, is_note,
     progress::Progress,
     requests::{Batch, Question, Requests, Write},
 };
@@ -97,6 +99,9 @@ pub(super) struct Writer {
     /// The requests that came while there was no space, and are to be answered later.
     pub(super) delayed: Batch,
     pub(super) deleted: DeletedRooms,
+    /// The lists that were asked for, as far as they are.
+    #[cfg(feature = "rooms")]
+    pub(super) listings: VecDeque<(Listing, ListAnswer)>,
     /// The bytes of histories that nobody has been charged for.
     pub(super) loading: Arc<AtomicUsize>,
     /// The time of the last sync.
@@ -163,9 +168,10 @@ impl Writer {
             if batch.is_last {
                 break;
             }
+            #[cfg(feature = "rooms")]
+            self.step_listings();
             let live = self.journal.stats().bytes_live;
-            let is_filling = live / 3 > self.max_size / 8;
-            self.is_filling.store(is_filling, Ordering::Relaxed);
+            self.is_filling.store(is_filling(live, self.max_size), Ordering::Relaxed);
             has_upkeep = match self.journal.maintain() {
                 Ok(has_more) => has_more,
                 // If it matters, writing says so.
@@ -195,6 +201,8 @@ impl Writer {
     fn patience(&self, has_upkeep: bool) -> Option<Duration> {
         match () {
             () if has_upkeep || !self.delayed.is_empty() => Some(Duration::ZERO),
+            #[cfg(feature = "rooms")]
+            () if !self.listings.is_empty() => Some(Duration::ZERO),
             () if !self.questions.is_empty() => Some(LOOK),
             () if self.is_synced => None,
             () => Some(self.delay.saturating_sub(self.synced.elapsed())),

@@ -7,7 +7,7 @@ mod offline;
 mod report;
 
 pub(crate) use export::{export, sealed};
-pub(crate) use import::Import;
 pub use import::ImportError;
+pub(crate) use import::{Bounds, Import};
 pub use offline::{DataReader, DataRooms, RoomsError};
 pub use report::{HistoryDetails, KeptRoom, LoadedRoom, RoomDetails, RoomMemory};

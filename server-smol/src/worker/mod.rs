@@ -33,6 +33,8 @@ use crate::{
     wire::Socket,
 };
 
+#[cfg(feature = "rooms")]
+pub(crate) use command::RemoteCharge;
 pub(crate) use command::{Arrival, Command, Counts, NewClient};
 #[cfg(feature = "built-in")]
 pub(crate) use workers::NoStream;
@@ -177,6 +179,17 @@ impl<F: EngineFactory> Worker<F> {
                 self.thread.spawn_rare(async move {
                     let Some(journal) = thread.journal() else { return };
                     let _ = answer.try_send(registry.import(&id, &base, journal).await);
+                });
+            }
+            #[cfg(feature = "rooms")]
+            Command::Charge(bytes, answer) => {
+                let charge = self.thread.memory.charge(bytes, Purpose::NewRoom).ok();
+                let (_until, dropped) = smol::channel::bounded(1);
+                let _ = answer.try_send(charge.is_some().then_some(RemoteCharge { _until }));
+                self.thread.spawn_rare(async move {
+                    // Nothing is ever sent.
+                    let _ = dropped.recv().await;
+                    drop(charge);
                 });
             }
             Command::Connect(id, Arrival { transport, new_client }) => match Stream::new(transport) {

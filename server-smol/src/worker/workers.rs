@@ -22,6 +22,8 @@ use {
     std::sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 
+#[cfg(feature = "rooms")]
+use super::RemoteCharge;
 use super::{Command, Counts};
 
 /// The workers of all threads.
@@ -138,6 +140,12 @@ impl Workers {
     #[cfg(feature = "rooms")]
     pub(crate) async fn find(&self, room: &RoomId) -> Result<Presence, Ending> {
         ask(&self.commands[self.home(room)], |answer| Command::Find(room.clone(), answer)).await
+    }
+
+    /// Charges memory that another thread takes for a room from elsewhere.
+    #[cfg(feature = "rooms")]
+    pub(crate) async fn charge(&self, bytes: usize) -> Result<Option<RemoteCharge>, Ending> {
+        ask(&self.commands[0], |answer| Command::Charge(bytes, answer)).await
     }
 
     /// Adds a room that comes from elsewhere.

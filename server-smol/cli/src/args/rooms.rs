@@ -3,6 +3,10 @@ use std::path::PathBuf;
 use clap::Subcommand;
 use stateroom_server_smol::AdminAddress;
 
+use crate::limits::LimitArgs;
+
+use super::serve::size as journal_size;
+
 /// What follows the options of `stateroom rooms --help`.
 pub(super) const EXAMPLES: &str = "\
 Examples:
@@ -60,6 +64,10 @@ pub(crate) enum RoomsAction {
     },
 
     /// Make rooms of files that `export` has written
+    ///
+    /// A room has the limits in its file, or those of the server if they are lower. With `--data`,
+    /// give the options for limits that the server has (`stateroom limits`).
+    #[command(verbatim_doc_comment)]
     Import {
         /// The files; `-` is standard input
         #[arg(required = true, value_name = "FILE")]
@@ -68,6 +76,15 @@ pub(crate) enum RoomsAction {
         /// The id of the room, for one file. Default: the one in the file
         #[arg(long = "as", value_name = "ROOM")]
         id: Option<String>,
+
+        /// With `--data`: the `--journal-size` of the server that will use the directory. A room for which it has
+        /// no space is not imported
+        #[arg(long, value_name = "SIZE", default_value = "1GiB", conflicts_with = "admin", value_parser = journal_size)]
+        #[arg(verbatim_doc_comment)]
+        journal_size: u64,
+
+        #[command(flatten)]
+        limits: LimitArgs,
 
         #[command(flatten)]
         place: Place,

@@ -113,7 +113,7 @@ fn listen_address(text: &str) -> Result<String, String> {
     text.parse().map(|_: ListenAddress| text.to_owned())
 }
 
-fn size(text: &str) -> Result<u64, String> {
+pub(super) fn size(text: &str) -> Result<u64, String> {
     let size = Unit::Bytes.read(text).filter(|size| Settings::JOURNAL_SIZE.contains(size));
     size.ok_or_else(|| format!("is not a size of at least 128 MiB, such as {}", Unit::Bytes.examples()))
 }

@@ -15,7 +15,10 @@ pub(super) enum Editor {
 
 impl Editor {
     /// Opens a directory with `open`.
-    pub(super) fn open(place: Place, open: fn(&Path) -> Result<DataRooms, RoomsError>) -> Result<Self> {
+    pub(super) fn open(
+        place: Place,
+        open: impl FnOnce(&Path) -> Result<DataRooms, RoomsError>,
+    ) -> Result<Self> {
         match place {
             Place { data: Some(data), .. } => Ok(Self::Data(Box::new(open(&data)?))),
             Place { admin: Some(address), .. } => Ok(Self::Server(Operator::new(address))),

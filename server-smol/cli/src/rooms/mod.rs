@@ -13,10 +13,11 @@ use std::{
 };
 
 use anyhow::{Context as _, Result, bail};
-use stateroom_server_smol::DataRooms;
+use stateroom_server_smol::{DataRooms, Settings};
 
 use crate::{
     args::{RoomsAction, RoomsArgs},
+    limits::Chosen,
     module,
     stdout::print,
 };
@@ -41,8 +42,18 @@ pub(crate) fn run(args: RoomsArgs) -> Result<()> {
             export_all(Reader::open(place)?, &directory)
         }
         RoomsAction::Export { .. } => bail!("give the id of a room, or `--all --output DIR`"),
-        RoomsAction::Import { files, id, place } => {
-            let mut rooms = Editor::open(place, DataRooms::open_or_create)?;
+        RoomsAction::Import { files, id, journal_size, limits, place } => {
+            if place.data.is_none() && limits.is_any_set() {
+                bail!("a server that runs has its own limits: give limits only with `--data`");
+            }
+            if id.is_some() && files.len() > 1 {
+                bail!("`--as` is the id of one room: give one file with it");
+            }
+            let limits = limits.over(&Chosen::default()).bounds(Settings::default())?.guest;
+            let open = |path: &Path| {
+                DataRooms::open_or_create(path).map(|rooms| rooms.with_limits(limits, journal_size))
+            };
+            let mut rooms = Editor::open(place, open)?;
             let imported = import(&mut rooms, &files, id.as_deref());
             rooms.close()?;
             imported

@@ -6,7 +6,7 @@ use crate::{args::Place, stdout::print};
 use super::operator::Operator;
 
 /// The rooms that are asked for together.
-const PAGE: usize = 100;
+const PAGE: usize = 10_000;
 
 /// The rooms of a directory, or of a server that runs, to read them.
 pub(super) enum Reader {

@@ -131,3 +131,49 @@ fn segments_of_impossible_sizes_are_refused() {
     options.segment_size = 100;
     assert!(matches!(Journal::open(&mut Simulated::new(0), options), Err(OpenError::SegmentSize(100))));
 }
+
+/// The place of a history may be used after the journal has moved the history, and has used the file again.
+#[test]
+fn a_place_leads_to_the_history_as_it_was_or_to_an_error() {
+    let mut options = Options::new([1; 16]);
+    options.segment_size = 4096;
+    options.max_size = 16 * 4096;
+    let mut disk = Simulated::new(0);
+    let (mut journal, _) = Journal::open(&mut disk, options).unwrap();
+    let mut entries = Entries::default();
+    entries.create(RoomNumber(1), "room", b"its base");
+    entries.event(RoomNumber(1), None, b"an event");
+    entries.create(RoomNumber(2), "other", b"");
+    journal.write(&[&entries]).unwrap();
+    journal.sync().unwrap();
+    let place = journal.place(RoomNumber(1)).unwrap();
+    assert_eq!(journal.place(RoomNumber(1)).unwrap(), place);
+    assert!(matches!(journal.place(RoomNumber(3)), Err(JournalError::UnknownRoom(_))));
+    drop(journal);
+    // Another reader has the files as they are then.
+    let mut files = vec![disk.files()];
+    let mut options = Options::new([2; 16]);
+    options.max_size = 16 * 4096;
+    let (mut journal, _) = Journal::open(&mut disk, options).unwrap();
+    let moved = journal.place(RoomNumber(1)).unwrap();
+    for round in 0..60 {
+        entries.clear();
+        entries.snapshot(RoomNumber(2), None, &[round; 3_000]);
+        journal.write(&[&entries]).unwrap();
+        journal.sync().unwrap();
+        while journal.maintain().unwrap() {}
+    }
+    assert_ne!(journal.place(RoomNumber(1)).unwrap(), moved);
+    assert!(journal.history(RoomNumber(1)).is_ok());
+    drop(journal);
+    files.push(disk.files());
+    let mut results = files.iter().map(|files| {
+        let mut disk = Simulated::with_files(files);
+        place.read(&mut disk).map(|history| {
+            assert_eq!(history.base(), b"its base");
+            history.events().map(|event| event.event.to_vec()).collect::<Vec<_>>()
+        })
+    });
+    assert_eq!(results.next().unwrap().unwrap(), [b"an event"]);
+    assert!(matches!(results.next().unwrap(), Err(JournalError::Damaged { .. } | JournalError::Read(_))));
+}
