@@ -70,7 +70,9 @@ impl CloseReason {
             Self::ClientTooSlow => {
                 "they did not read what they were sent (`--max-outbox-size`, `--outbox-timeout`)"
             }
-            Self::TooManyRooms => "there are as many rooms as there may be (`--max-rooms`)",
+            Self::TooManyRooms => {
+                "there is no space for more rooms (`--max-rooms`; on disk, `--journal-size`)"
+            }
             Self::TooManyNewRooms => "rooms were created too fast from one address (`--room-rate`)",
             Self::OutOfMemory => "memory is full (`--max-total-memory`)",
             _ => return None,

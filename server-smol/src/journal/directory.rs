@@ -123,6 +123,10 @@ fn make(path: &Path) -> io::Result<()> {
     let existed = match builder.create(path) {
         Ok(()) => false,
         Err(error) if error.kind() == io::ErrorKind::AlreadyExists && path.is_dir() => true,
+        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
+            let words = format!("`{}` is a file, and no directory", path.display());
+            return Err(io::Error::new(io::ErrorKind::NotADirectory, words));
+        }
         Err(error) => return Err(named(path, &error)),
     };
     let parent = path.parent().filter(|parent| parent.components().next().is_some());
@@ -187,7 +191,7 @@ impl From<OpenError> for DataError {
 fn mend(error: &io::Error) -> &'static str {
     match error.kind() {
         io::ErrorKind::NotFound => "make the directory above it, or choose another path",
-        io::ErrorKind::AlreadyExists | io::ErrorKind::NotADirectory => "choose a path where no file is",
+        io::ErrorKind::NotADirectory => "choose another path",
         io::ErrorKind::PermissionDenied => "run this as the user to which it belongs",
         io::ErrorKind::ReadOnlyFilesystem => "choose a directory on a disk that can be written",
         io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => {

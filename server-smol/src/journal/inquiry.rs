@@ -50,9 +50,9 @@ pub(super) enum Inquiry {
     /// Say whether a room is kept.
     #[cfg(feature = "rooms")]
     Exists(Box<str>, channel::Sender<bool>),
-    /// Return counts of the journal, and the times of its syncs in nanoseconds.
+    /// Return counts of the journal, its largest size, and the times of its syncs in nanoseconds.
     #[cfg(feature = "metrics")]
-    Measure(channel::Sender<(stateroom_journal::Stats, Distribution)>),
+    Measure(channel::Sender<(stateroom_journal::Stats, u64, Distribution)>),
     /// Delete a room, and say whether there was one.
     Delete(Box<str>, Deletion, channel::Sender<Answer<bool>>),
 }
@@ -114,7 +114,7 @@ impl KeptRooms {
     /// Returns whether the disk has no space for more rooms.
     #[cfg(feature = "rooms")]
     pub(crate) fn is_filling(&self) -> bool {
-        self.is_filling.load(Ordering::Relaxed) || self.is_stalled()
+        self.is_filling.load(Ordering::Relaxed)
     }
 
     /// Returns whether all rooms wait for space on the disk.
@@ -158,9 +158,9 @@ impl KeptRooms {
         }
     }
 
-    /// Returns counts of the journal, and the times of its syncs in nanoseconds.
+    /// Returns counts of the journal, its largest size, and the times of its syncs in nanoseconds.
     #[cfg(feature = "metrics")]
-    pub(crate) async fn measure(&self) -> Answer<(stateroom_journal::Stats, Distribution)> {
+    pub(crate) async fn measure(&self) -> Answer<(stateroom_journal::Stats, u64, Distribution)> {
         ask(&self.requests, Inquiry::Measure).await
     }
 
@@ -218,7 +218,7 @@ impl Writer {
             }
             #[cfg(feature = "metrics")]
             Inquiry::Measure(answer) => {
-                let _ = answer.try_send((self.journal.stats(), self.sync_times.distribution()));
+                let _ = answer.try_send((self.journal.stats(), self.max_size, self.sync_times.distribution()));
             }
             Inquiry::Delete(id, deletion, answer) => {
                 let _ = answer.try_send(self.delete(&id, deletion, waiting));

@@ -5,7 +5,7 @@ use std::{
     process,
     sync::{
         Arc,
-        atomic::{AtomicBool, AtomicU64},
+        atomic::{AtomicBool, AtomicU64, Ordering},
     },
     thread::{self, JoinHandle},
     time::{Duration, Instant},
@@ -131,6 +131,11 @@ impl JournalThread {
             #[cfg(feature = "rooms")]
             self.files.clone(),
         )
+    }
+
+    /// Returns whether all rooms wait for space on the disk.
+    pub(crate) fn is_stalled(&self) -> bool {
+        self.is_stalled.load(Ordering::Relaxed)
     }
 
     /// Ends the thread, after the threads of rooms have ended, and waits for it.

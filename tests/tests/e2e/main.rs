@@ -33,6 +33,8 @@ mod playground;
 mod protocol;
 mod replacement;
 mod rooms;
+#[cfg(unix)]
+mod rooms_on_disk;
 mod scheduling;
 mod sdk;
 mod sessions;
