@@ -162,7 +162,8 @@ pub use error::{RoomError, ServeError};
 pub use journal::DataError;
 #[cfg(feature = "rooms")]
 pub use kept::{
-    DataReader, DataRooms, HistoryDetails, ImportError, KeptRoom, LoadedRoom, RoomDetails, RoomMemory, RoomsError,
+    DataReader, DataRooms, HistoryDetails, ImportError, KeptRoom, LoadedRoom, RoomDetails, RoomMemory,
+    RoomsError,
 };
 pub use listen::{ListenAddress, Listeners};
 pub use reactor::VirtualClock;

@@ -164,7 +164,8 @@ impl Control {
                 text(StatusCode::CREATED, id.as_str())
             }
             Err(NotImported::Exists) => {
-                let words = format!("a room {id} exists: delete it first, or give the new one another id (`as`)");
+                let words =
+                    format!("a room {id} exists: delete it first, or give the new one another id (`as`)");
                 text(StatusCode::CONFLICT, &words)
             }
             Err(NotImported::TooLarge(reason)) => text(

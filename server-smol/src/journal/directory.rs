@@ -149,7 +149,9 @@ fn locked(result: Result<(), TryLockError>) -> Result<(), DataError> {
 /// Returns whether a directory has files, apart from hidden ones, and from what a file system has of its own.
 fn has_files(path: &Path) -> bool {
     let files = fs::read_dir(path).into_iter().flatten().flatten();
-    files.map(|file| file.file_name()).any(|name| name != "lost+found" && !name.as_encoded_bytes().starts_with(b"."))
+    files
+        .map(|file| file.file_name())
+        .any(|name| name != "lost+found" && !name.as_encoded_bytes().starts_with(b"."))
 }
 
 impl fmt::Display for DataError {

@@ -218,7 +218,8 @@ impl Writer {
             }
             #[cfg(feature = "metrics")]
             Inquiry::Measure(answer) => {
-                let _ = answer.try_send((self.journal.stats(), self.max_size, self.sync_times.distribution()));
+                let _ =
+                    answer.try_send((self.journal.stats(), self.max_size, self.sync_times.distribution()));
             }
             Inquiry::Delete(id, deletion, answer) => {
                 let _ = answer.try_send(self.delete(&id, deletion, waiting));

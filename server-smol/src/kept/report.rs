@@ -188,7 +188,9 @@ impl fmt::Display for RoomDetails {
             writeln!(f, "disk     no, the server has no `--data`")?;
         }
         let memory = match (self.memory, &room.loaded) {
-            (RoomMemory::Quarantined, _) => "no, quarantined: it could not be restored (the server's log says why)",
+            (RoomMemory::Quarantined, _) => {
+                "no, quarantined: it could not be restored (the server's log says why)"
+            }
             (RoomMemory::Unknown, _) => "not known: all rooms wait for space on the disk",
             (_, Some(LoadedRoom { hibernates: true, .. })) => "yes, it hibernates",
             (_, Some(_)) => "yes",

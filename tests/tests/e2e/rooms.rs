@@ -293,7 +293,10 @@ fn a_server_that_keeps_no_rooms_says_so() {
             .ends_with("  1 client    -                     room\n")
     );
     let shown = place.succeeds(&["show", "room", "--admin", "./a.sock"]);
-    assert_eq!(shown, "id       room\ndisk     no, the server has no `--data`\nmemory   yes\nmembers  client 1\n");
+    assert_eq!(
+        shown,
+        "id       room\ndisk     no, the server has no `--data`\nmemory   yes\nmembers  client 1\n"
+    );
     let by = ["--admin", "./a.sock"];
     place.fails(
         &["export", "room", by[0], by[1], "-o", "x"],

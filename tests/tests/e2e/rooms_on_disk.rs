@@ -182,7 +182,8 @@ fn all_rooms_are_exported_and_restored_with_and_without_a_server() {
     server.child.line(Output::Stderr, "the operator has deleted room \"one\"");
 
     // Those that exist do not keep the others from it.
-    let (code, stdout, stderr) = place.run(&["import", "--admin", "./c.sock", &files[0], "./online/one.room"]);
+    let (code, stdout, stderr) =
+        place.run(&["import", "--admin", "./c.sock", &files[0], "./online/one.room"]);
     assert_eq!((code, &*stdout), (1, "imported one\n"), "{stderr}");
     assert!(stderr.contains("exists") && stderr.contains("1 of 2 files are not imported"), "{stderr}");
 }
@@ -275,13 +276,14 @@ fn a_directory_that_cannot_be_used_is_refused_with_a_reason() {
     place.serve("disk").end(Signal::TERM);
 
     // The header of the only segment.
-    let segment = all_files(&root.join("a/journal")).into_keys().find(|path| {
-        path.to_string_lossy().contains("segment-")
-    });
+    let segment = all_files(&root.join("a/journal"))
+        .into_keys()
+        .find(|path| path.to_string_lossy().contains("segment-"));
     let segment = segment.expect("there is one");
     let name = segment.file_name().expect("it has one").to_string_lossy().into_owned();
     fs::write(&segment, b"nothing").expect("it can be written");
-    let parts = [&*format!("`{name}` is damaged or missing, at byte 0"), "restore the directory from a backup"];
+    let parts =
+        [&*format!("`{name}` is damaged or missing, at byte 0"), "restore the directory from a backup"];
     place.fails(&["list", "--data", "a"], &parts);
 }
 
@@ -294,7 +296,8 @@ fn the_errors_of_the_command_name_the_mend() {
     assert!(stderr.contains("is a URL; give the address alone: `localhost:9000`"), "{stderr}");
     let server = place.serve("a");
     let public = server.address.to_string();
-    for action in [&["list"][..], &["show", "one"], &["delete", "one"], &["export", "one", "-o", "one.room"]] {
+    for action in [&["list"][..], &["show", "one"], &["delete", "one"], &["export", "one", "-o", "one.room"]]
+    {
         let arguments = [action, &["--admin", &public]].concat();
         place.fails(&arguments, &["is no operator's address", "`serve --admin`"]);
     }

@@ -45,8 +45,7 @@ impl Operator {
     /// Returns the next ids after this one, in order. There are none after the last.
     pub(super) fn ids(&self, after: Option<&str>) -> Result<Vec<String>> {
         let after = after.map_or_else(String::new, |id| format!("&after={}", encoded(id)));
-        let answer =
-            self.ask("GET", &format!("/rooms?limit={PAGE}{after}"), "application/json", &[])?.body;
+        let answer = self.ask("GET", &format!("/rooms?limit={PAGE}{after}"), "application/json", &[])?.body;
         let page: Value = serde_json::from_slice(&answer).context("the server's list is no JSON")?;
         let rooms = page["rooms"].as_array().context("the server's list has no rooms")?;
         let id = |room: &Value| room["id"].as_str().map(str::to_owned).context("a room has no id");
