@@ -96,6 +96,12 @@ impl Entries {
         self.put_bytes(snapshot);
     }
 
+    /// Adds a new room that begins with a snapshot: the base of a new room has no timer.
+    pub fn create_from(&mut self, room: RoomNumber, id: &str, due: Option<u64>, snapshot: &[u8]) {
+        self.create(room, id, &[]);
+        self.snapshot(room, due, snapshot);
+    }
+
     /// Adds the end of a room. Its history is no longer kept.
     pub fn end(&mut self, room: RoomNumber) {
         self.begin(END, room);

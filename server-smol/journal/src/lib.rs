@@ -85,6 +85,7 @@ mod table;
 mod upkeep;
 mod window;
 
+pub use bytes::Reader;
 pub use disk::Disk;
 pub use entries::{Entries, Entry};
 pub use error::{Contradiction, JournalError, OpenError};

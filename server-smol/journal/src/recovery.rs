@@ -242,11 +242,12 @@ fn repeat(commit: &Commit, index: &Index, entries: &mut Entries) -> Option<bool>
         match record.kind {
             Kind::Created => entries.create(room, record.id, record.body),
             Kind::Snapshot => {
-                // The segment with the room's last base may be gone, and its id with it.
-                if index.get(room.0).is_none() {
-                    entries.create(room, record.id, &[]);
+                let due = record.timer.flatten();
+                match index.get(room.0) {
+                    Some(_) => entries.snapshot(room, due, record.body),
+                    // The segment with the room's last base may be gone, and its id with it.
+                    None => entries.create_from(room, record.id, due, record.body),
                 }
-                entries.snapshot(room, record.timer.flatten(), record.body);
             }
             Kind::Event => entries.event(room, record.timer, record.body),
             Kind::End => entries.end(room),

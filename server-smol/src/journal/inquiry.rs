@@ -21,7 +21,7 @@ use super::{
 };
 
 #[cfg(feature = "rooms")]
-use super::{listing::Listing, writer::History};
+use super::{listing::Listing, modules::Modules, writer::History};
 #[cfg(feature = "metrics")]
 use crate::metrics::Distribution;
 #[cfg(feature = "rooms")]
@@ -53,6 +53,9 @@ pub(super) enum Inquiry {
     /// Return counts of the journal, its largest size, and the times of its syncs in nanoseconds.
     #[cfg(feature = "metrics")]
     Measure(channel::Sender<(stateroom_journal::Stats, u64, Distribution)>),
+    /// Remove the modules that are not among these. Say how many were removed.
+    #[cfg(feature = "rooms")]
+    RemoveModules(Modules, Vec<[u8; 32]>, channel::Sender<Answer<usize>>),
     /// Delete a room, and say whether there was one.
     Delete(Box<str>, Deletion, channel::Sender<Answer<bool>>),
 }
@@ -158,6 +161,12 @@ impl KeptRooms {
         }
     }
 
+    /// Removes the modules that are not among these.
+    #[cfg(feature = "rooms")]
+    pub(crate) async fn remove_modules(&self, modules: Modules, needed: Vec<[u8; 32]>) -> Answer<usize> {
+        ask(&self.requests, |answer| Inquiry::RemoveModules(modules, needed, answer)).await?
+    }
+
     /// Returns counts of the journal, its largest size, and the times of its syncs in nanoseconds.
     #[cfg(feature = "metrics")]
     pub(crate) async fn measure(&self) -> Answer<(stateroom_journal::Stats, u64, Distribution)> {
@@ -220,6 +229,11 @@ impl Writer {
             Inquiry::Measure(answer) => {
                 let _ =
                     answer.try_send((self.journal.stats(), self.max_size, self.sync_times.distribution()));
+            }
+            #[cfg(feature = "rooms")]
+            Inquiry::RemoveModules(modules, needed, answer) => {
+                // This thread has the lock of the directory.
+                let _ = answer.try_send(modules.remove_all_but(&needed).map_err(|error| error.to_string()));
             }
             Inquiry::Delete(id, deletion, answer) => {
                 let _ = answer.try_send(self.delete(&id, deletion, waiting));

@@ -28,15 +28,15 @@ impl<D: Disk> OfflineJournal<D> {
         let (journal, _) = stateroom_journal::Journal::open(disk, options)?;
         Ok(Self(journal))
     }
+
+    pub(crate) fn list(&mut self, after: Option<&str>, most: usize) -> Vec<RoomOnDisk> {
+        inquiry::list(&mut self.0, after, most)
+    }
 }
 
 impl JournalReader {
     pub(crate) fn open(directory: &DataDirectory) -> Result<Self, DataError> {
         Self::open_on(ReadOnly::new(Files::new(directory.journal())))
-    }
-
-    pub(crate) fn list(&mut self, after: Option<&str>, most: usize) -> Vec<RoomOnDisk> {
-        inquiry::list(&mut self.0, after, most)
     }
 
     pub(crate) fn read(&mut self, id: &str) -> Answer<Option<(RoomOnDisk, History)>> {
@@ -62,9 +62,7 @@ impl JournalEditor {
     pub(crate) fn add(&mut self, id: &str, base: &[u8], timer_due: Option<u64>) -> Result<(), DataError> {
         let mut entries = Entries::default();
         let number = self.0.next_room();
-        // The base of a room that is created has no timer.
-        entries.create(number, id, &[]);
-        entries.snapshot(number, timer_due, base);
+        entries.create_from(number, id, timer_due, base);
         self.0
             .write(&[&entries])
             .and_then(|()| self.0.sync())

@@ -10,7 +10,7 @@ use stateroom_journal::Entries;
 use super::{
     handle::Ticket,
     inquiry::Inquiry,
-    writer::{History, KeptRoom, LoadError},
+    writer::{History, LoadError},
 };
 
 /// The requests of the threads of rooms to the journal's thread. Requests that come while it is busy wait together.
@@ -52,8 +52,8 @@ pub(super) enum Question {
     Inquire(Inquiry),
     /// Make all that came before durable, whatever the level of durability is.
     Sync(channel::Sender<()>),
-    /// Return the rooms that have timers.
-    Timers(channel::Sender<Vec<KeptRoom>>),
+    /// Return the rooms that have timers, and when these are due.
+    Timers(channel::Sender<Vec<(u64, String)>>),
 }
 
 impl Requests {

@@ -38,6 +38,9 @@ pub(crate) struct JournalThread {
     is_filling: Arc<AtomicBool>,
     is_stalled: Arc<AtomicBool>,
     max_size: u64,
+    /// True if there were rooms, and their journal is missing.
+    #[cfg(feature = "rooms")]
+    lacks_journal: bool,
     #[cfg(feature = "rooms")]
     files: PathBuf,
 }
@@ -61,7 +64,8 @@ impl JournalThread {
         options.max_size = max_size;
         let (journal, recovery) = stateroom_journal::Journal::open(files, options)?;
         announce(&recovery, begun.elapsed());
-        if recovery.created && directory.had_modules() {
+        let lacks_journal = recovery.created && directory.had_modules();
+        if lacks_journal {
             log::warn!(
                 "there were rooms in this directory, but the journal has none: its files (`journal/segment-…`) are missing; if they are in a backup, end the server, and restore all of the directory"
             );
@@ -109,6 +113,8 @@ impl JournalThread {
             is_stalled,
             max_size,
             #[cfg(feature = "rooms")]
+            lacks_journal,
+            #[cfg(feature = "rooms")]
             files: journal_directory,
         })
     }
@@ -131,6 +137,12 @@ impl JournalThread {
             #[cfg(feature = "rooms")]
             self.files.clone(),
         )
+    }
+
+    /// Returns whether there were rooms whose journal is missing. Whoever restores it needs their modules.
+    #[cfg(feature = "rooms")]
+    pub(crate) fn lacks_journal(&self) -> bool {
+        self.lacks_journal
     }
 
     /// Returns whether all rooms wait for space on the disk.

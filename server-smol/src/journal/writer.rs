@@ -79,14 +79,6 @@ const LOADING: usize = 16 << 20;
 /// The time after which the thread checks again whether it may read histories.
 const LOOK: Duration = Duration::from_millis(1);
 
-/// A room that is kept, and has a timer.
-#[derive(Debug)]
-pub(crate) struct KeptRoom {
-    pub(crate) id: String,
-    /// The time at which its timer is due, in milliseconds since the Unix epoch.
-    pub(crate) timer_due: u64,
-}
-
 /// Writes the journal. It is what the journal's thread runs.
 pub(super) struct Writer {
     pub(super) journal: stateroom_journal::Journal<Files>,
@@ -288,8 +280,7 @@ impl Writer {
             }
             Question::Timers(answer) => {
                 let rooms = self.journal.rooms();
-                let rooms =
-                    rooms.filter_map(|room| Some(KeptRoom { id: room.id.to_owned(), timer_due: room.due? }));
+                let rooms = rooms.filter_map(|room| Some((room.due?, room.id.to_owned())));
                 let _ = answer.try_send(rooms.collect());
             }
         }

@@ -13,7 +13,7 @@ use crate::{
 
 use stateroom_host_min::Limits;
 
-use super::{Bounds, Import, ImportError, KeptRoom, RoomDetails, export};
+use super::{Bounds, Import, ImportError, KeptRoom, RoomDetails, export, modules::clean};
 
 /// The rooms in the [directory](crate::Settings::data) of a server, to read them while no server uses it. Nothing in the directory changes, so
 /// it may be a copy on a disk that cannot be written.
@@ -192,7 +192,9 @@ impl DataRooms {
     /// # Errors
     /// [`RoomsError::Data`]: the disk fails. What was done before is on it.
     pub fn close(self) -> Result<(), RoomsError> {
-        let Self { path, directory, journal, .. } = self;
+        let Self { path, directory, mut journal, .. } = self;
+        // What cannot be removed now stays.
+        let _ = clean(|after| journal.list(after, 10_000), &directory.modules());
         let closed = journal.close().map_err(|error| RoomsError::Data { path, error });
         drop(directory);
         closed

@@ -20,6 +20,8 @@ use smol::{
 };
 use stateroom_core::engine::EngineFactory;
 
+#[cfg(feature = "rooms")]
+use crate::kept::begin_cleaning;
 use crate::{
     admin_address::AdminAddress,
     admission::Permits,
@@ -563,8 +565,15 @@ impl Server {
         if let Some(deployment) = &self.deployment {
             deployment.keep_modules(directory.modules()).map_err(DataError::Io).map_err(data_error)?;
         }
-        let journal = JournalThread::start(directory, settings.journal_size, delay, settings.threads);
-        journal.map(Some).map_err(data_error)
+        let journal = JournalThread::start(directory, settings.journal_size, delay, settings.threads)
+            .map_err(data_error)?;
+        #[cfg(feature = "rooms")]
+        if !journal.lacks_journal()
+            && let Some(modules) = self.deployment.as_ref().and_then(|deployment| deployment.kept_modules())
+        {
+            begin_cleaning(journal.kept_rooms(), modules.clone());
+        }
+        Ok(Some(journal))
     }
 }
 

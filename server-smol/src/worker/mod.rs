@@ -272,9 +272,9 @@ impl<F: EngineFactory> Worker<F> {
         let (workers, number) = (self.workers.clone(), self.number);
         self.thread.spawn_rare(async move {
             let Some(journal) = thread.journal() else { return };
-            let rooms = journal.timers().await.into_iter().filter_map(|room| {
-                let id = RoomId::new(&room.id).ok()?;
-                (workers.home(&id) == number).then_some((room.timer_due, id))
+            let rooms = journal.timers().await.into_iter().filter_map(|(due, id)| {
+                let id = RoomId::new(&id).ok()?;
+                (workers.home(&id) == number).then_some((due, id))
             });
             registry.add_dormant(rooms);
             registry.wake_dormant().await;

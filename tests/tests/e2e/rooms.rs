@@ -433,6 +433,33 @@ fn a_room_that_cannot_be_restored_is_deleted() {
     assert_eq!(serve_again(&data, settings(&data), other()).client("room").ask("?"), "0");
 }
 
+#[test]
+fn modules_that_no_room_runs_are_removed() {
+    let new = || Module::new().kept_program();
+    let data = Directory::new();
+    let directory = data.path().join("data/modules");
+    let modules = || fs::read_dir(&directory).expect("it is a directory").count();
+    drop(TestServer::guests(settings(&data), guest()).client("old").ask("a"));
+    drop(serve_again(&data, settings(&data), new()).client("new").ask("a"));
+    let server = serve_again(&data, settings(&data), new());
+    assert_eq!(server.client("old").ask("?"), "1");
+    assert_eq!((modules(), order(&server, "DELETE", "/rooms/old").status), (2, 200));
+    drop(server);
+    let server = serve_again(&data, settings(&data), new());
+    eventually("the old one is removed", || modules() == 1);
+    assert_eq!(server.client("new").ask("?"), "1");
+    drop(server);
+
+    // The same without a server. What is not a module stays.
+    wait_until_unused(&data.path().join("data"));
+    for name in [&*format!("{}.wasm", "0".repeat(64)), "cut-off.new", "notes.txt"] {
+        fs::write(directory.join(name), b"").expect("it can be written");
+    }
+    DataRooms::open(&data.path().join("data")).expect("no server uses it").close().expect("the disk works");
+    assert_eq!(modules(), 2);
+    assert_eq!(serve_again(&data, settings(&data), new()).client("new").ask("?"), "1");
+}
+
 /// Changes a byte of the first place in the journal's files that has these bytes. Returns what changes it back.
 fn damage(data: &Directory, part: &[u8]) -> impl FnOnce() {
     for file in fs::read_dir(data.path().join("data/journal")).expect("it is a directory") {
