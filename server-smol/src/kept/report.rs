@@ -159,7 +159,7 @@ impl fmt::Display for KeptRoom {
             None => "on disk".to_owned(),
         };
         let timer = self.timer_due.map_or_else(|| "-".to_owned(), due);
-        write!(f, "{module:<8}  {bytes:>9}  {loaded:<10}  {timer:<20}  {}", self.id.escape_debug())
+        write!(f, "{module:<8}  {bytes:>9}  {loaded:<10}  {timer:<20}  {}", shown(&self.id))
     }
 }
 
@@ -175,7 +175,7 @@ impl fmt::Display for LoadedRoom {
 impl fmt::Display for RoomDetails {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let room = &self.room;
-        writeln!(f, "id       {}", room.id.escape_debug())?;
+        writeln!(f, "id       {}", shown(&room.id))?;
         if let (Some(hash), Some(base), Some(events), Some(history)) =
             (room.module, room.base_bytes, room.event_bytes, &self.history)
         {
@@ -210,6 +210,11 @@ impl fmt::Display for RoomDetails {
         };
         writeln!(f, "members  {members}")
     }
+}
+
+/// Returns an id as people see it: escaped, and in quotes if spaces begin or end it.
+fn shown(id: &str) -> String {
+    if id.trim() == id { id.escape_debug().to_string() } else { format!("{id:?}") }
 }
 
 /// Returns a size in words.

@@ -96,7 +96,7 @@ impl Operator {
         };
         let answer = ask(&mut *connection, method, "localhost", path, accepts, content)
             .with_context(|| format!("the server at {} has not answered", self.0))?;
-        if matches!(answer.status, 404 | 405) && answer.body.starts_with(b"there is nothing here") {
+        if answer.body.starts_with(b"there is nothing here") || (method == "DELETE" && answer.status == 405) {
             bail!(
                 "{} is no operator's address, but a public one: use the address of `serve --admin`",
                 self.0
