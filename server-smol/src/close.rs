@@ -77,7 +77,9 @@ impl CloseReason {
             Self::TooManyMessages => "they sent messages too fast (`--message-rate`)",
             Self::TooManyBytes => "they sent data too fast (`--byte-rate`)",
             Self::RoomFull => "a room had as many clients as it may have (`--max-clients-per-room`)",
-            Self::TooManyRooms => "there are as many rooms as there may be (`--max-rooms`)",
+            Self::TooManyRooms => {
+                "there is no space for more rooms (`--max-rooms`; on disk, `--journal-size`)"
+            }
             Self::TooManyNewRooms => "rooms were created too fast from one address (`--room-rate`)",
             Self::OutOfMemory => "memory is full (`--max-total-memory`)",
             _ => return None,

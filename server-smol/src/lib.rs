@@ -27,7 +27,7 @@
 //! `Server::start_guests` and `Settings::for_guests`, which adjust the settings to the limits of a `stateroom_host_min::Program`. Without it,
 //! the limits and the settings are not compared.
 //!
-//! The feature `rooms` adds `DataRooms`, for rooms on disk while no server uses them, and the operator's requests for rooms on disk.
+//! The feature `rooms` adds `DataReader` and `DataRooms`, for rooms on disk while no server uses them, and the operator's requests for rooms on disk.
 //!
 //! The feature `auth` adds `Server::with_access`, which decides who may enter rooms.
 //!
@@ -168,7 +168,8 @@ pub use error::{RoomError, ServeError};
 pub use journal::DataError;
 #[cfg(feature = "rooms")]
 pub use kept::{
-    DataRooms, HistoryDetails, ImportError, KeptRoom, LoadedRoom, RoomDetails, RoomMemory, RoomsError,
+    DataReader, DataRooms, HistoryDetails, ImportError, KeptRoom, LoadedRoom, RoomDetails, RoomMemory,
+    RoomsError,
 };
 pub use listen::{ListenAddress, Listeners};
 pub use reactor::VirtualClock;

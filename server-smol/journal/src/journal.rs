@@ -407,13 +407,13 @@ impl<D: Disk> Journal<D> {
             (Writer::Recovery, _) => (0, 0),
         };
         if used > most {
-            return Err(JournalError::Full(io::ErrorKind::QuotaExceeded.into()));
+            return Err(JournalError::limit_reached());
         }
         while (self.spares.len() as u64) < needed + keep {
             if writer != Writer::Recovery && self.used() + self.spares.len() as u64 >= most {
                 return match writer {
                     Writer::Upkeep if self.spares.len() as u64 >= needed => Ok(()),
-                    _ => Err(JournalError::Full(io::ErrorKind::QuotaExceeded.into())),
+                    _ => Err(JournalError::limit_reached()),
                 };
             }
             if let Err(error) = self.make_spare() {

@@ -179,8 +179,11 @@ impl Control {
     /// `DELETE /rooms/ID`: ends a room.
     async fn close(&self, room: &RoomId) -> Result<Answer, Ending> {
         Ok(match self.workers.close(room).await? {
-            Ok(true) => text(StatusCode::OK, "the room has ended"),
-            Ok(false) => text(StatusCode::NOT_FOUND, "the room does not exist"),
+            Ok(true) => {
+                log::info!("the operator has deleted room {room}");
+                text(StatusCode::OK, "the room has ended")
+            }
+            Ok(false) => text(StatusCode::NOT_FOUND, &format!("there is no room {room}")),
             Err(reason) => text(StatusCode::SERVICE_UNAVAILABLE, &reason),
         })
     }

@@ -31,7 +31,8 @@ impl Control {
     pub(super) async fn all_rooms(&self, page: Page, headers: &HeaderMap) -> Result<Answer, Ending> {
         let Page { after, limit } = page;
         // While all rooms wait for space on the disk, their threads may not answer.
-        let in_memory = match self.is_stalled() {
+        let is_stalled = self.is_stalled();
+        let in_memory = match is_stalled {
             true => Vec::new(),
             false => self.workers.list(after.as_ref(), limit + 1).await?,
         };
@@ -41,7 +42,8 @@ impl Control {
                 kept.list(after.as_ref().map(RoomId::as_str), limit + 1).await.map_err(|_| Ending)?
             }
         };
-        let mut rooms: Vec<_> = on_disk.into_iter().map(KeptRoom::from).collect();
+        let on_disk = on_disk.into_iter().map(KeptRoom::from);
+        let mut rooms: Vec<_> = on_disk.map(|room| KeptRoom { is_unknown: is_stalled, ..room }).collect();
         for status in in_memory {
             match rooms.binary_search_by(|room| (*room.id).cmp(status.id.as_str())) {
                 Ok(index) => rooms[index].loaded = Some(status.into()),
@@ -64,7 +66,7 @@ impl Control {
             Some(kept) => kept.read(id.as_str()).await,
         };
         Ok(match on_disk.and_then(|on_disk| RoomDetails::new(on_disk, presence)) {
-            Ok(None) => no_such_room(),
+            Ok(None) => no_such_room(id),
             Ok(Some(room)) if wants_text(headers) => plain(room.to_string()),
             Ok(Some(room)) => json(details(&room)),
             Err(reason) => unreadable(&reason),
@@ -83,12 +85,15 @@ impl Control {
         };
         let history = match kept.read(id.as_str()).await {
             Ok(Some((_, history))) => history,
-            Ok(None) => return Ok(no_such_room()),
+            Ok(None) => return Ok(no_such_room(id)),
             Err(reason) => return Ok(unreadable(&reason)),
         };
         let modules = modules.clone();
         Ok(match unblock(move || export(&history, &|hash| modules.read(hash))).await {
-            Ok(file) => typed(StatusCode::OK, "application/octet-stream", file),
+            Ok(file) => {
+                log::debug!("the operator has exported room {id}");
+                typed(StatusCode::OK, "application/octet-stream", file)
+            }
             Err(reason) => unreadable(&reason),
         })
     }
@@ -101,7 +106,7 @@ impl Control {
                 StatusCode::CONFLICT,
                 "this server neither keeps its rooms on disk (`--data`) nor records them in memory, so it cannot export one",
             ),
-            (None, _) => no_such_room(),
+            (None, _) => no_such_room(id),
         })
     }
 
@@ -116,6 +121,10 @@ impl Control {
             let words = "this server keeps no rooms on disk (`--data`), so it cannot import one";
             return Ok(text(StatusCode::CONFLICT, words));
         };
+        if kept.is_stalled() {
+            let words = "all rooms wait for space on the disk, as the server's log says: make space first";
+            return Ok(text(StatusCode::SERVICE_UNAVAILABLE, words));
+        }
         if kept.is_filling() {
             let words = "the rooms on disk need nearly all space (`--journal-size`): delete rooms first";
             return Ok(text(StatusCode::SERVICE_UNAVAILABLE, words));
@@ -150,11 +159,13 @@ impl Control {
             }
         };
         Ok(match self.workers.import(&id, base).await? {
-            Ok(()) => text(StatusCode::CREATED, id.as_str()),
+            Ok(()) => {
+                log::info!("the operator has imported room {id}");
+                text(StatusCode::CREATED, id.as_str())
+            }
             Err(NotImported::Exists) => {
-                let words = format!(
-                    "a room {id} exists: delete it first, or give the new one another id (`--as`, `?as=`)"
-                );
+                let words =
+                    format!("a room {id} exists: delete it first, or give the new one another id (`as`)");
                 text(StatusCode::CONFLICT, &words)
             }
             Err(NotImported::TooLarge(reason)) => text(
@@ -232,8 +243,8 @@ fn plain(lines: String) -> Answer {
     typed(StatusCode::OK, "text/plain; charset=utf-8", lines)
 }
 
-fn no_such_room() -> Answer {
-    text(StatusCode::NOT_FOUND, "the room does not exist")
+fn no_such_room(id: &RoomId) -> Answer {
+    text(StatusCode::NOT_FOUND, &format!("there is no room {id}"))
 }
 
 fn unreadable(reason: &str) -> Answer {
@@ -270,7 +281,7 @@ fn fields(room: &KeptRoom) -> Vec<(&'static str, Value)> {
     // Without rooms on disk, all are in memory, and nothing more is known of them.
     if let Some((base, events)) = room.base_bytes.zip(room.event_bytes) {
         fields.extend([
-            ("in_memory", loaded.is_some().into()),
+            ("in_memory", (!room.is_unknown).then_some(loaded.is_some()).into()),
             ("module", room.module.map(|hash| hex(&hash)).into()),
             ("base_bytes", base.into()),
             ("event_bytes", events.into()),

@@ -27,7 +27,7 @@ use crate::metrics::Distribution;
 #[cfg(feature = "rooms")]
 use {
     smol::unblock,
-    stateroom_journal::{HistoryPlace, RoomEntry},
+    stateroom_journal::{Disk, HistoryPlace, RoomEntry},
     std::path::PathBuf,
 };
 
@@ -50,9 +50,9 @@ pub(super) enum Inquiry {
     /// Say whether a room is kept.
     #[cfg(feature = "rooms")]
     Exists(Box<str>, channel::Sender<bool>),
-    /// Return counts of the journal, and the times of its syncs in nanoseconds.
+    /// Return counts of the journal, its largest size, and the times of its syncs in nanoseconds.
     #[cfg(feature = "metrics")]
-    Measure(channel::Sender<(stateroom_journal::Stats, Distribution)>),
+    Measure(channel::Sender<(stateroom_journal::Stats, u64, Distribution)>),
     /// Remove the modules that are not among these. Say how many were removed.
     #[cfg(feature = "rooms")]
     RemoveModules(Modules, Vec<[u8; 32]>, channel::Sender<Answer<usize>>),
@@ -117,7 +117,7 @@ impl KeptRooms {
     /// Returns whether the disk has no space for more rooms.
     #[cfg(feature = "rooms")]
     pub(crate) fn is_filling(&self) -> bool {
-        self.is_filling.load(Ordering::Relaxed) || self.is_stalled()
+        self.is_filling.load(Ordering::Relaxed)
     }
 
     /// Returns whether all rooms wait for space on the disk.
@@ -167,9 +167,9 @@ impl KeptRooms {
         ask(&self.requests, |answer| Inquiry::RemoveModules(modules, needed, answer)).await?
     }
 
-    /// Returns counts of the journal, and the times of its syncs in nanoseconds.
+    /// Returns counts of the journal, its largest size, and the times of its syncs in nanoseconds.
     #[cfg(feature = "metrics")]
-    pub(crate) async fn measure(&self) -> Answer<(stateroom_journal::Stats, Distribution)> {
+    pub(crate) async fn measure(&self) -> Answer<(stateroom_journal::Stats, u64, Distribution)> {
         ask(&self.requests, Inquiry::Measure).await
     }
 
@@ -227,7 +227,8 @@ impl Writer {
             }
             #[cfg(feature = "metrics")]
             Inquiry::Measure(answer) => {
-                let _ = answer.try_send((self.journal.stats(), self.sync_times.distribution()));
+                let _ =
+                    answer.try_send((self.journal.stats(), self.max_size, self.sync_times.distribution()));
             }
             #[cfg(feature = "rooms")]
             Inquiry::RemoveModules(modules, needed, answer) => {
@@ -366,7 +367,7 @@ fn without(entries: &Entries, is_out: impl Fn(RoomNumber) -> bool) -> Entries {
 /// Returns up to `most` rooms in the order of their ids, those after `after`.
 #[cfg(feature = "rooms")]
 pub(super) fn list(
-    journal: &mut stateroom_journal::Journal<Files>,
+    journal: &mut stateroom_journal::Journal<impl Disk>,
     after: Option<&str>,
     most: usize,
 ) -> Vec<RoomOnDisk> {
@@ -384,7 +385,7 @@ pub(super) fn list(
 /// Returns a room and its history.
 #[cfg(feature = "rooms")]
 pub(super) fn read(
-    journal: &mut stateroom_journal::Journal<Files>,
+    journal: &mut stateroom_journal::Journal<impl Disk>,
     id: &str,
 ) -> Answer<Option<(RoomOnDisk, History)>> {
     let Some(number) = journal.find(id) else { return Ok(None) };

@@ -1,8 +1,8 @@
 use std::collections::BTreeSet;
 
-use stateroom_journal::{HistoryPlace, Journal};
+use stateroom_journal::{Disk, HistoryPlace, Journal};
 
-use super::{files::Files, inquiry::RoomOnDisk};
+use super::inquiry::RoomOnDisk;
 
 /// The search for a page of the list of rooms. It goes through all rooms in steps, because writing waits for each step.
 pub(super) struct Listing {
@@ -23,7 +23,7 @@ impl Listing {
     }
 
     /// Looks at some rooms. Returns whether there are more.
-    pub(super) fn step(&mut self, journal: &Journal<Files>) -> bool {
+    pub(super) fn step(&mut self, journal: &Journal<impl Disk>) -> bool {
         for _ in 0..STEPS {
             let Some(rooms) = journal.some_rooms(self.next_step) else { return false };
             self.next_step += 1;
@@ -43,7 +43,7 @@ impl Listing {
     }
 
     /// Returns the rooms that were found and still exist, with the places of their histories.
-    pub(super) fn rooms(&self, journal: &Journal<Files>) -> Vec<(RoomOnDisk, HistoryPlace)> {
+    pub(super) fn rooms(&self, journal: &Journal<impl Disk>) -> Vec<(RoomOnDisk, HistoryPlace)> {
         let numbers = self.ids.iter().filter_map(|id| journal.find(id));
         numbers
             .filter_map(|number| Some((RoomOnDisk::of(journal.room(number)?), journal.place(number).ok()?)))
@@ -57,7 +57,7 @@ mod tests {
 
     use stateroom_journal::{Entries, Options};
 
-    use super::*;
+    use super::{super::files::Files, *};
 
     #[test]
     fn a_page_is_found_in_several_steps() {

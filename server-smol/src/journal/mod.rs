@@ -12,6 +12,8 @@ mod modules;
 #[cfg(feature = "rooms")]
 mod offline;
 mod progress;
+#[cfg(feature = "rooms")]
+mod read_only;
 mod requests;
 mod thread;
 mod writer;
@@ -25,7 +27,7 @@ pub(crate) use inquiry::RoomOnDisk;
 #[cfg(feature = "wasm")]
 pub(crate) use modules::{Modules, hex};
 #[cfg(feature = "rooms")]
-pub(crate) use offline::OfflineJournal;
+pub(crate) use offline::{JournalEditor, JournalReader};
 pub(crate) use thread::JournalThread;
 pub(crate) use writer::{History, LoadError};
 

@@ -1,11 +1,11 @@
 use std::{
-    fs::{self, File},
+    fs,
     io::{self, Write as _},
     path::PathBuf,
     sync::{Arc, Mutex, PoisonError},
 };
 
-use super::files::sync_directory;
+use super::files::{create, sync_directory};
 
 /// The modules that rooms on disk run, each in a file with its SHA-256 as the name.
 #[derive(Debug, Clone)]
@@ -38,7 +38,7 @@ impl Modules {
             return Ok(());
         }
         let new = path.with_extension(NEW);
-        let mut file = File::create(&new)?;
+        let mut file = create(&new)?;
         file.write_all(module)?;
         file.sync_all()?;
         fs::rename(&new, &path)?;

@@ -5,7 +5,7 @@ use std::{
     process,
     sync::{
         Arc,
-        atomic::{AtomicBool, AtomicU64},
+        atomic::{AtomicBool, AtomicU64, Ordering},
     },
     thread::{self, JoinHandle},
     time::{Duration, Instant},
@@ -38,6 +38,9 @@ pub(crate) struct JournalThread {
     is_filling: Arc<AtomicBool>,
     is_stalled: Arc<AtomicBool>,
     max_size: u64,
+    /// True if there were rooms, and their journal is missing.
+    #[cfg(feature = "rooms")]
+    lacks_journal: bool,
     #[cfg(feature = "rooms")]
     files: PathBuf,
 }
@@ -59,9 +62,14 @@ impl JournalThread {
         let journal_directory = directory.journal();
         let mut options = Options::new(random);
         options.max_size = max_size;
-        let (journal, recovery) = stateroom_journal::Journal::open(files, options)
-            .map_err(|error| DataError::Journal(error.to_string()))?;
+        let (journal, recovery) = stateroom_journal::Journal::open(files, options)?;
         announce(&recovery, begun.elapsed());
+        let lacks_journal = recovery.created && directory.had_modules();
+        if lacks_journal {
+            log::warn!(
+                "there were rooms in this directory, but the journal has none: its files (`journal/segment-…`) are missing; if they are in a backup, end the server, and restore all of the directory"
+            );
+        }
         let next_room = Arc::new(AtomicU64::new(journal.next_room().0));
         let (is_filling, is_stalled) = (Arc::<AtomicBool>::default(), Arc::<AtomicBool>::default());
         let progress: Vec<_> = (0..workers).map(|_| Arc::<Progress>::default()).collect();
@@ -104,6 +112,8 @@ impl JournalThread {
             is_stalled,
             max_size,
             #[cfg(feature = "rooms")]
+            lacks_journal,
+            #[cfg(feature = "rooms")]
             files: journal_directory,
         })
     }
@@ -126,6 +136,17 @@ impl JournalThread {
             #[cfg(feature = "rooms")]
             self.files.clone(),
         )
+    }
+
+    /// Returns whether there were rooms whose journal is missing. Whoever restores it needs their modules.
+    #[cfg(feature = "rooms")]
+    pub(crate) fn lacks_journal(&self) -> bool {
+        self.lacks_journal
+    }
+
+    /// Returns whether all rooms wait for space on the disk.
+    pub(crate) fn is_stalled(&self) -> bool {
+        self.is_stalled.load(Ordering::Relaxed)
     }
 
     /// Ends the thread, after the threads of rooms have ended, and waits for it.
@@ -156,7 +177,7 @@ fn announce(recovery: &Recovery, time: Duration) {
     let Recovery { rooms, bytes_read, dropped, .. } = recovery;
     if *dropped > 0 {
         log::warn!(
-            "the last {dropped} bytes of the journal were not complete, and nobody has seen anything of them"
+            "the last {dropped} bytes of the journal are not complete, and were dropped: if the server was killed or the power failed, nobody has seen anything of them"
         );
     }
     log::info!(

@@ -228,7 +228,11 @@ impl Writer {
                 Ok(()) => break,
                 Err(error) if is_temporary(&error) => {
                     if !has_told {
-                        log::error!("all rooms wait for space on the disk: {error}");
+                        let mend = match error.is_limit() {
+                            true => "delete rooms, or start again with a larger `--journal-size`",
+                            false => "make space there, or delete rooms",
+                        };
+                        log::error!("all rooms wait for space on the disk: {error}; {mend}");
                         has_told = true;
                         self.is_stalled.store(true, Ordering::Relaxed);
                     }

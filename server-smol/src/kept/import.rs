@@ -4,6 +4,7 @@ use std::{
     time::{Duration, Instant},
 };
 
+use sha2::{Digest as _, Sha256};
 use stateroom_host_min::{
     Limits, Outcome, Program, Record, Recording, RecordingError, RecordingHeader, RecordingStart, Room,
 };
@@ -66,6 +67,10 @@ impl Import {
     ) -> Result<Self, ImportError> {
         let begun = Instant::now();
         let recording = Recording::read(file).map_err(|error| match error {
+            _ if file.is_empty() => ImportError("it is empty".to_owned()),
+            RecordingError::NotARecording => {
+                ImportError("it is no export of a room (`stateroom rooms export`)".to_owned())
+            }
             RecordingError::Damaged => ImportError("its header is damaged or incomplete".to_owned()),
             error => ImportError(error.to_string()),
         })?;
@@ -77,14 +82,14 @@ impl Import {
         if header.module.is_empty() {
             return Err(ImportError("it does not contain the room's module".to_owned()));
         }
-        let limits = header.limits.lowest(&bounds.limits);
-        let program = Program::load_and_keep(header.module.into(), limits)
-            .map_err(|error| ImportError(format!("its module cannot run: {error}")))?;
-        if program.hash() != header.module_hash {
+        if header.module_hash[..] != *Sha256::digest(header.module) {
             return Err(ImportError(
                 "its module is damaged: it has another SHA-256 than it should".to_owned(),
             ));
         }
+        let limits = header.limits.lowest(&bounds.limits);
+        let program = Program::load_and_keep(header.module.into(), limits)
+            .map_err(|error| ImportError(format!("its module cannot run: {error}")))?;
         bounds.take(program.room_size())?;
         let mut room =
             recording.start(&program).map_err(|error| ImportError(format!("its base: {error}")))?;
@@ -97,9 +102,13 @@ impl Import {
             })?;
             let outcome = bounds.run(&record, &mut room, begun)?;
             if !outcome.agrees_with(&record.outcome) {
+                let (here, there) = (outcome.result.to_string(), record.outcome.result.to_string());
+                let difference = match here == there {
+                    true => "has other effects here than it had".to_owned(),
+                    false => format!("ended otherwise here than it did ({here} instead of {there})"),
+                };
                 return Err(ImportError(format!(
-                    "event {count} has another outcome here than it had ({} instead of {}): the file is damaged, another version of the server wrote it, or a limit is lower here (`stateroom limits`)",
-                    outcome.result, record.outcome.result
+                    "event {count} {difference}: the file is damaged, another version of the server wrote it, or a limit is lower here (`stateroom limits`)"
                 )));
             }
         }

@@ -11,5 +11,5 @@ pub(crate) use export::{export, sealed};
 pub use import::ImportError;
 pub(crate) use import::{Bounds, Import};
 pub(crate) use modules::begin_cleaning;
-pub use offline::{DataRooms, RoomsError};
+pub use offline::{DataReader, DataRooms, RoomsError};
 pub use report::{HistoryDetails, KeptRoom, LoadedRoom, RoomDetails, RoomMemory};

@@ -1,12 +1,12 @@
 use std::{
     error::Error,
-    fmt,
+    fmt, fs, io,
     path::{Path, PathBuf},
     time::Duration,
 };
 
 use crate::{
-    journal::{DataDirectory, DataError, OfflineJournal, is_filling, max_entry},
+    journal::{DataDirectory, DataError, JournalEditor, JournalReader, is_filling, max_entry},
     room::{Presence, RoomId},
     settings::Settings,
 };
@@ -15,12 +15,20 @@ use stateroom_host_min::Limits;
 
 use super::{Bounds, Import, ImportError, KeptRoom, RoomDetails, export, modules::clean};
 
-/// The rooms in the [directory](crate::Settings::data) of a server, while no server uses it.
+/// The rooms in the [directory](crate::Settings::data) of a server, to read them while no server uses it. Nothing in the directory changes, so
+/// it may be a copy on a disk that cannot be written.
+#[derive(Debug)]
+pub struct DataReader {
+    directory: DataDirectory,
+    journal: JournalReader,
+}
+
+/// The rooms in the [directory](crate::Settings::data) of a server, to change them while no server uses it.
 #[derive(Debug)]
 pub struct DataRooms {
     path: PathBuf,
     directory: DataDirectory,
-    journal: OfflineJournal,
+    journal: JournalEditor,
     limits: Limits,
     journal_size: u64,
 }
@@ -60,36 +68,17 @@ pub enum RoomsError {
     Import(ImportError),
 }
 
-impl DataRooms {
-    /// Opens a directory that exists.
+impl DataReader {
+    /// Opens a directory.
     ///
     /// # Errors
-    /// See [`RoomsError`].
+    /// [`RoomsError::NoRooms`], or [`RoomsError::Data`].
     pub fn open(path: &Path) -> Result<Self, RoomsError> {
-        if !path.join("journal").is_dir() {
-            return Err(RoomsError::NoRooms(path.to_owned()));
-        }
-        Self::open_or_create(path)
-    }
-
-    /// Opens a directory, and makes it if it does not exist.
-    ///
-    /// # Errors
-    /// See [`RoomsError`].
-    pub fn open_or_create(path: &Path) -> Result<Self, RoomsError> {
+        check_exists(path)?;
         let refused = |error| RoomsError::Data { path: path.to_owned(), error };
-        let directory = DataDirectory::open(path).map_err(refused)?;
-        let journal = OfflineJournal::open(&directory).map_err(refused)?;
-        let Settings { journal_size, .. } = Settings::default();
-        Ok(Self { path: path.to_owned(), directory, journal, limits: Limits::default(), journal_size })
-    }
-
-    /// Sets the limits of the server that will use the directory: those of rooms, and the [size of its
-    /// journal](crate::Settings::journal_size). A room that exceeds them is not imported. Default: those of a server without options.
-    #[must_use]
-    pub fn with_limits(mut self, limits: Limits, journal_size: u64) -> Self {
-        (self.limits, self.journal_size) = (limits, journal_size);
-        self
+        let directory = DataDirectory::open_to_read(path).map_err(refused)?;
+        let journal = JournalReader::open(&directory).map_err(refused)?;
+        Ok(Self { directory, journal })
     }
 
     /// Returns up to `most` rooms in the order of their ids, those after `after`.
@@ -107,7 +96,7 @@ impl DataRooms {
         details.ok_or_else(|| RoomsError::NoSuchRoom(id.to_owned()))
     }
 
-    /// Returns a file of a room, which [`import`](Self::import) takes.
+    /// Returns a file of a room, which [`import`](DataRooms::import) takes.
     ///
     /// # Errors
     /// [`RoomsError::NoSuchRoom`], or [`RoomsError::Damaged`].
@@ -116,6 +105,50 @@ impl DataRooms {
         let (_, history) = room.ok_or_else(|| RoomsError::NoSuchRoom(id.to_owned()))?;
         let modules = self.directory.modules();
         export(&history, &|hash| modules.read(hash)).map_err(RoomsError::Damaged)
+    }
+}
+
+/// Checks that a server has kept rooms in a directory.
+fn check_exists(path: &Path) -> Result<(), RoomsError> {
+    match fs::metadata(path.join("journal")) {
+        Ok(metadata) if metadata.is_dir() => Ok(()),
+        Err(error) if error.kind() == io::ErrorKind::PermissionDenied => {
+            Err(RoomsError::Data { path: path.to_owned(), error: DataError::Io(error) })
+        }
+        _ => Err(RoomsError::NoRooms(path.to_owned())),
+    }
+}
+
+impl DataRooms {
+    /// Opens a directory that exists. This writes to it.
+    ///
+    /// # Errors
+    /// [`RoomsError::NoRooms`], or [`RoomsError::Data`].
+    pub fn open(path: &Path) -> Result<Self, RoomsError> {
+        check_exists(path)?;
+        Self::open_or_create(path)
+    }
+
+    /// Opens a directory, and makes it if it does not exist. A directory of another user is refused: that user's server could not use
+    /// what is written.
+    ///
+    /// # Errors
+    /// [`RoomsError::Data`].
+    pub fn open_or_create(path: &Path) -> Result<Self, RoomsError> {
+        let refused = |error| RoomsError::Data { path: path.to_owned(), error };
+        DataDirectory::check_owner(path).map_err(refused)?;
+        let directory = DataDirectory::open(path).map_err(refused)?;
+        let journal = JournalEditor::open(&directory).map_err(refused)?;
+        let Settings { journal_size, .. } = Settings::default();
+        Ok(Self { path: path.to_owned(), directory, journal, limits: Limits::default(), journal_size })
+    }
+
+    /// Sets the limits of the server that will use the directory: those of rooms, and the [size of its
+    /// journal](crate::Settings::journal_size). A room that exceeds them is not imported. Default: those of a server without options.
+    #[must_use]
+    pub fn with_limits(mut self, limits: Limits, journal_size: u64) -> Self {
+        (self.limits, self.journal_size) = (limits, journal_size);
+        self
     }
 
     /// Makes a room of a file, and returns its id when it is on the disk. It gets the id `id`, or keeps its own.

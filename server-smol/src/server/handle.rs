@@ -269,7 +269,11 @@ impl ServerHandle {
         for thread in self.threads.drain(..) {
             // A thread that has told of its end may still have to return.
             if !thread.is_finished() && !self.ended.is_closed() {
-                log::warn!("a room keeps its thread busy, and the server does not wait for it any longer");
+                let reason = match &journal {
+                    Some(journal) if journal.is_stalled() => "rooms wait for space on the disk",
+                    _ => "a room keeps its thread busy",
+                };
+                log::warn!("{reason}, and the server does not wait for it any longer");
                 continue;
             }
             result = result.and(thread.join().unwrap_or(Err(ServeError::Panicked)));

@@ -614,11 +614,11 @@ impl Server {
         // This may take long. Those who connect meanwhile wait, and programs that watch the server hear that it is not ready.
         server.journal = recover(&shared.settings, directory)?;
         #[cfg(feature = "rooms")]
-        if let (Some(journal), Some(deployment)) = (&server.journal, &self.deployment) {
-            deployment
-                .kept_modules()
-                .into_iter()
-                .for_each(|modules| begin_cleaning(journal.kept_rooms(), modules.clone()));
+        if let (Some(journal), Some(deployment)) = (&server.journal, &self.deployment)
+            && !journal.lacks_journal()
+            && let Some(modules) = deployment.kept_modules()
+        {
+            begin_cleaning(journal.kept_rooms(), modules.clone());
         }
         for (number, begin) in beginnings.into_iter().enumerate() {
             let journal = server.journal.as_ref().map(|journal| journal.handle(number));

@@ -58,16 +58,16 @@ impl TlsClient {
     #[track_caller]
     pub fn upgrade_with(stream: Stream, room: &str, headers: &[&str]) -> Result<Self, Box<Answer>> {
         let headers: String = headers.iter().map(|header| format!("{header}\r\n")).collect();
-        Self::ask(stream, room, &headers, &[])
+        Self::handshake(stream, room, &headers, &[])
     }
 
     /// Opens a WebSocket to a room on a connection, and sends bytes behind the request, in the same record if they fit.
     #[track_caller]
     pub fn upgrade_and_send(stream: Stream, room: &str, more: &[u8]) -> Self {
-        Self::ask(stream, room, "", more).unwrap_or_else(|answer| panic!("no upgrade: {answer:?}"))
+        Self::handshake(stream, room, "", more).unwrap_or_else(|answer| panic!("no upgrade: {answer:?}"))
     }
 
-    fn ask(mut stream: Stream, room: &str, headers: &str, more: &[u8]) -> Result<Self, Box<Answer>> {
+    fn handshake(mut stream: Stream, room: &str, headers: &str, more: &[u8]) -> Result<Self, Box<Answer>> {
         let request = format!(
             "GET /ws/{room} HTTP/1.1\r\nHost: localhost\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\
              Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n{headers}\r\n"

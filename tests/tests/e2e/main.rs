@@ -35,6 +35,8 @@ mod protocol;
 mod proxies;
 mod replacement;
 mod rooms;
+#[cfg(unix)]
+mod rooms_on_disk;
 mod scheduling;
 mod sdk;
 mod sessions;
