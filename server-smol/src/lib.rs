@@ -139,6 +139,7 @@ mod journal;
 #[cfg(feature = "rooms")]
 mod kept;
 mod listen;
+mod log_line;
 mod memory;
 mod metrics;
 mod operator;

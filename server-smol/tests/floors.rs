@@ -27,7 +27,7 @@ const FLOORS: &[&[&str]] = &[
     &["websocket", "tls"],
     &["reactor"],
     &["memory", "close", "admin_address", "journal", "listen"],
-    &["metrics", "access"],
+    &["metrics", "access", "log_line"],
 ];
 
 #[test]

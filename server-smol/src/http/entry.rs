@@ -11,6 +11,7 @@ use stateroom_core::engine::EngineFactory;
 
 use crate::{
     access::{Access, Claims, Denial, Entry, token_of},
+    log_line::debug_about,
     reactor::Timer,
     requests::{Body, later, parameters, text},
     room::RoomId,
@@ -56,7 +57,11 @@ impl<F: EngineFactory> Site<F> {
         match or(access.check(entry), late).await {
             Ok(claims) => Ok(Some(Box::new(Admission { claims, query }))),
             Err(denial) => {
-                log::debug!("{} is not let into room {room}: {denial:?}", peer.address);
+                debug_about!(
+                    peer.about().of_room(room.as_str()),
+                    "{} is not let into room {room}: {denial:?}",
+                    peer.address
+                );
                 self.here.0.thread().log.refused(NOT_LET_IN);
                 Err(Box::new(answer(denial, has_token)))
             }

@@ -36,6 +36,7 @@ use crate::{
     close::CloseReason,
     control::Control,
     listen::Listener,
+    log_line::{About, ConnectionId, debug_about},
     memory::{OutOfMemory, Purpose},
     reactor::{self, AnyTransport, Stream},
     requests::{
@@ -43,6 +44,7 @@ use crate::{
     },
     room::RoomId,
     settings::Settings,
+    thread::Cut,
     worker::{Arrival, Command, NewClient, Worker},
 };
 
@@ -126,9 +128,12 @@ impl<F: EngineFactory> Site<F> {
         address: SocketAddr,
         leads_to_tls: bool,
     ) -> io::Result<()> {
+        let connection = ConnectionId::next();
+        let about = About { address: Some(address), ..About::connection(connection) };
+        debug_about!(about, "{address} connects");
         #[cfg(feature = "tls")]
         let transport = match (&self.shared.settings.tls, transport) {
-            (Some(tls), AnyTransport::Tcp(socket)) if !leads_to_tls => tls.accept(socket),
+            (Some(tls), AnyTransport::Tcp(socket)) if !leads_to_tls => tls.accept(socket, connection),
             (_, transport) => transport,
         };
         let stream = Stream::new(transport)?;
@@ -136,7 +141,7 @@ impl<F: EngineFactory> Site<F> {
         let permit = match self.shared.permits.take(address.ip()) {
             Ok(permit) => permit,
             Err(TooManyOfAddress) => {
-                log::debug!("{address}: there are as many from there as there may be");
+                debug_about!(about, "{address}: there are as many from there as there may be");
                 self.refuse(
                     stream,
                     "there are as many connections from your address as there may be",
@@ -147,8 +152,14 @@ impl<F: EngineFactory> Site<F> {
         };
         match thread.memory.charge(SILENT, Purpose::New) {
             Ok(memory) => {
-                let peer =
-                    Rc::new(Peer::new(address, permit, Rc::clone(&thread.clock), memory, leads_to_tls));
+                let peer = Rc::new(Peer::new(
+                    address,
+                    connection,
+                    permit,
+                    Rc::clone(&thread.clock),
+                    memory,
+                    leads_to_tls,
+                ));
                 peer.set_idle(true);
                 self.spawn(Rc::clone(self).attend(stream, peer));
             }
@@ -201,7 +212,11 @@ impl<F: EngineFactory> Site<F> {
         let answer = async |request| {
             poll_fn(|cx| peer.poll_unblocked(cx)).await;
             let in_progress = peer.begin_request(self.here.0.hold());
+            let asked = log::log_enabled!(log::Level::Debug).then(|| shown(&request));
             let mut response = self.answer(request, peer).await;
+            if let Some(asked) = asked {
+                debug_about!(peer.about(), "{asked}: {}", response.status().as_u16());
+            }
             if let Some(size) = response.body().stream_size() {
                 in_progress.note_stream(size);
             }
@@ -215,8 +230,12 @@ impl<F: EngineFactory> Site<F> {
         let served = pin!(serve_requests(socket, PROTOCOL, answer));
         match unless_given_up(peer, served).await {
             Some(Ok((socket, read_ahead))) => self.take_over(peer, socket.stream, read_ahead),
-            Some(Err(error)) => log::debug!("{}: {error}", peer.address),
-            None => log::debug!("{}: nothing has been asked for, or taken, for too long", peer.address),
+            Some(Err(error)) => debug_about!(peer.about(), "{}: {error}", peer.address),
+            None => debug_about!(
+                peer.about(),
+                "{}: nothing has been asked for, or taken, for too long",
+                peer.address
+            ),
         }
     }
 
@@ -225,9 +244,11 @@ impl<F: EngineFactory> Site<F> {
         let (Some(visit), Some(permit)) = (peer.visit.take(), peer.permit.take()) else {
             // Nobody is left to tell where this fails.
             let _ = stream.end_writing();
+            debug_about!(peer.about(), "{} has no more requests", peer.address);
             return;
         };
         let new_client = NewClient {
+            connection: peer.connection,
             read_ahead,
             info: visit.info,
             permit,
@@ -248,7 +269,9 @@ impl<F: EngineFactory> Site<F> {
                 let arrival = Arrival { transport, new_client };
                 let _ = self.shared.control.workers.tell(home, Command::Connect(room, arrival));
             }
-            Err(error) => log::debug!("{} cannot be handed to its room's thread: {error}", peer.address),
+            Err(error) => {
+                debug_about!(peer.about(), "{} cannot be handed to its room's thread: {error}", peer.address)
+            }
         }
     }
 
@@ -294,7 +317,7 @@ impl<F: EngineFactory> Site<F> {
         };
         match (room, request.method()) {
             (Err(reason), _) => {
-                log::debug!("{} asks for {path:?}: {reason}", peer.address);
+                debug_about!(peer.about(), "{} asks for {path:?}: {reason}", peer.address);
                 text(StatusCode::BAD_REQUEST, reason)
             }
             (Ok(room), &Method::GET) => self.upgrade(&request, room, peer).await,
@@ -317,6 +340,11 @@ impl<F: EngineFactory> Site<F> {
     fn spawn(&self, task: impl Future<Output = ()> + 'static) {
         self.here.0.requests().spawn(task).detach();
     }
+}
+
+/// Returns a request as the log shows it. The query stays out of the log: a token may be in it.
+fn shown(request: &Request<Incoming>) -> String {
+    format!("{} {:?}", request.method(), Cut::new(request.uri().path()))
 }
 
 /// Runs `serve` until the peer is given up: it has asked for nothing, or taken nothing, for too long, or others need

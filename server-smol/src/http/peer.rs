@@ -14,6 +14,7 @@ use hyper::{
 
 use crate::{
     admission::{Permit, TooFast},
+    log_line::{About, ConnectionId},
     memory::{Charge, OutOfMemory, Purpose},
     reactor::{Clock, Timer},
     requests::{self, DownloadPermit, Peer as _},
@@ -48,6 +49,8 @@ const MOST_BEYOND: usize = 2 * PROTOCOL.head_size;
 #[derive(Debug)]
 pub(super) struct Peer {
     pub(super) address: SocketAddr,
+    /// The id of its connection in the log.
+    pub(super) connection: ConnectionId,
     /// True if it has come to the port from which clients are led to the one for TLS.
     #[cfg_attr(not(feature = "tls"), expect(dead_code, reason = "there is no such port"))]
     pub(super) leads_to_tls: bool,
@@ -118,6 +121,7 @@ impl InProgress {
 impl Peer {
     pub(super) fn new(
         address: SocketAddr,
+        connection: ConnectionId,
         permit: Permit,
         clock: Rc<Clock>,
         memory: Charge,
@@ -125,6 +129,7 @@ impl Peer {
     ) -> Self {
         Self {
             address,
+            connection,
             leads_to_tls,
             permit: RefCell::new(Some(permit)),
             visit: RefCell::default(),
@@ -142,6 +147,11 @@ impl Peer {
             is_blocked: Cell::new(false),
             waker: RefCell::default(),
         }
+    }
+
+    /// Returns what a line of the log about it is about.
+    pub(super) fn about(&self) -> About<'static> {
+        About { address: Some(self.address), ..About::connection(self.connection) }
     }
 
     /// Charges the connection for what it takes to read requests.
@@ -330,7 +340,14 @@ mod tests {
 
     fn peer(address: SocketAddr, clock: Clock) -> Peer {
         let permit = Permits::new(&Settings::default()).take(address.ip()).unwrap();
-        Peer::new(address, permit, Rc::new(clock), Ledger::new(1 << 20).empty_charge(), false)
+        Peer::new(
+            address,
+            ConnectionId::next(),
+            permit,
+            Rc::new(clock),
+            Ledger::new(1 << 20).empty_charge(),
+            false,
+        )
     }
 
     /// Returns whether the server gives up a peer that was last given something so long ago.

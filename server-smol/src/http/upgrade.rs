@@ -14,6 +14,7 @@ use crate::websocket::Agreement;
 use hyper::header::SEC_WEBSOCKET_EXTENSIONS;
 
 use crate::{
+    log_line::debug_about,
     requests::{Body, ending, text},
     room::{ClientInfo, Header, RoomId, SESSION_PROTOCOL, SessionRequest},
     settings::Subprotocol,
@@ -51,7 +52,7 @@ impl<F: EngineFactory> Site<F> {
         }
         let mut response = match handshake {
             Ok(response) => response,
-            Err(lack) => return not_a_handshake(lack),
+            Err(lack) => return not_a_handshake(lack, peer),
         };
         if !request.body().is_end_stream() {
             // It would be taken for frames.
@@ -66,7 +67,7 @@ impl<F: EngineFactory> Site<F> {
         let known = &self.shared.settings.subprotocols;
         let Ok(subprotocol) = Subprotocol::choose(known, &offered) else {
             // Their names stay out of the log: one of them may be a token.
-            log::debug!("{} offers only unknown subprotocols", peer.address);
+            debug_about!(peer.about(), "{} offers only unknown subprotocols", peer.address);
             return no_such_subprotocol(known);
         };
         // Only one can be selected, and the room still learns of the other one.
@@ -109,7 +110,7 @@ impl<F: EngineFactory> Site<F> {
     /// Returns the answer to a client that cannot enter a room.
     async fn refuse_entry(&self, room: &RoomId, peer: &Peer) -> Option<Response<Body>> {
         if self.is_full() {
-            log::debug!("{} would be one client too many", peer.address);
+            debug_about!(peer.about(), "{} would be one client too many", peer.address);
             self.here.0.thread().log.refused(CONNECTIONS);
             return Some(full_up());
         }
@@ -119,7 +120,11 @@ impl<F: EngineFactory> Site<F> {
         match self.shared.control.workers.exists(room).await {
             Ok(true) => None,
             Ok(false) => {
-                log::debug!("a client asks for room {room}, which does not exist");
+                debug_about!(
+                    peer.about().of_room(room.as_str()),
+                    "{} asks for room {room}, which does not exist",
+                    peer.address
+                );
                 Some(text(StatusCode::NOT_FOUND, "the room does not exist"))
             }
             Err(Ending) => Some(ending()),
@@ -198,8 +203,8 @@ fn full_up() -> Response<Body> {
     response
 }
 
-fn not_a_handshake(lack: &str) -> Response<Body> {
-    log::debug!("no handshake: {lack}");
+fn not_a_handshake(lack: &str, peer: &Peer) -> Response<Body> {
+    debug_about!(peer.about(), "no handshake: {lack}");
     let mut response = text(StatusCode::UPGRADE_REQUIRED, "this address is for WebSockets");
     let headers = response.headers_mut();
     headers.insert(UPGRADE, HeaderValue::from_static("websocket"));

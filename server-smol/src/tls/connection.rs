@@ -13,6 +13,7 @@ use rustls::{
 
 use super::plain_http;
 use crate::{
+    log_line::{About, ConnectionId, debug_about},
     memory::{OutOfMemory, ThreadCharge},
     reactor::{Handle, Transport},
 };
@@ -61,6 +62,8 @@ pub(super) struct Connection {
 }
 
 struct State {
+    /// The id of the connection in the log.
+    id: ConnectionId,
     config: Arc<ServerConfig>,
     /// The protocol, once something has come.
     protocol: Option<Box<UnbufferedServerConnection>>,
@@ -84,8 +87,9 @@ struct State {
 }
 
 impl Connection {
-    pub(super) fn new(socket: TcpStream, config: Arc<ServerConfig>) -> Self {
+    pub(super) fn new(socket: TcpStream, config: Arc<ServerConfig>, id: ConnectionId) -> Self {
         let state = State {
+            id,
             config,
             protocol: None,
             sealed: Vec::new(),
@@ -258,7 +262,8 @@ impl State {
     /// size of the content in `bytes`.
     fn process(&mut self, input: &mut [u8], bytes: &mut [u8]) -> (usize, usize) {
         let (mut used, mut size) = (0, 0);
-        let Self { protocol: Some(protocol), held, open, is_established, has_ended, has_failed, .. } = self
+        let Self { id, protocol: Some(protocol), held, open, is_established, has_ended, has_failed, .. } =
+            self
         else {
             return (used, size);
         };
@@ -289,13 +294,16 @@ impl State {
                     true
                 }
                 Ok(ConnectionState::WriteTraffic(_)) => {
+                    if !*is_established {
+                        debug_about!(About::connection(*id), "speaks {:?}", protocol.protocol_version());
+                    }
                     *is_established = true;
                     false
                 }
                 // There is no early data without permission.
                 Ok(_) => false,
                 Err(error) => {
-                    log::debug!("TLS: {error}");
+                    debug_about!(About::connection(*id), "TLS: {error}");
                     *has_failed = true;
                     used += discard;
                     // What the protocol has to say about that. The last of it is an alert, and then it must not be asked again.

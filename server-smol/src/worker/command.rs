@@ -5,6 +5,7 @@ use smol::channel::Sender;
 use crate::{
     admission::Permit,
     close::CloseReason,
+    log_line::ConnectionId,
     reactor::AnyTransport,
     room::{ClientInfo, CreateRoomError, Renewals, RoomId, RoomStatus, SessionRequest},
 };
@@ -62,6 +63,8 @@ pub(crate) struct Arrival {
 
 /// A client that comes with a new WebSocket.
 pub(crate) struct NewClient {
+    /// The id of its connection in the log.
+    pub(crate) connection: ConnectionId,
     /// The bytes that have been read of the connection beyond the HTTP request.
     pub(crate) read_ahead: Vec<u8>,
     /// The information that its client has brought with it.

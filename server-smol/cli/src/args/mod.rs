@@ -20,7 +20,7 @@ use log::LevelFilter;
 
 #[cfg(feature = "dev")]
 use super::color::Color;
-use super::limits::Page;
+use super::{limits::Page, logging::Format};
 
 #[cfg(feature = "dev")]
 use self::project::{COMPLETIONS, PROJECT};
@@ -88,6 +88,15 @@ pub(crate) struct Args {
 }
 
 impl Args {
+    /// Returns the form of the lines of the log.
+    pub(crate) fn log_format(&self) -> Format {
+        #[cfg(feature = "log-json")]
+        if let Command::Serve(args) = &self.command {
+            return args.log_format;
+        }
+        Format::Text
+    }
+
     pub(crate) fn log_level(&self) -> LevelFilter {
         match (self.quiet, self.verbose) {
             (0, 0) => LevelFilter::Info,

@@ -3,6 +3,8 @@ use std::{path::PathBuf, time::Duration};
 use stateroom_server_smol::{Durability, ListenAddress, Settings, Upgrade};
 
 use crate::limits::Unit;
+#[cfg(feature = "log-json")]
+use crate::logging::Format;
 
 #[cfg(feature = "tls")]
 use super::server::{Number, port};
@@ -52,6 +54,13 @@ pub(crate) struct ServeArgs {
     #[cfg(feature = "dev")]
     #[arg(long, requires = "admin", verbatim_doc_comment)]
     pub(crate) playground: bool,
+
+    /// The form of the log's lines: `text`, or `json` with an object on each line, which has the time,
+    /// the level, the message, and as far as they are known the room, client, address and connection
+    #[cfg(feature = "log-json")]
+    #[arg(long, value_name = "FORMAT", default_value = "text", verbatim_doc_comment)]
+    #[arg(help_heading = SERVER, hide_long_help = true, hide_possible_values = true)]
+    pub(crate) log_format: Format,
 
     /// Keep or reset a room when the module is loaded again (SIGHUP, or `POST /reload` at the
     /// operator's address) and its guest cannot take its state along:

@@ -74,7 +74,7 @@ impl<F: EngineFactory> Site<F> {
             Ok(response) => response,
             Err(_) if is_missing(&sent) => {
                 let line = || format!("{} asks for {:?}: there is nothing", peer.address, Cut::new(url_path));
-                self.here.0.thread().log.event(log::Level::Debug, line);
+                self.here.0.thread().log.event(log::Level::Debug, peer.about(), line);
                 text(StatusCode::NOT_FOUND, "there is nothing here; rooms are WebSockets at /ws/{room}")
             }
             Err(error) => match error.kind() {
@@ -83,7 +83,7 @@ impl<F: EngineFactory> Site<F> {
                 }
                 _ => {
                     let line = || format!("{:?} cannot be served: {error}", Cut::new(url_path));
-                    self.here.0.thread().log.event(log::Level::Warn, line);
+                    self.here.0.thread().log.event(log::Level::Warn, peer.about(), line);
                     text(
                         StatusCode::INTERNAL_SERVER_ERROR,
                         "the file cannot be read; the server's log says why",
