@@ -26,7 +26,7 @@ const FLOORS: &[&[&str]] = &[
     &["settings", "wire"],
     &["websocket", "tls"],
     &["reactor"],
-    &["memory", "close", "admin_address", "journal", "listen"],
+    &["memory", "close", "admin_address", "admin_token", "journal", "listen"],
     &["metrics", "access", "log_line"],
 ];
 

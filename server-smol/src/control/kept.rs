@@ -117,7 +117,7 @@ impl Control {
             let words = "the rooms on disk need nearly all space (`--journal-size`): delete rooms first";
             return Ok(text(StatusCode::SERVICE_UNAVAILABLE, words));
         }
-        let file = match read(content).await {
+        let file = match read(content, LARGEST, "the file of a room has at most 256 MiB").await {
             Ok(file) => file,
             Err((status, reason)) => return Ok(text(status, reason)),
         };
@@ -166,14 +166,20 @@ fn wanted_id(query: &str) -> Result<Option<RoomId>, &'static str> {
     Ok(id)
 }
 
-/// Reads the content of a request.
-async fn read(mut content: Incoming) -> Result<Vec<u8>, (StatusCode, &'static str)> {
+/// Reads the content of a request, which has at most so many bytes.
+pub(super) async fn read(
+    mut content: Incoming,
+    most: usize,
+    too_large: &'static str,
+) -> Result<Vec<u8>, (StatusCode, &'static str)> {
     let mut bytes = Vec::new();
     while let Some(frame) = poll_fn(|cx| Pin::new(&mut content).poll_frame(cx)).await {
-        let Ok(frame) = frame else { return Err((StatusCode::BAD_REQUEST, "the file has not come whole")) };
+        let Ok(frame) = frame else {
+            return Err((StatusCode::BAD_REQUEST, "the content has not come whole"));
+        };
         let Some(piece) = frame.data_ref() else { continue };
-        if bytes.len() + piece.len() > LARGEST {
-            return Err((StatusCode::PAYLOAD_TOO_LARGE, "the file of a room has at most 256 MiB"));
+        if bytes.len() + piece.len() > most {
+            return Err((StatusCode::PAYLOAD_TOO_LARGE, too_large));
         }
         bytes.extend_from_slice(piece);
     }
@@ -188,7 +194,7 @@ fn plain(lines: String) -> Answer {
     typed(StatusCode::OK, "text/plain; charset=utf-8", lines)
 }
 
-fn no_such_room() -> Answer {
+pub(super) fn no_such_room() -> Answer {
     text(StatusCode::NOT_FOUND, "the room does not exist")
 }
 

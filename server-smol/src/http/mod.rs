@@ -289,7 +289,7 @@ impl<F: EngineFactory> Site<F> {
             "/ws" => ROOM,
             path if path.starts_with("/ws/") => ROOM,
             _ if self.is_ending_for(&request) => return ending(),
-            _ => return self.static_file(&request, peer).await,
+            _ => return self.file(request, peer).await,
         };
         let page = match self.page(&request, peer) {
             Ok(page) => page,
@@ -301,6 +301,17 @@ impl<F: EngineFactory> Site<F> {
         };
         self.share(page, &mut response);
         response
+    }
+
+    /// Answers a request for a file, or for the playground if that is public.
+    async fn file(&self, request: Request<Incoming>, peer: &Peer) -> Response<Body> {
+        #[cfg(feature = "built-in")]
+        // It is rare, and would take memory in each connection.
+        let request = match Box::pin(self.playground(request)).await {
+            Ok(response) => return response,
+            Err(request) => request,
+        };
+        self.static_file(&request, peer).await
     }
 
     /// Answers a request for the status or for rooms.

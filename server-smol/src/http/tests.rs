@@ -68,6 +68,8 @@ impl TestServer {
                 address: None,
                 #[cfg(feature = "built-in")]
                 playground: None,
+                #[cfg(feature = "rooms")]
+                token: None,
                 #[cfg(feature = "wasm")]
                 deployment: None,
             },

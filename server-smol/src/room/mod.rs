@@ -11,6 +11,8 @@ mod id;
 mod kept;
 mod lock;
 mod opening;
+#[cfg(feature = "rooms")]
+mod operator;
 mod registry;
 mod renewal;
 mod roster;
@@ -61,6 +63,8 @@ pub(crate) use id::RoomId;
 #[cfg(feature = "rooms")]
 pub(crate) use kept::{Base, NotImported, Presence};
 pub(crate) use lock::EventLock;
+#[cfg(feature = "rooms")]
+pub(crate) use operator::{Action, Announcement, NotDone};
 pub(crate) use registry::{CreateRoomError, Registry, RoomCounts, RoomStatus};
 pub(crate) use renewal::{Renewals, Rooms};
 pub(crate) use session_request::{SESSION_PROTOCOL, SessionRequest, Token, number};

@@ -3,7 +3,7 @@ use super::Settings;
 /// The maximum number of the operator's connections at a time. Others wait until one has ended.
 pub(crate) const OPERATOR_CONNECTIONS: usize = 16;
 
-/// The maximum number of streams of events at a time, for those who look at a playground.
+/// The maximum number of streams of events at a time, for those who look at a playground or watch a room.
 #[cfg(feature = "built-in")]
 pub(crate) const EVENT_STREAMS: usize = 32;
 
@@ -19,7 +19,9 @@ impl Settings {
         // The operator's listener is a socket, too.
         let operator = if self.admin.is_some() { OPERATOR_CONNECTIONS + 1 } else { 0 };
         #[cfg(feature = "built-in")]
-        let operator = operator + if self.playground.is_some() { EVENT_STREAMS } else { 0 };
+        let has_streams = self.playground.is_some() || cfg!(feature = "rooms") && self.admin.is_some();
+        #[cfg(feature = "built-in")]
+        let operator = operator + if has_streams { EVENT_STREAMS } else { 0 };
         [self.max_downloads, operator, OTHERS].into_iter().fold(self.max_connections, usize::saturating_add)
     }
 }
@@ -33,7 +35,7 @@ mod tests {
         let mut settings = Settings { max_connections: 1_000, max_downloads: 64, ..Settings::default() };
         assert_eq!(settings.open_files(), 1_192);
         settings.admin = "127.0.0.1:0".parse().ok();
-        assert_eq!(settings.open_files(), 1_209);
+        assert_eq!(settings.open_files(), if cfg!(feature = "rooms") { 1_241 } else { 1_209 });
         settings.max_connections = usize::MAX;
         assert_eq!(settings.open_files(), usize::MAX);
     }

@@ -15,7 +15,7 @@ use crate::metrics::Snapshot;
 #[cfg(feature = "built-in")]
 use crate::requests::EventSender;
 #[cfg(feature = "rooms")]
-use crate::room::{Base, NotImported, Presence};
+use crate::room::{Action, Base, NotDone, NotImported, Presence};
 #[cfg(feature = "compression")]
 use crate::websocket::Agreement;
 
@@ -30,6 +30,9 @@ pub(crate) enum Command {
     /// Say what is known of a room.
     #[cfg(feature = "rooms")]
     Find(RoomId, Sender<Presence>),
+    /// Do in a room what the operator wants, and say what has become of it.
+    #[cfg(feature = "rooms")]
+    Act(RoomId, Action, Sender<Result<usize, NotDone>>),
     /// Add a room that comes from elsewhere.
     #[cfg(feature = "rooms")]
     Import(RoomId, Base, Sender<Result<(), NotImported>>),

@@ -173,6 +173,15 @@ impl<F: EngineFactory> Worker<F> {
                 let _ = answer.try_send(self.registry.presence(&id));
             }
             #[cfg(feature = "rooms")]
+            Command::Act(id, action, answer) => {
+                let (thread, registry) = (Rc::clone(&self.thread), Rc::clone(&self.registry));
+                self.thread.spawn_rare(async move {
+                    let done = registry.act(&id, action).await;
+                    settled(&thread).await;
+                    let _ = answer.try_send(done);
+                });
+            }
+            #[cfg(feature = "rooms")]
             Command::Import(id, base, answer) => {
                 let (thread, registry) = (Rc::clone(&self.thread), Rc::clone(&self.registry));
                 self.thread.spawn_rare(async move {

@@ -11,7 +11,7 @@ use crate::{
 #[cfg(feature = "metrics")]
 use crate::metrics::Snapshot;
 #[cfg(feature = "rooms")]
-use crate::room::{Base, NotImported, Presence};
+use crate::room::{Action, Base, NotDone, NotImported, Presence};
 #[cfg(feature = "built-in")]
 use {
     crate::{
@@ -138,6 +138,12 @@ impl Workers {
     #[cfg(feature = "rooms")]
     pub(crate) async fn find(&self, room: &RoomId) -> Result<Presence, Ending> {
         ask(&self.commands[self.home(room)], |answer| Command::Find(room.clone(), answer)).await
+    }
+
+    /// Does in a room what the operator wants. Returns the number of clients that it concerns.
+    #[cfg(feature = "rooms")]
+    pub(crate) async fn act(&self, room: &RoomId, action: Action) -> Result<Result<usize, NotDone>, Ending> {
+        ask(&self.commands[self.home(room)], |answer| Command::Act(room.clone(), action, answer)).await
     }
 
     /// Adds a room that comes from elsewhere.

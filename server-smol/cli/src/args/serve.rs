@@ -49,6 +49,13 @@ pub(crate) struct ServeArgs {
     #[arg(help_heading = SERVER, hide_long_help = true)]
     pub(crate) redirect_http: Option<usize>,
 
+    /// The file with the token that requests to the operator's address need, or env:NAME for a variable
+    /// of the environment: at least 16 characters. With it, `--admin` may be any address. It has no TLS
+    #[cfg(feature = "rooms")]
+    #[arg(long, value_name = "FILE", requires = "admin", verbatim_doc_comment)]
+    #[arg(help_heading = SERVER, hide_long_help = true)]
+    pub(crate) admin_token_file: Option<String>,
+
     /// Serve the playground at the operator's address, below `/_/`: a page that shows what happens
     /// in a room, and that takes part in it
     #[cfg(feature = "dev")]

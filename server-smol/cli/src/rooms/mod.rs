@@ -1,6 +1,7 @@
-//! `stateroom rooms`: lists, shows, exports, imports and deletes rooms that are kept on disk.
+//! `stateroom rooms`: what an operator does with rooms, of a server that runs or on disk.
 
 mod operator;
+mod record;
 
 use std::{
     fs::{self, File},
@@ -12,12 +13,13 @@ use anyhow::{Context as _, Result, bail};
 use stateroom_server_smol::DataRooms;
 
 use crate::{
-    args::{Place, RoomsAction, RoomsArgs},
+    args::{MessageArgs, Place, RoomsAction, RoomsArgs},
+    logging::escaped,
     module,
     stdout::say,
 };
 
-use self::operator::Operator;
+use self::operator::{Message, Operator};
 
 /// The rooms that are asked for together.
 const PAGE: usize = 100;
@@ -29,6 +31,28 @@ pub(crate) fn run(args: RoomsArgs) -> Result<()> {
         RoomsAction::Show { room, place } => {
             let details = Rooms::find(place)?.show(&room)?;
             say(details);
+            Ok(())
+        }
+        RoomsAction::Watch { room, json, place } => watch(&Operator::at(place)?, &room, json),
+        RoomsAction::Close { room, close, place } => {
+            let clients = Operator::at(place)?.close(&room, &close)?;
+            say(format_args!("closed {}, with {clients} clients", room.escape_debug()));
+            Ok(())
+        }
+        RoomsAction::Kick { room, client, close, place } => {
+            Operator::at(place)?.kick(&room, client, &close)?;
+            say(format_args!("closed client {client} of {}", room.escape_debug()));
+            Ok(())
+        }
+        RoomsAction::Message { room, message, place } => {
+            let message = match message {
+                MessageArgs { text: Some(text), .. } => Message::Text(text.into_bytes()),
+                MessageArgs { file: Some(file), .. } => Message::Text(read(&file)?),
+                MessageArgs { binary: Some(file), .. } => Message::Binary(read(&file)?),
+                _ => bail!("give a text, `--file` or `--binary`"),
+            };
+            let clients = Operator::at(place)?.send(&room, &message)?;
+            say(format_args!("sent to {clients} clients of {}", room.escape_debug()));
             Ok(())
         }
         RoomsAction::Export { room, output, place } => {
@@ -75,8 +99,8 @@ impl Rooms {
     ) -> Result<Self> {
         match place {
             Place { data: Some(data), .. } => Ok(Self::Data(Box::new(open(&data)?))),
-            Place { admin: Some(address), .. } => Ok(Self::Server(Operator::new(address))),
-            Place { data: None, admin: None } => bail!("give `--data DIR` or `--admin ADDRESS`"),
+            Place { admin: Some(address), token, .. } => Ok(Self::Server(Operator::new(address, &token)?)),
+            Place { data: None, admin: None, .. } => bail!("give `--data DIR` or `--admin ADDRESS`"),
         }
     }
 
@@ -139,6 +163,18 @@ impl Rooms {
             }
         }
     }
+}
+
+/// Prints what happens in a room, until the reader of the output is gone.
+fn watch(operator: &Operator, room: &str, as_json: bool) -> Result<()> {
+    if operator.show(room).is_err_and(|error| error.to_string().contains("does not exist")) {
+        log::info!("there is no room {} yet: waiting for it", room.escape_debug());
+    }
+    operator.watch(room, |event, data| {
+        let Some(text) = record::shown(event, data, as_json) else { return true };
+        let mut stdout = io::stdout().lock();
+        writeln!(stdout, "{}", escaped(&text)).and_then(|()| stdout.flush()).is_ok()
+    })
 }
 
 fn read(path: &Path) -> Result<Vec<u8>> {

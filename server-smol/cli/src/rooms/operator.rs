@@ -1,19 +1,45 @@
-use std::{net::TcpStream, time::Duration};
+use std::{
+    io::{BufRead as _, BufReader, Read as _, Write as _},
+    net::TcpStream,
+    time::Duration,
+};
 
 use anyhow::{Context as _, Result, bail};
-use stateroom_server_smol::AdminAddress;
+use stateroom_server_smol::{AdminAddress, AdminToken};
 
-use crate::http::{Answer, Connection, ask, encoded};
+use crate::{
+    args::{CloseArgs, OperatorPlace, TokenPlace, read_admin_token},
+    http::{Answer, Connection, Request, ask, encoded},
+};
 
 /// The time that the server has to answer. It gives up earlier.
 const TIMEOUT: Duration = Duration::from_secs(15);
 
+/// The host of each request. The server takes it at every address of its operator.
+const HOST: &str = "localhost";
+
+/// The time without anything on a stream of events after which the server is gone. It sends something every 10 seconds.
+const SILENCE: Duration = Duration::from_secs(30);
+
 /// A server that runs, as its operator reaches it.
-pub(super) struct Operator(AdminAddress);
+pub(super) struct Operator {
+    address: AdminAddress,
+    token: Option<AdminToken>,
+}
+
+/// The content of a message.
+pub(super) enum Message {
+    Text(Vec<u8>),
+    Binary(Vec<u8>),
+}
 
 impl Operator {
-    pub(super) fn new(address: AdminAddress) -> Self {
-        Self(address)
+    pub(super) fn new(address: AdminAddress, token: &TokenPlace) -> Result<Self> {
+        Ok(Self { address, token: token.token.as_deref().map(read_admin_token).transpose()? })
+    }
+
+    pub(super) fn at(place: OperatorPlace) -> Result<Self> {
+        Self::new(place.admin, &place.token)
     }
 
     /// Lists all rooms, page by page.
@@ -51,34 +77,123 @@ impl Operator {
         self.ask("DELETE", &format!("/rooms/{}", encoded(room)), &[]).map(drop)
     }
 
+    /// Closes all clients of a room. Returns their number.
+    pub(super) fn close(&self, room: &str, close: &CloseArgs) -> Result<u64> {
+        self.ask("POST", &format!("/rooms/{}/close{}", encoded(room), query(close)), &[]).and_then(clients)
+    }
+
+    /// Closes a client of a room.
+    pub(super) fn kick(&self, room: &str, client: u32, close: &CloseArgs) -> Result<()> {
+        let path = format!("/rooms/{}/clients/{client}{}", encoded(room), query(close));
+        self.ask("DELETE", &path, &[]).map(drop)
+    }
+
+    /// Sends a message to all clients of a room. Returns their number.
+    pub(super) fn send(&self, room: &str, message: &Message) -> Result<u64> {
+        let path = format!("/rooms/{}/messages", encoded(room));
+        let (content_type, content) = match message {
+            Message::Text(content) => ("text/plain; charset=utf-8", content),
+            Message::Binary(content) => ("application/octet-stream", content),
+        };
+        self.ask_with("POST", &path, &format!("Content-Type: {content_type}\r\n"), content).and_then(clients)
+    }
+
+    /// Calls `each` with each event of a room and its data, until it returns false.
+    ///
+    /// # Errors
+    /// The server refuses that, or has ended.
+    pub(super) fn watch(&self, room: &str, mut each: impl FnMut(&str, &str) -> bool) -> Result<()> {
+        let path = format!("/rooms/{}/events", encoded(room));
+        let mut connection = self.connect(SILENCE).with_context(|| self.unreachable())?;
+        let headers = self.authorization();
+        let request = Request { method: "GET", host: HOST, path: &path, headers: &headers, content: &[] };
+        connection.write_all(request.head().as_bytes()).with_context(|| self.unreachable())?;
+        let mut stream = BufReader::new(connection);
+        let mut line = String::new();
+        let mut next = |stream: &mut BufReader<_>| -> Result<Option<String>> {
+            line.clear();
+            let size =
+                stream.read_line(&mut line).context("the server is silent, or the connection is lost")?;
+            Ok((size > 0).then(|| line.trim_end().to_owned()))
+        };
+        let status = next(&mut stream)?.unwrap_or_default();
+        while next(&mut stream)?.is_some_and(|line| !line.is_empty()) {}
+        if status.split(' ').nth(1) != Some("200") {
+            let mut words = String::new();
+            stream.read_to_string(&mut words).with_context(|| self.unreachable())?;
+            bail!("{words}");
+        }
+        let mut event = String::new();
+        while let Some(line) = next(&mut stream)? {
+            if let Some(name) = line.strip_prefix("event: ") {
+                name.clone_into(&mut event);
+            } else if let Some(data) = line.strip_prefix("data: ")
+                && !each(&event, data)
+            {
+                return Ok(());
+            }
+        }
+        bail!("the server has ended the stream of events")
+    }
+
     /// Asks the server. An answer that is no success is an error, with what the server says.
     fn ask(&self, method: &str, path: &str, content: &[u8]) -> Result<Answer> {
+        self.ask_with(method, path, "", content)
+    }
+
+    fn ask_with(&self, method: &str, path: &str, headers: &str, content: &[u8]) -> Result<Answer> {
+        let headers = format!("{}{headers}", self.authorization());
+        let request = Request { method, host: HOST, path, headers: &headers, content };
         let answer = self
-            .connect()
-            .and_then(|mut connection| ask(&mut *connection, method, "localhost", path, content))
-            .with_context(|| {
-                format!("cannot reach a server at {}, its operator's address (`serve --admin`)", self.0)
-            })?;
+            .connect(TIMEOUT)
+            .and_then(|mut connection| ask(&mut *connection, request))
+            .with_context(|| self.unreachable())?;
         match answer.status {
             200..300 => Ok(answer),
+            401 => bail!("{} (`--admin-token-file`)", String::from_utf8_lossy(&answer.body)),
             _ => bail!("{}", String::from_utf8_lossy(&answer.body)),
         }
     }
 
-    fn connect(&self) -> Result<Box<dyn Connection>> {
-        Ok(match &self.0 {
+    /// Returns the header with the token, if there is one.
+    fn authorization(&self) -> String {
+        let header = |token: &AdminToken| format!("Authorization: Bearer {}\r\n", token.as_str());
+        self.token.as_ref().map(header).unwrap_or_default()
+    }
+
+    fn unreachable(&self) -> String {
+        format!("cannot reach a server at {}, its operator's address (`serve --admin`)", self.address)
+    }
+
+    fn connect(&self, timeout: Duration) -> Result<Box<dyn Connection>> {
+        Ok(match &self.address {
             AdminAddress::Tcp(address) => {
                 let stream = TcpStream::connect(address)?;
-                stream.set_read_timeout(Some(TIMEOUT))?;
+                stream.set_read_timeout(Some(timeout))?;
                 Box::new(stream)
             }
             #[cfg(unix)]
             AdminAddress::Unix(path) => {
                 let stream = std::os::unix::net::UnixStream::connect(path)?;
-                stream.set_read_timeout(Some(TIMEOUT))?;
+                stream.set_read_timeout(Some(timeout))?;
                 Box::new(stream)
             }
             other => bail!("this system has no sockets at {other}"),
         })
     }
+}
+
+/// Returns the query that says how clients are closed.
+fn query(CloseArgs { code, reason }: &CloseArgs) -> String {
+    let code = code.map(|code| format!("code={code}"));
+    let reason = reason.as_ref().map(|reason| format!("reason={}", encoded(reason)));
+    let parameters: Vec<_> = code.into_iter().chain(reason).collect();
+    if parameters.is_empty() { String::new() } else { format!("?{}", parameters.join("&")) }
+}
+
+/// Returns the number of clients in an answer.
+fn clients(answer: Answer) -> Result<u64> {
+    let answer: serde_json::Value =
+        serde_json::from_slice(&answer.body).context("this is no answer of a server")?;
+    answer["clients"].as_u64().context("the server does not say how many clients there are")
 }
