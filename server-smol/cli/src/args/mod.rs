@@ -36,7 +36,7 @@ pub(crate) use self::{
 };
 #[cfg(feature = "rooms")]
 pub(crate) use self::{
-    rooms::{CloseArgs, MessageArgs, OperatorPlace, Place, RoomsAction, RoomsArgs, TokenPlace},
+    rooms::{CloseArgs, MessageArgs, OperatorPlace, Place, PlaceOf, RoomsAction, RoomsArgs, TokenPlace},
     secret::read_admin_token,
 };
 pub(crate) use self::{

@@ -131,8 +131,18 @@ pub(crate) enum RoomsAction {
 
 /// The place of the rooms.
 #[derive(Debug, clap::Args)]
-#[group(required = true, multiple = false)]
 pub(crate) struct Place {
+    #[command(flatten)]
+    pub(crate) of: PlaceOf,
+
+    #[command(flatten)]
+    pub(crate) token: TokenPlace,
+}
+
+/// A directory, or a server that runs.
+#[derive(Debug, clap::Args)]
+#[group(required = true, multiple = false)]
+pub(crate) struct PlaceOf {
     /// The directory of rooms that no server uses at the moment
     #[arg(long, value_name = "DIR")]
     pub(crate) data: Option<PathBuf>,
@@ -140,9 +150,6 @@ pub(crate) struct Place {
     /// The operator's address of a server that runs: see `serve --admin`
     #[arg(long, value_name = "ADDRESS")]
     pub(crate) admin: Option<AdminAddress>,
-
-    #[command(flatten)]
-    pub(crate) token: TokenPlace,
 }
 
 /// A server that runs.

@@ -13,7 +13,7 @@ use anyhow::{Context as _, Result, bail};
 use stateroom_server_smol::DataRooms;
 
 use crate::{
-    args::{MessageArgs, Place, RoomsAction, RoomsArgs},
+    args::{MessageArgs, Place, PlaceOf, RoomsAction, RoomsArgs},
     logging::escaped,
     module,
     stdout::say,
@@ -97,10 +97,10 @@ impl Rooms {
         place: Place,
         open: fn(&Path) -> Result<DataRooms, stateroom_server_smol::RoomsError>,
     ) -> Result<Self> {
-        match place {
-            Place { data: Some(data), .. } => Ok(Self::Data(Box::new(open(&data)?))),
-            Place { admin: Some(address), token, .. } => Ok(Self::Server(Operator::new(address, &token)?)),
-            Place { data: None, admin: None, .. } => bail!("give `--data DIR` or `--admin ADDRESS`"),
+        match place.of {
+            PlaceOf { data: Some(data), .. } => Ok(Self::Data(Box::new(open(&data)?))),
+            PlaceOf { admin: Some(address), .. } => Ok(Self::Server(Operator::new(address, &place.token)?)),
+            PlaceOf { data: None, admin: None } => bail!("give `--data DIR` or `--admin ADDRESS`"),
         }
     }
 
@@ -167,10 +167,12 @@ impl Rooms {
 
 /// Prints what happens in a room, until the reader of the output is gone.
 fn watch(operator: &Operator, room: &str, as_json: bool) -> Result<()> {
-    if operator.show(room).is_err_and(|error| error.to_string().contains("does not exist")) {
-        log::info!("there is no room {} yet: waiting for it", room.escape_debug());
-    }
-    operator.watch(room, |event, data| {
+    let begun = || {
+        let is_missing = operator.show(room).is_err_and(|error| error.to_string().contains("does not exist"));
+        let wait = if is_missing { ", which does not exist yet" } else { "" };
+        log::info!("watching room {}{wait}", room.escape_debug());
+    };
+    operator.watch(room, begun, |event, data| {
         let Some(text) = record::shown(event, data, as_json) else { return true };
         let mut stdout = io::stdout().lock();
         writeln!(stdout, "{}", escaped(&text)).and_then(|()| stdout.flush()).is_ok()

@@ -98,11 +98,16 @@ impl Operator {
         self.ask_with("POST", &path, &format!("Content-Type: {content_type}\r\n"), content).and_then(clients)
     }
 
-    /// Calls `each` with each event of a room and its data, until it returns false.
+    /// Calls `begun` when events are about to come, and `each` with each event of a room and its data, until it returns false.
     ///
     /// # Errors
     /// The server refuses that, or has ended.
-    pub(super) fn watch(&self, room: &str, mut each: impl FnMut(&str, &str) -> bool) -> Result<()> {
+    pub(super) fn watch(
+        &self,
+        room: &str,
+        begun: impl FnOnce(),
+        mut each: impl FnMut(&str, &str) -> bool,
+    ) -> Result<()> {
         let path = format!("/rooms/{}/events", encoded(room));
         let mut connection = self.connect(SILENCE).with_context(|| self.unreachable())?;
         let headers = self.authorization();
@@ -123,6 +128,7 @@ impl Operator {
             stream.read_to_string(&mut words).with_context(|| self.unreachable())?;
             bail!("{words}");
         }
+        begun();
         let mut event = String::new();
         while let Some(line) = next(&mut stream)? {
             if let Some(name) = line.strip_prefix("event: ") {
