@@ -295,7 +295,8 @@ impl State {
                 }
                 Ok(ConnectionState::WriteTraffic(_)) => {
                     if !*is_established {
-                        debug_about!(About::connection(*id), "speaks {:?}", protocol.protocol_version());
+                        let version = protocol.protocol_version().and_then(|version| version.as_str());
+                        debug_about!(About::connection(*id), "speaks {}", version.unwrap_or("TLS"));
                     }
                     *is_established = true;
                     false
