@@ -3,10 +3,10 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use anyhow::{Error, Result, anyhow, bail};
+use anyhow::{Context as _, Error, Result, anyhow, bail};
 #[cfg(feature = "tls")]
 use stateroom_server_smol::Tls;
-use stateroom_server_smol::{Durability, ListenAddress, ServeError};
+use stateroom_server_smol::{Durability, ListenAddress, ServeError, Signals};
 
 #[cfg(feature = "rooms")]
 use super::args::read_admin_token;
@@ -18,6 +18,8 @@ use super::{
 
 /// `stateroom serve`
 pub(crate) fn run(args: ServeArgs) -> Result<()> {
+    // Before it reads what SIGHUP lets it read again.
+    let signals = Signals::catch().context("cannot handle signals")?;
     let Found { module, static_files, config } = locate(&args.module)?;
     let DistConfig { limits, durability, subprotocols } = config;
     let mut settings = args.server.settings()?;
@@ -31,6 +33,11 @@ pub(crate) fn run(args: ServeArgs) -> Result<()> {
     #[cfg(feature = "rooms")]
     {
         settings.admin_token = args.admin_token_file.as_deref().map(read_admin_token).transpose()?;
+    }
+    settings.drain = args.drain;
+    #[cfg(feature = "proxy")]
+    {
+        (settings.trusted_proxies, settings.proxy_protocol) = (args.trusted_proxies, args.proxy_protocol);
     }
     settings.upgrade = args.upgrade.into();
     (settings.data, settings.journal_size) = (args.data, args.journal_size);
@@ -62,7 +69,8 @@ pub(crate) fn run(args: ServeArgs) -> Result<()> {
         access.0.reload(access.1.as_ref())?;
         load()
     };
-    server.serve_guests(program, move || reload().map_err(|error| format!("{error:#}"))).map_err(explain)
+    let reload = move || reload().map_err(|error| format!("{error:#}"));
+    server.serve_guests(program, reload, signals).map_err(explain)
 }
 
 /// Adds advice to the error. The server's messages are complete; their sources would repeat them.

@@ -10,7 +10,7 @@ use crate::{
 
 #[cfg(feature = "wasm")]
 use super::modules;
-use super::{Answer, Control};
+use super::{Answer, Control, READY, ready};
 #[cfg(feature = "rooms")]
 use super::{actions::RoomPart, kept::wants_text};
 
@@ -29,6 +29,7 @@ impl Control {
     async fn dispatch<B>(&self, path: &str, request: &Request<B>) -> Result<Answer, Ending> {
         let method = request.method();
         match path {
+            READY => Ok(ready(self.workers.phase(), method)),
             "/status" if method == Method::GET => self.status().await,
             #[cfg(feature = "metrics")]
             "/metrics" if method == Method::GET => self.metrics().await,
@@ -68,7 +69,7 @@ impl Control {
             path => match path.strip_prefix("/rooms/").map(RoomId::from_path) {
                 None => Ok(text(
                     StatusCode::NOT_FOUND,
-                    "there are /status, /metrics, /rooms, /rooms/{room}, /rooms/{room}/clients/{client}, /rooms/{room}/close, /rooms/{room}/events, /rooms/{room}/export, /rooms/{room}/messages, /rooms/{room}/recording and /reload",
+                    "there are /ready, /status, /metrics, /rooms, /rooms/{room}, /rooms/{room}/clients/{client}, /rooms/{room}/close, /rooms/{room}/events, /rooms/{room}/export, /rooms/{room}/messages, /rooms/{room}/recording and /reload",
                 )),
                 Some(Err(reason)) => Ok(text(StatusCode::BAD_REQUEST, reason)),
                 #[cfg(feature = "rooms")]

@@ -60,9 +60,9 @@ impl<F: EngineFactory> Site<F> {
                 debug_about!(
                     peer.about().of_room(room.as_str()),
                     "{} is not let into room {room}: {denial:?}",
-                    peer.address
+                    peer.address()
                 );
-                self.here.0.thread().log.refused(NOT_LET_IN);
+                self.here.0.thread().refuse("not_let_in", NOT_LET_IN);
                 Err(Box::new(answer(denial, has_token)))
             }
         }
@@ -77,7 +77,7 @@ fn entry<B>(access: &Access, request: &Request<B>, room: &RoomId, peer: &Peer) -
     let token = token_of(headers, access.cookie()).map(str::to_owned);
     Entry {
         room: room.as_str().to_owned(),
-        address: peer.address.ip().to_canonical(),
+        address: peer.ip().to_canonical(),
         creates: request.method() == Method::POST,
         token: token.or_else(|| in_query().map(|(_, token)| token.into_owned())),
         query: match parameter {

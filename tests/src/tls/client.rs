@@ -47,15 +47,25 @@ impl TlsClient {
 
     /// Opens a WebSocket to a room on a connection.
     #[track_caller]
-    pub fn upgrade(mut stream: Stream, room: &str) -> Self {
+    pub fn upgrade(stream: Stream, room: &str) -> Self {
+        Self::upgrade_with(stream, room, &[]).unwrap_or_else(|answer| panic!("no upgrade: {answer:?}"))
+    }
+
+    /// Opens a WebSocket to a room on a connection, with more headers, which are whole lines.
+    ///
+    /// # Errors
+    /// What the server answered, if that was no upgrade.
+    #[track_caller]
+    pub fn upgrade_with(mut stream: Stream, room: &str, headers: &[&str]) -> Result<Self, Box<Answer>> {
+        let headers: String = headers.iter().map(|header| format!("{header}\r\n")).collect();
         let request = format!(
             "GET /ws/{room} HTTP/1.1\r\nHost: localhost\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\
-             Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n"
+             Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n{headers}\r\n"
         );
         stream.write_all(request.as_bytes()).expect("a request");
         let mut stream = BufReader::new(stream);
-        assert_eq!(Answer::read(&mut stream, "GET").status, 101);
-        Self { stream }
+        let answer = Answer::read(&mut stream, "GET");
+        if answer.status == 101 { Ok(Self { stream }) } else { Err(Box::new(answer)) }
     }
 
     /// Sends a frame.
