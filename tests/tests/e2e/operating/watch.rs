@@ -28,8 +28,8 @@ fn a_room_is_watched_as_text() {
     client.text("");
     watch.line(Output::Stdout, "timer 1 ms");
     watch.line(Output::Stdout, "  timer  ");
-    client.binary(&[0, 255]);
-    assert!(watch.line(Output::Stdout, "message  ").contains("00ff (2 bytes)"));
+    client.binary(&[0, 127]);
+    assert!(watch.line(Output::Stdout, "message  ").contains("007f (2 bytes)"));
     server.rooms(&["message", "hall", "hi"]).expect("it is there");
     assert!(watch.line(Output::Stdout, "operator  ").starts_with("message  \"hi\" (2 bytes) to "));
     client.leave();
