@@ -7,6 +7,7 @@ import * as events from "./events.js";
 import { remember, remembered } from "./hash.js";
 import * as keys from "./keys.js";
 import * as meters from "./meters.js";
+import * as operator from "./operator.js";
 import * as rooms from "./rooms.js";
 import { appAddress, chooseHost, chosenHost, defaultHost, encode, endRoom, fetchAddress } from "./server.js";
 import * as snippets from "./snippets.js";
@@ -31,6 +32,7 @@ function pick(name) {
   byId("room").hidden = false;
   events.follow(room);
   clients.show(room);
+  operator.show(room);
   poll();
 }
 
@@ -56,7 +58,10 @@ async function poll() {
     byId("app").href = appAddress();
     const listed = list.find(({ id }) => id === room);
     // A longer list does not have all rooms.
-    if (listed || next === null) meters.setListed(listed);
+    if (listed || next === null) {
+      meters.setListed(listed);
+      operator.setClients(listed?.clients ?? []);
+    }
     setText(byId("server-state"), "");
   } catch {
     setText(byId("server-state"), "the server does not answer");
@@ -107,6 +112,7 @@ function pollSoon() {
 
 events.start(take);
 rooms.start(pick);
+operator.start(poll);
 clients.start({
   changed: () => { if (isRestored) remember(room, clients.cards().filter(({ isWanted }) => isWanted).length); },
   ready: events.ready,

@@ -4,9 +4,10 @@ import { chip, el } from "./dom.js";
 import { bytes, clock, count, counted, duration, encode, spaced } from "./format.js";
 
 /** Returns a row for a record, or for a gap between records. Its classes say which filters show it. */
-export function rowOf({ time, state, reason, event, client, message, outcome, fuel, memory, micros, effects = [], more }) {
+export function rowOf({ time, state, reason, event, client, message, outcome, fuel, memory, micros, effects = [], more, operator, clients, code }) {
   const at = el("time", {}, clock(time));
   if (state) return el("li", { class: `change ${state}` }, at, reason ? `${state}: ${reason}` : `room ${state}`);
+  if (operator) return el("li", { class: "change" }, at, ...operatorWords({ operator, client, clients, message, code, reason }));
   const data = el("div", { class: "data" });
   if (message) data.append(payload(message));
   if (outcome !== "done") data.append(line("error", outcome, reason ?? ""));
@@ -20,6 +21,12 @@ export function rowOf({ time, state, reason, event, client, message, outcome, fu
     el("span", { class: event }, event),
     data,
     number("size", message?.size, bytes), number("fuel", fuel, count), number("memory", memory, bytes), number("took", micros, duration));
+}
+
+function operatorWords({ operator, client, clients, message, code, reason }) {
+  const to = client === undefined ? counted(clients, "client") : chip(client);
+  if (operator === "message") return ["the operator sends to ", to, payload(message)];
+  return ["the operator closes ", to, `${code} ${reason}`];
 }
 
 const number = (name, value, format) => el("span", { class: `number ${name}` }, value === undefined ? "" : format(value));

@@ -1,14 +1,21 @@
 // Requests to the server, and where its rooms are.
 
+import * as token from "./token.js";
+
 /** For this tab only: later, another server may use the same port. */
 const CHOSEN = "address of rooms";
 
 /** The public listener, if the server has said it: "127.0.0.1:8080". */
 let listener;
 
-/** Asks for a path below this page. Throws what the server says against it. */
-async function ask(path, method = "GET") {
-  const response = await fetch(path, { method, cache: "no-store" });
+/** Asks for a path below this page, with the token if there is one. Throws what the server says against it. */
+async function ask(path, method = "GET", options = {}) {
+  const send = () => fetch(path, { method, cache: "no-store", headers: token.headers(), ...options });
+  let response = await send();
+  while (response.status === 401) {
+    await token.obtain();
+    response = await send();
+  }
   if (response.ok) return response;
   const text = (await response.text()).trim();
   throw Object.assign(new Error(text || `The server answered ${response.status}.`), { status: response.status });
@@ -34,6 +41,16 @@ const path = (room) => `rooms/${encode(room)}`;
 export const makeRoom = async (room) => ask(path(room), "POST");
 
 export const endRoom = async (room) => ask(path(room), "DELETE");
+
+export const closeRoom = async (room) => ask(`${path(room)}/close`, "POST");
+
+export const closeClient = async (room, client) => ask(`${path(room)}/clients/${client}`, "DELETE");
+
+export const sendToAll = async (room, text) => ask(`${path(room)}/messages`, "POST", { body: text });
+
+/** Opens the stream of what happens in a room, and of the builds. */
+export const openEvents = (room, signal) =>
+  ask(room === null ? "events" : `events?room=${encodeURIComponent(room)}`, "GET", { signal });
 
 export const chosenHost = () => sessionStorage.getItem(CHOSEN) ?? "";
 

@@ -15,18 +15,22 @@ use std::{
 ///
 /// assert_eq!("./admin.sock".parse(), Ok(AdminAddress::Unix("./admin.sock".into())));
 /// assert!("127.0.0.1:9000".parse::<AdminAddress>().is_ok());
-/// assert!("0.0.0.0:9000".parse::<AdminAddress>().is_err());
+/// assert!("admin.example.com".parse::<AdminAddress>().is_err());
 /// ```
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum AdminAddress {
     /// The path of a Unix socket. Only the user that runs the server can open it.
     Unix(PathBuf),
-    /// A loopback address. Everybody on this machine can reach it. Port 0 lets the system choose.
+    /// A loopback address. Everybody on this machine can reach it. Port 0 lets the system choose. With a token, it may be
+    /// any other address (feature `rooms`).
     Tcp(SocketAddr),
 }
 
-/// The message for an address that other machines could reach.
+/// The message for an address that other machines could reach, without a token.
+#[cfg(feature = "rooms")]
+pub(crate) const NOT_LOOPBACK: &str = "is no loopback address, and whoever reaches the operator's may end rooms; use `127.0.0.1`, a Unix socket, or a token (`--admin-token-file`)";
+#[cfg(not(feature = "rooms"))]
 pub(crate) const NOT_LOOPBACK: &str = "is no loopback address, and whoever reaches the operator's may end rooms; use `127.0.0.1` or a Unix socket";
 
 impl FromStr for AdminAddress {
@@ -44,7 +48,8 @@ impl FromStr for AdminAddress {
             Some(SocketAddr::from((Ipv4Addr::LOCALHOST, port)))
         };
         match of_localhost(text).or_else(|| text.parse().ok()) {
-            Some(address) if address.ip().is_loopback() => Ok(Self::Tcp(address)),
+            // Whether others may reach it is known when there is a token or not.
+            Some(address) if cfg!(feature = "rooms") || address.ip().is_loopback() => Ok(Self::Tcp(address)),
             Some(_) => Err(NOT_LOOPBACK.to_owned()),
             None => {
                 Err("is neither an address with a port from 0 to 65535, such as `127.0.0.1:9000`, nor the path of a Unix \
@@ -69,14 +74,17 @@ mod tests {
     use super::*;
 
     #[test]
-    fn only_loopback_addresses_and_paths_are_for_the_operator() {
+    fn addresses_and_paths_are_for_the_operator() {
         let tcp = |text: &str| Ok(AdminAddress::Tcp(text.parse().unwrap()));
         assert_eq!("127.0.0.1:0".parse(), tcp("127.0.0.1:0"));
         assert_eq!("[::1]:9000".parse(), tcp("[::1]:9000"));
         assert_eq!("localhost:9000".parse(), tcp("127.0.0.1:9000"));
         assert_eq!("/run/a.sock".parse(), Ok(AdminAddress::Unix("/run/a.sock".into())));
         for text in ["0.0.0.0:9000", "[::]:9000", "192.168.1.2:80", "[::ffff:10.0.0.1]:1"] {
-            assert!(text.parse::<AdminAddress>().unwrap_err().contains("loopback"), "{text}");
+            match text.parse::<AdminAddress>() {
+                Ok(address) => assert_eq!((Ok(address), cfg!(feature = "rooms")), (tcp(text), true)),
+                Err(error) => assert!(error.contains("loopback"), "{text}"),
+            }
         }
         for url in ["http://localhost:9000", "http://localhost:9000/"] {
             assert!(url.parse::<AdminAddress>().unwrap_err().ends_with("`localhost:9000`"), "{url}");

@@ -11,6 +11,13 @@ pub(crate) enum CloseReason {
         /// The reason, of at most 123 bytes.
         reason: Box<str>,
     },
+    /// The operator has closed it, with a code and a reason like those of rooms.
+    #[cfg(feature = "rooms")]
+    ByOperator {
+        code: u16,
+        /// The reason, of at most 123 bytes.
+        reason: Box<str>,
+    },
     /// The client has said that it goes, perhaps with a code, and is answered with the same.
     ByClient(Option<u16>),
     ServerShutdown,
@@ -52,6 +59,8 @@ impl CloseReason {
     pub(crate) fn code(&self) -> Option<u16> {
         Some(match self {
             Self::ByRoom { code, .. } => *code,
+            #[cfg(feature = "rooms")]
+            Self::ByOperator { code, .. } => *code,
             Self::ByClient(code) => return *code,
             Self::ServerShutdown | Self::RoomEnded | Self::ClientSilent => 1001,
             Self::ProtocolError => 1002,
@@ -90,6 +99,8 @@ impl CloseReason {
     pub(crate) fn label(&self) -> &'static str {
         match self {
             Self::ByRoom { .. } => "by_room",
+            #[cfg(feature = "rooms")]
+            Self::ByOperator { .. } => "by_operator",
             Self::ByClient(_) => "by_client",
             Self::ServerShutdown => "server_shutdown",
             Self::ServiceRestart => "service_restart",
@@ -121,6 +132,8 @@ impl CloseReason {
     pub(crate) fn words(&self) -> &str {
         match self {
             Self::ByRoom { reason, .. } => reason,
+            #[cfg(feature = "rooms")]
+            Self::ByOperator { reason, .. } => reason,
             Self::ByClient(_) => "",
             Self::ServerShutdown => "the server goes away",
             Self::ServiceRestart => "the server restarts; connect again",
@@ -191,6 +204,8 @@ mod tests {
     fn documented(reason: &CloseReason) -> &'static str {
         match reason {
             ByRoom { .. } => "the room has closed the connection",
+            #[cfg(feature = "rooms")]
+            ByOperator { .. } => "the operator has closed the connection",
             ByClient(_) => "",
             ServerShutdown => "the server goes away",
             ServiceRestart => "the server restarts",
@@ -233,6 +248,8 @@ mod tests {
             }
             for code in [1000, 3000, 4999] {
                 assert!(says(&ByRoom { code, reason: "".into() }, code), "{code} is not in {path}");
+                #[cfg(feature = "rooms")]
+                assert!(says(&ByOperator { code, reason: "".into() }, code), "{code} is not in {path}");
             }
             let codes = |(codes, _): &(&str, &str)| codes.split(", ").map(str::to_owned).collect::<Vec<_>>();
             for code in rows.iter().skip(1).flat_map(codes) {

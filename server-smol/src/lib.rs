@@ -78,7 +78,8 @@
 //! # Requests of the operator
 //!
 //! Anybody who knows a room's id can join. So only the operator sees the ids, at a [separate
-//! address](Settings::admin): a Unix socket, or a loopback address.
+//! address](Settings::admin): a Unix socket, or a loopback address. With a [token](Settings::admin_token), it can be another one (feature
+//! `rooms`).
 //!
 //! | request | does |
 //! | --- | --- |
@@ -89,6 +90,10 @@
 //! | `GET /rooms/{room}` | answers with what is known of a room as JSON (feature `rooms`, as the next two) |
 //! | `GET /rooms/{room}/export` | returns a file of a room that is kept on disk, or recorded in memory: 409 if it is neither |
 //! | `POST /rooms?as={room}` | makes a room of such a file, and keeps it on disk: 201, 409 if it exists, or 422 if the file is damaged |
+//! | `POST /rooms/{room}/close?code={n}&reason={text}` | closes all clients of a room, by default with 1001, and ends the room unless it is kept on disk (feature `rooms`, as the next three) |
+//! | `DELETE /rooms/{room}/clients/{client}?code={n}&reason={text}` | closes one client, by default with 1008 |
+//! | `POST /rooms/{room}/messages` | sends the content to all clients of a room: as text, or as binary if its type is `application/octet-stream` |
+//! | `GET /rooms/{room}/events` | answers with a stream of what happens in a room |
 //! | `GET /rooms/{room}/recording` | returns the recording of a room's events, or 404 if there is none |
 //! | `POST /reload` | loads the module again, and replaces it in running rooms: 200 with the numbers of rooms as JSON, or 422 with the reason why it cannot be loaded |
 //! | `GET /_/…` | the playground, if there is one (feature `built-in`): its files, and all of the above below `/_/` |
@@ -118,10 +123,10 @@
 //!
 //! | close code | means |
 //! | --- | --- |
-//! | 1000, 3000 to 4999 | the room has closed the connection, for the reason in the close frame |
+//! | 1000, 3000 to 4999 | the room has closed the connection, or the operator has closed the connection, for the reason in the close frame |
 //! | 1001 | the server goes away, the room has ended, or the client was silent for too long |
 //! | 1002, 1007 | the client broke the WebSocket protocol, sent text that is not UTF-8, or sent a compressed message that cannot be inflated |
-//! | 1008 | the room does not exist: it has ended after the request for it was accepted; the rest of a message did not come in time; the client has resumed its session on another connection; or the client sent messages or data too fast |
+//! | 1008 | the room does not exist: it has ended after the request for it was accepted; the rest of a message did not come in time; the client has resumed its session on another connection; the client sent messages or data too fast; or the operator has closed the connection |
 //! | 1009 | a message was larger than the server or the room takes |
 //! | 1011 | the room failed; the next connection gets a new room |
 //! | 1012 | the server restarts, or the session has ended that the client wanted to resume; connect again |
@@ -131,6 +136,8 @@
 #[cfg(feature = "auth")]
 mod access;
 mod admin_address;
+#[cfg(feature = "rooms")]
+mod admin_token;
 mod admission;
 mod close;
 mod control;
@@ -145,6 +152,7 @@ mod journal;
 #[cfg(feature = "rooms")]
 mod kept;
 mod listen;
+mod log_line;
 mod memory;
 mod metrics;
 mod operator;
@@ -164,6 +172,8 @@ mod worker;
 #[cfg(feature = "auth")]
 pub use access::{Access, AuthUrl, Claims, Denial, Entry, SigningKey, TokenKey, Tokens};
 pub use admin_address::AdminAddress;
+#[cfg(feature = "rooms")]
+pub use admin_token::AdminToken;
 pub use error::{RoomError, ServeError};
 pub use journal::DataError;
 #[cfg(feature = "rooms")]

@@ -26,8 +26,8 @@ const FLOORS: &[&[&str]] = &[
     &["settings", "wire"],
     &["websocket", "tls"],
     &["reactor"],
-    &["memory", "close", "admin_address", "journal", "listen"],
-    &["metrics", "access"],
+    &["memory", "close", "admin_address", "admin_token", "journal", "listen"],
+    &["metrics", "access", "log_line"],
 ];
 
 #[test]

@@ -299,9 +299,25 @@ test("everything is done by keyboard alone", TIMEOUT, async (t) => {
     }));
   }
   assert.deepEqual(names.filter((name) => name.startsWith("no outline")), []);
-  for (const id of ["help-button", "room-name", "connect", "end", "add", "Message", "filter", "pause", "clear"]) {
+  for (const id of ["help-button", "room-name", "connect", "close-room", "end", "message-text", "add", "Message", "filter", "pause", "clear"]) {
     assert(names.includes(id), `${id} is not among ${names.map((name) => name.slice(0, 20))}`);
   }
+});
+
+test("an operator sends a message to all clients, and closes them", TIMEOUT, async (t) => {
+  const page = await visit(t, "#room=operated&clients=2");
+  await connected(page, 2, "Client 2");
+  await page.getByLabel("Message to all clients", { exact: true }).fill("back at <b>noon</b>");
+  await page.getByRole("button", { name: "Send to all" }).click();
+  await received(page, 1, "back at <b>noon</b>");
+  await received(page, 2, "back at <b>noon</b>");
+  await page.locator("#rows .change", { hasText: "the operator sends to 2 clients" }).waitFor();
+  await page.getByRole("button", { name: "Close client 2" }).click();
+  await card(page, 2).locator(".status", { hasText: "1008 the operator has closed the connection" }).waitFor();
+  await row(page, "disconnect").first().waitFor();
+  await page.getByRole("button", { name: "Close client 2" }).waitFor({ state: "detached" });
+  await page.getByRole("button", { name: "Close room" }).click();
+  await card(page, 1).locator(".said", { hasText: "1001 the room has ended" }).waitFor();
 });
 
 test("a page connects elsewhere with what the dialog shows", TIMEOUT, async (t) => {

@@ -33,20 +33,33 @@ impl Answer {
     }
 }
 
-/// Sends a request, and returns the answer. It `accepts` an answer of this type.
-pub(crate) fn ask(
-    connection: &mut dyn Connection,
-    method: &str,
-    host: &str,
-    path: &str,
-    accepts: &str,
-    content: &[u8],
-) -> Result<Answer> {
-    // With HTTP/1.0 the end of the connection is the end of the answer.
-    let head = format!(
-        "{method} {path} HTTP/1.0\r\nHost: {host}\r\nAccept: {accepts}\r\nContent-Length: {}\r\n\r\n",
-        content.len()
-    );
+/// A request. With HTTP/1.0 the end of the connection is the end of the answer.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Request<'a> {
+    pub(crate) method: &'a str,
+    pub(crate) host: &'a str,
+    pub(crate) path: &'a str,
+    /// The type of the answer.
+    pub(crate) accepts: &'a str,
+    /// More headers, as whole lines.
+    pub(crate) headers: &'a str,
+    pub(crate) content: &'a [u8],
+}
+
+impl Request<'_> {
+    /// Returns what comes before the content.
+    pub(crate) fn head(&self) -> String {
+        let Self { method, host, path, accepts, headers, content } = self;
+        format!(
+            "{method} {path} HTTP/1.0\r\nHost: {host}\r\nAccept: {accepts}\r\n{headers}Content-Length: {}\r\n\r\n",
+            content.len()
+        )
+    }
+}
+
+/// Sends a request, and returns the answer.
+pub(crate) fn ask(connection: &mut dyn Connection, request: Request<'_>) -> Result<Answer> {
+    let (head, content) = (request.head(), request.content);
     // A server that refuses the content may answer before it has all of it.
     let sent = connection.write_all(head.as_bytes()).and_then(|()| connection.write_all(content));
     let mut answer = Vec::new();

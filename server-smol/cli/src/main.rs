@@ -102,7 +102,7 @@ fn main() -> ExitCode {
     let args = Args::parse();
     #[cfg(feature = "dev")]
     color::choose(args.color);
-    let log = match Log::start(args.log_level()) {
+    let log = match Log::start(args.log_level(), args.log_format()) {
         Ok(log) => log,
         Err(error) => {
             let _ = writeln!(io::stderr(), "error: the log cannot be written: {error}");

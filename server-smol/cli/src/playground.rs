@@ -24,11 +24,13 @@ const FILES: &[BuiltIn] = files![
     "messages.js",
     "meters.js",
     "newest.js",
+    "operator.js",
     "record.js",
     "rooms.js",
     "server.js",
     "snippets.js",
     "timeline.js",
+    "token.js",
 ];
 
 /// Returns the playground. `dev` has it at `/_/`, and `serve` at the operator's address, if that is wanted.

@@ -8,6 +8,8 @@ use anyhow::{Context as _, Error, Result, anyhow, bail};
 use stateroom_server_smol::Tls;
 use stateroom_server_smol::{Durability, ListenAddress, ServeError, Signals};
 
+#[cfg(feature = "rooms")]
+use super::args::read_admin_token;
 use super::{
     args::ServeArgs,
     module,
@@ -27,6 +29,10 @@ pub(crate) fn run(args: ServeArgs) -> Result<()> {
         let tls = Tls::from_files(certificate, key);
         settings.tls = Some(tls.map_err(|error| anyhow!("{error} (see `--tls-cert` and `--tls-key`)"))?);
         settings.redirect_http = args.redirect_http.and_then(|port| u16::try_from(port).ok());
+    }
+    #[cfg(feature = "rooms")]
+    {
+        settings.admin_token = args.admin_token_file.as_deref().map(read_admin_token).transpose()?;
     }
     settings.drain = args.drain;
     #[cfg(feature = "proxy")]

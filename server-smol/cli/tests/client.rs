@@ -23,7 +23,7 @@ fn the_pages_of_the_examples_and_the_playground_do_what_their_tests_say() {
     let (directory, _lock) = installed();
     let project = directory.join("yjs");
     bundled(&project);
-    passes(&directory.join("tests/browser"), 36, &[("YJS_PROJECT", project)]);
+    passes(&directory.join("tests/browser"), 38, &[("YJS_PROJECT", project)]);
 }
 
 /// Runs the tests in a directory, of which there are at least so many.

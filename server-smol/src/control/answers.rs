@@ -8,11 +8,11 @@ use crate::{
     worker::{Ending, MOST_LISTED},
 };
 
-#[cfg(feature = "rooms")]
-use super::kept::wants_text;
 #[cfg(feature = "wasm")]
 use super::modules;
 use super::{Answer, Control, READY, ready};
+#[cfg(feature = "rooms")]
+use super::{actions::RoomPart, kept::wants_text};
 
 /// The default number of rooms on a page.
 const ROOMS: usize = 100;
@@ -62,10 +62,14 @@ impl Control {
                     Ok(_) => Ok(not_allowed("GET")),
                 }
             }
+            #[cfg(feature = "rooms")]
+            path if let Some(part) = path.strip_prefix("/rooms/").and_then(RoomPart::of) => {
+                self.answer_part(part, request).await
+            }
             path => match path.strip_prefix("/rooms/").map(RoomId::from_path) {
                 None => Ok(text(
                     StatusCode::NOT_FOUND,
-                    "there are /ready, /status, /metrics, /rooms, /rooms/{room}, /rooms/{room}/recording, /rooms/{room}/export and /reload",
+                    "there are /ready, /status, /metrics, /rooms, /rooms/{room}, /rooms/{room}/clients/{client}, /rooms/{room}/close, /rooms/{room}/events, /rooms/{room}/export, /rooms/{room}/messages, /rooms/{room}/recording and /reload",
                 )),
                 Some(Err(reason)) => Ok(text(StatusCode::BAD_REQUEST, reason)),
                 #[cfg(feature = "rooms")]

@@ -131,10 +131,11 @@ impl Control {
         }
         let limits = self.deployment.as_ref().map(|deployment| deployment.limits()).unwrap_or_default();
         let mut memory = ImportMemory { workers: self.workers.clone(), charges: Vec::new(), charged: 0 };
-        let file = match read(content, &mut memory).await {
-            Ok(file) => file,
-            Err((status, reason)) => return Ok(text(status, reason)),
-        };
+        let file =
+            match read(content, LARGEST, "the file of a room has at most 256 MiB", Some(&mut memory)).await {
+                Ok(file) => file,
+                Err((status, reason)) => return Ok(text(status, reason)),
+            };
         let modules = modules.clone();
         // It runs the guest, and writes its module.
         let checked = unblock(move || {
@@ -189,20 +190,26 @@ fn wanted_id(query: &str) -> Result<Option<RoomId>, &'static str> {
     Ok(id)
 }
 
-/// Reads the content of a request.
-async fn read(
+/// Reads the content of a request, which has at most so many bytes. Charges its memory, if it may be large.
+pub(super) async fn read(
     mut content: Incoming,
-    memory: &mut ImportMemory,
+    most: usize,
+    too_large: &'static str,
+    mut memory: Option<&mut ImportMemory>,
 ) -> Result<Vec<u8>, (StatusCode, &'static str)> {
     let mut bytes = Vec::new();
     while let Some(frame) = poll_fn(|cx| Pin::new(&mut content).poll_frame(cx)).await {
-        let Ok(frame) = frame else { return Err((StatusCode::BAD_REQUEST, "the file has not come whole")) };
+        let Ok(frame) = frame else {
+            return Err((StatusCode::BAD_REQUEST, "the content has not come whole"));
+        };
         let Some(piece) = frame.data_ref() else { continue };
-        if bytes.len() + piece.len() > LARGEST {
-            return Err((StatusCode::PAYLOAD_TOO_LARGE, "the file of a room has at most 256 MiB"));
+        if bytes.len() + piece.len() > most {
+            return Err((StatusCode::PAYLOAD_TOO_LARGE, too_large));
         }
         // Its copies while it grows, and later the copy of its module.
-        if !memory.take(2 * (bytes.len() + piece.len())).await {
+        if let Some(memory) = &mut memory
+            && !memory.take(2 * (bytes.len() + piece.len())).await
+        {
             let words = "there is not enough memory for the file now (`--max-total-memory`)";
             return Err((StatusCode::SERVICE_UNAVAILABLE, words));
         }
@@ -212,7 +219,7 @@ async fn read(
 }
 
 /// The memory of an import. A thread of rooms is charged for it.
-struct ImportMemory {
+pub(super) struct ImportMemory {
     workers: Workers,
     charges: Vec<RemoteCharge>,
     charged: usize,
@@ -243,7 +250,7 @@ fn plain(lines: String) -> Answer {
     typed(StatusCode::OK, "text/plain; charset=utf-8", lines)
 }
 
-fn no_such_room(id: &RoomId) -> Answer {
+pub(super) fn no_such_room(id: &RoomId) -> Answer {
     text(StatusCode::NOT_FOUND, &format!("there is no room {id}"))
 }
 

@@ -1,5 +1,7 @@
 //! Answers requests about the server and its rooms, for those who may know of all of them: the operator, and the playground.
 
+#[cfg(feature = "rooms")]
+mod actions;
 mod answers;
 #[cfg(feature = "rooms")]
 mod kept;
@@ -20,7 +22,7 @@ use hyper::{Request, Response, StatusCode, body::Incoming};
 use smol::future::or;
 
 #[cfg(feature = "built-in")]
-use self::playground::playground_path;
+use self::playground::{page_file, playground_path};
 use crate::{
     listen::ListenAddress,
     reactor::Timer,
@@ -55,50 +57,81 @@ pub(crate) struct Control {
     pub(crate) address: Option<ListenAddress>,
     #[cfg(feature = "built-in")]
     pub(crate) playground: Option<crate::settings::Playground>,
+    /// The token that requests of the operator need, if they need one.
+    #[cfg(feature = "rooms")]
+    pub(crate) token: Option<crate::admin_token::AdminToken>,
     /// The program of the rooms, if they run guests.
     #[cfg(feature = "wasm")]
     pub(crate) deployment: Option<std::sync::Arc<crate::guests::Deployment>>,
 }
 
 impl Control {
-    /// Answers a request of the operator, whose content may have been taken out of it.
-    pub(crate) async fn answer<B>(
-        &self,
-        request: &Request<B>,
-        content: Option<Incoming>,
-        reach: Reach,
-    ) -> Answer {
-        if let Err(reason) = origin::check(request, reach) {
+    /// Answers a request of the operator.
+    pub(crate) async fn answer(&self, request: Request<Incoming>, reach: Reach) -> Answer {
+        if let Err(reason) = origin::check(&request, reach) {
             return text(StatusCode::FORBIDDEN, reason);
         }
-        if !has_one_host(request) {
+        if !has_one_host(&request) {
             return text(StatusCode::BAD_REQUEST, "a request has one `Host`");
         }
+        let (head, content) = request.into_parts();
+        let request = &Request::from_parts(head, ());
         let path = request.uri().path();
         #[cfg(feature = "built-in")]
-        if let Some(playground) = &self.playground
-            && let Some(path) = playground_path(playground, path)
+        let below_page = self.playground.as_ref().and_then(|page| Some((page, playground_path(page, path)?)));
+        // A browser loads the page without the token, which is entered there.
+        #[cfg(feature = "built-in")]
+        if let Some((playground, path)) = below_page
+            && let Some(file) = page_file(playground, path, request)
         {
-            return in_time(self.answer_playground(playground, path, request)).await;
+            return file;
         }
-        match (path, content) {
-            #[cfg(feature = "rooms")]
-            ("/rooms", Some(content)) if *request.method() == hyper::Method::POST => {
+        #[cfg(feature = "rooms")]
+        if let Some(refusal) = self.refuse_without_token(request, reach) {
+            return refusal;
+        }
+        #[cfg(feature = "built-in")]
+        let path = match below_page {
+            Some((playground, "/events")) => return self.answer_events(playground, request),
+            Some((_, path)) => path,
+            None => path,
+        };
+        #[cfg(feature = "rooms")]
+        if *request.method() == hyper::Method::POST {
+            if path == "/rooms" {
                 let import = async { self.import(request, content).await.unwrap_or_else(|Ending| ending()) };
-                or(import, late(IMPORT_TIMEOUT, "the import takes long, and may go on; look whether the room is there before you try again")).await
+                return or(import, late(IMPORT_TIMEOUT, "the import takes long, and may go on; look whether the room is there before you try again")).await;
             }
-            _ => in_time(self.answer_path(path, request)).await,
+            if let Some(id) = path.strip_prefix("/rooms/").and_then(|path| path.strip_suffix("/messages")) {
+                return in_time(self.answer_message(id, request, content)).await;
+            }
         }
+        #[cfg(not(feature = "rooms"))]
+        drop(content);
+        in_time(self.answer_path(path, request)).await
+    }
+
+    /// Returns whether requests of the operator need a token.
+    pub(crate) fn needs_token(&self) -> bool {
+        #[cfg(feature = "rooms")]
+        return self.token.is_some();
+        #[cfg(not(feature = "rooms"))]
+        false
     }
 }
 
 #[cfg(feature = "built-in")]
 impl Control {
-    /// Answers a request to the public address. Returns nothing if it is not for the playground, or that is not public.
-    pub(crate) async fn answer_public<B>(&self, request: &Request<B>) -> Option<Answer> {
-        let playground = self.playground.as_ref().filter(|playground| playground.is_public())?;
-        playground_path(playground, request.uri().path())?;
-        Some(self.answer(request, None, Reach::Public(self.ip())).await)
+    /// Answers a request to the public address. Returns it if it is not for the playground, or that is not public.
+    pub(crate) async fn answer_public(
+        &self,
+        request: Request<Incoming>,
+    ) -> Result<Answer, Request<Incoming>> {
+        let playground = self.playground.as_ref().filter(|playground| playground.is_public());
+        if playground.and_then(|playground| playground_path(playground, request.uri().path())).is_none() {
+            return Err(request);
+        }
+        Ok(self.answer(request, Reach::Public(self.ip())).await)
     }
 
     /// Returns the address that the public reaches. Only programs on this machine reach a Unix socket.

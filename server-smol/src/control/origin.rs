@@ -13,6 +13,9 @@ pub(crate) enum Reach {
     Socket,
     /// This machine.
     Loopback,
+    /// All who have the token, which pages of others do not have.
+    #[cfg(feature = "rooms")]
+    WithToken,
     /// All that reach the public address, which this is.
     #[cfg(feature = "built-in")]
     Public(IpAddr),
@@ -28,6 +31,9 @@ pub(super) fn check<B>(request: &Request<B>, reach: Reach) -> Result<(), &'stati
     let hosts = match reach {
         Reach::Socket => return Ok(()),
         Reach::Loopback => IpAddr::is_loopback as fn(&IpAddr) -> bool,
+        // It may have any name.
+        #[cfg(feature = "rooms")]
+        Reach::WithToken => |_: &IpAddr| true,
         #[cfg(feature = "built-in")]
         Reach::Public(own) if own.is_loopback() => IpAddr::is_loopback as _,
         // No other machine has this address, but names of others can lead to it.
@@ -36,10 +42,16 @@ pub(super) fn check<B>(request: &Request<B>, reach: Reach) -> Result<(), &'stati
     };
     let headers = request.headers();
     let host = headers.get(HOST).and_then(|host| Authority::try_from(host.as_bytes()).ok());
-    let is_ours = |authority: &Authority| is_ours(authority.host(), hosts);
+    #[cfg(feature = "rooms")]
+    let has_any_name = reach == Reach::WithToken;
+    #[cfg(not(feature = "rooms"))]
+    let has_any_name = false;
+    let is_ours = |authority: &Authority| has_any_name || is_ours(authority.host(), hosts);
     // Where the address in the first line has a host, it is the one that counts.
     if !host.as_ref().is_some_and(is_ours) || !request.uri().authority().is_none_or(is_ours) {
         return Err(match reach {
+            #[cfg(feature = "rooms")]
+            Reach::WithToken => "a request has a `Host`",
             Reach::Socket | Reach::Loopback => {
                 "this is for the operator: the host is `localhost` or a loopback address"
             }
@@ -63,6 +75,8 @@ pub(super) fn check<B>(request: &Request<B>, reach: Reach) -> Result<(), &'stati
         || fetched.is_some_and(|site| site != "none" && site != "same-origin")
     {
         return Err(match reach {
+            #[cfg(feature = "rooms")]
+            Reach::WithToken => "this is for the operator, and not for pages",
             Reach::Socket | Reach::Loopback => "this is for the operator, and not for pages",
             #[cfg(feature = "built-in")]
             Reach::Public(_) => "links of others do not lead here: enter the address in the browser",
@@ -172,6 +186,19 @@ mod tests {
             }
             assert_eq!(check(own.into(), "192.168.1.7:8080"), !own.is_loopback(), "{own}");
         }
+    }
+
+    #[cfg(feature = "rooms")]
+    #[test]
+    fn an_address_with_a_token_has_any_name_and_no_pages_of_others() {
+        let check = |headers: &[(&str, &str)]| check_from(Reach::WithToken, "/rooms", headers).is_ok();
+        for host in ["admin.example.com:9000", "10.0.0.1:9000", "localhost"] {
+            assert!(check(&[("host", host)]), "{host}");
+            assert!(check(&[("host", host), ("origin", &format!("http://{host}"))]), "{host}");
+            assert!(!check(&[("host", host), ("origin", "http://example.com")]), "{host}");
+            assert!(!check(&[("host", host), ("sec-fetch-site", "cross-site")]), "{host}");
+        }
+        assert!(!check(&[]));
     }
 
     #[test]

@@ -17,25 +17,9 @@ const POLICY: HeaderValue =
     HeaderValue::from_static("default-src 'self'; img-src data:; connect-src *; frame-ancestors 'none'");
 
 impl Control {
-    /// Answers a request for this path below `/_`: for a file of the playground, for the stream of events, or for one of the
-    /// operator's paths.
-    pub(super) async fn answer_playground<B>(
-        &self,
-        playground: &Playground,
-        path: &str,
-        request: &Request<B>,
-    ) -> Answer {
-        if let Some(mut response) = built_in(playground.files(), request) {
-            response.headers_mut().insert(CONTENT_SECURITY_POLICY, POLICY);
-            return response;
-        }
-        match path {
-            // So that relative links in the page lead where they should. Not for good: another program may have this port later.
-            "" => redirect(StatusCode::FOUND, "/_/"),
-            "/events" if *request.method() == Method::GET => self.events(playground, request),
-            "/events" => not_allowed("GET"),
-            _ => self.answer_path(path, request).await,
-        }
+    /// Answers a request for the stream of events.
+    pub(super) fn answer_events<B>(&self, playground: &Playground, request: &Request<B>) -> Answer {
+        if *request.method() == Method::GET { self.events(playground, request) } else { not_allowed("GET") }
     }
 
     /// `GET /_/events?room=ID`: the notices of the program, and the records of a room, as long as the client listens.
@@ -44,10 +28,9 @@ impl Control {
             Ok(room) => room,
             Err(reason) => return text(StatusCode::BAD_REQUEST, reason),
         };
-        let (sender, response) = match self.workers.open_stream() {
+        let (sender, response) = match self.open_stream() {
             Ok(stream) => stream,
-            Err(NoStream::TooMany) => return busy(),
-            Err(NoStream::Ending) => return ending(),
+            Err(refusal) => return *refusal,
         };
         playground.notices().subscribe(NoticeSender(sender.clone()));
         if let Some(room) = room {
@@ -55,6 +38,30 @@ impl Control {
         }
         response
     }
+
+    /// Makes a response that goes on as long as the client listens, and the sender of what is in it.
+    ///
+    /// # Errors
+    /// The answer, if there is no place for another one.
+    pub(super) fn open_stream(&self) -> Result<(EventSender, Answer), Box<Answer>> {
+        self.workers.open_stream().map_err(|reason| {
+            Box::new(match reason {
+                NoStream::TooMany => busy(),
+                NoStream::Ending => ending(),
+            })
+        })
+    }
+}
+
+/// Returns a file of the playground, if the request for this path below `/_` is for one.
+pub(super) fn page_file<B>(playground: &Playground, path: &str, request: &Request<B>) -> Option<Answer> {
+    // So that relative links in the page lead where they should. Not for good: another program may have this port later.
+    if path.is_empty() {
+        return Some(redirect(StatusCode::FOUND, "/_/"));
+    }
+    let mut response = built_in(playground.files(), request)?;
+    response.headers_mut().insert(CONTENT_SECURITY_POLICY, POLICY);
+    Some(response)
 }
 
 /// Returns the part of a path below `/_`, if it is one of the playground's. Others there are those of static files.

@@ -11,7 +11,10 @@ use std::{
 use smol::future::{or, poll_once, yield_now};
 use stateroom_core::engine::EngineFactory;
 
-use crate::reactor::{Listener, Timer};
+use crate::{
+    log_line::About,
+    reactor::{Listener, Timer},
+};
 
 use super::Site;
 
@@ -37,7 +40,7 @@ async fn accept_until_replaced<F: EngineFactory>(listener: &Listener, site: &Rc<
     let is_failing = Cell::new(false);
     let warn = |reason: &str| {
         if !is_failing.replace(true) {
-            log.event(log::Level::Warn, || format!("no new connections for now: {reason}"));
+            log.event(log::Level::Warn, About::default(), || format!("no new connections for now: {reason}"));
         }
     };
     let mut accepted = 0;

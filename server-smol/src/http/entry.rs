@@ -12,6 +12,7 @@ use stateroom_core::engine::EngineFactory;
 use crate::{
     access::{Access, Claims, Denial, EntryRequest, Refused, token_of},
     close::CloseReason,
+    log_line::{About, debug_about},
     memory::{Charge, Purpose},
     reactor::Timer,
     requests::{Body, later, parameters, text},
@@ -72,7 +73,11 @@ impl<F: EngineFactory> Site<F> {
         match Box::pin(or(access.check(&request), late)).await {
             Ok(claims) => Ok(Some(Box::new(Admission { claims, query: request.query, _memory: memory }))),
             Err(refused) => {
-                log::debug!("{} is not let into room {room}: {refused:?}", peer.address());
+                debug_about!(
+                    peer.about().of_room(room.as_str()),
+                    "{} is not let into room {room}: {refused:?}",
+                    peer.address()
+                );
                 let has_token = request.token.is_some();
                 Err(Box::new(self.refused(refused, has_token)))
             }
@@ -88,9 +93,8 @@ impl<F: EngineFactory> Site<F> {
             Refused::Denied(denial) => answer(denial, has_token),
             Refused::Unknown { reason, is_new } => {
                 let level = if is_new { log::Level::Warn } else { log::Level::Debug };
-                thread
-                    .log
-                    .event(level, || format!("the URL of `--auth-url` does not say who may enter: {reason}"));
+                let line = || format!("the URL of `--auth-url` does not say who may enter: {reason}");
+                thread.log.event(level, About::default(), line);
                 unavailable("it cannot be found out now whether you may enter")
             }
             Refused::TooMany => unavailable("too many wait to find out whether they may enter"),

@@ -42,6 +42,7 @@ use crate::{
     admission::{Permit, Permits, TooManyOfAddress},
     control::{Control, READY, ready},
     listen::Listener,
+    log_line::{About, ConnectionId, debug_about},
     memory::{OutOfMemory, Purpose},
     reactor::{self, AnyTransport, Stream},
     requests::{
@@ -49,6 +50,7 @@ use crate::{
     },
     room::RoomId,
     settings::Settings,
+    thread::Cut,
     worker::{Arrival, Command, NewClient, Worker},
 };
 
@@ -127,20 +129,23 @@ impl<F: EngineFactory> Site<F> {
         address: SocketAddr,
         leads_to_tls: bool,
     ) -> io::Result<()> {
+        let connection = ConnectionId::next();
+        let about = About { address: Some(address), ..About::connection(connection) };
+        debug_about!(about, "{address} connects");
         #[cfg(feature = "proxy")]
         if self.is_proxy(address.ip(), !matches!(transport, AnyTransport::Tcp(_))) {
-            return self.serve_proxy(transport, address, leads_to_tls);
+            return self.serve_proxy(transport, address, connection, leads_to_tls);
         }
-        let stream = Stream::new(self.with_tls(transport, leads_to_tls))?;
+        let stream = Stream::new(self.with_tls(transport, connection, leads_to_tls))?;
         let permit = match self.shared.permits.take(address.ip()) {
             Ok(permit) => permit,
             Err(TooManyOfAddress) => {
-                log::debug!("{address}: there are as many from there as there may be");
+                debug_about!(about, "{address}: there are as many from there as there may be");
                 self.refuse(stream, OF_ADDRESS);
                 return Ok(());
             }
         };
-        match self.new_peer(address, permit, leads_to_tls) {
+        match self.new_peer(address, connection, permit, leads_to_tls) {
             Ok(peer) => self.spawn(Rc::clone(self).attend(stream, peer)),
             Err(OutOfMemory) => self.refuse_for_memory(stream),
         }
@@ -149,15 +154,20 @@ impl<F: EngineFactory> Site<F> {
 
     /// Returns the transport that a connection uses for HTTP: over TLS, if there is a certificate.
     #[cfg_attr(not(feature = "tls"), allow(clippy::unused_self))]
-    fn with_tls(&self, transport: AnyTransport, leads_to_tls: bool) -> AnyTransport {
+    fn with_tls(
+        &self,
+        transport: AnyTransport,
+        connection: ConnectionId,
+        leads_to_tls: bool,
+    ) -> AnyTransport {
         #[cfg(feature = "tls")]
         if let Some(tls) = self.shared.settings.tls.as_ref().filter(|_| !leads_to_tls) {
             return match transport {
-                AnyTransport::Tcp(socket) => tls.accept(socket),
+                AnyTransport::Tcp(socket) => tls.accept(socket, connection),
                 transport => transport,
             };
         }
-        let _ = leads_to_tls;
+        let _ = (connection, leads_to_tls);
         transport
     }
 
@@ -165,12 +175,13 @@ impl<F: EngineFactory> Site<F> {
     fn new_peer(
         &self,
         address: SocketAddr,
+        connection: ConnectionId,
         permit: Permit,
         leads_to_tls: bool,
     ) -> Result<Rc<Peer>, OutOfMemory> {
         let thread = self.here.0.thread();
         let memory = thread.memory.charge(SILENT, Purpose::New)?;
-        let peer = Peer::new(address, permit, Rc::clone(&thread.clock), memory, leads_to_tls);
+        let peer = Peer::new(address, connection, permit, Rc::clone(&thread.clock), memory, leads_to_tls);
         peer.set_idle(true);
         Ok(Rc::new(peer))
     }
@@ -220,7 +231,11 @@ impl<F: EngineFactory> Site<F> {
         let answer = async |request| {
             poll_fn(|cx| peer.poll_unblocked(cx)).await;
             let in_progress = peer.begin_request(self.here.0.hold());
+            let asked = log::log_enabled!(log::Level::Debug).then(|| shown(&request));
             let mut response = self.answer(request, peer).await;
+            if let Some(asked) = asked {
+                debug_about!(peer.about(), "{asked}: {}", response.status().as_u16());
+            }
             if self.here.0.is_ending() {
                 // The next request is for another server.
                 response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
@@ -238,8 +253,12 @@ impl<F: EngineFactory> Site<F> {
         let served = pin!(serve_requests(socket, PROTOCOL, answer));
         match unless_given_up(peer, served).await {
             Some(Ok((socket, read_ahead))) => self.take_over(peer, socket.stream, read_ahead),
-            Some(Err(error)) => log::debug!("{}: {error}", peer.address()),
-            None => log::debug!("{}: nothing has been asked for, or taken, for too long", peer.address()),
+            Some(Err(error)) => debug_about!(peer.about(), "{}: {error}", peer.address()),
+            None => debug_about!(
+                peer.about(),
+                "{}: nothing has been asked for, or taken, for too long",
+                peer.address()
+            ),
         }
     }
 
@@ -248,9 +267,11 @@ impl<F: EngineFactory> Site<F> {
         let (Some(visit), Some(permit)) = (peer.visit.take(), peer.permit.take()) else {
             // Nobody is left to tell where this fails.
             let _ = stream.end_writing();
+            debug_about!(peer.about(), "{} has no more requests", peer.address());
             return;
         };
         let new_client = NewClient {
+            connection: peer.connection,
             read_ahead,
             info: visit.info,
             permit,
@@ -271,7 +292,13 @@ impl<F: EngineFactory> Site<F> {
                 let arrival = Arrival { transport, new_client };
                 let _ = self.shared.control.workers.tell(home, Command::Connect(room, arrival));
             }
-            Err(error) => log::debug!("{} cannot be handed to its room's thread: {error}", peer.address()),
+            Err(error) => {
+                debug_about!(
+                    peer.about(),
+                    "{} cannot be handed to its room's thread: {error}",
+                    peer.address()
+                )
+            }
         }
     }
 
@@ -298,7 +325,7 @@ impl<F: EngineFactory> Site<F> {
             "/ws" => ROOM,
             path if path.starts_with("/ws/") => ROOM,
             _ if self.is_ending_for(&request) => return ending(),
-            _ => return self.static_file(&request, peer).await,
+            _ => return self.file(request, peer).await,
         };
         let page = match self.page(&request, peer) {
             Ok(page) => page,
@@ -310,6 +337,17 @@ impl<F: EngineFactory> Site<F> {
         };
         self.share(page, &mut response);
         response
+    }
+
+    /// Answers a request for a file, or for the playground if that is public.
+    async fn file(&self, request: Request<Incoming>, peer: &Peer) -> Response<Body> {
+        #[cfg(feature = "built-in")]
+        // It is rare, and would take memory in each connection.
+        let request = match Box::pin(self.playground(request)).await {
+            Ok(response) => return response,
+            Err(request) => request,
+        };
+        self.static_file(&request, peer).await
     }
 
     /// Answers a request for the status or for rooms.
@@ -326,7 +364,7 @@ impl<F: EngineFactory> Site<F> {
         };
         match (room, request.method()) {
             (Err(reason), _) => {
-                log::debug!("{} asks for {path:?}: {reason}", peer.address());
+                debug_about!(peer.about(), "{} asks for {path:?}: {reason}", peer.address());
                 text(StatusCode::BAD_REQUEST, reason)
             }
             (Ok(room), &Method::GET) => self.upgrade(&request, room, peer).await,
@@ -349,6 +387,11 @@ impl<F: EngineFactory> Site<F> {
     fn spawn(&self, task: impl Future<Output = ()> + 'static) {
         self.here.0.requests().spawn(task).detach();
     }
+}
+
+/// Returns a request as the log shows it. The query stays out of the log: a token may be in it.
+fn shown(request: &Request<Incoming>) -> String {
+    format!("{} {:?}", request.method(), Cut::new(request.uri().path()))
 }
 
 /// Runs `serve` until the peer is given up: it has asked for nothing, or taken nothing, for too long, or others need

@@ -14,6 +14,7 @@ use stateroom_core::engine::EngineFactory;
 use hyper::header::ACCESS_CONTROL_ALLOW_CREDENTIALS;
 
 use crate::{
+    log_line::debug_about,
     requests::{Body, text},
     settings::AllowedOrigin,
     thread::Cut,
@@ -64,7 +65,7 @@ impl<F: EngineFactory> Site<F> {
             return Ok(Page { origin: Some(origin) });
         }
         let shown = String::from_utf8_lossy(origin.as_bytes());
-        log::debug!("{} sends a request of a page of {:?}", peer.address(), Cut::new(&shown));
+        debug_about!(peer.about(), "{} sends a request of a page of {:?}", peer.address(), Cut::new(&shown));
         self.here.0.thread().refuse("other_origin", OTHER_ORIGIN);
         Err(OtherOrigin)
     }

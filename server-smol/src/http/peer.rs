@@ -14,6 +14,7 @@ use hyper::{
 
 use crate::{
     admission::{Permit, Subnet, TooFast},
+    log_line::{About, ConnectionId},
     memory::{Charge, OutOfMemory, Purpose},
     reactor::{Clock, Timer},
     requests::{self, DownloadPermit, Peer as _},
@@ -49,6 +50,8 @@ const MOST_BEYOND: usize = 2 * PROTOCOL.head_size;
 /// The peer that requests come from.
 #[derive(Debug)]
 pub(super) struct Peer {
+    /// The id of its connection in the log.
+    pub(super) connection: ConnectionId,
     address: Cell<SocketAddr>,
     /// True if the connection is one of a trusted proxy, so that each request says which client it comes from.
     #[cfg(feature = "proxy")]
@@ -132,12 +135,14 @@ impl InProgress {
 impl Peer {
     pub(super) fn new(
         address: SocketAddr,
+        connection: ConnectionId,
         permit: Permit,
         clock: Rc<Clock>,
         memory: Charge,
         leads_to_tls: bool,
     ) -> Self {
         Self {
+            connection,
             address: Cell::new(address),
             #[cfg(feature = "proxy")]
             is_proxy: Cell::new(false),
@@ -162,6 +167,11 @@ impl Peer {
             is_blocked: Cell::new(false),
             waker: RefCell::default(),
         }
+    }
+
+    /// Returns what a line of the log about it is about.
+    pub(super) fn about(&self) -> About<'static> {
+        About { address: Some(self.address()), ..About::connection(self.connection) }
     }
 
     /// Returns the address of the client: of the connection's other end, or what a trusted proxy says.
@@ -417,7 +427,14 @@ mod tests {
 
     fn peer(address: SocketAddr, clock: Clock) -> Peer {
         let permit = Permits::new(&Settings::default()).take(address.ip()).unwrap();
-        Peer::new(address, permit, Rc::new(clock), Ledger::new(1 << 20).empty_charge(), false)
+        Peer::new(
+            address,
+            ConnectionId::next(),
+            permit,
+            Rc::new(clock),
+            Ledger::new(1 << 20).empty_charge(),
+            false,
+        )
     }
 
     /// Returns whether the server gives up a peer that was last given something so long ago.

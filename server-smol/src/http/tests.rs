@@ -77,6 +77,8 @@ impl TestServer {
                 address: None,
                 #[cfg(feature = "built-in")]
                 playground: None,
+                #[cfg(feature = "rooms")]
+                token: None,
                 #[cfg(feature = "wasm")]
                 deployment: None,
             },

@@ -15,6 +15,7 @@ use hyper::header::SEC_WEBSOCKET_EXTENSIONS;
 
 use crate::{
     admission::TooFast,
+    log_line::debug_about,
     requests::{Body, ending, later, text},
     room::{ClientInfo, Header, RoomId, SESSION_PROTOCOL, SessionRequest},
     settings::Subprotocol,
@@ -57,7 +58,7 @@ impl<F: EngineFactory> Site<F> {
         }
         let mut response = match handshake {
             Ok(response) => response,
-            Err(lack) => return not_a_handshake(lack),
+            Err(lack) => return not_a_handshake(lack, peer),
         };
         if !request.body().is_end_stream() {
             // It would be taken for frames.
@@ -72,7 +73,7 @@ impl<F: EngineFactory> Site<F> {
         let known = &self.shared.settings.subprotocols;
         let Ok(subprotocol) = Subprotocol::choose(known, &offered) else {
             // Their names stay out of the log: one of them may be a token.
-            log::debug!("{} offers only unknown subprotocols", peer.address());
+            debug_about!(peer.about(), "{} offers only unknown subprotocols", peer.address());
             return no_such_subprotocol(known);
         };
         // Only one can be selected, and the room still learns of the other one.
@@ -115,7 +116,7 @@ impl<F: EngineFactory> Site<F> {
     }
 
     fn too_many_joins(&self, error: TooFast, peer: &Peer) -> Response<Body> {
-        log::debug!("{} asks for rooms too fast", peer.address());
+        debug_about!(peer.about(), "{} asks for rooms too fast", peer.address());
         self.here.0.thread().refuse("joins", JOINS);
         let words = "rooms are asked for too fast from your address; come again later";
         later(StatusCode::TOO_MANY_REQUESTS, words, error.seconds())
@@ -124,7 +125,7 @@ impl<F: EngineFactory> Site<F> {
     /// Returns the answer to a client that cannot enter a room.
     async fn refuse_entry(&self, room: &RoomId, peer: &Peer) -> Option<Response<Body>> {
         if self.is_full() {
-            log::debug!("{} would be one client too many", peer.address());
+            debug_about!(peer.about(), "{} would be one client too many", peer.address());
             self.here.0.thread().refuse(CONNECTIONS.label, CONNECTIONS.limit);
             return Some(full_up());
         }
@@ -134,7 +135,11 @@ impl<F: EngineFactory> Site<F> {
         match self.shared.control.workers.exists(room).await {
             Ok(true) => None,
             Ok(false) => {
-                log::debug!("a client asks for room {room}, which does not exist");
+                debug_about!(
+                    peer.about().of_room(room.as_str()),
+                    "{} asks for room {room}, which does not exist",
+                    peer.address()
+                );
                 Some(text(StatusCode::NOT_FOUND, "the room does not exist"))
             }
             Err(Ending) => Some(ending()),
@@ -213,8 +218,8 @@ fn full_up() -> Response<Body> {
     response
 }
 
-fn not_a_handshake(lack: &str) -> Response<Body> {
-    log::debug!("no handshake: {lack}");
+fn not_a_handshake(lack: &str, peer: &Peer) -> Response<Body> {
+    debug_about!(peer.about(), "no handshake: {lack}");
     let mut response = text(StatusCode::UPGRADE_REQUIRED, "this address is for WebSockets");
     let headers = response.headers_mut();
     headers.insert(UPGRADE, HeaderValue::from_static("websocket"));

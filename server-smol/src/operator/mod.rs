@@ -112,12 +112,14 @@ impl Operator {
         patience: Duration,
     ) -> Result<(Self, JoinHandle<Result<(), ServeError>>), ServeError> {
         let refused = |source| ServeError::Admin { address: address.clone(), source };
-        let listener = bind(address).map_err(refused)?;
+        let listener = bind(address, control.needs_token()).map_err(refused)?;
         let address = match listener.address().map_err(refused)? {
             ListenAddress::Tcp(address) => AdminAddress::Tcp(address),
             _ => address.clone(),
         };
         let reach = match &address {
+            #[cfg(feature = "rooms")]
+            AdminAddress::Tcp(address) if !address.ip().is_loopback() => Reach::WithToken,
             AdminAddress::Tcp(_) => Reach::Loopback,
             AdminAddress::Unix(_) => Reach::Socket,
         };
@@ -158,6 +160,13 @@ impl Operator {
 
     /// Logs the address.
     pub(crate) fn announce(&self) {
+        if let AdminAddress::Tcp(address) = &self.address
+            && !address.ip().is_loopback()
+        {
+            log::warn!(
+                "others may reach the operator's address {address}, which does not speak TLS: whoever sees the traffic sees the token"
+            );
+        }
         #[cfg(feature = "built-in")]
         if self.has_playground {
             match &self.address {
@@ -242,9 +251,7 @@ async fn accept(incoming: &reactor::Listener, site: Rc<Site>, executor: &LocalEx
 /// Answers one request. If that takes as long as the client listens, it gives the place back.
 async fn answer<T>(socket: Socket, peer: &Uncounted, site: &Site, place: &Cell<Option<T>>) {
     let answer = async |request: Request<body::Incoming>| {
-        let (head, content) = request.into_parts();
-        let request = Request::from_parts(head, ());
-        let response = site.control.answer(&request, Some(content), site.reach).await;
+        let response = site.control.answer(request, site.reach).await;
         if response.body().stream_size().is_some() {
             place.take();
             peer.is_owed_answer.set(false);

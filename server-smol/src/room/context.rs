@@ -12,6 +12,7 @@ use stateroom_core::{
 
 use crate::{
     close::CloseReason,
+    log_line::About,
     thread::{Cut, RoomLog, Thread},
     websocket::Opcode,
 };
@@ -127,7 +128,7 @@ impl StateroomContext for RoomContext {
             LogLevel::Trace => log::Level::Trace,
         };
         self.trace.log(level, message);
-        self.log.line(&self.id, level, || format!("room {}: {:?}", self.id, Cut::new(message)));
+        self.log.line(self.id.as_str(), level, || format!("room {}: {:?}", self.id, Cut::new(message)));
     }
 
     fn now_ms(&self) -> u64 {
@@ -150,7 +151,8 @@ impl EngineContext for RoomContext {
     }
 
     fn warn(&self, words: &dyn fmt::Display) {
-        self.thread.log.event(log::Level::Warn, || format!("room {}: {words}", self.id));
+        let about = About::room(self.id.as_str());
+        self.thread.log.event(log::Level::Warn, about, || format!("room {}: {words}", self.id));
     }
 
     fn wants_pause(&self) -> bool {

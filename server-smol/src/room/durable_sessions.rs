@@ -9,6 +9,7 @@ use stateroom_core::{
 
 use crate::{
     journal::Journal,
+    log_line::About,
     reactor::Stream,
     thread::Thread,
     websocket::Opcode,
@@ -139,7 +140,11 @@ impl RestoredSessions {
                         "the session of client {client} is lost: the system has no socket for it ({error}; see `ulimit -n`)"
                     )
                 };
-                return thread.log.event(log::Level::Error, line);
+                return thread.log.event(
+                    log::Level::Error,
+                    About { client: Some(client), ..About::default() },
+                    line,
+                );
             }
         };
         let outbox = Outbox::new(stream, Rc::clone(&thread.buffers), thread.settings.outbox_size);

@@ -12,6 +12,7 @@ use stateroom_core::engine::{Durable, Engine as _, EngineFactory, Replayed, Rest
 
 use crate::{
     journal::{History, Journal, LoadError, RoomNumber},
+    log_line::About,
     memory::{OutOfMemory, Purpose},
     metrics::Count,
     thread::{Cut, Kind, TIME_SLICE},
@@ -487,7 +488,7 @@ impl<F: EngineFactory> Registry<F> {
             LoadError::Damaged(reason) => self.quarantine(id, &reason),
             LoadError::Unreadable(reason) => {
                 let line = || format!("room {id} cannot be read from the disk at the moment: {reason}");
-                self.thread().log.event(log::Level::Error, line);
+                self.thread().log.event(log::Level::Error, About::room(id.as_str()), line);
             }
             LoadError::Ending => {}
         }
@@ -501,7 +502,7 @@ impl<F: EngineFactory> Registry<F> {
                 Cut::new(reason)
             )
         };
-        self.thread().log.event(log::Level::Error, line);
+        self.thread().log.event(log::Level::Error, About::room(id.as_str()), line);
         let mut quarantined = self.quarantined.borrow_mut();
         if let Err(index) = quarantined.binary_search(id) {
             quarantined.insert(index, id.clone());

@@ -11,6 +11,8 @@ mod id;
 mod kept;
 mod lock;
 mod opening;
+#[cfg(feature = "rooms")]
+mod operator;
 mod registry;
 mod renewal;
 mod roster;
@@ -39,6 +41,7 @@ use stateroom_core::{
 use crate::{
     admission::Subnet,
     close::CloseReason,
+    log_line::{About, debug_about},
     memory::{Charge, OutOfMemory, Purpose},
     metrics::Count,
     reactor::Timer,
@@ -60,6 +63,8 @@ pub(crate) use id::RoomId;
 #[cfg(feature = "rooms")]
 pub(crate) use kept::{Base, NotImported, Presence};
 pub(crate) use lock::EventLock;
+#[cfg(feature = "rooms")]
+pub(crate) use operator::{Action, Announcement, NotDone};
 pub(crate) use registry::{CreateRoomError, Registry, RoomCounts, RoomStatus};
 pub(crate) use renewal::{Renewals, Rooms};
 pub(crate) use session_request::{SESSION_PROTOCOL, SessionRequest, Token, number};
@@ -128,7 +133,7 @@ impl<F: EngineFactory> Room<F> {
             let error = engine.as_ref().err();
             error.iter().for_each(|error| {
                 let line = || format!("room {} cannot be made: {}", context.id, Cut::new(&error.to_string()));
-                context.thread.log.event(log::Level::Error, line);
+                context.thread.log.event(log::Level::Error, About::room(context.id.as_str()), line);
             });
             engine.ok()
         })?;
@@ -158,7 +163,7 @@ impl<F: EngineFactory> Room<F> {
             Ok(None) => return Err(CreateRoomError::Failed),
             Err(_) => {
                 let line = || format!("room {} cannot be made: the service panicked", context.id);
-                thread.log.event(log::Level::Error, line);
+                thread.log.event(log::Level::Error, About::room(context.id.as_str()), line);
                 return Err(CreateRoomError::Failed);
             }
         };
@@ -191,6 +196,11 @@ impl<F: EngineFactory> Room<F> {
 
     pub(crate) fn id(&self) -> &RoomId {
         &self.context.id
+    }
+
+    /// Returns what a line of the log about it is about.
+    pub(crate) fn about(&self) -> About<'_> {
+        About::room(self.id().as_str())
     }
 
     pub(crate) fn thread(&self) -> &Rc<Thread> {
@@ -401,7 +411,7 @@ impl<F: EngineFactory> Room<F> {
         self.thread().metrics.fail(kind);
         // Its words may be the guest's.
         let line = || format!("room {} failed: {}", self.id(), OneLine(Cut::new(reason)));
-        self.thread().log.event(log::Level::Error, line);
+        self.thread().log.event(log::Level::Error, self.about(), line);
         self.context.trace.fail(reason);
         let end = reason.floor_char_boundary(CLOSE_REASON_SIZE);
         let words = self.thread().settings.show_failures.then(|| reason[..end].into());
@@ -436,7 +446,7 @@ impl<F: EngineFactory> Room<F> {
     }
 
     fn finish(self: &Rc<Self>, reason: &str) {
-        log::debug!("room {} ends: {reason}", self.id());
+        debug_about!(self.about(), "room {} ends: {reason}", self.id());
         self.end(&CloseReason::RoomEnded);
     }
 
@@ -448,7 +458,7 @@ impl<F: EngineFactory> Room<F> {
             }
         }
         self.context.trace_state("ended", Some(reason.words()));
-        self.context.log.end(self.id());
+        self.context.log.end(self.id().as_str());
         self.timer.take();
         self.context.deliveries.clear();
         for outbox in self.context.roster.clear() {
@@ -469,7 +479,7 @@ impl<F: EngineFactory> Room<F> {
     fn leave_registry(self: &Rc<Self>, timer_due: Option<u64>) {
         self.ended.set(true);
         self.context.trace_state("leaves memory", None);
-        self.context.log.end(self.id());
+        self.context.log.end(self.id().as_str());
         self.timer.take();
         self.thread().hibernation.remove(&self.idle);
         if let Some(registry) = self.registry.upgrade() {

@@ -16,6 +16,7 @@ use stateroom_core::{ClientId, engine::EngineFactory};
 use crate::{
     admission::Subnet,
     close::CloseReason,
+    log_line::{About, debug_about},
     memory::{Need, Reclaim, Stage},
     metrics::Count,
     thread::Thread,
@@ -173,7 +174,7 @@ impl<F: EngineFactory> Registry<F> {
                     "room {id} is not created: the rooms on disk need nearly all space (`--journal-size`)"
                 )
             };
-            self.thread.log.event(log::Level::Warn, line);
+            self.thread.log.event(log::Level::Warn, About::room(id.as_str()), line);
             return Err(CreateRoomError::TooMany);
         }
         self.make_place(&id)?;
@@ -193,7 +194,7 @@ impl<F: EngineFactory> Registry<F> {
         if self.is_full() && !self.end_empty_room() {
             // Nobody has entered this one, nor has its service been made: it ends an empty room to make space for it.
             if self.counts.empty.load(Ordering::Relaxed) == 0 {
-                log::debug!("room {id} would be one too many");
+                debug_about!(About::room(id.as_str()), "room {id} would be one too many");
                 return Err(CreateRoomError::TooMany);
             }
             self.counts.unwanted.fetch_add(1, Ordering::Relaxed);
@@ -285,9 +286,9 @@ impl<F: EngineFactory> Registry<F> {
         }
         if room.was_entered() {
             let line = || format!("room {} ends, and its state is lost: {why}", room.id());
-            self.thread.log.event(log::Level::Warn, line);
+            self.thread.log.event(log::Level::Warn, room.about(), line);
         } else {
-            log::debug!("room {}, which nobody has entered, ends: {why}", room.id());
+            debug_about!(room.about(), "room {}, which nobody has entered, ends: {why}", room.id());
         }
         room.end(&CloseReason::RoomEnded);
         true

@@ -128,7 +128,7 @@ impl<F: EngineFactory> Room<F> {
             let _ = self.settle_memory(engine);
             let line =
                 || format!("room {} keeps its module: there is no memory for its new version", self.id());
-            self.thread().log.event(log::Level::Warn, line);
+            self.thread().log.event(log::Level::Warn, self.about(), line);
             return Renewal::Kept;
         }
         if self.settle_memory(engine).is_err() {

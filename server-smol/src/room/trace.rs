@@ -40,6 +40,14 @@ pub(super) struct Trace {
     recorder: RefCell<Option<Box<Recorder>>>,
 }
 
+/// What the operator does in a room.
+#[cfg(feature = "rooms")]
+pub(super) enum Operator<'a> {
+    Message(MessagePayload<'a>),
+    /// Closes one client, or all of them.
+    Close(Option<ClientId>, &'a crate::close::CloseReason),
+}
+
 #[derive(Debug)]
 struct Recorder {
     listeners: Listeners,
@@ -191,6 +199,30 @@ impl Trace {
                 recorder.tell(&record.fields);
             }
         });
+    }
+
+    /// Records what the operator does.
+    #[cfg(feature = "rooms")]
+    #[cold]
+    pub(super) fn operator(&self, now_ms: u64, does: Operator<'_>, clients: usize) {
+        let mut record = Record::default();
+        record.set("time", now_ms);
+        match does {
+            Operator::Message(payload) => {
+                record.set("operator", "message");
+                record.set("message", message(payload));
+            }
+            Operator::Close(client, reason) => {
+                record.set("operator", "close");
+                if let Some(client) = client {
+                    record.set("client", client.0);
+                }
+                record.set("code", reason.code());
+                record.set("reason", preview(reason.words()));
+            }
+        }
+        record.set("clients", clients);
+        self.with(|recorder| recorder.tell(&record.fields));
     }
 
     /// Records, if somebody listens. If nobody does any more, that was the last.

@@ -21,8 +21,6 @@ use smol::{
 };
 use stateroom_core::engine::EngineFactory;
 
-#[cfg(feature = "rooms")]
-use crate::kept::begin_cleaning;
 use crate::{
     admin_address::AdminAddress,
     admission::Permits,
@@ -41,6 +39,8 @@ use crate::{
     },
     worker::{NewJournal, Worker, Workers},
 };
+#[cfg(feature = "rooms")]
+use crate::{admin_token::AdminToken, kept::begin_cleaning};
 
 use handle::REST;
 pub use handle::{RenewedRooms, Replacement, RoomInfo, ServerHandle, Stats};
@@ -308,6 +308,13 @@ impl Server {
         self
     }
 
+    /// Sets the token that requests of the operator need; see [`Settings::admin_token`].
+    #[cfg(feature = "rooms")]
+    pub fn with_admin_token(mut self, token: Option<AdminToken>) -> Self {
+        self.settings.admin_token = token;
+        self
+    }
+
     /// Sets the origins whose pages may use the rooms; see [`Settings::allowed_origins`].
     pub fn with_allowed_origins(mut self, origins: impl IntoIterator<Item = AllowedOrigin>) -> Self {
         self.settings.allowed_origins = origins.into_iter().collect();
@@ -547,6 +554,8 @@ impl Server {
             workers: workers.clone(),
             started: Instant::now(),
             address: addresses.first().cloned(),
+            #[cfg(feature = "rooms")]
+            token: settings.admin_token.clone(),
             #[cfg(feature = "built-in")]
             playground: settings.playground.clone(),
             #[cfg(feature = "wasm")]

@@ -11,6 +11,7 @@ use stateroom_core::{ClientId, engine::EngineFactory};
 use crate::{
     admission::Permit,
     close::CloseReason,
+    log_line::About,
     memory::{Buffer, OutOfMemory},
     room::{Event, EventLock, Outcome, Room},
     websocket::Decoder,
@@ -152,6 +153,11 @@ impl<F: EngineFactory> Connection<F> {
             has_ended: Cell::new(false),
             permit: Cell::default(),
         }))
+    }
+
+    /// Returns what a line of the log about it is about.
+    pub(super) fn about(&self) -> About<'_> {
+        About { client: Some(self.client), ..self.room.about() }.of_connection(self.socket.connection)
     }
 
     /// Returns the confirmations of the client's messages, if the session is resumable.

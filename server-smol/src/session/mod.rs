@@ -22,6 +22,7 @@ use stateroom_core::{ClientId, engine::EngineFactory};
 use crate::{
     admission::Permit,
     close::CloseReason,
+    log_line::{About, debug_about},
     memory::{Charge, Ledger, OutOfMemory, Purpose},
     room::{ClientInfo, Event, Outcome, Resumable, Resumption, Room, SessionRequest},
     wire::Socket,
@@ -79,6 +80,7 @@ pub(crate) async fn serve<F: EngineFactory>(
         Err(reason) => {
             // There may be no memory for what the client has brought, and it may take its time.
             drop((read_ahead, info));
+            debug_about!(About::connection(socket.connection), "no room is entered: {:?}", reason.words());
             Box::pin(socket.close(Some(reason))).await;
         }
         Ok((room, client)) => {
@@ -119,7 +121,7 @@ impl<F: EngineFactory> Session<F> {
             Arrival::Over => return,
             Arrival::Lost(resumption) => resumption,
             Arrival::Here => {
-                log::debug!("room {}: client {client} has come", room.id());
+                debug_about!(connection.about(), "room {}: client {client} has come", room.id());
                 self.stay(connection).await
             }
         };
@@ -195,12 +197,16 @@ impl<F: EngineFactory> Session<F> {
         connection.has_ended.set(true);
         socket.stream().remove_listener();
         match &end {
-            End::Gone => log::debug!("room {}: client {client} has gone", room.id()),
+            End::Gone => debug_about!(connection.about(), "room {}: client {client} has gone", room.id()),
             End::Close(reason) => {
                 room.thread().count_refused(reason);
                 // The guest may have written the words, so they are quoted.
                 let (code, words) = (reason.code(), reason.words());
-                log::debug!("room {}: client {client} is closed: {words:?} ({code:?})", room.id());
+                debug_about!(
+                    connection.about(),
+                    "room {}: client {client} is closed: {words:?} ({code:?})",
+                    room.id()
+                );
             }
         }
         // An event that has begun is finished.

@@ -360,7 +360,7 @@ impl<F: EngineFactory> Connection<F> {
                     );
                     let line =
                         || format!("room {}: client {} is closed: {words}", self.room.id(), self.client);
-                    thread.log.event(log::Level::Warn, line);
+                    thread.log.event(log::Level::Warn, self.about(), line);
                     words.into()
                 }))
             }

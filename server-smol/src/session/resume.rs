@@ -12,6 +12,7 @@ use stateroom_core::{ClientId, engine::EngineFactory};
 use crate::{
     admission::{Permit, Subnet},
     close::CloseReason,
+    log_line::{About, debug_about},
     memory::{OutOfMemory, Purpose},
     metrics::Count,
     reactor::Timer,
@@ -49,6 +50,11 @@ impl<F: EngineFactory> Session<F> {
             resumable
         });
         Self { room, client, resumable }
+    }
+
+    /// Returns what a line of the log about a session without a connection is about.
+    fn about(&self) -> About<'_> {
+        About { client: Some(self.client), ..self.room.about() }
     }
 
     /// Makes a connection of this session. Returns the socket again if there is no memory for what was read ahead.
@@ -158,7 +164,7 @@ impl<F: EngineFactory> Session<F> {
         if let Some(resumption) = or(resumption, timeout).await {
             return Some(resumption);
         }
-        log::debug!("room {}: the session of client {client} ends", room.id());
+        debug_about!(self.about(), "room {}: the session of client {client} ends", room.id());
         self.leave().await;
         None
     }
@@ -191,7 +197,7 @@ impl<F: EngineFactory> Session<F> {
         room.thread().metrics.add(Count::Resumptions, 1);
         let listener: Weak<Connection<F>> = Rc::downgrade(&connection);
         connection.socket.stream().set_listener(listener);
-        log::debug!("room {}: client {client} has resumed its session", room.id());
+        debug_about!(connection.about(), "room {}: client {client} has resumed its session", room.id());
         self.stay(connection).await
     }
 

@@ -43,6 +43,8 @@ pub use self::{
 };
 #[cfg(feature = "built-in")]
 pub use self::{built_in::BuiltIn, notices::Notices, playground::Playground};
+#[cfg(feature = "rooms")]
+use crate::admin_token::AdminToken;
 #[cfg(feature = "tls")]
 use crate::tls::Tls;
 use crate::{
@@ -278,8 +280,15 @@ pub struct Settings {
     ///
     /// A client of this address sees the ids of all rooms, and may create and end rooms. Only the user that
     /// runs the server can open a Unix socket. Everybody on this machine can reach a loopback address, but
-    /// pages in their browsers cannot.
+    /// pages in their browsers cannot. With feature `rooms` and an [`admin_token`](Self::admin_token), it may be
+    /// any other address, too.
     pub admin: Option<AdminAddress>,
+
+    /// The token that requests to the operator's address need. Default: none, and they need none.
+    ///
+    /// The address does not speak TLS: whoever sees the traffic sees the token.
+    #[cfg(feature = "rooms")]
+    pub admin_token: Option<AdminToken>,
 
     /// The origins whose pages may open WebSockets, create rooms and read the status. Others get a 403. Default:
     /// [`AllowedOrigin::SAME_HOST`] alone, the host that the request is for. Requests without the header `Origin`, which are those of
@@ -419,6 +428,8 @@ impl Default for Settings {
             resume: Duration::from_secs(30),
             session_buffer: 256 << 10,
             admin: None,
+            #[cfg(feature = "rooms")]
+            admin_token: None,
             allowed_origins: vec![AllowedOrigin::SAME_HOST],
             #[cfg(feature = "auth")]
             access: None,

@@ -3,7 +3,7 @@ use super::Settings;
 /// The maximum number of the operator's connections at a time. Others wait until one has ended.
 pub(crate) const OPERATOR_CONNECTIONS: usize = 16;
 
-/// The maximum number of streams of events at a time, for those who look at a playground.
+/// The maximum number of streams of events at a time, for those who look at a playground or watch a room.
 #[cfg(feature = "built-in")]
 pub(crate) const EVENT_STREAMS: usize = 32;
 
@@ -22,7 +22,9 @@ impl Settings {
         // The operator's listener is a socket, too.
         let operator = if self.admin.is_some() { OPERATOR_CONNECTIONS + 1 } else { 0 };
         #[cfg(feature = "built-in")]
-        let operator = operator + if self.playground.is_some() { EVENT_STREAMS } else { 0 };
+        let has_streams = self.playground.is_some() || cfg!(feature = "rooms") && self.admin.is_some();
+        #[cfg(feature = "built-in")]
+        let operator = operator + if has_streams { EVENT_STREAMS } else { 0 };
         // Each thread has all listeners.
         let threads = self.threads * (OF_A_THREAD + self.listeners());
         [self.max_downloads, operator, threads, OTHERS]
@@ -47,10 +49,11 @@ mod tests {
         let mut settings = Settings { max_connections: 1_000, max_downloads: 64, ..Settings::default() };
         assert_eq!(settings.open_files(), 1_196);
         settings.admin = "127.0.0.1:0".parse().ok();
-        assert_eq!(settings.open_files(), 1_213);
+        let streams = if cfg!(feature = "rooms") { 32 } else { 0 };
+        assert_eq!(settings.open_files(), 1_213 + streams);
         settings.listen = vec!["127.0.0.1:0".parse().unwrap(); 3];
         settings.threads = 100;
-        assert_eq!(settings.open_files(), 1_209 + 600);
+        assert_eq!(settings.open_files(), 1_209 + streams + 600);
         settings.max_connections = usize::MAX;
         assert_eq!(settings.open_files(), usize::MAX);
     }

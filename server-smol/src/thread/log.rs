@@ -9,7 +9,10 @@ use std::{
 
 use log::Level;
 
-use crate::reactor::{Clock, Timer};
+use crate::{
+    log_line::{self, About},
+    reactor::{Clock, Timer},
+};
 
 use super::log_budget::LogBudget;
 
@@ -62,12 +65,12 @@ impl ThreadLog {
     }
 
     /// Writes of something that strangers can make happen as often as they like.
-    pub(crate) fn event(&self, level: Level, line: impl FnOnce() -> String) {
+    pub(crate) fn event(&self, level: Level, about: About<'_>, line: impl FnOnce() -> String) {
         if !log::log_enabled!(level) {
             return;
         }
         match self.events.admit(self.clock.now(), line) {
-            Some(line) => log::log!(level, "{line}"),
+            Some(line) => log_line::write(module_path!(), level, &about, format_args!("{line}")),
             None => self.wake(),
         }
     }
@@ -136,10 +139,10 @@ impl ThreadLog {
         }
     }
 
-    fn report_room(&self, id: &impl fmt::Display, budget: &LogBudget) {
+    fn report_room(&self, id: &str, budget: &LogBudget) {
         if let Some(dropped) = budget.take_dropped() {
             let line = || format!("room {id}: {dropped} log lines were dropped: {budget} are written");
-            self.event(Level::Warn, line);
+            self.event(Level::Warn, About::room(id), line);
         }
     }
 }
@@ -150,7 +153,7 @@ impl RoomLog {
     }
 
     /// Writes a line of the room of this id.
-    pub(crate) fn line(&self, id: &impl fmt::Display, level: Level, line: impl FnOnce() -> String) {
+    pub(crate) fn line(&self, id: &str, level: Level, line: impl FnOnce() -> String) {
         if !log::log_enabled!(target: GUEST, level) {
             return;
         }
@@ -158,19 +161,19 @@ impl RoomLog {
         let Some(line) = self.budget.admit(now, line) else {
             // It is the first one since the last report.
             if self.budget.dropped() == 1 {
-                thread.rooms.borrow_mut().push((id.to_string(), Rc::clone(&self.budget)));
+                thread.rooms.borrow_mut().push((id.to_owned(), Rc::clone(&self.budget)));
                 thread.wake();
             }
             return;
         };
         match thread.guests.admit(now, || line) {
-            Some(line) => log::log!(target: GUEST, level, "{line}"),
+            Some(line) => log_line::write(GUEST, level, &About::room(id), format_args!("{line}")),
             None => thread.wake(),
         }
     }
 
     /// Reports the lines that were dropped and are not reported yet, as the room ends.
-    pub(crate) fn end(&self, id: &impl fmt::Display) {
+    pub(crate) fn end(&self, id: &str) {
         self.thread.report_room(id, &self.budget);
     }
 }

@@ -18,7 +18,7 @@ use rustls::{
 };
 
 use super::{connection::Connection, error::TlsError, validity::Validity};
-use crate::reactor::AnyTransport;
+use crate::{log_line::ConnectionId, reactor::AnyTransport};
 
 /// The certificate of a server and its private key, in files that are read again when a server is told to.
 ///
@@ -74,9 +74,9 @@ impl Tls {
     }
 
     /// Returns a connection with TLS. The handshake begins with the first read.
-    pub(crate) fn accept(&self, socket: TcpStream) -> AnyTransport {
+    pub(crate) fn accept(&self, socket: TcpStream, id: ConnectionId) -> AnyTransport {
         let config = Arc::clone(&self.0.current.lock().unwrap_or_else(PoisonError::into_inner));
-        Box::new(Connection::new(socket, config)).into()
+        Box::new(Connection::new(socket, config, id)).into()
     }
 }
 

@@ -13,6 +13,7 @@ use rustls::{
 
 use super::plain_http;
 use crate::{
+    log_line::{About, ConnectionId, debug_about},
     memory::{OutOfMemory, ThreadCharge},
     reactor::{Handle, Transport},
 };
@@ -69,6 +70,8 @@ pub(super) struct Connection {
 }
 
 struct State {
+    /// The id of the connection in the log.
+    id: ConnectionId,
     config: Arc<ServerConfig>,
     /// The protocol, once something has come.
     protocol: Option<Box<UnbufferedServerConnection>>,
@@ -96,8 +99,9 @@ struct State {
 }
 
 impl Connection {
-    pub(super) fn new(socket: TcpStream, config: Arc<ServerConfig>) -> Self {
+    pub(super) fn new(socket: TcpStream, config: Arc<ServerConfig>, id: ConnectionId) -> Self {
         let state = State {
+            id,
             config,
             protocol: None,
             sealed: Vec::new(),
@@ -304,7 +308,8 @@ impl State {
     /// Processes records. Content goes to `bytes`, and behind that to `open`.
     fn process(&mut self, input: &mut [u8], bytes: &mut [u8]) -> Processed {
         let Processed { mut used, mut size, mut records } = Processed::default();
-        let Self { protocol: Some(protocol), held, open, is_established, has_ended, has_failed, .. } = self
+        let Self { id, protocol: Some(protocol), held, open, is_established, has_ended, has_failed, .. } =
+            self
         else {
             return Processed::default();
         };
@@ -336,13 +341,17 @@ impl State {
                     true
                 }
                 Ok(ConnectionState::WriteTraffic(_)) => {
+                    if !*is_established {
+                        let version = protocol.protocol_version().and_then(|version| version.as_str());
+                        debug_about!(About::connection(*id), "speaks {}", version.unwrap_or("TLS"));
+                    }
                     *is_established = true;
                     false
                 }
                 // There is no early data without permission.
                 Ok(_) => false,
                 Err(error) => {
-                    log::debug!("TLS: {error}");
+                    debug_about!(About::connection(*id), "TLS: {error}");
                     *has_failed = true;
                     used += discard;
                     // What the protocol has to say about that. The last of it is an alert, and then it must not be asked again.

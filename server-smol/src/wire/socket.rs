@@ -11,6 +11,7 @@ use smol::future::or;
 
 use crate::{
     close::CloseReason,
+    log_line::{About, ConnectionId, debug_about},
     reactor::{Stream, Timer},
 };
 
@@ -22,6 +23,8 @@ const CLOSE_TIMEOUT: Duration = Duration::from_secs(1);
 /// A WebSocket: a client's stream, and what waits to be written to it.
 #[derive(Debug)]
 pub(crate) struct Socket {
+    /// The id of the connection in the log.
+    pub(crate) connection: ConnectionId,
     pub(crate) buffers: Rc<Buffers>,
     pub(crate) outbox: Rc<Outbox>,
     /// True if the last read brought as much as it could.
@@ -29,9 +32,14 @@ pub(crate) struct Socket {
 }
 
 impl Socket {
-    pub(crate) fn new(stream: Stream, buffers: Rc<Buffers>, outbox_size: usize) -> Self {
+    pub(crate) fn new(
+        stream: Stream,
+        connection: ConnectionId,
+        buffers: Rc<Buffers>,
+        outbox_size: usize,
+    ) -> Self {
         let outbox = Outbox::new(stream, Rc::clone(&buffers), outbox_size);
-        Self { buffers, outbox, was_full: Cell::new(false) }
+        Self { connection, buffers, outbox, was_full: Cell::new(false) }
     }
 
     /// Returns the client's stream, which is the outbox's.
@@ -70,6 +78,7 @@ impl Socket {
         // In this order: a client that talks on does not put its end off.
         or(patience, goodbye).await;
         self.outbox.hang_up();
+        debug_about!(About::connection(self.connection), "the connection has ended");
     }
 
     /// Reads, and throws away what it has read.
@@ -122,7 +131,8 @@ mod tests {
         let mut fill = server.try_clone().unwrap();
         block_on(async {
             let stream = Stream::new(Box::new(Records::new(server))).unwrap();
-            let socket = Socket::new(stream, Rc::new(Buffers::new(Ledger::new(1 << 20))), 1_000);
+            let socket =
+                Socket::new(stream, ConnectionId::next(), Rc::new(Buffers::new(Ledger::new(1 << 20))), 1_000);
             while fill.write(&[0; 1_000]).is_ok() {}
             drop(fill);
             socket.outbox.push(&Frame::new(Opcode::Text, b"a"));

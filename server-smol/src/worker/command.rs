@@ -5,6 +5,7 @@ use smol::channel::Sender;
 use crate::{
     admission::Permit,
     close::CloseReason,
+    log_line::ConnectionId,
     reactor::AnyTransport,
     room::{ClientInfo, CreateRoomError, Renewals, RoomId, RoomStatus, SessionRequest},
 };
@@ -14,7 +15,7 @@ use crate::metrics::Snapshot;
 #[cfg(feature = "built-in")]
 use crate::requests::EventSender;
 #[cfg(feature = "rooms")]
-use crate::room::{Base, NotImported, Presence};
+use crate::room::{Action, Base, NotDone, NotImported, Presence};
 #[cfg(feature = "compression")]
 use crate::websocket::Agreement;
 
@@ -29,6 +30,9 @@ pub(crate) enum Command {
     /// Say what is known of a room.
     #[cfg(feature = "rooms")]
     Find(RoomId, Sender<Presence>),
+    /// Do in a room what the operator wants, and say what has become of it.
+    #[cfg(feature = "rooms")]
+    Act(RoomId, Action, Sender<Result<usize, NotDone>>),
     /// Add a room that comes from elsewhere.
     #[cfg(feature = "rooms")]
     Import(RoomId, Base, Sender<Result<(), NotImported>>),
@@ -71,6 +75,8 @@ pub(crate) struct Arrival {
 
 /// A client that comes with a new WebSocket.
 pub(crate) struct NewClient {
+    /// The id of its connection in the log.
+    pub(crate) connection: ConnectionId,
     /// The bytes that have been read of the connection beyond the HTTP request.
     pub(crate) read_ahead: Vec<u8>,
     /// The information that its client has brought with it.

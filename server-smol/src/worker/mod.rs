@@ -27,6 +27,7 @@ use crate::{
     admission::{Permit, TooFast},
     close::CloseReason,
     journal::Journal,
+    log_line::About,
     memory::{OutOfMemory, Purpose},
     metrics::Count,
     reactor::{Clock, Poller, Stream, Timer},
@@ -224,6 +225,15 @@ impl<F: EngineFactory> Worker<F> {
                 let _ = answer.try_send(self.registry.presence(&id));
             }
             #[cfg(feature = "rooms")]
+            Command::Act(id, action, answer) => {
+                let (thread, registry) = (Rc::clone(&self.thread), Rc::clone(&self.registry));
+                self.thread.spawn_rare(async move {
+                    let done = registry.act(&id, action).await;
+                    settled(&thread).await;
+                    let _ = answer.try_send(done);
+                });
+            }
+            #[cfg(feature = "rooms")]
             Command::Import(id, base, answer) => {
                 let (thread, registry) = (Rc::clone(&self.thread), Rc::clone(&self.registry));
                 self.thread.spawn_rare(async move {
@@ -248,8 +258,9 @@ impl<F: EngineFactory> Worker<F> {
                     self.connect(id, stream, new_client);
                 }
                 Err(error) => {
+                    let about = About { room: Some(id.as_str()), ..About::connection(new_client.connection) };
                     let line = || format!("cannot serve a connection: {error}");
-                    self.thread.log.event(log::Level::Error, line);
+                    self.thread.log.event(log::Level::Error, about, line);
                 }
             },
             Command::Count(answer) => {
@@ -356,12 +367,12 @@ impl<F: EngineFactory> Worker<F> {
 
     /// Takes over a connection that has asked for a room.
     pub(crate) fn connect(self: &Rc<Self>, id: RoomId, stream: Stream, new_client: NewClient) {
-        let NewClient { read_ahead, info, permit, session, .. } = new_client;
+        let NewClient { connection, read_ahead, info, permit, session, .. } = new_client;
         self.thread.metrics.add(Count::Connections, 1);
         let settings = &self.thread.settings;
         let charge = session::charge(&self.thread.memory, &info, &read_ahead);
         let buffers = Rc::clone(&self.thread.buffers);
-        let socket = Socket::new(stream, buffers, settings.outbox_size);
+        let socket = Socket::new(stream, connection, buffers, settings.outbox_size);
         #[cfg(feature = "compression")]
         new_client.compression.iter().for_each(|agreement| socket.outbox.compress(agreement.window()));
         let wanted = session.as_deref().filter(|_| charge.is_ok());

@@ -17,7 +17,7 @@ use crate::{
 #[cfg(feature = "metrics")]
 use crate::metrics::Snapshot;
 #[cfg(feature = "rooms")]
-use crate::room::{Base, NotImported, Presence};
+use crate::room::{Action, Base, NotDone, NotImported, Presence};
 #[cfg(feature = "built-in")]
 use {
     crate::{
@@ -185,6 +185,12 @@ impl Workers {
     #[cfg(feature = "rooms")]
     pub(crate) async fn charge(&self, bytes: usize) -> Result<Option<RemoteCharge>, Ending> {
         ask(&self.commands[0], |answer| Command::Charge(bytes, answer)).await
+    }
+
+    /// Does in a room what the operator wants. Returns the number of clients that it concerns.
+    #[cfg(feature = "rooms")]
+    pub(crate) async fn act(&self, room: &RoomId, action: Action) -> Result<Result<usize, NotDone>, Ending> {
+        ask(&self.commands[self.home(room)], |answer| Command::Act(room.clone(), action, answer)).await
     }
 
     /// Adds a room that comes from elsewhere.

@@ -28,6 +28,7 @@ mod messages;
 mod metrics;
 mod microcontroller;
 mod native_failures;
+mod operating;
 mod operator;
 mod origins;
 mod playground;

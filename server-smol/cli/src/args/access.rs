@@ -1,10 +1,10 @@
-use std::{env, fs, path::Path, time::Duration};
+use std::{path::Path, time::Duration};
 
-use anyhow::{Context as _, Result, anyhow, bail};
+use anyhow::{Result, anyhow, bail};
 use stateroom_server_smol::{Access, AuthUrl, TokenKey, Tokens};
 
 use super::{
-    CLIENTS,
+    CLIENTS, secret,
     server::{Time, seconds},
 };
 
@@ -101,37 +101,6 @@ pub(crate) fn read_key<K>(
         Some((name, place)) => (Some(name), place),
         None => (None, given),
     };
-    let (shown, content) = match place.strip_prefix("env:") {
-        Some(variable) => {
-            let content = env::var_os(variable)
-                .ok_or_else(|| anyhow!("there is no key in the environment: set `{variable}`"))?;
-            (format!("the key in `{variable}` of the environment"), content.into_encoded_bytes())
-        }
-        None => {
-            let content = fs::read(place).with_context(|| {
-                // It may be the secret itself, which belongs into no log.
-                let shown = if Path::new(place).parent().is_some_and(Path::exists) { place } else { "…" };
-                format!("cannot read the key `{shown}`: give a file, or env:NAME for a variable of the environment")
-            })?;
-            warn_of_readers(place);
-            (format!("the key `{place}`"), content)
-        }
-    };
+    let (shown, content) = secret::read("key", place)?;
     read(&content, name).map_err(|problem| anyhow!("{shown} {problem}"))
 }
-
-/// Warns of a secret that others can read.
-#[cfg(unix)]
-fn warn_of_readers(path: &str) {
-    use std::os::unix::fs::PermissionsExt as _;
-
-    let is_public = |content: Vec<u8>| content.windows(10).any(|bytes| bytes == b"PUBLIC KEY");
-    if fs::metadata(path).is_ok_and(|found| found.permissions().mode() & 0o007 != 0)
-        && !fs::read(path).is_ok_and(is_public)
-    {
-        log::warn!("all users of this machine can read the key `{path}`: `chmod o= {path}`");
-    }
-}
-
-#[cfg(not(unix))]
-fn warn_of_readers(_: &str) {}

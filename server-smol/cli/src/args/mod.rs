@@ -10,6 +10,8 @@ mod project;
 mod replay;
 #[cfg(feature = "rooms")]
 mod rooms;
+#[cfg(any(feature = "auth", feature = "rooms"))]
+mod secret;
 mod serve;
 mod server;
 #[cfg(feature = "auth")]
@@ -20,12 +22,10 @@ use log::LevelFilter;
 
 #[cfg(feature = "dev")]
 use super::color::Color;
-use super::limits::Page;
+use super::{limits::Page, logging::Format};
 
 #[cfg(feature = "dev")]
 use self::project::{COMPLETIONS, MAN, PROJECT};
-#[cfg(feature = "rooms")]
-pub(crate) use self::rooms::{Place, RoomsAction, RoomsArgs};
 #[cfg(feature = "auth")]
 pub(crate) use self::{access::read_key, token::TokenArgs};
 #[cfg(feature = "dev")]
@@ -33,6 +33,11 @@ pub(crate) use self::{
     inspect::InspectArgs,
     project::{BuildArgs, CompletionsArgs, DevArgs, ManArgs, NewArgs, ProjectArgs, project_help},
     replay::ReplayArgs,
+};
+#[cfg(feature = "rooms")]
+pub(crate) use self::{
+    rooms::{CloseArgs, MessageArgs, OperatorPlace, Place, PlaceOf, RoomsAction, RoomsArgs, TokenPlace},
+    secret::read_admin_token,
 };
 pub(crate) use self::{
     serve::{DurabilityArg, ServeArgs},
@@ -88,6 +93,15 @@ pub(crate) struct Args {
 }
 
 impl Args {
+    /// Returns the form of the lines of the log.
+    pub(crate) fn log_format(&self) -> Format {
+        #[cfg(feature = "log-json")]
+        if let Command::Serve(args) = &self.command {
+            return args.log_format;
+        }
+        Format::Text
+    }
+
     pub(crate) fn log_level(&self) -> LevelFilter {
         match (self.quiet, self.verbose) {
             (0, 0) => LevelFilter::Info,
@@ -120,7 +134,7 @@ pub(crate) enum Command {
     #[command(next_line_help = true, disable_help_flag = true, after_help = LIMITS)]
     Serve(ServeArgs),
 
-    /// List, show, export, import or delete rooms that are kept on disk (`serve --data`)
+    /// List, show, watch, close, export, import or delete rooms, and send messages to their clients
     #[cfg(feature = "rooms")]
     #[command(after_help = rooms::EXAMPLES)]
     Rooms(RoomsArgs),

@@ -17,6 +17,9 @@ Examples:
   stateroom rooms import backup/*.room --data OTHER
   stateroom rooms import lobby.room --data OTHER --as hall   the room gets another id
   stateroom rooms delete lobby --admin 127.0.0.1:9000
+  stateroom rooms watch lobby --admin ./admin.sock           print what happens in it
+  stateroom rooms message lobby 'back soon' --admin ./admin.sock
+  stateroom rooms kick lobby 3 --code 4000 --reason 'be nice' --admin ./admin.sock
   stateroom rooms show --data DIR -- -x                      an id that begins with `-`
 
 `stateroom rooms <COMMAND> --help` explains each option.";
@@ -42,6 +45,58 @@ pub(crate) enum RoomsAction {
 
         #[command(flatten)]
         place: Place,
+    },
+
+    /// Print each event of a room as it happens: who came, what was sent, what it took
+    Watch {
+        /// The id of the room. It may be created later
+        room: String,
+
+        /// Print each event as an object of JSON
+        #[arg(long)]
+        json: bool,
+
+        #[command(flatten)]
+        place: OperatorPlace,
+    },
+
+    /// Close all clients of a room, and end it unless it is kept on disk
+    Close {
+        /// The id of the room
+        room: String,
+
+        #[command(flatten)]
+        close: CloseArgs,
+
+        #[command(flatten)]
+        place: OperatorPlace,
+    },
+
+    /// Close one client of a room. It may come again
+    Kick {
+        /// The id of the room
+        room: String,
+
+        /// The id of the client, as `show` and `watch` print it
+        client: u32,
+
+        #[command(flatten)]
+        close: CloseArgs,
+
+        #[command(flatten)]
+        place: OperatorPlace,
+    },
+
+    /// Send a message to all clients of a room. The room does not learn of it
+    Message {
+        /// The id of the room
+        room: String,
+
+        #[command(flatten)]
+        message: MessageArgs,
+
+        #[command(flatten)]
+        place: OperatorPlace,
     },
 
     /// Write a room to a file, which another server can import. `stateroom replay` runs it, too
@@ -102,8 +157,18 @@ pub(crate) enum RoomsAction {
 
 /// The place of the rooms.
 #[derive(Debug, clap::Args)]
-#[group(required = true, multiple = false)]
 pub(crate) struct Place {
+    #[command(flatten)]
+    pub(crate) of: PlaceOf,
+
+    #[command(flatten)]
+    pub(crate) token: TokenPlace,
+}
+
+/// A directory, or a server that runs.
+#[derive(Debug, clap::Args)]
+#[group(required = true, multiple = false)]
+pub(crate) struct PlaceOf {
     /// The directory of rooms that no server uses at the moment
     #[arg(long, value_name = "DIR")]
     pub(crate) data: Option<PathBuf>,
@@ -111,4 +176,51 @@ pub(crate) struct Place {
     /// The operator's address of a server that runs: see `serve --admin`
     #[arg(long, value_name = "ADDRESS")]
     pub(crate) admin: Option<AdminAddress>,
+}
+
+/// A server that runs.
+#[derive(Debug, clap::Args)]
+pub(crate) struct OperatorPlace {
+    /// The operator's address of a server that runs: see `serve --admin`
+    #[arg(long, value_name = "ADDRESS")]
+    pub(crate) admin: AdminAddress,
+
+    #[command(flatten)]
+    pub(crate) token: TokenPlace,
+}
+
+/// The place of the operator's token.
+#[derive(Debug, clap::Args)]
+pub(crate) struct TokenPlace {
+    /// The file with the server's token, or env:NAME for a variable of the environment: see `serve`
+    #[arg(long = "admin-token-file", value_name = "FILE", requires = "admin")]
+    pub(crate) token: Option<String>,
+}
+
+/// The way in which clients are closed.
+#[derive(Debug, clap::Args)]
+pub(crate) struct CloseArgs {
+    /// The close code: 1000, or one from 3000 to 4999. Default: 1008 for a client, 1001 for a room
+    #[arg(long, value_name = "CODE")]
+    pub(crate) code: Option<u16>,
+
+    /// The reason that clients are told, of at most 123 bytes
+    #[arg(long, value_name = "TEXT")]
+    pub(crate) reason: Option<String>,
+}
+
+/// The message to send.
+#[derive(Debug, clap::Args)]
+#[group(required = true, multiple = false)]
+pub(crate) struct MessageArgs {
+    /// The text to send
+    pub(crate) text: Option<String>,
+
+    /// The file with the text to send; `-` is standard input
+    #[arg(long, value_name = "FILE")]
+    pub(crate) file: Option<PathBuf>,
+
+    /// The file with a binary message to send; `-` is standard input
+    #[arg(long, value_name = "FILE")]
+    pub(crate) binary: Option<PathBuf>,
 }

@@ -5,6 +5,8 @@ use stateroom_server_smol::TrustedProxy;
 use stateroom_server_smol::{Durability, ListenAddress, Settings, Upgrade};
 
 use crate::limits::Unit;
+#[cfg(feature = "log-json")]
+use crate::logging::Format;
 
 #[cfg(feature = "tls")]
 use super::server::{Number, port};
@@ -55,6 +57,13 @@ pub(crate) struct ServeArgs {
     #[arg(help_heading = SERVER, hide_long_help = true)]
     pub(crate) redirect_http: Option<usize>,
 
+    /// The file with the token that requests to the operator's address need, or env:NAME for a variable
+    /// of the environment: at least 16 characters. With it, `--admin` may be any address. It has no TLS
+    #[cfg(feature = "rooms")]
+    #[arg(long, value_name = "FILE", requires = "admin", verbatim_doc_comment)]
+    #[arg(help_heading = SERVER, hide_long_help = true)]
+    pub(crate) admin_token_file: Option<String>,
+
     /// A proxy whose `Forwarded` or `X-Forwarded-For` names the client: an address, a network such as
     /// 10.0.0.0/8, or `unix` for programs that connect to a Unix socket; may be repeated
     #[cfg(feature = "proxy")]
@@ -72,6 +81,13 @@ pub(crate) struct ServeArgs {
     #[cfg(feature = "dev")]
     #[arg(long, requires = "admin", verbatim_doc_comment)]
     pub(crate) playground: bool,
+
+    /// The form of the log's lines: `text`, or `json` with an object on each line, which has the time,
+    /// the level, the message, and as far as they are known the room, client, address and connection
+    #[cfg(feature = "log-json")]
+    #[arg(long, value_name = "FORMAT", default_value = "text", verbatim_doc_comment)]
+    #[arg(help_heading = SERVER, hide_long_help = true, hide_possible_values = true)]
+    pub(crate) log_format: Format,
 
     /// Keep or reset a room when the module is loaded again (SIGHUP, or `POST /reload` at the
     /// operator's address) and its guest cannot take its state along:

@@ -20,7 +20,7 @@ pub(crate) fn escaped(text: &str) -> String {
 
 /// Returns true if a character is invisible and changes how others look: if it reorders them, joins them, or
 /// ends their line.
-fn is_format(character: char) -> bool {
+pub(super) fn is_format(character: char) -> bool {
     let code = u32::from(character);
     let order = |&(first, last): &(u32, u32)| match () {
         () if code < first => Ordering::Greater,

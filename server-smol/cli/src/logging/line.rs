@@ -1,6 +1,9 @@
 use std::fmt::{self, Arguments, Write};
 
-use ::log::Level;
+use ::log::{
+    Level,
+    kv::{Key, Source},
+};
 
 use super::escape::escaped;
 
@@ -8,9 +11,13 @@ use super::escape::escaped;
 /// compilers.
 const LONGEST: usize = 16 << 10;
 
-/// Makes a line of the log.
-pub(crate) fn line(level: Level, message: &Arguments<'_>) -> String {
-    format!("{level:<5} {}\n", indented(&shown(message)))
+/// Makes a line of the log. The id of the connection comes first, if it is about one.
+pub(crate) fn line(level: Level, message: &Arguments<'_>, about: &dyn Source) -> String {
+    let message = indented(&shown(message));
+    match about.get(Key::from("connection")) {
+        Some(connection) => format!("{level:<5} {connection} {message}\n"),
+        None => format!("{level:<5} {message}\n"),
+    }
 }
 
 /// Makes the line that the process ends with when it has failed.
@@ -19,7 +26,7 @@ pub(crate) fn last_line(message: &Arguments<'_>) -> String {
 }
 
 /// Formats a message, cuts it and escapes it.
-fn shown(message: &Arguments<'_>) -> String {
+pub(super) fn shown(message: &Arguments<'_>) -> String {
     let mut beginning = Beginning::default();
     // Only a `Display` that fails by itself makes it fail. Then what it said before is shown.
     let _ = beginning.write_fmt(*message);
@@ -59,9 +66,17 @@ mod tests {
 
     #[test]
     fn a_message_cannot_forge_lines_or_command_the_terminal() {
+        let nothing: &[(&str, &str)] = &[];
+        let line = |level, message: &Arguments<'_>| line(level, message, &nothing);
         assert_eq!(line(Level::Info, &format_args!("a\nERROR b\n")), "INFO  a\n      ERROR b\n");
         assert_eq!(line(Level::Error, &format_args!("\u{1b}[2J\u{202e}")), "ERROR \\u{1b}[2J\\u{202e}\n");
         assert_eq!(last_line(&format_args!("a\r")), "error: a\n");
+    }
+
+    #[test]
+    fn the_id_of_the_connection_comes_first() {
+        let about: &[(&str, &str)] = &[("room", "lobby"), ("connection", "c17")];
+        assert_eq!(line(Level::Debug, &format_args!("it ends"), &about), "DEBUG c17 it ends\n");
     }
 
     #[test]

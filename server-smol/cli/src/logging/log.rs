@@ -3,10 +3,7 @@ use std::{env, fmt::Arguments, io, panic, sync::Arc, thread};
 use ::log::{Level, LevelFilter, Metadata, Record, set_boxed_logger, set_max_level};
 use env_filter::Filter;
 
-use super::{
-    line::{last_line, line},
-    pipe::Pipe,
-};
+use super::{format::Format, pipe::Pipe};
 
 /// The target of the lines that guests write.
 const GUEST: &str = "stateroom::guest";
@@ -16,17 +13,20 @@ const STACK: usize = 64 << 10;
 
 /// The log of the process.
 #[derive(Debug)]
-pub(crate) struct Log(Arc<Pipe>);
+pub(crate) struct Log {
+    pipe: Arc<Pipe>,
+    format: Format,
+}
 
 impl Log {
     /// Sends the log and panic messages to stderr. `RUST_LOG` overrides `level`.
     ///
-    /// There are no timestamps, because systemd and containers add their own.
+    /// Text has no timestamps, because systemd and containers add their own.
     ///
     /// # Errors
     /// The system does not start another thread.
-    pub(crate) fn start(level: LevelFilter) -> io::Result<Self> {
-        let pipe = Arc::new(Pipe::default());
+    pub(crate) fn start(level: LevelFilter, format: Format) -> io::Result<Self> {
+        let pipe = Arc::new(Pipe::new(format));
         let writer = Arc::clone(&pipe);
         let work = move || writer.write_to(io::stderr());
         thread::Builder::new().name("log".to_owned()).stack_size(STACK).spawn(work)?;
@@ -34,29 +34,30 @@ impl Log {
         let filter = filter(level);
         set_max_level(filter.filter());
         // Fails only where there is one already, and this is the only one.
-        let _ = set_boxed_logger(Box::new(Logger { filter, pipe: Arc::clone(&pipe) }));
+        let _ = set_boxed_logger(Box::new(Logger { filter, format, pipe: Arc::clone(&pipe) }));
 
         let log = Arc::clone(&pipe);
         // Rust's own hook writes to stderr itself, and the thread that panics would wait for it.
         panic::set_hook(Box::new(move |panic| {
             let thread = thread::current();
             let name = thread.name().unwrap_or("(no name)");
-            log.push(painted(line(Level::Error, &format_args!("thread {name} {panic}"))), true);
+            let line = format.own_line(Level::Error, &format_args!("thread {name} {panic}"));
+            log.push(painted(line, format), true);
             if cfg!(panic = "abort") || name == "main" {
                 log.finish();
             }
         }));
-        Ok(Self(pipe))
+        Ok(Self { pipe, format })
     }
 
     /// Ends the log: waits until it is written, but only for a short time.
     pub(crate) fn finish(self) {
-        self.0.finish();
+        self.pipe.finish();
     }
 
     /// Does the same after a last line that says why the command has failed.
     pub(crate) fn fail(self, reason: &Arguments<'_>) {
-        self.0.push(painted(last_line(reason)), true);
+        self.pipe.push(painted(self.format.last_line(reason), self.format), true);
         self.finish();
     }
 }
@@ -72,9 +73,11 @@ fn filter(level: LevelFilter) -> Filter {
 }
 
 /// Adds colours to a line, if stderr shows them.
-fn painted(line: String) -> String {
+fn painted(line: String, format: Format) -> String {
+    #[cfg(not(feature = "dev"))]
+    let _ = format;
     #[cfg(feature = "dev")]
-    if crate::color::is_on() {
+    if format == Format::Text && crate::color::is_on() {
         return crate::color::paint(&line);
     }
     line
@@ -83,6 +86,7 @@ fn painted(line: String) -> String {
 /// Puts lines into the pipe.
 struct Logger {
     filter: Filter,
+    format: Format,
     pipe: Arc<Pipe>,
 }
 
@@ -96,8 +100,10 @@ impl ::log::Log for Logger {
             return;
         }
         // What a guest calls an error is none of the server's.
-        let is_error = record.level() == Level::Error && record.target() != GUEST;
-        self.pipe.push(painted(line(record.level(), record.args())), is_error);
+        let is_of_guest = record.target() == GUEST;
+        let is_error = record.level() == Level::Error && !is_of_guest;
+        let line = self.format.line(record.level(), record.args(), record.key_values(), is_of_guest);
+        self.pipe.push(painted(line, self.format), is_error);
     }
 
     /// Waits until all earlier lines are written. Code that writes to stderr itself, or starts a program that

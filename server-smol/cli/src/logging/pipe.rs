@@ -5,7 +5,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use super::queue::Queue;
+use super::{format::Format, queue::Queue};
 
 /// The maximum time that a flush of the log waits. If no program reads stderr, the log is never written.
 pub(crate) const PATIENCE: Duration = Duration::from_millis(500);
@@ -25,6 +25,10 @@ pub(crate) struct Pipe {
 }
 
 impl Pipe {
+    pub(crate) fn new(format: Format) -> Self {
+        Self { queue: Mutex::new(Queue::new(format)), ..Self::default() }
+    }
+
     /// Adds a line, or drops it. It never waits for a write.
     pub(crate) fn push(&self, line: String, is_error: bool) {
         if self.queue().push(Instant::now(), line, is_error) {

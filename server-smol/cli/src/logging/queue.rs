@@ -1,8 +1,11 @@
-use std::{collections::VecDeque, time::Instant};
+use std::{collections::VecDeque, fmt::Arguments, time::Instant};
+
+use ::log::Level;
 
 use super::{
     budget::{A_SECOND, Budget},
     fill::Fill,
+    format::Format,
 };
 
 /// The capacity of the queue: enough for many lines in a short time, and much less than the memory of a small
@@ -15,6 +18,8 @@ const CHUNK: usize = 16 << 10;
 /// Lines that wait to be written: at most [`CAPACITY`], and at most the [`Budget`].
 #[derive(Debug, Default)]
 pub(crate) struct Queue {
+    /// The form of the lines about dropped lines.
+    format: Format,
     lines: VecDeque<String>,
     /// The size of the lines that wait, and of those that are being written.
     fill: Fill,
@@ -26,6 +31,10 @@ pub(crate) struct Queue {
 }
 
 impl Queue {
+    pub(crate) fn new(format: Format) -> Self {
+        Self { format, ..Self::default() }
+    }
+
     /// Puts a line at the end, or counts it as dropped. Returns true if a waiting writer must be woken.
     pub(crate) fn push(&mut self, now: Instant, line: String, is_error: bool) -> bool {
         let was_idle = self.is_idle();
@@ -95,7 +104,8 @@ impl Queue {
     /// Puts a report at the end. They are short, and there is one for each chunk or second at most: they need
     /// no limit.
     fn note(&mut self, dropped: u64, reason: &str) {
-        let line = format!("WARN  {dropped} log lines were dropped: {reason}\n");
+        let words: Arguments<'_> = format_args!("{dropped} log lines were dropped: {reason}");
+        let line = self.format.own_line(Level::Warn, &words);
         self.fill.lines += 1;
         self.fill.bytes += line.len();
         self.lines.push_back(line);

@@ -3,7 +3,7 @@ use std::path::Path;
 use anyhow::{Result, bail};
 use stateroom_server_smol::{DataRooms, RoomsError};
 
-use crate::args::Place;
+use crate::args::{Place, PlaceOf};
 
 use super::operator::Operator;
 
@@ -19,10 +19,10 @@ impl Editor {
         place: Place,
         open: impl FnOnce(&Path) -> Result<DataRooms, RoomsError>,
     ) -> Result<Self> {
-        match place {
-            Place { data: Some(data), .. } => Ok(Self::Data(Box::new(open(&data)?))),
-            Place { admin: Some(address), .. } => Ok(Self::Server(Operator::new(address))),
-            Place { data: None, admin: None } => bail!("give `--data DIR` or `--admin ADDRESS`"),
+        match place.of {
+            PlaceOf { data: Some(data), .. } => Ok(Self::Data(Box::new(open(&data)?))),
+            PlaceOf { admin: Some(address), .. } => Ok(Self::Server(Operator::new(address, &place.token)?)),
+            PlaceOf { data: None, admin: None } => bail!("give `--data DIR` or `--admin ADDRESS`"),
         }
     }
 

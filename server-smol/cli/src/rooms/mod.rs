@@ -1,10 +1,11 @@
-//! `stateroom rooms`: lists, shows, exports, imports and deletes rooms that are kept on disk.
+//! `stateroom rooms`: what an operator does with rooms, of a server that runs or on disk.
 
 mod backup;
 mod editor;
 mod file;
 mod operator;
 mod reader;
+mod record;
 
 use std::{
     fs,
@@ -16,19 +17,44 @@ use anyhow::{Context as _, Result, bail};
 use stateroom_server_smol::{DataRooms, Settings};
 
 use crate::{
-    args::{RoomsAction, RoomsArgs},
+    args::{MessageArgs, RoomsAction, RoomsArgs},
     limits::Chosen,
+    logging::escaped,
     module,
     stdout::print,
 };
 
-use self::{backup::export_all, editor::Editor, reader::Reader};
+use self::{
+    backup::export_all,
+    editor::Editor,
+    operator::{Message, Operator},
+    reader::Reader,
+};
 
 /// `stateroom rooms`
 pub(crate) fn run(args: RoomsArgs) -> Result<()> {
     match args.action {
         RoomsAction::List { place } => Reader::open(place)?.list(),
         RoomsAction::Show { room, place } => print(Reader::open(place)?.show(&room)?),
+        RoomsAction::Watch { room, json, place } => watch(&Operator::at(place)?, &room, json),
+        RoomsAction::Close { room, close, place } => {
+            let clients = Operator::at(place)?.close(&room, &close)?;
+            print(format_args!("closed {}, with {clients} clients", room.escape_debug()))
+        }
+        RoomsAction::Kick { room, client, close, place } => {
+            Operator::at(place)?.kick(&room, client, &close)?;
+            print(format_args!("closed client {client} of {}", room.escape_debug()))
+        }
+        RoomsAction::Message { room, message, place } => {
+            let message = match message {
+                MessageArgs { text: Some(text), .. } => Message::Text(text.into_bytes()),
+                MessageArgs { file: Some(file), .. } => Message::Text(read(&file)?),
+                MessageArgs { binary: Some(file), .. } => Message::Binary(read(&file)?),
+                _ => bail!("give a text, `--file` or `--binary`"),
+            };
+            let clients = Operator::at(place)?.send(&room, &message)?;
+            print(format_args!("sent to {clients} clients of {}", room.escape_debug()))
+        }
         RoomsAction::Export { room: Some(room), output, place, .. } => {
             if output.is_none() && io::stdout().is_terminal() {
                 bail!("the file of a room is not text: give its name with `--output`");
@@ -43,7 +69,7 @@ pub(crate) fn run(args: RoomsArgs) -> Result<()> {
         }
         RoomsAction::Export { .. } => bail!("give the id of a room, or `--all --output DIR`"),
         RoomsAction::Import { files, id, journal_size, limits, place } => {
-            if place.data.is_none() && limits.is_any_set() {
+            if place.of.data.is_none() && limits.is_any_set() {
                 bail!("a server that runs has its own limits: give limits only with `--data`");
             }
             if id.is_some() && files.len() > 1 {
@@ -87,6 +113,20 @@ fn import(rooms: &mut Editor, files: &[PathBuf], id: Option<&str>) -> Result<()>
         0 => Ok(()),
         _ => bail!("{failed} of {} files are not imported; the lines above say why", files.len()),
     }
+}
+
+/// Prints what happens in a room, until the reader of the output is gone.
+fn watch(operator: &Operator, room: &str, as_json: bool) -> Result<()> {
+    let begun = || {
+        let is_missing = operator.show(room).is_err_and(|error| error.to_string().contains("does not exist"));
+        let wait = if is_missing { ", which does not exist yet" } else { "" };
+        log::info!("watching room {}{wait}", room.escape_debug());
+    };
+    operator.watch(room, begun, |event, data| {
+        let Some(text) = record::shown(event, data, as_json) else { return true };
+        let mut stdout = io::stdout().lock();
+        writeln!(stdout, "{}", escaped(&text)).and_then(|()| stdout.flush()).is_ok()
+    })
 }
 
 fn read(path: &Path) -> Result<Vec<u8>> {

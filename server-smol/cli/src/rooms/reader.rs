@@ -1,7 +1,10 @@
 use anyhow::{Result, bail};
 use stateroom_server_smol::DataReader;
 
-use crate::{args::Place, stdout::print};
+use crate::{
+    args::{Place, PlaceOf},
+    stdout::print,
+};
 
 use super::operator::Operator;
 
@@ -16,10 +19,10 @@ pub(super) enum Reader {
 
 impl Reader {
     pub(super) fn open(place: Place) -> Result<Self> {
-        match place {
-            Place { data: Some(data), .. } => Ok(Self::Data(Box::new(DataReader::open(&data)?))),
-            Place { admin: Some(address), .. } => Ok(Self::Server(Operator::new(address))),
-            Place { data: None, admin: None } => bail!("give `--data DIR` or `--admin ADDRESS`"),
+        match place.of {
+            PlaceOf { data: Some(data), .. } => Ok(Self::Data(Box::new(DataReader::open(&data)?))),
+            PlaceOf { admin: Some(address), .. } => Ok(Self::Server(Operator::new(address, &place.token)?)),
+            PlaceOf { data: None, admin: None } => bail!("give `--data DIR` or `--admin ADDRESS`"),
         }
     }
 

@@ -32,7 +32,7 @@ fn help_and_version_are_printed() {
     for words in [["help", "limits"], ["limits", "--help"]] {
         assert_eq!(succeeds(stateroom(&nowhere, &words)).trim(), page.trim());
     }
-    for (command, lines) in [("dev", 90), ("serve", 131)] {
+    for (command, lines) in [("dev", 90), ("serve", 137)] {
         let all = succeeds(stateroom(&nowhere, &[command, "--help"]));
         assert!(all.lines().count() <= lines && !all.contains("--max-slice"), "{all}");
         assert!(all.contains("\nClients:\n  -i, --heartbeat-interval <SECONDS>\n"), "{all}");
@@ -139,7 +139,8 @@ fn bad_options_are_status_2() {
         &["serve", "x.wasm", "--client-header", "X-User: ada"],
         &["X-User: ada", "x-forwarded-for"],
     );
-    refuses(&nowhere, &["serve", "x.wasm", "--admin", "0.0.0.0:9000"], &["--admin", "no loopback address"]);
+    refuses(&nowhere, &["serve", "x.wasm", "--log-format", "xml"], &["xml", "--log-format"]);
+    refuses(&nowhere, &["serve", "x.wasm", "--admin-token-file", "token"], &["--admin <ADDRESS>"]);
     refuses(&nowhere, &["serve", "x.wasm", "--admin", "admin.sock"], &["--admin", "./admin.sock"]);
     let port = "a port from 0 to 65535";
     refuses(&nowhere, &["serve", "x.wasm", "--admin", "127.0.0.1:80000"], &["--admin", port]);

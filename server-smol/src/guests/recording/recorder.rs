@@ -3,6 +3,8 @@ use std::sync::Arc;
 use stateroom_core::engine::EngineContext;
 use stateroom_host_min::{Program, RecordingStart, Room};
 
+use crate::log_line::{self, About};
+
 use super::{
     file::{RecordingFile, write_failure},
     room_recording::{Recordings, RoomRecording},
@@ -152,7 +154,11 @@ impl Recorder {
         let directory = &self.recordings.settings.directory;
         match RecordingFile::create(directory, program, room_id, start, context.now_ms()) {
             Ok(file) => {
-                log::info!("room {room_id} is recorded in {}", file.path().display());
+                if log::log_enabled!(log::Level::Info) {
+                    let path = file.path().display();
+                    let line = format_args!("room {room_id} is recorded in {path}");
+                    log_line::write(module_path!(), log::Level::Info, &About::room(room_id), line);
+                }
                 self.file = Some(file);
             }
             Err(error) => context.warn(&format_args!("it is not recorded: {error}")),

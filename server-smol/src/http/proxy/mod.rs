@@ -18,6 +18,7 @@ use stateroom_core::engine::EngineFactory;
 
 use crate::{
     admission::TooManyOfAddress,
+    log_line::{ConnectionId, debug_about},
     memory::OutOfMemory,
     reactor::{AnyTransport, Stream, Timer},
     requests::{Body, later, text},
@@ -64,14 +65,16 @@ impl<F: EngineFactory> Site<F> {
         self: &Rc<Self>,
         transport: AnyTransport,
         address: SocketAddr,
+        connection: ConnectionId,
         leads_to_tls: bool,
     ) -> io::Result<()> {
         let has_header = self.shared.settings.proxy_protocol;
         // TLS begins behind the header.
-        let transport = if has_header { transport } else { self.with_tls(transport, leads_to_tls) };
+        let transport =
+            if has_header { transport } else { self.with_tls(transport, connection, leads_to_tls) };
         let stream = Stream::new(transport)?;
         let permit = self.shared.permits.take_for_proxy(address.ip());
-        match self.new_peer(address, permit, leads_to_tls) {
+        match self.new_peer(address, connection, permit, leads_to_tls) {
             Ok(peer) => {
                 peer.set_address(address, true);
                 let site = Rc::clone(self);
@@ -105,15 +108,17 @@ impl<F: EngineFactory> Site<F> {
         let mut is_counted = Ok(());
         if let Some(client) = client {
             let is_proxy = self.is_trusted(client.ip());
+            debug_about!(peer.about(), "{} connects through {}", client, peer.address());
             peer.set_address(client, is_proxy);
             if !is_proxy {
                 is_counted = peer.count();
             }
         }
-        let transport = stream.into_inner().map(|transport| self.with_tls(transport, peer.leads_to_tls));
+        let transport =
+            stream.into_inner().map(|transport| self.with_tls(transport, peer.connection, peer.leads_to_tls));
         let stream = match transport.and_then(Stream::new) {
             Ok(stream) => stream,
-            Err(error) => return log::debug!("{} cannot be served: {error}", peer.address()),
+            Err(error) => return debug_about!(peer.about(), "{} cannot be served: {error}", peer.address()),
         };
         match is_counted {
             Ok(()) => Box::pin(self.attend(stream, peer)).await,
@@ -126,14 +131,19 @@ impl<F: EngineFactory> Site<F> {
         match fault {
             // Programs that only look whether the port is open.
             Fault::Io(error) if error.kind() == io::ErrorKind::UnexpectedEof => {
-                return log::debug!("{proxy} has closed a connection before the end of its header");
+                return debug_about!(
+                    peer.about(),
+                    "{proxy} has closed a connection before the end of its header"
+                );
             }
             Fault::Io(error) => {
-                log::debug!("the header of a connection from {proxy} cannot be read: {error}")
+                debug_about!(peer.about(), "the header of a connection from {proxy} cannot be read: {error}")
             }
-            Fault::Missing => log::debug!("a connection from {proxy} does not begin with a header"),
+            Fault::Missing => {
+                debug_about!(peer.about(), "a connection from {proxy} does not begin with a header")
+            }
             Fault::Invalid(reason) => {
-                log::debug!("the header of a connection from {proxy} is not valid: {reason}");
+                debug_about!(peer.about(), "the header of a connection from {proxy} is not valid: {reason}");
             }
         }
         let (label, limit) = NO_HEADER;
@@ -150,7 +160,7 @@ impl<F: EngineFactory> Site<F> {
                 None
             }
             Err(unclear) => {
-                log::debug!("a request from the proxy {proxy}: {}", unclear.words());
+                debug_about!(peer.about(), "a request from the proxy {proxy}: {}", unclear.words());
                 let (label, limit) = UNCLEAR;
                 self.here.0.thread().refuse(label, limit);
                 Some(text(StatusCode::BAD_REQUEST, unclear.words()))
@@ -162,7 +172,7 @@ impl<F: EngineFactory> Site<F> {
     pub(super) fn count_client(&self, peer: &Peer) -> Option<Response<Body>> {
         peer.proxy()?;
         let TooManyOfAddress = peer.count().err()?;
-        log::debug!("{}: there are as many from there as there may be", peer.address());
+        debug_about!(peer.about(), "{}: there are as many from there as there may be", peer.address());
         self.here.0.thread().refuse(OF_ADDRESS.label, OF_ADDRESS.limit);
         Some(later(StatusCode::TOO_MANY_REQUESTS, OF_ADDRESS.words, LATER))
     }

@@ -38,11 +38,6 @@ impl<F: EngineFactory> Site<F> {
         if let Some(response) = crate::requests::built_in(self.shared.settings.built_in, request) {
             return response;
         }
-        #[cfg(feature = "built-in")]
-        // It is rare, and would take memory in each connection.
-        if let Some(response) = Box::pin(self.playground(request)).await {
-            return response;
-        }
         if !matches!(*request.method(), Method::GET | Method::HEAD) {
             return not_allowed("GET");
         }
@@ -75,7 +70,7 @@ impl<F: EngineFactory> Site<F> {
             Err(_) if is_missing(&sent) => {
                 let line =
                     || format!("{} asks for {:?}: there is nothing", peer.address(), Cut::new(url_path));
-                self.here.0.thread().log.event(log::Level::Debug, line);
+                self.here.0.thread().log.event(log::Level::Debug, peer.about(), line);
                 text(StatusCode::NOT_FOUND, "there is nothing here; rooms are WebSockets at /ws/{room}")
             }
             Err(error) => match error.kind() {
@@ -89,7 +84,7 @@ impl<F: EngineFactory> Site<F> {
                 ),
                 _ => {
                     let line = || format!("{:?} cannot be served: {error}", Cut::new(url_path));
-                    self.here.0.thread().log.event(log::Level::Warn, line);
+                    self.here.0.thread().log.event(log::Level::Warn, peer.about(), line);
                     text(
                         StatusCode::INTERNAL_SERVER_ERROR,
                         "the file cannot be read; the server's log says why",
@@ -99,12 +94,15 @@ impl<F: EngineFactory> Site<F> {
         }
     }
 
-    /// Answers a request for the playground, if it is public. Without a page of its own, the playground is the page.
+    /// Answers a request for the playground, if it is public, or returns it. Without a page of its own, the playground is the page.
     #[cfg(feature = "built-in")]
-    async fn playground(&self, request: &Request<Incoming>) -> Option<Response<Body>> {
+    pub(super) async fn playground(
+        &self,
+        request: Request<Incoming>,
+    ) -> Result<Response<Body>, Request<Incoming>> {
         let Shared { control, settings, .. } = &self.shared;
         if request.uri().path() == "/" && settings.static_files.is_none() && control.has_public_playground() {
-            return Some(redirect(StatusCode::FOUND, "/_/"));
+            return Ok(redirect(StatusCode::FOUND, "/_/"));
         }
         control.answer_public(request).await
     }
