@@ -120,6 +120,14 @@ impl Limits {
         ]
     }
 
+    /// Returns the smaller value of each limit.
+    #[must_use]
+    pub fn lowest(&self, other: &Self) -> Self {
+        let (values, others) = (self.values(), other.values());
+        // All values come from limits of this machine.
+        Self::from_values(core::array::from_fn(|index| values[index].min(others[index]))).unwrap_or(*self)
+    }
+
     /// Returns limits with these [values](Self::values). Returns `None` if one is too large for this machine.
     pub(crate) fn from_values(values: [u64; Self::COUNT]) -> Option<Self> {
         let [module, memory, elements, depth, message, effects, bytes, startup_fuel, fuel, slice] = values;

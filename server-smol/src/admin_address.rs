@@ -33,6 +33,9 @@ impl FromStr for AdminAddress {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Self, String> {
+        if let Some((_, address)) = text.split_once("://") {
+            return Err(format!("is a URL; give the address alone: `{}`", address.trim_end_matches('/')));
+        }
         if text.contains('/') {
             return Ok(Self::Unix(text.into()));
         }
@@ -74,6 +77,9 @@ mod tests {
         assert_eq!("/run/a.sock".parse(), Ok(AdminAddress::Unix("/run/a.sock".into())));
         for text in ["0.0.0.0:9000", "[::]:9000", "192.168.1.2:80", "[::ffff:10.0.0.1]:1"] {
             assert!(text.parse::<AdminAddress>().unwrap_err().contains("loopback"), "{text}");
+        }
+        for url in ["http://localhost:9000", "http://localhost:9000/"] {
+            assert!(url.parse::<AdminAddress>().unwrap_err().ends_with("`localhost:9000`"), "{url}");
         }
         for text in ["", "9000", "admin.sock", "localhost", "localhost:port", "example.com:9000"] {
             assert!(text.parse::<AdminAddress>().unwrap_err().contains("./admin.sock"), "{text}");

@@ -33,17 +33,18 @@ impl Answer {
     }
 }
 
-/// Sends a request, and returns the answer.
+/// Sends a request, and returns the answer. It `accepts` an answer of this type.
 pub(crate) fn ask(
     connection: &mut dyn Connection,
     method: &str,
     host: &str,
     path: &str,
+    accepts: &str,
     content: &[u8],
 ) -> Result<Answer> {
     // With HTTP/1.0 the end of the connection is the end of the answer.
     let head = format!(
-        "{method} {path} HTTP/1.0\r\nHost: {host}\r\nAccept: text/plain\r\nContent-Length: {}\r\n\r\n",
+        "{method} {path} HTTP/1.0\r\nHost: {host}\r\nAccept: {accepts}\r\nContent-Length: {}\r\n\r\n",
         content.len()
     );
     // A server that refuses the content may answer before it has all of it.

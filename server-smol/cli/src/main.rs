@@ -61,6 +61,8 @@ mod inspect;
 #[cfg(feature = "dev")]
 mod linker;
 #[cfg(feature = "dev")]
+mod man;
+#[cfg(feature = "dev")]
 mod new;
 #[cfg(feature = "dev")]
 mod optimizer;
@@ -126,6 +128,8 @@ fn main() -> ExitCode {
         Command::Token(args) => token::run(args),
         #[cfg(feature = "dev")]
         Command::Completions(args) => completions::run(&args),
+        #[cfg(feature = "dev")]
+        Command::Man(args) => man::run(&args),
         #[cfg(all(feature = "load", target_os = "linux"))]
         Command::Load(args) => load::run(args),
         #[cfg(all(feature = "load", not(target_os = "linux")))]

@@ -12,3 +12,16 @@ pub(crate) fn say(line: impl Display) {
     // A module's own words may be among it.
     let _ = writeln!(io::stdout(), "{}", escaped(&line.to_string()));
 }
+
+/// Prints a line of a result. Returns an error if it cannot be written, unless its reader is gone.
+#[cfg(feature = "rooms")]
+pub(crate) fn print(line: impl Display) -> anyhow::Result<()> {
+    log::logger().flush();
+    let mut stdout = io::stdout();
+    match writeln!(stdout, "{}", escaped(&line.to_string())).and_then(|()| stdout.flush()) {
+        Err(error) if error.kind() != io::ErrorKind::BrokenPipe => {
+            Err(anyhow::anyhow!("cannot write to standard output: {error}"))
+        }
+        _ => Ok(()),
+    }
+}

@@ -1,13 +1,13 @@
 use std::{error::Error, fmt, io};
 
-use crate::RoomNumber;
+use crate::{RoomNumber, segment::segment_name};
 
 /// A reason why the journal did not do what was asked.
 #[derive(Debug)]
 #[non_exhaustive]
 pub enum JournalError {
-    /// There is no space for another segment, because of the disk or of [`Options::max_size`](crate::Options).
-    /// Nothing has changed. The same may succeed later.
+    /// There is no space for another segment, because of the disk or of [`Options::max_size`](crate::Options): then
+    /// [`is_limit`](Self::is_limit) is true. Nothing has changed. The same may succeed later.
     Full(io::Error),
     /// Writing or syncing failed, now or before. What was written since the last sync may be lost. The journal does
     /// nothing more: the process has to open it anew.
@@ -29,6 +29,30 @@ pub enum JournalError {
     /// caller does not know its own rooms.
     Contradiction(Contradiction, RoomNumber),
 }
+
+/// The journal has all the segments that [`Options::max_size`](crate::Options) lets it have.
+#[derive(Debug, Clone, Copy)]
+struct LimitReached;
+
+impl JournalError {
+    pub(crate) fn limit_reached() -> Self {
+        Self::Full(io::Error::new(io::ErrorKind::QuotaExceeded, LimitReached))
+    }
+
+    /// Returns whether there is no space because of [`Options::max_size`](crate::Options).
+    #[must_use]
+    pub fn is_limit(&self) -> bool {
+        matches!(self, Self::Full(error) if error.get_ref().is_some_and(|error| error.is::<LimitReached>()))
+    }
+}
+
+impl fmt::Display for LimitReached {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("the journal has reached its largest size")
+    }
+}
+
+impl Error for LimitReached {}
 
 /// A contradiction between entries and the journal.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -123,5 +147,5 @@ impl From<io::Error> for OpenError {
 }
 
 fn damaged(f: &mut fmt::Formatter<'_>, segment: u64, offset: u64) -> fmt::Result {
-    write!(f, "segment {segment} of the journal is damaged or missing, at byte {offset}")
+    write!(f, "the journal's file `{}` is damaged or missing, at byte {offset}", segment_name(segment))
 }

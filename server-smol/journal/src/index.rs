@@ -65,6 +65,8 @@ pub(crate) struct Index {
     pub(crate) oldest: u64,
     pub(crate) based: VecDeque<Based>,
     pub(crate) live: u64,
+    /// The segments with histories that could not be read. Their files are not used again.
+    pub(crate) damaged: Vec<u64>,
 }
 
 /// The records do not fit to one another.
@@ -90,6 +92,7 @@ impl Index {
             oldest,
             based: VecDeque::new(),
             live: 0,
+            damaged: Vec::new(),
         }
     }
 
@@ -114,6 +117,11 @@ impl Index {
     pub(crate) fn find(&self, id: &str) -> Option<&Room> {
         let slot = self.by_id.find(self.keys.hash_one(id), |slot| &*self.slot(slot).id == id)?;
         Some(self.slot(slot))
+    }
+
+    /// Returns the rooms of a page.
+    pub(crate) fn page(&self, page: usize) -> Option<impl Iterator<Item = &Room>> {
+        Some(self.pages.get(page)?.iter().filter(|room| room.number != 0 && room.base != NO_BASE))
     }
 
     pub(crate) fn iter(&self) -> impl Iterator<Item = &Room> {
@@ -145,6 +153,13 @@ impl Index {
         self.next_room = self.next_room.max(record.room.saturating_add(1));
         match record.kind {
             Kind::Created | Kind::Snapshot => self.set_base(record, position, length),
+            Kind::Damaged => {
+                let mut mark = Reader(record.body);
+                while let Some(position) = mark.varint() {
+                    self.note_damage(self.layout.segment(position));
+                }
+                self.set_base(record, position, length)
+            }
             Kind::Event => self.add_event(record, position, length),
             Kind::End => {
                 if let Some(slot) = self.find_slot(record.room) {
@@ -310,8 +325,15 @@ impl Index {
         self.live -= bytes;
     }
 
+    fn note_damage(&mut self, segment: u64) {
+        if segment >= self.oldest && !self.damaged.contains(&segment) {
+            self.damaged.push(segment);
+        }
+    }
+
     /// Forgets the oldest segment, in which nothing is based.
     pub(crate) fn retire_oldest(&mut self) {
+        self.damaged.retain(|damaged| *damaged != self.oldest);
         self.oldest += 1;
         self.based.pop_front();
     }

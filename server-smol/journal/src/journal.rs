@@ -1,7 +1,7 @@
 use std::io;
 
 use crate::{
-    Contradiction, Disk, Entries, Entry, JournalError, Options, RoomNumber, Stats,
+    Contradiction, DamagedRoom, Disk, Entries, Entry, JournalError, Options, RoomNumber, Stats,
     batch::Batch,
     index::Index,
     layout::{BATCH, HEADER, Layout},
@@ -33,6 +33,10 @@ pub struct Journal<D> {
     /// All batches up to this number are durable.
     pub(crate) durable: u64,
     pub(crate) spares: Vec<String>,
+    /// The files that are kept because they have damaged bytes.
+    pub(crate) damaged_files: u64,
+    /// The rooms that were found to be damaged, until the caller [takes](Self::take_damaged) them.
+    pub(crate) damaged: Vec<DamagedRoom>,
     /// For the names of new spares.
     pub(crate) next_spare: u64,
     /// The batch that is being made: space for its header, and its data.
@@ -77,8 +81,8 @@ impl<D: Disk> Journal<D> {
     /// # Errors
     ///
     /// [`Full`](JournalError::Full) and [`TooLarge`](JournalError::TooLarge): nothing was written, and the journal can
-    /// be used further. [`Damaged`](JournalError::Damaged) and [`Read`](JournalError::Read) are the same: a history
-    /// cannot be moved, and without that there is no space. All others end the use of the journal.
+    /// be used further. [`Read`](JournalError::Read) is the same: a history cannot be moved, and without that there is
+    /// no space. All others end the use of the journal.
     pub fn write(&mut self, entries: &[&Entries]) -> Result<(), JournalError> {
         self.check_broken()?;
         if entries.iter().all(|entries| entries.is_empty()) {
@@ -157,7 +161,7 @@ impl<D: Disk> Journal<D> {
                     Entry::Snapshot { room, .. } => {
                         most += self.index.get(room.0).map_or(longest, |room| room.id.len()) as u64;
                     }
-                    Entry::Event { .. } | Entry::End { .. } => {}
+                    Entry::Event { .. } | Entry::End { .. } | Entry::Damaged { .. } => {}
                 }
             }
             if longest as u64 > MAX_ID {
@@ -197,6 +201,9 @@ impl<D: Disk> Journal<D> {
             }
             Entry::End { room } => {
                 Record { kind: Kind::End, room: room.0, back: 0, timer: None, id: "", body: &[] }
+            }
+            Entry::Damaged { room, id, mark } => {
+                Record { kind: Kind::Damaged, room: room.0, back: 0, timer: None, id, body: mark }
             }
         };
         let before = self.buffer.len();
@@ -400,13 +407,13 @@ impl<D: Disk> Journal<D> {
             (Writer::Recovery, _) => (0, 0),
         };
         if used > most {
-            return Err(JournalError::Full(io::ErrorKind::QuotaExceeded.into()));
+            return Err(JournalError::limit_reached());
         }
         while (self.spares.len() as u64) < needed + keep {
             if writer != Writer::Recovery && self.used() + self.spares.len() as u64 >= most {
                 return match writer {
                     Writer::Upkeep if self.spares.len() as u64 >= needed => Ok(()),
-                    _ => Err(JournalError::Full(io::ErrorKind::QuotaExceeded.into())),
+                    _ => Err(JournalError::limit_reached()),
                 };
             }
             if let Err(error) = self.make_spare() {

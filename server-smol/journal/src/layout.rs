@@ -5,7 +5,7 @@ pub(crate) const BATCH: u64 = 40;
 
 /// The places of data in segments. A *position* is the number of a segment, times the size of segments, and the offset
 /// in it.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Layout {
     pub(crate) size: u64,
 }

@@ -85,14 +85,15 @@ mod table;
 mod upkeep;
 mod window;
 
+pub use bytes::Reader;
 pub use disk::Disk;
 pub use entries::{Entries, Entry};
 pub use error::{Contradiction, JournalError, OpenError};
-pub use history::{BaseKind, History, HistoryEvent};
+pub use history::{BaseKind, History, HistoryEvent, HistoryPlace};
 pub use journal::Journal;
 pub use options::Options;
 pub use recovery::Recovery;
-pub use stats::{RoomEntry, Stats};
+pub use stats::{DamagedRoom, RoomEntry, Stats};
 
 /// The number of a room in the journal. It is never used twice, and never 0.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]

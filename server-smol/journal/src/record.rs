@@ -17,6 +17,15 @@ pub(crate) enum Kind {
     End = 4,
     /// The index of all rooms.
     Checkpoint = 5,
+    /// A base in the place of a history that could not be read: its mark.
+    Damaged = 6,
+}
+
+impl Kind {
+    /// Returns whether it takes the place of all records of the room before it. Such records have the room's id.
+    pub(crate) const fn is_base(self) -> bool {
+        matches!(self, Self::Created | Self::Snapshot | Self::Damaged)
+    }
 }
 
 /// The part of a record before its id and body.
@@ -45,6 +54,7 @@ impl Head {
             3 => Kind::Event,
             4 => Kind::End,
             5 => Kind::Checkpoint,
+            6 => Kind::Damaged,
             _ => return None,
         };
         let room = reader.varint()?;
@@ -55,7 +65,7 @@ impl Head {
             2 => Some(Some(reader.varint()?)),
             _ => return None,
         };
-        let id = if matches!(kind, Kind::Created | Kind::Snapshot) { reader.varint()? } else { 0 };
+        let id = if kind.is_base() { reader.varint()? } else { 0 };
         let body = reader.varint()?;
         let length = (bytes.len() - reader.0.len()) as u64;
         (id <= MAX_ID && body <= MAX_BODY).then_some(Self { crc, kind, room, back, timer, id, body, length })
@@ -96,7 +106,7 @@ impl<'a> Record<'a> {
         if let Some(Some(due)) = self.timer {
             put_varint(out, due);
         }
-        if matches!(self.kind, Kind::Created | Kind::Snapshot) {
+        if self.kind.is_base() {
             put_varint(out, self.id.len() as u64);
         }
         put_varint(out, self.body.len() as u64);

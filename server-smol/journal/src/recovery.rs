@@ -8,7 +8,7 @@ use crate::{
     layout::{HEADER, Layout},
     record::{Kind, Record},
     scan::{Commit, Mark, Scan},
-    segment::{Header, HeaderError, UNFINISHED, segment_name, segment_number, spare_number},
+    segment::{Header, HeaderError, UNFINISHED, is_damaged, segment_name, segment_number, spare_number},
 };
 
 /// The result of [`Journal::open`].
@@ -78,7 +78,10 @@ impl<D: Disk> Journal<D> {
                 checkpoint_was_pending |= repeat(commit, &scan.index, &mut tail).ok_or(damaged)?;
             }
             for entry in tail.iter() {
-                if let Entry::Create { room, .. } | Entry::Snapshot { room, .. } | Entry::End { room } = entry
+                if let Entry::Create { room, .. }
+                | Entry::Snapshot { room, .. }
+                | Entry::Damaged { room, .. }
+                | Entry::End { room } = entry
                 {
                     scan.index.remove_orphan(room.0);
                 }
@@ -132,6 +135,8 @@ impl<D: Disk> Journal<D> {
             chain: mark.chain,
             durable: mark.number,
             spares,
+            damaged_files: files.damaged,
+            damaged: Vec::new(),
             next_spare: files.next_spare,
             crc: crc32fast::Hasher::new(),
             buffer: Vec::new(),
@@ -163,6 +168,8 @@ struct Files {
     segments: Vec<u64>,
     spares: Vec<String>,
     next_spare: u64,
+    /// How many files are kept because they have damaged bytes.
+    damaged: u64,
     /// True if there is a file that was being created.
     unfinished: bool,
 }
@@ -177,6 +184,8 @@ impl Files {
             } else if let Some(number) = spare_number(&name) {
                 files.next_spare = files.next_spare.max(number);
                 files.spares.push(name);
+            } else if is_damaged(&name) {
+                files.damaged += 1;
             } else if name == UNFINISHED {
                 files.unfinished = true;
             }
@@ -233,14 +242,16 @@ fn repeat(commit: &Commit, index: &Index, entries: &mut Entries) -> Option<bool>
         match record.kind {
             Kind::Created => entries.create(room, record.id, record.body),
             Kind::Snapshot => {
-                // The segment with the room's last base may be gone, and its id with it.
-                if index.get(room.0).is_none() {
-                    entries.create(room, record.id, &[]);
+                let due = record.timer.flatten();
+                match index.get(room.0) {
+                    Some(_) => entries.snapshot(room, due, record.body),
+                    // The segment with the room's last base may be gone, and its id with it.
+                    None => entries.create_from(room, record.id, due, record.body),
                 }
-                entries.snapshot(room, record.timer.flatten(), record.body);
             }
             Kind::Event => entries.event(room, record.timer, record.body),
             Kind::End => entries.end(room),
+            Kind::Damaged => entries.damaged(room, record.id, record.body),
             Kind::Checkpoint => checkpoint = true,
         }
     }

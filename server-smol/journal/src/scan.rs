@@ -207,8 +207,10 @@ impl Scan {
             let position = self.layout.advance(commit.start, at);
             if record.kind == Kind::Checkpoint {
                 let next_room = self.index.next_room;
+                let damaged = std::mem::take(&mut self.index.damaged);
                 self.index = Index::decode(self.layout, self.index.oldest, record.body, position)?;
                 self.index.next_room = self.index.next_room.max(next_room);
+                self.index.damaged = damaged;
                 self.checkpoint = self.layout.segment(commit.start);
                 self.checkpoint_bytes = length;
                 self.since_checkpoint = 0;

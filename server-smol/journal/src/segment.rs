@@ -5,6 +5,8 @@ const MAGIC: &[u8; 8] = b"strmjrn\0";
 pub(crate) const VERSION: u32 = 1;
 const SEGMENT: &str = "segment-";
 const SPARE: &str = "spare-";
+/// A segment with damaged bytes, under its number. Nobody reads it.
+const DAMAGED: &str = "damaged-";
 /// A file that is being created.
 pub(crate) const UNFINISHED: &str = "unfinished";
 
@@ -88,6 +90,14 @@ pub(crate) fn segment_name(number: u64) -> String {
 
 pub(crate) fn spare_name(number: u64) -> String {
     name(SPARE, number)
+}
+
+pub(crate) fn damaged_name(number: u64) -> String {
+    name(DAMAGED, number)
+}
+
+pub(crate) fn is_damaged(name: &str) -> bool {
+    name.strip_prefix(DAMAGED).and_then(number).is_some()
 }
 
 pub(crate) fn segment_number(name: &str) -> Option<u64> {

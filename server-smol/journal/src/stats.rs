@@ -10,6 +10,8 @@ pub struct Stats {
     pub segments: u64,
     /// The segments that are ready for use.
     pub spares: u64,
+    /// The files that are kept because they have damaged bytes.
+    pub damaged_files: u64,
     /// The bytes of the histories of living rooms.
     pub bytes_live: u64,
     /// The bytes of all files.
@@ -42,6 +44,18 @@ pub struct RoomEntry<'a> {
     pub event_bytes: u64,
 }
 
+/// A room whose history was damaged, and was given up.
+#[derive(Debug, Clone)]
+#[non_exhaustive]
+pub struct DamagedRoom {
+    /// Its id.
+    pub id: Box<str>,
+    /// The segment with the damage.
+    pub segment: u64,
+    /// The place in the segment's file.
+    pub offset: u64,
+}
+
 pub(crate) fn entry(room: &Room) -> RoomEntry<'_> {
     RoomEntry {
         number: RoomNumber(room.number),
@@ -68,6 +82,12 @@ impl<D: Disk> Journal<D> {
         self.index.get(room.0).map(entry)
     }
 
+    /// Returns some living rooms, in no order. All steps from 0 on together have all rooms, each once, until one returns `None`. A room
+    /// that is new meanwhile may be left out.
+    pub fn some_rooms(&self, step: usize) -> Option<impl Iterator<Item = RoomEntry<'_>>> {
+        self.index.page(step).map(|rooms| rooms.map(entry))
+    }
+
     /// Returns all living rooms, in no order.
     pub fn rooms(&self) -> impl Iterator<Item = RoomEntry<'_>> {
         self.index.iter().map(entry)
@@ -80,8 +100,9 @@ impl<D: Disk> Journal<D> {
             rooms: self.index.rooms,
             segments,
             spares,
+            damaged_files: self.damaged_files,
             bytes_live: self.index.live,
-            bytes_used: (segments + spares) * self.layout.size,
+            bytes_used: (segments + spares + self.damaged_files) * self.layout.size,
             ..self.stats
         }
     }

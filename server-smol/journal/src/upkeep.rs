@@ -3,12 +3,14 @@ use crate::{
     journal::{SPARES, Writer},
     layout::BATCH,
     record::{HEAD, Kind, MAX_BODY, Record},
-    segment::{segment_name, spare_name},
-    stats::entry,
+    segment::{damaged_name, segment_name, spare_name},
+    stats::{DamagedRoom, entry},
 };
 
 /// The bytes of histories that one step moves, but at least one history, and at most a quarter of a segment.
 const STEP: u64 = 256 << 10;
+/// The most files with damaged bytes that are kept: these or an eighth of all.
+const MOST_DAMAGED: u64 = 4;
 /// Segments are not emptied if there are fewer than this.
 const FEW_SEGMENTS: u64 = 16;
 
@@ -19,9 +21,8 @@ impl<D: Disk> Journal<D> {
     ///
     /// # Errors
     ///
-    /// [`Full`](JournalError::Full): there is no space for a spare. [`Damaged`](JournalError::Damaged) and
-    /// [`Read`](JournalError::Read): a history cannot be moved. The journal can be used further after these, but not
-    /// after [`Broken`](JournalError::Broken).
+    /// [`Full`](JournalError::Full): there is no space for a spare. [`Read`](JournalError::Read): a history cannot be
+    /// moved. The journal can be used further after these, but not after [`Broken`](JournalError::Broken).
     pub fn maintain(&mut self) -> Result<bool, JournalError> {
         self.check_broken()?;
         if self.retire_empty()? {
@@ -46,7 +47,7 @@ impl<D: Disk> Journal<D> {
             moved = match self.move_some() {
                 Ok(()) => return Ok(true),
                 // What cannot be read stays where it is. All else goes on.
-                Err(error @ (JournalError::Damaged { .. } | JournalError::Read(_))) => Err(error),
+                Err(error @ JournalError::Read(_)) => Err(error),
                 Err(error) => return Err(error),
             };
         }
@@ -90,7 +91,7 @@ impl<D: Disk> Journal<D> {
         (times * live).max(FEW_SEGMENTS).min(self.most_segments() * 3 / 4)
     }
 
-    /// Makes the oldest segment a spare, if no room needs it.
+    /// Makes the oldest segment a spare, if no room needs it. One with damaged bytes is kept under another name.
     fn retire_empty(&mut self) -> Result<bool, JournalError> {
         let empty = self.index.based.front().is_none_or(|based| based.rooms == 0);
         if !empty || self.index.oldest >= self.head.segment {
@@ -98,16 +99,37 @@ impl<D: Disk> Journal<D> {
         }
         // What took the place of its records has to be durable first.
         self.sync()?;
-        self.next_spare += 1;
-        let spare = spare_name(self.next_spare);
-        let result = self.disk.rename(&segment_name(self.index.oldest), &spare);
+        let oldest = self.index.oldest;
+        let is_kept = self.index.damaged.contains(&oldest) && self.damaged_files < self.most_damaged_files();
+        let name = if is_kept {
+            damaged_name(oldest)
+        } else {
+            self.next_spare += 1;
+            spare_name(self.next_spare)
+        };
+        let result = self.disk.rename(&segment_name(oldest), &name);
         self.or_break(result)?;
         let result = self.disk.sync_directory();
         self.or_break(result)?;
-        self.spares.push(spare);
+        if is_kept {
+            self.damaged_files += 1;
+        } else {
+            self.spares.push(name);
+        }
         self.index.retire_oldest();
         self.moving.clear();
         Ok(true)
+    }
+
+    /// Returns how many files with damaged bytes are kept.
+    fn most_damaged_files(&self) -> u64 {
+        (self.most_segments() / 8).min(MOST_DAMAGED)
+    }
+
+    /// Returns the rooms that were found to be damaged since the last call, and given up. They have their ids until they end, and
+    /// [`history`](Self::history) names the place of the damage.
+    pub fn take_damaged(&mut self) -> Vec<DamagedRoom> {
+        std::mem::take(&mut self.damaged)
     }
 
     /// Returns some rooms whose histories will be moved soon, because they begin in the oldest segment, and have events.
@@ -125,7 +147,8 @@ impl<D: Disk> Journal<D> {
         self.moving = old.map(|room| room.number).collect();
     }
 
-    /// Moves some histories out of the oldest segment to the head. If none can be read of those that are left, returns the error.
+    /// Moves some histories out of the oldest segment to the head. One that is damaged is given up, so that it does not hold the segment.
+    /// If the disk can read none of those that are left, returns the error.
     fn move_some(&mut self) -> Result<(), JournalError> {
         let oldest = self.index.oldest;
         if oldest >= self.head.segment {
@@ -141,6 +164,7 @@ impl<D: Disk> Journal<D> {
         let mut entries = Entries::default();
         let mut left = self.moving.len();
         let mut unreadable = None;
+        let mut damaged = Vec::new();
         while left > 0 && entries.len() < most {
             left -= 1;
             let number = self.moving[left];
@@ -156,6 +180,14 @@ impl<D: Disk> Journal<D> {
             let number = RoomNumber(number);
             let history = match self.history(number) {
                 Ok(history) => history,
+                Err(JournalError::Damaged { segment, offset }) => {
+                    let (is_new, mark) = self.mark(number, layout.position(segment, offset))?;
+                    entries.damaged(number, &id, &mark);
+                    if is_new {
+                        damaged.push(DamagedRoom { id, segment, offset });
+                    }
+                    continue;
+                }
                 Err(error) => {
                     unreadable = Some(error);
                     continue;
@@ -178,6 +210,7 @@ impl<D: Disk> Journal<D> {
             let before = self.stats.bytes_written;
             self.commit(&[&entries], Writer::Upkeep)?;
             self.stats.bytes_moved += self.stats.bytes_written - before;
+            self.damaged.append(&mut damaged);
         }
         self.moving.truncate(left);
         Ok(())

@@ -1,6 +1,6 @@
 //! Answers what the operator asks about single rooms, in memory and on disk.
 
-use std::{future::poll_fn, pin::Pin};
+use std::{future::poll_fn, pin::Pin, time::Duration};
 
 use hyper::{
     Request, StatusCode,
@@ -12,23 +12,27 @@ use smol::unblock;
 
 use crate::{
     journal::{KeptRooms, hex},
-    kept::{Import, KeptRoom, LoadedRoom, RoomDetails, RoomMemory, export, sealed},
+    kept::{Bounds, Import, KeptRoom, LoadedRoom, RoomDetails, RoomMemory, export, sealed},
     requests::{all_parameters, json, object, text, typed},
     room::{NotImported, Presence, RoomId},
-    worker::Ending,
+    worker::{Ending, RemoteCharge, Workers},
 };
 
-use super::{Answer, Control, answers::Page};
+use super::{Answer, Control, IMPORT_TIMEOUT, answers::Page};
 
 /// The largest file of a room, in bytes. It is in memory while it is read.
 const LARGEST: usize = 256 << 20;
+
+/// The time that the events in a file may take.
+const IMPORT_TIME: Duration = IMPORT_TIMEOUT.saturating_sub(Duration::from_secs(1));
 
 impl Control {
     /// `GET /rooms?after=ID&limit=N`: the rooms in memory and on disk, page by page.
     pub(super) async fn all_rooms(&self, page: Page, headers: &HeaderMap) -> Result<Answer, Ending> {
         let Page { after, limit } = page;
         // While all rooms wait for space on the disk, their threads may not answer.
-        let in_memory = match self.is_stalled() {
+        let is_stalled = self.is_stalled();
+        let in_memory = match is_stalled {
             true => Vec::new(),
             false => self.workers.list(after.as_ref(), limit + 1).await?,
         };
@@ -38,7 +42,8 @@ impl Control {
                 kept.list(after.as_ref().map(RoomId::as_str), limit + 1).await.map_err(|_| Ending)?
             }
         };
-        let mut rooms: Vec<_> = on_disk.into_iter().map(KeptRoom::from).collect();
+        let on_disk = on_disk.into_iter().map(KeptRoom::from);
+        let mut rooms: Vec<_> = on_disk.map(|room| KeptRoom { is_unknown: is_stalled, ..room }).collect();
         for status in in_memory {
             match rooms.binary_search_by(|room| (*room.id).cmp(status.id.as_str())) {
                 Ok(index) => rooms[index].loaded = Some(status.into()),
@@ -61,7 +66,7 @@ impl Control {
             Some(kept) => kept.read(id.as_str()).await,
         };
         Ok(match on_disk.and_then(|on_disk| RoomDetails::new(on_disk, presence)) {
-            Ok(None) => no_such_room(),
+            Ok(None) => no_such_room(id),
             Ok(Some(room)) if wants_text(headers) => plain(room.to_string()),
             Ok(Some(room)) => json(details(&room)),
             Err(reason) => unreadable(&reason),
@@ -80,12 +85,15 @@ impl Control {
         };
         let history = match kept.read(id.as_str()).await {
             Ok(Some((_, history))) => history,
-            Ok(None) => return Ok(no_such_room()),
+            Ok(None) => return Ok(no_such_room(id)),
             Err(reason) => return Ok(unreadable(&reason)),
         };
         let modules = modules.clone();
         Ok(match unblock(move || export(&history, &|hash| modules.read(hash))).await {
-            Ok(file) => typed(StatusCode::OK, "application/octet-stream", file),
+            Ok(file) => {
+                log::debug!("the operator has exported room {id}");
+                typed(StatusCode::OK, "application/octet-stream", file)
+            }
             Err(reason) => unreadable(&reason),
         })
     }
@@ -98,7 +106,7 @@ impl Control {
                 StatusCode::CONFLICT,
                 "this server neither keeps its rooms on disk (`--data`) nor records them in memory, so it cannot export one",
             ),
-            (None, _) => no_such_room(),
+            (None, _) => no_such_room(id),
         })
     }
 
@@ -113,36 +121,51 @@ impl Control {
             let words = "this server keeps no rooms on disk (`--data`), so it cannot import one";
             return Ok(text(StatusCode::CONFLICT, words));
         };
+        if kept.is_stalled() {
+            let words = "all rooms wait for space on the disk, as the server's log says: make space first";
+            return Ok(text(StatusCode::SERVICE_UNAVAILABLE, words));
+        }
         if kept.is_filling() {
             let words = "the rooms on disk need nearly all space (`--journal-size`): delete rooms first";
             return Ok(text(StatusCode::SERVICE_UNAVAILABLE, words));
         }
-        let file = match read(content).await {
+        let limits = self.deployment.as_ref().map(|deployment| deployment.limits()).unwrap_or_default();
+        let mut memory = ImportMemory { workers: self.workers.clone(), charges: Vec::new(), charged: 0 };
+        let file = match read(content, &mut memory).await {
             Ok(file) => file,
             Err((status, reason)) => return Ok(text(status, reason)),
         };
         let modules = modules.clone();
         // It runs the guest, and writes its module.
         let checked = unblock(move || {
-            let import = Import::read(&file, id.as_ref()).map_err(|error| error.to_string())?;
-            modules
-                .keep(&import.module_hash, &import.module)
-                .map(|()| import)
-                .map_err(|error| format!("its module cannot be kept: {error}"))
+            let (mut has_memory, own) = (true, memory.charged);
+            let mut take_memory = |bytes: usize| {
+                has_memory = smol::block_on(memory.take(own.saturating_add(bytes)));
+                has_memory
+            };
+            let bounds = Bounds { limits, time: IMPORT_TIME, take_memory: &mut take_memory };
+            let import = Import::read(&file, id.as_ref(), bounds).map_err(|error| match has_memory {
+                true => (StatusCode::UNPROCESSABLE_ENTITY, error.to_string()),
+                false => (StatusCode::SERVICE_UNAVAILABLE, error.to_string()),
+            })?;
+            modules.keep(&import.module_hash, &import.module).map(|()| (import, memory)).map_err(|error| {
+                (StatusCode::UNPROCESSABLE_ENTITY, format!("its module cannot be kept: {error}"))
+            })
         });
-        let Import { id, base, .. } = match checked.await {
-            Ok(import) => import,
-            Err(reason) => {
-                let words = format!("the file cannot become a room: {reason}");
-                return Ok(text(StatusCode::UNPROCESSABLE_ENTITY, &words));
+        let (Import { id, base, .. }, _memory) = match checked.await {
+            Ok(checked) => checked,
+            Err((status, reason)) => {
+                return Ok(text(status, &format!("the file cannot become a room: {reason}")));
             }
         };
         Ok(match self.workers.import(&id, base).await? {
-            Ok(()) => text(StatusCode::CREATED, id.as_str()),
+            Ok(()) => {
+                log::info!("the operator has imported room {id}");
+                text(StatusCode::CREATED, id.as_str())
+            }
             Err(NotImported::Exists) => {
-                let words = format!(
-                    "a room {id} exists: delete it first, or give the new one another id (`--as`, `?as=`)"
-                );
+                let words =
+                    format!("a room {id} exists: delete it first, or give the new one another id (`as`)");
                 text(StatusCode::CONFLICT, &words)
             }
             Err(NotImported::TooLarge(reason)) => text(
@@ -167,7 +190,10 @@ fn wanted_id(query: &str) -> Result<Option<RoomId>, &'static str> {
 }
 
 /// Reads the content of a request.
-async fn read(mut content: Incoming) -> Result<Vec<u8>, (StatusCode, &'static str)> {
+async fn read(
+    mut content: Incoming,
+    memory: &mut ImportMemory,
+) -> Result<Vec<u8>, (StatusCode, &'static str)> {
     let mut bytes = Vec::new();
     while let Some(frame) = poll_fn(|cx| Pin::new(&mut content).poll_frame(cx)).await {
         let Ok(frame) = frame else { return Err((StatusCode::BAD_REQUEST, "the file has not come whole")) };
@@ -175,9 +201,38 @@ async fn read(mut content: Incoming) -> Result<Vec<u8>, (StatusCode, &'static st
         if bytes.len() + piece.len() > LARGEST {
             return Err((StatusCode::PAYLOAD_TOO_LARGE, "the file of a room has at most 256 MiB"));
         }
+        // Its copies while it grows, and later the copy of its module.
+        if !memory.take(2 * (bytes.len() + piece.len())).await {
+            let words = "there is not enough memory for the file now (`--max-total-memory`)";
+            return Err((StatusCode::SERVICE_UNAVAILABLE, words));
+        }
         bytes.extend_from_slice(piece);
     }
     Ok(bytes)
+}
+
+/// The memory of an import. A thread of rooms is charged for it.
+struct ImportMemory {
+    workers: Workers,
+    charges: Vec<RemoteCharge>,
+    charged: usize,
+}
+
+/// The least that is charged at once.
+const CHARGE: usize = 256 << 10;
+
+impl ImportMemory {
+    /// Charges so much in all. Returns false if there is not so much.
+    async fn take(&mut self, bytes: usize) -> bool {
+        if bytes <= self.charged {
+            return true;
+        }
+        let more = (bytes - self.charged).max(CHARGE);
+        let Ok(Some(charge)) = self.workers.charge(more).await else { return false };
+        self.charges.push(charge);
+        self.charged += more;
+        true
+    }
 }
 
 pub(super) fn wants_text(headers: &HeaderMap) -> bool {
@@ -188,8 +243,8 @@ fn plain(lines: String) -> Answer {
     typed(StatusCode::OK, "text/plain; charset=utf-8", lines)
 }
 
-fn no_such_room() -> Answer {
-    text(StatusCode::NOT_FOUND, "the room does not exist")
+fn no_such_room(id: &RoomId) -> Answer {
+    text(StatusCode::NOT_FOUND, &format!("there is no room {id}"))
 }
 
 fn unreadable(reason: &str) -> Answer {
@@ -226,7 +281,7 @@ fn fields(room: &KeptRoom) -> Vec<(&'static str, Value)> {
     // Without rooms on disk, all are in memory, and nothing more is known of them.
     if let Some((base, events)) = room.base_bytes.zip(room.event_bytes) {
         fields.extend([
-            ("in_memory", loaded.is_some().into()),
+            ("in_memory", (!room.is_unknown).then_some(loaded.is_some()).into()),
             ("module", room.module.map(|hash| hex(&hash)).into()),
             ("base_bytes", base.into()),
             ("event_bytes", events.into()),

@@ -114,6 +114,12 @@ fn add_snapshot(text: &mut OpenMetrics, snapshot: &Snapshot) {
         "reason",
         &snapshot.closes,
     );
+    text.counters(
+        "stateroom_refused_requests",
+        "Requests and new connections that were refused, by the reason",
+        "reason",
+        &snapshot.refusals,
+    );
     text.counter(
         "stateroom_received_messages",
         "Messages that clients have sent",
@@ -148,10 +154,11 @@ fn add_snapshot(text: &mut OpenMetrics, snapshot: &Snapshot) {
 
 /// Adds what the journal has done.
 async fn add_journal(text: &mut OpenMetrics, kept: &KeptRooms) -> Result<(), Ending> {
-    let (stats, sync_times) = kept.measure().await.map_err(|_| Ending)?;
+    let (stats, max_size, sync_times) = kept.measure().await.map_err(|_| Ending)?;
     text.gauge("stateroom_journal_rooms", "The rooms on disk", stats.rooms);
     text.gauge("stateroom_journal_live_bytes", "The size of the histories of these rooms", stats.bytes_live);
     text.gauge("stateroom_journal_size_bytes", "The size of the journal's files", stats.bytes_used);
+    text.gauge("stateroom_journal_limit_bytes", "The largest size that they may have", max_size);
     text.gauge(
         "stateroom_journal_stalled",
         "1 if all rooms wait for space on the disk",

@@ -109,6 +109,12 @@ impl Deployment {
         self.modules.get()
     }
 
+    /// Returns the limits of new rooms.
+    #[cfg(feature = "rooms")]
+    pub(crate) fn limits(&self) -> Limits {
+        *self.current().program.limits()
+    }
+
     /// Returns whether rooms are kept on disk.
     pub(super) fn is_durable(&self) -> bool {
         self.modules.get().is_some()

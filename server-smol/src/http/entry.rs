@@ -72,7 +72,7 @@ impl<F: EngineFactory> Site<F> {
         match Box::pin(or(access.check(&request), late)).await {
             Ok(claims) => Ok(Some(Box::new(Admission { claims, query: request.query, _memory: memory }))),
             Err(refused) => {
-                log::debug!("{} is not let into room {room}: {refused:?}", peer.address);
+                log::debug!("{} is not let into room {room}: {refused:?}", peer.address());
                 let has_token = request.token.is_some();
                 Err(Box::new(self.refused(refused, has_token)))
             }
@@ -81,14 +81,16 @@ impl<F: EngineFactory> Site<F> {
 
     /// Returns the answer to a client that does not enter.
     fn refused(&self, refused: Refused, has_token: bool) -> Response<Body> {
-        let log = &self.here.0.thread().log;
+        let thread = self.here.0.thread();
         let unavailable = |words| later(StatusCode::SERVICE_UNAVAILABLE, words, LATER);
-        log.refused(if matches!(refused, Refused::TooMany) { TOO_MANY } else { NOT_LET_IN });
+        thread.refuse("not_let_in", if matches!(refused, Refused::TooMany) { TOO_MANY } else { NOT_LET_IN });
         match refused {
             Refused::Denied(denial) => answer(denial, has_token),
             Refused::Unknown { reason, is_new } => {
                 let level = if is_new { log::Level::Warn } else { log::Level::Debug };
-                log.event(level, || format!("the URL of `--auth-url` does not say who may enter: {reason}"));
+                thread
+                    .log
+                    .event(level, || format!("the URL of `--auth-url` does not say who may enter: {reason}"));
                 unavailable("it cannot be found out now whether you may enter")
             }
             Refused::TooMany => unavailable("too many wait to find out whether they may enter"),
@@ -105,7 +107,7 @@ fn entry<'a, B>(access: &Access, request: &'a Request<B>, room: &'a RoomId, peer
     let token = token_of(headers, access.cookie()).map(Cow::Borrowed);
     EntryRequest {
         room: room.as_str(),
-        address: peer.address.ip().to_canonical(),
+        address: peer.ip().to_canonical(),
         creates: request.method() == Method::POST,
         token: token.or_else(|| in_query().map(|(_, token)| token)),
         query: match parameter {

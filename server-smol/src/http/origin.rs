@@ -64,8 +64,8 @@ impl<F: EngineFactory> Site<F> {
             return Ok(Page { origin: Some(origin) });
         }
         let shown = String::from_utf8_lossy(origin.as_bytes());
-        log::debug!("{} sends a request of a page of {:?}", peer.address, Cut::new(&shown));
-        self.here.0.thread().log.refused(OTHER_ORIGIN);
+        log::debug!("{} sends a request of a page of {:?}", peer.address(), Cut::new(&shown));
+        self.here.0.thread().refuse("other_origin", OTHER_ORIGIN);
         Err(OtherOrigin)
     }
 

@@ -8,7 +8,7 @@ use stateroom_journal::Disk;
 
 /// The journal's files, in a directory.
 #[derive(Debug)]
-pub(super) struct Files {
+pub(crate) struct Files {
     directory: PathBuf,
     /// The files that were written and read last. One that was written stays open until it is synced: the system tells of errors
     /// through it.
@@ -30,10 +30,14 @@ impl Files {
 }
 
 /// Returns a file, which stays open.
-fn file<'a>(open: &'a mut Option<(String, File)>, directory: &Path, name: &str) -> io::Result<&'a File> {
+fn file<'a>(
+    open: &'a mut Option<(String, File)>,
+    directory: &Path,
+    name: &str,
+    options: &OpenOptions,
+) -> io::Result<&'a File> {
     if open.as_ref().is_none_or(|(open, _)| open != name) {
-        let file = OpenOptions::new().read(true).write(true).open(directory.join(name))?;
-        *open = Some((name.to_owned(), file));
+        *open = Some((name.to_owned(), options.open(directory.join(name))?));
     }
     // It has just been put there.
     open.as_ref().map(|(_, file)| file).ok_or_else(|| io::ErrorKind::NotFound.into())
@@ -61,23 +65,19 @@ fn write_at(mut file: &File, bytes: &[u8], at: u64) -> io::Result<()> {
     file.write_all(bytes)
 }
 
-impl Disk for Files {
-    fn list(&mut self) -> io::Result<Vec<String>> {
-        let mut names = Vec::new();
-        for entry in fs::read_dir(&self.directory)? {
-            // Others are not the journal's.
-            names.extend(entry?.file_name().into_string());
-        }
-        Ok(names)
-    }
+/// Makes a file that only its owner can read, or makes the one that is there empty.
+pub(super) fn create(path: &Path) -> io::Result<File> {
+    let mut options = OpenOptions::new();
+    options.write(true).create(true).truncate(true);
+    #[cfg(unix)]
+    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
+    options.open(path)
+}
 
-    fn size(&mut self, file: &str) -> io::Result<u64> {
-        Ok(fs::metadata(self.directory.join(file))?.len())
-    }
-
-    fn create(&mut self, file: &str, size: u64) -> io::Result<()> {
+impl Files {
+    fn try_create(&mut self, file: &str, size: u64) -> io::Result<()> {
         self.close(file);
-        let mut new = File::create(self.directory.join(file))?;
+        let mut new = create(&self.directory.join(file))?;
         let zeros = [0; 64 << 10];
         let mut left = size;
         while left > 0 {
@@ -88,27 +88,66 @@ impl Disk for Files {
         new.sync_all()
     }
 
+    /// Lets an error name the file.
+    fn name<T>(&self, file: &str, result: io::Result<T>) -> io::Result<T> {
+        result.map_err(|error| named(&self.directory.join(file), &error))
+    }
+}
+
+/// Returns an error that names the file.
+pub(super) fn named(path: &Path, error: &io::Error) -> io::Error {
+    io::Error::new(error.kind(), format!("`{}`: {error}", path.display()))
+}
+
+impl Disk for Files {
+    fn list(&mut self) -> io::Result<Vec<String>> {
+        let mut names = Vec::new();
+        for entry in fs::read_dir(&self.directory).map_err(|error| named(&self.directory, &error))? {
+            // Others are not the journal's.
+            names.extend(entry?.file_name().into_string());
+        }
+        Ok(names)
+    }
+
+    fn size(&mut self, file: &str) -> io::Result<u64> {
+        let size = fs::metadata(self.directory.join(file)).map(|metadata| metadata.len());
+        self.name(file, size)
+    }
+
+    fn create(&mut self, file: &str, size: u64) -> io::Result<()> {
+        let created = self.try_create(file, size);
+        self.name(file, created)
+    }
+
     fn read(&mut self, file: &str, at: u64, into: &mut [u8]) -> io::Result<()> {
-        read_at(self::file(&mut self.read, &self.directory, file)?, into, at)
+        let open = self::file(&mut self.read, &self.directory, file, OpenOptions::new().read(true));
+        let read = open.and_then(|file| read_at(file, into, at));
+        self.name(file, read)
     }
 
     fn write(&mut self, file: &str, at: u64, bytes: &[u8]) -> io::Result<()> {
-        write_at(self::file(&mut self.written, &self.directory, file)?, bytes, at)
+        let open = self::file(&mut self.written, &self.directory, file, OpenOptions::new().write(true));
+        let written = open.and_then(|file| write_at(file, bytes, at));
+        self.name(file, written)
     }
 
     fn sync(&mut self, file: &str) -> io::Result<()> {
-        self::file(&mut self.written, &self.directory, file)?.sync_data()
+        let open = self::file(&mut self.written, &self.directory, file, OpenOptions::new().write(true));
+        let synced = open.and_then(File::sync_data);
+        self.name(file, synced)
     }
 
     fn rename(&mut self, from: &str, to: &str) -> io::Result<()> {
         self.close(from);
         self.close(to);
-        fs::rename(self.directory.join(from), self.directory.join(to))
+        let renamed = fs::rename(self.directory.join(from), self.directory.join(to));
+        self.name(from, renamed)
     }
 
     fn remove(&mut self, file: &str) -> io::Result<()> {
         self.close(file);
-        fs::remove_file(self.directory.join(file))
+        let removed = fs::remove_file(self.directory.join(file));
+        self.name(file, removed)
     }
 
     fn sync_directory(&mut self) -> io::Result<()> {
@@ -118,5 +157,5 @@ impl Disk for Files {
 
 /// Makes names of files in a directory durable.
 pub(super) fn sync_directory(directory: &Path) -> io::Result<()> {
-    File::open(directory)?.sync_all()
+    File::open(directory).and_then(|directory| directory.sync_all()).map_err(|error| named(directory, &error))
 }

@@ -15,9 +15,10 @@ use smol::channel;
 use stateroom_journal::Entries;
 
 use super::{
+    max_entry,
     progress::Progress,
     requests::{Question, Requests, Write},
-    writer::{History, KeptRoom, LoadError},
+    writer::{History, LoadError},
 };
 
 pub(crate) use stateroom_journal::RoomNumber;
@@ -63,8 +64,7 @@ impl Journal {
             progress,
             next_room,
             is_filling,
-            // Half of the most that the format allows.
-            max_entry: usize::try_from(max_size / 4).unwrap_or(usize::MAX).min(512 << 20),
+            max_entry: max_entry(max_size) as usize,
             tasks: RefCell::default(),
         }
     }
@@ -172,8 +172,8 @@ impl Journal {
         let _ = synced.recv().await;
     }
 
-    /// Returns the rooms that are kept and have timers.
-    pub(crate) async fn timers(&self) -> Vec<KeptRoom> {
+    /// Returns the rooms that are kept and have timers, behind the times at which these are due, in milliseconds since the Unix epoch.
+    pub(crate) async fn timers(&self) -> Vec<(u64, String)> {
         let (sender, answer) = channel::bounded(1);
         self.requests.ask(Question::Timers(sender));
         answer.recv().await.unwrap_or_default()

@@ -5,13 +5,16 @@ use std::{
     process,
     sync::{
         Arc,
-        atomic::{AtomicBool, AtomicU64},
+        atomic::{AtomicBool, AtomicU64, Ordering},
     },
     thread::{self, JoinHandle},
     time::{Duration, Instant},
 };
 
 use stateroom_journal::{Options, Recovery};
+
+#[cfg(feature = "rooms")]
+use std::path::PathBuf;
 
 #[cfg(feature = "metrics")]
 use crate::metrics::Histogram;
@@ -35,6 +38,11 @@ pub(crate) struct JournalThread {
     is_filling: Arc<AtomicBool>,
     is_stalled: Arc<AtomicBool>,
     max_size: u64,
+    /// True if there were rooms, and their journal is missing.
+    #[cfg(feature = "rooms")]
+    lacks_journal: bool,
+    #[cfg(feature = "rooms")]
+    files: PathBuf,
 }
 
 impl JournalThread {
@@ -50,11 +58,18 @@ impl JournalThread {
         let mut random = [0; 16];
         getrandom::fill(&mut random).map_err(|error| DataError::Io(io::Error::other(error)))?;
         let files = Files::new(directory.journal());
+        #[cfg(feature = "rooms")]
+        let journal_directory = directory.journal();
         let mut options = Options::new(random);
         options.max_size = max_size;
-        let (journal, recovery) = stateroom_journal::Journal::open(files, options)
-            .map_err(|error| DataError::Journal(error.to_string()))?;
+        let (journal, recovery) = stateroom_journal::Journal::open(files, options)?;
         announce(&recovery, begun.elapsed());
+        let lacks_journal = recovery.created && directory.had_modules();
+        if lacks_journal {
+            log::warn!(
+                "there were rooms in this directory, but the journal has none: its files (`journal/segment-…`) are missing; if they are in a backup, end the server, and restore all of the directory"
+            );
+        }
         let next_room = Arc::new(AtomicU64::new(journal.next_room().0));
         let (is_filling, is_stalled) = (Arc::<AtomicBool>::default(), Arc::<AtomicBool>::default());
         let progress: Vec<_> = (0..workers).map(|_| Arc::<Progress>::default()).collect();
@@ -65,6 +80,8 @@ impl JournalThread {
             questions: VecDeque::new(),
             delayed: Batch::default(),
             deleted: DeletedRooms::new(),
+            #[cfg(feature = "rooms")]
+            listings: VecDeque::new(),
             loading: Arc::default(),
             progress: progress.clone(),
             delay,
@@ -72,8 +89,7 @@ impl JournalThread {
             is_synced: true,
             #[cfg(feature = "metrics")]
             sync_times: Histogram::default(),
-            written: begun,
-            rest: Duration::ZERO,
+            expected: None,
             max_size,
             is_filling: Arc::clone(&is_filling),
             is_stalled: Arc::clone(&is_stalled),
@@ -87,7 +103,19 @@ impl JournalThread {
             }
         };
         let thread = thread.spawn(run).map_err(DataError::Io)?;
-        Ok(Self { thread: Some(thread), requests, progress, next_room, is_filling, is_stalled, max_size })
+        Ok(Self {
+            thread: Some(thread),
+            requests,
+            progress,
+            next_room,
+            is_filling,
+            is_stalled,
+            max_size,
+            #[cfg(feature = "rooms")]
+            lacks_journal,
+            #[cfg(feature = "rooms")]
+            files: journal_directory,
+        })
     }
 
     /// Returns the handle of a thread of rooms, for that thread.
@@ -105,7 +133,20 @@ impl JournalThread {
             Arc::clone(&self.is_stalled),
             #[cfg(feature = "rooms")]
             Arc::clone(&self.is_filling),
+            #[cfg(feature = "rooms")]
+            self.files.clone(),
         )
+    }
+
+    /// Returns whether there were rooms whose journal is missing. Whoever restores it needs their modules.
+    #[cfg(feature = "rooms")]
+    pub(crate) fn lacks_journal(&self) -> bool {
+        self.lacks_journal
+    }
+
+    /// Returns whether all rooms wait for space on the disk.
+    pub(crate) fn is_stalled(&self) -> bool {
+        self.is_stalled.load(Ordering::Relaxed)
     }
 
     /// Ends the thread, after the threads of rooms have ended, and waits for it.
@@ -136,7 +177,7 @@ fn announce(recovery: &Recovery, time: Duration) {
     let Recovery { rooms, bytes_read, dropped, .. } = recovery;
     if *dropped > 0 {
         log::warn!(
-            "the last {dropped} bytes of the journal were not complete, and nobody has seen anything of them"
+            "the last {dropped} bytes of the journal are not complete, and were dropped: if the server was killed or the power failed, nobody has seen anything of them"
         );
     }
     log::info!(

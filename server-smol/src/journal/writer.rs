@@ -5,22 +5,23 @@ use std::{
         Arc,
         atomic::{AtomicBool, AtomicUsize, Ordering},
     },
-    thread,
     time::{Duration, Instant},
 };
 
 use stateroom_journal::{JournalError, RoomNumber};
 
+#[cfg(feature = "rooms")]
+use super::{inquiry::ListAnswer, listing::Listing};
 #[cfg(feature = "metrics")]
 use crate::metrics::Histogram;
 
 use super::{
-    DataDirectory,
+    DataDirectory, count_records,
     files::Files,
     inquiry::DeletedRooms,
-    is_note,
+    is_filling, is_note,
     progress::Progress,
-    requests::{Batch, Question, Requests, Write},
+    requests::{Batch, Expected, Question, Requests, Write},
 };
 
 pub(crate) type Answer<T> = Result<T, String>;
@@ -77,14 +78,6 @@ const LOADING: usize = 16 << 20;
 /// The time after which the thread checks again whether it may read histories.
 const LOOK: Duration = Duration::from_millis(1);
 
-/// A room that is kept, and has a timer.
-#[derive(Debug)]
-pub(crate) struct KeptRoom {
-    pub(crate) id: String,
-    /// The time at which its timer is due, in milliseconds since the Unix epoch.
-    pub(crate) timer_due: u64,
-}
-
 /// Writes the journal. It is what the journal's thread runs.
 pub(super) struct Writer {
     pub(super) journal: stateroom_journal::Journal<Files>,
@@ -97,6 +90,9 @@ pub(super) struct Writer {
     /// The requests that came while there was no space, and are to be answered later.
     pub(super) delayed: Batch,
     pub(super) deleted: DeletedRooms,
+    /// The lists that were asked for, as far as they are.
+    #[cfg(feature = "rooms")]
+    pub(super) listings: VecDeque<(Listing, ListAnswer)>,
     /// The bytes of histories that nobody has been charged for.
     pub(super) loading: Arc<AtomicUsize>,
     /// The time of the last sync.
@@ -105,9 +101,8 @@ pub(super) struct Writer {
     /// The times of syncs, in nanoseconds.
     #[cfg(feature = "metrics")]
     pub(super) sync_times: Histogram,
-    /// The time for which the disk is to rest, and its beginning.
-    pub(super) written: Instant,
-    pub(super) rest: Duration,
+    /// The entries that the next group waits for.
+    pub(super) expected: Option<Expected>,
     pub(super) max_size: u64,
     /// True if the histories of rooms take more than 3/8 of this. About half of it can be histories.
     pub(super) is_filling: Arc<AtomicBool>,
@@ -119,10 +114,13 @@ pub(super) struct Writer {
 /// The exit code of a process whose disk does not keep what it was given: `EX_IOERR` of `sysexits.h`.
 pub(super) const EXIT_CODE: i32 = 74;
 
-/// The most time for which the disk rests between two groups of entries, if more entries wait already. Then many clients send, and
-/// more comes in this time: a sync takes 40 µs of the processor, however many entries it is for. It is short beside the time that a
-/// message takes through the internet, and a disk that is slow has large groups without it.
-const REST: Duration = Duration::from_micros(250);
+/// The most time for which the next group waits for the clients of the last one, if others are there already. A sync takes 40 µs of the
+/// processor, however many entries it is for. This is short beside the time that a message takes through the internet, and a disk that
+/// is slow has large groups without it.
+const GATHER: Duration = Duration::from_micros(300);
+
+/// The bytes of a group for which its sync is no longer a large part of the work.
+const ENOUGH: usize = 16 << 10;
 
 /// The time after which the journal is tried again if the disk is full.
 pub(super) const AGAIN: Duration = Duration::from_secs(1);
@@ -132,26 +130,22 @@ impl Writer {
         let mut batch = Batch::default();
         let mut has_upkeep = true;
         loop {
-            thread::sleep(mem::take(&mut self.rest).saturating_sub(self.written.elapsed()));
             // All that has come while the disk was busy.
-            self.requests.take(&mut batch, self.patience(has_upkeep));
+            self.requests.take(&mut batch, self.patience(has_upkeep), self.expected);
             if !self.delayed.is_empty() {
                 // They came before.
                 batch = mem::take(&mut self.delayed).followed_by(batch);
             }
-            let begun = Instant::now();
-            let has_writes = !batch.writes.is_empty();
-            if has_writes {
+            let bytes = mem::take(&mut batch.bytes);
+            if bytes > 0 {
                 self.leave_out_deleted(&mut batch.writes);
                 self.write(&mut batch.writes);
             }
             if !self.is_synced && self.synced.elapsed() >= self.delay {
                 self.sync();
             }
-            // The clients whose events these are have not been answered yet, so what waits comes from others.
-            if has_writes && self.requests.has_writes() {
-                self.written = Instant::now();
-                self.rest = (self.written - begun).min(REST);
+            if bytes > 0 {
+                self.expected = self.expect(bytes);
             }
             self.tell(&mut batch.writes);
             self.questions.extend(batch.questions.drain(..));
@@ -163,18 +157,32 @@ impl Writer {
             if batch.is_last {
                 break;
             }
+            #[cfg(feature = "rooms")]
+            self.step_listings();
             let live = self.journal.stats().bytes_live;
-            let is_filling = live / 3 > self.max_size / 8;
-            self.is_filling.store(is_filling, Ordering::Relaxed);
+            self.is_filling.store(is_filling(live, self.max_size), Ordering::Relaxed);
             has_upkeep = match self.journal.maintain() {
                 Ok(has_more) => has_more,
                 // If it matters, writing says so.
                 Err(error) if is_temporary(&error) => false,
                 Err(error) => fail(&error),
             };
+            self.report_damaged();
         }
         if let Err(error) = self.journal.close() {
             fail(&error);
+        }
+    }
+
+    /// Logs which rooms the journal has given up.
+    fn report_damaged(&mut self) {
+        for room in self.journal.take_damaged() {
+            log::error!(
+                "room {:?} is damaged on the disk: nobody can enter it until it is deleted (file {} of the journal, byte {}; the file is kept as `damaged-` and this number, unless there are several)",
+                room.id,
+                room.segment,
+                room.offset
+            );
         }
     }
 
@@ -182,10 +190,23 @@ impl Writer {
     fn patience(&self, has_upkeep: bool) -> Option<Duration> {
         match () {
             () if has_upkeep || !self.delayed.is_empty() => Some(Duration::ZERO),
+            #[cfg(feature = "rooms")]
+            () if !self.listings.is_empty() => Some(Duration::ZERO),
             () if !self.questions.is_empty() => Some(LOOK),
             () if self.is_synced => None,
             () => Some(self.delay.saturating_sub(self.synced.elapsed())),
         }
+    }
+
+    /// Returns what the next group will probably have, after one with so many bytes whose clients have not been answered yet: all
+    /// that waits comes from others, and those will write again.
+    fn expect(&self, last: usize) -> Option<Expected> {
+        let bytes = match self.requests.waiting_bytes() {
+            // All were in the last group, if it had what was expected. A client that writes alone never waits.
+            0 => self.expected.filter(|expected| last >= expected.bytes - expected.bytes / 8)?.bytes,
+            waiting => last + waiting,
+        };
+        (bytes < ENOUGH).then(|| Expected { bytes, until: Instant::now() + GATHER })
     }
 
     /// Tells the threads of rooms how far the journal is.
@@ -207,7 +228,11 @@ impl Writer {
                 Ok(()) => break,
                 Err(error) if is_temporary(&error) => {
                     if !has_told {
-                        log::error!("all rooms wait for space on the disk: {error}");
+                        let mend = match error.is_limit() {
+                            true => "delete rooms, or start again with a larger `--journal-size`",
+                            false => "make space there, or delete rooms",
+                        };
+                        log::error!("all rooms wait for space on the disk: {error}; {mend}");
                         has_told = true;
                         self.is_stalled.store(true, Ordering::Relaxed);
                     }
@@ -263,8 +288,7 @@ impl Writer {
             }
             Question::Timers(answer) => {
                 let rooms = self.journal.rooms();
-                let rooms =
-                    rooms.filter_map(|room| Some(KeptRoom { id: room.id.to_owned(), timer_due: room.due? }));
+                let rooms = rooms.filter_map(|room| Some((room.due?, room.id.to_owned())));
                 let _ = answer.try_send(rooms.collect());
             }
         }
@@ -280,7 +304,7 @@ impl History {
                 notes.push(event.into());
             } else {
                 records.extend_from_slice(event);
-                events += 1;
+                events += count_records(event);
             }
         }
         Self { number, base: history.base().into(), records, events, notes, due, loading: None }
@@ -298,10 +322,10 @@ impl History {
     }
 }
 
-/// Returns whether the same can be tried again: the error has changed nothing. A history that cannot be read cannot be moved, so
+/// Returns whether the same can be tried again: the error has changed nothing. A history that the disk cannot read cannot be moved, so
 /// this can be the reason for a lack of space, too.
 fn is_temporary(error: &JournalError) -> bool {
-    matches!(error, JournalError::Full(_) | JournalError::Read(_) | JournalError::Damaged { .. })
+    matches!(error, JournalError::Full(_) | JournalError::Read(_))
 }
 
 /// Ends the process. What the disk has is not known any more: after an error, the system may show data that the disk lacks. The

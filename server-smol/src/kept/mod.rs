@@ -3,11 +3,13 @@
 
 mod export;
 mod import;
+mod modules;
 mod offline;
 mod report;
 
 pub(crate) use export::{export, sealed};
-pub(crate) use import::Import;
 pub use import::ImportError;
-pub use offline::{DataRooms, RoomsError};
+pub(crate) use import::{Bounds, Import};
+pub(crate) use modules::begin_cleaning;
+pub use offline::{DataReader, DataRooms, RoomsError};
 pub use report::{HistoryDetails, KeptRoom, LoadedRoom, RoomDetails, RoomMemory};

@@ -1,23 +1,40 @@
 use std::{
     error::Error,
-    fmt,
+    fmt, fs, io,
     path::{Path, PathBuf},
+    time::Duration,
 };
 
 use crate::{
-    journal::{DataDirectory, DataError, OfflineJournal},
+    journal::{DataDirectory, DataError, JournalEditor, JournalReader, is_filling, max_entry},
     room::{Presence, RoomId},
+    settings::Settings,
 };
 
-use super::{Import, ImportError, KeptRoom, RoomDetails, export};
+use stateroom_host_min::Limits;
 
-/// The rooms in the [directory](crate::Settings::data) of a server, while no server uses it.
+use super::{Bounds, Import, ImportError, KeptRoom, RoomDetails, export, modules::clean};
+
+/// The rooms in the [directory](crate::Settings::data) of a server, to read them while no server uses it. Nothing in the directory changes, so
+/// it may be a copy on a disk that cannot be written.
+#[derive(Debug)]
+pub struct DataReader {
+    directory: DataDirectory,
+    journal: JournalReader,
+}
+
+/// The rooms in the [directory](crate::Settings::data) of a server, to change them while no server uses it.
 #[derive(Debug)]
 pub struct DataRooms {
     path: PathBuf,
     directory: DataDirectory,
-    journal: OfflineJournal,
+    journal: JournalEditor,
+    limits: Limits,
+    journal_size: u64,
 }
+
+/// The time that the events of an imported room may take.
+const IMPORT_TIME: Duration = Duration::from_secs(60);
 
 /// The reason why something cannot be done with rooms on disk.
 #[derive(Debug)]
@@ -38,33 +55,30 @@ pub enum RoomsError {
     NoSuchRoom(String),
     /// A room with this id exists.
     Exists(String),
+    /// A server whose journal has this size has no space for the room.
+    NoSpace {
+        /// The bytes of the room.
+        room: u64,
+        /// The bytes of the journal.
+        journal: u64,
+    },
     /// The room cannot be read.
     Damaged(String),
     /// The file cannot become a room.
     Import(ImportError),
 }
 
-impl DataRooms {
-    /// Opens a directory that exists.
+impl DataReader {
+    /// Opens a directory.
     ///
     /// # Errors
-    /// See [`RoomsError`].
+    /// [`RoomsError::NoRooms`], or [`RoomsError::Data`].
     pub fn open(path: &Path) -> Result<Self, RoomsError> {
-        if !path.join("journal").is_dir() {
-            return Err(RoomsError::NoRooms(path.to_owned()));
-        }
-        Self::open_or_create(path)
-    }
-
-    /// Opens a directory, and makes it if it does not exist.
-    ///
-    /// # Errors
-    /// See [`RoomsError`].
-    pub fn open_or_create(path: &Path) -> Result<Self, RoomsError> {
+        check_exists(path)?;
         let refused = |error| RoomsError::Data { path: path.to_owned(), error };
-        let directory = DataDirectory::open(path).map_err(refused)?;
-        let journal = OfflineJournal::open(&directory).map_err(refused)?;
-        Ok(Self { path: path.to_owned(), directory, journal })
+        let directory = DataDirectory::open_to_read(path).map_err(refused)?;
+        let journal = JournalReader::open(&directory).map_err(refused)?;
+        Ok(Self { directory, journal })
     }
 
     /// Returns up to `most` rooms in the order of their ids, those after `after`.
@@ -82,7 +96,7 @@ impl DataRooms {
         details.ok_or_else(|| RoomsError::NoSuchRoom(id.to_owned()))
     }
 
-    /// Returns a file of a room, which [`import`](Self::import) takes.
+    /// Returns a file of a room, which [`import`](DataRooms::import) takes.
     ///
     /// # Errors
     /// [`RoomsError::NoSuchRoom`], or [`RoomsError::Damaged`].
@@ -92,18 +106,68 @@ impl DataRooms {
         let modules = self.directory.modules();
         export(&history, &|hash| modules.read(hash)).map_err(RoomsError::Damaged)
     }
+}
+
+/// Checks that a server has kept rooms in a directory.
+fn check_exists(path: &Path) -> Result<(), RoomsError> {
+    match fs::metadata(path.join("journal")) {
+        Ok(metadata) if metadata.is_dir() => Ok(()),
+        Err(error) if error.kind() == io::ErrorKind::PermissionDenied => {
+            Err(RoomsError::Data { path: path.to_owned(), error: DataError::Io(error) })
+        }
+        _ => Err(RoomsError::NoRooms(path.to_owned())),
+    }
+}
+
+impl DataRooms {
+    /// Opens a directory that exists. This writes to it.
+    ///
+    /// # Errors
+    /// [`RoomsError::NoRooms`], or [`RoomsError::Data`].
+    pub fn open(path: &Path) -> Result<Self, RoomsError> {
+        check_exists(path)?;
+        Self::open_or_create(path)
+    }
+
+    /// Opens a directory, and makes it if it does not exist. A directory of another user is refused: that user's server could not use
+    /// what is written.
+    ///
+    /// # Errors
+    /// [`RoomsError::Data`].
+    pub fn open_or_create(path: &Path) -> Result<Self, RoomsError> {
+        let refused = |error| RoomsError::Data { path: path.to_owned(), error };
+        DataDirectory::check_owner(path).map_err(refused)?;
+        let directory = DataDirectory::open(path).map_err(refused)?;
+        let journal = JournalEditor::open(&directory).map_err(refused)?;
+        let Settings { journal_size, .. } = Settings::default();
+        Ok(Self { path: path.to_owned(), directory, journal, limits: Limits::default(), journal_size })
+    }
+
+    /// Sets the limits of the server that will use the directory: those of rooms, and the [size of its
+    /// journal](crate::Settings::journal_size). A room that exceeds them is not imported. Default: those of a server without options.
+    #[must_use]
+    pub fn with_limits(mut self, limits: Limits, journal_size: u64) -> Self {
+        (self.limits, self.journal_size) = (limits, journal_size);
+        self
+    }
 
     /// Makes a room of a file, and returns its id when it is on the disk. It gets the id `id`, or keeps its own.
     ///
     /// # Errors
-    /// [`RoomsError::Exists`], [`RoomsError::Import`], [`RoomsError::InvalidId`], or [`RoomsError::Data`].
+    /// [`RoomsError::Exists`], [`RoomsError::Import`], [`RoomsError::InvalidId`], [`RoomsError::NoSpace`], or [`RoomsError::Data`].
     pub fn import(&mut self, file: &[u8], id: Option<&str>) -> Result<String, RoomsError> {
         let id = id.map(RoomId::new).transpose().map_err(RoomsError::InvalidId)?;
+        // Nobody else waits for this memory.
+        let bounds = Bounds { limits: self.limits, time: IMPORT_TIME, take_memory: &mut |_| true };
         let Import { id, module_hash, module, base } =
-            Import::read(file, id.as_ref()).map_err(RoomsError::Import)?;
+            Import::read(file, id.as_ref(), bounds).map_err(RoomsError::Import)?;
         let id = id.as_str();
         if self.journal.exists(id) {
             return Err(RoomsError::Exists(id.to_owned()));
+        }
+        let size = base.bytes.len() as u64;
+        if size > max_entry(self.journal_size) || is_filling(self.journal.live() + size, self.journal_size) {
+            return Err(RoomsError::NoSpace { room: size, journal: self.journal_size });
         }
         let kept = self.directory.modules().keep(&module_hash, &module).map_err(DataError::Io);
         kept.and_then(|()| self.journal.add(id, &base.bytes, base.timer_due))
@@ -128,7 +192,9 @@ impl DataRooms {
     /// # Errors
     /// [`RoomsError::Data`]: the disk fails. What was done before is on it.
     pub fn close(self) -> Result<(), RoomsError> {
-        let Self { path, directory, journal } = self;
+        let Self { path, directory, mut journal, .. } = self;
+        // What cannot be removed now stays.
+        let _ = clean(|after| journal.list(after, 10_000), &directory.modules());
         let closed = journal.close().map_err(|error| RoomsError::Data { path, error });
         drop(directory);
         closed
@@ -160,6 +226,10 @@ impl fmt::Display for RoomsError {
             Self::Exists(id) => {
                 write!(f, "a room {id:?} exists: delete it first, or give the new one another id (`--as`)")
             }
+            Self::NoSpace { room, journal } => write!(
+                f,
+                "the room has {room} bytes, and a journal of {journal} bytes has no space for it: a room may take a quarter of it, and all rooms together 3/8; delete rooms, or give the `--journal-size` that the server has"
+            ),
             Self::Damaged(reason) => write!(f, "the room cannot be read: {reason}"),
             Self::Import(error) => write!(f, "the file cannot become a room: {error}"),
         }

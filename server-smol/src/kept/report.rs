@@ -27,6 +27,8 @@ pub struct KeptRoom {
     pub timer_due: Option<u64>,
     /// The room in memory. `None` if it is only on disk.
     pub loaded: Option<LoadedRoom>,
+    /// True if all rooms wait for space on the disk, so that it is not known whether the room is in memory.
+    pub is_unknown: bool,
 }
 
 /// A room that is in the memory of a server.
@@ -94,6 +96,7 @@ impl From<RoomOnDisk> for KeptRoom {
             event_bytes: Some(room.event_bytes),
             timer_due: room.timer_due,
             loaded: None,
+            is_unknown: false,
         }
     }
 }
@@ -107,6 +110,7 @@ impl From<RoomStatus> for KeptRoom {
             event_bytes: None,
             timer_due: None,
             loaded: Some(status.into()),
+            is_unknown: false,
         }
     }
 }
@@ -149,9 +153,13 @@ impl fmt::Display for KeptRoom {
         let module = self.module.map_or_else(|| "-".to_owned(), |hash| hex(&hash[..4]));
         let bytes = self.base_bytes.zip(self.event_bytes);
         let bytes = bytes.map_or_else(|| "-".to_owned(), |(base, events)| size(base + events));
-        let loaded = self.loaded.as_ref().map_or_else(|| "on disk".to_owned(), LoadedRoom::to_string);
+        let loaded = match &self.loaded {
+            Some(loaded) => loaded.to_string(),
+            None if self.is_unknown => "?".to_owned(),
+            None => "on disk".to_owned(),
+        };
         let timer = self.timer_due.map_or_else(|| "-".to_owned(), due);
-        write!(f, "{module:<8}  {bytes:>9}  {loaded:<10}  {timer:<20}  {}", self.id.escape_debug())
+        write!(f, "{module:<8}  {bytes:>9}  {loaded:<10}  {timer:<20}  {}", shown(&self.id))
     }
 }
 
@@ -167,7 +175,7 @@ impl fmt::Display for LoadedRoom {
 impl fmt::Display for RoomDetails {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let room = &self.room;
-        writeln!(f, "id       {}", room.id.escape_debug())?;
+        writeln!(f, "id       {}", shown(&room.id))?;
         if let (Some(hash), Some(base), Some(events), Some(history)) =
             (room.module, room.base_bytes, room.event_bytes, &self.history)
         {
@@ -180,7 +188,9 @@ impl fmt::Display for RoomDetails {
             writeln!(f, "disk     no, the server has no `--data`")?;
         }
         let memory = match (self.memory, &room.loaded) {
-            (RoomMemory::Quarantined, _) => "no, it could not be restored (the server's log says why)",
+            (RoomMemory::Quarantined, _) => {
+                "no, quarantined: it could not be restored (the server's log says why)"
+            }
             (RoomMemory::Unknown, _) => "not known: all rooms wait for space on the disk",
             (_, Some(LoadedRoom { hibernates: true, .. })) => "yes, it hibernates",
             (_, Some(_)) => "yes",
@@ -192,10 +202,19 @@ impl fmt::Display for RoomDetails {
             (None, Some(loaded)) => &loaded.clients,
             (None, None) => &[],
         };
-        let members: Vec<_> = members.iter().map(|client| client.0.to_string()).collect();
-        let members = if members.is_empty() { "none".to_owned() } else { members.join(", ") };
+        let ids: Vec<_> = members.iter().map(|client| client.0.to_string()).collect();
+        let members = match members.len() {
+            0 => "none".to_owned(),
+            1 => format!("client {}", ids.join("")),
+            _ => format!("clients {}", ids.join(", ")),
+        };
         writeln!(f, "members  {members}")
     }
+}
+
+/// Returns an id as people see it: escaped, and in quotes if spaces begin or end it.
+fn shown(id: &str) -> String {
+    if id.trim() == id { id.escape_debug().to_string() } else { format!("{id:?}") }
 }
 
 /// Returns a size in words.

@@ -89,7 +89,7 @@ impl<F: EngineFactory> Registry<F> {
     /// Returns the time until which sessions wait that were there when the server ended the last time, if that is still to come.
     pub(super) fn sessions_wait_until(&self) -> Option<Instant> {
         let thread = self.thread();
-        let until = self.started.checked_add(thread.settings.resume)?;
+        let until = self.started.get().checked_add(thread.settings.resume)?;
         (thread.clock.now() < until).then_some(until)
     }
 }
@@ -131,7 +131,17 @@ impl RestoredSessions {
 
     fn add(&mut self, session: &SessionNote<'_>, thread: &Thread) {
         let client = session.client;
-        let Ok(stream) = Stream::closed() else { return };
+        let stream = match Stream::closed() {
+            Ok(stream) => stream,
+            Err(error) => {
+                let line = || {
+                    format!(
+                        "the session of client {client} is lost: the system has no socket for it ({error}; see `ulimit -n`)"
+                    )
+                };
+                return thread.log.event(log::Level::Error, line);
+            }
+        };
         let outbox = Outbox::new(stream, Rc::clone(&thread.buffers), thread.settings.outbox_size);
         outbox.restore_session(thread.settings.session_buffer, session.before, &session.frames);
         let token = session.token.clone();

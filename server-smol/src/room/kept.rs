@@ -97,11 +97,7 @@ impl<F: EngineFactory> Registry<F> {
             return Err(NotImported::Exists);
         }
         let number = journal.new_room();
-        journal.add(|entries| {
-            // The base of a room that is created has no timer.
-            entries.create(number, id.as_str(), &[]);
-            entries.snapshot(number, base.timer_due, &base.bytes);
-        });
+        journal.add(|entries| entries.create_from(number, id.as_str(), base.timer_due, &base.bytes));
         journal.synced().await;
         base.timer_due.into_iter().for_each(|due| self.dormant.add(due, id.clone()));
         Ok(())

@@ -9,6 +9,7 @@ use std::{
 };
 
 use stateroom_core::ClientId;
+use stateroom_journal::Reader;
 
 use crate::journal::NOTE;
 
@@ -113,22 +114,24 @@ pub(super) fn next(client: u32) -> Vec<u8> {
 impl<'a> Note<'a> {
     /// Reads a note. Returns `None` if it is none.
     pub(super) fn read(bytes: &'a [u8]) -> Option<Self> {
-        let mut reader = Reader(bytes);
-        let note = match reader.array()? {
+        let mut reader = Reader::new(bytes);
+        let note = match [reader.u8()?, reader.u8()?] {
             [NOTE, SESSIONS] => {
                 let (mut sessions, mut known) = (Vec::new(), Vec::new());
-                while !reader.0.is_empty() {
+                while !reader.is_empty() {
                     sessions.push(SessionNote::read(&mut reader, &mut known)?);
                 }
                 Self::Sessions(sessions)
             }
-            [NOTE, RESUMED] => {
-                Self::Resumed { client: reader.client()?, attempt: reader.u64()?, begun: reader.u64()? }
-            }
-            [NOTE, NEXT] => Self::Next(reader.client()?),
+            [NOTE, RESUMED] => Self::Resumed {
+                client: ClientId(reader.u32()?),
+                attempt: reader.u64()?,
+                begun: reader.u64()?,
+            },
+            [NOTE, NEXT] => Self::Next(ClientId(reader.u32()?)),
             _ => return None,
         };
-        reader.0.is_empty().then_some(note)
+        reader.is_empty().then_some(note)
     }
 }
 
@@ -151,9 +154,9 @@ pub(super) fn next_noted(notes: &[Vec<u8>]) -> ClientId {
 
 impl<'a> SessionNote<'a> {
     fn read(reader: &mut Reader<'a>, known: &mut Vec<&'a [u8]>) -> Option<Self> {
-        let client = reader.client()?;
-        let [len] = reader.array()?;
-        let token = Token::read(str::from_utf8(reader.bytes(len.into())?).ok()?)?;
+        let client = ClientId(reader.u32()?);
+        let len = reader.u8()?;
+        let token = Token::read(str::from_utf8(reader.take(len.into())?).ok()?)?;
         let mut session = Self {
             client,
             token,
@@ -161,14 +164,14 @@ impl<'a> SessionNote<'a> {
             begun: reader.u64()?,
             received: reader.u64()?,
             before: reader.u64()?,
-            is_here: reader.array()? == [1],
+            is_here: reader.u8()? == 1,
             frames: Vec::new(),
         };
         for _ in 0..reader.u32()? {
             let frame = match reader.u32()? {
                 0 => {
                     let len = reader.u32()?;
-                    let frame = reader.bytes(len as usize)?;
+                    let frame = reader.take(len.into())?;
                     known.push(frame);
                     frame
                 }
@@ -177,33 +180,6 @@ impl<'a> SessionNote<'a> {
             session.frames.push(frame);
         }
         Some(session)
-    }
-}
-
-/// The bytes of a note that have not been read.
-struct Reader<'a>(&'a [u8]);
-
-impl<'a> Reader<'a> {
-    fn bytes(&mut self, len: usize) -> Option<&'a [u8]> {
-        let (bytes, rest) = self.0.split_at_checked(len)?;
-        self.0 = rest;
-        Some(bytes)
-    }
-
-    fn array<const LEN: usize>(&mut self) -> Option<[u8; LEN]> {
-        self.bytes(LEN)?.try_into().ok()
-    }
-
-    fn u32(&mut self) -> Option<u32> {
-        self.array().map(u32::from_le_bytes)
-    }
-
-    fn u64(&mut self) -> Option<u64> {
-        self.array().map(u64::from_le_bytes)
-    }
-
-    fn client(&mut self) -> Option<ClientId> {
-        self.u32().map(ClientId)
     }
 }
 

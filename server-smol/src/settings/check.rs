@@ -13,6 +13,8 @@ impl Settings {
     /// The range of the timeouts, intervals and delays, in seconds. The maximum is a year. This is more than
     /// anybody needs, and adding it to a point in time does not overflow.
     pub const SECONDS: RangeInclusive<u64> = 0..=365 * 24 * 60 * 60;
+    /// The range of [`drain`](Self::drain), in seconds: from 2 seconds to a year.
+    pub const DRAIN: RangeInclusive<u64> = Self::CLOSING.as_secs()..=365 * 24 * 60 * 60;
     /// At least 0, with which rooms hibernate as soon as they are idle.
     pub const AWAKE_MEMORY: RangeInclusive<u64> = 0..=u64::MAX;
     /// At least 8 MiB.
@@ -27,6 +29,14 @@ impl Settings {
     pub const MAX_ROOMS: RangeInclusive<u64> = 1..=COUNTABLE;
     /// From 0 (no limit) to 4,294,967,295.
     pub const ROOM_RATE: RangeInclusive<u64> = 0..=COUNTABLE;
+    /// From 0 (no limit) to 4,294,967,295.
+    pub const JOIN_RATE: RangeInclusive<u64> = 0..=COUNTABLE;
+    /// From 1 to 4,294,967,295.
+    pub const MAX_CLIENTS_PER_ROOM: RangeInclusive<u64> = 1..=COUNTABLE;
+    /// From 0 (no limit) to 4,294,967,295.
+    pub const MESSAGE_RATE: RangeInclusive<u64> = 0..=COUNTABLE;
+    /// From 0 (no limit) to 4,294,967,295 bytes.
+    pub const BYTE_RATE: RangeInclusive<u64> = 0..=COUNTABLE;
     /// From 1 byte to 4 GiB.
     pub const MESSAGE_SIZE: RangeInclusive<u64> = 1..=LARGEST;
     /// From 1 KiB to 4 GiB.
@@ -73,14 +83,16 @@ impl Settings {
     /// Returns all problems of these settings.
     pub(super) fn problems(&self, is_set: &dyn Fn(&str) -> bool) -> Vec<Option<SettingProblem>> {
         // A fraction of a second is rounded up.
-        let seconds = |name, value: Duration| {
+        let seconds_in = |name, value: Duration, range| {
             let above = u64::from(value.subsec_nanos() > 0);
-            SettingProblem::out_of_range(name, value.as_secs().saturating_add(above), &Self::SECONDS)
+            SettingProblem::out_of_range(name, value.as_secs().saturating_add(above), &range)
         };
+        let seconds = |name, value| seconds_in(name, value, Self::SECONDS);
         let number = |name, value: usize, range| SettingProblem::out_of_range(name, value as u64, &range);
         let mut problems = vec![
             seconds("heartbeat_interval", self.heartbeat_interval),
             seconds("heartbeat_timeout", self.heartbeat_timeout),
+            seconds_in("drain", self.drain, Self::DRAIN),
             seconds("hibernate_after", self.hibernate_after),
             seconds("message_timeout", self.message_timeout),
             seconds("outbox_timeout", self.outbox_timeout),
@@ -106,6 +118,17 @@ impl Settings {
                 problems.push(SettingProblem::exceeds((name, most as u64), 1, all, why));
             }
         }
+        if let Some(most) = self.max_clients_per_room {
+            problems.push(number("max_clients_per_room", most, Self::MAX_CLIENTS_PER_ROOM));
+        }
+        #[cfg(feature = "proxy")]
+        problems.push((self.proxy_protocol && self.trusted_proxies.is_empty()).then_some(
+            SettingProblem::Contradicts {
+                name: "proxy_protocol",
+                other: "trusted_proxies",
+                why: "nobody may send such a header; name the addresses of the proxies",
+            },
+        ));
         if is_set("awake_memory") {
             let (awake, total) = (self.awake_memory as u64, self.total_memory as u64);
             let why = "rooms that are awake are a part of it";
@@ -142,6 +165,14 @@ impl Settings {
                 why: "any page could enter with the cookie of its visitor; name the origins of your pages in place of `*`",
             },
         )
+    }
+
+    /// The time in which the last clients answer their close frames, and the threads end.
+    pub(crate) const CLOSING: Duration = Duration::from_secs(2);
+
+    /// Returns the time over which clients are closed when the server ends.
+    pub(crate) fn draining(&self) -> Duration {
+        self.drain.saturating_sub(Self::CLOSING)
     }
 
     /// Returns a problem if the port that leads to TLS is the one with TLS. Two sockets can share a port.

@@ -32,6 +32,9 @@ pub(crate) enum Command {
     /// Add a room that comes from elsewhere.
     #[cfg(feature = "rooms")]
     Import(RoomId, Base, Sender<Result<(), NotImported>>),
+    /// Charge memory that another thread takes. Nothing if there is not so much.
+    #[cfg(feature = "rooms")]
+    Charge(usize, Sender<Option<RemoteCharge>>),
     /// Take over a connection that has asked for a room.
     Connect(RoomId, Arrival),
     /// Say how much there is.
@@ -52,6 +55,12 @@ pub(crate) enum Command {
     EndEmptyRoom,
     /// Say goodbye to all clients with this reason, and end.
     End(CloseReason),
+}
+
+/// Memory that another thread takes, charged until this is dropped.
+#[cfg(feature = "rooms")]
+pub(crate) struct RemoteCharge {
+    pub(super) _until: Sender<()>,
 }
 
 /// A connection that has just become a WebSocket, on another thread.

@@ -14,7 +14,7 @@ use rustix::process::Signal;
 use serde_json::{Value, json};
 use stateroom_host_min::Program;
 use stateroom_sdk_core::ClientId;
-use stateroom_server_smol::{AdminAddress, DataRooms, Recordings, RoomsError, Server};
+use stateroom_server_smol::{AdminAddress, DataReader, DataRooms, Recordings, RoomsError, Server};
 use stateroom_tests::{
     Answer, Child, Client, Directory, Module, Output, PATIENCE, TestServer, binary, eventually, records_with,
     server, wait_until_unused,
@@ -31,16 +31,16 @@ fn guest() -> Program {
 }
 
 /// A directory with the guest, and with the rooms of two servers, `a` and `b`.
-struct Place(Directory);
+pub(crate) struct Place(pub(crate) Directory);
 
 impl Place {
-    fn new() -> Self {
+    pub(crate) fn new() -> Self {
         let program = guest();
         Self(Directory::new().with("guest.wasm", program.module().expect("it is kept")))
     }
 
     /// Runs `stateroom rooms`; returns its exit code, and what it has written.
-    fn run(&self, arguments: &[&str]) -> (i32, String, String) {
+    pub(crate) fn run(&self, arguments: &[&str]) -> (i32, String, String) {
         let command = Command::new(binary("stateroom"))
             .arg("rooms")
             .args(arguments)
@@ -53,14 +53,14 @@ impl Place {
     }
 
     #[track_caller]
-    fn succeeds(&self, arguments: &[&str]) -> String {
+    pub(crate) fn succeeds(&self, arguments: &[&str]) -> String {
         let (code, stdout, stderr) = self.run(arguments);
         assert_eq!((code, &*stderr), (0, ""), "{stdout}");
         stdout
     }
 
     #[track_caller]
-    fn fails(&self, arguments: &[&str], parts: &[&str]) {
+    pub(crate) fn fails(&self, arguments: &[&str], parts: &[&str]) {
         let (code, stdout, stderr) = self.run(arguments);
         assert_eq!((code, &*stdout), (1, ""), "{stderr}");
         for part in parts {
@@ -69,7 +69,7 @@ impl Place {
     }
 
     /// Starts a server with the rooms of `data`, whose operator's address is the socket `data.sock`.
-    fn serve(&self, data: &str) -> Serving {
+    pub(crate) fn serve(&self, data: &str) -> Serving {
         let (binary, socket) = (binary("stateroom"), format!("./{data}.sock"));
         let mut command = Command::new(binary);
         command.args(["serve", "guest.wasm", "--ip", "127.0.0.1", "--port", "0", "--data", data]);
@@ -80,19 +80,19 @@ impl Place {
     }
 }
 
-struct Serving {
-    child: Child,
-    address: SocketAddr,
+pub(crate) struct Serving {
+    pub(crate) child: Child,
+    pub(crate) address: SocketAddr,
 }
 
 impl Serving {
     #[track_caller]
-    fn client(&self, room: &str) -> Client {
+    pub(crate) fn client(&self, room: &str) -> Client {
         Client::connect(self.address, &format!("/ws/{room}")).expect("it takes clients")
     }
 
     #[cfg(unix)]
-    fn end(mut self, signal: Signal) {
+    pub(crate) fn end(mut self, signal: Signal) {
         self.child.signal(signal);
         self.child.exit();
     }
@@ -157,7 +157,7 @@ fn a_directory_has_the_same_rooms_with_and_without_a_server() {
     place.fails(&["delete", "one", "--data", "a"], &["no room \"one\""]);
     let server = place.serve("a");
     assert_eq!(place.succeeds(&["delete", "timed", "--admin", "./a.sock"]), "deleted timed\n");
-    place.fails(&["delete", "timed", "--admin", "./a.sock"], &["does not exist"]);
+    place.fails(&["delete", "timed", "--admin", "./a.sock"], &["no room \"timed\""]);
     server.end(Signal::KILL);
     assert!(place.succeeds(&["list", "--data", "a"]).ends_with("  two/2\n"));
     assert_eq!(place.serve("a").client("one").ask("?"), "0");
@@ -173,7 +173,7 @@ fn a_room_moves_to_another_server_while_clients_are_in_it() {
         assert_eq!(client.ask("a"), "a");
     }
     let shown = place.succeeds(&["show", "room", "--admin", "./a.sock"]);
-    assert!(shown.ends_with("memory   yes\nmembers  1, 2\n"), "{shown}");
+    assert!(shown.ends_with("memory   yes\nmembers  clients 1, 2\n"), "{shown}");
     assert!(place.succeeds(&["list", "--admin", "./a.sock"]).contains("  2 clients   -  "));
     place.succeeds(&["export", "room", "--admin", "./a.sock", "-o", "room.room"]);
     assert_eq!(clients[0].ask("?"), "2", "it goes on");
@@ -187,7 +187,7 @@ fn a_room_moves_to_another_server_while_clients_are_in_it() {
 
     let import = ["import", "room.room", "--admin", "./b.sock"];
     assert_eq!(place.succeeds(&import), "imported room\n");
-    place.fails(&import, &["cannot import `room.room`", "a room \"room\" exists", "--as"]);
+    place.fails(&import, &["cannot import `room.room`", "a room \"room\" exists", "another id (`as`)"]);
     let other = [&import[..], &["--as", "other room"]].concat();
     assert_eq!(place.succeeds(&other), "imported other room\n");
     place.fails(&other, &["a room \"other room\" exists"]);
@@ -241,18 +241,19 @@ fn a_damaged_file_becomes_no_room() {
         bytes[at] ^= 1;
         bytes
     };
-    refuse(b"something else", "not a recording");
-    refuse(&[], "not a recording");
+    refuse(b"something else", "it is no export of a room");
+    refuse(&[], "it is empty");
     refuse(&whole[..60], "its header is damaged");
-    // A name in the module that does not matter for its events.
+    // A name in the module that does not matter for its events, and the module's first bytes, without which it cannot run.
     refuse(&changed(find(b"hello")), "its module is damaged");
+    refuse(&changed(find(b"\0asm")), "its module is damaged");
     let third = whole.len() - 8;
     refuse(&whole[..third], "it ends in the middle of event 5");
     refuse(&whole[..whole.len() - 5], "it has no seal after event 5");
     refuse(&whole[..whole.len() - 1], "it has no seal after event 5");
     refuse(&changed(whole.len() - 1), "it has no seal after event 5");
     // The first message. It comes back, so that the effects are others.
-    refuse(&changed(find(b"some text")), "event 3 has another outcome here");
+    refuse(&changed(find(b"some text")), "event 3 has other effects here");
     fs::write(place.0.path().join("changed"), b"").expect("it can be written");
     assert_eq!(place.succeeds(&["list", "--data", "b"]), "", "nothing has come of them");
 }
@@ -270,7 +271,8 @@ fn many_rooms_are_listed_page_by_page() {
         list.lines().map(|line| line.rsplit(' ').next().expect("an id").parse().expect("a number")).collect()
     };
     let all: Vec<_> = (0..ROOMS).collect();
-    assert_eq!(ids(place.succeeds(&["list", "--admin", "./a.sock"])), all);
+    // A client is in before its room is.
+    eventually("all rooms are listed", || ids(place.succeeds(&["list", "--admin", "./a.sock"])) == all);
     server.end(Signal::KILL);
     assert_eq!(ids(place.succeeds(&["list", "--data", "a"])), all);
 }
@@ -292,13 +294,16 @@ fn a_server_that_keeps_no_rooms_says_so() {
             .ends_with("  1 client    -                     room\n")
     );
     let shown = place.succeeds(&["show", "room", "--admin", "./a.sock"]);
-    assert_eq!(shown, "id       room\ndisk     no, the server has no `--data`\nmemory   yes\nmembers  1\n");
+    assert_eq!(
+        shown,
+        "id       room\ndisk     no, the server has no `--data`\nmemory   yes\nmembers  client 1\n"
+    );
     let by = ["--admin", "./a.sock"];
     place.fails(
         &["export", "room", by[0], by[1], "-o", "x"],
         &["neither keeps its rooms on disk (`--data`) nor"],
     );
-    place.fails(&["export", "gone", by[0], by[1], "-o", "x"], &["does not exist"]);
+    place.fails(&["export", "gone", by[0], by[1], "-o", "x"], &["no room \"gone\""]);
     fs::write(place.0.path().join("x"), b"").expect("it can be written");
     place.fails(&["import", "x", by[0], by[1]], &["keeps no rooms on disk (`--data`)"]);
     assert_eq!(place.succeeds(&["delete", "room", by[0], by[1]]), "deleted room\n");
@@ -350,10 +355,10 @@ fn a_room_that_is_recorded_in_memory_can_be_kept_on_disk_later() {
     let mut rooms = DataRooms::open_or_create(&path).expect("it can be made");
     assert_eq!(rooms.import(&file, None).expect("it is whole"), "room");
     assert!(matches!(rooms.import(&file, None), Err(RoomsError::Exists(_))));
-    let details = rooms.show("room").expect("it is there");
+    rooms.close().expect("the disk works");
+    let details = DataReader::open(&path).and_then(|mut rooms| rooms.show("room")).expect("it is there");
     let history = details.history.expect("it is on disk");
     assert_eq!((history.members, history.events), (vec![ClientId(1)], 0));
-    rooms.close().expect("the disk works");
     let other = TestServer::guests(settings(&data), guest());
     let mut client = other.client("room");
     assert_eq!(client.ask("?"), "1", "its member has left");
@@ -361,15 +366,14 @@ fn a_room_that_is_recorded_in_memory_can_be_kept_on_disk_later() {
 }
 
 #[test]
-fn a_directory_that_is_read_again_and_again_does_not_grow() {
+fn a_directory_that_is_opened_again_and_again_does_not_grow() {
     let data = Directory::new();
     drop(TestServer::guests(settings(&data), guest()).client("room").ask("a"));
     wait_until_unused(&data.path().join("data"));
     let path = data.path().join("data");
     for _ in 0..24 {
-        let mut rooms = DataRooms::open(&path).expect("no server uses it");
-        assert_eq!(rooms.list(None, 10).len(), 1);
-        rooms.close().expect("the disk works");
+        DataRooms::open(&path).and_then(DataRooms::close).expect("no server uses it");
+        assert_eq!(DataReader::open(&path).expect("it is there").list(None, 10).len(), 1);
     }
     // Segments are not emptied if there are fewer than 16.
     let files = fs::read_dir(path.join("journal")).expect("it is a directory").count();
@@ -430,6 +434,33 @@ fn a_room_that_cannot_be_restored_is_deleted() {
     assert_eq!(serve_again(&data, settings(&data), other()).client("room").ask("?"), "0");
 }
 
+#[test]
+fn modules_that_no_room_runs_are_removed() {
+    let new = || Module::new().kept_program();
+    let data = Directory::new();
+    let directory = data.path().join("data/modules");
+    let modules = || fs::read_dir(&directory).expect("it is a directory").count();
+    drop(TestServer::guests(settings(&data), guest()).client("old").ask("a"));
+    drop(serve_again(&data, settings(&data), new()).client("new").ask("a"));
+    let server = serve_again(&data, settings(&data), new());
+    assert_eq!(server.client("old").ask("?"), "1");
+    assert_eq!((modules(), order(&server, "DELETE", "/rooms/old").status), (2, 200));
+    drop(server);
+    let server = serve_again(&data, settings(&data), new());
+    eventually("the old one is removed", || modules() == 1);
+    assert_eq!(server.client("new").ask("?"), "1");
+    drop(server);
+
+    // The same without a server. What is not a module stays.
+    wait_until_unused(&data.path().join("data"));
+    for name in [&*format!("{}.wasm", "0".repeat(64)), "cut-off.new", "notes.txt"] {
+        fs::write(directory.join(name), b"").expect("it can be written");
+    }
+    DataRooms::open(&data.path().join("data")).expect("no server uses it").close().expect("the disk works");
+    assert_eq!(modules(), 2);
+    assert_eq!(serve_again(&data, settings(&data), new()).client("new").ask("?"), "1");
+}
+
 /// Changes a byte of the first place in the journal's files that has these bytes. Returns what changes it back.
 fn damage(data: &Directory, part: &[u8]) -> impl FnOnce() {
     for file in fs::read_dir(data.path().join("data/journal")).expect("it is a directory") {
@@ -474,16 +505,59 @@ fn a_quarantined_room_is_shown_and_deleted() {
     );
 }
 
+/// Returns a guest that fills its memory at a message with `!`, so that its next base has 3 MiB.
+fn large_guest() -> Program {
+    Module::new()
+        .memory("50")
+        .told("(memory.fill (i32.const 65536) (i32.load8_u (i32.const 16)) (i32.const 3145728))")
+        .kept_program()
+}
+
+#[test]
+fn a_damaged_room_does_not_fill_the_journal() {
+    let data = Directory::new();
+    let settings = || settings(&data).with_journal_size(128 << 20);
+    let server = TestServer::guests(settings(), large_guest());
+    server.client("bad").ask("these words are in the journal");
+    server.client("good").ask("these too");
+    wait_until_rooms_left(&server);
+    let _mend = damage(&data, b"these words are in the journal");
+    let files = |prefix: &str| {
+        let all = fs::read_dir(data.path().join("data/journal")).expect("it is a directory");
+        all.filter(|file| {
+            file.as_ref().is_ok_and(|file| file.file_name().to_string_lossy().starts_with(prefix))
+        })
+        .count()
+    };
+    let mut client = server.client("large");
+    // The answer is short.
+    let grow = format!("?{}", "x".repeat(60_000));
+    let mut written = 0;
+    while files("damaged-") == 0 {
+        written += grow.len();
+        assert!(written < 400 << 20, "its file is never freed");
+        client.ask(&grow);
+    }
+    (0..300).for_each(|_| _ = client.ask(&grow));
+    assert!(files("") <= 9 && files("damaged-") == 1, "{} files", files(""));
+    assert_eq!(records_with("room \"bad\" is damaged on the disk").len(), 1);
+    drop((client, server));
+    for _ in 0..2 {
+        let server = serve_again(&data, settings(), large_guest());
+        assert_eq!(server.client("bad").closed(), 1011);
+        assert_eq!(server.client("good").ask("?"), "1");
+        let answer = order(&server, "GET", "/rooms/bad");
+        assert!(answer.status == 500 && answer.text().contains("is damaged"), "{}", answer.text());
+    }
+    let server = serve_again(&data, settings(), large_guest());
+    assert_eq!(order(&server, "DELETE", "/rooms/bad").status, 200);
+    assert_eq!(server.client("bad").ask("?"), "0", "there is a new one at once");
+}
+
 #[test]
 fn deleting_rooms_makes_space_in_a_full_journal() {
     const ROOMS: usize = 40;
-    // A message with `!` fills its memory, so that its next base has 3 MiB.
-    let guest = || {
-        Module::new()
-            .memory("50")
-            .told("(memory.fill (i32.const 65536) (i32.load8_u (i32.const 16)) (i32.const 3145728))")
-            .kept_program()
-    };
+    let guest = large_guest;
     let data = Directory::new();
     let settings = || settings(&data).with_journal_size(128 << 20);
     let server = TestServer::guests(settings(), guest());
@@ -519,16 +593,7 @@ fn deleting_rooms_makes_space_in_a_full_journal() {
 
 #[test]
 fn a_room_that_is_too_large_for_the_journal_is_not_imported() {
-    // A message makes it 40 MiB.
-    let program = || {
-        Module::new()
-            .told(
-                "(drop (memory.grow (i32.const 640))) \
-                 (memory.fill (i32.const 65536) (i32.const 7) (i32.const 41943040))",
-            )
-            .limits(|limits| limits.memory = 64 << 20)
-            .kept_program()
-    };
+    let program = || growing(64 << 20);
     let (from, to) = (Directory::new(), Directory::new());
     let server = TestServer::guests(settings(&from), program());
     let mut client = server.client("large");
@@ -542,6 +607,65 @@ fn a_room_that_is_too_large_for_the_journal_is_not_imported() {
     assert!(answer.status == 413 && reason.contains("a quarter of `--journal-size`"), "{reason}");
     assert_eq!(small.ask("?"), "1", "the others go on");
     assert_eq!(order(&server, "GET", "/rooms/large").status, 404);
+}
+
+/// Returns a guest that grows to 40 MiB at a message with `!`, where its memory may have so much.
+fn growing(memory: usize) -> Program {
+    Module::new()
+        .told(
+            "(drop (memory.grow (i32.const 640))) \
+             (memory.fill (i32.const 65536) (i32.const 7) (i32.const 41943040))",
+        )
+        .limits(|limits| limits.memory = memory)
+        .kept_program()
+}
+
+#[test]
+fn an_imported_room_has_no_higher_limits_than_the_server() {
+    let (from, to) = (Directory::new(), Directory::new());
+    let server = TestServer::guests(settings(&from), growing(64 << 20));
+    assert_eq!(server.client("small").ask("a"), "a");
+    assert_eq!(server.client("large").ask("!"), "!");
+    let file = |room: &str| order(&server, "GET", &format!("/rooms/{room}/export")).body;
+    let (small, large) = (file("small"), file("large"));
+    let server = TestServer::guests(settings(&to), growing(32 << 20));
+    let answer = import(&server, &large);
+    let reason = String::from_utf8_lossy(&answer.body);
+    assert!(answer.status == 422 && reason.contains("a limit is lower here"), "{}: {reason}", answer.status);
+    assert_eq!(import(&server, &small).status, 201);
+    let mut client = server.client("small");
+    assert_eq!(client.ask("?"), "1");
+    client.text("!");
+    assert_eq!(client.closed(), 1011, "it cannot grow as it could where it came from");
+    drop((client, server));
+
+    // Without a server, those are the limits of one without options.
+    wait_until_unused(&to.path().join("data"));
+    let rooms = DataRooms::open(&to.path().join("data")).expect("no server uses it");
+    let mut rooms = rooms.with_limits(Default::default(), 128 << 20);
+    assert!(matches!(rooms.import(&large, None), Err(RoomsError::Import(_))));
+    let mut limits = stateroom_host_min::Limits::default();
+    limits.memory = 64 << 20;
+    let mut rooms = rooms.with_limits(limits, 128 << 20);
+    let refused = rooms.import(&large, None).expect_err("it is larger than a quarter");
+    assert!(refused.to_string().contains("`--journal-size`"), "{refused}");
+    let mut rooms = rooms.with_limits(limits, 1 << 30);
+    assert_eq!(rooms.import(&large, None).expect("there is space"), "large");
+}
+
+#[test]
+fn an_import_takes_no_more_memory_than_there_is() {
+    let (from, to) = (Directory::new(), Directory::new());
+    let server = TestServer::guests(settings(&from), growing(64 << 20));
+    assert_eq!(server.client("large").ask("!"), "!");
+    let file = order(&server, "GET", "/rooms/large/export").body;
+    let other = settings(&to).with_total_memory(72 << 20);
+    let server = TestServer::guests(other, growing(64 << 20));
+    let answer = import(&server, &file);
+    let reason = String::from_utf8_lossy(&answer.body);
+    assert!(answer.status == 503 && reason.contains("--max-total-memory"), "{}: {reason}", answer.status);
+    eventually("its memory is free again", || server.stats().memory < 1 << 20);
+    assert_eq!(server.client("large").ask("?"), "0", "there is no such room");
 }
 
 /// Imports a room through the operator's listener.

@@ -11,6 +11,12 @@ impl LimitArgs {
     pub(crate) fn over(&self, file: &Chosen) -> Chosen {
         self.0.over(file)
     }
+
+    /// Returns whether there is a flag.
+    #[cfg(feature = "rooms")]
+    pub(crate) fn is_any_set(&self) -> bool {
+        ALL.into_iter().any(|limit| self.0.has(limit))
+    }
 }
 
 fn argument(limit: &'static Limit) -> Arg {

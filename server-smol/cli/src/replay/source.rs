@@ -37,7 +37,7 @@ fn fetch(room: &str, server: &Uri) -> Result<Vec<u8>> {
     let mut stream = TcpStream::connect(address)?;
     stream.set_read_timeout(Some(TIMEOUT))?;
     let path = format!("{}/rooms/{}/recording", server.path().trim_end_matches('/'), encoded(room));
-    let answer = ask(&mut stream, "GET", authority.as_str(), &path, &[])?;
+    let answer = ask(&mut stream, "GET", authority.as_str(), &path, "*/*", &[])?;
     match answer.status {
         200 => Ok(answer.body),
         404 => Err(anyhow!("{}", String::from_utf8_lossy(&answer.body))),

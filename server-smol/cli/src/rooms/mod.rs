@@ -1,143 +1,91 @@
 //! `stateroom rooms`: lists, shows, exports, imports and deletes rooms that are kept on disk.
 
+mod backup;
+mod editor;
+mod file;
 mod operator;
+mod reader;
 
 use std::{
-    fs::{self, File},
+    fs,
     io::{self, IsTerminal as _, Read as _, Write as _},
-    path::Path,
+    path::{Path, PathBuf},
 };
 
 use anyhow::{Context as _, Result, bail};
-use stateroom_server_smol::DataRooms;
+use stateroom_server_smol::{DataRooms, Settings};
 
 use crate::{
-    args::{Place, RoomsAction, RoomsArgs},
+    args::{RoomsAction, RoomsArgs},
+    limits::Chosen,
     module,
-    stdout::say,
+    stdout::print,
 };
 
-use self::operator::Operator;
-
-/// The rooms that are asked for together.
-const PAGE: usize = 100;
+use self::{backup::export_all, editor::Editor, reader::Reader};
 
 /// `stateroom rooms`
 pub(crate) fn run(args: RoomsArgs) -> Result<()> {
     match args.action {
-        RoomsAction::List { place } => Rooms::find(place)?.list(),
-        RoomsAction::Show { room, place } => {
-            let details = Rooms::find(place)?.show(&room)?;
-            say(details);
-            Ok(())
-        }
-        RoomsAction::Export { room, output, place } => {
+        RoomsAction::List { place } => Reader::open(place)?.list(),
+        RoomsAction::Show { room, place } => print(Reader::open(place)?.show(&room)?),
+        RoomsAction::Export { room: Some(room), output, place, .. } => {
             if output.is_none() && io::stdout().is_terminal() {
                 bail!("the file of a room is not text: give its name with `--output`");
             }
-            let file = Rooms::find(place)?.export(&room)?;
-            write(output.as_deref(), &file)
+            match Reader::open(place)?.export(&room)? {
+                Some(file) => write(output.as_deref(), &file),
+                None => bail!("there is no room {room:?}"),
+            }
         }
-        RoomsAction::Import { file, id, place } => {
-            let bytes = read(&file)?;
-            let id = Rooms::find_or_create(place)?
-                .import(&bytes, id.as_deref())
-                .with_context(|| format!("cannot import `{}`", file.display()))?;
-            say(format_args!("imported {}", id.escape_debug()));
-            Ok(())
+        RoomsAction::Export { output: Some(directory), place, .. } => {
+            export_all(Reader::open(place)?, &directory)
+        }
+        RoomsAction::Export { .. } => bail!("give the id of a room, or `--all --output DIR`"),
+        RoomsAction::Import { files, id, journal_size, limits, place } => {
+            if place.data.is_none() && limits.is_any_set() {
+                bail!("a server that runs has its own limits: give limits only with `--data`");
+            }
+            if id.is_some() && files.len() > 1 {
+                bail!("`--as` is the id of one room: give one file with it");
+            }
+            let limits = limits.over(&Chosen::default()).bounds(Settings::default())?.guest;
+            let open = |path: &Path| {
+                DataRooms::open_or_create(path).map(|rooms| rooms.with_limits(limits, journal_size))
+            };
+            let mut rooms = Editor::open(place, open)?;
+            let imported = import(&mut rooms, &files, id.as_deref());
+            rooms.close()?;
+            imported
         }
         RoomsAction::Delete { room, place } => {
-            Rooms::find(place)?.delete(&room)?;
-            say(format_args!("deleted {}", room.escape_debug()));
-            Ok(())
+            let mut rooms = Editor::open(place, DataRooms::open)?;
+            rooms.delete(&room)?;
+            rooms.close()?;
+            print(format_args!("deleted {}", room.escape_debug()))
         }
     }
 }
 
-/// The rooms of a directory, or of a server that runs.
-enum Rooms {
-    Data(Box<DataRooms>),
-    Server(Operator),
-}
-
-impl Rooms {
-    fn find(place: Place) -> Result<Self> {
-        Self::open(place, DataRooms::open)
-    }
-
-    fn find_or_create(place: Place) -> Result<Self> {
-        Self::open(place, DataRooms::open_or_create)
-    }
-
-    fn open(
-        place: Place,
-        open: fn(&Path) -> Result<DataRooms, stateroom_server_smol::RoomsError>,
-    ) -> Result<Self> {
-        match place {
-            Place { data: Some(data), .. } => Ok(Self::Data(Box::new(open(&data)?))),
-            Place { admin: Some(address), .. } => Ok(Self::Server(Operator::new(address))),
-            Place { data: None, admin: None } => bail!("give `--data DIR` or `--admin ADDRESS`"),
-        }
-    }
-
-    fn list(self) -> Result<()> {
-        match self {
-            Self::Server(operator) => operator.list(|lines| say(lines)),
-            Self::Data(mut rooms) => {
-                let mut after = None;
-                loop {
-                    let page = rooms.list(after.as_deref(), PAGE);
-                    page.iter().for_each(say);
-                    after = page.last().map(|room| room.id.clone());
-                    if page.len() < PAGE {
-                        return Ok(rooms.close()?);
-                    }
-                }
+/// Imports files. One that cannot be imported does not keep the others from it.
+fn import(rooms: &mut Editor, files: &[PathBuf], id: Option<&str>) -> Result<()> {
+    let mut failed = 0_u64;
+    for path in files {
+        let imported = read(path).and_then(|bytes| {
+            rooms.import(&bytes, id).with_context(|| format!("cannot import `{}`", path.display()))
+        });
+        match imported {
+            Ok(id) => print(format_args!("imported {}", id.escape_debug()))?,
+            Err(error) if files.len() == 1 => return Err(error),
+            Err(error) => {
+                failed += 1;
+                log::error!("{error:#}");
             }
         }
     }
-
-    fn show(self, room: &str) -> Result<String> {
-        match self {
-            Self::Server(operator) => operator.show(room),
-            Self::Data(mut rooms) => {
-                let details = rooms.show(room)?.to_string();
-                rooms.close()?;
-                Ok(details)
-            }
-        }
-    }
-
-    fn export(self, room: &str) -> Result<Vec<u8>> {
-        match self {
-            Self::Server(operator) => operator.export(room),
-            Self::Data(mut rooms) => {
-                let file = rooms.export(room)?;
-                rooms.close()?;
-                Ok(file)
-            }
-        }
-    }
-
-    fn import(self, file: &[u8], id: Option<&str>) -> Result<String> {
-        match self {
-            Self::Server(operator) => operator.import(file, id),
-            Self::Data(mut rooms) => {
-                let id = rooms.import(file, id)?;
-                rooms.close()?;
-                Ok(id)
-            }
-        }
-    }
-
-    fn delete(self, room: &str) -> Result<()> {
-        match self {
-            Self::Server(operator) => operator.delete(room),
-            Self::Data(mut rooms) => {
-                rooms.delete(room)?;
-                Ok(rooms.close()?)
-            }
-        }
+    match failed {
+        0 => Ok(()),
+        _ => bail!("{failed} of {} files are not imported; the lines above say why", files.len()),
     }
 }
 
@@ -159,10 +107,5 @@ fn write(path: Option<&Path>, bytes: &[u8]) -> Result<()> {
             .and_then(|()| stdout.flush())
             .context("cannot write to standard output");
     };
-    let write = || {
-        let mut file = File::create(path)?;
-        file.write_all(bytes)?;
-        file.sync_all()
-    };
-    write().with_context(|| format!("cannot write `{}`", path.display()))
+    file::replace(path, bytes).with_context(|| format!("cannot write `{}`", path.display()))
 }

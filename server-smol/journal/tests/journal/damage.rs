@@ -3,7 +3,7 @@
 use fastrand::Rng;
 use stateroom_journal::{Entries, Journal, JournalError, OpenError, Options, RoomNumber};
 
-use crate::simulated::Simulated;
+use crate::simulated::{Faults, Simulated};
 
 type Files = Vec<(String, Vec<u8>)>;
 /// The rooms with the events after their bases.
@@ -198,44 +198,164 @@ fn a_damaged_history_holds_up_no_other() {
     files[file].1[place] ^= 1;
 
     let mut disk = Simulated::with_files(&files);
-    let (mut journal, _) = Journal::open(&mut disk, options).expect("a checkpoint hides it");
-    let mut failed = 0;
-    let (mut checkpoints, mut moved) = (0, 0);
+    let (mut journal, _) = Journal::open(&mut disk, options.clone()).expect("a checkpoint hides it");
+    // Its segment is not used again, and all others are, many times.
     for round in 0..400 {
-        // A new base, so that little is live, and most is to be made free.
         entries.clear();
         entries.snapshot(RoomNumber(8), None, &[round as u8; 1_000]);
         write(&mut journal, &entries);
-        loop {
-            match journal.maintain() {
-                Ok(true) => {}
-                Ok(false) => break,
-                Err(JournalError::Damaged { .. }) => {
-                    if failed == 0 {
-                        checkpoints = journal.stats().bytes_checkpoints;
-                        moved = journal.stats().bytes_moved;
-                    }
-                    failed += 1;
-                    break;
+        while journal.maintain().unwrap() {}
+        assert!(journal.stats().segments <= 17, "the log is bounded");
+    }
+    let damaged = journal.take_damaged();
+    assert_eq!(damaged.iter().map(|room| &*room.id).collect::<Vec<_>>(), ["room 1"]);
+    assert!(journal.take_damaged().is_empty());
+    let (segment, offset) = (damaged[0].segment, damaged[0].offset);
+    assert_eq!((format!("segment-{segment:012}"), journal.stats().damaged_files), (files[file].0.clone(), 1));
+    assert!(offset <= place as u64);
+    drop(journal);
+    let kept = disk.files().into_iter().find(|(name, _)| *name == format!("damaged-{segment:012}"));
+    assert!(kept.is_some_and(|(_, bytes)| bytes[..] == files[file].1[..]), "it is kept as it is");
+
+    // Its id is not free, and the place of the damage is known, whatever happens to the rest.
+    for start in 2..6 {
+        options.random = [start; 16];
+        let (mut journal, _) = Journal::open(&mut disk, options.clone()).unwrap();
+        assert_eq!(journal.stats().damaged_files, 1);
+        for number in rooms.clone() {
+            match journal.history(RoomNumber(number)) {
+                Ok(history) => {
+                    assert!(number != 1 && (number == 8 || history.base().starts_with(b"the base of room")));
+                }
+                Err(JournalError::Damaged { segment: found, offset: at }) => {
+                    assert_eq!((number, found, at), (1, segment, offset));
                 }
                 Err(error) => panic!("{error}"),
             }
         }
+        assert_eq!(journal.find("room 1"), Some(RoomNumber(1)));
+        // Its mark is moved as well.
+        for round in 0..100 {
+            entries.clear();
+            entries.snapshot(RoomNumber(8), None, &[round; 1_000]);
+            write(&mut journal, &entries);
+            while journal.maintain().unwrap() {}
+        }
+        assert!(journal.take_damaged().is_empty());
     }
-    assert!(failed > 0, "the damaged history is to be moved at some time");
-    assert!(moved > 0, "the others are moved before that is an error");
-    assert!(journal.stats().bytes_checkpoints > checkpoints, "checkpoints go on");
-    for number in rooms {
-        let history = journal.history(RoomNumber(number));
-        assert_eq!(history.is_ok(), number != 1, "room {number}");
-    }
-    // Nothing keeps its segment any more.
-    let segments = journal.stats().segments;
+    // A new base of a room that was in memory makes it whole, and its end makes its id free.
+    options.random = [7; 16];
+    let (mut journal, _) = Journal::open(&mut disk, options).unwrap();
+    entries.clear();
+    entries.event(RoomNumber(1), None, b"an event");
+    write(&mut journal, &entries);
+    assert!(matches!(journal.history(RoomNumber(1)), Err(JournalError::Damaged { .. })));
+    entries.clear();
+    entries.snapshot(RoomNumber(1), None, b"a new base");
+    write(&mut journal, &entries);
+    assert_eq!(journal.history(RoomNumber(1)).unwrap().base(), b"a new base");
     entries.clear();
     entries.end(RoomNumber(1));
     write(&mut journal, &entries);
-    while journal.maintain().unwrap() {}
-    assert!(journal.stats().segments < segments);
+    assert_eq!(journal.find("room 1"), None);
+}
+
+fn upkeep(journal: &mut Journal<&mut Simulated>) -> Result<(), JournalError> {
+    while journal.maintain()? {}
+    Ok(())
+}
+
+/// A history is damaged in its base or in an event, and the process or the power fails at each operation after that.
+#[test]
+fn a_damaged_history_is_given_up_whenever_the_power_fails() {
+    let mut kept = 0;
+    for (text, power) in [
+        ("the base of room 1", false),
+        ("the base of room 1", true),
+        ("an event of 1", false),
+        ("an event of 1", true),
+    ] {
+        for at in (0..).step_by(3) {
+            let mut options = options(1);
+            (options.max_size, options.checkpoint_every) = (16 * 4096, 6_000);
+            let mut disk = Simulated::new(0);
+            let (mut journal, _) = Journal::open(&mut disk, options.clone()).unwrap();
+            let mut entries = Entries::default();
+            for number in 1..=3 {
+                entries.create(
+                    RoomNumber(number),
+                    &format!("room {number}"),
+                    format!("the base of room {number}").as_bytes(),
+                );
+            }
+            journal.write(&[&entries]).unwrap();
+            for number in 0..9 {
+                entries.clear();
+                entries.event(RoomNumber(2), None, &[2; 1_000]);
+                if number == 4 {
+                    entries.event(RoomNumber(1), None, b"an event of 1");
+                }
+                journal.write(&[&entries]).unwrap();
+                journal.sync().unwrap();
+            }
+            journal.close().unwrap();
+            // The next segment names the checkpoint.
+            options.random = [10; 16];
+            let (mut journal, _) = Journal::open(&mut disk, options.clone()).unwrap();
+            upkeep(&mut journal).unwrap();
+            drop(journal);
+            let mut files = disk.files();
+            let place = |bytes: &[u8]| bytes.windows(text.len()).position(|bytes| bytes == text.as_bytes());
+            let (file, place) =
+                files.iter().enumerate().find_map(|(file, (_, bytes))| Some((file, place(bytes)?))).unwrap();
+            files[file].1[place] ^= 1;
+            let mut disk = Simulated::with_files(&files);
+            options.random = [2; 16];
+            drop(Journal::open(&mut disk, options.clone()).expect("a checkpoint hides it"));
+            disk.faults.die_in = Some(at);
+            let fail = |disk: &mut Simulated| if power { disk.cut_power() } else { disk.kill() };
+            let mut last = 0;
+            let mut finished = false;
+            for start in 3..6 {
+                options.random = [start; 16];
+                let Ok((opened, _)) = Journal::open(&mut disk, options.clone()) else {
+                    fail(&mut disk);
+                    continue;
+                };
+                let mut journal = opened;
+                for round in 0..40_u8 {
+                    entries.clear();
+                    entries.snapshot(RoomNumber(3), None, &[round; 1_000]);
+                    let written = journal.write(&[&entries]).and_then(|()| journal.sync());
+                    if let Err(error) = written.and_then(|()| upkeep(&mut journal)) {
+                        assert!(start == 3, "{at}: {error}");
+                        break;
+                    }
+                    last = round;
+                }
+                drop(journal);
+                if start == 3 {
+                    finished = !disk.is_dead();
+                    disk.faults = Faults::default();
+                }
+                if disk.is_dead() {
+                    fail(&mut disk);
+                }
+            }
+            assert_eq!(last, 39, "it goes on, {at}");
+            options.random = [9; 16];
+            let (mut journal, _) = Journal::open(&mut disk, options).unwrap();
+            assert!(matches!(journal.history(RoomNumber(1)), Err(JournalError::Damaged { .. })), "{at}");
+            assert_eq!(journal.history(RoomNumber(2)).unwrap().events().count(), 9);
+            assert_eq!(journal.history(RoomNumber(3)).unwrap().base(), [39; 1_000]);
+            assert!(journal.stats().segments <= 16);
+            kept += journal.stats().damaged_files;
+            if finished {
+                break;
+            }
+        }
+    }
+    assert!(kept > 50, "{kept}");
 }
 
 #[test]

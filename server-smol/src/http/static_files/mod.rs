@@ -73,7 +73,8 @@ impl<F: EngineFactory> Site<F> {
         match sent {
             Ok(response) => response,
             Err(_) if is_missing(&sent) => {
-                let line = || format!("{} asks for {:?}: there is nothing", peer.address, Cut::new(url_path));
+                let line =
+                    || format!("{} asks for {:?}: there is nothing", peer.address(), Cut::new(url_path));
                 self.here.0.thread().log.event(log::Level::Debug, line);
                 text(StatusCode::NOT_FOUND, "there is nothing here; rooms are WebSockets at /ws/{room}")
             }
@@ -155,7 +156,7 @@ impl<F: EngineFactory> Site<F> {
         if is_get {
             let thread = self.here.0.thread();
             let Some(permit) = self.shared.downloads.take(thread.clock.now()) else {
-                thread.log.refused("there are as many downloads as there may be (`--max-downloads`)");
+                thread.refuse("downloads", "there are as many downloads as there may be (`--max-downloads`)");
                 return Ok(later(
                     StatusCode::SERVICE_UNAVAILABLE,
                     "there are as many downloads as there may be",

@@ -122,7 +122,7 @@ fn too_many_of_an_address_are_told_so_over_tls() {
     let mut client = TlsClient::connect(server.address(), &config, "room");
     assert_eq!(client.ask("hello"), "hello");
     let answer = get(server.address(), &config, "/status");
-    assert_eq!((answer.status, answer.header("retry-after")), (503, Some("5")));
+    assert_eq!((answer.status, answer.header("retry-after")), (429, Some("5")));
 }
 
 #[test]

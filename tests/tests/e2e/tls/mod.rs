@@ -106,7 +106,7 @@ fn what_comes_in_one_record_with_the_request_is_read_on_any_thread() {
         let texts: Vec<_> = (0..130).map(|number| format!("{number:0100}")).collect();
         let frames: Vec<u8> = texts.iter().flat_map(|text| Frame::text(text).masked()).collect();
         // It is more than is read of a request at a time, and less than a record can have.
-        let mut client = TlsClient::upgrade_with(connect(server.address(), &config), room, &frames);
+        let mut client = TlsClient::upgrade_and_send(connect(server.address(), &config), room, &frames);
         for text in texts {
             let frame = client.receive().expect("an answer").expect("an answer");
             assert_eq!(frame.payload, text.as_bytes());
