@@ -5,7 +5,7 @@ use std::{
     hash::{DefaultHasher, Hash as _, Hasher as _},
     io,
     path::{Path, PathBuf},
-    sync::Once,
+    sync::atomic::{AtomicBool, Ordering},
     time::{Duration, SystemTime},
 };
 
@@ -88,12 +88,12 @@ fn is_older(compressed: &Metadata, file: &Metadata) -> bool {
 
 /// Says once that there are compressed files which are not sent. It is seldom wanted, and nobody would notice.
 fn tell_of_older(path: &Path) {
-    static TELLS: Once = Once::new();
-    TELLS.call_once(|| {
+    static IS_TOLD: AtomicBool = AtomicBool::new(false);
+    if !IS_TOLD.swap(true, Ordering::Relaxed) {
         log::warn!(
-            "{path:?} is not sent, and perhaps others: it is older than the file that it is made of; compress that again, or copy              both with their times (`cp -p`, `scp -p`)"
+            "{path:?} is not sent, as its file is newer: compress that again, or copy both with their times (`scp -p`)"
         );
-    });
+    }
 }
 
 /// Returns the validators of a file. The tag differs for two files that take turns at one path, also if they are equally old and
