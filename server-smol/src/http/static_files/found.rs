@@ -5,7 +5,6 @@ use std::{
     hash::{DefaultHasher, Hash as _, Hasher as _},
     io,
     path::{Path, PathBuf},
-    sync::atomic::{AtomicBool, Ordering},
     time::{Duration, SystemTime},
 };
 
@@ -62,6 +61,7 @@ pub(super) fn find(mut path: PathBuf, as_directory: bool, weights: Weights) -> i
         let path = with_extension(&plain, coding.extension);
         let Some(compressed) = metadata(&path).ok().filter(Metadata::is_file) else { continue };
         if is_older(&compressed, &file) {
+            #[cfg(feature = "compression")]
             tell_of_older(&path);
             continue;
         }
@@ -87,7 +87,10 @@ fn is_older(compressed: &Metadata, file: &Metadata) -> bool {
 }
 
 /// Says once that there are compressed files which are not sent. It is seldom wanted, and nobody would notice.
+#[cfg(feature = "compression")]
 fn tell_of_older(path: &Path) {
+    use std::sync::atomic::{AtomicBool, Ordering};
+
     static IS_TOLD: AtomicBool = AtomicBool::new(false);
     if !IS_TOLD.swap(true, Ordering::Relaxed) {
         log::warn!(
