@@ -233,9 +233,9 @@ impl FromStr for AuthUrl {
                 let host = host.strip_prefix('[').and_then(|host| host.strip_suffix(']')).unwrap_or(host);
                 let path = url.path_and_query().map_or("/", |path| path.as_str());
                 let port = match authority.port_u16() {
-                    Some(port) => port,
+                    Some(port @ 1..) => port,
                     None if authority.as_str() == authority.host() => 80,
-                    None => return Err("has a port that is not from 1 to 65535".to_owned()),
+                    _ => return Err("has a port that is not from 1 to 65535".to_owned()),
                 };
                 Ok(Self::of(authority.as_str().into(), host.into(), port, path.into(), Duration::from_secs(5)))
             }
@@ -274,7 +274,7 @@ mod tests {
             ("ftp://auth/", "http://"),
             ("http://auth:90000/", "port"),
             ("http://auth:/", "port"),
-            ("http://[::1]:x/", "http://"),
+            ("http://auth:0/", "port"),
         ] {
             let error = text.parse::<AuthUrl>().unwrap_err();
             assert!(error.contains(said) && !error.contains("secret"), "{error}");

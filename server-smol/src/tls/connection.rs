@@ -31,8 +31,6 @@ const INPUT: usize = 32 << 10;
 const HELLO: usize = 4 << 10;
 /// The number of bytes that take as long as a record does, whatever is in it.
 const LIKE_A_RECORD: usize = 512;
-/// The most bytes of records without content in a row, which nobody needs.
-const WITHOUT_CONTENT: usize = 16 << 10;
 /// The most bytes that are read of a client without TLS.
 const PLAIN: usize = 64 << 10;
 /// The most bytes that are encrypted at a time: one record.
@@ -91,8 +89,6 @@ struct State {
     has_said_goodbye: bool,
     /// True if the protocol was broken.
     has_failed: bool,
-    /// The number of bytes of records since the last one that had content.
-    without_content: usize,
     /// The number of bytes that may still come of a client that was told to use TLS.
     left_of_plain: Option<usize>,
     charge: ThreadCharge,
@@ -113,7 +109,6 @@ impl Connection {
             has_ended: false,
             has_said_goodbye: false,
             has_failed: false,
-            without_content: 0,
             left_of_plain: None,
             charge: ThreadCharge::default(),
         };
@@ -264,8 +259,6 @@ impl State {
             }
             let Processed { used, size, records } = self.process(input, bytes);
             work += received + records * LIKE_A_RECORD;
-            self.without_content = if size > 0 { 0 } else { self.without_content + used };
-            self.has_failed |= self.without_content > WITHOUT_CONTENT;
             let rest = input.get(used..).unwrap_or_default();
             match rest.len() {
                 0 => {}

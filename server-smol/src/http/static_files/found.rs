@@ -5,7 +5,6 @@ use std::{
     hash::{DefaultHasher, Hash as _, Hasher as _},
     io,
     path::{Path, PathBuf},
-    sync::Once,
     time::{Duration, SystemTime},
 };
 
@@ -62,6 +61,7 @@ pub(super) fn find(mut path: PathBuf, as_directory: bool, weights: Weights) -> i
         let path = with_extension(&plain, coding.extension);
         let Some(compressed) = metadata(&path).ok().filter(Metadata::is_file) else { continue };
         if is_older(&compressed, &file) {
+            #[cfg(feature = "compression")]
             tell_of_older(&path);
             continue;
         }
@@ -87,13 +87,16 @@ fn is_older(compressed: &Metadata, file: &Metadata) -> bool {
 }
 
 /// Says once that there are compressed files which are not sent. It is seldom wanted, and nobody would notice.
+#[cfg(feature = "compression")]
 fn tell_of_older(path: &Path) {
-    static TELLS: Once = Once::new();
-    TELLS.call_once(|| {
+    use std::sync::atomic::{AtomicBool, Ordering};
+
+    static IS_TOLD: AtomicBool = AtomicBool::new(false);
+    if !IS_TOLD.swap(true, Ordering::Relaxed) {
         log::warn!(
-            "{path:?} is not sent, and perhaps others: it is older than the file that it is made of; compress that again, or copy              both with their times (`cp -p`, `scp -p`)"
+            "{path:?} is not sent, as its file is newer: compress that again, or copy both with their times (`scp -p`)"
         );
-    });
+    }
 }
 
 /// Returns the validators of a file. The tag differs for two files that take turns at one path, also if they are equally old and

@@ -77,11 +77,6 @@ impl<F: EngineFactory> Site<F> {
                 io::ErrorKind::OutOfMemory => {
                     later(StatusCode::SERVICE_UNAVAILABLE, CloseReason::OutOfMemory.words(), LATER)
                 }
-                io::ErrorKind::ResourceBusy => later(
-                    StatusCode::SERVICE_UNAVAILABLE,
-                    "the file has just been replaced; come again",
-                    LATER,
-                ),
                 _ => {
                     let line = || format!("{:?} cannot be served: {error}", Cut::new(url_path));
                     self.here.0.thread().log.event(log::Level::Warn, peer.about(), line);
