@@ -6,14 +6,14 @@ const SCRIPT: &str = "small.ld";
 
 fn main() {
     println!("cargo::rerun-if-changed={SCRIPT}");
-    println!("cargo::rustc-check-cfg=cfg(no_backtraces)");
+    println!("cargo::rustc-check-cfg=cfg(static_small)");
     // These are LLVM's options. The workspace has its linker for static binaries, and cargo tells nothing of others.
     let is_lld = |linker: OsString| Path::new(&linker).file_stem().is_some_and(|name| name == "rust-lld");
     if env::var_os("CARGO_FEATURE_SMALL").is_some() && env::var_os("RUSTC_LINKER").is_some_and(is_lld) {
         let package = env::var("CARGO_MANIFEST_DIR").expect("the path of this package is in UTF-8");
         println!("cargo::rustc-link-arg-bins=-T{package}/{SCRIPT}");
-        // `backtrace.rs` comes before the library that defines the same function.
-        println!("cargo::rustc-cfg=no_backtraces");
+        // `backtrace.rs` and `thread_name.rs` come before the libraries that define the same functions.
+        println!("cargo::rustc-cfg=static_small");
         // One place for functions that are alike: no Rust function's address has a meaning.
         for argument in ["--allow-multiple-definition", "--no-eh-frame-hdr", "--icf=all"] {
             println!("cargo::rustc-link-arg-bins={argument}");

@@ -32,7 +32,7 @@ export class Card {
   #send = button("Send", () => this.#submit(), "primary");
   #problem = el("p", { class: "error", role: "alert" });
 
-  /** Takes functions: `{ address, changed, removed, reconnect }`. */
+  /** Takes functions: `{ address, protocols, changed, removed, reconnect }`. */
   constructor(world) {
     this.#world = world;
     const remove = button("✕", () => this.#remove(), "quiet");
@@ -53,7 +53,7 @@ export class Card {
   connect() {
     this.#client = undefined;
     this.#show("connecting", "connecting…");
-    const socket = this.#socket = new WebSocket(this.#world.address());
+    const socket = this.#socket = new WebSocket(this.#world.address(), this.#world.protocols());
     socket.binaryType = "arraybuffer";
     socket.onmessage = ({ data }) => this.#note("received", data);
     return new Promise((resolve) => {

@@ -31,6 +31,12 @@ export function show(room) {
   changed();
 }
 
+/** The subprotocols that bring the token of a client, if the server wants one. */
+function protocols() {
+  const token = byId("client-token").value.trim();
+  return token ? ["stateroom.token", `stateroom.token.${token}`] : [];
+}
+
 /** Adds a client to the shown room. */
 export function add() {
   const room = current;
@@ -41,6 +47,7 @@ export function add() {
   const group = groups.get(room);
   const card = new Card({
     address: () => roomAddress(room),
+    protocols,
     changed,
     removed: () => {
       group.cards = group.cards.filter((other) => other !== card);

@@ -38,7 +38,10 @@ pub(crate) enum CloseReason {
     /// [`Settings::show_failures`]: crate::Settings::show_failures
     RoomFailed(Option<Box<str>>),
     ClientTooSlow,
+    TooManyMessages,
+    TooManyBytes,
     OutOfClientIds,
+    RoomFull,
     TooManyRooms,
     TooManyNewRooms,
     OutOfMemory,
@@ -56,11 +59,12 @@ impl CloseReason {
             #[cfg(feature = "compression")]
             Self::NotDeflate => 1007,
             Self::NoSuchRoom | Self::Resumed | Self::MessageUnfinished => 1008,
+            Self::TooManyMessages | Self::TooManyBytes => 1008,
             Self::MessageTooLarge(_) | Self::MessageRefused => 1009,
             Self::RoomFailed(_) => 1011,
             Self::ServiceRestart | Self::SessionEnded => 1012,
             Self::ClientTooSlow | Self::OutOfClientIds | Self::OutOfMemory => 1013,
-            Self::TooManyRooms | Self::TooManyNewRooms => 1013,
+            Self::RoomFull | Self::TooManyRooms | Self::TooManyNewRooms => 1013,
         })
     }
 
@@ -70,6 +74,9 @@ impl CloseReason {
             Self::ClientTooSlow => {
                 "they did not read what they were sent (`--max-outbox-size`, `--outbox-timeout`)"
             }
+            Self::TooManyMessages => "they sent messages too fast (`--message-rate`)",
+            Self::TooManyBytes => "they sent data too fast (`--byte-rate`)",
+            Self::RoomFull => "a room had as many clients as it may have (`--max-clients-per-room`)",
             Self::TooManyRooms => {
                 "there is no space for more rooms (`--max-rooms`; on disk, `--journal-size`)"
             }
@@ -100,7 +107,10 @@ impl CloseReason {
             Self::MessageUnfinished => "message_unfinished",
             Self::RoomFailed(_) => "room_failed",
             Self::ClientTooSlow => "client_too_slow",
+            Self::TooManyMessages => "too_many_messages",
+            Self::TooManyBytes => "too_many_bytes",
             Self::OutOfClientIds => "out_of_client_ids",
+            Self::RoomFull => "room_full",
             Self::TooManyRooms => "too_many_rooms",
             Self::TooManyNewRooms => "too_many_new_rooms",
             Self::OutOfMemory => "out_of_memory",
@@ -128,7 +138,10 @@ impl CloseReason {
             Self::MessageRefused => "the room has no space for this message",
             Self::RoomFailed(words) => words.as_deref().unwrap_or("the room failed"),
             Self::ClientTooSlow => "the client does not read fast enough",
+            Self::TooManyMessages => "the client sends messages too fast",
+            Self::TooManyBytes => "the client sends data too fast",
             Self::OutOfClientIds => "the room has run out of client ids",
+            Self::RoomFull => "the room is full; come again later",
             Self::TooManyRooms => "the server has no space for another room",
             Self::TooManyNewRooms => "rooms are created too fast from your address; come again later",
             Self::OutOfMemory => "the server is out of memory; come again later",
@@ -157,7 +170,10 @@ mod tests {
         MessageUnfinished,
         RoomFailed(None),
         ClientTooSlow,
+        TooManyMessages,
+        TooManyBytes,
         OutOfClientIds,
+        RoomFull,
         TooManyRooms,
         TooManyNewRooms,
         OutOfMemory,
@@ -191,7 +207,9 @@ mod tests {
             MessageTooLarge(_) | MessageRefused => "a message was larger than the server or the room takes",
             RoomFailed(_) => "the room failed",
             ClientTooSlow => "the client did not read what it was sent",
+            TooManyMessages | TooManyBytes => "the client sent messages or data too fast",
             OutOfClientIds => "the room has run out of client ids",
+            RoomFull => "the room is full",
             TooManyRooms => "there are as many rooms as there may be",
             TooManyNewRooms => "rooms are created too fast from the client's address",
             OutOfMemory => "the server is out of memory",
@@ -221,6 +239,20 @@ mod tests {
                 let has = |reason: &CloseReason| reason.code().is_some_and(|known| code == known.to_string());
                 assert!(ALL.iter().any(has), "nothing is closed with {code}, as {path} says");
             }
+        }
+    }
+
+    #[test]
+    fn the_page_for_operators_says_what_to_do_about_each_reason() {
+        let page = concat!(env!("CARGO_MANIFEST_DIR"), "/../docs/operations.md");
+        let page = std::fs::read_to_string(page).unwrap();
+        let rows = page.lines().filter_map(|line| line.strip_prefix("| ")?.split_once(" | "));
+        let rows: Vec<_> = rows.collect();
+        for reason in ALL {
+            let code = reason.code().map(|code| code.to_string()).unwrap();
+            let label = format!("`{}`", reason.label());
+            let is_there = rows.iter().any(|(codes, rest)| codes.contains(&code) && rest.contains(&label));
+            assert!(is_there, "docs/operations.md has no row for {code} with {label}");
         }
     }
 }

@@ -34,6 +34,9 @@
 //! The feature `built-in` adds `Server::with_built_in`, for files that are a part of the program, and
 //! `Server::with_playground`, for a page that shows what happens in rooms.
 //!
+//! The feature `proxy` adds `Server::with_trusted_proxies` and `Server::with_proxy_protocol`, for proxies that say which clients they
+//! speak for.
+//!
 //! The feature `tls` adds `Server::with_tls`, which serves `https://` and `wss://` with a certificate, and
 //! `Server::with_redirect_http`.
 //!
@@ -59,11 +62,14 @@
 //!
 //! | reason | answer | `Retry-After` |
 //! | --- | --- | --- |
-//! | a new connection, if there are too many from its address or there is no memory for it | 503 | yes |
+//! | a new connection, if there is no memory for it | 503 | yes |
+//! | a new connection, or a request for a WebSocket through a proxy, if there are too many from its address | 429 | yes |
+//! | a request for a WebSocket, if too many come from its address ([`Settings::join_rate`]) | 429 | yes |
 //! | a connection without a request, if it is closed for a new one | 503 | yes |
 //! | a request for a WebSocket, if the limit is reached and no connection could be closed for it | 503 | no |
 //! | a `POST` for a room, if there is no space for the room | 503 | no |
 //! | a `POST` for a room, if the client creates rooms too fast | 429 | yes |
+//! | a request of a trusted proxy, if it does not say clearly for whom (feature `proxy`) | 400 | no |
 //! | a request of a page of another origin ([`Settings::allowed_origins`]) | 403 | no |
 //! | a request of a client that may not enter (feature `auth`) | 401, 403 | no |
 //! | the same, if it cannot be found out | 503 | yes |
@@ -115,11 +121,11 @@
 //! | 1000, 3000 to 4999 | the room has closed the connection, for the reason in the close frame |
 //! | 1001 | the server goes away, the room has ended, or the client was silent for too long |
 //! | 1002, 1007 | the client broke the WebSocket protocol, sent text that is not UTF-8, or sent a compressed message that cannot be inflated |
-//! | 1008 | the room does not exist: it has ended after the request for it was accepted; the rest of a message did not come in time; or the client has resumed its session on another connection |
+//! | 1008 | the room does not exist: it has ended after the request for it was accepted; the rest of a message did not come in time; the client has resumed its session on another connection; or the client sent messages or data too fast |
 //! | 1009 | a message was larger than the server or the room takes |
 //! | 1011 | the room failed; the next connection gets a new room |
 //! | 1012 | the server restarts, or the session has ended that the client wanted to resume; connect again |
-//! | 1013 | the client did not read what it was sent, the room has run out of client ids, there are as many rooms as there may be, rooms are created too fast from the client's address, or the server is out of memory |
+//! | 1013 | the client did not read what it was sent, the room has run out of client ids, the room is full, there are as many rooms as there may be, rooms are created too fast from the client's address, or the server is out of memory |
 #![forbid(unsafe_code)]
 
 #[cfg(feature = "auth")]
@@ -167,7 +173,11 @@ pub use kept::{
 };
 pub use listen::{ListenAddress, Listeners};
 pub use reactor::VirtualClock;
+#[cfg(feature = "wasm")]
+pub use server::Signals;
 pub use server::{RenewedRooms, Replacement, RoomInfo, Server, ServerHandle, Stats};
+#[cfg(feature = "proxy")]
+pub use settings::TrustedProxy;
 pub use settings::{
     AllowedOrigin, Durability, GeneratedIds, Recordings, RoomIds, Settings, ShutdownPolicy, Subprotocol,
     Upgrade,

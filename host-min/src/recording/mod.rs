@@ -1,5 +1,6 @@
 //! Events and their outcomes as values, and as bytes: a room's recording. `docs/reference/events.md` describes the format.
 
+mod digest;
 mod error;
 mod header;
 mod outcome;

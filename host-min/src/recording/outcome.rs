@@ -5,7 +5,7 @@ use stateroom_core::{MessagePayload, MessageRecipient};
 
 use crate::{Effect, Effects, Room, Step, reader::Reader};
 
-use super::{RecordingError, varint};
+use super::{RecordingError, digest::Digest, varint};
 
 /// The outcome of an event. Two runs with the same effects have the same [checksum](Self::effects).
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -13,7 +13,7 @@ use super::{RecordingError, varint};
 pub struct Outcome {
     /// Says if it took effect, was refused, or failed.
     pub result: EventResult,
-    /// The CRC-32 of its effects, except log lines.
+    /// The checksum of its effects, except log lines.
     pub effects: u32,
     /// Its last request for the timer: a delay in milliseconds, or 0 to cancel it. `None` if there was none.
     pub timer: Option<u32>,
@@ -105,9 +105,9 @@ impl fmt::Display for EventResult {
     }
 }
 
-/// Returns the CRC-32 of the effects that clients or the timer notice.
+/// Returns the checksum of the effects that clients or the timer notice.
 fn checksum(effects: Effects<'_>) -> u32 {
-    let mut hasher = crc32fast::Hasher::new();
+    let mut digest = Digest::default();
     let mut put = |kind: u8, recipient: Option<MessageRecipient>, number: u32, data: &[u8]| {
         let (who, client) = match recipient {
             None => (0, 0),
@@ -115,13 +115,9 @@ fn checksum(effects: Effects<'_>) -> u32 {
             Some(MessageRecipient::Client(client)) => (2, client.0),
             Some(MessageRecipient::EveryoneExcept(client)) => (3, client.0),
         };
-        let mut head = [kind, who, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0];
-        head[2..6].copy_from_slice(&client.to_le_bytes());
-        head[6..10].copy_from_slice(&number.to_le_bytes());
-        // The data of one event is far below 4 GiB.
-        head[10..].copy_from_slice(&(data.len() as u32).to_le_bytes());
-        hasher.update(&head);
-        hasher.update(data);
+        digest.add(u64::from(kind) | who << 8 | u64::from(client) << 32);
+        digest.add(u64::from(number) | (data.len() as u64) << 32);
+        digest.add_bytes(data);
     };
     for effect in effects {
         match effect {
@@ -139,5 +135,5 @@ fn checksum(effects: Effects<'_>) -> u32 {
             Effect::Log { .. } => {}
         }
     }
-    hasher.finalize()
+    digest.finish()
 }

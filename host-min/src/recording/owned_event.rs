@@ -94,6 +94,15 @@ pub(super) fn read_sender(reader: &mut Reader<'_>) -> Result<Option<ClientId>, R
     is_message.then(|| client(reader)).transpose()
 }
 
+/// Returns the data of a message. All other events have none.
+pub(super) fn data<'a>(event: &Event<'a>) -> &'a [u8] {
+    match *event {
+        Event::Message(_, MessagePayload::Text(text)) => text.as_bytes(),
+        Event::Message(_, MessagePayload::Bytes(bytes)) => bytes,
+        _ => &[],
+    }
+}
+
 /// Writes an event.
 pub(super) fn put(event: &Event<'_>, out: &mut Vec<u8>) {
     let mut head = |kind: u8, client: Option<ClientId>| {
@@ -112,12 +121,9 @@ pub(super) fn put(event: &Event<'_>, out: &mut Vec<u8>) {
         }
         Event::Disconnect(client) => head(DISCONNECT, Some(*client)),
         Event::Message(client, payload) => {
-            let (kind, data) = match payload {
-                MessagePayload::Text(text) => (TEXT, text.as_bytes()),
-                MessagePayload::Bytes(bytes) => (BYTES, *bytes),
-            };
+            let kind = if matches!(payload, MessagePayload::Text(_)) { TEXT } else { BYTES };
             head(kind, Some(*client));
-            varint::put_bytes(data, out);
+            varint::put_bytes(data(event), out);
         }
         Event::Timer => head(TIMER, None),
     }

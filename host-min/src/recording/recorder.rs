@@ -21,42 +21,84 @@ pub(crate) trait RecordEvents: Send + Sync {
 /// Writes the records of a room. They follow the [header](super::RecordingHeader).
 #[derive(Debug, Default)]
 pub(crate) struct Recorder {
-    /// The record of the event that is being handled, without its outcome; empty if there is none.
-    record: Vec<u8>,
-    /// The records of events that are over.
+    /// The records of events that are over, and then that of the event that is being handled, without its outcome.
     records: Vec<u8>,
+    begun: Option<Begun>,
+    time: Time,
 }
 
-/// The memory that is kept in each buffer for the next record, in bytes.
+/// The time of the last record, and its bytes. Many events have the same.
+#[derive(Debug, Default)]
+struct Time {
+    ms: u64,
+    bytes: Vec<u8>,
+}
+
+/// The places of a record that has begun, and of its content. There is space for the usual length between them.
+#[derive(Debug, Clone, Copy)]
+struct Begun {
+    start: usize,
+    body: usize,
+}
+
+/// The memory that is kept for the next records, in bytes.
 const KEPT: usize = 1 << 10;
+
+/// The size of a record without the data of its event, if the event is a message, and nothing special happens.
+const USUAL: usize = 20;
 
 impl RecordEvents for Recorder {
     fn begin(&mut self, event: &Event<'_>, now_ms: u64) {
-        self.record.clear();
-        varint::put(now_ms, &mut self.record);
-        owned_event::put(event, &mut self.record);
+        // One that never ended is dropped.
+        self.records.truncate(self.end());
+        let start = self.records.len();
+        // The length takes the place of this.
+        varint::put((owned_event::data(event).len() + USUAL) as u64, &mut self.records);
+        self.begun = Some(Begun { start, body: self.records.len() });
+        if self.time.ms != now_ms || self.time.bytes.is_empty() {
+            self.time.ms = now_ms;
+            self.time.bytes.clear();
+            varint::put(now_ms, &mut self.time.bytes);
+        }
+        self.records.extend_from_slice(&self.time.bytes);
+        owned_event::put(event, &mut self.records);
     }
 
     fn note_outcome(&mut self, room: &Room) {
-        if !self.record.is_empty()
+        if let Some(Begun { start, body }) = self.begun
             && let Some(outcome) = room.outcome()
         {
-            outcome.put(&mut self.record);
-            varint::put_bytes(&self.record, &mut self.records);
-            self.record.clear();
-            self.record.shrink_to(KEPT);
+            outcome.put(&mut self.records);
+            self.begun = None;
+            let length = (self.records.len() - body) as u64;
+            if !varint::replace(&mut self.records[start..body], length) {
+                let record = self.records.split_off(body);
+                self.records.truncate(start);
+                varint::put_bytes(&record, &mut self.records);
+            }
         }
     }
 
     fn drain(&mut self, read: &mut dyn FnMut(&[u8])) {
-        if !self.records.is_empty() {
-            read(&self.records);
-            self.records.clear();
+        let end = self.end();
+        if end > 0 {
+            read(&self.records[..end]);
+            self.records.drain(..end);
             self.records.shrink_to(KEPT);
+            if let Some(Begun { start, body }) = &mut self.begun {
+                (*start, *body) = (*start - end, *body - end);
+            }
         }
     }
 
     fn held(&self) -> usize {
-        self.record.capacity() + self.records.capacity()
+        self.records.capacity() + self.time.bytes.capacity()
+    }
+}
+
+impl Recorder {
+    /// Returns the end of the records of events that are over.
+    fn end(&self) -> usize {
+        self.begun.map_or(self.records.len(), |begun| begun.start)
     }
 }

@@ -14,6 +14,19 @@ pub(super) fn put(mut number: u64, out: &mut Vec<u8>) {
     out.push(number as u8);
 }
 
+/// Writes a number in the place of another one. Returns false if it does not have the same length.
+pub(super) fn replace(place: &mut [u8], mut number: u64) -> bool {
+    if let Some((last, others)) = place.split_last_mut() {
+        for byte in others {
+            *byte = number as u8 | 0x80;
+            number >>= 7;
+        }
+        *last = number as u8;
+    }
+    // Otherwise it is longer, or ends with zeros.
+    number < 0x80 && (number > 0 || place.len() == 1)
+}
+
 pub(super) fn read(reader: &mut Reader<'_>) -> Result<u64, RecordingError> {
     let mut number = 0;
     for shift in (0..u64::BITS).step_by(7) {
@@ -63,6 +76,18 @@ mod tests {
             put(number, &mut out);
             assert_eq!(out.len(), len);
             assert_eq!(read(&mut Reader::new(&out)), Ok(number));
+        }
+    }
+
+    #[test]
+    fn a_number_takes_the_place_of_one_of_the_same_length_only() {
+        let numbers = [0, 1, 127, 128, 16_383, 16_384, u64::from(u32::MAX), u64::MAX];
+        for (before, after) in numbers.into_iter().flat_map(|before| numbers.map(|after| (before, after))) {
+            let (mut place, mut expected) = (Vec::new(), Vec::new());
+            put(before, &mut place);
+            put(after, &mut expected);
+            assert_eq!(replace(&mut place, after), place.len() == expected.len(), "{before} {after}");
+            assert!(place == expected || place.len() != expected.len());
         }
     }
 

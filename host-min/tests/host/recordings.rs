@@ -1,8 +1,8 @@
 //! A room has the same events again, from its recording.
 
 use stateroom_host_min::{
-    ClientId, ClientInfo, Event, EventResult, Limits, MessagePayload, Outcome, OwnedEvent, Program,
-    Recording, RecordingError, RecordingHeader, RecordingStart, Records, Room, Step,
+    ClientId, ClientInfo, Effect, Event, EventResult, Limits, MessagePayload, MessageRecipient, Outcome,
+    OwnedEvent, Program, Recording, RecordingError, RecordingHeader, RecordingStart, Records, Room, Step,
 };
 
 use crate::{
@@ -290,4 +290,94 @@ fn a_room_can_go_on_under_another_id() {
     let other = program.restore(&room.snapshot_as("hall").unwrap()).unwrap();
     assert_eq!(other.id(), "hall");
     assert_eq!(other.snapshot_as("lobby"), room.snapshot());
+}
+
+/// Computes the checksum of the last event's effects as `docs/reference/events.md` says, with no code of the crate.
+fn documented_checksum(room: &Room) -> u32 {
+    let mut bytes = Vec::new();
+    for effect in room.effects() {
+        let (kind, recipient, number, data) = match effect {
+            Effect::Send { recipient, payload: MessagePayload::Text(text) } => {
+                (0, Some(recipient), 0, text.as_bytes())
+            }
+            Effect::Send { recipient, payload: MessagePayload::Bytes(bytes) } => {
+                (1, Some(recipient), 0, bytes)
+            }
+            Effect::SetTimer { ms } => (2, None, ms, &[][..]),
+            Effect::CancelTimer => (2, None, 0, &[][..]),
+            Effect::Close { recipient, code, reason } => (3, Some(recipient), code.into(), reason.as_bytes()),
+            _ => continue,
+        };
+        let (who, client) = match recipient {
+            None => (0, 0),
+            Some(MessageRecipient::Broadcast) => (1, 0),
+            Some(MessageRecipient::Client(client)) => (2, client.0),
+            Some(MessageRecipient::EveryoneExcept(client)) => (3, client.0),
+        };
+        bytes.extend([kind, who, 0, 0]);
+        bytes.extend([client, number, data.len() as u32].map(u32::to_le_bytes).concat());
+        bytes.extend(data);
+        bytes.resize(bytes.len().next_multiple_of(8), 0);
+    }
+    let mut number = 0_u64;
+    for word in bytes.chunks(8) {
+        let word = u64::from_le_bytes(word.try_into().unwrap());
+        let product = u128::from(number ^ word) * 0x517c_c1b7_2722_0a95;
+        number = ((product % (1 << 64)) ^ (product / (1 << 64))) as u64;
+    }
+    (number % (1 << 32)) as u32
+}
+
+#[test]
+fn the_checksum_of_effects_is_as_it_is_documented_and_differs_with_each_bit() {
+    let guest = r#"
+        (memory (export "memory") 1)
+        (func (export "message") (param i32 i32 i32)
+            (call $log (i32.const 3) (local.get 1) (local.get 2))
+            (call $send (i32.const 0) (local.get 1) (local.get 2))
+            (call $set_timer (local.get 2))
+            (call $close (i32.const 1) (i32.const 4000) (local.get 1) (local.get 2)))
+        (func (export "binary") (param i32 i32 i32)
+            (call $send_binary (i32.const -1) (local.get 1) (local.get 2)))"#;
+    let mut room = program(guest).room("lobby", [0; 32]).unwrap();
+    let mut checksum = |payload: MessagePayload<'_>| {
+        assert_eq!(room.handle(Event::Message(ClientId(1), payload), 0), Ok(Step::Done));
+        let found = room.outcome().unwrap().effects;
+        assert_eq!(found, documented_checksum(&room));
+        found
+    };
+    for size in 0..40 {
+        let mut bytes = vec![b'a'; size];
+        let text = std::str::from_utf8(&bytes).unwrap().to_owned();
+        let mut all = vec![checksum(MessagePayload::Text(&text)), checksum(MessagePayload::Bytes(&bytes))];
+        for bit in 0..8 * size {
+            bytes[bit / 8] ^= 1 << (bit % 8);
+            all.push(checksum(MessagePayload::Bytes(&bytes)));
+            bytes[bit / 8] ^= 1 << (bit % 8);
+        }
+        let count = all.len();
+        all.sort_unstable();
+        all.dedup();
+        assert_eq!(all.len(), count, "{size} bytes");
+    }
+}
+
+#[test]
+fn records_of_all_sizes_have_the_shortest_length_before_them() {
+    let guest = r#"(memory (export "memory") 1) (func (export "message") (param i32 i32 i32))"#;
+    let mut room = program(guest).room("lobby", [0; 32]).unwrap();
+    room.start_recording();
+    for size in (0..300).chain(16_300..16_420) {
+        let text = "x".repeat(size);
+        let event = Event::Message(ClientId(1), MessagePayload::Text(&text));
+        // The time has from one to six bytes.
+        assert_eq!(room.handle(event, 1 << size.min(41)), Ok(Step::Done));
+        let bytes = room.take_records();
+        let record = Records::new(&bytes).next().unwrap().unwrap();
+        assert_eq!(record.event, OwnedEvent::from(event));
+        assert_eq!(record.outcome, room.outcome().unwrap());
+        let length = [1, 2, 3].into_iter().find(|length| bytes.len() - length < 1 << (7 * length)).unwrap();
+        assert_eq!(bytes[..length].iter().filter(|byte| **byte < 0x80).count(), 1, "{size}");
+        assert!(bytes[length - 1] < 0x80, "{size}");
+    }
 }

@@ -6,13 +6,12 @@ use anyhow::{Context, Result};
 use stateroom_server_smol::BuiltIn;
 
 /// The files that `serve` answers with at `/_/`.
-pub(crate) const FILES: &[BuiltIn] =
-    &[BuiltIn::new("client.js", include_bytes!("../../../client/client.js"))];
+pub(crate) const FILES: &[BuiltIn] = &[BuiltIn::new("client.js", include_bytes!("../client.js"))];
 
 /// The same files as `dev` answers with: a page that uses the library is loaded again when its files have changed.
 pub(crate) const FILES_OF_DEV: &[BuiltIn] = &[BuiltIn::new(
     "client.js",
-    concat!(include_str!("../../../client/client.js"), include_str!("dev/reload.js")).as_bytes(),
+    concat!(include_str!("../client.js"), include_str!("dev/reload.js")).as_bytes(),
 )];
 
 /// Writes the files to the place below a static directory at which any server has them at the same paths. They replace

@@ -12,7 +12,7 @@
 compile_error!("with `panic = \"abort\"`, as in the profile `small`, build with `--features small`");
 
 mod args;
-#[cfg(no_backtraces)]
+#[cfg(static_small)]
 mod backtrace;
 #[cfg(any(feature = "dev", feature = "rooms"))]
 mod http;
@@ -28,6 +28,8 @@ mod rooms;
 mod serve;
 #[cfg(any(feature = "auth", feature = "dev", feature = "rooms"))]
 mod stdout;
+#[cfg(static_small)]
+mod thread_name;
 #[cfg(feature = "auth")]
 mod token;
 mod toml_file;
@@ -58,6 +60,8 @@ mod guest_build;
 mod inspect;
 #[cfg(feature = "dev")]
 mod linker;
+#[cfg(feature = "dev")]
+mod man;
 #[cfg(feature = "dev")]
 mod new;
 #[cfg(feature = "dev")]
@@ -124,6 +128,8 @@ fn main() -> ExitCode {
         Command::Token(args) => token::run(args),
         #[cfg(feature = "dev")]
         Command::Completions(args) => completions::run(&args),
+        #[cfg(feature = "dev")]
+        Command::Man(args) => man::run(&args),
         #[cfg(all(feature = "load", target_os = "linux"))]
         Command::Load(args) => load::run(args),
         #[cfg(all(feature = "load", not(target_os = "linux")))]

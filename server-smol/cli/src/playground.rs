@@ -5,7 +5,7 @@ use stateroom_server_smol::{BuiltIn, Playground};
 /// Defines the files of the page.
 macro_rules! files {
     ($($name:literal),* $(,)?) => {
-        &[$(BuiltIn::new($name, include_bytes!(concat!("../../playground/", $name)))),*]
+        &[$(BuiltIn::new($name, include_bytes!(concat!("../playground/", $name)))),*]
     };
 }
 

@@ -3,10 +3,10 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use anyhow::{Error, Result, anyhow, bail};
+use anyhow::{Context as _, Error, Result, anyhow, bail};
 #[cfg(feature = "tls")]
 use stateroom_server_smol::Tls;
-use stateroom_server_smol::{Durability, ListenAddress, ServeError};
+use stateroom_server_smol::{Durability, ListenAddress, ServeError, Signals};
 
 use super::{
     args::ServeArgs,
@@ -16,6 +16,8 @@ use super::{
 
 /// `stateroom serve`
 pub(crate) fn run(args: ServeArgs) -> Result<()> {
+    // Before it reads what SIGHUP lets it read again.
+    let signals = Signals::catch().context("cannot handle signals")?;
     let Found { module, static_files, config } = locate(&args.module)?;
     let DistConfig { limits, durability, subprotocols } = config;
     let mut settings = args.server.settings()?;
@@ -25,6 +27,11 @@ pub(crate) fn run(args: ServeArgs) -> Result<()> {
         let tls = Tls::from_files(certificate, key);
         settings.tls = Some(tls.map_err(|error| anyhow!("{error} (see `--tls-cert` and `--tls-key`)"))?);
         settings.redirect_http = args.redirect_http.and_then(|port| u16::try_from(port).ok());
+    }
+    settings.drain = args.drain;
+    #[cfg(feature = "proxy")]
+    {
+        (settings.trusted_proxies, settings.proxy_protocol) = (args.trusted_proxies, args.proxy_protocol);
     }
     settings.upgrade = args.upgrade.into();
     (settings.data, settings.journal_size) = (args.data, args.journal_size);
@@ -56,7 +63,8 @@ pub(crate) fn run(args: ServeArgs) -> Result<()> {
         access.0.reload(access.1.as_ref())?;
         load()
     };
-    server.serve_guests(program, move || reload().map_err(|error| format!("{error:#}"))).map_err(explain)
+    let reload = move || reload().map_err(|error| format!("{error:#}"));
+    server.serve_guests(program, reload, signals).map_err(explain)
 }
 
 /// Adds advice to the error. The server's messages are complete; their sources would repeat them.

@@ -18,11 +18,14 @@ pub(crate) fn run(args: TokenArgs) -> Result<()> {
         let value = serde_json::from_str(&value).unwrap_or(Value::String(value));
         claims.insert(name, value);
     }
-    let room = match &*args.rooms {
-        [room] => room.as_str().into(),
-        rooms => rooms.into(),
-    };
-    claims.insert("room".to_owned(), room);
+    for (name, values) in [("room", &*args.rooms), ("rooms", &*args.patterns)] {
+        let value = match values {
+            [] => continue,
+            [value] => value.as_str().into(),
+            values => values.into(),
+        };
+        claims.insert(name.to_owned(), value);
+    }
     claims.insert("exp".to_owned(), (now + args.expires).as_secs().into());
     args.sub.into_iter().for_each(|subject| _ = claims.insert("sub".to_owned(), subject.into()));
     args.audience.into_iter().for_each(|audience| _ = claims.insert("aud".to_owned(), audience.into()));

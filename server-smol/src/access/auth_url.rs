@@ -1,8 +1,11 @@
 use std::{
     collections::HashMap,
-    fmt::{self, Write as _},
+    fmt,
     str::FromStr,
-    sync::{Arc, Mutex, PoisonError},
+    sync::{
+        Arc, Mutex, PoisonError,
+        atomic::{AtomicBool, Ordering},
+    },
     time::{Duration, Instant},
 };
 
@@ -15,8 +18,9 @@ use sha2::{Digest as _, Sha256};
 use smol::{lock::Semaphore, unblock};
 
 use super::{
-    Claims, Denial, Entry,
+    Claims, Denial, EntryRequest, Refused,
     exchange::{Answer, exchange},
+    queue::Queue,
 };
 
 /// A URL of the operator's that says who may enter. `docs/guide/access.md` describes the request and the answers.
@@ -39,9 +43,13 @@ struct Inner {
     path: Box<str>,
     /// The time for which an answer is used again.
     kept: Duration,
+    /// Bounds the clients that wait for an answer.
+    queue: Queue,
     /// Bounds the questions that are asked at a time.
     asking: Arc<Semaphore>,
     cache: Mutex<Cache>,
+    /// True if the last question had no answer that counts.
+    is_failing: AtomicBool,
 }
 
 /// The answers of the last seconds, by the hashes of their questions.
@@ -62,8 +70,8 @@ const MOST_QUESTIONS: usize = 16;
 const MOST_ANSWERS: usize = 4_096;
 const MOST_BYTES: usize = 1 << 20;
 
-/// The headers of clients that are passed on.
-const PASSED: [HeaderName; 4] = [AUTHORIZATION, COOKIE, ORIGIN, USER_AGENT];
+/// The headers of clients that are passed on, beside `Authorization`.
+const PASSED: [HeaderName; 3] = [COOKIE, ORIGIN, USER_AGENT];
 
 impl AuthUrl {
     /// Sets the time for which an answer is used again, for the same client, room and token. Zero: each client is asked about. Default: 5 s.
@@ -75,63 +83,86 @@ impl AuthUrl {
 
     fn of(authority: Box<str>, host: Box<str>, port: u16, path: Box<str>, kept: Duration) -> Self {
         let asking = Arc::new(Semaphore::new(MOST_QUESTIONS));
-        Self(Arc::new(Inner { authority, host, port, path, kept, asking, cache: Mutex::default() }))
+        let (queue, cache, is_failing) = Default::default();
+        Self(Arc::new(Inner { authority, host, port, path, kept, queue, asking, cache, is_failing }))
     }
 
-    /// Asks who may enter.
-    pub(super) async fn ask(&self, entry: &Entry) -> Result<Claims, Denial> {
+    /// Asks who may enter. Who waits holds no copy of its request.
+    pub(super) async fn ask(&self, request: &EntryRequest<'_>) -> Result<Claims, Refused> {
         let inner = &self.0;
-        let question = inner.question(entry);
-        let hash: [u8; 32] = Sha256::digest(&question).into();
+        let hash = inner.hash(request);
         if let Some(verdict) = inner.cache().find(&hash, inner.kept) {
             return verdict.map_err(denial);
         }
+        let _waits = inner.queue.enter(request.address).ok_or(Refused::TooMany)?;
         let place = inner.asking.acquire_arc().await;
-        let (host, port) = (inner.host.clone(), inner.port);
+        let (host, port, question) = (inner.host.clone(), inner.port, inner.question(request));
         let answer = unblock(move || {
             // It keeps its place as long as it takes, also if nobody waits any more.
             let _place = place;
             exchange(&host, port, &question)
         });
         let answer = answer.await.map_err(|error| format!("it cannot be asked: {error}"));
-        let verdict = answer.and_then(verdict).map_err(|reason| {
-            log::warn!("the URL of `--auth-url` does not say who may enter: {reason}");
-            Denial::Unavailable("it cannot be found out now whether you may enter".to_owned())
-        })?;
+        let verdict = answer.and_then(verdict);
+        let was_failing = inner.is_failing.swap(verdict.is_err(), Ordering::Relaxed);
+        let verdict = verdict.map_err(|reason| Refused::Unknown { reason, is_new: !was_failing })?;
         inner.cache().add(hash, &verdict, inner.kept);
         verdict.map_err(denial)
     }
 }
 
 impl Inner {
-    /// Returns the request. It has all that the answer may depend on.
-    fn question(&self, entry: &Entry) -> Vec<u8> {
-        let room = utf8_percent_encode(&entry.room, NON_ALPHANUMERIC);
-        let method = if entry.creates { "POST" } else { "GET" };
-        let mut head = format!(
+    fn hash(&self, request: &EntryRequest<'_>) -> [u8; 32] {
+        let mut hash = Sha256::new();
+        self.write_question(request, &mut |part| hash.update(part));
+        hash.finalize().into()
+    }
+
+    fn question(&self, request: &EntryRequest<'_>) -> Vec<u8> {
+        let mut question = Vec::new();
+        self.write_question(request, &mut |part| question.extend(part));
+        question
+    }
+
+    /// Writes the request, piece by piece. It has all that the answer may depend on.
+    fn write_question(&self, request: &EntryRequest<'_>, write: &mut dyn FnMut(&[u8])) {
+        let EntryRequest { room, address, headers, .. } = request;
+        let room = || utf8_percent_encode(room, NON_ALPHANUMERIC);
+        let method = if request.creates { "POST" } else { "GET" };
+        let head = format!(
             "GET {} HTTP/1.1\r\nHost: {}\r\nConnection: close\r\nAccept: application/json\r\n\
-             X-Stateroom-Room: {room}\r\nX-Forwarded-Method: {method}\r\nX-Forwarded-For: {}\r\nX-Forwarded-Uri: /ws/{room}",
-            self.path, self.authority, entry.address,
+             X-Forwarded-Method: {method}\r\nX-Forwarded-For: {address}\r\nX-Stateroom-Room: ",
+            self.path, self.authority,
         );
-        if let Some(query) = &entry.query {
+        write(head.as_bytes());
+        room().for_each(|part| write(part.as_bytes()));
+        write(b"\r\nX-Forwarded-Uri: /ws/");
+        room().for_each(|part| write(part.as_bytes()));
+        if let Some(query) = &request.query {
             // It is a part of a URI, and has no line breaks.
-            let _ = write!(head, "?{query}");
+            write(b"?");
+            write(query.as_bytes());
         }
-        let mut question = head.into_bytes();
-        let mut add = |name: &str, value: &[u8]| {
-            [b"\r\n", name.as_bytes(), b": ", value].iter().for_each(|part| question.extend(*part));
+        let mut header = |name: &HeaderName, prefix: &str, value: &[u8]| {
+            [b"\r\n", name.as_str().as_bytes(), b": ", prefix.as_bytes(), value]
+                .iter()
+                .for_each(|part| write(part));
         };
         for name in &PASSED {
-            entry.headers.get_all(name).iter().for_each(|value| add(name.as_str(), value.as_bytes()));
+            headers.get_all(name).iter().for_each(|value| header(name, "", value.as_bytes()));
         }
-        if let Some(token) = &entry.token
-            && !entry.headers.contains_key(AUTHORIZATION)
-            && HeaderValue::from_str(token).is_ok()
-        {
-            add(AUTHORIZATION.as_str(), format!("Bearer {token}").as_bytes());
+        match &request.token {
+            // It counts, and not another one that the client has sent beside it.
+            Some(token) if HeaderValue::from_str(token).is_ok() => {
+                header(&AUTHORIZATION, "Bearer ", token.as_bytes());
+            }
+            Some(_) => {}
+            None => headers
+                .get_all(AUTHORIZATION)
+                .iter()
+                .for_each(|value| header(&AUTHORIZATION, "", value.as_bytes())),
         }
-        question.extend(b"\r\n\r\n");
-        question
+        write(b"\r\n\r\n");
     }
 
     fn cache(&self) -> std::sync::MutexGuard<'_, Cache> {
@@ -183,11 +214,11 @@ fn verdict(answer: Answer) -> Result<Verdict, String> {
     }
 }
 
-fn denial(status: u16) -> Denial {
-    match status {
+fn denial(status: u16) -> Refused {
+    Refused::Denied(match status {
         401 => Denial::Unauthenticated("you have to sign in to enter".to_owned()),
         _ => Denial::Forbidden("you may not enter this room".to_owned()),
-    }
+    })
 }
 
 impl FromStr for AuthUrl {
@@ -201,7 +232,11 @@ impl FromStr for AuthUrl {
                 let host = authority.host();
                 let host = host.strip_prefix('[').and_then(|host| host.strip_suffix(']')).unwrap_or(host);
                 let path = url.path_and_query().map_or("/", |path| path.as_str());
-                let port = authority.port_u16().unwrap_or(80);
+                let port = match authority.port_u16() {
+                    Some(port) => port,
+                    None if authority.as_str() == authority.host() => 80,
+                    None => return Err("has a port that is not from 1 to 65535".to_owned()),
+                };
                 Ok(Self::of(authority.as_str().into(), host.into(), port, path.into(), Duration::from_secs(5)))
             }
             (Some("http"), _) => Err("has a password in it, which others could see: let the server behind it ask for none".to_owned()),
@@ -237,6 +272,9 @@ mod tests {
             ("auth", "http://"),
             ("", "http://"),
             ("ftp://auth/", "http://"),
+            ("http://auth:90000/", "port"),
+            ("http://auth:/", "port"),
+            ("http://[::1]:x/", "http://"),
         ] {
             let error = text.parse::<AuthUrl>().unwrap_err();
             assert!(error.contains(said) && !error.contains("secret"), "{error}");

@@ -13,6 +13,9 @@ pub struct Claims {
 /// The claim that says who the client is.
 const SUBJECT: &str = "sub";
 
+/// The claims that differ in each token of a client: when it is valid, and its number.
+const OF_THE_TOKEN: [&str; 4] = ["exp", "iat", "jti", "nbf"];
+
 impl Claims {
     /// The largest size of all claims as JSON, in bytes.
     pub const MAX_SIZE: usize = 4 << 10;
@@ -66,6 +69,13 @@ impl Claims {
         }
     }
 
+    /// Returns who the client is and what it may, as JSON: all claims but those of the token alone.
+    pub(crate) fn identity(&self) -> String {
+        let mut claims = Object::parse(self.json.as_bytes()).unwrap_or_default();
+        claims.retain(|name, _| !OF_THE_TOKEN.contains(&&**name));
+        Value::Object(claims).to_string()
+    }
+
     /// Returns the memory for it, in bytes.
     pub(crate) fn size(&self) -> usize {
         self.json.len() + self.subject.as_ref().map_or(0, |subject| subject.len())
@@ -95,6 +105,16 @@ mod tests {
         });
         assert_eq!(all, ["list=[\"a\",{}]", "n=1.5", "no=null", "sub=ada", "t=\"é"]);
         assert_eq!(claims.get("none"), None);
+    }
+
+    #[test]
+    fn another_token_of_the_same_client_is_the_same_identity() {
+        let identity = |json| Claims::from_json(json).unwrap().identity();
+        let first = identity(r#"{"sub":"ada","exp":1,"iat":1,"nbf":1,"jti":"a","role":"x"}"#);
+        assert_eq!(first, identity(r#"{"role":"x","exp":2,"jti":"b","sub":"ada"}"#));
+        for other in [r#"{"sub":"ada","role":"y"}"#, r#"{"sub":"ada"}"#, r#"{"role":"x"}"#, "{}"] {
+            assert_ne!(first, identity(other));
+        }
     }
 
     #[test]

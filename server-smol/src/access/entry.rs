@@ -1,15 +1,26 @@
-use std::{fmt, net::IpAddr};
+use std::{borrow::Cow, fmt, net::IpAddr};
 
 use hyper::header::{AUTHORIZATION, COOKIE, HeaderMap, SEC_WEBSOCKET_PROTOCOL};
 
 /// A client's request to enter or to create a room.
 pub struct Entry {
-    pub(crate) room: String,
+    room: String,
+    address: IpAddr,
+    creates: bool,
+    query: Option<String>,
+    headers: HeaderMap,
+    token: Option<String>,
+}
+
+/// The same, as far as possible in the place where the request is. Thousands may wait for an answer.
+pub(crate) struct EntryRequest<'a> {
+    pub(crate) room: &'a str,
     pub(crate) address: IpAddr,
     pub(crate) creates: bool,
-    pub(crate) query: Option<String>,
-    pub(crate) headers: HeaderMap,
-    pub(crate) token: Option<String>,
+    /// The query, without the token.
+    pub(crate) query: Option<Cow<'a, str>>,
+    pub(crate) headers: &'a HeaderMap,
+    pub(crate) token: Option<Cow<'a, str>>,
 }
 
 /// The prefix of the subprotocol with a token.
@@ -60,6 +71,20 @@ impl Entry {
     #[must_use]
     pub fn token(&self) -> Option<&str> {
         self.token.as_deref()
+    }
+}
+
+impl EntryRequest<'_> {
+    /// Returns a copy, for a function that may keep it.
+    pub(super) fn to_entry(&self) -> Entry {
+        Entry {
+            room: self.room.to_owned(),
+            address: self.address,
+            creates: self.creates,
+            query: self.query.as_deref().map(str::to_owned),
+            headers: self.headers.clone(),
+            token: self.token.as_deref().map(str::to_owned),
+        }
     }
 }
 

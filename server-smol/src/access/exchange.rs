@@ -61,22 +61,30 @@ pub(super) fn exchange(host: &str, port: u16, request: &[u8]) -> io::Result<Answ
     }
 }
 
-/// Reads an answer. Returns `None` if it is not whole.
-fn read(received: &[u8], is_end: bool) -> io::Result<Option<Answer>> {
+/// Reads an answer. Returns `None` if it is not whole. Only the content of a good one (2xx) is read, as others may have a long page.
+fn read(mut received: &[u8], is_end: bool) -> io::Result<Option<Answer>> {
     let broken = || io::Error::other("the answer is not HTTP");
-    let mut headers = [httparse::EMPTY_HEADER; 64];
-    let mut head = httparse::Response::new(&mut headers);
-    let httparse::Status::Complete(size) = head.parse(received).map_err(|_| broken())? else {
-        return Ok(None);
+    let mut headers;
+    let (head, status) = loop {
+        headers = [httparse::EMPTY_HEADER; 64];
+        let mut head = httparse::Response::new(&mut headers);
+        let httparse::Status::Complete(size) = head.parse(received).map_err(|_| broken())? else {
+            return Ok(None);
+        };
+        received = &received[size..];
+        match head.code.ok_or_else(broken)? {
+            // The answer comes behind these (RFC 9110, section 15.2). A server does not change the protocol by itself.
+            100 | 102..=199 => {}
+            status => break (head, status),
+        }
     };
-    let content = &received[size..];
-    let status = head.code.ok_or_else(broken)?;
+    let content = received;
     let header = |name: &str| {
         let found = head.headers.iter().find(|header| header.name.eq_ignore_ascii_case(name));
         found.map(|header| header.value)
     };
     let whole = match (header("transfer-encoding"), header("content-length")) {
-        _ if status == 204 || status == 304 => Some(Vec::new()),
+        _ if status == 204 || !(200..300).contains(&status) => Some(Vec::new()),
         (Some(encoding), _) if encoding.eq_ignore_ascii_case(b"chunked") => {
             unchunk(content).map_err(|()| broken())?
         }
@@ -131,6 +139,11 @@ mod tests {
             ("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n1\r\n{\r\n1;x=y\r\n}\r\n0\r\n\r\n", "{}"),
             ("HTTP/1.0 200 OK\r\n\r\n{}", "{}"),
             ("HTTP/1.1 204 No Content\r\n\r\n", ""),
+            ("HTTP/1.1 403 Forbidden\r\nContent-Length: 20000\r\n\r\n", ""),
+            (
+                "HTTP/1.1 103 Early Hints\r\nLink: <x>\r\n\r\nHTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n{}",
+                "{}",
+            ),
         ] {
             assert_eq!(content(received, true).unwrap().1, expected, "{received}");
             let shorter = &received[..received.len() - 3];

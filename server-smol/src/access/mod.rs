@@ -6,6 +6,7 @@ mod entry;
 mod exchange;
 mod json;
 mod key;
+mod queue;
 mod token;
 mod tokens;
 
@@ -14,7 +15,7 @@ use std::{fmt, future::Future, pin::Pin, sync::Arc};
 pub use auth_url::AuthUrl;
 pub use claims::Claims;
 pub use entry::Entry;
-pub(crate) use entry::{TOKEN_PROTOCOL, token_of};
+pub(crate) use entry::{EntryRequest, TOKEN_PROTOCOL, token_of};
 pub use key::{SigningKey, TokenKey};
 pub use tokens::Tokens;
 
@@ -36,10 +37,16 @@ type Answer = Pin<Box<dyn Future<Output = Result<Claims, Denial>>>>;
 #[derive(Clone)]
 #[must_use]
 pub struct Access {
-    check: Arc<dyn Fn(Entry) -> Answer + Send + Sync>,
-    tokens: Option<Tokens>,
+    check: Check,
     cookie: Option<Box<str>>,
     query: Option<Box<str>>,
+}
+
+#[derive(Clone)]
+enum Check {
+    Tokens(Tokens),
+    Url(AuthUrl),
+    Function(Arc<dyn Fn(Entry) -> Answer + Send + Sync>),
 }
 
 /// The reason why a client may not enter. The text is for people who write clients.
@@ -54,32 +61,40 @@ pub enum Denial {
     Unavailable(String),
 }
 
+/// The reason why a client does not enter.
+#[derive(Debug)]
+pub(crate) enum Refused {
+    Denied(Denial),
+    /// It cannot be found out, for a reason that is the operator's alone. It is new if it could be found out for the one before.
+    Unknown {
+        reason: String,
+        is_new: bool,
+    },
+    /// Too many others wait until it is found out whether they may.
+    TooMany,
+}
+
 impl Access {
     /// Lets those in for whom `check` returns claims. It has ten seconds; after that the client gets a 503.
     pub fn new<F>(check: impl Fn(Entry) -> F + Send + Sync + 'static) -> Self
     where
         F: Future<Output = Result<Claims, Denial>> + 'static,
     {
-        let check = Arc::new(move |entry| Box::pin(check(entry)) as Answer);
-        Self { check, tokens: None, cookie: None, query: None }
+        Self::of(Check::Function(Arc::new(move |entry| Box::pin(check(entry)))))
     }
 
     /// Lets those in who have a token.
     pub fn with_tokens(tokens: Tokens) -> Self {
-        let checking = tokens.clone();
-        let access = Self::new(move |entry: Entry| {
-            let tokens = checking.clone();
-            async move { tokens.check(&entry).await }
-        });
-        Self { tokens: Some(tokens), ..access }
+        Self::of(Check::Tokens(tokens))
     }
 
     /// Lets those in whom a server of the operator's lets in.
     pub fn with_url(url: AuthUrl) -> Self {
-        Self::new(move |entry: Entry| {
-            let url = url.clone();
-            async move { url.ask(&entry).await }
-        })
+        Self::of(Check::Url(url))
+    }
+
+    fn of(check: Check) -> Self {
+        Self { check, cookie: None, query: None }
     }
 
     /// Also takes tokens from a cookie of this name.
@@ -101,7 +116,10 @@ impl Access {
     /// Returns the tokens with which clients enter, if they do. Their keys can be replaced while the server runs.
     #[must_use]
     pub fn tokens(&self) -> Option<&Tokens> {
-        self.tokens.as_ref()
+        match &self.check {
+            Check::Tokens(tokens) => Some(tokens),
+            _ => None,
+        }
     }
 
     pub(crate) fn cookie(&self) -> Option<&str> {
@@ -112,8 +130,12 @@ impl Access {
         self.query.as_deref()
     }
 
-    pub(crate) async fn check(&self, entry: Entry) -> Result<Claims, Denial> {
-        (self.check)(entry).await
+    pub(crate) async fn check(&self, request: &EntryRequest<'_>) -> Result<Claims, Refused> {
+        match &self.check {
+            Check::Tokens(tokens) => tokens.check(request).await.map_err(Refused::Denied),
+            Check::Url(url) => url.ask(request).await,
+            Check::Function(check) => check(request.to_entry()).await.map_err(Refused::Denied),
+        }
     }
 }
 

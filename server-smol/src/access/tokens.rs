@@ -3,11 +3,11 @@ use std::{
     time::SystemTime,
 };
 
-use super::{Claims, Denial, Entry, TokenKey, token::Rules};
+use super::{Claims, Denial, EntryRequest, TokenKey, token::Rules};
 
-/// Tokens with which clients enter: JSON Web Tokens (RFC 7519) with the claims `exp` and `room`, which others sign.
+/// Tokens with which clients enter: JSON Web Tokens (RFC 7519) with the claims `exp` and `room` or `rooms`, which others sign.
 ///
-/// `room` is the id of a room, its beginning with a `*` behind it, or a list of those. `exp` is the time at which the token expires. It has to be
+/// `room` is the id of a room, or a list of ids. `rooms` is the beginning of ids with a `*` behind it, or a list of those. `exp` is the time at which the token expires. It has to be
 /// valid when a connection begins, also one that resumes a session. A connection outlives its token.
 ///
 /// ```
@@ -30,12 +30,9 @@ pub struct Tokens {
 }
 
 impl Tokens {
-    /// The most keys that are used. A token without `kid` may have to be compared with each.
-    pub const MAX_KEYS: usize = 8;
-
-    /// Takes tokens that one of these keys has signed, the first [`MAX_KEYS`](Self::MAX_KEYS) of them.
+    /// Takes tokens that one of these keys has signed. A few are enough: a token without `kid` may have to be compared with each.
     pub fn new(keys: impl IntoIterator<Item = TokenKey>) -> Self {
-        Self { keys: Arc::new(RwLock::new(keys.into_iter().take(Self::MAX_KEYS).collect())), audience: None }
+        Self { keys: Arc::new(RwLock::new(keys.into_iter().collect())), audience: None }
     }
 
     /// Takes only tokens whose claim `aud` has this name. Without it, tokens with the claim are refused.
@@ -46,12 +43,12 @@ impl Tokens {
 
     /// Replaces the keys, for all clones of this.
     pub fn set_keys(&self, keys: impl IntoIterator<Item = TokenKey>) {
-        let keys = keys.into_iter().take(Self::MAX_KEYS).collect();
+        let keys = keys.into_iter().collect();
         *self.keys.write().unwrap_or_else(PoisonError::into_inner) = keys;
     }
 
-    pub(super) async fn check(&self, entry: &Entry) -> Result<Claims, Denial> {
-        let Some(token) = entry.token() else {
+    pub(super) async fn check(&self, request: &EntryRequest<'_>) -> Result<Claims, Denial> {
+        let Some(token) = request.token.as_deref() else {
             return Err(Denial::Unauthenticated(
                 "a token is needed here: in the subprotocol `stateroom.token.TOKEN`, beside `stateroom.token`, or in `Authorization: Bearer TOKEN`".to_owned(),
             ));
@@ -59,6 +56,6 @@ impl Tokens {
         let keys = Arc::clone(&self.keys.read().unwrap_or_else(PoisonError::into_inner));
         let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH);
         let now = now.map_or(0.0, |time| time.as_secs_f64());
-        Rules { keys: &keys, audience: self.audience.as_deref(), room: entry.room(), now }.check(token).await
+        Rules { keys: &keys, audience: self.audience.as_deref(), room: request.room, now }.check(token).await
     }
 }

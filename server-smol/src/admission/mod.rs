@@ -1,9 +1,10 @@
 //! Admits connections and rooms: how many there may be, in all and from one address, and which silent ones make place.
 
+mod address_rates;
 mod permits;
-mod room_rates;
+mod rate;
 mod subnet;
 
 pub(crate) use permits::{Permit, Permits, TooManyOfAddress};
-pub(crate) use room_rates::TooFast;
+pub(crate) use rate::{Rate, TooFast};
 pub(crate) use subnet::Subnet;

@@ -12,7 +12,7 @@ use std::{
 
 use crate::settings::Settings;
 
-use super::{Subnet, TooFast, room_rates::RoomRates};
+use super::{Subnet, TooFast, address_rates::AddressRates};
 
 /// Counts the connections of all threads, and knows which of them have asked for nothing: where there are too many, those go
 /// first, so that nobody keeps others out by being silent.
@@ -26,7 +26,8 @@ struct Shared {
     state: Mutex<State>,
     /// True if the system has no file descriptor for another connection.
     lacks_files: AtomicBool,
-    room_rates: RoomRates,
+    room_rates: AddressRates,
+    join_rates: AddressRates,
 }
 
 #[derive(Default)]
@@ -49,7 +50,10 @@ struct State {
 #[derive(Debug)]
 pub(crate) struct Permit {
     permits: Permits,
+    /// The network that it comes from, as far as is known.
     subnet: Subnet,
+    /// True if it is among the connections of its network.
+    is_counted: bool,
     /// Its key among the idle ones. If it has a key and is not among them, it is evicted.
     idle: Option<u64>,
 }
@@ -69,7 +73,8 @@ impl Permits {
             most_per_address: settings.max_connections_per_address,
             state: Mutex::default(),
             lacks_files: AtomicBool::new(false),
-            room_rates: RoomRates::new(settings.room_rate),
+            room_rates: AddressRates::new(settings.room_rate),
+            join_rates: AddressRates::new(settings.join_rate),
         }))
     }
 
@@ -81,19 +86,17 @@ impl Permits {
     pub(crate) fn take(&self, address: IpAddr) -> Result<Permit, TooManyOfAddress> {
         let subnet = Subnet::of(address);
         let mut state = self.state();
-        if let Some(most) = self.0.most_per_address {
-            let count = state.by_subnet.entry(subnet).or_default();
-            if *count >= most {
-                return Err(TooManyOfAddress);
-            }
-            *count += 1;
-        }
-        if state.taken >= self.0.most {
-            state.evict();
-        }
-        state.taken += 1;
+        state.count(subnet, self.0.most_per_address)?;
+        state.take(self.0.most);
         drop(state);
-        Ok(Permit { permits: self.clone(), subnet, idle: None })
+        Ok(Permit { permits: self.clone(), subnet, is_counted: true, idle: None })
+    }
+
+    /// Takes a permit for a connection of a proxy, which is not counted for the proxy's address.
+    #[cfg(feature = "proxy")]
+    pub(crate) fn take_for_proxy(&self, address: IpAddr) -> Permit {
+        self.state().take(self.0.most);
+        Permit { permits: self.clone(), subnet: Subnet::of(address), is_counted: false, idle: None }
     }
 
     /// Returns whether there are more connections than there may be clients.
@@ -144,6 +147,35 @@ impl Permits {
 }
 
 impl State {
+    /// Counts a connection. If all permits are taken, one that has asked for nothing makes space.
+    fn take(&mut self, most: usize) {
+        if self.taken >= most {
+            self.evict();
+        }
+        self.taken += 1;
+    }
+
+    /// Counts a connection for its network, if they are counted.
+    fn count(&mut self, subnet: Subnet, most: Option<usize>) -> Result<(), TooManyOfAddress> {
+        let Some(most) = most else { return Ok(()) };
+        let count = self.by_subnet.entry(subnet).or_default();
+        if *count >= most {
+            return Err(TooManyOfAddress);
+        }
+        *count += 1;
+        Ok(())
+    }
+
+    /// Counts a connection no more for its network.
+    fn discount(&mut self, subnet: Subnet) {
+        if let Some(count) = self.by_subnet.get_mut(&subnet) {
+            *count -= 1;
+            if *count == 0 {
+                self.by_subnet.remove(&subnet);
+            }
+        }
+    }
+
     /// Wakes a task when a connection ends. A task that waits already is woken once.
     fn wait(&mut self, cx: &Context<'_>) {
         if !self.waiting.iter().any(|waiting| waiting.will_wake(cx.waker())) {
@@ -183,12 +215,40 @@ impl Permit {
         self.subnet
     }
 
-    /// Takes note of a room that the connection is about to create.
+    /// Counts the connection for another address, that of the client behind a proxy.
+    ///
+    /// # Errors
+    /// There are as many from there as there may be. It is counted as before then.
+    #[cfg(feature = "proxy")]
+    pub(crate) fn move_to(&mut self, address: IpAddr) -> Result<(), TooManyOfAddress> {
+        let subnet = Subnet::of(address);
+        if self.is_counted && self.subnet == subnet {
+            return Ok(());
+        }
+        let mut state = self.permits.state();
+        state.count(subnet, self.permits.0.most_per_address)?;
+        if self.is_counted {
+            state.discount(self.subnet);
+        }
+        drop(state);
+        (self.subnet, self.is_counted) = (subnet, true);
+        Ok(())
+    }
+
+    /// Takes note of a room that a client is about to create.
     ///
     /// # Errors
     /// It may not, as too many are created from its address.
-    pub(crate) fn create_room(&self, now: Instant) -> Result<(), TooFast> {
-        self.permits.0.room_rates.take(self.subnet, now)
+    pub(crate) fn create_room(&self, subnet: Subnet, now: Instant) -> Result<(), TooFast> {
+        self.permits.0.room_rates.take(subnet, now)
+    }
+
+    /// Takes note of a client that asks for a room.
+    ///
+    /// # Errors
+    /// It may not, as too many of its address ask.
+    pub(crate) fn join(&self, subnet: Subnet, now: Instant) -> Result<(), TooFast> {
+        self.permits.0.join_rates.take(subnet, now)
     }
 
     /// Ready when the connection is evicted.
@@ -209,11 +269,8 @@ impl Drop for Permit {
         self.set_idle(false);
         let mut state = self.permits.state();
         state.taken -= 1;
-        if let Some(count) = state.by_subnet.get_mut(&self.subnet) {
-            *count -= 1;
-            if *count == 0 {
-                state.by_subnet.remove(&self.subnet);
-            }
+        if self.is_counted {
+            state.discount(self.subnet);
         }
         state.waiting.drain(..).for_each(Waker::wake);
     }
@@ -331,5 +388,21 @@ mod tests {
         assert!(permits.take(address(1)).is_err());
         drop((of_first, of_second));
         assert!(permits.state().by_subnet.is_empty());
+    }
+
+    #[cfg(feature = "proxy")]
+    #[test]
+    fn connections_of_a_proxy_are_counted_for_its_clients() {
+        let permits = permits(10, Some(1));
+        let mut all: Vec<_> = (0..3).map(|_| permits.take_for_proxy(address(1))).collect();
+        assert_eq!(all[0].move_to(address(2)), Ok(()));
+        assert_eq!(all[0].move_to(address(2)), Ok(()), "it is there already");
+        assert_eq!(all[1].move_to(address(2)), Err(TooManyOfAddress));
+        assert_eq!(all[1].move_to(address(1)), Ok(()), "the proxy itself may be a client");
+        assert_eq!(all[0].move_to(address(3)), Ok(()));
+        assert_eq!(all[2].move_to(address(2)), Ok(()), "there is a place again");
+        drop(all);
+        let state = permits.state();
+        assert!(state.by_subnet.is_empty() && state.taken == 0);
     }
 }

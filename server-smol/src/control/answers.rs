@@ -12,7 +12,7 @@ use crate::{
 use super::kept::wants_text;
 #[cfg(feature = "wasm")]
 use super::modules;
-use super::{Answer, Control};
+use super::{Answer, Control, READY, ready};
 
 /// The default number of rooms on a page.
 const ROOMS: usize = 100;
@@ -29,6 +29,7 @@ impl Control {
     async fn dispatch<B>(&self, path: &str, request: &Request<B>) -> Result<Answer, Ending> {
         let method = request.method();
         match path {
+            READY => Ok(ready(self.workers.phase(), method)),
             "/status" if method == Method::GET => self.status().await,
             #[cfg(feature = "metrics")]
             "/metrics" if method == Method::GET => self.metrics().await,
@@ -64,7 +65,7 @@ impl Control {
             path => match path.strip_prefix("/rooms/").map(RoomId::from_path) {
                 None => Ok(text(
                     StatusCode::NOT_FOUND,
-                    "there are /status, /metrics, /rooms, /rooms/{room}, /rooms/{room}/recording, /rooms/{room}/export and /reload",
+                    "there are /ready, /status, /metrics, /rooms, /rooms/{room}, /rooms/{room}/recording, /rooms/{room}/export and /reload",
                 )),
                 Some(Err(reason)) => Ok(text(StatusCode::BAD_REQUEST, reason)),
                 #[cfg(feature = "rooms")]

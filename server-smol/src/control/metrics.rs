@@ -114,6 +114,12 @@ fn add_snapshot(text: &mut OpenMetrics, snapshot: &Snapshot) {
         "reason",
         &snapshot.closes,
     );
+    text.counters(
+        "stateroom_refused_requests",
+        "Requests and new connections that were refused, by the reason",
+        "reason",
+        &snapshot.refusals,
+    );
     text.counter(
         "stateroom_received_messages",
         "Messages that clients have sent",

@@ -12,6 +12,7 @@ mod open_metrics;
 mod origin;
 #[cfg(feature = "built-in")]
 mod playground;
+mod ready;
 
 use std::time::{Duration, Instant};
 
@@ -33,6 +34,7 @@ use crate::{requests::ending, worker::Ending};
 #[cfg(feature = "wasm")]
 pub(crate) use modules::reload;
 pub(crate) use origin::Reach;
+pub(crate) use ready::{READY, ready};
 
 /// The time that the threads of rooms have to answer. A native service that does not return keeps its thread for
 /// longer.

@@ -51,7 +51,12 @@ pub(super) fn check<B>(request: &Request<B>, reach: Reach) -> Result<(), &'stati
     }
     let fetched = headers.get(HeaderName::from_static("sec-fetch-site"));
     let is_own_page = |origin: &[u8]| {
-        let origin = origin.strip_prefix(b"http://");
+        let with_tls = match reach {
+            #[cfg(feature = "built-in")]
+            Reach::Public(_) => origin.strip_prefix(b"https://"),
+            _ => None,
+        };
+        let origin = with_tls.or_else(|| origin.strip_prefix(b"http://"));
         origin.is_some_and(|origin| host.as_ref().is_some_and(|host| host.as_str().as_bytes() == origin))
     };
     if headers.get_all(ORIGIN).iter().any(|origin| !is_own_page(origin.as_bytes()))
@@ -142,6 +147,10 @@ mod tests {
         let all = Reach::Public(Ipv4Addr::UNSPECIFIED.into());
         for host in ["localhost:8080", "192.168.1.7:8080", "[2001:db8::1]", "127.0.0.1"] {
             assert_eq!(check_from(all, "/_/rooms", &[("host", host)]), Ok(()), "{host}");
+            for scheme in ["http", "https"] {
+                let own = format!("{scheme}://{host}");
+                assert_eq!(check_from(all, "/_/rooms", &[("host", host), ("origin", &own)]), Ok(()), "{own}");
+            }
             let other = [("host", host), ("origin", "http://example.com")];
             assert!(check_from(all, "/_/rooms", &other).is_err());
         }

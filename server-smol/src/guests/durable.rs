@@ -28,6 +28,9 @@ struct Restoring {
     events: u64,
 }
 
+/// More than the usual size of a base without its snapshot, in bytes.
+const HEADER: usize = 256;
+
 /// Returns the base of a room.
 pub(super) fn base(room: &Room, program: &Program, seed: Option<[u8; 32]>) -> Option<Vec<u8>> {
     let snapshot;
@@ -41,7 +44,10 @@ pub(super) fn base(room: &Room, program: &Program, seed: Option<[u8; 32]>) -> Op
     let mut header = RecordingHeader::new(program, room.id(), start);
     // All rooms have the same.
     header.module = &[];
-    let mut base = Vec::new();
+    let mut base = Vec::with_capacity(match start {
+        RecordingStart::New { .. } => HEADER,
+        RecordingStart::Snapshot(snapshot) => HEADER + snapshot.len(),
+    });
     header.write(&mut base);
     Some(base)
 }

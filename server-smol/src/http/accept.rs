@@ -1,5 +1,6 @@
 use std::{
     cell::Cell,
+    convert::Infallible,
     future::{pending, poll_fn},
     io,
     rc::Rc,
@@ -22,7 +23,7 @@ const BACK_OFF: Duration = Duration::from_millis(100);
 const BATCH: usize = 8;
 
 /// Accepts connections until it is dropped.
-pub(super) async fn accept<F: EngineFactory>(listener: Listener, site: Rc<Site<F>>) {
+pub(super) async fn accept<F: EngineFactory>(listener: Listener, site: Rc<Site<F>>) -> Infallible {
     accept_until_replaced(&listener, &site).await;
     // Those that wait in a socket that others have, too, wait for them.
     drop(listener);

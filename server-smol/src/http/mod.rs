@@ -6,6 +6,8 @@ mod entry;
 mod handshake;
 mod origin;
 mod peer;
+#[cfg(feature = "proxy")]
+mod proxy;
 #[cfg(feature = "tls")]
 mod redirect;
 mod refusal;
@@ -17,6 +19,7 @@ mod tests;
 mod upgrade;
 
 use std::{
+    convert::Infallible,
     fmt,
     future::{Future, poll_fn},
     io,
@@ -27,14 +30,17 @@ use std::{
     task::Poll,
 };
 
-use hyper::{Method, Request, Response, StatusCode, body::Incoming, header::HeaderName};
+use hyper::{
+    Method, Request, Response, StatusCode,
+    body::Incoming,
+    header::{CONNECTION, HeaderName, HeaderValue},
+};
 use smol::future::{FutureExt as _, or};
 use stateroom_core::engine::EngineFactory;
 
 use crate::{
-    admission::{Permits, TooManyOfAddress},
-    close::CloseReason,
-    control::Control,
+    admission::{Permit, Permits, TooManyOfAddress},
+    control::{Control, READY, ready},
     listen::Listener,
     memory::{OutOfMemory, Purpose},
     reactor::{self, AnyTransport, Stream},
@@ -49,12 +55,7 @@ use crate::{
 use accept::accept;
 use origin::preflight;
 use peer::{Peer, SILENT};
-use refusal::Refusals;
-
-/// Limits for which connections are refused, as the log names them.
-const OF_ADDRESS: &str =
-    "there are as many connections from one address as there may be (`--max-connections-per-address`)";
-const CONNECTIONS: &str = "there are as many connections as there may be (`--max-connections`)";
+use refusal::{CONNECTIONS, OF_ADDRESS, Refusals, Why};
 
 /// The methods for a room.
 const ROOM: &str = "GET, POST";
@@ -97,7 +98,7 @@ pub(crate) fn serve<F: EngineFactory>(
     shared: Shared,
     worker: &Rc<Worker<F>>,
     number: usize,
-) -> io::Result<impl Future<Output = ()>> {
+) -> io::Result<impl Future<Output = Infallible>> {
     let site = Rc::new(Site::new(shared, (Rc::clone(worker), number)));
     let accept = |listener| Ok(Box::pin(accept(reactor::Listener::new(listener)?, Rc::clone(&site))));
     let mut all = listeners.into_iter().map(accept).collect::<io::Result<Vec<_>>>()?;
@@ -126,54 +127,70 @@ impl<F: EngineFactory> Site<F> {
         address: SocketAddr,
         leads_to_tls: bool,
     ) -> io::Result<()> {
-        #[cfg(feature = "tls")]
-        let transport = match (&self.shared.settings.tls, transport) {
-            (Some(tls), AnyTransport::Tcp(socket)) if !leads_to_tls => tls.accept(socket),
-            (_, transport) => transport,
-        };
-        let stream = Stream::new(transport)?;
-        let thread = self.here.0.thread();
+        #[cfg(feature = "proxy")]
+        if self.is_proxy(address.ip(), !matches!(transport, AnyTransport::Tcp(_))) {
+            return self.serve_proxy(transport, address, leads_to_tls);
+        }
+        let stream = Stream::new(self.with_tls(transport, leads_to_tls))?;
         let permit = match self.shared.permits.take(address.ip()) {
             Ok(permit) => permit,
             Err(TooManyOfAddress) => {
                 log::debug!("{address}: there are as many from there as there may be");
-                self.refuse(
-                    stream,
-                    "there are as many connections from your address as there may be",
-                    OF_ADDRESS,
-                );
+                self.refuse(stream, OF_ADDRESS);
                 return Ok(());
             }
         };
-        match thread.memory.charge(SILENT, Purpose::New) {
-            Ok(memory) => {
-                let peer =
-                    Rc::new(Peer::new(address, permit, Rc::clone(&thread.clock), memory, leads_to_tls));
-                peer.set_idle(true);
-                self.spawn(Rc::clone(self).attend(stream, peer));
-            }
+        match self.new_peer(address, permit, leads_to_tls) {
+            Ok(peer) => self.spawn(Rc::clone(self).attend(stream, peer)),
             Err(OutOfMemory) => self.refuse_for_memory(stream),
         }
         Ok(())
     }
 
+    /// Returns the transport that a connection uses for HTTP: over TLS, if there is a certificate.
+    #[cfg_attr(not(feature = "tls"), allow(clippy::unused_self))]
+    fn with_tls(&self, transport: AnyTransport, leads_to_tls: bool) -> AnyTransport {
+        #[cfg(feature = "tls")]
+        if let Some(tls) = self.shared.settings.tls.as_ref().filter(|_| !leads_to_tls) {
+            return match transport {
+                AnyTransport::Tcp(socket) => tls.accept(socket),
+                transport => transport,
+            };
+        }
+        let _ = leads_to_tls;
+        transport
+    }
+
+    /// Returns the peer of a new connection, which has asked for nothing.
+    fn new_peer(
+        &self,
+        address: SocketAddr,
+        permit: Permit,
+        leads_to_tls: bool,
+    ) -> Result<Rc<Peer>, OutOfMemory> {
+        let thread = self.here.0.thread();
+        let memory = thread.memory.charge(SILENT, Purpose::New)?;
+        let peer = Peer::new(address, permit, Rc::clone(&thread.clock), memory, leads_to_tls);
+        peer.set_idle(true);
+        Ok(Rc::new(peer))
+    }
+
     /// Answers a connection that there is no memory for, and asks for memory for the next one.
     fn refuse_for_memory(&self, stream: Stream) {
         self.shared.permits.evict();
-        let limit = CloseReason::OutOfMemory.limit().unwrap_or_default();
-        self.refuse(stream, CloseReason::OutOfMemory.words(), limit);
+        self.refuse(stream, Why::out_of_memory());
     }
 
     /// Answers a connection that there is no space for. If there are too few file descriptors or too many refusals,
     /// closes it.
-    fn refuse(&self, stream: Stream, reason: &'static str, limit: &'static str) {
-        self.here.0.thread().log.refused(limit);
+    fn refuse(&self, stream: Stream, why: Why) {
+        self.here.0.thread().refuse(why.label, why.limit);
         // The answer would keep it for a while, and meanwhile others would be evicted, too.
         if self.shared.permits.lacks_files() {
             return;
         }
         let buffers = Rc::clone(&self.here.0.thread().buffers);
-        if let Some(refusal) = self.refusals.refuse(stream, buffers, reason) {
+        if let Some(refusal) = self.refusals.refuse(stream, buffers, why) {
             self.spawn(refusal.boxed_local());
         }
     }
@@ -187,10 +204,12 @@ impl<F: EngineFactory> Site<F> {
             // Its request may be on its way.
             None if peer.is_evicted() => {
                 drop(peer);
-                return self.refuse(stream, "the server has no space for another client", CONNECTIONS);
+                return self.refuse(stream, CONNECTIONS);
             }
             None => return,
         }
+        #[cfg(feature = "tls")]
+        peer.is_secure.set(stream.is_secure());
         match peer.charge_requests() {
             Ok(()) => Box::pin(self.answer_requests(stream, &peer)).await,
             Err(OutOfMemory) => self.refuse_for_memory(stream),
@@ -202,6 +221,10 @@ impl<F: EngineFactory> Site<F> {
             poll_fn(|cx| peer.poll_unblocked(cx)).await;
             let in_progress = peer.begin_request(self.here.0.hold());
             let mut response = self.answer(request, peer).await;
+            if self.here.0.is_ending() {
+                // The next request is for another server.
+                response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
+            }
             if let Some(size) = response.body().stream_size() {
                 in_progress.note_stream(size);
             }
@@ -215,8 +238,8 @@ impl<F: EngineFactory> Site<F> {
         let served = pin!(serve_requests(socket, PROTOCOL, answer));
         match unless_given_up(peer, served).await {
             Some(Ok((socket, read_ahead))) => self.take_over(peer, socket.stream, read_ahead),
-            Some(Err(error)) => log::debug!("{}: {error}", peer.address),
-            None => log::debug!("{}: nothing has been asked for, or taken, for too long", peer.address),
+            Some(Err(error)) => log::debug!("{}: {error}", peer.address()),
+            None => log::debug!("{}: nothing has been asked for, or taken, for too long", peer.address()),
         }
     }
 
@@ -248,11 +271,19 @@ impl<F: EngineFactory> Site<F> {
                 let arrival = Arrival { transport, new_client };
                 let _ = self.shared.control.workers.tell(home, Command::Connect(room, arrival));
             }
-            Err(error) => log::debug!("{} cannot be handed to its room's thread: {error}", peer.address),
+            Err(error) => log::debug!("{} cannot be handed to its room's thread: {error}", peer.address()),
         }
     }
 
     async fn answer(&self, request: Request<Incoming>, peer: &Peer) -> Response<Body> {
+        let workers = &self.shared.control.workers;
+        if request.uri().path() != READY {
+            self.here.0.begun().await;
+        }
+        #[cfg(feature = "proxy")]
+        if let Some(refusal) = self.find_client(&request, peer) {
+            return refusal;
+        }
         #[cfg(feature = "tls")]
         if peer.leads_to_tls && !self.is_ending_for(&request) {
             return self.lead_to_tls(&request, peer).await;
@@ -261,6 +292,7 @@ impl<F: EngineFactory> Site<F> {
             return text(StatusCode::BAD_REQUEST, "a request has one `Host`");
         }
         let methods = match request.uri().path() {
+            READY => return ready(workers.phase(), request.method()),
             "/status" => "GET",
             "/new_room" => "POST",
             "/ws" => ROOM,
@@ -294,7 +326,7 @@ impl<F: EngineFactory> Site<F> {
         };
         match (room, request.method()) {
             (Err(reason), _) => {
-                log::debug!("{} asks for {path:?}: {reason}", peer.address);
+                log::debug!("{} asks for {path:?}: {reason}", peer.address());
                 text(StatusCode::BAD_REQUEST, reason)
             }
             (Ok(room), &Method::GET) => self.upgrade(&request, room, peer).await,

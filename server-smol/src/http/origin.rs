@@ -50,9 +50,13 @@ impl<F: EngineFactory> Site<F> {
         // The address in the first line is the one that counts.
         let host = request.uri().authority().map(|authority| authority.as_str());
         let host = host.or_else(|| headers.get(HOST)?.to_str().ok());
+        #[cfg(feature = "tls")]
+        let is_secure = peer.is_secure.get();
+        #[cfg(not(feature = "tls"))]
+        let is_secure = false;
         let allowed = &self.shared.settings.allowed_origins;
         let is_allowed = |origin: &str| {
-            allowed.iter().any(|rule| rule.allows(origin, host)) || self.is_of_playground(origin)
+            allowed.iter().any(|rule| rule.allows(origin, host, is_secure)) || self.is_of_playground(origin)
         };
         if origins.next().is_none() && origin.to_str().is_ok_and(is_allowed) {
             let is_any = allowed.contains(&AllowedOrigin::ANY);
@@ -60,8 +64,8 @@ impl<F: EngineFactory> Site<F> {
             return Ok(Page { origin: Some(origin) });
         }
         let shown = String::from_utf8_lossy(origin.as_bytes());
-        log::debug!("{} sends a request of a page of {:?}", peer.address, Cut::new(&shown));
-        self.here.0.thread().log.refused(OTHER_ORIGIN);
+        log::debug!("{} sends a request of a page of {:?}", peer.address(), Cut::new(&shown));
+        self.here.0.thread().refuse("other_origin", OTHER_ORIGIN);
         Err(OtherOrigin)
     }
 
@@ -78,7 +82,9 @@ impl<F: EngineFactory> Site<F> {
         self.vary(headers);
         if let Some(origin) = page.origin {
             #[cfg(feature = "auth")]
-            if self.shared.settings.access.as_ref().is_some_and(|access| access.cookie().is_some()) {
+            if self.shared.settings.access.as_ref().is_some_and(|access| access.cookie().is_some())
+                && !origin.to_str().is_ok_and(|origin| self.is_of_playground(origin))
+            {
                 // No page sends cookies otherwise. The settings are checked: the origin is one that was chosen.
                 headers.insert(ACCESS_CONTROL_ALLOW_CREDENTIALS, HeaderValue::from_static("true"));
             }

@@ -1,7 +1,7 @@
 use std::{
     cell::{Cell, RefCell},
     io,
-    net::SocketAddr,
+    net::{IpAddr, SocketAddr},
     rc::{Rc, Weak},
     task::{Context, Poll, Waker},
     time::{Duration, Instant},
@@ -13,13 +13,15 @@ use hyper::{
 };
 
 use crate::{
-    admission::{Permit, TooFast},
+    admission::{Permit, Subnet, TooFast},
     memory::{Charge, OutOfMemory, Purpose},
     reactor::{Clock, Timer},
     requests::{self, DownloadPermit, Peer as _},
     room::{ClientInfo, RoomId, SessionRequest},
 };
 
+#[cfg(feature = "proxy")]
+use crate::admission::TooManyOfAddress;
 #[cfg(feature = "compression")]
 use crate::websocket::Agreement;
 
@@ -47,10 +49,22 @@ const MOST_BEYOND: usize = 2 * PROTOCOL.head_size;
 /// The peer that requests come from.
 #[derive(Debug)]
 pub(super) struct Peer {
-    pub(super) address: SocketAddr,
+    address: Cell<SocketAddr>,
+    /// True if the connection is one of a trusted proxy, so that each request says which client it comes from.
+    #[cfg(feature = "proxy")]
+    is_proxy: Cell<bool>,
+    /// The client that the last request comes from, if it has come through a proxy.
+    #[cfg(feature = "proxy")]
+    client: Cell<Option<IpAddr>>,
     /// True if it has come to the port from which clients are led to the one for TLS.
-    #[cfg_attr(not(feature = "tls"), expect(dead_code, reason = "there is no such port"))]
+    #[cfg_attr(
+        not(any(feature = "tls", feature = "proxy")),
+        expect(dead_code, reason = "there is no such port")
+    )]
     pub(super) leads_to_tls: bool,
+    /// True if it speaks TLS with this server.
+    #[cfg(feature = "tls")]
+    pub(super) is_secure: Cell<bool>,
     /// The permit of the connection, until it becomes a WebSocket.
     pub(super) permit: RefCell<Option<Permit>>,
     /// The visit to a room for which the connection becomes a WebSocket.
@@ -124,8 +138,14 @@ impl Peer {
         leads_to_tls: bool,
     ) -> Self {
         Self {
-            address,
+            address: Cell::new(address),
+            #[cfg(feature = "proxy")]
+            is_proxy: Cell::new(false),
+            #[cfg(feature = "proxy")]
+            client: Cell::new(None),
             leads_to_tls,
+            #[cfg(feature = "tls")]
+            is_secure: Cell::new(false),
             permit: RefCell::new(Some(permit)),
             visit: RefCell::default(),
             download: RefCell::default(),
@@ -142,6 +162,58 @@ impl Peer {
             is_blocked: Cell::new(false),
             waker: RefCell::default(),
         }
+    }
+
+    /// Returns the address of the client: of the connection's other end, or what a trusted proxy says.
+    pub(super) fn address(&self) -> SocketAddr {
+        #[cfg(feature = "proxy")]
+        if let Some(client) = self.client.get() {
+            // Its port is the proxy's affair.
+            return SocketAddr::new(client, 0);
+        }
+        self.address.get()
+    }
+
+    /// Returns the IP address of the client.
+    pub(super) fn ip(&self) -> IpAddr {
+        self.address().ip()
+    }
+
+    /// Notes the address that a connection comes from, and whether that is a trusted proxy.
+    #[cfg(feature = "proxy")]
+    pub(super) fn set_address(&self, address: SocketAddr, is_proxy: bool) {
+        self.address.set(address);
+        self.is_proxy.set(is_proxy);
+    }
+
+    /// Notes the client that a request comes from.
+    #[cfg(feature = "proxy")]
+    pub(super) fn set_client(&self, client: IpAddr) {
+        self.client.set(Some(client));
+    }
+
+    /// Returns the trusted proxy that the requests come from, if they do.
+    #[cfg(feature = "proxy")]
+    pub(super) fn proxy(&self) -> Option<IpAddr> {
+        self.is_proxy.get().then(|| self.address.get().ip())
+    }
+
+    /// Counts the connection for its client.
+    ///
+    /// # Errors
+    /// There are as many from there as there may be.
+    #[cfg(feature = "proxy")]
+    pub(super) fn count(&self) -> Result<(), TooManyOfAddress> {
+        self.permit.borrow_mut().as_mut().map_or(Ok(()), |permit| permit.move_to(self.ip()))
+    }
+
+    /// Takes note of a client that asks for a room.
+    ///
+    /// # Errors
+    /// It may not, as too many of its address ask.
+    pub(super) fn join(&self) -> Result<(), TooFast> {
+        let subnet = Subnet::of(self.ip());
+        self.permit.borrow().as_ref().map_or(Ok(()), |permit| permit.join(subnet, self.clock.now()))
     }
 
     /// Charges the connection for what it takes to read requests.
@@ -174,6 +246,20 @@ impl Peer {
         TALKING + self.unanswered.get().saturating_sub(USUAL) + self.headers.get() + self.stream.get()
     }
 
+    /// Returns the memory of the requests that have come, with their headers, in bytes.
+    #[cfg(feature = "auth")]
+    pub(super) fn request_size(&self) -> usize {
+        self.unanswered.get() + self.headers.get()
+    }
+
+    /// Notes that the answer depends on others, who may be slow. If the peer writes no more, it has gone.
+    #[cfg(feature = "auth")]
+    pub(super) fn wait_for_others(&self) {
+        if self.is_owed_answer.replace(false) {
+            self.wake();
+        }
+    }
+
     /// Notes whether the connection has asked for nothing.
     pub(super) fn set_idle(&self, is_idle: bool) {
         self.permit.borrow_mut().iter_mut().for_each(|permit| permit.set_idle(is_idle));
@@ -184,7 +270,8 @@ impl Peer {
     /// # Errors
     /// It may not, as too many are created from its address.
     pub(super) fn create_room(&self) -> Result<(), TooFast> {
-        self.permit.borrow().as_ref().map_or(Ok(()), |permit| permit.create_room(self.clock.now()))
+        let subnet = Subnet::of(self.ip());
+        self.permit.borrow().as_ref().map_or(Ok(()), |permit| permit.create_room(subnet, self.clock.now()))
     }
 
     /// Returns whether others need its space.

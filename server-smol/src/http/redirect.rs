@@ -19,8 +19,9 @@ impl<F: EngineFactory> Site<F> {
         {
             return self.static_file(request, peer).await;
         }
-        if !has_one_host(request) {
-            return text(StatusCode::BAD_REQUEST, "a request has one `Host`");
+        // `OPTIONS *` is about no path.
+        if !has_one_host(request) || !request.uri().path().starts_with('/') {
+            return text(StatusCode::BAD_REQUEST, "a request has one `Host`, and a path");
         }
         let host = request.headers().get(HOST).and_then(|host| Authority::try_from(host.as_bytes()).ok());
         let Some(host) = request.uri().authority().or(host.as_ref()) else {

@@ -89,7 +89,7 @@ impl<F: EngineFactory> Site<F> {
             Ok(Err(CreateRoomError::Exists)) => text(StatusCode::CONFLICT, "the room exists"),
             Ok(Err(error @ (CreateRoomError::TooMany | CreateRoomError::OutOfMemory))) => {
                 let reason = CloseReason::from(error);
-                self.here.0.thread().count_refused(&reason);
+                self.count_refused(&reason);
                 text(StatusCode::SERVICE_UNAVAILABLE, reason.words())
             }
             Ok(Err(CreateRoomError::Failed)) => {
@@ -99,11 +99,14 @@ impl<F: EngineFactory> Site<F> {
         }
     }
 
-    fn too_fast(&self, TooFast { wait }: TooFast) -> Response<Body> {
+    fn too_fast(&self, error: TooFast) -> Response<Body> {
         let reason = CloseReason::TooManyNewRooms;
-        self.here.0.thread().count_refused(&reason);
-        // Rounded up: it is never zero.
-        let seconds = wait.as_secs() + u64::from(wait.subsec_nanos() > 0);
-        later(StatusCode::TOO_MANY_REQUESTS, reason.words(), seconds)
+        self.count_refused(&reason);
+        later(StatusCode::TOO_MANY_REQUESTS, reason.words(), error.seconds())
+    }
+
+    fn count_refused(&self, reason: &CloseReason) {
+        let thread = self.here.0.thread();
+        reason.limit().into_iter().for_each(|limit| thread.refuse(reason.label(), limit));
     }
 }

@@ -23,7 +23,7 @@ use crate::{
     requests::Downloads,
     room::RoomId,
     settings::Settings,
-    worker::{Command, Worker, Workers},
+    worker::{Command, NewJournal, Worker, Workers},
 };
 
 use super::{Shared, Site};
@@ -45,13 +45,22 @@ const KERNEL: usize = 8 << 10;
 struct TestServer {
     workers: Workers,
     arriving: Sender<AnyTransport>,
+    /// Lets each thread begin.
+    beginnings: Vec<Sender<NewJournal>>,
     threads: Vec<thread::JoinHandle<()>>,
 }
 
 impl TestServer {
     fn start() -> Self {
+        let server = Self::prepare();
+        server.begin();
+        server
+    }
+
+    /// Starts a server that does not serve rooms yet.
+    fn prepare() -> Self {
         let (senders, receivers): (Vec<_>, Vec<_>) = (0..2).map(|_| unbounded()).unzip();
-        let workers = Workers::new(senders, None);
+        let workers = Workers::new(senders);
         let (arriving, arrived) = unbounded();
         let settings = Arc::new(Settings::default());
         let shared = Shared {
@@ -72,12 +81,19 @@ impl TestServer {
                 deployment: None,
             },
         };
-        let threads = receivers.into_iter().enumerate().map(|(number, commands)| {
+        let (beginnings, begun): (Vec<_>, Vec<_>) = (0..2).map(|_| unbounded()).unzip();
+        let threads = receivers.into_iter().zip(begun).enumerate().map(|(number, (commands, begun))| {
             let (shared, arrived) = (shared.clone(), arrived.clone());
             let arrived = if number == 0 { arrived } else { unbounded().1 };
-            thread::spawn(move || run(number, &commands, shared, &arrived))
+            thread::spawn(move || run(number, &commands, shared, &arrived, &begun))
         });
-        Self { threads: threads.collect(), workers, arriving }
+        Self { threads: threads.collect(), workers, arriving, beginnings }
+    }
+
+    /// Lets it serve rooms, none of which are on disk.
+    fn begin(&self) {
+        self.beginnings.iter().for_each(|begin| begin.try_send(None).unwrap());
+        self.workers.begin(None);
     }
 
     /// Returns the client's end of a new connection.
@@ -102,7 +118,13 @@ impl TestServer {
     }
 }
 
-fn run(number: usize, commands: &Receiver<Command>, shared: Shared, arrived: &Receiver<AnyTransport>) {
+fn run(
+    number: usize,
+    commands: &Receiver<Command>,
+    shared: Shared,
+    arrived: &Receiver<AnyTransport>,
+    begun: &Receiver<NewJournal>,
+) {
     let clock = Rc::new(Clock::new(ClockSource::System));
     let poller = Reactor::new().unwrap().enter(&clock);
     let factory = Arc::new(DefaultStateroomFactory::<Echo>::default());
@@ -115,7 +137,7 @@ fn run(number: usize, commands: &Receiver<Command>, shared: Shared, arrived: &Re
         }
         pending().await
     };
-    worker.run(&poller, commands.clone(), accepting);
+    worker.run(&poller, begun, commands.clone(), accepting);
 }
 
 #[test]
@@ -166,4 +188,48 @@ fn a_session_goes_over_a_transport_that_holds_bytes_back_on_either_thread() {
         assert!(matches!(client.read(), Err(Error::ConnectionClosed)));
     }
     server.end();
+}
+
+/// Reads an answer to its end, and returns its first line.
+fn first_line(client: &mut Records) -> String {
+    let mut answer = String::new();
+    client.read_to_string(&mut answer).unwrap();
+    answer.lines().next().unwrap_or_default().to_owned()
+}
+
+#[test]
+fn a_server_is_not_ready_before_its_rooms_are_recovered_and_requests_wait_for_them() {
+    let server = TestServer::prepare();
+    let ask = |path: &str| {
+        let mut client = server.connect();
+        write!(client, "GET {path} HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n").unwrap();
+        client.flush().unwrap();
+        client
+    };
+    let mut waiting = ask("/status?verbose");
+    for _ in 0..3 {
+        assert_eq!(first_line(&mut ask("/ready")), "HTTP/1.1 503 Service Unavailable");
+    }
+    server.begin();
+    assert_eq!(first_line(&mut waiting), "HTTP/1.1 200 OK");
+    assert_eq!(first_line(&mut ask("/ready")), "HTTP/1.1 200 OK");
+    server.end();
+}
+
+#[test]
+fn those_who_wait_for_a_server_that_does_not_begin_are_told_that_it_ends() {
+    let server = TestServer::prepare();
+    let mut waiting = server.connect();
+    write!(waiting, "GET /status HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n").unwrap();
+    waiting.flush().unwrap();
+    // It is sure to have come.
+    let mut client = server.connect();
+    write!(client, "GET /ready HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n").unwrap();
+    client.flush().unwrap();
+    assert_eq!(first_line(&mut client), "HTTP/1.1 503 Service Unavailable");
+    let TestServer { beginnings, workers, threads, .. } = server;
+    drop(beginnings);
+    assert_eq!(first_line(&mut waiting), "HTTP/1.1 503 Service Unavailable");
+    drop(workers);
+    threads.into_iter().for_each(|thread| thread.join().unwrap());
 }

@@ -14,22 +14,25 @@ use crate::websocket::Agreement;
 use hyper::header::SEC_WEBSOCKET_EXTENSIONS;
 
 use crate::{
-    requests::{Body, ending, text},
+    admission::TooFast,
+    requests::{Body, ending, later, text},
     room::{ClientInfo, Header, RoomId, SESSION_PROTOCOL, SessionRequest},
     settings::Subprotocol,
     worker::Ending,
 };
 
 #[cfg(feature = "auth")]
-use super::entry::Admission;
-#[cfg(feature = "auth")]
 use crate::access::TOKEN_PROTOCOL;
 
 use super::{
-    CONNECTIONS, Site,
+    Site,
     handshake::shake_hands,
     peer::{Peer, Visit},
+    refusal::CONNECTIONS,
 };
+
+/// The limit on requests for WebSockets, as the log names it.
+const JOINS: &str = "rooms were asked for too fast from one address (`--join-rate`)";
 
 impl<F: EngineFactory> Site<F> {
     /// `GET /ws/{room}`: becomes a WebSocket (RFC 6455, section 4.2), once the answer has been written.
@@ -39,6 +42,9 @@ impl<F: EngineFactory> Site<F> {
         room: RoomId,
         peer: &Peer,
     ) -> Response<Body> {
+        if let Err(error) = peer.join() {
+            return self.too_many_joins(error, peer);
+        }
         let handshake = shake_hands(request);
         #[cfg(feature = "auth")]
         let admission = match self.admit(request, &room, peer).await {
@@ -66,7 +72,7 @@ impl<F: EngineFactory> Site<F> {
         let known = &self.shared.settings.subprotocols;
         let Ok(subprotocol) = Subprotocol::choose(known, &offered) else {
             // Their names stay out of the log: one of them may be a token.
-            log::debug!("{} offers only unknown subprotocols", peer.address);
+            log::debug!("{} offers only unknown subprotocols", peer.address());
             return no_such_subprotocol(known);
         };
         // Only one can be selected, and the room still learns of the other one.
@@ -77,25 +83,27 @@ impl<F: EngineFactory> Site<F> {
         }
         let headers = chosen_headers(request.headers(), &self.client_headers);
         let subprotocol = subprotocol.map(Subprotocol::as_str);
-        #[cfg(not(feature = "auth"))]
-        let info = ClientInfo::new(peer.address.ip(), request.uri().query(), headers, subprotocol);
+        let query = request.uri().query();
         #[cfg(feature = "auth")]
-        let info = match admission {
-            None => ClientInfo::new(peer.address.ip(), request.uri().query(), headers, subprotocol),
+        let query = match &admission {
+            None => query,
             Some(admission) => {
-                let Admission { claims, query } = *admission;
-                if let (Some(session), Some(subject)) = (&mut session, claims.subject()) {
-                    session.bind(subject);
-                }
+                session.iter_mut().for_each(|session| session.bind(&admission.claims.identity()));
                 // Browsers close a connection on which none of the offered subprotocols is selected.
                 if !response.headers().contains_key(SEC_WEBSOCKET_PROTOCOL) && offers_token(&offered) {
                     let selected = HeaderValue::from_static(TOKEN_PROTOCOL);
                     response.headers_mut().insert(SEC_WEBSOCKET_PROTOCOL, selected);
                 }
-                ClientInfo::new(peer.address.ip(), query.as_deref(), headers, subprotocol)
-                    .with_claims(Some(claims))
+                admission.query.as_deref()
             }
         };
+        let info = ClientInfo::new(peer.ip(), query, headers, subprotocol);
+        #[cfg(feature = "auth")]
+        let info = info.with_claims(admission.map(|admission| admission.claims));
+        #[cfg(feature = "proxy")]
+        if let Some(refusal) = self.count_client(peer) {
+            return refusal;
+        }
         peer.visit.replace(Some(Visit {
             room,
             info: Box::new(info),
@@ -106,11 +114,18 @@ impl<F: EngineFactory> Site<F> {
         response
     }
 
+    fn too_many_joins(&self, error: TooFast, peer: &Peer) -> Response<Body> {
+        log::debug!("{} asks for rooms too fast", peer.address());
+        self.here.0.thread().refuse("joins", JOINS);
+        let words = "rooms are asked for too fast from your address; come again later";
+        later(StatusCode::TOO_MANY_REQUESTS, words, error.seconds())
+    }
+
     /// Returns the answer to a client that cannot enter a room.
     async fn refuse_entry(&self, room: &RoomId, peer: &Peer) -> Option<Response<Body>> {
         if self.is_full() {
-            log::debug!("{} would be one client too many", peer.address);
-            self.here.0.thread().log.refused(CONNECTIONS);
+            log::debug!("{} would be one client too many", peer.address());
+            self.here.0.thread().refuse(CONNECTIONS.label, CONNECTIONS.limit);
             return Some(full_up());
         }
         if self.shared.settings.room_ids.implicit() {

@@ -299,7 +299,7 @@ impl Writer {
         let mut is_over = false;
         while !is_over {
             let mut batch = Batch::default();
-            self.requests.take(&mut batch, Some(end.saturating_duration_since(Instant::now())));
+            self.requests.take(&mut batch, Some(end.saturating_duration_since(Instant::now())), None);
             is_over = Instant::now() >= end;
             let questions = mem::take(&mut batch.questions);
             self.delayed = mem::take(&mut self.delayed).followed_by(batch);

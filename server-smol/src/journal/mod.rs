@@ -42,11 +42,51 @@ pub(crate) fn is_filling(live: u64, journal_size: u64) -> bool {
     live / 3 > journal_size / 8
 }
 
-/// Returns whether an event in a history is a note of the server: see `docs/reference/sessions.md`. All others are records of the
-/// room's events, which begin with their length, and that is never zero.
+/// Returns whether an event in a history is a note of the server: see `docs/reference/sessions.md`. All others are one or more records
+/// of the room's events, which begin with their length, and that is never zero.
 pub(crate) fn is_note(event: &[u8]) -> bool {
     event.first() == Some(&NOTE)
 }
 
 /// The first byte of a note.
 pub(crate) const NOTE: u8 = 0;
+
+/// Returns the number of records: each begins with its length, as a varint (LEB128).
+fn count_records(mut records: &[u8]) -> u32 {
+    let mut count = 0;
+    while !records.is_empty() {
+        let (mut length, mut shift) = (0, 0);
+        while let Some((&byte, rest)) = records.split_first() {
+            records = rest;
+            length |= usize::from(byte & 0x7f).checked_shl(shift).unwrap_or(0);
+            shift += 7;
+            if byte < 0x80 {
+                break;
+            }
+        }
+        records = records.get(length..).unwrap_or(&[]);
+        count += 1;
+    }
+    count
+}
+
+#[cfg(test)]
+mod tests {
+    use super::count_records;
+
+    #[test]
+    fn records_are_counted_by_their_lengths() {
+        let long = [&[0x80, 1][..], &[0; 128]].concat();
+        for (records, count) in [
+            (&b""[..], 0),
+            (b"\x01a", 1),
+            (b"\x01a\x02bc", 2),
+            (&[b"\x01a", &long[..], b"\x01a"].concat(), 3),
+            // These are damaged: it ends nevertheless.
+            (b"\x09a", 1),
+            (b"\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff", 1),
+        ] {
+            assert_eq!(count_records(records), count, "{records:?}");
+        }
+    }
+}

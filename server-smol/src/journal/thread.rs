@@ -89,8 +89,7 @@ impl JournalThread {
             is_synced: true,
             #[cfg(feature = "metrics")]
             sync_times: Histogram::default(),
-            written: begun,
-            rest: Duration::ZERO,
+            expected: None,
             max_size,
             is_filling: Arc::clone(&is_filling),
             is_stalled: Arc::clone(&is_stalled),

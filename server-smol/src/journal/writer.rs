@@ -5,7 +5,6 @@ use std::{
         Arc,
         atomic::{AtomicBool, AtomicUsize, Ordering},
     },
-    thread,
     time::{Duration, Instant},
 };
 
@@ -17,12 +16,12 @@ use super::{inquiry::ListAnswer, listing::Listing};
 use crate::metrics::Histogram;
 
 use super::{
-    DataDirectory,
+    DataDirectory, count_records,
     files::Files,
     inquiry::DeletedRooms,
     is_filling, is_note,
     progress::Progress,
-    requests::{Batch, Question, Requests, Write},
+    requests::{Batch, Expected, Question, Requests, Write},
 };
 
 pub(crate) type Answer<T> = Result<T, String>;
@@ -102,9 +101,8 @@ pub(super) struct Writer {
     /// The times of syncs, in nanoseconds.
     #[cfg(feature = "metrics")]
     pub(super) sync_times: Histogram,
-    /// The time for which the disk is to rest, and its beginning.
-    pub(super) written: Instant,
-    pub(super) rest: Duration,
+    /// The entries that the next group waits for.
+    pub(super) expected: Option<Expected>,
     pub(super) max_size: u64,
     /// True if the histories of rooms take more than 3/8 of this. About half of it can be histories.
     pub(super) is_filling: Arc<AtomicBool>,
@@ -116,10 +114,13 @@ pub(super) struct Writer {
 /// The exit code of a process whose disk does not keep what it was given: `EX_IOERR` of `sysexits.h`.
 pub(super) const EXIT_CODE: i32 = 74;
 
-/// The most time for which the disk rests between two groups of entries, if more entries wait already. Then many clients send, and
-/// more comes in this time: a sync takes 40 µs of the processor, however many entries it is for. It is short beside the time that a
-/// message takes through the internet, and a disk that is slow has large groups without it.
-const REST: Duration = Duration::from_micros(250);
+/// The most time for which the next group waits for the clients of the last one, if others are there already. A sync takes 40 µs of the
+/// processor, however many entries it is for. This is short beside the time that a message takes through the internet, and a disk that
+/// is slow has large groups without it.
+const GATHER: Duration = Duration::from_micros(300);
+
+/// The bytes of a group for which its sync is no longer a large part of the work.
+const ENOUGH: usize = 16 << 10;
 
 /// The time after which the journal is tried again if the disk is full.
 pub(super) const AGAIN: Duration = Duration::from_secs(1);
@@ -129,26 +130,22 @@ impl Writer {
         let mut batch = Batch::default();
         let mut has_upkeep = true;
         loop {
-            thread::sleep(mem::take(&mut self.rest).saturating_sub(self.written.elapsed()));
             // All that has come while the disk was busy.
-            self.requests.take(&mut batch, self.patience(has_upkeep));
+            self.requests.take(&mut batch, self.patience(has_upkeep), self.expected);
             if !self.delayed.is_empty() {
                 // They came before.
                 batch = mem::take(&mut self.delayed).followed_by(batch);
             }
-            let begun = Instant::now();
-            let has_writes = !batch.writes.is_empty();
-            if has_writes {
+            let bytes = mem::take(&mut batch.bytes);
+            if bytes > 0 {
                 self.leave_out_deleted(&mut batch.writes);
                 self.write(&mut batch.writes);
             }
             if !self.is_synced && self.synced.elapsed() >= self.delay {
                 self.sync();
             }
-            // The clients whose events these are have not been answered yet, so what waits comes from others.
-            if has_writes && self.requests.has_writes() {
-                self.written = Instant::now();
-                self.rest = (self.written - begun).min(REST);
+            if bytes > 0 {
+                self.expected = self.expect(bytes);
             }
             self.tell(&mut batch.writes);
             self.questions.extend(batch.questions.drain(..));
@@ -199,6 +196,17 @@ impl Writer {
             () if self.is_synced => None,
             () => Some(self.delay.saturating_sub(self.synced.elapsed())),
         }
+    }
+
+    /// Returns what the next group will probably have, after one with so many bytes whose clients have not been answered yet: all
+    /// that waits comes from others, and those will write again.
+    fn expect(&self, last: usize) -> Option<Expected> {
+        let bytes = match self.requests.waiting_bytes() {
+            // All were in the last group, if it had what was expected. A client that writes alone never waits.
+            0 => self.expected.filter(|expected| last >= expected.bytes - expected.bytes / 8)?.bytes,
+            waiting => last + waiting,
+        };
+        (bytes < ENOUGH).then(|| Expected { bytes, until: Instant::now() + GATHER })
     }
 
     /// Tells the threads of rooms how far the journal is.
@@ -296,7 +304,7 @@ impl History {
                 notes.push(event.into());
             } else {
                 records.extend_from_slice(event);
-                events += 1;
+                events += count_records(event);
             }
         }
         Self { number, base: history.base().into(), records, events, notes, due, loading: None }

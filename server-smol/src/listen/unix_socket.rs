@@ -2,13 +2,13 @@ use std::{
     fs, io,
     os::unix::{
         fs::{FileTypeExt as _, MetadataExt as _, PermissionsExt as _},
-        net::{UnixListener, UnixStream},
+        net::UnixListener,
     },
     path::{Path, PathBuf},
 };
 
 use rustix::{
-    io::FdFlags,
+    io::{Errno, FdFlags},
     net::{AddressFamily, SocketAddrUnix, SocketType},
 };
 
@@ -28,6 +28,10 @@ impl SocketFile {
     /// # Errors
     /// The system refuses it, another program listens there, or there is a file that is no socket. `ServeError` says what to do.
     pub(super) fn bind(path: &Path, mode: u32) -> io::Result<(UnixListener, Self)> {
+        // Another program that begins now waits until this one listens. In a directory that nobody may read, it does not.
+        let directory = path.parent().filter(|parent| !parent.as_os_str().is_empty());
+        let directory = fs::File::open(directory.unwrap_or(Path::new("."))).ok();
+        directory.iter().for_each(|directory| _ = directory.lock());
         remove_stale(path)?;
         let address = SocketAddrUnix::new(path)?;
         let socket = rustix::net::socket(AddressFamily::UNIX, SocketType::STREAM, None)?;
@@ -59,17 +63,24 @@ fn remove_stale(path: &Path) -> io::Result<()> {
         Err(error) => Err(error),
         Ok(found) if found.is_dir() => Err(io::ErrorKind::IsADirectory.into()),
         Ok(found) if !found.file_type().is_socket() => Err(io::ErrorKind::AlreadyExists.into()),
-        Ok(_) => match UnixStream::connect(path) {
-            Err(error) if error.kind() == io::ErrorKind::ConnectionRefused => fs::remove_file(path),
-            Err(error) => Err(error),
-            Ok(_) => Err(io::ErrorKind::AddrInUse.into()),
+        Ok(_) => match connect(path) {
+            Err(Errno::CONNREFUSED) => fs::remove_file(path),
+            Ok(()) | Err(Errno::AGAIN | Errno::INPROGRESS) => Err(io::ErrorKind::AddrInUse.into()),
+            Err(error) => Err(error.into()),
         },
     }
 }
 
+/// Connects to a socket, and does not wait where too many others do.
+fn connect(path: &Path) -> Result<(), Errno> {
+    let socket = rustix::net::socket(AddressFamily::UNIX, SocketType::STREAM, None)?;
+    rustix::io::ioctl_fionbio(&socket, true)?;
+    rustix::net::connect(&socket, &SocketAddrUnix::new(path)?)
+}
+
 #[cfg(test)]
 mod tests {
-    use std::{env, process};
+    use std::{env, os::unix::net::UnixStream, process, thread};
 
     use super::*;
 
@@ -88,6 +99,33 @@ mod tests {
         assert_eq!(taken.kind(), io::ErrorKind::AddrInUse);
         drop(socket);
         assert!(!path.exists());
+    }
+
+    #[test]
+    fn a_socket_that_many_wait_for_is_in_use() {
+        let path = path("busy");
+        let socket = rustix::net::socket(AddressFamily::UNIX, SocketType::STREAM, None).unwrap();
+        rustix::net::bind(&socket, &SocketAddrUnix::new(&*path).unwrap()).unwrap();
+        rustix::net::listen(&socket, 0).unwrap();
+        let waiting: Vec<_> = (0..4).map(|_| connect(&path)).collect();
+        assert!(waiting.contains(&Err(Errno::AGAIN)) || cfg!(not(target_os = "linux")), "{waiting:?}");
+        assert_eq!(SocketFile::bind(&path, 0o600).unwrap_err().kind(), io::ErrorKind::AddrInUse);
+        fs::remove_file(&path).unwrap();
+    }
+
+    #[test]
+    fn of_several_that_begin_at_once_one_listens() {
+        let path = path("race");
+        for _ in 0..20 {
+            drop(UnixListener::bind(&path).unwrap());
+            let bind = || SocketFile::bind(&path, 0o600);
+            let all = thread::scope(|scope| {
+                let all: Vec<_> = (0..4).map(|_| scope.spawn(bind)).collect();
+                all.into_iter().map(|one| one.join().unwrap()).collect::<Vec<_>>()
+            });
+            assert_eq!(all.iter().flatten().count(), 1);
+            assert!(UnixStream::connect(&path).is_ok());
+        }
     }
 
     #[test]

@@ -24,6 +24,8 @@ pub(crate) struct Metrics {
     event_fuel: Histogram,
     /// The connections that have ended, by the reason.
     closes: Labelled,
+    /// The requests and connections that were refused, by the reason.
+    refusals: Labelled,
     /// The rooms that have failed, by the kind of the failure.
     failures: Labelled,
 }
@@ -38,6 +40,7 @@ impl Metrics {
             event_time: Histogram::default(),
             event_fuel: Histogram::default(),
             closes: Labelled::default(),
+            refusals: Labelled::default(),
             failures: Labelled::default(),
         }
     }
@@ -83,6 +86,11 @@ impl Metrics {
         self.closes.add(reason);
     }
 
+    /// Counts a request or a connection that is refused for this reason.
+    pub(crate) fn refuse(&self, reason: &'static str) {
+        self.refusals.add(reason);
+    }
+
     /// Counts a room that fails.
     pub(crate) fn fail(&self, kind: &'static str) {
         self.failures.add(kind);
@@ -97,6 +105,7 @@ impl Metrics {
             event_time: self.event_time.distribution(),
             event_fuel: self.event_fuel.distribution(),
             closes: self.closes.counts(),
+            refusals: self.refusals.counts(),
             failures: self.failures.counts(),
         }
     }

@@ -28,5 +28,8 @@ impl Metrics {
     pub(crate) fn close(&self, _: &'static str) {}
 
     #[inline]
+    pub(crate) fn refuse(&self, _: &'static str) {}
+
+    #[inline]
     pub(crate) fn fail(&self, _: &'static str) {}
 }

@@ -15,6 +15,7 @@ pub(crate) struct Snapshot {
     pub(crate) event_time: Distribution,
     pub(crate) event_fuel: Distribution,
     pub(crate) closes: LabelledCounts,
+    pub(crate) refusals: LabelledCounts,
     pub(crate) failures: LabelledCounts,
 }
 
@@ -32,6 +33,9 @@ impl AddAssign for Snapshot {
         self.event_fuel += other.event_fuel;
         for (label, count) in other.closes {
             labelled::add(&mut self.closes, label, count);
+        }
+        for (label, count) in other.refusals {
+            labelled::add(&mut self.refusals, label, count);
         }
         for (label, count) in other.failures {
             labelled::add(&mut self.failures, label, count);

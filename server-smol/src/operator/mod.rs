@@ -33,6 +33,7 @@ use crate::{
     requests::{Peer, Protocol, Socket, serve},
     settings::OPERATOR_CONNECTIONS,
     wire::Buffers,
+    worker::Workers,
 };
 
 use listener::bind;
@@ -45,6 +46,9 @@ const SILENCE: Duration = Duration::from_secs(30);
 
 /// The time to wait if the system has no file descriptor for a connection.
 const BACK_OFF: Duration = Duration::from_millis(100);
+
+/// The time between two looks whether the threads of rooms still answer, when the server ends.
+const LOOK: Duration = Duration::from_millis(20);
 
 /// The head is as small as the library lets it be.
 const PROTOCOL: Protocol = Protocol { head_size: 8 << 10, keep_alive: false };
@@ -97,7 +101,7 @@ pub(crate) struct Operator {
 }
 
 impl Operator {
-    /// Begins to listen, on a thread that is the second of the results.
+    /// Begins to listen, on a thread that is the second of the results. At the end it waits so long for the threads of rooms.
     ///
     /// # Errors
     /// The address cannot be listened on, or there is no thread.
@@ -105,6 +109,7 @@ impl Operator {
         address: &AdminAddress,
         control: Control,
         running: impl Send + 'static,
+        patience: Duration,
     ) -> Result<(Self, JoinHandle<Result<(), ServeError>>), ServeError> {
         let refused = |source| ServeError::Admin { address: address.clone(), source };
         let listener = bind(address).map_err(refused)?;
@@ -118,11 +123,12 @@ impl Operator {
         };
         #[cfg(feature = "built-in")]
         let has_playground = control.playground.as_ref().is_some_and(|playground| !playground.is_public());
+        let workers = control.workers.clone();
         let site = Site { control, reach };
         let (end, ended) = bounded(1);
         let reactor = Reactor::new().map_err(ServeError::System)?;
         let work = move || {
-            let served = reactor.block_on(run(&listener, site, &ended));
+            let served = reactor.block_on(run(&listener, site, (&workers, patience), &ended));
             drop((listener, running));
             served.map_err(ServeError::System)
         };
@@ -171,19 +177,28 @@ impl Operator {
         }
     }
 
-    /// Stops it, and does not wait for the end.
+    /// Stops it as soon as the threads of rooms answer nothing more, and does not wait for that.
     pub(crate) fn end(&self) {
         self.end.close();
     }
 }
 
 /// Serves the operator until the end.
-async fn run(listener: &Listener, site: Site, ended: &Receiver<()>) -> io::Result<()> {
+async fn run(
+    listener: &Listener,
+    site: Site,
+    (workers, patience): (&Workers, Duration),
+    ended: &Receiver<()>,
+) -> io::Result<()> {
     let incoming = reactor::Listener::new(listener.try_clone()?)?;
     let executor = LocalExecutor::new();
     let end = async {
         // Nothing is ever sent.
         _ = ended.recv().await;
+        let begun = Instant::now();
+        while !workers.are_silent() && begun.elapsed() < patience {
+            Timer::after(LOOK).await;
+        }
     };
     executor.run(or(end, accept(&incoming, Rc::new(site), &executor))).await;
     Ok(())

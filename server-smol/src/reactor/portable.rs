@@ -321,6 +321,24 @@ impl Stream {
         false
     }
 
+    /// Returns the work of the last read, which returned so many bytes, as a number of bytes.
+    #[allow(clippy::unused_self)]
+    pub(crate) fn work(&self, read: usize) -> usize {
+        #[cfg(feature = "tls")]
+        let read = self.transport.get_ref().work(read);
+        read
+    }
+
+    /// Returns whether the connection is encrypted.
+    #[cfg(feature = "tls")]
+    pub(crate) fn is_secure(&self) -> bool {
+        self.transport.get_ref().is_secure()
+    }
+
+    /// Does nothing: each read tries.
+    #[allow(clippy::unused_self)]
+    pub(crate) fn assume_readable(&self) {}
+
     /// Returns true if there may be more to read.
     pub(crate) fn may_have_more(&self) -> bool {
         true

@@ -36,8 +36,7 @@ pub(super) struct Source {
     transport: RefCell<Option<AnyTransport>>,
     /// True if the transport may buffer bytes.
     may_buffer: Cell<bool>,
-    /// True if a read may succeed. This is so at the beginning and after an event of epoll, until a read
-    /// finds no data.
+    /// True if a read may succeed. This is so after an event of epoll, until a read finds no data.
     readable: Cell<bool>,
     /// True if a write may succeed.
     writable: Cell<bool>,
@@ -169,6 +168,33 @@ impl Stream {
         }
         self.watch.source.wait_for_read(cx);
         Poll::Pending
+    }
+
+    /// Makes the next read try, although epoll has not reported that there is something: the transport may have read it before.
+    pub(crate) fn assume_readable(&self) {
+        self.watch.source.readable.set(true);
+    }
+
+    /// Returns the work of the last read, which returned so many bytes, as a number of bytes.
+    #[inline(always)]
+    pub(crate) fn work(&self, read: usize) -> usize {
+        #[cfg(feature = "tls")]
+        if self.watch.source.may_buffer.get() {
+            return self
+                .watch
+                .source
+                .transport
+                .borrow()
+                .as_ref()
+                .map_or(read, |transport| transport.work(read));
+        }
+        read
+    }
+
+    /// Returns whether the connection is encrypted.
+    #[cfg(feature = "tls")]
+    pub(crate) fn is_secure(&self) -> bool {
+        self.watch.source.transport.borrow().as_ref().is_some_and(AnyTransport::is_secure)
     }
 
     /// Returns whether the peer writes no more. It may still read.

@@ -52,6 +52,18 @@ pub(crate) trait Transport: Send {
         false
     }
 
+    /// Returns whether nobody else can read or change the bytes on their way.
+    #[cfg(feature = "tls")]
+    fn is_secure(&self) -> bool {
+        false
+    }
+
+    /// Returns the work of the last read, which returned so many bytes, as a number of bytes.
+    #[cfg(feature = "tls")]
+    fn work(&self, read: usize) -> usize {
+        read
+    }
+
     /// Charges the transport's memory to this thread, which it has come to.
     ///
     /// # Errors
@@ -115,6 +127,17 @@ impl AnyTransport {
     #[cfg_attr(not(epoll), allow(dead_code, reason = "the runtime asks the socket each time"))]
     pub(super) fn is_drained(&self) -> bool {
         self.other().is_none_or(Transport::is_drained)
+    }
+
+    /// See [`Transport::work`].
+    #[cfg(feature = "tls")]
+    pub(super) fn work(&self, read: usize) -> usize {
+        self.other().map_or(read, |transport| transport.work(read))
+    }
+
+    #[cfg(feature = "tls")]
+    pub(super) fn is_secure(&self) -> bool {
+        self.other().is_some_and(Transport::is_secure)
     }
 
     pub(super) fn arrive(&self) -> io::Result<()> {

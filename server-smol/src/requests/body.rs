@@ -165,8 +165,12 @@ pub(crate) fn not_allowed(allowed: &'static str) -> Response<Body> {
     response
 }
 
+/// The time after which another server, or the next process, may be there, in seconds.
+const RETURN: u64 = 5;
+
+/// Returns the response of a server that ends.
 pub(crate) fn ending() -> Response<Body> {
-    text(StatusCode::SERVICE_UNAVAILABLE, "the server is ending")
+    later(StatusCode::SERVICE_UNAVAILABLE, "the server is ending", RETURN)
 }
 
 /// Returns a response of one JSON object.

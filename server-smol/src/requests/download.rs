@@ -1,5 +1,5 @@
 use std::{
-    fs::File,
+    fs::{File, Metadata},
     io::{self, Read as _, Seek as _, SeekFrom},
     mem,
     ops::Range,
@@ -41,12 +41,13 @@ enum State {
 }
 
 impl Download {
-    /// Opens a file, of which these bytes are to be sent: they have been promised, and it may grow.
+    /// Opens the file that was found at a path, of which these bytes are to be sent: they have been promised, and it may grow.
     ///
     /// # Errors
-    /// There is no such file, or no memory for a piece of it ([`io::ErrorKind::OutOfMemory`]).
+    /// There is no such file, there is another one now ([`io::ErrorKind::ResourceBusy`]), or no memory for a piece of it
+    /// ([`io::ErrorKind::OutOfMemory`]).
     pub(crate) async fn open(
-        path: PathBuf,
+        (path, found): (PathBuf, Metadata),
         bytes: Range<u64>,
         ledger: &Rc<Ledger>,
         permit: Rc<DownloadPermit>,
@@ -55,6 +56,10 @@ impl Download {
         let charge = charge(ledger, size(left))?;
         let open = move || {
             let mut file = File::open(path)?;
+            let opened = file.metadata()?;
+            if (opened.len(), opened.modified().ok()) != (found.len(), found.modified().ok()) {
+                return Err(io::ErrorKind::ResourceBusy.into());
+            }
             if bytes.start > 0 {
                 file.seek(SeekFrom::Start(bytes.start))?;
             }
@@ -124,7 +129,7 @@ fn read(mut file: File, size: usize) -> io::Result<(File, Vec<u8>)> {
 
 #[cfg(test)]
 mod tests {
-    use std::{env, fs, future::poll_fn, process, time::Instant};
+    use std::{env, fs, future::poll_fn, path::Path, process, time::Instant};
 
     use super::*;
     use crate::requests::Downloads;
@@ -133,6 +138,10 @@ mod tests {
         let path = env::temp_dir().join(format!("stateroom-{name}-{}", process::id()));
         fs::write(&path, content).unwrap();
         path
+    }
+
+    fn found(path: &Path) -> (PathBuf, Metadata) {
+        (path.to_owned(), fs::metadata(path).unwrap())
     }
 
     fn take(downloads: &Downloads) -> Option<Rc<DownloadPermit>> {
@@ -148,7 +157,7 @@ mod tests {
         let (ledger, downloads) = (Ledger::new(PIECE + PIECE / 7 + 2), Downloads::new(1));
         let path = file("pieces", &vec![7; PIECE + 10]);
         let open =
-            |permit| smol::block_on(Download::open(path.clone(), 0..PIECE as u64 + 10, &ledger, permit));
+            |permit| smol::block_on(Download::open(found(&path), 0..PIECE as u64 + 10, &ledger, permit));
         let mut download = open(take(&downloads).unwrap()).unwrap();
         assert_eq!((ledger.used(), take(&downloads).is_none()), (PIECE, true));
         let (piece, charge) = next(&mut download).unwrap().unwrap();
@@ -170,9 +179,21 @@ mod tests {
         let (ledger, downloads) = (Ledger::new(1 << 20), Downloads::new(1));
         let path = file("part", b"hello");
         let mut download =
-            smol::block_on(Download::open(path.clone(), 1..4, &ledger, take(&downloads).unwrap())).unwrap();
+            smol::block_on(Download::open(found(&path), 1..4, &ledger, take(&downloads).unwrap())).unwrap();
         assert_eq!(next(&mut download).unwrap().unwrap().0, b"ell");
         assert!(next(&mut download).is_none());
+        fs::remove_file(path).unwrap();
+    }
+
+    #[test]
+    fn a_file_that_was_replaced_is_not_sent_in_place_of_the_one_that_was_found() {
+        let (ledger, downloads) = (Ledger::new(1 << 20), Downloads::new(1));
+        let path = file("replaced", b"hello");
+        let found = found(&path);
+        fs::write(&path, b"goodbye").unwrap();
+        let opened = smol::block_on(Download::open(found, 0..5, &ledger, take(&downloads).unwrap()));
+        assert_eq!(opened.unwrap_err().kind(), io::ErrorKind::ResourceBusy);
+        assert_eq!(ledger.used(), 0);
         fs::remove_file(path).unwrap();
     }
 
@@ -181,7 +202,7 @@ mod tests {
         let (ledger, downloads) = (Ledger::new(1 << 20), Downloads::new(1));
         let path = file("shorter", b"hello");
         let mut download =
-            smol::block_on(Download::open(path.clone(), 0..6, &ledger, take(&downloads).unwrap())).unwrap();
+            smol::block_on(Download::open(found(&path), 0..6, &ledger, take(&downloads).unwrap())).unwrap();
         assert_eq!(next(&mut download).unwrap().unwrap().0, b"hello");
         assert_eq!(next(&mut download).unwrap().unwrap_err().kind(), io::ErrorKind::UnexpectedEof);
         fs::remove_file(path).unwrap();

@@ -89,7 +89,7 @@ impl<F: EngineFactory> Registry<F> {
     /// Returns the time until which sessions wait that were there when the server ended the last time, if that is still to come.
     pub(super) fn sessions_wait_until(&self) -> Option<Instant> {
         let thread = self.thread();
-        let until = self.started.checked_add(thread.settings.resume)?;
+        let until = self.started.get().checked_add(thread.settings.resume)?;
         (thread.clock.now() < until).then_some(until)
     }
 }

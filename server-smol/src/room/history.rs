@@ -195,7 +195,7 @@ impl<F: EngineFactory> Room<F> {
             result = TooLarge::check(record.len(), journal);
             if result.is_ok() {
                 let timer = (due != history.due.replace(due)).then_some(due);
-                journal.add(|entries| entries.event(history.number, timer, record));
+                journal.add(|entries| entries.join_event(history.number, timer, record));
                 history.add(record.len(), fuel);
                 if let Some(registry) = &registry {
                     let each = &mut |client| self.sessions.note_recorded(client);

@@ -197,18 +197,23 @@ impl<F: EngineFactory> Room<F> {
         &self.context.thread
     }
 
-    /// Makes a place for a connection, which has to be given back with [`leave`](Self::leave). Nothing where
-    /// the room has had as many clients as can have an id.
-    pub(crate) fn enter(self: &Rc<Self>) -> Option<ClientId> {
+    /// Makes a place for a connection, which has to be given back with [`leave`](Self::leave).
+    ///
+    /// # Errors
+    /// There are as many clients in the room as there may be, or it has had as many as can have an id.
+    pub(crate) fn enter(self: &Rc<Self>) -> Result<ClientId, CloseReason> {
         let client = ClientId(self.next_client.get());
         if client > ClientId::MAX {
-            return None;
+            return Err(CloseReason::OutOfClientIds);
+        }
+        if self.thread().settings.max_clients_per_room.is_some_and(|most| self.occupants.get() >= most) {
+            return Err(CloseReason::RoomFull);
         }
         self.next_client.set(client.0 + 1);
         self.occupants.set(self.occupants.get() + 1);
         self.vacancy.take();
         self.note_emptiness();
-        Some(client)
+        Ok(client)
     }
 
     /// Makes a place for a client that was in the room when the server ended.
@@ -475,9 +480,14 @@ impl<F: EngineFactory> Room<F> {
 
     /// Closes the connections of all clients, as the server shuts down for this reason.
     pub(crate) fn shut_down(&self, reason: &CloseReason) {
-        for outbox in self.context.roster.everybody() {
+        for outbox in self.everybody() {
             outbox.close(reason.clone());
         }
+    }
+
+    /// Returns the outboxes of all clients, those included whose `connect` is still to come.
+    pub(super) fn everybody(&self) -> Vec<Rc<Outbox>> {
+        self.context.roster.everybody()
     }
 }
 

@@ -40,7 +40,7 @@ pub(crate) struct Registry<F: EngineFactory> {
     counts: Arc<RoomCounts>,
     waiting_sessions: Rc<WaitingSessions>,
     /// The time at which the thread began to serve.
-    pub(super) started: Instant,
+    pub(crate) started: Cell<Instant>,
     /// Lets a session go on that a room has brought from the disk. It waits for its client until this time.
     pub(crate) continue_session: OnceCell<ContinueSession<F>>,
     /// The rooms that are being opened.
@@ -108,7 +108,7 @@ impl<F: EngineFactory> Registry<F> {
     ) -> Rc<Self> {
         let waiting_sessions = WaitingSessions::new(&thread.settings);
         let registry = Rc::new(Self {
-            started: thread.clock.now(),
+            started: Cell::new(thread.clock.now()),
             continue_session: OnceCell::new(),
             factory,
             thread,
@@ -322,9 +322,19 @@ impl<F: EngineFactory> Registry<F> {
         self.shut_down.get()
     }
 
-    /// Closes the connections of all clients, as the server shuts down for this reason.
+    /// Lets nobody else come, as the server shuts down for this reason.
+    pub(crate) fn begin_shut_down(&self, reason: &CloseReason) {
+        self.shut_down.get_or_init(|| reason.clone());
+    }
+
+    /// Returns the outboxes of all clients, room by room, in the order of the rooms' ids.
+    pub(crate) fn outboxes(&self) -> Vec<Weak<Outbox>> {
+        let rooms = self.rooms.borrow();
+        rooms.values().flat_map(|room| room.everybody()).map(|outbox| Rc::downgrade(&outbox)).collect()
+    }
+
+    /// Closes the connections of all clients.
     pub(crate) fn shut_down(&self, reason: &CloseReason) {
-        let reason = self.shut_down.get_or_init(|| reason.clone());
         self.rooms.borrow().values().for_each(|room| room.shut_down(reason));
     }
 }

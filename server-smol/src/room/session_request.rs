@@ -118,12 +118,12 @@ impl SessionRequest {
         &self.token
     }
 
-    /// Binds the session to the subject that the client was let in as: with the same token, another subject has another session.
+    /// Binds the session to the identity that the client was let in with: with the same token, another identity has another session.
     #[cfg(feature = "auth")]
-    pub(crate) fn bind(&mut self, subject: &str) {
+    pub(crate) fn bind(&mut self, identity: &str) {
         let mut hash = Sha256::new();
         // The token has no line breaks.
-        [self.token.as_str(), "\n", subject].iter().for_each(|part| hash.update(part));
+        [self.token.as_str(), "\n", identity].iter().for_each(|part| hash.update(part));
         let bound = Token(BASE64URL_NOPAD.encode(&hash.finalize()).into());
         self.own = Some(mem::replace(&mut self.token, bound));
     }
@@ -195,20 +195,21 @@ mod tests {
 
     #[cfg(feature = "auth")]
     #[test]
-    fn subjects_have_sessions_of_their_own() {
-        let bound = |subject| {
+    fn identities_have_sessions_of_their_own() {
+        let bound = |identity| {
             let mut request =
                 SessionRequest::from_protocols(&format!("stateroom.v1, stateroom.session.{TOKEN}"))
                     .unwrap()
                     .unwrap();
-            request.bind(subject);
+            request.bind(identity);
             assert_eq!(request.own_token().as_str(), TOKEN);
             // It can be in the notes of a room on disk.
             Token::read(request.token.as_str()).unwrap()
         };
         assert_eq!(bound("ada"), bound("ada"));
         assert_ne!(bound("ada"), bound("bob"));
-        assert_ne!(bound("ada").as_str(), TOKEN);
+        // Nobody is one, too.
+        assert_ne!(bound("").as_str(), TOKEN);
     }
 
     #[test]

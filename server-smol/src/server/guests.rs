@@ -1,12 +1,13 @@
 //! Servers of guests.
 
 use std::{
+    fs,
     future::{Future, pending},
     pin::Pin,
     time::Instant,
 };
 
-use smol::future::or;
+use smol::future::{or, zip};
 use stateroom_host_min::Program;
 
 use crate::{
@@ -14,9 +15,14 @@ use crate::{
     guests::{Deployment, GuestFactory, Reload},
     listen::Listeners,
     reactor::Reactor,
+    settings::Settings,
 };
 
-use super::{Server, ServerHandle, end, signals::Signals};
+use super::{
+    Server, ServerHandle, beside,
+    signals::{Caught, Signals, end},
+    supervisor::Supervisor,
+};
 
 type Boxed<'a, T> = Pin<Box<dyn Future<Output = T> + 'a>>;
 
@@ -27,7 +33,8 @@ impl Server {
     /// Does what [`serve`](Self::serve) does, with settings that [fit](crate::Settings::for_guests) the program's limits.
     ///
     /// With SIGHUP, or if the operator wants it, `reload` returns the program again, and it
-    /// [replaces](ServerHandle::replace_program) the one that runs. Or `reload` says why it cannot.
+    /// [replaces](ServerHandle::replace_program) the one that runs. Or `reload` says why it cannot. The certificate is read again with
+    /// SIGHUP, too.
     ///
     /// # Errors
     /// The same, and limits that contradict the settings.
@@ -35,34 +42,42 @@ impl Server {
         self,
         program: Program,
         reload: impl Fn() -> Result<Program, String> + Send + Sync + 'static,
+        signals: Signals,
     ) -> Result<(), ServeError> {
-        // Before anyone can know that the server runs, and tell it something.
-        let signals = Signals::of_end().map_err(ServeError::System)?;
-        let hangups = Signals::of_reload().map_err(ServeError::System)?;
         let (server, factory) = self.for_guests(program, Some(Box::new(reload)))?;
-        let listeners = server.bind()?;
-        #[cfg(feature = "tls")]
-        let tls = server.settings().tls.clone();
+        server.serve_until_told(factory, signals)
+    }
+
+    fn serve_until_told(self, factory: GuestFactory, signals: Signals) -> Result<(), ServeError> {
+        let Signals { end: ends, reload: hangups } = signals;
+        let listeners = self.bind()?;
+        let settings = self.settings().clone();
+        let supervisor = Supervisor::find();
         let reactor = Reactor::new().map_err(ServeError::System)?;
         reactor.block_on(async {
-            let server = server.start(factory, listeners)?;
+            supervisor.note_starting();
+            let server = self.start(factory, listeners)?;
+            supervisor.note_ready();
             let reloading = async {
-                loop {
-                    match hangups.next().await {
-                        Ok(()) => {
-                            #[cfg(feature = "tls")]
-                            tls.iter().for_each(super::reload_certificate);
-                            reload_and_log(&server).await;
-                        }
-                        Err(error) => {
-                            log::error!("cannot wait for SIGHUP: {error}");
-                            return pending().await;
-                        }
-                    }
+                while hung_up(&hangups).await {
+                    supervisor.note_reloading();
+                    reload_files(&settings);
+                    reload_and_log(&server).await;
+                    supervisor.note_ready();
+                }
+                pending().await
+            };
+            let workers = server.workers.clone();
+            let working = or(reloading, supervisor.watch(&workers));
+            or(or(end(&ends), server.failed()), working).await;
+            supervisor.note_stopping();
+            let ignoring = async {
+                while hung_up(&hangups).await {
+                    log::info!("nothing is loaded again (SIGHUP): the server ends");
                 }
             };
-            or(or(end(&signals), server.failed()), reloading).await;
-            server.shutdown().await
+            let meanwhile = zip(ignoring, supervisor.watch(&workers));
+            beside(async { _ = meanwhile.await }, server.shutdown()).await
         })
     }
 
@@ -117,6 +132,24 @@ impl Server {
         let deployment = Deployment::new(program, &settings, reload);
         let factory = GuestFactory::of(&deployment);
         Ok((Self { settings, deployment: Some(deployment) }, factory))
+    }
+}
+
+/// Waits for SIGHUP. Returns false if that is not possible.
+async fn hung_up(hangups: &Caught) -> bool {
+    let waited = hangups.next().await;
+    waited.map_err(|error| log::error!("cannot wait for SIGHUP: {error}")).is_ok()
+}
+
+/// Reads the certificate again, and says what has come of it. Static files are read for each request, so there is only to say
+/// whether they are there.
+fn reload_files(settings: &Settings) {
+    #[cfg(feature = "tls")]
+    settings.tls.iter().for_each(super::reload_certificate);
+    if let Some(directory) = &settings.static_files
+        && let Err(error) = fs::read_dir(directory)
+    {
+        log::error!("the static files in `{}` cannot be served: {error}", directory.display());
     }
 }
 

@@ -2,7 +2,7 @@ use std::{
     fmt,
     net::{Ipv4Addr, SocketAddr},
     thread::{self, JoinHandle},
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use smol::{channel::Receiver, future::or, unblock};
@@ -22,9 +22,14 @@ use crate::{
     worker::{Counts, Ending, MOST_LISTED, Workers},
 };
 
-/// The time that the threads have to end. A native service that does not return may keep its thread for longer. The
-/// server does not wait for it.
+/// The part of [`Settings::drain`](crate::Settings::drain) that is left for the end of the process.
+pub(super) const REST: Duration = Duration::from_millis(100);
+
+/// The time that the journal's thread has to end.
 const TIMEOUT: Duration = Duration::from_millis(1_900);
+
+/// The time between two looks whether the threads have ended.
+const LOOK: Duration = Duration::from_millis(50);
 
 /// A server that runs, on threads of its own. It ends when this is [shut down](Self::shutdown), or dropped.
 #[derive(Debug)]
@@ -32,6 +37,9 @@ pub struct ServerHandle {
     pub(super) addresses: Vec<ListenAddress>,
     /// The reason that clients are told when the server ends.
     pub(super) goodbye: CloseReason,
+    /// The time that the threads have to end. A native service that does not return may keep its thread for longer. The server does
+    /// not wait for it.
+    pub(super) patience: Duration,
     pub(super) workers: Workers,
     pub(super) operator: Option<Operator>,
     pub(super) threads: Vec<JoinHandle<Result<(), ServeError>>>,
@@ -238,8 +246,9 @@ impl ServerHandle {
     }
 
     /// Ends the server: clients get a close frame, with 1001, or with 1012 if another process may take over the sockets that this one
-    /// listens on ([`Settings::reuse_port`](crate::Settings::reuse_port), [`ListenAddress::Systemd`]). This returns within two seconds. Where a native service keeps its thread
-    /// longer, it says so in the log and does not wait for it.
+    /// listens on ([`Settings::reuse_port`](crate::Settings::reuse_port), [`ListenAddress::Systemd`]). This returns within
+    /// [`Settings::drain`](crate::Settings::drain). Where a native service keeps its thread longer, it says so in the log and does not
+    /// wait for it.
     ///
     /// # Errors
     /// A thread has [panicked](ServeError::Panicked), or could not begin.
@@ -247,7 +256,13 @@ impl ServerHandle {
         self.end(&self.goodbye);
         let all = async { while self.ended.recv().await.is_ok() {} };
         // Whoever runs this future may have no timers.
-        let patience = unblock(|| thread::sleep(TIMEOUT));
+        let (ended, begun) = (self.ended.clone(), Instant::now());
+        let time = self.patience;
+        let patience = unblock(move || {
+            while !ended.is_closed() && begun.elapsed() < time {
+                thread::sleep(LOOK.min(time));
+            }
+        });
         or(all, patience).await;
         let mut result = Ok(());
         let journal = self.journal.take();

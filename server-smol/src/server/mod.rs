@@ -2,9 +2,10 @@
 mod guests;
 mod handle;
 mod signals;
+mod supervisor;
 
 use std::{
-    future::Future,
+    future::{Future, pending},
     io,
     net::{IpAddr, Ipv4Addr, SocketAddr},
     path::PathBuf,
@@ -38,11 +39,15 @@ use crate::{
     settings::{
         AllowedOrigin, Durability, Recordings, RoomIds, Settings, ShutdownPolicy, Subprotocol, Upgrade,
     },
-    worker::{Worker, Workers},
+    worker::{NewJournal, Worker, Workers},
 };
 
+use handle::REST;
 pub use handle::{RenewedRooms, Replacement, RoomInfo, ServerHandle, Stats};
-use signals::Signals;
+#[cfg(feature = "wasm")]
+pub use signals::Signals;
+use signals::{Caught, end};
+use supervisor::Supervisor;
 
 #[cfg(feature = "wasm")]
 use crate::guests::Deployment;
@@ -127,6 +132,12 @@ impl Server {
         self
     }
 
+    /// Sets the time in which the server ends when it is told to; see [`Settings::drain`].
+    pub fn with_drain(mut self, time: Duration) -> Self {
+        self.settings.drain = time;
+        self
+    }
+
     /// Sets the directory that is served at `/`.
     pub fn with_static_files(mut self, directory: Option<PathBuf>) -> Self {
         self.settings.static_files = directory;
@@ -204,6 +215,48 @@ impl Server {
     /// Sets how many connections there may be from one address at a time, if they are to be counted.
     pub fn with_max_connections_per_address(mut self, connections: Option<usize>) -> Self {
         self.settings.max_connections_per_address = connections;
+        self
+    }
+
+    /// Sets how many WebSockets may be asked for in a second from one address; 0 is no limit. See [`Settings::join_rate`].
+    pub fn with_join_rate(mut self, joins: u32) -> Self {
+        self.settings.join_rate = joins;
+        self
+    }
+
+    /// Sets how many clients a room may have at a time, if they are to be counted.
+    pub fn with_max_clients_per_room(mut self, clients: Option<usize>) -> Self {
+        self.settings.max_clients_per_room = clients;
+        self
+    }
+
+    /// Sets how many messages a client may send in a second on a connection; 0 is no limit. See [`Settings::message_rate`].
+    pub fn with_message_rate(mut self, messages: u32) -> Self {
+        self.settings.message_rate = messages;
+        self
+    }
+
+    /// Sets how many bytes a client may send in a second on a connection; 0 is no limit. See [`Settings::byte_rate`].
+    pub fn with_byte_rate(mut self, bytes: u32) -> Self {
+        self.settings.byte_rate = bytes;
+        self
+    }
+
+    /// Sets the proxies that say for which client they send a request; see [`Settings::trusted_proxies`].
+    #[cfg(feature = "proxy")]
+    pub fn with_trusted_proxies(
+        mut self,
+        proxies: impl IntoIterator<Item = crate::settings::TrustedProxy>,
+    ) -> Self {
+        self.settings.trusted_proxies = proxies.into_iter().collect();
+        self
+    }
+
+    /// Sets whether the connections of trusted proxies begin with a header of the PROXY protocol; see
+    /// [`Settings::proxy_protocol`].
+    #[cfg(feature = "proxy")]
+    pub fn with_proxy_protocol(mut self, is_used: bool) -> Self {
+        self.settings.proxy_protocol = is_used;
         self
     }
 
@@ -369,22 +422,34 @@ impl Server {
     }
 
     /// Serves rooms until the process is told to end with SIGTERM or SIGINT. Clients then get a close frame,
-    /// and this returns within two seconds. The process does not end by itself at these signals any more: this is for programs
-    /// that end when it returns.
+    /// and this returns within [`Settings::drain`]. At the first of these signals the process does not end by itself any more: this is
+    /// for programs that end when it returns. A second one ends it at once, with the exit status 143 or 130.
+    ///
+    /// If systemd supervises the process (`NOTIFY_SOCKET`), it is told when the server is ready and when it ends, and that its threads
+    /// are not stuck (`WATCHDOG_USEC`).
     ///
     /// # Errors
     /// The settings are [contradictory](Settings::check), the address cannot be listened on, or the system does not let the
     /// server handle signals or start threads.
     pub fn serve<F: EngineFactory>(self, factory: F) -> Result<(), ServeError> {
         // Before anyone can know that the server runs, and tell it to end.
-        let signals = Signals::of_end().map_err(ServeError::System)?;
+        let signals = Caught::end().map_err(ServeError::System)?;
         let listeners = self.bind()?;
+        let supervisor = Supervisor::find();
         let reactor = Reactor::new().map_err(ServeError::System)?;
-        reactor.block_on(self.run(factory, listeners, end(&signals)))
+        reactor.block_on(async {
+            supervisor.note_starting();
+            let server = self.start(factory, listeners)?;
+            supervisor.note_ready();
+            let workers = server.workers.clone();
+            or(or(end(&signals), server.failed()), supervisor.watch(&workers)).await;
+            supervisor.note_stopping();
+            beside(supervisor.watch(&workers), server.shutdown()).await
+        })
     }
 
     /// Serves rooms on `listeners` until `shutdown` is ready. Clients then get a close frame, and this returns
-    /// within two seconds.
+    /// within [`Settings::drain`].
     ///
     /// This future only waits: connections and rooms have threads of their own. It does not use `ip`, `port` and
     /// `listen` of the settings. If the future is dropped before its end, the server ends by itself soon afterwards, and nothing
@@ -471,10 +536,11 @@ impl Server {
         let is_replaced = listeners.iter().any(|listener| listener.is_shared);
         let goodbye = if is_replaced { CloseReason::ServiceRestart } else { CloseReason::ServerShutdown };
 
-        let journal = self.open_journal(&settings, factory.is_durable())?;
+        // If another process has it, nobody is to connect to this one.
+        let directory = self.open_data(&settings, factory.is_durable())?;
         let (senders, receivers): (Vec<_>, Vec<_>) =
             (0..settings.threads).map(|_| channel::unbounded()).unzip();
-        let workers = Workers::new(senders, journal.as_ref().map(JournalThread::kept_rooms));
+        let workers = Workers::new(senders);
         let permits = Permits::new(&settings);
         let downloads = Downloads::new(settings.max_downloads);
         let control = Control {
@@ -501,6 +567,7 @@ impl Server {
         let mut server = ServerHandle {
             addresses,
             goodbye,
+            patience: shared.settings.drain.saturating_sub(REST),
             workers,
             operator: None,
             threads: Vec::new(),
@@ -511,50 +578,63 @@ impl Server {
         };
         if let Some(address) = &shared.settings.admin {
             let running = Running(running.clone());
-            let (operator, thread) = Operator::start(address, shared.control.clone(), running)?;
+            let (operator, thread) = Operator::start(
+                address,
+                shared.control.clone(),
+                running,
+                server.patience.saturating_sub(REST),
+            )?;
             shared.playground_port = operator.playground_port();
             server.operator = Some(operator);
             server.threads.push(thread);
         }
-        announce(&shared.settings, &server.addresses, &redirects);
-        server.operator.iter().for_each(Operator::announce);
+        let mut beginnings = Vec::new();
         for (number, commands) in receivers.into_iter().enumerate() {
             let (factory, room_counts) = (Arc::clone(&factory), Arc::clone(&room_counts));
             let (shared, running) = (shared.clone(), Running(running.clone()));
             let listeners: io::Result<Vec<_>> = listeners.iter().map(Listener::try_clone).collect();
             let listeners = listeners.map_err(ServeError::System)?;
             let reactor = Reactor::new().map_err(ServeError::System)?;
-            let journal = journal.as_ref().map(|journal| journal.handle(number));
+            let (begin, journal) = channel::bounded::<NewJournal>(1);
+            beginnings.push(begin);
             let work = move || {
                 let settings = Arc::clone(&shared.settings);
                 let clock = Rc::new(Clock::new(settings.clock.clone()));
                 let poller = reactor.enter(&clock);
                 let workers = shared.control.workers.clone();
                 let worker = Worker::new(factory, settings, clock, room_counts, workers, number);
-                journal.into_iter().for_each(|journal| worker.thread().set_journal(journal()));
                 let served = http::serve(listeners, shared, &worker, number)
-                    .map(|accepting| worker.run(&poller, commands, accepting));
+                    .map(|accepting| worker.run(&poller, &journal, commands, accepting));
                 drop((worker, poller, running));
                 served.map_err(ServeError::System)
             };
             let thread = thread::Builder::new().name(format!("rooms-{}", number + 1)).stack_size(STACK);
             server.threads.push(thread.spawn(work).map_err(ServeError::System)?);
         }
-        server.journal = journal;
+        // This may take long. Those who connect meanwhile wait, and programs that watch the server hear that it is not ready.
+        server.journal = recover(&shared.settings, directory)?;
+        #[cfg(feature = "rooms")]
+        if let (Some(journal), Some(deployment)) = (&server.journal, &self.deployment)
+            && !journal.lacks_journal()
+            && let Some(modules) = deployment.kept_modules()
+        {
+            begin_cleaning(journal.kept_rooms(), modules.clone());
+        }
+        for (number, begin) in beginnings.into_iter().enumerate() {
+            let journal = server.journal.as_ref().map(|journal| journal.handle(number));
+            // It fails only if the thread has ended, and others will notice that.
+            _ = begin.try_send(journal.map(|journal| Box::new(journal) as _));
+        }
+        server.workers.begin(server.journal.as_ref().map(JournalThread::kept_rooms));
+        announce(&shared.settings, &server.addresses, &redirects);
+        server.operator.iter().for_each(Operator::announce);
         Ok(server)
     }
 
-    /// Opens the journal, if rooms are to be kept.
-    fn open_journal(
-        &self,
-        settings: &Settings,
-        is_durable: bool,
-    ) -> Result<Option<JournalThread>, ServeError> {
-        let Some(path) = &settings.data else { return Ok(None) };
-        let delay = match settings.durability {
-            Durability::On => Duration::ZERO,
-            Durability::Lazy => settings.sync_delay,
-            Durability::Off => return Ok(None),
+    /// Opens the directory of the rooms that are to be kept, if they are.
+    fn open_data(&self, settings: &Settings, is_durable: bool) -> Result<Option<DataDirectory>, ServeError> {
+        let Some(path) = settings.data.as_ref().filter(|_| settings.durability != Durability::Off) else {
+            return Ok(None);
         };
         let data_error = |error| ServeError::Data { path: path.clone(), error };
         if !is_durable {
@@ -565,16 +645,22 @@ impl Server {
         if let Some(deployment) = &self.deployment {
             deployment.keep_modules(directory.modules()).map_err(DataError::Io).map_err(data_error)?;
         }
-        let journal = JournalThread::start(directory, settings.journal_size, delay, settings.threads)
-            .map_err(data_error)?;
-        #[cfg(feature = "rooms")]
-        if !journal.lacks_journal()
-            && let Some(modules) = self.deployment.as_ref().and_then(|deployment| deployment.kept_modules())
-        {
-            begin_cleaning(journal.kept_rooms(), modules.clone());
-        }
-        Ok(Some(journal))
+        Ok(Some(directory))
     }
+}
+
+/// Recovers the rooms on disk, if there is a directory of them, and starts the thread that writes to it.
+fn recover(
+    settings: &Settings,
+    directory: Option<DataDirectory>,
+) -> Result<Option<JournalThread>, ServeError> {
+    let (Some(path), Some(directory)) = (&settings.data, directory) else { return Ok(None) };
+    let delay = match settings.durability {
+        Durability::Lazy => settings.sync_delay,
+        Durability::On | Durability::Off => Duration::ZERO,
+    };
+    let journal = JournalThread::start(directory, settings.journal_size, delay, settings.threads);
+    journal.map(Some).map_err(|error| ServeError::Data { path: path.clone(), error })
 }
 
 impl From<Settings> for Server {
@@ -596,12 +682,13 @@ fn reload_certificate(tls: &crate::tls::Tls) {
     }
 }
 
-/// Waits for a signal to end.
-async fn end(signals: &Signals) {
-    if let Err(error) = signals.next().await {
-        log::error!("cannot wait for signals, and ends: {error}");
-    }
-    log::info!("shutting down");
+/// Runs a future to its end, and one beside it that has none.
+async fn beside<T>(endless: impl Future<Output = ()>, future: impl Future<Output = T>) -> T {
+    let endless = async {
+        endless.await;
+        pending().await
+    };
+    or(future, endless).await
 }
 
 /// A guard that reports the end of its thread when it is dropped.

@@ -19,6 +19,7 @@ use crate::{
 
 use super::{
     confirmations::Confirmations,
+    rates::Rates,
     reader::{Backlog, Held},
 };
 
@@ -46,14 +47,23 @@ pub(super) struct Connection<F: EngineFactory> {
     pub(super) was_heard: Cell<bool>,
     /// Counts the client's messages.
     pub(super) messages: Cell<u32>,
-    /// The confirmations of these messages, if the session is resumable.
-    pub(super) confirmations: Option<Box<Confirmations>>,
+    /// More that is counted, if anything is.
+    pub(super) counts: Option<Box<Counts>>,
     /// True if its `connect` or a message is being handled.
     pub(super) is_in_event: Cell<bool>,
     /// True after its end: no further message is handled.
     pub(super) has_ended: Cell<bool>,
     /// The permit of the connection, until that is closed.
     pub(super) permit: Cell<Option<Permit>>,
+}
+
+/// What is counted of a client's messages beside their number.
+#[derive(Debug)]
+pub(super) struct Counts {
+    /// The confirmations of the messages, if the session is resumable.
+    pub(super) confirmations: Option<Confirmations>,
+    /// How fast the client may send, if that is limited.
+    pub(super) rates: Option<Rates>,
 }
 
 /// The way in which a connection ends.
@@ -106,7 +116,7 @@ impl<F: EngineFactory> Connection<F> {
         room: Rc<Room<F>>,
         client: ClientId,
         read_ahead: &[u8],
-        confirmations: Option<Box<Confirmations>>,
+        confirmations: Option<Confirmations>,
     ) -> Result<Rc<Self>, Socket> {
         let ledger = socket.buffers.ledger();
         let mut backlog = Buffer::new(ledger);
@@ -122,6 +132,9 @@ impl<F: EngineFactory> Connection<F> {
             }
             _ => decoder,
         };
+        let rates = Rates::new(&room.thread().settings, room.thread().clock.now());
+        let is_counted = confirmations.is_some() || rates.is_some();
+        let counts = is_counted.then(|| Box::new(Counts { confirmations, rates }));
         Ok(Rc::new(Self {
             socket,
             room,
@@ -134,11 +147,21 @@ impl<F: EngineFactory> Connection<F> {
             reads_much: Cell::new(false),
             was_heard: Cell::new(false),
             messages: Cell::new(0),
-            confirmations,
+            counts,
             is_in_event: Cell::new(true),
             has_ended: Cell::new(false),
             permit: Cell::default(),
         }))
+    }
+
+    /// Returns the confirmations of the client's messages, if the session is resumable.
+    pub(super) fn confirmations(&self) -> Option<&Confirmations> {
+        self.counts.as_ref()?.confirmations.as_ref()
+    }
+
+    /// Returns how fast the client may send, if that is limited.
+    pub(super) fn rates(&self) -> Option<&Rates> {
+        self.counts.as_ref()?.rates.as_ref()
     }
 
     /// Closes the connection. It no longer counts as one then, even if the room still has to run `disconnect`.
@@ -186,6 +209,7 @@ impl<F: EngineFactory> Connection<F> {
         }
         // Nothing is read from a client that does not read its answers, and from one that the room has closed.
         if self.socket.outbox.poll_may_be_read(cx).is_ready() && self.is_paused.take() {
+            self.rates().into_iter().for_each(|rates| rates.resume(self.room.thread().clock.now()));
             self.read_soon();
         }
         Poll::Pending

@@ -4,6 +4,7 @@
 mod confirmations;
 mod connection;
 mod keep_alive;
+mod rates;
 mod reader;
 mod resume;
 

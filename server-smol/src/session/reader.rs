@@ -104,6 +104,7 @@ impl<F: EngineFactory> Connection<F> {
             self.socket.outbox.probe();
         }
         self.is_paused.set(true);
+        self.rates().into_iter().for_each(|rates| rates.pause(self.room.thread().clock.now()));
         self.socket.outbox.wake();
     }
 
@@ -168,7 +169,10 @@ impl<F: EngineFactory> Connection<F> {
             Ok(0) => Some(Next::End(End::Gone)),
             Ok(size) => {
                 self.was_heard.set(true);
-                share.spend(1 + size / LIKE_ANOTHER, 0);
+                if self.counts.is_some() && !self.may_send_bytes(size) {
+                    return Some(Next::End(End::Close(CloseReason::TooManyBytes)));
+                }
+                share.spend(1 + self.socket.stream().work(size) / LIKE_ANOTHER, 0);
                 self.room.thread().metrics.add(Count::BytesReceived, size);
                 let mut input = &mut input[..size];
                 let next = self.handle(&mut input, share);
@@ -215,12 +219,15 @@ impl<F: EngineFactory> Connection<F> {
     fn handle(&self, input: &mut &mut [u8], share: &mut Share<'_>) -> Next<F> {
         let outbox = &self.socket.outbox;
         let mut decoder = self.decoder.borrow_mut();
-        let is_resumable = self.confirmations.is_some();
+        let is_counted = self.counts.is_some();
         loop {
             let payload = match decoder.next(input) {
                 Ok(None) => return Next::Read,
                 Ok(Some(Item::Message(payload))) => payload,
                 Ok(Some(Item::Ping(data))) => {
+                    if !self.may_send_message() {
+                        return Next::End(End::Close(CloseReason::TooManyMessages));
+                    }
                     outbox.push(&Frame::new(Opcode::Pong, data));
                     share.spend(1, 0);
                     if share.is_over() || outbox.is_half_full() {
@@ -248,11 +255,12 @@ impl<F: EngineFactory> Connection<F> {
                 Ok(Some(Item::Close(code))) => return Next::End(End::Close(CloseReason::ByClient(code))),
                 Err(violation) => return Next::End(End::Close(self.closed_for(violation))),
             };
-            let payload = match is_resumable {
+            let payload = match is_counted {
                 false => payload,
                 true => match self.count(payload) {
-                    Sent::Message(payload) => payload,
-                    Sent::Confirmation(received) => {
+                    None => return Next::End(End::Close(CloseReason::TooManyMessages)),
+                    Some(Sent::Message(payload)) => payload,
+                    Some(Sent::Confirmation(received)) => {
                         outbox.confirm(received);
                         share.spend(1, 0);
                         if share.is_over() {
@@ -260,7 +268,7 @@ impl<F: EngineFactory> Connection<F> {
                         }
                         continue;
                     }
-                    Sent::Invalid => return Next::End(End::Close(CloseReason::ProtocolError)),
+                    Some(Sent::Invalid) => return Next::End(End::Close(CloseReason::ProtocolError)),
                 },
             };
             self.messages.set(self.messages.get().wrapping_add(1));
@@ -269,7 +277,7 @@ impl<F: EngineFactory> Connection<F> {
             let next = if let Submitted::Over(Outcome::Done) = submitted {
                 // There is nothing to drop, which the compiler does not see.
                 mem::forget(submitted);
-                if is_resumable {
+                if is_counted {
                     self.confirm();
                 }
                 share.spend(1, self.room.deliveries());
@@ -300,22 +308,38 @@ impl<F: EngineFactory> Connection<F> {
         }
     }
 
-    /// Counts a message of a client with a resumable session, if it is for the room.
+    /// Counts a message, unless it is a control message of a resumable session. Returns `None` if it is one too many.
     #[cold]
     #[inline(never)]
-    fn count<'a>(&self, payload: MessagePayload<'a>) -> Sent<'a> {
-        let sent = Sent::new(payload);
-        if let (Some(confirmations), Sent::Message(payload)) = (&self.confirmations, &sent) {
-            confirmations.add(payload.data().len());
+    fn count<'a>(&self, payload: MessagePayload<'a>) -> Option<Sent<'a>> {
+        let confirmations = self.confirmations();
+        let sent = confirmations.map_or(Sent::Message(payload), |_| Sent::new(payload));
+        if let Sent::Message(payload) = &sent {
+            if !self.may_send_message() {
+                return None;
+            }
+            confirmations.into_iter().for_each(|confirmations| confirmations.add(payload.data().len()));
         }
-        sent
+        Some(sent)
+    }
+
+    /// Counts a message or a ping. Returns false if it is one too many.
+    fn may_send_message(&self) -> bool {
+        self.rates().is_none_or(|rates| rates.take_message(self.room.thread().clock.now()))
+    }
+
+    /// Counts bytes. Returns false if they are too many.
+    #[cold]
+    #[inline(never)]
+    fn may_send_bytes(&self, number: usize) -> bool {
+        self.rates().is_none_or(|rates| rates.take_bytes(number, self.room.thread().clock.now()))
     }
 
     /// Confirms the client's messages if it is time, and if its session is resumable.
     #[cold]
     #[inline(never)]
     pub(super) fn confirm(&self) {
-        if let Some(confirmations) = &self.confirmations
+        if let Some(confirmations) = self.confirmations()
             && confirmations.take_due()
         {
             self.socket.outbox.push_control(&confirmations.received().to_string());

@@ -54,7 +54,7 @@ impl<F: EngineFactory> Session<F> {
     /// Makes a connection of this session. Returns the socket again if there is no memory for what was read ahead.
     pub(super) fn connection(&self, socket: Socket, read_ahead: &[u8]) -> Result<Rc<Connection<F>>, Socket> {
         let confirmations =
-            self.resumable.as_ref().map(|resumable| Box::new(Confirmations::after(resumable.handled.get())));
+            self.resumable.as_ref().map(|resumable| Confirmations::after(resumable.handled.get()));
         Connection::new(socket, Rc::clone(&self.room), self.client, read_ahead, confirmations)
     }
 
@@ -139,7 +139,7 @@ impl<F: EngineFactory> Session<F> {
         subnet: Option<Subnet>,
     ) -> Option<Box<Resumption>> {
         let room = &self.room;
-        let confirmations = connection.confirmations.as_ref();
+        let confirmations = connection.confirmations();
         resumable.handled.set(confirmations.map_or(0, |confirmations| confirmations.received()));
         let outbox = Rc::clone(&connection.socket.outbox);
         drop(connection);
@@ -236,7 +236,7 @@ impl<F: EngineFactory> Session<F> {
             return reason;
         }
         let thread = self.room.thread();
-        let clients = (thread.stats.clients_at_shutdown.get() * thread.settings.threads) as u64;
+        let clients = (thread.stats.leaving.get() * thread.settings.threads) as u64;
         outbox.push_return_time((clients * MS_FOR_CLIENT).clamp(LEAST_MS, MOST_MS));
         CloseReason::ServiceRestart
     }

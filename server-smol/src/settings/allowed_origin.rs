@@ -33,17 +33,21 @@ const DEFAULT_PORTS: [(&str, &str); 4] = [("http", ":80"), ("ws", ":80"), ("http
 impl AllowedOrigin {
     /// All origins, also those that have no name (`null`): `*`.
     pub const ANY: Self = Self(Rule::Any);
-    /// The host and the port that the request itself is for: `self`.
+    /// The host and the port that the request itself is for, and `https` if it has come with TLS: `self`.
     pub const SAME_HOST: Self = Self(Rule::SameHost);
 
-    /// Returns whether a request with this origin, for this host, is allowed.
-    pub(crate) fn allows(&self, origin: &str, host: Option<&str>) -> bool {
+    /// Returns whether a request with this origin, for this host, is allowed. A request that `is_secure` has come with TLS.
+    pub(crate) fn allows(&self, origin: &str, host: Option<&str>, is_secure: bool) -> bool {
         match &self.0 {
             Rule::Any => true,
             Rule::SameHost => {
                 let Some((scheme @ ("http" | "https"), authority)) = origin.split_once("://") else {
                     return false;
                 };
+                // Whoever is on the way can change a page without TLS.
+                if is_secure && scheme != "https" {
+                    return false;
+                }
                 host.is_some_and(|host| {
                     without_default_port(scheme, host)
                         .eq_ignore_ascii_case(without_default_port(scheme, authority))
@@ -128,7 +132,7 @@ mod tests {
     fn an_exact_origin_is_itself_alone() {
         let rule = rule("https://Example.org:443");
         assert_eq!(rule.to_string(), "https://example.org");
-        assert!(rule.allows("https://example.org", None));
+        assert!(rule.allows("https://example.org", None, false));
         for other in [
             "http://example.org",
             "https://example.org:8443",
@@ -138,16 +142,16 @@ mod tests {
             "null",
             "",
         ] {
-            assert!(!rule.allows(other, Some("example.org")), "{other}");
+            assert!(!rule.allows(other, Some("example.org"), false), "{other}");
         }
-        assert!(self::rule("capacitor://localhost").allows("capacitor://localhost", None));
+        assert!(self::rule("capacitor://localhost").allows("capacitor://localhost", None, true));
     }
 
     #[test]
     fn a_pattern_is_for_subdomains_and_not_for_the_domain() {
         let rule = rule("https://*.example.org:8443");
         for origin in ["https://a.example.org:8443", "https://a-1.b.example.org:8443"] {
-            assert!(rule.allows(origin, None), "{origin}");
+            assert!(rule.allows(origin, None, true), "{origin}");
         }
         for other in [
             "https://example.org:8443",
@@ -159,13 +163,13 @@ mod tests {
             "https://evil.net:1.example.org:8443",
             "https://evil@a.example.org:8443",
         ] {
-            assert!(!rule.allows(other, None), "{other}");
+            assert!(!rule.allows(other, None, false), "{other}");
         }
     }
 
     #[test]
     fn the_same_host_is_the_one_that_the_request_is_for() {
-        let same = |origin: &str, host: &str| AllowedOrigin::SAME_HOST.allows(origin, Some(host));
+        let same = |origin: &str, host: &str| AllowedOrigin::SAME_HOST.allows(origin, Some(host), false);
         for (origin, host) in [
             ("http://localhost:8080", "localhost:8080"),
             ("https://example.org", "example.org"),
@@ -185,7 +189,9 @@ mod tests {
         ] {
             assert!(!same(origin, host) || origin == "https://", "{origin} {host}");
         }
-        assert!(!AllowedOrigin::SAME_HOST.allows("http://a", None));
+        assert!(!AllowedOrigin::SAME_HOST.allows("http://a", None, false));
+        let same = |origin: &str| AllowedOrigin::SAME_HOST.allows(origin, Some("example.org"), true);
+        assert!(same("https://example.org") && !same("http://example.org"));
     }
 
     #[test]

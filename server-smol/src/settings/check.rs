@@ -5,12 +5,16 @@ use stateroom_core::settings::{SettingProblem, SettingsError};
 #[cfg(feature = "auth")]
 use super::AllowedOrigin;
 use super::Settings;
+#[cfg(feature = "tls")]
+use crate::listen::ListenAddress;
 
 /// The ranges of the values, in bytes if they are sizes.
 impl Settings {
     /// The range of the timeouts, intervals and delays, in seconds. The maximum is a year. This is more than
     /// anybody needs, and adding it to a point in time does not overflow.
     pub const SECONDS: RangeInclusive<u64> = 0..=365 * 24 * 60 * 60;
+    /// The range of [`drain`](Self::drain), in seconds: from 2 seconds to a year.
+    pub const DRAIN: RangeInclusive<u64> = Self::CLOSING.as_secs()..=365 * 24 * 60 * 60;
     /// At least 0, with which rooms hibernate as soon as they are idle.
     pub const AWAKE_MEMORY: RangeInclusive<u64> = 0..=u64::MAX;
     /// At least 8 MiB.
@@ -25,6 +29,14 @@ impl Settings {
     pub const MAX_ROOMS: RangeInclusive<u64> = 1..=COUNTABLE;
     /// From 0 (no limit) to 4,294,967,295.
     pub const ROOM_RATE: RangeInclusive<u64> = 0..=COUNTABLE;
+    /// From 0 (no limit) to 4,294,967,295.
+    pub const JOIN_RATE: RangeInclusive<u64> = 0..=COUNTABLE;
+    /// From 1 to 4,294,967,295.
+    pub const MAX_CLIENTS_PER_ROOM: RangeInclusive<u64> = 1..=COUNTABLE;
+    /// From 0 (no limit) to 4,294,967,295.
+    pub const MESSAGE_RATE: RangeInclusive<u64> = 0..=COUNTABLE;
+    /// From 0 (no limit) to 4,294,967,295 bytes.
+    pub const BYTE_RATE: RangeInclusive<u64> = 0..=COUNTABLE;
     /// From 1 byte to 4 GiB.
     pub const MESSAGE_SIZE: RangeInclusive<u64> = 1..=LARGEST;
     /// From 1 KiB to 4 GiB.
@@ -62,6 +74,8 @@ impl Settings {
         let problems = settled.problems(&is_set);
         #[cfg(feature = "auth")]
         let problems = problems.into_iter().chain([settled.opens_cookies()]);
+        #[cfg(feature = "tls")]
+        let problems = problems.into_iter().chain([settled.redirects_tls()]);
         SettingsError::check(problems)?;
         Ok(settled)
     }
@@ -69,14 +83,16 @@ impl Settings {
     /// Returns all problems of these settings.
     pub(super) fn problems(&self, is_set: &dyn Fn(&str) -> bool) -> Vec<Option<SettingProblem>> {
         // A fraction of a second is rounded up.
-        let seconds = |name, value: Duration| {
+        let seconds_in = |name, value: Duration, range| {
             let above = u64::from(value.subsec_nanos() > 0);
-            SettingProblem::out_of_range(name, value.as_secs().saturating_add(above), &Self::SECONDS)
+            SettingProblem::out_of_range(name, value.as_secs().saturating_add(above), &range)
         };
+        let seconds = |name, value| seconds_in(name, value, Self::SECONDS);
         let number = |name, value: usize, range| SettingProblem::out_of_range(name, value as u64, &range);
         let mut problems = vec![
             seconds("heartbeat_interval", self.heartbeat_interval),
             seconds("heartbeat_timeout", self.heartbeat_timeout),
+            seconds_in("drain", self.drain, Self::DRAIN),
             seconds("hibernate_after", self.hibernate_after),
             seconds("message_timeout", self.message_timeout),
             seconds("outbox_timeout", self.outbox_timeout),
@@ -102,6 +118,17 @@ impl Settings {
                 problems.push(SettingProblem::exceeds((name, most as u64), 1, all, why));
             }
         }
+        if let Some(most) = self.max_clients_per_room {
+            problems.push(number("max_clients_per_room", most, Self::MAX_CLIENTS_PER_ROOM));
+        }
+        #[cfg(feature = "proxy")]
+        problems.push((self.proxy_protocol && self.trusted_proxies.is_empty()).then_some(
+            SettingProblem::Contradicts {
+                name: "proxy_protocol",
+                other: "trusted_proxies",
+                why: "nobody may send such a header; name the addresses of the proxies",
+            },
+        ));
         if is_set("awake_memory") {
             let (awake, total) = (self.awake_memory as u64, self.total_memory as u64);
             let why = "rooms that are awake are a part of it";
@@ -138,6 +165,31 @@ impl Settings {
                 why: "any page could enter with the cookie of its visitor; name the origins of your pages in place of `*`",
             },
         )
+    }
+
+    /// The time in which the last clients answer their close frames, and the threads end.
+    pub(crate) const CLOSING: Duration = Duration::from_secs(2);
+
+    /// Returns the time over which clients are closed when the server ends.
+    pub(crate) fn draining(&self) -> Duration {
+        self.drain.saturating_sub(Self::CLOSING)
+    }
+
+    /// Returns a problem if the port that leads to TLS is the one with TLS. Two sockets can share a port.
+    #[cfg(feature = "tls")]
+    fn redirects_tls(&self) -> Option<SettingProblem> {
+        let port = self.redirect_http.filter(|port| *port != 0)?;
+        let mut ports = self.listen.iter().filter_map(|address| match address {
+            ListenAddress::Tcp(address) => Some(address.port()),
+            _ => None,
+        });
+        let is_same =
+            if self.listen.is_empty() { self.port == port } else { ports.any(|other| other == port) };
+        is_same.then_some(SettingProblem::Contradicts {
+            name: "redirect_http",
+            other: "port",
+            why: "one port cannot be both, with TLS and without; give them two, such as 80 and 443",
+        })
     }
 
     /// Returns the memory of each thread.
@@ -214,6 +266,25 @@ mod tests {
             settings.message_size = 0;
         });
         assert_eq!(all.unwrap_err().lines().count(), 6);
+    }
+
+    #[cfg(feature = "tls")]
+    #[test]
+    fn the_port_that_leads_to_tls_is_another_one() {
+        let of = |listen: &[&str], port, redirect| {
+            check(|settings| {
+                settings.listen = listen.iter().map(|address| address.parse().unwrap()).collect();
+                (settings.port, settings.redirect_http) = (port, Some(redirect));
+            })
+        };
+        for (listen, port, redirect) in
+            [(&[][..], 443, 80), (&[], 0, 0), (&["127.0.0.1:443"], 80, 80), (&["127.0.0.1:0"], 80, 0)]
+        {
+            assert_eq!(of(listen, port, redirect), Ok(()));
+        }
+        for (listen, port) in [(&[][..], 443), (&["[::1]:80", "127.0.0.1:443"], 80)] {
+            assert!(of(listen, port, 443).unwrap_err().contains("two, such as 80 and 443"));
+        }
     }
 
     #[test]

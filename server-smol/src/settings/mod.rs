@@ -15,6 +15,8 @@ mod recordings;
 mod room_ids;
 mod shutdown;
 mod subprotocol;
+#[cfg(feature = "proxy")]
+mod trusted_proxy;
 mod upgrade;
 
 use std::{
@@ -28,6 +30,8 @@ pub(crate) use self::notices::NoticeReceiver;
 #[cfg(feature = "built-in")]
 pub(crate) use self::open_files::EVENT_STREAMS;
 pub(crate) use self::open_files::OPERATOR_CONNECTIONS;
+#[cfg(feature = "proxy")]
+pub use self::trusted_proxy::TrustedProxy;
 pub use self::{
     allowed_origin::AllowedOrigin,
     durability::Durability,
@@ -79,6 +83,20 @@ pub struct Settings {
     #[cfg(feature = "tls")]
     pub redirect_http: Option<u16>,
 
+    /// The proxies that say for which client they send a request. Default: none.
+    ///
+    /// If a connection comes from one of them, its requests have the address in their headers `Forwarded` (RFC 7239) or
+    /// `X-Forwarded-For`: the last one there that is no trusted proxy. This address counts for the limits of each address, and it is
+    /// what rooms and the log see. If a request has both headers and they do not agree, or if one cannot be read, it
+    /// gets a 400. A proxy must set or append to at least one of the two headers, because its clients can send both.
+    #[cfg(feature = "proxy")]
+    pub trusted_proxies: Vec<TrustedProxy>,
+
+    /// True if the connections of [trusted proxies](Self::trusted_proxies) begin with a header of the PROXY protocol, version 2,
+    /// which has the address of the client. Others do not, and one without it is closed. Default: false.
+    #[cfg(feature = "proxy")]
+    pub proxy_protocol: bool,
+
     /// The time between two WebSocket pings to a client. Zero: no pings. Default: 30 s. This is shorter than
     /// the idle timeouts of common proxies.
     pub heartbeat_interval: Duration,
@@ -88,6 +106,14 @@ pub struct Settings {
     ///
     /// Only this finds clients that have disappeared without closing their connection.
     pub heartbeat_timeout: Duration,
+
+    /// The time in which the server ends when it is told to. Default: 2 s, the minimum.
+    ///
+    /// Its last two seconds are for the clients to answer. In the time before that, the server closes clients in small batches, one
+    /// room after the other, so that they do not all connect to another server in the same moment. Those who have not been closed
+    /// yet are served as always. Nobody else can come. Rooms on disk ([`data`](Self::data)) are closed at once, as no other server can
+    /// have them before this one has ended.
+    pub drain: Duration,
 
     /// A directory that is served at `/`. Default: none.
     pub static_files: Option<PathBuf>,
@@ -165,13 +191,26 @@ pub struct Settings {
     pub max_connections: usize,
 
     /// The maximum number of connections at a time from one IPv4 address, or from one IPv6 network of 64
-    /// bits. Further clients get a 503. Default: none, only [`max_connections`](Self::max_connections) is
+    /// bits. Further clients get a 429. Default: none, only [`max_connections`](Self::max_connections) is
     /// used.
     ///
-    /// This prevents one client from using all connections. Behind a proxy all clients have the proxy's
-    /// address. The clients of a school or a mobile network also share an address. So there is no default,
-    /// and the operator decides.
+    /// This prevents one client from using all connections. The clients of a school or a mobile network share an
+    /// address. So do those of a proxy, unless it is [trusted](Self::trusted_proxies): of the connections of such a
+    /// proxy, only WebSockets are counted. So there is no default, and the operator decides.
     pub max_connections_per_address: Option<usize>,
+
+    /// The maximum number of requests for a WebSocket in a second from one IPv4 address, or from one IPv6 network of
+    /// 64 bits; ten times as many at once. 0: no limit, which is the default. One more gets a 429.
+    ///
+    /// This limits how often one client can make rooms wake, and how many tokens it can try. Clients that share an
+    /// address share the limit.
+    pub join_rate: u32,
+
+    /// The maximum number of clients in a room at a time, those included whose resumable session waits. Default: none.
+    /// One more is closed with 1013.
+    ///
+    /// A message to all clients of a room costs as much time as there are clients.
+    pub max_clients_per_room: Option<usize>,
 
     /// The maximum number of static files that are being sent to clients at a time. Default: 64. A request
     /// for one more gets a 503 with `Retry-After`.
@@ -191,8 +230,22 @@ pub struct Settings {
     /// more is closed with 1013, or gets a 429.
     ///
     /// Empty rooms are ended if new ones need space. This limits how fast one client can end the rooms of
-    /// others. Behind a proxy all clients have the proxy's address, and share this limit.
+    /// others. Behind a proxy all clients have the proxy's address, and share this limit, unless the proxy is
+    /// [trusted](Self::trusted_proxies).
     pub room_rate: u32,
+
+    /// The maximum number of messages, and of pings, that a client may send in a second on one connection; ten times
+    /// as many at once. 0: no limit, which is the default. A client that sends one more is closed with 1008.
+    ///
+    /// This limits the processor time that one client can use. Others are not affected in any case: the server
+    /// handles the messages of all clients in turns. If the server does not read for a while, for example because the
+    /// room is busy, the time counts for the client.
+    pub message_rate: u32,
+
+    /// The maximum number of bytes that a client may send in a second on one connection, with the heads of their
+    /// frames; ten times as many at once, and at least two of the largest messages. 0: no limit, which is the
+    /// default. A client that sends more is closed with 1008.
+    pub byte_rate: u32,
 
     /// The largest message that a client may send, in bytes. Default: 1 MiB. A larger one closes its
     /// connection with 1009.
@@ -332,8 +385,13 @@ impl Default for Settings {
             tls: None,
             #[cfg(feature = "tls")]
             redirect_http: None,
+            #[cfg(feature = "proxy")]
+            trusted_proxies: Vec::new(),
+            #[cfg(feature = "proxy")]
+            proxy_protocol: false,
             heartbeat_interval: Duration::from_secs(30),
             heartbeat_timeout: Duration::from_secs(120),
+            drain: Self::CLOSING,
             static_files: None,
             single_page: false,
             #[cfg(feature = "built-in")]
@@ -349,9 +407,13 @@ impl Default for Settings {
             outbox_timeout: Duration::from_secs(30),
             max_connections: 10_000,
             max_connections_per_address: None,
+            join_rate: 0,
+            max_clients_per_room: None,
             max_downloads: 64,
             max_rooms: 100_000,
             room_rate: 1_000,
+            message_rate: 0,
+            byte_rate: 0,
             message_size: 1 << 20,
             outbox_size: 8 << 20,
             resume: Duration::from_secs(30),

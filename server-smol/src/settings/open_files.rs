@@ -7,9 +7,12 @@ pub(crate) const OPERATOR_CONNECTIONS: usize = 16;
 #[cfg(feature = "built-in")]
 pub(crate) const EVENT_STREAMS: usize = 32;
 
-/// The maximum number of files and sockets that are neither downloads, clients nor the operator's: the listener, the
-/// log, the event queues, and refused connections on their way out.
+/// The maximum number of files and sockets that are neither downloads, clients nor the operator's: the log, what is asked at
+/// `--auth-url`, and refused connections on their way out.
 const OTHERS: usize = 128;
+
+/// The number of files with which a thread waits for events.
+const OF_A_THREAD: usize = 3;
 
 impl Settings {
     /// Returns the number of files and sockets that the server has open at most. The process must be allowed to have so
@@ -20,7 +23,18 @@ impl Settings {
         let operator = if self.admin.is_some() { OPERATOR_CONNECTIONS + 1 } else { 0 };
         #[cfg(feature = "built-in")]
         let operator = operator + if self.playground.is_some() { EVENT_STREAMS } else { 0 };
-        [self.max_downloads, operator, OTHERS].into_iter().fold(self.max_connections, usize::saturating_add)
+        // Each thread has all listeners.
+        let threads = self.threads * (OF_A_THREAD + self.listeners());
+        [self.max_downloads, operator, threads, OTHERS]
+            .into_iter()
+            .fold(self.max_connections, usize::saturating_add)
+    }
+
+    fn listeners(&self) -> usize {
+        let listeners = self.listen.len().max(1);
+        #[cfg(feature = "tls")]
+        let listeners = listeners * if self.redirect_http.is_some() { 2 } else { 1 };
+        listeners
     }
 }
 
@@ -31,9 +45,12 @@ mod tests {
     #[test]
     fn downloads_and_the_operator_take_open_files_beside_clients() {
         let mut settings = Settings { max_connections: 1_000, max_downloads: 64, ..Settings::default() };
-        assert_eq!(settings.open_files(), 1_192);
+        assert_eq!(settings.open_files(), 1_196);
         settings.admin = "127.0.0.1:0".parse().ok();
-        assert_eq!(settings.open_files(), 1_209);
+        assert_eq!(settings.open_files(), 1_213);
+        settings.listen = vec!["127.0.0.1:0".parse().unwrap(); 3];
+        settings.threads = 100;
+        assert_eq!(settings.open_files(), 1_209 + 600);
         settings.max_connections = usize::MAX;
         assert_eq!(settings.open_files(), usize::MAX);
     }

@@ -38,9 +38,6 @@ pub(crate) fn run<T>(
     let flush = Budget::new(thread.settings.pass_time, WRITES);
     let mut meter = PassMeter::new(thread);
     let Thread { scheduler, buffers, .. } = thread;
-    if let Some(journal) = thread.journal() {
-        journal.set_waker(waker.clone());
-    }
     let budget = &scheduler.budget;
     let (mut is_idle, mut has_tasks) = (false, true);
     loop {

@@ -124,6 +124,13 @@ impl Thread {
         self.spawn_detached(task.boxed_local());
     }
 
+    /// Counts a request or a connection that is refused. `label` is its name in the metrics, and `limit` is the limit as the log names it.
+    #[cold]
+    pub(crate) fn refuse(&self, label: &'static str, limit: &'static str) {
+        self.metrics.refuse(label);
+        self.log.refused(limit);
+    }
+
     /// Counts a client that is refused or closed, if that is because of a limit.
     pub(crate) fn count_refused(&self, reason: &CloseReason) {
         reason.limit().into_iter().for_each(|limit| self.log.refused(limit));

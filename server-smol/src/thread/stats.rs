@@ -7,8 +7,8 @@ use super::Thread;
 pub(crate) struct Stats {
     /// The number of clients in the rooms of the thread.
     pub(crate) clients: Cell<usize>,
-    /// Their number when the server began to shut down.
-    pub(crate) clients_at_shutdown: Cell<usize>,
+    /// The number of them that are closed together as the server shuts down.
+    pub(crate) leaving: Cell<usize>,
     /// The times of the event loop's passes, if they are measured.
     pub(crate) passes: Passes,
 }

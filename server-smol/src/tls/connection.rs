@@ -26,8 +26,14 @@ const TAG: usize = 16;
 /// The most that a record takes beyond its content when it is written, in bytes.
 const OVERHEAD: usize = 64;
 /// The most bytes that are read at a time, and until the handshake is over.
-const INPUT: usize = 64 << 10;
+const INPUT: usize = 32 << 10;
 const HELLO: usize = 4 << 10;
+/// The number of bytes that take as long as a record does, whatever is in it.
+const LIKE_A_RECORD: usize = 512;
+/// The most bytes of records without content in a row, which nobody needs.
+const WITHOUT_CONTENT: usize = 16 << 10;
+/// The most bytes that are read of a client without TLS.
+const PLAIN: usize = 64 << 10;
 /// The most bytes that are encrypted at a time: one record.
 const OUTPUT: usize = 16 << 10;
 
@@ -58,6 +64,8 @@ pub(super) struct Connection {
     state: RefCell<State>,
     /// True if there is nothing more to read until the next event of the socket.
     is_drained: Cell<bool>,
+    /// The work of the last read, as a number of bytes.
+    work: Cell<usize>,
 }
 
 struct State {
@@ -80,6 +88,10 @@ struct State {
     has_said_goodbye: bool,
     /// True if the protocol was broken.
     has_failed: bool,
+    /// The number of bytes of records since the last one that had content.
+    without_content: usize,
+    /// The number of bytes that may still come of a client that was told to use TLS.
+    left_of_plain: Option<usize>,
     charge: ThreadCharge,
 }
 
@@ -97,9 +109,11 @@ impl Connection {
             has_ended: false,
             has_said_goodbye: false,
             has_failed: false,
+            without_content: 0,
+            left_of_plain: None,
             charge: ThreadCharge::default(),
         };
-        Self { socket, state: RefCell::new(state), is_drained: Cell::new(false) }
+        Self { socket, state: RefCell::new(state), is_drained: Cell::new(false), work: Cell::new(0) }
     }
 }
 
@@ -109,9 +123,14 @@ impl Transport for Connection {
         let state = &mut *self.state.borrow_mut();
         let read = SCRATCH.with_borrow_mut(|scratch| state.read(&self.socket, bytes, scratch));
         state.settle()?;
-        let Read { size, is_drained } = read?;
+        let Read { size, is_drained, work } = read?;
         self.is_drained.set(is_drained);
+        self.work.set(work);
         Ok(size)
+    }
+
+    fn work(&self, _: usize) -> usize {
+        self.work.get()
     }
 
     fn is_drained(&self) -> bool {
@@ -134,6 +153,10 @@ impl Transport for Connection {
         let flushed = state.flush(&self.socket);
         state.settle()?;
         flushed
+    }
+
+    fn is_secure(&self) -> bool {
+        true
     }
 
     fn end_writing(&self) -> io::Result<()> {
@@ -173,10 +196,23 @@ impl Drop for Connection {
 struct Read {
     size: usize,
     is_drained: bool,
+    work: usize,
+}
+
+/// What has come of the processing of records.
+#[derive(Default)]
+struct Processed {
+    /// How much of the input was used, in bytes.
+    used: usize,
+    /// The size of the content.
+    size: usize,
+    /// The number of records that can have content.
+    records: usize,
 }
 
 impl State {
     fn read(&mut self, socket: &TcpStream, bytes: &mut [u8], scratch: &mut Scratch) -> io::Result<Read> {
+        let mut work = 0;
         loop {
             let waiting = &self.open[self.opened..];
             if !waiting.is_empty() {
@@ -186,21 +222,27 @@ impl State {
                 if self.opened == self.open.len() {
                     (self.open, self.opened) = (Vec::new(), 0);
                 }
-                return Ok(Read { size, is_drained: false });
+                return Ok(Read { size, is_drained: false, work: size });
             }
             if self.has_failed {
                 return Err(io::ErrorKind::InvalidData.into());
             }
             if self.has_said_goodbye {
                 let size = Transport::read(socket, bytes)?;
-                return Ok(Read { size, is_drained: size < bytes.len() });
+                return Ok(Read { size, is_drained: size < bytes.len(), work: size });
             }
             if self.has_ended || bytes.is_empty() {
-                return Ok(Read { size: 0, is_drained: false });
+                return Ok(Read { size: 0, is_drained: false, work });
             }
             let begun = self.sealed.len();
             let input = &mut scratch.input;
             input.resize(INPUT + RECORD, 0);
+            if let Some(left) = &mut self.left_of_plain {
+                let received = Transport::read(socket, &mut input[..HELLO])?;
+                *left = left.saturating_sub(received);
+                self.has_failed = received == 0 || *left == 0;
+                continue;
+            }
             let space = bytes.len().min(if self.is_established { INPUT } else { HELLO });
             let received = Transport::read(socket, &mut input[begun..begun + space])?;
             let is_drained = received < space;
@@ -214,9 +256,12 @@ impl State {
             let input = &mut input[..begun + received];
             if self.protocol.is_none() && !self.begin(input)? {
                 self.answer_plainly(socket);
-                return Err(self.fail());
+                continue;
             }
-            let (used, size) = self.process(input, bytes);
+            let Processed { used, size, records } = self.process(input, bytes);
+            work += received + records * LIKE_A_RECORD;
+            self.without_content = if size > 0 { 0 } else { self.without_content + used };
+            self.has_failed |= self.without_content > WITHOUT_CONTENT;
             let rest = input.get(used..).unwrap_or_default();
             match rest.len() {
                 0 => {}
@@ -231,7 +276,7 @@ impl State {
             if size > 0 {
                 // Nobody tells of the end once more.
                 let is_over = self.has_ended || self.has_failed;
-                return Ok(Read { size, is_drained: is_drained && self.open.is_empty() && !is_over });
+                return Ok(Read { size, is_drained: is_drained && self.open.is_empty() && !is_over, work });
             }
         }
     }
@@ -252,15 +297,16 @@ impl State {
         // A new connection takes as much at once.
         let _ = Transport::write(socket, &[IoSlice::new(plain_http::ANSWER)]);
         let _ = Transport::end_writing(socket);
+        // Closing a socket with unread bytes resets the connection, and then the client may never see the answer.
+        self.left_of_plain = Some(PLAIN);
     }
 
-    /// Processes records. Content goes to `bytes`, and behind that to `open`. Returns how much of the input was used, and the
-    /// size of the content in `bytes`.
-    fn process(&mut self, input: &mut [u8], bytes: &mut [u8]) -> (usize, usize) {
-        let (mut used, mut size) = (0, 0);
+    /// Processes records. Content goes to `bytes`, and behind that to `open`.
+    fn process(&mut self, input: &mut [u8], bytes: &mut [u8]) -> Processed {
+        let Processed { mut used, mut size, mut records } = Processed::default();
         let Self { protocol: Some(protocol), held, open, is_established, has_ended, has_failed, .. } = self
         else {
-            return (used, size);
+            return Processed::default();
         };
         loop {
             let UnbufferedStatus { mut discard, state } = protocol.process_tls_records(&mut input[used..]);
@@ -273,6 +319,7 @@ impl State {
                         size += now.len();
                         open.extend_from_slice(later);
                         discard += record.discard;
+                        records += 1;
                     }
                     true
                 }
@@ -303,12 +350,12 @@ impl State {
                         protocol.process_tls_records(&mut input[used..]).state
                         && !is_alert(encode(data, held))
                     {}
-                    return (used, size);
+                    return Processed { used, size, records };
                 }
             };
             used += discard;
             if !goes_on {
-                return (used, size);
+                return Processed { used, size, records };
             }
         }
     }
@@ -404,11 +451,6 @@ impl State {
             (self.held, self.written) = (Vec::new(), 0);
         }
         Ok(())
-    }
-
-    fn fail(&mut self) -> io::Error {
-        self.has_failed = true;
-        io::ErrorKind::InvalidData.into()
     }
 
     /// Charges the connection for what it holds.

@@ -1,21 +1,24 @@
 //! Carries out what other threads ask of a thread's rooms and connections.
 
 mod command;
+mod drain;
 mod workers;
 
 use std::{
     cell::{OnceCell, RefCell},
+    convert::Infallible,
     fmt,
-    future::Future,
+    future::{Future, poll_fn},
     pin::pin,
     rc::Rc,
     sync::Arc,
+    task::Poll,
     time::Duration,
 };
 
 use async_executor::LocalExecutor;
 use smol::{
-    channel::{Receiver, Sender},
+    channel::{Receiver, Sender, bounded},
     future::or,
 };
 use stateroom_core::{ClientId, engine::EngineFactory};
@@ -23,6 +26,7 @@ use stateroom_core::{ClientId, engine::EngineFactory};
 use crate::{
     admission::{Permit, TooFast},
     close::CloseReason,
+    journal::Journal,
     memory::{OutOfMemory, Purpose},
     metrics::Count,
     reactor::{Clock, Poller, Stream, Timer},
@@ -38,10 +42,13 @@ pub(crate) use command::RemoteCharge;
 pub(crate) use command::{Arrival, Command, Counts, NewClient};
 #[cfg(feature = "built-in")]
 pub(crate) use workers::NoStream;
-pub(crate) use workers::{Ending, MOST_LISTED, Workers};
+pub(crate) use workers::{Ending, MOST_LISTED, Phase, Workers};
 
-/// The time that connections have to close when the server ends.
+/// The time that the last connections have to close when the server ends.
 const CLOSE_TIMEOUT: Duration = Duration::from_millis(1_500);
+
+/// The journal's handle for a thread of rooms, if rooms are kept on disk. It is made on that thread.
+pub(crate) type NewJournal = Option<Box<dyn FnOnce() -> Journal + Send>>;
 
 /// The maximum number of attempts to make a room while others hibernate.
 const ATTEMPTS: usize = 200;
@@ -58,6 +65,8 @@ pub(crate) struct Worker<F: EngineFactory> {
     connections: Rc<()>,
     workers: Workers,
     number: usize,
+    /// Closes when the rooms on disk have been recovered, or the server ends before that.
+    begun: (Sender<Infallible>, Receiver<Infallible>),
     /// The reason why the server ends, if it does.
     ending: OnceCell<CloseReason>,
 }
@@ -85,6 +94,7 @@ impl<F: EngineFactory> Worker<F> {
             connections: Rc::new(()),
             workers,
             number,
+            begun: bounded(1),
             ending: OnceCell::new(),
         })
     }
@@ -108,48 +118,64 @@ impl<F: EngineFactory> Worker<F> {
         Rc::clone(&self.requests.borrow())
     }
 
-    /// Serves commands until it is told to end, and `accepting` beside them. Says goodbye to all clients then.
+    /// Waits until the rooms on disk have been recovered.
+    pub(crate) async fn begun(&self) {
+        // Nothing is ever sent.
+        _ = self.begun.1.recv().await;
+    }
+
+    /// Waits for the journal. Then serves commands until it is told to end, and says goodbye to all clients. `accepting` runs beside
+    /// all of this.
     pub(crate) fn run(
         self: &Rc<Self>,
         poller: &Poller,
+        journal: &Receiver<NewJournal>,
         commands: Receiver<Command>,
-        accepting: impl Future<Output = ()>,
+        accepting: impl Future<Output = Infallible>,
     ) {
         let thread = Rc::clone(&self.thread);
         self.thread.spawn_rare(async move { thread.hibernation.run(&thread).await });
         let log = Rc::clone(&self.thread.log);
         self.thread.spawn_rare(async move { log.run().await });
-        if self.registry.is_durable() {
-            self.continue_sessions();
-            self.wake_dormant_rooms();
-        }
         let mut accepting = pin!(accepting);
         let answering = Answering(&commands);
         let main = async {
             let served = async {
-                // Fails only if the thread that has started this one is gone.
-                while let Ok(command) = commands.recv().await {
-                    if let Command::End(reason) = command {
-                        return reason;
+                // Both fail only if the thread that has started this one is gone, or gives up.
+                if let Ok(journal) = journal.recv().await {
+                    self.begin(journal).await;
+                    while let Ok(command) = commands.recv().await {
+                        if let Command::End(reason) = command {
+                            return reason;
+                        }
+                        self.execute(command);
                     }
-                    self.execute(command);
                 }
                 CloseReason::ServerShutdown
             };
-            let accepted = async {
-                accepting.as_mut().await;
-                CloseReason::ServerShutdown
-            };
-            let reason = or(served, accepted).await;
+            let reason = beside(accepting.as_mut(), served).await;
             let reason = self.ending.get_or_init(|| reason);
+            self.registry.begin_shut_down(reason);
+            // Those who wait for the beginning are told.
+            self.begun.0.close();
+            let time = self.thread.settings.draining();
+            self.thread.stats.leaving.set(self.thread.stats.clients.get());
+            // Rooms on disk can be served again only after the end of the process, so their clients need not wait for others.
+            if !time.is_zero() && !self.registry.is_durable() {
+                let served = async {
+                    while let Ok(command) = commands.recv().await {
+                        self.execute(command);
+                    }
+                };
+                beside(accepting.as_mut(), or(self.drain(reason, time), served)).await;
+            }
             drop(answering);
-            self.thread.stats.clients_at_shutdown.set(self.thread.stats.clients.get());
             self.registry.shut_down(reason);
             let patience = async {
                 Timer::after(CLOSE_TIMEOUT).await;
             };
             // Who comes now is told that the server ends.
-            or(or(self.last_connection(), patience), accepting).await;
+            beside(accepting, or(self.last_connection(), patience)).await;
         };
         thread::run(poller, &self.thread, [&self.executor, &self.requests()], main);
         // Those that are left hold the worker, and it would never be dropped.
@@ -157,9 +183,33 @@ impl<F: EngineFactory> Worker<F> {
         self.thread.log.report();
     }
 
+    /// Lets rooms begin, which the journal keeps on disk if there is one.
+    async fn begin(self: &Rc<Self>, journal: NewJournal) {
+        self.registry.started.set(self.thread.clock.now());
+        if let Some(journal) = journal {
+            let journal = journal();
+            // This is the waker of the thread.
+            poll_fn(|cx| {
+                journal.set_waker(cx.waker().clone());
+                Poll::Ready(())
+            })
+            .await;
+            self.thread.set_journal(journal);
+        }
+        if self.registry.is_durable() {
+            self.continue_sessions();
+            self.wake_dormant_rooms();
+        }
+        self.begun.0.close();
+    }
+
     fn execute(self: &Rc<Self>, command: Command) {
         // Where an answer is wanted no more, it is dropped.
         match command {
+            // Who asks hears that the server ends.
+            Command::Create(..) if self.is_ending() => {}
+            #[cfg(feature = "rooms")]
+            Command::Import(..) if self.is_ending() => {}
             Command::Create(id, answer) => {
                 // It does not hold the worker, which would live as long as the task.
                 let (thread, registry) = (Rc::clone(&self.thread), Rc::clone(&self.registry));
@@ -193,7 +243,10 @@ impl<F: EngineFactory> Worker<F> {
                 });
             }
             Command::Connect(id, Arrival { transport, new_client }) => match Stream::new(transport) {
-                Ok(stream) => self.connect(id, stream, new_client),
+                Ok(stream) => {
+                    stream.assume_readable();
+                    self.connect(id, stream, new_client);
+                }
                 Err(error) => {
                     let line = || format!("cannot serve a connection: {error}");
                     self.thread.log.event(log::Level::Error, line);
@@ -392,12 +445,22 @@ impl<F: EngineFactory> Worker<F> {
         }
     }
 
+    /// Returns whether there is no client, and no request in progress.
+    fn is_deserted(&self) -> bool {
+        Rc::strong_count(&self.connections) == 1
+    }
+
     async fn last_connection(&self) {
         // A few looks in a second and a half, when everything ends: not worth a waker.
-        while Rc::strong_count(&self.connections) > 1 {
+        while !self.is_deserted() {
             Timer::after(Duration::from_millis(5)).await;
         }
     }
+}
+
+/// Runs a future to its end, and one beside it that has none.
+async fn beside<T>(endless: impl Future<Output = Infallible>, future: impl Future<Output = T>) -> T {
+    or(future, async { match endless.await {} }).await
 }
 
 async fn create<F: EngineFactory>(
@@ -434,10 +497,7 @@ async fn create<F: EngineFactory>(
 
 /// Makes a place in a room for a connection.
 fn enter<F: EngineFactory>(room: Rc<Room<F>>) -> Result<(Rc<Room<F>>, ClientId), CloseReason> {
-    match room.enter() {
-        Some(client) => Ok((room, client)),
-        None => Err(CloseReason::OutOfClientIds),
-    }
+    room.enter().map(|client| (room, client))
 }
 
 /// Waits until all that has happened on the thread is on the disk, if its rooms are kept there.
@@ -498,7 +558,9 @@ fn create_for<F: EngineFactory>(
         return Ok(None);
     }
     if let Some(permit) = permit {
-        permit.create_room(thread.clock.now()).map_err(|_: TooFast| CloseReason::TooManyNewRooms)?;
+        permit
+            .create_room(permit.subnet(), thread.clock.now())
+            .map_err(|_: TooFast| CloseReason::TooManyNewRooms)?;
     }
     Ok(Some(registry.find_or_create(id.clone())?))
 }

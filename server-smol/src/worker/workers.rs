@@ -1,4 +1,10 @@
-use std::hash::{BuildHasher as _, RandomState};
+use std::{
+    hash::{BuildHasher as _, RandomState},
+    sync::{
+        Arc, OnceLock,
+        atomic::{AtomicU8, Ordering},
+    },
+};
 
 use smol::channel::{Receiver, Sender, bounded};
 
@@ -19,7 +25,7 @@ use {
         settings::EVENT_STREAMS,
     },
     hyper::Response,
-    std::sync::{Arc, Mutex, MutexGuard, PoisonError},
+    std::sync::{Mutex, MutexGuard, PoisonError},
 };
 
 #[cfg(feature = "rooms")]
@@ -32,8 +38,9 @@ pub(crate) struct Workers {
     commands: Vec<Sender<Command>>,
     /// Spreads rooms over the workers. Its keys are random: a client that chooses ids cannot choose the thread.
     hasher: RandomState,
-    /// The rooms on disk, if rooms are kept.
-    kept_rooms: Option<KeptRooms>,
+    /// The rooms on disk, if rooms are kept, and as soon as they have been recovered.
+    kept_rooms: Arc<OnceLock<KeptRooms>>,
+    phase: Arc<AtomicU8>,
     /// The streams of events that clients listen to. Nothing if the server is ending.
     #[cfg(feature = "built-in")]
     streams: Arc<Mutex<Option<Vec<EventSender>>>>,
@@ -50,25 +57,56 @@ pub(crate) enum NoStream {
 /// The maximum number of rooms on a page: the thread of rooms serves nobody while it lists them.
 pub(crate) const MOST_LISTED: usize = 1_000;
 
+/// The phases of a server's life, in order.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Phase {
+    /// Rooms on disk are being recovered. Requests wait.
+    Starting,
+    Ready,
+    Ending,
+}
+
 /// The server is ending.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Ending;
 
 impl Workers {
-    pub(crate) fn new(commands: Vec<Sender<Command>>, kept_rooms: Option<KeptRooms>) -> Self {
+    pub(crate) fn new(commands: Vec<Sender<Command>>) -> Self {
         Self {
             commands,
             hasher: RandomState::new(),
-            kept_rooms,
+            kept_rooms: Arc::default(),
+            phase: Arc::new(AtomicU8::new(Phase::Starting as u8)),
             #[cfg(feature = "built-in")]
             streams: Arc::new(Mutex::new(Some(Vec::new()))),
         }
     }
 
+    /// Notes that the rooms on disk have been recovered, if rooms are kept, and that the server is ready.
+    pub(crate) fn begin(&self, kept_rooms: Option<KeptRooms>) {
+        // Nobody has set it before.
+        kept_rooms.into_iter().for_each(|kept_rooms| _ = self.kept_rooms.set(kept_rooms));
+        self.phase.store(Phase::Ready as u8, Ordering::Release);
+    }
+
+    /// Returns the phase that the server is in.
+    pub(crate) fn phase(&self) -> Phase {
+        match self.phase.load(Ordering::Acquire) {
+            0 => Phase::Starting,
+            1 => Phase::Ready,
+            _ => Phase::Ending,
+        }
+    }
+
+    /// Returns true if no worker answers any more, because all of them are ending.
+    pub(crate) fn are_silent(&self) -> bool {
+        self.commands.iter().all(Sender::is_closed)
+    }
+
     /// Returns the rooms on disk, if rooms are kept.
     #[cfg(any(feature = "rooms", feature = "metrics"))]
     pub(crate) fn kept_rooms(&self) -> Option<&KeptRooms> {
-        self.kept_rooms.as_ref()
+        self.kept_rooms.get()
     }
 
     /// Returns the number of the worker that a room lives with.
@@ -91,6 +129,7 @@ impl Workers {
 
     /// Tells all workers to end, and to close their clients with this reason.
     pub(crate) fn end(&self, reason: &CloseReason) {
+        self.phase.store(Phase::Ending as u8, Ordering::Release);
         // Fails only where one has ended already.
         self.commands.iter().for_each(|worker| _ = worker.try_send(Command::End(reason.clone())));
         // The threads would wait for them.
@@ -158,7 +197,7 @@ impl Workers {
     pub(crate) async fn close(&self, room: &RoomId) -> Result<Result<bool, String>, Ending> {
         let worker = &self.commands[self.home(room)];
         // The room's thread may wait for the space that this makes.
-        if let Some(kept_rooms) = self.kept_rooms.as_ref().filter(|kept_rooms| kept_rooms.is_stalled()) {
+        if let Some(kept_rooms) = self.kept_rooms.get().filter(|kept_rooms| kept_rooms.is_stalled()) {
             let deleted = kept_rooms.delete(room.as_str()).await;
             if deleted == Ok(true) {
                 // If it is in memory, its clients are closed as soon as that is possible.
@@ -185,40 +224,47 @@ impl Workers {
         OngoingRenewal(self.commands.iter().map(begin).collect())
     }
 
-    /// Returns the counts of all threads.
+    /// Returns the counts of all threads. Those that have ended have nothing.
     pub(crate) async fn counts(&self) -> Result<Counts, Ending> {
-        let mut counts = Counts::default();
+        let mut counts = Err(Ending);
         for worker in &self.commands {
-            counts += ask(worker, Command::Count).await?;
+            add(&mut counts, ask(worker, Command::Count).await);
         }
-        Ok(counts)
+        counts
     }
 
     /// Returns the counts of all threads, those of what there is and those since the start.
     #[cfg(feature = "metrics")]
     pub(crate) async fn measure(&self) -> Result<(Counts, Snapshot), Ending> {
-        let (mut counts, mut snapshot) = (Counts::default(), Snapshot::default());
+        let (mut counts, mut snapshot) = (Err(Ending), Snapshot::default());
         for worker in &self.commands {
-            let (there, since_start) = ask(worker, Command::Measure).await?;
-            counts += there;
-            snapshot += since_start;
+            let measured = ask(worker, Command::Measure).await;
+            add(
+                &mut counts,
+                measured.map(|(there, since_start)| {
+                    snapshot += since_start;
+                    there
+                }),
+            );
         }
-        Ok((counts, snapshot))
+        Ok((counts?, snapshot))
     }
 
     /// Returns up to `most` rooms after the one with this id, in the order of their ids. There is at most one more than
     /// [`MOST_LISTED`], from which the caller sees that there is another page.
     pub(crate) async fn list(&self, after: Option<&RoomId>, most: usize) -> Result<Vec<RoomStatus>, Ending> {
         let most = most.min(MOST_LISTED + 1);
-        let mut rooms = Vec::new();
+        let (mut rooms, mut has_answer) = (Vec::new(), false);
         for worker in &self.commands {
-            for room in ask(worker, |answer| Command::List(after.cloned(), most, answer)).await? {
+            let listed = ask(worker, |answer| Command::List(after.cloned(), most, answer)).await;
+            has_answer |= listed.is_ok();
+            for room in listed.unwrap_or_default() {
                 let index = rooms.partition_point(|other: &RoomStatus| other.id < room.id);
                 rooms.insert(index, room);
             }
         }
         rooms.truncate(most);
-        Ok(rooms)
+        has_answer.then_some(rooms).ok_or(Ending)
     }
 }
 
@@ -234,6 +280,15 @@ impl OngoingRenewal {
             renewals += answer.recv().await.map_err(|_| Ending)?;
         }
         Ok(renewals)
+    }
+}
+
+/// Adds the counts of a thread, if it has not ended.
+fn add(counts: &mut Result<Counts, Ending>, there: Result<Counts, Ending>) {
+    match (counts, there) {
+        (Ok(counts), Ok(there)) => *counts += there,
+        (counts, Ok(there)) => *counts = Ok(there),
+        (_, Err(Ending)) => {}
     }
 }
 

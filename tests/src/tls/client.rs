@@ -47,15 +47,35 @@ impl TlsClient {
 
     /// Opens a WebSocket to a room on a connection.
     #[track_caller]
-    pub fn upgrade(mut stream: Stream, room: &str) -> Self {
+    pub fn upgrade(stream: Stream, room: &str) -> Self {
+        Self::upgrade_with(stream, room, &[]).unwrap_or_else(|answer| panic!("no upgrade: {answer:?}"))
+    }
+
+    /// Opens a WebSocket to a room on a connection, with more headers, which are whole lines.
+    ///
+    /// # Errors
+    /// What the server answered, if that was no upgrade.
+    #[track_caller]
+    pub fn upgrade_with(stream: Stream, room: &str, headers: &[&str]) -> Result<Self, Box<Answer>> {
+        let headers: String = headers.iter().map(|header| format!("{header}\r\n")).collect();
+        Self::handshake(stream, room, &headers, &[])
+    }
+
+    /// Opens a WebSocket to a room on a connection, and sends bytes behind the request, in the same record if they fit.
+    #[track_caller]
+    pub fn upgrade_and_send(stream: Stream, room: &str, more: &[u8]) -> Self {
+        Self::handshake(stream, room, "", more).unwrap_or_else(|answer| panic!("no upgrade: {answer:?}"))
+    }
+
+    fn handshake(mut stream: Stream, room: &str, headers: &str, more: &[u8]) -> Result<Self, Box<Answer>> {
         let request = format!(
             "GET /ws/{room} HTTP/1.1\r\nHost: localhost\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\
-             Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n"
+             Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n{headers}\r\n"
         );
-        stream.write_all(request.as_bytes()).expect("a request");
+        stream.write_all(&[request.as_bytes(), more].concat()).expect("a request");
         let mut stream = BufReader::new(stream);
-        assert_eq!(Answer::read(&mut stream, "GET").status, 101);
-        Self { stream }
+        let answer = Answer::read(&mut stream, "GET");
+        if answer.status == 101 { Ok(Self { stream }) } else { Err(Box::new(answer)) }
     }
 
     /// Sends a frame.

@@ -527,9 +527,9 @@ fn an_address_has_only_so_many_connections_if_they_are_counted() {
     let server = TestServer::with(server().with_max_connections_per_address(Some(2)), script());
     let (mut one, two) = (server.client("a"), server.client("b"));
     let refused = server.get("/status");
-    assert_eq!((refused.status, refused.header("connection")), (503, Some("close")));
+    assert_eq!((refused.status, refused.header("connection")), (429, Some("close")));
     assert!(refused.text().contains("your address"), "{refused:?}");
-    assert_eq!(server.connect("/ws/c").expect_err("it is one too many").status, 503);
+    assert_eq!(server.connect("/ws/c").expect_err("it is one too many").status, 429);
     two.leave();
     eventually("there is a place", || server.get("/status").status == 200);
     assert_eq!(one.ask("hello"), "hello");

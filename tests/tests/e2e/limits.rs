@@ -10,7 +10,7 @@ use std::{
     thread,
 };
 
-use stateroom_tests::{Child, Client, Directory, Message, Output, binary, status};
+use stateroom_tests::{Child, Client, Directory, Frame, Message, Output, binary, status};
 
 /// Returns a guest that sends everything back, and first does what the first letter says.
 fn module() -> Vec<u8> {
@@ -226,10 +226,42 @@ fn resumed(address: SocketAddr) -> String {
     if greeting.contains(r#""resumed":true"#) { "resumed" } else { "new" }.to_owned()
 }
 
+/// Asks forty times for a room without a WebSocket, four times as often as at once at one a second. Returns the last answer.
+fn forty_clients(address: SocketAddr) -> String {
+    let ask = || stateroom_tests::request(address, "GET", "/ws/room", &[]).status;
+    let answers: Vec<_> = thread::scope(|scope| {
+        let asking: Vec<_> = (0..40).map(|_| scope.spawn(ask)).collect();
+        asking.into_iter().map(|asking| asking.join().expect("it has an answer")).collect()
+    });
+    answers.into_iter().max().expect("there are answers").to_string()
+}
+
+/// Sends a text so many times and waits for each answer. Returns `all`, or the code with which the client is closed.
+fn talk(address: SocketAddr, times: usize, text: &str) -> String {
+    let mut client = client(address);
+    let sending = client.send_aside((0..times).map({
+        let frame = Frame::text(text);
+        move |_| frame.clone()
+    }));
+    let closed = (0..times).find_map(|_| match client.message() {
+        Message::Text(answer) => {
+            assert!(answer == text);
+            None
+        }
+        Message::Close(code) => Some(code.to_string()),
+        other => panic!("this should have been an answer: {other:?}"),
+    });
+    drop(client);
+    sending.join().expect("it does not panic");
+    closed.unwrap_or_else(|| "all".to_owned())
+}
+
 /// Each limit with a value of it, how it is tried, and what comes of it by default and with the value.
-const TRIALS: [(&str, &str, Trial, &str, &str); 19] = [
+const TRIALS: [(&str, &str, Trial, &str, &str); 23] = [
     ("connections", "1", |address| second_client(address, "/ws/one"), "a", "503"),
-    ("connections_per_address", "1", |address| second_client(address, "/ws/one"), "a", "503"),
+    ("connections_per_address", "1", |address| second_client(address, "/ws/one"), "a", "429"),
+    ("join_rate", "1", forty_clients, "426", "429"),
+    ("clients_per_room", "1", |address| second_client(address, "/ws/one"), "a", "1013"),
     ("downloads", "1", second_download, "200", "503"),
     ("room_rate", "1", forty_rooms, "a", "a, 1013"),
     ("rooms", "1", |address| second_client(address, "/ws/two"), "a", "1013"),
@@ -238,6 +270,8 @@ const TRIALS: [(&str, &str, Trial, &str, &str); 19] = [
     ("outbox_size", "1KiB", reads_late, "all", "closed"),
     ("session_buffer", "100", resumed, "resumed", "new"),
     ("message_size", "64", |address| tell(client(address), &"x".repeat(65)), "65 bytes", "1009"),
+    ("message_rate", "1", |address| talk(address, 40, "a"), "all", "1008"),
+    ("byte_rate", "1KiB", |address| talk(address, 40, &"x".repeat(100_000)), "all", "1008"),
     ("memory", "9280KiB", |address| tell(client(address), "g"), "g", "."),
     ("fuel", "1M", |address| tell(client(address), "c"), "c", "1011"),
     ("slice", "10M", answers_meanwhile, "many", "few"),
@@ -251,7 +285,7 @@ const TRIALS: [(&str, &str, Trial, &str, &str); 19] = [
 
 fn flag(key: &str) -> String {
     let name = key.replace('_', "-");
-    if key == "room_rate" { format!("--{name}") } else { format!("--max-{name}") }
+    if key.ends_with("_rate") { format!("--{name}") } else { format!("--max-{name}") }
 }
 
 #[test]

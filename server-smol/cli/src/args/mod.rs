@@ -23,7 +23,7 @@ use super::color::Color;
 use super::limits::Page;
 
 #[cfg(feature = "dev")]
-use self::project::{COMPLETIONS, PROJECT};
+use self::project::{COMPLETIONS, MAN, PROJECT};
 #[cfg(feature = "rooms")]
 pub(crate) use self::rooms::{Place, RoomsAction, RoomsArgs};
 #[cfg(feature = "auth")]
@@ -31,7 +31,7 @@ pub(crate) use self::{access::read_key, token::TokenArgs};
 #[cfg(feature = "dev")]
 pub(crate) use self::{
     inspect::InspectArgs,
-    project::{BuildArgs, CompletionsArgs, DevArgs, NewArgs, ProjectArgs, project_help},
+    project::{BuildArgs, CompletionsArgs, DevArgs, ManArgs, NewArgs, ProjectArgs, project_help},
     replay::ReplayArgs,
 };
 pub(crate) use self::{
@@ -146,6 +146,11 @@ pub(crate) enum Command {
     #[cfg(feature = "dev")]
     #[command(after_help = COMPLETIONS)]
     Completions(CompletionsArgs),
+
+    /// Write manual pages of all commands
+    #[cfg(feature = "dev")]
+    #[command(after_help = MAN)]
+    Man(ManArgs),
 
     /// Measure a WebSocket server: this one or any other
     #[cfg(all(feature = "load", target_os = "linux"))]

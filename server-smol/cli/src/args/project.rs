@@ -18,6 +18,10 @@ For fish:
   stateroom completions fish > ~/.config/fish/completions/stateroom.fish
 For zsh, write the script to a file `_stateroom` in a directory of `$fpath`.";
 
+pub(super) const MAN: &str = "\
+For this user, so that `man stateroom-serve` shows a page:
+  stateroom man ~/.local/share/man/man1";
+
 pub(crate) fn project_help() -> String {
     let [none, heap, std] = [Memory::Static, Memory::Heap, Memory::Std].map(Memory::stack_size);
     format!(
@@ -60,6 +64,12 @@ pub(crate) struct NewArgs {
 pub(crate) struct CompletionsArgs {
     /// The shell that completes
     pub(crate) shell: Shell,
+}
+
+#[derive(Debug, clap::Args)]
+pub(crate) struct ManArgs {
+    /// The directory for the pages, which is created if it does not exist
+    pub(crate) directory: PathBuf,
 }
 
 #[derive(Debug, clap::Args)]

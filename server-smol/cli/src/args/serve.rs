@@ -1,5 +1,7 @@
 use std::{path::PathBuf, time::Duration};
 
+#[cfg(feature = "proxy")]
+use stateroom_server_smol::TrustedProxy;
 use stateroom_server_smol::{Durability, ListenAddress, Settings, Upgrade};
 
 use crate::limits::Unit;
@@ -8,7 +10,7 @@ use crate::limits::Unit;
 use super::server::{Number, port};
 use super::{
     ROOMS, SERVER, ServerArgs,
-    server::{Time, milliseconds},
+    server::{Time, milliseconds, whole},
 };
 
 #[derive(Debug, clap::Args)]
@@ -31,6 +33,12 @@ pub(crate) struct ServeArgs {
     #[arg(long, help_heading = SERVER, hide_long_help = true)]
     pub(crate) reuse_port: bool,
 
+    /// Time in which the server ends (SIGTERM, SIGINT). Before the last two seconds, it closes clients in
+    /// batches, so that they do not all connect to another server at once. With `--data` it does not wait
+    #[arg(long, value_name = "SECONDS", default_value = "2", verbatim_doc_comment)]
+    #[arg(value_parser = drain as Time, help_heading = SERVER, hide_long_help = true)]
+    pub(crate) drain: Duration,
+
     /// Speak TLS (https, wss) with this certificate, a PEM file. SIGHUP reads it again
     #[cfg(feature = "tls")]
     #[arg(long, value_name = "FILE", requires = "tls_key", help_heading = SERVER, hide_long_help = true)]
@@ -46,6 +54,18 @@ pub(crate) struct ServeArgs {
     #[arg(long, value_name = "PORT", requires = "tls_cert", value_parser = port as Number)]
     #[arg(help_heading = SERVER, hide_long_help = true)]
     pub(crate) redirect_http: Option<usize>,
+
+    /// A proxy whose `Forwarded` or `X-Forwarded-For` names the client: an address, a network such as
+    /// 10.0.0.0/8, or `unix` for programs that connect to a Unix socket; may be repeated
+    #[cfg(feature = "proxy")]
+    #[arg(long = "trusted-proxy", value_name = "ADDRESS", verbatim_doc_comment)]
+    #[arg(help_heading = SERVER, hide_long_help = true)]
+    pub(crate) trusted_proxies: Vec<TrustedProxy>,
+
+    /// Expect the PROXY protocol, version 2, in each connection from a `--trusted-proxy`
+    #[cfg(feature = "proxy")]
+    #[arg(long, requires = "trusted_proxies", help_heading = SERVER, hide_long_help = true)]
+    pub(crate) proxy_protocol: bool,
 
     /// Serve the playground at the operator's address, below `/_/`: a page that shows what happens
     /// in a room, and that takes part in it
@@ -111,6 +131,10 @@ impl ServeArgs {
 /// Checks an address. It stays a text, as each type that clap reads takes some KB in the binary.
 fn listen_address(text: &str) -> Result<String, String> {
     text.parse().map(|_: ListenAddress| text.to_owned())
+}
+
+fn drain(text: &str) -> Result<Duration, String> {
+    whole(text, "a whole number of seconds", Settings::DRAIN).map(Duration::from_secs)
 }
 
 pub(super) fn size(text: &str) -> Result<u64, String> {

@@ -260,7 +260,7 @@ fn threads(text: &str) -> Result<usize, String> {
     whole(text, "a whole number", Settings::THREADS).map(|number| number as usize)
 }
 
-fn whole(text: &str, what: &str, range: RangeInclusive<u64>) -> Result<u64, String> {
+pub(super) fn whole(text: &str, what: &str, range: RangeInclusive<u64>) -> Result<u64, String> {
     match text.parse() {
         Ok(number) if range.contains(&number) => Ok(number),
         _ => Err(format!("is not {what} from {} to {}", range.start(), range.end())),

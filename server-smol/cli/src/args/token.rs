@@ -8,13 +8,17 @@ Examples:
   openssl rand -hex 32 > secret.txt && chmod o= secret.txt
   stateroom serve dist --auth-key secret.txt
   stateroom token lobby --key secret.txt --sub ada
-  stateroom token 'game-*' --key env:ROOM_KEY --claim name=Ada --claim level=7 --expires 60";
+  stateroom token --rooms 'game-*' --key env:ROOM_KEY --claim name=Ada --claim level=7 --expires 60";
 
 #[derive(Debug, clap::Args)]
 pub(crate) struct TokenArgs {
-    /// The rooms that the token is for: ids, or beginnings of ids with a `*`
-    #[arg(required = true, value_name = "ROOM")]
+    /// The ids of the rooms that the token is for
+    #[arg(required_unless_present = "patterns", value_name = "ROOM")]
     pub(crate) rooms: Vec<String>,
+
+    /// The beginning of the ids of more rooms, with a `*` behind it; may be repeated. `*` is all rooms
+    #[arg(long = "rooms", value_name = "PATTERN")]
+    pub(crate) patterns: Vec<String>,
 
     /// The key: a file with a secret or a private key, or env:NAME for a variable of the environment;
     /// KID=FILE names it in the token
@@ -39,7 +43,7 @@ pub(crate) struct TokenArgs {
 }
 
 fn claim(text: &str) -> Result<(String, String), String> {
-    let reserved = ["room", "exp", "sub", "aud"];
+    let reserved = ["room", "rooms", "exp", "sub", "aud"];
     match text.split_once('=') {
         Some((name, value)) if !name.is_empty() && !reserved.contains(&name) => {
             Ok((name.to_owned(), value.to_owned()))

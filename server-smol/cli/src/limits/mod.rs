@@ -206,9 +206,11 @@ fn flag(key: &str) -> String {
 }
 
 /// All limits, those of the server first.
-pub(crate) static ALL: [&Limit; 19] = [
+pub(crate) static ALL: [&Limit; 23] = [
     &CONNECTIONS,
     &CONNECTIONS_PER_ADDRESS,
+    &JOIN_RATE,
+    &CLIENTS_PER_ROOM,
     &DOWNLOADS,
     &ROOMS,
     &ROOM_RATE,
@@ -217,6 +219,8 @@ pub(crate) static ALL: [&Limit; 19] = [
     &OUTBOX_SIZE,
     &SESSION_BUFFER,
     &MESSAGE_SIZE,
+    &MESSAGE_RATE,
+    &BYTE_RATE,
     &MEMORY,
     &FUEL,
     &SLICE,
@@ -240,11 +244,27 @@ client takes 2 KB. A client that does not read takes up to --max-outbox-size.",
 
 static CONNECTIONS_PER_ADDRESS: Limit = Limit {
     what: "Maximum number of connections from one IPv4 address, or IPv6 network of 64 bits",
-    why: "Further clients get a 503. This prevents one client from using all connections. Do not set it
-behind a proxy: all clients have the proxy's address there, and share the limit.",
+    why: "Further clients get a 429. This prevents one client from using all connections. Behind a proxy, all
+clients have the proxy's address and share the limit, unless it is a --trusted-proxy.",
     default: Some("none"),
     ..Limit::number("connections_per_address", Settings::MAX_CONNECTIONS_PER_ADDRESS, |bounds| {
         Value::Optional(&mut bounds.settings.max_connections_per_address)
+    })
+};
+
+static JOIN_RATE: Limit = Limit {
+    what: "Maximum number of WebSockets that one address asks for in a second",
+    why: "Ten times as many may be asked for at once. Further requests get a 429. An address is an IPv4
+address, or an IPv6 network of 64 bits. 0 is no limit.",
+    ..Limit::number("join_rate", Settings::JOIN_RATE, |bounds| Value::Rate(&mut bounds.settings.join_rate))
+};
+
+static CLIENTS_PER_ROOM: Limit = Limit {
+    what: "Maximum number of clients in a room",
+    why: "One more is closed with 1013. Clients whose resumable session waits are among them.",
+    default: Some("none"),
+    ..Limit::number("clients_per_room", Settings::MAX_CLIENTS_PER_ROOM, |bounds| {
+        Value::Optional(&mut bounds.settings.max_clients_per_room)
     })
 };
 
@@ -267,7 +287,8 @@ static ROOM_RATE: Limit = Limit {
     what: "Maximum number of rooms created in a second from one IPv4 address, or IPv6 network of 64 bits",
     why: "Ten times as many may be created at once. Beyond this, a client is closed with 1013 or gets a 429.
 Empty rooms are ended if new ones need space. This limit bounds how fast one client can cause
-that. Behind a proxy all clients have the proxy's address, and share the limit. 0 is no limit.",
+that. Behind a proxy all clients have the proxy's address, and share the limit, unless it is a
+--trusted-proxy. 0 is no limit.",
     ..Limit::number("room_rate", Settings::ROOM_RATE, |bounds| Value::Rate(&mut bounds.settings.room_rate))
 };
 
@@ -324,6 +345,21 @@ static MESSAGE_SIZE: Limit = Limit {
     why: "A client that sends a larger message is disconnected. This bounds the memory that one client can
 take. The value is at most --max-memory and at most --max-effect-bytes.",
     ..Limit::size("message_size", Limits::MESSAGE_SIZE, |bounds| Value::Size(&mut bounds.guest.message_size))
+};
+
+static MESSAGE_RATE: Limit = Limit {
+    what: "Maximum number of messages and pings that a client sends in a second on one connection",
+    why: "Ten times as many may be sent at once. Beyond this, a client is closed with 1008. 0 is no limit.",
+    ..Limit::number("message_rate", Settings::MESSAGE_RATE, |bounds| {
+        Value::Rate(&mut bounds.settings.message_rate)
+    })
+};
+
+static BYTE_RATE: Limit = Limit {
+    what: "Maximum number of bytes that a client sends in a second on one connection",
+    why: "Ten times as many may be sent at once, and at least two messages of --max-message-size. Beyond
+this, a client is closed with 1008. 0 is no limit.",
+    ..Limit::size("byte_rate", Settings::BYTE_RATE, |bounds| Value::Rate(&mut bounds.settings.byte_rate))
 };
 
 static MEMORY: Limit = Limit {
@@ -429,6 +465,19 @@ mod tests {
         });
         let table = format!("[limits]\n{}```\n", defaults.concat());
         assert!(page.contains(&table), "this is what docs/reference/configuration.md should say:\n{table}");
+    }
+
+    #[test]
+    fn the_page_for_operators_says_what_each_limit_is_against() {
+        let page = concat!(env!("CARGO_MANIFEST_DIR"), "/../../docs/operations.md");
+        let page = std::fs::read_to_string(page).unwrap();
+        for limit in ALL {
+            assert!(
+                page.contains(&format!("`--{}`", limit.flag())),
+                "docs/operations.md lacks --{}",
+                limit.flag()
+            );
+        }
     }
 
     #[test]

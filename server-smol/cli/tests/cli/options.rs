@@ -1,4 +1,4 @@
-use std::net::TcpListener;
+use std::{fs, net::TcpListener};
 
 use crate::{
     directory::Directory,
@@ -32,7 +32,7 @@ fn help_and_version_are_printed() {
     for words in [["help", "limits"], ["limits", "--help"]] {
         assert_eq!(succeeds(stateroom(&nowhere, &words)).trim(), page.trim());
     }
-    for (command, lines) in [("dev", 90), ("serve", 123)] {
+    for (command, lines) in [("dev", 90), ("serve", 131)] {
         let all = succeeds(stateroom(&nowhere, &[command, "--help"]));
         assert!(all.lines().count() <= lines && !all.contains("--max-slice"), "{all}");
         assert!(all.contains("\nClients:\n  -i, --heartbeat-interval <SECONDS>\n"), "{all}");
@@ -63,6 +63,21 @@ fn shells_complete_commands_and_options() {
         }
     }
     refuses(&nowhere, &["completions", "dos"], &["dos", "bash", "fish"]);
+}
+
+#[test]
+fn each_command_has_a_manual_page() {
+    let here = Directory::new();
+    succeeds(stateroom(&here, &["man", "share/man1"]));
+    let page = |name: &str| fs::read_to_string(here.0.join("share/man1").join(name)).unwrap();
+    assert!(page("stateroom.1").contains("stateroom\\-serve(1)"), "it names the others");
+    for word in ["\\-\\-heartbeat\\-timeout", ".SH CLIENTS"] {
+        assert!(page("stateroom-serve.1").contains(word), "{word}");
+    }
+    for name in ["stateroom-dev.1", "stateroom-limits.1", "stateroom-load-echo.1", "stateroom-rooms-list.1"] {
+        assert!(page(name).starts_with(".ie"), "{name}");
+    }
+    fails(stateroom(&here.with("file", ""), &["man", "file"]), &["cannot", "`file`"]);
 }
 
 #[test]
@@ -133,6 +148,10 @@ fn bad_options_are_status_2() {
     refuses(&nowhere, &["serve", "x.wasm", "--listen", "systemd", "--port", "1"], &["--listen", "--port"]);
     refuses(&nowhere, &["serve", "x.wasm", "--tls-cert", "a"], &["--tls-key"]);
     refuses(&nowhere, &["serve", "x.wasm", "--redirect-http", "80"], &["--tls-cert"]);
+    let trusted = ["serve", "x.wasm", "--trusted-proxy"];
+    refuses(&nowhere, &[&trusted[..], &["10.1.2.3/8"]].concat(), &["--trusted-proxy", "write 10.0.0.0/8"]);
+    refuses(&nowhere, &[&trusted[..], &["nginx"]].concat(), &["--trusted-proxy", "`unix`"]);
+    refuses(&nowhere, &["serve", "x.wasm", "--proxy-protocol"], &["--trusted-proxy <ADDRESS>"]);
     let per_address = "--max-connections-per-address";
     refuses(&nowhere, &["serve", "x.wasm", per_address, "0"], &[per_address, "from 1 to"]);
     refuses(&nowhere, &["serve", "x.wasm", "--room-rate", "4294967296"], &["--room-rate", "from 0 to"]);

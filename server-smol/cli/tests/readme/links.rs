@@ -11,6 +11,7 @@ fn links_lead_somewhere() {
         "ARCHITECTURE.md",
         "CHANGELOG.md",
         "CONTRIBUTING.md",
+        "SECURITY.md",
         "client/README.md",
         "examples/README.md",
     ]

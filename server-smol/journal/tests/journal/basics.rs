@@ -3,7 +3,7 @@
 use std::{fs, path::PathBuf};
 
 use stateroom_journal::{
-    BaseKind, Contradiction, Entries, Journal, JournalError, OpenError, Options, RoomNumber,
+    BaseKind, Contradiction, Entries, Entry, Journal, JournalError, OpenError, Options, RoomNumber,
 };
 
 use crate::{files::Files, simulated::Simulated};
@@ -176,4 +176,56 @@ fn a_place_leads_to_the_history_as_it_was_or_to_an_error() {
     });
     assert_eq!(results.next().unwrap().unwrap(), [b"an event"]);
     assert!(matches!(results.next().unwrap(), Err(JournalError::Damaged { .. } | JournalError::Read(_))));
+}
+
+#[test]
+fn events_of_a_room_are_joined_until_another_entry_comes_or_they_are_many() {
+    let [one, two] = [RoomNumber(1), RoomNumber(2)];
+    let large = vec![7; 60 << 10];
+    let mut entries = Entries::default();
+    for _ in 0..2 {
+        entries.clear();
+        entries.join_event(one, None, b"a");
+        entries.join_event(one, Some(Some(5)), b"b");
+        entries.join_event(one, None, b"");
+        entries.join_event(one, Some(None), b"c");
+        entries.join_event(two, Some(Some(6)), b"d");
+        entries.join_event(two, None, b"e");
+        entries.event(two, None, b"f");
+        entries.join_event(two, None, b"g");
+        entries.join_event(one, None, b"h");
+        entries.end(two);
+        entries.join_event(one, None, &large);
+        entries.join_event(one, None, &large);
+        let event = |room, timer, event| Entry::Event { room, timer, event };
+        let expected = [
+            event(one, Some(None), &b"abc"[..]),
+            event(two, Some(Some(6)), b"de"),
+            event(two, None, b"f"),
+            event(two, None, b"g"),
+            event(one, None, b"h"),
+            Entry::End { room: two },
+            event(one, None, &large),
+            event(one, None, &large),
+        ];
+        assert!(entries.iter().eq(expected), "{:?}", entries.iter().take(6).collect::<Vec<_>>());
+    }
+}
+
+#[test]
+fn joined_events_come_back_as_one() {
+    let mut disk = Simulated::new(1);
+    let (mut journal, _) = Journal::open(&mut disk, small(1)).unwrap();
+    let mut entries = Entries::default();
+    entries.create(RoomNumber(1), "lobby", b"base");
+    entries.join_event(RoomNumber(1), Some(Some(7)), b"one ");
+    entries.join_event(RoomNumber(1), Some(Some(8)), b"two");
+    journal.write(&[&entries]).unwrap();
+    journal.sync().unwrap();
+    drop(journal);
+    let (mut journal, _) = Journal::open(&mut disk, small(2)).unwrap();
+    assert_eq!(journal.room(RoomNumber(1)).unwrap().due, Some(8));
+    let history = journal.history(RoomNumber(1)).unwrap();
+    let events: Vec<_> = history.events().map(|event| (event.timer, event.event)).collect();
+    assert_eq!(events, [(Some(Some(8)), &b"one two"[..])]);
 }

@@ -104,7 +104,7 @@ fn a_token_names_its_key() {
 
 #[test]
 fn time_has_a_little_leeway() {
-    let at = |claims: &str| check_with(&keys(), &raw(HS, &format!(r#"{{"room":"*",{claims}}}"#))).is_ok();
+    let at = |claims: &str| check_with(&keys(), &raw(HS, &format!(r#"{{"rooms":"*",{claims}}}"#))).is_ok();
     assert!(at("\"exp\":999999971") && !at("\"exp\":999999970"));
     assert!(at("\"exp\":1e300") && at("\"exp\":1000000000.5") && !at("\"exp\":-1"));
     assert!(at("\"exp\":2e9,\"nbf\":1000000030") && !at("\"exp\":2e9,\"nbf\":1000000031"));
@@ -118,20 +118,30 @@ fn time_has_a_little_leeway() {
     ] {
         assert!(!at(wrong), "{wrong}");
     }
-    assert_eq!(refusal(&raw(HS, r#"{"room":"*","exp":1}"#)), "the token has expired");
+    assert_eq!(refusal(&raw(HS, r#"{"rooms":"*","exp":1}"#)), "the token has expired");
 }
 
 #[test]
 fn a_token_is_for_its_rooms() {
     let room = |room: &str| check_with(&keys(), &raw(HS, &format!(r#"{{"exp":2e9,"room":{room}}}"#)));
-    for good in [r#""game-1""#, r#""game-*""#, r#""*""#, r#"["x","game-1"]"#, r#"["game-1*"]"#] {
+    for good in [r#""game-1""#, r#"["x","game-1"]"#] {
         assert!(room(good).is_ok(), "{good}");
+    }
+    let rooms = |rooms: &str| check_with(&keys(), &raw(HS, &format!(r#"{{"exp":2e9,"rooms":{rooms}}}"#)));
+    for good in [r#""game-*""#, r#""*""#, r#"["x","game-1"]"#, r#"["game-1*"]"#, r#""x","room":"game-1""#] {
+        assert!(rooms(good).is_ok(), "{good}");
+    }
+    for other in [r#""game-2*""#, r#""*-1""#, r#""Game-*""#, r#"["game-*",1]"#, "{}", "[]"] {
+        assert!(matches!(rooms(other), Err(Denial::Forbidden(_))), "{other}");
     }
     for other in [
         r#""game""#,
         r#""game-2""#,
         r#""Game-1""#,
         r#""*-1""#,
+        r#""game-*""#,
+        r#""*""#,
+        r#"["*"]"#,
         r#""""#,
         "[]",
         "1",
@@ -147,7 +157,7 @@ fn a_token_is_for_its_rooms() {
 #[test]
 fn a_token_is_for_its_audience() {
     let check = |audience, claim: &str| {
-        let token = raw(HS, &format!(r#"{{"exp":2e9,"room":"*"{claim}}}"#));
+        let token = raw(HS, &format!(r#"{{"exp":2e9,"rooms":"*"{claim}}}"#));
         block_on(Rules { keys: &keys(), audience, room: "a", now: NOW }.check(&token)).is_ok()
     };
     assert!(check(None, "") && !check(None, r#","aud":"a""#) && !check(None, r#","aud":null"#));
@@ -159,13 +169,13 @@ fn a_token_is_for_its_audience() {
 
 #[test]
 fn hostile_tokens_are_refused() {
-    let deep = format!(r#"{{"room":"*","exp":2e9,"a":{}{}}}"#, "[".repeat(2000), "]".repeat(2000));
-    let large = format!(r#"{{"room":"*","exp":2e9,"a":"{}"}}"#, "x".repeat(4 << 10));
+    let deep = format!(r#"{{"rooms":"*","exp":2e9,"a":{}{}}}"#, "[".repeat(2000), "]".repeat(2000));
+    let large = format!(r#"{{"rooms":"*","exp":2e9,"a":"{}"}}"#, "x".repeat(4 << 10));
     for claims in [
-        r#"{"room":"*","exp":2e9,"exp":2e9}"#,
-        r#"{"room":"*","room":"*","exp":2e9}"#,
-        r#"{"room":"*","exp":2e9,"sub":1}"#,
-        r#"{"room":"*","exp":2e9} x"#,
+        r#"{"rooms":"*","exp":2e9,"exp":2e9}"#,
+        r#"{"rooms":"*","rooms":"*","exp":2e9}"#,
+        r#"{"rooms":"*","exp":2e9,"sub":1}"#,
+        r#"{"rooms":"*","exp":2e9} x"#,
         "[]",
         "\"\"",
         "",

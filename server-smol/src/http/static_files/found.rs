@@ -5,6 +5,7 @@ use std::{
     hash::{DefaultHasher, Hash as _, Hasher as _},
     io,
     path::{Path, PathBuf},
+    sync::Once,
     time::{Duration, SystemTime},
 };
 
@@ -21,7 +22,7 @@ pub(super) const INDEX: &str = "index.html";
 #[derive(Debug)]
 pub(super) struct Found {
     pub(super) path: PathBuf,
-    pub(super) size: u64,
+    pub(super) metadata: Metadata,
     pub(super) validators: Validators,
     pub(super) media_type: &'static str,
     /// The name of its coding, if it is compressed.
@@ -49,23 +50,25 @@ pub(super) fn find(mut path: PathBuf, as_directory: bool, weights: Weights) -> i
         return Err(io::ErrorKind::NotFound.into());
     }
     let mut found = Found {
-        size: file.len(),
         validators: validators(&path, &file),
         media_type: media_type(&path),
         coding: None,
         varies: false,
+        metadata: file.clone(),
         path,
     };
     let (plain, mut most) = (found.path.clone(), 0);
     for (coding, weight) in CODINGS.iter().zip(weights) {
         let path = with_extension(&plain, coding.extension);
-        let Some(compressed) = metadata(&path).ok().filter(|compressed| is_form_of(compressed, &file)) else {
+        let Some(compressed) = metadata(&path).ok().filter(Metadata::is_file) else { continue };
+        if is_older(&compressed, &file) {
+            tell_of_older(&path);
             continue;
-        };
+        }
         found.varies = true;
         if weight > most {
             most = weight;
-            (found.size, found.validators) = (compressed.len(), validators(&path, &compressed));
+            (found.validators, found.metadata) = (validators(&path, &compressed), compressed);
             (found.coding, found.path) = (Some(coding.name), path);
         }
     }
@@ -78,10 +81,19 @@ fn with_extension(path: &Path, extension: &str) -> PathBuf {
     name.into()
 }
 
-/// Returns whether a compressed file has what its file has: it is not older.
-fn is_form_of(compressed: &Metadata, file: &Metadata) -> bool {
-    let is_older = matches!((compressed.modified(), file.modified()), (Ok(one), Ok(other)) if one < other);
-    compressed.is_file() && !is_older
+/// Returns whether a compressed file is older than its file, and so may have something else.
+fn is_older(compressed: &Metadata, file: &Metadata) -> bool {
+    matches!((compressed.modified(), file.modified()), (Ok(one), Ok(other)) if one < other)
+}
+
+/// Says once that there are compressed files which are not sent. It is seldom wanted, and nobody would notice.
+fn tell_of_older(path: &Path) {
+    static TELLS: Once = Once::new();
+    TELLS.call_once(|| {
+        log::warn!(
+            "{path:?} is not sent, and perhaps others: it is older than the file that it is made of; compress that again, or copy              both with their times (`cp -p`, `scp -p`)"
+        );
+    });
 }
 
 /// Returns the validators of a file. The tag differs for two files that take turns at one path, also if they are equally old and

@@ -73,7 +73,8 @@ impl<F: EngineFactory> Site<F> {
         match sent {
             Ok(response) => response,
             Err(_) if is_missing(&sent) => {
-                let line = || format!("{} asks for {:?}: there is nothing", peer.address, Cut::new(url_path));
+                let line =
+                    || format!("{} asks for {:?}: there is nothing", peer.address(), Cut::new(url_path));
                 self.here.0.thread().log.event(log::Level::Debug, line);
                 text(StatusCode::NOT_FOUND, "there is nothing here; rooms are WebSockets at /ws/{room}")
             }
@@ -81,6 +82,11 @@ impl<F: EngineFactory> Site<F> {
                 io::ErrorKind::OutOfMemory => {
                     later(StatusCode::SERVICE_UNAVAILABLE, CloseReason::OutOfMemory.words(), LATER)
                 }
+                io::ErrorKind::ResourceBusy => later(
+                    StatusCode::SERVICE_UNAVAILABLE,
+                    "the file has just been replaced; come again",
+                    LATER,
+                ),
                 _ => {
                     let line = || format!("{:?} cannot be served: {error}", Cut::new(url_path));
                     self.here.0.thread().log.event(log::Level::Warn, line);
@@ -114,6 +120,7 @@ impl<F: EngineFactory> Site<F> {
         let Some(found) = unblock(move || find(path, as_directory, weights)).await? else {
             return Ok(to_directory(request));
         };
+        let size = found.metadata.len();
         let mut response = Response::new(Body::from(Bytes::new()));
         let headers = response.headers_mut();
         found.validators.set(headers);
@@ -125,22 +132,19 @@ impl<F: EngineFactory> Site<F> {
             return Ok(response);
         }
         let is_get = *request.method() == Method::GET;
-        let part = if is_get && found.validators.go_with(asked) {
-            wanted_part(asked, found.size)
-        } else {
-            Part::Whole
-        };
+        let part =
+            if is_get && found.validators.go_with(asked) { wanted_part(asked, size) } else { Part::Whole };
         let bytes = match part {
-            Part::Whole => 0..found.size,
+            Part::Whole => 0..size,
             Part::Bytes(bytes) => {
                 *response.status_mut() = StatusCode::PARTIAL_CONTENT;
-                let place = format!("bytes {}-{}/{}", bytes.start, bytes.end.saturating_sub(1), found.size);
+                let place = format!("bytes {}-{}/{}", bytes.start, bytes.end.saturating_sub(1), size);
                 if let Ok(place) = HeaderValue::try_from(place) {
                     response.headers_mut().insert(CONTENT_RANGE, place);
                 }
                 bytes
             }
-            Part::Beyond => return Ok(beyond(found.size)),
+            Part::Beyond => return Ok(beyond(size)),
         };
         let headers = response.headers_mut();
         headers.insert(CONTENT_LENGTH, bytes.end.saturating_sub(bytes.start).into());
@@ -152,7 +156,7 @@ impl<F: EngineFactory> Site<F> {
         if is_get {
             let thread = self.here.0.thread();
             let Some(permit) = self.shared.downloads.take(thread.clock.now()) else {
-                thread.log.refused("there are as many downloads as there may be (`--max-downloads`)");
+                thread.refuse("downloads", "there are as many downloads as there may be (`--max-downloads`)");
                 return Ok(later(
                     StatusCode::SERVICE_UNAVAILABLE,
                     "there are as many downloads as there may be",
@@ -161,7 +165,8 @@ impl<F: EngineFactory> Site<F> {
             };
             let permit = Rc::new(permit);
             peer.set_download(&permit);
-            *response.body_mut() = Download::open(found.path, bytes, &thread.memory, permit).await?.into();
+            let file = (found.path, found.metadata);
+            *response.body_mut() = Download::open(file, bytes, &thread.memory, permit).await?.into();
         }
         Ok(response)
     }

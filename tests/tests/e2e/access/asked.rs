@@ -88,6 +88,55 @@ fn a_url_is_asked_who_may_enter_and_its_answer_is_kept_for_a_while() {
 }
 
 #[test]
+fn a_token_from_elsewhere_takes_the_place_of_the_header_of_the_client() {
+    let backend = Backend::start(|_| ok(""));
+    let server = Server::start(&["--auth-url", &backend.url(), "--auth-cookie", "t", "--auth-query", "t"]);
+    for (path, headers, sent) in [
+        ("/ws/a", &["Authorization: Basic eDp5"][..], "authorization: Basic eDp5"),
+        ("/ws/a", &["Authorization: Bearer own", "Cookie: t=cookie"], "authorization: Bearer own"),
+        ("/ws/a", &["Authorization: Basic eDp5", "Cookie: t=cookie"], "authorization: Bearer cookie"),
+        ("/ws/a?t=query", &["Authorization: Basic eDp5"], "authorization: Bearer query"),
+        (
+            "/ws/a",
+            &[
+                "Authorization: Bearer own",
+                "Sec-WebSocket-Protocol: stateroom.token, stateroom.token.offered",
+            ],
+            "authorization: Bearer offered",
+        ),
+    ] {
+        server.enter(path, headers);
+        let asked = backend.asked.try_recv().expect("it was asked");
+        let found: Vec<_> = asked.iter().filter(|line| line.starts_with("authorization: ")).collect();
+        assert_eq!(found, [sent], "{headers:?}");
+    }
+}
+
+#[test]
+fn the_page_of_a_refusal_and_what_comes_before_an_answer_are_skipped() {
+    let page =
+        |status: &str| format!("HTTP/1.1 {status}\r\nContent-Length: 20000\r\n\r\n{}", "x".repeat(20_000));
+    let early = "HTTP/1.1 103 Early Hints\r\nLink: <x>\r\n\r\n".repeat(2) + &ok(r#"{"sub":"ada"}"#);
+    for (answer, status) in [(page("401 Unauthorized"), 401), (page("403 Forbidden"), 403), (early, 101)] {
+        let backend = Backend::start(move |_| answer.clone());
+        let server = Server::start(&["--auth-url", &backend.url()]);
+        assert_eq!(server.refusal("/ws/a", &[]).0, status);
+    }
+}
+
+#[test]
+fn a_url_that_fails_does_not_fill_the_log() {
+    let backend = Backend::start(|_| "HTTP/1.1 500 Oops\r\n\r\n".to_owned());
+    let server = Server::start(&["--auth-url", &backend.url(), "--auth-cache", "0"]);
+    for _ in 0..30 {
+        assert_eq!(server.ask("GET", "/ws/a", &[]).status, 503);
+    }
+    let (log, _) = server.log();
+    let is_warning = |line: &&str| line.contains("WARN") && line.contains("does not say who may enter");
+    assert_eq!(log.lines().filter(is_warning).count(), 1, "{log}");
+}
+
+#[test]
 fn nobody_enters_while_the_answer_is_not_known() {
     for answer in [
         "HTTP/1.1 500 Internal Server Error\r\nContent-Length: 0\r\n\r\n".to_owned(),

@@ -3,6 +3,7 @@
 mod asked;
 mod hook;
 mod tokens;
+mod waiting;
 
 use std::{
     io::{BufReader, Write as _},

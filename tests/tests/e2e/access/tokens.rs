@@ -10,10 +10,10 @@ use super::{PRIVATE, PUBLIC, SECRET, Server, bearer, in_seconds, run, signed, to
 #[test]
 fn a_client_with_a_token_enters_and_its_room_knows_who_it_is() {
     let server = Server::start(&["--auth-key", "secret"]);
-    let token = token(r#""room":"game-*","sub":"ada","level":7"#);
+    let token = token(r#""rooms":"game-*","sub":"ada","level":7"#);
     let (_client, [all, subject, level, query]) = server.enter("/ws/game-1?a=b", &[&bearer(&token)]);
     let all: Value = serde_json::from_str(all.strip_prefix("auth is ").expect("claims")).expect("JSON");
-    assert_eq!((&all["room"], &all["sub"], &all["level"]), (&"game-*".into(), &"ada".into(), &7.into()));
+    assert_eq!((&all["rooms"], &all["sub"], &all["level"]), (&"game-*".into(), &"ada".into(), &7.into()));
     assert_eq!([subject, level, query], ["auth:sub is ada", "auth:level is 7", "query is a=b"]);
 }
 
@@ -97,7 +97,7 @@ fn a_room_on_disk_is_the_same_when_its_events_run_again() {
 #[test]
 fn a_token_comes_from_a_subprotocol_a_cookie_or_the_query_if_that_is_wanted() {
     let server = Server::start(&["--auth-key", "secret", "--auth-cookie", "room", "--auth-query", "t"]);
-    let token = token(r#""room":"*""#);
+    let token = token(r#""rooms":"*""#);
     for (offered, selected) in [
         (format!("stateroom.token, stateroom.token.{token}"), Some("stateroom.token")),
         (format!("stateroom.token.{token},stateroom.token"), Some("stateroom.token")),
@@ -122,6 +122,30 @@ fn a_token_comes_from_a_subprotocol_a_cookie_or_the_query_if_that_is_wanted() {
 }
 
 #[test]
+fn only_pages_of_chosen_origins_send_cookies() {
+    let chosen = "https://example.org";
+    let server = Server::start(&[
+        "--auth-key",
+        "secret",
+        "--auth-cookie",
+        "c",
+        "--allow-origin",
+        chosen,
+        "--admin",
+        "127.0.0.1:0",
+        "--playground",
+    ]);
+    let line = server.child.line(Output::Stderr, "the operator's status is at http://127.0.0.1:");
+    // Any program of this machine may have the port later.
+    let playground = format!("http://localhost:{}", line.split('/').next().expect("a port"));
+    for (origin, credentials) in [(chosen, Some("true")), (&*playground, None)] {
+        let answer = server.ask("GET", "/status", &[&format!("Origin: {origin}")]);
+        assert_eq!(answer.header("access-control-allow-origin"), Some(origin));
+        assert_eq!(answer.header("access-control-allow-credentials"), credentials, "{origin}");
+    }
+}
+
+#[test]
 fn rooms_are_created_with_a_token_alone() {
     let server = Server::start(&["--auth-key", "secret", "--room-ids", "explicit"]);
     let page = "Origin: http://localhost";
@@ -131,7 +155,7 @@ fn rooms_are_created_with_a_token_alone() {
         // A page can read why.
         assert_eq!(refused.header("access-control-allow-origin"), Some("http://localhost"));
     }
-    let (one, all) = (bearer(&token(r#""room":"a""#)), bearer(&token(r#""room":"*""#)));
+    let (one, all) = (bearer(&token(r#""room":"a""#)), bearer(&token(r#""rooms":"*""#)));
     assert_eq!(server.ask("POST", "/ws/b", &[&one]).status, 403);
     assert_eq!(server.ask("POST", "/new_room", &[&one]).status, 403);
     assert_eq!(server.rooms(), 0);
@@ -151,7 +175,7 @@ fn rooms_are_created_with_a_token_alone() {
 fn keys_are_changed_without_an_end() {
     let new = "f".repeat(32);
     let server = Server::start(&["--auth-key", "a=secret", "--auth-key", "b=public.pem"]);
-    let claims = r#""room":"*""#;
+    let claims = r#""rooms":"*""#;
     let old = token_of(SECRET, Some("a"), claims);
     for (token, status) in [
         (&old, 101),
@@ -189,7 +213,7 @@ fn a_session_is_resumed_by_who_began_it_and_only_with_a_valid_token() {
         Client::connect_with(server.address, "/ws/a", &[&offered]).map(|mut client| {
             let greeting = client.next_text();
             let greeting: Value = serde_json::from_str(&greeting[1..]).expect("JSON");
-            assert_eq!(greeting["session"], "0123456789abcdefghij");
+            assert_eq!(greeting["session"], session.split('.').next().expect("a secret"));
             (client, greeting["resumed"].as_bool().expect("true or false"), greeting["client"].clone())
         })
     };
@@ -208,6 +232,14 @@ fn a_session_is_resumed_by_who_began_it_and_only_with_a_valid_token() {
     assert!(!resumed && other != id);
     let late = token_of(SECRET, None, r#""room":"a","sub":"ada","nbf":9999999999"#);
     assert_eq!(open("0123456789abcdefghij.0.3.0", &late).expect_err("it is not valid").status, 401);
+    // Nor who is nobody, also with the SHA-256 of the session and `ada`, nor ada with other rights.
+    let nobody = token(r#""room":"a""#);
+    let (_nobody, resumed, none) = open("0123456789abcdefghij.0.2.0", &nobody).expect("it enters");
+    assert!(!resumed && none != id && none != other);
+    assert!(!open("47thfTMpJI05LoRoXO07GDIXkSmJzL_yC8-VFm36ChA.0.2.0", &nobody).expect("it enters").1);
+    let lesser = token(r#""room":"a","sub":"ada","role":"guest""#);
+    let (_lesser, resumed, guest) = open("0123456789abcdefghij.0.2.0", &lesser).expect("it enters");
+    assert!(!resumed && guest != id);
     let elsewhere = token(r#""room":"b","sub":"ada""#);
     assert_eq!(open("0123456789abcdefghij.0.3.0", &elsewhere).expect_err("another room").status, 403);
     let (_client, resumed, same) = open("0123456789abcdefghij.0.3.0", &ada).expect("it enters");
@@ -268,12 +300,29 @@ fn the_command_makes_tokens() {
         Server::start(&["--auth-key", "secret", "--auth-key", "k=public.pem", "--auth-audience", "rooms"]);
     let make = |arguments: &[&str]| run(server.directory.path(), &[&["token"], arguments].concat());
     for key in ["secret", "env:ROOM_KEY", "private.pem", "k=private.pem"] {
-        let arguments =
-            ["a", "b-*", "--key", key, "--sub", "ada", "--claim", "level=7", "--audience", "rooms"];
+        let arguments = [
+            "a",
+            "--rooms",
+            "b-*",
+            "--key",
+            key,
+            "--sub",
+            "ada",
+            "--claim",
+            "level=7",
+            "--audience",
+            "rooms",
+        ];
         let token = make(&arguments).expect("a token");
         let (_client, known) = server.enter("/ws/b-1", &[&bearer(&token)]);
         assert_eq!(known[1..3], ["auth:sub is ada", "auth:level is 7"]);
+        assert_eq!(server.refusal("/ws/a", &[&bearer(&token)]).0, 101);
         assert_eq!(server.refusal("/ws/c", &[&bearer(&token)]).0, 403);
+    }
+    // The id of a room is no pattern, whatever a user has asked for.
+    let token = make(&["*", "b-*", "--key", "secret", "--audience", "rooms"]).expect("a token");
+    for (path, status) in [("/ws/a", 403), ("/ws/b-1", 403), ("/ws/*", 101), ("/ws/b-*", 101)] {
+        assert_eq!(server.refusal(path, &[&bearer(&token)]).0, status, "{path}");
     }
     for (more, said) in
         [(&["--expires", "0", "--audience", "rooms"][..], 101), (&["--audience", "other"], 401), (&[], 401)]
@@ -318,6 +367,7 @@ fn what_cannot_be_checked_is_not_served() {
         (&["--auth-audience", "a"], "--auth-key"),
         (&["--auth-key", "secret", "--auth-url", "http://a"], "cannot be used with"),
         (&["--auth-url", "https://a"], "http alone"),
+        (&["--auth-url", "http://127.0.0.1:90000/"], "port"),
         (&["--auth-key", "secret", "--auth-cookie", "a", "--allow-origin", "*"], "cookie of its visitor"),
         (&nine, "there may be 8"),
     ] {

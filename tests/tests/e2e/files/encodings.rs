@@ -3,6 +3,8 @@ use std::{
     time::{Duration, SystemTime},
 };
 
+use stateroom_tests::Output;
+
 use super::{Site, header};
 
 const PLAIN: &[u8] = b"plain";
@@ -114,6 +116,7 @@ fn a_compressed_file_that_is_older_than_its_file_is_not_sent() {
     // The file has been changed, and nobody has compressed it again.
     site.write("old.css", b"other", time + Duration::from_secs(1));
     assert!(!encoding());
+    site.server.line(Output::Stderr, "old.css.gz\" is not sent");
     fs::remove_file(site.path("old.css.gz")).expect("it is ours");
     fs::create_dir(site.path("old.css.gz")).expect("it is ours");
     assert!(!encoding());

@@ -21,7 +21,7 @@ use stateroom_tests::{Answer, Child, Directory, Output, PATIENCE, eventually, ex
 struct Site {
     directory: Directory,
     address: SocketAddr,
-    _server: Child,
+    server: Child,
 }
 
 impl Site {
@@ -41,7 +41,7 @@ impl Site {
         let arguments = [&["serve", dist, "--ip", "127.0.0.1", "--port", "0"], options].concat();
         let server = Child::start("stateroom", &arguments);
         let address = server.line(Output::Stderr, "serving on ").parse().expect("an address");
-        Self { directory, address, _server: server }
+        Self { directory, address, server }
     }
 
     /// Sends a request. `headers` are whole lines.

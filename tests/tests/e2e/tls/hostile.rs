@@ -37,11 +37,18 @@ fn who_speaks_http_without_tls_is_told() {
     let authority = Authority::new();
     let (server, _, _directory) = tls_server(&authority);
     let server = TestServer::with(server, script());
-    let mut stream = tcp(server.address());
-    stream.write_all(b"GET / HTTP/1.1\r\nHost: a\r\n\r\n").expect("a request");
-    let answer = Answer::read(&mut BufReader::new(stream), "GET");
     let words = "this port is for TLS: begin the URL with https:// or wss://";
-    assert_eq!((answer.status, answer.text()), (400, words));
+    // However long the request is, and although its end comes later, the connection is not reset.
+    for size in [0, 5_000, 60_000] {
+        let mut stream = tcp(server.address());
+        write!(stream, "GET / HTTP/1.1\r\nHost: a\r\nCookie: {}", "x".repeat(size)).expect("a request");
+        stream.peek(&mut [0]).expect("an answer");
+        stream.write_all(b"\r\nAccept: text/html\r\n\r\n").expect("the server reads");
+        let answer = Answer::read(&mut BufReader::new(&stream), "GET");
+        assert_eq!((answer.status, answer.text()), (400, words));
+        stream.write_all(b"GET / HTTP/1.1\r\n\r\n").expect("no reset");
+        assert_eq!(stream.read(&mut [0]).expect("no reset"), 0);
+    }
 }
 
 #[test]
@@ -115,7 +122,7 @@ fn too_many_of_an_address_are_told_so_over_tls() {
     let mut client = TlsClient::connect(server.address(), &config, "room");
     assert_eq!(client.ask("hello"), "hello");
     let answer = get(server.address(), &config, "/status");
-    assert_eq!((answer.status, answer.header("retry-after")), (503, Some("5")));
+    assert_eq!((answer.status, answer.header("retry-after")), (429, Some("5")));
 }
 
 #[test]

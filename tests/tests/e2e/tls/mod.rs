@@ -5,7 +5,13 @@ mod files;
 mod hostile;
 mod redirect;
 
-use std::{io::Write as _, net::SocketAddr, process::Command, sync::Arc, thread};
+use std::{
+    io::{BufReader, Write as _},
+    net::SocketAddr,
+    process::Command,
+    sync::Arc,
+    thread,
+};
 
 use rustix::process::Signal;
 use rustls::{
@@ -14,7 +20,7 @@ use rustls::{
 };
 use stateroom_server_smol::Tls;
 use stateroom_tests::{
-    Child, Directory, Frame, Output, TestServer, server,
+    Answer, Child, Directory, Frame, Output, TestServer, server,
     services::script,
     tls::{Authority, TlsClient, connect, get},
 };
@@ -89,6 +95,39 @@ fn a_client_that_wants_another_protocol_than_http_1_is_told_in_the_handshake() {
     config.alpn_protocols = vec![b"h2".to_vec()];
     let error = connect(server.address(), &Arc::new(config)).flush().unwrap_err();
     assert!(error.to_string().contains("NoApplicationProtocol"), "{error}");
+}
+
+#[test]
+fn what_comes_in_one_record_with_the_request_is_read_on_any_thread() {
+    let authority = Authority::new();
+    let (server, config, _directory) = tls_server(&authority);
+    let server = TestServer::with(server.with_threads(2), script());
+    for room in ["a", "b", "c", "d", "e", "f"] {
+        let texts: Vec<_> = (0..130).map(|number| format!("{number:0100}")).collect();
+        let frames: Vec<u8> = texts.iter().flat_map(|text| Frame::text(text).masked()).collect();
+        // It is more than is read of a request at a time, and less than a record can have.
+        let mut client = TlsClient::upgrade_and_send(connect(server.address(), &config), room, &frames);
+        for text in texts {
+            let frame = client.receive().expect("an answer").expect("an answer");
+            assert_eq!(frame.payload, text.as_bytes());
+        }
+        client.leave();
+    }
+}
+
+#[test]
+fn a_page_without_tls_is_not_of_the_same_host() {
+    let authority = Authority::new();
+    let (server, config, _directory) = tls_server(&authority);
+    let server = TestServer::with(server, script());
+    for (origin, status) in
+        [("https://localhost", 200), ("http://localhost", 403), ("http://localhost:443", 403)]
+    {
+        let mut stream = connect(server.address(), &config);
+        write!(stream, "GET /status HTTP/1.1\r\nHost: localhost\r\nOrigin: {origin}\r\n\r\n")
+            .expect("a request");
+        assert_eq!(Answer::read(&mut BufReader::new(stream), "GET").status, status, "{origin}");
+    }
 }
 
 #[test]

@@ -45,9 +45,11 @@ fn clients_without_tls_are_led_to_the_same_url_with_it() {
         let answer = ask(plain, &format!("{line} HTTP/1.1\r\nHost: {host}\r\nConnection: close\r\n\r\n"));
         assert_eq!((answer.status, answer.header("location")), (308, Some(&*to)), "{line}");
     }
-    for request in
-        ["GET / HTTP/1.0\r\n\r\n", "GET / HTTP/1.1\r\nHost: a\r\nHost: b\r\nConnection: close\r\n\r\n"]
-    {
+    for request in [
+        "GET / HTTP/1.0\r\n\r\n",
+        "GET / HTTP/1.1\r\nHost: a\r\nHost: b\r\nConnection: close\r\n\r\n",
+        "OPTIONS * HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n",
+    ] {
         assert_eq!(ask(plain, request).status, 400);
     }
 }

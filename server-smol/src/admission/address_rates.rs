@@ -4,10 +4,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use super::Subnet;
-
-/// The size of a burst, as the time in which that many rooms become allowed.
-const BURST: Duration = Duration::from_secs(10);
+use super::{Rate, Subnet, TooFast};
 
 /// The maximum number of addresses that are kept. Beyond that, new ones share a bucket.
 const MOST: usize = 16_384;
@@ -15,13 +12,11 @@ const MOST: usize = 16_384;
 /// The time between two searches for addresses that need not be kept.
 const SWEEP: Duration = Duration::from_secs(1);
 
-/// Limits how fast rooms are created from each address: a token bucket for each.
-///
-/// A bucket is stored as the time at which it will be full. A full bucket is not stored.
+/// Limits how often something happens from each address: a token bucket for each. A full bucket is not stored.
 #[derive(Debug)]
-pub(super) struct RoomRates {
-    /// The time until there is a token for another room; nothing if there is no limit.
-    interval: Option<Duration>,
+pub(super) struct AddressRates {
+    /// Nothing if there is no limit.
+    rate: Option<Rate>,
     buckets: Mutex<Buckets>,
 }
 
@@ -31,35 +26,23 @@ struct Buckets {
     swept: Option<Instant>,
 }
 
-/// Rooms are created too fast from an address.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct TooFast {
-    /// The time until another room may be created.
-    pub(crate) wait: Duration,
-}
-
-impl RoomRates {
-    /// So many rooms a second and address; no limit where it is 0.
+impl AddressRates {
+    /// Allows it so often a second and address; 0 is no limit.
     pub(super) fn new(rate: u32) -> Self {
-        let interval = (rate > 0).then(|| Duration::from_secs(1) / rate);
-        Self { interval, buckets: Mutex::default() }
+        Self { rate: Rate::new(rate), buckets: Mutex::default() }
     }
 
-    /// Takes note of a room that is about to be created.
+    /// Takes note that it is about to happen.
     ///
     /// # Errors
-    /// It may not be created now.
+    /// It may not happen now.
     pub(super) fn take(&self, subnet: Subnet, now: Instant) -> Result<(), TooFast> {
-        let Some(interval) = self.interval else { return Ok(()) };
+        let Some(rate) = self.rate else { return Ok(()) };
         let mut buckets = self.buckets.lock().unwrap_or_else(PoisonError::into_inner);
         let key = buckets.key(subnet, now);
-        let full_at = buckets.full_at.get(&key).map_or(now, |full_at| (*full_at).max(now));
-        let next = full_at + interval;
-        let wait = next.duration_since(now).saturating_sub(BURST);
-        if !wait.is_zero() {
-            return Err(TooFast { wait });
-        }
-        buckets.full_at.insert(key, next);
+        let full_at = buckets.full_at.get(&key).copied().unwrap_or(now);
+        let full_at = rate.take(full_at, 1, now)?;
+        buckets.full_at.insert(key, full_at);
         Ok(())
     }
 }
@@ -88,8 +71,8 @@ mod tests {
     }
 
     #[test]
-    fn rooms_are_created_at_a_rate_and_in_bursts() {
-        let (rates, begin) = (RoomRates::new(100), Instant::now());
+    fn each_address_has_a_rate_and_bursts() {
+        let (rates, begin) = (AddressRates::new(100), Instant::now());
         let at = |ms| begin + Duration::from_millis(ms);
         let count = |ms| (0..2_000).take_while(|_| rates.take(subnet(1), at(ms)).is_ok()).count();
         assert_eq!(count(0), 1_000);
@@ -102,13 +85,13 @@ mod tests {
 
     #[test]
     fn there_is_no_limit_at_a_rate_of_zero() {
-        let rates = RoomRates::new(0);
+        let rates = AddressRates::new(0);
         assert!((0..100_000).all(|_| rates.take(subnet(1), Instant::now()).is_ok()));
     }
 
     #[test]
     fn addresses_are_forgotten_when_their_buckets_are_full_and_share_one_where_there_are_too_many() {
-        let (rates, begin) = (RoomRates::new(1), Instant::now());
+        let (rates, begin) = (AddressRates::new(1), Instant::now());
         let kept = || rates.buckets.lock().unwrap().full_at.len();
         let most = u32::try_from(MOST).unwrap();
         for number in 0..most {
