@@ -6,6 +6,7 @@ use std::{
 use crate::logging::escaped;
 
 /// Prints a line. The reader of the output may be gone. That must not cause a panic.
+#[cfg(any(feature = "auth", feature = "dev"))]
 pub(crate) fn say(line: impl Display) {
     // What was logged before comes before it.
     log::logger().flush();

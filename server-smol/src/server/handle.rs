@@ -273,7 +273,7 @@ impl ServerHandle {
                     Some(journal) if journal.is_stalled() => "rooms wait for space on the disk",
                     _ => "a room keeps its thread busy",
                 };
-                log::warn!("{reason}, and the server does not wait for it any longer");
+                log::warn!("{reason}, and the server does not wait any longer");
                 continue;
             }
             result = result.and(thread.join().unwrap_or(Err(ServeError::Panicked)));
