@@ -162,6 +162,7 @@ mod room;
 mod server;
 mod session;
 mod settings;
+mod subnet;
 mod thread;
 #[cfg(feature = "tls")]
 mod tls;

@@ -4,7 +4,7 @@ use std::{
     sync::{Mutex, MutexGuard, PoisonError},
 };
 
-use crate::admission::Subnet;
+use crate::subnet::Subnet;
 
 /// The clients that wait for the answer to a question: how many there are, by address.
 #[derive(Debug, Default)]

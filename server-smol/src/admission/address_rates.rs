@@ -4,7 +4,9 @@ use std::{
     time::{Duration, Instant},
 };
 
-use super::{Rate, Subnet, TooFast};
+use crate::subnet::Subnet;
+
+use super::{Rate, TooFast};
 
 /// The maximum number of addresses that are kept. Beyond that, new ones share a bucket.
 const MOST: usize = 16_384;

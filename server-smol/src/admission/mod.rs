@@ -3,8 +3,6 @@
 mod address_rates;
 mod permits;
 mod rate;
-mod subnet;
 
 pub(crate) use permits::{Permit, Permits, TooManyOfAddress};
 pub(crate) use rate::{Rate, TooFast};
-pub(crate) use subnet::Subnet;

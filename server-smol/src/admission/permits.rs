@@ -10,9 +10,9 @@ use std::{
     time::Instant,
 };
 
-use crate::settings::Settings;
+use crate::{settings::Settings, subnet::Subnet};
 
-use super::{Subnet, TooFast, address_rates::AddressRates};
+use super::{TooFast, address_rates::AddressRates};
 
 /// Counts the connections of all threads, and knows which of them have asked for nothing: where there are too many, those go
 /// first, so that nobody keeps others out by being silent.

@@ -13,12 +13,13 @@ use hyper::{
 };
 
 use crate::{
-    admission::{Permit, Subnet, TooFast},
+    admission::{Permit, TooFast},
     log_line::{About, ConnectionId},
     memory::{Charge, OutOfMemory, Purpose},
     reactor::{Clock, Timer},
     requests::{self, DownloadPermit, Peer as _},
     room::{ClientInfo, RoomId, SessionRequest},
+    subnet::Subnet,
 };
 
 #[cfg(feature = "proxy")]

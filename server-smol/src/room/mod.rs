@@ -39,13 +39,13 @@ use stateroom_core::{
 };
 
 use crate::{
-    admission::Subnet,
     close::CloseReason,
     log_line::{About, debug_about},
     memory::{Charge, OutOfMemory, Purpose},
     metrics::Count,
     reactor::Timer,
     settings::ShutdownPolicy,
+    subnet::Subnet,
     thread::{Cut, Hibernate, HibernateOutcome, IdleState, OneLine, Thread},
     wire::Outbox,
 };

@@ -14,11 +14,11 @@ use std::{
 use stateroom_core::{ClientId, engine::EngineFactory};
 
 use crate::{
-    admission::Subnet,
     close::CloseReason,
     log_line::{About, debug_about},
     memory::{Need, Reclaim, Stage},
     metrics::Count,
+    subnet::Subnet,
     thread::Thread,
     wire::Outbox,
 };

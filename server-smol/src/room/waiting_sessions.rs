@@ -3,7 +3,7 @@ use std::{
     rc::{Rc, Weak},
 };
 
-use crate::{admission::Subnet, close::CloseReason, settings::Settings, wire::Outbox};
+use crate::{close::CloseReason, settings::Settings, subnet::Subnet, wire::Outbox};
 
 /// The sessions of a thread that have lost their connection, and wait for another one.
 ///

@@ -10,7 +10,7 @@ use smol::future::{or, zip};
 use stateroom_core::{ClientId, engine::EngineFactory};
 
 use crate::{
-    admission::{Permit, Subnet},
+    admission::Permit,
     close::CloseReason,
     log_line::{About, debug_about},
     memory::{OutOfMemory, Purpose},
@@ -18,6 +18,7 @@ use crate::{
     reactor::Timer,
     room::{Event, Outcome, Resumable, Resumption, Room, SessionRequest, Token},
     settings::Settings,
+    subnet::Subnet,
     wire::{Outbox, Socket},
 };
 

@@ -141,7 +141,7 @@ impl ThreadLog {
 
     fn report_room(&self, id: &str, budget: &LogBudget) {
         if let Some(dropped) = budget.take_dropped() {
-            let line = || format!("room {id}: {dropped} log lines were dropped: {budget} are written");
+            let line = || format!("room {id:?}: {dropped} log lines were dropped: {budget} are written");
             self.event(Level::Warn, About::room(id), line);
         }
     }

@@ -175,7 +175,7 @@ fn a_page_reads_that_there_is_no_space() {
     let (_child, address) = serve(&["--max-connections-per-address", "1"]);
     let _first = Client::connect(address, "/ws/room").expect("an upgrade");
     let refused = ask(address, "POST", "/ws/other", &["Origin: http://localhost:81"]);
-    assert_eq!((refused.status, refused.header("retry-after")), (503, Some("5")));
+    assert_eq!((refused.status, refused.header("retry-after")), (429, Some("5")));
     assert_eq!(refused.header("access-control-allow-origin"), Some("*"));
     assert_eq!(refused.header("access-control-expose-headers"), Some("Retry-After"));
 }

@@ -118,7 +118,8 @@ fn import(rooms: &mut Editor, files: &[PathBuf], id: Option<&str>) -> Result<()>
 /// Prints what happens in a room, until the reader of the output is gone.
 fn watch(operator: &Operator, room: &str, as_json: bool) -> Result<()> {
     let begun = || {
-        let is_missing = operator.show(room).is_err_and(|error| error.to_string().contains("does not exist"));
+        let is_missing =
+            operator.show(room).is_err_and(|error| error.to_string().starts_with("there is no room "));
         let wait = if is_missing { ", which does not exist yet" } else { "" };
         log::info!("watching room {}{wait}", room.escape_debug());
     };

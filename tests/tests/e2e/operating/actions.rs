@@ -16,7 +16,7 @@ fn a_client_that_is_kicked_leaves_and_its_room_learns_of_it() {
     first.expect(&["come", "gone"]);
     for (arguments, error) in [
         (["hall", "2"], "error: the room has no such client"),
-        (["cellar", "1"], "error: the room does not exist"),
+        (["cellar", "1"], "error: there is no room \"cellar\""),
     ] {
         assert_eq!(server.rooms(&["kick", arguments[0], arguments[1]]), Err(error.into()));
     }
@@ -49,7 +49,7 @@ fn a_message_goes_to_all_clients_and_not_to_the_room() {
         assert_eq!(client.ask("hello"), "hello");
     }
     assert!(other.is_quiet());
-    assert!(server.rooms(&["message", "attic", "hello"]).unwrap_err().contains("does not exist"));
+    assert!(server.rooms(&["message", "attic", "hello"]).unwrap_err().contains("there is no room"));
     assert_eq!(server.ask("POST", "/rooms/hall/messages", &"a".repeat(1 << 20)).status, 200);
     assert_eq!(server.ask("POST", "/rooms/hall/messages", &"a".repeat((1 << 20) + 1)).status, 413);
     assert_eq!(server.ask("GET", "/rooms/hall/messages", "").header("allow"), Some("POST"));
@@ -80,7 +80,7 @@ fn a_room_that_is_closed_ends() {
     for client in &mut clients {
         assert_eq!(client.closed_because(), (4001, "we close"));
     }
-    assert_eq!(server.rooms(&["close", "hall"]), Err("error: the room does not exist".into()));
+    assert_eq!(server.rooms(&["close", "hall"]), Err("error: there is no room \"hall\"".into()));
     let mut again = server.client("hall");
     again.expect(&["come"]);
     server.rooms(&["close", "hall"]).expect("it is there");
