@@ -148,6 +148,7 @@
 extern crate alloc;
 
 mod bincode;
+mod checksum;
 mod client_info;
 mod construction;
 mod effects;

@@ -1,6 +1,7 @@
 use alloc::vec::Vec;
 
 use super::Recording;
+use crate::checksum;
 
 /// The length of a record that is none: the seal.
 pub(super) const SEAL: u8 = 0;
@@ -14,7 +15,7 @@ impl Recording<'_> {
     /// A recording that is written while its room runs has none. With a seal, a reader knows that the recording has all of its events, and that
     /// none of its bytes has changed.
     pub fn seal(bytes: &mut Vec<u8>) {
-        let checksum = crc32fast::hash(bytes);
+        let checksum = checksum::hash(bytes);
         bytes.push(SEAL);
         bytes.extend(checksum.to_le_bytes());
     }
@@ -23,6 +24,6 @@ impl Recording<'_> {
     #[must_use]
     pub fn is_sealed(bytes: &[u8]) -> bool {
         let Some((recording, [SEAL, checksum @ ..])) = bytes.split_last_chunk::<SIZE>() else { return false };
-        crc32fast::hash(recording).to_le_bytes() == *checksum
+        checksum::hash(recording).to_le_bytes() == *checksum
     }
 }

@@ -10,8 +10,8 @@ use core::ops::Range;
 use wasmi::{Global, Val};
 
 use crate::{
-    Program, Step, Trap, hibernation::Saved, image::WINDOW, live::Live, presence::Presence, reader::Reader,
-    state::Generator,
+    Program, Step, Trap, checksum, hibernation::Saved, image::WINDOW, live::Live, presence::Presence,
+    reader::Reader, state::Generator,
 };
 
 pub use error::{RestoreError, SnapshotError};
@@ -67,7 +67,7 @@ pub(crate) fn presence(snapshot: &[u8]) -> Option<Presence> {
 
 /// Ends one.
 pub(crate) fn finish(mut out: Vec<u8>) -> Vec<u8> {
-    out.extend(crc32fast::hash(&out).to_le_bytes());
+    out.extend(checksum::hash(&out).to_le_bytes());
     out
 }
 

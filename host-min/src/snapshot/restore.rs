@@ -5,7 +5,7 @@ use wasmi::{Nullable, Ref};
 
 use super::{CHECKSUM, MAGIC, RestoreError, VERSION, value};
 use crate::{
-    Program, Room,
+    Program, Room, checksum,
     construction::grow,
     live::Live,
     presence::Presence,
@@ -36,7 +36,7 @@ impl Program {
         if version != VERSION {
             return Err(RestoreError::Version { version });
         }
-        if crc32fast::hash(body).to_le_bytes() != *checksum {
+        if checksum::hash(body).to_le_bytes() != *checksum {
             return Err(RestoreError::Damaged);
         }
         if reader.array() != Ok(self.hash()) {

@@ -1,4 +1,4 @@
-use crate::{bytes::Reader, layout::BATCH};
+use crate::{bytes::Reader, checksum, layout::BATCH};
 
 const FIRST: u32 = 1;
 const LAST: u32 = 2;
@@ -27,7 +27,7 @@ pub(crate) struct Batch {
 
 impl Batch {
     /// Puts the header in front of its data, and returns the checksum. `crc` is that of no bytes.
-    pub(crate) fn seal(&self, crc: &crc32fast::Hasher, batch: &mut [u8]) -> u32 {
+    pub(crate) fn seal(&self, crc: &checksum::Hasher, batch: &mut [u8]) -> u32 {
         let (header, _) = batch.split_at_mut(BATCH as usize);
         let flags = u32::from(self.first) * FIRST + u32::from(self.last) * LAST + (self.skip << 2);
         header[4..8].copy_from_slice(&self.length.to_le_bytes());

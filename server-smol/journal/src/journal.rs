@@ -3,6 +3,7 @@ use std::io;
 use crate::{
     Contradiction, DamagedRoom, Disk, Entries, Entry, JournalError, Options, RoomNumber, Stats,
     batch::Batch,
+    checksum,
     index::Index,
     layout::{BATCH, HEADER, Layout},
     record::{HEAD, Head, Kind, MAX_BODY, MAX_ID, Record},
@@ -41,8 +42,8 @@ pub struct Journal<D> {
     pub(crate) next_spare: u64,
     /// The batch that is being made: space for its header, and its data.
     pub(crate) buffer: Vec<u8>,
-    /// The checksum of no bytes. A new one looks at the processor first.
-    pub(crate) crc: crc32fast::Hasher,
+    /// The checksum of no bytes.
+    pub(crate) crc: checksum::Hasher,
     /// The rooms that may have their base in the oldest segment, while it is being emptied.
     pub(crate) moving: Vec<u64>,
     /// The segment in which the newest complete checkpoint began, or 0.

@@ -68,6 +68,7 @@
 
 mod batch;
 mod bytes;
+mod checksum;
 mod disk;
 mod entries;
 mod error;

@@ -1,4 +1,7 @@
-use crate::bytes::{Reader, put_varint};
+use crate::{
+    bytes::{Reader, put_varint},
+    checksum,
+};
 
 /// The largest head of a record.
 pub(crate) const HEAD: u64 = 56;
@@ -90,7 +93,7 @@ pub(crate) struct Record<'a> {
 
 impl<'a> Record<'a> {
     /// Appends the record. `crc` is the checksum of no bytes.
-    pub(crate) fn encode(&self, crc: &crc32fast::Hasher, out: &mut Vec<u8>) {
+    pub(crate) fn encode(&self, crc: &checksum::Hasher, out: &mut Vec<u8>) {
         let start = out.len();
         out.extend_from_slice(&[0; 4]);
         let timer = match self.timer {
@@ -122,7 +125,7 @@ impl<'a> Record<'a> {
     pub(crate) fn decode(bytes: &'a [u8]) -> Option<(Self, u64)> {
         let head = Head::decode(bytes)?;
         let bytes = bytes.get(..usize::try_from(head.total()).ok()?)?;
-        if crc32fast::hash(&bytes[4..]) != head.crc {
+        if checksum::hash(&bytes[4..]) != head.crc {
             return None;
         }
         let (id, body) = bytes[head.length as usize..].split_at(head.id as usize);

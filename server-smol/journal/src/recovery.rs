@@ -1,7 +1,7 @@
 use std::io;
 
 use crate::{
-    Disk, Entries, Entry, Journal, OpenError, Options, RoomNumber, Stats,
+    Disk, Entries, Entry, Journal, OpenError, Options, RoomNumber, Stats, checksum,
     error::JournalError,
     index::Index,
     journal::{HeadSegment, Writer},
@@ -138,7 +138,7 @@ impl<D: Disk> Journal<D> {
             damaged_files: files.damaged,
             damaged: Vec::new(),
             next_spare: files.next_spare,
-            crc: crc32fast::Hasher::new(),
+            crc: checksum::hasher(),
             buffer: Vec::new(),
             moving: Vec::new(),
             checkpoint,

@@ -1,4 +1,4 @@
-use crate::{bytes::Reader, layout::HEADER};
+use crate::{bytes::Reader, checksum, layout::HEADER};
 
 const MAGIC: &[u8; 8] = b"strmjrn\0";
 /// Changes whenever the meaning of any byte changes.
@@ -51,7 +51,7 @@ impl Header {
         let mut block = [0; HEADER as usize];
         block[..8].copy_from_slice(MAGIC);
         block[12..12 + bytes.len()].copy_from_slice(&bytes);
-        let crc = crc32fast::hash(&block[12..]);
+        let crc = checksum::hash(&block[12..]);
         block[8..12].copy_from_slice(&crc.to_le_bytes());
         block
     }
@@ -59,7 +59,7 @@ impl Header {
     pub(crate) fn decode(block: &[u8; HEADER as usize]) -> Result<Self, HeaderError> {
         let mut reader = Reader(block);
         let (magic, crc) = (reader.take(8), reader.u32());
-        if magic != Some(MAGIC) || crc != Some(crc32fast::hash(&block[12..])) {
+        if magic != Some(MAGIC) || crc != Some(checksum::hash(&block[12..])) {
             return Err(HeaderError::Damaged);
         }
         Self::fields(&mut reader).unwrap_or(Err(HeaderError::Damaged))

@@ -1,6 +1,6 @@
 use std::io;
 
-use crate::{Disk, batch::Batch, layout::BATCH, segment::segment_name};
+use crate::{Disk, batch::Batch, checksum, layout::BATCH, segment::segment_name};
 
 /// The bytes that are read at once.
 const WINDOW: u64 = 256 << 10;
@@ -63,7 +63,7 @@ impl Window {
         mut out: Option<&mut Vec<u8>>,
     ) -> io::Result<bool> {
         let before = out.as_ref().map_or(0, |out| out.len());
-        let mut crc = crc32fast::Hasher::new();
+        let mut crc = checksum::hasher();
         crc.update(&self.get(disk, segment, offset, BATCH)?[4..]);
         let (mut at, mut left) = (offset + BATCH, u64::from(batch.length));
         while left > 0 {
