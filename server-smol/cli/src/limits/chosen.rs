@@ -1,5 +1,3 @@
-use std::collections::BTreeMap;
-
 use anyhow::{Result, anyhow};
 
 use stateroom_host_min::Limits;
@@ -7,9 +5,9 @@ use stateroom_server_smol::{Part, SettingProblem, Settings};
 
 use super::{ALL, Bounds, Limit};
 
-/// The limits that were set, by their keys.
+/// The limits that were set, ordered by their keys.
 #[derive(Debug, Clone, Default, PartialEq)]
-pub(crate) struct Chosen(BTreeMap<&'static str, Choice>);
+pub(crate) struct Chosen(Vec<(&'static str, Choice)>);
 
 #[derive(Debug, Clone, PartialEq)]
 struct Choice {
@@ -28,18 +26,30 @@ pub(crate) enum Origin {
 
 impl Chosen {
     pub(crate) fn choose(&mut self, limit: &Limit, value: u64, origin: Origin) {
-        self.0.insert(limit.key, Choice { value, origin });
+        self.put(limit.key, Choice { value, origin });
+    }
+
+    fn put(&mut self, key: &'static str, choice: Choice) {
+        self.0.retain(|(other, _)| *other != key);
+        let index = self.0.partition_point(|(other, _)| *other < key);
+        self.0.insert(index, (key, choice));
+    }
+
+    fn get(&self, limit: &Limit) -> Option<&Choice> {
+        self.0.iter().find(|(key, _)| *key == limit.key).map(|(_, choice)| choice)
     }
 
     /// Returns true if a limit was set.
     pub(crate) fn has(&self, limit: &Limit) -> bool {
-        self.0.contains_key(limit.key)
+        self.get(limit).is_some()
     }
 
     /// Merges two sets of choices. A choice in `others` is used if there is none here.
     pub(crate) fn over(&self, others: &Self) -> Self {
         let mut all = others.clone();
-        all.0.extend(self.0.clone());
+        for (key, choice) in &self.0 {
+            all.put(key, choice.clone());
+        }
         all
     }
 
@@ -51,7 +61,7 @@ impl Chosen {
     pub(crate) fn bounds(&self, settings: Settings) -> Result<Bounds> {
         let mut bounds = Bounds { settings, guest: Limits::default() };
         for limit in ALL {
-            if let Some(choice) = self.0.get(limit.key) {
+            if let Some(choice) = self.get(limit) {
                 limit.set(&mut bounds, choice.value);
             }
         }
@@ -84,7 +94,7 @@ impl Chosen {
 
     /// Returns the place where the value of a limit was set.
     fn place(&self, limit: &Limit) -> String {
-        match self.0.get(limit.key) {
+        match self.get(limit) {
             None => format!("the default of `--{}`", limit.flag()),
             Some(Choice { origin: Origin::Flag, .. }) => format!("`--{}`", limit.flag()),
             Some(Choice { origin: Origin::File(place), .. }) => format!("`{}` ({place})", limit.key),
@@ -94,7 +104,7 @@ impl Chosen {
     /// Returns true if the same limits were set to the same values, here and there.
     #[cfg(feature = "dev")]
     pub(crate) fn has_values_of(&self, other: &Self) -> bool {
-        let values = |(key, choice): (&&'static str, &Choice)| (*key, choice.value);
+        let values = |(key, choice): &(&'static str, Choice)| (*key, choice.value);
         self.0.iter().map(values).eq(other.0.iter().map(values))
     }
 
@@ -103,7 +113,7 @@ impl Chosen {
     pub(crate) fn to_toml(&self) -> Option<String> {
         let mut toml = "[limits]\n".to_owned();
         for limit in ALL {
-            if let Some(Choice { value, .. }) = self.0.get(limit.key) {
+            if let Some(Choice { value, .. }) = self.get(limit) {
                 toml += &format!("{} = \"{}\"\n", limit.key, limit.show(*value));
             }
         }
