@@ -1,7 +1,7 @@
 use std::{
     borrow::Cow,
     cell::RefCell,
-    collections::{BTreeMap, HashSet},
+    collections::HashSet,
     net::{IpAddr, Ipv4Addr},
 };
 
@@ -34,9 +34,11 @@ pub(crate) struct ClientInfo {
 /// The name of a header, in lower case, and its value.
 pub(crate) type Header = (Box<str>, Box<str>);
 
-/// Keeps what the clients of a room have brought with them, if they may have to [connect again](super::renewal).
+/// Keeps what the clients of a room have brought with them, ordered by their ids, if they may have to [connect again](super::renewal).
 #[derive(Debug)]
-pub(super) struct KeptInfo(Option<RefCell<BTreeMap<ClientId, Box<ClientInfo>>>>);
+pub(super) struct KeptInfo(Option<RefCell<Vec<Kept>>>);
+
+type Kept = (ClientId, Box<ClientInfo>);
 
 /// The beginnings of the keys of parameters and headers.
 const QUERY: &str = "query:";
@@ -56,12 +58,25 @@ impl KeptInfo {
 
     pub(super) fn add(&self, client: ClientId, info: Box<ClientInfo>) {
         if let Some(kept) = &self.0 {
-            kept.borrow_mut().insert(client, info);
+            let mut kept = kept.borrow_mut();
+            // Nearly always at the end: new clients have the largest ids.
+            let index = kept.partition_point(|(other, _)| *other < client);
+            match kept.get_mut(index).filter(|(other, _)| *other == client) {
+                Some((_, old)) => *old = info,
+                None => kept.insert(index, (client, info)),
+            }
         }
     }
 
     pub(super) fn take(&self, client: ClientId) -> Option<Box<ClientInfo>> {
-        self.0.as_ref()?.borrow_mut().remove(&client)
+        let mut kept = self.0.as_ref()?.borrow_mut();
+        let index = kept.binary_search_by_key(&client, |(other, _)| *other).ok()?;
+        let (_, info) = kept.remove(index);
+        if kept.len() < kept.capacity() / 4 {
+            let space = 2 * kept.len();
+            kept.shrink_to(space);
+        }
+        Some(info)
     }
 }
 
