@@ -12,7 +12,7 @@ use crate::logging::Format;
 use super::server::{Number, port};
 use super::{
     ROOMS, SERVER, ServerArgs,
-    server::{Time, milliseconds, whole},
+    server::{Text, Time, checked, milliseconds, read, whole},
 };
 
 #[derive(Debug, clap::Args)]
@@ -28,7 +28,7 @@ pub(crate) struct ServeArgs {
     /// socket (unix:/run/rooms.sock, and for all users unix:/run/rooms.sock,mode=666), or `systemd`
     /// for the sockets that systemd passes, which stay open for the next process
     #[arg(long, value_name = "ADDRESS", conflicts_with_all = ["ip", "port"], verbatim_doc_comment)]
-    #[arg(value_parser = listen_address, help_heading = SERVER, hide_long_help = true)]
+    #[arg(value_parser = checked::<ListenAddress> as Text, help_heading = SERVER, hide_long_help = true)]
     listen: Vec<String>,
 
     /// Let another process listen on the same ports, and take over when this one ends
@@ -139,14 +139,8 @@ pub(crate) struct ServeArgs {
 impl ServeArgs {
     /// Returns the addresses to listen on.
     pub(crate) fn listen(&self) -> Vec<ListenAddress> {
-        // They have been checked.
-        self.listen.iter().filter_map(|address| address.parse().ok()).collect()
+        read(&self.listen).collect()
     }
-}
-
-/// Checks an address. It stays a text, as each type that clap reads takes some KB in the binary.
-fn listen_address(text: &str) -> Result<String, String> {
-    text.parse().map(|_: ListenAddress| text.to_owned())
 }
 
 fn drain(text: &str) -> Result<Duration, String> {

@@ -1,4 +1,4 @@
-use std::{env, net::IpAddr, ops::RangeInclusive, time::Duration};
+use std::{env, net::IpAddr, ops::RangeInclusive, str::FromStr, time::Duration};
 
 use anyhow::{Result, anyhow};
 use clap::ArgAction;
@@ -32,8 +32,8 @@ pub(crate) struct ServerArgs {
         not(feature = "dev"),
         doc = "127.0.0.1 accepts only local connections; use it behind a proxy. Default: 0.0.0.0"
     )]
-    #[arg(long, value_parser = ip, verbatim_doc_comment)]
-    ip: Option<IpAddr>,
+    #[arg(long, value_parser = ip as Text, verbatim_doc_comment)]
+    ip: Option<String>,
 
     /// List the options that are used most
     #[arg(short = 'h', action = ArgAction::HelpLong, display_order = 101)]
@@ -70,7 +70,8 @@ pub(crate) struct ServerArgs {
 
     /// A subprotocol for clients that offer it, the preferred one first; may be repeated. Others get a 400
     #[arg(long = "subprotocol", value_name = "NAME", verbatim_doc_comment, help_heading = CLIENTS, hide_long_help = true)]
-    subprotocols: Vec<Subprotocol>,
+    #[arg(value_parser = checked::<Subprotocol> as Text)]
+    subprotocols: Vec<String>,
 
     /// Compress messages of at least SIZE (512 if none is given) for clients that take permessage-deflate
     #[cfg(feature = "compression")]
@@ -84,8 +85,8 @@ pub(crate) struct ServerArgs {
     /// generated   only `POST /new_room` creates a room, with an id of ten characters that nobody
     ///             can guess; with generated:uuid it is a UUID
     #[arg(long, value_name = "MODE", default_value = "implicit", verbatim_doc_comment)]
-    #[arg(help_heading = ROOMS, hide_long_help = true)]
-    room_ids: RoomIds,
+    #[arg(value_parser = checked::<RoomIds> as Text, help_heading = ROOMS, hide_long_help = true)]
+    room_ids: String,
 
     /// The time at which empty rooms end:
     /// never       when the server ends (with `--data`, not even then)
@@ -93,8 +94,8 @@ pub(crate) struct ServerArgs {
     /// after:60    when they have been empty for a minute
     /// A room created with `POST` waits at least a minute for a client, if `--max-rooms` permits
     #[arg(long, value_name = "WHEN", default_value = "never", verbatim_doc_comment)]
-    #[arg(help_heading = ROOMS, hide_long_help = true)]
-    shutdown: ShutdownPolicy,
+    #[arg(value_parser = checked::<ShutdownPolicy> as Text, help_heading = ROOMS, hide_long_help = true)]
+    shutdown: String,
 
     /// Time without events, or up to twice this time, after which a room hibernates. 0: never
     #[arg(long, alias = "fold-after", value_name = "SECONDS", default_value = "10", verbatim_doc_comment)]
@@ -105,11 +106,11 @@ pub(crate) struct ServerArgs {
     /// subdomains, `self` for the host that the request is for, and `*` for all pages. Programs that
     /// send no `Origin` are always allowed. Default: `self`, and for `stateroom dev` `*`
     #[arg(long = "allow-origin", value_name = "ORIGIN", verbatim_doc_comment)]
-    #[arg(help_heading = CLIENTS, hide_long_help = true)]
-    allowed_origins: Vec<AllowedOrigin>,
+    #[arg(value_parser = checked::<AllowedOrigin> as Text, help_heading = CLIENTS, hide_long_help = true)]
+    allowed_origins: Vec<String>,
 
     /// A header that rooms may see; may be repeated. A client can write anything into one that no proxy sets or replaces
-    #[arg(long = "client-header", value_name = "NAME", value_parser = header_name, verbatim_doc_comment)]
+    #[arg(long = "client-header", value_name = "NAME", value_parser = header_name as Text, verbatim_doc_comment)]
     #[arg(help_heading = ROOMS, hide_long_help = true)]
     client_headers: Vec<String>,
 
@@ -124,7 +125,8 @@ pub(crate) struct ServerArgs {
 
     /// The operator's address: the path of a Unix socket, with a `/`, or such as 127.0.0.1:9000. `dev` uses a free port
     #[arg(long, value_name = "ADDRESS", verbatim_doc_comment, help_heading = SERVER, hide_long_help = true)]
-    admin: Option<AdminAddress>,
+    #[arg(value_parser = checked::<AdminAddress> as Text)]
+    admin: Option<String>,
 
     /// Measure each pass of the event loop, for the operator's status
     #[arg(long, hide = true)]
@@ -160,25 +162,25 @@ impl ServerArgs {
         }
         let mut settings = Settings::default();
         settings.port = self.port_or_environment()?.unwrap_or(settings.port);
-        settings.ip = self.ip.unwrap_or(settings.ip);
+        settings.ip = read(&self.ip).next().unwrap_or(settings.ip);
         settings.heartbeat_interval = self.heartbeat_interval;
         settings.heartbeat_timeout = self.heartbeat_timeout;
         settings.message_timeout = self.message_timeout;
         settings.outbox_timeout = self.outbox_timeout;
         settings.resume = self.resume;
-        settings.room_ids = self.room_ids;
-        settings.shutdown = self.shutdown;
+        settings.room_ids = self.room_ids.parse().unwrap_or(settings.room_ids);
+        settings.shutdown = self.shutdown.parse().unwrap_or(settings.shutdown);
         settings.hibernate_after = self.hibernate_after;
         settings.threads = self.threads;
         settings.single_page = self.single_page;
-        settings.admin = self.admin.clone();
-        settings.subprotocols = self.subprotocols.clone();
+        settings.admin = read(&self.admin).next();
+        settings.subprotocols = read(&self.subprotocols).collect();
         #[cfg(feature = "compression")]
         {
             settings.compress_from = self.compress;
         }
         if !self.allowed_origins.is_empty() {
-            settings.allowed_origins.clone_from(&self.allowed_origins);
+            settings.allowed_origins = read(&self.allowed_origins).collect();
         }
         #[cfg(feature = "auth")]
         {
@@ -223,8 +225,21 @@ impl ServerArgs {
     /// Returns the address to listen on, if it was given.
     #[cfg(feature = "dev")]
     pub(crate) fn ip(&self) -> Option<IpAddr> {
-        self.ip
+        read(&self.ip).next()
     }
+}
+
+/// A function that checks a text. What clap reads stays a text where it can: each type takes some KB in the binary.
+pub(super) type Text = fn(&str) -> Result<String, String>;
+
+/// Checks that a text is a `T`.
+pub(super) fn checked<T: FromStr<Err = String>>(text: &str) -> Result<String, String> {
+    text.parse().map(|_: T| text.to_owned())
+}
+
+/// Returns what the texts say, which have been checked.
+pub(super) fn read<'a, T: FromStr>(texts: impl IntoIterator<Item = &'a String>) -> impl Iterator<Item = T> {
+    texts.into_iter().filter_map(|text| text.parse().ok())
 }
 
 /// A function that reads a number. As clap sees one type of functions, its code for them is there once.
@@ -237,8 +252,10 @@ pub(super) fn port(text: &str) -> Result<usize, String> {
     whole(text, "a whole number", 0..=u16::MAX.into()).map(|number| number as usize)
 }
 
-fn ip(text: &str) -> Result<IpAddr, String> {
-    text.parse().map_err(|_| "is not an IP address, such as 127.0.0.1 or ::".to_owned())
+fn ip(text: &str) -> Result<String, String> {
+    text.parse()
+        .map(|_: IpAddr| text.to_owned())
+        .map_err(|_| "is not an IP address, such as 127.0.0.1 or ::".to_owned())
 }
 
 pub(super) fn seconds(text: &str) -> Result<Duration, String> {
