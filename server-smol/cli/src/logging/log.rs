@@ -1,9 +1,8 @@
-use std::{env, fmt::Arguments, io, panic, sync::Arc, thread};
+use std::{fmt::Arguments, io, panic, sync::Arc, thread};
 
 use ::log::{Level, LevelFilter, Metadata, Record, set_boxed_logger, set_max_level};
-use env_filter::Filter;
 
-use super::{format::Format, pipe::Pipe};
+use super::{filter::Filter, format::Format, pipe::Pipe};
 
 /// The target of the lines that guests write.
 const GUEST: &str = "stateroom::guest";
@@ -31,8 +30,8 @@ impl Log {
         let work = move || writer.write_to(io::stderr());
         thread::Builder::new().name("log".to_owned()).stack_size(STACK).spawn(work)?;
 
-        let filter = filter(level);
-        set_max_level(filter.filter());
+        let filter = Filter::new(level);
+        set_max_level(filter.most());
         // Fails only where there is one already, and this is the only one.
         let _ = set_boxed_logger(Box::new(Logger { filter, format, pipe: Arc::clone(&pipe) }));
 
@@ -62,16 +61,6 @@ impl Log {
     }
 }
 
-fn filter(level: LevelFilter) -> Filter {
-    let mut filter = env_filter::Builder::new();
-    // Dependencies are heard when something is wrong.
-    filter.filter_level(level.min(LevelFilter::Warn)).filter_module("stateroom", level);
-    if let Ok(directives) = env::var("RUST_LOG") {
-        filter.parse(&directives);
-    }
-    filter.build()
-}
-
 /// Adds colours to a line, if stderr shows them.
 fn painted(line: String, format: Format) -> String {
     #[cfg(not(feature = "dev"))]
@@ -96,7 +85,7 @@ impl ::log::Log for Logger {
     }
 
     fn log(&self, record: &Record<'_>) {
-        if !self.filter.matches(record) {
+        if !self.filter.enabled(record.metadata()) {
             return;
         }
         // What a guest calls an error is none of the server's.

@@ -7,6 +7,7 @@
 mod budget;
 mod escape;
 mod fill;
+mod filter;
 mod format;
 #[cfg(feature = "log-json")]
 mod json;
