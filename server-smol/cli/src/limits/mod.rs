@@ -244,8 +244,8 @@ client takes 2 KB. A client that does not read takes up to --max-outbox-size.",
 
 static CONNECTIONS_PER_ADDRESS: Limit = Limit {
     what: "Maximum number of connections from one IPv4 address, or IPv6 network of 64 bits",
-    why: "Further clients get a 429. This prevents one client from using all connections. Behind a proxy, all
-clients have the proxy's address and share the limit, unless it is a --trusted-proxy.",
+    why: "Further clients get a 429. This prevents one client from using all connections. Behind a proxy,
+all clients have the proxy's address and share the limit, unless it is a --trusted-proxy.",
     default: Some("none"),
     ..Limit::number("connections_per_address", Settings::MAX_CONNECTIONS_PER_ADDRESS, |bounds| {
         Value::Optional(&mut bounds.settings.max_connections_per_address)
