@@ -289,7 +289,7 @@ test("everything is done by keyboard alone", TIMEOUT, async (t) => {
   // From the first to the last control, and each of them shows where the focus is.
   const names = [];
   await page.evaluate(() => document.activeElement.blur());
-  for (let press = 0; press < 30; press += 1) {
+  for (let press = 0; press < 40; press += 1) {
     await keyboard.press("Tab");
     names.push(await page.evaluate(() => {
       const element = document.activeElement;
