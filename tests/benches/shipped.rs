@@ -46,7 +46,7 @@ fn main() {
 
 fn serves(binary: &Path, module: &str) {
     let server = Server::start(binary, module);
-    within("memory when idle", server.child.resident(), 5_000_000, "bytes");
+    within("memory when idle", server.child.resident(), 5_500_000, "bytes");
     let clients = server.converse();
     within("memory of 500 rooms with two clients each", server.child.resident(), 32_000_000, "bytes");
     drop((clients, server));
