@@ -1,9 +1,6 @@
-use std::{
-    fmt,
-    net::{Ipv4Addr, SocketAddr},
-    path::PathBuf,
-    str::FromStr,
-};
+use std::{fmt, net::SocketAddr, path::PathBuf, str::FromStr};
+
+use crate::tcp_address::tcp_address;
 
 /// The address at which the operator reaches the server; see [`Settings::admin`](crate::Settings::admin).
 ///
@@ -43,11 +40,7 @@ impl FromStr for AdminAddress {
         if text.contains('/') {
             return Ok(Self::Unix(text.into()));
         }
-        let of_localhost = |text: &str| {
-            let port = text.strip_prefix("localhost:")?.parse().ok()?;
-            Some(SocketAddr::from((Ipv4Addr::LOCALHOST, port)))
-        };
-        match of_localhost(text).or_else(|| text.parse().ok()) {
+        match tcp_address(text) {
             // Whether others may reach it is known when there is a token or not.
             Some(address) if cfg!(feature = "rooms") || address.ip().is_loopback() => Ok(Self::Tcp(address)),
             Some(_) => Err(NOT_LOOPBACK.to_owned()),

@@ -163,6 +163,7 @@ mod server;
 mod session;
 mod settings;
 mod subnet;
+mod tcp_address;
 mod thread;
 #[cfg(feature = "tls")]
 mod tls;

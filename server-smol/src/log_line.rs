@@ -31,7 +31,7 @@ impl fmt::Display for ConnectionId {
     }
 }
 
-/// What a line is about, as far as it is known.
+/// The connection, room and client that a line is about, as far as they are known.
 #[derive(Debug, Clone, Copy, Default)]
 pub(crate) struct About<'a> {
     pub(crate) connection: Option<ConnectionId>,

@@ -168,7 +168,7 @@ struct Files {
     segments: Vec<u64>,
     spares: Vec<String>,
     next_spare: u64,
-    /// How many files are kept because they have damaged bytes.
+    /// The number of files that are kept because they have damaged bytes.
     damaged: u64,
     /// True if there is a file that was being created.
     unfinished: bool,

@@ -2,7 +2,7 @@ use serde_json::{Map, Value};
 
 use super::json::Object;
 
-/// What is known of a client that may enter: its name, for example. Its room can
+/// The facts that are known about a client that may enter: its name, for example. Its room can
 /// [ask for it](stateroom_core::StateroomContext::client_info), under the key `auth`, and for each claim under `auth:NAME`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Claims {

@@ -22,7 +22,7 @@ pub(super) struct Rules<'a> {
     pub(super) now: f64,
 }
 
-/// What counts of the header of a token. The rest takes many times its size, and is not kept while others go on.
+/// The part of the header of a token that is checked. The rest takes many times its size, and is not kept while others go on.
 struct Header {
     algorithm: String,
     /// The name of the key.

@@ -6,7 +6,7 @@ use std::{
 /// The size of a burst, as the time in which that much becomes allowed.
 const BURST: Duration = Duration::from_secs(10);
 
-/// How much may happen in a second, and at once: the rule of token buckets. A bucket is stored as the time at which it will be
+/// The number of things that may happen in a second, and at once: the rule of token buckets. A bucket is stored as the time at which it will be
 /// full.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Rate {

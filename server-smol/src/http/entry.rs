@@ -21,7 +21,7 @@ use crate::{
 
 use super::{Site, peer::Peer};
 
-/// How those are refused who may not enter, as the log names it.
+/// The name in the log for clients that may not enter.
 const NOT_LET_IN: &str = "they may not enter the room (`--auth-key`, `--auth-url`)";
 
 /// The same, if too many wait to be let in.
@@ -33,7 +33,7 @@ const TIMEOUT: Duration = Duration::from_secs(10);
 /// The time after which to try again if it cannot be found out, in seconds.
 const LATER: u64 = 2;
 
-/// What is known of a client that enters.
+/// The facts that are known about a client that enters.
 #[derive(Debug)]
 pub(super) struct Admission<'a> {
     pub(super) claims: Claims,

@@ -22,7 +22,7 @@ use crate::{
 
 use super::{Site, peer::Peer};
 
-/// How pages of other origins are refused, as the log names it.
+/// The name in the log for pages of other origins.
 const OTHER_ORIGIN: &str = "their pages are of another origin (`--allow-origin`)";
 
 /// The headers of answers that pages of other origins could not read otherwise.

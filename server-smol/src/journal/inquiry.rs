@@ -35,7 +35,7 @@ use {
 #[cfg(feature = "rooms")]
 const HEAD: usize = 256;
 
-/// How often a history is tried to be read that is moved meanwhile.
+/// The number of attempts to read a history that is moved meanwhile.
 #[cfg(feature = "rooms")]
 const ATTEMPTS: u32 = 10;
 

@@ -1,9 +1,6 @@
-use std::{
-    fmt,
-    net::{Ipv4Addr, SocketAddr},
-    path::PathBuf,
-    str::FromStr,
-};
+use std::{fmt, net::SocketAddr, path::PathBuf, str::FromStr};
+
+use crate::tcp_address::tcp_address;
 
 /// An address to listen on; see [`Settings::listen`](crate::Settings::listen).
 ///
@@ -52,11 +49,7 @@ impl FromStr for ListenAddress {
             let mode = mode.ok_or("has a mode that is no octal number from 0 to 777, such as 660")?;
             return Ok(Self::Unix { path: path.into(), mode });
         }
-        let of_localhost = |text: &str| {
-            let port = text.strip_prefix("localhost:")?.parse().ok()?;
-            Some(SocketAddr::from((Ipv4Addr::LOCALHOST, port)))
-        };
-        of_localhost(text).or_else(|| text.parse().ok()).map(Self::Tcp).ok_or_else(|| {
+        tcp_address(text).map(Self::Tcp).ok_or_else(|| {
             "is neither an address with a port from 0 to 65535, such as `0.0.0.0:8080` or `[::]:8080`, nor the path of a Unix \
              socket, such as `unix:/run/rooms.sock`, nor `systemd`"
                 .to_owned()

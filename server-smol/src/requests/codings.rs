@@ -8,7 +8,7 @@ pub(crate) struct Coding {
     pub(crate) name: &'static str,
     /// The older name, which means the same.
     alias: &'static str,
-    /// What the name of a compressed file has behind the name of the file.
+    /// The end of the name of a compressed file, behind the name of the file.
     pub(crate) extension: &'static str,
 }
 

@@ -2,7 +2,7 @@ use std::ops::Range;
 
 use hyper::header::{HeaderMap, RANGE};
 
-/// What a request wants of a file.
+/// The part of a file that a request asks for.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum Part {
     Whole,

@@ -11,7 +11,7 @@ use hyper::{
 
 use super::list::elements;
 
-/// What tells the versions of a file apart (RFC 9110, section 8.8): a client that has one of them does not get it again.
+/// The values that tell the versions of a file apart (RFC 9110, section 8.8): a client that has one of them does not get it again.
 #[derive(Debug)]
 pub(crate) struct Validators {
     /// The entity tag. It is weak if the same tag may stand for other bytes.

@@ -26,7 +26,7 @@ pub(crate) struct ClientInfo {
     headers: Box<[Header]>,
     /// The subprotocol that the server has chosen.
     subprotocol: Option<Box<str>>,
-    /// What is known of a client that had to be let in.
+    /// The claims of a client that had to be let in.
     #[cfg(feature = "auth")]
     claims: Option<Box<Claims>>,
 }

@@ -1,4 +1,4 @@
-//! What the operator does in a room: closes clients, and sends messages to them. Guests do not see the operator, and recordings
+//! Closes clients of a room, and sends messages to them, for the operator. Guests do not see the operator, and recordings
 //! do not have what it does: a guest sees the `disconnect` of a client that is closed, and nothing of a message.
 
 use std::rc::Rc;
@@ -9,7 +9,7 @@ use crate::{close::CloseReason, thread::Kind, websocket::Opcode};
 
 use super::{CreateRoomError, EventLock, Registry, Room, RoomId, roster::among, trace::Operator};
 
-/// What the operator wants to be done in a room.
+/// An action that the operator wants in a room.
 #[derive(Debug)]
 pub(crate) enum Action {
     /// Close one client.

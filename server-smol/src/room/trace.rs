@@ -40,7 +40,7 @@ pub(super) struct Trace {
     recorder: RefCell<Option<Box<Recorder>>>,
 }
 
-/// What the operator does in a room.
+/// An action of the operator in a room.
 #[cfg(feature = "rooms")]
 pub(super) enum Operator<'a> {
     Message(MessagePayload<'a>),

@@ -123,7 +123,7 @@ impl ServerHandle {
     /// Returns the host and the port by which programs on this machine reach the server, such as `localhost:8080`.
     #[must_use]
     pub fn local_host(&self) -> String {
-        super::local_host(self.address())
+        super::announcement::local_host(self.address())
     }
 
     /// Lists up to `most` rooms, and at most 1,000, in the order of their ids: the first rooms, or those after the room `after`.

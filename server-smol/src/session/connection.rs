@@ -58,12 +58,12 @@ pub(super) struct Connection<F: EngineFactory> {
     pub(super) permit: Cell<Option<Permit>>,
 }
 
-/// What is counted of a client's messages beside their number.
+/// The counts of a client's messages beside their number.
 #[derive(Debug)]
 pub(super) struct Counts {
     /// The confirmations of the messages, if the session is resumable.
     pub(super) confirmations: Option<Confirmations>,
-    /// How fast the client may send, if that is limited.
+    /// The limits on how fast the client may send, if there are any.
     pub(super) rates: Option<Rates>,
 }
 

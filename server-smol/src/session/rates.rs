@@ -8,7 +8,7 @@ use crate::{
     settings::Settings,
 };
 
-/// How fast a client may send on its connection.
+/// The limits on how fast a client may send on its connection.
 #[derive(Debug)]
 pub(super) struct Rates {
     messages: Option<Bucket>,

@@ -20,7 +20,7 @@ enum Rule {
     SameHost,
     /// In lower case and without a default port, as browsers write it.
     Exact(Box<str>),
-    /// What an origin begins and ends with. At least one label stands between.
+    /// The beginning and the end of an origin. At least one label stands between.
     Subdomains(Box<str>, Box<str>),
 }
 

@@ -198,10 +198,10 @@ struct Read {
     work: usize,
 }
 
-/// What has come of the processing of records.
+/// The result of processing records.
 #[derive(Default)]
 struct Processed {
-    /// How much of the input was used, in bytes.
+    /// The number of bytes of the input that were used.
     used: usize,
     /// The size of the content.
     size: usize,

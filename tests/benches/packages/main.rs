@@ -1,4 +1,4 @@
-//! What operators install: the unit of systemd, the Debian package and the image, with the static binary of a release in them.
+//! Checks what operators install: the unit of systemd, the Debian package and the image, with the static binary of a release in them.
 //!
 //! `cargo bench --profile dev -p stateroom-tests --bench packages` builds the binary and checks them. What a machine lacks is not
 //! checked, but on CI everything has to be there: `./test --setup` installs it.

@@ -54,7 +54,7 @@ impl TlsClient {
     /// Opens a WebSocket to a room on a connection, with more headers, which are whole lines.
     ///
     /// # Errors
-    /// What the server answered, if that was no upgrade.
+    /// The answer of the server, if that was no upgrade.
     #[track_caller]
     pub fn upgrade_with(stream: Stream, room: &str, headers: &[&str]) -> Result<Self, Box<Answer>> {
         let headers: String = headers.iter().map(|header| format!("{header}\r\n")).collect();

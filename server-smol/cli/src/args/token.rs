@@ -2,7 +2,7 @@ use std::time::Duration;
 
 use super::server::{Time, seconds};
 
-/// What follows the options of `stateroom token --help`.
+/// The text behind the options of `stateroom token --help`.
 pub(super) const EXAMPLES: &str = "\
 Examples:
   openssl rand -hex 32 > secret.txt && chmod o= secret.txt
@@ -25,7 +25,7 @@ pub(crate) struct TokenArgs {
     #[arg(long, value_name = "FILE", verbatim_doc_comment)]
     pub(crate) key: String,
 
-    /// Who the client is (`sub`)
+    /// The name of the client (`sub`)
     #[arg(long, value_name = "NAME")]
     pub(crate) sub: Option<String>,
 

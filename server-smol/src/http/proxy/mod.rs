@@ -36,7 +36,7 @@ use header::Fault;
 /// The time that a proxy has for its header. It sends one as soon as it has the connection.
 const TIMEOUT: Duration = Duration::from_secs(5);
 
-/// How connections without a valid header are refused, as the metrics and the log name it.
+/// The names in the metrics and in the log for connections without a valid header.
 const NO_HEADER: (&str, &str) = (
     "no_proxy_header",
     "connections of a trusted proxy did not begin with a header of version 2 (`--proxy-protocol`)",

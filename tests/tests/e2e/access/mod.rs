@@ -1,4 +1,4 @@
-//! Who may enter rooms, before a room learns of them: with the command itself.
+//! Tests who may enter rooms, before a room learns of them, with the command itself.
 
 mod asked;
 mod hook;

@@ -2,7 +2,7 @@ use stateroom_tests::{Child, Output, example};
 
 use super::{Site, header};
 
-/// What a browser sends when it opens a page.
+/// The header that a browser sends when it opens a page.
 const PAGE: &str = "Accept: text/html,application/xhtml+xml,application/xml;q=0.9,*/*;q=0.8";
 
 fn site(options: &[&str]) -> Site {

@@ -1,4 +1,4 @@
-//! What an operator does with rooms and clients.
+//! Tests what an operator does with rooms and clients.
 
 use serde_json::Value;
 use stateroom_tests::{Answer, Client, eventually};

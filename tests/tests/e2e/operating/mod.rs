@@ -1,4 +1,4 @@
-//! What an operator sees and does, with the command itself: the log, rooms that are watched and closed, and the token.
+//! Tests what an operator sees and does, with the command itself: the log, rooms that are watched and closed, and the token.
 #![cfg(target_os = "linux")]
 
 mod actions;

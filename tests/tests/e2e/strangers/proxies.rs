@@ -72,7 +72,7 @@ impl Drop for Proxy {
     }
 }
 
-/// What clients send to have another address.
+/// The headers that clients send to have another address.
 const SPOOFED: [&[&str]; 3] =
     [&[], &["X-Forwarded-For: 203.0.113.7"], &["Forwarded: for=203.0.113.7", "X-Forwarded-For: unknown"]];
 
