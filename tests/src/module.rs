@@ -124,8 +124,16 @@ impl Module {
 
     #[track_caller]
     fn module(self) -> (Vec<u8>, Limits) {
-        let Self { memory, data, malloc, free, initialize, connect, disconnect, timer, told, limits } = self;
-        let text = format!(
+        let text = self.text();
+        let module = wat::parse_str(&text).unwrap_or_else(|error| panic!("{error}\n{text}"));
+        (module, self.limits)
+    }
+
+    /// Returns its text, for a file that the command serves.
+    #[must_use]
+    pub fn text(&self) -> String {
+        let Self { memory, data, malloc, free, initialize, connect, disconnect, timer, told, .. } = self;
+        format!(
             r#"(module
                 (import "env" "send_message" (func $send_message (param i32 i32 i32)))
                 (import "env" "send_binary" (func $send_binary (param i32 i32 i32)))
@@ -152,8 +160,6 @@ impl Module {
                     (i32.store8 (i32.const 16) (i32.add (i32.const 48) (i32.rem_u
                         (i32.sub (i32.load8_u (i32.const 16)) (i32.const 47)) (i32.const 10))))
                     (call $send_message (local.get $client) (local.get $at) (local.get $len))))"#
-        );
-        let module = wat::parse_str(&text).unwrap_or_else(|error| panic!("{error}\n{text}"));
-        (module, limits)
+        )
     }
 }

@@ -14,34 +14,20 @@ use std::{
     process::Command,
 };
 
-use stateroom_tests::Directory;
+use stateroom_tests::{Directory, Module};
 
 const TARGET: &str = "x86_64-unknown-linux-musl";
 
 fn main() {
     let binary = binary();
     let dist = Directory::new()
-        .with("dist/server.wasm", wat::parse_str(ECHO).expect("a module"))
+        .with("dist/server.wasm", wat::parse_str(Module::new().text()).expect("a module"))
         .with("dist/static/index.html", "<title>Rooms</title>");
     let dist = dist.path().join("dist");
     systemd::check(&root().join("packaging/systemd"), &binary, &dist);
     debian::check(&binary);
     image::check(&binary, &dist);
 }
-
-/// Sends everything back.
-const ECHO: &str = r#"(module
-    (import "env" "send_message" (func $send (param i32 i32 i32)))
-    (memory (export "memory") 1)
-    (func (export "jam_malloc") (param i32) (result i32) (i32.const 1024))
-    (func (export "jam_free") (param i32 i32))
-    (func (export "initialize") (param i32 i32))
-    (func (export "connect") (param i32))
-    (func (export "disconnect") (param i32))
-    (func (export "timer"))
-    (func (export "binary") (param i32 i32 i32))
-    (func (export "message") (param $client i32) (param $at i32) (param $len i32)
-        (call $send (local.get $client) (local.get $at) (local.get $len))))"#;
 
 fn root() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR")).parent().expect("this package is in a workspace")

@@ -36,8 +36,6 @@ mod protocol;
 mod proxies;
 mod replacement;
 mod rooms;
-#[cfg(unix)]
-mod rooms_on_disk;
 mod scheduling;
 mod sdk;
 mod sessions;

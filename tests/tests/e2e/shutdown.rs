@@ -212,7 +212,7 @@ fn a_client_that_waits_to_connect_to_a_busy_room_is_told_too() {
 /// Starts the command with a module, and returns a client of it as well.
 #[cfg(unix)]
 fn command(arguments: &[&str]) -> (Child, Client, Directory) {
-    let directory = Directory::new().with("echo.wat", ECHO);
+    let directory = Directory::new().with("echo.wat", Module::new().told("(loop $again (br $again))").text());
     let module = directory.path().join("echo.wat").display().to_string();
     let fixed = ["serve", &module, "--ip", "127.0.0.1", "--port", "0"];
     let child = Child::start("stateroom", &[&fixed, arguments].concat());
@@ -242,22 +242,6 @@ fn signals_end_the_command_while_a_room_computes_and_a_client_is_silent() {
     assert_eq!(child.exit().0, Some(0));
     assert_eq!(client.closed(), 1001);
 }
-
-/// Sends text back, and computes forever at a `!`.
-#[cfg(unix)]
-const ECHO: &str = r#"(module
-    (import "env" "send_message" (func $send_message (param i32 i32 i32)))
-    (memory (export "memory") 1)
-    (func (export "jam_malloc") (param i32) (result i32) (i32.const 1024))
-    (func (export "jam_free") (param i32 i32))
-    (func (export "initialize") (param i32 i32))
-    (func (export "connect") (param i32))
-    (func (export "disconnect") (param i32))
-    (func (export "timer"))
-    (func (export "binary") (param i32 i32 i32))
-    (func (export "message") (param $client i32) (param $at i32) (param $len i32)
-        (if (i32.eq (i32.load8_u (local.get $at)) (i32.const 33)) (then (loop $again (br $again))))
-        (call $send_message (local.get $client) (local.get $at) (local.get $len))))"#;
 
 #[test]
 fn who_asks_a_server_that_ends_hears_that_it_ends() {

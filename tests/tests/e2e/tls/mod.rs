@@ -20,7 +20,7 @@ use rustls::{
 };
 use stateroom_server_smol::Tls;
 use stateroom_tests::{
-    Answer, Child, Directory, Frame, Output, TestServer, server,
+    Answer, Child, Directory, Frame, Module, Output, TestServer, server,
     services::script,
     tls::{Authority, TlsClient, connect, get},
 };
@@ -42,7 +42,7 @@ fn command(directory: &Directory, more: &[&str]) -> (Child, SocketAddr) {
 }
 
 fn start(directory: &Directory, more: &[&str]) -> Child {
-    std::fs::write(directory.path().join("server.wasm"), wat::parse_str(ECHO).expect("a module"))
+    std::fs::write(directory.path().join("server.wasm"), wat::parse_str(echo().text()).expect("a module"))
         .expect("a disk");
     let path = |name: &str| directory.path().join(name).display().to_string();
     let (module, cert, key) = (path(""), path("cert.pem"), path("key.pem"));
@@ -51,19 +51,10 @@ fn start(directory: &Directory, more: &[&str]) -> Child {
     Child::start("stateroom", &[&fixed, more].concat())
 }
 
-/// Sends everything back.
-const ECHO: &str = r#"(module
-    (import "env" "send_message" (func $send (param i32 i32 i32)))
-    (memory (export "memory") 20)
-    (func (export "jam_malloc") (param i32) (result i32) (i32.const 1024))
-    (func (export "jam_free") (param i32 i32))
-    (func (export "initialize") (param i32 i32))
-    (func (export "connect") (param i32))
-    (func (export "disconnect") (param i32))
-    (func (export "timer"))
-    (func (export "binary") (param i32 i32 i32))
-    (func (export "message") (param $client i32) (param $at i32) (param $len i32)
-        (call $send (local.get $client) (local.get $at) (local.get $len))))"#;
+/// Returns a guest that sends everything back, with space for large messages.
+fn echo() -> Module {
+    Module::new().memory("20")
+}
 
 #[test]
 fn messages_go_both_ways_with_both_versions_of_tls() {

@@ -11,7 +11,7 @@ use std::{
 use rustix::io::FdFlags;
 use stateroom_tests::{Answer, Child, Directory, Output, binary, tls::Authority};
 
-use super::{ECHO, start};
+use super::{echo, start};
 
 /// Starts a server, and returns the address that leads to TLS and the one with it.
 fn redirecting(directory: &Directory) -> (Child, SocketAddr, SocketAddr) {
@@ -77,7 +77,7 @@ fn a_passed_socket_with_that_port_leads_to_tls() {
     let [tls_at, plain_at] = [&tls, &plain].map(|socket| socket.local_addr().expect("it has one"));
     let port = plain_at.port().to_string();
     let path = |name: &str| directory.path().join(name).display().to_string();
-    fs::write(path("room.wat"), ECHO).expect("a disk");
+    fs::write(path("room.wat"), echo().text()).expect("a disk");
     // The second one is inherited under its own number.
     rustix::io::fcntl_setfd(&plain, FdFlags::empty()).expect("it is ours");
     let script = format!(

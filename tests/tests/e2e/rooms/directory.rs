@@ -11,7 +11,7 @@ use std::{
 use rustix::process::Signal;
 use stateroom_tests::{Child, Output, binary, eventually};
 
-use crate::rooms::Place;
+use super::Place;
 
 /// Returns all files below a directory with their modes, times and contents.
 fn all_files(directory: &Path) -> BTreeMap<PathBuf, (u32, i64, i64, Vec<u8>)> {
