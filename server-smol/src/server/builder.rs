@@ -64,7 +64,7 @@ impl Server {
         self
     }
 
-    /// Sets the time in which the server ends when it is told to; see [`Settings::drain`].
+    /// Sets the time in which the server ends when it is told to; see [`Settings::drain`](crate::Settings::drain).
     pub fn with_drain(mut self, time: Duration) -> Self {
         self.settings.drain = time;
         self
@@ -150,7 +150,7 @@ impl Server {
         self
     }
 
-    /// Sets how many WebSockets may be asked for in a second from one address; 0 is no limit. See [`Settings::join_rate`].
+    /// Sets how many WebSockets may be asked for in a second from one address; 0 is no limit. See [`Settings::join_rate`](crate::Settings::join_rate).
     pub fn with_join_rate(mut self, joins: u32) -> Self {
         self.settings.join_rate = joins;
         self
@@ -162,19 +162,20 @@ impl Server {
         self
     }
 
-    /// Sets how many messages a client may send in a second on a connection; 0 is no limit. See [`Settings::message_rate`].
+    /// Sets how many messages a client may send in a second on a connection; 0 is no limit. See
+    /// [`Settings::message_rate`](crate::Settings::message_rate).
     pub fn with_message_rate(mut self, messages: u32) -> Self {
         self.settings.message_rate = messages;
         self
     }
 
-    /// Sets how many bytes a client may send in a second on a connection; 0 is no limit. See [`Settings::byte_rate`].
+    /// Sets how many bytes a client may send in a second on a connection; 0 is no limit. See [`Settings::byte_rate`](crate::Settings::byte_rate).
     pub fn with_byte_rate(mut self, bytes: u32) -> Self {
         self.settings.byte_rate = bytes;
         self
     }
 
-    /// Sets the proxies that say for which client they send a request; see [`Settings::trusted_proxies`].
+    /// Sets the proxies that say for which client they send a request; see [`Settings::trusted_proxies`](crate::Settings::trusted_proxies).
     #[cfg(feature = "proxy")]
     pub fn with_trusted_proxies(
         mut self,
@@ -185,7 +186,7 @@ impl Server {
     }
 
     /// Sets whether the connections of trusted proxies begin with a header of the PROXY protocol; see
-    /// [`Settings::proxy_protocol`].
+    /// [`Settings::proxy_protocol`](crate::Settings::proxy_protocol).
     #[cfg(feature = "proxy")]
     pub fn with_proxy_protocol(mut self, is_used: bool) -> Self {
         self.settings.proxy_protocol = is_used;
@@ -222,7 +223,7 @@ impl Server {
         self
     }
 
-    /// Sets how long a resumable session waits for another connection; zero: not at all. See [`Settings::resume`].
+    /// Sets how long a resumable session waits for another connection; zero: not at all. See [`Settings::resume`](crate::Settings::resume).
     pub fn with_resume(mut self, time: Duration) -> Self {
         self.settings.resume = time;
         self
@@ -234,20 +235,20 @@ impl Server {
         self
     }
 
-    /// Sets where the operator reaches the server; see [`Settings::admin`].
+    /// Sets where the operator reaches the server; see [`Settings::admin`](crate::Settings::admin).
     pub fn with_admin(mut self, address: Option<AdminAddress>) -> Self {
         self.settings.admin = address;
         self
     }
 
-    /// Sets the token that requests of the operator need; see [`Settings::admin_token`].
+    /// Sets the token that requests of the operator need; see [`Settings::admin_token`](crate::Settings::admin_token).
     #[cfg(feature = "rooms")]
     pub fn with_admin_token(mut self, token: Option<AdminToken>) -> Self {
         self.settings.admin_token = token;
         self
     }
 
-    /// Sets the origins whose pages may use the rooms; see [`Settings::allowed_origins`].
+    /// Sets the origins whose pages may use the rooms; see [`Settings::allowed_origins`](crate::Settings::allowed_origins).
     pub fn with_allowed_origins(mut self, origins: impl IntoIterator<Item = AllowedOrigin>) -> Self {
         self.settings.allowed_origins = origins.into_iter().collect();
         self
@@ -269,13 +270,13 @@ impl Server {
         self
     }
 
-    /// Adds a subprotocol, after those that the server prefers to it; see [`Settings::subprotocols`].
+    /// Adds a subprotocol, after those that the server prefers to it; see [`Settings::subprotocols`](crate::Settings::subprotocols).
     pub fn with_subprotocol(mut self, subprotocol: Subprotocol) -> Self {
         self.settings.subprotocols.push(subprotocol);
         self
     }
 
-    /// Sets the size of the smallest message to a client that is compressed; see [`Settings::compress_from`].
+    /// Sets the size of the smallest message to a client that is compressed; see [`Settings::compress_from`](crate::Settings::compress_from).
     #[cfg(feature = "compression")]
     pub fn with_compression(mut self, from: Option<usize>) -> Self {
         self.settings.compress_from = from;
