@@ -328,6 +328,13 @@ pub trait EngineFactory: Send + Sync + 'static {
         let _ = (record, each);
     }
 
+    /// Returns whether an engine can take its state into what [`build`](Self::build) builds now, and has not done so. A room that has
+    /// just been restored is [renewed](Self::renew) if it can.
+    fn can_migrate(&self, engine: &Self::Engine) -> bool {
+        let _ = engine;
+        false
+    }
+
     /// Does one bounded step towards running in an existing engine what [`build`](Self::build) builds now. The clients of the room
     /// stay. Factories that always build the same have nothing to do.
     ///

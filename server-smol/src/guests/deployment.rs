@@ -315,6 +315,10 @@ impl EngineFactory for GuestFactory {
         self.0.current().program.room_size()
     }
 
+    fn can_migrate(&self, room: &GuestRoom) -> bool {
+        room.can_migrate(&self.0.current())
+    }
+
     fn renew(&self, room: &mut GuestRoom, context: &impl EngineContext) -> Renewal {
         room.renew(&self.0.current(), self.0.upgrade, context)
     }

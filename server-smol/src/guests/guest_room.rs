@@ -88,6 +88,11 @@ impl GuestRoom {
         }
     }
 
+    /// Returns whether the guest can take its state into this release, if it is another one.
+    pub(super) fn can_migrate(&self, release: &Arc<Release>) -> bool {
+        !self.release.is(release) && self.release.program().saves_state() && release.program.loads_state()
+    }
+
     /// Chooses the way of the room into another release.
     fn begin_renewal(
         &mut self,
@@ -101,7 +106,7 @@ impl GuestRoom {
             let is_possible = recording.is_some() || upgrade == Upgrade::Reset;
             return if is_possible { self.start_afresh(release, context) } else { Renewal::Kept };
         }
-        if self.release.program().saves_state() && release.program.loads_state() {
+        if self.can_migrate(release) {
             let migration = Migration::begin(&self.room, &release.program, seed(context), context.now_ms());
             return match migration {
                 Ok(migration) => self.migrate(migration, Arc::clone(release), context),

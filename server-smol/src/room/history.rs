@@ -385,8 +385,13 @@ impl<F: EngineFactory> Room<F> {
         if let (Some(until), Some(go_on)) = (until, registry.continue_session.get()) {
             waiting.into_iter().for_each(|resumable| go_on(Rc::clone(&room), resumable, until));
         }
-        // All others have been told by now.
-        registry.shut_down_reason().into_iter().for_each(|reason| room.shut_down(reason));
+        match registry.shut_down_reason() {
+            // All others have been told by now.
+            Some(reason) => room.shut_down(reason),
+            // No room loses its state because the server was started with another module, whatever the operator wants of rooms in memory.
+            None if registry.factory().can_migrate(&room.engine.borrow()) => room.renew_restored().await,
+            None => {}
+        }
         Ok(room)
     }
 

@@ -7,6 +7,7 @@ use std::{
     time::Instant,
 };
 
+use smol::channel::bounded;
 use stateroom_core::engine::{EngineFactory, Renewal};
 
 use crate::{
@@ -85,6 +86,22 @@ impl<F: EngineFactory> Registry<F> {
 }
 
 impl<F: EngineFactory> Room<F> {
+    /// Lets a room that has come from the disk run what the factory builds now. This goes on if nobody waits for it any more.
+    pub(super) async fn renew_restored(self: &Rc<Self>) {
+        let (end, ended) = bounded::<()>(1);
+        let room = Rc::clone(self);
+        self.thread().spawn_rare(async move {
+            let _end = end;
+            if room.renew().await == Renewal::Loaded {
+                let line =
+                    || format!("room {} continues with its saved state in the current module", room.id());
+                room.thread().log.event(log::Level::Debug, room.about(), line);
+            }
+        });
+        // Nothing is ever sent.
+        let _ = ended.recv().await;
+    }
+
     async fn renew(self: &Rc<Self>) -> Renewal {
         // Its `init` comes before all else, also if nobody has wanted the room until now.
         if self.ready().await.is_none() {
