@@ -385,6 +385,8 @@ impl<F: EngineFactory> Site<F> {
     }
 
     fn spawn(&self, task: impl Future<Output = ()> + 'static) {
+        #[cfg(feature = "metrics")]
+        let task = self.here.0.thread().stats.tasks.count(task);
         self.here.0.requests().spawn(task).detach();
     }
 }
