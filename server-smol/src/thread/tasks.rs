@@ -18,7 +18,10 @@ struct Counted {
 
 impl Tasks {
     /// Returns a task that is counted until it is over or dropped.
-    pub(crate) fn count(&self, task: impl Future<Output = ()> + 'static) -> impl Future<Output = ()> + 'static {
+    pub(crate) fn count(
+        &self,
+        task: impl Future<Output = ()> + 'static,
+    ) -> impl Future<Output = ()> + 'static {
         or(task, Counted { _count: Rc::clone(&self.0) })
     }
 
