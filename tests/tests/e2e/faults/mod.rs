@@ -1,7 +1,9 @@
 //! Tests what the command does on a machine that lacks something: file descriptors, space for the log, a clock that is right.
 #![cfg(target_os = "linux")]
 
+mod clock;
 mod descriptors;
+mod log;
 
 use std::{collections::BTreeSet, fs, net::SocketAddr, process::Command};
 
