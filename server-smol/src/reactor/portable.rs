@@ -4,6 +4,7 @@
 use std::os::unix::net::UnixListener;
 use std::{
     cell::RefCell,
+    convert::Infallible,
     future::poll_fn,
     io::{self, IoSlice},
     mem,
@@ -56,8 +57,7 @@ pub(crate) struct Accepted {
 }
 
 /// A spare descriptor. There are none here.
-#[derive(Debug)]
-pub(crate) enum Spare {}
+pub(crate) type Spare = Box<Infallible>;
 
 /// The number of spare descriptors of a listener.
 pub(crate) const SPARES: usize = 0;
