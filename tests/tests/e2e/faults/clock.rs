@@ -2,12 +2,13 @@
 
 use std::{
     fs,
+    os::unix::fs::PermissionsExt as _,
     path::Path,
     process::Command,
     time::{Duration, Instant, SystemTime, UNIX_EPOCH},
 };
 
-use stateroom_tests::{Client, Directory, request};
+use stateroom_tests::{Client, Directory, binary, request};
 
 use super::{Running, serve};
 
@@ -130,6 +131,25 @@ fn timers_run_on_and_the_time_of_a_room_does_not_go_back_when_the_clock_jumps() 
     }
     // The heartbeat has found nobody silent, and newcomers come.
     assert!(ask(&mut server.client(), "now") >= latest);
+}
+
+#[test]
+fn tokens_expire_by_the_clock() {
+    let directory = dist().with("secret", "0123456789abcdef0123456789abcdef");
+    let path = directory.path().join("secret");
+    fs::set_permissions(&path, fs::Permissions::from_mode(0o600)).expect("it is ours");
+    // It is valid for an hour.
+    let token = Command::new(binary("stateroom")).args(["token", "room", "--key"]).arg(&path).output();
+    let token = String::from_utf8(token.expect("it runs").stdout).expect("text");
+    let server = Clocked::start(directory, 0, &["--auth-key", "secret"]);
+    let bearer = format!("Authorization: Bearer {}", token.trim_end());
+    let enter = || Client::connect_with(server.0.address, "/ws/room", &[&bearer]);
+    let mut client = enter().expect("it is valid");
+    server.set(2 * HOUR);
+    assert_eq!(enter().expect_err("it is over").status, 401);
+    ask(&mut client, "who is in stays in");
+    server.set(0);
+    ask(&mut enter().expect("it is valid again"), "now");
 }
 
 #[test]

@@ -31,6 +31,7 @@ fn processor_time(process: u32) -> Duration {
 fn newcomers_get_a_503_and_everybody_else_goes_on() {
     let server = Running::start(&[]);
     let mut clients: Vec<_> = (0..3).map(|_| Counting::join(server.address, "room")).collect();
+    let _others = server.fill(|| Counting::join(server.address, "other"));
     server.allow_more_files(0);
     for round in 0..10 {
         let answer = Client::connect(server.address, "/ws/room").expect_err("there is no descriptor");
@@ -65,6 +66,7 @@ fn newcomers_get_a_503_with_tls() {
     let config = Arc::new(authority.client(rustls::ALL_VERSIONS));
     let mut client = TlsClient::connect(server.address, &config, "room");
     client.receive().expect("its id");
+    let _others = server.fill(|| TlsClient::connect(server.address, &config, "other"));
     server.allow_more_files(0);
     for _ in 0..6 {
         let answer = TlsClient::upgrade_with(connect(server.address, &config), "room", &[]);
@@ -77,6 +79,7 @@ fn newcomers_get_a_503_with_tls() {
 fn many_silent_newcomers_do_not_keep_the_others_from_their_answer() {
     let server = Running::start(&[]);
     let mut client = Counting::join(server.address, "room");
+    let _others = server.fill(|| Counting::join(server.address, "other"));
     server.allow_more_files(0);
     // Each takes a spare descriptor for a second.
     let _silent: Vec<_> =
@@ -92,6 +95,7 @@ fn the_operator_is_let_in() {
     let operator = server.child.line(stateroom_tests::Output::Stderr, "the operator's status is at http://");
     let operator = operator.split('/').next().and_then(|address| address.parse().ok()).expect("an address");
     let _client = Counting::join(server.address, "room");
+    let _others = server.fill(|| Counting::join(server.address, "other"));
     server.allow_more_files(0);
     for _ in 0..5 {
         assert_eq!(request(operator, "GET", "/status", &[]).status, 200);
@@ -109,6 +113,7 @@ fn a_file_that_cannot_be_opened_now_is_a_503() {
         Answer::read(&mut answers, "GET")
     };
     assert_eq!(ask("/page.html").text(), "a page");
+    let _others = server.fill(|| Counting::join(server.address, "other"));
     server.allow_more_files(0);
     let answer = ask("/page.html");
     assert_eq!((answer.status, answer.header("retry-after")), (503, Some("5")), "{answer:?}");
@@ -129,6 +134,7 @@ fn nobody_enters_if_there_is_no_descriptor_to_ask_who_may() {
     let server = Running::start(&["--auth-url", &url, "--auth-cache", "0"]);
     let mut client = Counting::join(server.address, "room");
     // One for the connection, and none for the question.
+    let _others = server.fill(|| Counting::join(server.address, "other"));
     server.allow_more_files(1);
     let answer = Client::connect(server.address, "/ws/room").expect_err("nobody can be asked");
     assert_eq!(answer.status, 503, "{answer:?}");
@@ -145,6 +151,7 @@ fn the_journal_goes_on() {
         let server = Running::start(&["--data", "data", "--journal-size", "128MiB"]);
         let mut client = Counting::join(server.address, "room");
         assert_eq!(client.count(8), 1);
+        let _others = server.fill(|| Counting::join(server.address, "other"));
         server.allow_more_files(0);
         for message in 0..MESSAGES {
             assert_eq!(client.count(60 << 10), message + 2);

@@ -60,15 +60,35 @@ impl Running {
         (lines, directory)
     }
 
-    /// Lets it have so many more files open than it has now.
+    /// Returns the numbers of its files that are open, and the first one behind all but those that it was started with.
     #[track_caller]
-    fn allow_more_files(&self, more: usize) {
+    fn files(&self) -> (BTreeSet<u64>, u64) {
         let open = fs::read_dir(format!("/proc/{}/fd", self.child.id())).expect("it runs");
         let open: BTreeSet<u64> =
             open.map_while(Result::ok).filter_map(|entry| entry.file_name().to_str()?.parse().ok()).collect();
-        // The limit is one of numbers: each new file gets the lowest that is free.
-        let current = (0..).filter(|number| !open.contains(number)).nth(more);
-        let maximum = getrlimit(Resource::Nofile).maximum;
+        let end = open.iter().find(|number| open.range(*number + 1..*number + 30).next().is_none());
+        let end = end.map_or(0, |last| last + 1);
+        (open, end)
+    }
+
+    /// Lets clients come until no number is free below those that are taken: the limit is one of numbers, and each new file gets the
+    /// lowest that is free.
+    #[track_caller]
+    fn fill<T>(&self, mut come: impl FnMut() -> T) -> Vec<T> {
+        let mut clients = Vec::new();
+        loop {
+            let (open, end) = self.files();
+            if (0..end).all(|number| open.contains(&number)) {
+                return clients;
+            }
+            clients.push(come());
+        }
+    }
+
+    /// Lets it have so many more files open than it has now.
+    #[track_caller]
+    fn allow_more_files(&self, more: u64) {
+        let (current, maximum) = (Some(self.files().1 + more), getrlimit(Resource::Nofile).maximum);
         let pid = Pid::from_raw(self.child.id().cast_signed());
         prlimit(pid, Resource::Nofile, Rlimit { current, maximum }).expect("the process is ours");
     }
