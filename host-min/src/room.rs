@@ -196,6 +196,13 @@ impl Room {
         self.presence().timer_due()
     }
 
+    /// Returns how many milliseconds the time of the room is ahead of `now_ms`, because the clock was set back after an event: for the
+    /// guest, the time never goes back. [`timer_due`](Self::timer_due) is so much too late then.
+    #[must_use]
+    pub fn ahead_of(&self, now_ms: u64) -> u64 {
+        self.presence().time(now_ms) - now_ms
+    }
+
     pub(crate) fn presence(&self) -> &Presence {
         match &self.form {
             Form::Live(live) => &live.presence,

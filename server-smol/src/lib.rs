@@ -142,6 +142,7 @@ mod admission;
 mod close;
 mod control;
 mod error;
+mod file_limit;
 #[cfg(feature = "fuzzing")]
 #[doc(hidden)]
 pub mod fuzzing;

@@ -28,7 +28,7 @@ const FLOORS: &[&[&str]] = &[
     &["reactor"],
     &["memory", "close", "admin_address", "admin_token", "journal", "listen"],
     &["metrics", "access", "log_line"],
-    &["subnet", "tcp_address"],
+    &["subnet", "tcp_address", "file_limit"],
 ];
 
 #[test]

@@ -6,7 +6,7 @@ use std::{
 
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 
-use crate::dial::dial;
+use stateroom_tests::dial;
 
 /// A response, as far as an attacker is interested.
 #[derive(Debug)]

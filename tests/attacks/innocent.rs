@@ -12,7 +12,7 @@ use std::{
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use stateroom_tests::Frame;
 
-use crate::{dial::INNOCENT, http::join, latency::Latency};
+use crate::{address::INNOCENT, http::join, latency::Latency};
 
 /// The time between two messages, whether or not they have been answered.
 const INTERVAL: Duration = Duration::from_millis(5);

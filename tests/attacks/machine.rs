@@ -1,15 +1,6 @@
 use std::{fs, path::Path, process::Command};
 
-use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
-
 use crate::memory_group::{LIMIT, MemoryGroup};
-
-/// Lets this process have as many files and sockets open as the system allows; returns how many those are.
-pub(crate) fn more_files() -> usize {
-    let most = getrlimit(Resource::Nofile).maximum;
-    let _ = setrlimit(Resource::Nofile, Rlimit { current: most, maximum: most });
-    getrlimit(Resource::Nofile).current.and_then(|files| usize::try_from(files).ok()).unwrap_or(usize::MAX)
-}
 
 /// Describes what was attacked and where, as lines.
 pub(crate) fn describe(

@@ -15,11 +15,11 @@
 #![forbid(unsafe_code)]
 
 #[cfg(target_os = "linux")]
+mod address;
+#[cfg(target_os = "linux")]
 mod attack;
 #[cfg(target_os = "linux")]
 mod binary;
-#[cfg(target_os = "linux")]
-mod dial;
 #[cfg(target_os = "linux")]
 mod guest;
 #[cfg(target_os = "linux")]

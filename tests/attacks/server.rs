@@ -10,7 +10,7 @@ use std::{
 use rustix::process::{Pid, Signal, kill_process};
 
 use crate::{
-    dial::NEWCOMER,
+    address::NEWCOMER,
     http::ask,
     launch,
     log::{Log, Reader},

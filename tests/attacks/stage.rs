@@ -6,7 +6,7 @@ use std::{
 };
 
 use crate::{
-    dial::NEWCOMER,
+    address::NEWCOMER,
     http::{self, ask},
     innocent::{Innocent, Story},
     latency::Latency,

@@ -1,11 +1,12 @@
 use std::{fs, path::Path, thread};
 
 use rustix::process::nice;
+use stateroom_tests::more_files;
 
 use crate::{
     attack::Attack,
     binary,
-    machine::{describe, more_files},
+    machine::describe,
     memory_group::MemoryGroup,
     options::Options,
     page::{Page, Row},

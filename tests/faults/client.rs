@@ -3,7 +3,7 @@ use std::{
     net::{SocketAddr, TcpStream},
 };
 
-use stateroom_tests::Frame;
+use stateroom_tests::{Frame, Heard};
 
 use crate::server::SOON;
 
@@ -13,17 +13,6 @@ pub(crate) struct Client {
     stream: BufReader<TcpStream>,
     /// Its id in the room.
     pub(crate) id: u32,
-}
-
-/// A message of the server.
-#[derive(Debug)]
-pub(crate) enum Message {
-    /// The id of the client in the room.
-    Id(u32),
-    /// A count, with the sender of the message that was counted, and the number of that message, if it has one.
-    Count { count: u64, sender: u32, message: u64 },
-    /// A control message, without its U+0000.
-    Control(String),
 }
 
 impl Client {
@@ -59,7 +48,7 @@ impl Client {
         let mut client = Self::connect(address, room, None)?;
         loop {
             // Counts for everyone may come before it.
-            if let Message::Id(id) = client.message()? {
+            if let Heard::Id(id) = client.message()? {
                 client.id = id;
                 return Ok(client);
             }
@@ -78,28 +67,15 @@ impl Client {
     /// Waits for the next count.
     pub(crate) fn count(&mut self) -> io::Result<u64> {
         match self.message()? {
-            Message::Count { count, .. } => Ok(count),
+            Heard::Count { count, .. } => Ok(count),
             message => Err(io::Error::other(format!("{message:?} is no count"))),
         }
     }
 
     /// Waits for the next message.
-    pub(crate) fn message(&mut self) -> io::Result<Message> {
+    pub(crate) fn message(&mut self) -> io::Result<Heard> {
         match Frame::read(&mut self.stream)? {
-            Some(Frame { opcode: Frame::BINARY, payload, .. }) => {
-                if let [a, b, c, d] = *payload {
-                    return Ok(Message::Id(u32::from_le_bytes([a, b, c, d])));
-                }
-                let (count, rest) = payload.split_first_chunk().expect("a count");
-                let (sender, rest) = rest.split_first_chunk().expect("a sender");
-                let message = u64::from_le_bytes(rest.try_into().expect("a number"));
-                let (count, sender) = (u64::from_le_bytes(*count), u32::from_le_bytes(*sender));
-                Ok(Message::Count { count, sender, message })
-            }
-            Some(Frame { opcode: Frame::TEXT, payload, .. }) => {
-                let text = String::from_utf8(payload).expect("UTF-8");
-                Ok(Message::Control(text.strip_prefix('\0').expect("a control message").to_owned()))
-            }
+            Some(frame) if frame.opcode != Frame::CLOSE => frame.try_into(),
             _ => Err(io::ErrorKind::UnexpectedEof.into()),
         }
     }

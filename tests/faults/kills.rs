@@ -67,7 +67,7 @@ pub(crate) fn run(rounds: usize) {
     for (returning, seen) in returning.iter().zip(&seen) {
         let mut returning = lock(returning);
         returning.finish(address, seen);
-        resumptions += returning.resumptions;
+        resumptions += returning.resumptions();
     }
     assert!(resumptions > rounds, "sessions hardly ever go on");
     let counts: u64 = seen.iter().map(|seen| seen.greatest().0).sum();

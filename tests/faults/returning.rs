@@ -1,52 +1,33 @@
 use std::{io, net::SocketAddr};
 
-use stateroom_tests::Frame;
+use stateroom_tests::{Frame, Heard, Resumable, numbered};
 
-use crate::{
-    client::{Client, Message},
-    seen::Seen,
-};
+use crate::{client::Client, seen::Seen};
 
 /// A client that resumes its session when the server is back. It misses nothing, and says nothing twice.
 #[derive(Debug)]
 pub(crate) struct Returning {
-    token: String,
+    session: Resumable,
     room: String,
-    attempts: u64,
-    /// Its id and the attempt with which its session began, since it has received a greeting.
-    session: Option<(u64, u64)>,
-    /// The number of messages that it has received, and of those that it has confirmed.
-    received: u64,
-    confirmed: u64,
     /// The number of its own messages, and of those that it has heard of.
     sent: u64,
     heard: u64,
     /// The last count of the room that it has heard of.
     count: Option<u64>,
-    /// The number of times that it has come back.
-    pub(crate) resumptions: usize,
 }
 
 /// The number of its messages that may be on their way.
 const AHEAD: u64 = 3;
 
-/// The number of messages that it receives before it confirms them.
-const CONFIRMED: u64 = 200;
-
 impl Returning {
     pub(crate) fn new(number: usize) -> Self {
-        Self {
-            token: format!("returning-client-number-{number}"),
-            room: format!("room-{number}"),
-            attempts: 0,
-            session: None,
-            received: 0,
-            confirmed: 0,
-            sent: 0,
-            heard: 0,
-            count: None,
-            resumptions: 0,
-        }
+        let session = Resumable::new(format!("returning-client-number-{number}"));
+        Self { session, room: format!("room-{number}"), sent: 0, heard: 0, count: None }
+    }
+
+    /// Returns how many times it has come back.
+    pub(crate) fn resumptions(&self) -> usize {
+        self.session.resumptions
     }
 
     /// Comes back, and sends messages until the connection ends.
@@ -70,7 +51,7 @@ impl Returning {
             while self.sent < most && self.sent < self.heard + AHEAD {
                 self.sent += 1;
                 seen.note_sent();
-                self.send(&mut client, self.sent)?;
+                client.write(&numbered(self.sent))?;
             }
             self.hear(&mut client, seen)?;
         }
@@ -82,51 +63,28 @@ impl Returning {
     }
 
     fn come(&mut self, address: SocketAddr, seen: &Seen, ids_before: u32) -> io::Result<Client> {
-        let attempt = self.attempts;
-        self.attempts += 1;
-        let begun = self.session.map_or(attempt, |(_, begun)| begun);
-        let Self { token, received, .. } = self;
-        let protocols = format!("stateroom.v1, stateroom.session.{token}.{received}.{attempt}.{begun}");
-        let mut client = Client::connect(address, &self.room, Some(&protocols))?;
-        let Message::Control(greeting) = client.message()? else { panic!("the first message is a greeting") };
-        let greeting: serde_json::Value = serde_json::from_str(&greeting).expect("a greeting");
-        if greeting["within"].is_u64() {
-            // The server shuts down.
-            return Err(io::ErrorKind::ConnectionReset.into());
-        }
-        let number = |field: &str| greeting[field].as_u64().expect("a number");
-        let (id, arrived) = (number("client"), number("received"));
-        match self.session {
-            Some((known, _)) => {
-                assert_eq!(greeting["resumed"], true, "{greeting} {self:?}");
-                assert_eq!(id, known, "a client keeps its id");
-                self.resumptions += 1;
-            }
-            None => {
-                assert_eq!(greeting["resumed"], false, "{greeting}");
-                seen.note_id(u32::try_from(id).expect("an id"), ids_before);
-                self.session = Some((id, attempt));
-            }
+        let is_new = self.session.id().is_none();
+        let mut client = Client::connect(address, &self.room, Some(&self.session.attempt()))?;
+        let Heard::Control(greeting) = client.message()? else { panic!("the first message is a greeting") };
+        // If there is none, the server shuts down.
+        let arrived = self.session.greet(&greeting).ok_or(io::ErrorKind::ConnectionReset)?;
+        if let Some(id) = self.session.id().filter(|_| is_new) {
+            seen.note_id(u32::try_from(id).expect("an id"), ids_before);
         }
         assert!((self.heard..=self.sent).contains(&arrived), "{greeting} {self:?}");
-        self.confirmed = self.received;
         for message in arrived + 1..=self.sent {
-            self.send(&mut client, message)?;
+            client.write(&numbered(message))?;
         }
         Ok(client)
-    }
-
-    fn send(&self, client: &mut Client, message: u64) -> io::Result<()> {
-        client.write(&Frame::new(Frame::BINARY, message.to_le_bytes()))
     }
 
     /// Waits for the next message.
     fn hear(&mut self, client: &mut Client, seen: &Seen) -> io::Result<()> {
         match client.message()? {
-            Message::Control(_) => return Ok(()),
+            Heard::Control(_) => return Ok(()),
             // It gets its id once, and before it has sent anything.
-            Message::Id(_) => assert_eq!((self.received, self.count), (0, None)),
-            Message::Count { count, sender, message } => {
+            Heard::Id(_) => assert_eq!((self.session.received(), self.count), (0, None)),
+            Heard::Count { count, sender, message } => {
                 assert!(
                     self.count.is_none_or(|last| count == last + 1),
                     "{count} after {:?}: it hears of each message of each client, once and in order",
@@ -134,17 +92,16 @@ impl Returning {
                 );
                 self.count = Some(count);
                 seen.note_count(count);
-                if self.session.is_some_and(|(id, _)| id == u64::from(sender)) {
+                if self.session.id() == Some(sender.into()) {
                     assert_eq!(message, self.heard + 1, "each of its messages counts once");
                     self.heard += 1;
                 }
             }
+            Heard::Blob => panic!("nobody has asked for it"),
         }
-        self.received += 1;
-        if self.received - self.confirmed >= CONFIRMED {
-            self.confirmed = self.received;
-            client.write(&Frame::text(&format!("\0{}", self.received)))?;
+        match self.session.receive() {
+            Some(confirmation) => client.write(&Frame::text(&confirmation)),
+            None => Ok(()),
         }
-        Ok(())
     }
 }

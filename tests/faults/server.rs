@@ -1,25 +1,6 @@
 use std::{net::SocketAddr, path::PathBuf, process::Command, sync::OnceLock, time::Duration};
 
-use stateroom_tests::{Child, Directory, Output, binary};
-
-/// A guest that counts messages. It tells each client its id, and everyone each new count, with the sender and the message.
-const GUEST: &str = r#"(module
-    (import "env" "send_binary" (func $send (param i32 i32 i32)))
-    (memory (export "memory") 1)
-    (func (export "jam_malloc") (param i32) (result i32) i32.const 4096)
-    (func (export "jam_free") (param i32 i32))
-    (func (export "initialize") (param i32 i32))
-    (func (export "connect") (param i32)
-        (i32.store (i32.const 8) (local.get 0))
-        (call $send (local.get 0) (i32.const 8) (i32.const 4)))
-    (func (export "disconnect") (param i32))
-    (func (export "timer"))
-    (func (export "message") (param i32 i32 i32))
-    (func (export "binary") (param i32 i32 i32)
-        (i64.store (i32.const 16) (i64.add (i64.load (i32.const 16)) (i64.const 1)))
-        (i32.store (i32.const 24) (local.get 0))
-        (i64.store (i32.const 28) (i64.load (local.get 1)))
-        (call $send (i32.const 0) (i32.const 16) (i32.const 20))))"#;
+use stateroom_tests::{Child, Directory, Output, binary, counter};
 
 /// A directory with the guest, and with the rooms.
 #[derive(Debug)]
@@ -27,8 +8,7 @@ pub(crate) struct Place(Directory);
 
 impl Place {
     pub(crate) fn new() -> Self {
-        let guest = wat::parse_str(GUEST).expect("a module");
-        Self(Directory::new().with("counter.wasm", guest))
+        Self(Directory::new().with("counter.wasm", counter()))
     }
 
     fn arguments(&self) -> Vec<PathBuf> {

@@ -9,6 +9,9 @@ mod child;
 mod client;
 #[cfg(target_os = "linux")]
 mod cores;
+mod counter;
+#[cfg(target_os = "linux")]
+mod dial;
 mod directory;
 mod documented;
 mod foreign;
@@ -21,7 +24,10 @@ mod inspect;
 mod microcontroller;
 mod module;
 mod node;
+#[cfg(unix)]
+mod open_files;
 mod records;
+mod resumable;
 mod server;
 pub mod services;
 pub mod tls;
@@ -37,6 +43,9 @@ pub use child::{Child, Output, binary};
 pub use client::{Client, Message};
 #[cfg(target_os = "linux")]
 pub use cores::Cores;
+pub use counter::{Heard, counter, numbered};
+#[cfg(target_os = "linux")]
+pub use dial::dial;
 pub use directory::Directory;
 pub use documented::Documented;
 pub use foreign::{Foreign, Profile, binaryen, foreign_client, run_npm_client};
@@ -48,7 +57,10 @@ pub use inspect::inspect;
 pub use microcontroller::microcontroller;
 pub use module::Module;
 pub use node::{in_json, run_in_changed_host, run_in_node};
+#[cfg(unix)]
+pub use open_files::more_files;
 pub use records::{records, records_with};
+pub use resumable::Resumable;
 pub use server::{TestServer, request, server, status};
 
 /// The time that a test waits for anything that should happen soon, however busy the machine is.

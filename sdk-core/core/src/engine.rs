@@ -141,8 +141,9 @@ pub trait Durable {
     /// Returns the lowest id that no client of the room has ever had.
     fn next_client(&self) -> ClientId;
 
-    /// Returns the time at which the timer is due, in milliseconds since the Unix epoch, if it is set.
-    fn timer_due(&self) -> Option<u64>;
+    /// Returns the time at which the timer is due, in milliseconds since the Unix epoch, if it is set. It is a time of the clock that shows
+    /// `now_ms` now: the time of the room may be ahead of it, as it does not go back if the clock does.
+    fn timer_due(&self, now_ms: u64) -> Option<u64>;
 }
 
 /// A part of what happens again while a room is [restored](Durable::restore_step).

@@ -58,6 +58,11 @@ fn add_counts(text: &mut OpenMetrics, counts: &Counts) {
         [("awake", awake), ("hibernating", counts.hibernating_rooms)],
     );
     text.gauge("stateroom_clients", "The clients in rooms", counts.clients);
+    text.gauge(
+        "stateroom_tasks",
+        "The tasks of connections, sessions and timers, and a few for each thread",
+        counts.tasks,
+    );
     let other = counts.memory.saturating_sub(counts.awake_memory);
     text.gauges(
         "stateroom_memory_bytes",

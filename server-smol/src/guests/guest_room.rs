@@ -248,8 +248,10 @@ impl GuestRoom {
     /// Sets the timer to the time at which that of this room is due.
     fn set_timer(room: &Room, context: &impl EngineContext) {
         let delay = room.timer_due().map_or(0, |due| {
+            let now_ms = context.now_ms();
             // What is overdue is due at once.
-            u32::try_from(due.saturating_sub(context.now_ms()).max(1)).unwrap_or(u32::MAX)
+            let left = due.saturating_sub(now_ms + room.ahead_of(now_ms));
+            u32::try_from(left.max(1)).unwrap_or(u32::MAX)
         });
         context.set_timer(delay);
     }
@@ -376,8 +378,8 @@ impl Durable for GuestRoom {
         self.room.next_client()
     }
 
-    fn timer_due(&self) -> Option<u64> {
-        self.room.timer_due()
+    fn timer_due(&self, now_ms: u64) -> Option<u64> {
+        self.room.timer_due().map(|due| due.saturating_sub(self.room.ahead_of(now_ms)))
     }
 }
 

@@ -5,7 +5,7 @@ use std::{
     io,
     rc::Rc,
     task::Poll,
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use smol::future::{or, poll_once, yield_now};
@@ -13,7 +13,7 @@ use stateroom_core::engine::EngineFactory;
 
 use crate::{
     log_line::About,
-    reactor::{Listener, Timer},
+    reactor::{Accepted, Listener, Timer},
 };
 
 use super::Site;
@@ -21,6 +21,12 @@ use super::Site;
 /// The time to wait before the next attempt, if there is no space for a connection, or no file descriptor. An
 /// immediate attempt would fail at once, and keep everything else from running.
 const BACK_OFF: Duration = Duration::from_millis(100);
+
+/// The time for which it is not said again that there are no new connections.
+const SILENCE: Duration = Duration::from_secs(60);
+
+/// How an operator mends that there are too many open files.
+const MEND: &str = "raise the limit of open files, with `ulimit -n`";
 
 /// The number of connections that are accepted before other work runs.
 const BATCH: usize = 8;
@@ -36,10 +42,12 @@ pub(super) async fn accept<F: EngineFactory>(listener: Listener, site: Rc<Site<F
 /// Accepts connections until the server ends and another process takes its place.
 async fn accept_until_replaced<F: EngineFactory>(listener: &Listener, site: &Rc<Site<F>>) {
     let log = &site.here.0.thread().log;
-    // Each time that it begins to fail, it says so once.
-    let is_failing = Cell::new(false);
+    let clock = &site.here.0.thread().clock;
+    let warned = Cell::new(None::<Instant>);
     let warn = |reason: &str| {
-        if !is_failing.replace(true) {
+        let now = clock.now();
+        if warned.get().is_none_or(|last| now.saturating_duration_since(last) >= SILENCE) {
+            warned.set(Some(now));
             log.event(log::Level::Warn, About::default(), || format!("no new connections for now: {reason}"));
         }
     };
@@ -56,11 +64,31 @@ async fn accept_until_replaced<F: EngineFactory>(listener: &Listener, site: &Rc<
         }
         let accepted_one = async { Some(listener.accept().await) };
         let Some(accepted_one) = or(site.replaced(listener), accepted_one).await else { break };
-        match accepted_one.and_then(|(transport, peer)| site.serve(transport, peer, listener.leads_to_tls()))
-        {
-            Ok(()) => {
+        let served = match accepted_one {
+            Ok(Accepted { transport, address, spare: Some(spare) }) => {
+                warn(&format!("too many open files; {MEND}"));
+                permits.set_lacks_files(true);
+                // A connection that has asked for nothing is closed to make space.
+                if permits.evict() {
+                    let evicted = async {
+                        poll_fn(|cx| permits.poll_evicted(cx)).await;
+                        true
+                    };
+                    or(evicted, backed_off()).await;
+                    drop(spare);
+                    site.serve(transport, address, listener.leads_to_tls())
+                } else {
+                    site.refuse_for_files(transport, address, listener.leads_to_tls(), spare)
+                }
+            }
+            Ok(Accepted { transport, address, spare: None }) => {
                 permits.set_lacks_files(false);
-                is_failing.set(false);
+                site.serve(transport, address, listener.leads_to_tls())
+            }
+            Err(error) => Err(error),
+        };
+        match served {
+            Ok(()) => {
                 accepted += 1;
                 if accepted % BATCH == 0 {
                     yield_now().await;
@@ -69,8 +97,7 @@ async fn accept_until_replaced<F: EngineFactory>(listener: &Listener, site: &Rc<
             // The client gave up while it waited.
             Err(error) if error.kind() == io::ErrorKind::ConnectionAborted => {}
             Err(error) => {
-                let line = format!("{error}; raise the limit of open files, with `ulimit -n`");
-                warn(&line);
+                warn(&format!("{error}; {MEND}"));
                 permits.set_lacks_files(true);
                 // A connection that has asked for nothing is closed to make space.
                 if permits.evict() {
@@ -87,9 +114,9 @@ async fn accept_until_replaced<F: EngineFactory>(listener: &Listener, site: &Rc<
     }
     // The socket is this process's alone, but for its port: nobody else accepts what waits in it.
     while site.shared.settings.reuse_port
-        && let Some(Ok((transport, peer))) = poll_once(listener.accept()).await
+        && let Some(Ok(Accepted { transport, address, .. })) = poll_once(listener.accept()).await
     {
-        let _ = site.serve(transport, peer, listener.leads_to_tls());
+        let _ = site.serve(transport, address, listener.leads_to_tls());
     }
 }
 

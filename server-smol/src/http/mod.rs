@@ -44,7 +44,7 @@ use crate::{
     listen::Listener,
     log_line::{About, ConnectionId, debug_about},
     memory::{OutOfMemory, Purpose},
-    reactor::{self, AnyTransport, Stream},
+    reactor::{self, AnyTransport, Spare, Stream},
     requests::{
         Body, Downloads, Protocol, Socket, ending, has_one_host, not_allowed, serve as serve_requests, text,
     },
@@ -57,7 +57,7 @@ use crate::{
 use accept::accept;
 use origin::preflight;
 use peer::{Peer, SILENT};
-use refusal::{CONNECTIONS, OF_ADDRESS, Refusals, Why};
+use refusal::{CONNECTIONS, FILES, OF_ADDRESS, Refusals, Why};
 
 /// The methods for a room.
 const ROOM: &str = "GET, POST";
@@ -148,6 +148,38 @@ impl<F: EngineFactory> Site<F> {
         match self.new_peer(address, connection, permit, leads_to_tls) {
             Ok(peer) => self.spawn(Rc::clone(self).attend(stream, peer)),
             Err(OutOfMemory) => self.refuse_for_memory(stream),
+        }
+        Ok(())
+    }
+
+    /// Answers a connection that has taken a spare file descriptor, as there are no others.
+    ///
+    /// # Errors
+    /// The system has no memory to watch it.
+    fn refuse_for_files(
+        &self,
+        transport: AnyTransport,
+        address: SocketAddr,
+        leads_to_tls: bool,
+        spare: Spare,
+    ) -> io::Result<()> {
+        self.here.0.thread().refuse(FILES.label, FILES.limit);
+        #[cfg(feature = "proxy")]
+        if self.shared.settings.proxy_protocol
+            && self.is_proxy(address.ip(), !matches!(transport, AnyTransport::Tcp(_)))
+        {
+            // Whoever reads the answer expects what follows the header.
+            return Ok(());
+        }
+        let _ = address;
+        let stream = Stream::new(self.with_tls(transport, ConnectionId::next(), leads_to_tls))?;
+        let buffers = Rc::clone(&self.here.0.thread().buffers);
+        if let Some(refusal) = self.refusals.refuse(stream, buffers, FILES) {
+            let refusal = async move {
+                refusal.await;
+                drop(spare);
+            };
+            self.spawn(refusal.boxed_local());
         }
         Ok(())
     }
@@ -385,6 +417,8 @@ impl<F: EngineFactory> Site<F> {
     }
 
     fn spawn(&self, task: impl Future<Output = ()> + 'static) {
+        #[cfg(feature = "metrics")]
+        let task = self.here.0.thread().stats.tasks.count(task);
         self.here.0.requests().spawn(task).detach();
     }
 }

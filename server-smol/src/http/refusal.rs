@@ -55,6 +55,12 @@ pub(super) const CONNECTIONS: Why = Why {
     limit: "there are as many connections as there may be (`--max-connections`)",
 };
 
+pub(super) const FILES: Why = Why {
+    label: "open_files",
+    limit: "the process has as many open files as it may have (`ulimit -n`)",
+    ..CONNECTIONS
+};
+
 impl Why {
     /// Returns that there is no memory.
     pub(super) fn out_of_memory() -> Self {

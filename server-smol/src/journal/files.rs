@@ -6,10 +6,13 @@ use std::{
 
 use stateroom_journal::Disk;
 
+use super::opener::Opener;
+
 /// The journal's files, in a directory.
 #[derive(Debug)]
 pub(crate) struct Files {
     directory: PathBuf,
+    opener: Opener,
     /// The files that were written and read last. One that was written stays open until it is synced: the system tells of errors
     /// through it.
     written: Option<(String, File)>,
@@ -18,7 +21,7 @@ pub(crate) struct Files {
 
 impl Files {
     pub(super) fn new(directory: PathBuf) -> Self {
-        Self { directory, written: None, read: None }
+        Self { opener: Opener::new(directory.clone()), directory, written: None, read: None }
     }
 
     /// Forgets a file whose name changes.
@@ -32,12 +35,13 @@ impl Files {
 /// Returns a file, which stays open.
 fn file<'a>(
     open: &'a mut Option<(String, File)>,
+    opener: &mut Opener,
     directory: &Path,
     name: &str,
     options: &OpenOptions,
 ) -> io::Result<&'a File> {
     if open.as_ref().is_none_or(|(open, _)| open != name) {
-        *open = Some((name.to_owned(), options.open(directory.join(name))?));
+        *open = Some((name.to_owned(), opener.open(options, &directory.join(name))?));
     }
     // It has just been put there.
     open.as_ref().map(|(_, file)| file).ok_or_else(|| io::ErrorKind::NotFound.into())
@@ -67,17 +71,21 @@ fn write_at(mut file: &File, bytes: &[u8], at: u64) -> io::Result<()> {
 
 /// Makes a file that only its owner can read, or makes the one that is there empty.
 pub(super) fn create(path: &Path) -> io::Result<File> {
+    creation().open(path)
+}
+
+fn creation() -> OpenOptions {
     let mut options = OpenOptions::new();
     options.write(true).create(true).truncate(true);
     #[cfg(unix)]
     std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
-    options.open(path)
+    options
 }
 
 impl Files {
     fn try_create(&mut self, file: &str, size: u64) -> io::Result<()> {
         self.close(file);
-        let mut new = create(&self.directory.join(file))?;
+        let mut new = self.opener.open(&creation(), &self.directory.join(file))?;
         let zeros = [0; 64 << 10];
         let mut left = size;
         while left > 0 {
@@ -120,19 +128,37 @@ impl Disk for Files {
     }
 
     fn read(&mut self, file: &str, at: u64, into: &mut [u8]) -> io::Result<()> {
-        let open = self::file(&mut self.read, &self.directory, file, OpenOptions::new().read(true));
+        let open = self::file(
+            &mut self.read,
+            &mut self.opener,
+            &self.directory,
+            file,
+            OpenOptions::new().read(true),
+        );
         let read = open.and_then(|file| read_at(file, into, at));
         self.name(file, read)
     }
 
     fn write(&mut self, file: &str, at: u64, bytes: &[u8]) -> io::Result<()> {
-        let open = self::file(&mut self.written, &self.directory, file, OpenOptions::new().write(true));
+        let open = self::file(
+            &mut self.written,
+            &mut self.opener,
+            &self.directory,
+            file,
+            OpenOptions::new().write(true),
+        );
         let written = open.and_then(|file| write_at(file, bytes, at));
         self.name(file, written)
     }
 
     fn sync(&mut self, file: &str) -> io::Result<()> {
-        let open = self::file(&mut self.written, &self.directory, file, OpenOptions::new().write(true));
+        let open = self::file(
+            &mut self.written,
+            &mut self.opener,
+            &self.directory,
+            file,
+            OpenOptions::new().write(true),
+        );
         let synced = open.and_then(File::sync_data);
         self.name(file, synced)
     }
@@ -151,7 +177,9 @@ impl Disk for Files {
     }
 
     fn sync_directory(&mut self) -> io::Result<()> {
-        sync_directory(&self.directory)
+        let Self { opener, directory, .. } = self;
+        let opened = opener.open(OpenOptions::new().read(true), directory);
+        opened.and_then(|directory| directory.sync_all()).map_err(|error| named(&self.directory, &error))
     }
 }
 

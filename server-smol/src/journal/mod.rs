@@ -11,6 +11,7 @@ mod listing;
 mod modules;
 #[cfg(feature = "rooms")]
 mod offline;
+mod opener;
 mod progress;
 #[cfg(feature = "rooms")]
 mod read_only;

@@ -217,10 +217,14 @@ async fn run(
 async fn accept(incoming: &reactor::Listener, site: Rc<Site>, executor: &LocalExecutor<'_>) {
     let connections = Arc::new(Semaphore::new(OPERATOR_CONNECTIONS));
     let buffers = Rc::new(Buffers::new(Ledger::new(usize::MAX)));
+    // Each time that it begins to fail, it says so once.
+    let mut is_failing = false;
     loop {
         let place = connections.acquire_arc().await;
-        match incoming.accept().await.and_then(|(transport, _)| Stream::new(transport)) {
-            Ok(stream) => {
+        let accepted = incoming.accept().await;
+        match accepted.and_then(|accepted| Ok((Stream::new(accepted.transport)?, accepted.spare))) {
+            Ok((stream, spare)) => {
+                is_failing = false;
                 let site = Rc::clone(&site);
                 let peer =
                     Rc::new(Uncounted { alive: Cell::new(Instant::now()), is_owed_answer: Cell::default() });
@@ -236,12 +240,16 @@ async fn accept(incoming: &reactor::Listener, site: Rc<Site>, executor: &LocalEx
                         }
                     };
                     or(answer(socket, &peer, &site, &place), patience).await;
+                    // The operator is let in even if there are no other descriptors.
+                    drop(spare);
                 };
                 executor.spawn(served.boxed_local()).detach();
             }
             Err(error) if error.kind() == io::ErrorKind::ConnectionAborted => {}
             Err(error) => {
-                log::warn!("no new connections of the operator for now: {error}");
+                if !std::mem::replace(&mut is_failing, true) {
+                    log::warn!("no new connections of the operator for now: {error}");
+                }
                 Timer::after(BACK_OFF).await;
             }
         }

@@ -158,6 +158,11 @@ impl Sockets {
             .expect("streams are used where a reactor has been entered")
     }
 
+    /// Returns the descriptor that waits for them.
+    pub(super) fn epoll(&self) -> &OwnedFd {
+        &self.epoll
+    }
+
     /// Registers a socket for all its events, edge-triggered. It is registered only once.
     pub(super) fn watch(self: &Rc<Self>, socket: impl AsFd) -> io::Result<Watch> {
         let mut sources = self.sources.borrow_mut();

@@ -3,23 +3,43 @@ use std::{
     io,
     net::{Ipv4Addr, SocketAddr, TcpStream},
     os::{
-        fd::{AsFd as _, BorrowedFd, OwnedFd},
+        fd::{AsFd as _, OwnedFd},
         unix::net::UnixStream,
     },
+    rc::Rc,
     task::{Context, Poll},
 };
 
 use rustix::net::{SocketAddrAny, SocketFlags, acceptfrom_with, sockopt::set_tcp_nodelay};
 
-use crate::listen::{self, Socket};
+use crate::{
+    file_limit,
+    listen::{self, Socket},
+};
 
-use super::{AnyTransport, epoll::Sockets, stream::Watch};
+use super::{
+    AnyTransport,
+    epoll::Sockets,
+    spares::{Spare, Spares},
+    stream::Watch,
+};
 
 /// A listening socket. Several threads may each have one for the same address.
 #[derive(Debug)]
 pub(crate) struct Listener {
     listener: listen::Listener,
     watch: Watch,
+    spares: Rc<Spares>,
+}
+
+/// A connection that has been accepted.
+#[derive(Debug)]
+pub(crate) struct Accepted {
+    pub(crate) transport: AnyTransport,
+    /// Its address. A program that connects to a Unix socket is on this machine, and this is its address.
+    pub(crate) address: SocketAddr,
+    /// Set if the process may have no more open files. Then the connection has taken a spare descriptor, and is to be refused.
+    pub(crate) spare: Option<Spare>,
 }
 
 impl Listener {
@@ -32,8 +52,9 @@ impl Listener {
             // Small messages must not wait for acknowledgements of earlier ones. Connections inherit this option.
             set_tcp_nodelay(listener, true)?;
         }
-        let watch = Sockets::current().watch(&listener.socket)?;
-        Ok(Self { listener, watch })
+        let sockets = Sockets::current();
+        let watch = sockets.watch(&listener.socket)?;
+        Ok(Self { listener, watch, spares: Spares::new(sockets) })
     }
 
     /// Returns true if another process may listen on the same address, too.
@@ -46,34 +67,40 @@ impl Listener {
         self.listener.leads_to_tls
     }
 
-    /// Waits for a connection. A program that connects to a Unix socket is on this machine, and this is its address.
-    pub(crate) async fn accept(&self) -> io::Result<(AnyTransport, SocketAddr)> {
-        let socket = self.listener.socket.as_fd();
-        let (stream, address) = poll_fn(|cx| poll_accept(socket, &self.watch, cx)).await?;
-        match &self.listener.socket {
+    /// Waits for a connection.
+    pub(crate) async fn accept(&self) -> io::Result<Accepted> {
+        let (stream, address, spare) = poll_fn(|cx| self.poll_accept(cx)).await?;
+        let (transport, address) = match &self.listener.socket {
             Socket::Tcp(_) => {
                 let address = address.ok_or(io::ErrorKind::ConnectionAborted)?;
                 let address = SocketAddr::try_from(address).map_err(|_| io::ErrorKind::ConnectionAborted)?;
-                Ok((TcpStream::from(stream).into(), address))
+                (TcpStream::from(stream).into(), address)
             }
-            Socket::Unix(_) => {
-                Ok((Box::new(UnixStream::from(stream)).into(), (Ipv4Addr::LOCALHOST, 0).into()))
+            Socket::Unix(_) => (Box::new(UnixStream::from(stream)).into(), (Ipv4Addr::LOCALHOST, 0).into()),
+        };
+        Ok(Accepted { transport, address, spare })
+    }
+
+    fn poll_accept(&self, cx: &Context<'_>) -> Poll<io::Result<New>> {
+        let source = &self.watch.source;
+        let flags = SocketFlags::CLOEXEC | SocketFlags::NONBLOCK;
+        let accept = || source.attempt_read(|| Ok(acceptfrom_with(self.listener.socket.as_fd(), flags)?));
+        let (mut accepted, mut spare) = (accept(), None);
+        // The system says so even if nobody has come.
+        if accepted.as_ref().is_err_and(file_limit::is_reached)
+            && let Some(lent) = self.spares.lend()
+        {
+            (accepted, spare) = (accept(), Some(lent));
+        }
+        match accepted {
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                source.wait_for_read(cx);
+                Poll::Pending
             }
+            accepted => Poll::Ready(accepted.map(|(stream, address)| (stream, address, spare))),
         }
     }
 }
 
-/// An accepted connection and its address.
-type Accepted = (OwnedFd, Option<SocketAddrAny>);
-
-fn poll_accept(listener: BorrowedFd<'_>, watch: &Watch, cx: &Context<'_>) -> Poll<io::Result<Accepted>> {
-    let flags = SocketFlags::CLOEXEC | SocketFlags::NONBLOCK;
-    let accepted = watch.source.attempt_read(|| Ok(acceptfrom_with(listener, flags)?));
-    match accepted {
-        Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
-            watch.source.wait_for_read(cx);
-            Poll::Pending
-        }
-        accepted => Poll::Ready(accepted),
-    }
-}
+/// An accepted connection, its address, and the spare descriptor that it has taken, if it has.
+type New = (OwnedFd, Option<SocketAddrAny>, Option<Spare>);

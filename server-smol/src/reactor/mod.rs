@@ -23,6 +23,8 @@ mod portable;
 #[cfg(all(test, unix))]
 mod records;
 #[cfg(epoll)]
+mod spares;
+#[cfg(epoll)]
 mod stream;
 mod timer;
 mod transport;
@@ -30,7 +32,8 @@ mod transport;
 #[cfg(epoll)]
 pub(crate) use self::{
     epoll::{Poller, Reactor},
-    listener::Listener,
+    listener::{Accepted, Listener},
+    spares::{SPARES, Spare},
     stream::Stream,
 };
 pub use clock::VirtualClock;
@@ -38,7 +41,7 @@ pub(crate) use clock::{Clock, ClockSource};
 #[cfg(target_os = "linux")]
 pub(crate) use descriptors::reserve_descriptors;
 #[cfg(not(epoll))]
-pub(crate) use portable::{Listener, Poller, Reactor, Stream};
+pub(crate) use portable::{Accepted, Listener, Poller, Reactor, SPARES, Spare, Stream};
 #[cfg(all(test, unix))]
 pub(crate) use records::Records;
 pub(crate) use timer::Timer;

@@ -4,6 +4,7 @@
 use std::os::unix::net::UnixListener;
 use std::{
     cell::RefCell,
+    convert::Infallible,
     future::poll_fn,
     io::{self, IoSlice},
     mem,
@@ -44,6 +45,22 @@ pub(crate) struct Poller {
     timers: Rc<Timers>,
     notifier: Arc<Notifier>,
 }
+
+/// A connection that has been accepted.
+#[derive(Debug)]
+pub(crate) struct Accepted {
+    pub(crate) transport: AnyTransport,
+    /// Its address. A program that connects to a Unix socket is on this machine, and this is its address.
+    pub(crate) address: SocketAddr,
+    /// Set if it has taken a spare descriptor. There are none here.
+    pub(crate) spare: Option<Spare>,
+}
+
+/// A spare descriptor. There are none here.
+pub(crate) type Spare = Box<Infallible>;
+
+/// The number of spare descriptors of a listener.
+pub(crate) const SPARES: usize = 0;
 
 /// Wakes a thread that waits, or is about to.
 #[derive(Debug, Default)]
@@ -215,22 +232,23 @@ impl Listener {
         self.listener.leads_to_tls
     }
 
-    /// Waits for a connection. A program that connects to a Unix socket is on this machine, and this is its address.
-    pub(crate) async fn accept(&self) -> io::Result<(AnyTransport, SocketAddr)> {
-        match &self.socket {
+    /// Waits for a connection.
+    pub(crate) async fn accept(&self) -> io::Result<Accepted> {
+        let (transport, address) = match &self.socket {
             AsyncSocket::Tcp(listener) => {
                 let (stream, address) = listener.accept().await?;
                 let stream = stream.into_inner()?;
                 // Small messages must not wait for acknowledgements of earlier ones.
                 stream.set_nodelay(true)?;
-                Ok((stream.into(), address))
+                (stream.into(), address)
             }
             #[cfg(unix)]
             AsyncSocket::Unix(listener) => {
                 let (stream, _) = listener.accept().await?;
-                Ok((Box::new(stream.into_inner()?).into(), (Ipv4Addr::LOCALHOST, 0).into()))
+                (Box::new(stream.into_inner()?).into(), (Ipv4Addr::LOCALHOST, 0).into())
             }
-        }
+        };
+        Ok(Accepted { transport, address, spare: None })
     }
 }
 

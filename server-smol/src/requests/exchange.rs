@@ -6,11 +6,14 @@ use std::{
     pin::{Pin, pin},
     rc::Rc,
     task::{Context, Poll},
+    time::SystemTime,
 };
 
+use httpdate::fmt_http_date;
 use hyper::{
     Request, Response,
     body::Incoming,
+    header::{DATE, HeaderValue},
     server::conn::http1::{Builder, Parts},
     service::Service,
 };
@@ -94,6 +97,8 @@ async fn serve_library(
 ) -> hyper::Result<(Socket, Vec<u8>)> {
     let mut connection = Builder::new()
         .header_read_timeout(None)
+        // The library's stays as it is while the clock is behind it.
+        .auto_date_header(false)
         .max_buf_size(protocol.head_size)
         .keep_alive(protocol.keep_alive)
         .serve_connection(socket, Asking(exchange));
@@ -137,7 +142,11 @@ impl Future for Answer<'_> {
     type Output = Result<Response<Body>, Infallible>;
 
     fn poll(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<Self::Output> {
-        let Some(answer) = self.0.answer.take() else { return Poll::Pending };
+        let Some(mut answer) = self.0.answer.take() else { return Poll::Pending };
+        // It is text.
+        if let Ok(date) = HeaderValue::try_from(fmt_http_date(SystemTime::now())) {
+            answer.headers_mut().insert(DATE, date);
+        }
         self.0.is_asked.set(false);
         self.0.is_answered.set(false);
         Poll::Ready(Ok(answer))

@@ -98,8 +98,9 @@ impl RoomHistory {
         durable: &mut dyn Durable,
         next_client: u32,
         sessions: Option<&[u8]>,
+        now_ms: u64,
     ) -> Result<bool, TooLarge> {
-        let due = durable.timer_due();
+        let due = durable.timer_due(now_ms);
         let Some(base) = base(durable) else { return Ok(false) };
         TooLarge::check(base.len(), journal)?;
         // If they are too large, they end with the server.
@@ -188,7 +189,7 @@ impl<F: EngineFactory> Room<F> {
         let (Some(journal), Some(durable)) = (self.thread().journal(), engine.durable()) else {
             return Ok(());
         };
-        let due = durable.timer_due();
+        let due = durable.timer_due(self.thread().clock.unix_ms());
         // Only sessions need to know who has sent a message.
         let registry = if self.sessions.is_empty() { None } else { self.registry.upgrade() };
         let mut result = Ok(());
@@ -211,6 +212,7 @@ impl<F: EngineFactory> Room<F> {
                 durable,
                 self.next_client.get(),
                 self.note_of_sessions().as_deref(),
+                self.thread().clock.unix_ms(),
             )?;
         }
         Ok(())
@@ -238,6 +240,7 @@ impl<F: EngineFactory> Room<F> {
                 durable,
                 self.next_client.get(),
                 self.note_of_sessions().as_deref(),
+                self.thread().clock.unix_ms(),
             );
         }
     }
@@ -249,8 +252,13 @@ impl<F: EngineFactory> Room<F> {
         let sessions = if is_settled { self.note_of_sessions() } else { None };
         if let Some(history) = self.history.get()
             && let (Some(journal), Some(durable)) = (self.thread().journal(), engine.durable())
-            && let Err(too_large) =
-                history.write_base(journal, durable, self.next_client.get(), sessions.as_deref())
+            && let Err(too_large) = history.write_base(
+                journal,
+                durable,
+                self.next_client.get(),
+                sessions.as_deref(),
+                self.thread().clock.unix_ms(),
+            )
         {
             self.fail("too_large_for_disk", &too_large.to_string());
         }
@@ -291,7 +299,9 @@ impl<F: EngineFactory> Room<F> {
         };
         let Some(durable) = engine.durable() else { return false };
         if history.is_long()
-            && !history.write_base(journal, durable, self.next_client.get(), None).unwrap_or(false)
+            && !history
+                .write_base(journal, durable, self.next_client.get(), None, self.thread().clock.unix_ms())
+                .unwrap_or(false)
         {
             return false;
         }
@@ -356,7 +366,7 @@ impl<F: EngineFactory> Room<F> {
             own.bytes.set(history.records.len() + notes);
             own.events.set(history.events);
             own.fuel.set(durable.restored_fuel());
-            own.due.set(durable.timer_due());
+            own.due.set(durable.timer_due(room.thread().clock.unix_ms()));
             let _ = room.history.set(Box::new(own));
             durable.clients().to_vec()
         };

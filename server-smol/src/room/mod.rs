@@ -231,10 +231,13 @@ impl<F: EngineFactory> Room<F> {
         self.occupants.set(self.occupants.get() + 1);
     }
 
-    /// Lets a client know when the server ends, while it waits for its `connect`.
+    /// Lets a client know when the room or the server ends, while it waits for its `connect`.
     pub(crate) fn expect(&self, outbox: &Rc<Outbox>) {
-        self.context.roster.expect(outbox);
         // All others have been told by now.
+        if self.ended.get() {
+            return outbox.close(CloseReason::RoomEnded);
+        }
+        self.context.roster.expect(outbox);
         if let Some(registry) = self.registry.upgrade()
             && let Some(reason) = registry.shut_down_reason()
         {
@@ -559,7 +562,11 @@ impl<F: EngineFactory> fmt::Debug for Room<F> {
 
 #[cfg(test)]
 mod tests {
-    use std::{convert::Infallible, sync::Arc};
+    use std::{
+        convert::Infallible,
+        sync::Arc,
+        task::{Context, Poll, Waker},
+    };
 
     use stateroom_core::{
         DefaultStateroomFactory, StateroomService,
@@ -567,7 +574,7 @@ mod tests {
     };
 
     use super::*;
-    use crate::settings::Settings;
+    use crate::{reactor::Stream, settings::Settings};
 
     #[derive(Default)]
     pub(super) struct Silent;
@@ -616,6 +623,20 @@ mod tests {
         fn memory_held(&self) -> usize {
             self.held
         }
+    }
+
+    #[test]
+    fn who_comes_to_a_room_that_has_just_ended_is_told() {
+        crate::reactor::block_on(async {
+            let room = room();
+            let client = room.enter();
+            room.close();
+            let buffers = Rc::clone(&room.thread().buffers);
+            let outbox = Rc::new(Outbox::new(Stream::closed().unwrap(), buffers, 1 << 10));
+            room.expect(&outbox);
+            let closing = outbox.poll_closing(&mut Context::from_waker(Waker::noop()));
+            assert_eq!((client, closing), (Ok(ClientId(1)), Poll::Ready(Some(CloseReason::RoomEnded))));
+        });
     }
 
     #[test]

@@ -1,3 +1,5 @@
+use crate::reactor::SPARES;
+
 use super::Settings;
 
 /// The maximum number of the operator's connections at a time. Others wait until one has ended.
@@ -20,13 +22,13 @@ impl Settings {
     /// [`max_connections`](Self::max_connections).
     pub fn open_files(&self) -> usize {
         // The operator's listener is a socket, too.
-        let operator = if self.admin.is_some() { OPERATOR_CONNECTIONS + 1 } else { 0 };
+        let operator = if self.admin.is_some() { OPERATOR_CONNECTIONS + 1 + SPARES } else { 0 };
         #[cfg(feature = "built-in")]
         let has_streams = self.playground.is_some() || cfg!(feature = "rooms") && self.admin.is_some();
         #[cfg(feature = "built-in")]
         let operator = operator + if has_streams { EVENT_STREAMS } else { 0 };
         // Each thread has all listeners.
-        let threads = self.threads * (OF_A_THREAD + self.listeners());
+        let threads = self.threads * (OF_A_THREAD + self.listeners() * (1 + SPARES));
         [self.max_downloads, operator, threads, OTHERS]
             .into_iter()
             .fold(self.max_connections, usize::saturating_add)
@@ -47,13 +49,13 @@ mod tests {
     #[test]
     fn downloads_and_the_operator_take_open_files_beside_clients() {
         let mut settings = Settings { max_connections: 1_000, max_downloads: 64, ..Settings::default() };
-        assert_eq!(settings.open_files(), 1_196);
+        assert_eq!(settings.open_files(), 1_196 + SPARES);
         settings.admin = "127.0.0.1:0".parse().ok();
         let streams = if cfg!(feature = "rooms") { 32 } else { 0 };
-        assert_eq!(settings.open_files(), 1_213 + streams);
+        assert_eq!(settings.open_files(), 1_213 + streams + 2 * SPARES);
         settings.listen = vec!["127.0.0.1:0".parse().unwrap(); 3];
         settings.threads = 100;
-        assert_eq!(settings.open_files(), 1_209 + streams + 600);
+        assert_eq!(settings.open_files(), 1_209 + streams + 600 + 301 * SPARES);
         settings.max_connections = usize::MAX;
         assert_eq!(settings.open_files(), usize::MAX);
     }

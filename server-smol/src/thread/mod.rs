@@ -8,6 +8,8 @@ mod log;
 mod log_budget;
 mod scheduler;
 mod stats;
+#[cfg(feature = "metrics")]
+mod tasks;
 
 use std::{
     cell::OnceCell,
@@ -116,6 +118,8 @@ impl Thread {
 
     /// Runs a task beside everything else. Nothing where the thread ends.
     pub(crate) fn spawn(&self, task: impl Future<Output = ()> + 'static) -> Option<Task<()>> {
+        #[cfg(feature = "metrics")]
+        let task = self.stats.tasks.count(task);
         self.executor.upgrade().map(|executor| executor.spawn(task))
     }
 

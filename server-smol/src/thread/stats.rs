@@ -1,6 +1,8 @@
 use std::{cell::Cell, time::Duration};
 
 use super::Thread;
+#[cfg(feature = "metrics")]
+use super::tasks::Tasks;
 
 /// Counts what there is on a thread.
 #[derive(Debug, Default)]
@@ -9,6 +11,9 @@ pub(crate) struct Stats {
     pub(crate) clients: Cell<usize>,
     /// The number of them that are closed together as the server shuts down.
     pub(crate) leaving: Cell<usize>,
+    /// The tasks of rooms, sessions and requests.
+    #[cfg(feature = "metrics")]
+    pub(crate) tasks: Tasks,
     /// The times of the event loop's passes, if they are measured.
     pub(crate) passes: Passes,
 }

@@ -100,6 +100,8 @@ pub(crate) struct Counts {
     pub(crate) peak_memory: usize,
     pub(crate) memory_limit: usize,
     pub(crate) clients: usize,
+    #[cfg(feature = "metrics")]
+    pub(crate) tasks: usize,
     /// The 99th percentile of the passes' times in microseconds, if they are measured.
     pub(crate) p99_pass: Option<u64>,
     pub(crate) longest_pass: u64,
@@ -115,6 +117,10 @@ impl AddAssign for Counts {
         self.peak_memory += other.peak_memory;
         self.memory_limit += other.memory_limit;
         self.clients += other.clients;
+        #[cfg(feature = "metrics")]
+        {
+            self.tasks += other.tasks;
+        }
         self.p99_pass = self.p99_pass.max(other.p99_pass);
         self.longest_pass = self.longest_pass.max(other.longest_pass);
     }

@@ -360,6 +360,8 @@ impl<F: EngineFactory> Worker<F> {
             peak_memory: memory.peak(),
             memory_limit: memory.limit(),
             clients: stats.clients.get(),
+            #[cfg(feature = "metrics")]
+            tasks: stats.tasks.number(),
             p99_pass: stats.passes.p99_micros(),
             longest_pass: u64::try_from(stats.passes.longest().as_micros()).unwrap_or(u64::MAX),
         }

@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use crate::{dial::NEWCOMER, http::join, scale::Scale, stage::Stage, swarm::Plan};
+use crate::{address::NEWCOMER, http::join, scale::Scale, stage::Stage, swarm::Plan};
 
 /// The number of connections beyond those that the server takes.
 const BEYOND: usize = 200;

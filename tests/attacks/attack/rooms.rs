@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use crate::{
-    dial::NEWCOMER,
+    address::NEWCOMER,
     http::{join, request},
     scale::Scale,
     stage::{Stage, open_room},

@@ -20,7 +20,9 @@ use rustix::{
     io::Errno,
 };
 
-use crate::dial::{attacker, dial};
+use stateroom_tests::dial;
+
+use crate::address::attacker;
 
 use self::connection::{Connection, Heard, Stage};
 pub(crate) use self::plan::{Plan, text};

@@ -14,6 +14,7 @@ mod durability;
 mod examples;
 mod extensions;
 mod failures;
+mod faults;
 mod files;
 mod fuzzing;
 mod heaps;

@@ -52,10 +52,21 @@ impl Pipe {
 
     /// Writes the lines, for ever.
     pub(crate) fn write_to(&self, mut out: impl Write) -> ! {
-        let mut chunk = String::new();
+        let (mut chunk, mut lost, mut is_torn) = (String::new(), 0, false);
         loop {
             self.take(&mut chunk);
-            write(&mut out, chunk.as_bytes());
+            let lines = count_lines(chunk.as_bytes());
+            if lost > 0 {
+                // The line whose beginning was written ends here.
+                let end = if is_torn { "\n" } else { "" };
+                chunk.insert_str(0, &format!("{end}{}", self.queue().lost_line(lost)));
+            }
+            let written = write(&mut out, chunk.as_bytes());
+            let (said, rest) = chunk.as_bytes().split_at(written);
+            let left = count_lines(rest);
+            // What is put before the lines is none of them.
+            lost = if left == 0 { 0 } else { lost + left.min(lines) };
+            is_torn = said.last().map_or(is_torn, |last| *last != b'\n');
             chunk.clear();
         }
     }
@@ -86,17 +97,23 @@ impl Pipe {
     }
 }
 
-/// Writes all bytes. If this fails, no program reads stderr any more, and the error cannot be reported.
-fn write(out: &mut impl Write, mut bytes: &[u8]) {
-    while !bytes.is_empty() {
-        match out.write(bytes) {
-            Ok(count @ 1..) => bytes = &bytes[count..],
+fn count_lines(bytes: &[u8]) -> u64 {
+    bytes.iter().filter(|&&byte| byte == b'\n').count() as u64
+}
+
+/// Writes all bytes, and returns how many it has written. If that is not all, no program reads stderr any more, or its disk is full.
+fn write(out: &mut impl Write, bytes: &[u8]) -> usize {
+    let mut written = 0;
+    while let Some(rest) = bytes.get(written..).filter(|rest| !rest.is_empty()) {
+        match out.write(rest) {
+            Ok(count @ 1..) => written += count,
             Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
             // Somebody who shares stderr with this process has made it so.
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => thread::sleep(BACK_OFF),
-            Ok(0) | Err(_) => return,
+            Ok(0) | Err(_) => break,
         }
     }
+    written
 }
 
 #[cfg(test)]
@@ -175,6 +192,44 @@ mod tests {
             text += str::from_utf8(&written.recv().unwrap()).unwrap();
         }
         assert!(text.ends_with(" log lines were dropped: 1000 lines and 256 KiB a second are written\n"));
+    }
+
+    /// Takes some bytes, then has no space, and then has space again.
+    struct Full(Vec<usize>, SyncSender<Vec<u8>>);
+
+    impl Write for Full {
+        fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+            match self.0.pop() {
+                Some(0) => Err(io::ErrorKind::StorageFull.into()),
+                most => {
+                    let taken = &bytes[..most.unwrap_or(bytes.len()).min(bytes.len())];
+                    self.1.send(taken.to_vec()).map_err(|_| io::ErrorKind::BrokenPipe)?;
+                    Ok(taken.len())
+                }
+            }
+        }
+
+        fn flush(&mut self) -> io::Result<()> {
+            Ok(())
+        }
+    }
+
+    #[test]
+    fn what_cannot_be_written_is_reported_when_the_next_line_can() {
+        let (sender, written) = sync_channel(100);
+        let pipe = Arc::new(Pipe::default());
+        let writer = Arc::clone(&pipe);
+        // The last one comes first.
+        thread::spawn(move || writer.write_to(Full(vec![0, 0, 0, 3], sender)));
+        for line in ["INFO  a\n", "INFO  b\n", "INFO  c\n", "INFO  d\n"] {
+            pipe.push(line.into(), false);
+            assert!(pipe.flush());
+        }
+        let text: Vec<u8> = written.try_iter().flatten().collect();
+        assert_eq!(
+            str::from_utf8(&text).unwrap(),
+            "INF\nWARN  3 log lines were lost: they could not be written\nINFO  d\n"
+        );
     }
 
     #[test]

@@ -86,6 +86,12 @@ impl Queue {
         self.fill == Fill::default()
     }
 
+    /// Returns the line that says how many could not be written.
+    pub(super) fn lost_line(&self, lost: u64) -> String {
+        let words: Arguments<'_> = format_args!("{lost} log lines were lost: they could not be written");
+        self.format.own_line(Level::Warn, &words)
+    }
+
     fn report_full(&mut self) {
         let dropped = std::mem::take(&mut self.dropped);
         if dropped > 0 {

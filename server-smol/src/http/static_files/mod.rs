@@ -19,11 +19,12 @@ use stateroom_core::engine::EngineFactory;
 use super::Shared;
 use crate::{
     close::CloseReason,
+    file_limit,
     requests::{Body, Download, Part, later, names_type, not_allowed, redirect, text, wanted_part, weights},
     thread::Cut,
 };
 
-use super::{Site, peer::Peer};
+use super::{Site, peer::Peer, refusal::FILES};
 
 use found::{INDEX, find};
 use path::{below, may_be_page};
@@ -74,6 +75,10 @@ impl<F: EngineFactory> Site<F> {
                 text(StatusCode::NOT_FOUND, "there is nothing here; rooms are WebSockets at /ws/{room}")
             }
             Err(error) => match error.kind() {
+                _ if file_limit::is_reached(&error) => {
+                    self.here.0.thread().refuse(FILES.label, FILES.limit);
+                    later(StatusCode::SERVICE_UNAVAILABLE, "the server has too many open files", LATER)
+                }
                 io::ErrorKind::OutOfMemory => {
                     later(StatusCode::SERVICE_UNAVAILABLE, CloseReason::OutOfMemory.words(), LATER)
                 }

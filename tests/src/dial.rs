@@ -8,22 +8,12 @@ use rustix::{
     net::{AddressFamily, SocketFlags, SocketType, bind, connect, ipproto, socket_with, sockopt},
 };
 
-/// The innocent client's own address.
-pub(crate) const INNOCENT: Ipv4Addr = Ipv4Addr::new(127, 0, 0, 2);
-/// The address of the client that comes last.
-pub(crate) const NEWCOMER: Ipv4Addr = Ipv4Addr::new(127, 0, 0, 3);
-
-/// The number of addresses of those attackers that come from several.
-const ADDRESSES: usize = 64;
-
-/// Returns one of the attackers' addresses.
-pub(crate) fn attacker(index: usize) -> Ipv4Addr {
-    Ipv4Addr::new(127, 0, 1, 1 + (index % ADDRESSES) as u8)
-}
-
 /// Begins to connect to a server on this machine, from an address of this machine. The socket does not block, and may
 /// have a small buffer for what it receives.
-pub(crate) fn dial(to: SocketAddr, from: Ipv4Addr, receive: Option<usize>) -> io::Result<TcpStream> {
+///
+/// # Errors
+/// The system has no socket, or no port.
+pub fn dial(to: SocketAddr, from: Ipv4Addr, receive: Option<usize>) -> io::Result<TcpStream> {
     let flags = SocketFlags::NONBLOCK | SocketFlags::CLOEXEC;
     let socket = socket_with(AddressFamily::INET, SocketType::STREAM, flags, Some(ipproto::TCP))?;
     sockopt::set_tcp_nodelay(&socket, true)?;

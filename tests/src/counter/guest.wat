@@ -1,0 +1,21 @@
+;; Counts binary messages, and tells everyone each new count, with the sender and the number that the message begins with.
+;; It tells each client its id. A text that begins with `t` is a trap, and for each other text its sender gets 64 KiB.
+(module
+    (import "env" "send_binary" (func $send (param i32 i32 i32)))
+    (memory (export "memory") 1)
+    (func (export "jam_malloc") (param i32) (result i32) i32.const 4096)
+    (func (export "jam_free") (param i32 i32))
+    (func (export "initialize") (param i32 i32))
+    (func (export "connect") (param i32)
+        (i32.store (i32.const 8) (local.get 0))
+        (call $send (local.get 0) (i32.const 8) (i32.const 4)))
+    (func (export "disconnect") (param i32))
+    (func (export "timer"))
+    (func (export "message") (param i32 i32 i32)
+        (if (i32.eq (i32.load8_u (local.get 1)) (i32.const 0x74)) (then (unreachable)))
+        (call $send (local.get 0) (i32.const 0) (i32.const 65536)))
+    (func (export "binary") (param i32 i32 i32)
+        (i64.store (i32.const 16) (i64.add (i64.load (i32.const 16)) (i64.const 1)))
+        (i32.store (i32.const 24) (local.get 0))
+        (i64.store (i32.const 28) (i64.load (local.get 1)))
+        (call $send (i32.const 0) (i32.const 16) (i32.const 20))))
