@@ -33,6 +33,14 @@ impl Control {
             "The time at which the server started, in seconds since 1970",
             started.as_secs(),
         );
+        #[cfg(feature = "tls")]
+        if let Some(expiry) = self.tls.as_ref().and_then(crate::tls::Tls::expiry) {
+            text.gauge(
+                "stateroom_certificate_expiry_seconds",
+                "The time at which the certificate expires, in seconds since 1970",
+                expiry,
+            );
+        }
         let kept = self.workers.kept_rooms();
         // While all rooms wait for space on the disk, their threads may not answer.
         if !kept.is_some_and(KeptRooms::is_stalled) {

@@ -55,6 +55,8 @@ pub(crate) struct Control {
     pub(crate) started: Instant,
     /// The first public address.
     pub(crate) address: Option<ListenAddress>,
+    #[cfg(all(feature = "metrics", feature = "tls"))]
+    pub(crate) tls: Option<crate::tls::Tls>,
     #[cfg(feature = "built-in")]
     pub(crate) playground: Option<crate::settings::Playground>,
     /// The token that requests of the operator need, if they need one.

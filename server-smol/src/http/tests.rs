@@ -75,6 +75,8 @@ impl TestServer {
                 workers: workers.clone(),
                 started: Instant::now(),
                 address: None,
+                #[cfg(all(feature = "metrics", feature = "tls"))]
+                tls: None,
                 #[cfg(feature = "built-in")]
                 playground: None,
                 #[cfg(feature = "rooms")]

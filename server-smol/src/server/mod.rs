@@ -230,6 +230,8 @@ impl Server {
             workers: workers.clone(),
             started: Instant::now(),
             address: addresses.first().cloned(),
+            #[cfg(all(feature = "metrics", feature = "tls"))]
+            tls: settings.tls.clone(),
             #[cfg(feature = "rooms")]
             token: settings.admin_token.clone(),
             #[cfg(feature = "built-in")]

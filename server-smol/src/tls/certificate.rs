@@ -42,13 +42,55 @@ struct Inner {
     provider: Arc<CryptoProvider>,
     /// Encrypts the state of sessions for clients that come back, so that the server keeps none.
     tickets: Arc<dyn ProducesTickets>,
-    current: Mutex<Arc<ServerConfig>>,
+    current: Mutex<Current>,
+}
+
+/// A certificate that was read.
+struct Current {
+    config: Arc<ServerConfig>,
+    /// Nothing if it cannot be found out.
+    validity: Option<Validity>,
+    /// The time of the next warning that it ends, in seconds since the Unix epoch.
+    next_warning: u64,
+}
+
+/// The time between two such warnings, in seconds.
+const WARNING_INTERVAL: u64 = 86_400;
+
+impl Current {
+    /// Warns that the certificate ends, at most once a day.
+    fn warn_of_end(&mut self, path: &Path, now: u64) {
+        let Some(validity) = self.validity.filter(|validity| validity.is_ending(now)) else { return };
+        if now < self.next_warning {
+            return;
+        }
+        self.next_warning = now + WARNING_INTERVAL;
+        let path = path.display();
+        if validity.has_ended(now) {
+            log::warn!(
+                "the certificate in `{path}` has expired, and clients refuse it: renew it, and send SIGHUP"
+            );
+        } else {
+            let hours = validity.end().saturating_sub(now) / 3_600;
+            log::warn!(
+                "the certificate in `{path}` expires in {} days and {} hours: renew it, and send SIGHUP",
+                hours / 24,
+                hours % 24
+            );
+        }
+    }
+}
+
+/// Returns the time, in seconds since the Unix epoch. A clock that was not set may show one before that.
+fn now() -> u64 {
+    SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default().as_secs()
 }
 
 impl Tls {
     /// Reads a certificate and its key from PEM files. In the file of the certificate, those of its issuers follow it.
     ///
-    /// Warnings go to the log: a certificate that has expired, and a key that other users can read.
+    /// Warnings go to the log: a certificate that has expired or soon will, and a key that other users can read. The first of these may
+    /// also come later, once a day, when a client connects.
     ///
     /// # Errors
     /// A file cannot be read, it has something else in it, or the key is not that of the certificate.
@@ -75,8 +117,16 @@ impl Tls {
 
     /// Returns a connection with TLS. The handshake begins with the first read.
     pub(crate) fn accept(&self, socket: TcpStream, id: ConnectionId) -> AnyTransport {
-        let config = Arc::clone(&self.0.current.lock().unwrap_or_else(PoisonError::into_inner));
-        Box::new(Connection::new(socket, config, id)).into()
+        let mut current = self.0.current.lock().unwrap_or_else(PoisonError::into_inner);
+        current.warn_of_end(&self.0.certificate, now());
+        Box::new(Connection::new(socket, Arc::clone(&current.config), id)).into()
+    }
+
+    /// Returns the time at which the certificate expires, in seconds since the Unix epoch.
+    #[cfg(feature = "metrics")]
+    pub(crate) fn expiry(&self) -> Option<u64> {
+        let current = self.0.current.lock().unwrap_or_else(PoisonError::into_inner);
+        current.validity.map(Validity::end)
     }
 }
 
@@ -92,7 +142,7 @@ fn load(
     key: &Path,
     provider: &Arc<CryptoProvider>,
     tickets: &Arc<dyn ProducesTickets>,
-) -> Result<Arc<ServerConfig>, TlsError> {
+) -> Result<Current, TlsError> {
     let chain = read_chain(certificate)?;
     let private = read_key(key)?;
     let unusable = |error| TlsError::new(key, format!("has a key of a kind that cannot be used: {error}"));
@@ -115,7 +165,7 @@ fn load(
             return Err(TlsError::new(key, reason));
         }
     }
-    warn(certificate, &chain, key);
+    let validity = chain.first().and_then(|der| Validity::of(der));
     let resolver = Arc::new(rustls::sign::SingleCertAndKey::from(CertifiedKey::new(chain, signer)));
     let builder = ServerConfig::builder_with_provider(Arc::clone(provider));
     let builder = builder.with_safe_default_protocol_versions();
@@ -124,7 +174,17 @@ fn load(
     config.alpn_protocols = vec![b"http/1.1".to_vec()];
     config.session_storage = Arc::new(NoServerSessionStorage {});
     config.ticketer = Arc::clone(tickets);
-    Ok(Arc::new(config))
+    let mut current = Current { config: Arc::new(config), validity, next_warning: 0 };
+    let now = now();
+    if validity.is_some_and(|validity| !validity.has_begun(now)) {
+        log::warn!(
+            "the certificate in `{}` is not valid yet, and clients refuse it: is the clock of this machine right?",
+            certificate.display()
+        );
+    }
+    current.warn_of_end(certificate, now);
+    warn_of_readers(key);
+    Ok(current)
 }
 
 fn read_chain(path: &Path) -> Result<Vec<CertificateDer<'static>>, TlsError> {
@@ -183,22 +243,8 @@ fn words(error: &pem::Error) -> &'static str {
     }
 }
 
-/// Warns of what works now and may not soon, or should not.
-fn warn(certificate: &Path, chain: &[CertificateDer<'_>], key: &Path) {
-    let validity = chain.first().and_then(|der| Validity::of(der));
-    // A clock that was not set shows a time before 1970.
-    let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default().as_secs();
-    match validity {
-        Some(validity) if validity.has_ended(now) => log::warn!(
-            "the certificate in `{}` has expired, and clients refuse it: renew it, and send SIGHUP",
-            certificate.display()
-        ),
-        Some(validity) if !validity.has_begun(now) => log::warn!(
-            "the certificate in `{}` is not valid yet, and clients refuse it: is the clock of this machine right?",
-            certificate.display()
-        ),
-        _ => {}
-    }
+/// Warns of a key that all users can read.
+fn warn_of_readers(key: &Path) {
     #[cfg(unix)]
     {
         use std::os::unix::fs::PermissionsExt as _;

@@ -5,6 +5,9 @@ pub(super) struct Validity {
     end: u64,
 }
 
+/// 30 days in seconds.
+const MONTH: u64 = 30 * 86_400;
+
 /// The tags of DER that lead to it (RFC 5280, section 4.1).
 const SEQUENCE: u8 = 0x30;
 const VERSION: u8 = 0xa0;
@@ -26,6 +29,18 @@ impl Validity {
         certificate.next()?;
         let mut validity = certificate.enter(SEQUENCE)?;
         Some(Self { begin: validity.time()?, end: validity.time()? })
+    }
+
+    /// Returns its end, in seconds since the Unix epoch.
+    pub(super) fn end(self) -> u64 {
+        self.end
+    }
+
+    /// Returns whether it is so near its end that a program that renews certificates must have failed. These renew with a third of the
+    /// time left.
+    pub(super) fn is_ending(self, now: u64) -> bool {
+        let time = self.end.saturating_sub(self.begin);
+        now >= self.end.saturating_sub((time / 6).min(MONTH))
     }
 
     pub(super) fn has_begun(self, now: u64) -> bool {
@@ -132,6 +147,15 @@ mod tests {
             assert_eq!(validity, Validity { begin: 1_709_164_800, end: 2_524_651_201 });
             assert!(!validity.has_begun(1_709_164_799) && validity.has_begun(1_709_164_800));
             assert!(!validity.has_ended(2_524_651_201) && validity.has_ended(2_524_651_202));
+        }
+    }
+
+    #[test]
+    fn it_is_ending_with_a_sixth_of_its_time_left_but_at_most_a_month() {
+        for (days, last) in [(6, 1), (90, 15), (365, 30), (3_650, 30)] {
+            let validity = Validity { begin: 1_000, end: 1_000 + days * 86_400 };
+            let at = validity.end() - last * 86_400;
+            assert!(!validity.is_ending(at - 1) && validity.is_ending(at), "{days}");
         }
     }
 

@@ -1,4 +1,8 @@
-use std::{fs, sync::Arc};
+use std::{
+    fs,
+    sync::Arc,
+    time::{Duration, SystemTime},
+};
 
 use rcgen::{BasicConstraints, Certificate, CertificateParams, DnType, IsCa, Issuer, KeyPair, date_time_ymd};
 use rustls::{ClientConfig, RootCertStore, SupportedProtocolVersion, pki_types::CertificateDer};
@@ -39,11 +43,27 @@ impl Authority {
     /// Issues a certificate that is valid until the end of this year.
     #[must_use]
     pub fn issue_until(&self, year: i32) -> Issued {
+        self.issue_with(|params| {
+            params.not_before = date_time_ymd(2000, 1, 1);
+            params.not_after = date_time_ymd(year, 12, 31);
+        })
+    }
+
+    /// Issues a certificate that began as long ago as the first time says, and is still valid for the second.
+    #[must_use]
+    pub fn issue_around_now(&self, ago: Duration, left: Duration) -> Issued {
+        let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).expect("a clock that is set");
+        let epoch = date_time_ymd(1970, 1, 1);
+        self.issue_with(|params| {
+            (params.not_before, params.not_after) = (epoch + (now - ago), epoch + (now + left));
+        })
+    }
+
+    fn issue_with(&self, set_validity: impl FnOnce(&mut CertificateParams)) -> Issued {
         let key = KeyPair::generate().expect("random numbers");
         let names = ["localhost".to_owned(), "127.0.0.1".to_owned()];
         let mut params = CertificateParams::new(names).expect("names");
-        params.not_before = date_time_ymd(2000, 1, 1);
-        params.not_after = date_time_ymd(year, 12, 31);
+        set_validity(&mut params);
         let certificate = params.signed_by(&key, &self.issuer).expect("a certificate");
         Issued { certificate: certificate.pem(), key: key.serialize_pem(), der: certificate.der().clone() }
     }

@@ -4,11 +4,15 @@ use std::{
     collections::BTreeMap,
     io::{BufReader, Write as _},
     net::TcpStream,
+    sync::Arc,
 };
 
-use stateroom_server_smol::{AdminAddress, Server};
+use rustls::version::TLS13;
+use stateroom_server_smol::{AdminAddress, Server, Tls};
 use stateroom_tests::{
-    Answer, Directory, Module, PATIENCE, TestServer, eventually, server, services::script,
+    Answer, Directory, Module, PATIENCE, TestServer, eventually, server,
+    services::script,
+    tls::{Authority, TlsClient},
 };
 
 /// The metrics of an answer.
@@ -199,9 +203,16 @@ fn document(path: &str) -> String {
 #[test]
 fn the_documents_have_each_metric_and_no_other() {
     let data = Directory::new();
-    let server = watched().with_data(Some(data.path().join("data")));
+    let authority = Authority::new();
+    authority.issue_until(2100).write(&data);
+    let [certificate, key] = ["cert.pem", "key.pem"].map(|name| data.path().join(name));
+    let tls = Tls::from_files(certificate, key).expect("a certificate and its key");
+    let server = watched().with_data(Some(data.path().join("data"))).with_tls(Some(tls));
     let server = TestServer::guests(server, Module::new().kept_program());
-    assert_eq!(server.client("a").ask("a"), "a");
+    let client = Arc::new(authority.client(&[&TLS13]));
+    assert_eq!(TlsClient::connect(server.address(), &client, "a").ask("a"), "a");
+    let expiry = Metrics::of(&server).get("stateroom_certificate_expiry_seconds");
+    assert_eq!(expiry, 4_133_894_400.0, "2100-12-31");
     let mut names = Metrics::of(&server).families;
     // It is there only if passes are measured.
     assert_eq!(names.insert("stateroom_pass_seconds".to_owned(), "gauge".to_owned()), None);

@@ -1,6 +1,6 @@
 //! The files with the certificate and its key.
 
-use std::{fs, os::unix::fs::PermissionsExt as _, sync::Arc};
+use std::{fs, os::unix::fs::PermissionsExt as _, sync::Arc, time::Duration};
 
 use rustix::process::Signal;
 use rustls::version::TLS13;
@@ -87,6 +87,29 @@ fn a_certificate_that_has_expired_and_a_key_for_everybody_are_warned_of() {
     child.line(Output::Stderr, "cert.pem` has expired, and clients refuse it");
     child.line(Output::Stderr, "all users of this machine can read the key in ");
     child.line(Output::Stderr, "serving on ");
+}
+
+#[test]
+fn a_certificate_that_expires_soon_is_warned_of_in_time() {
+    const DAY: Duration = Duration::from_secs(86_400);
+    let authority = Authority::new();
+    for (ago, left, is_soon) in [(89, 1, true), (76, 14, true), (60, 30, false), (6, 1, true), (3, 3, false)]
+    {
+        let directory = Directory::new();
+        // Half an hour may pass before it is read.
+        authority.issue_around_now(DAY * ago, DAY * left + Duration::from_secs(1_800)).write(&directory);
+        let child = start(&directory, &[]);
+        let line = format!("cert.pem` expires in {left} days and 0 hours: renew it, and send SIGHUP");
+        let mut is_said = false;
+        loop {
+            let said = child.next_line(Output::Stderr);
+            is_said |= said.contains(&line);
+            if said.contains("serving on ") {
+                break;
+            }
+        }
+        assert_eq!(is_said, is_soon, "{left}");
+    }
 }
 
 #[test]
