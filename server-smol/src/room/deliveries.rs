@@ -82,6 +82,8 @@ impl Deliveries {
     }
 
     /// Sends a message to clients of `roster`.
+    // There are two callers, and for one of them it is a part of each message: a call would take 1 % more instructions.
+    #[inline(always)]
     pub(super) fn send(&self, roster: &Roster, recipient: MessageRecipient, opcode: Opcode, payload: &[u8]) {
         let list = roster.borrow();
         if self.is_pending() || self.is_for_many(list.len(), recipient, payload.len()) {
