@@ -1,4 +1,4 @@
-use std::{fs, net::TcpListener};
+use std::{fs, net::TcpListener, path::Path};
 
 use crate::{
     directory::Directory,
@@ -51,6 +51,24 @@ fn help_and_version_are_printed() {
     let is_commit = |text: &str| text.len() >= 7 && text.bytes().all(|byte| byte.is_ascii_hexdigit());
     let commit = commit.strip_prefix(" (").and_then(|commit| commit.strip_suffix(')'));
     assert!(version.trim() == number || commit.is_some_and(is_commit), "{version}");
+}
+
+#[test]
+fn the_options_in_configurations_of_the_documents_exist() {
+    let docs = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../docs");
+    let pages = ["guide", "."].map(|directory| fs::read_dir(docs.join(directory)).expect("it is there"));
+    let mut count = 0;
+    for page in pages.into_iter().flatten().map(|entry| entry.expect("a disk").path()) {
+        let Ok(text) = fs::read_to_string(&page) else { continue };
+        for options in text.lines().filter_map(|line| line.strip_prefix("STATEROOM_OPTIONS=\"")) {
+            let options: Vec<_> = options.trim_end_matches('"').split(' ').collect();
+            let nowhere = Directory::new();
+            // There is no module, or no certificate. An option that does not exist would end it with another status.
+            fails(stateroom(&nowhere, &[&["serve", "nowhere"], &options[..]].concat()), &[]);
+            count += 1;
+        }
+    }
+    assert!(count >= 2, "{count}");
 }
 
 #[test]
