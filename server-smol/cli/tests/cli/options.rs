@@ -64,7 +64,8 @@ fn the_options_in_configurations_of_the_documents_exist() {
             let options: Vec<_> = options.trim_end_matches('"').split(' ').collect();
             let nowhere = Directory::new();
             // There is no module, or no certificate. An option that does not exist would end it with another status.
-            fails(stateroom(&nowhere, &[&["serve", "nowhere"], &options[..]].concat()), &[]);
+            let unit = ["serve", "nowhere", "--data", "data"];
+            fails(stateroom(&nowhere, &[&unit, &options[..]].concat()), &[]);
             count += 1;
         }
     }
