@@ -18,6 +18,13 @@ pub(crate) struct Answer {
 }
 
 impl Answer {
+    /// Returns the size of the whole content, if the server says it.
+    fn content_length(&self) -> Option<usize> {
+        let mut lines = self.head.lines().filter_map(|line| line.split_once(':'));
+        let (_, size) = lines.find(|(name, _)| name.eq_ignore_ascii_case("content-length"))?;
+        size.trim().parse().ok()
+    }
+
     /// Returns the first line.
     #[cfg(feature = "dev")]
     pub(crate) fn status_line(&self) -> &str {
@@ -73,7 +80,14 @@ pub(crate) fn ask(connection: &mut dyn Connection, request: Request<'_>) -> Resu
     let status = head.split(' ').nth(1).and_then(|status| status.parse().ok());
     let body = answer.split_off(end + 4);
     received?;
-    Ok(Answer { status: status.context("this is no HTTP server")?, head, body })
+    let answer = Answer { status: status.context("this is no HTTP server")?, head, body };
+    let came = answer.body.len();
+    match answer.content_length() {
+        Some(size) if came < size => {
+            anyhow::bail!("the answer has {size} bytes, and the connection ended after {came} of them")
+        }
+        _ => Ok(answer),
+    }
 }
 
 /// Returns a room's id as a part of a path.
@@ -83,4 +97,51 @@ pub(crate) fn encoded(room: &str) -> String {
         _ => format!("%{byte:02X}"),
     };
     room.bytes().map(encode).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::Cursor;
+
+    use super::*;
+
+    /// A connection on which this answer comes.
+    struct Canned(Cursor<&'static [u8]>);
+
+    impl Read for Canned {
+        fn read(&mut self, buffer: &mut [u8]) -> std::io::Result<usize> {
+            self.0.read(buffer)
+        }
+    }
+
+    impl Write for Canned {
+        fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+            Ok(bytes.len())
+        }
+
+        fn flush(&mut self) -> std::io::Result<()> {
+            Ok(())
+        }
+    }
+
+    fn answer(text: &'static str) -> Result<Answer> {
+        let request = Request {
+            method: "GET",
+            host: "localhost",
+            path: "/",
+            accepts: "*/*",
+            headers: "",
+            content: &[],
+        };
+        ask(&mut Canned(Cursor::new(text.as_bytes())), request)
+    }
+
+    #[test]
+    fn an_answer_that_is_cut_off_is_an_error() {
+        let whole = answer("HTTP/1.0 200 OK\r\ncontent-length: 4\r\n\r\nroom").unwrap();
+        assert_eq!((whole.status, &whole.body[..]), (200, &b"room"[..]));
+        let error = answer("HTTP/1.0 200 OK\r\ncontent-length: 4\r\n\r\nroo").err().unwrap();
+        assert_eq!(error.to_string(), "the answer has 4 bytes, and the connection ended after 3 of them");
+        assert!(answer("HTTP/1.0 200 OK\r\n\r\nroo").is_ok());
+    }
 }

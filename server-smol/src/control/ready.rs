@@ -20,6 +20,9 @@ pub(crate) fn ready(phase: Phase, method: &Method) -> Response<Body> {
         Phase::Starting => {
             later(StatusCode::SERVICE_UNAVAILABLE, "the server is reading the rooms on disk", SOON)
         }
+        Phase::Stalled => {
+            later(StatusCode::SERVICE_UNAVAILABLE, "all rooms wait for space on the disk", SOON)
+        }
         Phase::Ready => text(StatusCode::OK, "ready"),
         Phase::Ending => ending(),
     }

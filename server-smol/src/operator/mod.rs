@@ -1,6 +1,7 @@
 //! Answers the operator, at an address and on a thread of its own: so it answers even if the threads of the rooms are busy.
 
 mod listener;
+mod newcomers;
 
 use std::{
     cell::Cell,
@@ -20,7 +21,7 @@ use hyper::{
 use smol::{
     channel::{Receiver, Sender, bounded},
     future::{FutureExt as _, or},
-    lock::Semaphore,
+    lock::{Semaphore, SemaphoreGuardArc},
 };
 
 use crate::{
@@ -31,17 +32,18 @@ use crate::{
     memory::Ledger,
     reactor::{self, Reactor, Stream, Timer},
     requests::{Peer, Protocol, Socket, serve},
-    settings::OPERATOR_CONNECTIONS,
+    settings::OPERATOR_REQUESTS,
     wire::Buffers,
     worker::Workers,
 };
 
 use listener::bind;
+use newcomers::{Newcomer, Newcomers};
 
-/// The time that a connection may take. It is for one request.
+/// The time that a connection may take until its answer begins. It is for one request.
 const TIMEOUT: Duration = Duration::from_secs(10);
 
-/// The time for which a client may take nothing of a stream of events, which has a heartbeat.
+/// The time for which a client may take nothing of its answer. A stream of events has a heartbeat.
 const SILENCE: Duration = Duration::from_secs(30);
 
 /// The time to wait if the system has no file descriptor for a connection.
@@ -53,9 +55,11 @@ const LOOK: Duration = Duration::from_millis(20);
 /// The head is as small as the library lets it be.
 const PROTOCOL: Protocol = Protocol { head_size: 8 << 10, keep_alive: false };
 
-/// Whoever is at the other end of a connection of the operator. Its requests and answers are small, so no memory is counted.
+/// Whoever is at the other end of a connection of the operator. Its memory is not counted, as there are few.
 #[derive(Debug)]
 struct Uncounted {
+    /// Its place among the connections whose request has not begun to be answered.
+    newcomer: Newcomer,
     /// The time at which it last took something.
     alive: Cell<Instant>,
     /// True from its request on, which is the only one, unless that has content, or a stream answers it.
@@ -215,31 +219,33 @@ async fn run(
 
 /// Accepts connections until it is dropped.
 async fn accept(incoming: &reactor::Listener, site: Rc<Site>, executor: &LocalExecutor<'_>) {
-    let connections = Arc::new(Semaphore::new(OPERATOR_CONNECTIONS));
+    let newcomers = Rc::<Newcomers>::default();
+    let places = Arc::new(Semaphore::new(OPERATOR_REQUESTS));
     let buffers = Rc::new(Buffers::new(Ledger::new(usize::MAX)));
     // Each time that it begins to fail, it says so once.
     let mut is_failing = false;
     loop {
-        let place = connections.acquire_arc().await;
         let accepted = incoming.accept().await;
         match accepted.and_then(|accepted| Ok((Stream::new(accepted.transport)?, accepted.spare))) {
             Ok((stream, spare)) => {
                 is_failing = false;
                 let site = Rc::clone(&site);
-                let peer =
-                    Rc::new(Uncounted { alive: Cell::new(Instant::now()), is_owed_answer: Cell::default() });
+                let (newcomer, eviction) = Newcomers::add(&newcomers);
+                let alive = Cell::new(Instant::now());
+                let peer = Rc::new(Uncounted { newcomer, alive, is_owed_answer: Cell::default() });
                 let socket =
                     Socket { stream, buffers: Rc::clone(&buffers), peer: Rc::<Uncounted>::clone(&peer) };
+                let places = Arc::clone(&places);
                 let served = async move {
-                    // A stream of events gives its place back, as their number has a limit of its own.
-                    let place = Cell::new(Some(place));
+                    let progress = Progress::default();
                     let patience = async {
                         timeout().await;
-                        while place.take().is_none() && !peer.is_silent_for(SILENCE) {
+                        while progress.is_answered.get() && !peer.is_silent_for(SILENCE) {
                             timeout().await;
                         }
                     };
-                    or(answer(socket, &peer, &site, &place), patience).await;
+                    let answering = answer(socket, &peer, &site, (&places, &progress));
+                    or(answering, or(patience, eviction)).await;
                     // The operator is let in even if there are no other descriptors.
                     drop(spare);
                 };
@@ -256,14 +262,33 @@ async fn accept(incoming: &reactor::Listener, site: Rc<Site>, executor: &LocalEx
     }
 }
 
-/// Answers one request. If that takes as long as the client listens, it gives the place back.
-async fn answer<T>(socket: Socket, peer: &Uncounted, site: &Site, place: &Cell<Option<T>>) {
+/// The progress of a connection.
+#[derive(Default)]
+struct Progress {
+    /// True from the beginning of the answer on. Then the connection goes on for as long as the client takes something.
+    is_answered: Cell<bool>,
+    /// The place of its request among those that are answered at the same time.
+    place: Cell<Option<SemaphoreGuardArc>>,
+}
+
+/// Answers one request. If that takes as long as the client listens, it gives its place back.
+async fn answer(
+    socket: Socket,
+    peer: &Uncounted,
+    site: &Site,
+    (places, progress): (&Arc<Semaphore>, &Progress),
+) {
     let answer = async |request: Request<body::Incoming>| {
+        progress.place.set(Some(places.acquire_arc().await));
+        peer.newcomer.become_request();
         let response = site.control.answer(request, site.reach).await;
         if response.body().stream_size().is_some() {
-            place.take();
+            // The number of these has a limit of its own.
+            progress.place.take();
             peer.is_owed_answer.set(false);
         }
+        peer.note_alive();
+        progress.is_answered.set(true);
         response
     };
     match serve(socket, PROTOCOL, answer).await {

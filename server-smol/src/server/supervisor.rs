@@ -25,7 +25,7 @@ mod linux {
 
     use crate::{
         reactor::Timer,
-        worker::{Ending, Workers},
+        worker::{Ending, Phase, Workers},
     };
 
     /// The time between two reports of what there is, if the supervisor does not watch the process.
@@ -86,6 +86,11 @@ mod linux {
             let period = self.watchdog.map_or(REPORT, |time| time / 3);
             loop {
                 Timer::after(period).await;
+                // The threads of rooms may wait for the disk. A restart would not make space there.
+                if workers.phase() == Phase::Stalled {
+                    self.tell(format_args!("WATCHDOG=1\nSTATUS=all rooms wait for space on the disk"));
+                    continue;
+                }
                 // A thread that is stuck does not answer, and nothing is reported.
                 match workers.counts().await {
                     Ok(counts) => self.tell(format_args!(

@@ -29,7 +29,7 @@ use std::{
 pub(crate) use self::notices::NoticeReceiver;
 #[cfg(feature = "built-in")]
 pub(crate) use self::open_files::EVENT_STREAMS;
-pub(crate) use self::open_files::OPERATOR_CONNECTIONS;
+pub(crate) use self::open_files::{OPERATOR_NEWCOMERS, OPERATOR_REQUESTS};
 #[cfg(feature = "proxy")]
 pub use self::trusted_proxy::TrustedProxy;
 pub use self::{

@@ -2,8 +2,11 @@ use crate::reactor::SPARES;
 
 use super::Settings;
 
-/// The maximum number of the operator's connections at a time. Others wait until one has ended.
-pub(crate) const OPERATOR_CONNECTIONS: usize = 16;
+/// The maximum number of the operator's requests that are answered at a time. Others wait until one has ended.
+pub(crate) const OPERATOR_REQUESTS: usize = 16;
+
+/// The maximum number of the operator's connections without a request, or whose request waits. If there are more, the oldest one ends.
+pub(crate) const OPERATOR_NEWCOMERS: usize = 16;
 
 /// The maximum number of streams of events at a time, for those who look at a playground or watch a room.
 #[cfg(feature = "built-in")]
@@ -22,7 +25,8 @@ impl Settings {
     /// [`max_connections`](Self::max_connections).
     pub fn open_files(&self) -> usize {
         // The operator's listener is a socket, too.
-        let operator = if self.admin.is_some() { OPERATOR_CONNECTIONS + 1 + SPARES } else { 0 };
+        let operator =
+            if self.admin.is_some() { OPERATOR_REQUESTS + OPERATOR_NEWCOMERS + 1 + SPARES } else { 0 };
         #[cfg(feature = "built-in")]
         let has_streams = self.playground.is_some() || cfg!(feature = "rooms") && self.admin.is_some();
         #[cfg(feature = "built-in")]
@@ -52,10 +56,10 @@ mod tests {
         assert_eq!(settings.open_files(), 1_196 + SPARES);
         settings.admin = "127.0.0.1:0".parse().ok();
         let streams = if cfg!(feature = "rooms") { 32 } else { 0 };
-        assert_eq!(settings.open_files(), 1_213 + streams + 2 * SPARES);
+        assert_eq!(settings.open_files(), 1_229 + streams + 2 * SPARES);
         settings.listen = vec!["127.0.0.1:0".parse().unwrap(); 3];
         settings.threads = 100;
-        assert_eq!(settings.open_files(), 1_209 + streams + 600 + 301 * SPARES);
+        assert_eq!(settings.open_files(), 1_225 + streams + 600 + 301 * SPARES);
         settings.max_connections = usize::MAX;
         assert_eq!(settings.open_files(), usize::MAX);
     }

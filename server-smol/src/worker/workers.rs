@@ -57,13 +57,15 @@ pub(crate) enum NoStream {
 /// The maximum number of rooms on a page: the thread of rooms serves nobody while it lists them.
 pub(crate) const MOST_LISTED: usize = 1_000;
 
-/// The phases of a server's life, in order.
+/// The phases of a server's life.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Phase {
     /// Rooms on disk are being recovered. Requests wait.
     Starting,
     Ready,
     Ending,
+    /// Like [`Ready`](Self::Ready), but all rooms wait for space on the disk.
+    Stalled,
 }
 
 /// The server is ending.
@@ -93,6 +95,7 @@ impl Workers {
     pub(crate) fn phase(&self) -> Phase {
         match self.phase.load(Ordering::Acquire) {
             0 => Phase::Starting,
+            1 if self.kept_rooms.get().is_some_and(KeptRooms::is_stalled) => Phase::Stalled,
             1 => Phase::Ready,
             _ => Phase::Ending,
         }

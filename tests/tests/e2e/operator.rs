@@ -1,13 +1,12 @@
 //! Tests of the operator's requests, over a Unix socket or a loopback address.
 
 use std::{
-    io::{BufReader, Read, Write},
+    io::{self, BufReader, Read, Write},
     net::{Shutdown, TcpStream},
     sync::{
         Mutex,
         atomic::{AtomicBool, Ordering},
     },
-    time::Duration,
 };
 
 use serde_json::{Value, json};
@@ -178,19 +177,30 @@ fn pages_do_not_reach_the_operators_address() {
 }
 
 #[test]
-fn connections_that_ask_for_nothing_are_bounded_and_given_up() {
+fn connections_that_ask_for_nothing_are_bounded_and_keep_nobody_out() {
     let server = TestServer::with(on_loopback(), script());
     let AdminAddress::Tcp(address) = server.handle().admin_address().expect("it has one") else {
         panic!("it is TCP");
     };
-    let silent: Vec<_> = (0..16).map(|_| TcpStream::connect(address).expect("somebody listens")).collect();
-    let mut next = TcpStream::connect(address).expect("the system takes it");
-    next.write_all(b"GET /status HTTP/1.1\r\nHost: localhost\r\n\r\n").expect("it takes that");
-    next.set_read_timeout(Some(Duration::from_millis(100))).expect("not zero");
-    assert!(next.read(&mut [0]).is_err(), "there are as many as there may be");
-    drop(silent);
-    next.set_read_timeout(Some(PATIENCE)).expect("not zero");
-    assert_eq!(Answer::read(&mut BufReader::new(next), "GET").status, 200);
+    let connect = || {
+        let stream = TcpStream::connect(address).expect("somebody listens");
+        stream.set_read_timeout(Some(PATIENCE)).expect("not zero");
+        stream
+    };
+    let mut silent: Vec<_> = (0..100).map(|_| connect()).collect();
+    let mut last = connect();
+    last.write_all(b"GET /status HTTP/1.1\r\nHost: localhost\r\n\r\n").expect("it takes that");
+    assert_eq!(Answer::read(&mut BufReader::new(last), "GET").status, 200);
+    // All but the last sixteen have ended by now, of which the request was one.
+    for stream in &mut silent[..85] {
+        stream.set_nonblocking(true).expect("an option of every socket");
+        let end = stream.read(&mut [0]);
+        assert!(!end.is_err_and(|error| error.kind() == io::ErrorKind::WouldBlock));
+    }
+    // The others end when they have been silent for long.
+    for stream in &mut silent[85..] {
+        assert!(matches!(stream.read(&mut [0]), Ok(0) | Err(_)));
+    }
 }
 
 /// Keeps the room's thread with its first message, for as long as the gate is closed.

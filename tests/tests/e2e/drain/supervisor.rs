@@ -21,9 +21,10 @@ use stateroom_sdk_core::{
     ClientId, DefaultStateroomFactory, MessagePayload, StateroomContext, StateroomService,
 };
 use stateroom_server_smol::ListenAddress;
-use stateroom_tests::{Child, Directory, Frame, PATIENCE, binary, eventually, server};
+use stateroom_tests::{Child, Directory, Frame, Output, PATIENCE, binary, eventually, server};
 
 use super::{address, arguments, client, dist};
+use crate::rooms::large_guest;
 
 /// A supervisor that listens.
 struct Supervisor {
@@ -124,6 +125,28 @@ fn a_server_that_is_watched_says_that_its_threads_answer_until_its_end() {
         assert_eq!(client.closed(), 1001);
     }
     assert_eq!(server.exit().0, Some(0));
+}
+
+#[test]
+fn a_server_that_waits_for_space_on_the_disk_is_not_stuck() {
+    let guest = large_guest();
+    let directory = Directory::new().with("dist/server.wasm", guest.module().expect("it is kept"));
+    let data = directory.path().join("data").display().to_string();
+    let supervisor = Supervisor::at_path(directory.path().join("notify.sock"));
+    let watched = [("WATCHDOG_USEC", "300000")];
+    let server = supervisor.start(&directory, &watched, &["--data", &data, "--journal-size", "128MiB"]);
+    let at = address(&server);
+    let grow = format!("!{}", "x".repeat(5_000));
+    let mut clients: Vec<_> = (0..40).map(|number| client(at, &number.to_string())).collect();
+    clients.iter_mut().for_each(|client| _ = client.ask("a"));
+    clients.iter_mut().for_each(|client| client.text(&grow));
+    // What waits for the disk then is so much that the threads of the rooms wait, too.
+    server.line(Output::Stderr, "all rooms wait for space");
+    let long = "x".repeat(60_000);
+    clients.iter_mut().for_each(|client| (0..10).for_each(|_| client.text(&long)));
+    for _ in 0..10 {
+        while supervisor.wait("WATCHDOG=1") != ["STATUS=all rooms wait for space on the disk"] {}
+    }
 }
 
 /// A room that keeps its thread for ever at the first message.

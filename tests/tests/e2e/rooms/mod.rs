@@ -35,7 +35,7 @@ fn guest() -> Program {
 }
 
 /// Returns a guest that fills its memory at a message with `!`, so that its next base has 3 MiB.
-fn large_guest() -> Program {
+pub(crate) fn large_guest() -> Program {
     Module::new()
         .memory("50")
         .told("(memory.fill (i32.const 65536) (i32.load8_u (i32.const 16)) (i32.const 3145728))")
@@ -470,6 +470,7 @@ fn deleting_rooms_makes_space_in_a_full_journal() {
     clients.iter_mut().for_each(|client| _ = client.ask("a"));
     clients.iter_mut().for_each(|client| client.text(&grow));
     eventually("the journal is full", || !records_with("all rooms wait for space").is_empty());
+    eventually("the server is not ready", || order(&server, "GET", "/ready").status == 503);
     // What is sent for these is held back, so much that the thread waits as well.
     let long = "x".repeat(60_000);
     clients.iter_mut().for_each(|client| (0..10).for_each(|_| client.text(&long)));
