@@ -24,12 +24,13 @@ impl<F: EngineFactory> Site<F> {
         let generate = || RoomId::generate(self.shared.settings.room_ids.generated());
         let no_random = || text(StatusCode::INTERNAL_SERVER_ERROR, "the system has no random numbers");
         let Ok(mut room) = generate() else { return no_random() };
+        // This comes first: it also limits how many tokens can be tried.
+        if let Err(error) = peer.create_room() {
+            return self.too_fast(error);
+        }
         #[cfg(feature = "auth")]
         if let Err(refusal) = self.admit(request, &room, peer).await {
             return *refusal;
-        }
-        if let Err(error) = peer.create_room() {
-            return self.too_fast(error);
         }
         loop {
             match self.create(&room).await {
@@ -50,6 +51,9 @@ impl<F: EngineFactory> Site<F> {
         room: RoomId,
         peer: &Peer,
     ) -> Response<Body> {
+        if let Err(error) = peer.create_room() {
+            return self.too_fast(error);
+        }
         #[cfg(feature = "auth")]
         if let Err(refusal) = self.admit(request, &room, peer).await {
             return *refusal;
@@ -61,9 +65,6 @@ impl<F: EngineFactory> Site<F> {
                 StatusCode::FORBIDDEN,
                 "rooms have generated ids here: POST /new_room creates one and answers with its id",
             );
-        }
-        if let Err(error) = peer.create_room() {
-            return self.too_fast(error);
         }
         self.created(self.create(&room).await, &room)
     }

@@ -27,7 +27,7 @@ use unix_socket::SocketFile;
 
 /// The maximum number of connections that wait to be accepted.
 #[cfg(unix)]
-const BACKLOG: i32 = 128;
+const BACKLOG: i32 = 4096;
 
 /// The sockets that a server listens on: those of [`Server::bind`](crate::Server::bind), or others.
 ///

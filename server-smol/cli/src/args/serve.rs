@@ -111,7 +111,8 @@ pub(crate) struct ServeArgs {
 
     /// Keep rooms in this directory: they continue from there after the end of the process, however
     /// it ended. What an event has caused is sent only after the event is on the disk
-    #[arg(long, value_name = "DIR", verbatim_doc_comment, help_heading = ROOMS)]
+    // The systemd unit has one, and the operator another.
+    #[arg(long, value_name = "DIR", verbatim_doc_comment, help_heading = ROOMS, overrides_with = "data")]
     pub(crate) data: Option<PathBuf>,
 
     /// How safely rooms are kept. Default: as the module's `stateroom.toml` says, or `on`

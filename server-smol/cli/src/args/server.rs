@@ -124,8 +124,9 @@ pub(crate) struct ServerArgs {
     threads: usize,
 
     /// The operator's address: the path of a Unix socket, with a `/`, or such as 127.0.0.1:9000. `dev` uses a free port
+    // The systemd unit has one, and the operator another.
     #[arg(long, value_name = "ADDRESS", verbatim_doc_comment, help_heading = SERVER, hide_long_help = true)]
-    #[arg(value_parser = checked::<AdminAddress> as Text)]
+    #[arg(value_parser = checked::<AdminAddress> as Text, overrides_with = "admin")]
     admin: Option<String>,
 
     /// Measure each pass of the event loop, for the operator's status

@@ -64,7 +64,7 @@ fn the_options_in_configurations_of_the_documents_exist() {
             let options: Vec<_> = options.trim_end_matches('"').split(' ').collect();
             let nowhere = Directory::new();
             // There is no module, or no certificate. An option that does not exist would end it with another status.
-            let unit = ["serve", "nowhere", "--data", "data"];
+            let unit = ["serve", "nowhere", "--data", "data", "--admin", "./admin.sock"];
             let (status, text) = run(stateroom(&nowhere, &[&unit, &options[..]].concat()));
             assert_eq!(status, 1, "{text}");
             count += 1;

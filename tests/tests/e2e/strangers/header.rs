@@ -33,6 +33,11 @@ fn a_header_says_which_client_a_connection_is_from() {
         // The proxy's own connection, and one whose client it does not know.
         assert_eq!(known(&header(0x20, 0, &[])), "127.0.0.1");
         assert_eq!(known(&header(0x21, 0, &[1; 50])), "127.0.0.1");
+        // Nor is what such a connection says of its client believed: the proxy may not know who says it.
+        for unknown in [header(0x20, 0, &[]), header(0x21, 0, &[1; 50])] {
+            let spoofed = address_on(tcp(server.address()), &unknown, &["X-Forwarded-For: 1.2.3.4"]);
+            assert_eq!(spoofed.0, "127.0.0.1");
+        }
         // The client is no proxy, whatever it says.
         let spoofed =
             address_on(tcp(server.address()), &from("203.0.113.7:1"), &["X-Forwarded-For: 1.2.3.4"]);
