@@ -170,6 +170,8 @@ impl<F: EngineFactory> Worker<F> {
                 };
                 beside(accepting.as_mut(), or(self.drain(reason, time), served)).await;
             }
+            #[cfg(feature = "metrics")]
+            self.workers.note_last(self.number, self.snapshot());
             drop(answering);
             self.registry.shut_down(reason);
             let patience = async {
@@ -202,6 +204,14 @@ impl<F: EngineFactory> Worker<F> {
             self.wake_dormant_rooms();
         }
         self.begun.0.close();
+    }
+
+    /// Returns what has happened on this thread since the start.
+    #[cfg(feature = "metrics")]
+    fn snapshot(&self) -> crate::metrics::Snapshot {
+        let mut snapshot = self.thread.metrics.snapshot();
+        snapshot += self.thread.buffers.metrics.snapshot();
+        snapshot
     }
 
     fn execute(self: &Rc<Self>, command: Command) {
@@ -268,10 +278,7 @@ impl<F: EngineFactory> Worker<F> {
             }
             #[cfg(feature = "metrics")]
             Command::Measure(answer) => {
-                let Thread { metrics, buffers, .. } = &*self.thread;
-                let mut snapshot = metrics.snapshot();
-                snapshot += buffers.metrics.snapshot();
-                let _ = answer.try_send((self.counts(), snapshot));
+                let _ = answer.try_send((self.counts(), self.snapshot()));
             }
             Command::List(after, most, answer) => {
                 let _ = answer.try_send(self.registry.list(after.as_ref(), most));

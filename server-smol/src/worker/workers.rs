@@ -41,6 +41,9 @@ pub(crate) struct Workers {
     /// The rooms on disk, if rooms are kept, and as soon as they have been recovered.
     kept_rooms: Arc<OnceLock<KeptRooms>>,
     phase: Arc<AtomicU8>,
+    /// What had happened on each thread when it took its last command: the numbers of a server never get smaller.
+    #[cfg(feature = "metrics")]
+    last: Arc<[OnceLock<Snapshot>]>,
     /// The streams of events that clients listen to. Nothing if the server is ending.
     #[cfg(feature = "built-in")]
     streams: Arc<Mutex<Option<Vec<EventSender>>>>,
@@ -75,6 +78,8 @@ pub(crate) struct Ending;
 impl Workers {
     pub(crate) fn new(commands: Vec<Sender<Command>>) -> Self {
         Self {
+            #[cfg(feature = "metrics")]
+            last: commands.iter().map(|_| OnceLock::new()).collect(),
             commands,
             hasher: RandomState::new(),
             kept_rooms: Arc::default(),
@@ -242,12 +247,23 @@ impl Workers {
         counts
     }
 
+    /// Notes what has happened on a thread that answers nothing more.
+    #[cfg(feature = "metrics")]
+    pub(crate) fn note_last(&self, number: usize, snapshot: Snapshot) {
+        self.last.get(number).into_iter().for_each(|last| _ = last.set(snapshot.clone()));
+    }
+
     /// Returns the counts of all threads, those of what there is and those since the start.
     #[cfg(feature = "metrics")]
     pub(crate) async fn measure(&self) -> Result<(Counts, Snapshot), Ending> {
         let (mut counts, mut snapshot) = (Err(Ending), Snapshot::default());
-        for worker in &self.commands {
+        for (worker, last) in self.commands.iter().zip(&*self.last) {
             let measured = ask(worker, Command::Measure).await;
+            if measured.is_err()
+                && let Some(last) = last.get()
+            {
+                snapshot += last.clone();
+            }
             add(
                 &mut counts,
                 measured.map(|(there, since_start)| {
@@ -306,4 +322,38 @@ async fn ask<T>(worker: &Sender<Command>, command: impl FnOnce(Sender<T>) -> Com
     let (sender, answer): (_, Receiver<T>) = bounded(1);
     worker.send(command(sender)).await.map_err(|_| Ending)?;
     answer.recv().await.map_err(|_| Ending)
+}
+
+#[cfg(all(test, feature = "metrics"))]
+mod tests {
+    use std::thread;
+
+    use smol::{block_on, channel::unbounded};
+
+    use super::*;
+
+    #[test]
+    fn what_has_happened_on_a_thread_that_has_ended_still_counts() {
+        let (commands, receivers): (Vec<_>, Vec<_>) = (0..2).map(|_| unbounded()).unzip();
+        let workers = Workers::new(commands);
+        let events = |events| {
+            let mut snapshot = Snapshot::default();
+            snapshot.events = events;
+            snapshot
+        };
+        let answering = thread::spawn(move || {
+            receivers[0].close();
+            while let Ok(command) = receivers[1].recv_blocking() {
+                if let Command::Measure(answer) = command {
+                    answer.try_send((Counts::default(), events(2))).expect("somebody waits");
+                }
+            }
+        });
+        workers.note_last(0, events(5));
+        // It does not count while the thread answers.
+        workers.note_last(1, events(3));
+        assert_eq!(block_on(workers.measure()).expect("one answers").1.events, 7);
+        drop(workers);
+        answering.join().expect("it ends");
+    }
 }
