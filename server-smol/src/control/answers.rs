@@ -161,7 +161,10 @@ impl Control {
     /// `POST /rooms/ID`: creates a room.
     async fn create(&self, room: &RoomId) -> Result<Answer, Ending> {
         Ok(match self.workers.create(room).await? {
-            Ok(()) => text(StatusCode::CREATED, room.as_str()),
+            Ok(()) => {
+                log::info!("the operator has created room {room}");
+                text(StatusCode::CREATED, room.as_str())
+            }
             Err(CreateRoomError::Exists) => text(StatusCode::CONFLICT, "the room exists"),
             Err(CreateRoomError::Failed) => {
                 text(StatusCode::INTERNAL_SERVER_ERROR, "the room failed; the server's log says why")

@@ -1,6 +1,6 @@
 //! Answers what the operator asks about single rooms, in memory and on disk.
 
-use std::{future::poll_fn, pin::Pin, time::Duration};
+use std::{future::poll_fn, pin::Pin, rc::Rc, time::Duration};
 
 use hyper::{
     Request, StatusCode,
@@ -8,23 +8,27 @@ use hyper::{
     header::{ACCEPT, HeaderMap, HeaderValue, LINK},
 };
 use serde_json::Value;
-use smol::unblock;
+use smol::{future::or, unblock};
 
 use crate::{
-    journal::{KeptRooms, hex},
+    journal::{KeptRooms, Modules, hex},
     kept::{Bounds, Import, KeptRoom, LoadedRoom, RoomDetails, RoomMemory, export, sealed},
-    requests::{all_parameters, json, object, text, typed},
+    reactor::Timer,
+    requests::{all_parameters, json, later, object, text, typed},
     room::{NotImported, Presence, RoomId},
     worker::{Ending, RemoteCharge, Workers},
 };
 
-use super::{Answer, Control, IMPORT_TIMEOUT, answers::Page};
+use super::{Answer, Control, IMPORT_TIMEOUT, answers::Page, late};
 
 /// The largest file of a room, in bytes. It is in memory while it is read.
 const LARGEST: usize = 256 << 20;
 
 /// The time that the events in a file may take.
 const IMPORT_TIME: Duration = IMPORT_TIMEOUT.saturating_sub(Duration::from_secs(1));
+
+/// The time after which to try an export again, in seconds.
+const AGAIN: u64 = 5;
 
 impl Control {
     /// `GET /rooms?after=ID&limit=N`: the rooms in memory and on disk, page by page.
@@ -83,16 +87,26 @@ impl Control {
         let (Some(kept), Some(modules)) = (self.workers.kept_rooms(), modules) else {
             return self.export_recording(id).await;
         };
-        let history = match kept.read(id.as_str()).await {
-            Ok(Some((_, history))) => history,
+        let (on_disk, history) = match kept.read(id.as_str()).await {
+            Ok(Some(read)) => read,
             Ok(None) => return Ok(no_such_room(id)),
             Err(reason) => return Ok(unreadable(&reason)),
         };
+        // The history and the file. While all rooms wait, no thread of theirs answers for the memory.
+        let size = usize::try_from(on_disk.base_bytes.saturating_add(on_disk.event_bytes));
+        let mut memory = ImportMemory { workers: self.workers.clone(), charges: Vec::new(), charged: 0 };
+        let has_memory = self.is_stalled() || memory.take(size.unwrap_or(usize::MAX).saturating_mul(2)).await;
+        if !has_memory {
+            let words = "there is not enough memory for the file now (`--max-total-memory`)";
+            return Ok(later(StatusCode::SERVICE_UNAVAILABLE, words, AGAIN));
+        }
         let modules = modules.clone();
         Ok(match unblock(move || export(&history, &|hash| modules.read(hash))).await {
             Ok(file) => {
-                log::debug!("the operator has exported room {id}");
-                typed(StatusCode::OK, "application/octet-stream", file)
+                log::info!("the operator has exported room {id}");
+                let mut answer = typed(StatusCode::OK, "application/octet-stream", file);
+                answer.body_mut().hold(Rc::new(memory));
+                answer
             }
             Err(reason) => unreadable(&reason),
         })
@@ -136,7 +150,21 @@ impl Control {
                 Ok(file) => file,
                 Err((status, reason)) => return Ok(text(status, reason)),
             };
-        let modules = modules.clone();
+        let words =
+            "the import takes long, and may go on; look whether the room is there before you try again";
+        let timeout = async { Ok(late(IMPORT_TIMEOUT, words).await) };
+        or(self.add_imported(file, id, limits, memory, modules.clone()), timeout).await
+    }
+
+    /// Makes a room of a file that has come whole.
+    async fn add_imported(
+        &self,
+        file: Vec<u8>,
+        id: Option<RoomId>,
+        limits: stateroom_host_min::Limits,
+        mut memory: ImportMemory,
+        modules: Modules,
+    ) -> Result<Answer, Ending> {
         // It runs the guest, and writes its module.
         let checked = unblock(move || {
             let (mut has_memory, own) = (true, memory.charged);
@@ -198,7 +226,13 @@ pub(super) async fn read(
     mut memory: Option<&mut ImportMemory>,
 ) -> Result<Vec<u8>, (StatusCode, &'static str)> {
     let mut bytes = Vec::new();
-    while let Some(frame) = poll_fn(|cx| Pin::new(&mut content).poll_frame(cx)).await {
+    loop {
+        let next = async { Ok(poll_fn(|cx| Pin::new(&mut content).poll_frame(cx)).await) };
+        let silence = async {
+            Timer::after(IMPORT_TIMEOUT).await;
+            Err((StatusCode::REQUEST_TIMEOUT, "the content did not come in time; nothing was done"))
+        };
+        let Some(frame) = or(next, silence).await? else { break };
         let Ok(frame) = frame else {
             return Err((StatusCode::BAD_REQUEST, "the content has not come whole"));
         };
@@ -218,7 +252,7 @@ pub(super) async fn read(
     Ok(bytes)
 }
 
-/// The memory of an import. A thread of rooms is charged for it.
+/// The memory of an import or an export. A thread of rooms is charged for it.
 pub(super) struct ImportMemory {
     workers: Workers,
     charges: Vec<RemoteCharge>,

@@ -263,3 +263,12 @@ fn a_unix_socket_lasts_as_long_as_the_server() {
     let server = TestServer::with_clock(at_path(), script());
     assert_eq!(order(&server, "GET", "/status").status, 200);
 }
+
+#[test]
+fn programs_may_ask_whether_the_server_is_ready_without_a_host() {
+    let server = TestServer::with(on_loopback(), script());
+    let Some(AdminAddress::Tcp(address)) = server.handle().admin_address() else { panic!("it has one") };
+    let stream = TcpStream::connect(address).expect("somebody listens");
+    stream.set_read_timeout(Some(PATIENCE)).expect("not zero");
+    assert_eq!(exchange(stream, "GET /ready HTTP/1.0\r\n\r\n", "GET").status, 200);
+}

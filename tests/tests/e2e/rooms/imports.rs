@@ -1,4 +1,4 @@
-//! Tests which files of rooms are imported, and with which limits.
+//! Tests which files of rooms are imported, and with which limits, and how much memory this takes.
 
 use std::{
     io::{BufReader, Write as _},
@@ -86,6 +86,29 @@ fn an_import_takes_no_more_memory_than_there_is() {
     assert!(answer.status == 503 && reason.contains("--max-total-memory"), "{}: {reason}", answer.status);
     eventually("its memory is free again", || server.stats().memory < 1 << 20);
     assert_eq!(server.client("large").ask("?"), "0", "there is no such room");
+}
+
+#[test]
+fn an_export_takes_no_more_memory_than_there_is() {
+    let guest = || {
+        let fill = "(memory.fill (i32.const 65536) (i32.const 7) (i32.const 8388608))";
+        Module::new().memory("130").told(fill).kept_program()
+    };
+    let data = Directory::new();
+    let server = TestServer::guests(settings(&data), guest());
+    let mut client = server.client("large");
+    // So many events lead to a snapshot with this memory.
+    (0..2_000).for_each(|_| _ = client.ask("!"));
+    let export = |server: &TestServer| order(server, "GET", "/rooms/large/export");
+    let file = export(&server);
+    assert!(file.status == 200 && file.body.len() > 8 << 20, "{}", file.body.len());
+    drop((client, server));
+    wait_until_unused(&data.path().join("data"));
+    let server = TestServer::guests(settings(&data).with_total_memory(12 << 20), guest());
+    let answer = export(&server);
+    let reason = String::from_utf8_lossy(&answer.body);
+    assert!(answer.status == 503 && reason.contains("--max-total-memory"), "{}", answer.status);
+    eventually("its memory is free again", || server.stats().memory < 1 << 20);
 }
 
 /// Imports a room through the operator's listener.
