@@ -14,9 +14,6 @@ pub(super) fn bind(address: SocketAddr, wanted: Wanted<'_>) -> io::Result<TcpLis
     use rustix::net::{AddressFamily, SocketFlags, SocketType, bind, listen, socket_with, sockopt};
 
     let is_v6_only = address.is_ipv6() && has_twin(address, wanted.addresses);
-    if !wanted.shares_ports && !is_v6_only {
-        return TcpListener::bind(address);
-    }
     let family = if address.is_ipv4() { AddressFamily::INET } else { AddressFamily::INET6 };
     let socket = socket_with(family, SocketType::STREAM, SocketFlags::empty(), None)?;
     rustix::io::fcntl_setfd(&socket, rustix::io::FdFlags::CLOEXEC)?;

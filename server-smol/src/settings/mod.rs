@@ -204,7 +204,7 @@ pub struct Settings {
     /// The maximum number of requests for a WebSocket in a second from one IPv4 address, or from one IPv6 network of
     /// 64 bits; ten times as many at once. 0: no limit, which is the default. One more gets a 429.
     ///
-    /// This limits how often one client can make rooms wake, and how many tokens it can try. Clients that share an
+    /// This limits how often one client can make rooms wake, and how many tokens it can try with WebSockets. Clients that share an
     /// address share the limit.
     pub join_rate: u32,
 

@@ -334,16 +334,15 @@ mod tests {
 
     #[test]
     fn what_has_happened_on_a_thread_that_has_ended_still_counts() {
-        let (commands, receivers): (Vec<_>, Vec<_>) = (0..2).map(|_| unbounded()).unzip();
-        let workers = Workers::new(commands);
+        let ((ended, _), (answering, commands)) = (unbounded(), unbounded());
+        let workers = Workers::new(vec![ended, answering]);
         let events = |events| {
             let mut snapshot = Snapshot::default();
             snapshot.events = events;
             snapshot
         };
         let answering = thread::spawn(move || {
-            receivers[0].close();
-            while let Ok(command) = receivers[1].recv_blocking() {
+            while let Ok(command) = commands.recv_blocking() {
                 if let Command::Measure(answer) = command {
                     answer.try_send((Counts::default(), events(2))).expect("somebody waits");
                 }

@@ -122,6 +122,14 @@ fn a_token_comes_from_a_subprotocol_a_cookie_or_the_query_if_that_is_wanted() {
 }
 
 #[test]
+fn only_so_many_tokens_can_be_tried_to_create_rooms() {
+    let server = Server::start(&["--auth-key", "secret", "--room-rate", "1"]);
+    let statuses: Vec<_> = (0..20).map(|_| server.ask("POST", "/new_room", &[]).status).collect();
+    assert_eq!(statuses[0], 401);
+    assert!(statuses.contains(&429), "{statuses:?}");
+}
+
+#[test]
 fn only_pages_of_chosen_origins_send_cookies() {
     let chosen = "https://example.org";
     let server = Server::start(&[
