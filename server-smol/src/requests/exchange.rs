@@ -143,14 +143,25 @@ impl Future for Answer<'_> {
 
     fn poll(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<Self::Output> {
         let Some(mut answer) = self.0.answer.take() else { return Poll::Pending };
-        // It is text.
-        if let Ok(date) = HeaderValue::try_from(fmt_http_date(SystemTime::now())) {
-            answer.headers_mut().insert(DATE, date);
-        }
+        date().into_iter().for_each(|date| _ = answer.headers_mut().insert(DATE, date));
         self.0.is_asked.set(false);
         self.0.is_answered.set(false);
         Poll::Ready(Ok(answer))
     }
+}
+
+/// Returns the time as a header. The text is made once in a second, because that takes more instructions than a message.
+fn date() -> Option<HeaderValue> {
+    thread_local!(static LAST: Cell<Option<(u64, HeaderValue)>> = const { Cell::new(None) });
+    let now = SystemTime::now();
+    let second = now.duration_since(SystemTime::UNIX_EPOCH).ok()?.as_secs();
+    let date = match LAST.take() {
+        Some((last, date)) if last == second => date,
+        // It is text.
+        _ => HeaderValue::try_from(fmt_http_date(now)).ok()?,
+    };
+    LAST.set(Some((second, date.clone())));
+    Some(date)
 }
 
 impl fmt::Debug for Exchange {
