@@ -152,16 +152,15 @@ impl Future for Answer<'_> {
 
 /// Returns the time as a header. The text is made once in a second, because that takes more instructions than a message.
 fn date() -> Option<HeaderValue> {
-    thread_local!(static LAST: Cell<Option<(u64, HeaderValue)>> = const { Cell::new(None) });
+    thread_local!(static LAST: Cell<(u64, [u8; 29])> = const { Cell::new((0, [0; 29])) });
     let now = SystemTime::now();
     let second = now.duration_since(SystemTime::UNIX_EPOCH).ok()?.as_secs();
-    let date = match LAST.take() {
-        Some((last, date)) if last == second => date,
-        // It is text.
-        _ => HeaderValue::try_from(fmt_http_date(now)).ok()?,
-    };
-    LAST.set(Some((second, date.clone())));
-    Some(date)
+    let (last, mut date) = LAST.get();
+    if last != second {
+        date = fmt_http_date(now).as_bytes().try_into().ok()?;
+        LAST.set((second, date));
+    }
+    HeaderValue::from_bytes(&date).ok()
 }
 
 impl fmt::Debug for Exchange {
