@@ -34,7 +34,7 @@ pub(crate) struct Crowd {
     stop: channel::Sender<()>,
 }
 
-/// What the clients have done and seen.
+/// The deeds and findings of the clients.
 #[derive(Debug, Default)]
 pub(crate) struct Story {
     pub(crate) counts: BTreeMap<&'static str, u64>,

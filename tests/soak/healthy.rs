@@ -40,7 +40,7 @@ pub(crate) struct Healthy {
     pub(crate) session: Option<Resumable>,
 }
 
-/// What a client does next.
+/// The next action of a client.
 enum Next {
     Heard(Heard),
     /// It is time for the next message.

@@ -1,13 +1,13 @@
 use std::time::Duration;
 
-/// What is run.
+/// The runs that are wanted.
 #[derive(Debug, Clone)]
 pub(crate) struct Options {
     /// The time of each run.
     pub(crate) time: Duration,
     pub(crate) rooms: usize,
     pub(crate) seed: u64,
-    /// Whether there is TLS, for each run.
+    /// For each run, true if it has TLS.
     pub(crate) runs: Vec<bool>,
 }
 

@@ -1,6 +1,6 @@
 use std::cell::Cell;
 
-/// What all healthy clients of a room know of it.
+/// The knowledge that all healthy clients of a room share.
 #[derive(Debug)]
 pub(crate) struct Room {
     pub(crate) name: String,

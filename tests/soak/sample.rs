@@ -1,6 +1,6 @@
 use std::{fmt, time::Duration};
 
-/// What there is of a server at some time.
+/// The numbers of a server at some time.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub(crate) struct Sample {
     /// The time since the beginning of the run.

@@ -55,7 +55,7 @@ pub use guest::{Guest, broadcast, example, guest};
 pub use http::Answer;
 pub use inspect::inspect;
 pub use microcontroller::microcontroller;
-pub use module::Module;
+pub use module::{Module, saving};
 pub use node::{in_json, run_in_changed_host, run_in_node};
 #[cfg(unix)]
 pub use open_files::more_files;

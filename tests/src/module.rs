@@ -163,3 +163,30 @@ impl Module {
         )
     }
 }
+
+/// Returns a guest that saves its state, a digit or a letter at address 16, and sends it to everybody after each message. `told` are the
+/// instructions before that, and `loaded` those of a new version that gets the state at `(local.get 0)`. In both, `$send` sends it.
+///
+/// # Panics
+/// The instructions are not valid.
+#[must_use]
+pub fn saving(state: char, told: &str, loaded: &str) -> Program {
+    let module = wat::parse_str(format!(
+        r#"(module
+            (import "env" "send_message" (func $send_message (param i32 i32 i32)))
+            (import "stateroom" "save" (func $save (param i32 i32)))
+            (memory (export "memory") 1)
+            (data (i32.const 16) "{state}")
+            (func $send (call $send_message (i32.const 0) (i32.const 16) (i32.const 1)))
+            (func (export "jam_malloc") (param i32) (result i32) i32.const 4096)
+            (func (export "jam_free") (param i32 i32))
+            (func (export "initialize") (param i32 i32))
+            (func (export "connect") (param i32)) (func (export "disconnect") (param i32))
+            (func (export "timer"))
+            (func (export "binary") (param i32 i32 i32))
+            (func (export "message") (param i32 i32 i32) {told} (call $send))
+            (func (export "stateroom_save") (call $save (i32.const 16) (i32.const 1)))
+            (func (export "stateroom_load") (param i32 i32) {loaded}))"#
+    ));
+    Program::load_and_keep(module.expect("a module").into(), Limits::default()).expect("a guest")
+}

@@ -12,6 +12,7 @@ use smol::future::{or, poll_once, yield_now};
 use stateroom_core::engine::EngineFactory;
 
 use crate::{
+    admission::Permits,
     log_line::About,
     reactor::{Accepted, Listener, Timer},
 };
@@ -25,7 +26,7 @@ const BACK_OFF: Duration = Duration::from_millis(100);
 /// The time for which it is not said again that there are no new connections.
 const SILENCE: Duration = Duration::from_secs(60);
 
-/// How an operator mends that there are too many open files.
+/// The mend for an operator of a server with too many open files.
 const MEND: &str = "raise the limit of open files, with `ulimit -n`";
 
 /// The number of connections that are accepted before other work runs.
@@ -68,13 +69,7 @@ async fn accept_until_replaced<F: EngineFactory>(listener: &Listener, site: &Rc<
             Ok(Accepted { transport, address, spare: Some(spare) }) => {
                 warn(&format!("too many open files; {MEND}"));
                 permits.set_lacks_files(true);
-                // A connection that has asked for nothing is closed to make space.
-                if permits.evict() {
-                    let evicted = async {
-                        poll_fn(|cx| permits.poll_evicted(cx)).await;
-                        true
-                    };
-                    or(evicted, backed_off()).await;
+                if evict(permits).await {
                     drop(spare);
                     site.serve(transport, address, listener.leads_to_tls())
                 } else {
@@ -99,14 +94,7 @@ async fn accept_until_replaced<F: EngineFactory>(listener: &Listener, site: &Rc<
             Err(error) => {
                 warn(&format!("{error}; {MEND}"));
                 permits.set_lacks_files(true);
-                // A connection that has asked for nothing is closed to make space.
-                if permits.evict() {
-                    let evicted = async {
-                        poll_fn(|cx| permits.poll_evicted(cx)).await;
-                        true
-                    };
-                    or(evicted, backed_off()).await;
-                } else {
+                if !evict(permits).await {
                     backed_off().await;
                 }
             }
@@ -118,6 +106,20 @@ async fn accept_until_replaced<F: EngineFactory>(listener: &Listener, site: &Rc<
     {
         let _ = site.serve(transport, address, listener.leads_to_tls());
     }
+}
+
+/// Closes a connection that has asked for nothing, to make space, and waits until it is gone, but not for long. Returns false if there
+/// is none.
+async fn evict(permits: &Permits) -> bool {
+    if !permits.evict() {
+        return false;
+    }
+    let evicted = async {
+        poll_fn(|cx| permits.poll_evicted(cx)).await;
+        true
+    };
+    or(evicted, backed_off()).await;
+    true
 }
 
 impl<F: EngineFactory> Site<F> {

@@ -83,6 +83,11 @@ fn creation() -> OpenOptions {
 }
 
 impl Files {
+    fn open_to_write(&mut self, file: &str) -> io::Result<&File> {
+        let Self { directory, opener, written, .. } = self;
+        self::file(written, opener, directory, file, OpenOptions::new().write(true))
+    }
+
     fn try_create(&mut self, file: &str, size: u64) -> io::Result<()> {
         self.close(file);
         let mut new = self.opener.open(&creation(), &self.directory.join(file))?;
@@ -140,25 +145,13 @@ impl Disk for Files {
     }
 
     fn write(&mut self, file: &str, at: u64, bytes: &[u8]) -> io::Result<()> {
-        let open = self::file(
-            &mut self.written,
-            &mut self.opener,
-            &self.directory,
-            file,
-            OpenOptions::new().write(true),
-        );
+        let open = self.open_to_write(file);
         let written = open.and_then(|file| write_at(file, bytes, at));
         self.name(file, written)
     }
 
     fn sync(&mut self, file: &str) -> io::Result<()> {
-        let open = self::file(
-            &mut self.written,
-            &mut self.opener,
-            &self.directory,
-            file,
-            OpenOptions::new().write(true),
-        );
+        let open = self.open_to_write(file);
         let synced = open.and_then(File::sync_data);
         self.name(file, synced)
     }

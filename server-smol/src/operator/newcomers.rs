@@ -1,7 +1,7 @@
 use std::{
     cell::{Cell, RefCell},
     collections::VecDeque,
-    future::{Future, pending},
+    future::Future,
     rc::Rc,
 };
 
@@ -24,7 +24,8 @@ pub(super) struct Newcomers {
 pub(super) struct Newcomer {
     newcomers: Rc<Newcomers>,
     number: u64,
-    has_request: Rc<Cell<bool>>,
+    /// Set if it need not end any more.
+    stays: RefCell<Option<Sender<()>>>,
 }
 
 impl Newcomers {
@@ -32,40 +33,30 @@ impl Newcomers {
     pub(super) fn add(newcomers: &Rc<Self>) -> (Newcomer, impl Future<Output = ()> + 'static) {
         let number = newcomers.count.get() + 1;
         newcomers.count.set(number);
-        let (stay, end) = bounded(1);
+        let (sender, end) = bounded(1);
         {
             let mut list = newcomers.list.borrow_mut();
-            list.push_back((number, stay));
+            list.push_back((number, sender));
             if list.len() > OPERATOR_NEWCOMERS {
                 list.pop_front();
             }
         }
-        let has_request = Rc::<Cell<bool>>::default();
-        let newcomer =
-            Newcomer { newcomers: Rc::clone(newcomers), number, has_request: Rc::clone(&has_request) };
-        let eviction = async move {
-            // Nothing is ever sent.
-            let _ = end.recv().await;
-            if has_request.get() {
-                pending().await
-            }
-        };
-        (newcomer, eviction)
+        let newcomer = Newcomer { newcomers: Rc::clone(newcomers), number, stays: RefCell::default() };
+        // Nothing is ever sent.
+        (newcomer, async move { _ = end.recv().await })
     }
 }
 
 impl Newcomer {
     /// Notes that its request is going to be answered.
     pub(super) fn become_request(&self) {
-        self.has_request.set(true);
-        self.leave();
+        self.stays.replace(self.leave());
     }
 
-    fn leave(&self) {
+    fn leave(&self) -> Option<Sender<()>> {
         let mut list = self.newcomers.list.borrow_mut();
-        if let Ok(index) = list.binary_search_by_key(&self.number, |(number, _)| *number) {
-            list.remove(index);
-        }
+        let index = list.binary_search_by_key(&self.number, |(number, _)| *number).ok()?;
+        list.remove(index).map(|(_, sender)| sender)
     }
 }
 

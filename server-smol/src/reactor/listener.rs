@@ -18,7 +18,7 @@ use crate::{
 };
 
 use super::{
-    AnyTransport,
+    Accepted,
     epoll::Sockets,
     spares::{Spare, Spares},
     stream::Watch,
@@ -30,16 +30,6 @@ pub(crate) struct Listener {
     listener: listen::Listener,
     watch: Watch,
     spares: Rc<Spares>,
-}
-
-/// A connection that has been accepted.
-#[derive(Debug)]
-pub(crate) struct Accepted {
-    pub(crate) transport: AnyTransport,
-    /// Its address. A program that connects to a Unix socket is on this machine, and this is its address.
-    pub(crate) address: SocketAddr,
-    /// Set if the process may have no more open files. Then the connection has taken a spare descriptor, and is to be refused.
-    pub(crate) spare: Option<Spare>,
 }
 
 impl Listener {

@@ -7,6 +7,7 @@
 //!
 //! On other systems this module uses the runtime's reactor.
 
+mod accepted;
 #[cfg(epoll)]
 mod alarm;
 mod clock;
@@ -32,16 +33,17 @@ mod transport;
 #[cfg(epoll)]
 pub(crate) use self::{
     epoll::{Poller, Reactor},
-    listener::{Accepted, Listener},
+    listener::Listener,
     spares::{SPARES, Spare},
     stream::Stream,
 };
+pub(crate) use accepted::Accepted;
 pub use clock::VirtualClock;
 pub(crate) use clock::{Clock, ClockSource};
 #[cfg(target_os = "linux")]
 pub(crate) use descriptors::reserve_descriptors;
 #[cfg(not(epoll))]
-pub(crate) use portable::{Accepted, Listener, Poller, Reactor, SPARES, Spare, Stream};
+pub(crate) use portable::{Listener, Poller, Reactor, SPARES, Spare, Stream};
 #[cfg(all(test, unix))]
 pub(crate) use records::Records;
 pub(crate) use timer::Timer;

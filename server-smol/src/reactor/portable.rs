@@ -8,7 +8,7 @@ use std::{
     future::poll_fn,
     io::{self, IoSlice},
     mem,
-    net::{Ipv4Addr, SocketAddr, TcpListener},
+    net::{Ipv4Addr, TcpListener},
     rc::{Rc, Weak},
     sync::{
         Arc, Mutex, PoisonError,
@@ -24,7 +24,7 @@ use smol::future::or;
 use crate::listen::{self, Socket};
 
 use super::{
-    AnyTransport, OnReadable,
+    Accepted, AnyTransport, OnReadable,
     clock::Clock,
     timer::{Timers, current_timers},
 };
@@ -44,16 +44,6 @@ pub(crate) struct Poller {
     sockets: Rc<Sockets>,
     timers: Rc<Timers>,
     notifier: Arc<Notifier>,
-}
-
-/// A connection that has been accepted.
-#[derive(Debug)]
-pub(crate) struct Accepted {
-    pub(crate) transport: AnyTransport,
-    /// Its address. A program that connects to a Unix socket is on this machine, and this is its address.
-    pub(crate) address: SocketAddr,
-    /// Set if it has taken a spare descriptor. There are none here.
-    pub(crate) spare: Option<Spare>,
 }
 
 /// A spare descriptor. There are none here.

@@ -207,15 +207,21 @@ impl<F: EngineFactory> Room<F> {
         });
         result?;
         if is_over && history.is_long() && self.may_write_base() {
-            history.write_base(
-                journal,
-                durable,
-                self.next_client.get(),
-                self.note_of_sessions().as_deref(),
-                self.thread().clock.unix_ms(),
-            )?;
+            self.write_base(history, journal, durable, self.note_of_sessions().as_deref())?;
         }
         Ok(())
+    }
+
+    /// [Writes a new base](RoomHistory::write_base).
+    fn write_base(
+        &self,
+        history: &RoomHistory,
+        journal: &Journal,
+        durable: &mut dyn Durable,
+        sessions: Option<&[u8]>,
+    ) -> Result<bool, TooLarge> {
+        let now_ms = self.thread().clock.unix_ms();
+        history.write_base(journal, durable, self.next_client.get(), sessions, now_ms)
     }
 
     /// Returns whether the sessions are in the state that the last event has led to. If the server shuts down, they are not in the room
@@ -235,13 +241,7 @@ impl<F: EngineFactory> Room<F> {
                 (self.thread().journal(), self.engine.borrow_mut().durable())
         {
             // If it is too large, the next event finds out.
-            let _ = history.write_base(
-                journal,
-                durable,
-                self.next_client.get(),
-                self.note_of_sessions().as_deref(),
-                self.thread().clock.unix_ms(),
-            );
+            let _ = self.write_base(history, journal, durable, self.note_of_sessions().as_deref());
         }
     }
 
@@ -252,13 +252,7 @@ impl<F: EngineFactory> Room<F> {
         let sessions = if is_settled { self.note_of_sessions() } else { None };
         if let Some(history) = self.history.get()
             && let (Some(journal), Some(durable)) = (self.thread().journal(), engine.durable())
-            && let Err(too_large) = history.write_base(
-                journal,
-                durable,
-                self.next_client.get(),
-                sessions.as_deref(),
-                self.thread().clock.unix_ms(),
-            )
+            && let Err(too_large) = self.write_base(history, journal, durable, sessions.as_deref())
         {
             self.fail("too_large_for_disk", &too_large.to_string());
         }
@@ -298,11 +292,7 @@ impl<F: EngineFactory> Room<F> {
             return false;
         };
         let Some(durable) = engine.durable() else { return false };
-        if history.is_long()
-            && !history
-                .write_base(journal, durable, self.next_client.get(), None, self.thread().clock.unix_ms())
-                .unwrap_or(false)
-        {
+        if history.is_long() && !self.write_base(history, journal, durable, None).unwrap_or(false) {
             return false;
         }
         self.leave_registry(history.due.get());

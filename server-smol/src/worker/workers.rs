@@ -41,7 +41,7 @@ pub(crate) struct Workers {
     /// The rooms on disk, if rooms are kept, and as soon as they have been recovered.
     kept_rooms: Arc<OnceLock<KeptRooms>>,
     phase: Arc<AtomicU8>,
-    /// What had happened on each thread when it took its last command: the numbers of a server never get smaller.
+    /// The numbers of each thread that has taken its last command: those of a server never get smaller.
     #[cfg(feature = "metrics")]
     last: Arc<[OnceLock<Snapshot>]>,
     /// The streams of events that clients listen to. Nothing if the server is ending.

@@ -2,10 +2,11 @@
 
 use std::{path::Path, time::Duration};
 
-use stateroom_host_min::{Limits, Program};
+use stateroom_host_min::Program;
 use stateroom_server_smol::{Durability, RoomIds, ServeError, Server, Upgrade};
 use stateroom_tests::{
-    Directory, Frame, Message, Module, TestServer, eventually, server, services::journal, wait_until_unused,
+    Directory, Frame, Message, Module, TestServer, eventually, saving, server, services::journal,
+    wait_until_unused,
 };
 
 const IDLE: Duration = Duration::from_secs(10);
@@ -223,33 +224,16 @@ fn old_rooms_run_the_module_that_they_have() {
 }
 
 /// Returns a guest that saves its state, a digit. Each text adds so much to it, and gets it as the answer.
-fn saving(adds: u8) -> Program {
-    let module = wat::parse_str(format!(
-        r#"(module
-            (import "env" "send_message" (func $send (param i32 i32 i32)))
-            (import "stateroom" "save" (func $save (param i32 i32)))
-            (memory (export "memory") 1)
-            (data (i32.const 0) "0")
-            (func (export "jam_malloc") (param i32) (result i32) i32.const 4096)
-            (func (export "jam_free") (param i32 i32))
-            (func (export "initialize") (param i32 i32))
-            (func (export "connect") (param i32)) (func (export "disconnect") (param i32))
-            (func (export "timer"))
-            (func (export "binary") (param i32 i32 i32))
-            (func (export "message") (param i32 i32 i32)
-                (i32.store8 (i32.const 0) (i32.add (i32.load8_u (i32.const 0)) (i32.const {adds})))
-                (call $send (local.get 0) (i32.const 0) (i32.const 1)))
-            (func (export "stateroom_save") (call $save (i32.const 0) (i32.const 1)))
-            (func (export "stateroom_load") (param i32 i32)
-                (i32.store8 (i32.const 0) (i32.load8_u (local.get 0)))))"#
-    ));
-    Program::load_and_keep(module.expect("a module").into(), Limits::default()).expect("a guest")
+fn adding(number: u8) -> Program {
+    let add =
+        format!("(i32.store8 (i32.const 16) (i32.add (i32.load8_u (i32.const 16)) (i32.const {number})))");
+    saving('0', &add, "(i32.store8 (i32.const 16) (i32.load8_u (local.get 0)))")
 }
 
 #[test]
 fn rooms_that_were_only_on_disk_take_their_state_into_a_new_module() {
     let data = Directory::new();
-    let server = serve(&data, saving(1));
+    let server = serve(&data, adding(1));
     let mut awake = server.client("awake");
     assert_eq!(awake.ask("+"), "1");
     server.client("asleep").ask("+");
@@ -258,7 +242,7 @@ fn rooms_that_were_only_on_disk_take_their_state_into_a_new_module() {
         server.stats().rooms == 1
     });
     // This one is renewed at once, …
-    assert_eq!(server.replace(&saving(2)).loaded.count, 1);
+    assert_eq!(server.replace(&adding(2)).loaded.count, 1);
     assert_eq!(awake.ask("+"), "3");
     // … and the other one when somebody wants it.
     let mut client = server.client("asleep");
@@ -266,7 +250,7 @@ fn rooms_that_were_only_on_disk_take_their_state_into_a_new_module() {
     drop((server, awake, client));
     // A server that is started with another module does the same.
     for expected in ["6", "9"] {
-        let server = serve(&data, saving(3));
+        let server = serve(&data, adding(3));
         assert_eq!(["awake", "asleep"].map(|room| server.client(room).ask("+")), [expected; 2]);
     }
 }

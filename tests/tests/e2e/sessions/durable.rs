@@ -6,7 +6,9 @@ use rustix::process::Signal;
 use serde_json::Value;
 use stateroom_host_min::{Limits, Program};
 use stateroom_server_smol::Server;
-use stateroom_tests::{Child, Client, Directory, Output, TestServer, eventually, server, wait_until_unused};
+use stateroom_tests::{
+    Child, Client, Directory, Output, TestServer, eventually, saving, server, wait_until_unused,
+};
 
 use super::{MOMENT, WINDOW, control, greeting};
 
@@ -541,25 +543,7 @@ fn a_server_that_ends_writes_no_base_without_the_sessions() {
 
 /// Returns a guest that takes its state along, and tells everyone its mark when it has. `@` makes it say it.
 fn marked(mark: char) -> Program {
-    let module = wat::parse_str(format!(
-        r#"(module
-            (import "env" "send_message" (func $send (param i32 i32 i32)))
-            (import "stateroom" "save" (func $save (param i32 i32)))
-            (memory (export "memory") 1)
-            (data (i32.const 16) "{mark}")
-            (func (export "jam_malloc") (param i32) (result i32) i32.const 4096)
-            (func (export "jam_free") (param i32 i32))
-            (func (export "initialize") (param i32 i32))
-            (func (export "connect") (param i32)) (func (export "disconnect") (param i32))
-            (func (export "timer"))
-            (func (export "binary") (param i32 i32 i32))
-            (func (export "message") (param i32 i32 i32)
-                (call $send (i32.const 0) (i32.const 16) (i32.const 1)))
-            (func (export "stateroom_save") (call $save (i32.const 0) (i32.const 1)))
-            (func (export "stateroom_load") (param i32 i32)
-                (call $send (i32.const 0) (i32.const 16) (i32.const 1))))"#
-    ));
-    Program::load_and_keep(module.expect("a module").into(), Limits::default()).expect("a guest")
+    saving(mark, "", "(call $send)")
 }
 
 #[test]
