@@ -8,7 +8,7 @@ use std::{
 };
 
 use async_tungstenite::tungstenite::{Error, Message, Utf8Bytes, client};
-use rustix::net::sockopt::set_socket_send_buffer_size;
+use rustix::{io::ioctl_fionread, net::sockopt::set_socket_send_buffer_size};
 use smol::{
     channel::{Receiver, Sender, unbounded},
     future::pending,
@@ -102,12 +102,18 @@ impl TestServer {
 
     /// Returns the client's end of a new connection.
     fn connect(&self) -> Records {
+        self.connect_watched().0
+    }
+
+    /// Returns the client's end of a new connection, and a copy of the server's.
+    fn connect_watched(&self) -> (Records, UnixStream) {
         let (server, client) = UnixStream::pair().unwrap();
         server.set_nonblocking(true).unwrap();
         set_socket_send_buffer_size(&server, KERNEL).unwrap();
         client.set_read_timeout(Some(Duration::from_secs(10))).unwrap();
+        let copy = server.try_clone().unwrap();
         self.arriving.try_send(Box::new(Records::new(server)).into()).unwrap();
-        Records::new(client)
+        (Records::new(client), copy)
     }
 
     /// Returns a room whose home is the thread of this number.
@@ -223,10 +229,14 @@ fn a_server_is_not_ready_before_its_rooms_are_recovered_and_requests_wait_for_th
 #[test]
 fn those_who_wait_for_a_server_that_does_not_begin_are_told_that_it_ends() {
     let server = TestServer::prepare();
-    let mut waiting = server.connect();
+    let (mut waiting, servers_end) = server.connect_watched();
     write!(waiting, "GET /status HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n").unwrap();
     waiting.flush().unwrap();
-    // It is sure to have come.
+    // A connection with a request that was not read would be reset.
+    while ioctl_fionread(&servers_end).unwrap() > 0 {
+        thread::yield_now();
+    }
+    drop(servers_end);
     let mut client = server.connect();
     write!(client, "GET /ready HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n").unwrap();
     client.flush().unwrap();
