@@ -42,7 +42,7 @@ struct Begun {
 }
 
 /// The memory that is kept for the next records, in bytes.
-const KEPT: usize = 1 << 10;
+const KEPT: usize = 2 << 10;
 
 /// The size of a record without the data of its event, if the event is a message, and nothing special happens.
 const USUAL: usize = 20;

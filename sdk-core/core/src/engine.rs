@@ -113,9 +113,9 @@ pub trait Engine {
 /// An [`Engine`] whose room can be kept on disk: as a *base*, which is the state of the room at some time, and the records of its
 /// events since then. [`EngineFactory::restore`] makes an engine of these.
 pub trait Durable {
-    /// Calls `write` with the record of the last event, if the event has ended and its record has not been taken yet. The record is
-    /// there before the first effect of the event.
-    fn take_record(&mut self, write: &mut dyn FnMut(&[u8]));
+    /// Calls `write` with the records of all events that have ended since the last call, if there are any. The record of an event is
+    /// there before its first effect.
+    fn take_records(&mut self, write: &mut dyn FnMut(&[u8]));
 
     /// Calls `write` with the present state of the room, in pieces. Returns false if there is none: an event has not ended, or the
     /// engine is broken.
@@ -324,7 +324,7 @@ pub trait EngineFactory: Send + Sync + 'static {
         None
     }
 
-    /// Calls `each` with the sender of the event of this [record](Durable::take_record), if the event is a message.
+    /// Calls `each` with the sender of the event of this [record](Durable::take_records), if the event is a message.
     fn each_sender(&self, record: &[u8], each: &mut dyn FnMut(ClientId)) {
         let _ = (record, each);
     }

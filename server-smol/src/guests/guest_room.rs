@@ -341,7 +341,7 @@ impl Engine for GuestRoom {
 }
 
 impl Durable for GuestRoom {
-    fn take_record(&mut self, write: &mut dyn FnMut(&[u8])) {
+    fn take_records(&mut self, write: &mut dyn FnMut(&[u8])) {
         match &mut self.durability {
             Some(durability) if self.recorder.is_some() => durability.take_records(write),
             _ => self.room.drain_records(write),

@@ -117,10 +117,10 @@ pub(super) const EXIT_CODE: i32 = 74;
 /// The most time for which the next group waits for the clients of the last one, if others are there already. A sync takes 40 µs of the
 /// processor, however many entries it is for. This is short beside the time that a message takes through the internet, and a disk that
 /// is slow has large groups without it.
-const GATHER: Duration = Duration::from_micros(300);
+const GATHER: Duration = Duration::from_micros(800);
 
 /// The bytes of a group for which its sync is no longer a large part of the work.
-const ENOUGH: usize = 16 << 10;
+const ENOUGH: usize = 256 << 10;
 
 /// The time after which the journal is tried again if the disk is full.
 pub(super) const AGAIN: Duration = Duration::from_secs(1);

@@ -37,6 +37,9 @@ pub(super) struct RoomHistory {
     fuel: Cell<u64>,
     /// The time at which the timer is due, as the journal knows it.
     due: Cell<Option<u64>>,
+    /// True if the record of the next event may be [added later](Room::defer_record), and the bytes of those that have not been added.
+    is_deferred: Cell<bool>,
+    deferred: Cell<usize>,
 }
 
 /// A room gets a new base when its events since the last one have this many times the size of that, but at least `BYTES`, and at most
@@ -49,6 +52,10 @@ const MOST_BYTES: usize = 4 << 20;
 /// that it takes to restore the room. A larger base is worth more: the second number is for each KiB of it, and the third is the most.
 const EVENTS: [usize; 3] = [1_000, 16, 50_000];
 const FUEL: [usize; 3] = [20_000_000, 300_000, 500_000_000];
+
+/// The bytes of records that may wait until they are added, and those of a record beside its message.
+const DEFERRED: usize = 2 << 10;
+const RECORD: usize = 24;
 
 /// Returns a limit for a base of this size.
 fn limit([least, for_kib, most]: [usize; 3], base: usize) -> usize {
@@ -64,11 +71,13 @@ impl RoomHistory {
             events: Cell::new(0),
             fuel: Cell::new(0),
             due: Cell::new(None),
+            is_deferred: Cell::new(false),
+            deferred: Cell::new(0),
         }
     }
 
-    fn add(&self, bytes: usize, fuel: u64) {
-        self.bytes.set(self.bytes.get() + bytes);
+    /// Counts an event that has used so much fuel.
+    fn count(&self, fuel: u64) {
         self.events.set(self.events.get() + 1);
         self.fuel.set(self.fuel.get() + fuel);
     }
@@ -162,20 +171,64 @@ impl<F: EngineFactory> Room<F> {
         let _ = self.history.set(Box::new(history));
     }
 
+    /// Says that the record of the next event, a message of this size, may wait until [`add_deferred`](Self::add_deferred) is called:
+    /// the same caller has more messages. To add them together takes less.
+    pub(crate) fn defer_record(&self, size: usize) {
+        if let Some(history) = self.history.get()
+            // The sessions note each record.
+            && self.sessions.is_empty()
+        {
+            let deferred = history.deferred.get() + size + RECORD;
+            history.deferred.set(deferred);
+            history.is_deferred.set(deferred <= DEFERRED);
+        }
+    }
+
+    /// Returns whether the room is kept on disk.
+    pub(crate) fn has_history(&self) -> bool {
+        self.history.get().is_some()
+    }
+
+    /// Adds the records that may have waited.
+    pub(crate) fn add_deferred(self: &Rc<Self>) {
+        if let Some(history) = self.history.get() {
+            history.is_deferred.set(false);
+            if history.deferred.get() > 0 {
+                let is_over = !self.lock.is_taken();
+                self.add_records(history, &mut self.engine.borrow_mut(), is_over);
+            }
+        }
+    }
+
     /// Adds the record of the room's event to its history, if the event has ended. Returns false if the room has failed.
     #[inline]
     pub(super) fn note_in_history(self: &Rc<Self>, engine: &mut F::Engine, is_over: bool) -> bool {
-        let Some(history) = self.history.get() else { return true };
-        let added = self.add_record(history, engine, is_over);
+        self.history.get().is_none_or(|history| self.note_event(history, engine, is_over))
+    }
+
+    #[inline(never)]
+    fn note_event(self: &Rc<Self>, history: &RoomHistory, engine: &mut F::Engine, is_over: bool) -> bool {
+        if is_over {
+            history.count(engine.fuel_used().unwrap_or(0));
+            if history.is_deferred.take() {
+                return true;
+            }
+        }
+        self.add_records(history, engine, is_over)
+    }
+
+    /// Adds the records of all events that have ended. Returns false if the room has failed.
+    #[inline(never)]
+    fn add_records(self: &Rc<Self>, history: &RoomHistory, engine: &mut F::Engine, is_over: bool) -> bool {
+        history.deferred.set(0);
+        let added = self.try_add_records(history, engine, is_over);
         if let Err(too_large) = &added {
             self.fail("too_large_for_disk", &too_large.to_string());
         }
         added.is_ok()
     }
 
-    #[cold]
-    #[inline(never)]
-    fn add_record(
+    fn try_add_records(
         &self,
         history: &RoomHistory,
         engine: &mut F::Engine,
@@ -185,7 +238,6 @@ impl<F: EngineFactory> Room<F> {
         if self.ended.get() {
             return Ok(());
         }
-        let fuel = engine.fuel_used().unwrap_or(0);
         let (Some(journal), Some(durable)) = (self.thread().journal(), engine.durable()) else {
             return Ok(());
         };
@@ -193,15 +245,15 @@ impl<F: EngineFactory> Room<F> {
         // Only sessions need to know who has sent a message.
         let registry = if self.sessions.is_empty() { None } else { self.registry.upgrade() };
         let mut result = Ok(());
-        durable.take_record(&mut |record| {
-            result = TooLarge::check(record.len(), journal);
+        durable.take_records(&mut |records| {
+            result = TooLarge::check(records.len(), journal);
             if result.is_ok() {
                 let timer = (due != history.due.replace(due)).then_some(due);
-                journal.add(|entries| entries.join_event(history.number, timer, record));
-                history.add(record.len(), fuel);
+                journal.add(|entries| entries.join_event(history.number, timer, records));
+                history.bytes.set(history.bytes.get() + records.len());
                 if let Some(registry) = &registry {
                     let each = &mut |client| self.sessions.note_recorded(client);
-                    registry.factory().each_sender(record, each);
+                    registry.factory().each_sender(records, each);
                 }
             }
         });

@@ -217,9 +217,18 @@ impl<F: EngineFactory> Connection<F> {
 
     /// Handles bytes as far as that goes without waiting, and without taking too long. What is left stays in `input`.
     fn handle(&self, input: &mut &mut [u8], share: &mut Share<'_>) -> Next<F> {
+        let next = self.handle_all(input, share);
+        self.room.add_deferred();
+        next
+    }
+
+    // It becomes a part of `handle`.
+    #[inline(always)]
+    fn handle_all(&self, input: &mut &mut [u8], share: &mut Share<'_>) -> Next<F> {
         let outbox = &self.socket.outbox;
         let mut decoder = self.decoder.borrow_mut();
         let is_counted = self.counts.is_some();
+        let has_history = self.room.has_history();
         loop {
             let payload = match decoder.next(input) {
                 Ok(None) => return Next::Read,
@@ -273,6 +282,9 @@ impl<F: EngineFactory> Connection<F> {
             };
             self.messages.set(self.messages.get().wrapping_add(1));
             share.messages += 1;
+            if has_history {
+                self.room.defer_record(payload.data().len());
+            }
             let submitted = self.room.submit(Event::Message(self.client, outbox, payload));
             let next = if let Submitted::Over(Outcome::Done) = submitted {
                 // There is nothing to drop, which the compiler does not see.

@@ -37,6 +37,8 @@ pub(super) struct Queue {
     written: usize,
     /// The number of bytes that wait.
     pub(super) size: usize,
+    /// The number of bytes that were ever added.
+    pub(super) added: u64,
     /// The number of bytes of chunks that other outboxes have as well.
     shared: usize,
 }
@@ -70,6 +72,7 @@ impl Queue {
             Frame::Shared(frame) => self.push_shared(frame, buffers)?,
         }
         self.size += size;
+        self.added += size as u64;
         Ok(())
     }
 
@@ -133,7 +136,13 @@ impl Queue {
 
     /// Forgets everything.
     pub(super) fn clear(&mut self, discarded: &mut Discarded) {
-        discarded.add(mem::take(self).first);
+        discarded.add(mem::take(&mut self.first));
+        self.reset();
+    }
+
+    /// Begins anew, with nothing that waits.
+    fn reset(&mut self) {
+        *self = Self { added: self.added, ..Self::default() };
     }
 
     /// Forgets everything but the rest of a frame that has been written in part.
@@ -167,7 +176,7 @@ impl Queue {
         }
         self.size = end - self.written;
         if self.size == 0 {
-            *self = Self::default();
+            self.reset();
         }
     }
 
