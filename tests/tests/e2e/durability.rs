@@ -2,7 +2,7 @@
 
 use std::{path::Path, time::Duration};
 
-use stateroom_host_min::Program;
+use stateroom_host_min::{Limits, Program};
 use stateroom_server_smol::{Durability, RoomIds, ServeError, Server, Upgrade};
 use stateroom_tests::{
     Directory, Frame, Message, Module, TestServer, eventually, saving, server, services::journal,
@@ -293,6 +293,63 @@ fn many_rooms_on_two_threads_come_back() {
     for number in (0..ROOMS).rev() {
         let mut client = server.client(&format!("room-{number}"));
         assert_eq!(client.ask("?"), (number % 5).to_string());
+    }
+}
+
+/// A guest whose state depends on the order of its messages. It sends the state back, and takes long for a message that begins with 0.
+const ORDER: &str = r#"(module
+    (import "env" "send_binary" (func $send (param i32 i32 i32)))
+    (memory (export "memory") 3)
+    (func (export "jam_malloc") (param i32) (result i32) i32.const 65536)
+    (func (export "jam_free") (param i32 i32))
+    (func (export "initialize") (param i32 i32))
+    (func (export "connect") (param i32))
+    (func (export "disconnect") (param i32))
+    (func (export "timer"))
+    (func (export "message") (param i32 i32 i32))
+    (func (export "binary") (param $client i32) (param $at i32) (param $len i32) (local $i i32)
+        (if (i32.eqz (i32.load8_u (local.get $at))) (then
+            (local.set $i (i32.const 2000000))
+            (loop $again
+                (br_if $again (local.tee $i (i32.sub (local.get $i) (i32.const 1)))))))
+        (i32.store (i32.const 16) (i32.add
+            (i32.mul (i32.load (i32.const 16)) (i32.const 31))
+            (i32.add (i32.load8_u (local.get $at)) (local.get $len))))
+        (call $send (local.get $client) (i32.const 16) (i32.const 4))))"#;
+
+#[test]
+fn messages_that_come_together_are_kept_in_their_order() {
+    let program = || {
+        let module = wat::parse_str(ORDER).expect("a module");
+        Program::load_and_keep(module.into(), Limits::default()).expect("a guest")
+    };
+    // Small ones, some that are larger than what is kept together, and some that take longer than a slice.
+    let messages: Vec<Vec<u8>> = (0..600_usize)
+        .map(|number| {
+            let size = if number % 100 == 50 { 5_000 } else { 1 + number % 7 };
+            vec![if number % 97 == 60 { 0 } else { number as u8 | 1 }; size]
+        })
+        .collect();
+    let mut state = 0_u32;
+    let states: Vec<u32> = messages
+        .iter()
+        .map(|message| {
+            state =
+                state.wrapping_mul(31).wrapping_add(u32::from(message[0])).wrapping_add(message.len() as u32);
+            state
+        })
+        .collect();
+    let data = Directory::new();
+    for half in 0..2 {
+        let server = serve(&data, program());
+        let mut client = server.client("room");
+        let messages = &messages[half * 300..][..300];
+        let frames: Vec<u8> =
+            messages.iter().flat_map(|message| Frame::new(Frame::BINARY, &message[..]).masked()).collect();
+        client.raw(&frames);
+        for state in &states[half * 300..][..300] {
+            assert_eq!(client.next_binary(), state.to_le_bytes());
+        }
     }
 }
 
