@@ -1,12 +1,9 @@
-use std::{path::Path, process::Command, time::Duration};
-
-use serde_json::Value;
-
 use crate::{
+    load::Load,
     log::{self, Direct, Log as _, RECORD, Raw, Sample},
     options::Options,
     page::{head, median, row},
-    server::{Place, Server},
+    server::Place,
     traced,
 };
 
@@ -41,8 +38,8 @@ pub(crate) fn measure(options: &Options) {
             [
                 log::run(&mut raw, records, options.time),
                 log::run(&mut direct, records, options.time),
-                load(&options.server(), &server, records, options.time),
-                load(&options.server(), &forgetful, records, options.time),
+                Load::waiting(records).run(&options.server(), &server, options.time),
+                Load::waiting(records).run(&options.server(), &forgetful, options.time),
             ]
         }));
     }
@@ -82,31 +79,4 @@ pub(crate) fn measure(options: &Options) {
     println!("\nthe journal: {groups} groups, {:.3} `fdatasync` for each", syncs as f64 / groups as f64);
     drop((server, forgetful));
     traced::measure(&options.server(), &place);
-}
-
-/// Runs clients that wait for their answers, each in a room of its own.
-pub(crate) fn load(program: &Path, server: &Server, clients: usize, time: Duration) -> Sample {
-    let mut command = Command::new(program);
-    let (clients, size) = (clients.to_string(), RECORD.to_string());
-    // Each number of clients has rooms of its own, as those of another may not have noticed that theirs are gone.
-    command.args(["load", "echo", &format!("ws://{}/ws/of-{clients}-{{room}}", server.address)]);
-    command.args(["--binary", "--connections", &clients, "--rooms", &clients, "--size", &size, "--json"]);
-    command.args([
-        "--duration",
-        &time.as_secs().to_string(),
-        "--warmup",
-        "0.3",
-        "--pid",
-        &server.id().to_string(),
-    ]);
-    let output = command.output().expect("it has been built");
-    assert!(output.status.success(), "the load fails: {}", String::from_utf8_lossy(&output.stderr));
-    let report: Value = serde_json::from_slice(&output.stdout).expect("JSON");
-    let number = |pointer| report.pointer(pointer).and_then(Value::as_f64).unwrap_or(f64::NAN);
-    Sample {
-        p50: number("/latency_us/p50"),
-        p99: number("/latency_us/p99"),
-        per_second: number("/messages_per_second"),
-        cpu: number("/server/cpu_us_per_message"),
-    }
 }

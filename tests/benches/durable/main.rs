@@ -3,12 +3,12 @@
 //! `cargo bench -p stateroom-tests --bench durable` prints the tables of the section "Numbers" in `docs/durability.md`. Options, after
 //! `--`:
 //!
-//! - `--only NAME,NAME`: some of the parts: rooms, documents, disk
+//! - `--only NAME,NAME`: some of the parts: rooms, documents, disk, clients
 //! - `--server PATH`: the program to measure, instead of this workspace's `stateroom`
 //! - `--yjs PATH`: the module of `examples/yjs`, if it has been built
 //! - `--rooms N`: how many rooms the first part has (default: 100,000)
 //! - `--documents N`: how many documents the second part has (default: 10,000)
-//! - `--seconds N`: how long the third part runs each load each time (default: 2)
+//! - `--seconds N`: how long the last two parts run each load each time (default: 2)
 //! - `--rounds N`: how often (default: 7)
 //!
 //! Rooms are in the directory for temporary files (`TMPDIR`): it has to be on the disk that is measured. Nothing fails if a figure is
@@ -18,7 +18,11 @@
 #[cfg(target_os = "linux")]
 mod beside;
 #[cfg(target_os = "linux")]
+mod clients;
+#[cfg(target_os = "linux")]
 mod documents;
+#[cfg(target_os = "linux")]
+mod load;
 #[cfg(target_os = "linux")]
 mod log;
 #[cfg(target_os = "linux")]
@@ -52,8 +56,12 @@ type Part = fn(&options::Options);
 
 /// All parts, by their names.
 #[cfg(target_os = "linux")]
-const PARTS: [(&str, Part); 3] =
-    [("rooms", restart::measure), ("documents", documents::measure), ("disk", beside::measure)];
+const PARTS: [(&str, Part); 4] = [
+    ("rooms", restart::measure),
+    ("documents", documents::measure),
+    ("disk", beside::measure),
+    ("clients", clients::measure),
+];
 
 #[cfg(not(target_os = "linux"))]
 fn main() {

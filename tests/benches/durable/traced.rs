@@ -3,7 +3,7 @@ use std::{fs, path::Path, process::Command, time::Duration, time::Instant};
 use stateroom_tests::Child;
 
 use crate::{
-    beside::load,
+    load::Load,
     server::{Place, Server},
 };
 
@@ -22,7 +22,7 @@ pub(crate) fn measure(program: &Path, place: &Place) {
     for clients in [1, 16, 256] {
         let before = count(&output);
         let time = Duration::from_secs(2);
-        let sample = load(program, &server, clients, time);
+        let sample = Load::waiting(clients).run(program, &server, time);
         let [writes, syncs] = [0, 1].map(|at| (count(&output)[at] - before[at]) as f64);
         println!(
             "the server with {clients} clients: {writes} `pwrite` and {syncs} `fdatasync` or `fsync`, {:.3} for each; about {:.0} messages for each",
