@@ -28,9 +28,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     let only = (snapshot > 0).then_some((snapshot, after));
     let all = [(700, 4), (700, 8), (4_096, 4), (4_096, 8)];
     for (snapshot, times) in all.into_iter().filter(|_| only.is_none()).chain(only) {
-        for hints in [false, true] {
-            measure(&folder, (rooms, events, times_live), (snapshot, times), hints)?;
-        }
+        measure(&folder, (rooms, events, times_live), (snapshot, times))?;
     }
     Ok(())
 }
@@ -39,7 +37,6 @@ fn measure(
     folder: &PathBuf,
     (rooms, events, times_live): (u64, u64, u64),
     (snapshot, times): (usize, usize),
-    hints: bool,
 ) -> Result<(), Box<dyn Error>> {
     let _ = fs::remove_dir_all(folder);
     fs::create_dir_all(folder)?;
@@ -69,7 +66,6 @@ fn measure(
         (memory() - before) * 1024 / rooms
     );
     let mut since = vec![0_usize; rooms as usize + 1];
-    println!("  {}", if hints { "with `old_rooms`" } else { "without `old_rooms`" });
     let mut start = (journal.stats(), Instant::now());
     for number in 0..events {
         let room = zipf.next(&mut random);
@@ -83,12 +79,6 @@ fn measure(
             write(&mut journal, &entries)?;
             entries.clear();
             while journal.maintain()? {}
-            if hints {
-                for room in journal.old_rooms().take(32) {
-                    entries.snapshot(room.number, None, &bytes[..snapshot]);
-                    since[room.number.0 as usize] = 0;
-                }
-            }
         }
         if (number + 1) % (events / 8).max(1) == 0 {
             report(&journal.stats(), &start, (number + 1, events / 8));

@@ -82,7 +82,6 @@ mod recovery;
 mod scan;
 mod segment;
 mod stats;
-mod table;
 mod upkeep;
 mod window;
 

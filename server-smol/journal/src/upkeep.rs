@@ -1,10 +1,10 @@
 use crate::{
-    BaseKind, Disk, Entries, Journal, JournalError, RoomEntry, RoomNumber,
+    BaseKind, Disk, Entries, Journal, JournalError, RoomNumber,
     journal::{SPARES, Writer},
     layout::BATCH,
     record::{HEAD, Kind, MAX_BODY, Record},
     segment::{damaged_name, segment_name, spare_name},
-    stats::{DamagedRoom, entry},
+    stats::DamagedRoom,
 };
 
 /// The bytes of histories that one step moves, but at least one history, and at most a quarter of a segment.
@@ -38,9 +38,6 @@ impl<D: Disk> Journal<D> {
                 Err(JournalError::Full(_)) if self.used() > target => {}
                 Err(error) => return Err(error),
             }
-        }
-        if self.used() >= target && self.moving.is_empty() {
-            self.find_old_rooms();
         }
         let mut moved = Ok(false);
         if self.used() > target {
@@ -130,21 +127,6 @@ impl<D: Disk> Journal<D> {
     /// [`history`](Self::history) names the place of the damage.
     pub fn take_damaged(&mut self) -> Vec<DamagedRoom> {
         std::mem::take(&mut self.damaged)
-    }
-
-    /// Returns some rooms whose histories will be moved soon, because they begin in the oldest segment, and have events.
-    /// A snapshot of such a room takes the place of its history, so that less has to be moved. It is a hint: what is
-    /// not snapshotted is moved. The rooms are known after a call of [`maintain`](Self::maintain).
-    pub fn old_rooms(&self) -> impl Iterator<Item = RoomEntry<'_>> {
-        let old = self.moving.iter().rev().filter_map(|&number| self.index.get(number));
-        old.filter(|room| room.event_bytes > 0 && self.layout.segment(room.base) == self.index.oldest)
-            .map(entry)
-    }
-
-    fn find_old_rooms(&mut self) {
-        let (layout, oldest) = (self.layout, self.index.oldest);
-        let old = self.index.iter().filter(|room| layout.segment(room.base) == oldest);
-        self.moving = old.map(|room| room.number).collect();
     }
 
     /// Moves some histories out of the oldest segment to the head. One that is damaged is given up, so that it does not hold the segment.

@@ -119,7 +119,7 @@ pub(super) const EXIT_CODE: i32 = 74;
 /// is slow has large groups without it.
 const GATHER: Duration = Duration::from_micros(800);
 
-/// The bytes of a group for which its sync is no longer a large part of the work.
+/// The bytes of a group for which its sync is a small part of the work.
 const ENOUGH: usize = 256 << 10;
 
 /// The time after which the journal is tried again if the disk is full.
