@@ -324,9 +324,9 @@ pub trait EngineFactory: Send + Sync + 'static {
         None
     }
 
-    /// Calls `each` with the sender of the event of this [record](Durable::take_records), if the event is a message.
-    fn each_sender(&self, record: &[u8], each: &mut dyn FnMut(ClientId)) {
-        let _ = (record, each);
+    /// Calls `each` with the sender of each message among these [records](Durable::take_records).
+    fn each_sender(&self, records: &[u8], each: &mut dyn FnMut(ClientId)) {
+        let _ = (records, each);
     }
 
     /// Returns whether an engine can take its state into what [`build`](Self::build) builds now, and has not done so. A room that has

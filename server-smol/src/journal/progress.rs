@@ -30,9 +30,11 @@ struct State {
     spare: Vec<Entries>,
 }
 
-/// The number of entries whose memory is kept for the next ones, and its maximum size in bytes.
+/// The number of entries whose memory is kept for the next ones.
 const SPARE: usize = 2;
-const SPARE_SIZE: usize = 64 << 10;
+/// The memory that is kept in bytes: twice what was used last, but at least the first, and at most the second number. Under load, the
+/// memory of large groups need not be freed and allocated again for each.
+const SPARE_SIZE: [usize; 2] = [64 << 10, 512 << 10];
 
 impl Progress {
     /// Lets the journal's thread wake the event loop of the thread of rooms.
@@ -66,8 +68,10 @@ impl Progress {
 
     /// Gives the memory of entries back that have been written.
     pub(super) fn give_back(&self, mut entries: Entries) {
+        let [least, most] = SPARE_SIZE;
+        let size = (2 * entries.len()).clamp(least, most);
         entries.clear();
-        entries.shrink_to(SPARE_SIZE);
+        entries.shrink_to(size);
         let mut state = self.lock();
         if state.spare.len() < SPARE {
             state.spare.push(entries);

@@ -321,7 +321,7 @@ impl Outbox {
         }
     }
 
-    /// True if it is on the list of those with something to write.
+    /// Returns the flag that says whether it is on the list of those with something to write.
     fn is_on_flush_list(&self) -> &Cell<bool> {
         if self.is_gated() { &self.is_released } else { &self.listed }
     }
