@@ -31,11 +31,28 @@ impl fmt::Display for ConnectionId {
     }
 }
 
+/// The address of a client, as lines of the log have it.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct ClientAddress(
+    /// The port is 0 if it is not known, because a proxy names the client.
+    pub(crate) SocketAddr,
+);
+
+impl fmt::Display for ClientAddress {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        // A socket for IPv6 and IPv4 has addresses such as `::ffff:192.0.2.7`.
+        match (self.0.ip().to_canonical(), self.0.port()) {
+            (ip, 0) => ip.fmt(f),
+            (ip, port) => SocketAddr::new(ip, port).fmt(f),
+        }
+    }
+}
+
 /// The connection, room and client that a line is about, as far as they are known.
 #[derive(Debug, Clone, Copy, Default)]
 pub(crate) struct About<'a> {
     pub(crate) connection: Option<ConnectionId>,
-    pub(crate) address: Option<SocketAddr>,
+    pub(crate) address: Option<ClientAddress>,
     pub(crate) room: Option<&'a str>,
     pub(crate) client: Option<ClientId>,
 }
@@ -111,6 +128,19 @@ mod tests {
     }
 
     #[test]
+    fn an_address_is_written_as_people_write_it() {
+        for (address, text) in [
+            ("192.0.2.7:80", "192.0.2.7:80"),
+            ("[::ffff:192.0.2.7]:80", "192.0.2.7:80"),
+            ("[2001:db8::7]:80", "[2001:db8::7]:80"),
+            ("192.0.2.7:0", "192.0.2.7"),
+            ("[2001:db8::7]:0", "2001:db8::7"),
+        ] {
+            assert_eq!(ClientAddress(address.parse().unwrap()).to_string(), text);
+        }
+    }
+
+    #[test]
     fn a_line_has_what_is_known_as_pairs() {
         let pairs = |about: About<'_>| {
             let mut pairs = Pairs(Vec::new());
@@ -120,7 +150,7 @@ mod tests {
         assert!(pairs(About::default()).is_empty());
         let about = About {
             connection: Some(ConnectionId(17)),
-            address: Some(([127, 0, 0, 1], 5).into()),
+            address: Some(ClientAddress(([127, 0, 0, 1], 5).into())),
             room: Some("lobby"),
             client: Some(ClientId(3)),
         };

@@ -1,5 +1,7 @@
 //! Does in rooms what the operator wants, and lets it watch them.
 
+use std::time::Instant;
+
 use hyper::{
     Method, Request, StatusCode,
     body::Incoming,
@@ -68,7 +70,14 @@ impl Control {
         }
         let words = match given {
             None => "this needs the operator's token: send it as `Authorization: Bearer TOKEN`",
-            Some(_) => "this is not the operator's token",
+            Some(_) => {
+                if let Some(requests) = self.wrong_tokens.count(Instant::now()) {
+                    log::warn!(
+                        "requests with a wrong operator's token: {requests} since the last such line; somebody may be guessing it, or a program has an old one"
+                    );
+                }
+                "this is not the operator's token"
+            }
         };
         let mut answer = text(StatusCode::UNAUTHORIZED, words);
         answer.headers_mut().insert(WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));

@@ -15,6 +15,8 @@ mod origin;
 #[cfg(feature = "built-in")]
 mod playground;
 mod ready;
+#[cfg(feature = "rooms")]
+mod wrong_tokens;
 
 use std::time::{Duration, Instant};
 
@@ -37,6 +39,8 @@ use crate::{requests::ending, worker::Ending};
 pub(crate) use modules::reload;
 pub(crate) use origin::Reach;
 pub(crate) use ready::{READY, ready};
+#[cfg(feature = "rooms")]
+pub(crate) use wrong_tokens::WrongTokens;
 
 /// The time that the threads of rooms have to answer. A native service that does not return keeps its thread for
 /// longer.
@@ -62,6 +66,8 @@ pub(crate) struct Control {
     /// The token that requests of the operator need, if they need one.
     #[cfg(feature = "rooms")]
     pub(crate) token: Option<crate::admin_token::AdminToken>,
+    #[cfg(feature = "rooms")]
+    pub(crate) wrong_tokens: WrongTokens,
     /// The program of the rooms, if they run guests.
     #[cfg(feature = "wasm")]
     pub(crate) deployment: Option<std::sync::Arc<crate::guests::Deployment>>,

@@ -13,7 +13,7 @@ pub(crate) enum Reach {
     Socket,
     /// This machine.
     Loopback,
-    /// All who have the token, which pages of others do not have.
+    /// All who have the token, which pages of others do not have. A proxy may be in between, which has another name.
     #[cfg(feature = "rooms")]
     WithToken,
     /// All that reach the public address, which this is.
@@ -66,6 +66,9 @@ pub(super) fn check<B>(request: &Request<B>, reach: Reach) -> Result<(), &'stati
         let with_tls = match reach {
             #[cfg(feature = "built-in")]
             Reach::Public(_) => origin.strip_prefix(b"https://"),
+            // A proxy may speak TLS.
+            #[cfg(feature = "rooms")]
+            Reach::WithToken => origin.strip_prefix(b"https://"),
             _ => None,
         };
         let origin = with_tls.or_else(|| origin.strip_prefix(b"http://"));
@@ -194,8 +197,11 @@ mod tests {
         let check = |headers: &[(&str, &str)]| check_from(Reach::WithToken, "/rooms", headers).is_ok();
         for host in ["admin.example.com:9000", "10.0.0.1:9000", "localhost"] {
             assert!(check(&[("host", host)]), "{host}");
-            assert!(check(&[("host", host), ("origin", &format!("http://{host}"))]), "{host}");
-            assert!(!check(&[("host", host), ("origin", "http://example.com")]), "{host}");
+            for scheme in ["http", "https"] {
+                let origin = |host| format!("{scheme}://{host}");
+                assert!(check(&[("host", host), ("origin", &origin(host))]), "{host}");
+                assert!(!check(&[("host", host), ("origin", &origin("example.com"))]), "{host}");
+            }
             assert!(!check(&[("host", host), ("sec-fetch-site", "cross-site")]), "{host}");
         }
         assert!(!check(&[]));

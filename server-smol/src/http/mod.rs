@@ -42,7 +42,7 @@ use crate::{
     admission::{Permit, Permits, TooManyOfAddress},
     control::{Control, READY, ready},
     listen::Listener,
-    log_line::{About, ConnectionId, debug_about},
+    log_line::{About, ClientAddress, ConnectionId, debug_about},
     memory::{OutOfMemory, Purpose},
     reactor::{self, AnyTransport, Spare, Stream},
     requests::{
@@ -130,8 +130,9 @@ impl<F: EngineFactory> Site<F> {
         leads_to_tls: bool,
     ) -> io::Result<()> {
         let connection = ConnectionId::next();
-        let about = About { address: Some(address), ..About::connection(connection) };
-        debug_about!(about, "{address} connects");
+        let shown = ClientAddress(address);
+        let about = About { address: Some(shown), ..About::connection(connection) };
+        debug_about!(about, "{shown} connects");
         #[cfg(feature = "proxy")]
         if self.is_proxy(address.ip(), !matches!(transport, AnyTransport::Tcp(_))) {
             return self.serve_proxy(transport, address, connection, leads_to_tls);
@@ -140,7 +141,7 @@ impl<F: EngineFactory> Site<F> {
         let permit = match self.shared.permits.take(address.ip()) {
             Ok(permit) => permit,
             Err(TooManyOfAddress) => {
-                debug_about!(about, "{address}: there are as many from there as there may be");
+                debug_about!(about, "{shown}: there are as many from there as there may be");
                 self.refuse(stream, OF_ADDRESS);
                 return Ok(());
             }

@@ -14,7 +14,7 @@ use hyper::{
 
 use crate::{
     admission::{Permit, TooFast},
-    log_line::{About, ConnectionId},
+    log_line::{About, ClientAddress, ConnectionId},
     memory::{Charge, OutOfMemory, Purpose},
     reactor::{Clock, Timer},
     requests::{self, DownloadPermit, Peer as _},
@@ -172,7 +172,7 @@ impl Peer {
 
     /// Returns what a line of the log about it is about.
     pub(super) fn about(&self) -> About<'static> {
-        About { address: Some(self.address()), ..About::connection(self.connection) }
+        About { address: Some(ClientAddress(self.address())), ..About::connection(self.connection) }
     }
 
     /// Returns the address of the client: of the connection's other end, or what a trusted proxy says.

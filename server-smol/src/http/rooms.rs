@@ -13,7 +13,7 @@ use crate::{
     worker::Ending,
 };
 
-use super::{Site, peer::Peer};
+use super::{Site, peer::Peer, refusal::LATER};
 
 impl<F: EngineFactory> Site<F> {
     /// `POST /new_room`: creates a room under a new id.
@@ -91,7 +91,7 @@ impl<F: EngineFactory> Site<F> {
             Ok(Err(error @ (CreateRoomError::TooMany | CreateRoomError::OutOfMemory))) => {
                 let reason = CloseReason::from(error);
                 self.count_refused(&reason);
-                text(StatusCode::SERVICE_UNAVAILABLE, reason.words())
+                later(StatusCode::SERVICE_UNAVAILABLE, reason.words(), LATER)
             }
             Ok(Err(CreateRoomError::Failed)) => {
                 text(StatusCode::INTERNAL_SERVER_ERROR, "the room failed; the server's log says why")

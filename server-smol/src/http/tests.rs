@@ -81,6 +81,8 @@ impl TestServer {
                 playground: None,
                 #[cfg(feature = "rooms")]
                 token: None,
+                #[cfg(feature = "rooms")]
+                wrong_tokens: crate::control::WrongTokens::default(),
                 #[cfg(feature = "wasm")]
                 deployment: None,
             },

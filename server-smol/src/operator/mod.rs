@@ -123,7 +123,7 @@ impl Operator {
         };
         let reach = match &address {
             #[cfg(feature = "rooms")]
-            AdminAddress::Tcp(address) if !address.ip().is_loopback() => Reach::WithToken,
+            AdminAddress::Tcp(_) if control.needs_token() => Reach::WithToken,
             AdminAddress::Tcp(_) => Reach::Loopback,
             AdminAddress::Unix(_) => Reach::Socket,
         };

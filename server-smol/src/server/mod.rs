@@ -234,6 +234,8 @@ impl Server {
             tls: settings.tls.clone(),
             #[cfg(feature = "rooms")]
             token: settings.admin_token.clone(),
+            #[cfg(feature = "rooms")]
+            wrong_tokens: crate::control::WrongTokens::default(),
             #[cfg(feature = "built-in")]
             playground: settings.playground.clone(),
             #[cfg(feature = "wasm")]

@@ -145,8 +145,10 @@ fn there_are_only_so_many_rooms() {
         let server = TestServer::with(settings, script());
         let (mut one, mut two) = (server.client("one"), server.client("two"));
         assert_eq!((one.ask("hello"), two.ask("hello")), ("hello".to_owned(), "hello".to_owned()));
-        assert_eq!(server.post("/ws/three").status, 503);
-        assert_eq!(server.post("/new_room").status, 503);
+        for path in ["/ws/three", "/new_room"] {
+            let full = server.post(path);
+            assert_eq!((full.status, full.header("retry-after")), (503, Some("5")), "{path}");
+        }
         assert_eq!(server.client("three").closed(), 1013);
         // Those that there are stay open, and one that ends makes room.
         assert_eq!(one.ask("hello"), "hello");

@@ -1,0 +1,42 @@
+use std::{
+    cell::Cell,
+    time::{Duration, Instant},
+};
+
+/// The requests that had a wrong operator's token. Somebody may be guessing.
+#[derive(Debug, Default, Clone)]
+pub(crate) struct WrongTokens {
+    /// The number of those that no line of the log has told of.
+    untold: Cell<u32>,
+    told: Cell<Option<Instant>>,
+}
+
+/// The least time between two lines of the log.
+const BETWEEN: Duration = Duration::from_secs(60);
+
+impl WrongTokens {
+    /// Counts one more. Returns how many a line of the log is to tell of, if it is time for one.
+    pub(super) fn count(&self, now: Instant) -> Option<u32> {
+        self.untold.set(self.untold.get().saturating_add(1));
+        if self.told.get().is_some_and(|told| now - told < BETWEEN) {
+            return None;
+        }
+        self.told.set(Some(now));
+        Some(self.untold.take())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_first_is_told_and_the_others_together_after_a_minute() {
+        let (wrong, begin) = (WrongTokens::default(), Instant::now());
+        let after = |seconds| wrong.count(begin + Duration::from_secs(seconds));
+        assert_eq!(
+            [after(0), after(1), after(59), after(60), after(61)],
+            [Some(1), None, None, Some(3), None]
+        );
+    }
+}
