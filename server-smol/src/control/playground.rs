@@ -12,9 +12,10 @@ use crate::{
 
 use super::{Answer, Control};
 
-/// The page loads nothing from elsewhere, and no page of others shows it in a frame. It connects to rooms at any address.
-const POLICY: HeaderValue =
-    HeaderValue::from_static("default-src 'self'; img-src data:; connect-src *; frame-ancestors 'none'");
+/// The page loads nothing from elsewhere, and no page of others shows it in a frame. Its clients connect to rooms at any address.
+const POLICY: HeaderValue = HeaderValue::from_static(
+    "default-src 'self'; img-src data:; connect-src 'self' ws: wss:; frame-ancestors 'none'",
+);
 
 impl Control {
     /// Answers a request for the stream of events.
