@@ -172,22 +172,22 @@ impl Peer {
 
     /// Returns what a line of the log about it is about.
     pub(super) fn about(&self) -> About<'static> {
-        About { address: Some(ClientAddress(self.address())), ..About::connection(self.connection) }
+        About { address: Some(self.address()), ..About::connection(self.connection) }
     }
 
     /// Returns the address of the client: of the connection's other end, or what a trusted proxy says.
-    pub(super) fn address(&self) -> SocketAddr {
+    pub(super) fn address(&self) -> ClientAddress {
         #[cfg(feature = "proxy")]
         if let Some(client) = self.client.get() {
-            // Its port is the proxy's affair.
-            return SocketAddr::new(client, 0);
+            // Only the proxy knows its port.
+            return ClientAddress(SocketAddr::new(client, 0));
         }
-        self.address.get()
+        ClientAddress(self.address.get())
     }
 
     /// Returns the IP address of the client.
     pub(super) fn ip(&self) -> IpAddr {
-        self.address().ip()
+        self.address().0.ip()
     }
 
     /// Notes the address that a connection comes from, and whether that is a trusted proxy.

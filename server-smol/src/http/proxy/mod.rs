@@ -107,7 +107,7 @@ impl<F: EngineFactory> Site<F> {
         };
         let mut is_counted = Ok(());
         // Headers of a client that the proxy does not know may be the client's own.
-        peer.set_address(peer.address(), false);
+        peer.set_address(peer.address().0, false);
         if let Some(client) = client {
             let is_proxy = self.is_trusted(client.ip());
             debug_about!(peer.about(), "{} connects through {}", client, peer.address());

@@ -8,7 +8,7 @@ use std::{
 use serde_json::Value;
 use stateroom_tests::{PATIENCE, request, tls::Authority};
 
-use super::{Directory, GUEST, Running};
+use super::{Child, Command, Directory, GUEST, Output, Running, binary};
 
 /// Reads lines that are objects.
 #[track_caller]
@@ -100,6 +100,34 @@ fn a_connection_has_its_id_before_it_speaks_tls() {
     let life: Vec<_> = lines.iter().filter(|line| line["connection"] == *id).collect();
     assert!(id.is_string() && life.len() > 2, "{lines:#?}");
     assert!(life[0]["message"].as_str().unwrap().ends_with(" connects"), "{life:#?}");
+}
+
+#[test]
+fn an_address_is_that_of_the_client_with_its_port_if_that_is_known() {
+    let directory = Directory::new().with("guest.wasm", wat::parse_str(GUEST).expect("a module"));
+    let mut command = Command::new(binary("stateroom"));
+    // It listens for both families.
+    command.args(["serve", "guest.wasm", "--ip", "::", "--port", "0", "-vv", "--log-format", "json"]);
+    command.args(["--trusted-proxy", "127.0.0.1"]).current_dir(directory.path());
+    let child = Child::of(&mut command);
+    let said = child.line(Output::Stderr, "serving on ");
+    let port = said.split('"').next().and_then(|address| address.rsplit(':').next()).expect("an address");
+    let address = ([127, 0, 0, 1], port.parse().expect("a port")).into();
+    let server = Running { child, address, directory };
+    let client = TcpStream::connect(server.address).expect("it listens on both");
+    let own = client.local_addr().expect("it has one").to_string();
+    drop(client);
+    assert_eq!(request(server.address, "GET", "/a", &["X-Forwarded-For: 203.0.113.7"]).status, 404);
+    assert_eq!(request(server.address, "GET", "/b", &["X-Forwarded-For: 2001:db8::7"]).status, 404);
+    let (lines, _) = server.end();
+    let lines = objects(&lines);
+    let address = |message: &str| {
+        let line = lines.iter().find(|line| line["message"] == message);
+        line.unwrap_or_else(|| panic!("no {message}: {lines:#?}"))["address"].clone()
+    };
+    assert_eq!(address(&format!("{own} connects")), own);
+    assert_eq!(address("GET \"/a\": 404"), "203.0.113.7");
+    assert_eq!(address("GET \"/b\": 404"), "2001:db8::7");
 }
 
 #[test]
