@@ -45,6 +45,8 @@ impl Control {
         // While all rooms wait for space on the disk, their threads may not answer.
         if !kept.is_some_and(KeptRooms::is_stalled) {
             let (counts, snapshot) = self.workers.measure().await?;
+            #[cfg(feature = "rooms")]
+            let snapshot = self.with_wrong_tokens(snapshot);
             add_counts(&mut text, &counts);
             add_passes(&mut text, &counts);
             add_snapshot(&mut text, &snapshot);
@@ -53,6 +55,14 @@ impl Control {
             add_journal(&mut text, kept).await?;
         }
         Ok(typed(StatusCode::OK, CONTENT_TYPE, text.end()))
+    }
+
+    /// Adds the requests that were refused here, and not on a thread of rooms.
+    #[cfg(feature = "rooms")]
+    fn with_wrong_tokens(&self, mut snapshot: Snapshot) -> Snapshot {
+        let count = self.wrong_tokens.all();
+        snapshot.refusals.extend((count > 0).then_some(("operator_token", count)));
+        snapshot
     }
 }
 

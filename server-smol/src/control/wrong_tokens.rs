@@ -6,6 +6,9 @@ use std::{
 /// The requests that had a wrong operator's token. Somebody may be guessing.
 #[derive(Debug, Default, Clone)]
 pub(crate) struct WrongTokens {
+    /// The number of all of them.
+    #[cfg(feature = "metrics")]
+    all: Cell<u64>,
     /// The number of those that no line of the log has told of.
     untold: Cell<u32>,
     told: Cell<Option<Instant>>,
@@ -17,12 +20,20 @@ const BETWEEN: Duration = Duration::from_secs(60);
 impl WrongTokens {
     /// Counts one more. Returns how many a line of the log is to tell of, if it is time for one.
     pub(super) fn count(&self, now: Instant) -> Option<u32> {
+        #[cfg(feature = "metrics")]
+        self.all.set(self.all.get() + 1);
         self.untold.set(self.untold.get().saturating_add(1));
         if self.told.get().is_some_and(|told| now - told < BETWEEN) {
             return None;
         }
         self.told.set(Some(now));
         Some(self.untold.take())
+    }
+
+    /// Returns the number of all of them since the start.
+    #[cfg(feature = "metrics")]
+    pub(super) fn all(&self) -> u64 {
+        self.all.get()
     }
 }
 

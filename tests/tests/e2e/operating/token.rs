@@ -61,6 +61,10 @@ fn an_address_that_others_reach_needs_a_token() {
     }
     let line = child.line(Output::Stderr, "requests with a wrong operator's token: ");
     assert!(line.starts_with("1 since"), "the others are told of together, later: {line}");
+    let metrics = ask(address, "/metrics", &["Host: admin.example.com", &bearer]);
+    let metrics = String::from_utf8(metrics.body).expect("text");
+    let count = "stateroom_refused_requests_total{reason=\"operator_token\"} 7\n";
+    assert!(metrics.contains(count), "{metrics}");
     for path in ["/status", "/rooms", "/metrics", "/_/rooms"] {
         assert_eq!(ask(address, path, &["Host: admin.example.com", &bearer]).status, 200, "{path}");
         // A proxy may speak TLS.
