@@ -1,6 +1,6 @@
 use hyper::{
     Method, Request, StatusCode,
-    header::{CONTENT_SECURITY_POLICY, HeaderValue},
+    header::{CONTENT_SECURITY_POLICY, HeaderValue, REFERRER_POLICY, X_CONTENT_TYPE_OPTIONS},
 };
 
 use crate::{
@@ -61,7 +61,10 @@ pub(super) fn page_file<B>(playground: &Playground, path: &str, request: &Reques
         return Some(redirect(StatusCode::FOUND, "/_/"));
     }
     let mut response = built_in(playground.files(), request)?;
-    response.headers_mut().insert(CONTENT_SECURITY_POLICY, POLICY);
+    let headers = response.headers_mut();
+    headers.insert(CONTENT_SECURITY_POLICY, POLICY);
+    headers.insert(X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
+    headers.insert(REFERRER_POLICY, HeaderValue::from_static("no-referrer"));
     Some(response)
 }
 
@@ -112,6 +115,25 @@ fn busy() -> Answer {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::settings::BuiltIn;
+
+    #[test]
+    fn the_page_sends_requests_to_this_server_alone_and_connects_to_rooms_anywhere() {
+        const FILES: &[BuiltIn] = &[BuiltIn::new("index.html", b"1"), BuiltIn::new("main.js", b"2")];
+        let playground = Playground::new(FILES);
+        for path in ["/", "/main.js"] {
+            let request = Request::builder().uri(format!("/_{path}")).body(()).unwrap();
+            let file = page_file(&playground, path, &request).expect("it is there");
+            let policy = file.headers()[CONTENT_SECURITY_POLICY].to_str().unwrap();
+            assert!(policy.contains("connect-src 'self' ws: wss:;"), "{policy}");
+            assert!(
+                policy.contains("default-src 'self';") && policy.contains("frame-ancestors 'none'"),
+                "{policy}"
+            );
+            assert_eq!(file.headers()[X_CONTENT_TYPE_OPTIONS], "nosniff");
+            assert_eq!(file.headers()[REFERRER_POLICY], "no-referrer");
+        }
+    }
 
     #[test]
     fn a_stream_is_for_one_room_at_most() {
