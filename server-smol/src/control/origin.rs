@@ -64,15 +64,17 @@ pub(super) fn check<B>(request: &Request<B>, reach: Reach) -> Result<(), &'stati
     let fetched = headers.get(HeaderName::from_static("sec-fetch-site"));
     let is_own_page = |origin: &[u8]| {
         let with_tls = match reach {
-            #[cfg(feature = "built-in")]
-            Reach::Public(_) => origin.strip_prefix(b"https://"),
+            Reach::Socket | Reach::Loopback => None,
             // A proxy may speak TLS.
-            #[cfg(feature = "rooms")]
-            Reach::WithToken => origin.strip_prefix(b"https://"),
-            _ => None,
+            #[cfg(feature = "built-in")]
+            _ => origin.strip_prefix(b"https://").map(|origin| (origin, ":443")),
         };
-        let origin = with_tls.or_else(|| origin.strip_prefix(b"http://"));
-        origin.is_some_and(|origin| host.as_ref().is_some_and(|host| host.as_str().as_bytes() == origin))
+        let page = with_tls.or_else(|| origin.strip_prefix(b"http://").map(|origin| (origin, ":80")));
+        page.zip(host.as_ref()).is_some_and(|((origin, port), host)| {
+            // Browsers leave out the port that belongs to the scheme, and proxies may add it to the host.
+            let host = host.as_str();
+            host.strip_suffix(port).unwrap_or(host).as_bytes() == origin
+        })
     };
     if headers.get_all(ORIGIN).iter().any(|origin| !is_own_page(origin.as_bytes()))
         || fetched.is_some_and(|site| site != "none" && site != "same-origin")
@@ -205,6 +207,25 @@ mod tests {
             assert!(!check(&[("host", host), ("sec-fetch-site", "cross-site")]), "{host}");
         }
         assert!(!check(&[]));
+    }
+
+    #[cfg(feature = "rooms")]
+    #[test]
+    fn a_host_may_have_the_port_that_belongs_to_the_scheme_of_its_page() {
+        let check = |host, origin| {
+            check_from(Reach::WithToken, "/rooms", &[("host", host), ("origin", origin)]).is_ok()
+        };
+        assert!(check("admin.example:443", "https://admin.example"));
+        assert!(check("admin.example:80", "http://admin.example"));
+        for (host, origin) in [
+            ("admin.example:443", "http://admin.example"),
+            ("admin.example:80", "https://admin.example"),
+            ("admin.example:8443", "https://admin.example"),
+            ("admin.example", "https://admin.example:8443"),
+            ("admin.example", "https://admin.example.com"),
+        ] {
+            assert!(!check(host, origin), "{host} {origin}");
+        }
     }
 
     #[test]
