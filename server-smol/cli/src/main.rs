@@ -23,6 +23,8 @@ mod logging;
 mod module;
 #[cfg(target_os = "linux")]
 mod open_files;
+#[cfg(any(feature = "auth", feature = "proxy", feature = "tls"))]
+mod problem;
 #[cfg(feature = "rooms")]
 mod rooms;
 mod serve;

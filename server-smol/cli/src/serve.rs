@@ -10,6 +10,8 @@ use stateroom_server_smol::{Durability, ListenAddress, ServeError, Signals};
 
 #[cfg(feature = "rooms")]
 use super::args::read_admin_token;
+#[cfg(any(feature = "auth", feature = "proxy", feature = "tls"))]
+use super::problem;
 use super::{
     args::ServeArgs,
     module,
@@ -84,6 +86,11 @@ pub(crate) fn explain(error: ServeError) -> Error {
         }
         ServeError::Bind { .. } => anyhow!("{error} (see `--port`, `--ip` and `--listen`)"),
         ServeError::Admin { .. } => anyhow!("{error} (see `--admin`)"),
+        #[cfg(any(feature = "auth", feature = "proxy", feature = "tls"))]
+        ServeError::Settings(error) => {
+            let problems: Vec<_> = error.problems().iter().map(problem::words).collect();
+            anyhow!(problems.join("\n       "))
+        }
         error => anyhow!("{error}"),
     }
 }

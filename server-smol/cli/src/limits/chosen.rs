@@ -89,6 +89,9 @@ impl Chosen {
                 large.show(*limit),
             );
         }
+        #[cfg(any(feature = "auth", feature = "proxy", feature = "tls"))]
+        return crate::problem::words(problem);
+        #[cfg(not(any(feature = "auth", feature = "proxy", feature = "tls")))]
         problem.to_string()
     }
 

@@ -48,6 +48,15 @@ fn unreadable_module_is_told() {
 }
 
 #[test]
+fn options_that_contradict_one_another_are_told() {
+    let here = Directory::new().with("quiet.wat", QUIET);
+    let serve =
+        ["serve", "quiet.wat", "--port", "0", "--auth-url", "http://127.0.0.1:1/", "--auth-cookie", "token"];
+    let serve = stateroom(&here, &[&serve[..], &["--allow-origin", "*"]].concat());
+    fails(serve, &["`--auth-cookie` contradicts `--allow-origin`", "in place of `*`"]);
+}
+
+#[test]
 fn port_in_use_is_told() {
     let here = Directory::new().with("quiet.wat", QUIET);
     let taken = TcpListener::bind("127.0.0.1:0").unwrap();
