@@ -34,11 +34,8 @@ pub(crate) struct Outbox {
     queue: RefCell<Queue>,
     /// The most bytes that may wait.
     limit: usize,
-    /// True if it is on the list of outboxes to which something was added. That is the list of those with something to write, unless
-    /// output is held back: see [`Gate`](super::Gate).
+    /// True if it is on the list of outboxes with something to write.
     listed: Cell<bool>,
-    /// True if it is on the list of those with something to write, and output is held back.
-    is_released: Cell<bool>,
     /// Its key among the slow clients, while the socket takes no more.
     blocked: Cell<Option<usize>>,
     /// The way in which the queue is written.
@@ -47,9 +44,7 @@ pub(crate) struct Outbox {
     closing: RefCell<Option<CloseReason>>,
     /// True if nothing may follow what waits: the connection is about to end, or has.
     is_over: Cell<bool>,
-    /// True if messages do not just go into the queue: the connection is about to end, or has ended, the client has a resumable
-    /// session, or messages are compressed.
-    is_special: Cell<bool>,
+    way: Cell<Way>,
     /// The state of the client's session, if it is resumable.
     session: RefCell<Option<Box<SessionState>>>,
     /// The size of the largest message that may be compressed; 0 if the client has not agreed to that.
@@ -59,8 +54,11 @@ pub(crate) struct Outbox {
     closed_by_room: Cell<bool>,
     /// True if the reading waits for the outbox to empty.
     throttling: Cell<bool>,
-    /// The number of all bytes ever added that may be written, if output is held back.
+    /// The numbers of bytes that were added, and that may be written, if the thread's rooms are kept on disk: see [`Gate`](super::Gate).
+    added: Cell<u64>,
     released: Cell<u64>,
+    /// True if something was added in this pass.
+    is_changed: Cell<bool>,
     /// Counts the times that something was written, to see whether anything is.
     progress: Cell<u32>,
     waker: RefCell<Option<Waker>>,
@@ -74,6 +72,18 @@ enum Added {
     Blocked,
     /// The client is closed instead.
     Not,
+}
+
+/// The way of a message into the queue.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Way {
+    /// It just goes there.
+    Plain,
+    /// It is held back there.
+    HeldBack,
+    /// There is more to be done: the connection is about to end, or has ended, the client has a resumable session, or messages are
+    /// compressed.
+    Special,
 }
 
 /// The way in which an outbox is written.
@@ -96,18 +106,19 @@ impl Outbox {
             queue: RefCell::default(),
             limit,
             listed: Cell::new(false),
-            is_released: Cell::new(false),
             blocked: Cell::new(None),
             output: Cell::new(if is_gated { Output::HeldBack } else { Output::Free }),
             closing: RefCell::default(),
             is_over: Cell::new(false),
-            is_special: Cell::new(false),
+            way: Cell::new(if is_gated { Way::HeldBack } else { Way::Plain }),
             session: RefCell::default(),
             #[cfg(feature = "compression")]
             most_compressed: Cell::new(0),
             closed_by_room: Cell::new(false),
             throttling: Cell::new(false),
+            added: Cell::new(0),
             released: Cell::new(0),
+            is_changed: Cell::new(false),
             progress: Cell::new(0),
             waker: RefCell::default(),
         })
@@ -115,59 +126,49 @@ impl Outbox {
 
     /// Adds a message. A client for which more waits than may wait is closed instead, as it does not read.
     pub(crate) fn push(self: &Rc<Self>, frame: &Frame<'_>) {
-        if self.is_special.get() && !self.push_special(frame) {
-            return;
+        match self.way.get() {
+            Way::Plain => self.push_now(frame),
+            Way::HeldBack => self.push_gated(frame),
+            Way::Special => self.push_special(frame),
         }
-        self.push_now(frame);
     }
 
     #[inline(always)]
     fn push_now(self: &Rc<Self>, frame: &Frame<'_>) {
         match self.add(frame) {
-            Added::Writable(waiting) if waiting >= CHUNK => self.write_early(),
-            Added::Writable(_) if !self.listed.replace(true) => self.enter_list(),
-            Added::Blocked if self.is_gated() => self.note_added(),
+            Added::Writable(waiting) if waiting >= CHUNK => self.write(),
+            Added::Writable(_) if !self.listed.replace(true) => self.buffers.flush.add(Rc::clone(self)),
             Added::Writable(_) | Added::Blocked | Added::Not => {}
         }
     }
 
-    /// Writes before the end of the pass, because much waits.
-    #[cold]
-    fn write_early(self: &Rc<Self>) {
-        if self.is_gated() { self.note_added() } else { self.write() }
-    }
-
-    /// Enters the list of outboxes to which something was added, if it is not on it.
-    fn note_added(self: &Rc<Self>) {
-        if !self.listed.replace(true) {
-            self.enter_list();
+    /// Adds a frame, and holds it back.
+    #[inline(never)]
+    fn push_gated(self: &Rc<Self>, frame: &Frame<'_>) {
+        match self.add(frame) {
+            Added::Writable(_) | Added::Blocked => self.hold_back(frame.size()),
+            Added::Not => {}
         }
     }
 
-    #[inline]
-    fn enter_list(self: &Rc<Self>) {
-        match self.buffers.gate.get() {
-            None => self.buffers.flush.add(Rc::clone(self)),
-            Some(gate) => gate.add(Rc::clone(self)),
-        }
-    }
-
-    /// Keeps a frame, compresses it, or drops it. Returns true if it is still to be added like any other.
+    /// Keeps, compresses, or drops a frame, and adds it.
     #[cold]
-    fn push_special(self: &Rc<Self>, frame: &Frame<'_>) -> bool {
-        let is_wanted = self.keep(frame);
+    fn push_special(self: &Rc<Self>, frame: &Frame<'_>) {
+        if !self.keep(frame) {
+            return;
+        }
         #[cfg(feature = "compression")]
-        if is_wanted && self.push_compressed(frame) {
-            return false;
+        if self.push_compressed(frame) {
+            return;
         }
-        is_wanted
+        self.push_unkept(frame);
     }
 
     /// Compresses the messages of at most this size, as the client has agreed to.
     #[cfg(feature = "compression")]
     pub(crate) fn compress(&self, most: usize) {
         self.most_compressed.set(most);
-        self.is_special.set(true);
+        self.way.set(Way::Special);
     }
 
     /// Returns whether the client has agreed to compressed messages.
@@ -187,7 +188,7 @@ impl Outbox {
 
     /// Adds a frame without keeping it.
     fn push_unkept(self: &Rc<Self>, frame: &Frame<'_>) {
-        self.push_now(frame);
+        if self.is_gated() { self.push_gated(frame) } else { self.push_now(frame) }
     }
 
     /// Adds a frame to the queue. If there is no space or memory for it, the client is closed.
@@ -213,14 +214,14 @@ impl Outbox {
         if is_blocked { Added::Blocked } else { Added::Writable(queue.size) }
     }
 
-    /// Writes what waits, if otherwise more would wait than may. Returns whether so many bytes may be added then.
+    /// Writes what waits, if more would wait than may. Returns whether so many bytes may be added then.
     #[cold]
     #[inline(never)]
     fn make_space(self: &Rc<Self>, size: usize) -> bool {
         let has_space = || {
-            let queue = self.queue.borrow();
+            let waiting = self.queue.borrow().size;
             // The client is not at fault for what it was not sent.
-            queue.size + size <= self.limit.saturating_add(self.held_back_of(&queue))
+            waiting + size <= self.limit.saturating_add(self.held_back_of(waiting))
         };
         if !has_space() && !self.is_blocked() {
             self.write();
@@ -230,7 +231,7 @@ impl Outbox {
 
     /// Sends the greeting of a resumable session, as the `connect` of its client begins.
     pub(crate) fn greet(self: &Rc<Self>) {
-        if self.is_special.get() {
+        if self.way.get() == Way::Special {
             self.greet_now();
         }
     }
@@ -253,24 +254,36 @@ impl Outbox {
     /// Adds a small frame, even if the outbox is full. It is written before the connection ends.
     fn push_in_any_case(self: &Rc<Self>, frame: &Frame<'_>) {
         // A client that cannot have these few bytes has to do without.
-        let is_added = self.queue.borrow_mut().push(frame, &self.buffers).is_ok();
-        if is_added && self.is_gated() {
-            self.note_added();
+        if self.queue.borrow_mut().push(frame, &self.buffers).is_ok() && self.is_gated() {
+            self.hold_back(frame.size());
         }
     }
 
-    /// Returns the number of bytes that may not be written yet, of those that wait.
-    fn held_back_of(&self, queue: &Queue) -> usize {
-        if !self.is_gated() {
-            return 0;
+    /// Notes that bytes have been added, which may be written when the events that they come from are on the disk.
+    fn hold_back(self: &Rc<Self>, size: usize) {
+        self.added.set(self.added.get() + size as u64);
+        if !self.is_changed.replace(true)
+            && let Some(gate) = self.buffers.gate.get()
+        {
+            gate.add(Rc::clone(self));
         }
-        usize::try_from(queue.added - self.released.get()).unwrap_or(usize::MAX).min(queue.size)
+    }
+
+    /// Returns the number of bytes that may not be written yet.
+    fn held_back(&self) -> u64 {
+        self.added.get() - self.released.get()
+    }
+
+    /// Returns how many of these bytes, which wait, may not be written yet.
+    #[cold]
+    fn held_back_of(&self, waiting: usize) -> usize {
+        usize::try_from(self.held_back()).unwrap_or(usize::MAX).min(waiting)
     }
 
     /// Returns whether nothing of what waits may be written yet.
     pub(crate) fn is_held_back(&self) -> bool {
-        let queue = self.queue.borrow();
-        queue.size > 0 && self.held_back_of(&queue) == queue.size
+        let waiting = self.queue.borrow().size;
+        waiting > 0 && self.held_back() >= waiting as u64
     }
 
     /// Ready when all of what waits may be written, or the client is gone. Nothing may follow what waits.
@@ -278,7 +291,7 @@ impl Outbox {
         // So the release wakes the task.
         self.set_over();
         self.write_blocked(cx);
-        if self.held_back_of(&self.queue.borrow()) == 0 {
+        if self.held_back() == 0 || self.is_broken() {
             return Poll::Ready(());
         }
         self.wait_for_release(cx);
@@ -287,19 +300,19 @@ impl Outbox {
 
     /// Returns whether half of what may wait is held back.
     pub(super) fn is_held_back_half(&self) -> bool {
-        self.held_back_of(&self.queue.borrow()) > self.limit / 2
+        self.held_back() > self.limit as u64 / 2
     }
 
     /// Ends a pass in which something was added. Returns the number of bytes that were added up to now.
     pub(super) fn seal(&self) -> u64 {
-        self.listed.set(false);
-        self.queue.borrow().added
+        self.is_changed.set(false);
+        self.added.get()
     }
 
     /// Lets the first `bytes` of all that was added be written.
     pub(super) fn release(self: &Rc<Self>, bytes: u64, flush: &FlushList) {
         self.released.set(bytes);
-        if !self.is_blocked() && !self.is_broken() && !self.is_released.replace(true) {
+        if !self.is_blocked() && !self.is_broken() && !self.listed.replace(true) {
             flush.add(Rc::clone(self));
         }
         // A connection that is about to end waits for this.
@@ -316,14 +329,9 @@ impl Outbox {
     /// Writes a step, and enters the list again if there is more.
     #[inline(always)]
     fn write_and_list(self: &Rc<Self>) {
-        if self.write_step() && !self.is_on_flush_list().replace(true) {
+        if self.write_step() && !self.listed.replace(true) {
             self.buffers.flush.add(Rc::clone(self));
         }
-    }
-
-    /// Returns the flag that says whether it is on the list of those with something to write.
-    fn is_on_flush_list(&self) -> &Cell<bool> {
-        if self.is_gated() { &self.is_released } else { &self.listed }
     }
 
     /// Writes, as it is next on the list of those that have something to write. Returns how many bytes that was, at most.
@@ -331,7 +339,7 @@ impl Outbox {
     #[inline(always)]
     pub(super) fn flush(self: Rc<Self>) -> usize {
         let size = self.queue.borrow().size;
-        self.is_on_flush_list().set(false);
+        self.listed.set(false);
         self.write_and_list();
         size.min(STEP)
     }
@@ -380,9 +388,10 @@ impl Outbox {
     #[cold]
     #[inline(never)]
     fn write_released(&self, queue: &mut Queue) -> io::Result<Written> {
-        let held_back = self.held_back_of(queue);
+        let waiting = queue.size;
+        let held_back = self.held_back_of(waiting);
         // The socket may take more, but there is nothing for it yet.
-        let is_nothing = held_back == queue.size && queue.size > 0;
+        let is_nothing = held_back == waiting && waiting > 0;
         if is_nothing { Ok(Written::All) } else { queue.write_up_to(&self.stream, &self.buffers, held_back) }
     }
 
@@ -402,7 +411,7 @@ impl Outbox {
     /// From now on, nothing follows what waits.
     fn set_over(&self) {
         self.is_over.set(true);
-        self.is_special.set(true);
+        self.way.set(Way::Special);
     }
 
     /// Ends the connection once what waits has been written. The first reason counts.

@@ -37,8 +37,6 @@ pub(super) struct Queue {
     written: usize,
     /// The number of bytes that wait.
     pub(super) size: usize,
-    /// The number of bytes that were ever added.
-    pub(super) added: u64,
     /// The number of bytes of chunks that other outboxes have as well.
     shared: usize,
 }
@@ -72,7 +70,6 @@ impl Queue {
             Frame::Shared(frame) => self.push_shared(frame, buffers)?,
         }
         self.size += size;
-        self.added += size as u64;
         Ok(())
     }
 
@@ -136,13 +133,7 @@ impl Queue {
 
     /// Forgets everything.
     pub(super) fn clear(&mut self, discarded: &mut Discarded) {
-        discarded.add(mem::take(&mut self.first));
-        self.reset();
-    }
-
-    /// Begins anew, with nothing that waits.
-    fn reset(&mut self) {
-        *self = Self { added: self.added, ..Self::default() };
+        discarded.add(mem::take(self).first);
     }
 
     /// Forgets everything but the rest of a frame that has been written in part.
@@ -176,7 +167,7 @@ impl Queue {
         }
         self.size = end - self.written;
         if self.size == 0 {
-            self.reset();
+            *self = Self::default();
         }
     }
 

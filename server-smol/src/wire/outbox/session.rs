@@ -12,7 +12,7 @@ use crate::{
     wire::{CONTROL, Frame, unconfirmed::Unconfirmed},
 };
 
-use super::Outbox;
+use super::{Outbox, Way};
 
 /// The state of a resumable session. When the session is resumed, it moves to the outbox of the new connection.
 #[derive(Debug)]
@@ -83,7 +83,7 @@ impl Outbox {
 
     fn set_session(&self, session: Box<SessionState>) {
         self.session.replace(Some(session));
-        self.is_special.set(true);
+        self.way.set(Way::Special);
     }
 
     /// Sends the greeting, if it was not sent.
