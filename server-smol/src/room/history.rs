@@ -190,6 +190,7 @@ impl<F: EngineFactory> Room<F> {
     }
 
     /// Adds the records that may have waited.
+    #[inline(never)]
     pub(crate) fn add_deferred(self: &Rc<Self>) {
         if let Some(history) = self.history.get() {
             history.is_deferred.set(false);

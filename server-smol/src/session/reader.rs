@@ -217,18 +217,20 @@ impl<F: EngineFactory> Connection<F> {
 
     /// Handles bytes as far as that goes without waiting, and without taking too long. What is left stays in `input`.
     fn handle(&self, input: &mut &mut [u8], share: &mut Share<'_>) -> Next<F> {
-        let next = self.handle_all(input, share);
-        self.room.add_deferred();
+        let has_history = self.room.has_history();
+        let next = self.handle_all(input, share, has_history);
+        if has_history {
+            self.room.add_deferred();
+        }
         next
     }
 
     // It becomes a part of `handle`.
     #[inline(always)]
-    fn handle_all(&self, input: &mut &mut [u8], share: &mut Share<'_>) -> Next<F> {
+    fn handle_all(&self, input: &mut &mut [u8], share: &mut Share<'_>, has_history: bool) -> Next<F> {
         let outbox = &self.socket.outbox;
         let mut decoder = self.decoder.borrow_mut();
         let is_counted = self.counts.is_some();
-        let has_history = self.room.has_history();
         loop {
             let payload = match decoder.next(input) {
                 Ok(None) => return Next::Read,
