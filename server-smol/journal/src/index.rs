@@ -76,12 +76,14 @@ pub(crate) struct Index {
 pub(crate) struct Inconsistent;
 
 fn hash(number: u64) -> u64 {
-    number.wrapping_mul(0x9e37_79b9_7f4a_7c15)
+    // A table takes the place from the low bits, and a tag from the highest seven.
+    number.wrapping_mul(0x9e37_79b9_7f4a_7c15).rotate_left(32)
 }
 
 fn remove(table: &mut HashTable<u32>, hash: u64, slot: u32) {
-    if let Ok(entry) = table.find_entry(hash, |&other| other == slot) {
-        entry.remove();
+    match table.find_entry(hash, |&other| other == slot) {
+        Ok(entry) => _ = entry.remove(),
+        Err(_) => debug_assert!(false, "slot {slot} is in no place"),
     }
 }
 

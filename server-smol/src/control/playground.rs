@@ -64,7 +64,7 @@ pub(super) fn page_file<B>(playground: &Playground, path: &str, request: &Reques
     let headers = response.headers_mut();
     headers.insert(CONTENT_SECURITY_POLICY, POLICY);
     headers.insert(X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
-    headers.insert(REFERRER_POLICY, HeaderValue::from_static("no-referrer"));
+    headers.insert(REFERRER_POLICY, HeaderValue::from_static("same-origin"));
     Some(response)
 }
 
@@ -131,7 +131,7 @@ mod tests {
                 "{policy}"
             );
             assert_eq!(file.headers()[X_CONTENT_TYPE_OPTIONS], "nosniff");
-            assert_eq!(file.headers()[REFERRER_POLICY], "no-referrer");
+            assert_eq!(file.headers()[REFERRER_POLICY], "same-origin");
         }
     }
 

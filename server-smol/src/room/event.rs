@@ -243,7 +243,10 @@ impl<F: EngineFactory> EventLock<F> {
             return Some(Outcome::Ended);
         }
         if !deliveries.is_ordinary() && deliveries.take_failed() || room.settle_memory(engine).is_err() {
-            room.fail_for_memory();
+            // Clients get what the event has sent.
+            if room.add_waiting_before_failure(engine) {
+                room.fail_for_memory();
+            }
             return Some(Outcome::Ended);
         }
         let Step::Ended(outcome) = step else { return None };

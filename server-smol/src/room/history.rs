@@ -37,9 +37,10 @@ pub(super) struct RoomHistory {
     fuel: Cell<u64>,
     /// The time at which the timer is due, as the journal knows it.
     due: Cell<Option<u64>>,
-    /// True if the record of the next event may be [added later](Room::defer_record), and the bytes of those that have not been added.
-    is_deferred: Cell<bool>,
-    deferred: Cell<usize>,
+    /// True if the record of the next event may [wait](Room::defer_record).
+    may_wait: Cell<bool>,
+    /// About the bytes of the records that wait; 0 if there are none.
+    waiting_bytes: Cell<usize>,
 }
 
 /// A room gets a new base when its events since the last one have this many times the size of that, but at least `BYTES`, and at most
@@ -53,8 +54,9 @@ const MOST_BYTES: usize = 4 << 20;
 const EVENTS: [usize; 3] = [1_000, 16, 50_000];
 const FUEL: [usize; 3] = [20_000_000, 300_000, 500_000_000];
 
-/// The bytes of records that may wait until they are added, and those of a record beside its message.
-const DEFERRED: usize = 2 << 10;
+/// The most bytes of records that wait: a room keeps memory for so many between two events.
+const MOST_WAITING: usize = 2 << 10;
+/// More than the usual size of a record without its message, in bytes.
 const RECORD: usize = 24;
 
 /// Returns a limit for a base of this size.
@@ -71,8 +73,8 @@ impl RoomHistory {
             events: Cell::new(0),
             fuel: Cell::new(0),
             due: Cell::new(None),
-            is_deferred: Cell::new(false),
-            deferred: Cell::new(0),
+            may_wait: Cell::new(false),
+            waiting_bytes: Cell::new(0),
         }
     }
 
@@ -171,16 +173,20 @@ impl<F: EngineFactory> Room<F> {
         let _ = self.history.set(Box::new(history));
     }
 
-    /// Says that the record of the next event, a message of this size, may wait until [`add_deferred`](Self::add_deferred) is called:
-    /// the same caller has more messages. To add them together takes less.
-    pub(crate) fn defer_record(&self, size: usize) {
+    /// Lets the record of the next event wait until [`add_waiting`](Self::add_waiting) is called. The event is a message of this size, and the
+    /// same caller may have more: to add their records together is one copy and one look at the history instead of many.
+    pub(crate) fn defer_record(self: &Rc<Self>, size: usize) {
         if let Some(history) = self.history.get()
             // The sessions note each record.
             && self.sessions.is_empty()
         {
-            let deferred = history.deferred.get() + size + RECORD;
-            history.deferred.set(deferred);
-            history.is_deferred.set(deferred <= DEFERRED);
+            let size = size + RECORD;
+            if history.waiting_bytes.get() + size > MOST_WAITING {
+                self.add_waiting();
+            }
+            let waiting = history.waiting_bytes.get() + size;
+            history.waiting_bytes.set(waiting);
+            history.may_wait.set(waiting <= MOST_WAITING);
         }
     }
 
@@ -189,19 +195,28 @@ impl<F: EngineFactory> Room<F> {
         self.history.get().is_some()
     }
 
-    /// Adds the records that may have waited.
+    /// Adds the records that wait.
     #[inline(never)]
-    pub(crate) fn add_deferred(self: &Rc<Self>) {
+    pub(crate) fn add_waiting(self: &Rc<Self>) {
         if let Some(history) = self.history.get() {
-            history.is_deferred.set(false);
-            if history.deferred.get() > 0 {
-                let is_over = !self.lock.is_taken();
-                self.add_records(history, &mut self.engine.borrow_mut(), is_over);
+            history.may_wait.set(false);
+            if history.waiting_bytes.get() > 0 {
+                // If somebody has it, the room is in an event.
+                let lock = EventLock::try_acquire(self);
+                self.add_records(history, &mut self.engine.borrow_mut(), lock.is_some());
             }
         }
     }
 
-    /// Adds the record of the room's event to its history, if the event has ended. Returns false if the room has failed.
+    /// Adds the records that wait, as the room is about to fail after an event. Returns false if it has failed with that.
+    #[cold]
+    pub(super) fn add_waiting_before_failure(self: &Rc<Self>, engine: &mut F::Engine) -> bool {
+        let history = self.history.get().filter(|history| history.waiting_bytes.get() > 0);
+        history.is_none_or(|history| self.add_records(history, engine, false))
+    }
+
+    /// Adds the record of the room's event to its history, if the event has ended, and the record may not [wait](Self::defer_record).
+    /// Returns false if the room has failed.
     #[inline]
     pub(super) fn note_in_history(self: &Rc<Self>, engine: &mut F::Engine, is_over: bool) -> bool {
         self.history.get().is_none_or(|history| self.note_event(history, engine, is_over))
@@ -210,8 +225,11 @@ impl<F: EngineFactory> Room<F> {
     #[inline(never)]
     fn note_event(self: &Rc<Self>, history: &RoomHistory, engine: &mut F::Engine, is_over: bool) -> bool {
         if is_over {
-            history.count(engine.fuel_used().unwrap_or(0));
-            if history.is_deferred.take() {
+            // While messages to many are delivered, the event ends several times.
+            if !self.context.deliveries.is_pending() {
+                history.count(engine.fuel_used().unwrap_or(0));
+            }
+            if history.may_wait.take() {
                 return true;
             }
         }
@@ -221,7 +239,7 @@ impl<F: EngineFactory> Room<F> {
     /// Adds the records of all events that have ended. Returns false if the room has failed.
     #[inline(never)]
     fn add_records(self: &Rc<Self>, history: &RoomHistory, engine: &mut F::Engine, is_over: bool) -> bool {
-        history.deferred.set(0);
+        history.waiting_bytes.set(0);
         let added = self.try_add_records(history, engine, is_over);
         if let Err(too_large) = &added {
             self.fail("too_large_for_disk", &too_large.to_string());

@@ -11,7 +11,7 @@ use crate::{
     memory::{Buffer, Incoming, OutOfMemory},
     metrics::Count,
     reactor::OnReadable,
-    room::{Event, Outcome, Submitted},
+    room::{Event, Outcome, Room, Submitted},
     thread::{Budget, QUANTUM, Reader, Thread},
     websocket::{Item, Opcode, Violation},
     wire::Frame,
@@ -84,6 +84,15 @@ impl Held {
             Ok(text) if self.is_text => MessagePayload::Text(text),
             _ => MessagePayload::Bytes(&self.bytes),
         }
+    }
+}
+
+/// The records of a room that wait while messages are handled. When this is dropped, even by a panic, they are added.
+struct WaitingRecords<'a, F: EngineFactory>(&'a Rc<Room<F>>);
+
+impl<F: EngineFactory> Drop for WaitingRecords<'_, F> {
+    fn drop(&mut self) {
+        self.0.add_waiting();
     }
 }
 
@@ -217,12 +226,8 @@ impl<F: EngineFactory> Connection<F> {
 
     /// Handles bytes as far as that goes without waiting, and without taking too long. What is left stays in `input`.
     fn handle(&self, input: &mut &mut [u8], share: &mut Share<'_>) -> Next<F> {
-        let has_history = self.room.has_history();
-        let next = self.handle_all(input, share, has_history);
-        if has_history {
-            self.room.add_deferred();
-        }
-        next
+        let waiting = self.room.has_history().then(|| WaitingRecords(&self.room));
+        self.handle_all(input, share, waiting.is_some())
     }
 
     // It becomes a part of `handle`.

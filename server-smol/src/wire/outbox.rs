@@ -44,6 +44,7 @@ pub(crate) struct Outbox {
     closing: RefCell<Option<CloseReason>>,
     /// True if nothing may follow what waits: the connection is about to end, or has.
     is_over: Cell<bool>,
+    /// The way of a message into the queue.
     way: Cell<Way>,
     /// The state of the client's session, if it is resumable.
     session: RefCell<Option<Box<SessionState>>>,
@@ -151,7 +152,7 @@ impl Outbox {
         }
     }
 
-    /// Keeps, compresses, or drops a frame, and adds it.
+    /// Keeps and compresses a frame as the client wants it, and adds it, unless nothing may follow what waits.
     #[cold]
     fn push_special(self: &Rc<Self>, frame: &Frame<'_>) {
         if !self.keep(frame) {

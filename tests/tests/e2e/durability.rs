@@ -353,6 +353,50 @@ fn messages_that_come_together_are_kept_in_their_order() {
     }
 }
 
+/// A guest that counts messages, sends the number back, and takes 64 KiB more for each.
+const GROWING: &str = r#"(module
+    (import "env" "send_binary" (func $send (param i32 i32 i32)))
+    (memory (export "memory") 1)
+    (func (export "jam_malloc") (param i32) (result i32) i32.const 4096)
+    (func (export "jam_free") (param i32 i32))
+    (func (export "initialize") (param i32 i32))
+    (func (export "connect") (param i32))
+    (func (export "disconnect") (param i32))
+    (func (export "timer"))
+    (func (export "message") (param i32 i32 i32))
+    (func (export "binary") (param $client i32) (param i32 i32)
+        (i32.store (i32.const 16) (i32.add (i32.load (i32.const 16)) (i32.const 1)))
+        (call $send (local.get $client) (i32.const 16) (i32.const 4))
+        (drop (memory.grow (i32.const 1)))))"#;
+
+#[test]
+fn a_room_that_fails_for_memory_keeps_what_its_clients_have_seen() {
+    let program = || {
+        let module = wat::parse_str(GROWING).expect("a module");
+        Program::load_and_keep(module.into(), Limits::default()).expect("a guest")
+    };
+    let data = Directory::new();
+    let server = TestServer::guests(settings(&data).with_total_memory(8 << 20), program());
+    let mut client = server.client("room");
+    let mut seen = 0;
+    loop {
+        client.binary(b"+");
+        match client.next_frame() {
+            Some(Frame { opcode: Frame::BINARY, payload, .. }) => {
+                seen = u32::from_le_bytes(payload.try_into().expect("a number"));
+            }
+            Some(Frame { opcode: Frame::CLOSE, .. }) => break,
+            other => panic!("{other:?}"),
+        }
+    }
+    assert!(seen > 5, "{seen}");
+    drop(server);
+    let server = TestServer::guests(settings(&data).with_total_memory(64 << 20), program());
+    let mut client = server.client("room");
+    client.binary(b"+");
+    assert_eq!(client.next_binary(), (seen + 1).to_le_bytes());
+}
+
 #[test]
 fn long_histories_become_snapshots() {
     let data = Directory::new();

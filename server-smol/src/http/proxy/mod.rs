@@ -18,7 +18,7 @@ use stateroom_core::engine::EngineFactory;
 
 use crate::{
     admission::TooManyOfAddress,
-    log_line::{ConnectionId, debug_about},
+    log_line::{ClientAddress, ConnectionId, debug_about},
     memory::OutOfMemory,
     reactor::{AnyTransport, Stream, Timer},
     requests::{Body, later, text},
@@ -110,7 +110,7 @@ impl<F: EngineFactory> Site<F> {
         peer.set_address(peer.address().0, false);
         if let Some(client) = client {
             let is_proxy = self.is_trusted(client.ip());
-            debug_about!(peer.about(), "{} connects through {}", client, peer.address());
+            debug_about!(peer.about(), "{} connects through {}", ClientAddress(client), peer.address());
             peer.set_address(client, is_proxy);
             if !is_proxy {
                 is_counted = peer.count();
