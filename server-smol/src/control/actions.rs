@@ -73,7 +73,7 @@ impl Control {
             Some(_) => {
                 if let Some(requests) = self.wrong_tokens.count(Instant::now()) {
                     log::warn!(
-                        "requests with a wrong operator's token: {requests} since the last such line; somebody may be guessing it, or a program has an old one"
+                        "requests with a wrong operator's token: {requests}; somebody may be guessing it, or a program has an old one"
                     );
                 }
                 "this is not the operator's token"

@@ -13,7 +13,7 @@ pub(crate) enum Reach {
     Socket,
     /// This machine.
     Loopback,
-    /// All who have the token, which pages of others do not have. A proxy may be in between, which has another name.
+    /// All who have the token, which pages of others do not have. A proxy with another name may be in between.
     #[cfg(feature = "rooms")]
     WithToken,
     /// All that reach the public address, which this is.
@@ -23,7 +23,7 @@ pub(crate) enum Reach {
 
 /// Checks a request that a page in a browser may have made. Pages of others reach this server like any other: under a name of
 /// their own that leads here, or under the right name but without reading the answer. So only pages of this server may ask, and
-/// only under names that nobody else can have: `localhost`, and addresses.
+/// only under names that nobody else can have: `localhost`, and addresses. With a token any name will do, as pages of others do not have it.
 ///
 /// # Errors
 /// A sentence for the client that has asked.

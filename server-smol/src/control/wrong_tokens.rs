@@ -9,9 +9,9 @@ pub(crate) struct WrongTokens {
     /// The number of all of them.
     #[cfg(feature = "metrics")]
     all: Cell<u64>,
-    /// The number of those that no line of the log has told of.
-    untold: Cell<u32>,
-    told: Cell<Option<Instant>>,
+    /// The number of those that the log does not have.
+    unlogged: Cell<u32>,
+    logged_at: Cell<Option<Instant>>,
 }
 
 /// The least time between two lines of the log.
@@ -22,12 +22,12 @@ impl WrongTokens {
     pub(super) fn count(&self, now: Instant) -> Option<u32> {
         #[cfg(feature = "metrics")]
         self.all.set(self.all.get() + 1);
-        self.untold.set(self.untold.get().saturating_add(1));
-        if self.told.get().is_some_and(|told| now - told < BETWEEN) {
+        self.unlogged.set(self.unlogged.get().saturating_add(1));
+        if self.logged_at.get().is_some_and(|logged_at| now - logged_at < BETWEEN) {
             return None;
         }
-        self.told.set(Some(now));
-        Some(self.untold.take())
+        self.logged_at.set(Some(now));
+        Some(self.unlogged.take())
     }
 
     /// Returns the number of all of them since the start.

@@ -60,7 +60,7 @@ fn an_address_that_others_reach_needs_a_token() {
         assert_eq!(wrong.status, 401, "{path}");
     }
     let line = child.line(Output::Stderr, "requests with a wrong operator's token: ");
-    assert!(line.starts_with("1 since"), "the others are told of together, later: {line}");
+    assert!(line.starts_with("1;"), "the others are told of together, later: {line}");
     let metrics = ask(address, "/metrics", &["Host: admin.example.com", &bearer]);
     let metrics = String::from_utf8(metrics.body).expect("text");
     let count = "stateroom_refused_requests_total{reason=\"operator_token\"} 7\n";
