@@ -128,10 +128,11 @@ impl Outbox {
     /// Adds a message. A client for which more waits than may wait is closed instead, as it does not read.
     pub(crate) fn push(self: &Rc<Self>, frame: &Frame<'_>) {
         match self.way.get() {
-            Way::Plain => self.push_now(frame),
-            Way::HeldBack => self.push_gated(frame),
-            Way::Special => self.push_special(frame),
+            Way::HeldBack => return self.push_gated(frame),
+            Way::Special if !self.push_special(frame) => return,
+            Way::Plain | Way::Special => {}
         }
+        self.push_now(frame);
     }
 
     #[inline(always)]
@@ -152,17 +153,19 @@ impl Outbox {
         }
     }
 
-    /// Keeps and compresses a frame as the client wants it, and adds it, unless nothing may follow what waits.
+    /// Keeps a frame, compresses it, holds it back, or drops it. Returns true if it is still to be added like any other.
     #[cold]
-    fn push_special(self: &Rc<Self>, frame: &Frame<'_>) {
-        if !self.keep(frame) {
-            return;
-        }
+    fn push_special(self: &Rc<Self>, frame: &Frame<'_>) -> bool {
+        let is_wanted = self.keep(frame);
         #[cfg(feature = "compression")]
-        if self.push_compressed(frame) {
-            return;
+        if is_wanted && self.push_compressed(frame) {
+            return false;
         }
-        self.push_unkept(frame);
+        if is_wanted && self.is_gated() {
+            self.push_gated(frame);
+            return false;
+        }
+        is_wanted
     }
 
     /// Compresses the messages of at most this size, as the client has agreed to.
