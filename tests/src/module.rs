@@ -17,6 +17,7 @@ pub struct Module {
     disconnect: &'static str,
     timer: &'static str,
     told: &'static str,
+    binary: &'static str,
     limits: Limits,
 }
 
@@ -40,6 +41,7 @@ impl Module {
             disconnect: "",
             timer: "",
             told: "",
+            binary: "(call $send_binary (local.get $client) (local.get $at) (local.get $len))",
             limits: Limits::default(),
         }
     }
@@ -99,6 +101,12 @@ impl Module {
         Self { told, ..self }
     }
 
+    /// Sets what it does with a binary message of `$client`: `$len` bytes at `$at`. There is a local variable `$i`.
+    #[must_use]
+    pub fn binary(self, binary: &'static str) -> Self {
+        Self { binary, ..self }
+    }
+
     /// Changes what it may use.
     #[must_use]
     pub fn limits(mut self, change: impl FnOnce(&mut Limits)) -> Self {
@@ -132,7 +140,8 @@ impl Module {
     /// Returns its text, for a file that the command serves.
     #[must_use]
     pub fn text(&self) -> String {
-        let Self { memory, data, malloc, free, initialize, connect, disconnect, timer, told, .. } = self;
+        let Self { memory, data, malloc, free, initialize, connect, disconnect, timer, told, binary, .. } =
+            self;
         format!(
             r#"(module
                 (import "env" "send_message" (func $send_message (param i32 i32 i32)))
@@ -150,8 +159,7 @@ impl Module {
                 (func (export "timer") (local $i i32) {timer})
                 (func $nothing)
                 (func $recurse (call $recurse))
-                (func (export "binary") (param $client i32) (param $at i32) (param $len i32)
-                    (call $send_binary (local.get $client) (local.get $at) (local.get $len)))
+                (func (export "binary") (param $client i32) (param $at i32) (param $len i32) (local $i i32) {binary})
                 (func (export "message") (param $client i32) (param $at i32) (param $len i32) (local $i i32)
                     (if (i32.eq (i32.load8_u (local.get $at)) (i32.const 33)) (then {told}))
                     (if (i32.eq (i32.load8_u (local.get $at)) (i32.const 63)) (then

@@ -227,12 +227,6 @@ impl<F: EngineFactory> Connection<F> {
     /// Handles bytes as far as that goes without waiting, and without taking too long. What is left stays in `input`.
     fn handle(&self, input: &mut &mut [u8], share: &mut Share<'_>) -> Next<F> {
         let waiting = self.room.has_history().then(|| WaitingRecords(&self.room));
-        self.handle_all(input, share, waiting.is_some())
-    }
-
-    // It becomes a part of `handle`.
-    #[inline(always)]
-    fn handle_all(&self, input: &mut &mut [u8], share: &mut Share<'_>, has_history: bool) -> Next<F> {
         let outbox = &self.socket.outbox;
         let mut decoder = self.decoder.borrow_mut();
         let is_counted = self.counts.is_some();
@@ -289,7 +283,7 @@ impl<F: EngineFactory> Connection<F> {
             };
             self.messages.set(self.messages.get().wrapping_add(1));
             share.messages += 1;
-            if has_history {
+            if waiting.is_some() {
                 self.room.defer_record(payload.data().len());
             }
             let submitted = self.room.submit(Event::Message(self.client, outbox, payload));

@@ -7,7 +7,7 @@ use crate::{
     server::Server,
 };
 
-/// What clients do, each in a room of its own: they send messages, and get them back.
+/// A load: clients, each in a room of its own, send messages and get them back.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Load {
     pub(crate) clients: usize,
@@ -30,9 +30,9 @@ impl Load {
         // Each load has rooms of its own, as those of another may not have noticed that theirs are gone.
         let name = format!("{clients}-{window}-{}", rate.unwrap_or(0));
         command.args(["load", "echo", &format!("ws://{}/ws/of-{name}-{{room}}", server.address)]);
-        let number = |number: &usize| number.to_string();
-        command.args(["--connections", &number(clients), "--rooms", &number(clients)]);
-        command.args(["--window", &number(window), "--size", &number(&RECORD), "--binary", "--json"]);
+        let text = |number: &usize| number.to_string();
+        command.args(["--connections", &text(clients), "--rooms", &text(clients)]);
+        command.args(["--window", &text(window), "--size", &text(&RECORD), "--binary", "--json"]);
         rate.iter().for_each(|rate| _ = command.args(["--rate", &rate.to_string()]));
         let (seconds, server) = (time.as_secs().to_string(), server.id().to_string());
         command.args(["--duration", &seconds, "--warmup", "0.3", "--pid", &server]);

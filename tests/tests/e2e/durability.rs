@@ -2,7 +2,7 @@
 
 use std::{path::Path, time::Duration};
 
-use stateroom_host_min::{Limits, Program};
+use stateroom_host_min::Program;
 use stateroom_server_smol::{Durability, RoomIds, ServeError, Server, Upgrade};
 use stateroom_tests::{
     Directory, Frame, Message, Module, TestServer, eventually, saving, server, services::journal,
@@ -296,32 +296,18 @@ fn many_rooms_on_two_threads_come_back() {
     }
 }
 
-/// A guest whose state depends on the order of its messages. It sends the state back, and takes long for a message that begins with 0.
-const ORDER: &str = r#"(module
-    (import "env" "send_binary" (func $send (param i32 i32 i32)))
-    (memory (export "memory") 3)
-    (func (export "jam_malloc") (param i32) (result i32) i32.const 65536)
-    (func (export "jam_free") (param i32 i32))
-    (func (export "initialize") (param i32 i32))
-    (func (export "connect") (param i32))
-    (func (export "disconnect") (param i32))
-    (func (export "timer"))
-    (func (export "message") (param i32 i32 i32))
-    (func (export "binary") (param $client i32) (param $at i32) (param $len i32) (local $i i32)
-        (if (i32.eqz (i32.load8_u (local.get $at))) (then
-            (local.set $i (i32.const 2000000))
-            (loop $again
-                (br_if $again (local.tee $i (i32.sub (local.get $i) (i32.const 1)))))))
-        (i32.store (i32.const 16) (i32.add
-            (i32.mul (i32.load (i32.const 16)) (i32.const 31))
-            (i32.add (i32.load8_u (local.get $at)) (local.get $len))))
-        (call $send (local.get $client) (i32.const 16) (i32.const 4))))"#;
-
 #[test]
 fn messages_that_come_together_are_kept_in_their_order() {
+    // Its state depends on their order. It takes long for those that begin with 0, and sends the state back.
     let program = || {
-        let module = wat::parse_str(ORDER).expect("a module");
-        Program::load_and_keep(module.into(), Limits::default()).expect("a guest")
+        let order = "(if (i32.eqz (i32.load8_u (local.get $at))) (then
+                (local.set $i (i32.const 2000000))
+                (loop $again (br_if $again (local.tee $i (i32.sub (local.get $i) (i32.const 1)))))))
+            (i32.store (i32.const 32) (i32.add
+                (i32.mul (i32.load (i32.const 32)) (i32.const 31))
+                (i32.add (i32.load8_u (local.get $at)) (local.get $len))))
+            (call $send_binary (local.get $client) (i32.const 32) (i32.const 4))";
+        Module::new().binary(order).kept_program()
     };
     // Small ones, some that are larger than what is kept together, and some that take longer than a slice.
     let messages: Vec<Vec<u8>> = (0..600_usize)
@@ -353,27 +339,14 @@ fn messages_that_come_together_are_kept_in_their_order() {
     }
 }
 
-/// A guest that counts messages, sends the number back, and takes 64 KiB more for each.
-const GROWING: &str = r#"(module
-    (import "env" "send_binary" (func $send (param i32 i32 i32)))
-    (memory (export "memory") 1)
-    (func (export "jam_malloc") (param i32) (result i32) i32.const 4096)
-    (func (export "jam_free") (param i32 i32))
-    (func (export "initialize") (param i32 i32))
-    (func (export "connect") (param i32))
-    (func (export "disconnect") (param i32))
-    (func (export "timer"))
-    (func (export "message") (param i32 i32 i32))
-    (func (export "binary") (param $client i32) (param i32 i32)
-        (i32.store (i32.const 16) (i32.add (i32.load (i32.const 16)) (i32.const 1)))
-        (call $send (local.get $client) (i32.const 16) (i32.const 4))
-        (drop (memory.grow (i32.const 1)))))"#;
-
 #[test]
 fn a_room_that_fails_for_memory_keeps_what_its_clients_have_seen() {
+    // It counts messages, sends the number back, and takes 64 KiB more for each.
     let program = || {
-        let module = wat::parse_str(GROWING).expect("a module");
-        Program::load_and_keep(module.into(), Limits::default()).expect("a guest")
+        let growing = "(i32.store (i32.const 32) (i32.add (i32.load (i32.const 32)) (i32.const 1)))
+            (call $send_binary (local.get $client) (i32.const 32) (i32.const 4))
+            (drop (memory.grow (i32.const 1)))";
+        Module::new().binary(growing).kept_program()
     };
     let data = Directory::new();
     let server = TestServer::guests(settings(&data).with_total_memory(8 << 20), program());
